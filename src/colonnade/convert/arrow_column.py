@@ -1,0 +1,144 @@
+"""One Arrow column, planned, for the pandas dtype that it is to be read as.
+
+Knows: Arrow types, the rules. Must not know: files, places, tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.types as pt
+
+from colonnade.convert.columns import Column, Flat, flatten, one_null, widen_strings
+from colonnade.convert.dtypes import encode_dtype
+from colonnade.convert.jobs import Job, Twin
+from colonnade.convert.rules import Reading, family, rule_for
+from colonnade.layout.regions import Region
+
+
+def chunks_of(array: pa.Array | pa.ChunkedArray) -> list[pa.Array]:
+    """The chunks of a column, or the one array."""
+    return list(array.chunks) if isinstance(array, pa.ChunkedArray) else [array]
+
+
+def codes_dtype(categories: int) -> str:
+    """The dtype that pandas holds codes in (``pandas.core.dtypes.cast.coerce_indexer_dtype``)."""
+    for name in ("int8", "int16", "int32"):
+        if categories < np.iinfo(name).max:
+            return name
+    return "int64"
+
+
+def _to_bytes(column: Column, _: Any) -> None:
+    job = _only_job(column)
+    job.twin_kind, job.twin_width, job.twin = Twin.BYTES, 1, Region(job.rows)
+    column.block = ("bool", job.twin)
+
+
+def _to_values(column: Column, dtype: Any) -> None:
+    job = _only_job(column)
+    assert job.values is not None
+    column.block = (encode_dtype(dtype), job.values)
+    if family(dtype) == "period":
+        column.block, column.form = None, column.array_form()
+
+
+def _to_float64(column: Column, dtype: Any) -> None:
+    job = _only_job(column)
+    job.element = column.flat.type.to_pandas_dtype().__name__
+    job.twin_kind, job.twin_width, job.twin = Twin.FLOAT64, 8, Region(job.rows * 8)
+    column.block = (encode_dtype(dtype), job.twin)
+
+
+def _to_masked(column: Column, dtype: Any) -> None:
+    job = _only_job(column)
+    held = job.values
+    if pt.is_boolean(column.flat.type):
+        job.twin_kind, job.twin_width, job.twin = Twin.BYTES, 1, Region(job.rows)
+        held = job.twin
+    job.mask = Region(job.rows)
+    column.form = {"kind": "masked", "dtype": encode_dtype(dtype), "values": held, "mask": job.mask}
+
+
+def _to_wrapped(column: Column, dtype: Any) -> None:
+    column.form = {"kind": "wrapped", "dtype": encode_dtype(dtype)}
+
+
+def _to_converted(column: Column, dtype: Any) -> None:
+    column.reading = Reading.CONVERTED
+    column.block, column.form = None, {"kind": "converted", "dtype": encode_dtype(dtype)}
+
+
+def _to_codes(column: Column, dtype: Any) -> None:
+    dictionary = column.one_row.dictionary
+    if dictionary.null_count or len(dictionary.unique()) != len(dictionary):
+        _to_converted(column, dtype)  # as PyArrow: an error, or null categories, but on open and for this column alone
+        return
+    job = _only_job(column)
+    job.element = column.one_row.type.index_type.to_pandas_dtype().__name__
+    codes = codes_dtype(len(dictionary))
+    if job.bitmap is not None or job.element != codes:
+        width = np.dtype(codes).itemsize
+        job.twin_kind, job.twin_width, job.twin = Twin.CODES, width, Region(job.rows * width)
+    column.form = {
+        "kind": "categorical",
+        "codes": job.twin or job.values,
+        "dtype": codes,
+        "ordered": bool(column.one_row.type.ordered),
+        "categories": encode_dtype(dictionary.slice(0, 1).to_pandas().dtype),
+    }
+
+
+def _only_job(column: Column) -> Job:
+    (job,) = column.flat.jobs
+    return job
+
+
+_TWINS: dict[Reading, Callable[[Column, Any], None]] = {
+    Reading.VALUES: _to_values,
+    Reading.BYTES: _to_bytes,
+    Reading.FLOAT64: _to_float64,
+    Reading.CODES: _to_codes,
+    Reading.MASKED: _to_masked,
+    Reading.STRING: _to_wrapped,
+    Reading.ARROW: _to_wrapped,
+    Reading.CONVERTED: _to_converted,
+}
+
+
+def arrow_column(name: str, data: pa.ChunkedArray, dtype: Any) -> Column:
+    """Plan one Arrow column that pandas is to read as ``dtype``."""
+    type_ = data.type
+    dictionary = None
+    if pt.is_dictionary(type_):
+        data = data.unify_dictionaries()
+        dictionary = data.chunk(0).dictionary if data.num_chunks else pa.array([], type_.value_type)
+    chunks = chunks_of(data)
+    # pandas' own dtypes want 64-bit offsets; an ArrowDtype keeps the type it names.
+    if pt.is_string(type_) and family(dtype) != "arrow":
+        flat = widen_strings(type_, chunks)
+    else:
+        flat = flatten(type_, chunks)
+    if dictionary is not None:
+        flat.type = type_
+    if pa.types.is_nested(type_) and chunks and _holds_dictionary(type_):
+        one_row = next((chunk.slice(0, 1) for chunk in chunks if len(chunk)), one_null(type_))
+    else:
+        one_row = one_null(flat.type, dictionary)
+    column = Column(name, flat, one_row, _reading(flat, type_, dtype, data.null_count > 0))
+    _TWINS[column.reading](column, dtype)
+    return column
+
+
+def _reading(flat: Flat, type_: pa.DataType, dtype: Any, nulls: bool) -> Reading:
+    reading = rule_for(flat.type, dtype, nulls).reading
+    recast = reading is Reading.ARROW and flat.type != type_
+    narrowed = reading is Reading.MASKED and flat.type != pa.from_numpy_dtype(dtype.numpy_dtype)
+    return Reading.CONVERTED if recast or narrowed else reading
+
+
+def _holds_dictionary(type_: pa.DataType) -> bool:
+    return pt.is_dictionary(type_) or any(_holds_dictionary(type_.field(i).type) for i in range(type_.num_fields))

@@ -1,0 +1,132 @@
+"""An Arrow table, planned: each column's buffers as they stand, and the frame that PyArrow would make of them.
+
+Knows: which pandas dtype PyArrow gives each column. Must not know: files, places, how a column's bytes are laid out.
+What ``Table.to_pandas`` would give is not worked out again here: it is asked, for the same table without its rows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.types as pt
+
+from colonnade.convert.arrow_column import arrow_column
+from colonnade.convert.columns import Column
+from colonnade.convert.from_pandas import FrameParts, index_name, range_form
+from colonnade.convert.pandas_column import pandas_column
+from colonnade.convert.rules import family
+from colonnade.convert.tables import TablePlan, group_blocks
+from colonnade.layout.envelope import METADATA_KEY
+
+
+def pandas_dtypes(table: pa.Table) -> pd.DataFrame:
+    """The frame that PyArrow makes of the table without its rows: its dtypes, labels, index names and attrs."""
+    empty = table.slice(0, 0)
+    try:
+        return empty.to_pandas()
+    except (pa.ArrowException, TypeError, ValueError, KeyError):
+        # A type that pandas has no form for, or metadata that does not fit: each column by itself.
+        columns = [_dtype_alone(column) for column in empty.columns]
+        frame = pd.DataFrame(dict(enumerate(columns)))
+        frame.columns = pd.Index(table.column_names)
+        return frame
+
+
+def _dtype_alone(column: pa.ChunkedArray) -> pd.Series[Any]:
+    try:
+        return column.to_pandas()
+    except (pa.ArrowException, TypeError, ValueError, KeyError):
+        return pd.Series([], dtype=object)
+
+
+def with_nulls(type_: pa.DataType, dtype: Any) -> Any:
+    """The dtype that a column gets because it has nulls."""
+    if isinstance(dtype, np.dtype):
+        if dtype.kind in "iu" and pt.is_integer(type_):
+            return np.dtype(np.float64)
+        if dtype.kind == "b":
+            return np.dtype(object)
+    return dtype
+
+
+def range_index(pandas_metadata: dict[str, Any] | None, rows: int) -> pd.RangeIndex:
+    """The RangeIndex that the metadata tells of, where its length fits; else the default one."""
+    descriptors = (pandas_metadata or {}).get("index_columns") or []
+    if len(descriptors) == 1 and isinstance(descriptors[0], dict) and descriptors[0].get("kind") == "range":
+        told = descriptors[0]
+        index = pd.RangeIndex(told["start"], told["stop"], told["step"], name=told["name"])
+        if len(index) == rows:
+            return index
+    return pd.RangeIndex(rows)
+
+
+def index_fields(table: pa.Table) -> list[int]:
+    """The columns that are the frame's index, in the order of its levels."""
+    descriptors = (table.schema.pandas_metadata or {}).get("index_columns") or []
+    found = [table.schema.get_field_index(name) for name in descriptors if isinstance(name, str)]
+    return [field for field in found if field >= 0]
+
+
+def _table_column(name: str, data: pa.ChunkedArray, dtype: Any) -> Column:
+    if family(dtype) == "interval":
+        # Where only the interval is null and its ends are not, pandas wants NaN in the ends.
+        return pandas_column(name, dtype.__from_arrow__(data))
+    return arrow_column(name, data, dtype)
+
+
+def plan_table(table: pa.Table) -> TablePlan:
+    """Plan an Arrow table; pandas will read what ``table.to_pandas()`` gives.
+
+    The table's own schema metadata is kept, but for the key that holds the second reading.
+    """
+    expected = pandas_dtypes(table)
+    stored_index = index_fields(table)
+    frame = FrameParts(expected)
+    data_position = 0
+    placed: list[tuple[int, Column]] = []
+    for field, (name, data) in enumerate(zip(table.column_names, table.columns, strict=True)):
+        is_data = field not in stored_index
+        if is_data:
+            dtype: Any = expected.dtypes.iloc[data_position]
+        elif len(stored_index) == 1:
+            dtype = expected.index.dtype
+        else:
+            dtype = np.dtype(object)  # read through levels and codes
+        dtype = with_nulls(data.type, dtype) if data.null_count else dtype
+        try:
+            column = _table_column(name, data, dtype)
+        except (pa.ArrowException, TypeError) as error:
+            frame.complaints.append(f"column {name!r}: Arrow type {data.type} cannot be laid out ({error})")
+            continue
+        if column.form is not None:
+            column.form["field"] = field
+        frame.columns.append(column)
+        if is_data:
+            placed.append((data_position, column))
+            data_position += 1
+    frame.raise_complaints()
+    if len(stored_index) > 1:
+        # Levels and codes are pandas' work, on the index columns alone.
+        index: Any = table.select(stored_index).to_pandas().index
+        form = frame.multi(index)
+        form["codes"] = [frame.code_region(np.asarray(codes)) for codes in index.codes]
+    elif stored_index:
+        column = frame.columns[stored_index[0]]
+        form = {"kind": "array", "name": index_name(expected.index), "freq": None, "column": column.array_form()}
+    else:
+        form = range_form(range_index(table.schema.pandas_metadata, table.num_rows))
+    second = {
+        "arrays": [[position, column.form] for position, column in placed if column.form is not None],
+        "index": form,
+        "labels": frame.labels(expected.columns),
+        "attrs": expected.attrs,
+        "unique_labels": False,
+    }
+    fields = [field.with_type(column.flat.type) for field, column in zip(table.schema, frame.columns, strict=True)]
+    metadata = {key: value for key, value in (table.schema.metadata or {}).items() if key != METADATA_KEY}
+    return TablePlan(
+        table.num_rows, frame.columns, fields, metadata, second, group_blocks(placed), frame.codes, frame.children
+    )

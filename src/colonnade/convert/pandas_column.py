@@ -1,0 +1,256 @@
+"""One pandas column, planned: its memory as it stands.
+
+Knows: pandas dtypes. Must not know: files, places, frames. Where a column's memory can be taken as it is, nothing is copied here;
+columns of Python objects become Arrow arrays first, by PyArrow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from colonnade.convert.arrow_column import arrow_column, chunks_of, codes_dtype
+from colonnade.convert.columns import Column, Flat, Node, bitmap_region, flatten, one_null, widen_strings
+from colonnade.convert.dtypes import encode_dtype
+from colonnade.convert.jobs import Job, Piece, Twin, Validity, Values
+from colonnade.convert.rules import Reading, family
+from colonnade.errors import UnsupportedTypeError
+from colonnade.layout.regions import Region
+from colonnade.neighbours import pandas as internals
+
+_NAN = {2: Validity.NAN16, 4: Validity.NAN32, 8: Validity.NAN64}
+
+
+def _piece(values: npt.NDArray[Any], mask: npt.NDArray[np.bool_] | None = None) -> Piece:
+    data: tuple[int, bool] = values.__array_interface__["data"]
+    validity = 0 if mask is None else int(mask.__array_interface__["data"][0])
+    return Piece(data[0], values.strides[0], validity, 0, len(values))
+
+
+def _leaf(name: str, type_: pa.DataType, job: Job, reading: Reading) -> Column:
+    node = Node(job.rows, job, [job.bitmap, job.values])
+    return Column(name, Flat(type_, [node], [job]), one_null(type_), reading)
+
+
+def _numeric(name: str, values: npt.NDArray[Any], type_: pa.DataType, dtype: Any) -> Column:
+    kind = values.dtype.kind
+    validity = _NAN[values.itemsize] if kind == "f" else Validity.NAT if kind in "mM" else Validity.NONE
+    job = _values_job(values, validity)
+    column = _leaf(name, type_, job, Reading.VALUES)
+    assert job.values is not None
+    column.block = (encode_dtype(dtype), job.values)
+    return column
+
+
+def _values_job(values: npt.NDArray[Any], validity: Validity) -> Job:
+    if not values.dtype.isnative:
+        raise UnsupportedTypeError("its bytes are in the other order; use .astype(dtype.newbyteorder('='))")
+    rows = len(values)
+    return Job(
+        rows,
+        [_piece(values)],
+        Values.FIXED,
+        width=values.itemsize,
+        validity_kind=validity,
+        values=Region(rows * values.itemsize),
+        bitmap=None if validity is Validity.NONE else bitmap_region(rows),
+        keep=values,
+    )
+
+
+def plain_job(values: npt.NDArray[Any]) -> Job:
+    """Copy values that have no nulls: the codes of a MultiIndex."""
+    return _values_job(values, Validity.NONE)
+
+
+def _numpy(name: str, values: npt.NDArray[Any]) -> Column:
+    kind = values.dtype.kind
+    if kind == "O":
+        return _object(name, values)
+    if kind == "b":
+        return _bool(name, values)
+    if kind not in "iufmM" or values.itemsize > 8:
+        raise UnsupportedTypeError(f"Arrow has no type for {values.dtype}")
+    return _numeric(name, values, pa.from_numpy_dtype(values.dtype), values.dtype)
+
+
+def _bool(name: str, values: npt.NDArray[np.bool_]) -> Column:
+    job = _bits_job(values, Validity.NONE, None)
+    column = _leaf(name, pa.bool_(), job, Reading.BYTES)
+    assert job.twin is not None
+    column.block = ("bool", job.twin)
+    return column
+
+
+def _bits_job(values: npt.NDArray[np.bool_], validity: Validity, mask: npt.NDArray[np.bool_] | None) -> Job:
+    rows = len(values)
+    return Job(
+        rows,
+        [_piece(values, mask)],
+        Values.BYTES_TO_BITS,
+        width=1,
+        validity_kind=validity,
+        twin_kind=Twin.BYTES,
+        twin_width=1,
+        values=bitmap_region(rows),
+        bitmap=None if mask is None else bitmap_region(rows),
+        mask=None if mask is None else Region(rows),
+        twin=Region(rows),
+        keep=(values, mask),
+    )
+
+
+def _object(name: str, values: Any) -> Column:
+    converted = _to_arrow(values)
+    chunks = chunks_of(converted)
+    flat = (
+        widen_strings(converted.type, chunks) if pa.types.is_string(converted.type) else flatten(converted.type, chunks)
+    )
+    column = Column(name, flat, one_null(flat.type), Reading.CONVERTED)
+    column.form = {"kind": "converted", "dtype": encode_dtype(values.dtype)}
+    return column
+
+
+def _to_arrow(values: Any) -> pa.Array | pa.ChunkedArray:
+    try:
+        return pa.array(values, from_pandas=True)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        held = sorted({_type_name(value) for value in values if value is not None})
+        reason = str(error).splitlines()[0]
+        raise UnsupportedTypeError(
+            f"it holds {', '.join(held)}, and Arrow has no one type for that ({reason})"
+        ) from error
+
+
+def _type_name(value: Any) -> str:
+    kind = type(value)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _zoned(name: str, values: Any) -> Column:
+    dtype = values.dtype
+    zone: str = encode_dtype(dtype)["tz"]
+    return _numeric(name, internals.numpy_of(values), pa.timestamp(dtype.unit, zone), dtype)
+
+
+def _masked(name: str, array: Any) -> Column:
+    values, mask = internals.masked_parts(array)
+    values, mask = np.ascontiguousarray(values), np.ascontiguousarray(mask)
+    if values.dtype == np.bool_:
+        job = _bits_job(values, Validity.MASK, mask)
+        held = job.twin
+    else:
+        job = _values_job(values, Validity.MASK)
+        job.pieces = [_piece(values, mask)]
+        job.mask, job.keep = Region(job.rows), (values, mask)
+        held = job.values
+    column = _leaf(name, pa.from_numpy_dtype(values.dtype), job, Reading.MASKED)
+    column.form = {"kind": "masked", "dtype": encode_dtype(array.dtype), "values": held, "mask": job.mask}
+    return column
+
+
+def _categorical(name: str, array: Any) -> Column:
+    codes = np.ascontiguousarray(internals.codes_of(array))
+    categories = array.categories
+    dictionary = _to_arrow(categories)
+    if isinstance(dictionary, pa.ChunkedArray):
+        dictionary = dictionary.combine_chunks()
+    if isinstance(dictionary, pa.ExtensionArray):
+        # PyArrow cannot read a dictionary of an extension type back; the dtype below tells what it was.
+        dictionary = dictionary.storage
+    rows = len(codes)
+    # Looked at before anything is placed: without a null, Arrow's indices are pandas' codes and no twin is needed.
+    nulls = bool(rows) and int(codes.min()) < 0
+    twin = Region(rows * codes.itemsize) if nulls else None
+    job = Job(
+        rows,
+        [_piece(codes)],
+        Values.FIXED,
+        width=codes.itemsize,
+        validity_kind=Validity.NEGATIVE if nulls else Validity.NONE,
+        element=codes.dtype.name,
+        twin_kind=Twin.CODES if nulls else Twin.NONE,
+        twin_width=codes.itemsize,
+        values=Region(rows * codes.itemsize),
+        bitmap=bitmap_region(rows) if nulls else None,
+        twin=twin,
+        keep=codes,
+    )
+    type_ = pa.dictionary(pa.from_numpy_dtype(codes.dtype), dictionary.type, ordered=array.ordered)
+    column = _leaf(name, type_, job, Reading.CODES)
+    column.one_row = one_null(type_, dictionary)
+    column.form = {
+        "kind": "categorical",
+        "codes": twin or job.values,
+        "dtype": codes_dtype(len(categories)),
+        "ordered": bool(array.ordered),
+        "categories": encode_dtype(categories.dtype),
+    }
+    if column.form["dtype"] != codes.dtype.name:
+        raise AssertionError(f"pandas holds {len(categories)} categories as {codes.dtype}")
+    return column
+
+
+def _period(name: str, array: Any) -> Column:
+    values = internals.numpy_of(array)
+    job = _values_job(values, Validity.NAT)
+    column = _leaf(name, pa.array(array[:0]).type, job, Reading.VALUES)
+    column.form = {"kind": "values", "dtype": encode_dtype(array.dtype), "at": job.values}
+    return column
+
+
+def _interval(name: str, array: Any) -> Column:
+    subtype = array.dtype.subtype
+    if family(subtype) not in ("numpy", "datetimetz"):
+        raise UnsupportedTypeError(f"Arrow has no form for intervals of {subtype}")
+    arrow = _to_arrow(array)
+    flat = flatten(arrow.type, [arrow])
+    column = Column(name, flat, one_null(arrow.type), Reading.INTERVAL)
+    ends = {
+        side: {"kind": "values", "dtype": encode_dtype(subtype), "at": node.buffers[1]}
+        for side, node in zip(("left", "right"), flat.nodes[1:], strict=True)
+    }
+    column.form = {"kind": "interval", "dtype": encode_dtype(array.dtype), **ends}
+    return column
+
+
+def _string(name: str, array: Any) -> Column:
+    if array.dtype.storage == "python":
+        return _object(name, array)
+    return arrow_column(name, internals.arrow_of(array), array.dtype)
+
+
+def _arrow(name: str, array: Any) -> Column:
+    return arrow_column(name, internals.arrow_of(array), array.dtype)
+
+
+def _other(_: str, array: Any) -> Column:
+    raise UnsupportedTypeError(f"its dtype is {array.dtype}, which has no Arrow form")
+
+
+_COLUMN: dict[str, Callable[[str, Any], Column]] = {
+    "numpy": _numpy,
+    "datetimetz": _zoned,
+    "masked": _masked,
+    "category": _categorical,
+    "string": _string,
+    "arrow": _arrow,
+    "period": _period,
+    "interval": _interval,
+    "other": _other,
+}
+
+
+def pandas_column(name: str, array: Any) -> Column:
+    """Plan one column.
+
+    Raises
+    ------
+    UnsupportedTypeError
+        With what the column holds, and without its name.
+    """
+    return _COLUMN[family(array.dtype)](name, array)

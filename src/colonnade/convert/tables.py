@@ -1,0 +1,147 @@
+"""A whole table, planned: its columns, how pandas reads it, and the nested tables that hold what JSON cannot.
+
+Knows: columns, regions, envelopes. Must not know: pandas, names, where the bytes will go: a descriptor or memory is handed in.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from colonnade.convert import jobs
+from colonnade.convert.columns import Column
+from colonnade.convert.jobs import Job, Placed
+from colonnade.layout.envelope import END_OF_STREAM, METADATA_KEY, SEAL_SIZE, TAIL_SIZE, Envelope, write_envelope
+from colonnade.layout.regions import CACHE_LINE, PAGE, STRIDE_STEP, Block, Region, align, arrange
+
+PANDAS_KEY = b"pandas"
+
+
+@dataclass(slots=True, eq=False)
+class Child:
+    """A nested table, stored whole in the annex: the levels of a MultiIndex, or labels that JSON cannot hold."""
+
+    plan: TablePlan
+    region: Region = field(default_factory=lambda: Region(0))
+
+    def form(self) -> dict[str, Any]:
+        return {"kind": "child", "child": self}
+
+
+@dataclass(slots=True, eq=False)
+class TablePlan:
+    """What is to be stored. ``form`` is the second reading: JSON, but for regions and children in the place of numbers."""
+
+    rows: int
+    columns: list[Column]
+    fields: list[pa.Field]
+    metadata: dict[bytes, bytes]
+    form: dict[str, Any]
+    blocks: list[Block] = field(default_factory=list)
+    extra_jobs: list[Job] = field(default_factory=list)
+    children: list[Child] = field(default_factory=list)
+
+
+def group_blocks(columns: Sequence[tuple[int, Column]]) -> list[Block]:
+    """Put the columns that stand in blocks side by side, by dtype; ``columns`` are (position in the frame, column)."""
+    blocks: dict[str, Block] = {}
+    for position, column in columns:
+        if column.block is not None:
+            dtype, region = column.block
+            block = blocks.setdefault(str(dtype), Block(dtype))
+            block.regions.append(region)
+            block.positions.append(position)
+    return list(blocks.values())
+
+
+def _positions(block: Block) -> Any:
+    first, count = block.positions[0], len(block.positions)
+    return [first, count] if block.positions == list(range(first, first + count)) else {"list": block.positions}
+
+
+@dataclass(slots=True, eq=False)
+class LaidOut:
+    """A plan with every byte's place known. ``size`` is the file's, in bytes; ``nbytes`` the body's."""
+
+    plan: TablePlan
+    envelope: Envelope
+    body_size: int
+    tail_at: int
+    size: int
+    children: list[tuple[int, LaidOut]]
+
+    def _placed(self, start: int) -> Iterator[Placed]:
+        body = start + self.envelope.body_start
+        every = [job for column in self.plan.columns for job in column.flat.jobs]
+        yield Placed([*every, *self.plan.extra_jobs], body)
+        for at, child in self.children:
+            yield from child._placed(body + at)
+
+    def _finish(self, start: int, write: Callable[[int, bytes | bytearray], None], seal: bytes) -> None:
+        body = start + self.envelope.body_start
+        nodes = [node for column in self.plan.columns for node in column.flat.nodes]
+        self.envelope.finish(
+            self.plan.rows,
+            self.body_size,
+            [(node.length, node.null_count) for node in nodes],
+            [buffer for node in nodes for buffer in node.final_buffers()],
+        )
+        for column in self.plan.columns:
+            for region, offset, data in column.flat.patches:
+                write(body + region.at + offset, data)
+        write(body + self.body_size, END_OF_STREAM)
+        for at, child in self.children:
+            child._finish(body + at, write, bytes(SEAL_SIZE))
+        write(start, self.envelope.head)
+        write(start + self.tail_at, self.envelope.tail(seal))
+
+    def write_to_memory(self, memory: npt.NDArray[np.uint8], seal: bytes) -> None:
+        """Write the file into zeroed memory of ``size`` bytes."""
+        jobs.run(list(self._placed(0)), size=self.size, memory=memory)
+
+        def write(at: int, data: bytes | bytearray) -> None:
+            memory[at : at + len(data)] = np.frombuffer(data, np.uint8)
+
+        self._finish(0, write, seal)
+
+    def write_to_file(self, fd: int, write: Callable[[int, bytes | bytearray], None], seal: bytes) -> None:
+        """Write the file to an empty descriptor; ``write(at, data)`` writes the few bytes that are no job's."""
+        jobs.run(list(self._placed(0)), size=self.size, fd=fd)
+        self._finish(0, write, seal)
+
+
+def lay_out(plan: TablePlan, alignment: int = PAGE) -> LaidOut:
+    """Give every byte of a plan its place; no data is looked at."""
+    children = [lay_out(child.plan, CACHE_LINE) for child in plan.children]
+    regions = [region for column in plan.columns for region in column.regions()]
+    regions += [job.values for job in plan.extra_jobs if job.values is not None]
+    body_size = align(arrange(plan.blocks, regions), STRIDE_STEP)
+    for child, laid in zip(plan.children, children, strict=True):
+        child.region.size = laid.size
+    annex_end = arrange([], [child.region for child in plan.children], body_size + len(END_OF_STREAM))
+    form = {
+        "rows": plan.rows,
+        "blocks": [[block.dtype, block.regions[0].at, block.stride, _positions(block)] for block in plan.blocks],
+        **plan.form,
+    }
+    metadata = {**plan.metadata, METADATA_KEY: json.dumps(form, default=_place, separators=(",", ":")).encode()}
+    schema = pa.schema(plan.fields, metadata)
+    envelope = write_envelope(schema, [column.one_row for column in plan.columns], alignment)
+    tail_at = align(envelope.body_start + annex_end, STRIDE_STEP)
+    size = tail_at + SEAL_SIZE + len(envelope.footer) + TAIL_SIZE
+    places = [child.region.at for child in plan.children]
+    return LaidOut(plan, envelope, body_size, tail_at, size, list(zip(places, children, strict=True)))
+
+
+def _place(value: Any) -> Any:
+    if isinstance(value, Region):
+        return value.at
+    if isinstance(value, Child):
+        return [value.region.at, value.region.size]
+    raise TypeError(f"{value!r} in the second reading")

@@ -1,0 +1,275 @@
+"""A stored table, read as a pandas frame: views of the mapping, put together.
+
+Knows: the second reading. Must not know: names, descriptors. Nothing here depends on the number of rows, but for the columns
+that are ``converted``. Every place goes through `Body`, which checks it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from colonnade.convert.dtypes import decode_dtype
+from colonnade.convert.labels import decode_scalar
+from colonnade.convert.rules import family
+from colonnade.errors import CorruptSnapshotError, NotFoundError
+from colonnade.layout.envelope import Opened, read_envelope
+from colonnade.layout.verify import Body
+from colonnade.neighbours import pandas as internals
+
+_MALFORMED = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, AssertionError)
+
+
+class StoredTable:
+    """One Arrow file in memory, ``buffer[start : start + size]``, and its second reading.
+
+    Everything made from it keeps ``buffer`` alive.
+    """
+
+    def __init__(self, buffer: Any, start: int, size: int) -> None:
+        self._memory = memoryview(buffer)[start : start + size]
+        opened: Opened = read_envelope(self._memory)
+        self._buffer = buffer
+        self.body = Body(buffer, start + opened.body_start, opened.body_limit)
+        try:
+            self.form: dict[str, Any] = json.loads(opened.metadata)
+            self.rows: int = self.form["rows"]
+        except _MALFORMED as error:
+            raise CorruptSnapshotError(f"its second reading cannot be read ({error!r})") from error
+        if type(self.rows) is not int or self.rows < 0:
+            raise CorruptSnapshotError(f"its second reading claims {self.rows!r} rows")
+
+    @cached_property
+    def batch(self) -> pa.RecordBatch:
+        """The Arrow reading, over the same memory; buffer sizes are checked, values are not looked at."""
+        try:
+            batch = pa.ipc.open_file(pa.py_buffer(self._memory)).get_batch(0)
+            batch.validate()
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise CorruptSnapshotError(f"PyArrow cannot read it ({error})") from error
+        if batch.num_rows != self.rows:
+            raise CorruptSnapshotError(f"its two readings have {batch.num_rows} and {self.rows} rows")
+        return batch
+
+    def child(self, place: Sequence[int]) -> pd.Index[Any]:
+        """The index of a nested table."""
+        at, size = place
+        self.body.bytes(at, size)
+        frame = StoredTable(self._buffer, self.body.start + at, size).to_pandas()
+        index: pd.Index[Any] = frame.index
+        return index
+
+    def labels(self) -> pd.Index[Any]:
+        """The column labels."""
+        return _read_index(self, self.form["labels"])
+
+    def to_pandas(self, columns: Iterable[Any] | None = None) -> pd.DataFrame:
+        """Make the frame, or the part of it that has the given labels, in their order."""
+        try:
+            return self._to_pandas(columns)
+        except (CorruptSnapshotError, NotFoundError, pa.ArrowException):
+            raise
+        except _MALFORMED as error:
+            raise CorruptSnapshotError(f"its second reading cannot be followed ({error!r})") from error
+
+    def _to_pandas(self, columns: Iterable[Any] | None) -> pd.DataFrame:
+        form = self.form
+        labels = self.labels()
+        parts = _Parts.whole() if columns is None else _Parts.chosen(labels, list(columns))
+        blocks = [piece for block in form["blocks"] for piece in parts.of_block(self._block(*block))]
+        for position, array in form["arrays"]:
+            for new_position in parts.places(position):
+                values = _read_array(self, array)
+                shaped = values.reshape(1, -1) if isinstance(values, np.ndarray) else values
+                blocks.append((shaped, np.array([new_position], np.intp)))
+        if columns is not None:
+            labels = labels.take(parts.order)
+        if sum(len(positions) for _, positions in blocks) != len(labels):
+            raise CorruptSnapshotError("its second reading does not tell of every column once")
+        frame = internals.make_frame(blocks, _read_index(self, form["index"]), labels, form["attrs"])
+        if form["unique_labels"]:
+            frame.flags.allows_duplicate_labels = False
+        return frame
+
+    def _block(self, dtype_form: Any, at: int, stride: int, positions: Any) -> tuple[Any, npt.NDArray[np.intp]]:
+        if isinstance(positions, dict):
+            where = np.array(positions["list"], np.intp)
+        else:
+            first, count = positions
+            where = np.arange(first, first + count, dtype=np.intp)
+        dtype = decode_dtype(dtype_form)
+        values = self.body.block(_numpy_dtype(dtype), at, stride, len(where), self.rows)
+        return (values if isinstance(dtype, np.dtype) else internals.make_datetimes(values, dtype)), where
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """Which columns are wanted: ``order[i]`` is the stored position of the i-th; None for all, as stored."""
+
+    order: npt.NDArray[np.intp] | None
+
+    @classmethod
+    def whole(cls) -> _Parts:
+        return cls(None)
+
+    @classmethod
+    def chosen(cls, labels: pd.Index[Any], columns: list[Any]) -> _Parts:
+        order = [_positions_of(labels, label) for label in columns]
+        return cls(np.concatenate([*order, np.empty(0, np.intp)]).astype(np.intp))
+
+    def places(self, position: int) -> list[int]:
+        if self.order is None:
+            return [position]
+        places: list[int] = np.flatnonzero(self.order == position).tolist()
+        return places
+
+    def of_block(self, block: tuple[Any, npt.NDArray[np.intp]]) -> list[tuple[Any, npt.NDArray[np.intp]]]:
+        """The wanted rows of a block, as views: neighbours stay in one block, the others get one each."""
+        if self.order is None:
+            return [block]
+        values, positions = block
+        row_of = {position: row for row, position in enumerate(positions.tolist())}
+        wanted = [(row_of[p], new) for new, p in enumerate(self.order.tolist()) if p in row_of]
+        pieces = []
+        start = 0
+        for end in range(1, len(wanted) + 1):
+            if end == len(wanted) or wanted[end][0] != wanted[end - 1][0] + 1:
+                first, last = wanted[start][0], wanted[end - 1][0]
+                pieces.append((values[first : last + 1], np.array([new for _, new in wanted[start:end]], np.intp)))
+                start = end
+        return pieces
+
+
+def _positions_of(labels: pd.Index[Any], label: Any) -> npt.NDArray[np.intp]:
+    try:
+        found = labels.get_loc(label)
+    except (KeyError, TypeError) as error:
+        shown = ", ".join(map(repr, labels[:20])) + (", ..." if len(labels) > 20 else "")
+        raise NotFoundError(f"there is no column {label!r}; there are: {shown}") from error
+    return np.atleast_1d(np.arange(len(labels), dtype=np.intp)[found])
+
+
+def _numpy_dtype(dtype: Any) -> np.dtype[Any]:
+    """What the values of a dtype are in memory; only dtypes without Python objects pass."""
+    kind = family(dtype)
+    if kind == "numpy" and dtype.kind in "biufmM":
+        return dtype  # type: ignore[no-any-return]
+    if kind == "datetimetz":
+        return np.dtype(f"M8[{dtype.unit}]")
+    if kind == "period":
+        return np.dtype(np.int64)
+    raise CorruptSnapshotError(f"{dtype} cannot be a view of memory")
+
+
+def _values(table: StoredTable, form: dict[str, Any]) -> Any:
+    dtype = decode_dtype(form["dtype"])
+    values = table.body.array(_numpy_dtype(dtype), form["at"], table.rows)
+    make = {"numpy": lambda v, _: v, "datetimetz": internals.make_datetimes, "period": internals.make_periods}
+    return make[family(dtype)](values, dtype)
+
+
+def _masked(table: StoredTable, form: dict[str, Any]) -> Any:
+    dtype = decode_dtype(form["dtype"])
+    values = table.body.array(_numpy_dtype(dtype.numpy_dtype), form["values"], table.rows)
+    return internals.make_masked(dtype, values, table.body.array(np.dtype(bool), form["mask"], table.rows))
+
+
+def _categorical(table: StoredTable, form: dict[str, Any]) -> Any:
+    codes = table.body.array(_numpy_dtype(np.dtype(form["dtype"])), form["codes"], table.rows)
+    categories = _from_arrow(table.batch.column(form["field"]).dictionary, decode_dtype(form["categories"]))
+    return internals.make_categorical(codes, pd.Index(categories, dtype=categories.dtype, copy=False), form["ordered"])
+
+
+def _interval(table: StoredTable, form: dict[str, Any]) -> Any:
+    left, right = _values(table, form["left"]), _values(table, form["right"])
+    return internals.make_intervals(*map(internals.wrap_datetimes, (left, right)), decode_dtype(form["dtype"]))
+
+
+def _wrapped(table: StoredTable, form: dict[str, Any]) -> Any:
+    array = table.batch.column(form["field"])
+    dtype = decode_dtype(form["dtype"])
+    return internals.make_strings(array, dtype) if family(dtype) == "string" else internals.make_arrow(array)
+
+
+def _converted(table: StoredTable, form: dict[str, Any]) -> Any:
+    return _from_arrow(table.batch.column(form["field"]), decode_dtype(form["dtype"]))
+
+
+def _from_arrow(array: pa.Array, dtype: Any) -> Any:
+    """An Arrow array as pandas' array of a dtype: wrapped where pandas can, else converted by PyArrow."""
+    kind = family(dtype)
+    if kind == "string" and dtype.storage == "pyarrow":
+        return internals.make_strings(array, dtype)
+    if kind == "arrow":
+        return internals.make_arrow(array.cast(dtype.pyarrow_dtype))
+    if kind != "numpy":
+        return dtype.__from_arrow__(array)
+    if dtype == object:
+        converted = array.to_pandas(integer_object_nulls=True)
+        return converted.astype(object).to_numpy()
+    values = array.to_pandas().to_numpy()
+    return values.astype(dtype, copy=False)
+
+
+_ARRAY: dict[str, Callable[[StoredTable, dict[str, Any]], Any]] = {
+    "values": _values,
+    "masked": _masked,
+    "categorical": _categorical,
+    "interval": _interval,
+    "wrapped": _wrapped,
+    "converted": _converted,
+}
+
+
+def _read_array(table: StoredTable, form: dict[str, Any]) -> Any:
+    return _ARRAY[form["kind"]](table, form)
+
+
+def _range_index(_: StoredTable, form: dict[str, Any]) -> pd.Index[Any]:
+    return pd.RangeIndex(*form["range"], name=decode_scalar(form["name"]))
+
+
+def _list_index(_: StoredTable, form: dict[str, Any]) -> pd.Index[Any]:
+    values = [decode_scalar(value) for value in form["values"]]
+    dtype = decode_dtype(form["dtype"])
+    array = np.empty(len(values), object)
+    array[:] = values
+    return pd.Index(array, dtype=dtype, name=decode_scalar(form["name"]), tupleize_cols=False)
+
+
+def _multi_index(table: StoredTable, form: dict[str, Any]) -> pd.Index[Any]:
+    levels = [_read_index(table, level) for level in form["levels"]]
+    return internals.make_multi_index(
+        levels, [_codes(table, codes) for codes in form["codes"]], [decode_scalar(name) for name in form["names"]]
+    )
+
+
+def _codes(table: StoredTable, codes: Any) -> npt.NDArray[Any]:
+    if isinstance(codes, list):
+        return np.array(codes, np.intp)
+    return table.body.array(_numpy_dtype(np.dtype(codes["dtype"])), codes["at"], table.rows)
+
+
+def _array_index(table: StoredTable, form: dict[str, Any]) -> pd.Index[Any]:
+    return internals.make_index(_read_array(table, form["column"]), decode_scalar(form["name"]), form["freq"])
+
+
+_INDEX: dict[str, Callable[[StoredTable, dict[str, Any]], pd.Index[Any]]] = {
+    "range": _range_index,
+    "list": _list_index,
+    "multi": _multi_index,
+    "array": _array_index,
+    "child": lambda table, form: table.child(form["child"]),
+}
+
+
+def _read_index(table: StoredTable, form: dict[str, Any]) -> pd.Index[Any]:
+    return _INDEX[form["kind"]](table, form)

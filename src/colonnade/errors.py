@@ -1,0 +1,62 @@
+"""The tree of errors. Each also is the built-in that a Python user would catch.
+
+::
+
+    ColonnadeError
+    ├── NotFoundError (KeyError)            no such name, version or column
+    ├── InvalidNameError (ValueError)       a name outside of the grammar
+    ├── ConflictError                       expect_version= did not match
+    ├── StoreFullError (OSError, ENOSPC)    no room; nothing was stored
+    ├── StoreAccessError (OSError)          the directory cannot be a store, or may not be read or written
+    ├── CorruptSnapshotError (ValueError)   truncated, overwritten, or not Arrow
+    │   └── NotASnapshotError               a whole Arrow file, but another program's
+    └── UnsupportedTypeError (TypeError)    columns that have no Arrow form
+        └── NotATableError                  not tabular data at all
+
+A message says what was asked, what was found and what to do next.
+"""
+
+from __future__ import annotations
+
+
+class ColonnadeError(Exception):
+    """The base of all errors that Colonnade raises by itself."""
+
+
+class NotFoundError(ColonnadeError, KeyError):
+    """No such name, version or column."""
+
+    # KeyError shows the repr of its argument, and a sentence would stand in quotes.
+    __str__ = Exception.__str__
+
+
+class InvalidNameError(ColonnadeError, ValueError):
+    """A name outside of the grammar: parts of ``[A-Za-z0-9._-]`` between slashes, none starting with a dot."""
+
+
+class ConflictError(ColonnadeError):
+    """The name's version is not the one that ``expect_version=`` gave; nothing was stored."""
+
+
+class StoreFullError(ColonnadeError, OSError):
+    """The store's file system has no room for the table; nothing was stored."""
+
+
+class StoreAccessError(ColonnadeError, OSError):
+    """The directory cannot serve as a store, or this user may not read or write it."""
+
+
+class CorruptSnapshotError(ColonnadeError, ValueError):
+    """A file of the store is truncated, overwritten or not an Arrow file."""
+
+
+class NotASnapshotError(CorruptSnapshotError):
+    """A file of the store is whole, but Colonnade did not write it."""
+
+
+class UnsupportedTypeError(ColonnadeError, TypeError):
+    """Some columns hold what Arrow cannot; each is named. Nothing was stored."""
+
+
+class NotATableError(UnsupportedTypeError):
+    """The data is neither a frame nor anything that gives Arrow data."""

@@ -1,0 +1,1 @@
+"""How columns stand in a file: places, the Arrow envelope around them, and the checks before a view is made."""

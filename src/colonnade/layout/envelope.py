@@ -1,0 +1,249 @@
+"""The Arrow IPC file around a body: written by PyArrow for one row, then given the real numbers.
+
+Knows: the Arrow IPC file format (https://arrow.apache.org/docs/format/Columnar.html#ipc-file-format), the seal, and where a
+number stands in a flatbuffer. Must not know: names, descriptors, pandas, what a column means.
+
+A file is::
+
+    "ARROW1" | schema | dictionaries | record batch message, padded | BODY | end of stream | annex | SEAL | footer | "ARROW1"
+
+PyArrow writes everything but the capitals, for a batch of one row of the same schema and dictionaries, so no schema is
+encoded by hand. One row and not none: flatbuffers leave out a number that is zero, and a number left out cannot be set.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import flatbuffers.number_types as fb_types
+import numpy as np
+import pyarrow as pa
+from flatbuffers.table import Table as FlatTable
+
+from colonnade.errors import CorruptSnapshotError, NotASnapshotError
+from colonnade.layout.regions import Region, align
+
+MAGIC = b"ARROW1"
+END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
+METADATA_KEY = b"colonnade"
+FORMAT = 1
+
+_TRAILER = struct.Struct("<i6s")  # footer length, magic
+_MESSAGE_PREFIX = struct.Struct("<Ii")  # continuation mark, metadata length
+_BLOCK = np.dtype([("offset", "<i8"), ("metadata_length", "<i4"), ("_pad", "<i4"), ("body_length", "<i8")])
+_NODE = np.dtype([("length", "<i8"), ("null_count", "<i8")])
+_BUFFER = np.dtype([("offset", "<i8"), ("length", "<i8")])
+
+# Slots of the tables in Arrow's File.fbs, Schema.fbs and Message.fbs, in the order of their fields.
+_FOOTER_SCHEMA, _FOOTER_RECORD_BATCHES = 1, 3
+_SCHEMA_METADATA = 2
+_KEY, _VALUE = 0, 1
+_MESSAGE_HEADER, _MESSAGE_BODY_LENGTH = 2, 3
+_BATCH_LENGTH, _BATCH_NODES, _BATCH_BUFFERS = 0, 1, 2
+
+
+class _Table:
+    """A flatbuffers table, its fields taken by slot."""
+
+    def __init__(self, data: Any, position: int) -> None:
+        self._table = FlatTable(data, position)
+
+    @classmethod
+    def root(cls, data: Any, start: int = 0) -> _Table:
+        (offset,) = struct.unpack_from("<I", data, start)
+        return cls(data, start + offset)
+
+    def place(self, slot: int) -> int:
+        """The position of a field in the data, 0 where it was left out."""
+        offset = self._table.Offset(4 + 2 * slot)
+        return offset and offset + self._table.Pos
+
+    def table(self, slot: int) -> _Table:
+        return _Table(self._table.Bytes, self._table.Indirect(self.place(slot)))
+
+    def structs(self, slot: int, dtype: np.dtype[Any]) -> np.ndarray[Any, np.dtype[Any]]:
+        """A vector of structs, as a view: writable where the data is."""
+        if not self.place(slot):
+            return np.empty(0, dtype)
+        relative = self.place(slot) - self._table.Pos
+        start, count = self._table.Vector(relative), self._table.VectorLen(relative)
+        return np.frombuffer(self._table.Bytes, dtype, count, start)
+
+    def tables(self, slot: int) -> list[_Table]:
+        if not self.place(slot):
+            return []
+        relative = self.place(slot) - self._table.Pos
+        start, count = self._table.Vector(relative), self._table.VectorLen(relative)
+        return [_Table(self._table.Bytes, self._table.Indirect(start + 4 * i)) for i in range(count)]
+
+    def text(self, slot: int) -> bytes:
+        place = self.place(slot)
+        if not place:
+            return b""
+        start = place + self._table.Get(fb_types.UOffsetTFlags, place)
+        (length,) = struct.unpack_from("<I", self._table.Bytes, start)
+        return bytes(self._table.Bytes[start + 4 : start + 4 + length])
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """What is known of a snapshot when it is published; 64 bytes right before the footer.
+
+    ``version`` is 0 until then. ``identity`` tells two snapshots of one name and version apart (after a delete, versions
+    start again at 1). ``created_ns`` is in nanoseconds since 1970, UTC.
+    """
+
+    version: int
+    identity: int
+    created_ns: int
+    rows: int
+    columns: int
+    size: int
+
+    _struct = struct.Struct("<8sIIQQQQQQ")
+    _magic = b"COLONNAD"
+
+    def pack(self) -> bytes:
+        return self._struct.pack(
+            self._magic, FORMAT, 0, self.version, self.identity, self.created_ns, self.rows, self.columns, self.size
+        )
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Seal:
+        """Read a seal; NotASnapshotError where there is none, for then another program wrote the file."""
+        magic, version_of_format, _, *numbers = cls._struct.unpack(data)
+        if magic != cls._magic:
+            raise NotASnapshotError("it is an Arrow file that Colonnade did not write")
+        if version_of_format != FORMAT:
+            raise NotASnapshotError(
+                f"it is in Colonnade's format {version_of_format}, and this version of Colonnade reads format {FORMAT}"
+            )
+        return cls(*numbers)
+
+
+SEAL_SIZE = Seal._struct.size  # one class, one file
+TAIL_SIZE = _TRAILER.size
+
+
+@dataclass(slots=True)
+class Envelope:
+    """The bytes before and after a body. Numbers that are known once the bytes have moved are set by `finish`."""
+
+    head: bytearray
+    footer: bytearray
+    body_start: int
+
+    def finish(
+        self, rows: int, body_size: int, nodes: Sequence[tuple[int, int]], buffers: Sequence[Region | None]
+    ) -> None:
+        """Set row count, null counts, buffer places and body length.
+
+        ``nodes`` are (length, null count) and ``buffers`` the regions (None: an absent buffer), both in the order of the
+        record batch: fields depth first.
+        """
+        block = _Table.root(self.footer).structs(_FOOTER_RECORD_BATCHES, _BLOCK)[-1:]
+        message = _Table.root(self.head, int(block["offset"][0]) + _MESSAGE_PREFIX.size)
+        batch = message.table(_MESSAGE_HEADER)
+        struct.pack_into("<q", self.head, batch.place(_BATCH_LENGTH), rows)
+        node_table = batch.structs(_BATCH_NODES, _NODE)
+        buffer_table = batch.structs(_BATCH_BUFFERS, _BUFFER)
+        if (len(node_table), len(buffer_table)) != (len(nodes), len(buffers)):
+            raise AssertionError(
+                f"the plan has {len(nodes)} nodes and {len(buffers)} buffers, "
+                f"PyArrow wrote {len(node_table)} and {len(buffer_table)}"
+            )
+        if nodes:
+            node_table[:] = nodes
+            buffer_table["offset"] = [0 if region is None else region.at for region in buffers]
+            buffer_table["length"] = [0 if region is None else region.size for region in buffers]
+        # Left out where PyArrow wrote no byte: no columns, or columns of nulls alone.
+        if message.place(_MESSAGE_BODY_LENGTH):
+            struct.pack_into("<q", self.head, message.place(_MESSAGE_BODY_LENGTH), body_size)
+            block["body_length"] = body_size
+        elif body_size:
+            raise AssertionError(f"a body of {body_size} bytes in a message that has none")
+
+    def tail(self, seal: bytes) -> bytes:
+        """Everything after the annex."""
+        return seal + self.footer + _TRAILER.pack(len(self.footer), MAGIC)
+
+
+def write_envelope(schema: pa.Schema, one_row: Sequence[pa.Array], alignment: int) -> Envelope:
+    """Let PyArrow write the file for one row; the body will start at a multiple of ``alignment``."""
+    batch = pa.record_batch(list(one_row), schema=schema) if one_row else _batch_without_columns(schema)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, schema) as writer:
+        writer.write_batch(batch)
+    data = memoryview(sink.getvalue())
+    footer_length, _ = _TRAILER.unpack(data[-TAIL_SIZE:])
+    footer = bytearray(data[-TAIL_SIZE - footer_length : -TAIL_SIZE])
+    block = _Table.root(footer).structs(_FOOTER_RECORD_BATCHES, _BLOCK)[-1:]
+    offset, length = int(block["offset"][0]), int(block["metadata_length"][0])
+    body_start = align(offset + length, alignment)
+    head = bytearray(body_start)
+    head[: offset + length] = data[: offset + length]
+    block["metadata_length"] = body_start - offset
+    mark, _ = _MESSAGE_PREFIX.unpack_from(head, offset)
+    _MESSAGE_PREFIX.pack_into(head, offset, mark, body_start - offset - _MESSAGE_PREFIX.size)
+    return Envelope(head, footer, body_start)
+
+
+def _batch_without_columns(schema: pa.Schema) -> pa.RecordBatch:
+    return pa.record_batch([pa.nulls(1)], names=["dropped"]).select([]).replace_schema_metadata(schema.metadata)
+
+
+def read_message(message: memoryview) -> tuple[list[tuple[int, int]], list[tuple[int, int]], int]:
+    """Nodes (length, null count), buffers (offset, length) and the body's place of a record batch that PyArrow wrote."""
+    _, length = _MESSAGE_PREFIX.unpack_from(message)
+    batch = _Table.root(message, _MESSAGE_PREFIX.size).table(_MESSAGE_HEADER)
+    nodes = batch.structs(_BATCH_NODES, _NODE).tolist()
+    return nodes, batch.structs(_BATCH_BUFFERS, _BUFFER).tolist(), _MESSAGE_PREFIX.size + length
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What `read_envelope` finds. ``body_start`` is in bytes from the file's start, ``body_limit`` in bytes from there."""
+
+    metadata: bytes
+    body_start: int
+    body_limit: int
+
+
+def seal_place(size: int, trailer: bytes) -> int:
+    """Where the seal stands in a file of ``size`` bytes whose last bytes are ``trailer``."""
+    if len(trailer) != TAIL_SIZE:
+        raise CorruptSnapshotError(f"it has {size} bytes, too few for a snapshot")
+    footer_length, magic = _TRAILER.unpack(trailer)
+    if magic != MAGIC:
+        raise CorruptSnapshotError(
+            "its last bytes are not an Arrow file's: it was truncated, or it is not an Arrow file"
+        )
+    place: int = size - TAIL_SIZE - footer_length - SEAL_SIZE
+    if footer_length <= 0 or place < len(MAGIC):
+        raise CorruptSnapshotError(f"its footer claims {footer_length} bytes of a file of {size}")
+    return place
+
+
+def read_envelope(data: memoryview) -> Opened:
+    """Find the second reading and the body of a whole file; every place is checked against the file's size."""
+    end = seal_place(len(data), bytes(data[-TAIL_SIZE:]))
+    footer = data[end + SEAL_SIZE : -TAIL_SIZE]
+    try:
+        root = _Table.root(footer)
+        blocks = root.structs(_FOOTER_RECORD_BATCHES, _BLOCK)
+        found = [
+            pair.text(_VALUE)
+            for pair in root.table(_FOOTER_SCHEMA).tables(_SCHEMA_METADATA)
+            if pair.text(_KEY) == METADATA_KEY
+        ]
+    except (struct.error, ValueError, IndexError, TypeError, OverflowError) as error:
+        raise CorruptSnapshotError(f"its footer cannot be read ({error})") from error
+    if len(found) != 1 or len(blocks) != 1:
+        raise CorruptSnapshotError("its footer does not name one record batch and one second reading")
+    body_start = int(blocks["offset"][0]) + int(blocks["metadata_length"][0])
+    if not 0 < body_start <= end:
+        raise CorruptSnapshotError(f"its body would start at byte {body_start} of {len(data)}")
+    return Opened(found[0], body_start, end - body_start)

@@ -1,0 +1,49 @@
+"""Bounds checks: the only maker of views into a body.
+
+Knows: a body's address range. Must not know: what a view is for.
+Every place and count that comes from a file passes through `Body` before memory is looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from colonnade.errors import CorruptSnapshotError
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """``size`` bytes of ``buffer`` from ``start``: the area that a snapshot's places count from.
+
+    Views keep ``buffer`` alive.
+    """
+
+    buffer: Any
+    start: int
+    size: int
+
+    def _check(self, at: Any, count: Any, what: str) -> None:
+        if type(at) is not int or type(count) is not int or at < 0 or count < 0 or at + count > self.size:
+            raise CorruptSnapshotError(f"{what} would stand at byte {at}, {count} bytes long, in a body of {self.size}")
+
+    def array(self, dtype: np.dtype[Any], at: int, rows: int) -> npt.NDArray[Any]:
+        """View ``rows`` elements at ``at``; nothing is copied."""
+        self._check(at, rows * dtype.itemsize, f"an array of {rows} {dtype}")
+        return np.ndarray((rows,), dtype, self.buffer, self.start + at)
+
+    def block(self, dtype: np.dtype[Any], at: int, stride: int, columns: int, rows: int) -> npt.NDArray[Any]:
+        """View a block of shape (columns, rows), ``stride`` bytes from one column to the next; nothing is copied."""
+        width = rows * dtype.itemsize
+        if type(stride) is not int or stride < width:
+            raise CorruptSnapshotError(f"a block of {rows} {dtype} has a stride of {stride} bytes")
+        self._check(at, stride * (columns - 1) + width, f"a block of {columns} x {rows} {dtype}")
+        return np.ndarray((columns, rows), dtype, self.buffer, self.start + at, (stride, dtype.itemsize))
+
+    def bytes(self, at: int, size: int) -> memoryview:
+        """View ``size`` bytes at ``at``."""
+        self._check(at, size, "a nested table")
+        return memoryview(self.buffer)[self.start + at : self.start + at + size]

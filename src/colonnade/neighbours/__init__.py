@@ -1,0 +1,1 @@
+"""Other libraries' frames: one file each, and nothing imported before it is needed."""

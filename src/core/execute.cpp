@@ -1,0 +1,227 @@
+#include "execute.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "bitmap.h"
+#include "kernels.h"
+
+namespace colonnade {
+namespace {
+
+// Large enough that a write's cost is its bytes, small enough that it is still in the second-level cache when written.
+constexpr int64_t unit_bytes = 1 << 20;
+// A unit starts at a multiple of this many rows, so that no two units share a byte, or a cache line, of a bitmap.
+constexpr int64_t unit_row_step = 512;
+// Columns that are interleaved in memory (a NumPy array of shape (rows, columns)) are cut short and taken in turn, so that
+// the cache lines that one column brings in are still there for the next.
+constexpr int64_t strided_unit_rows = 4096;
+// Below this, starting a thread costs more than it saves.
+constexpr int64_t threaded_bytes = 2 << 20;
+
+struct Unit {
+  int64_t job;
+  int64_t row;
+  int64_t count;
+};
+
+int64_t values_size(const Job& job, int64_t rows) {
+  switch (job.values) {
+    case Values::none: return 0;
+    case Values::fixed: return rows * job.width;
+    case Values::bits:
+    case Values::bytes_to_bits: return (rows + 7) / 8;
+    case Values::offsets32:
+    case Values::offsets64: return rows * job.out_width;
+  }
+  return 0;
+}
+
+int64_t twin_size(const Job& job, int64_t rows) { return rows * (job.twin == Twin::none ? 0 : job.twin_width); }
+
+int64_t widest(const Job& job) {
+  return std::max<int64_t>({1, values_size(job, 8) / 8, twin_size(job, 1)});
+}
+
+bool has_elements(const Job& job) { return job.values == Values::fixed || job.values == Values::bytes_to_bits; }
+
+bool is_strided(const Job& job, std::span<const Piece> pieces) {
+  return has_elements(job) && job.piece_count == 1 && pieces[job.first_piece].stride != job.width;
+}
+
+std::vector<Unit> cut(std::span<const Job> jobs, std::span<const Piece> pieces) {
+  std::vector<Unit> units;
+  std::vector<Unit> strided;
+  for (size_t j = 0; j < jobs.size(); ++j) {
+    const Job& job = jobs[j];
+    const bool interleaved = is_strided(job, pieces);
+    int64_t rows = interleaved ? strided_unit_rows : unit_bytes / widest(job) / unit_row_step * unit_row_step;
+    rows = std::max(rows, unit_row_step);
+    for (int64_t row = 0; row < job.rows; row += rows)
+      (interleaved ? strided : units).push_back({static_cast<int64_t>(j), row, std::min(rows, job.rows - row)});
+  }
+  std::stable_sort(strided.begin(), strided.end(), [](const Unit& a, const Unit& b) { return a.row < b.row; });
+  units.insert(units.end(), strided.begin(), strided.end());
+  return units;
+}
+
+// What one thread needs besides its unit; grows to the largest unit it meets.
+struct Scratch {
+  std::vector<char> outputs;
+  std::vector<char> elements;
+  std::vector<uint64_t> validity_bits;
+  std::vector<uint64_t> boolean_bits;
+};
+
+class UnitRun {
+ public:
+  UnitRun(const Job& job, std::span<const Piece> pieces, const Sink& sink, Scratch& scratch)
+      : job_(job), pieces_(pieces.subspan(job.first_piece, job.piece_count)), sink_(sink), scratch_(scratch) {}
+
+  // Returns 0 or an errno; adds to `nulls`.
+  int operator()(const Unit& unit, int64_t& nulls) {
+    const int64_t values = values_size(job_, unit.count);
+    const int64_t bitmap = (unit.count + 7) / 8;
+    const int64_t twin = twin_size(job_, unit.count);
+    // Each part starts on a cache line of its own.
+    const auto room = [](int64_t bytes) { return (bytes + 63) / 64 * 64; };
+    if (sink_.memory == nullptr)
+      scratch_.outputs.resize(room(values) + room(bitmap) + room(unit.count) + room(twin));
+    char* next = scratch_.outputs.data();
+    const auto span = [&](int64_t at, int64_t start, int64_t size) {
+      const Span made(sink_, at + start, at < 0 ? 0 : size, next);
+      next += room(size);
+      return made;
+    };
+    const bool booleans = job_.values == Values::bits || job_.values == Values::bytes_to_bits;
+    const Span values_out = span(job_.values_at, values_size(job_, unit.row), values);
+    const Span bitmap_out = span(job_.bitmap_at, unit.row / 8, bitmap);
+    const Span mask_out = span(job_.mask_at, unit.row, unit.count);
+    const Span twin_out = span(job_.twin_at, twin_size(job_, unit.row), twin);
+
+    scratch_.validity_bits.resize(words_for(unit.count) + 1);
+    scratch_.boolean_bits.resize(words_for(unit.count) + 1);
+    scratch_.elements.resize(block_rows * std::max<int64_t>(job_.width, 1));
+
+    for_each_run(unit, [&](const Run& run, int64_t row) {
+      const char* elements = elements_of(run);
+      uint64_t words[block_rows / word_bits];
+      const int64_t run_nulls = read_validity(run, elements, words);
+      nulls += run_nulls;
+      if (job_.bitmap_at >= 0) append_bits(scratch_.validity_bits.data(), row, words, run.count);
+      if (job_.mask_at >= 0) write_bytes(words, run.count, true, mask_out.begin() + row);
+      if (job_.values == Values::fixed && job_.values_at >= 0)
+        write_fixed(run, elements, words, run_nulls, values_out.begin() + row * job_.width);
+      if (job_.values == Values::offsets32 || job_.values == Values::offsets64)
+        write_offsets(run, values_out.begin() + row * job_.out_width);
+      if (booleans) {
+        uint64_t bits[block_rows / word_bits];
+        read_booleans(run, elements, words, bits);
+        append_bits(scratch_.boolean_bits.data(), row, bits, run.count);
+        if (job_.twin == Twin::bytes) write_bytes(bits, run.count, false, twin_out.begin() + row);
+      }
+      if (job_.twin == Twin::float64) write_float64(run, elements, words, twin_out.begin() + row * 8);
+      if (job_.twin == Twin::codes)
+        write_codes(run, elements, words, twin_out.begin() + row * job_.twin_width);
+    });
+
+    if (job_.bitmap_at >= 0) put_bits(scratch_.validity_bits, unit.count, bitmap_out.begin());
+    if (booleans) put_bits(scratch_.boolean_bits, unit.count, values_out.begin());
+    for (const Span& out : {values_out, bitmap_out, mask_out, twin_out})
+      if (const int error = out.flush(); error != 0) return error;
+    return 0;
+  }
+
+ private:
+  // Bits above `count` in the last byte are zero, as Arrow asks for.
+  static void put_bits(std::vector<uint64_t>& words, int64_t count, char* out) {
+    if (count % word_bits != 0) words[count / word_bits] &= low_bits(count % word_bits);
+    std::memcpy(out, words.data(), (count + 7) / 8);
+  }
+
+  const char* elements_of(const Run& run) {
+    if (!has_elements(job_)) return nullptr;
+    const char* first =
+        reinterpret_cast<const char*>(run.piece.values) + (run.piece.offset + run.row) * run.piece.stride;
+    if (run.piece.stride == job_.width) return first;
+    gather(first, run.piece.stride, job_.width, run.count, scratch_.elements.data());
+    return scratch_.elements.data();
+  }
+
+  // The unit's rows as runs that neither cross a piece nor exceed a block; `visit` gets the row within the unit.
+  template <class Visit>
+  void for_each_run(const Unit& unit, Visit visit) {
+    int64_t piece_start = 0;
+    for (const Piece& piece : pieces_) {
+      const int64_t piece_end = piece_start + piece.length;
+      int64_t row = std::max(unit.row, piece_start);
+      const int64_t end = std::min(unit.row + unit.count, piece_end);
+      while (row < end) {
+        const int64_t count = std::min(block_rows, end - row);
+        visit(Run{job_, piece, row - piece_start, count}, row - unit.row);
+        row += count;
+      }
+      piece_start = piece_end;
+      if (piece_start >= unit.row + unit.count) break;
+    }
+  }
+
+  const Job& job_;
+  std::span<const Piece> pieces_;
+  const Sink& sink_;
+  Scratch& scratch_;
+};
+
+}  // namespace
+
+bool outputs_fit(const Job& job, int64_t size) {
+  const auto fits = [size](int64_t at, int64_t bytes) { return at == -1 || (at >= 0 && bytes >= 0 && at <= size - bytes); };
+  return fits(job.values_at, values_size(job, job.rows)) && fits(job.bitmap_at, (job.rows + 7) / 8) &&
+         fits(job.mask_at, job.rows) && fits(job.twin_at, twin_size(job, job.rows));
+}
+
+int execute(std::span<const Job> jobs, std::span<const Piece> pieces, const Sink& sink, int threads,
+            int64_t* null_counts) {
+  const std::vector<Unit> units = cut(jobs, pieces);
+  int64_t bytes = 0;
+  for (const Job& job : jobs) bytes += values_size(job, job.rows) + twin_size(job, job.rows);
+  if (bytes < threaded_bytes) threads = 1;
+
+  std::vector<std::atomic<int64_t>> nulls(jobs.size());
+  std::atomic<size_t> next{0};
+  std::atomic<int> error{0};
+  const auto work = [&] {
+    Scratch scratch;
+    for (size_t u = next++; u < units.size() && error == 0; u = next++) {
+      const Unit& unit = units[u];
+      int64_t unit_nulls = 0;
+      int expected = 0;
+      int failed = 0;
+      try {
+        failed = UnitRun(jobs[unit.job], pieces, sink, scratch)(unit, unit_nulls);
+      } catch (const std::bad_alloc&) {
+        failed = ENOMEM;
+      }
+      if (failed != 0) error.compare_exchange_strong(expected, failed);
+      nulls[unit.job] += unit_nulls;
+    }
+  };
+  std::vector<std::thread> helpers;
+  const int wanted = static_cast<int>(std::min<size_t>(std::max(threads, 1), std::max<size_t>(units.size(), 1)));
+  helpers.reserve(wanted);
+  try {
+    for (int t = 1; t < wanted; ++t) helpers.emplace_back(work);
+  } catch (const std::system_error&) {
+    // No more threads to be had: the ones there are, and this one, do the work.
+  }
+  work();
+  for (std::thread& helper : helpers) helper.join();
+  for (size_t j = 0; j < jobs.size(); ++j) null_counts[j] += nulls[j];
+  return error;
+}
+
+}  // namespace colonnade
