@@ -1,1 +1,56 @@
+"""Colonnade: one copy of a DataFrame, walked through by every process.
+
+>>> import colonnade as cn, pandas as pd
+>>> snapshot = cn.put("docs/hello", pd.DataFrame({"x": [1.0, 2.0], "who": ["Ada", None]}))
+>>> cn.get("docs/hello")                    # in any process: no copy, writable, private
+     x  who
+0  1.0  Ada
+1  2.0  NaN
+>>> cn.delete("docs/hello")
+"""
+
+from colonnade.api import Store, TableInfo, check, delete, exists, gc, get, ls, open, put
+from colonnade.errors import (
+    ColonnadeError,
+    ConflictError,
+    CorruptSnapshotError,
+    InvalidNameError,
+    NotASnapshotError,
+    NotATableError,
+    NotFoundError,
+    StoreAccessError,
+    StoreFullError,
+    UnsupportedTypeError,
+)
+from colonnade.snapshot import Snapshot
+from colonnade.store.catalog import Freed
+from colonnade.store.check import Problem
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "ColonnadeError",
+    "ConflictError",
+    "CorruptSnapshotError",
+    "Freed",
+    "InvalidNameError",
+    "NotASnapshotError",
+    "NotATableError",
+    "NotFoundError",
+    "Problem",
+    "Snapshot",
+    "Store",
+    "StoreAccessError",
+    "StoreFullError",
+    "TableInfo",
+    "UnsupportedTypeError",
+    "__version__",
+    "check",
+    "delete",
+    "exists",
+    "gc",
+    "get",
+    "ls",
+    "open",
+    "put",
+]

@@ -116,6 +116,7 @@ def arrow_column(name: str, data: pa.ChunkedArray, dtype: Any) -> Column:
     if pt.is_dictionary(type_):
         data = data.unify_dictionaries()
         dictionary = data.chunk(0).dictionary if data.num_chunks else pa.array([], type_.value_type)
+        type_, dictionary = _plain_dictionary(type_, dictionary, keep=family(dtype) == "arrow")
     chunks = chunks_of(data)
     # pandas' own dtypes want 64-bit offsets; an ArrowDtype keeps the type it names.
     if pt.is_string(type_) and family(dtype) != "arrow":
@@ -131,6 +132,17 @@ def arrow_column(name: str, data: pa.ChunkedArray, dtype: Any) -> Column:
     column = Column(name, flat, one_row, _reading(flat, type_, dtype, data.null_count > 0))
     _TWINS[column.reading](column, dtype)
     return column
+
+
+def _plain_dictionary(
+    type_: pa.DictionaryType, dictionary: pa.Array, *, keep: bool
+) -> tuple[pa.DictionaryType, pa.Array]:
+    """Strings as pandas wraps them, and no extension types, which PyArrow cannot read back in a dictionary."""
+    if isinstance(dictionary, pa.ExtensionArray):
+        dictionary = dictionary.storage
+    if pt.is_string_view(dictionary.type) or (pt.is_string(dictionary.type) and not keep):
+        dictionary = dictionary.cast(pa.large_string())
+    return pa.dictionary(type_.index_type, dictionary.type, type_.ordered), dictionary
 
 
 def _reading(flat: Flat, type_: pa.DataType, dtype: Any, nulls: bool) -> Reading:

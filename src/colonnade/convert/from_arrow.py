@@ -111,8 +111,7 @@ def plan_table(table: pa.Table) -> TablePlan:
     if len(stored_index) > 1:
         # Levels and codes are pandas' work, on the index columns alone.
         index: Any = table.select(stored_index).to_pandas().index
-        form = frame.multi(index)
-        form["codes"] = [frame.code_region(np.asarray(codes)) for codes in index.codes]
+        form = frame.multi_with_codes(index)
     elif stored_index:
         column = frame.columns[stored_index[0]]
         form = {"kind": "array", "name": index_name(expected.index), "freq": None, "column": column.array_form()}
@@ -121,6 +120,7 @@ def plan_table(table: pa.Table) -> TablePlan:
     second = {
         "arrays": [[position, column.form] for position, column in placed if column.form is not None],
         "index": form,
+        "index_fields": stored_index,
         "labels": frame.labels(expected.columns),
         "attrs": expected.attrs,
         "unique_labels": False,

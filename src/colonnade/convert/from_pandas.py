@@ -58,9 +58,7 @@ class FrameParts:
             levels = [index.get_level_values(i) for i in range(index.nlevels)]
             for position, level in enumerate(levels):
                 self._add_level(level, position, taken)
-            form = self.multi(index)
-            form["codes"] = [self.code_region(np.asarray(codes)) for codes in index.codes]
-            return form, levels
+            return self.multi_with_codes(index), levels
         column = self._add_level(index, 0, taken)
         form = {"kind": "array", "name": index_name(index), "freq": _freq(index)}
         if column is not None:
@@ -76,6 +74,10 @@ class FrameParts:
         job = plain_job(np.ascontiguousarray(codes))
         self.codes.append(job)
         return {"dtype": codes.dtype.name, "at": job.values}
+
+    def multi_with_codes(self, index: pd.MultiIndex) -> dict[str, Any]:
+        """A row MultiIndex: its codes are as long as the table, and stand in the body."""
+        return {**self.multi(index), "codes": [self.code_region(np.asarray(codes)) for codes in index.codes]}
 
     def multi(self, index: pd.MultiIndex) -> dict[str, Any]:
         return {
@@ -167,6 +169,7 @@ def plan_frame(df: pd.DataFrame) -> TablePlan:
     form: dict[str, Any] = {
         "arrays": [[position, column.form] for position, column in enumerate(data) if column.form is not None],
         "index": index,
+        "index_fields": list(range(len(arrays), len(frame.columns))),
         "labels": frame.labels(df.columns),
         "attrs": _attrs(df),
         "unique_labels": not df.flags.allows_duplicate_labels,

@@ -72,7 +72,7 @@ class LaidOut:
     plan: TablePlan
     envelope: Envelope
     body_size: int
-    tail_at: int
+    seal_at: int
     size: int
     children: list[tuple[int, LaidOut]]
 
@@ -99,7 +99,7 @@ class LaidOut:
         for at, child in self.children:
             child._finish(body + at, write, bytes(SEAL_SIZE))
         write(start, self.envelope.head)
-        write(start + self.tail_at, self.envelope.tail(seal))
+        write(start + self.seal_at, self.envelope.tail(seal))
 
     def write_to_memory(self, memory: npt.NDArray[np.uint8], seal: bytes) -> None:
         """Write the file into zeroed memory of ``size`` bytes."""
@@ -133,10 +133,10 @@ def lay_out(plan: TablePlan, alignment: int = PAGE) -> LaidOut:
     metadata = {**plan.metadata, METADATA_KEY: json.dumps(form, default=_place, separators=(",", ":")).encode()}
     schema = pa.schema(plan.fields, metadata)
     envelope = write_envelope(schema, [column.one_row for column in plan.columns], alignment)
-    tail_at = align(envelope.body_start + annex_end, STRIDE_STEP)
-    size = tail_at + SEAL_SIZE + len(envelope.footer) + TAIL_SIZE
+    seal_at = align(envelope.body_start + annex_end, STRIDE_STEP)
+    size = seal_at + SEAL_SIZE + len(envelope.footer) + TAIL_SIZE
     places = [child.region.at for child in plan.children]
-    return LaidOut(plan, envelope, body_size, tail_at, size, list(zip(places, children, strict=True)))
+    return LaidOut(plan, envelope, body_size, seal_at, size, list(zip(places, children, strict=True)))
 
 
 def _place(value: Any) -> Any:

@@ -135,3 +135,13 @@ def wrap_datetimes(values: Any) -> Any:
         made = pd.arrays.DatetimeArray if kind == "M" else pd.arrays.TimedeltaArray
         return made._simple_new(values, dtype=values.dtype)  # type: ignore[attr-defined]
     return values
+
+
+def values_of(df: pd.DataFrame) -> npt.NDArray[Any]:
+    """Give a frame's values, shape (rows, columns): a view where they are one NumPy block, as writable as it is."""
+    blocks = df._mgr.blocks
+    if len(blocks) == 1 and isinstance(blocks[0].dtype, np.dtype):
+        (block,) = blocks
+        if np.array_equal(block.mgr_locs.as_array, np.arange(df.shape[1])):
+            return np.asarray(_bare(block.values)).T
+    return df.to_numpy()

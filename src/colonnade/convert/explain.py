@@ -1,0 +1,78 @@
+"""How each column of a stored table is read, in words.
+
+Knows: the second reading and the rules. Must not know: files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from colonnade.convert.dtypes import decode_dtype
+from colonnade.convert.labels import decode_scalar
+from colonnade.convert.rules import RULES, Reading, family
+from colonnade.convert.to_pandas import StoredTable
+
+_WHY_OBJECTS = next(rule.note for rule in RULES if rule.reading is Reading.CONVERTED)
+_WHY = {
+    "string": "its dtype keeps Python strings; PyArrow makes them",
+    "arrow": "stored in a plainer layout, and cast back",
+    "category": "its dictionary has nulls or repeats itself",
+}
+
+
+class ColumnReport(NamedTuple):
+    """How pandas reads one column. ``why`` is empty where opening it copies nothing; ``nbytes`` are its Arrow buffers'."""
+
+    column: Any
+    role: str
+    arrow_type: str
+    dtype: str
+    nbytes: int
+    nulls: int
+    zero_copy: bool
+    why: str
+
+
+def explain(table: StoredTable) -> list[ColumnReport]:
+    """Report on each column, in the order of the Arrow schema."""
+    batch = table.batch
+    index_fields = table.form["index_fields"]
+    data_fields = [field for field in range(batch.num_columns) if field not in set(index_fields)]
+    read_as = dict(_data_dtypes(table.form))
+    rows = {}
+    for position, (label, field) in enumerate(zip(table.labels(), data_fields, strict=True)):
+        rows[field] = (label, "column", *read_as[position])
+    for field, name, dtype, why in _index_dtypes(table.form["index"], index_fields, batch.schema):
+        rows[field] = (name, "index", dtype, why)
+    reports = []
+    for field, (label, role, dtype, why) in sorted(rows.items()):
+        column = batch.column(field)
+        arrow_type = str(column.type)
+        reports.append(ColumnReport(label, role, arrow_type, dtype, column.nbytes, column.null_count, not why, why))
+    return reports
+
+
+def _data_dtypes(form: dict[str, Any]) -> Iterator[tuple[int, tuple[str, str]]]:
+    """(position, (dtype, why it is converted))."""
+    for dtype, _, _, positions in form["blocks"]:
+        where = positions["list"] if isinstance(positions, dict) else range(positions[0], sum(positions))
+        for position in where:
+            yield position, (str(decode_dtype(dtype)), "")
+    for position, array in form["arrays"]:
+        yield position, _array_dtype(array)
+
+
+def _array_dtype(array: dict[str, Any]) -> tuple[str, str]:
+    if array["kind"] == "categorical":
+        return "category", ""
+    dtype = decode_dtype(array["dtype"])
+    return str(dtype), _WHY.get(family(dtype), _WHY_OBJECTS) if array["kind"] == "converted" else ""
+
+
+def _index_dtypes(form: dict[str, Any], fields: list[int], schema: Any) -> Iterator[tuple[int, Any, str, str]]:
+    if form["kind"] == "array":
+        yield fields[0], decode_scalar(form["name"]), *_array_dtype(form["column"])
+    elif form["kind"] == "multi":
+        for field, name in zip(fields, form["names"], strict=True):
+            yield field, decode_scalar(name), f"level of {schema.field(field).type}", ""

@@ -1,0 +1,64 @@
+"""Anything tabular, as a plan to store it.
+
+Knows: the Arrow PyCapsule protocols, and how to tell pandas' and Polars' own classes without importing them.
+Must not know: files. Protocols are asked for, not libraries: whatever has ``__arrow_c_stream__`` is a table.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pyarrow as pa
+
+from colonnade.convert.tables import TablePlan
+from colonnade.errors import NotATableError
+
+
+def plan(data: Any) -> TablePlan:
+    """Plan a frame or Arrow data; its memory must stay as it is until the plan has run.
+
+    Raises
+    ------
+    NotATableError, UnsupportedTypeError
+    """
+    import pandas  # noqa: PLC0415 -- imported above, at the latest
+
+    from colonnade.convert import from_arrow, from_pandas  # noqa: PLC0415 -- they import pandas
+
+    if isinstance(data, pandas.Series):
+        data = data.to_frame()
+    if isinstance(data, pandas.DataFrame):
+        return from_pandas.plan_frame(data)
+    return from_arrow.plan_table(arrow_table(data))
+
+
+def arrow_table(data: Any) -> pa.Table:
+    """Arrow data as a table; what a stream gives is held in memory, what a table holds is not copied."""
+    if isinstance(data, pa.Table):
+        return data
+    if _is_lazy(data):
+        data = data.collect()
+    try:
+        if hasattr(data, "__arrow_c_stream__"):
+            return pa.RecordBatchReader.from_stream(data).read_all()
+        if hasattr(data, "__arrow_c_array__"):
+            return pa.Table.from_batches([pa.record_batch(data)])
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise NotATableError(
+            f"a {_described(data)} gives Arrow data that is not a table ({error}); put it in a table with a column name first"
+        ) from error
+    raise NotATableError(
+        f"a {_described(data)} is not a table; put takes pandas, Polars and PyArrow tables, DuckDB relations, and whatever has "
+        "__arrow_c_stream__. Make one of it first, as in pandas.DataFrame(data)"
+    )
+
+
+def _is_lazy(data: Any) -> bool:
+    polars = sys.modules.get("polars")
+    return polars is not None and isinstance(data, polars.LazyFrame)
+
+
+def _described(data: Any) -> str:
+    kind = type(data)
+    return f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")

@@ -1,0 +1,257 @@
+"""An attached table and its views.
+
+Knows: a segment and the columns in it; with `api`, the only place where files meet columns.
+Must not know: how a name leads to a segment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from colonnade.errors import CorruptSnapshotError, NotFoundError
+from colonnade.layout.envelope import METADATA_KEY, Seal
+from colonnade.store.segment import Segment
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import pandas as pd
+    import polars as pl
+
+    from colonnade.convert.explain import ColumnReport
+    from colonnade.convert.to_pandas import StoredTable
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a pickled snapshot is: where it is, and which one it was."""
+
+    store: str
+    name: str
+    version: int
+    identity: int
+
+    def open(self) -> Snapshot:
+        """Attach the same snapshot again.
+
+        Raises
+        ------
+        NotFoundError
+            Where it was superseded without ``keep=``, deleted, or replaced.
+        """
+        from colonnade.api import Store  # noqa: PLC0415 -- api imports this file
+
+        snapshot = Store(self.store).open(self.name, version=self.version)
+        if snapshot.identity != self.identity:
+            raise NotFoundError(
+                f"{self.name!r} was deleted and put again since this reference to version {self.version} was made"
+            )
+        return snapshot
+
+
+class Snapshot:
+    """One immutable version of a named table.
+
+    Made by `colonnade.open` and `colonnade.put`. It holds one file descriptor until it is closed or collected; the frames and
+    tables made from it hold none, and outlive it. Pickling it gives a reference (store, name and version), not data.
+
+    Examples
+    --------
+    >>> import colonnade as cn, pandas as pd
+    >>> snap = cn.put("docs/snapshot", pd.DataFrame({"x": [1.5, None], "s": ["a", "b"]}))
+    >>> snap.version, snap.num_rows, snap.schema.names
+    (1, 2, ['x', 's'])
+    >>> snap.to_pandas()["x"].sum()
+    np.float64(1.5)
+    >>> cn.delete("docs/snapshot")
+    """
+
+    def __init__(self, store: Path, name: str, segment: Segment, seal: Seal) -> None:
+        self._store = store
+        self._segment = segment
+        self._seal = seal
+        self.name = name
+
+    # -- what it is ------------------------------------------------------------------------------------------------------
+
+    @property
+    def version(self) -> int:
+        """The version: 1 for the first put of the name, and 1 more with each."""
+        return self._seal.version
+
+    @property
+    def identity(self) -> int:
+        """A random number that no other snapshot has, whatever its name and version."""
+        return self._seal.identity
+
+    @property
+    def num_rows(self) -> int:
+        """The number of rows."""
+        return self._seal.rows
+
+    @property
+    def num_columns(self) -> int:
+        """The number of columns in the Arrow schema, stored index levels included."""
+        return self._seal.columns
+
+    @property
+    def nbytes(self) -> int:
+        """The size of the file, in bytes."""
+        return self._seal.size
+
+    @property
+    def created(self) -> datetime:
+        """When it was put, in UTC."""
+        return datetime.fromtimestamp(self._seal.created_ns / 1e9, UTC)
+
+    @property
+    def path(self) -> Path:
+        """The Arrow IPC file, for any program that opens one; a newer version takes the path over."""
+        return self._segment.path
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema, with the ``pandas`` metadata where there is any."""
+        return self._batch.schema
+
+    # -- its views -------------------------------------------------------------------------------------------------------
+
+    def to_pandas(self, *, columns: Iterable[Any] | None = None, writable: bool = True) -> pd.DataFrame:
+        """Open the table as pandas: nothing is copied, whatever the size.
+
+        Parameters
+        ----------
+        columns : iterable of labels, optional
+            Take these, in this order; the index comes along.
+        writable : bool, default True
+            Map privately: the frame may be written to, and the kernel copies just the pages that are touched. The
+            store, other processes and other frames do not see it. False: the arrays are read-only.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Equal to the one that was put; for a table put from Arrow, to ``table.to_pandas()``. Columns that pandas
+            holds as Python objects are converted now, see `explain`.
+
+        Raises
+        ------
+        NotFoundError
+            For a label that is not there.
+        CorruptSnapshotError
+            Where the file does not hold together.
+        """
+        with self._located():
+            return self._stored_table(writable=writable).to_pandas(columns)
+
+    def to_arrow(self) -> pa.Table:
+        """Open the table as PyArrow: one chunk a column, over the shared mapping; nothing is copied."""
+        return pa.Table.from_batches([self._batch])
+
+    def to_polars(self) -> pl.DataFrame:
+        """Open the table as Polars; fixed-width columns without nulls are not copied. Needs the extra ``polars``."""
+        from colonnade.neighbours.polars import from_arrow  # noqa: PLC0415 -- an extra
+
+        return from_arrow(self.to_arrow())
+
+    def to_numpy(self, *, writable: bool = True) -> npt.NDArray[Any]:
+        """Open the table as one array of shape (rows, columns).
+
+        A view where the frame is one block (all columns of one dtype), else what ``DataFrame.to_numpy`` copies together.
+        ``writable`` is as in `to_pandas`.
+        """
+        from colonnade.neighbours.pandas import values_of  # noqa: PLC0415 -- it imports pandas
+
+        return values_of(self.to_pandas(writable=writable))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        import numpy as np  # noqa: PLC0415 -- only here
+
+        return np.array(self.to_numpy(), dtype=dtype, copy=copy)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Export the table to any library that speaks the Arrow PyCapsule protocol; nothing is copied."""
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
+
+    def __arrow_c_schema__(self) -> object:
+        """Export the schema."""
+        return self.schema.__arrow_c_schema__()
+
+    def explain(self) -> list[ColumnReport]:
+        """Say of each column, index levels included, how pandas reads it, and why it is not zero-copy where it is not."""
+        from colonnade.convert.explain import explain  # noqa: PLC0415 -- it imports pandas
+
+        with self._located():
+            return explain(self._stored_table(writable=False))
+
+    def validate(self) -> None:
+        """Check everything, values included: Arrow's full validation, and that the pandas reading opens.
+
+        Raises
+        ------
+        CorruptSnapshotError
+        """
+        with self._located():
+            table = self._stored_table(writable=False)
+            try:
+                table.batch.validate(full=True)
+            except pa.ArrowInvalid as error:
+                raise CorruptSnapshotError(f"its values do not hold together ({error})") from error
+            table.to_pandas()
+
+    @cached_property
+    def _batch(self) -> pa.RecordBatch:
+        with self._located():
+            batch = self._stored_table(writable=False).batch
+        metadata = {key: value for key, value in batch.schema.metadata.items() if key != METADATA_KEY}
+        return batch.replace_schema_metadata(metadata or None)
+
+    def _stored_table(self, *, writable: bool) -> StoredTable:
+        from colonnade.convert.to_pandas import StoredTable  # noqa: PLC0415 -- it imports pandas
+
+        return StoredTable(self._segment.map(writable=writable), 0, self._segment.size)
+
+    @contextlib.contextmanager
+    def _located(self) -> Any:
+        try:
+            yield
+        except CorruptSnapshotError as error:
+            raise type(error)(
+                f"{self.name!r} cannot be opened: {error}. The file is {self.path}; delete it, or put the table again"
+            ) from error
+
+    # -- its life --------------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Give the file descriptor back. Frames and tables made before live on."""
+        self._segment.close()
+
+    def __enter__(self) -> Snapshot:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        with contextlib.suppress(AttributeError, OSError):  # half-made, or the interpreter is ending
+            self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _open_reference, (Reference(os.fspath(self._store), self.name, self.version, self.identity),)
+
+    def __repr__(self) -> str:
+        return (
+            f"<colonnade.Snapshot {self.name!r} version {self.version}: {self.num_rows:,} rows x {self.num_columns:,} columns, "
+            f"{self.nbytes:,} bytes>"
+        )
+
+
+def _open_reference(reference: Reference) -> Snapshot:
+    return reference.open()

@@ -1,0 +1,1 @@
+"""Files: names, versions, segments. No file here knows what a column is."""
