@@ -97,8 +97,12 @@ class UnitRun {
       next += room(size);
       return made;
     };
+    // Values that are written as they are go from the source to the file; staging them would be a copy for nothing.
+    char* const as_they_are = sink_.memory == nullptr ? unchanged_source(unit) : nullptr;
     const bool booleans = job_.values == Values::bits || job_.values == Values::bytes_to_bits;
-    const Span values_out = span(job_.values_at, values_size(job_, unit.row), values);
+    const Span values_out = as_they_are != nullptr
+                                ? Span(sink_, job_.values_at + values_size(job_, unit.row), values, as_they_are)
+                                : span(job_.values_at, values_size(job_, unit.row), values);
     const Span bitmap_out = span(job_.bitmap_at, unit.row / 8, bitmap);
     const Span mask_out = span(job_.mask_at, unit.row, unit.count);
     const Span twin_out = span(job_.twin_at, twin_size(job_, unit.row), twin);
@@ -114,7 +118,7 @@ class UnitRun {
       nulls += run_nulls;
       if (job_.bitmap_at >= 0) append_bits(scratch_.validity_bits.data(), row, words, run.count);
       if (job_.mask_at >= 0) write_bytes(words, run.count, true, mask_out.begin() + row);
-      if (job_.values == Values::fixed && job_.values_at >= 0)
+      if (job_.values == Values::fixed && job_.values_at >= 0 && as_they_are == nullptr)
         write_fixed(run, elements, words, run_nulls, values_out.begin() + row * job_.width);
       if (job_.values == Values::offsets32 || job_.values == Values::offsets64)
         write_offsets(run, values_out.begin() + row * job_.out_width);
@@ -141,6 +145,23 @@ class UnitRun {
   static void put_bits(std::vector<uint64_t>& words, int64_t count, char* out) {
     if (count % word_bits != 0) words[count / word_bits] &= low_bits(count % word_bits);
     std::memcpy(out, words.data(), (count + 7) / 8);
+  }
+
+  // The unit's elements, where they stand together in one piece and no null slot of theirs needs a fill; else nullptr.
+  char* unchanged_source(const Unit& unit) const {
+    if (job_.values != Values::fixed || job_.values_at < 0) return nullptr;
+    int64_t start = 0;
+    for (const Piece& piece : pieces_) {
+      if (unit.row < start + piece.length) {
+        const bool together = unit.row + unit.count <= start + piece.length && piece.stride == job_.width;
+        const bool separate = job_.validity == Validity::bits || job_.validity == Validity::mask;
+        const bool filled = separate ? piece.validity != 0 : job_.validity == Validity::negative;
+        if (!together || filled) return nullptr;
+        return reinterpret_cast<char*>(piece.values) + (piece.offset + unit.row - start) * job_.width;
+      }
+      start += piece.length;
+    }
+    return nullptr;
   }
 
   const char* elements_of(const Run& run) {
