@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -219,6 +220,16 @@ def _write(laid: LaidOut, draft: Draft) -> Seal:
     return seal
 
 
+@cache
+def _store_of(_named: str | None, _uid: int) -> Store:
+    return Store()
+
+
+def _default() -> Store:
+    # Asked at each call, for the environment may change and a process its user; made once for each answer.
+    return _store_of(os.environ.get(paths.STORE_VARIABLE), os.getuid())
+
+
 def put(name: str, data: Any, *, keep: int = 1, expect_version: int | None = None) -> Snapshot:
     """Store a table in the default store; see `Store.put`.
 
@@ -229,7 +240,7 @@ def put(name: str, data: Any, *, keep: int = 1, expect_version: int | None = Non
     3
     >>> cn.delete("docs/put")
     """
-    return Store().put(name, data, keep=keep, expect_version=expect_version)
+    return _default().put(name, data, keep=keep, expect_version=expect_version)
 
 
 def get(
@@ -247,34 +258,34 @@ def get(
     (9, 6)
     >>> cn.delete("docs/get")
     """
-    return Store().get(name, version=version, columns=columns, writable=writable)
+    return _default().get(name, version=version, columns=columns, writable=writable)
 
 
 def open(name: str, *, version: int | None = None) -> Snapshot:
     """Attach a table of the default store; see `Store.open`."""
-    return Store().open(name, version=version)
+    return _default().open(name, version=version)
 
 
 def exists(name: str) -> bool:
     """Whether the default store has a table of this name."""
-    return Store().exists(name)
+    return _default().exists(name)
 
 
 def ls() -> list[TableInfo]:
     """List the default store's tables; see `Store.ls`."""
-    return Store().ls()
+    return _default().ls()
 
 
 def delete(name: str) -> None:
     """Remove a table of the default store; see `Store.delete`."""
-    Store().delete(name)
+    _default().delete(name)
 
 
 def gc() -> Freed:
     """Clean the default store; see `Store.gc`."""
-    return Store().gc()
+    return _default().gc()
 
 
 def check() -> list[Problem]:
     """Check the default store; see `Store.check`."""
-    return Store().check()
+    return _default().check()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from colonnade.errors import CorruptSnapshotError, NotFoundError
+from colonnade.errors import CorruptSnapshotError, NotFoundError, UnsupportedTypeError
 from colonnade.layout.envelope import METADATA_KEY, Seal
 from colonnade.store.segment import Segment
 
@@ -204,7 +204,8 @@ class Snapshot:
                 table.batch.validate(full=True)
             except pa.ArrowInvalid as error:
                 raise CorruptSnapshotError(f"its values do not hold together ({error})") from error
-            table.to_pandas()
+            with contextlib.suppress(UnsupportedTypeError):  # whole, but of a type that pandas does not have
+                table.to_pandas()
 
     @cached_property
     def _batch(self) -> pa.RecordBatch:

@@ -98,6 +98,8 @@ PyType_Slot mapping_slots[] = {{Py_bf_getbuffer, reinterpret_cast<void*>(get_buf
 }  // namespace
 
 NB_MODULE(_core, m) {
+  // A frame that is still held when the interpreter ends keeps its mapping, as it should: the kernel unmaps it.
+  nb::set_leak_warnings(false);
   m.doc() = "Moves bytes. Python decides which.";
   nb::class_<Mapping>(m, "Mapping", nb::type_slots(mapping_slots),
                       "A file's bytes, mapped; gives them by the buffer protocol and keeps no descriptor.\n\n"

@@ -88,7 +88,7 @@ def _to_codes(column: Column, dtype: Any) -> None:
         "codes": job.twin or job.values,
         "dtype": codes,
         "ordered": bool(column.one_row.type.ordered),
-        "categories": encode_dtype(dictionary.slice(0, 1).to_pandas().dtype),
+        "categories": {"dtype": encode_dtype(column.one_row.to_pandas().cat.categories.dtype), "freq": None, "name": None},
     }
 
 

@@ -260,7 +260,7 @@ def _null(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
 
 
 def _serialized(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
-    """Unions, run ends, nested dictionaries: PyArrow lays them out, at the price of one copy of this column."""
+    """Unions, run ends, list views, nested dictionaries: PyArrow lays them out, at the price of one copy of this column."""
     array = arrays[0] if len(arrays) == 1 else pa.concat_arrays(arrays) if arrays else pa.array([], type_)
     message = pa.record_batch([array], names=[""]).serialize()
     nodes, buffers, body = read_message(memoryview(message))
@@ -293,8 +293,6 @@ _LAYOUTS: tuple[tuple[Callable[[pa.DataType], bool], _Flatten], ...] = (
     # Views are stored as what they view: a body of plain buffers has no room for a varying number of them.
     (pt.is_string_view, lambda _, a: _cast(pa.large_string(), a)),
     (pt.is_binary_view, lambda _, a: _cast(pa.large_binary(), a)),
-    (pt.is_list_view, lambda t, a: _cast(pa.list_(t.value_field), a)),
-    (pt.is_large_list_view, lambda t, a: _cast(pa.large_list(t.value_field), a)),
 )
 
 

@@ -6,6 +6,7 @@ Knows: pandas' public dtypes. Must not know: memory, files. A dtype is its name,
 from __future__ import annotations
 
 import base64
+from datetime import UTC
 from functools import lru_cache
 from typing import Any
 
@@ -23,7 +24,8 @@ def encode_dtype(dtype: Any) -> Any:
     if kind == "string":
         return {"string": dtype.storage, "na": "NA" if dtype.na_value is pd.NA else "nan"}
     if kind == "datetimetz":
-        return {"unit": dtype.unit, "tz": zone_name(dtype)}
+        # Python has two UTCs, and pandas tells them apart where it compares intervals.
+        return {"unit": dtype.unit, "tz": None if dtype.tz is UTC else zone_name(dtype)}
     if kind == "interval":
         return {"interval": encode_dtype(dtype.subtype), "closed": dtype.closed}
     if kind == "arrow":
@@ -51,8 +53,8 @@ def _named(name: str) -> Any:
 
 
 @lru_cache(256)
-def _zoned(unit: str, tz: str) -> Any:
-    return pd.DatetimeTZDtype(unit, pa.lib.string_to_tzinfo(tz, prefer_zoneinfo=True))
+def _zoned(unit: str, tz: str | None) -> Any:
+    return pd.DatetimeTZDtype(unit, UTC if tz is None else pa.lib.string_to_tzinfo(tz, prefer_zoneinfo=True))
 
 
 def zone_name(dtype: pd.DatetimeTZDtype) -> str:

@@ -15,7 +15,8 @@ import pyarrow.types as pt
 
 from colonnade.convert.arrow_column import arrow_column
 from colonnade.convert.columns import Column
-from colonnade.convert.from_pandas import FrameParts, index_name, range_form
+from colonnade.convert.from_pandas import FrameParts, range_form
+from colonnade.convert.index_parts import index_name
 from colonnade.convert.pandas_column import pandas_column
 from colonnade.convert.rules import family
 from colonnade.convert.tables import TablePlan, group_blocks

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from colonnade.convert.columns import Column
 from colonnade.convert.dtypes import encode_dtype
+from colonnade.convert.index_parts import index_freq, index_name
 from colonnade.convert.jobs import Job
 from colonnade.convert.labels import encode_scalar
 from colonnade.convert.pandas_column import pandas_column, plain_job
@@ -60,7 +61,7 @@ class FrameParts:
                 self._add_level(level, position, taken)
             return self.multi_with_codes(index), levels
         column = self._add_level(index, 0, taken)
-        form = {"kind": "array", "name": index_name(index), "freq": _freq(index)}
+        form = {"kind": "array", "name": index_name(index), "freq": index_freq(index)}
         if column is not None:
             form["column"] = column.array_form()
         return form, [index]
@@ -110,28 +111,8 @@ class FrameParts:
 _JSON_LABELS = 20_000
 
 
-def index_name(index: pd.Index[Any]) -> Any:
-    return encode_scalar(index.name, "the name of an index")
-
-
 def range_form(index: pd.RangeIndex) -> dict[str, Any]:
     return {"kind": "range", "range": [index.start, index.stop, index.step], "name": index_name(index)}
-
-
-def _freq(index: pd.Index[Any]) -> str | None:
-    freq = getattr(index, "freq", None)
-    if freq is None or isinstance(index, pd.PeriodIndex):
-        return None
-    text: str = freq.freqstr
-    try:
-        same = pd.tseries.frequencies.to_offset(text) == freq
-    except ValueError:
-        same = False
-    if not same:
-        raise UnsupportedTypeError(
-            f"the index has the frequency {freq!r}, which text cannot express; set df.index.freq = None"
-        )
-    return text
 
 
 def _attrs(df: pd.DataFrame) -> dict[str, Any]:

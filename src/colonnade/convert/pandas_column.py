@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 
 from colonnade.convert.arrow_column import arrow_column, chunks_of, codes_dtype
 from colonnade.convert.columns import Column, Flat, Node, bitmap_region, flatten, one_null, widen_strings
-from colonnade.convert.dtypes import encode_dtype
+from colonnade.convert.dtypes import encode_dtype, zone_name
+from colonnade.convert.index_parts import index_freq, index_name
 from colonnade.convert.jobs import Job, Piece, Twin, Validity, Values
 from colonnade.convert.rules import Reading, family
 from colonnade.errors import UnsupportedTypeError
@@ -112,7 +114,16 @@ def _object(name: str, values: Any) -> Column:
     )
     column = Column(name, flat, one_null(flat.type), Reading.CONVERTED)
     column.form = {"kind": "converted", "dtype": encode_dtype(values.dtype)}
+    if values.dtype == object and converted.null_count:
+        column.form["missing"] = _missing_of(values)
     return column
+
+
+def _missing_of(values: npt.NDArray[Any]) -> str:
+    """What stands for a missing value, where it is one thing throughout; else None, as PyArrow has it."""
+    kinds = {type(value).__name__ for value in values[pd.isna(values)].tolist()}
+    names = {"float": "nan", "NAType": "NA", "NaTType": "NaT"}
+    return names.get(kinds.pop(), "None") if len(kinds) == 1 else "None"
 
 
 def _to_arrow(values: Any) -> pa.Array | pa.ChunkedArray:
@@ -133,8 +144,7 @@ def _type_name(value: Any) -> str:
 
 def _zoned(name: str, values: Any) -> Column:
     dtype = values.dtype
-    zone: str = encode_dtype(dtype)["tz"]
-    return _numeric(name, internals.numpy_of(values), pa.timestamp(dtype.unit, zone), dtype)
+    return _numeric(name, internals.numpy_of(values), pa.timestamp(dtype.unit, zone_name(dtype)), dtype)
 
 
 def _masked(name: str, array: Any) -> Column:
@@ -188,7 +198,7 @@ def _categorical(name: str, array: Any) -> Column:
         "codes": twin or job.values,
         "dtype": codes_dtype(len(categories)),
         "ordered": bool(array.ordered),
-        "categories": encode_dtype(categories.dtype),
+        "categories": {"dtype": encode_dtype(categories.dtype), "freq": index_freq(categories), "name": index_name(categories)},
     }
     if column.form["dtype"] != codes.dtype.name:
         raise AssertionError(f"pandas holds {len(categories)} categories as {codes.dtype}")

@@ -56,9 +56,9 @@ _ARROW: dict[str, Callable[[pa.DataType], bool]] = {
 _DTYPE: dict[str, Callable[[Any], bool]] = {
     "any": lambda _: True,
     "numpy number": lambda d: isinstance(d, np.dtype) and d.kind in "iuf",
-    "float64": lambda d: d == np.float64,
-    "datetime64, timedelta64": lambda d: getattr(d, "kind", "") in "mM" and family(d) in ("numpy", "datetimetz"),
-    "bool": lambda d: d == np.bool_,
+    "float64": lambda d: isinstance(d, np.dtype) and d == np.float64,
+    "datetime64, timedelta64": lambda d: family(d) in ("numpy", "datetimetz") and d.kind in "mM",
+    "bool": lambda d: isinstance(d, np.dtype) and d == np.bool_,
     "masked": lambda d: family(d) == "masked",
     "category": lambda d: family(d) == "category",
     "str, string[pyarrow]": lambda d: family(d) == "string" and d.storage == "pyarrow",

@@ -20,7 +20,7 @@ import pyarrow as pa
 from colonnade.convert.dtypes import decode_dtype
 from colonnade.convert.labels import decode_scalar
 from colonnade.convert.rules import family
-from colonnade.errors import CorruptSnapshotError, NotFoundError
+from colonnade.errors import ColonnadeError, CorruptSnapshotError, NotFoundError, UnsupportedTypeError
 from colonnade.layout.envelope import Opened, read_envelope
 from colonnade.layout.verify import Body
 from colonnade.neighbours import pandas as internals
@@ -75,7 +75,7 @@ class StoredTable:
         """Make the frame, or the part of it that has the given labels, in their order."""
         try:
             return self._to_pandas(columns)
-        except (CorruptSnapshotError, NotFoundError, pa.ArrowException):
+        except (ColonnadeError, pa.ArrowException):
             raise
         except _MALFORMED as error:
             raise CorruptSnapshotError(f"its second reading cannot be followed ({error!r})") from error
@@ -184,8 +184,14 @@ def _masked(table: StoredTable, form: dict[str, Any]) -> Any:
 
 def _categorical(table: StoredTable, form: dict[str, Any]) -> Any:
     codes = table.body.array(_numpy_dtype(np.dtype(form["dtype"])), form["codes"], table.rows)
-    categories = _from_arrow(table.batch.column(form["field"]).dictionary, decode_dtype(form["categories"]))
-    return internals.make_categorical(codes, pd.Index(categories, dtype=categories.dtype, copy=False), form["ordered"])
+    told = form["categories"]
+    name, dtype = decode_scalar(told["name"]), decode_dtype(told["dtype"])
+    dictionary = table.batch.column(form["field"]).dictionary
+    if _is_wrapped_string(dtype):
+        categories = internals.make_string_index(dictionary, dtype, name)
+    else:
+        categories = internals.make_index(_from_arrow(dictionary, dtype), name, told["freq"])
+    return internals.make_categorical(codes, categories, form["ordered"])
 
 
 def _interval(table: StoredTable, form: dict[str, Any]) -> Any:
@@ -200,23 +206,45 @@ def _wrapped(table: StoredTable, form: dict[str, Any]) -> Any:
 
 
 def _converted(table: StoredTable, form: dict[str, Any]) -> Any:
-    return _from_arrow(table.batch.column(form["field"]), decode_dtype(form["dtype"]))
+    field = table.batch.schema.field(form["field"])
+    try:
+        return _from_arrow(table.batch.column(form["field"]), decode_dtype(form["dtype"]), form.get("missing"))
+    except pa.ArrowNotImplementedError as error:
+        raise UnsupportedTypeError(
+            f"column {field.name!r} is {field.type}, for which pandas has no form; use to_arrow(), or name other columns="
+        ) from error
 
 
-def _from_arrow(array: pa.Array, dtype: Any) -> Any:
+def _is_wrapped_string(dtype: Any) -> bool:
+    return family(dtype) == "string" and dtype.storage == "pyarrow"
+
+
+def _from_arrow(array: pa.Array, dtype: Any, missing: str | None = None) -> Any:
     """An Arrow array as pandas' array of a dtype: wrapped where pandas can, else converted by PyArrow."""
     kind = family(dtype)
-    if kind == "string" and dtype.storage == "pyarrow":
+    if _is_wrapped_string(dtype):
         return internals.make_strings(array, dtype)
     if kind == "arrow":
         return internals.make_arrow(array.cast(dtype.pyarrow_dtype))
     if kind != "numpy":
         return dtype.__from_arrow__(array)
     if dtype == object:
-        converted = array.to_pandas(integer_object_nulls=True)
-        return converted.astype(object).to_numpy()
-    values = array.to_pandas().to_numpy()
-    return values.astype(dtype, copy=False)
+        return _objects(array, missing)
+    return array.to_pandas().to_numpy(dtype, copy=True)
+
+
+_MISSING = {"None": None, "nan": np.nan, "NA": pd.NA, "NaT": pd.NaT}
+
+
+def _objects(array: pa.Array, missing: str | None) -> npt.NDArray[Any]:
+    """Python objects; ``missing`` names what stood for a null, and without it PyArrow's choice stands."""
+    if isinstance(array, (pa.StringArray, pa.LargeStringArray)):
+        values = np.array(array.to_numpy(zero_copy_only=False), dtype=object)
+    else:
+        values = array.to_pandas(integer_object_nulls=True).to_numpy(object, copy=True)
+    if missing is not None and array.null_count:
+        values[array.is_null().to_numpy(zero_copy_only=False)] = _MISSING[missing]
+    return values
 
 
 _ARRAY: dict[str, Callable[[StoredTable, dict[str, Any]], Any]] = {
@@ -238,11 +266,13 @@ def _range_index(_: StoredTable, form: dict[str, Any]) -> pd.Index[Any]:
 
 
 def _list_index(_: StoredTable, form: dict[str, Any]) -> pd.Index[Any]:
+    dtype, name = decode_dtype(form["dtype"]), decode_scalar(form["name"])
+    if _is_wrapped_string(dtype):
+        return internals.make_string_index(pa.array(form["values"], pa.large_string()), dtype, name)
     values = [decode_scalar(value) for value in form["values"]]
-    dtype = decode_dtype(form["dtype"])
     array = np.empty(len(values), object)
     array[:] = values
-    return pd.Index(array, dtype=dtype, name=decode_scalar(form["name"]), tupleize_cols=False)
+    return pd.Index(array, dtype=dtype, name=name, tupleize_cols=False)
 
 
 def _multi_index(table: StoredTable, form: dict[str, Any]) -> pd.Index[Any]:

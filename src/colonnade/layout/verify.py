@@ -26,13 +26,15 @@ class Body:
     start: int
     size: int
 
-    def _check(self, at: Any, count: Any, what: str) -> None:
+    def _check(self, at: Any, count: Any, what: str, *details: Any) -> None:
+        # The words are put together only when they are needed: they take longer than the check.
         if type(at) is not int or type(count) is not int or at < 0 or count < 0 or at + count > self.size:
-            raise CorruptSnapshotError(f"{what} would stand at byte {at}, {count} bytes long, in a body of {self.size}")
+            told = what.format(*details)
+            raise CorruptSnapshotError(f"{told} would stand at byte {at}, {count} bytes long, in a body of {self.size}")
 
     def array(self, dtype: np.dtype[Any], at: int, rows: int) -> npt.NDArray[Any]:
         """View ``rows`` elements at ``at``; nothing is copied."""
-        self._check(at, rows * dtype.itemsize, f"an array of {rows} {dtype}")
+        self._check(at, rows * dtype.itemsize, "an array of {} {}", rows, dtype)
         return np.ndarray((rows,), dtype, self.buffer, self.start + at)
 
     def block(self, dtype: np.dtype[Any], at: int, stride: int, columns: int, rows: int) -> npt.NDArray[Any]:
@@ -40,7 +42,7 @@ class Body:
         width = rows * dtype.itemsize
         if type(stride) is not int or stride < width:
             raise CorruptSnapshotError(f"a block of {rows} {dtype} has a stride of {stride} bytes")
-        self._check(at, stride * (columns - 1) + width, f"a block of {columns} x {rows} {dtype}")
+        self._check(at, stride * (columns - 1) + width, "a block of {} x {} {}", columns, rows, dtype)
         return np.ndarray((columns, rows), dtype, self.buffer, self.start + at, (stride, dtype.itemsize))
 
     def bytes(self, at: int, size: int) -> memoryview:

@@ -1,0 +1,33 @@
+"""What an index has besides its values: a name and a frequency, as JSON.
+
+Knows: pandas' public indexes. Must not know: memory, files.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from colonnade.convert.labels import encode_scalar
+from colonnade.errors import UnsupportedTypeError
+
+
+def index_name(index: pd.Index[Any]) -> Any:
+    return encode_scalar(index.name, "the name of an index")
+
+
+def index_freq(index: pd.Index[Any]) -> str | None:
+    freq = getattr(index, "freq", None)
+    if freq is None or isinstance(index, pd.PeriodIndex):
+        return None
+    text: str = freq.freqstr
+    try:
+        same = pd.tseries.frequencies.to_offset(text) == freq
+    except ValueError:
+        same = False
+    if not same:
+        raise UnsupportedTypeError(
+            f"the index has the frequency {freq!r}, which text cannot express; set df.index.freq = None"
+        )
+    return text

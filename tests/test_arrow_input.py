@@ -1,0 +1,165 @@
+"""Arrow data in every shape goes in, and pandas reads from it what PyArrow would give."""
+
+import datetime as dt
+
+import duckdb
+import hypothesis.strategies as st
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from pandas.testing import assert_frame_equal
+
+import colonnade as cn
+
+TYPES = {
+    "int8": (pa.int8(), [1, -128, 127]),
+    "uint16": (pa.uint16(), [0, 65535]),
+    "int64": (pa.int64(), [2**62, -1]),
+    "uint64": (pa.uint64(), [2**64 - 1, 5]),
+    "half": (pa.float16(), [np.float16(0.5)]),
+    "float": (pa.float32(), [1.5, float("nan")]),
+    "double": (pa.float64(), [1.5, float("inf")]),
+    "bool": (pa.bool_(), [True, False]),
+    "string": (pa.string(), ["", "abc", "数据"]),
+    "large_string": (pa.large_string(), ["x", "yy"]),
+    "string_view": (pa.string_view(), ["x", "more than twelve bytes long"]),
+    "binary": (pa.binary(), [b"", b"abc"]),
+    "binary_view": (pa.binary_view(), [b"", b"abc" * 9]),
+    "date32": (pa.date32(), [dt.date(2020, 1, 1)]),
+    "date64": (pa.date64(), [dt.date(2020, 1, 1)]),
+    "time": (pa.time64("us"), [dt.time(1, 2, 3)]),
+    "timestamp[s]": (pa.timestamp("s"), [dt.datetime(2020, 1, 1)]),
+    "timestamp[ns, tz]": (pa.timestamp("ns", "America/New_York"), [dt.datetime(2020, 1, 1, tzinfo=dt.UTC)]),
+    "duration": (pa.duration("us"), [dt.timedelta(1)]),
+    "decimal": (pa.decimal128(10, 2), [1, 2]),
+    "dictionary": (pa.dictionary(pa.int8(), pa.string()), ["a", "b", "c"]),
+    "dictionary of int32": (pa.dictionary(pa.int32(), pa.int64()), [5, 6]),
+    "ordered dictionary": (pa.dictionary(pa.int16(), pa.string(), ordered=True), ["a", "b"]),
+    "list": (pa.list_(pa.int64()), [[1, None], [], [3]]),
+    "list of strings": (pa.list_(pa.string()), [["a", None], []]),
+    "fixed list": (pa.list_(pa.int8(), 2), [[1, 2]]),
+    "struct": (pa.struct([("a", pa.int8()), ("b", pa.string())]), [{"a": 1, "b": "x"}]),
+    "map": (pa.map_(pa.string(), pa.int64()), [[("k", 1)], []]),
+    "null": (pa.null(), [None]),
+}
+
+
+@st.composite
+def tables(draw):
+    """Chunked, sliced columns of any type, with nulls at any bit offset."""
+    rows = draw(st.sampled_from([0, 1, 7, 64, 200]))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    columns = {}
+    for i, name in enumerate(draw(st.lists(st.sampled_from(sorted(TYPES)), max_size=6))):
+        type_, values = TYPES[name]
+        nulls = draw(st.sampled_from([0.0, 0.3, 1.0]))
+        offset = draw(st.integers(0, 70))
+        drawn = [None if rng.random() < nulls else values[j] for j in rng.integers(0, len(values), rows + offset + 3)]
+        cuts = sorted(draw(st.lists(st.integers(0, rows), max_size=3)))
+        bounds = [0, *cuts, rows]
+        whole = pa.array(drawn, type_)
+        chunks = [whole.slice(offset + a, b - a) for a, b in zip(bounds, bounds[1:], strict=False)]
+        columns[f"{i} {name}"] = pa.chunked_array(chunks, type_)
+    return pa.table(columns) if columns else pa.table({"x": pa.array(range(rows))}).select([])
+
+
+@given(table=tables())
+@settings(max_examples=300)
+def test_any_table(store, table):
+    snap = store.put("t", table)
+    snap.validate()
+    got = snap.to_arrow()
+    assert got.column_names == table.column_names
+    for name in table.column_names:
+        assert got[name].null_count == table[name].null_count
+        assert got[name].to_pylist() == table[name].to_pylist() or "float" in name
+    assert_frame_equal(snap.to_pandas(), table.to_pandas())
+
+
+@pytest.fixture
+def table():
+    return pa.table({"i": [1, None, 3], "s": ["a", None, "b"], "f": [0.5, 1.5, None], "b": [True, False, True]})
+
+
+def test_everything_that_gives_arrow(store, table):
+    frame = pl.from_arrow(table)
+    sources = {
+        "table": table,
+        "batch": table.to_batches()[0],
+        "reader": pa.RecordBatchReader.from_batches(table.schema, iter(table.to_batches())),
+        "polars": frame,
+        "lazy": frame.lazy().filter(pl.col("f").is_not_null() | True),
+        "relation": duckdb.from_arrow(table),
+        "stream only": type("Stream", (), {"__arrow_c_stream__": lambda _, requested_schema=None: table.__arrow_c_stream__(requested_schema)})(),
+        "array only": type("Array", (), {"__arrow_c_array__": lambda _, requested_schema=None: table.to_batches()[0].__arrow_c_array__(requested_schema)})(),
+        "snapshot": store.put("first", table),
+    }
+    for name, source in sources.items():
+        with store.put(f"from/{name.replace(' ', '-')}", source) as snap:
+            assert snap.to_arrow().to_pydict() == table.to_pydict(), name
+            assert_frame_equal(snap.to_pandas(), table.to_pandas())
+
+
+def test_polars_categories_and_views(store):
+    frame = pl.DataFrame({"c": pl.Series(["a", "b", None], dtype=pl.Categorical), "e": pl.Series(["x", "y", "x"], dtype=pl.Enum(["x", "y"])),
+                          "l": [[1], [], None], "d": [dt.date(2020, 1, 1), None, None]})  # fmt: skip
+    snap = store.put("t", frame)
+    assert snap.to_polars().cast({"c": pl.String, "e": pl.String}).equals(frame.cast({"c": pl.String, "e": pl.String}))
+    assert snap.to_pandas()["c"].tolist()[:2] == ["a", "b"]
+
+
+def test_out_to_polars_and_duckdb(store):
+    df = pd.DataFrame({"x": np.arange(1000), "y": np.random.default_rng(0).random(1000), "s": [f"k{i % 7}" for i in range(1000)], "b": [True, False] * 500,
+                       "c": pd.Categorical(["u", None] * 500)})  # fmt: skip
+    snap = store.put("t", df)
+    assert snap.to_polars()["x"].sum() == df["x"].sum()
+    assert pl.from_arrow(pa.table(snap)).height == 1000
+    assert pl.read_ipc(snap.path, use_pyarrow=False)["y"].sum() == pytest.approx(df["y"].sum())
+    assert pl.read_ipc(snap.path, use_pyarrow=False)["c"].null_count() == 500
+    relation = duckdb.sql("select s, count(*) n, sum(x) t from snap where b group by s order by s")
+    assert relation.fetchall()[0] == ("k0", 72, df[(df.s == "k0") & df.b].x.sum())
+
+
+def test_table_with_pandas_metadata_gets_its_index_back(store):
+    df = pd.DataFrame({"x": pd.array([1, None], "Int32"), "3": [0.5, 1.5]}, index=pd.MultiIndex.from_tuples([("a", 1), ("b", 2)], names=["k", None]))
+    for frame in (df, df.reset_index(drop=True).set_index(pd.date_range("2020", periods=2, name="t", tz="UTC")),
+                  df.set_axis(pd.RangeIndex(4, 0, -2, name="r"))):  # fmt: skip
+        table = pa.Table.from_pandas(frame)
+        store.put("t", table)
+        assert_frame_equal(store.get("t"), table.to_pandas())
+        assert store.open("t").schema.metadata == table.schema.metadata
+
+
+def test_metadata_and_nullability_are_kept(store):
+    schema = pa.schema([pa.field("x", pa.int32(), nullable=False, metadata={"unit": "m"})], metadata={"origin": "here", "colonnade": "stale"})
+    snap = store.put("t", pa.table({"x": pa.array([1, 2], pa.int32())}, schema=schema))
+    assert snap.schema.field("x").equals(schema.field("x"), check_metadata=True)
+    assert snap.schema.metadata == {b"origin": b"here"}
+
+
+def test_types_that_pandas_cannot_hold_are_stored_all_the_same(store):
+    union = pa.UnionArray.from_dense(pa.array([0, 1, 0], pa.int8()), pa.array([0, 0, 1], pa.int32()), [pa.array([1, 2]), pa.array(["x"])])
+    table = pa.table({"u": union, "x": [1, 2, 3]})
+    snap = store.put("t", table)
+    assert snap.to_arrow().equals(table)
+    with pytest.raises(cn.UnsupportedTypeError, match=r"column 'u' is dense_union.*to_arrow"):
+        snap.to_pandas()
+    assert snap.to_pandas(columns=["x"])["x"].sum() == 6
+
+
+def test_chunks_with_different_dictionaries_are_unified(store):
+    data = pa.chunked_array([pa.array(["a", "b"]).dictionary_encode(), pa.array(["c", None, "a"]).dictionary_encode()])
+    store.put("t", pa.table({"d": data}))
+    assert store.get("t")["d"].astype(object).tolist()[:3] == ["a", "b", "c"]
+
+
+def test_many_small_chunks(store):
+    chunks = [pa.array([i, None, i + 2][: 1 + i % 3]) for i in range(3000)]
+    table = pa.table({"x": pa.chunked_array(chunks), "s": pa.chunked_array([pa.array([None if v is None else str(v) for v in c.to_pylist()]) for c in chunks])})
+    snap = store.put("t", table)
+    snap.validate()
+    assert snap.to_arrow()["x"].to_pylist() == table["x"].to_pylist()
+    assert_frame_equal(snap.to_pandas(), table.to_pandas())
