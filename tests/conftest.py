@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -39,3 +40,15 @@ def default_store(folder, monkeypatch):
     """The default store, moved to a fresh directory."""
     monkeypatch.setenv("COLONNADE_STORE", str(folder / "default"))
     return cn.Store()
+
+
+@pytest.fixture
+def small(folder):
+    """A real file system of 32 MiB, of this test alone."""
+    place = folder / "small"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=32m,mode=700", "none", place]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a tmpfs needs privileges")
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)

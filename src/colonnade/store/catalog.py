@@ -21,6 +21,7 @@ not by closing the descriptor, which would not.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import stat
@@ -38,6 +39,10 @@ from colonnade.errors import (
 from colonnade.layout.envelope import Seal
 from colonnade.store import paths
 from colonnade.store.segment import Draft, Segment, abandoned
+
+
+# No file of that name, a part of it that is no folder, a link.
+_NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,7 @@ class Catalog:
                 error.errno, f"{self.root} cannot be a store: {os.strerror(error.errno or 0)}; name another directory"
             ) from error
         if not os.access(self.root, os.W_OK | os.X_OK):
-            raise StoreAccessError(13, f"this user may not write to the store {self.root}")
+            raise StoreAccessError(errno.EACCES, f"this user may not write to the store {self.root}")
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -141,14 +146,17 @@ class Catalog:
         return NotFoundError(f"there is no table {name!r} in {self.root}; {there}")
 
     def current_version(self, name: str) -> int:
-        """A name's newest version; 0 where there is none. A file that is no snapshot counts as none."""
+        """A name's newest version; 0 where there is none. What is no snapshot counts as none, and a put replaces it."""
+        path = paths.current(self.root, name)
         try:
-            segment = Segment.open(paths.current(self.root, name))
-        except (FileNotFoundError, NotADirectoryError):
-            return 0
+            segment = Segment.open(path)
+        except OSError as error:
+            if error.errno in _NO_FILE:
+                return 0
+            raise StoreAccessError(error.errno, f"{path} cannot be read: {os.strerror(error.errno or 0)}") from error
         try:
             return segment.seal().version
-        except CorruptSnapshotError:
+        except (CorruptSnapshotError, IsADirectoryError):
             return 0
         finally:
             segment.close()
@@ -220,7 +228,7 @@ class Catalog:
             raise InvalidNameError(f"{name!r} cannot be a table: a part of it is the file of another table") from None
         inside, root = folder.resolve(), self.root.resolve()
         if root not in inside.parents:
-            raise StoreAccessError(1, f"the folder {folder} leads out of the store {self.root}; remove that link")
+            raise StoreAccessError(errno.EPERM, f"the folder {folder} leads out of the store {self.root}; remove that link")
 
     def _sync_folders(self, folder: Path) -> None:
         for path in [folder, *folder.parents]:

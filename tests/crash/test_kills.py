@@ -1,0 +1,115 @@
+"""Writers killed at every step of a put: the name leads to the old version or the new one, and nothing is left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import colonnade as cn
+
+# Where a put changes what others could see, or holds something. Each is patched to kill its own process just before or after.
+STEPS = {
+    "before the draft": ("colonnade.api.Draft.__init__", "before"),
+    "after the draft": ("colonnade.api.Draft.__init__", "after"),
+    "before the bytes": ("colonnade.convert.tables.LaidOut.write_to_file", "before"),
+    "after the bytes": ("colonnade.convert.tables.LaidOut.write_to_file", "after"),
+    "holding the lock": ("colonnade.store.catalog.Catalog.expect", "after, locked"),
+    "before the link": ("colonnade.store.segment.Draft.link", "before"),
+    "after the link": ("colonnade.store.segment.Draft.link", "after"),
+    "after retaining": ("pathlib.Path.hardlink_to", "after"),
+    "before the rename": ("pathlib.Path.rename", "before"),
+    "after the rename": ("pathlib.Path.rename", "after"),
+}
+
+WRITER = """
+import os, signal, sys, importlib
+import numpy as np, pandas as pd
+import colonnade as cn
+import colonnade.api, colonnade.convert.tables
+path, when, store = sys.argv[1:]
+module, _, names = path.partition(".")
+parts = path.split(".")
+for i in range(len(parts), 0, -1):
+    try:
+        owner = importlib.import_module(".".join(parts[:i])); rest = parts[i:]; break
+    except ModuleNotFoundError:
+        pass
+for name in rest[:-1]:
+    owner = getattr(owner, name)
+real = getattr(owner, rest[-1])
+calls = 0
+def step(*args, **kwargs):
+    global calls
+    calls += 1
+    if when == "before":
+        os.kill(os.getpid(), signal.SIGKILL)
+    result = real(*args, **kwargs)
+    if when == "after" or calls == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return result
+setattr(owner, rest[-1], step)
+cn.Store(store).put("t", pd.DataFrame({"x": np.full(400_000, 2.0)}), keep=2)
+"""
+
+WITHOUT_TMPFILE = """
+import errno, os
+real_open = os.open
+def refuse(path, flags, *args, **kwargs):
+    if flags & os.O_TMPFILE == os.O_TMPFILE:
+        raise OSError(errno.EOPNOTSUPP, "")
+    return real_open(path, flags, *args, **kwargs)
+os.open = refuse
+"""
+
+
+@pytest.mark.parametrize("tmpfile", [True, False], ids=["nameless", "hidden file"])
+@pytest.mark.parametrize("step", STEPS)
+def test_killed_at(small, step, tmpfile):
+    store = cn.Store(small / "store")
+    store.put("t", pd.DataFrame({"x": np.full(400_000, 1.0)}), keep=2)
+    free = os.statvfs(store.path).f_bavail
+    held = store.get("t")
+    program = WRITER if tmpfile else WITHOUT_TMPFILE + WRITER
+    killed = subprocess.run([sys.executable, "-c", program, *STEPS[step], str(store.path)], capture_output=True, text=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    snap = store.open("t")
+    assert (snap.version, snap.to_pandas()["x"].iloc[-1]) == ((2, 2.0) if step == "after the rename" else (1, 1.0))
+    assert store.check() == []
+    assert (held["x"] == 1.0).all()
+    store.gc()
+    if step != "after the rename":
+        assert os.statvfs(store.path).f_bavail == free
+    assert store.put("t", pd.DataFrame({"x": [3.0]})).version == snap.version + 1
+    assert sorted(os.listdir(store.path)) == ["t.arrow"]
+
+
+def test_killed_at_random(store):
+    """Real kills at random instants while readers look on; the long version is tests/stress."""
+    program = f"""
+import itertools, colonnade as cn, numpy as np, pandas as pd
+store = cn.Store({str(store.path)!r})
+for i in itertools.count():
+    store.put("t", pd.DataFrame({{"x": np.full(200_000, i), "y": pd.array([str(i)] * 200_000, "str")}}), keep=1 + i % 3)
+    print(flush=True)
+"""
+    rng = np.random.default_rng(5)
+    version = 0
+    for _ in range(6):
+        writer = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+        writer.stdout.readline()
+        time.sleep(rng.random() * 0.08)
+        writer.kill()
+        writer.wait()
+        writer.stdout.close()
+        snap = store.open("t")
+        df = snap.to_pandas()
+        assert df["x"].nunique() == 1
+        assert df["y"].nunique() == 1
+        assert snap.version > version
+        version = snap.version
+        assert store.check() == []

@@ -1,0 +1,306 @@
+"""Names, versions, and what the store does with them, in real directories."""
+
+import multiprocessing
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from pandas.testing import assert_frame_equal
+
+import colonnade as cn
+
+
+def frame(n=10):
+    return pd.DataFrame({"x": np.arange(n), "s": [f"s{i}" for i in range(n)]})
+
+
+def test_versions_grow_by_one_and_the_newest_is_got(store):
+    for n in (1, 2, 3):
+        snap = store.put("a/b.c", frame(n))
+        assert (snap.version, snap.num_rows) == (n, n)
+    assert len(store.get("a/b.c")) == 3
+    assert store.exists("a/b.c")
+    assert not store.exists("a/b")
+    with pytest.raises(cn.NotFoundError, match=r"no version 2 of 'a/b.c'.*there are 3.*keep="):
+        store.open("a/b.c", version=2)
+
+
+def test_keep_retains_and_later_puts_prune(store):
+    for n in range(1, 6):
+        store.put("t", frame(n), keep=3)
+    assert [len(store.get("t", version=v)) for v in (3, 4, 5)] == [3, 4, 5]
+    with pytest.raises(cn.NotFoundError, match="there are 3, 4, 5"):
+        store.get("t", version=2)
+    assert [info.version for info in store.ls()] == [5]
+    store.put("t", frame(6))
+    with pytest.raises(cn.NotFoundError, match="there are 6"):
+        store.get("t", version=5)
+    with pytest.raises(ValueError, match="keep=0"):
+        store.put("t", frame(), keep=0)
+
+
+def test_expect_version_is_compare_and_swap(store):
+    store.put("t", frame(), expect_version=0)
+    store.put("t", frame(), expect_version=1)
+    for wrong in (0, 1, 3):
+        with pytest.raises(cn.ConflictError, match=f"at version 2, and version {wrong}"):
+            store.put("t", frame(), expect_version=wrong)
+    with pytest.raises(cn.ConflictError, match="does not exist, and version 1"):
+        store.put("other", frame(), expect_version=1)
+    assert store.open("t").version == 2
+
+
+def test_delete_and_start_again(store):
+    for _ in range(3):
+        store.put("x/y/z", frame(), keep=2)
+    held = store.get("x/y/z")
+    store.delete("x/y/z")
+    assert not (store.path / "x").exists()
+    assert_frame_equal(held, frame())
+    with pytest.raises(cn.NotFoundError):
+        store.delete("x/y/z")
+    assert store.put("x/y/z", frame()).version == 1
+
+
+def test_ls_tells_name_version_shape_size_and_age(store):
+    store.put("b", frame(7))
+    store.put("a/c", frame(3), keep=2)
+    store.put("a/c", frame(4), keep=2)
+    first, second = store.ls()
+    assert (first.name, first.version, first.rows, first.columns) == ("a/c", 2, 4, 2)
+    assert second.name == "b"
+    assert second.nbytes == store.open("b").path.stat().st_size
+    assert abs(pd.Timestamp.now(tz="UTC") - second.created) < pd.Timedelta(minutes=1)
+
+
+def test_a_store_on_disk_and_durable(tmp_path):
+    store = cn.Store(tmp_path / "deep" / "store", durable=True)
+    snap = store.put("folder/t", frame(100_000))
+    assert_frame_equal(cn.Store(tmp_path / "deep" / "store").get("folder/t"), frame(100_000))
+    assert snap.path == tmp_path / "deep/store/folder/t.arrow"
+    assert store.check() == []
+
+
+def test_durable_syncs_file_and_folders_around_the_rename(folder, monkeypatch):
+    done = []
+    real_sync, real_rename = os.fsync, Path.rename
+
+    def sync(fd):
+        done.append("dir" if os.path.isdir(f"/proc/self/fd/{fd}") else "file")
+        real_sync(fd)
+
+    def rename(self, target):
+        done.append("rename")
+        return real_rename(self, target)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(Path, "rename", rename)
+    cn.Store(folder / "s", durable=True).put("a/t", frame())
+    assert done == ["file", "rename", "dir", "dir"]
+
+
+def test_permissions_are_the_owners_alone(store):
+    snap = store.put("f/t", frame())
+    assert [oct(path.stat().st_mode & 0o777) for path in (store.path, store.path / "f", snap.path)] == ["0o700", "0o700", "0o600"]
+
+
+def test_default_store_functions(default_store):
+    assert cn.put("t", frame()).version == 1
+    assert cn.exists("t")
+    assert [info.name for info in cn.ls()] == ["t"]
+    assert_frame_equal(cn.get("t"), frame())
+    assert cn.open("t").to_arrow().num_rows == 10
+    assert cn.check() == []
+    assert cn.gc() == cn.Freed(0, 0, 0)
+    cn.delete("t")
+    assert cn.ls() == []
+
+
+def test_a_snapshot_pickles_as_a_reference(store):
+    snap = store.put("t", frame(100_000), keep=2)
+    data = pickle.dumps(snap)
+    assert len(data) < 400
+    assert_frame_equal(pickle.loads(data).to_pandas(), snap.to_pandas())
+    store.put("t", frame(1), keep=2)
+    assert pickle.loads(data).num_rows == 100_000
+    store.put("t", frame(1))
+    with pytest.raises(cn.NotFoundError):
+        pickle.loads(data)
+    store.delete("t")
+    store.put("t", frame(2))
+    with pytest.raises(cn.NotFoundError, match="deleted and put again"):
+        pickle.loads(data)
+
+
+def _rows(snap):
+    return snap.num_rows, snap.to_pandas()["x"].sum()
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_snapshots_travel_to_other_processes(store, method):
+    snap = store.put("t", frame(1000))
+    with ProcessPoolExecutor(1, multiprocessing.get_context(method)) as pool:
+        assert pool.submit(_rows, snap).result() == (1000, 499500)
+
+
+def test_no_descriptor_is_held_by_a_frame_and_none_leaks(store):
+    def descriptors():
+        return len(os.listdir("/proc/self/fd"))
+
+    store.put("t", frame(), keep=2)
+    before = descriptors()
+    frames = [store.get("t") for _ in range(50)]
+    tables = [store.open("t").to_arrow() for _ in range(50)]
+    assert descriptors() == before
+    for _ in range(20):
+        store.put("t", frame(), keep=2)
+        with pytest.raises(cn.NotFoundError):
+            store.open("t", version=99)
+        with pytest.raises(cn.UnsupportedTypeError):
+            store.put("t", pd.DataFrame({"x": [object()]}))
+    assert descriptors() == before
+    del frames, tables
+
+
+def test_mappings_go_when_frames_go(store):
+    def mapped():
+        return Path("/proc/self/maps").read_text().count(str(store.path))
+
+    store.put("t", frame())
+    got, arrow = store.get("t"), store.open("t").to_arrow()
+    assert mapped() == 2
+    part = got["x"].iloc[3:]
+    del got, arrow
+    assert mapped() == 1
+    assert part.sum() == sum(range(3, 10))
+    del part
+    assert mapped() == 0
+
+
+def test_private_memory_of_a_reader_that_reads_everything(store):
+    n = 4_000_000
+    store.put("t", pd.DataFrame({f"c{i}": np.full(n, float(i)) for i in range(4)}))
+    program = f"""
+import colonnade as cn, numpy as np
+def anonymous():
+    return next(int(line.split()[1]) for line in open("/proc/self/smaps_rollup") if line.startswith("Anonymous:"))
+store = cn.Store({str(store.path)!r})
+store.get("t").iloc[:1].sum()
+before = anonymous()
+df = store.get("t")
+total = sum(float(np.add.reduce(df[name].to_numpy())) for name in df)
+print(anonymous() - before, total)
+"""
+    kib, total = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert float(total) == n * 6.0
+    assert int(kib) <= 2048
+
+
+def test_two_processes_put_one_name_at_once(store):
+    program = f"""
+import sys, colonnade as cn, pandas as pd
+store = cn.Store({str(store.path)!r})
+sys.stdin.readline()
+for i in range(60):
+    print(store.put("t", pd.DataFrame({{"who": [int(sys.argv[1])] * 50, "i": i}})).version)
+"""
+    writers = [subprocess.Popen([sys.executable, "-c", program, str(who)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for who in range(3)]
+    for writer in writers:
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    seen = 0
+    while any(writer.poll() is None for writer in writers):
+        try:
+            with store.open("t") as snap:
+                assert snap.version >= seen
+                seen = snap.version
+                assert snap.to_pandas()["who"].nunique() == 1
+        except cn.NotFoundError:
+            assert seen == 0, "a name that was there is missing"
+    versions = [list(map(int, writer.stdout.read().split())) for writer in writers]
+    for writer in writers:
+        writer.stdin.close()
+        writer.stdout.close()
+    assert all(mine == sorted(mine) and len(mine) == 60 for mine in versions)
+    assert sorted(sum(versions, [])) == list(range(1, 181))
+
+
+def test_threads_put_and_get_at_once(store):
+    failures = []
+
+    def work(who):
+        try:
+            for i in range(25):
+                store.put(f"own/{who}", frame(i + 1))
+                store.put("common", pd.DataFrame({"who": [who] * (1 + i)}))
+                assert len(store.get(f"own/{who}")) == i + 1
+                assert store.get("common")["who"].nunique() == 1
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(who,)) for who in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert store.open("common").version == 150
+
+
+def test_exactly_one_of_many_wins_each_compare_and_swap(store):
+    store.put("n", pd.DataFrame({"n": [0]}))
+    program = f"""
+import colonnade as cn, pandas as pd
+store = cn.Store({str(store.path)!r})
+won = 0
+while won < 25:
+    snap = store.open("n")
+    try:
+        store.put("n", snap.to_pandas() + 1, expect_version=snap.version)
+        won += 1
+    except cn.ConflictError:
+        pass
+"""
+    workers = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(3)]
+    assert [worker.wait() for worker in workers] == [0, 0, 0]
+    assert store.get("n")["n"].tolist() == [75]
+
+
+def test_fork_while_another_thread_holds_the_lock(store):
+    """The child shares the locked descriptor; the parent's unlock must still free it for everybody."""
+    store.put("t", frame())
+    with store._catalog.lock():
+        child = os.fork()
+        if child == 0:
+            os.read(os.pipe()[0], 1)  # wait to be killed, with the descriptor open
+            os._exit(0)
+    try:
+        assert store.put("t", frame()).version == 2
+    finally:
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+
+
+def test_reprs(store):
+    snap = store.put("t", frame())
+    assert repr(snap).startswith("<colonnade.Snapshot 't' version 1: 10 rows x 2 columns, ")
+    assert repr(store) == f"<colonnade.Store {str(store.path)!r}>"
+
+
+def test_explain_names_what_is_converted_and_why(store):
+    df = pd.DataFrame({"x": [1.5, None], "d": np.array([b"x", None], dtype=object), "s": ["a", None]}, index=pd.Index(["r", "q"], name="i"))
+    reports = {report.column: report for report in store.put("t", df).explain()}
+    assert reports["x"].zero_copy
+    assert reports["x"].nulls == 1
+    assert (reports["d"].zero_copy, reports["d"].dtype, reports["d"].arrow_type) == (False, "object", "binary")
+    assert "Python objects" in reports["d"].why
+    assert reports["i"].role == "index"
+    assert reports["s"].zero_copy
