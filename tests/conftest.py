@@ -12,7 +12,10 @@ from hypothesis import HealthCheck, settings
 import colonnade as cn
 
 settings.register_profile(
-    "colonnade", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    "colonnade",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("colonnade")
 

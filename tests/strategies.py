@@ -101,7 +101,10 @@ def _intervals(subtype):
 
 def _periods(freq):
     def make(rng, n):
-        return pd.array(_some_null([pd.Period(ordinal=int(i), freq=freq) for i in rng.integers(0, 999, n)], rng, pd.NaT), f"period[{freq}]")
+        return pd.array(
+            _some_null([pd.Period(ordinal=int(i), freq=freq) for i in rng.integers(0, 999, n)], rng, pd.NaT),
+            f"period[{freq}]",
+        )
 
     return make
 
@@ -124,7 +127,11 @@ EXACT = {
     "datetime64[ns, UTC]": _zoned("ns", "UTC"),
     "datetime64[us, Europe/Paris]": _zoned("us", zoneinfo.ZoneInfo("Europe/Paris")),
     "datetime64[s, +05:30]": _zoned("s", dt.timezone(dt.timedelta(hours=5, minutes=30))),
-    **{f"{kind}{bits}": _masked(f"{kind}{bits}", _integers(f"{kind}{bits}".lower())) for kind in ("Int", "UInt") for bits in (8, 16, 32, 64)},
+    **{
+        f"{kind}{bits}": _masked(f"{kind}{bits}", _integers(f"{kind}{bits}".lower()))
+        for kind in ("Int", "UInt")
+        for bits in (8, 16, 32, 64)
+    },
     "Float32": _masked("Float32", lambda rng, n: rng.random(n)),
     "Float64": _masked("Float64", lambda rng, n: rng.random(n)),
     "boolean": _masked("boolean", _bools),
@@ -173,7 +180,9 @@ EXACT = {
     "arrow list of struct": _arrow(pa.list_(_STRUCT), [[{"x": 1, "y": "a"}], []]),
     "arrow map": _arrow(pa.map_(pa.string(), pa.int8()), [[("k", 1)], [], [("a", None), ("b", 2)]]),
     "arrow dictionary": _arrow(pa.dictionary(pa.int8(), pa.string()), ["u", "v"]),
-    "arrow struct of dictionary": _arrow(pa.struct([("d", pa.dictionary(pa.int8(), pa.string()))]), [{"d": "u"}, {"d": "v"}]),
+    "arrow struct of dictionary": _arrow(
+        pa.struct([("d", pa.dictionary(pa.int8(), pa.string()))]), [{"d": "u"}, {"d": "v"}]
+    ),
 }
 
 # The same, but pandas' own comparison raises NotImplementedError for these types.
@@ -182,7 +191,13 @@ NOT_COMPARED = {
     "arrow binary_view": _arrow(pa.binary_view(), [b"short", b"bytes that are more than twelve"]),
     "arrow list_view": _arrow(pa.list_view(pa.int8()), [[1, 2], []]),
     "arrow run_end_encoded": lambda _, n: pd.array(
-        pa.chunked_array([pa.RunEndEncodedArray.from_arrays(pa.array([n] if n else [], pa.int32()), pa.array([7] if n else [], pa.int64()))]),
+        pa.chunked_array(
+            [
+                pa.RunEndEncodedArray.from_arrays(
+                    pa.array([n] if n else [], pa.int32()), pa.array([7] if n else [], pa.int64())
+                )
+            ]
+        ),
         dtype=pd.ArrowDtype(pa.run_end_encoded(pa.int32(), pa.int64())),
     ),
 }
@@ -192,7 +207,9 @@ INDEXES = {
     name: make
     for name, make in EXACT.items()
     if name not in ("float16", "arrow list", "arrow struct of dictionary")
-    and not name.startswith(("arrow list", "arrow large_list", "arrow fixed_size_list", "arrow struct", "arrow map", "arrow null"))
+    and not name.startswith(
+        ("arrow list", "arrow large_list", "arrow fixed_size_list", "arrow struct", "arrow map", "arrow null")
+    )
 }
 
 
@@ -211,7 +228,10 @@ def indexes(draw, rows):
     makers = st.sampled_from(sorted(INDEXES))
     if kind == "single":
         return _index(INDEXES[draw(makers)](rng, rows), name)
-    levels = [_index(INDEXES[key](rng, rows), None) for key in draw(st.lists(makers.filter(_sortable), min_size=2, max_size=3))]
+    levels = [
+        _index(INDEXES[key](rng, rows), None)
+        for key in draw(st.lists(makers.filter(_sortable), min_size=2, max_size=3))
+    ]
     names = draw(st.lists(st.sampled_from([None, "k", 3]), min_size=len(levels), max_size=len(levels)))
     return pd.MultiIndex.from_arrays(levels, names=names)
 
@@ -222,12 +242,31 @@ def _index(values, name):
 
 def _sortable(name):
     # pandas factorizes a MultiIndex's levels, and has no order for these.
-    return not name.startswith(("arrow dictionary", "interval", "category of interval", "arrow decimal", "str[python]", "string["))
+    return not name.startswith(
+        ("arrow dictionary", "interval", "category of interval", "arrow decimal", "str[python]", "string[")
+    )
 
 
 @st.composite
 def labels(draw, count):
-    kind = draw(st.sampled_from(["str", "str", "range", "ints", "mixed", "dates", "duplicates", "multi", "floats", "category", "object", "periods"]))
+    kind = draw(
+        st.sampled_from(
+            [
+                "str",
+                "str",
+                "range",
+                "ints",
+                "mixed",
+                "dates",
+                "duplicates",
+                "multi",
+                "floats",
+                "category",
+                "object",
+                "periods",
+            ]
+        )
+    )
     name = draw(st.sampled_from([None, "columns", 1]))
     numbers = list(range(count))
     made = {
@@ -237,7 +276,9 @@ def labels(draw, count):
         "mixed": lambda: pd.Index([(i, str(i), None, True, ("t", i), 0.5)[i % 6] for i in numbers], dtype=object),
         "dates": lambda: pd.date_range("2020", periods=count, tz="UTC"),
         "duplicates": lambda: pd.Index([f"c{i // 2}" for i in numbers], dtype="str"),
-        "multi": lambda: pd.MultiIndex.from_arrays([[("a", 1)[i % 2] for i in numbers], pd.Index(numbers, dtype="int8")], names=["l", None]),
+        "multi": lambda: pd.MultiIndex.from_arrays(
+            [[("a", 1)[i % 2] for i in numbers], pd.Index(numbers, dtype="int8")], names=["l", None]
+        ),
         "floats": lambda: pd.Index([i + 0.5 for i in numbers], dtype="float64"),
         "category": lambda: pd.CategoricalIndex([f"k{i % 3}" for i in numbers]),
         "object": lambda: pd.Index([f"c{i}" for i in numbers], dtype=object),
@@ -256,7 +297,7 @@ def frames(draw, max_rows=70):
     columns = {i: pd.Series(EXACT[key](rng, rows + extra), dtype=None) for i, key in enumerate(keys)}
     df = pd.DataFrame(columns, index=pd.RangeIndex(rows + extra))
     # A frame that starts in the middle of its memory.
-    df = df.iloc[extra:] if draw(st.booleans()) else df.iloc[: rows]
+    df = df.iloc[extra:] if draw(st.booleans()) else df.iloc[:rows]
     df.index = draw(indexes(rows))
     df.columns = draw(labels(len(keys)))
     if draw(st.booleans()):

@@ -93,8 +93,20 @@ def test_everything_that_gives_arrow(store, table):
         "polars": frame,
         "lazy": frame.lazy().filter(pl.col("f").is_not_null() | True),
         "relation": duckdb.from_arrow(table),
-        "stream only": type("Stream", (), {"__arrow_c_stream__": lambda _, requested_schema=None: table.__arrow_c_stream__(requested_schema)})(),
-        "array only": type("Array", (), {"__arrow_c_array__": lambda _, requested_schema=None: table.to_batches()[0].__arrow_c_array__(requested_schema)})(),
+        "stream only": type(
+            "Stream",
+            (),
+            {"__arrow_c_stream__": lambda _, requested_schema=None: table.__arrow_c_stream__(requested_schema)},
+        )(),
+        "array only": type(
+            "Array",
+            (),
+            {
+                "__arrow_c_array__": lambda _, requested_schema=None: table.to_batches()[0].__arrow_c_array__(
+                    requested_schema
+                )
+            },
+        )(),
         "snapshot": store.put("first", table),
     }
     for name, source in sources.items():
@@ -124,7 +136,10 @@ def test_out_to_polars_and_duckdb(store):
 
 
 def test_table_with_pandas_metadata_gets_its_index_back(store):
-    df = pd.DataFrame({"x": pd.array([1, None], "Int32"), "3": [0.5, 1.5]}, index=pd.MultiIndex.from_tuples([("a", 1), ("b", 2)], names=["k", None]))
+    df = pd.DataFrame(
+        {"x": pd.array([1, None], "Int32"), "3": [0.5, 1.5]},
+        index=pd.MultiIndex.from_tuples([("a", 1), ("b", 2)], names=["k", None]),
+    )
     for frame in (df, df.reset_index(drop=True).set_index(pd.date_range("2020", periods=2, name="t", tz="UTC")),
                   df.set_axis(pd.RangeIndex(4, 0, -2, name="r"))):  # fmt: skip
         table = pa.Table.from_pandas(frame)
@@ -134,14 +149,19 @@ def test_table_with_pandas_metadata_gets_its_index_back(store):
 
 
 def test_metadata_and_nullability_are_kept(store):
-    schema = pa.schema([pa.field("x", pa.int32(), nullable=False, metadata={"unit": "m"})], metadata={"origin": "here", "colonnade": "stale"})
+    schema = pa.schema(
+        [pa.field("x", pa.int32(), nullable=False, metadata={"unit": "m"})],
+        metadata={"origin": "here", "colonnade": "stale"},
+    )
     snap = store.put("t", pa.table({"x": pa.array([1, 2], pa.int32())}, schema=schema))
     assert snap.schema.field("x").equals(schema.field("x"), check_metadata=True)
     assert snap.schema.metadata == {b"origin": b"here"}
 
 
 def test_types_that_pandas_cannot_hold_are_stored_all_the_same(store):
-    union = pa.UnionArray.from_dense(pa.array([0, 1, 0], pa.int8()), pa.array([0, 0, 1], pa.int32()), [pa.array([1, 2]), pa.array(["x"])])
+    union = pa.UnionArray.from_dense(
+        pa.array([0, 1, 0], pa.int8()), pa.array([0, 0, 1], pa.int32()), [pa.array([1, 2]), pa.array(["x"])]
+    )
     table = pa.table({"u": union, "x": [1, 2, 3]})
     snap = store.put("t", table)
     assert snap.to_arrow().equals(table)
@@ -158,7 +178,12 @@ def test_chunks_with_different_dictionaries_are_unified(store):
 
 def test_many_small_chunks(store):
     chunks = [pa.array([i, None, i + 2][: 1 + i % 3]) for i in range(3000)]
-    table = pa.table({"x": pa.chunked_array(chunks), "s": pa.chunked_array([pa.array([None if v is None else str(v) for v in c.to_pylist()]) for c in chunks])})
+    table = pa.table(
+        {
+            "x": pa.chunked_array(chunks),
+            "s": pa.chunked_array([pa.array([None if v is None else str(v) for v in c.to_pylist()]) for c in chunks]),
+        }
+    )
     snap = store.put("t", table)
     snap.validate()
     assert snap.to_arrow()["x"].to_pylist() == table["x"].to_pylist()

@@ -55,7 +55,9 @@ def test_each_index_kind(store, kind):
 
 
 def test_multi_index_keeps_levels_codes_and_missing_values(store):
-    index = pd.MultiIndex.from_arrays([["b", None, "a", "b"], [1.5, 2.5, np.nan, 1.5], pd.to_datetime(["2020", None, "2021", "2020"])])
+    index = pd.MultiIndex.from_arrays(
+        [["b", None, "a", "b"], [1.5, 2.5, np.nan, 1.5], pd.to_datetime(["2020", None, "2021", "2020"])]
+    )
     index = index.append(index).set_names(["k", None, 0])[[0, 1, 2, 4, 5]]
     got = assert_round_trip(store, pd.DataFrame({"x": range(5)}, index=index)).index
     for kept, put in zip(got.levels, index.levels, strict=True):
@@ -64,7 +66,11 @@ def test_multi_index_keeps_levels_codes_and_missing_values(store):
 
 
 def test_frequency_of_the_index(store):
-    for index in (pd.date_range("2020", periods=4, freq="MS"), pd.timedelta_range(0, periods=4, freq="2h"), pd.bdate_range("2020", periods=4)):
+    for index in (
+        pd.date_range("2020", periods=4, freq="MS"),
+        pd.timedelta_range(0, periods=4, freq="2h"),
+        pd.bdate_range("2020", periods=4),
+    ):
         assert assert_round_trip(store, pd.DataFrame({"x": range(4)}, index=index)).index.freq == index.freq
 
 
@@ -134,7 +140,20 @@ def test_object_columns_of_numbers_stay_objects(store):
 def test_pyarrow_reads_the_same_frame_from_the_file(store):
     n = 1000
     rng = np.random.default_rng(3)
-    names = ["int64", "float64", "bool", "str", "datetime64[us]", "datetime64[ns, UTC]", "Int32", "boolean", "category of str", "period[D]", "interval of int", "timedelta64[ns]"]  # noqa: E501 -- a list
+    names = [
+        "int64",
+        "float64",
+        "bool",
+        "str",
+        "datetime64[us]",
+        "datetime64[ns, UTC]",
+        "Int32",
+        "boolean",
+        "category of str",
+        "period[D]",
+        "interval of int",
+        "timedelta64[ns]",
+    ]
     index = pd.MultiIndex.from_product([range(10), [f"k{i}" for i in range(100)]], names=["a", None])
     df = pd.DataFrame({name: EXACT[name](rng, n) for name in names}, index=index)
     path = store.put("t", df).path
@@ -146,7 +165,9 @@ def test_pyarrow_reads_the_same_frame_from_the_file(store):
 
 
 def test_public_function_and_projection(default_store):
-    df = pd.DataFrame({"a": [1, 2], "b": [1.5, 2.5], "c": [3, 4], "d": ["x", None]}, index=pd.Index(["r", "s"], name="i"))
+    df = pd.DataFrame(
+        {"a": [1, 2], "b": [1.5, 2.5], "c": [3, 4], "d": ["x", None]}, index=pd.Index(["r", "s"], name="i")
+    )
     cn.put("nested/name", df)
     for columns in (["c"], ["d", "a"], ["c", "a", "b"], [], ["a", "a"], ["b", "d", "c", "a"]):
         assert_frame_equal(cn.get("nested/name", columns=columns), df[columns])

@@ -108,7 +108,11 @@ def test_durable_syncs_file_and_folders_around_the_rename(folder, monkeypatch):
 
 def test_permissions_are_the_owners_alone(store):
     snap = store.put("f/t", frame())
-    assert [oct(path.stat().st_mode & 0o777) for path in (store.path, store.path / "f", snap.path)] == ["0o700", "0o700", "0o600"]
+    assert [oct(path.stat().st_mode & 0o777) for path in (store.path, store.path / "f", snap.path)] == [
+        "0o700",
+        "0o700",
+        "0o600",
+    ]
 
 
 def test_default_store_functions(default_store):
@@ -199,7 +203,9 @@ df = store.get("t")
 total = sum(float(np.add.reduce(df[name].to_numpy())) for name in df)
 print(anonymous() - before, total)
 """
-    kib, total = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    kib, total = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout.split()
     assert float(total) == n * 6.0
     assert int(kib) <= 2048
 
@@ -212,7 +218,12 @@ sys.stdin.readline()
 for i in range(60):
     print(store.put("t", pd.DataFrame({{"who": [int(sys.argv[1])] * 50, "i": i}})).version)
 """
-    writers = [subprocess.Popen([sys.executable, "-c", program, str(who)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for who in range(3)]
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, str(who)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for who in range(3)
+    ]
     for writer in writers:
         writer.stdin.write("go\n")
         writer.stdin.flush()
@@ -296,7 +307,10 @@ def test_reprs(store):
 
 
 def test_explain_names_what_is_converted_and_why(store):
-    df = pd.DataFrame({"x": [1.5, None], "d": np.array([b"x", None], dtype=object), "s": ["a", None]}, index=pd.Index(["r", "q"], name="i"))
+    df = pd.DataFrame(
+        {"x": [1.5, None], "d": np.array([b"x", None], dtype=object), "s": ["a", None]},
+        index=pd.Index(["r", "q"], name="i"),
+    )
     reports = {report.column: report for report in store.put("t", df).explain()}
     assert reports["x"].zero_copy
     assert reports["x"].nulls == 1

@@ -53,10 +53,11 @@ class Store:
     Parameters
     ----------
     path : str or path-like, optional
-        The directory, made on the first put. Shared memory (below ``/dev/shm``) or a disk. By default ``$COLONNADE_STORE``,
-        else ``/dev/shm/colonnade-<uid>``.
+        The directory, made on the first put. Shared memory (below ``/dev/shm``) or a disk. By default
+        ``$COLONNADE_STORE``, else ``/dev/shm/colonnade-<uid>``.
     durable : bool, default False
-        Have file and directory on the disk before a put returns. Without it, a power failure may lose the newest versions.
+        Have file and directory on the disk before a put returns. Without it, a power failure may lose the newest
+        versions.
 
     Examples
     --------
@@ -71,7 +72,7 @@ class Store:
     def __init__(self, path: str | os.PathLike[str] | None = None, *, durable: bool = False) -> None:
         self._is_default = path is None
         root = paths.default_store() if path is None else Path(path)
-        self._catalog = Catalog(Path(os.path.abspath(root)), durable=durable)  # noqa: PTH100 -- resolve() would follow links
+        self._catalog = Catalog(Path(os.path.abspath(root)), durable=durable)  # noqa: PTH100 -- and follow no link
 
     @property
     def path(self) -> Path:
@@ -81,15 +82,16 @@ class Store:
     def put(self, name: str, data: Any, *, keep: int = 1, expect_version: int | None = None) -> Snapshot:
         """Store a table under a name, as its next version.
 
-        The columns are copied once, from where they stand into the store, by all processors; the source must not change until
-        this returns. Readers of older versions are not disturbed.
+        The columns are copied once, from where they stand into the store, by all processors; the source must not
+        change until this returns. Readers of older versions are not disturbed.
 
         Parameters
         ----------
         name : str
             ``/``-separated parts of ``[A-Za-z0-9._-]``, no part starting with a dot.
         data : pandas DataFrame or Series, or anything with ``__arrow_c_stream__`` or ``__arrow_c_array__``
-            A Series is stored as a frame of one column; a Polars LazyFrame is collected; a stream is read to its end first.
+            A Series is stored as a frame of one column; a Polars LazyFrame is collected; a stream is read to its end
+            first.
         keep : int, default 1
             How many versions keep a name, this one included: ``open(name, version=n)`` finds them.
         expect_version : int, optional
@@ -119,7 +121,12 @@ class Store:
             with Draft(self.path) as draft:
                 seal = _write(laid, draft)
                 seal = self._catalog.publish(
-                    name, draft, seal, lambda final: draft.write(laid.seal_at, final.pack()), keep, expect_version
+                    name,
+                    draft,
+                    seal,
+                    lambda final: draft.write(laid.seal_at, final.pack()),
+                    keep=keep,
+                    expect=expect_version,
                 )
                 return Snapshot(self.path, name, Segment(paths.current(self.path, name), draft.reopen()), seal)
         except ColonnadeError:
@@ -142,7 +149,8 @@ class Store:
     ) -> pd.DataFrame:
         """Open a table as pandas: zero-copy, writable, private to this process.
 
-        The same as ``open(name, version=version).to_pandas(columns=columns, writable=writable)``; see `Snapshot.to_pandas`.
+        The same as ``open(name, version=version).to_pandas(columns=columns, writable=writable)``; see
+        `Snapshot.to_pandas`.
 
         Raises
         ------

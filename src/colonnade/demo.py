@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -38,6 +38,7 @@ from rich.table import Table
 from colonnade.api import Store
 from colonnade.errors import ColonnadeError
 
+T = TypeVar("T")
 Frames = dict[str, pd.DataFrame]
 
 GIB = 1 << 30
@@ -151,10 +152,10 @@ def scan(frame: pd.DataFrame) -> list[int]:
     return [total % (1 << 64), count]
 
 
-def seconds(job: Callable[[], Any]) -> tuple[float, Any]:
+def seconds(job: Callable[..., T], *arguments: Any) -> tuple[float, T]:
     """How long a job takes, and what it gives."""
     start = time.perf_counter()
-    result = job()
+    result = job(*arguments)
     return time.perf_counter() - start, result
 
 
@@ -236,7 +237,7 @@ def measure(key: str, frames: Frames, folder: Path) -> Figures:
         for _ in range(PUBLISHES):  # each into an empty folder: the first put of a name, with fresh memory
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
-            times.append(seconds(lambda: publish(frames))[0])
+            times.append(seconds(publish, frames)[0])
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         publish(TINY)
         reports = _read(key, folder, list(frames))
@@ -325,7 +326,8 @@ def _run(out: Console, err: Console, folder: Path) -> bool:
     size = "1 GiB" if nbytes == GIB else f"{nbytes >> 20} MiB"
     if nbytes < GIB:
         err.print(
-            f"Too little room for a frame of 1 GiB in {folder.parent} or in memory: one of {size} stands in for it."
+            f"Too little room for a frame of 1 GiB in {folder.parent} or in memory: one of {size} stands in for it.",
+            soft_wrap=True,
         )
     makers: dict[str, Callable[[], Frames]] = {
         "nycflights13": flights_of_2013,

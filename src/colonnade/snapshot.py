@@ -60,8 +60,9 @@ class Reference:
 class Snapshot:
     """One immutable version of a named table.
 
-    Made by `colonnade.open` and `colonnade.put`. It holds one file descriptor until it is closed or collected; the frames and
-    tables made from it hold none, and outlive it. Pickling it gives a reference (store, name and version), not data.
+    Made by `colonnade.open` and `colonnade.put`. It holds one file descriptor until it is closed or collected; the
+    frames and tables made from it hold none, and outlive it. Pickling it gives a reference (store, name and version),
+    not data.
 
     Examples
     --------
@@ -80,7 +81,8 @@ class Snapshot:
         self._seal = seal
         self.name = name
 
-    # -- what it is ------------------------------------------------------------------------------------------------------
+    # -- what it is
+    # ------------------------------------------------------------------------------------------------------
 
     @property
     def version(self) -> int:
@@ -122,7 +124,8 @@ class Snapshot:
         """The Arrow schema, with the ``pandas`` metadata where there is any."""
         return self._batch.schema
 
-    # -- its views -------------------------------------------------------------------------------------------------------
+    # -- its views
+    # -------------------------------------------------------------------------------------------------------
 
     def to_pandas(self, *, columns: Iterable[Any] | None = None, writable: bool = True) -> pd.DataFrame:
         """Open the table as pandas: nothing is copied, whatever the size.
@@ -164,8 +167,8 @@ class Snapshot:
     def to_numpy(self, *, writable: bool = True) -> npt.NDArray[Any]:
         """Open the table as one array of shape (rows, columns).
 
-        A view where the frame is one block (all columns of one dtype), else what ``DataFrame.to_numpy`` copies together.
-        ``writable`` is as in `to_pandas`.
+        A view where the frame is one block (all columns of one dtype), else what ``DataFrame.to_numpy`` copies
+        together. ``writable`` is as in `to_pandas`.
         """
         from colonnade.neighbours.pandas import values_of  # noqa: PLC0415 -- it imports pandas
 
@@ -185,7 +188,7 @@ class Snapshot:
         return self.schema.__arrow_c_schema__()
 
     def explain(self) -> list[ColumnReport]:
-        """Say of each column, index levels included, how pandas reads it, and why it is not zero-copy where it is not."""
+        """Say of each column, index levels included, how pandas reads it, and why where that is not zero-copy."""
         from colonnade.convert.explain import explain  # noqa: PLC0415 -- it imports pandas
 
         with self._located():
@@ -228,7 +231,8 @@ class Snapshot:
                 f"{self.name!r} cannot be opened: {error}. The file is {self.path}; delete it, or put the table again"
             ) from error
 
-    # -- its life --------------------------------------------------------------------------------------------------------
+    # -- its life
+    # --------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Give the file descriptor back. Frames and tables made before live on."""
@@ -249,8 +253,8 @@ class Snapshot:
 
     def __repr__(self) -> str:
         return (
-            f"<colonnade.Snapshot {self.name!r} version {self.version}: {self.num_rows:,} rows x {self.num_columns:,} columns, "
-            f"{self.nbytes:,} bytes>"
+            f"<colonnade.Snapshot {self.name!r} version {self.version}: {self.num_rows:,} rows x "
+            f"{self.num_columns:,} columns, {self.nbytes:,} bytes>"
         )
 
 

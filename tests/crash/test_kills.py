@@ -75,7 +75,9 @@ def test_killed_at(small, step, tmpfile):
     free = os.statvfs(store.path).f_bavail
     held = store.get("t")
     program = WRITER if tmpfile else WITHOUT_TMPFILE + WRITER
-    killed = subprocess.run([sys.executable, "-c", program, *STEPS[step], str(store.path)], capture_output=True, text=True, check=False)
+    killed = subprocess.run(
+        [sys.executable, "-c", program, *STEPS[step], str(store.path)], capture_output=True, text=True, check=False
+    )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     snap = store.open("t")
     assert (snap.version, snap.to_pandas()["x"].iloc[-1]) == ((2, 2.0) if step == "after the rename" else (1, 1.0))

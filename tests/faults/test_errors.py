@@ -42,7 +42,28 @@ def test_unknown_store(folder):
     assert not (folder / "none").exists()
 
 
-@pytest.mark.parametrize("name", ["", "/", "a/", "/a", "a//b", ".hidden", "a/../b", "..", "a b", "ä", "a\n", "a@1", "x" * 256, 7, None, b"a", "a\0b"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "/",
+        "a/",
+        "/a",
+        "a//b",
+        ".hidden",
+        "a/../b",
+        "..",
+        "a b",
+        "ä",
+        "a\n",
+        "a@1",
+        "x" * 256,
+        7,
+        None,
+        b"a",
+        "a\0b",
+    ],
+)
 def test_bad_name(filled, name):
     for ask in (filled.get, filled.open, filled.delete, filled.exists, lambda n: filled.put(n, pd.DataFrame())):
         with pytest.raises(cn.InvalidNameError, match="name") as caught:
@@ -98,7 +119,11 @@ def test_a_frequency_that_text_cannot_hold(filled):
         filled.put("kept", pd.DataFrame({"x": range(3)}, index=index))
 
 
-@pytest.mark.parametrize("data", [{"x": [1]}, [1, 2], "text", None, 5, np.zeros(3), pa.array([1]), pa.chunked_array([[1]])], ids=lambda d: type(d).__name__)
+@pytest.mark.parametrize(
+    "data",
+    [{"x": [1]}, [1, 2], "text", None, 5, np.zeros(3), pa.array([1]), pa.chunked_array([[1]])],
+    ids=lambda d: type(d).__name__,
+)
 def test_not_a_table(filled, data):
     with pytest.raises(cn.NotATableError, match=r"table"):
         filled.put("kept", data)
@@ -177,7 +202,7 @@ def test_another_programs_arrow_file(folder):
     path = store.put("t", pd.DataFrame({"x": [1]})).path
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, pa.schema([("x", pa.int64())])) as writer:
         writer.write_batch(pa.record_batch({"x": [1]}))
-    with pytest.raises(cn.NotASnapshotError, match="Arrow file that Colonnade did not write.*read it with pyarrow"):
+    with pytest.raises(cn.NotASnapshotError, match=r"Arrow file that Colonnade did not write.*read it with pyarrow"):
         store.get("t")
     assert store.ls() == []
     assert len(store.check()) == 1
@@ -218,7 +243,9 @@ def test_full_file_system(small):
     store = cn.Store(small / "s")
     store.put("kept", pd.DataFrame({"x": [1, 2, 3]}))
     free = os.statvfs(small).f_bavail
-    with pytest.raises(cn.StoreFullError, match=r"bytes free and the table needs 80,\d+,\d+; nothing was stored") as caught:
+    with pytest.raises(
+        cn.StoreFullError, match=r"bytes free and the table needs 80,\d+,\d+; nothing was stored"
+    ) as caught:
         store.put("big", pd.DataFrame({"x": np.arange(10_000_000)}))
     assert (caught.value.errno, isinstance(caught.value, OSError)) == (errno.ENOSPC, True)
     assert os.statvfs(small).f_bavail == free
@@ -232,7 +259,10 @@ def test_file_system_that_fills_up_while_writing(small, monkeypatch):
     store = cn.Store(small / "s")
     store.put("kept", pd.DataFrame({"x": [1, 2, 3]}))
     free = os.statvfs(small).f_bavail
-    for frame in (pd.DataFrame({"x": np.random.default_rng(0).random(10_000_000)}), pd.DataFrame({"s": ["x" * 100] * 1_000_000})):
+    for frame in (
+        pd.DataFrame({"x": np.random.default_rng(0).random(10_000_000)}),
+        pd.DataFrame({"s": ["x" * 100] * 1_000_000}),
+    ):
         with pytest.raises(cn.StoreFullError, match="no room in"):
             store.put("kept", frame)
     assert os.statvfs(small).f_bavail == free

@@ -88,7 +88,11 @@ def _to_codes(column: Column, dtype: Any) -> None:
         "codes": job.twin or job.values,
         "dtype": codes,
         "ordered": bool(column.one_row.type.ordered),
-        "categories": {"dtype": encode_dtype(column.one_row.to_pandas().cat.categories.dtype), "freq": None, "name": None},
+        "categories": {
+            "dtype": encode_dtype(column.one_row.to_pandas().cat.categories.dtype),
+            "freq": None,
+            "name": None,
+        },
     }
 
 
@@ -119,10 +123,8 @@ def arrow_column(name: str, data: pa.ChunkedArray, dtype: Any) -> Column:
         type_, dictionary = _plain_dictionary(type_, dictionary, keep=family(dtype) == "arrow")
     chunks = chunks_of(data)
     # pandas' own dtypes want 64-bit offsets; an ArrowDtype keeps the type it names.
-    if pt.is_string(type_) and family(dtype) != "arrow":
-        flat = widen_strings(type_, chunks)
-    else:
-        flat = flatten(type_, chunks)
+    widened = pt.is_string(type_) and family(dtype) != "arrow"
+    flat = widen_strings(type_, chunks) if widened else flatten(type_, chunks)
     if dictionary is not None:
         flat.type = type_
     if pa.types.is_nested(type_) and chunks and _holds_dictionary(type_):

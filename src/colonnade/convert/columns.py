@@ -47,7 +47,7 @@ class Node:
 
 @dataclass(slots=True, eq=False)
 class Flat:
-    """An Arrow column taken apart. ``patches`` are (region, offset in it, bytes) to be written besides the jobs' outputs."""
+    """An Arrow column taken apart. ``patches`` are (region, offset in it, bytes), written besides the jobs' outputs."""
 
     type: pa.DataType
     nodes: list[Node] = field(default_factory=list)
@@ -64,8 +64,8 @@ class Flat:
 class Column:
     """One column of the stored table.
 
-    ``block`` is the encoded pandas dtype and the region where it stands in a block, or None; then ``form`` says how pandas reads it.
-    Regions inside ``form`` become their places when it is written as JSON.
+    ``block`` is the encoded pandas dtype and the region where it stands in a block, or None; then ``form`` says how
+    pandas reads it. Regions inside ``form`` become their places when it is written as JSON.
     """
 
     name: str
@@ -260,7 +260,7 @@ def _null(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
 
 
 def _serialized(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
-    """Unions, run ends, list views, nested dictionaries: PyArrow lays them out, at the price of one copy of this column."""
+    """Unions, run ends, list views, nested dictionaries: PyArrow lays them out, which costs one copy of the column."""
     array = arrays[0] if len(arrays) == 1 else pa.concat_arrays(arrays) if arrays else pa.array([], type_)
     message = pa.record_batch([array], names=[""]).serialize()
     nodes, buffers, body = read_message(memoryview(message))

@@ -1,6 +1,7 @@
 """pandas dtypes as JSON, and back.
 
-Knows: pandas' public dtypes. Must not know: memory, files. A dtype is its name, but for the few whose name does not say all.
+Knows: pandas' public dtypes. Must not know: memory, files. A dtype is its name, but for the few whose name does not
+say all.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ def _named(name: str) -> Any:
 
 @lru_cache(256)
 def _zoned(unit: str, tz: str | None) -> Any:
-    return pd.DatetimeTZDtype(unit, UTC if tz is None else pa.lib.string_to_tzinfo(tz, prefer_zoneinfo=True))
+    make: Any = pd.DatetimeTZDtype
+    return make(unit, UTC if tz is None else pa.lib.string_to_tzinfo(tz, prefer_zoneinfo=True))
 
 
 def zone_name(dtype: pd.DatetimeTZDtype) -> str:

@@ -22,7 +22,7 @@ _WHY = {
 
 
 class ColumnReport(NamedTuple):
-    """How pandas reads one column. ``why`` is empty where opening it copies nothing; ``nbytes`` are its Arrow buffers'."""
+    """How pandas reads one column. ``why`` is empty where that copies nothing; ``nbytes`` are its Arrow buffers'."""
 
     column: Any
     role: str

@@ -27,7 +27,8 @@ def pandas_dtypes(table: pa.Table) -> pd.DataFrame:
     """The frame that PyArrow makes of the table without its rows: its dtypes, labels, index names and attrs."""
     empty = table.slice(0, 0)
     try:
-        return empty.to_pandas()
+        expected: pd.DataFrame = empty.to_pandas()
+        return expected
     except (pa.ArrowException, TypeError, ValueError, KeyError):
         # A type that pandas has no form for, or metadata that does not fit: each column by itself.
         columns = [_dtype_alone(column) for column in empty.columns]
@@ -38,7 +39,8 @@ def pandas_dtypes(table: pa.Table) -> pd.DataFrame:
 
 def _dtype_alone(column: pa.ChunkedArray) -> pd.Series[Any]:
     try:
-        return column.to_pandas()
+        series: pd.Series[Any] = column.to_pandas()
+        return series
     except (pa.ArrowException, TypeError, ValueError, KeyError):
         return pd.Series([], dtype=object)
 

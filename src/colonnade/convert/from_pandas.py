@@ -28,7 +28,7 @@ from colonnade.neighbours.pyarrow_metadata import field_name, index_field_name, 
 
 
 class FrameParts:
-    """Collects what one frame needs: columns, codes, nested tables, and the complaints about columns, to tell all at once."""
+    """Collects what one frame needs: columns, codes, nested tables; and complaints, to tell all at once."""
 
     def __init__(self, df: pd.DataFrame) -> None:
         self.df = df
@@ -112,6 +112,7 @@ _JSON_LABELS = 20_000
 
 
 def range_form(index: pd.RangeIndex) -> dict[str, Any]:
+    """Describe a RangeIndex."""
     return {"kind": "range", "range": [index.start, index.stop, index.step], "name": index_name(index)}
 
 
@@ -123,9 +124,10 @@ def _attrs(df: pd.DataFrame) -> dict[str, Any]:
             same = False
         if not same:
             raise UnsupportedTypeError(
-                f"df.attrs[{key!r}] is {value!r}, which JSON does not give back equal; change it, or remove it with df.attrs.pop"
+                f"df.attrs[{key!r}] is {value!r}, which JSON does not give back equal; "
+                "change it, or remove it with df.attrs.pop"
             )
-    return df.attrs
+    return dict[str, Any](df.attrs)  # type: ignore[arg-type]
 
 
 def plan_frame(df: pd.DataFrame) -> TablePlan:

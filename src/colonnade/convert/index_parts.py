@@ -14,10 +14,12 @@ from colonnade.errors import UnsupportedTypeError
 
 
 def index_name(index: pd.Index[Any]) -> Any:
+    """The name of an index, as JSON."""
     return encode_scalar(index.name, "the name of an index")
 
 
 def index_freq(index: pd.Index[Any]) -> str | None:
+    """The frequency that an index of times was given; UnsupportedTypeError where text does not express it."""
     freq = getattr(index, "freq", None)
     if freq is None or isinstance(index, pd.PeriodIndex):
         return None

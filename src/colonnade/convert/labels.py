@@ -29,7 +29,8 @@ def encode_scalar(value: Any, what: str) -> Any:
     if type(value) is tuple:
         return {"tuple": [encode_scalar(item, what) for item in value]}
     raise UnsupportedTypeError(
-        f"{what} is {value!r}, a {type(value).__name__}; it must be a string, a number, a bool, None or a tuple of these"
+        f"{what} is {value!r}, a {type(value).__name__}; "
+        "it must be a string, a number, a bool, None or a tuple of these"
     )
 
 

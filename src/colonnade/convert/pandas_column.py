@@ -1,7 +1,7 @@
 """One pandas column, planned: its memory as it stands.
 
-Knows: pandas dtypes. Must not know: files, places, frames. Where a column's memory can be taken as it is, nothing is copied here;
-columns of Python objects become Arrow arrays first, by PyArrow.
+Knows: pandas dtypes. Must not know: files, places, frames. Where a column's memory can be taken as it is, nothing is
+copied here; columns of Python objects become Arrow arrays first, by PyArrow.
 """
 
 from __future__ import annotations
@@ -198,7 +198,11 @@ def _categorical(name: str, array: Any) -> Column:
         "codes": twin or job.values,
         "dtype": codes_dtype(len(categories)),
         "ordered": bool(array.ordered),
-        "categories": {"dtype": encode_dtype(categories.dtype), "freq": index_freq(categories), "name": index_name(categories)},
+        "categories": {
+            "dtype": encode_dtype(categories.dtype),
+            "freq": index_freq(categories),
+            "name": index_name(categories),
+        },
     }
     if column.form["dtype"] != codes.dtype.name:
         raise AssertionError(f"pandas holds {len(categories)} categories as {codes.dtype}")

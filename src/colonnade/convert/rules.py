@@ -1,7 +1,7 @@
 """THE table: Arrow type x pandas dtype x nulls -> how pandas reads the column, and what that costs.
 
-Knows: types. Must not know: memory, files. Code dispatches on it, tests are parametrised by it, and ``docs/conversions.md``
-is printed from it. The first row that fits is taken.
+Knows: types. Must not know: memory, files. Code dispatches on it, tests are parametrised by it, and
+``docs/conversions.md`` is printed from it. The first row that fits is taken.
 """
 
 from __future__ import annotations
@@ -80,7 +80,8 @@ _FAMILIES = {
 
 def family(dtype: Any) -> str:
     """The kind of a pandas dtype: ``numpy``, one of `_FAMILIES`' values, or ``other``. Does not import pandas."""
-    return _family(type(dtype))
+    kind: Any = type(dtype)
+    return _family(kind)
 
 
 @cache

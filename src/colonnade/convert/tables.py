@@ -1,6 +1,7 @@
 """A whole table, planned: its columns, how pandas reads it, and the nested tables that hold what JSON cannot.
 
-Knows: columns, regions, envelopes. Must not know: pandas, names, where the bytes will go: a descriptor or memory is handed in.
+Knows: columns, regions, envelopes. Must not know: pandas, names, where the bytes will go: a descriptor or memory is
+handed in.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Child:
 
 @dataclass(slots=True, eq=False)
 class TablePlan:
-    """What is to be stored. ``form`` is the second reading: JSON, but for regions and children in the place of numbers."""
+    """What is to be stored. ``form`` is the second reading: JSON, with regions and children where numbers will be."""
 
     rows: int
     columns: list[Column]

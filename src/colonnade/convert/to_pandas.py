@@ -1,7 +1,7 @@
 """A stored table, read as a pandas frame: views of the mapping, put together.
 
-Knows: the second reading. Must not know: names, descriptors. Nothing here depends on the number of rows, but for the columns
-that are ``converted``. Every place goes through `Body`, which checks it.
+Knows: the second reading. Must not know: names, descriptors. Nothing here depends on the number of rows, but for the
+columns that are ``converted``. Every place goes through `Body`, which checks it.
 """
 
 from __future__ import annotations
@@ -90,13 +90,13 @@ class StoredTable:
                 values = _read_array(self, array)
                 shaped = values.reshape(1, -1) if isinstance(values, np.ndarray) else values
                 blocks.append((shaped, np.array([new_position], np.intp)))
-        if columns is not None:
+        if parts.order is not None:
             labels = labels.take(parts.order)
         if sum(len(positions) for _, positions in blocks) != len(labels):
             raise CorruptSnapshotError("its second reading does not tell of every column once")
         frame = internals.make_frame(blocks, _read_index(self, form["index"]), labels, form["attrs"])
         if form["unique_labels"]:
-            frame.flags.allows_duplicate_labels = False
+            frame = frame.set_flags(allows_duplicate_labels=False)
         return frame
 
     def _block(self, dtype_form: Any, at: int, stride: int, positions: Any) -> tuple[Any, npt.NDArray[np.intp]]:
@@ -196,7 +196,8 @@ def _categorical(table: StoredTable, form: dict[str, Any]) -> Any:
 
 def _interval(table: StoredTable, form: dict[str, Any]) -> Any:
     left, right = _values(table, form["left"]), _values(table, form["right"])
-    return internals.make_intervals(*map(internals.wrap_datetimes, (left, right)), decode_dtype(form["dtype"]))
+    wrap = internals.wrap_datetimes
+    return internals.make_intervals(wrap(left), wrap(right), decode_dtype(form["dtype"]))
 
 
 def _wrapped(table: StoredTable, form: dict[str, Any]) -> Any:
@@ -211,7 +212,8 @@ def _converted(table: StoredTable, form: dict[str, Any]) -> Any:
         return _from_arrow(table.batch.column(form["field"]), decode_dtype(form["dtype"]), form.get("missing"))
     except pa.ArrowNotImplementedError as error:
         raise UnsupportedTypeError(
-            f"column {field.name!r} is {field.type}, for which pandas has no form; use to_arrow(), or name other columns="
+            f"column {field.name!r} is {field.type}, for which pandas has no form; "
+            "use to_arrow(), or name other columns="
         ) from error
 
 
@@ -228,7 +230,7 @@ def _from_arrow(array: pa.Array, dtype: Any, missing: str | None = None) -> Any:
         return internals.make_arrow(array.cast(dtype.pyarrow_dtype))
     if kind != "numpy":
         return dtype.__from_arrow__(array)
-    if dtype == object:
+    if dtype.kind == "O":
         return _objects(array, missing)
     return array.to_pandas().to_numpy(dtype, copy=True)
 
@@ -262,7 +264,8 @@ def _read_array(table: StoredTable, form: dict[str, Any]) -> Any:
 
 
 def _range_index(_: StoredTable, form: dict[str, Any]) -> pd.Index[Any]:
-    return pd.RangeIndex(*form["range"], name=decode_scalar(form["name"]))
+    start, stop, step = form["range"]
+    return pd.RangeIndex(start, stop, step, name=decode_scalar(form["name"]))
 
 
 def _list_index(_: StoredTable, form: dict[str, Any]) -> pd.Index[Any]:
@@ -272,7 +275,8 @@ def _list_index(_: StoredTable, form: dict[str, Any]) -> pd.Index[Any]:
     values = [decode_scalar(value) for value in form["values"]]
     array = np.empty(len(values), object)
     array[:] = values
-    return pd.Index(array, dtype=dtype, name=name, tupleize_cols=False)
+    index: pd.Index[Any] = pd.Index(array, dtype=dtype, name=name, tupleize_cols=False)
+    return index
 
 
 def _multi_index(table: StoredTable, form: dict[str, Any]) -> pd.Index[Any]:

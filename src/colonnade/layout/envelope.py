@@ -1,11 +1,12 @@
 """The Arrow IPC file around a body: written by PyArrow for one row, then given the real numbers.
 
-Knows: the Arrow IPC file format (https://arrow.apache.org/docs/format/Columnar.html#ipc-file-format), the seal, and where a
-number stands in a flatbuffer. Must not know: names, descriptors, pandas, what a column means.
+Knows: the Arrow IPC file format (https://arrow.apache.org/docs/format/Columnar.html#ipc-file-format), the seal, and
+where a number stands in a flatbuffer. Must not know: names, descriptors, pandas, what a column means.
 
 A file is::
 
-    "ARROW1" | schema | dictionaries | record batch message, padded | BODY | end of stream | annex | SEAL | footer | "ARROW1"
+    "ARROW1" | schema | dictionaries | record batch message, padded | BODY | end of stream | annex | SEAL | footer |
+    "ARROW1"
 
 PyArrow writes everything but the capitals, for a batch of one row of the same schema and dictionaries, so no schema is
 encoded by hand. One row and not none: flatbuffers leave out a number that is zero, and a number left out cannot be set.
@@ -58,8 +59,8 @@ class _Table:
 
     def place(self, slot: int) -> int:
         """The position of a field in the data, 0 where it was left out."""
-        offset = self._table.Offset(4 + 2 * slot)
-        return offset and offset + self._table.Pos
+        offset: int = self._table.Offset(4 + 2 * slot)
+        return offset + int(self._table.Pos) if offset else 0
 
     def table(self, slot: int) -> _Table:
         return _Table(self._table.Bytes, self._table.Indirect(self.place(slot)))
@@ -92,8 +93,8 @@ class _Table:
 class Seal:
     """What is known of a snapshot when it is published; 64 bytes right before the footer.
 
-    ``version`` is 0 until then. ``identity`` tells two snapshots of one name and version apart (after a delete, versions
-    start again at 1). ``created_ns`` is in nanoseconds since 1970, UTC.
+    ``version`` is 0 until then. ``identity`` tells two snapshots of one name and version apart (after a delete,
+    versions start again at 1). ``created_ns`` is in nanoseconds since 1970, UTC.
     """
 
     version: int
@@ -141,8 +142,8 @@ class Envelope:
     ) -> None:
         """Set row count, null counts, buffer places and body length.
 
-        ``nodes`` are (length, null count) and ``buffers`` the regions (None: an absent buffer), both in the order of the
-        record batch: fields depth first.
+        ``nodes`` are (length, null count) and ``buffers`` the regions (None: an absent buffer), both in the order of
+        the record batch: fields depth first.
         """
         block = _Table.root(self.footer).structs(_FOOTER_RECORD_BATCHES, _BLOCK)[-1:]
         message = _Table.root(self.head, int(block["offset"][0]) + _MESSAGE_PREFIX.size)
@@ -196,7 +197,7 @@ def _batch_without_columns(schema: pa.Schema) -> pa.RecordBatch:
 
 
 def read_message(message: memoryview) -> tuple[list[tuple[int, int]], list[tuple[int, int]], int]:
-    """Nodes (length, null count), buffers (offset, length) and the body's place of a record batch that PyArrow wrote."""
+    """Nodes (length, null count), buffers (offset, length) and the body's place of a batch that PyArrow wrote."""
     _, length = _MESSAGE_PREFIX.unpack_from(message)
     batch = _Table.root(message, _MESSAGE_PREFIX.size).table(_MESSAGE_HEADER)
     nodes = batch.structs(_BATCH_NODES, _NODE).tolist()
@@ -205,7 +206,7 @@ def read_message(message: memoryview) -> tuple[list[tuple[int, int]], list[tuple
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What `read_envelope` finds. ``body_start`` is in bytes from the file's start, ``body_limit`` in bytes from there."""
+    """What `read_envelope` finds. ``body_start`` is in bytes from the file's start, ``body_limit`` from there."""
 
     metadata: bytes
     body_start: int

@@ -2,9 +2,9 @@
 
 Knows: which suffix means which format, and PyArrow's reader of each. Must not know: stores, names, terminals.
 
-Parquet, Feather, Arrow and ORC come batch by batch, so Ctrl-C is heard between two of them. CSV and JSON lines are read as
-a whole: PyArrow then finds a column's type in all of its values, where its streams (and its datasets, which are made of
-them) look at the first block and fail at an integer column's first ``1.5``.
+Parquet, Feather, Arrow and ORC come batch by batch, so Ctrl-C is heard between two of them. CSV and JSON lines are read
+as a whole: PyArrow then finds a column's type in all of its values, where its streams (and its datasets, which are made
+of them) look at the first block and fail at an integer column's first ``1.5``.
 """
 
 from __future__ import annotations
@@ -94,11 +94,11 @@ class _Watched(io.BufferedReader):
         return data
 
 
-# -- the readers: each gives a RecordBatchReader -----------------------------------------------------------------------------
+# -- the readers: each gives a RecordBatchReader -----------------------------------------------------------------------
 
 
 def _parquet(file: Any) -> Any:
-    from pyarrow.parquet import ParquetFile  # noqa: PLC0415 -- each format's reader is imported when there is such a file
+    from pyarrow.parquet import ParquetFile  # noqa: PLC0415 -- each format's reader is imported when a file needs it
 
     stored = ParquetFile(file)
     # PyArrow's own 64 Ki rows a batch take twice the time of these.

@@ -46,11 +46,12 @@ def arrow_table(data: Any) -> pa.Table:
             return pa.Table.from_batches([pa.record_batch(data)])
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise NotATableError(
-            f"a {_described(data)} gives Arrow data that is not a table ({error}); put it in a table with a column name first"
+            f"a {_described(data)} gives Arrow data that is not a table ({error}); "
+            "put it in a table with a column name first"
         ) from error
     raise NotATableError(
-        f"a {_described(data)} is not a table; put takes pandas, Polars and PyArrow tables, DuckDB relations, and whatever has "
-        "__arrow_c_stream__. Make one of it first, as in pandas.DataFrame(data)"
+        f"a {_described(data)} is not a table; put takes pandas, Polars and PyArrow tables, DuckDB relations, "
+        "and whatever has __arrow_c_stream__. Make one of it first, as in pandas.DataFrame(data)"
     )
 
 

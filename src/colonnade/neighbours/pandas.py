@@ -33,7 +33,7 @@ def arrays_of(df: pd.DataFrame) -> list[Array1D]:
 
 def array_of_index(index: pd.Index[Any]) -> Array1D:
     """Give the array of an index that is not a MultiIndex; nothing is copied."""
-    return _bare(index._values)
+    return _bare(index._values)  # type: ignore[attr-defined]
 
 
 def _bare(array: Any) -> Any:
@@ -70,7 +70,7 @@ def make_frame(
     """Make a frame of blocks of shape (columns, rows) and their positions; nothing is copied."""
     df: pd.DataFrame = create_dataframe_from_blocks(list(blocks), index=index, columns=labels)
     if attrs:
-        df.attrs = attrs
+        df.attrs.update(attrs)
     return df
 
 
@@ -107,16 +107,16 @@ def make_categorical(codes: npt.NDArray[Any], categories: pd.Index[Any], ordered
 
 def make_intervals(left: Any, right: Any, dtype: pd.IntervalDtype) -> Any:
     """Make an interval array over both ends."""
-    return pd.arrays.IntervalArray._simple_new(left, right, dtype)
+    return pd.arrays.IntervalArray._simple_new(left, right, dtype)  # type: ignore[attr-defined]
 
 
 def make_index(array: Array1D, name: Any, freq: str | None) -> pd.Index[Any]:
     """Make an index over an array; nothing is copied, and a frequency is taken as it was stored."""
     index: pd.Index[Any] = pd.Index(array, name=name, copy=False, dtype=array.dtype)
     if freq is not None:
-        # The public setter compares every value with a generated range. pandas 3.1 keeps the frequency in the index, 3.0
-        # in the array.
-        holder: Any = index if hasattr(index, "_freq") else index._data
+        # The public setter compares every value with a generated range. pandas 3.1 keeps the frequency in the index,
+        # 3.0 in the array.
+        holder: Any = index if hasattr(index, "_freq") else index._data  # type: ignore[attr-defined]
         holder._freq = pd.tseries.frequencies.to_offset(freq)
     return index
 
@@ -138,8 +138,8 @@ def wrap_datetimes(values: Any) -> Any:
     """Wrap NumPy datetimes and timedeltas as pandas' arrays, as intervals hold them; others pass."""
     kind = getattr(values.dtype, "kind", "")
     if isinstance(values, np.ndarray) and kind in "mM":
-        made = pd.arrays.DatetimeArray if kind == "M" else pd.arrays.TimedeltaArray
-        return made._simple_new(values, dtype=values.dtype)  # type: ignore[attr-defined]
+        made: Any = pd.arrays.DatetimeArray if kind == "M" else pd.arrays.TimedeltaArray
+        return made._simple_new(values, dtype=values.dtype)
     return values
 
 

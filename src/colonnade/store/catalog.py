@@ -4,18 +4,23 @@ Knows: a store's directory, its lock, versions. Must not know: columns.
 
 Invariants
 ----------
-1. A name leads to a whole, sealed segment or to nothing. The only step that makes a name lead elsewhere is ``rename``, which is
+1. A name leads to a whole, sealed segment or to nothing. The only step that makes a name lead elsewhere is ``rename``,
+which is
    atomic, of a file that is complete.
-2. The version in a name's seal grows by 1 with each put, because it is read, increased and renamed under the store's lock.
-   The lock is ``flock`` on the directory: the kernel drops it when its holder dies. It is never held while columns move.
-3. A crash leaves at most: one ``.publish`` (removed by the next put or gc), hidden drafts (removed by gc), or a retained version
+2. The version in a name's seal grows by 1 with each put, because it is read, increased and renamed under the store's
+lock.
+   The lock is ``flock`` on the directory: the kernel drops it when its holder dies. It is never held while columns
+   move.
+3. A crash leaves at most: one ``.publish`` (removed by the next put or gc), hidden drafts (removed by gc), or a
+retained version
    that is also the newest one, or one too many (removed by the next put of the name).
-4. A reader opens by name, maps, and then asks whether the name still leads to what it mapped; if not, it starts again. While
-   nothing is ever rewritten that is only a courtesy (a newer version is to be had). Once segments are recycled it is what
-   keeps a reader from pages that are being rewritten.
+4. A reader opens by name, maps, and then asks whether the name still leads to what it mapped; if not, it starts again.
+While
+   nothing is ever rewritten that is only a courtesy (a newer version is to be had). Once segments are recycled it is
+   what keeps a reader from pages that are being rewritten.
 
-A child forked while a thread of its parent holds the lock shares it; so it is dropped by LOCK_UN, which works for both, and
-not by closing the descriptor, which would not.
+A child forked while a thread of its parent holds the lock shares it; so it is dropped by LOCK_UN, which works for
+both, and not by closing the descriptor, which would not.
 """
 
 from __future__ import annotations
@@ -39,7 +44,6 @@ from colonnade.errors import (
 from colonnade.layout.envelope import Seal
 from colonnade.store import paths
 from colonnade.store.segment import Draft, Segment, abandoned
-
 
 # No file of that name, a part of it that is no folder, a link.
 _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
@@ -91,7 +95,8 @@ class Catalog:
         finally:
             os.close(fd)
 
-    # -- reading ---------------------------------------------------------------------------------------------------------
+    # -- reading
+    # ---------------------------------------------------------------------------------------------------------
 
     def attach(self, name: str, version: int | None = None) -> tuple[Segment, Seal]:
         """Open a name's newest version, or the given one.
@@ -127,7 +132,8 @@ class Catalog:
         except CorruptSnapshotError as error:
             segment.close()
             raise type(error)(
-                f"{name!r} cannot be opened: {error}. The file is {path}; delete it, or read it with pyarrow and put it again"
+                f"{name!r} cannot be opened: {error}. The file is {path}; "
+                "delete it, or read it with pyarrow and put it again"
             ) from None
         except BaseException:
             segment.close()
@@ -181,10 +187,11 @@ class Catalog:
             if entry is not None:
                 yield entry
 
-    # -- changing --------------------------------------------------------------------------------------------------------
+    # -- changing
+    # --------------------------------------------------------------------------------------------------------
 
     def publish(
-        self, name: str, draft: Draft, seal: Seal, write_seal: Callable[[Seal], None], keep: int, expect: int | None
+        self, name: str, draft: Draft, seal: Seal, write_seal: Callable[[Seal], None], *, keep: int, expect: int | None
     ) -> Seal:
         """Give a complete draft its name and version, and retain the ``keep`` newest versions.
 
@@ -228,7 +235,9 @@ class Catalog:
             raise InvalidNameError(f"{name!r} cannot be a table: a part of it is the file of another table") from None
         inside, root = folder.resolve(), self.root.resolve()
         if root not in inside.parents:
-            raise StoreAccessError(errno.EPERM, f"the folder {folder} leads out of the store {self.root}; remove that link")
+            raise StoreAccessError(
+                errno.EPERM, f"the folder {folder} leads out of the store {self.root}; remove that link"
+            )
 
     def _sync_folders(self, folder: Path) -> None:
         for path in [folder, *folder.parents]:

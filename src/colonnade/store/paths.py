@@ -56,8 +56,8 @@ def check_name(name: str) -> str:
     for part in name.split("/"):
         if not _PART.fullmatch(part) or len(part) > _LONGEST_PART:
             raise InvalidNameError(
-                f"{name!r} is not a name: {part!r} must be 1 to {_LONGEST_PART} of A-Z a-z 0-9 . _ - and not start with a dot; "
-                "folders are written with slashes, as in 'prices/2026/eurusd'"
+                f"{name!r} is not a name: {part!r} must be 1 to {_LONGEST_PART} of A-Z a-z 0-9 . _ - "
+                "and not start with a dot; folders are written with slashes, as in 'prices/2026/eurusd'"
             )
     return name
 

@@ -4,7 +4,8 @@ Knows: descriptors, errno, mappings. Must not know: which name it will get, what
 
 Invariants
 ----------
-1. A draft has no name that a reader could find: it is an ``O_TMPFILE``, which the kernel frees when its writer is gone however it
+1. A draft has no name that a reader could find: it is an ``O_TMPFILE``, which the kernel frees when its writer is gone
+however it
    goes. Where a file system has none, it is a hidden file whose writer holds a lock on it, and whoever gets that lock
    may remove it.
 2. A draft is written with ``pwrite`` alone, so a full file system is ENOSPC and never SIGBUS.
@@ -33,7 +34,8 @@ def explain_os_error(error: OSError, root: Path, doing: str) -> ColonnadeError:
     if error.errno in _FULL:
         return StoreFullError(
             errno.ENOSPC,
-            f"no room in {root} for {doing}; nothing was stored. Delete tables, run gc, or use a store on a larger file system",
+            f"no room in {root} for {doing}; nothing was stored. "
+            "Delete tables, run gc, or use a store on a larger file system",
         )
     return StoreAccessError(error.errno, f"{doing} failed in {root}: {os.strerror(error.errno or 0)}")
 
@@ -81,8 +83,8 @@ class Draft:
         if self._hidden is not None:
             os.link(self._hidden, path, follow_symlinks=False)
         else:
-            # linkat with AT_SYMLINK_FOLLOW on the descriptor's own entry. Python calls plain link(), which does not follow,
-            # unless a directory is named too; with an absolute path it is ignored.
+            # linkat with AT_SYMLINK_FOLLOW on the descriptor's own entry. Python calls plain link(), which does not
+            # follow, unless a directory is named too; with an absolute path it is ignored.
             os.link(f"/proc/self/fd/{self.fd}", path, src_dir_fd=self.fd, follow_symlinks=True)
 
     def reopen(self) -> int:
@@ -148,7 +150,7 @@ class Segment:
     def is_at(self, path: Path) -> bool:
         """Whether a path leads to this very file."""
         try:
-            found = os.stat(path, follow_symlinks=False)
+            found = path.lstat()
         except FileNotFoundError:
             return False
         return (found.st_dev, found.st_ino) == (self._stat.st_dev, self._stat.st_ino)

@@ -1,0 +1,252 @@
+"""The core against NumPy, by itself: every operation, at every offset, through memory and through a file."""
+
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from colonnade import _core
+from colonnade.convert import jobs
+from colonnade.convert.jobs import Job, Piece, Placed, Twin, Validity, Values
+from colonnade.layout.regions import Region, arrange
+
+
+def address(array):
+    return array.__array_interface__["data"][0]
+
+
+def run(made, through):
+    """Run jobs and give the output as bytes."""
+    regions = [r for job in made for r in (job.values, job.bitmap, job.mask, job.twin) if r is not None]
+    size = arrange([], regions)
+    if through == "memory":
+        memory = np.zeros(size, np.uint8)
+        jobs.run([Placed(made, 0)], size=size, memory=memory)
+        return memory
+    fd = os.open("/dev/shm", os.O_TMPFILE | os.O_RDWR)
+    try:
+        os.ftruncate(fd, size)
+        jobs.run([Placed(made, 0)], size=size, fd=fd)
+        return np.frombuffer(os.pread(fd, size, 0), np.uint8)
+    finally:
+        os.close(fd)
+
+
+def at(memory, region, dtype):
+    return memory[region.at : region.at + region.size].view(dtype)
+
+
+def bits_at(memory, region, count):
+    return np.unpackbits(memory[region.at : region.at + region.size], count=count, bitorder="little").astype(bool)
+
+
+def pack(bits, offset):
+    """A bitmap that starts at a bit offset, with noise before it, in exactly as many bytes as it needs."""
+    return np.packbits(np.concatenate([np.arange(offset) % 3 == 0, bits]), bitorder="little")
+
+
+THROUGH = st.sampled_from(["memory", "file"])
+
+
+@st.composite
+def pieces_of(draw):
+    """Lengths of pieces, and an offset for each."""
+    lengths = draw(st.lists(st.sampled_from([0, 1, 3, 8, 63, 64, 65, 500, 2048, 5000]), max_size=4))
+    return [(length, draw(st.integers(0, 70))) for length in lengths]
+
+
+@given(
+    shape=pieces_of(),
+    width=st.sampled_from([1, 2, 4, 8, 16, 32, 3]),
+    nulls=st.booleans(),
+    mask=st.booleans(),
+    through=THROUGH,
+    seed=st.integers(0, 999),
+)
+def test_fixed_width_with_bitmaps(shape, width, nulls, mask, through, seed):
+    rng = np.random.default_rng(seed)
+    keep, pieces, values, valid = [], [], [], []
+    for length, offset in shape:
+        source = rng.integers(0, 256, (offset + length, width), dtype=np.uint8)
+        bits = rng.random(length) < 0.7 if nulls else np.ones(length, bool)
+        bitmap = pack(bits, offset)
+        keep += [source, bitmap]
+        pieces.append(Piece(address(source), width, address(bitmap) if nulls else 0, offset, length))
+        values.append(source[offset:])
+        valid.append(bits)
+    values, valid = (
+        np.concatenate([np.empty((0, width), np.uint8), *values]),
+        np.concatenate([np.empty(0, bool), *valid]),
+    )
+    rows = len(valid)
+    job = Job(rows, pieces, Values.FIXED, width=width, validity_kind=Validity.BITS, fill=0x0102030405060708,
+              values=Region(rows * width), bitmap=Region((rows + 7) // 8), mask=Region(rows) if mask else None)  # fmt: skip
+    out = run([job], through)
+    fill = np.tile(np.frombuffer((0x0102030405060708).to_bytes(8, "little"), np.uint8)[: min(width, 8)], width)[:width]
+    np.testing.assert_array_equal(
+        at(out, job.values, np.uint8).reshape(-1, width), np.where(valid[:, None], values, fill)
+    )
+    np.testing.assert_array_equal(bits_at(out, job.bitmap, rows), valid)
+    assert job.nulls == (~valid).sum()
+    if mask:
+        np.testing.assert_array_equal(at(out, job.mask, bool), ~valid)
+
+
+@given(
+    rows=st.sampled_from([0, 1, 64, 100, 3000, 70_000]),
+    dtype=st.sampled_from(["f2", "f4", "f8", "M8[s]"]),
+    step=st.sampled_from([1, 2, -1, -3]),
+    through=THROUGH,
+)
+def test_nulls_that_stand_in_the_values(rows, dtype, step, through):
+    rng = np.random.default_rng(rows)
+    source = rng.integers(0, 60_000, abs(step) * rows).astype(dtype)
+    source[rng.random(len(source)) < 0.3] = np.nan if dtype[0] == "f" else np.datetime64("NaT")
+    values = source[::step]
+    kind = {"f2": Validity.NAN16, "f4": Validity.NAN32, "f8": Validity.NAN64}.get(dtype, Validity.NAT)
+    job = Job(rows, [Piece(address(values), values.strides[0] if rows else 1, 0, 0, rows)], Values.FIXED, width=values.itemsize, validity_kind=kind,
+              values=Region(rows * values.itemsize), bitmap=Region((rows + 7) // 8))  # fmt: skip
+    out = run([job], through)
+    np.testing.assert_array_equal(at(out, job.values, dtype), values)
+    np.testing.assert_array_equal(
+        bits_at(out, job.bitmap, rows), ~(np.isnan(values) if dtype[0] == "f" else np.isnat(values))
+    )
+
+
+@given(shape=pieces_of(), through=THROUGH)
+def test_booleans_from_bits(shape, through):
+    rng = np.random.default_rng(len(shape))
+    keep, pieces, values, valid = [], [], [], []
+    for length, offset in shape:
+        bits, present = rng.random(length) < 0.5, rng.random(length) < 0.7
+        sources = pack(bits, offset), pack(present, offset)
+        keep += sources
+        pieces.append(Piece(address(sources[0]), 0, address(sources[1]), offset, length))
+        values.append(bits)
+        valid.append(present)
+    values, valid = np.concatenate([np.empty(0, bool), *values]), np.concatenate([np.empty(0, bool), *valid])
+    rows = len(values)
+    job = Job(rows, pieces, Values.BITS, validity_kind=Validity.BITS, twin_kind=Twin.BYTES, twin_width=1,
+              values=Region((rows + 7) // 8), bitmap=Region((rows + 7) // 8), twin=Region(rows))  # fmt: skip
+    out = run([job], through)
+    np.testing.assert_array_equal(bits_at(out, job.values, rows), values & valid)
+    np.testing.assert_array_equal(at(out, job.twin, bool), values & valid)
+    np.testing.assert_array_equal(bits_at(out, job.bitmap, rows), valid)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 65, 10_000])
+def test_booleans_from_bytes(rows):
+    rng = np.random.default_rng(rows)
+    values, mask = rng.random(rows) < 0.5, rng.random(rows) < 0.3
+    job = Job(rows, [Piece(address(values), 1, address(mask), 0, rows)], Values.BYTES_TO_BITS, width=1, validity_kind=Validity.MASK, twin_kind=Twin.BYTES,
+              twin_width=1, values=Region((rows + 7) // 8), bitmap=Region((rows + 7) // 8), mask=Region(rows), twin=Region(rows))  # fmt: skip
+    out = run([job], "memory")
+    np.testing.assert_array_equal(bits_at(out, job.values, rows), values & ~mask)
+    np.testing.assert_array_equal(at(out, job.twin, bool), values & ~mask)
+    np.testing.assert_array_equal(at(out, job.mask, bool), mask)
+    np.testing.assert_array_equal(bits_at(out, job.bitmap, rows), ~mask)
+
+
+@pytest.mark.parametrize("element", jobs.ELEMENTS)
+@pytest.mark.parametrize("code", ["int8", "int16", "int32", "int64"])
+def test_twins_of_integers(element, code):
+    rng = np.random.default_rng(1)
+    rows = 3000
+    values = rng.integers(0, 100, rows).astype(element)
+    valid = rng.random(rows) < 0.8
+    bitmap = pack(valid, 5)
+    pieces = [Piece(address(values) - 5 * values.itemsize, values.itemsize, address(bitmap), 5, rows)]
+    shared = {"width": values.itemsize, "validity_kind": Validity.BITS, "element": element}
+    width = np.dtype(code).itemsize
+    codes = Job(
+        rows,
+        pieces,
+        Values.FIXED,
+        **shared,
+        twin_kind=Twin.CODES,
+        twin_width=width,
+        values=Region(values.nbytes),
+        twin=Region(rows * width),
+    )
+    floats = Job(
+        rows,
+        pieces,
+        Values.FIXED,
+        **shared,
+        twin_kind=Twin.FLOAT64,
+        twin_width=8,
+        values=Region(values.nbytes),
+        twin=Region(rows * 8),
+    )
+    out = run([codes, floats], "file")
+    np.testing.assert_array_equal(
+        at(out, codes.twin, code), np.where(valid, values, 0).astype(code) - (~valid).astype(code)
+    )
+    np.testing.assert_array_equal(at(out, floats.twin, "f8"), np.where(valid, values.astype("f8"), np.nan))
+    np.testing.assert_array_equal(at(out, codes.values, element), np.where(valid, values, 0))
+
+
+@pytest.mark.parametrize("code", ["int8", "int16", "int32", "int64"])
+def test_codes_with_minus_one(code):
+    values = np.random.default_rng(1).integers(-1, 100, 5000).astype(code)
+    job = Job(5000, [Piece(address(values), values.itemsize, 0, 0, 5000)], Values.FIXED, width=values.itemsize, validity_kind=Validity.NEGATIVE, element=code,
+              twin_kind=Twin.CODES, twin_width=values.itemsize, values=Region(values.nbytes), bitmap=Region(625), twin=Region(values.nbytes))  # fmt: skip
+    out = run([job], "memory")
+    np.testing.assert_array_equal(at(out, job.values, code), np.maximum(values, 0))
+    np.testing.assert_array_equal(at(out, job.twin, code), values)
+    np.testing.assert_array_equal(bits_at(out, job.bitmap, 5000), values >= 0)
+
+
+@pytest.mark.parametrize("source", ["i4", "i8"])
+@pytest.mark.parametrize("width", [4, 8])
+def test_offsets_are_rebased(source, width):
+    offsets = np.array([7, 7, 9, 20, 21], source)
+    pieces = [Piece(address(offsets), 0, 0, 1, 3, 100), Piece(address(offsets), 0, 0, 0, 2, 114)]
+    kind = Values.OFFSETS32 if source == "i4" else Values.OFFSETS64
+    job = Job(5, pieces, kind, out_width=width, validity_kind=Validity.BITS, values=Region(5 * width))
+    assert at(run([job], "memory"), job.values, f"i{width}").tolist() == [100, 102, 113, 114, 114]
+
+
+def test_a_plan_that_does_not_fit_is_refused():
+    values = np.zeros(10)
+    good = dict(width=8, values=Region(80, 0))
+    piece = Piece(address(values), 8, 0, 0, 10)
+    for bad in (Job(11, [piece], Values.FIXED, **good), Job(10, [piece], Values.FIXED, width=8, values=Region(80, 8)),
+                Job(10, [piece._replace(length=-1)], Values.FIXED, **good), Job(10, [piece], Values.FIXED, width=8, values=Region(80, -5))):  # fmt: skip
+        with pytest.raises(ValueError, match="job 0"):
+            jobs.run([Placed([bad], 0)], size=80, memory=np.zeros(80, np.uint8))
+
+
+def test_a_write_that_fails_raises_its_errno():
+    values = np.zeros(1_000_000)
+    job = Job(
+        len(values),
+        [Piece(address(values), 8, 0, 0, len(values))],
+        Values.FIXED,
+        width=8,
+        values=Region(values.nbytes, 0),
+    )
+    fd = os.open("/dev/null", os.O_RDONLY)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        jobs.run([Placed([job], 0)], size=values.nbytes, fd=fd)
+    os.close(fd)
+
+
+def test_mapping_is_shared_or_private(folder):
+    path = folder / "file"
+    path.write_bytes(b"before--" * 512)
+    fd = os.open(path, os.O_RDONLY)
+    shared, private = _core.Mapping(fd, 4096, False), _core.Mapping(fd, 4096, True)
+    os.close(fd)
+    memoryview(private)[:6] = b"mine!!"
+    assert bytes(shared)[:6] == path.read_bytes()[:6] == b"before"
+    assert memoryview(shared).readonly
+    assert len(private) == 4096
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        _core.Mapping(fd, 4096, False)
+
+
+def test_threads_are_those_that_may_run():
+    assert _core.available_threads() == len(os.sched_getaffinity(0))

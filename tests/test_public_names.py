@@ -1,0 +1,64 @@
+"""The public names, and what each must have."""
+
+import inspect
+import typing
+from pathlib import Path
+
+import pytest
+
+import colonnade as cn
+
+
+def test_names_are_what_the_contract_says():
+    assert set(cn.__all__) >= {
+        "Store",
+        "Snapshot",
+        "put",
+        "get",
+        "open",
+        "ls",
+        "exists",
+        "delete",
+        "gc",
+        "check",
+        "ColonnadeError",
+    }
+    assert sorted(cn.__all__) == cn.__all__
+    public = {name for name, value in vars(cn).items() if not name.startswith("_") and not inspect.ismodule(value)}
+    assert public == set(cn.__all__) - {"__version__"}
+
+
+@pytest.mark.parametrize("name", [name for name in cn.__all__ if name != "__version__"])
+def test_each_is_documented_and_typed(name):
+    thing = getattr(cn, name)
+    assert inspect.getdoc(thing)
+    functions = (
+        [thing]
+        if inspect.isfunction(thing)
+        else [f for n, f in vars(thing).items() if inspect.isfunction(f) and not n.startswith("_")]
+    )
+    for function in functions:
+        assert inspect.getdoc(function), function
+        hints = function.__annotations__
+        assert set(hints) >= {*inspect.signature(function).parameters, "return"} - {"self", "_", "data"}, function
+
+
+def test_store_and_functions_agree():
+    for name in ("put", "get", "open", "exists", "ls", "delete", "gc", "check"):
+        method = list(inspect.signature(getattr(cn.Store, name)).parameters.values())[1:]
+        assert method == list(inspect.signature(getattr(cn, name)).parameters.values())
+
+
+@pytest.mark.parametrize(("error", "builtin"), [
+    (cn.NotFoundError, KeyError), (cn.InvalidNameError, ValueError), (cn.StoreFullError, OSError), (cn.StoreAccessError, OSError),
+    (cn.CorruptSnapshotError, ValueError), (cn.UnsupportedTypeError, TypeError), (cn.NotATableError, TypeError),
+])  # fmt: skip
+def test_errors_are_the_builtins_too(error, builtin):
+    assert issubclass(error, cn.ColonnadeError)
+    assert issubclass(error, builtin)
+    assert str(error("plain words")) == "plain words"
+
+
+def test_typed_marker_and_one_version():
+    assert (Path(cn.__file__).parent / "py.typed").exists()
+    assert typing.cast(str, cn.__version__).count(".") == 2
