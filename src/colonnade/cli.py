@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 import json
 import math
+import os
 import re
 import signal
 import sys
@@ -63,7 +64,13 @@ def main() -> None:
     """Run the command line, and exit with its status."""
     # Who reads the output may leave before its end, as `head` does; that ends this command quietly, like any other.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    app(prog_name="colonnade")
+    try:
+        app(prog_name="colonnade")
+    finally:
+        try:
+            sys.stdout.flush()
+        except OSError:
+            os._exit(1)  # it has been said; a regular exit would try once more, and say it in its own words
 
 
 def _print_version(wanted: bool) -> None:
@@ -310,7 +317,7 @@ def _values(column: Any) -> list[Any]:
     """The values of an Arrow column as Python objects; None is null."""
     import pyarrow as pa  # noqa: PLC0415 -- not for --help
 
-    if isinstance(column.type, pa.BaseExtensionType):  # periods and intervals: Arrow gives the numbers they are made of
+    if getattr(column.type, "extension_name", "").startswith("pandas."):  # Arrow gives the numbers these are made of
         valid = column.is_valid().to_pylist()
         return [value if there else None for value, there in zip(column.to_pandas(), valid, strict=True)]
     try:
@@ -446,21 +453,14 @@ def _fitting(columns: Sequence[_Column], rows: Sequence[Any]) -> list[_Column]:
     if sum(widths) + _GAP * (len(widths) - 1) <= room:
         return short
     room -= 1  # the ellipsis
-    taken = {0}
-    for at in _from_both_ends(len(short)):
+    head, tail = 0, len(short)
+    while head < tail:
+        at = head if head <= len(short) - tail else tail - 1  # in turn, from the left and from the right
         room -= widths[at] + _GAP
-        if room < 0:
+        if room < 0 < head:
             break
-        taken.add(at)
-    first_gap = next(at for at in range(len(short)) if at not in taken)
-    kept = [column for at, column in enumerate(short) if at in taken]
-    return [*kept[:first_gap], _ELIDED, *kept[first_gap:]]
-
-
-def _from_both_ends(count: int) -> Iterator[int]:
-    """Count 0, count - 1, 1, count - 2, and so on."""
-    for step in range(count):
-        yield step // 2 if step % 2 == 0 else count - 1 - step // 2
+        head, tail = (head + 1, tail) if at == head else (head, at)
+    return [*short[:head], *([_ELIDED] if head < tail else []), *short[tail:]]
 
 
 def _short(column: _Column) -> _Column:

@@ -256,6 +256,8 @@ _TIMES = ((1, "s"), (1e-3, "ms"), (1e-6, "us"))
 
 
 def _in_units(value: float, units: tuple[tuple[float, str], ...]) -> str:
+    if not value:
+        return "0"
     scale, unit = next((row for row in units if abs(value) >= row[0]), units[-1])
     return f"{value / scale:#.3g}".rstrip(".") + f" {unit}"
 

@@ -183,10 +183,11 @@ void write_offsets(const Run& run, char* out) {
     using Source = decltype(source_example);
     using Out = decltype(out_example);
     const char* first = reinterpret_cast<const char*>(run.piece.values) + run.piece.offset * sizeof(Source);
-    const int64_t shift = run.piece.base - static_cast<int64_t>(load<Source>(first));
+    // Unsigned, for offsets of a broken source may be anything: they then wrap, and Arrow's validation finds them.
+    const uint64_t shift = static_cast<uint64_t>(run.piece.base) - static_cast<uint64_t>(load<Source>(first));
     const char* from = first + run.row * sizeof(Source);
     for (int64_t i = 0; i < run.count; ++i) {
-      const Out offset = static_cast<Out>(load<Source>(from + i * sizeof(Source)) + shift);
+      const Out offset = static_cast<Out>(static_cast<uint64_t>(load<Source>(from + i * sizeof(Source))) + shift);
       std::memcpy(out + i * sizeof(Out), &offset, sizeof(Out));
     }
   };

@@ -59,7 +59,7 @@ def read(path: Path, kind: FileFormat, seen: Seen = lambda _: None) -> pa.Table:
     Parameters
     ----------
     path : Path
-        The file; compressed if its suffix is one of `CODECS`.
+        The file; of text, compressed if its suffix is one of `CODECS`.
     kind : FileFormat
         What it holds.
     seen : callable
@@ -69,7 +69,7 @@ def read(path: Path, kind: FileFormat, seen: Seen = lambda _: None) -> pa.Table:
     ------
     UnreadableFileError, OSError
     """
-    codec = recognise(path).codec
+    codec = recognise(path).codec if kind in TEXT else None
     try:
         with _Watched(path, seen) as file:
             reader = READERS[kind](pa.CompressedInputStream(file, codec) if codec else file)
@@ -160,5 +160,6 @@ SUFFIXES = {
     ".json": FileFormat.JSON,
 }
 
-# PyArrow decompresses these while it reads; of use for text, for the other formats compress themselves.
+# PyArrow decompresses these while it reads. The other formats compress their own parts.
+TEXT = {FileFormat.CSV, FileFormat.JSON}
 CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}

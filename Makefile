@@ -1,0 +1,47 @@
+# Everything here sets itself up: a fresh machine needs Python 3.11+, a C++ compiler and make.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: demo test bench lint docs stubs sanitize clean
+
+demo: $(READY)
+	$(BIN)/colonnade demo
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks.share
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# Pages and stubs that are printed from the code.
+docs: $(READY)
+	$(BIN)/python docs/print_conversions.py > docs/conversions.md
+
+stubs: $(READY)
+	$(BIN)/python -m nanobind.stubgen -q -m colonnade._core -o src/colonnade/_core.pyi
+
+# The core alone, free of Python, under each sanitizer.
+sanitize: build/sanitize-address,undefined build/sanitize-thread
+	for program in $^; do echo $$program; $$program || exit 1; done
+
+build/sanitize-%: tests/core/stress.cpp $(wildcard src/core/*)
+	mkdir -p build
+	$(CXX) -std=c++20 -g -O1 -fno-sanitize-recover=all -fsanitize=$* -Isrc/core -pthread -o $@ \
+		tests/core/stress.cpp src/core/execute.cpp src/core/kernels.cpp
+
+$(READY): pyproject.toml CMakeLists.txt $(wildcard src/core/*)
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "colonnade needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip >= 25.1"
+	$(BIN)/python -m pip install --quiet --editable ".[demo,polars,duckdb]" --group dev
+	touch $@
+
+clean:
+	rm -rf $(VENV) build

@@ -1,0 +1,64 @@
+"""The frames that are measured, always the same values.
+
+Knows: what the targets say of each frame. Must not know: what is done with it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from colonnade.demo import GIB, frame_of_2016
+
+MIB = 1 << 20
+
+
+def tall() -> pd.DataFrame:
+    """Make A: 1 GiB of 100 float64 columns, every fifth row null."""
+    return frame_of_2016(GIB)
+
+
+def little() -> pd.DataFrame:
+    """Make the same columns as A, 1 MiB of them."""
+    return frame_of_2016(MIB)
+
+
+def mixed(rows: int = 5_000_000) -> pd.DataFrame:
+    """Make B: eight columns of eight kinds, default index."""
+    rng = np.random.default_rng(8)
+    holes = rng.standard_normal(rows)
+    holes[rng.random(rows) < 0.1] = np.nan
+    codes = rng.integers(0, 500, rows, dtype=np.int16)
+    return pd.DataFrame(
+        {
+            "int64": rng.integers(0, 1 << 40, rows),
+            "float64": rng.standard_normal(rows),
+            "int32": rng.integers(0, 1 << 20, rows, dtype=np.int32),
+            "bool": rng.random(rows) < 0.5,
+            "category": pd.Categorical.from_codes(codes, pd.Index([f"kind {i}" for i in range(500)])),
+            "str": pa.array(rng.integers(0, 1_000_000_000, rows)).cast(pa.large_string()).to_pandas(),
+            "datetime64": (rng.integers(0, 10**9, rows) * 10**9).view("datetime64[ns]"),
+            "nulls": holes,
+        }
+    )
+
+
+def wide() -> pd.DataFrame:
+    """Make 10,000 float64 columns of 1,000 rows."""
+    values = np.random.default_rng(10).standard_normal((10_000, 1_000))
+    return pd.DataFrame(values.T, columns=[f"c{i}" for i in range(10_000)], copy=False)
+
+
+def small() -> pd.DataFrame:
+    """Make 1,000 rows of 5 columns."""
+    rng = np.random.default_rng(5)
+    return pd.DataFrame(
+        {
+            "id": np.arange(1_000),
+            "price": rng.standard_normal(1_000),
+            "size": rng.integers(0, 100, 1_000, dtype=np.int32),
+            "open": rng.random(1_000) < 0.5,
+            "who": [f"trader {i % 50}" for i in range(1_000)],
+        }
+    )
