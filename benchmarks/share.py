@@ -91,8 +91,8 @@ def as_json(facts: dict[str, str], run: Run, figures: dict[str, Figure]) -> dict
 
 def main() -> int:
     """Run all steps and print; the exit status says nothing of targets."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--json", type=Path, help="write the results there too")
+    parser = argparse.ArgumentParser(description="Measure what Colonnade promises, on this machine, in one run.")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="write the results there too")
     arguments = parser.parse_args()
     out, err = Console(), Console(stderr=True)
     facts = machine.facts()

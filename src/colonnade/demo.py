@@ -220,33 +220,42 @@ class Figures:
     publish: float
     open: float
     scan: float
-    private: int
+    private: float
     equal: bool
 
 
-def measure(key: str, frames: Frames, folder: Path) -> Figures:
-    """Publish and read a data set in one way; leave no file."""
-    way = WAYS[key]
-    times = []
+def measure(frames: Frames, folder: Path, tell: Callable[[str], None]) -> dict[str, Figures]:
+    """Publish a data set in each way, in turns, and read the last of each.
 
-    def publish(tables: Frames) -> None:
+    In turns, because on many machines the first use of any memory is slow, whoever comes first. Each time into an empty
+    folder, which is the first put of a name; and no folder stays, for there is memory for one way at a time.
+    """
+    times: dict[str, list[float]] = {key: [] for key in WAYS}
+    sizes: dict[str, int] = {}
+    reports: dict[str, list[dict[str, Any]]] = {}
+
+    def publish(way: Way, where: Path, tables: Frames) -> None:
         for name, frame in tables.items():
-            way.publish(folder, name, frame)
+            way.publish(where, name, frame)
 
-    try:
-        for _ in range(PUBLISHES):  # each into an empty folder: the first put of a name, with fresh memory
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-            times.append(seconds(publish, frames)[0])
-        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-        publish(TINY)
-        reports = _read(key, folder, list(frames))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    for turn in range(PUBLISHES):
+        for key, way in WAYS.items():
+            tell(way.title)
+            where = folder / key
+            where.mkdir()
+            times[key].append(seconds(publish, way, where, frames)[0])
+            if turn == PUBLISHES - 1:
+                sizes[key] = sum(file.stat().st_size for file in where.rglob("*") if file.is_file())
+                publish(way, where, TINY)
+                reports[key] = _read(key, where, list(frames))
+            shutil.rmtree(where)
     sums = [scan(frame) for frame in frames.values()]
-    middle = {field: median(report[field] for report in reports) for field in ("open", "scan", "private")}
-    equal = all(report["sums"] == sums for report in reports)
-    return Figures(size, median(times), middle["open"], middle["scan"], int(middle["private"]), equal)
+    found = {}
+    for key, read in reports.items():
+        opening, scanning, private = (median(report[field] for report in read) for field in ("open", "scan", "private"))
+        equal = all(report["sums"] == sums for report in read)
+        found[key] = Figures(sizes[key], median(times[key]), opening, scanning, private, equal)
+    return found
 
 
 # -- saying it -------------------------------------------------------------------------------------------------------
@@ -339,16 +348,15 @@ def _run(out: Console, err: Console, folder: Path) -> bool:
     results: dict[str, dict[str, Figures]] = {}
     columns = (SpinnerColumn(), BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
-        task = progress.add_task("", total=len(makers) * (1 + len(WAYS)))
+        task = progress.add_task("", total=len(makers) * (1 + PUBLISHES * len(WAYS)))
         for data, make in makers.items():
-            progress.update(task, description=f"{data}: making it")
+
+            def tell(what: str, data: str = data) -> None:
+                progress.update(task, advance=1, description=f"{data}: {what}")
+
+            tell("making it")
             frames = make()
-            progress.advance(task)
-            found = results[data] = {}
-            for key, way in WAYS.items():
-                progress.update(task, description=f"{data}: {way.title}")
-                found[key] = measure(key, frames, folder / key)
-                progress.advance(task)
+            found = results[data] = measure(frames, folder, tell)
             _add_rows(table, data, frames, found)
     out.print(table)
     out.print(

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from colonnade.convert.dtypes import decode_dtype
 from colonnade.convert.labels import decode_scalar
 from colonnade.convert.rules import RULES, Reading, family
-from colonnade.convert.to_pandas import StoredTable
+from colonnade.convert.to_pandas import StoredTable, following
 
 _WHY_OBJECTS = next(rule.note for rule in RULES if rule.reading is Reading.CONVERTED)
 _WHY = {
@@ -36,6 +36,11 @@ class ColumnReport(NamedTuple):
 
 def explain(table: StoredTable) -> list[ColumnReport]:
     """Report on each column, in the order of the Arrow schema."""
+    with following():
+        return _reports(table)
+
+
+def _reports(table: StoredTable) -> list[ColumnReport]:
     batch = table.batch
     index_fields = table.form["index_fields"]
     data_fields = [field for field in range(batch.num_columns) if field not in set(index_fields)]

@@ -6,8 +6,9 @@ columns that are ``converted``. Every place goes through `Body`, which checks it
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -25,7 +26,30 @@ from colonnade.layout.envelope import Opened, read_envelope
 from colonnade.layout.verify import Body
 from colonnade.neighbours import pandas as internals
 
-_MALFORMED = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, AssertionError)
+# What following a second reading that is not as it should be can raise.
+_MALFORMED = (
+    KeyError,
+    TypeError,
+    ValueError,
+    IndexError,
+    AttributeError,
+    OverflowError,
+    AssertionError,
+    RecursionError,
+    OSError,
+    pa.ArrowException,
+)
+
+
+@contextlib.contextmanager
+def following() -> Iterator[None]:
+    """Turn whatever a malformed second reading leads to into a CorruptSnapshotError; our own errors pass."""
+    try:
+        yield
+    except ColonnadeError:
+        raise
+    except _MALFORMED as error:
+        raise CorruptSnapshotError(f"its second reading cannot be followed ({error!r})") from error
 
 
 class StoredTable:
@@ -39,11 +63,9 @@ class StoredTable:
         opened: Opened = read_envelope(self._memory)
         self._buffer = buffer
         self.body = Body(buffer, start + opened.body_start, opened.body_limit)
-        try:
+        with following():
             self.form: dict[str, Any] = json.loads(opened.metadata)
             self.rows: int = self.form["rows"]
-        except _MALFORMED as error:
-            raise CorruptSnapshotError(f"its second reading cannot be read ({error!r})") from error
         if type(self.rows) is not int or self.rows < 0:
             raise CorruptSnapshotError(f"its second reading claims {self.rows!r} rows")
 
@@ -73,18 +95,30 @@ class StoredTable:
 
     def to_pandas(self, columns: Iterable[Any] | None = None) -> pd.DataFrame:
         """Make the frame, or the part of it that has the given labels, in their order."""
-        try:
+        with following():
             return self._to_pandas(columns)
-        except (ColonnadeError, pa.ArrowException):
-            raise
-        except _MALFORMED as error:
-            raise CorruptSnapshotError(f"its second reading cannot be followed ({error!r})") from error
+
+    def validate(self) -> None:
+        """Look at every value: Arrow's full validation, and codes against categories and levels.
+
+        Raises
+        ------
+        CorruptSnapshotError
+        """
+        with following():
+            self.batch.validate(full=True)
+            try:
+                internals.verify_codes(self._to_pandas(None))
+            except UnsupportedTypeError:
+                return  # whole, but of a type that pandas does not have
 
     def _to_pandas(self, columns: Iterable[Any] | None) -> pd.DataFrame:
         form = self.form
         labels = self.labels()
         parts = _Parts.whole() if columns is None else _Parts.chosen(labels, list(columns))
-        blocks = [piece for block in form["blocks"] for piece in parts.of_block(self._block(*block))]
+        stored = [self._block(*block, limit=len(labels)) for block in form["blocks"]]
+        _check_positions([*(where for _, where in stored), [place for place, _ in form["arrays"]]], len(labels))
+        blocks = [piece for block in stored for piece in parts.of_block(block)]
         for position, array in form["arrays"]:
             for new_position in parts.places(position):
                 values = _read_array(self, array)
@@ -92,22 +126,31 @@ class StoredTable:
                 blocks.append((shaped, np.array([new_position], np.intp)))
         if parts.order is not None:
             labels = labels.take(parts.order)
-        if sum(len(positions) for _, positions in blocks) != len(labels):
-            raise CorruptSnapshotError("its second reading does not tell of every column once")
         frame = internals.make_frame(blocks, _read_index(self, form["index"]), labels, form["attrs"])
         if form["unique_labels"]:
             frame = frame.set_flags(allows_duplicate_labels=False)
         return frame
 
-    def _block(self, dtype_form: Any, at: int, stride: int, positions: Any) -> tuple[Any, npt.NDArray[np.intp]]:
+    def _block(
+        self, dtype_form: Any, at: int, stride: int, positions: Any, *, limit: int
+    ) -> tuple[Any, npt.NDArray[np.intp]]:
         if isinstance(positions, dict):
             where = np.array(positions["list"], np.intp)
         else:
             first, count = positions
+            if not 0 <= first <= first + count <= limit:
+                raise CorruptSnapshotError(f"a block of columns {first} to {first + count} in a table of {limit}")
             where = np.arange(first, first + count, dtype=np.intp)
         dtype = decode_dtype(dtype_form)
         values = self.body.block(_numpy_dtype(dtype), at, stride, len(where), self.rows)
         return (values if isinstance(dtype, np.dtype) else internals.make_datetimes(values, dtype)), where
+
+
+def _check_positions(parts: Sequence[Any], columns: int) -> None:
+    """See that every column is told of once: pandas takes placements as they are."""
+    told = np.concatenate([np.asarray(part, np.intp) for part in parts])
+    if len(told) != columns or (columns and not np.array_equal(np.sort(told), np.arange(columns))):
+        raise CorruptSnapshotError("its second reading does not tell of every column once")
 
 
 @dataclass(frozen=True, slots=True)

