@@ -210,6 +210,27 @@ print(anonymous() - before, total)
     assert int(kib) <= 2048
 
 
+def test_put_makes_no_second_copy_in_memory(store):
+    """Peak memory of a put of 240 MB, from pandas and from Arrow: buffers of a few MiB."""
+    program = f"""
+import resource, numpy as np, pandas as pd, pyarrow as pa, colonnade as cn
+store = cn.Store({str(store.path)!r})
+n = 3_000_000
+df = pd.DataFrame({{f"f{{i}}": np.full(n, i + 0.5) for i in range(8)}})
+df["b"], df["s"], df["i"] = df.f0 > 0, pd.array(["some words"] * n, "str"), pd.array(np.arange(n), "Int64")
+table = pa.Table.from_pandas(df)
+store.put("warm", df.iloc[:10]), store.put("warm", table.slice(0, 10))
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for source in (df, table):
+    before = peak()
+    store.put("t", source)
+    print(peak() - before)
+"""
+    grown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert [int(kib) < 32 * 1024 for kib in grown] == [True, True], grown
+    store.delete("warm")
+
+
 def test_two_processes_put_one_name_at_once(store):
     program = f"""
 import sys, colonnade as cn, pandas as pd

@@ -142,7 +142,8 @@ def verify_codes(df: pd.DataFrame) -> None:
         if isinstance(array, pd.Categorical):
             pd.Categorical.from_codes(codes_of(array), dtype=array.dtype)
     if isinstance(index, pd.MultiIndex):
-        pd.MultiIndex(index.levels, index.codes, verify_integrity=True)
+        make: Any = pd.MultiIndex
+        make(index.levels, index.codes, verify_integrity=True)
 
 
 def wrap_datetimes(values: Any) -> Any:
