@@ -484,6 +484,13 @@ def test_terminal_gets_what_fits(store):
     assert "\x1b[3" not in shown  # NO_COLOR
 
 
+def test_narrow_terminal_loses_no_column(store):
+    store.put("a-table-of-a-name-of-some-length", nyc("planes")).close()
+    process, shown = terminal("stdout", ["info", "a-table-of-a-name-of-some-length"], store)
+    assert process.wait() == 0
+    assert all(heading in shown for heading in ("column", "role", "arrow", "pandas", "size", "nulls", "opens"))
+
+
 def test_long_load_shows_a_bar(store, tmp_path):
     heading, _, body = (DATA / "weather.csv").read_bytes().partition(b"\n")
     (tmp_path / "long.csv").write_bytes(heading + b"\n" + body * (1 + (33 << 20) // len(body)))

@@ -418,8 +418,7 @@ def _print_table(columns: Sequence[_Column], rows: Iterable[Any]) -> None:
 
     table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="bold")
     for column in columns:
-        number = column.justify == "right"
-        table.add_column(column.heading, justify=column.justify, no_wrap=number, overflow="fold")
+        table.add_column(column.heading, justify=column.justify, overflow="fold")
     for line in cells:
         table.add_row(*line)
     _console().print(table)

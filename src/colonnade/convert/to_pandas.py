@@ -314,7 +314,9 @@ def _range_index(_: StoredTable, form: dict[str, Any]) -> pd.Index[Any]:
 def _list_index(_: StoredTable, form: dict[str, Any]) -> pd.Index[Any]:
     dtype, name = decode_dtype(form["dtype"]), decode_scalar(form["name"])
     if _is_wrapped_string(dtype):
-        return internals.make_string_index(pa.array(form["values"], pa.large_string()), dtype, name)
+        # Not Arrow's default pool: its first allocation alone takes a huge page, 2 MiB, in every reader.
+        strings = pa.array(form["values"], pa.large_string(), memory_pool=pa.system_memory_pool())
+        return internals.make_string_index(strings, dtype, name)
     values = [decode_scalar(value) for value in form["values"]]
     array = np.empty(len(values), object)
     array[:] = values
