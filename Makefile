@@ -10,7 +10,7 @@ demo: $(READY)
 	$(BIN)/colonnade demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile  # the blocks of a page follow each other
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.share

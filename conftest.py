@@ -22,7 +22,9 @@ def _run_shell(example):
     bin_folder = str(Path(sys.executable).parent)
     env = {**os.environ, "PATH": bin_folder + os.pathsep + os.environ["PATH"]}
     for command in commands:
-        done = subprocess.run(["bash", "-ec", command], env=env, cwd=_HERE, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["/bin/bash", "-ec", command], env=env, cwd=_HERE, capture_output=True, text=True, check=False
+        )
         if done.returncode:
             return f"{command!r} failed: {done.stdout}{done.stderr}"
     return None

@@ -6,8 +6,8 @@ from colonnade.convert.rules import RULES, Reading
 
 HEAD = """# How pandas reads each column
 
-Printed from `src/colonnade/convert/rules.py` by `make docs`; the first row that fits a column is taken. `Snapshot.explain()` and
-`colonnade info NAME` tell it for a given table.
+Printed from `src/colonnade/convert/rules.py` by `make docs`; the first row that fits a column is taken.
+`Snapshot.explain()` and `colonnade info NAME` tell it for a given table.
 
 | Arrow type | pandas dtype | nulls | read from | on open |
 | --- | --- | --- | --- | --- |

@@ -16,7 +16,8 @@ MAY_IMPORT = {
     "__init__": {"api", "snapshot", "store", "errors"},
     "__main__": {"cli"},
     "api": {"snapshot", "store", "neighbours", "convert", "layout", "errors"},
-    "cli": {"__init__", "api", "snapshot", "store", "neighbours", "convert", "demo", "errors"},
+    "cli": {"terminal", "__init__", "api", "snapshot", "store", "neighbours", "convert", "demo", "errors"},
+    "terminal": set(),
     "demo": {"__init__", "api", "snapshot", "store", "errors"},
     "snapshot": {"api", "store", "neighbours", "convert", "layout", "errors"},  # api: only to open a pickled reference
     "neighbours": {"convert", "errors"},
@@ -33,7 +34,7 @@ MAY_IMPORT = {
 # Libraries that one part alone may touch at import time.
 ONLY_IN = {
     "typer": {"cli"},
-    "rich": {"cli", "demo"},
+    "rich": {"cli", "terminal", "demo"},
     "polars": {"neighbours"},
     "duckdb": {"neighbours"},
     "pandas": {"neighbours", "convert", "demo"},

@@ -50,7 +50,7 @@ def test_store_and_functions_agree():
 
 
 @pytest.mark.parametrize(("error", "builtin"), [
-    (cn.NotFoundError, KeyError), (cn.InvalidNameError, ValueError), (cn.StoreFullError, OSError), (cn.StoreAccessError, OSError),
+    (cn.NotFoundError, KeyError), (cn.InvalidNameError, ValueError), (cn.StoreFullError, OSError), (cn.StoreAccessError, OSError), (cn.UnreadableFileError, ValueError),
     (cn.CorruptSnapshotError, ValueError), (cn.UnsupportedTypeError, TypeError), (cn.NotATableError, TypeError),
 ])  # fmt: skip
 def test_errors_are_the_builtins_too(error, builtin):

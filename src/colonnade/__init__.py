@@ -20,6 +20,7 @@ from colonnade.errors import (
     NotFoundError,
     StoreAccessError,
     StoreFullError,
+    UnreadableFileError,
     UnsupportedTypeError,
 )
 from colonnade.snapshot import Snapshot
@@ -43,6 +44,7 @@ __all__ = [
     "StoreAccessError",
     "StoreFullError",
     "TableInfo",
+    "UnreadableFileError",
     "UnsupportedTypeError",
     "__version__",
     "check",

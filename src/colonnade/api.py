@@ -164,7 +164,13 @@ class Store:
         return self._catalog.current_version(paths.check_name(name)) > 0
 
     def ls(self) -> list[TableInfo]:
-        """List the newest versions, by name. Files that are no snapshots are left out; `check` names them."""
+        """List the newest versions, by name. Files that are no snapshots are left out; `check` names them.
+
+        Raises
+        ------
+        StoreAccessError
+            Where the store is a file, or may not be read.
+        """
         return sorted(self._infos())
 
     def _infos(self) -> Iterator[TableInfo]:

@@ -11,26 +11,36 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
-import math
 import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, date, datetime, time
+from collections.abc import Callable, Iterator
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from colonnade import ColonnadeError, Snapshot, Store, TableInfo, __version__
 from colonnade.neighbours import files
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from colonnade.terminal import (
+    ELIDED,
+    Column,
+    Justify,
+    complain,
+    console,
+    counted,
+    fit_to_terminal,
+    format_age,
+    format_part,
+    format_size,
+    one_line,
+    print_json,
+    print_line,
+    print_table,
+)
 
 
 class _Commands(TyperGroup):
@@ -43,7 +53,7 @@ class _Commands(TyperGroup):
             finally:
                 sys.stdout.flush()  # to hear of a full disk while it can still be said
         except (ColonnadeError, OSError) as error:
-            _complain(error)
+            complain(error)
             sys.exit(1)
 
 
@@ -75,7 +85,7 @@ def main() -> None:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        _print(f"colonnade {__version__}")
+        print_line(f"colonnade {__version__}")
         raise typer.Exit
 
 
@@ -132,10 +142,10 @@ def put(
     with _store(ctx).put(name, table, keep=keep, expect_version=expect_version) as snapshot:
         info = _info(snapshot)
         if as_json:
-            _print_json(info._asdict() | {"path": snapshot.path})
+            print_json(info._asdict() | {"path": snapshot.path})
         else:
-            rows, columns = _plural(info.rows, "row"), _plural(info.columns, "column")
-            _print(f"{name} version {info.version}: {rows}, {columns}, {_size(info.nbytes)}")
+            rows, columns = counted(info.rows, "row"), counted(info.columns, "column")
+            print_line(f"{name} version {info.version}: {rows}, {columns}, {format_size(info.nbytes)}")
 
 
 @app.command()
@@ -143,9 +153,9 @@ def ls(ctx: typer.Context, as_json: AsJson = False) -> None:
     """List the tables."""
     tables = _store(ctx).ls()
     if as_json:
-        _print_json([table._asdict() for table in tables])
+        print_json([table._asdict() for table in tables])
     else:
-        _print_table(_LS, tables)
+        print_table(_LS, tables)
 
 
 @app.command()
@@ -168,19 +178,19 @@ def show(
     if as_json:
         if len(set(table.column_names)) < table.num_columns:
             raise ColonnadeError(f"{name!r} has columns of the same name, which a JSON object cannot hold")
-        _print_json([dict(zip(table.column_names, row, strict=True)) for row in found])
+        print_json([dict(zip(table.column_names, row, strict=True)) for row in found])
         return
     columns = [
-        _Column(_text(field.name), itemgetter(at), _justify(field.type)) for at, field in enumerate(table.schema)
+        Column(one_line(field.name), itemgetter(at), _justify(field.type)) for at, field in enumerate(table.schema)
     ]
-    texts = [[_text(value) for value in row] for row in found]
+    texts = [[one_line(value) for value in row] for row in found]
     if not sys.stdout.isatty():
-        _print_table(columns, texts)
+        print_table(columns, texts)
         return
-    fitting = _fitting(columns, texts)
-    _print_table(fitting, texts)
-    shown = sum(column is not _ELIDED for column in fitting)
-    _console().print(f"{_of(len(texts), total)} rows, {_of(shown, len(columns))} columns", style="dim")
+    fitted = fit_to_terminal(columns, texts)
+    print_table(fitted, texts)
+    shown = sum(column is not ELIDED for column in fitted)
+    console().print(f"{format_part(len(texts), total)} rows, {format_part(shown, len(columns))} columns", style="dim")
 
 
 @app.command()
@@ -192,20 +202,20 @@ def info(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
         named = zip(snapshot.schema.names, snapshot.explain(), strict=True)
         columns = [report._replace(column=column) for column, report in named]
     if as_json:
-        _print_json(found._asdict() | {"path": path, "schema": [column._asdict() for column in columns]})
+        print_json(found._asdict() | {"path": path, "schema": [column._asdict() for column in columns]})
         return
     for fact, text in {
         "name": found.name,
         "version": found.version,
         "rows": f"{found.rows:,}",
         "columns": f"{found.columns:,}",
-        "size": f"{_size(found.nbytes)} ({found.nbytes:,} bytes)",
+        "size": f"{format_size(found.nbytes)} ({found.nbytes:,} bytes)",
         "created": found.created.astimezone().isoformat(" ", "seconds"),
         "path": path,
     }.items():
-        _print(f"{fact:<9}{text}")
-    _print()
-    _print_table(_INFO, columns)
+        print_line(f"{fact:<9}{text}")
+    print_line()
+    print_table(_INFO, columns)
 
 
 @app.command()
@@ -221,9 +231,9 @@ def rm(
             _store(ctx).delete(name)
             removed.append(name)
         except ColonnadeError as error:
-            _complain(error)  # and the others are still removed
+            complain(error)  # and the others are still removed
     if as_json:
-        _print_json(removed)
+        print_json(removed)
     if len(removed) < len(names):
         raise typer.Exit(1)
 
@@ -233,9 +243,10 @@ def gc(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Remove what killed writers left, and empty folders."""
     freed = _store(ctx).gc()
     if as_json:
-        _print_json(dataclasses.asdict(freed))
+        print_json(dataclasses.asdict(freed))
     else:
-        _print(f"{_plural(freed.files, 'file')} and {_plural(freed.folders, 'folder')} removed, {_size(freed.nbytes)}")
+        what = f"{counted(freed.files, 'file')} and {counted(freed.folders, 'folder')}"
+        print_line(f"{what} removed, {format_size(freed.nbytes)}")
 
 
 @app.command()
@@ -246,11 +257,11 @@ def check(ctx: typer.Context, as_json: AsJson = False) -> None:
     """
     problems = _store(ctx).check()
     if as_json:
-        _print_json([dataclasses.asdict(problem) for problem in problems])
+        print_json([dataclasses.asdict(problem) for problem in problems])
     elif problems:
-        _print_table(_CHECK, problems)
+        print_table(_CHECK, problems)
     else:
-        _print(f"no problems in {_store(ctx).path}")
+        print_line(f"no problems in {_store(ctx).path}")
     if problems:
         raise typer.Exit(1)
 
@@ -265,7 +276,7 @@ def demo(as_json: AsJson = False) -> None:
     with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
         status = run()
     if as_json:
-        _print_json({"status": status})
+        print_json({"status": status})
     raise typer.Exit(status)
 
 
@@ -326,177 +337,34 @@ def _values(column: Any) -> list[Any]:
         return list(column.cast(pa.string()).to_pylist())
 
 
-def _justify(arrow_type: Any) -> _Justify:
+def _justify(arrow_type: Any) -> Justify:
     import pyarrow.types as pt  # noqa: PLC0415 -- the same
 
     numeric = pt.is_integer(arrow_type) or pt.is_floating(arrow_type) or pt.is_decimal(arrow_type)
     return "right" if numeric else "left"
 
 
-# -- saying it ---------------------------------------------------------------------------------------------------------
-
-_Justify = Literal["left", "right"]
-
-
-class _Column(NamedTuple):
-    """A column of a printed table: its heading, what it has of a row, and on which side that stands."""
-
-    heading: str
-    cell: Callable[[Any], str]
-    justify: _Justify = "left"
-
+# -- the tables -------------------------------------------------------------------------------------------------------
 
 _LS = (
-    _Column("name", lambda table: table.name),
-    _Column("version", lambda table: str(table.version), "right"),
-    _Column("rows", lambda table: f"{table.rows:,}", "right"),
-    _Column("columns", lambda table: f"{table.columns:,}", "right"),
-    _Column("size", lambda table: _size(table.nbytes), "right"),
-    _Column("age", lambda table: _age(table.created), "right"),
+    Column("name", lambda table: table.name),
+    Column("version", lambda table: str(table.version), "right"),
+    Column("rows", lambda table: f"{table.rows:,}", "right"),
+    Column("columns", lambda table: f"{table.columns:,}", "right"),
+    Column("size", lambda table: format_size(table.nbytes), "right"),
+    Column("age", lambda table: format_age(table.created), "right"),
 )
 _INFO = (
-    _Column("column", lambda report: _text(report.column)),
-    _Column("role", lambda report: report.role),
-    _Column("arrow type", lambda report: report.arrow_type),
-    _Column("pandas dtype", lambda report: report.dtype),
-    _Column("size", lambda report: _size(report.nbytes), "right"),
-    _Column("nulls", lambda report: f"{report.nulls:,}", "right"),
-    _Column("opens", lambda report: report.why or "zero-copy"),
+    Column("column", lambda report: one_line(report.column)),
+    Column("role", lambda report: report.role),
+    Column("arrow type", lambda report: report.arrow_type),
+    Column("pandas dtype", lambda report: report.dtype),
+    Column("size", lambda report: format_size(report.nbytes), "right"),
+    Column("nulls", lambda report: f"{report.nulls:,}", "right"),
+    Column("opens", lambda report: report.why or "zero-copy"),
 )
 _CHECK = (
-    _Column("path", lambda problem: _text(problem.path)),
-    _Column("problem", lambda problem: _text(problem.what)),
-    _Column("remedy", lambda problem: _text(problem.remedy)),
+    Column("path", lambda problem: one_line(problem.path)),
+    Column("problem", lambda problem: one_line(problem.what)),
+    Column("remedy", lambda problem: one_line(problem.remedy)),
 )
-
-_GAP = 2  # blanks between columns
-_ELIDED = _Column("…", lambda _: "…")
-_WIDEST = 32  # a cell of a terminal's `show`
-
-
-def _print(text: str = "") -> None:
-    print(text)  # noqa: T201 -- that is what a command is for
-
-
-def _complain(error: Exception) -> None:
-    # An OSError's own text starts with its number.
-    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    named = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
-    lines = f"colonnade: {named}{said}".split("\n")  # a message may list columns below each other
-    print("\n".join(map(_text, lines)), file=sys.stderr)  # noqa: T201 -- the same
-
-
-def _print_json(value: Any) -> None:
-    _print(json.dumps(_for_json(value), indent=2, allow_nan=False))
-
-
-def _for_json(value: Any) -> Any:
-    """What JSON can hold of a value: NaN and infinity are null, times are ISO 8601, bytes are hexadecimal."""
-    match value:
-        case None | bool() | int() | str():
-            return value
-        case float():
-            return value if math.isfinite(value) else None
-        case dict():
-            return {str(key): _for_json(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_for_json(item) for item in value]
-        case date() | time():
-            return value.isoformat()
-        case bytes():
-            return value.hex()
-    return str(value)
-
-
-def _print_table(columns: Sequence[_Column], rows: Iterable[Any]) -> None:
-    """Print rows under headings; only a terminal wraps what does not fit."""
-    cells = [[column.cell(row) for column in columns] for row in rows]
-    if not sys.stdout.isatty():
-        _print_plain(columns, [[column.heading for column in columns], *cells])
-        return
-    from rich.table import Table  # noqa: PLC0415 -- not for a pipe
-
-    table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column.heading, justify=column.justify, overflow="fold")
-    for line in cells:
-        table.add_row(*line)
-    _console().print(table)
-
-
-def _console() -> Console:
-    from rich.console import Console  # noqa: PLC0415 -- not for a pipe
-
-    return Console(markup=False, highlight=False, emoji=False)
-
-
-def _print_plain(columns: Sequence[_Column], lines: Sequence[Sequence[str]]) -> None:
-    from rich.cells import cell_len  # noqa: PLC0415 -- not for --help and --json
-
-    widths = [max(map(cell_len, texts)) for texts in zip(*lines, strict=True)]
-    for line in lines:
-        padded = []
-        for column, text, width in zip(columns, line, widths, strict=True):
-            blanks = " " * (width - cell_len(text))
-            padded.append(text + blanks if column.justify == "left" else blanks + text)
-        _print((" " * _GAP).join(padded).rstrip())
-
-
-def _fitting(columns: Sequence[_Column], rows: Sequence[Any]) -> list[_Column]:
-    """Fit columns into a terminal: cells shortened, and `_ELIDED` in place of the middle ones if there is no room."""
-    from rich.cells import cell_len  # noqa: PLC0415 -- not for a pipe
-
-    short = [_short(column) for column in columns]
-    widths = [max(cell_len(text) for text in [column.heading, *map(column.cell, rows)]) for column in short]
-    room = _console().width
-    if sum(widths) + _GAP * (len(widths) - 1) <= room:
-        return short
-    room -= 1  # the ellipsis
-    head, tail = 0, len(short)
-    while head < tail:
-        at = head if head <= len(short) - tail else tail - 1  # in turn, from the left and from the right
-        room -= widths[at] + _GAP
-        if room < 0 < head:
-            break
-        head, tail = (head + 1, tail) if at == head else (head, at)
-    return [*short[:head], *([_ELIDED] if head < tail else []), *short[tail:]]
-
-
-def _short(column: _Column) -> _Column:
-    heading, cell, justify = column
-    return _Column(_shortened(heading), lambda row: _shortened(cell(row)), justify)
-
-
-def _shortened(text: str) -> str:
-    from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 -- not for a pipe
-
-    return text if cell_len(text) <= _WIDEST else set_cell_size(text, _WIDEST - 1) + "…"
-
-
-def _text(value: Any) -> str:
-    """A value on one line, and without what would move a terminal's cursor."""
-    if value is None:
-        return "null"
-    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in str(value))
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def _of(shown: int, total: int) -> str:
-    return f"{total:,}" if shown == total else f"{shown:,} of {total:,}"
-
-
-_SIZES = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
-_AGES = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
-
-
-def _size(nbytes: int) -> str:
-    # No blank inside: who cuts a line at its blanks gets whole cells.
-    return next((f"{nbytes / unit:.1f}{name}" for unit, name in _SIZES if nbytes >= unit), f"{nbytes}B")
-
-
-def _age(created: datetime) -> str:
-    seconds = int((datetime.now(UTC) - created).total_seconds())
-    return next((f"{seconds // unit}{name}" for unit, name in _AGES if seconds >= unit), "0s")

@@ -10,6 +10,7 @@
     ├── StoreAccessError (OSError)          the directory cannot be a store, or may not be read or written
     ├── CorruptSnapshotError (ValueError)   truncated, overwritten, or not Arrow
     │   └── NotASnapshotError               a whole Arrow file, but another program's
+    ├── UnreadableFileError (ValueError)    a file to be loaded is not what it should be
     └── UnsupportedTypeError (TypeError)    columns that have no Arrow form
         └── NotATableError                  not tabular data at all
 
@@ -41,9 +42,16 @@ class ConflictError(ColonnadeError):
 class StoreFullError(ColonnadeError, OSError):
     """The store's file system has no room for the table; nothing was stored."""
 
+    # OSError puts its number before the sentence.
+    def __str__(self) -> str:
+        return self.strerror or super().__str__()
+
 
 class StoreAccessError(ColonnadeError, OSError):
     """The directory cannot serve as a store, or this user may not read or write it."""
+
+    def __str__(self) -> str:
+        return self.strerror or super().__str__()
 
 
 class CorruptSnapshotError(ColonnadeError, ValueError):
@@ -52,6 +60,10 @@ class CorruptSnapshotError(ColonnadeError, ValueError):
 
 class NotASnapshotError(CorruptSnapshotError):
     """A file of the store is whole, but Colonnade did not write it."""
+
+
+class UnreadableFileError(ColonnadeError, ValueError):
+    """A file that was to be loaded is not of the format it was taken for, or is broken; nothing was stored."""
 
 
 class UnsupportedTypeError(ColonnadeError, TypeError):

@@ -146,6 +146,8 @@ def test_store_that_is_a_file(folder):
         with pytest.raises(cn.StoreAccessError, match="cannot be a store") as caught:
             cn.Store(place).put("t", pd.DataFrame({"x": [1]}))
         assert isinstance(caught.value, OSError)
+    with pytest.raises(cn.StoreAccessError, match="cannot be read as a store: Not a directory"):
+        cn.Store(path).ls()
     assert [problem.what for problem in cn.Store(path).check()] == ["the store is a file"]
 
 

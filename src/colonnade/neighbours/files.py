@@ -17,13 +17,9 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from colonnade.errors import ColonnadeError
+from colonnade.errors import UnreadableFileError
 
 Seen = Callable[[int], None]
-
-
-class UnreadableFileError(ColonnadeError, ValueError):
-    """A file that does not hold what its suffix or the given format says."""
 
 
 class FileFormat(StrEnum):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pandas.core.arrays.arrow.extension_types
 import pyarrow as pa
 from pandas.api.internals import create_dataframe_from_blocks
 

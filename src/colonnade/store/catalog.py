@@ -181,7 +181,20 @@ class Catalog:
         return found
 
     def entries(self) -> Iterator[paths.Entry]:
-        """All tables' files, retained versions included, by name."""
+        """All tables' files, retained versions included, by name; none where the directory is not there yet.
+
+        Raises
+        ------
+        StoreAccessError
+        """
+        try:
+            os.scandir(self.root).close()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StoreAccessError(
+                error.errno, f"{self.root} cannot be read as a store: {os.strerror(error.errno or 0)}"
+            ) from error
         for path in paths.walk(self.root):
             entry = paths.parse(self.root, path)
             if entry is not None:
