@@ -9,8 +9,9 @@ READY  := $(VENV)/.ready
 demo: $(READY)
 	$(BIN)/colonnade demo
 
+# By files, for the blocks of a page follow each other.
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile  # the blocks of a page follow each other
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.share

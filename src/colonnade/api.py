@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import time
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from colonnade.errors import ColonnadeError, CorruptSnapshotError, NotFoundError, StoreAccessError
-from colonnade.layout.envelope import Seal
+from colonnade.layout.seal import Seal
 from colonnade.snapshot import Snapshot
 from colonnade.store import check as checking
 from colonnade.store import paths
@@ -223,7 +222,7 @@ class Store:
 def _write(laid: LaidOut, draft: Draft) -> Seal:
     """Write a table into a draft; the seal still lacks the version."""
     plan = laid.plan
-    seal = Seal(0, secrets.randbits(63), time.time_ns(), plan.rows, len(plan.columns), laid.size)
+    seal = Seal(0, int.from_bytes(os.urandom(8), "little"), time.time_ns(), plan.rows, len(plan.columns), laid.size)
     if laid.size <= _SMALL:
         memory = np.zeros(laid.size, np.uint8)
         laid.write_to_memory(memory, seal.pack())

@@ -10,7 +10,6 @@ a row a line; ``--json`` gives one JSON value. Status 0: done; 1: not done, or `
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import re
 import signal
@@ -243,7 +242,7 @@ def gc(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Remove what killed writers left, and empty folders."""
     freed = _store(ctx).gc()
     if as_json:
-        print_json(dataclasses.asdict(freed))
+        print_json(freed._asdict())
     else:
         what = f"{counted(freed.files, 'file')} and {counted(freed.folders, 'folder')}"
         print_line(f"{what} removed, {format_size(freed.nbytes)}")
@@ -257,7 +256,7 @@ def check(ctx: typer.Context, as_json: AsJson = False) -> None:
     """
     problems = _store(ctx).check()
     if as_json:
-        print_json([dataclasses.asdict(problem) for problem in problems])
+        print_json([problem._asdict() for problem in problems])
     elif problems:
         print_table(_CHECK, problems)
     else:

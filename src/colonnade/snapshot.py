@@ -9,16 +9,15 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
 from colonnade.errors import CorruptSnapshotError, NotFoundError
-from colonnade.layout.envelope import METADATA_KEY, Seal
+from colonnade.layout.seal import Seal
 from colonnade.store.segment import Segment
 
 if TYPE_CHECKING:
@@ -30,8 +29,7 @@ if TYPE_CHECKING:
     from colonnade.convert.to_pandas import StoredTable
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(NamedTuple):
     """What a pickled snapshot is: where it is, and which one it was."""
 
     store: str
@@ -208,8 +206,9 @@ class Snapshot:
     def _batch(self) -> pa.RecordBatch:
         with self._located():
             batch = self._stored_table(writable=False).batch
-        metadata = {key: value for key, value in batch.schema.metadata.items() if key != METADATA_KEY}
-        return batch.replace_schema_metadata(metadata or None)
+        from colonnade.layout.envelope import without_second_reading  # noqa: PLC0415 -- as above
+
+        return batch.replace_schema_metadata(without_second_reading(batch.schema))
 
     def _stored_table(self, *, writable: bool) -> StoredTable:
         from colonnade.convert.to_pandas import StoredTable  # noqa: PLC0415 -- it imports pandas

@@ -20,7 +20,7 @@ from colonnade.convert.index_parts import index_name
 from colonnade.convert.pandas_column import pandas_column
 from colonnade.convert.rules import family
 from colonnade.convert.tables import TablePlan, group_blocks
-from colonnade.layout.envelope import METADATA_KEY
+from colonnade.layout.envelope import without_second_reading
 
 
 def pandas_dtypes(table: pa.Table) -> pd.DataFrame:
@@ -129,7 +129,7 @@ def plan_table(table: pa.Table) -> TablePlan:
         "unique_labels": False,
     }
     fields = [field.with_type(column.flat.type) for field, column in zip(table.schema, frame.columns, strict=True)]
-    metadata = {key: value for key, value in (table.schema.metadata or {}).items() if key != METADATA_KEY}
+    metadata = without_second_reading(table.schema) or {}
     return TablePlan(
         table.num_rows, frame.columns, fields, metadata, second, group_blocks(placed), frame.codes, frame.children
     )

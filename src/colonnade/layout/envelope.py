@@ -1,6 +1,6 @@
 """The Arrow IPC file around a body: written by PyArrow for one row, then given the real numbers.
 
-Knows: the Arrow IPC file format (https://arrow.apache.org/docs/format/Columnar.html#ipc-file-format), the seal, and
+Knows: the Arrow IPC file format (https://arrow.apache.org/docs/format/Columnar.html#ipc-file-format), and
 where a number stands in a flatbuffer. Must not know: names, descriptors, pandas, what a column means.
 
 A file is::
@@ -24,15 +24,13 @@ import numpy as np
 import pyarrow as pa
 from flatbuffers.table import Table as FlatTable
 
-from colonnade.errors import CorruptSnapshotError, NotASnapshotError
+from colonnade.errors import CorruptSnapshotError
 from colonnade.layout.regions import Region, align
+from colonnade.layout.seal import MAGIC, SEAL_SIZE, TAIL_SIZE, TRAILER, seal_place
 
-MAGIC = b"ARROW1"
 END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 METADATA_KEY = b"colonnade"
-FORMAT = 1
 
-_TRAILER = struct.Struct("<i6s")  # footer length, magic
 _MESSAGE_PREFIX = struct.Struct("<Ii")  # continuation mark, metadata length
 _BLOCK = np.dtype([("offset", "<i8"), ("metadata_length", "<i4"), ("_pad", "<i4"), ("body_length", "<i8")])
 _NODE = np.dtype([("length", "<i8"), ("null_count", "<i8")])
@@ -89,46 +87,6 @@ class _Table:
         return bytes(self._table.Bytes[start + 4 : start + 4 + length])
 
 
-@dataclass(frozen=True, slots=True)
-class Seal:
-    """What is known of a snapshot when it is published; 64 bytes right before the footer.
-
-    ``version`` is 0 until then. ``identity`` tells two snapshots of one name and version apart (after a delete,
-    versions start again at 1). ``created_ns`` is in nanoseconds since 1970, UTC.
-    """
-
-    version: int
-    identity: int
-    created_ns: int
-    rows: int
-    columns: int
-    size: int
-
-    _struct = struct.Struct("<8sIIQQQQQQ")
-    _magic = b"COLONNAD"
-
-    def pack(self) -> bytes:
-        return self._struct.pack(
-            self._magic, FORMAT, 0, self.version, self.identity, self.created_ns, self.rows, self.columns, self.size
-        )
-
-    @classmethod
-    def unpack(cls, data: bytes) -> Seal:
-        """Read a seal; NotASnapshotError where there is none, for then another program wrote the file."""
-        magic, version_of_format, _, *numbers = cls._struct.unpack(data)
-        if magic != cls._magic:
-            raise NotASnapshotError("it is an Arrow file that Colonnade did not write")
-        if version_of_format != FORMAT:
-            raise NotASnapshotError(
-                f"it is in Colonnade's format {version_of_format}, and this version of Colonnade reads format {FORMAT}"
-            )
-        return cls(*numbers)
-
-
-SEAL_SIZE = Seal._struct.size  # one class, one file
-TAIL_SIZE = _TRAILER.size
-
-
 @dataclass(slots=True)
 class Envelope:
     """The bytes before and after a body. Numbers that are known once the bytes have moved are set by `finish`."""
@@ -169,7 +127,7 @@ class Envelope:
 
     def tail(self, seal: bytes) -> bytes:
         """Everything after the annex."""
-        return seal + self.footer + _TRAILER.pack(len(self.footer), MAGIC)
+        return seal + self.footer + TRAILER.pack(len(self.footer), MAGIC)
 
 
 def write_envelope(schema: pa.Schema, one_row: Sequence[pa.Array], alignment: int) -> Envelope:
@@ -179,7 +137,7 @@ def write_envelope(schema: pa.Schema, one_row: Sequence[pa.Array], alignment: in
     with pa.ipc.new_file(sink, schema) as writer:
         writer.write_batch(batch)
     data = memoryview(sink.getvalue())
-    footer_length, _ = _TRAILER.unpack(data[-TAIL_SIZE:])
+    footer_length, _ = TRAILER.unpack(data[-TAIL_SIZE:])
     footer = bytearray(data[-TAIL_SIZE - footer_length : -TAIL_SIZE])
     block = _Table.root(footer).structs(_FOOTER_RECORD_BATCHES, _BLOCK)[-1:]
     offset, length = int(block["offset"][0]), int(block["metadata_length"][0])
@@ -204,6 +162,12 @@ def read_message(message: memoryview) -> tuple[list[tuple[int, int]], list[tuple
     return nodes, batch.structs(_BATCH_BUFFERS, _BUFFER).tolist(), _MESSAGE_PREFIX.size + length
 
 
+def without_second_reading(schema: pa.Schema) -> dict[bytes, bytes] | None:
+    """The schema's metadata as other libraries are to see it."""
+    kept = {key: value for key, value in (schema.metadata or {}).items() if key != METADATA_KEY}
+    return kept or None
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """What `read_envelope` finds. ``body_start`` is in bytes from the file's start, ``body_limit`` from there."""
@@ -211,21 +175,6 @@ class Opened:
     metadata: bytes
     body_start: int
     body_limit: int
-
-
-def seal_place(size: int, trailer: bytes) -> int:
-    """Where the seal stands in a file of ``size`` bytes whose last bytes are ``trailer``."""
-    if len(trailer) != TAIL_SIZE:
-        raise CorruptSnapshotError(f"it has {size} bytes, too few for a snapshot")
-    footer_length, magic = _TRAILER.unpack(trailer)
-    if magic != MAGIC:
-        raise CorruptSnapshotError(
-            "its last bytes are not an Arrow file's: it was truncated, or it is not an Arrow file"
-        )
-    place: int = size - TAIL_SIZE - footer_length - SEAL_SIZE
-    if footer_length <= 0 or place < len(MAGIC):
-        raise CorruptSnapshotError(f"its footer claims {footer_length} bytes of a file of {size}")
-    return place
 
 
 def read_envelope(data: memoryview) -> Opened:

@@ -31,8 +31,8 @@ import fcntl
 import os
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from colonnade.errors import (
     ConflictError,
@@ -41,7 +41,7 @@ from colonnade.errors import (
     NotFoundError,
     StoreAccessError,
 )
-from colonnade.layout.envelope import Seal
+from colonnade.layout.seal import Seal
 from colonnade.store import paths
 from colonnade.store.segment import Draft, Segment, abandoned
 
@@ -49,8 +49,7 @@ from colonnade.store.segment import Draft, Segment, abandoned
 _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
-@dataclass(frozen=True, slots=True)
-class Freed:
+class Freed(NamedTuple):
     """What `gc` removed: how many files and folders, and the bytes they held."""
 
     files: int
@@ -217,7 +216,7 @@ class Catalog:
         with self.lock():
             version = self.expect(name, expect)
             older = paths.retained_versions(self.root, name)
-            sealed = replace(seal, version=max([version, *older]) + 1)
+            sealed = seal._replace(version=max([version, *older]) + 1)
             write_seal(sealed)
             if self.durable:
                 draft.sync()

@@ -8,16 +8,15 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from colonnade.errors import ColonnadeError
 from colonnade.store import paths
 from colonnade.store.segment import Segment
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One thing that is not as it should be, and what to do about it."""
 
     path: Path

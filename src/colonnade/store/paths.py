@@ -17,8 +17,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from colonnade.errors import InvalidNameError
 
@@ -72,8 +72,7 @@ def retained(root: Path, name: str, version: int) -> Path:
     return root / f"{check_name(name)}@{version}{SUFFIX}"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A file of a store that is a table's: its newest version, or (with ``version``) a retained one."""
 
     path: Path

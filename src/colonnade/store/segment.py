@@ -17,12 +17,11 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import secrets
 from pathlib import Path
 
 from colonnade import _core
 from colonnade.errors import ColonnadeError, CorruptSnapshotError, StoreAccessError, StoreFullError
-from colonnade.layout.envelope import SEAL_SIZE, TAIL_SIZE, Seal, seal_place
+from colonnade.layout.seal import SEAL_SIZE, TAIL_SIZE, Seal, seal_place
 from colonnade.store import paths
 
 _NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
@@ -53,7 +52,7 @@ class Draft:
         except OSError as error:
             if error.errno not in _NO_TMPFILE or not root.is_dir():
                 raise
-            self._hidden = root / f"{paths.DRAFT_PREFIX}{secrets.token_hex(8)}"
+            self._hidden = root / f"{paths.DRAFT_PREFIX}{os.urandom(8).hex()}"
             flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
             self.fd = os.open(self._hidden, flags, mode)
             fcntl.flock(self.fd, fcntl.LOCK_EX)

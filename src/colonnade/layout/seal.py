@@ -1,0 +1,68 @@
+"""The last bytes of a file: Arrow's trailer, and the seal before its footer.
+
+Knows: what is known of a snapshot without opening it. Must not know: columns, descriptors.
+Every `import colonnade` brings this file in, so it imports next to nothing itself.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from colonnade.errors import CorruptSnapshotError, NotASnapshotError
+
+MAGIC = b"ARROW1"
+TRAILER = struct.Struct("<i6s")  # footer length, magic
+TAIL_SIZE = TRAILER.size
+FORMAT = 1
+
+_MARK = b"COLONNAD"
+_SEAL = struct.Struct("<8sIIQQQQQQ")
+SEAL_SIZE = _SEAL.size
+
+
+class Seal(NamedTuple):
+    """What is known of a snapshot when it is published; 64 bytes right before the footer.
+
+    ``version`` is 0 until then. ``identity`` tells two snapshots of one name and version apart (after a delete,
+    versions start again at 1). ``created_ns`` is in nanoseconds since 1970, UTC.
+    """
+
+    version: int
+    identity: int
+    created_ns: int
+    rows: int
+    columns: int
+    size: int
+
+    def pack(self) -> bytes:
+        return _SEAL.pack(
+            _MARK, FORMAT, 0, self.version, self.identity, self.created_ns, self.rows, self.columns, self.size
+        )
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Seal:
+        """Read a seal; NotASnapshotError where there is none, for then another program wrote the file."""
+        magic, version_of_format, _, *numbers = _SEAL.unpack(data)
+        if magic != _MARK:
+            raise NotASnapshotError("it is an Arrow file that Colonnade did not write")
+        if version_of_format != FORMAT:
+            raise NotASnapshotError(
+                f"it is in Colonnade's format {version_of_format}, and this version of Colonnade reads format {FORMAT}"
+            )
+        return cls(*numbers)
+
+
+def seal_place(size: int, trailer: bytes) -> int:
+    """Where the seal stands in a file of ``size`` bytes whose last bytes are ``trailer``."""
+    if len(trailer) != TAIL_SIZE:
+        raise CorruptSnapshotError(f"it has {size} bytes, too few for a snapshot")
+    footer_length, magic = TRAILER.unpack(trailer)
+    if magic != MAGIC:
+        raise CorruptSnapshotError(
+            "its last bytes are not an Arrow file's: it was truncated, or it is not an Arrow file"
+        )
+    place: int = size - TAIL_SIZE - footer_length - SEAL_SIZE
+    if footer_length <= 0 or place < len(MAGIC):
+        raise CorruptSnapshotError(f"its footer claims {footer_length} bytes of a file of {size}")
+    return place
