@@ -254,7 +254,8 @@ def measure(frames: Frames, folder: Path, tell: Callable[[str], None]) -> dict[s
             shutil.rmtree(where)
     sums = [scan(frame) for frame in frames.values()]
     found = {}
-    for key, read in reports.items():
+    for key in WAYS:
+        read = reports[key]
         opening, scanning, private = (median(report[field] for report in read) for field in ("open", "scan", "private"))
         equal = all(report["sums"] == sums for report in read)
         found[key] = Figures(sizes[key], median(times[key]), opening, scanning, private, equal)
