@@ -44,7 +44,7 @@ Frames = dict[str, pd.DataFrame]
 GIB = 1 << 30
 COLUMNS = 100
 READERS = 4
-PUBLISHES = 3
+PUBLISHES = 5
 OURS = "colonnade"
 FLIGHTS = ("flights.csv.zip", "weather.csv", "planes.csv", "airports.csv", "airlines.csv")
 TINY = {"tiny": pd.DataFrame({"x": [1.0, None], "s": ["a", None]})}
@@ -227,9 +227,9 @@ class Figures:
 def measure(frames: Frames, folder: Path, tell: Callable[[str], None]) -> dict[str, Figures]:
     """Publish a data set in each way, in turns, and read the last of each.
 
-    In turns, and each way first, second and last in one of them: memory that another way has just given back costs
-    another time than memory that nobody used. Each time into an empty
-    folder, which is the first put of a name; and no folder stays, for there is memory for one way at a time.
+    In turns, and each way first, second and last in some of them: memory that another way has just given back costs
+    another time than memory that nobody used. Each time into an empty folder, which is the first put of a name; and no
+    folder stays, for there is memory for one way at a time.
     """
     times: dict[str, list[float]] = {key: [] for key in WAYS}
     sizes: dict[str, int] = {}
@@ -241,7 +241,7 @@ def measure(frames: Frames, folder: Path, tell: Callable[[str], None]) -> dict[s
 
     order = list(WAYS)
     for turn in range(PUBLISHES):
-        for key in order[turn:] + order[:turn]:
+        for key in order[turn % len(order) :] + order[: turn % len(order)]:
             way = WAYS[key]
             tell(way.title)
             where = folder / key
