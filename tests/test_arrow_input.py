@@ -1,6 +1,7 @@
 """Arrow data in every shape goes in, and pandas reads from it what PyArrow would give."""
 
 import datetime as dt
+import decimal
 
 import duckdb
 import hypothesis.strategies as st
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from pandas.testing import assert_frame_equal
 
 import colonnade as cn
+from strategies import frames
 
 TYPES = {
     "int8": (pa.int8(), [1, -128, 127]),
@@ -82,6 +84,73 @@ def test_any_table(store, table):
 @pytest.fixture
 def table():
     return pa.table({"i": [1, None, 3], "s": ["a", None, "b"], "f": [0.5, 1.5, None], "b": [True, False, True]})
+
+
+@given(df=frames())
+@settings(max_examples=150)
+@pytest.mark.filterwarnings("ignore::UserWarning")  # PyArrow's, about labels that it turns into strings
+def test_tables_that_were_frames(store, df):
+    """The index, the labels and the dtypes that PyArrow restores from its metadata."""
+    try:
+        table = pa.Table.from_pandas(df)
+        expected = table.to_pandas()
+    except (TypeError, ValueError, KeyError, NotImplementedError, pa.ArrowException):
+        return  # PyArrow has no words for this frame
+    # An index whose name is a number may get the name of a column; PyArrow then reads all of that name as the last of them.
+    if len(set(table.column_names)) == table.num_columns:
+        store.put("t", table)
+        assert_frame_equal(store.get("t"), expected, check_freq=False)
+
+
+EXOTIC = {
+    "uuid": lambda: pa.array([b"0" * 16, None], pa.uuid()),
+    "json": lambda: pa.array(["{}", None], pa.json_()),
+    "bool8": lambda: pa.ExtensionArray.from_storage(pa.bool8(), pa.array([1, 0, None], pa.int8())),
+    "fixed shape tensor": lambda: pa.FixedShapeTensorArray.from_numpy_ndarray(np.arange(12.0).reshape(3, 2, 2)),
+    "decimal32": lambda: pa.array([decimal.Decimal("1.5"), None], pa.decimal32(5, 1)),
+    "interval": lambda: pa.array([pa.MonthDayNano([1, 2, 3]), None]),
+    "list of dictionary": lambda: pa.array([["a", "b"], None, []], pa.list_(pa.dictionary(pa.int8(), pa.string()))),
+    "struct, sliced": lambda: pa.array([{"a": 1, "b": [1]}, None, {"a": None, "b": None}, {"a": 4, "b": []}]).slice(1),
+    "fixed list, sliced": lambda: pa.array([[1, 2], None, [3, 4], [5, 6]], pa.list_(pa.int8(), 2)).slice(1),
+    "map, sliced": lambda: pa.array([[("a", 1)], None, [("b", 2), ("c", 3)]], pa.map_(pa.string(), pa.int64())).slice(
+        1
+    ),
+    "run ends": lambda: pa.RunEndEncodedArray.from_arrays([2, 5], [1, None]),
+    "no bytes": lambda: pa.array([b"", None], pa.binary(0)),
+    "uint64 with nulls": lambda: pa.array([2**64 - 1, None], pa.uint64()),
+    "dictionary of floats": lambda: pa.DictionaryArray.from_arrays(
+        pa.array([0, 1, None], pa.uint32()), pa.array([1.5, 2.5])
+    ),
+    "no chunk": lambda: pa.chunked_array([], pa.dictionary(pa.int8(), pa.string())),
+}
+
+
+@pytest.mark.parametrize("kind", EXOTIC)
+def test_exotic_types(store, kind):
+    table = pa.table({"x": EXOTIC[kind]()})
+    snap = store.put("t", table)
+    snap.validate()
+    assert snap.to_arrow().to_pylist() == table.to_pylist()
+    assert_frame_equal(snap.to_pandas(), table.to_pandas())
+
+
+@pytest.mark.parametrize("values", [["a", None], ["a", "a"]], ids=["null", "repeated"])
+def test_dictionaries_that_are_no_categories(store, values):
+    table = pa.table({"x": pa.DictionaryArray.from_arrays(pa.array([0, 1, None]), pa.array(values)), "y": [1, 2, 3]})
+    snap = store.put("t", table)
+    assert snap.to_arrow().to_pylist() == table.to_pylist()
+    with pytest.raises(cn.UnsupportedTypeError, match=r"column 'x' is dictionary.*Categorical categories"):
+        snap.to_pandas()
+    assert not snap.explain()[0].zero_copy
+
+
+def test_columns_of_one_name(store):
+    """PyArrow 26 reads the numbers as strings, because another column of that name holds strings."""
+    table = pa.table([pa.array([1, 2]), pa.array(["a", None])], names=["x", "x"])
+    got = store.put("t", table).to_pandas()
+    assert got.columns.tolist() == ["x", "x"]
+    assert got.iloc[:, 0].tolist() == [1, 2]
+    assert got.iloc[0, 1] == "a"
 
 
 def test_everything_that_gives_arrow(store, table):

@@ -113,7 +113,8 @@ class Store:
         if type(keep) is not int or keep < 1:
             raise ValueError(f"keep={keep!r}: it is a whole number from 1, for the newest version is always kept")
         self._prepare()
-        self._catalog.expect(name, expect_version)  # before any byte moves; it is decided under the lock
+        if expect_version is not None:
+            self._catalog.expect(name, expect_version)  # before any byte moves; it is decided under the lock
         laid = lay_out(plan(data))
         try:
             check_room(self.path, laid.size)

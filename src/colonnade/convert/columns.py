@@ -310,6 +310,7 @@ def flatten(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
         flat = flatten(type_.storage_type, [array.storage for array in arrays])
         if flat.type == type_.storage_type:
             flat.type = type_
+        flat.jobs[0].fill = flat.jobs[0].fill or fill_pattern(type_)
         return flat
     if pt.is_dictionary(type_):
         # The dictionary itself travels in the envelope; the column's own bytes are its indices.

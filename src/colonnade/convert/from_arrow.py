@@ -1,7 +1,7 @@
 """An Arrow table, planned: each column's buffers as they stand, and the frame that PyArrow would make of them.
 
 Knows: which pandas dtype PyArrow gives each column. Must not know: files, places, how a column's bytes are laid out.
-What ``Table.to_pandas`` would give is not worked out again here: it is asked, for the same table without its rows.
+What ``Table.to_pandas`` would give is not worked out again here: it is asked, for the table's first row.
 """
 
 from __future__ import annotations
@@ -24,35 +24,48 @@ from colonnade.layout.envelope import without_second_reading
 
 
 def pandas_dtypes(table: pa.Table) -> pd.DataFrame:
-    """The frame that PyArrow makes of the table without its rows: its dtypes, labels, index names and attrs."""
-    empty = table.slice(0, 0)
+    """The frame that PyArrow makes of the table's first row: its dtypes, labels, index names and attrs.
+
+    Not of no row: there PyArrow 26 refuses intervals of zoned datetimes. A null in that row makes another dtype, but
+    no other than the whole column gets for having a null (`with_nulls`).
+    """
+    sample = table.slice(0, 1) if table.num_rows else table
+    names = table.column_names
+    if len(set(names)) < len(names):
+        sample = sample.rename_columns([str(position) for position in range(len(names))])
     try:
-        expected: pd.DataFrame = empty.to_pandas()
-        return expected
-    except (pa.ArrowException, TypeError, ValueError, KeyError):
+        expected: pd.DataFrame = sample.to_pandas()
+    except (pa.ArrowException, TypeError, ValueError, KeyError, NotImplementedError):
         # A type that pandas has no form for, or metadata that does not fit: each column by itself.
-        columns = [_dtype_alone(column) for column in empty.columns]
-        frame = pd.DataFrame(dict(enumerate(columns)))
-        frame.columns = pd.Index(table.column_names)
-        return frame
+        columns = [_dtype_alone(column) for column in sample.columns]
+        expected = pd.DataFrame(dict(enumerate(columns))).set_axis(pd.Index(names), axis="columns")
+    if sample.column_names != names:
+        expected.columns = pd.Index(names)
+    return expected
 
 
 def _dtype_alone(column: pa.ChunkedArray) -> pd.Series[Any]:
     try:
         series: pd.Series[Any] = column.to_pandas()
         return series
-    except (pa.ArrowException, TypeError, ValueError, KeyError):
+    except (pa.ArrowException, TypeError, ValueError, KeyError, NotImplementedError):
         return pd.Series([], dtype=object)
 
 
-def with_nulls(type_: pa.DataType, dtype: Any) -> Any:
-    """The dtype that a column gets because it has nulls."""
-    if isinstance(dtype, np.dtype):
-        if dtype.kind in "iu" and pt.is_integer(type_):
-            return np.dtype(np.float64)
-        if dtype.kind == "b":
-            return np.dtype(object)
+def with_nulls(data: pa.ChunkedArray, dtype: Any) -> Any:
+    """The dtype that a column gets because it has nulls, where it has any."""
+    if isinstance(dtype, np.dtype) and dtype.kind in _WITH_NULLS and _has_nulls(data):
+        return _WITH_NULLS[dtype.kind]
     return dtype
+
+
+_WITH_NULLS = {"i": np.dtype(np.float64), "u": np.dtype(np.float64), "b": np.dtype(object)}
+
+
+def _has_nulls(data: pa.ChunkedArray) -> bool:
+    if pt.is_run_end_encoded(data.type):  # their nulls stand in the values that are repeated, and are not counted
+        return any(chunk.values.null_count for chunk in data.chunks)
+    return bool(data.null_count)
 
 
 def range_index(pandas_metadata: dict[str, Any] | None, rows: int) -> pd.RangeIndex:
@@ -85,6 +98,10 @@ def plan_table(table: pa.Table) -> TablePlan:
 
     The table's own schema metadata is kept, but for the key that holds the second reading.
     """
+    metadata = without_second_reading(table.schema) or {}
+    if len(set(table.column_names)) < table.num_columns:
+        # PyArrow goes by names, and would read all columns of one name as the dtype of the last.
+        table = table.replace_schema_metadata(None)
     expected = pandas_dtypes(table)
     stored_index = index_fields(table)
     frame = FrameParts(expected)
@@ -98,7 +115,7 @@ def plan_table(table: pa.Table) -> TablePlan:
             dtype = expected.index.dtype
         else:
             dtype = np.dtype(object)  # read through levels and codes
-        dtype = with_nulls(data.type, dtype) if data.null_count else dtype
+        dtype = with_nulls(data, dtype)
         try:
             column = _table_column(name, data, dtype)
         except (pa.ArrowException, TypeError) as error:
@@ -129,7 +146,6 @@ def plan_table(table: pa.Table) -> TablePlan:
         "unique_labels": False,
     }
     fields = [field.with_type(column.flat.type) for field, column in zip(table.schema, frame.columns, strict=True)]
-    metadata = without_second_reading(table.schema) or {}
     return TablePlan(
         table.num_rows, frame.columns, fields, metadata, second, group_blocks(placed), frame.codes, frame.children
     )

@@ -253,9 +253,9 @@ def _converted(table: StoredTable, form: dict[str, Any]) -> Any:
     field = table.batch.schema.field(form["field"])
     try:
         return _from_arrow(table.batch.column(form["field"]), decode_dtype(form["dtype"]), form.get("missing"))
-    except pa.ArrowNotImplementedError as error:
+    except (pa.ArrowNotImplementedError, ValueError) as error:
         raise UnsupportedTypeError(
-            f"column {field.name!r} is {field.type}, for which pandas has no form; "
+            f"column {field.name!r} is {field.type}, which pandas cannot hold ({error}); "
             "use to_arrow(), or name other columns="
         ) from error
 
@@ -286,7 +286,9 @@ def _objects(array: pa.Array, missing: str | None) -> npt.NDArray[Any]:
     if isinstance(array, (pa.StringArray, pa.LargeStringArray)):
         values = np.array(array.to_numpy(zero_copy_only=False), dtype=object)
     else:
-        values = array.to_pandas(integer_object_nulls=True).to_numpy(object, copy=True)
+        # As a table: PyArrow converts some extension types otherwise when they stand alone.
+        converted = pa.table([array], [""]).to_pandas(integer_object_nulls=True)
+        values = converted.iloc[:, 0].to_numpy(object, copy=True)
     if missing is not None and array.null_count:
         values[array.is_null().to_numpy(zero_copy_only=False)] = _MISSING[missing]
     return values

@@ -300,8 +300,9 @@ class Catalog:
         with self.lock():
             for path in [*paths.walk(self.root)]:
                 if self._is_leftover(path):
-                    nbytes += path.lstat().st_blocks * 512
-                    path.unlink(missing_ok=True)
+                    with contextlib.suppress(FileNotFoundError):
+                        nbytes += path.lstat().st_blocks * 512
+                        path.unlink()
                     files += 1
             for folder, _, _ in os.walk(self.root, topdown=False):
                 if Path(folder) != self.root:
@@ -309,6 +310,12 @@ class Catalog:
         return Freed(files, folders, nbytes)
 
     def _is_leftover(self, path: Path) -> bool:
+        try:
+            return self._seems_leftover(path)
+        except FileNotFoundError:
+            return False  # its writer removed it meanwhile
+
+    def _seems_leftover(self, path: Path) -> bool:
         if not stat.S_ISREG(path.lstat().st_mode):
             return False
         if path.parent == self.root and path.name == paths.PUBLISH:

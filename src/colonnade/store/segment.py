@@ -52,10 +52,17 @@ class Draft:
         except OSError as error:
             if error.errno not in _NO_TMPFILE or not root.is_dir():
                 raise
+            self._make_hidden(root, mode)
+
+    def _make_hidden(self, root: Path, mode: int) -> None:
+        flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+        while True:
             self._hidden = root / f"{paths.DRAFT_PREFIX}{os.urandom(8).hex()}"
-            flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
             self.fd = os.open(self._hidden, flags, mode)
             fcntl.flock(self.fd, fcntl.LOCK_EX)
+            if os.fstat(self.fd).st_nlink:
+                return
+            os.close(self.fd)  # a gc came between the two calls, and took it for abandoned
 
     def __enter__(self) -> Draft:
         return self
