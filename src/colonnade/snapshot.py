@@ -79,8 +79,7 @@ class Snapshot:
         self._seal = seal
         self.name = name
 
-    # -- what it is
-    # ------------------------------------------------------------------------------------------------------
+    # -- what it is ----------------------------------------------------------------------------------------------------
 
     @property
     def version(self) -> int:
@@ -122,8 +121,7 @@ class Snapshot:
         """The Arrow schema, with the ``pandas`` metadata where there is any."""
         return self._batch.schema
 
-    # -- its views
-    # -------------------------------------------------------------------------------------------------------
+    # -- its views -----------------------------------------------------------------------------------------------------
 
     def to_pandas(self, *, columns: Iterable[Any] | None = None, writable: bool = True) -> pd.DataFrame:
         """Open the table as pandas: nothing is copied, whatever the size.
@@ -224,8 +222,7 @@ class Snapshot:
                 f"{self.name!r} cannot be opened: {error}. The file is {self.path}; delete it, or put the table again"
             ) from error
 
-    # -- its life
-    # --------------------------------------------------------------------------------------------------------
+    # -- its life ------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Give the file descriptor back. Frames and tables made before live on."""

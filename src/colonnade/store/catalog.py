@@ -94,8 +94,7 @@ class Catalog:
         finally:
             os.close(fd)
 
-    # -- reading
-    # ---------------------------------------------------------------------------------------------------------
+    # -- reading -------------------------------------------------------------------------------------------------------
 
     def attach(self, name: str, version: int | None = None) -> tuple[Segment, Seal]:
         """Open a name's newest version, or the given one.
@@ -199,8 +198,7 @@ class Catalog:
             if entry is not None:
                 yield entry
 
-    # -- changing
-    # --------------------------------------------------------------------------------------------------------
+    # -- changing ------------------------------------------------------------------------------------------------------
 
     def publish(
         self, name: str, draft: Draft, seal: Seal, write_seal: Callable[[Seal], None], *, keep: int, expect: int | None
