@@ -64,7 +64,7 @@ def zone_name(dtype: pd.DatetimeTZDtype) -> str:
     try:
         name = str(pa.lib.tzinfo_to_string(dtype.tz))
         same = bool(_zoned(dtype.unit, name) == dtype)
-    except (ValueError, AttributeError, pa.ArrowException):  # PyArrow looks into foreign time zones
+    except (ValueError, pa.ArrowException):
         same = False
     if not same:
         raise UnsupportedTypeError(
