@@ -156,8 +156,10 @@ class Snapshot:
 
     def to_polars(self) -> pl.DataFrame:
         """Open the table as Polars; fixed-width columns without nulls are not copied. Needs the extra ``polars``."""
-        from colonnade.neighbours.polars import from_arrow  # noqa: PLC0415 -- an extra
-
+        try:
+            from colonnade.neighbours.polars import from_arrow  # noqa: PLC0415 -- an extra
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError("to_polars() needs Polars: pip install 'colonnade[polars]'") from error
         return from_arrow(self.to_arrow())
 
     def to_numpy(self, *, writable: bool = True) -> npt.NDArray[Any]:

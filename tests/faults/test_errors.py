@@ -288,3 +288,10 @@ def test_without_nameless_files(store, monkeypatch):
         store.put("t", pd.DataFrame({"x": [2]}), expect_version=7)
     assert store.get("t")["x"].tolist() == [2]
     assert sorted(os.listdir(store.path)) == ["t.arrow"]
+
+
+def test_polars_is_not_installed(filled, monkeypatch):
+    monkeypatch.setitem(sys.modules, "polars", None)
+    monkeypatch.delitem(sys.modules, "colonnade.neighbours.polars", raising=False)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'colonnade\[polars\]'"):
+        filled.open("kept").to_polars()

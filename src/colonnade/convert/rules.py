@@ -1,6 +1,6 @@
 """THE table: Arrow type x pandas dtype x nulls -> how pandas reads the column, and what that costs.
 
-Knows: types. Must not know: memory, files. Code dispatches on it, tests are parametrised by it, and
+Knows: types. Must not know: memory, files. Code dispatches on it, tests hold it against what happens, and
 ``docs/conversions.md`` is printed from it. The first row that fits is taken.
 """
 

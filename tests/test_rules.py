@@ -1,0 +1,78 @@
+"""The table of conversions against what really happens: each row is met by some column, and tells the truth about it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from colonnade.convert.rules import RULES, Reading, rule_for
+from strategies import EXACT
+from test_arrow_input import TYPES
+
+ROOT = Path(__file__).parents[1]
+
+
+def columns():
+    """(name, data) of every kind, from pandas and from Arrow, with and without nulls."""
+    import pyarrow as pa
+
+    rng = np.random.default_rng(4)
+    for kind, make in EXACT.items():
+        yield kind, pd.DataFrame({"x": make(rng, 50)})
+    for kind, (type_, values) in TYPES.items():
+        yield f"{kind}, no nulls", pa.table({"x": pa.array(values, type_)})
+        yield f"{kind}, nulls", pa.table({"x": pa.array([*values, None], type_)})
+
+
+COLUMNS = dict(columns())
+
+
+def rule_of(snap):
+    (report,) = snap.explain()
+    dtype = snap.to_pandas()["x"].dtype
+    return rule_for(snap.schema.field(0).type, dtype, report.nulls > 0), report
+
+
+@pytest.mark.parametrize("kind", COLUMNS)
+def test_the_table_says_what_explain_says(store, kind):
+    rule, report = rule_of(store.put("t", COLUMNS[kind]))
+    assert report.zero_copy == (rule.reading is not Reading.CONVERTED), (rule, report)
+    assert bool(report.why) != report.zero_copy
+
+
+def addresses(array):
+    """Where the memory of a pandas array is: of its parts, or of the Arrow buffers that it wraps."""
+    if isinstance(array, np.ndarray):
+        return [array.__array_interface__["data"][0]] if array.size else []
+    if hasattr(array, "_pa_array"):
+        return [buffer.address for chunk in array._pa_array.chunks for buffer in chunk.buffers() if buffer is not None]
+    parts = {"IntervalArray": ("_left", "_right"), "Categorical": ("_codes",)}
+    masked = ("_data", "_mask") if hasattr(array, "_mask") else ("_ndarray",)
+    return [address for name in parts.get(type(array).__name__, masked) for address in addresses(getattr(array, name))]
+
+
+@pytest.mark.parametrize("kind", COLUMNS)
+def test_zero_copy_means_memory_of_the_mapping(store, kind):
+    snap = store.put("t", COLUMNS[kind])
+    values = snap.to_pandas()["x"].array
+    lines = [line for line in Path("/proc/self/maps").read_text().splitlines() if str(store.path) in line]
+    mapped = [[int(end, 16) for end in line.split()[0].split("-")] for line in lines]
+    inside = [any(first <= address < last for first, last in mapped) for address in addresses(values)]
+    (report,) = snap.explain()
+    # Of nulls alone there is no memory at all; categories of a handful are not the column.
+    assert all(inside) == report.zero_copy or not inside
+
+
+def test_every_row_is_met(store):
+    met = {id(rule_of(store.put("t", data))[0]) for data in COLUMNS.values()}
+    assert [rule for rule in RULES if id(rule) not in met] == []
+
+
+def test_the_page_is_printed_from_the_table():
+    page = ROOT / "docs" / "conversions.md"
+    program = ROOT / "docs" / "print_conversions.py"
+    printed = subprocess.run([sys.executable, program], capture_output=True, text=True, check=True).stdout
+    assert page.read_text() == printed
