@@ -116,6 +116,7 @@ EXOTIC = {
         1
     ),
     "run ends": lambda: pa.RunEndEncodedArray.from_arrays([2, 5], [1, None]),
+    "opaque nulls": lambda: pa.ExtensionArray.from_storage(pa.opaque(pa.null(), "unknown", "test"), pa.nulls(2)),
     "no bytes": lambda: pa.array([b"", None], pa.binary(0)),
     "uint64 with nulls": lambda: pa.array([2**64 - 1, None], pa.uint64()),
     "dictionary of floats": lambda: pa.DictionaryArray.from_arrays(
@@ -243,6 +244,16 @@ def test_chunks_with_different_dictionaries_are_unified(store):
     data = pa.chunked_array([pa.array(["a", "b"]).dictionary_encode(), pa.array(["c", None, "a"]).dictionary_encode()])
     store.put("t", pa.table({"d": data}))
     assert store.get("t")["d"].astype(object).tolist()[:3] == ["a", "b", "c"]
+
+
+def test_nested_chunks_with_different_dictionaries_are_unified(store):
+    def chunk(*values):
+        return pa.array([{"d": value} for value in values], pa.struct([("d", pa.dictionary(pa.int8(), pa.string()))]))
+
+    data = pa.chunked_array([chunk("a", "b").slice(1), chunk("c", None, "a")])
+    snap = store.put("t", pa.table({"x": data}))
+    snap.validate()
+    assert snap.to_arrow()["x"].to_pylist() == data.to_pylist()
 
 
 def test_many_small_chunks(store):

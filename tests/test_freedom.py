@@ -76,6 +76,14 @@ def assert_same_outcome(shared, own, write):
         assert_frame_equal(shared, own)
 
 
+@pytest.mark.parametrize("label", ["x", "b", "s", "c", "m", "t"])
+def test_a_label_asked_for_twice_is_two_columns(store, df, label):
+    store.put("t", df)
+    got = store.get("t", columns=[label, "y", label])
+    assert_frame_equal(got, df[[label, "y", label]])
+    assert_same_outcome(got, df[[label, "y", label]], lambda frame: frame.iloc.__setitem__((0, 0), frame.iloc[2, 0]))
+
+
 def test_another_process_does_not_see_it(store, df):
     store.put("t", df)
     mine = store.get("t")

@@ -129,7 +129,8 @@ class Snapshot:
         Parameters
         ----------
         columns : iterable of labels, optional
-            Take these, in this order; the index comes along.
+            Take these, in this order; the index comes along. A label named again is copied, for each column of a
+            frame may be written to by itself.
         writable : bool, default True
             Map privately: the frame may be written to, and the kernel copies just the pages that are touched. The
             store, other processes and other frames do not see it. False: the arrays are read-only.

@@ -127,10 +127,7 @@ def arrow_column(name: str, data: pa.ChunkedArray, dtype: Any) -> Column:
     flat = widen_strings(type_, chunks) if widened else flatten(type_, chunks)
     if dictionary is not None:
         flat.type = type_
-    if pa.types.is_nested(type_) and chunks and _holds_dictionary(type_):
-        one_row = next((chunk.slice(0, 1) for chunk in chunks if len(chunk)), one_null(type_))
-    else:
-        one_row = one_null(flat.type, dictionary)
+    one_row = flat.one_row if flat.one_row is not None else one_null(flat.type, dictionary)
     column = Column(name, flat, one_row, _reading(flat, type_, dtype, data.null_count > 0))
     _TWINS[column.reading](column, dtype)
     return column
@@ -152,7 +149,3 @@ def _reading(flat: Flat, type_: pa.DataType, dtype: Any, nulls: bool) -> Reading
     recast = reading is Reading.ARROW and flat.type != type_
     narrowed = reading is Reading.MASKED and flat.type != pa.from_numpy_dtype(dtype.numpy_dtype)
     return Reading.CONVERTED if recast or narrowed else reading
-
-
-def _holds_dictionary(type_: pa.DataType) -> bool:
-    return pt.is_dictionary(type_) or any(_holds_dictionary(type_.field(i).type) for i in range(type_.num_fields))

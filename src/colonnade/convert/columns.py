@@ -47,12 +47,16 @@ class Node:
 
 @dataclass(slots=True, eq=False)
 class Flat:
-    """An Arrow column taken apart. ``patches`` are (region, offset in it, bytes), written besides the jobs' outputs."""
+    """An Arrow column taken apart. ``patches`` are (region, offset in it, bytes), written besides the jobs' outputs.
+
+    ``one_row`` is a row of the column itself, where the envelope needs its nested dictionaries.
+    """
 
     type: pa.DataType
     nodes: list[Node] = field(default_factory=list)
     jobs: list[Job] = field(default_factory=list)
     patches: list[tuple[Region, int, bytes]] = field(default_factory=list)
+    one_row: pa.Array | None = None
 
     def add(self, child: Flat) -> None:
         self.nodes += child.nodes
@@ -264,7 +268,7 @@ def _serialized(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
     array = arrays[0] if len(arrays) == 1 else pa.concat_arrays(arrays) if arrays else pa.array([], type_)
     message = pa.record_batch([array], names=[""]).serialize()
     nodes, buffers, body = read_message(memoryview(message))
-    flat = Flat(type_)
+    flat = Flat(type_, one_row=array.slice(0, 1) if len(array) else None)
     regions: list[Region | None] = []
     for offset, size in buffers:
         region = Region(size)
@@ -310,7 +314,10 @@ def flatten(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
         flat = flatten(type_.storage_type, [array.storage for array in arrays])
         if flat.type == type_.storage_type:
             flat.type = type_
-        flat.jobs[0].fill = flat.jobs[0].fill or fill_pattern(type_)
+            if flat.one_row is not None:
+                flat.one_row = pa.ExtensionArray.from_storage(type_, flat.one_row)
+        for job in flat.jobs:
+            job.fill = job.fill or fill_pattern(type_)
         return flat
     if pt.is_dictionary(type_):
         # The dictionary itself travels in the envelope; the column's own bytes are its indices.

@@ -129,7 +129,7 @@ def _attrs(df: pd.DataFrame) -> dict[str, Any]:
                 f"df.attrs[{key!r}] is {value!r}, which JSON does not give back equal; "
                 "change it, or remove it with df.attrs.pop"
             )
-    return dict[str, Any](df.attrs)  # type: ignore[arg-type]
+    return {str(key): value for key, value in df.attrs.items()}  # a key that is no string was refused above
 
 
 def plan_frame(df: pd.DataFrame) -> TablePlan:

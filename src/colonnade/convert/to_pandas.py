@@ -120,8 +120,10 @@ class StoredTable:
         _check_positions([*(where for _, where in stored), [place for place, _ in form["arrays"]]], len(labels))
         blocks = [piece for block in stored for piece in parts.of_block(block)]
         for position, array in form["arrays"]:
-            for new_position in parts.places(position):
+            for repeat, new_position in enumerate(parts.places(position)):
                 values = _read_array(self, array)
+                if repeat:  # two columns over one memory would see each other's writes
+                    values = values.copy()
                 shaped = values.reshape(1, -1) if isinstance(values, np.ndarray) else values
                 blocks.append((shaped, np.array([new_position], np.intp)))
         if parts.order is not None:
@@ -175,18 +177,26 @@ class _Parts:
         return places
 
     def of_block(self, block: tuple[Any, npt.NDArray[np.intp]]) -> list[tuple[Any, npt.NDArray[np.intp]]]:
-        """The wanted rows of a block, as views: neighbours stay in one block, the others get one each."""
+        """The wanted rows of a block, as views: neighbours stay in one block, the others get one each.
+
+        A row that is wanted again is a copy: two columns over one memory would see each other's writes.
+        """
         if self.order is None:
             return [block]
         values, positions = block
         row_of = {position: row for row, position in enumerate(positions.tolist())}
         wanted = [(row_of[p], new) for new, p in enumerate(self.order.tolist()) if p in row_of]
         pieces = []
+        given: set[int] = set()
         start = 0
         for end in range(1, len(wanted) + 1):
             if end == len(wanted) or wanted[end][0] != wanted[end - 1][0] + 1:
                 first, last = wanted[start][0], wanted[end - 1][0]
-                pieces.append((values[first : last + 1], np.array([new for _, new in wanted[start:end]], np.intp)))
+                rows = values[first : last + 1]
+                repeated = not given.isdisjoint(range(first, last + 1))
+                given.update(range(first, last + 1))
+                where = np.array([new for _, new in wanted[start:end]], np.intp)
+                pieces.append((rows.copy() if repeated else rows, where))
                 start = end
         return pieces
 
@@ -204,7 +214,7 @@ def _numpy_dtype(dtype: Any) -> np.dtype[Any]:
     """What the values of a dtype are in memory; only dtypes without Python objects pass."""
     kind = family(dtype)
     if kind == "numpy" and dtype.kind in "biufmM":
-        return dtype  # type: ignore[no-any-return]
+        return np.dtype(dtype)
     if kind == "datetimetz":
         return np.dtype(f"M8[{dtype.unit}]")
     if kind == "period":
