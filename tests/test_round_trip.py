@@ -91,8 +91,9 @@ def test_series_becomes_a_frame_of_one_column(store):
     pd.DataFrame(columns=["a", "b"]),
     pd.DataFrame(index=pd.date_range("2020", periods=3)),
     pd.DataFrame({"a": [], "b": np.array([], dtype="int8")}),
+    pd.DataFrame(index=pd.MultiIndex.from_arrays([np.array([None, None], object)] * 2)),
     pd.DataFrame(index=range(3), columns=pd.MultiIndex.from_arrays([[], []])),
-], ids=["nothing", "rows only", "labels only", "index only", "no rows", "empty multi"])  # fmt: skip
+], ids=["nothing", "rows only", "labels only", "index only", "no rows", "nulls alone", "empty multi"])  # fmt: skip
 def test_empty_shapes(store, df):
     assert_round_trip(store, df)
 

@@ -268,7 +268,7 @@ def _serialized(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
     array = arrays[0] if len(arrays) == 1 else pa.concat_arrays(arrays) if arrays else pa.array([], type_)
     message = pa.record_batch([array], names=[""]).serialize()
     nodes, buffers, body = read_message(memoryview(message))
-    flat = Flat(type_, one_row=array.slice(0, 1) if len(array) else None)
+    flat = Flat(type_, one_row=array.slice(0, 1) if len(array) and _contains(type_, pt.is_dictionary) else None)
     regions: list[Region | None] = []
     for offset, size in buffers:
         region = Region(size)

@@ -69,7 +69,7 @@ def _positions(block: Block) -> Any:
 
 @dataclass(slots=True, eq=False)
 class LaidOut:
-    """A plan with every byte's place known. ``size`` is the file's, in bytes; ``nbytes`` the body's."""
+    """A plan with every byte's place known. ``size`` is the file's, in bytes."""
 
     plan: TablePlan
     envelope: Envelope

@@ -212,9 +212,9 @@ def _positions_of(labels: pd.Index[Any], label: Any) -> npt.NDArray[np.intp]:
 
 def _numpy_dtype(dtype: Any) -> np.dtype[Any]:
     """What the values of a dtype are in memory; only dtypes without Python objects pass."""
+    if isinstance(dtype, np.dtype) and dtype.kind in "biufmM":
+        return dtype
     kind = family(dtype)
-    if kind == "numpy" and dtype.kind in "biufmM":
-        return np.dtype(dtype)
     if kind == "datetimetz":
         return np.dtype(f"M8[{dtype.unit}]")
     if kind == "period":
