@@ -129,14 +129,16 @@ def test_not_a_table(filled, data):
         filled.put("kept", data)
 
 
-def test_a_stream_that_breaks_off(filled):
+@pytest.mark.parametrize("error", [RuntimeError, pa.ArrowInvalid])
+def test_a_stream_that_breaks_off(filled, error):
     def batches():
         yield pa.record_batch({"x": [1]})
-        raise RuntimeError("the query was cancelled")
+        raise error("the query was cancelled")
 
     reader = pa.RecordBatchReader.from_batches(pa.schema([("x", pa.int64())]), batches())
-    with pytest.raises(Exception, match="the query was cancelled"):
+    with pytest.raises(Exception, match="the query was cancelled") as caught:
         filled.put("kept", reader)
+    assert not isinstance(caught.value, cn.ColonnadeError)
 
 
 def test_store_that_is_a_file(folder):

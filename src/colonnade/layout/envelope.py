@@ -118,8 +118,8 @@ class Envelope:
             node_table[:] = nodes
             buffer_table["offset"] = [0 if region is None else region.at for region in buffers]
             buffer_table["length"] = [0 if region is None else region.size for region in buffers]
-        # Left out where PyArrow wrote no byte: no columns, or columns of nulls alone. What else stands in the body (codes
-        # of a MultiIndex) is nothing to Arrow.
+        # Left out where PyArrow wrote no byte: no columns, or columns of nulls alone. What else stands in the body, as
+        # codes of a MultiIndex, is nothing to Arrow.
         if message.place(_MESSAGE_BODY_LENGTH):
             struct.pack_into("<q", self.head, message.place(_MESSAGE_BODY_LENGTH), body_size)
             block["body_length"] = body_size

@@ -22,7 +22,7 @@ def plan(data: Any) -> TablePlan:
     ------
     NotATableError, UnsupportedTypeError
     """
-    import pandas  # noqa: PLC0415 -- imported above, at the latest
+    import pandas  # noqa: PLC0415 -- `import colonnade` must not
 
     from colonnade.convert import from_arrow, from_pandas  # noqa: PLC0415 -- they import pandas
 
@@ -39,16 +39,20 @@ def arrow_table(data: Any) -> pa.Table:
         return data
     if _is_lazy(data):
         data = data.collect()
-    try:
-        if hasattr(data, "__arrow_c_stream__"):
-            return pa.RecordBatchReader.from_stream(data).read_all()
-        if hasattr(data, "__arrow_c_array__"):
-            return pa.Table.from_batches([pa.record_batch(data)])
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise NotATableError(
-            f"a {_described(data)} gives Arrow data that is not a table ({error}); "
-            "put it in a table with a column name first"
-        ) from error
+    for protocol, opened in (
+        ("__arrow_c_stream__", pa.RecordBatchReader.from_stream),
+        ("__arrow_c_array__", lambda array: pa.Table.from_batches([pa.record_batch(array)])),
+    ):
+        if hasattr(data, protocol):
+            try:
+                source = opened(data)
+            except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+                raise NotATableError(
+                    f"a {_described(data)} gives Arrow data that is not a table ({error}); "
+                    "put it in a table with a column name first"
+                ) from error
+            # What fails from here on is the source's own error, and is left as it is.
+            return source if isinstance(source, pa.Table) else source.read_all()
     raise NotATableError(
         f"a {_described(data)} is not a table; put takes pandas, Polars and PyArrow tables, DuckDB relations, "
         "and whatever has __arrow_c_stream__. Make one of it first, as in pandas.DataFrame(data)"
