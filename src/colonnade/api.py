@@ -29,7 +29,7 @@ from colonnade.store.segment import Draft, Segment, check_room, explain_os_error
 if TYPE_CHECKING:
     import pandas as pd
 
-    from colonnade.convert.tables import LaidOut
+    from colonnade.convert.stored.tables import LaidOut
 
 # Up to here a table is built in memory and written at once: a thousand small writes cost more than one copy.
 _SMALL = 1 << 20
@@ -106,7 +106,7 @@ class Store:
         InvalidNameError, NotATableError, UnsupportedTypeError, ConflictError, StoreFullError, StoreAccessError
             The store is as it was.
         """
-        from colonnade.convert.tables import lay_out  # noqa: PLC0415 -- pandas is imported when it is needed
+        from colonnade.convert.stored.tables import lay_out  # noqa: PLC0415 -- pandas is imported when it is needed
         from colonnade.neighbours.ingest import plan  # noqa: PLC0415 -- the same
 
         paths.check_name(name)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-    from colonnade.convert.explain import ColumnReport
-    from colonnade.convert.to_pandas import StoredTable
+    from colonnade.convert.stored.explain import ColumnReport
+    from colonnade.convert.stored.open_table import StoredTable
 
 
 class Reference(NamedTuple):
@@ -188,7 +188,7 @@ class Snapshot:
 
     def explain(self) -> list[ColumnReport]:
         """Say of each column, index levels included, how pandas reads it, and why where that is not zero-copy."""
-        from colonnade.convert.explain import explain  # noqa: PLC0415 -- it imports pandas
+        from colonnade.convert.stored.explain import explain  # noqa: PLC0415 -- it imports pandas
 
         with self._located():
             return explain(self._stored_table(writable=False))
@@ -212,7 +212,7 @@ class Snapshot:
         return batch.replace_schema_metadata(without_second_reading(batch.schema))
 
     def _stored_table(self, *, writable: bool) -> StoredTable:
-        from colonnade.convert.to_pandas import StoredTable  # noqa: PLC0415 -- it imports pandas
+        from colonnade.convert.stored.open_table import StoredTable  # noqa: PLC0415 -- it imports pandas
 
         return StoredTable(self._segment.map(writable=writable), 0, self._segment.size)
 

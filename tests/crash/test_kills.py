@@ -16,8 +16,8 @@ import colonnade as cn
 STEPS = {
     "before the draft": ("colonnade.api.Draft.__init__", "before"),
     "after the draft": ("colonnade.api.Draft.__init__", "after"),
-    "before the bytes": ("colonnade.convert.tables.LaidOut.write_to_file", "before"),
-    "after the bytes": ("colonnade.convert.tables.LaidOut.write_to_file", "after"),
+    "before the bytes": ("colonnade.convert.stored.tables.LaidOut.write_to_file", "before"),
+    "after the bytes": ("colonnade.convert.stored.tables.LaidOut.write_to_file", "after"),
     "holding the lock": ("colonnade.store.catalog.Catalog.expect", "after"),
     "before the link": ("colonnade.store.segment.Draft.link", "before"),
     "after the link": ("colonnade.store.segment.Draft.link", "after"),
@@ -30,7 +30,7 @@ WRITER = """
 import os, signal, sys, importlib
 import numpy as np, pandas as pd
 import colonnade as cn
-import colonnade.api, colonnade.convert.tables
+import colonnade.api, colonnade.convert.stored.tables
 path, when, store = sys.argv[1:]
 module, _, names = path.partition(".")
 parts = path.split(".")

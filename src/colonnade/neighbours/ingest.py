@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from colonnade.convert.tables import TablePlan
+from colonnade.convert.stored.tables import TablePlan
 from colonnade.errors import NotATableError
 
 
@@ -24,13 +24,13 @@ def plan(data: Any) -> TablePlan:
     """
     import pandas  # noqa: PLC0415 -- `import colonnade` must not
 
-    from colonnade.convert import from_arrow, from_pandas  # noqa: PLC0415 -- they import pandas
+    from colonnade.convert.stored import plan_frame, plan_table  # noqa: PLC0415 -- they import pandas
 
     if isinstance(data, pandas.Series):
         data = data.to_frame()
     if isinstance(data, pandas.DataFrame):
-        return from_pandas.plan_frame(data)
-    return from_arrow.plan_table(arrow_table(data))
+        return plan_frame.plan_frame(data)
+    return plan_table.plan_table(arrow_table(data))
 
 
 def arrow_table(data: Any) -> pa.Table:

@@ -14,12 +14,12 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from colonnade.convert.arrow_column import arrow_column, chunks_of, codes_dtype
-from colonnade.convert.columns import Column, Flat, Node, bitmap_region, flatten, one_null, widen_strings
-from colonnade.convert.dtypes import encode_dtype, zone_name
-from colonnade.convert.index_parts import index_freq, index_name
 from colonnade.convert.jobs import Job, Piece, Twin, Validity, Values
 from colonnade.convert.rules import Reading, family
+from colonnade.convert.stored.arrow_column import arrow_column, chunks_of, codes_dtype
+from colonnade.convert.stored.columns import Column, Flat, Node, bitmap_region, flatten, one_null, widen_strings
+from colonnade.convert.stored.dtypes import encode_dtype, zone_name
+from colonnade.convert.stored.index_parts import index_freq, index_name
 from colonnade.errors import UnsupportedTypeError
 from colonnade.layout.regions import Region
 from colonnade.neighbours import pandas as internals

@@ -13,13 +13,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.types as pt
 
-from colonnade.convert.arrow_column import arrow_column
-from colonnade.convert.columns import Column
-from colonnade.convert.from_pandas import FrameParts, range_form
-from colonnade.convert.index_parts import index_name
-from colonnade.convert.pandas_column import pandas_column
 from colonnade.convert.rules import family
-from colonnade.convert.tables import TablePlan, group_blocks
+from colonnade.convert.stored.arrow_column import arrow_column
+from colonnade.convert.stored.columns import Column
+from colonnade.convert.stored.index_parts import index_name
+from colonnade.convert.stored.pandas_column import pandas_column
+from colonnade.convert.stored.plan_frame import FrameParts, range_form
+from colonnade.convert.stored.tables import TablePlan, group_blocks
 from colonnade.layout.envelope import without_second_reading
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from colonnade.convert.dtypes import decode_dtype
-from colonnade.convert.labels import decode_scalar
 from colonnade.convert.rules import RULES, Reading, family
-from colonnade.convert.to_pandas import StoredTable, following
+from colonnade.convert.stored.dtypes import decode_dtype
+from colonnade.convert.stored.labels import decode_scalar
+from colonnade.convert.stored.open_table import StoredTable, following
 
 _WHY_OBJECTS = next(rule.note for rule in RULES if rule.reading is Reading.CONVERTED)
 _WHY = {

@@ -16,8 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from colonnade.convert import jobs
-from colonnade.convert.columns import Column
 from colonnade.convert.jobs import Job, Placed
+from colonnade.convert.stored.columns import Column
 from colonnade.layout.envelope import END_OF_STREAM, METADATA_KEY, Envelope, write_envelope
 from colonnade.layout.regions import CACHE_LINE, PAGE, STRIDE_STEP, Block, Region, align, arrange
 from colonnade.layout.seal import SEAL_SIZE, TAIL_SIZE

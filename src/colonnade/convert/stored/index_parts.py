@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from colonnade.convert.labels import encode_scalar
+from colonnade.convert.stored.labels import encode_scalar
 from colonnade.errors import UnsupportedTypeError
 
 

@@ -14,14 +14,14 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from colonnade.convert.columns import Column
-from colonnade.convert.dtypes import encode_dtype
-from colonnade.convert.index_parts import index_freq, index_name
 from colonnade.convert.jobs import Job
-from colonnade.convert.labels import encode_scalar
-from colonnade.convert.pandas_column import pandas_column, plain_job
 from colonnade.convert.rules import family
-from colonnade.convert.tables import PANDAS_KEY, Child, TablePlan, group_blocks
+from colonnade.convert.stored.columns import Column
+from colonnade.convert.stored.dtypes import encode_dtype
+from colonnade.convert.stored.index_parts import index_freq, index_name
+from colonnade.convert.stored.labels import encode_scalar
+from colonnade.convert.stored.pandas_column import pandas_column, plain_job
+from colonnade.convert.stored.tables import PANDAS_KEY, Child, TablePlan, group_blocks
 from colonnade.errors import UnsupportedTypeError
 from colonnade.neighbours import pandas as internals
 from colonnade.neighbours.pyarrow_metadata import field_name, index_field_name, pandas_metadata

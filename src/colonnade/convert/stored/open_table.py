@@ -18,9 +18,9 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from colonnade.convert.dtypes import decode_dtype
-from colonnade.convert.labels import decode_scalar
 from colonnade.convert.rules import family
+from colonnade.convert.stored.dtypes import decode_dtype
+from colonnade.convert.stored.labels import decode_scalar
 from colonnade.errors import ColonnadeError, CorruptSnapshotError, NotFoundError, UnsupportedTypeError
 from colonnade.layout.envelope import Opened, read_envelope
 from colonnade.layout.verify import Body

@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.types as pt
 
-from colonnade.convert.columns import Column, Flat, flatten, one_null, widen_strings
-from colonnade.convert.dtypes import encode_dtype
 from colonnade.convert.jobs import Job, Twin
 from colonnade.convert.rules import Reading, family, rule_for
+from colonnade.convert.stored.columns import Column, Flat, flatten, one_null, widen_strings
+from colonnade.convert.stored.dtypes import encode_dtype
 from colonnade.layout.regions import Region
 
 
