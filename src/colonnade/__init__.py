@@ -10,6 +10,7 @@
 """
 
 from colonnade.api import Store, TableInfo, check, delete, exists, gc, get, ls, open, put
+from colonnade.conversion import from_pandas, to_pandas
 from colonnade.errors import (
     ColonnadeError,
     ConflictError,
@@ -50,9 +51,11 @@ __all__ = [
     "check",
     "delete",
     "exists",
+    "from_pandas",
     "gc",
     "get",
     "ls",
     "open",
     "put",
+    "to_pandas",
 ]

@@ -1,6 +1,7 @@
 """Moves bytes. Python decides which."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, overload
 
 import numpy
 from numpy.typing import NDArray
@@ -23,15 +24,81 @@ class Mapping:
     @property
     def writable(self) -> bool: ...
 
-def write_file(jobs: Annotated[NDArray[numpy.int64], dict(shape=(None, 15), order='C', device='cpu', writable=False)], pieces: Annotated[NDArray[numpy.int64], dict(shape=(None, 6), order='C', device='cpu', writable=False)], null_counts: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu')], fd: int, size: int, threads: int = 0) -> None:
+class Buffer:
     """
-    Run a plan into a file of ``size`` bytes, with pwrite; ``null_counts`` (int64, one a job) is added to.
+    Memory of the pool, by the buffer protocol; it goes back when the last view of it is gone.
+
+    ``touch_threads``: fresh pages are faulted in now, by so many threads; 0: when they are written; -1: by all processors.
+    """
+
+    def __init__(self, size: int, touch_threads: int = -1) -> None: ...
+
+    def __len__(self) -> int: ...
+
+    @property
+    def address(self) -> int: ...
+
+class Source:
+    """
+    Arrow arrays from C streams, as pieces of a plan; holds them until it goes.
+    """
+
+    def __init__(self) -> None: ...
+
+    def add_column(self, stream: object) -> None: ...
+
+    def add_table(self, stream: object, most_batches: int) -> bool:
+        """False, and no column, if the stream has more than ``most_batches``."""
+
+    def pieces(self) -> Annotated[NDArray[numpy.int64], dict(shape=(None, 8))]:
+        """Shape (pieces, 8): those of the first column first. Strides are 0."""
+
+    def piece_counts(self) -> Annotated[NDArray[numpy.int64], dict(shape=(None,))]:
+        """How many pieces each column has."""
+
+    def nulls(self) -> Annotated[NDArray[numpy.int64], dict(shape=(None,))]:
+        """How many nulls each column has."""
+
+def write_file(jobs: Annotated[NDArray[numpy.int64], dict(shape=(None, 16), order='C', device='cpu', writable=False)], pieces: Annotated[NDArray[numpy.int64], dict(shape=(None, 8), order='C', device='cpu', writable=False)], found: Annotated[NDArray[numpy.int64], dict(shape=(None, 2), order='C', device='cpu')], fd: int, size: int, threads: int = 0) -> None:
+    """
+    Run a plan into a file of ``size`` bytes, with pwrite; ``found`` (int64, nulls and misfits of each job) is added to.
 
     Raises OSError with the errno of the first write that failed.
     """
 
-def write_memory(jobs: Annotated[NDArray[numpy.int64], dict(shape=(None, 15), order='C', device='cpu', writable=False)], pieces: Annotated[NDArray[numpy.int64], dict(shape=(None, 6), order='C', device='cpu', writable=False)], null_counts: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu')], memory: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu')], threads: int = 0) -> None:
-    """Run a plan into ``memory`` (uint8)."""
+def write_memory(jobs: Annotated[NDArray[numpy.int64], dict(shape=(None, 16), order='C', device='cpu', writable=False)], pieces: Annotated[NDArray[numpy.int64], dict(shape=(None, 8), order='C', device='cpu', writable=False)], found: Annotated[NDArray[numpy.int64], dict(shape=(None, 2), order='C', device='cpu')], outputs: Sequence[Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu')]], threads: int = 0, stream_from: int = 8388608) -> None:
+    """
+    Run a plan whose places are addresses inside of ``outputs`` (uint8 arrays); outputs of ``stream_from`` bytes in all, or more, are written past the caches.
+    """
+
+@overload
+def share_objects(out: object, objects: list, codes: Annotated[NDArray[numpy.int8], dict(shape=(None,), order='C', device='cpu', writable=False)], first: int = 0) -> None: ...
+
+@overload
+def share_objects(out: object, objects: list, codes: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], first: int = 0) -> None:
+    """
+    out[i] = objects[codes[i] - first], and the last of ``objects`` for a code outside of the others.
+    """
 
 def available_threads() -> int:
     """The processors this process may use."""
+
+def kernels() -> str:
+    """The name of the kernels that run."""
+
+def use_kernels(name: str) -> bool:
+    """
+    Run the kernels of this name ('portable', 'avx2'; '': the fastest); False if there are none here.
+    """
+
+def pool_usage() -> tuple[int, int, int, int]:
+    """(idle bytes, idle buffers, live bytes, live buffers)."""
+
+def pool_limit() -> int:
+    """The bytes that may stay idle."""
+
+def set_pool_limit(bytes: int) -> None:
+    """Let so many bytes stay idle; what is above is freed."""
+
+def trim_pool() -> int:
+    """Free all idle buffers; returns their bytes."""

@@ -2,6 +2,7 @@
 //
 // Knows: how to read bits at any offset without touching a byte outside of them, and how to append them.
 // Must not know: jobs, threads.
+// Internal linkage throughout: kernels.cpp is compiled once for each instruction set, and the linker must not mix them.
 #pragma once
 #include <bit>
 #include <cstdint>
@@ -13,16 +14,16 @@ static_assert(std::endian::native == std::endian::little, "Arrow's little-endian
 
 constexpr int64_t word_bits = 64;
 
-constexpr int64_t words_for(int64_t bits) { return (bits + word_bits - 1) / word_bits; }
+static constexpr int64_t words_for(int64_t bits) { return (bits + word_bits - 1) / word_bits; }
 
 // The lowest `count` bits set, 0 <= count <= 64.
-constexpr uint64_t low_bits(int64_t count) {
+static constexpr uint64_t low_bits(int64_t count) {
   return count >= word_bits ? ~uint64_t{0} : (uint64_t{1} << count) - 1;
 }
 
 // `count` (1 to 64) bits of `bits` from bit `offset`; reads only the bytes that hold them, for a foreign
 // buffer may end right there.
-inline uint64_t read_bits(const uint8_t* bits, int64_t offset, int64_t count) {
+static inline uint64_t read_bits(const uint8_t* bits, int64_t offset, int64_t count) {
   const uint8_t* first = bits + (offset >> 3);
   const int shift = static_cast<int>(offset & 7);
   const int64_t bytes = (shift + count + 7) >> 3;
@@ -33,9 +34,16 @@ inline uint64_t read_bits(const uint8_t* bits, int64_t offset, int64_t count) {
   return word & low_bits(count);
 }
 
+// The 64 bits from bit `at`; `words` has a word more than the bits need.
+static inline uint64_t bits_at(const uint64_t* words, int64_t at) {
+  const int64_t word = at / word_bits;
+  const int shift = static_cast<int>(at % word_bits);
+  return (words[word] >> shift) | (words[word + 1] << 1 << (word_bits - 1 - shift));
+}
+
 // Puts the first `count` bits of `words` at bit `position` of `out`. What stands above `position` in its
 // word is overwritten, so bits are appended in ascending order. `out` needs words_for(position + count) words.
-inline void append_bits(uint64_t* out, int64_t position, const uint64_t* words, int64_t count) {
+static inline void append_bits(uint64_t* out, int64_t position, const uint64_t* words, int64_t count) {
   for (int64_t done = 0; done < count; done += word_bits) {
     const int64_t here = count - done < word_bits ? count - done : word_bits;
     const uint64_t word = words[done / word_bits] & low_bits(here);
@@ -45,20 +53,6 @@ inline void append_bits(uint64_t* out, int64_t position, const uint64_t* words, 
     slot = (slot & low_bits(shift)) | (word << shift);
     if (shift + here > word_bits) out[at / word_bits + 1] = word >> (word_bits - shift);
   }
-}
-
-// Eight bytes of 0 or 1 to eight bits.
-inline uint64_t pack8(const uint8_t* bytes) {
-  uint64_t eight;
-  std::memcpy(&eight, bytes, 8);
-  return (eight * 0x0102040810204080ull) >> 56;
-}
-
-// Up to 64 bytes of 0 or 1 to a word of bits; `bytes` has 64 readable bytes.
-inline uint64_t pack64(const uint8_t* bytes) {
-  uint64_t word = 0;
-  for (int i = 0; i < 8; ++i) word |= pack8(bytes + 8 * i) << (8 * i);
-  return word;
 }
 
 }  // namespace colonnade

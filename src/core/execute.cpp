@@ -22,11 +22,14 @@ constexpr int64_t unit_row_step = 512;
 constexpr int64_t strided_unit_rows = 4096;
 // Below this, starting a thread costs more than it saves.
 constexpr int64_t threaded_bytes = 2 << 20;
+constexpr int64_t line_bytes = 64;
 
 struct Unit {
   int64_t job;
   int64_t row;
   int64_t count;
+  int64_t piece;        // the one that `row` is in, counted from the job's first
+  int64_t piece_start;  // the row of the job that it starts at
 };
 
 int64_t values_size(const Job& job, int64_t rows) {
@@ -41,13 +44,16 @@ int64_t values_size(const Job& job, int64_t rows) {
   return 0;
 }
 
-int64_t twin_size(const Job& job, int64_t rows) { return rows * (job.twin == Twin::none ? 0 : job.twin_width); }
-
-int64_t widest(const Job& job) {
-  return std::max<int64_t>({1, values_size(job, 8) / 8, twin_size(job, 1)});
+int64_t twin_size(const Job& job, int64_t rows) {
+  return job.twin == Twin::none ? 0 : rows * width_of(job.twin_element);
 }
 
-bool has_elements(const Job& job) { return job.values == Values::fixed || job.values == Values::bytes_to_bits; }
+int64_t widest(const Job& job) {
+  return std::max<int64_t>({1, job.width, values_size(job, 8) / 8, twin_size(job, 1)});
+}
+
+// Whether the source has elements of `width` bytes, which are read in place or gathered.
+bool has_elements(const Job& job) { return job.width > 0; }
 
 bool is_strided(const Job& job, std::span<const Piece> pieces) {
   return has_elements(job) && job.piece_count == 1 && pieces[job.first_piece].stride != job.width;
@@ -61,8 +67,14 @@ std::vector<Unit> cut(std::span<const Job> jobs, std::span<const Piece> pieces) 
     const bool interleaved = is_strided(job, pieces);
     int64_t rows = interleaved ? strided_unit_rows : unit_bytes / widest(job) / unit_row_step * unit_row_step;
     rows = std::max(rows, unit_row_step);
-    for (int64_t row = 0; row < job.rows; row += rows)
-      (interleaved ? strided : units).push_back({static_cast<int64_t>(j), row, std::min(rows, job.rows - row)});
+    int64_t piece = 0;
+    int64_t piece_start = 0;
+    for (int64_t row = 0; row < job.rows; row += rows) {
+      while (row >= piece_start + pieces[job.first_piece + piece].length)
+        piece_start += pieces[job.first_piece + piece++].length;
+      (interleaved ? strided : units)
+          .push_back({static_cast<int64_t>(j), row, std::min(rows, job.rows - row), piece, piece_start});
+    }
   }
   std::stable_sort(strided.begin(), strided.end(), [](const Unit& a, const Unit& b) { return a.row < b.row; });
   units.insert(units.end(), strided.begin(), strided.end());
@@ -79,17 +91,22 @@ struct Scratch {
 
 class UnitRun {
  public:
-  UnitRun(const Job& job, std::span<const Piece> pieces, const Sink& sink, Scratch& scratch)
-      : job_(job), pieces_(pieces.subspan(job.first_piece, job.piece_count)), sink_(sink), scratch_(scratch) {}
+  UnitRun(const Job& job, std::span<const Piece> pieces, const Sink& sink, Scratch& scratch, bool streams)
+      : job_(job),
+        pieces_(pieces.subspan(job.first_piece, job.piece_count)),
+        sink_(sink),
+        scratch_(scratch),
+        kernels_(kernels()),
+        streams_(streams) {}
 
-  // Returns 0 or an errno; adds to `nulls`.
-  int operator()(const Unit& unit, int64_t& nulls) {
+  // Returns 0 or an errno; adds to `found`.
+  int operator()(const Unit& unit, Found& found) {
     const int64_t values = values_size(job_, unit.count);
     const int64_t bitmap = (unit.count + 7) / 8;
     const int64_t twin = twin_size(job_, unit.count);
     // Each part starts on a cache line of its own.
     const auto room = [](int64_t bytes) { return (bytes + 63) / 64 * 64; };
-    if (sink_.memory == nullptr)
+    if (sink_.to_file())
       scratch_.outputs.resize(room(values) + room(bitmap) + room(unit.count) + room(twin));
     char* next = scratch_.outputs.data();
     const auto span = [&](int64_t at, int64_t start, int64_t size) {
@@ -98,7 +115,7 @@ class UnitRun {
       return made;
     };
     // Values that are written as they are go from the source to the file; staging them would be a copy for nothing.
-    char* const as_they_are = sink_.memory == nullptr ? unchanged_source(unit) : nullptr;
+    char* const as_they_are = sink_.to_file() ? unchanged_source(unit) : nullptr;
     const bool booleans = job_.values == Values::bits || job_.values == Values::bytes_to_bits;
     const Span values_out = as_they_are != nullptr
                                 ? Span(sink_, job_.values_at + values_size(job_, unit.row), values, as_they_are)
@@ -111,30 +128,30 @@ class UnitRun {
     scratch_.boolean_bits.resize(words_for(unit.count) + 1);
     scratch_.elements.resize(block_rows * std::max<int64_t>(job_.width, 1));
 
-    for_each_run(unit, [&](const Run& run, int64_t row) {
-      const char* elements = elements_of(run);
-      uint64_t words[block_rows / word_bits];
-      const int64_t run_nulls = read_validity(run, elements, words);
-      nulls += run_nulls;
+    const bool twin_alone = job_.values_at < 0;
+    for_each_run(unit, (twin_alone ? twin_out : values_out).begin(), [&](Run run, int64_t row) {
+      run.elements = elements_of(run);
+      uint64_t words[block_words];
+      const int64_t run_nulls = kernels_.read_validity(run, words);
+      found.nulls += run_nulls;
       if (job_.bitmap_at >= 0) append_bits(scratch_.validity_bits.data(), row, words, run.count);
-      if (job_.mask_at >= 0) write_bytes(words, run.count, true, mask_out.begin() + row);
+      if (job_.mask_at >= 0) kernels_.write_bytes(words, run.count, true, streams_, mask_out.begin() + row);
       if (job_.values == Values::fixed && job_.values_at >= 0 && as_they_are == nullptr)
-        write_fixed(run, elements, words, run_nulls, values_out.begin() + row * job_.width);
+        kernels_.write_fixed(run, words, run_nulls, values_out.begin() + row * job_.width);
       if (job_.values == Values::offsets32 || job_.values == Values::offsets64)
-        write_offsets(run, values_out.begin() + row * job_.out_width);
+        kernels_.write_offsets(run, values_out.begin() + row * job_.out_width);
       if (booleans) {
-        uint64_t bits[block_rows / word_bits];
-        read_booleans(run, elements, words, bits);
-        append_bits(scratch_.boolean_bits.data(), row, bits, run.count);
-        if (job_.twin == Twin::bytes) write_bytes(bits, run.count, false, twin_out.begin() + row);
+        uint64_t bits[block_words];
+        kernels_.read_booleans(run, words, bits);
+        if (job_.values_at >= 0) append_bits(scratch_.boolean_bits.data(), row, bits, run.count);
+        if (job_.twin == Twin::bytes) kernels_.write_bytes(bits, run.count, false, streams_, twin_out.begin() + row);
+      } else if (job_.twin != Twin::none) {
+        found.misfits |= kernels_.write_twin(run, words, twin_out.begin() + twin_size(job_, row));
       }
-      if (job_.twin == Twin::float64) write_float64(run, elements, words, twin_out.begin() + row * 8);
-      if (job_.twin == Twin::codes)
-        write_codes(run, elements, words, twin_out.begin() + row * job_.twin_width);
     });
 
     if (job_.bitmap_at >= 0) put_bits(scratch_.validity_bits, unit.count, bitmap_out.begin());
-    if (booleans) put_bits(scratch_.boolean_bits, unit.count, values_out.begin());
+    if (booleans && job_.values_at >= 0) put_bits(scratch_.boolean_bits, unit.count, values_out.begin());
     for (const Span& out : {values_out, bitmap_out, mask_out, twin_out})
       if (const int error = out.flush(); error != 0) return error;
     return 0;
@@ -169,25 +186,29 @@ class UnitRun {
     const char* first =
         reinterpret_cast<const char*>(run.piece.values) + (run.piece.offset + run.row) * run.piece.stride;
     if (run.piece.stride == job_.width) return first;
-    gather(first, run.piece.stride, job_.width, run.count, scratch_.elements.data());
+    kernels_.gather(first, run.piece.stride, job_.width, run.count, scratch_.elements.data());
     return scratch_.elements.data();
   }
 
-  // The unit's rows as runs that neither cross a piece nor exceed a block; `visit` gets the row within the unit.
+  // The unit's rows as runs that neither cross a piece nor exceed a block; `visit` gets the row within the unit. The first
+  // run of a piece ends where the output begins a cache line, so that the others write whole lines.
   template <class Visit>
-  void for_each_run(const Unit& unit, Visit visit) {
-    int64_t piece_start = 0;
-    for (const Piece& piece : pieces_) {
-      const int64_t piece_end = piece_start + piece.length;
-      int64_t row = std::max(unit.row, piece_start);
-      const int64_t end = std::min(unit.row + unit.count, piece_end);
+  void for_each_run(const Unit& unit, const char* output, Visit visit) {
+    const int64_t width = job_.values_at < 0 ? twin_size(job_, 1) : values_size(job_, 8) / 8;
+    int64_t row = unit.row;
+    int64_t piece_start = unit.piece_start;
+    for (int64_t p = unit.piece; row < unit.row + unit.count; ++p) {
+      const Piece& piece = pieces_[p];
+      const int64_t end = std::min(unit.row + unit.count, piece_start + piece.length);
       while (row < end) {
-        const int64_t count = std::min(block_rows, end - row);
-        visit(Run{job_, piece, row - piece_start, count}, row - unit.row);
+        int64_t count = block_rows;
+        if (streams_ && width > 0 && line_bytes % width == 0)
+          count -= static_cast<int64_t>((reinterpret_cast<uintptr_t>(output) + (row - unit.row) * width) % line_bytes) / width;
+        count = std::min(count, end - row);
+        visit(Run{job_, piece, row - piece_start, count, nullptr, streams_}, row - unit.row);
         row += count;
       }
-      piece_start = piece_end;
-      if (piece_start >= unit.row + unit.count) break;
+      piece_start += piece.length;
     }
   }
 
@@ -195,41 +216,50 @@ class UnitRun {
   std::span<const Piece> pieces_;
   const Sink& sink_;
   Scratch& scratch_;
+  const Kernels& kernels_;
+  const bool streams_;
 };
 
 }  // namespace
 
-bool outputs_fit(const Job& job, int64_t size) {
-  const auto fits = [size](int64_t at, int64_t bytes) { return at == -1 || (at >= 0 && bytes >= 0 && at <= size - bytes); };
-  return fits(job.values_at, values_size(job, job.rows)) && fits(job.bitmap_at, (job.rows + 7) / 8) &&
-         fits(job.mask_at, job.rows) && fits(job.twin_at, twin_size(job, job.rows));
+std::array<Extent, 4> outputs_of(const Job& job) {
+  return {Extent{job.values_at, values_size(job, job.rows)}, Extent{job.bitmap_at, (job.rows + 7) / 8},
+          Extent{job.mask_at, job.rows}, Extent{job.twin_at, twin_size(job, job.rows)}};
 }
 
-int execute(std::span<const Job> jobs, std::span<const Piece> pieces, const Sink& sink, int threads,
-            int64_t* null_counts) {
+int execute(std::span<const Job> jobs, std::span<const Piece> pieces, const Sink& sink, int threads, Found* found,
+            int64_t stream_from) {
   const std::vector<Unit> units = cut(jobs, pieces);
-  int64_t bytes = 0;
-  for (const Job& job : jobs) bytes += values_size(job, job.rows) + twin_size(job, job.rows);
-  if (bytes < threaded_bytes) threads = 1;
+  int64_t read = 0;
+  int64_t written = 0;
+  for (const Job& job : jobs) {
+    read += job.rows * std::max<int64_t>(job.width, 1);
+    for (const Extent& output : outputs_of(job)) written += output.at < 0 ? 0 : output.size;
+  }
+  if (std::max(read, written) < threaded_bytes) threads = 1;
+  const bool streams = !sink.to_file() && written >= stream_from;
 
   std::vector<std::atomic<int64_t>> nulls(jobs.size());
+  std::vector<std::atomic<int64_t>> misfits(jobs.size());
   std::atomic<size_t> next{0};
   std::atomic<int> error{0};
   const auto work = [&] {
     Scratch scratch;
     for (size_t u = next++; u < units.size() && error == 0; u = next++) {
       const Unit& unit = units[u];
-      int64_t unit_nulls = 0;
+      Found here{};
       int expected = 0;
       int failed = 0;
       try {
-        failed = UnitRun(jobs[unit.job], pieces, sink, scratch)(unit, unit_nulls);
+        failed = UnitRun(jobs[unit.job], pieces, sink, scratch, streams)(unit, here);
       } catch (const std::bad_alloc&) {
         failed = ENOMEM;
       }
       if (failed != 0) error.compare_exchange_strong(expected, failed);
-      nulls[unit.job] += unit_nulls;
+      nulls[unit.job] += here.nulls;
+      misfits[unit.job] |= here.misfits;
     }
+    kernels().finish();
   };
   std::vector<std::thread> helpers;
   const int wanted = static_cast<int>(std::min<size_t>(std::max(threads, 1), std::max<size_t>(units.size(), 1)));
@@ -241,7 +271,10 @@ int execute(std::span<const Job> jobs, std::span<const Piece> pieces, const Sink
   }
   work();
   for (std::thread& helper : helpers) helper.join();
-  for (size_t j = 0; j < jobs.size(); ++j) null_counts[j] += nulls[j];
+  for (size_t j = 0; j < jobs.size(); ++j) {
+    found[j].nulls += nulls[j];
+    found[j].misfits |= misfits[j];
+  }
   return error;
 }
 

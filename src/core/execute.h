@@ -3,6 +3,7 @@
 // Knows: jobs, sinks, threads. Must not know: Python, what a column means.
 // Threads are started for the call and joined at its end, so there is nothing for fork() to break and nothing left behind.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <span>
 
@@ -11,11 +12,19 @@
 
 namespace colonnade {
 
-// Runs all jobs and adds each one's nulls to `null_counts` (one slot a job). Returns 0, or the first errno of a write.
-int execute(std::span<const Job> jobs, std::span<const Piece> pieces, const Sink& sink, int threads,
-            int64_t* null_counts);
+// From here on outputs in memory are written past the caches: they would not stay there.
+constexpr int64_t streamed_bytes = 8 << 20;
 
-// The bytes that a job's outputs take: checked against the output's size before anything runs.
-bool outputs_fit(const Job& job, int64_t size);
+// Runs all jobs and adds what each found to `found` (one a job). Returns 0, or the first errno of a write.
+int execute(std::span<const Job> jobs, std::span<const Piece> pieces, const Sink& sink, int threads, Found* found,
+            int64_t stream_from = streamed_bytes);
+
+struct Extent {
+  int64_t at;  // -1: not written
+  int64_t size;
+};
+
+// Where a job writes: checked before anything runs.
+std::array<Extent, 4> outputs_of(const Job& job);
 
 }  // namespace colonnade

@@ -1,3 +1,4 @@
+// The kernels of one instruction set: compiled once with -mavx2, and once for any processor.
 #include "kernels.h"
 
 #include <cmath>
@@ -5,33 +6,225 @@
 #include <limits>
 
 #include "bitmap.h"
+#include "lanes.h"
 
 namespace colonnade {
 namespace {
 
-template <class T>
-T load(const char* from) {
-  T value;
-  std::memcpy(&value, from, sizeof(T));
-  return value;
-}
-
 bool is_valid(const uint64_t* words, int64_t row) { return words[row / word_bits] >> (row % word_bits) & 1; }
 
-// Compares to bytes first: that loop vectorises, and packing bytes to bits is a multiplication for eight.
+// -- writing -----------------------------------------------------------------------------------------------------------
+
+// An operation makes one element, or a vector of them from any row on; it tells what source it will read.
+template <class Op, class T = typename Op::Out>
+void write(Op& op, int64_t count, bool streams, char* out) {
+  constexpr int64_t per_line = line_bytes / int64_t{sizeof(T)};
+  const auto put = [&](int64_t row) {
+    const T value = op.one(row);
+    std::memcpy(out + row * sizeof(T), &value, sizeof(T));
+  };
+  int64_t row = 0;
+  if (streams) {
+    const auto past_line = static_cast<int64_t>(reinterpret_cast<uintptr_t>(out) % line_bytes);
+    const int64_t head = past_line == 0 ? 0 : (line_bytes - past_line) / int64_t{sizeof(T)};
+    for (; row < head && row < count; ++row) put(row);
+    for (; row + per_line <= count; row += per_line) {
+      op.ask(row);
+      for (int64_t i = 0; i < per_line; i += lanes<T>) stream(out + (row + i) * sizeof(T), op.many(row + i));
+    }
+  }
+  for (; row + lanes<T> <= count; row += lanes<T>) {
+    const Lanes<T> made = op.many(row);
+    std::memcpy(out + row * sizeof(T), &made, sizeof(made));
+  }
+  for (; row < count; ++row) put(row);
+}
+
+template <class Op, class T = typename Op::Out>
+Lanes<T> one_by_one(Op& op, int64_t row) {
+  T made[lanes<T>];
+  for (int64_t i = 0; i < lanes<T>; ++i) made[i] = op.one(row + i);
+  return load<Lanes<T>>(made);
+}
+
+// Elements as they are.
+struct Copied {
+  using Out = int64_t;
+  const char* source;
+  Out one(int64_t row) { return load<Out>(source + row * sizeof(Out)); }
+  Lanes<Out> many(int64_t row) { return load<Lanes<Out>>(source + row * sizeof(Out)); }
+  void ask(int64_t row) { ask_for(source + row * sizeof(Out)); }
+};
+
+// Elements, or the fill where null.
+template <class T>
+struct Filled {
+  using Out = T;
+  const char* source;
+  const uint64_t* words;
+  T fill;
+  T one(int64_t row) { return is_valid(words, row) ? load<T>(source + row * sizeof(T)) : fill; }
+  Lanes<T> many(int64_t row) {
+    return mask_of<T>(bits_at(words, row)) ? load<Lanes<T>>(source + row * sizeof(T)) : splat(fill);
+  }
+  void ask(int64_t row) { ask_for(source + row * sizeof(T)); }
+};
+
+// A byte for each bit.
+struct Bytes {
+  using Out = int8_t;
+  const uint64_t* words;
+  uint64_t flip;
+  int8_t one(int64_t row) { return static_cast<int8_t>((words[row / word_bits] ^ flip) >> (row % word_bits) & 1); }
+  Lanes<int8_t> many(int64_t row) { return mask_of<int8_t>(bits_at(words, row) ^ flip) & splat(int8_t{1}); }
+  void ask(int64_t) {}
+};
+
+template <class In>
+struct Float64 {
+  using Out = double;
+  const char* source;
+  const uint64_t* words;
+  static constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+  double one(int64_t row) {
+    return is_valid(words, row) ? static_cast<double>(load<In>(source + row * sizeof(In))) : nan;
+  }
+  Lanes<double> many(int64_t row) {
+    constexpr int64_t count = lanes<double>;
+    const auto made = to_double<In, count>(load<Lanes<In, count>>(source + row * sizeof(In)));
+    return mask_of<int64_t>(bits_at(words, row)) ? made : splat(nan);
+  }
+  void ask(int64_t row) { ask_for(source + row * sizeof(In)); }
+};
+
+// Indices as codes of the same width.
+template <class In, class Code>
+struct Codes {
+  using Out = Code;
+  const char* source;
+  const uint64_t* words;
+  uint64_t limit;
+  const int32_t* map;
+  bool misfits = false;
+
+  Code one(int64_t row) {
+    if (!is_valid(words, row)) return -1;
+    const In index = load<In>(source + row * sizeof(In));
+    if (static_cast<uint64_t>(index) >= limit) {  // a negative one is a large one
+      misfits = true;
+      return -1;
+    }
+    return map == nullptr ? static_cast<Code>(index) : static_cast<Code>(map[static_cast<uint64_t>(index)]);
+  }
+  Lanes<Code> many(int64_t row) {
+    if constexpr (sizeof(In) == sizeof(Code)) {
+      using Unsigned = std::make_unsigned_t<Code>;
+      constexpr uint64_t most = std::numeric_limits<Unsigned>::max();
+      if (map == nullptr) {
+        const auto valid = mask_of<Code>(bits_at(words, row));
+        const auto index = load<Lanes<Unsigned>>(source + row * sizeof(In));
+        const Lanes<Code> outside =
+            limit > most ? Lanes<Code>{} : (Lanes<Code>)(index >= splat(static_cast<Unsigned>(limit)));
+        any_outside |= valid & outside;
+        return valid & ~outside ? (Lanes<Code>)index : splat(Code{-1});
+      }
+    }
+    return one_by_one(*this, row);
+  }
+  void ask(int64_t row) { ask_for(source + row * sizeof(In)); }
+  bool found_misfits() const { return misfits || bits_of<Code>(any_outside != 0) != 0; }
+
+  Lanes<Code> any_outside = {};
+};
+
+template <class In>
+struct Scaled {
+  using Out = int64_t;
+  const char* source;
+  const uint64_t* words;
+  int64_t factor;
+  bool misfits = false;
+  int64_t one(int64_t row) {
+    int64_t made = std::numeric_limits<int64_t>::min();
+    if (!is_valid(words, row)) return made;
+    if (__builtin_mul_overflow(int64_t{load<In>(source + row * sizeof(In))}, factor, &made)) misfits = true;
+    return made;
+  }
+  Lanes<int64_t> many(int64_t row) { return one_by_one(*this, row); }
+  void ask(int64_t row) { ask_for(source + row * sizeof(In)); }
+  bool found_misfits() const { return misfits; }
+};
+
+template <class In, class Integer>
+struct Integers {
+  using Out = Integer;
+  const char* source;
+  const uint64_t* words;
+  bool misfits = false;
+  // Both ends are exact in double; the upper one is the first that does not fit.
+  static constexpr double low = static_cast<double>(std::numeric_limits<Integer>::min());
+  static constexpr double high = 2 * static_cast<double>(std::numeric_limits<Integer>::max() / 2 + 1);
+  Integer one(int64_t row) {
+    if (!is_valid(words, row)) return 0;
+    const double value = load<In>(source + row * sizeof(In));
+    if (!(value >= low && value < high)) {
+      misfits = true;
+      return 0;
+    }
+    const Integer made = static_cast<Integer>(value);
+    misfits |= static_cast<double>(made) != value;
+    return made;
+  }
+  Lanes<Integer> many(int64_t row) { return one_by_one(*this, row); }
+  void ask(int64_t row) { ask_for(source + row * sizeof(In)); }
+  bool found_misfits() const { return misfits; }
+};
+
+template <class In, class Offset>
+struct Offsets {
+  using Out = Offset;
+  const char* source;
+  uint64_t shift;
+  // Unsigned, for offsets of a broken source may be anything: they then wrap, and Arrow's validation finds them.
+  Offset one(int64_t row) {
+    return static_cast<Offset>(static_cast<uint64_t>(load<In>(source + row * sizeof(In))) + shift);
+  }
+  Lanes<Offset> many(int64_t row) {
+    if constexpr (sizeof(In) > sizeof(Offset)) {
+      return one_by_one(*this, row);
+    } else {
+      using Unsigned = Lanes<std::make_unsigned_t<Offset>>;
+      const auto in = load<Lanes<In, lanes<Offset>>>(source + row * sizeof(In));
+      const auto wide = (Unsigned)__builtin_convertvector(in, Lanes<Offset>);
+      return (Lanes<Offset>)(wide + splat(static_cast<std::make_unsigned_t<Offset>>(shift)));
+    }
+  }
+  void ask(int64_t row) { ask_for(source + row * sizeof(In)); }
+};
+
+// -- reading -----------------------------------------------------------------------------------------------------------
+
+// `valid` is asked of a vector, and answers with a mask of lanes.
 template <class T, class Predicate>
 void scan(const char* elements, int64_t count, uint64_t* words, Predicate valid) {
-  for (int64_t start = 0; start < count; start += word_bits) {
-    const int64_t here = count - start < word_bits ? count - start : word_bits;
-    uint8_t bytes[word_bits] = {};
-    const char* from = elements + start * sizeof(T);
-    if (here == word_bits) {
-      for (int64_t i = 0; i < word_bits; ++i) bytes[i] = valid(load<T>(from + i * sizeof(T)));
-    } else {
-      for (int64_t i = 0; i < here; ++i) bytes[i] = valid(load<T>(from + i * sizeof(T)));
+  using Mask = Signed<sizeof(T)>;
+  int64_t row = 0;
+  for (; row + word_bits <= count; row += word_bits) {
+    uint64_t word = 0;
+    for (int64_t i = 0; i < word_bits; i += lanes<T>) {
+      const char* from = elements + (row + i) * sizeof(T);
+      if (i * sizeof(T) % line_bytes == 0) ask_for(from);
+      word |= bits_of<Mask>((Lanes<Mask>)valid(load<Lanes<T>>(from))) << i;
     }
-    words[start / word_bits] = pack64(bytes);
+    words[row / word_bits] = word;
   }
+  if (row == count) return;
+  uint64_t word = 0;
+  for (int64_t i = 0; row + i < count; ++i) {
+    const Lanes<T> one = splat(load<T>(elements + (row + i) * sizeof(T)));
+    word |= uint64_t{valid(one)[0] != 0} << i;
+  }
+  words[row / word_bits] = word;
 }
 
 void all_valid(int64_t count, uint64_t* words) {
@@ -56,7 +249,7 @@ void for_each_null(const uint64_t* words, int64_t count, Visit visit) {
   for (int64_t start = 0; start < count; start += word_bits) {
     uint64_t nulls = ~words[start / word_bits] & low_bits(count - start);
     while (nulls != 0) {
-      visit(start + std::countr_zero(nulls));
+      visit(start + __builtin_ctzll(nulls));
       nulls &= nulls - 1;
     }
   }
@@ -66,8 +259,9 @@ bool holds_its_nulls(Validity kind) {
   return kind == Validity::nan16 || kind == Validity::nan32 || kind == Validity::nan64 || kind == Validity::nat;
 }
 
+// Calls `visit` with a value of the C++ type that an Element names.
 template <class Visit>
-void with_element(Element element, Visit visit) {
+bool with_integer(Element element, Visit visit) {
   switch (element) {
     case Element::i8: return visit(int8_t{});
     case Element::i16: return visit(int16_t{});
@@ -77,20 +271,22 @@ void with_element(Element element, Visit visit) {
     case Element::u16: return visit(uint16_t{});
     case Element::u32: return visit(uint32_t{});
     case Element::u64: return visit(uint64_t{});
+    default: return false;
   }
 }
 
 template <class Visit>
-void with_signed_width(int64_t width, Visit visit) {
+bool with_signed_width(int64_t width, Visit visit) {
   switch (width) {
     case 1: return visit(int8_t{});
     case 2: return visit(int16_t{});
     case 4: return visit(int32_t{});
-    default: return visit(int64_t{});
+    case 8: return visit(int64_t{});
+    default: return false;
   }
 }
 
-}  // namespace
+// -- the table's entries -----------------------------------------------------------------------------------------------
 
 void gather(const char* first, int64_t stride, int64_t width, int64_t count, char* out) {
   switch (width) {
@@ -103,60 +299,71 @@ void gather(const char* first, int64_t stride, int64_t width, int64_t count, cha
   }
 }
 
-int64_t read_validity(const Run& run, const char* elements, uint64_t* words) {
+int64_t read_validity(const Run& run, uint64_t* words) {
   const int64_t count = run.count;
   const int64_t first = run.piece.offset + run.row;
   const auto* separate = reinterpret_cast<const uint8_t*>(run.piece.validity);
-  switch (run.job.validity) {
-    case Validity::none:
-      all_valid(count, words);
-      return 0;
-    case Validity::bits:
-      if (separate == nullptr) {
-        all_valid(count, words);
-        return 0;
-      }
-      copy_bits(separate, first, count, words);
-      break;
+  const Validity kind = run.job.validity;
+  if (kind == Validity::none || ((kind == Validity::bits || kind == Validity::mask) && separate == nullptr)) {
+    all_valid(count, words);
+    return 0;
+  }
+  switch (kind) {
+    case Validity::none: break;
+    case Validity::bits: copy_bits(separate, first, count, words); break;
     case Validity::mask:
-      if (separate == nullptr) {
-        all_valid(count, words);
-        return 0;
-      }
-      scan<uint8_t>(reinterpret_cast<const char*>(separate) + first, count, words,
-                    [](uint8_t null) { return null == 0; });
+      scan<int8_t>(reinterpret_cast<const char*>(separate) + first, count, words,
+                   [](Lanes<int8_t> null) { return null == 0; });
       break;
     case Validity::nan16:
       // Half precision: a NaN has all five exponent bits set and some mantissa bit.
-      scan<uint16_t>(elements, count, words, [](uint16_t half) { return (half & 0x7fff) <= 0x7c00; });
+      scan<int16_t>(run.elements, count, words, [](Lanes<int16_t> half) { return (half & 0x7fff) <= 0x7c00; });
       break;
     case Validity::nan32:
-      scan<float>(elements, count, words, [](float value) { return value == value; });
+      scan<float>(run.elements, count, words, [](Lanes<float> value) { return value == value; });
       break;
     case Validity::nan64:
-      scan<double>(elements, count, words, [](double value) { return value == value; });
+      scan<double>(run.elements, count, words, [](Lanes<double> value) { return value == value; });
       break;
     case Validity::nat:
-      scan<int64_t>(elements, count, words,
-                    [](int64_t value) { return value != std::numeric_limits<int64_t>::min(); });
+      scan<int64_t>(run.elements, count, words,
+                    [](Lanes<int64_t> value) { return value != std::numeric_limits<int64_t>::min(); });
       break;
     case Validity::negative:
       with_signed_width(run.job.width, [&](auto example) {
         using T = decltype(example);
-        scan<T>(elements, count, words, [](T code) { return code >= 0; });
+        scan<T>(run.elements, count, words, [](Lanes<T> code) { return code >= 0; });
+        return true;
       });
       break;
   }
   int64_t valid = 0;
   for (int64_t start = 0; start < count; start += word_bits)
-    valid += std::popcount(words[start / word_bits] & low_bits(count - start));
+    valid += __builtin_popcountll(words[start / word_bits] & low_bits(count - start));
   return count - valid;
 }
 
-void write_fixed(const Run& run, const char* elements, const uint64_t* words, int64_t nulls, char* out) {
+void write_fixed(const Run& run, const uint64_t* words, int64_t nulls, char* out) {
   const int64_t width = run.job.width;
-  std::memcpy(out, elements, run.count * width);
   // A NaN or NaT that was read as null is what pandas wants in its place; its very bits are kept.
+  if (nulls != 0 && !holds_its_nulls(run.job.validity)) {
+    const bool written = with_signed_width(width, [&](auto example) {
+      using T = decltype(example);
+      Filled<T> op{run.elements, words, static_cast<T>(run.job.fill)};
+      write(op, run.count, run.streams, out);
+      return true;
+    });
+    if (written) return;
+  }
+  const int64_t bytes = run.count * width;
+  if (run.streams && reinterpret_cast<uintptr_t>(out) % sizeof(int64_t) == 0) {
+    const int64_t whole = bytes / int64_t{sizeof(int64_t)};
+    Copied op{run.elements};
+    write(op, whole, true, out);
+    std::memcpy(out + whole * sizeof(int64_t), run.elements + whole * sizeof(int64_t), bytes % sizeof(int64_t));
+  } else {
+    std::memcpy(out, run.elements, bytes);
+  }
   if (nulls == 0 || holds_its_nulls(run.job.validity)) return;
   const int64_t pattern = run.job.fill;
   const int64_t narrow = width < 8 ? width : 8;
@@ -169,11 +376,11 @@ void write_fixed(const Run& run, const char* elements, const uint64_t* words, in
   });
 }
 
-void read_booleans(const Run& run, const char* elements, const uint64_t* words, uint64_t* out) {
+void read_booleans(const Run& run, const uint64_t* words, uint64_t* out) {
   if (run.job.values == Values::bits) {
     copy_bits(reinterpret_cast<const uint8_t*>(run.piece.values), run.piece.offset + run.row, run.count, out);
   } else {
-    scan<uint8_t>(elements, run.count, out, [](uint8_t byte) { return byte != 0; });
+    scan<int8_t>(run.elements, run.count, out, [](Lanes<int8_t> byte) { return byte != 0; });
   }
   for (int64_t i = 0; i < words_for(run.count); ++i) out[i] &= words[i];
 }
@@ -183,13 +390,10 @@ void write_offsets(const Run& run, char* out) {
     using Source = decltype(source_example);
     using Out = decltype(out_example);
     const char* first = reinterpret_cast<const char*>(run.piece.values) + run.piece.offset * sizeof(Source);
-    // Unsigned, for offsets of a broken source may be anything: they then wrap, and Arrow's validation finds them.
-    const uint64_t shift = static_cast<uint64_t>(run.piece.base) - static_cast<uint64_t>(load<Source>(first));
-    const char* from = first + run.row * sizeof(Source);
-    for (int64_t i = 0; i < run.count; ++i) {
-      const Out offset = static_cast<Out>(static_cast<uint64_t>(load<Source>(from + i * sizeof(Source))) + shift);
-      std::memcpy(out + i * sizeof(Out), &offset, sizeof(Out));
-    }
+    const uint64_t shift =
+        run.piece.base < 0 ? 0 : static_cast<uint64_t>(run.piece.base) - static_cast<uint64_t>(load<Source>(first));
+    Offsets<Source, Out> op{first + run.row * sizeof(Source), shift};
+    write(op, run.count, run.streams, out);
   };
   const bool wide = run.job.out_width == 8;
   if (run.job.values == Values::offsets32) {
@@ -199,38 +403,67 @@ void write_offsets(const Run& run, char* out) {
   }
 }
 
-void write_bytes(const uint64_t* words, int64_t count, bool inverted, char* out) {
-  const uint64_t flip = inverted ? ~uint64_t{0} : 0;
-  for (int64_t start = 0; start < count; start += word_bits) {
-    const int64_t here = count - start < word_bits ? count - start : word_bits;
-    const uint64_t word = words[start / word_bits] ^ flip;
-    for (int64_t i = 0; i < here; ++i) out[start + i] = static_cast<char>(word >> i & 1);
+void write_bytes(const uint64_t* words, int64_t count, bool inverted, bool streams, char* out) {
+  Bytes op{words, inverted ? ~uint64_t{0} : 0};
+  write(op, count, streams, out);
+}
+
+template <class Op>
+bool write_checked(Op op, const Run& run, char* out) {
+  write(op, run.count, run.streams, out);
+  return op.found_misfits();
+}
+
+bool write_twin(const Run& run, const uint64_t* words, char* out) {
+  const Job& job = run.job;
+  switch (job.twin) {
+    case Twin::none:
+    case Twin::bytes: return false;
+    case Twin::float64:
+      return with_integer(job.element, [&](auto example) {
+        Float64<decltype(example)> op{run.elements, words};
+        write(op, run.count, run.streams, out);
+        return false;
+      });
+    case Twin::codes:
+      return with_integer(job.element, [&](auto example) {
+        return with_signed_width(width_of(job.twin_element), [&](auto code_example) {
+          const auto* map = reinterpret_cast<const int32_t*>(run.piece.map);
+          const int64_t limit = map == nullptr ? job.operand : run.piece.map_length;
+          return write_checked(Codes<decltype(example), decltype(code_example)>{run.elements, words,
+                                                                              static_cast<uint64_t>(limit), map},
+                               run, out);
+        });
+      });
+    case Twin::scaled:
+      if (job.element == Element::i32) return write_checked(Scaled<int32_t>{run.elements, words, job.operand}, run, out);
+      return write_checked(Scaled<int64_t>{run.elements, words, job.operand}, run, out);
+    case Twin::integers:
+      return with_integer(job.twin_element, [&](auto example) {
+        using Integer = decltype(example);
+        if (job.element == Element::f32) return write_checked(Integers<float, Integer>{run.elements, words}, run, out);
+        return write_checked(Integers<double, Integer>{run.elements, words}, run, out);
+      });
   }
+  return false;
 }
 
-void write_float64(const Run& run, const char* elements, const uint64_t* words, char* out) {
-  with_element(run.job.element, [&](auto example) {
-    using T = decltype(example);
-    for (int64_t i = 0; i < run.count; ++i) {
-      const double value = is_valid(words, i) ? static_cast<double>(load<T>(elements + i * sizeof(T)))
-                                              : std::numeric_limits<double>::quiet_NaN();
-      std::memcpy(out + i * sizeof(double), &value, sizeof(double));
-    }
-  });
+void finish() {
+#ifdef __SSE2__
+  _mm_sfence();
+#endif
 }
 
-void write_codes(const Run& run, const char* elements, const uint64_t* words, char* out) {
-  with_element(run.job.element, [&](auto example) {
-    using T = decltype(example);
-    with_signed_width(run.job.twin_width, [&](auto code_example) {
-      using Code = decltype(code_example);
-      for (int64_t i = 0; i < run.count; ++i) {
-        const Code code =
-            is_valid(words, i) ? static_cast<Code>(load<T>(elements + i * sizeof(T))) : static_cast<Code>(-1);
-        std::memcpy(out + i * sizeof(Code), &code, sizeof(Code));
-      }
-    });
-  });
-}
+}  // namespace
+
+#ifdef __AVX2__
+extern const Kernels kernels_avx2;
+const Kernels kernels_avx2{"avx2",        gather,        read_validity, write_fixed, read_booleans,
+                           write_offsets, write_bytes, write_twin,    finish};
+#else
+extern const Kernels kernels_portable;
+const Kernels kernels_portable{"portable",    gather,        read_validity, write_fixed, read_booleans,
+                               write_offsets, write_bytes, write_twin,    finish};
+#endif
 
 }  // namespace colonnade

@@ -1,13 +1,20 @@
 // The only file that knows Python and nanobind. It checks what Python hands over, releases the GIL, and calls the core.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
 #include "execute.h"
+#include "kernels.h"
 #include "mapping.h"
+#include "pool.h"
+#include "source.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -15,9 +22,10 @@ using namespace nb::literals;
 namespace colonnade {
 namespace {
 
-using JobTable = nb::ndarray<const int64_t, nb::shape<-1, 15>, nb::c_contig, nb::device::cpu>;
-using PieceTable = nb::ndarray<const int64_t, nb::shape<-1, 6>, nb::c_contig, nb::device::cpu>;
-using NullCounts = nb::ndarray<int64_t, nb::shape<-1>, nb::c_contig, nb::device::cpu>;
+using JobTable = nb::ndarray<const int64_t, nb::shape<-1, 16>, nb::c_contig, nb::device::cpu>;
+using PieceTable = nb::ndarray<const int64_t, nb::shape<-1, 8>, nb::c_contig, nb::device::cpu>;
+using FoundTable = nb::ndarray<int64_t, nb::shape<-1, 2>, nb::c_contig, nb::device::cpu>;
+using Bytes = nb::ndarray<uint8_t, nb::shape<-1>, nb::c_contig, nb::device::cpu>;
 
 // The processors this process may use, which in a container are fewer than the machine has.
 int available_threads() {
@@ -39,7 +47,19 @@ void map_file(Mapping* self, int fd, size_t size, bool writable) {
   }
 }
 
-void check_plan(std::span<const Job> jobs, std::span<const Piece> pieces, int64_t size) {
+// Memory that a plan may write to, as addresses or as places in a file: [first, last) of each stretch.
+using Stretches = std::vector<std::pair<int64_t, int64_t>>;
+
+bool is_inside(const Extent& output, const Stretches& sorted) {
+  if (output.at == -1 || output.size == 0) return true;
+  const auto after = std::upper_bound(sorted.begin(), sorted.end(), std::pair{output.at, INT64_MAX});
+  if (after == sorted.begin() || output.size < 0) return false;
+  const auto& [first, last] = *std::prev(after);
+  return output.at >= first && output.size <= last - output.at;
+}
+
+void check_plan(std::span<const Job> jobs, std::span<const Piece> pieces, Stretches stretches) {
+  std::sort(stretches.begin(), stretches.end());
   for (size_t j = 0; j < jobs.size(); ++j) {
     const Job& job = jobs[j];
     const auto fail = [j](const char* what) {
@@ -54,14 +74,17 @@ void check_plan(std::span<const Job> jobs, std::span<const Piece> pieces, int64_
       rows += piece.length;
     }
     if (rows != job.rows) fail("its pieces do not add up to its rows");
-    if (!outputs_fit(job, size)) fail("an output stands outside of the segment");
+    for (const Extent& output : outputs_of(job))
+      if (!is_inside(output, stretches)) fail("an output stands outside of the memory or file it is for");
   }
 }
 
-int run(std::span<const Job> jobs, std::span<const Piece> pieces, const Sink& sink, int threads, NullCounts& counts) {
-  if (counts.shape(0) != jobs.size()) throw nb::value_error("one null count a job is needed");
+int run(std::span<const Job> jobs, std::span<const Piece> pieces, const Sink& sink, int threads, FoundTable& found,
+        int64_t stream_from) {
+  if (found.shape(0) != jobs.size()) throw nb::value_error("a row of what was found is needed for each job");
   nb::gil_scoped_release release;
-  return execute(jobs, pieces, sink, threads > 0 ? threads : available_threads(), counts.data());
+  return execute(jobs, pieces, sink, threads > 0 ? threads : available_threads(),
+                 reinterpret_cast<Found*>(found.data()), stream_from);
 }
 
 std::span<const Job> jobs_of(const JobTable& table) {
@@ -72,28 +95,151 @@ std::span<const Piece> pieces_of(const PieceTable& table) {
   return {reinterpret_cast<const Piece*>(table.data()), table.shape(0)};
 }
 
-void write_file(JobTable jobs, PieceTable pieces, NullCounts counts, int fd, int64_t size, int threads) {
-  check_plan(jobs_of(jobs), pieces_of(pieces), size);
-  const int error = run(jobs_of(jobs), pieces_of(pieces), Sink{nullptr, fd}, threads, counts);
-  if (error != 0) {
-    raise_os_error(error);
-  }
+void write_file(JobTable jobs, PieceTable pieces, FoundTable found, int fd, int64_t size, int threads) {
+  if (fd < 0) raise_os_error(EBADF);
+  check_plan(jobs_of(jobs), pieces_of(pieces), {{0, size}});
+  const int error = run(jobs_of(jobs), pieces_of(pieces), Sink{fd}, threads, found, streamed_bytes);
+  if (error != 0) raise_os_error(error);
 }
 
-void write_memory(JobTable jobs, PieceTable pieces, NullCounts counts,
-                  nb::ndarray<uint8_t, nb::shape<-1>, nb::c_contig, nb::device::cpu> memory, int threads) {
-  check_plan(jobs_of(jobs), pieces_of(pieces), static_cast<int64_t>(memory.shape(0)));
-  const int error = run(jobs_of(jobs), pieces_of(pieces), Sink{reinterpret_cast<char*>(memory.data()), -1}, threads, counts);
+void write_memory(JobTable jobs, PieceTable pieces, FoundTable found, std::vector<Bytes> outputs, int threads,
+                  int64_t stream_from) {
+  Stretches stretches;
+  stretches.reserve(outputs.size());
+  for (const Bytes& output : outputs) {
+    const auto first = reinterpret_cast<int64_t>(output.data());
+    stretches.emplace_back(first, first + static_cast<int64_t>(output.shape(0)));
+  }
+  check_plan(jobs_of(jobs), pieces_of(pieces), std::move(stretches));
+  const int error = run(jobs_of(jobs), pieces_of(pieces), Sink{}, threads, found, stream_from);
   if (error != 0) throw std::bad_alloc();  // memory has no other way to fail
 }
 
-int get_buffer(PyObject* self, Py_buffer* view, int flags) {
-  const Mapping* mapping = nb::inst_ptr<Mapping>(nb::handle(self));
-  return PyBuffer_FillInfo(view, self, mapping->address(), static_cast<Py_ssize_t>(mapping->size()),
-                           mapping->writable() ? 0 : 1, flags);
+// Memory of the pool, for as long as Python holds it or a view of it.
+class Buffer {
+ public:
+  Buffer(size_t size, int touch_threads) : size_(size) {
+    nb::gil_scoped_release release;
+    memory_ = Pool::instance().take(size, touch_threads < 0 ? available_threads() : touch_threads);
+  }
+  ~Buffer() { Pool::instance().give(memory_); }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+
+  void* address() const { return memory_.address; }
+  size_t size() const { return size_; }
+  bool writable() const { return true; }
+
+ private:
+  Pool::Memory memory_;
+  size_t size_;
+};
+
+std::tuple<size_t, size_t, size_t, size_t> pool_usage() {
+  const Pool::Usage usage = Pool::instance().usage();
+  return {usage.idle_bytes, usage.idle_count, usage.live_bytes, usage.live_count};
 }
 
-PyType_Slot mapping_slots[] = {{Py_bf_getbuffer, reinterpret_cast<void*>(get_buffer)}, {0, nullptr}};
+ArrowArrayStream& stream_of(const nb::object& capsule) {
+  void* const stream = PyCapsule_GetPointer(capsule.ptr(), "arrow_array_stream");
+  if (stream == nullptr) throw nb::python_error();
+  auto& found = *static_cast<ArrowArrayStream*>(stream);
+  if (found.release == nullptr) throw nb::value_error("this Arrow stream was read before");
+  return found;
+}
+
+void add_column(Source& source, const nb::object& capsule) { source.add_column(stream_of(capsule)); }
+
+bool add_table(Source& source, const nb::object& capsule, int64_t most_batches) {
+  return source.add_table(stream_of(capsule), most_batches);
+}
+
+template <int... shape>
+auto new_array(std::vector<int64_t> values, size_t rows) {
+  auto* const kept = new std::vector<int64_t>(std::move(values));
+  const nb::capsule owner(kept, [](void* held) noexcept { delete static_cast<std::vector<int64_t>*>(held); });
+  if constexpr (sizeof...(shape) == 1) return nb::ndarray<nb::numpy, int64_t, nb::shape<shape...>>(kept->data(), {rows}, owner);
+  else return nb::ndarray<nb::numpy, int64_t, nb::shape<shape...>>(kept->data(), {rows, kept->size() / (rows > 0 ? rows : 1)}, owner);
+}
+
+auto source_pieces(const Source& source) {
+  std::vector<int64_t> fields;
+  size_t rows = 0;
+  for (const Source::Column& column : source.columns()) {
+    const auto* first = reinterpret_cast<const int64_t*>(column.pieces.data());
+    fields.insert(fields.end(), first, first + column.pieces.size() * (sizeof(Piece) / sizeof(int64_t)));
+    rows += column.pieces.size();
+  }
+  return new_array<-1, 8>(std::move(fields), rows);
+}
+
+auto source_counts(const Source& source) {
+  std::vector<int64_t> counts;
+  for (const Source::Column& column : source.columns()) counts.push_back(static_cast<int64_t>(column.pieces.size()));
+  const size_t columns = counts.size();
+  return new_array<-1>(std::move(counts), columns);
+}
+
+auto source_nulls(const Source& source) {
+  std::vector<int64_t> nulls;
+  for (const Source::Column& column : source.columns()) nulls.push_back(column.nulls);
+  const size_t columns = nulls.size();
+  return new_array<-1>(std::move(nulls), columns);
+}
+
+// Adds to, or takes from, an object's references at once: one by one they would cost more than the pointers.
+void add_references(PyObject* object, Py_ssize_t count) {
+#ifndef Py_GIL_DISABLED
+  // A small count, where a Python keeps 32 bits of it; of immortal objects nothing changes.
+  if (count < (1 << 30)) {
+    Py_SET_REFCNT(object, Py_REFCNT(object) + count);
+    return;
+  }
+#endif
+  for (; count > 0; --count) Py_INCREF(object);
+  for (; count < 0; ++count) Py_DECREF(object);
+}
+
+// out[i] = objects[codes[i] - first], and the last of the objects for a code outside of the others.
+template <class Code>
+void share_objects(const nb::object& out, const nb::list& objects,
+                   nb::ndarray<const Code, nb::shape<-1>, nb::c_contig, nb::device::cpu> codes, int64_t first) {
+  Py_buffer view;
+  if (PyObject_GetBuffer(out.ptr(), &view, PyBUF_CONTIG | PyBUF_FORMAT) != 0) throw nb::python_error();
+  const nb::capsule release(&view, [](void* held) noexcept { PyBuffer_Release(static_cast<Py_buffer*>(held)); });
+  const size_t rows = codes.shape(0);
+  if (std::string_view(view.format) != "O" || view.len != static_cast<Py_ssize_t>(rows * sizeof(PyObject*)))
+    throw nb::value_error("out is an array of objects, as many as there are codes");
+  if (objects.size() == 0) throw nb::value_error("there are no objects to share");
+  auto** const slots = static_cast<PyObject**>(view.buf);
+  std::vector<PyObject*> shared;
+  for (const nb::handle object : objects) shared.push_back(object.ptr());
+  std::vector<Py_ssize_t> uses(shared.size());
+  std::vector<PyObject*> dropped;
+  Py_ssize_t nones = 0;
+  const uint64_t last = shared.size() - 1;
+  for (size_t row = 0; row < rows; ++row) {
+    const uint64_t at = std::min(static_cast<uint64_t>(codes.data()[row] - first), last);
+    PyObject* const old = slots[row];
+    slots[row] = shared[at];
+    ++uses[at];
+    if (old == Py_None) ++nones;
+    else if (old != nullptr) dropped.push_back(old);
+  }
+  for (size_t i = 0; i < shared.size(); ++i) add_references(shared[i], uses[i]);
+  add_references(Py_None, -nones);
+  for (PyObject* const old : dropped) Py_DECREF(old);
+}
+
+template <class Memory>
+int get_buffer(PyObject* self, Py_buffer* view, int flags) {
+  const Memory* memory = nb::inst_ptr<Memory>(nb::handle(self));
+  return PyBuffer_FillInfo(view, self, memory->address(), static_cast<Py_ssize_t>(memory->size()),
+                           memory->writable() ? 0 : 1, flags);
+}
+
+template <class Memory>
+PyType_Slot buffer_slots[] = {{Py_bf_getbuffer, reinterpret_cast<void*>(get_buffer<Memory>)}, {0, nullptr}};
 
 }  // namespace
 
@@ -101,19 +247,48 @@ NB_MODULE(_core, m) {
   // A frame that is still held when the interpreter ends keeps its mapping, as it should: the kernel unmaps it.
   nb::set_leak_warnings(false);
   m.doc() = "Moves bytes. Python decides which.";
-  nb::class_<Mapping>(m, "Mapping", nb::type_slots(mapping_slots),
+  nb::class_<Mapping>(m, "Mapping", nb::type_slots(buffer_slots<Mapping>),
                       "A file's bytes, mapped; gives them by the buffer protocol and keeps no descriptor.\n\n"
                       "``writable``: private to this mapping, copied page by page on the first store.")
       .def("__init__", &map_file, "fd"_a, "size"_a, "writable"_a)
       .def("__len__", &Mapping::size)
       .def_prop_ro("address", [](const Mapping& m) { return reinterpret_cast<uintptr_t>(m.address()); })
       .def_prop_ro("writable", &Mapping::writable);
-  m.def("write_file", &write_file, "jobs"_a, "pieces"_a, "null_counts"_a, "fd"_a, "size"_a, "threads"_a = 0,
-        "Run a plan into a file of ``size`` bytes, with pwrite; ``null_counts`` (int64, one a job) is added to.\n\n"
-        "Raises OSError with the errno of the first write that failed.");
-  m.def("write_memory", &write_memory, "jobs"_a, "pieces"_a, "null_counts"_a, "memory"_a, "threads"_a = 0,
-        "Run a plan into ``memory`` (uint8).");
+  nb::class_<Buffer>(m, "Buffer", nb::type_slots(buffer_slots<Buffer>),
+                     "Memory of the pool, by the buffer protocol; it goes back when the last view of it is gone.\n\n"
+                     "``touch_threads``: fresh pages are faulted in now, by so many threads; 0: when they are written; "
+                     "-1: by all processors.")
+      .def(nb::init<size_t, int>(), "size"_a, "touch_threads"_a = -1)
+      .def("__len__", &Buffer::size)
+      .def_prop_ro("address", [](const Buffer& b) { return reinterpret_cast<uintptr_t>(b.address()); });
+  nb::class_<Source>(m, "Source", "Arrow arrays from C streams, as pieces of a plan; holds them until it goes.")
+      .def(nb::init<>())
+      .def("add_column", &add_column, "stream"_a)
+      .def("add_table", &add_table, "stream"_a, "most_batches"_a,
+           "False, and no column, if the stream has more than ``most_batches``.")
+      .def("pieces", &source_pieces, "Shape (pieces, 8): those of the first column first. Strides are 0.")
+      .def("piece_counts", &source_counts, "How many pieces each column has.")
+      .def("nulls", &source_nulls, "How many nulls each column has.");
+  m.def("write_file", &write_file, "jobs"_a, "pieces"_a, "found"_a, "fd"_a, "size"_a, "threads"_a = 0,
+        "Run a plan into a file of ``size`` bytes, with pwrite; ``found`` (int64, nulls and misfits of each job) is added "
+        "to.\n\nRaises OSError with the errno of the first write that failed.");
+  m.def("write_memory", &write_memory, "jobs"_a, "pieces"_a, "found"_a, "outputs"_a, "threads"_a = 0,
+        "stream_from"_a = streamed_bytes,
+        "Run a plan whose places are addresses inside of ``outputs`` (uint8 arrays); outputs of ``stream_from`` bytes in "
+        "all, or more, are written past the caches.");
+  constexpr const char* share =
+      "out[i] = objects[codes[i] - first], and the last of ``objects`` for a code outside of the others.";
+  m.def("share_objects", &share_objects<int8_t>, "out"_a, "objects"_a, "codes"_a.noconvert(), "first"_a = 0, share);
+  m.def("share_objects", &share_objects<int32_t>, "out"_a, "objects"_a, "codes"_a.noconvert(), "first"_a = 0, share);
   m.def("available_threads", &available_threads, "The processors this process may use.");
+  m.def("kernels", [] { return std::string(kernels().name); }, "The name of the kernels that run.");
+  m.def("use_kernels", [](const std::string& name) { return use_kernels(name); }, "name"_a,
+        "Run the kernels of this name ('portable', 'avx2'; '': the fastest); False if there are none here.");
+  m.def("pool_usage", &pool_usage, "(idle bytes, idle buffers, live bytes, live buffers).");
+  m.def("pool_limit", [] { return Pool::instance().limit(); }, "The bytes that may stay idle.");
+  m.def("set_pool_limit", [](size_t bytes) { Pool::instance().set_limit(bytes); }, "bytes"_a,
+        "Let so many bytes stay idle; what is above is freed.");
+  m.def("trim_pool", [] { return Pool::instance().trim(); }, "Free all idle buffers; returns their bytes.");
 }
 
 }  // namespace colonnade

@@ -10,11 +10,11 @@ namespace colonnade {
 
 // What the `values` output is made from.
 enum class Values : int64_t {
-  none = 0,           // validity only: list and struct parents
+  none = 0,           // not written
   fixed = 1,          // `width` bytes an element; null slots get `fill`, but for NaN and NaT, which stay
   bits = 2,           // bitmap to bitmap
   bytes_to_bits = 3,  // one byte a boolean to bitmap
-  offsets32 = 4,      // int32 offsets, rebased to the piece's `base`, written `out_width` wide
+  offsets32 = 4,      // int32 offsets, moved so that the piece's first becomes its `base`, written `out_width` wide
   offsets64 = 5,      // int64 offsets, the same
 };
 
@@ -30,29 +30,37 @@ enum class Validity : int64_t {
   negative = 7,  // signed integers of `width` bytes, -1 is null (pandas' categorical codes)
 };
 
-// The second physical form of the same column, written beside the first.
+// The second physical form of the same column, made of elements of type `element` and written as `twin_element`.
 enum class Twin : int64_t {
   none = 0,
-  bytes = 1,    // booleans, one byte each, 0 where null
-  float64 = 2,  // integers of type `element`, NaN where null
-  codes = 3,    // integers of type `element` as signed `twin_width`-byte codes, -1 where null
+  bytes = 1,     // booleans, one byte each, 0 where null
+  float64 = 2,   // integers, NaN where null
+  codes = 3,     // integers as signed codes, -1 where null; those outside of [0, `operand`) are misfits
+  scaled = 4,    // int32 or int64 times `operand`, NaT where null; those that pass int64 are misfits
+  integers = 5,  // float32 or float64 as integers, 0 where null; those that are not whole or do not fit are misfits
 };
 
-enum class Element : int64_t { i8 = 0, i16, i32, i64, u8, u16, u32, u64 };
+enum class Element : int64_t { i8 = 0, i16, i32, i64, u8, u16, u32, u64, f32, f64 };
+
+constexpr int64_t width_of(Element element) {
+  constexpr int64_t widths[] = {1, 2, 4, 8, 1, 2, 4, 8, 4, 8};
+  return widths[static_cast<int64_t>(element)];
+}
 
 struct Job {
   int64_t rows;
   int64_t first_piece;
   int64_t piece_count;
   Values values;
-  int64_t width;      // bytes of a source element (fixed and bytes_to_bits)
+  int64_t width;      // bytes of a source element, where there are elements
   int64_t out_width;  // bytes of a written offset (offsets32, offsets64)
   Validity validity;
   int64_t fill;  // bit pattern for null slots, low bytes first; repeated for wider elements
   Element element;
   Twin twin;
-  int64_t twin_width;
-  int64_t values_at;  // places in the output, in bytes; -1: not written
+  Element twin_element;
+  int64_t operand;
+  int64_t values_at;  // where outputs go: a place in the file, or an address; -1: not written
   int64_t bitmap_at;
   int64_t mask_at;  // one byte an element, 1 where null
   int64_t twin_at;
@@ -60,15 +68,24 @@ struct Job {
 
 // One run of source elements; a chunked column has several.
 struct Piece {
-  int64_t values;  // address of the buffer that `offset` counts from
-  int64_t stride;  // bytes from one element to the next; may be negative. Ignored for bits and offsets.
+  int64_t values;    // address of the buffer that `offset` counts from
+  int64_t stride;    // bytes from one element to the next; may be negative. Ignored for bits and offsets.
   int64_t validity;  // address of the bitmap or of the byte mask; 0: all valid
   int64_t offset;    // elements (bits, for bitmaps) before the first one, in both buffers
   int64_t length;
-  int64_t base;  // offsets: the number that the piece's first offset becomes
+  int64_t base;  // offsets: the number that the piece's first offset becomes; -1: the one it has
+  int64_t map;   // codes: address of int32 numbers that replace the indices (dictionaries that were united); 0: none
+  int64_t map_length;
 };
 
-static_assert(sizeof(Job) == 15 * sizeof(int64_t));
-static_assert(sizeof(Piece) == 6 * sizeof(int64_t));
+// What a job found: how many nulls, and whether any value had no form in the output.
+struct Found {
+  int64_t nulls;
+  int64_t misfits;  // 0 or 1
+};
+
+static_assert(sizeof(Job) == 16 * sizeof(int64_t));
+static_assert(sizeof(Piece) == 8 * sizeof(int64_t));
+static_assert(sizeof(Found) == 2 * sizeof(int64_t));
 
 }  // namespace colonnade

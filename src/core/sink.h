@@ -15,8 +15,8 @@
 namespace colonnade {
 
 struct Sink {
-  char* memory = nullptr;  // base of the output; nullptr: write to `fd`
-  int fd = -1;
+  int fd = -1;  // -1: into memory, and the places of outputs are addresses
+  bool to_file() const { return fd >= 0; }
 };
 
 // One output of one unit of work: where to write it, and the write itself.
@@ -24,13 +24,13 @@ class Span {
  public:
   // `scratch` holds `size` bytes while the span is open; unused where the sink is memory.
   Span(const Sink& sink, int64_t at, int64_t size, char* scratch)
-      : sink_(sink), at_(at), size_(size), begin_(sink.memory != nullptr ? sink.memory + at : scratch) {}
+      : sink_(sink), at_(at), size_(size), begin_(sink.to_file() ? scratch : reinterpret_cast<char*>(at)) {}
 
   char* begin() const { return begin_; }
 
   // 0, or the errno that stopped it.
   int flush() const {
-    if (sink_.memory != nullptr) return 0;
+    if (!sink_.to_file()) return 0;
     for (int64_t done = 0; done < size_;) {
       const ssize_t wrote = ::pwrite(sink_.fd, begin_ + done, size_ - done, at_ + done);
       if (wrote < 0) {

@@ -5,7 +5,7 @@ Knows: the fields of a job and their order. Must not know: pandas, PyArrow, file
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, NamedTuple
@@ -42,15 +42,31 @@ class Validity(IntEnum):
 
 
 class Twin(IntEnum):
-    """The second physical form, written beside the first."""
+    """The second physical form."""
 
     NONE = 0
     BYTES = 1
     FLOAT64 = 2
     CODES = 3
+    SCALED = 4
+    INTEGERS = 5
 
 
-ELEMENTS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+ELEMENTS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64")
+ELEMENT = {name: number for number, name in enumerate(ELEMENTS)}
+NO_LIMIT = 2**63 - 1
+
+
+def _rows_of(*names: str) -> np.dtype[Any]:
+    return np.dtype([(name, np.int64) for name in names])
+
+
+JOB = _rows_of(
+    *("rows", "first_piece", "piece_count", "values", "width", "out_width", "validity", "fill", "element"),
+    *("twin", "twin_element", "operand", "values_at", "bitmap_at", "mask_at", "twin_at"),
+)
+PIECE = _rows_of("values", "stride", "validity", "offset", "length", "base", "map", "map_length")
+FOUND = _rows_of("nulls", "misfits")
 
 
 class Piece(NamedTuple):
@@ -62,6 +78,8 @@ class Piece(NamedTuple):
     offset: int
     length: int
     base: int = 0
+    map: int = 0
+    map_length: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -80,13 +98,23 @@ class Job:
     fill: int = 0
     element: str = "int64"
     twin_kind: Twin = Twin.NONE
-    twin_width: int = 0
+    twin_element: str = "int64"
+    operand: int = NO_LIMIT
     values: Region | None = None
     bitmap: Region | None = None
     mask: Region | None = None
     twin: Region | None = None
     keep: Any = None
     nulls: int = field(default=-1, init=False)
+
+    def row(self, first_piece: int, start: int) -> tuple[int, ...]:
+        """The job as the core reads it; its outputs are counted from ``start``."""
+        return (
+            *(self.rows, first_piece, len(self.pieces), self.values_kind, self.width, self.out_width),
+            *(self.validity_kind, self.fill, ELEMENT[self.element], self.twin_kind, ELEMENT[self.twin_element]),
+            *(self.operand, _place(self.values, start), _place(self.bitmap, start)),
+            *(_place(self.mask, start), _place(self.twin, start)),
+        )
 
 
 def _place(region: Region | None, start: int) -> int:
@@ -95,16 +123,14 @@ def _place(region: Region | None, start: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Jobs whose regions are counted from ``start``, the place of their body in the file."""
+    """Jobs whose regions are counted from ``start``: the place of their body in the file, or its address in memory."""
 
     jobs: Sequence[Job]
     start: int
 
 
-def run(
-    placed: Sequence[Placed], *, size: int, fd: int | None = None, memory: npt.NDArray[np.uint8] | None = None
-) -> None:
-    """Run jobs into a file of ``size`` bytes or into memory, and set each job's ``nulls``.
+def run(placed: Sequence[Placed], write: Callable[[npt.NDArray[Any], npt.NDArray[Any]], npt.NDArray[Any]]) -> None:
+    """Run jobs and set each one's ``nulls``; ``write`` is one of the functions below, its last arguments bound.
 
     Raises
     ------
@@ -115,34 +141,37 @@ def run(
     rows: list[tuple[int, ...]] = []
     for group in placed:
         for job in group.jobs:
-            rows.append(
-                (
-                    job.rows,
-                    len(pieces),
-                    len(job.pieces),
-                    job.values_kind,
-                    job.width,
-                    job.out_width,
-                    job.validity_kind,
-                    job.fill,
-                    ELEMENTS.index(job.element),
-                    job.twin_kind,
-                    job.twin_width,
-                    _place(job.values, group.start),
-                    _place(job.bitmap, group.start),
-                    _place(job.mask, group.start),
-                    _place(job.twin, group.start),
-                )
-            )
+            rows.append(job.row(len(pieces), group.start))
             pieces.extend(job.pieces)
-    job_table = np.array(rows, np.int64).reshape(-1, 15)
-    piece_table = np.array(pieces, np.int64).reshape(-1, 6)
-    nulls = np.zeros(len(rows), np.int64)
-    if memory is not None:
-        _core.write_memory(job_table, piece_table, nulls, memory)
-    elif fd is not None:
-        _core.write_file(job_table, piece_table, nulls, fd, size)
-    counts = iter(nulls.tolist())
+    found = write(np.array(rows, JOB), np.array(pieces, PIECE))
+    nulls = iter(found["nulls"].tolist())
     for group in placed:
         for job in group.jobs:
-            job.nulls = next(counts)
+            job.nulls = next(nulls)
+
+
+def into_file(
+    jobs: npt.NDArray[Any], pieces: npt.NDArray[Any], *, fd: int, size: int, threads: int = 0
+) -> npt.NDArray[Any]:
+    """Run a plan (arrays of JOB and PIECE) into a file; returns an array of FOUND."""
+    found = np.zeros(len(jobs), FOUND)
+    _core.write_file(_numbers(jobs), _numbers(pieces), _numbers(found), fd, size, threads)
+    return found
+
+
+def into_memory(
+    jobs: npt.NDArray[Any],
+    pieces: npt.NDArray[Any],
+    *,
+    outputs: Sequence[npt.NDArray[np.uint8]],
+    threads: int = 0,
+    **tuning: int,
+) -> npt.NDArray[Any]:
+    """Run a plan whose places are addresses inside of ``outputs``; returns an array of FOUND."""
+    found = np.zeros(len(jobs), FOUND)
+    _core.write_memory(_numbers(jobs), _numbers(pieces), _numbers(found), list(outputs), threads, **tuning)
+    return found
+
+
+def _numbers(table: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    return table.view(np.int64).reshape(len(table), -1) if len(table) else np.empty((0, len(table.dtype)), np.int64)

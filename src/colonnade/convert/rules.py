@@ -1,12 +1,12 @@
-"""THE table: Arrow type x pandas dtype x nulls -> how pandas reads the column, and what that costs.
+"""THE table: Arrow type x nulls x options -> pandas dtype -> how the column is read, and what that costs.
 
 Knows: types. Must not know: memory, files. Code dispatches on it, tests hold it against what happens, and
-``docs/conversions.md`` is printed from it. The first row that fits is taken.
+``docs/conversions.md`` is printed from it. In both lists the first row that fits is taken.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
@@ -18,22 +18,34 @@ import pyarrow.types as pt
 
 
 class Reading(Enum):
-    """How pandas reads a column of a stored table. All but the last take no time and no memory, whatever the length."""
+    """How pandas reads a column. From a stored table all but the last two take no time, whatever the length."""
 
-    VALUES = "values"  # Arrow's own values are pandas' values
-    BYTES = "bytes"  # twin: one byte a boolean
-    FLOAT64 = "float64"  # twin: integers as float64, NaN where null
-    CODES = "codes"  # categorical codes: Arrow's indices, or a twin where nulls or widths differ
-    MASKED = "masked"  # values, and a twin of one byte a null
-    STRING = "string"  # pandas wraps the Arrow array
+    VALUES = "values"  # Arrow's own values are pandas' values, but for null slots
+    BYTES = "bytes"  # one byte a boolean
+    FLOAT64 = "float64"  # integers as float64, NaN where null
+    SCALED = "scaled"  # times in another unit
+    CODES = "codes"  # categorical codes, -1 where null
+    MASKED = "masked"  # values, and one byte a null
+    STRING = "string"  # pandas wraps the Arrow array, its offsets 64 bits wide
     ARROW = "arrow"  # pandas wraps the Arrow array
     INTERVAL = "interval"  # both ends are Arrow's own values
-    CONVERTED = "converted"  # PyArrow makes Python objects when the table is opened
+    REPEATED = "repeated"  # Python objects, each distinct one made once
+    CONVERTED = "converted"  # pandas or PyArrow makes what it holds
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Which dtype ``to_pandas`` gives: ``nulls`` True, False or None (either), and an option that must be on."""
+
+    arrow: str
+    nulls: bool | None
+    option: str
+    dtype: str
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One row. ``nulls``: True, False, or None where it makes no difference."""
+    """How a dtype is read. ``nulls``: True, False, or None where it makes no difference."""
 
     arrow: str
     dtype: str
@@ -46,25 +58,41 @@ _ARROW: dict[str, Callable[[pa.DataType], bool]] = {
     "any": lambda _: True,
     "integer": pt.is_integer,
     "floating": pt.is_floating,
+    "timestamp": pt.is_timestamp,
+    "duration": pt.is_duration,
     "timestamp, duration": lambda t: pt.is_timestamp(t) or pt.is_duration(t),
+    "date32": pt.is_date32,
+    "date32, date64": pt.is_date,
     "bool": pt.is_boolean,
     "dictionary": pt.is_dictionary,
+    "string": pt.is_string,
     "large_string": pt.is_large_string,
     "extension": lambda t: isinstance(t, pa.BaseExtensionType),
 }
 
-_DTYPE: dict[str, Callable[[Any], bool]] = {
-    "any": lambda _: True,
-    "numpy number": lambda d: isinstance(d, np.dtype) and d.kind in "iuf",
-    "float64": lambda d: isinstance(d, np.dtype) and d == np.float64,
-    "datetime64, timedelta64": lambda d: family(d) in ("numpy", "datetimetz") and d.kind in "mM",
-    "bool": lambda d: isinstance(d, np.dtype) and d == np.bool_,
-    "masked": lambda d: family(d) == "masked",
-    "category": lambda d: family(d) == "category",
-    "str, string[pyarrow]": lambda d: family(d) == "string" and d.storage == "pyarrow",
-    "ArrowDtype": lambda d: family(d) == "arrow",
-    "period": lambda d: family(d) == "period",
-    "interval": lambda d: family(d) == "interval",
+
+def _is_time(dtype: Any) -> bool:
+    return family(dtype) in ("numpy", "datetimetz") and dtype.kind in "mM"
+
+
+def _unit(dtype: Any) -> str:
+    return str(np.datetime_data(np.dtype(f"M8[{dtype.unit}]") if family(dtype) == "datetimetz" else dtype)[0])
+
+
+_DTYPE: dict[str, Callable[[Any, pa.DataType], bool]] = {
+    "any": lambda _d, _t: True,
+    "numpy number": lambda d, _: isinstance(d, np.dtype) and d.kind in "iuf",
+    "float64": lambda d, _: isinstance(d, np.dtype) and d == np.float64,
+    "datetime64, timedelta64": lambda d, _: _is_time(d),
+    "datetime64, timedelta64 of its unit": lambda d, t: _is_time(d) and _unit(d) == t.unit,
+    "bool": lambda d, _: isinstance(d, np.dtype) and d == np.bool_,
+    "object": lambda d, _: isinstance(d, np.dtype) and d == np.object_,
+    "masked": lambda d, _: family(d) == "masked",
+    "category": lambda d, _: family(d) == "category",
+    "str, string[pyarrow]": lambda d, _: family(d) == "string" and d.storage == "pyarrow",
+    "ArrowDtype": lambda d, _: family(d) == "arrow",
+    "period": lambda d, _: family(d) == "period",
+    "interval": lambda d, _: family(d) == "interval",
 }
 
 _FAMILIES = {
@@ -94,14 +122,38 @@ def _family(kind: type) -> str:
     return "other"
 
 
+TARGETS = (
+    Target("integer", True, "integer_object_nulls", "object"),
+    Target("integer", True, "", "float64"),
+    Target("integer", False, "", "the same"),
+    Target("floating", None, "", "the same"),
+    Target("bool", True, "", "object"),
+    Target("bool", False, "", "bool"),
+    Target("date32, date64", None, "date_as_object", "object"),
+    Target("date32, date64", None, "coerce_temporal_nanoseconds", "datetime64[ns]"),
+    Target("date32, date64", None, "", "datetime64[ms]"),
+    Target("timestamp", None, "timestamp_as_object", "object"),
+    Target("timestamp", None, "coerce_temporal_nanoseconds", "datetime64[ns], its zone"),
+    Target("timestamp", None, "", "datetime64 of its unit and zone"),
+    Target("duration", None, "coerce_temporal_nanoseconds", "timedelta64[ns]"),
+    Target("duration", None, "", "timedelta64 of its unit"),
+    Target("dictionary", None, "", "category"),
+    Target("any", None, "", "object"),
+)
+
 RULES = (
-    Rule("integer", "numpy number", False, Reading.VALUES, ""),
     Rule("integer", "float64", True, Reading.FLOAT64, ""),
+    Rule("integer", "numpy number", False, Reading.VALUES, ""),
     Rule("floating", "numpy number", None, Reading.VALUES, "a null slot holds NaN"),
-    Rule("timestamp, duration", "datetime64, timedelta64", None, Reading.VALUES, "a null slot holds NaT"),
+    Rule("timestamp, duration", "datetime64, timedelta64 of its unit", None, Reading.VALUES, "a null slot holds NaT"),
+    Rule("timestamp, duration", "datetime64, timedelta64", None, Reading.SCALED, "a null slot holds NaT"),
+    Rule("date32, date64", "datetime64, timedelta64", None, Reading.SCALED, "a null slot holds NaT"),
     Rule("bool", "bool", False, Reading.BYTES, ""),
+    Rule("bool", "object", True, Reading.REPEATED, "True, False and None"),
+    Rule("date32", "object", None, Reading.REPEATED, "each day's date is made once"),
     Rule("any", "masked", None, Reading.MASKED, ""),
     Rule("dictionary", "category", None, Reading.CODES, ""),
+    Rule("string", "str, string[pyarrow]", None, Reading.STRING, "its offsets are widened"),
     Rule("large_string", "str, string[pyarrow]", None, Reading.STRING, ""),
     Rule("any", "ArrowDtype", None, Reading.ARROW, ""),
     Rule("extension", "period", None, Reading.VALUES, "a null slot holds NaT"),
@@ -110,12 +162,52 @@ RULES = (
 )
 
 
+def dtype_for(arrow: pa.DataType, nulls: bool, options: Mapping[str, Any]) -> Any:
+    """The dtype that ``to_pandas`` gives a column; of a zoned timestamp that of its values, without the zone."""
+    for target in TARGETS:
+        if target.nulls in (None, nulls) and _ARROW[target.arrow](arrow):
+            if target.option and not options[target.option]:
+                continue
+            return _NAMED[target.dtype](arrow)
+    raise AssertionError("the last row fits everything")
+
+
+_NAMED: dict[str, Callable[[pa.DataType], Any]] = {
+    "object": lambda _: np.dtype(object),
+    "float64": lambda _: np.dtype(np.float64),
+    "bool": lambda _: np.dtype(np.bool_),
+    "the same": lambda t: np.dtype(t.to_pandas_dtype()),
+    "datetime64[ms]": lambda _: np.dtype("M8[ms]"),
+    "datetime64[ns]": lambda _: np.dtype("M8[ns]"),
+    "datetime64[ns], its zone": lambda _: np.dtype("M8[ns]"),
+    "datetime64 of its unit and zone": lambda t: np.dtype(f"M8[{t.unit}]"),
+    "timedelta64[ns]": lambda _: np.dtype("m8[ns]"),
+    "timedelta64 of its unit": lambda t: np.dtype(f"m8[{t.unit}]"),
+    "category": lambda _: _category(),
+}
+
+
+@cache
+def _category() -> Any:
+    import pandas as pd  # noqa: PLC0415 -- `import colonnade` must not
+
+    return pd.CategoricalDtype()
+
+
 def rule_for(arrow: pa.DataType, dtype: Any, nulls: bool) -> Rule:
     """The first row that fits a column."""
     for rule in RULES:
-        if rule.nulls in (None, nulls) and _ARROW[rule.arrow](arrow) and _DTYPE[rule.dtype](dtype):
+        if rule.nulls in (None, nulls) and _ARROW[rule.arrow](arrow) and _DTYPE[rule.dtype](dtype, arrow):
             return rule
     raise AssertionError("the last rule fits everything")
+
+
+def codes_dtype(categories: int) -> str:
+    """The dtype that pandas holds codes in (``pandas.core.dtypes.cast.coerce_indexer_dtype``)."""
+    for name in ("int8", "int16", "int32"):
+        if categories < np.iinfo(name).max:
+            return name
+    return "int64"
 
 
 def fill_pattern(arrow: pa.DataType) -> int:

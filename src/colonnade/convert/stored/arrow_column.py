@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from colonnade.convert.jobs import Job, Twin
-from colonnade.convert.rules import Reading, family, rule_for
+from colonnade.convert.rules import Reading, codes_dtype, family, rule_for
 from colonnade.convert.stored.columns import Column, Flat, flatten, one_null, widen_strings
 from colonnade.convert.stored.dtypes import encode_dtype
 from colonnade.layout.regions import Region
@@ -24,17 +24,9 @@ def chunks_of(array: pa.Array | pa.ChunkedArray) -> list[pa.Array]:
     return list(array.chunks) if isinstance(array, pa.ChunkedArray) else [array]
 
 
-def codes_dtype(categories: int) -> str:
-    """The dtype that pandas holds codes in (``pandas.core.dtypes.cast.coerce_indexer_dtype``)."""
-    for name in ("int8", "int16", "int32"):
-        if categories < np.iinfo(name).max:
-            return name
-    return "int64"
-
-
 def _to_bytes(column: Column, _: Any) -> None:
     job = _only_job(column)
-    job.twin_kind, job.twin_width, job.twin = Twin.BYTES, 1, Region(job.rows)
+    job.twin_kind, job.twin_element, job.twin = Twin.BYTES, "uint8", Region(job.rows)
     column.block = ("bool", job.twin)
 
 
@@ -49,7 +41,7 @@ def _to_values(column: Column, dtype: Any) -> None:
 def _to_float64(column: Column, dtype: Any) -> None:
     job = _only_job(column)
     job.element = column.flat.type.to_pandas_dtype().__name__
-    job.twin_kind, job.twin_width, job.twin = Twin.FLOAT64, 8, Region(job.rows * 8)
+    job.twin_kind, job.twin_element, job.twin = Twin.FLOAT64, "float64", Region(job.rows * 8)
     column.block = (encode_dtype(dtype), job.twin)
 
 
@@ -57,7 +49,7 @@ def _to_masked(column: Column, dtype: Any) -> None:
     job = _only_job(column)
     held = job.values
     if pt.is_boolean(column.flat.type):
-        job.twin_kind, job.twin_width, job.twin = Twin.BYTES, 1, Region(job.rows)
+        job.twin_kind, job.twin_element, job.twin = Twin.BYTES, "uint8", Region(job.rows)
         held = job.twin
     job.mask = Region(job.rows)
     column.form = {"kind": "masked", "dtype": encode_dtype(dtype), "values": held, "mask": job.mask}
@@ -82,7 +74,7 @@ def _to_codes(column: Column, dtype: Any) -> None:
     codes = codes_dtype(len(dictionary))
     if job.bitmap is not None or job.element != codes:
         width = np.dtype(codes).itemsize
-        job.twin_kind, job.twin_width, job.twin = Twin.CODES, width, Region(job.rows * width)
+        job.twin_kind, job.twin_element, job.twin = Twin.CODES, codes, Region(job.rows * width)
     column.form = {
         "kind": "categorical",
         "codes": job.twin or job.values,
@@ -148,4 +140,5 @@ def _reading(flat: Flat, type_: pa.DataType, dtype: Any, nulls: bool) -> Reading
     reading = rule_for(flat.type, dtype, nulls).reading
     recast = reading is Reading.ARROW and flat.type != type_
     narrowed = reading is Reading.MASKED and flat.type != pa.from_numpy_dtype(dtype.numpy_dtype)
-    return Reading.CONVERTED if recast or narrowed else reading
+    # Python objects cannot be stored, be they many or few.
+    return Reading.CONVERTED if recast or narrowed or reading is Reading.REPEATED else reading

@@ -15,8 +15,8 @@ import pandas as pd
 import pyarrow as pa
 
 from colonnade.convert.jobs import Job, Piece, Twin, Validity, Values
-from colonnade.convert.rules import Reading, family
-from colonnade.convert.stored.arrow_column import arrow_column, chunks_of, codes_dtype
+from colonnade.convert.rules import Reading, codes_dtype, family
+from colonnade.convert.stored.arrow_column import arrow_column, chunks_of
 from colonnade.convert.stored.columns import Column, Flat, Node, bitmap_region, flatten, one_null, widen_strings
 from colonnade.convert.stored.dtypes import encode_dtype, zone_name
 from colonnade.convert.stored.index_parts import index_freq, index_name
@@ -97,7 +97,7 @@ def _bits_job(values: npt.NDArray[np.bool_], validity: Validity, mask: npt.NDArr
         width=1,
         validity_kind=validity,
         twin_kind=Twin.BYTES,
-        twin_width=1,
+        twin_element="uint8",
         values=bitmap_region(rows),
         bitmap=None if mask is None else bitmap_region(rows),
         mask=None if mask is None else Region(rows),
@@ -184,7 +184,7 @@ def _categorical(name: str, array: Any) -> Column:
         validity_kind=Validity.NEGATIVE if nulls else Validity.NONE,
         element=codes.dtype.name,
         twin_kind=Twin.CODES if nulls else Twin.NONE,
-        twin_width=codes.itemsize,
+        twin_element=codes.dtype.name,
         values=Region(rows * codes.itemsize),
         bitmap=bitmap_region(rows) if nulls else None,
         twin=twin,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -105,7 +106,8 @@ class LaidOut:
 
     def write_to_memory(self, memory: npt.NDArray[np.uint8], seal: bytes) -> None:
         """Write the file into zeroed memory of ``size`` bytes."""
-        jobs.run(list(self._placed(0)), size=self.size, memory=memory)
+        address = memory.__array_interface__["data"][0]
+        jobs.run(list(self._placed(address)), partial(jobs.into_memory, outputs=[memory]))
 
         def write(at: int, data: bytes | bytearray) -> None:
             memory[at : at + len(data)] = np.frombuffer(data, np.uint8)
@@ -114,7 +116,7 @@ class LaidOut:
 
     def write_to_file(self, fd: int, write: Callable[[int, bytes | bytearray], None], seal: bytes) -> None:
         """Write the file to an empty descriptor; ``write(at, data)`` writes the few bytes that are no job's."""
-        jobs.run(list(self._placed(0)), size=self.size, fd=fd)
+        jobs.run(list(self._placed(0)), partial(jobs.into_file, fd=fd, size=self.size))
         self._finish(0, write, seal)
 
 

@@ -1,0 +1,84 @@
+"""The moves of one conversion: a job for each walked column, the memory that the jobs write, and the one run of the core.
+
+Knows: jobs, pieces, memory. Must not know: blocks, dtypes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from colonnade.convert import jobs
+from colonnade.convert.buffers import FAULTED_WHEN_WRITTEN, as_bytes, new_array
+from colonnade.convert.jobs import FOUND
+from colonnade.convert.walk import Walked
+
+_PLACES = ("values_at", "bitmap_at", "mask_at", "twin_at")
+
+
+class Moves:
+    """Collects what is to be moved. A column whose job was given no place to write to is not touched."""
+
+    def __init__(self, walked: Walked, *, threads: int, piecemeal: bool) -> None:
+        self.walked = walked
+        self.threads = threads
+        # One column at a time, so that each column's memory can go before the next one's is needed.
+        self._piecemeal = piecemeal
+        self._jobs = walked.blank_jobs()
+        self._extra: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]] = []
+        self._outputs: list[npt.NDArray[Any]] = []
+        self._keep: list[Any] = []
+        self.misfits = np.empty(0, np.intp)
+
+    def new_output(self, shape: tuple[int, ...], dtype: Any) -> npt.NDArray[Any]:
+        """Memory that jobs may write."""
+        array = new_array(shape, dtype, FAULTED_WHEN_WRITTEN if self._piecemeal else self.threads)
+        self._outputs.append(array)
+        return array
+
+    def set(self, members: npt.NDArray[np.intp] | int, fields: Mapping[str, Any]) -> None:
+        """Set fields of some columns' jobs; a value may be an array, of one number a column."""
+        for name, value in fields.items():
+            self._jobs[name][members] = value
+
+    def renumber(self, member: int, maps: list[npt.NDArray[np.int32]]) -> None:
+        """Give each piece of a column the numbers that replace its indices."""
+        first = self.walked.first[member]
+        for number, numbers in enumerate(maps):
+            piece = self.walked.pieces[first + number]
+            piece["map"], piece["map_length"] = numbers.__array_interface__["data"][0], len(numbers)
+        self._keep.append(maps)
+
+    def add(self, job: npt.NDArray[Any], piece: npt.NDArray[Any], output: npt.NDArray[Any]) -> None:
+        """Add a job of one piece that reads something else than a walked column."""
+        self._extra.append((job, piece))
+        self._outputs.append(output)
+
+    def run(self, moved: Callable[[int], None]) -> None:
+        """Move all bytes; then `misfits` are the columns some value of which had no form in its output.
+
+        ``moved`` is called with each column that is done with.
+        """
+        self.walked.set_widths(self._jobs)
+        outputs = [as_bytes(output) for output in self._outputs]
+        writing = np.zeros(len(self._jobs), bool)
+        for place in _PLACES:
+            writing |= self._jobs[place] != -1
+        active = np.flatnonzero(writing)
+        found = np.zeros(len(self._jobs), FOUND)
+        steps = np.array_split(active, len(active)) if self._piecemeal and len(active) else [active]
+        for step in steps:
+            members_jobs = self._jobs[step]
+            found[step] = jobs.into_memory(members_jobs, self.walked.pieces, outputs=outputs, threads=self.threads)
+            for member in step.tolist():
+                if not found["misfits"][member]:
+                    moved(member)
+        if self._extra:
+            more = np.concatenate([job for job, _ in self._extra])
+            more["first_piece"] = np.arange(len(more))
+            pieces = np.concatenate([piece for _, piece in self._extra])
+            jobs.into_memory(more, pieces, outputs=outputs, threads=self.threads)
+        self.misfits = np.flatnonzero(found["misfits"])

@@ -1,0 +1,52 @@
+"""An Arrow table as a pandas frame.
+
+Knows: the options, and that a frame is a head (index, labels, attributes) and blocks. Must not know: how blocks are made.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from colonnade.convert.blocks import BlockMaker
+from colonnade.convert.groups import Group, group_columns, why_copied
+from colonnade.convert.walk import Walked
+from colonnade.neighbours import pandas as internals
+from colonnade.neighbours import pyarrow_metadata as by_pyarrow
+from colonnade.neighbours.pyarrow_metadata import Head
+
+
+def to_pandas(table: pa.Table, options: dict[str, Any]) -> pd.DataFrame:
+    """Convert; ``options`` are those of ``pyarrow.Table.to_pandas``, all of them."""
+    head, groups, walked = _plan(table, options)
+    if options["zero_copy_only"]:
+        _refuse_copies(head.table, groups, options)
+    labels = head.labels()
+    maker = BlockMaker(head.table, groups, walked, options)
+    return internals.make_frame(maker.make(options["categories"] or ()), head.index, labels, head.attrs)
+
+
+def _plan(table: pa.Table, options: dict[str, Any]) -> tuple[Head, list[Group], Walked]:
+    categories = options["categories"] or ()
+    by_type = {"types_mapper": options["types_mapper"]}
+    head = by_pyarrow.read_head(table, ignore_metadata=options["ignore_metadata"], **by_type)
+    extension = by_pyarrow.extension_dtypes(
+        head, **by_type, strings_to_categorical=options["strings_to_categorical"], categories=categories
+    )
+    encoded = by_pyarrow.encoded_columns(head, categories, strings=options["strings_to_categorical"])
+    groups, walked = group_columns(head.table, extension, encoded - extension.keys(), options)
+    return head, groups, walked
+
+
+def _refuse_copies(table: pa.Table, groups: list[Group], options: dict[str, Any]) -> None:
+    copied = []
+    for group in groups:
+        for position in group.positions.tolist():
+            why = why_copied(group, table.column(position).num_chunks, options)
+            if why:
+                copied.append((position, f"{table.schema.names[position]!r} ({group.arrow}): {why}"))
+    if copied:
+        shown = "\n  ".join(line for _, line in sorted(copied)[:20]) + ("\n  ..." if len(copied) > 20 else "")
+        raise pa.ArrowInvalid(f"zero_copy_only=True, but {len(copied)} columns would be copied:\n  {shown}")

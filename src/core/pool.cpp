@@ -1,0 +1,150 @@
+#include "pool.h"
+
+#include <pthread.h>
+#include <sys/mman.h>
+
+#include <new>
+#include <system_error>
+#include <thread>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23  // Linux 5.14; older kernels say EINVAL, and pages are touched when they are written
+#endif
+
+namespace colonnade {
+namespace {
+
+constexpr size_t page = 4096;
+constexpr size_t huge_page = 2 << 20;
+
+size_t round_up(size_t size, size_t step) { return (size + step - 1) / step * step; }
+
+// Below this, starting a thread costs more than it saves.
+constexpr size_t touched_by_threads = 16 << 20;
+
+char* map(size_t capacity) {
+  const size_t room = capacity + huge_page;
+  void* const mapped = ::mmap(nullptr, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapped == MAP_FAILED) throw std::bad_alloc();
+  char* const first = static_cast<char*>(mapped);
+  char* const address = reinterpret_cast<char*>(round_up(reinterpret_cast<uintptr_t>(first), huge_page));
+  if (address > first) ::munmap(first, address - first);
+  if (address + capacity < first + room) ::munmap(address + capacity, first + room - (address + capacity));
+  ::madvise(address, capacity, MADV_HUGEPAGE);
+  return address;
+}
+
+void touch(char* address, size_t size, int threads) {
+  if (size < touched_by_threads) threads = 1;
+  const size_t share = round_up(size / threads + 1, huge_page);
+  const auto populate = [=](size_t from) {
+    if (from < size) ::madvise(address + from, share < size - from ? share : size - from, MADV_POPULATE_WRITE);
+  };
+  std::vector<std::thread> helpers;
+  int started = 1;
+  try {
+    for (; started < threads; ++started) helpers.emplace_back(populate, started * share);
+  } catch (const std::system_error&) {
+    // The rest is touched when it is written.
+  }
+  populate(0);
+  for (std::thread& helper : helpers) helper.join();
+}
+
+}  // namespace
+
+Pool& Pool::instance() {
+  static Pool* const pool = new Pool;  // never destroyed: buffers may outlive everything else
+  return *pool;
+}
+
+Pool::Pool() { ::pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child); }
+
+Pool::Memory Pool::take(size_t size, int touch_threads) {
+  const size_t capacity = round_up(size > 0 ? size : 1, page);
+  {
+    const std::lock_guard guard(mutex_);
+    // The tightest fit, and nothing that would waste more than an eighth.
+    size_t best = idle_.size();
+    for (size_t i = 0; i < idle_.size(); ++i) {
+      const size_t held = idle_[i].capacity;
+      if (held >= capacity && held <= capacity + capacity / 8 && (best == idle_.size() || held < idle_[best].capacity))
+        best = i;
+    }
+    if (best < idle_.size()) {
+      const Memory found = idle_[best];
+      idle_.erase(idle_.begin() + static_cast<std::ptrdiff_t>(best));
+      idle_bytes_ -= found.capacity;
+      live_bytes_ += found.capacity;
+      ++live_count_;
+      return found;
+    }
+  }
+  char* const address = map(capacity);
+  if (touch_threads > 0) touch(address, capacity, touch_threads);
+  const std::lock_guard guard(mutex_);
+  live_bytes_ += capacity;
+  ++live_count_;
+  return {address, capacity, process_};
+}
+
+void Pool::give(const Memory& memory) {
+  const std::lock_guard guard(mutex_);
+  live_bytes_ -= memory.capacity;
+  --live_count_;
+  if (memory.process != process_ || memory.capacity > limit_) {
+    ::munmap(memory.address, memory.capacity);
+    return;
+  }
+  trim_to(limit_ - memory.capacity);
+  ::madvise(memory.address, memory.capacity, MADV_FREE);
+  idle_.push_back(memory);
+  idle_bytes_ += memory.capacity;
+}
+
+void Pool::set_limit(size_t bytes) {
+  const std::lock_guard guard(mutex_);
+  limit_ = bytes;
+  trim_to(bytes);
+}
+
+size_t Pool::limit() const {
+  const std::lock_guard guard(mutex_);
+  return limit_;
+}
+
+size_t Pool::trim() {
+  const std::lock_guard guard(mutex_);
+  const size_t freed = idle_bytes_;
+  trim_to(0);
+  return freed;
+}
+
+Pool::Usage Pool::usage() const {
+  const std::lock_guard guard(mutex_);
+  return {idle_bytes_, idle_.size(), live_bytes_, live_count_};
+}
+
+void Pool::trim_to(size_t bytes) {
+  size_t gone = 0;
+  for (; gone < idle_.size() && idle_bytes_ > bytes; ++gone) {
+    ::munmap(idle_[gone].address, idle_[gone].capacity);
+    idle_bytes_ -= idle_[gone].capacity;
+  }
+  idle_.erase(idle_.begin(), idle_.begin() + static_cast<std::ptrdiff_t>(gone));
+}
+
+// fork() copies only the calling thread. The lock is held across it, so that the child finds the pool whole. The child's idle
+// pages are its parent's too, and to write them would cost a copy of what nobody wants: it lets them go.
+void Pool::before_fork() { instance().mutex_.lock(); }
+
+void Pool::after_fork_in_parent() { instance().mutex_.unlock(); }
+
+void Pool::after_fork_in_child() {
+  Pool& pool = instance();
+  ++pool.process_;
+  pool.trim_to(0);
+  pool.mutex_.unlock();
+}
+
+}  // namespace colonnade

@@ -1,0 +1,62 @@
+// Output memory: buffers of huge pages that are used again once nobody holds them.
+//
+// Knows: anonymous memory, and which of it is idle. Must not know: what is written there, Python.
+//
+// A buffer is live from `take` to `give`, and whoever took it says when it ends: a Python object whose views keep it
+// alive. An idle buffer is advised MADV_FREE: the kernel may take its pages when memory runs short, and if it did not, they
+// are written again without a fault. Measured for 1 GiB: 0.3 ms, and no slower writing after it.
+// First touch by two threads, 1 GiB of huge pages, then a copy: 103 ms where the pages are populated first, each thread its
+// half; 152 to 205 ms where the copy itself faults them in.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <vector>
+
+namespace colonnade {
+
+class Pool {
+ public:
+  struct Memory {
+    char* address = nullptr;
+    size_t capacity = 0;
+    uint64_t process = 0;  // counts forks: what a parent took does not become its child's to use again
+  };
+  struct Usage {
+    size_t idle_bytes;
+    size_t idle_count;
+    size_t live_bytes;
+    size_t live_count;
+  };
+
+  static Pool& instance();
+
+  // At least `size` bytes, on a 2 MiB boundary; contents are anything. `touch_threads` > 0: fresh pages are faulted in
+  // now, by so many threads. Throws std::bad_alloc.
+  Memory take(size_t size, int touch_threads);
+  void give(const Memory& memory);
+
+  // Bytes that may stay idle. What is above is freed at once, longest idle first.
+  void set_limit(size_t bytes);
+  size_t limit() const;
+  // Frees all that is idle; returns its bytes.
+  size_t trim();
+  Usage usage() const;
+
+ private:
+  Pool();
+  void trim_to(size_t bytes);
+  static void before_fork();
+  static void after_fork_in_parent();
+  static void after_fork_in_child();
+
+  mutable std::mutex mutex_;
+  std::vector<Memory> idle_;  // longest idle first
+  size_t idle_bytes_ = 0;
+  size_t live_bytes_ = 0;
+  size_t live_count_ = 0;
+  size_t limit_ = 0;
+  uint64_t process_ = 0;
+};
+
+}  // namespace colonnade
