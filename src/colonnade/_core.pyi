@@ -1,7 +1,7 @@
 """Moves bytes. Python decides which."""
 
 from collections.abc import Sequence
-from typing import Annotated, overload
+from typing import Annotated, Any, overload
 
 import numpy
 from numpy.typing import NDArray
@@ -27,11 +27,9 @@ class Mapping:
 class Buffer:
     """
     Memory of the pool, by the buffer protocol; it goes back when the last view of it is gone.
-
-    ``touch_threads``: fresh pages are faulted in now, by so many threads; 0: when they are written; -1: by all processors.
     """
 
-    def __init__(self, size: int, touch_threads: int = -1) -> None: ...
+    def __init__(self, size: int) -> None: ...
 
     def __len__(self) -> int: ...
 
@@ -72,10 +70,10 @@ def write_memory(jobs: Annotated[NDArray[numpy.int64], dict(shape=(None, 16), or
     """
 
 @overload
-def share_objects(out: object, objects: list, codes: Annotated[NDArray[numpy.int8], dict(shape=(None,), order='C', device='cpu', writable=False)], first: int = 0) -> None: ...
+def share_objects(out: object, objects: list[Any], codes: Annotated[NDArray[numpy.int8], dict(shape=(None,), order='C', device='cpu', writable=False)], first: int = 0) -> None: ...
 
 @overload
-def share_objects(out: object, objects: list, codes: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], first: int = 0) -> None:
+def share_objects(out: object, objects: list[Any], codes: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], first: int = 0) -> None:
     """
     out[i] = objects[codes[i] - first], and the last of ``objects`` for a code outside of the others.
     """
@@ -90,6 +88,9 @@ def use_kernels(name: str) -> bool:
     """
     Run the kernels of this name ('portable', 'avx2'; '': the fastest); False if there are none here.
     """
+
+def touch(buffers: Sequence[Buffer], threads: int = 0) -> None:
+    """Fault in the pages of buffers that nobody touched yet."""
 
 def pool_usage() -> tuple[int, int, int, int]:
     """(idle bytes, idle buffers, live bytes, live buffers)."""

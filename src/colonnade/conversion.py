@@ -42,7 +42,7 @@ def to_pandas(
     return convert.to_pandas(arrow_table(data), {**options, "pool": options.pop("memory_pool")})
 
 
-def from_pandas(
+def from_pandas(  # noqa: PLR0917 -- PyArrow's, in PyArrow's order
     df: pd.DataFrame,
     schema: pa.Schema | None = None,
     preserve_index: bool | None = None,
@@ -51,6 +51,6 @@ def from_pandas(
     safe: bool = True,
 ) -> pa.Table:
     """Convert a pandas frame to Arrow."""
-    import pyarrow as pa  # noqa: PLC0415
+    from colonnade.convert import from_pandas as convert  # noqa: PLC0415 -- it imports pandas
 
-    return pa.Table.from_pandas(df, schema, preserve_index, nthreads, columns, safe)
+    return convert.from_pandas(df, schema, preserve_index, nthreads, columns, safe)

@@ -132,11 +132,13 @@ class UnitRun {
     for_each_run(unit, (twin_alone ? twin_out : values_out).begin(), [&](Run run, int64_t row) {
       run.elements = elements_of(run);
       uint64_t words[block_words];
-      const int64_t run_nulls = kernels_.read_validity(run, words);
+      const bool at_once = as_they_are == nullptr && scans_as_it_copies(job_);
+      const int64_t run_nulls = at_once ? kernels_.scan_fixed(run, words, values_out.begin() + row * job_.width)
+                                        : kernels_.read_validity(run, words);
       found.nulls += run_nulls;
       if (job_.bitmap_at >= 0) append_bits(scratch_.validity_bits.data(), row, words, run.count);
       if (job_.mask_at >= 0) kernels_.write_bytes(words, run.count, true, streams_, mask_out.begin() + row);
-      if (job_.values == Values::fixed && job_.values_at >= 0 && as_they_are == nullptr)
+      if (job_.values == Values::fixed && job_.values_at >= 0 && as_they_are == nullptr && !at_once)
         kernels_.write_fixed(run, words, run_nulls, values_out.begin() + row * job_.width);
       if (job_.values == Values::offsets32 || job_.values == Values::offsets64)
         kernels_.write_offsets(run, values_out.begin() + row * job_.out_width);

@@ -227,6 +227,34 @@ void scan(const char* elements, int64_t count, uint64_t* words, Predicate valid)
   words[row / word_bits] = word;
 }
 
+// Copies elements and scans them on the way: they pass once. Rows come in ascending order, vectors at multiples of their
+// lanes.
+template <class T, class Predicate>
+struct Scanned {
+  using Out = T;
+  const char* source;
+  uint64_t* words;
+  Predicate valid;
+  uint64_t word = 0;  // the one that is being filled; in a register, where the next vector's bits do not wait for it
+  T one(int64_t row) {
+    const T value = load<T>(source + row * sizeof(T));
+    add(uint64_t{valid(splat(value))[0] != 0}, row, 1);
+    return value;
+  }
+  Lanes<T> many(int64_t row) {
+    const Lanes<T> values = load<Lanes<T>>(source + row * sizeof(T));
+    add(bits_of<Signed<sizeof(T)>>((Lanes<Signed<sizeof(T)>>)valid(values)), row, lanes<T>);
+    return values;
+  }
+  void add(uint64_t bits, int64_t row, int64_t count) {
+    word |= bits << (row % word_bits);
+    if ((row + count) % word_bits != 0) return;
+    words[row / word_bits] = word;
+    word = 0;
+  }
+  void ask(int64_t row) { ask_for(source + row * sizeof(T)); }
+};
+
 void all_valid(int64_t count, uint64_t* words) {
   for (int64_t i = 0; i < words_for(count); ++i) words[i] = ~uint64_t{0};
 }
@@ -253,10 +281,6 @@ void for_each_null(const uint64_t* words, int64_t count, Visit visit) {
       nulls &= nulls - 1;
     }
   }
-}
-
-bool holds_its_nulls(Validity kind) {
-  return kind == Validity::nan16 || kind == Validity::nan32 || kind == Validity::nan64 || kind == Validity::nat;
 }
 
 // Calls `visit` with a value of the C++ type that an Element names.
@@ -299,6 +323,32 @@ void gather(const char* first, int64_t stride, int64_t width, int64_t count, cha
   }
 }
 
+int64_t count_nulls(const uint64_t* words, int64_t count) {
+  int64_t valid = 0;
+  for (int64_t start = 0; start < count; start += word_bits)
+    valid += __builtin_popcountll(words[start / word_bits] & low_bits(count - start));
+  return count - valid;
+}
+
+// What is told by the elements themselves: calls `visit` with their C++ type and the predicate.
+template <class Visit>
+bool with_scan(const Job& job, Visit visit) {
+  switch (job.validity) {
+    case Validity::nan16:
+      // Half precision: a NaN has all five exponent bits set and some mantissa bit.
+      return visit(int16_t{}, [](Lanes<int16_t> half) { return (half & 0x7fff) <= 0x7c00; });
+    case Validity::nan32: return visit(float{}, [](Lanes<float> value) { return value == value; });
+    case Validity::nan64: return visit(double{}, [](Lanes<double> value) { return value == value; });
+    case Validity::nat:
+      return visit(int64_t{}, [](Lanes<int64_t> value) { return value != std::numeric_limits<int64_t>::min(); });
+    case Validity::negative:
+      return with_signed_width(job.width, [&](auto example) {
+        return visit(example, [](Lanes<decltype(example)> code) { return code >= 0; });
+      });
+    default: return false;
+  }
+}
+
 int64_t read_validity(const Run& run, uint64_t* words) {
   const int64_t count = run.count;
   const int64_t first = run.piece.offset + run.row;
@@ -308,44 +358,22 @@ int64_t read_validity(const Run& run, uint64_t* words) {
     all_valid(count, words);
     return 0;
   }
-  switch (kind) {
-    case Validity::none: break;
-    case Validity::bits: copy_bits(separate, first, count, words); break;
-    case Validity::mask:
-      scan<int8_t>(reinterpret_cast<const char*>(separate) + first, count, words,
-                   [](Lanes<int8_t> null) { return null == 0; });
-      break;
-    case Validity::nan16:
-      // Half precision: a NaN has all five exponent bits set and some mantissa bit.
-      scan<int16_t>(run.elements, count, words, [](Lanes<int16_t> half) { return (half & 0x7fff) <= 0x7c00; });
-      break;
-    case Validity::nan32:
-      scan<float>(run.elements, count, words, [](Lanes<float> value) { return value == value; });
-      break;
-    case Validity::nan64:
-      scan<double>(run.elements, count, words, [](Lanes<double> value) { return value == value; });
-      break;
-    case Validity::nat:
-      scan<int64_t>(run.elements, count, words,
-                    [](Lanes<int64_t> value) { return value != std::numeric_limits<int64_t>::min(); });
-      break;
-    case Validity::negative:
-      with_signed_width(run.job.width, [&](auto example) {
-        using T = decltype(example);
-        scan<T>(run.elements, count, words, [](Lanes<T> code) { return code >= 0; });
-        return true;
-      });
-      break;
+  if (kind == Validity::bits) {
+    copy_bits(separate, first, count, words);
+  } else if (kind == Validity::mask) {
+    scan<int8_t>(reinterpret_cast<const char*>(separate) + first, count, words,
+                 [](Lanes<int8_t> null) { return null == 0; });
+  } else {
+    with_scan(run.job, [&](auto example, auto valid) {
+      scan<decltype(example)>(run.elements, count, words, valid);
+      return true;
+    });
   }
-  int64_t valid = 0;
-  for (int64_t start = 0; start < count; start += word_bits)
-    valid += __builtin_popcountll(words[start / word_bits] & low_bits(count - start));
-  return count - valid;
+  return count_nulls(words, count);
 }
 
 void write_fixed(const Run& run, const uint64_t* words, int64_t nulls, char* out) {
   const int64_t width = run.job.width;
-  // A NaN or NaT that was read as null is what pandas wants in its place; its very bits are kept.
   if (nulls != 0 && !holds_its_nulls(run.job.validity)) {
     const bool written = with_signed_width(width, [&](auto example) {
       using T = decltype(example);
@@ -374,6 +402,21 @@ void write_fixed(const Run& run, const uint64_t* words, int64_t nulls, char* out
       std::memcpy(slot + done, &pattern, left < narrow ? left : narrow);
     }
   });
+}
+
+int64_t scan_fixed(const Run& run, uint64_t* words, char* out) {
+  if (run.streams && reinterpret_cast<uintptr_t>(out) % line_bytes != 0) {
+    const int64_t nulls = read_validity(run, words);
+    write_fixed(run, words, nulls, out);
+    return nulls;
+  }
+  with_scan(run.job, [&](auto example, auto valid) {
+    Scanned<decltype(example), decltype(valid)> op{run.elements, words, valid};
+    write(op, run.count, run.streams, out);
+    if (run.count % word_bits != 0) words[run.count / word_bits] = op.word;
+    return true;
+  });
+  return count_nulls(words, run.count);
 }
 
 void read_booleans(const Run& run, const uint64_t* words, uint64_t* out) {
@@ -458,12 +501,12 @@ void finish() {
 
 #ifdef __AVX2__
 extern const Kernels kernels_avx2;
-const Kernels kernels_avx2{"avx2",        gather,        read_validity, write_fixed, read_booleans,
-                           write_offsets, write_bytes, write_twin,    finish};
+const Kernels kernels_avx2{"avx2",        gather,        read_validity, scan_fixed, write_fixed,
+                           read_booleans, write_offsets, write_bytes, write_twin, finish};
 #else
 extern const Kernels kernels_portable;
-const Kernels kernels_portable{"portable",    gather,        read_validity, write_fixed, read_booleans,
-                               write_offsets, write_bytes, write_twin,    finish};
+const Kernels kernels_portable{"portable",    gather,        read_validity, scan_fixed, write_fixed,
+                               read_booleans, write_offsets, write_bytes, write_twin, finish};
 #endif
 
 }  // namespace colonnade

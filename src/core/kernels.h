@@ -32,6 +32,8 @@ struct Kernels {
   void (*gather)(const char* first, int64_t stride, int64_t width, int64_t count, char* out);
   // Fills `words` and returns the number of nulls.
   int64_t (*read_validity)(const Run& run, uint64_t* words);
+  // Both at once, where the elements tell their validity and stay as they are (`scans_as_it_copies`).
+  int64_t (*scan_fixed)(const Run& run, uint64_t* words, char* out);
   // Fixed-width elements, null slots replaced by the job's fill.
   void (*write_fixed)(const Run& run, const uint64_t* words, int64_t nulls, char* out);
   // The run's booleans as words of bits, 0 where null.
@@ -44,6 +46,15 @@ struct Kernels {
   // Makes streamed stores visible to other threads; once, when a thread has done its part.
   void (*finish)();
 };
+
+// NaN and NaT are what pandas wants in a null slot; their very bits are kept.
+constexpr bool holds_its_nulls(Validity kind) {
+  return kind == Validity::nan16 || kind == Validity::nan32 || kind == Validity::nan64 || kind == Validity::nat;
+}
+
+constexpr bool scans_as_it_copies(const Job& job) {
+  return job.values == Values::fixed && job.values_at >= 0 && holds_its_nulls(job.validity);
+}
 
 // The fastest that this processor has, unless `use_kernels` named others.
 const Kernels& kernels();

@@ -118,10 +118,7 @@ void write_memory(JobTable jobs, PieceTable pieces, FoundTable found, std::vecto
 // Memory of the pool, for as long as Python holds it or a view of it.
 class Buffer {
  public:
-  Buffer(size_t size, int touch_threads) : size_(size) {
-    nb::gil_scoped_release release;
-    memory_ = Pool::instance().take(size, touch_threads < 0 ? available_threads() : touch_threads);
-  }
+  explicit Buffer(size_t size) : memory_(Pool::instance().take(size)), size_(size) {}
   ~Buffer() { Pool::instance().give(memory_); }
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
@@ -129,11 +126,25 @@ class Buffer {
   void* address() const { return memory_.address; }
   size_t size() const { return size_; }
   bool writable() const { return true; }
+  // Its memory; `fresh` if nobody touched it yet. From now on somebody has.
+  Pool::Memory take_fresh() {
+    const Pool::Memory taken = memory_;
+    memory_.fresh = false;
+    return taken;
+  }
 
  private:
   Pool::Memory memory_;
   size_t size_;
 };
+
+void touch(const std::vector<Buffer*>& buffers, int threads) {
+  std::vector<Pool::Memory> fresh;
+  for (Buffer* buffer : buffers)
+    if (const Pool::Memory memory = buffer->take_fresh(); memory.fresh) fresh.push_back(memory);
+  nb::gil_scoped_release release;
+  Pool::touch(fresh, threads > 0 ? threads : available_threads());
+}
 
 std::tuple<size_t, size_t, size_t, size_t> pool_usage() {
   const Pool::Usage usage = Pool::instance().usage();
@@ -202,7 +213,7 @@ void add_references(PyObject* object, Py_ssize_t count) {
 
 // out[i] = objects[codes[i] - first], and the last of the objects for a code outside of the others.
 template <class Code>
-void share_objects(const nb::object& out, const nb::list& objects,
+void share_objects(const nb::object& out, const nb::typed<nb::list, nb::any>& objects,
                    nb::ndarray<const Code, nb::shape<-1>, nb::c_contig, nb::device::cpu> codes, int64_t first) {
   Py_buffer view;
   if (PyObject_GetBuffer(out.ptr(), &view, PyBUF_CONTIG | PyBUF_FORMAT) != 0) throw nb::python_error();
@@ -255,10 +266,8 @@ NB_MODULE(_core, m) {
       .def_prop_ro("address", [](const Mapping& m) { return reinterpret_cast<uintptr_t>(m.address()); })
       .def_prop_ro("writable", &Mapping::writable);
   nb::class_<Buffer>(m, "Buffer", nb::type_slots(buffer_slots<Buffer>),
-                     "Memory of the pool, by the buffer protocol; it goes back when the last view of it is gone.\n\n"
-                     "``touch_threads``: fresh pages are faulted in now, by so many threads; 0: when they are written; "
-                     "-1: by all processors.")
-      .def(nb::init<size_t, int>(), "size"_a, "touch_threads"_a = -1)
+                     "Memory of the pool, by the buffer protocol; it goes back when the last view of it is gone.")
+      .def(nb::init<size_t>(), "size"_a)
       .def("__len__", &Buffer::size)
       .def_prop_ro("address", [](const Buffer& b) { return reinterpret_cast<uintptr_t>(b.address()); });
   nb::class_<Source>(m, "Source", "Arrow arrays from C streams, as pieces of a plan; holds them until it goes.")
@@ -284,6 +293,7 @@ NB_MODULE(_core, m) {
   m.def("kernels", [] { return std::string(kernels().name); }, "The name of the kernels that run.");
   m.def("use_kernels", [](const std::string& name) { return use_kernels(name); }, "name"_a,
         "Run the kernels of this name ('portable', 'avx2'; '': the fastest); False if there are none here.");
+  m.def("touch", &touch, "buffers"_a, "threads"_a = 0, "Fault in the pages of buffers that nobody touched yet.");
   m.def("pool_usage", &pool_usage, "(idle bytes, idle buffers, live bytes, live buffers).");
   m.def("pool_limit", [] { return Pool::instance().limit(); }, "The bytes that may stay idle.");
   m.def("set_pool_limit", [](size_t bytes) { Pool::instance().set_limit(bytes); }, "bytes"_a,

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <new>
 #include <system_error>
 #include <thread>
@@ -34,23 +35,6 @@ char* map(size_t capacity) {
   return address;
 }
 
-void touch(char* address, size_t size, int threads) {
-  if (size < touched_by_threads) threads = 1;
-  const size_t share = round_up(size / threads + 1, huge_page);
-  const auto populate = [=](size_t from) {
-    if (from < size) ::madvise(address + from, share < size - from ? share : size - from, MADV_POPULATE_WRITE);
-  };
-  std::vector<std::thread> helpers;
-  int started = 1;
-  try {
-    for (; started < threads; ++started) helpers.emplace_back(populate, started * share);
-  } catch (const std::system_error&) {
-    // The rest is touched when it is written.
-  }
-  populate(0);
-  for (std::thread& helper : helpers) helper.join();
-}
-
 }  // namespace
 
 Pool& Pool::instance() {
@@ -60,7 +44,7 @@ Pool& Pool::instance() {
 
 Pool::Pool() { ::pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child); }
 
-Pool::Memory Pool::take(size_t size, int touch_threads) {
+Pool::Memory Pool::take(size_t size) {
   const size_t capacity = round_up(size > 0 ? size : 1, page);
   {
     const std::lock_guard guard(mutex_);
@@ -81,11 +65,10 @@ Pool::Memory Pool::take(size_t size, int touch_threads) {
     }
   }
   char* const address = map(capacity);
-  if (touch_threads > 0) touch(address, capacity, touch_threads);
   const std::lock_guard guard(mutex_);
   live_bytes_ += capacity;
   ++live_count_;
-  return {address, capacity, process_};
+  return {address, capacity, process_, true};
 }
 
 void Pool::give(const Memory& memory) {
@@ -98,8 +81,33 @@ void Pool::give(const Memory& memory) {
   }
   trim_to(limit_ - memory.capacity);
   ::madvise(memory.address, memory.capacity, MADV_FREE);
-  idle_.push_back(memory);
+  idle_.push_back({memory.address, memory.capacity, memory.process, false});
   idle_bytes_ += memory.capacity;
+}
+
+void Pool::touch(std::span<const Memory> fresh, int threads) {
+  size_t size = 0;
+  for (const Memory& memory : fresh) size += memory.capacity;
+  if (size < touched_by_threads) threads = 1;
+  const size_t share = round_up(size / threads + 1, huge_page);
+  // Each thread walks all of the memory, and faults in what lies in its share.
+  const auto populate = [=](size_t from) {
+    size_t start = 0;
+    for (const Memory& memory : fresh) {
+      const size_t first = std::max(start, from);
+      const size_t last = std::min(start + memory.capacity, from + share);
+      if (first < last) ::madvise(memory.address + (first - start), last - first, MADV_POPULATE_WRITE);
+      start += memory.capacity;
+    }
+  };
+  std::vector<std::thread> helpers;
+  try {
+    for (int i = 1; i < threads; ++i) helpers.emplace_back(populate, i * share);
+  } catch (const std::system_error&) {
+    // The rest is touched when it is written.
+  }
+  populate(0);
+  for (std::thread& helper : helpers) helper.join();
 }
 
 void Pool::set_limit(size_t bytes) {

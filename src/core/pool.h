@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <span>
 #include <vector>
 
 namespace colonnade {
@@ -21,6 +22,7 @@ class Pool {
     char* address = nullptr;
     size_t capacity = 0;
     uint64_t process = 0;  // counts forks: what a parent took does not become its child's to use again
+    bool fresh = false;    // no page of it was touched yet
   };
   struct Usage {
     size_t idle_bytes;
@@ -31,10 +33,11 @@ class Pool {
 
   static Pool& instance();
 
-  // At least `size` bytes, on a 2 MiB boundary; contents are anything. `touch_threads` > 0: fresh pages are faulted in
-  // now, by so many threads. Throws std::bad_alloc.
-  Memory take(size_t size, int touch_threads);
+  // At least `size` bytes, on a 2 MiB boundary; contents are anything. Throws std::bad_alloc.
+  Memory take(size_t size);
   void give(const Memory& memory);
+  // Faults fresh pages in, each thread an equal share of them.
+  static void touch(std::span<const Memory> fresh, int threads);
 
   // Bytes that may stay idle. What is above is freed at once, longest idle first.
   void set_limit(size_t bytes);

@@ -2,9 +2,9 @@
 
 Knows: groups, blocks as arrays and positions. Must not know: labels, indexes, how jobs are run.
 
-Nothing moves before every block is planned; then all columns move in one run of the core. What has no job of its own is left
-to pandas and PyArrow, and so is a column that turns out not to fit (a time beyond its unit, an index beyond its
-dictionary): they say what is wrong in their own words.
+Nothing moves before every block is planned; then all columns move in one run of the core. What has no job of its own
+is left to pandas and PyArrow, and so is a column that turns out not to fit (a time beyond its unit, an index beyond
+its dictionary): they say what is wrong in their own words.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from colonnade.convert.groups import Group
 from colonnade.convert.jobs import ELEMENT, Twin, Values
 from colonnade.convert.moves import Moves
 from colonnade.convert.objects import days_of, share_dates, share_truths
-from colonnade.convert.rules import Reading, codes_dtype, family, fill_pattern
+from colonnade.convert.rules import Reading, codes_dtype, fill_pattern
 from colonnade.convert.strings import widen
 from colonnade.convert.walk import Walked
 from colonnade.neighbours import pandas as internals
@@ -106,16 +106,18 @@ class BlockMaker:
         for group in self._groups:
             if group.rule.reading not in _IN_BLOCK:
                 plans.get(group.rule.reading, self._plan_converted)(group)
-        self._moves.run(self._moved)
+        self._moves.run(self._forget if self._destroys else None)
         misfits = self._positions[self._moves.misfits].tolist()
         self._left += misfits
         finished = [finish() for finish in self._finish]
         made += [(array, positions) for array, positions in finished if int(positions[0]) not in misfits]
-        return made + self._the_rest(categories)
+        made += self._repeated_objects()
+        if self._left:
+            made += self._convert(np.sort(np.array(self._left, np.intp)), categories)
+        return made if self._options["split_blocks"] else _joined(made)
 
-    def _moved(self, member: int) -> None:
-        if self._destroys:
-            self._columns[self._positions[member]] = None
+    def _forget(self, member: int) -> None:
+        self._columns[self._positions[member]] = None
 
     def _members(self, group: Group) -> Iterator[tuple[int, int]]:
         return zip(group.positions.tolist(), group.members.tolist(), strict=True)
@@ -139,15 +141,16 @@ class BlockMaker:
                 if in_place and self._column(position).num_chunks == 1:
                     values = self._view(position, group.dtype).reshape(1, -1)
                 else:
-                    values = self._moves.new_output((1, self._rows), group.dtype)
+                    values = self._moves.outputs.new((1, self._rows), group.dtype)
                     self._place(group, np.array([member]), values, np.array([0]))
                 if _is_zoned(group):
                     zoned = by_pyarrow.zoned_dtype(group.arrow, np.datetime_data(group.dtype)[0])
-                    values = internals.make_datetimes(values, zoned)
-                yield values, np.array([position])
+                    self._add(partial(internals.make_datetimes, values, zoned), position)
+                else:
+                    yield values, np.array([position])
         for dtype, parts in joined.items():
             positions = np.sort(np.concatenate([group.positions for group in parts]))
-            block = self._moves.new_output((len(positions), self._rows), dtype)
+            block = self._moves.outputs.new((len(positions), self._rows), dtype)
             for group in parts:
                 self._place(group, group.members, block, np.searchsorted(positions, group.positions))
             yield block, positions
@@ -155,7 +158,7 @@ class BlockMaker:
     def _place(self, group: Group, members: Positions, block: npt.NDArray[Any], rows: Positions) -> None:
         _, place = _IN_BLOCK[group.rule.reading]
         self._moves.set(members, {place: address_of(block) + rows * block.strides[0]})
-        if group.rule.reading is Reading.SCALED:
+        if group.rule.reading is Reading.SCALED and not _is_zoned(group):
             for member, row in zip(members.tolist(), rows.tolist(), strict=True):
                 self._misfit_rows[int(self._positions[member])] = block[row]
 
@@ -176,8 +179,8 @@ class BlockMaker:
         truths = pt.is_boolean(group.arrow)
         fields, place = (_bytes(group), "twin_at") if truths else (_copied(group), "values_at")
         for position, member in self._members(group):
-            values = self._moves.new_output((self._rows,), group.dtype.numpy_dtype)
-            mask = self._moves.new_output((self._rows,), np.bool_)
+            values = self._moves.outputs.new((self._rows,), group.dtype.numpy_dtype)
+            mask = self._moves.outputs.new((self._rows,), np.bool_)
             self._moves.set(member, fields | {place: address_of(values), "mask_at": address_of(mask)})
             self._add(lambda v=values, m=mask: internals.make_masked(group.dtype, v, m), position)
 
@@ -211,7 +214,7 @@ class BlockMaker:
                 return codes
             self._left.append(position)
             return None
-        codes = self._moves.new_output((self._rows,), dtype)
+        codes = self._moves.outputs.new((self._rows,), dtype)
         fields = {"width": index_type.bit_width // 8, "element": ELEMENT[str(index_type)], "operand": limit}
         fields |= {"twin": Twin.CODES, "twin_element": ELEMENT[dtype], "twin_at": address_of(codes)}
         self._moves.set(member, fields)
@@ -231,18 +234,19 @@ class BlockMaker:
 
     def _large(self, chunk: pa.Array) -> Callable[[], pa.Array]:
         """What gives the chunk as ``large_string`` once the bytes have moved."""
-        planned = chunk if pt.is_large_string(chunk.type) else widen(chunk, self._moves.threads)
+        planned = chunk if pt.is_large_string(chunk.type) else widen(chunk, self._moves.outputs)
         if isinstance(planned, pa.Array):
             return lambda: planned
-        self._moves.add(planned.job, planned.piece, planned.offsets)
+        self._moves.add(planned.job, planned.piece)
         return planned.finish
 
     def _plan_converted(self, group: Group) -> None:
-        if family(group.dtype) == "numpy":
+        if not group.extension:
             self._left += group.positions.tolist()
             return
         for position in group.positions.tolist():
-            made = by_pyarrow.from_extension(group.dtype, self._column(position))
+            column = self._column(position)
+            made = by_pyarrow.from_extension(group.dtype, column.dictionary_encode() if group.encoded else column)
             self._add(lambda made=made: made, position)
 
     # -- Python objects, and what did not fit --------------------------------------------------------------------------
@@ -250,32 +254,15 @@ class BlockMaker:
     def _plan_repeated(self, group: Group) -> None:
         for position, member in self._members(group):
             if pt.is_boolean(group.arrow):
-                values, mask = (self._moves.new_output((self._rows,), np.int8) for _ in range(2))
+                values, mask = (self._moves.outputs.new((self._rows,), np.int8) for _ in range(2))
                 self._moves.set(member, _bytes(group) | {"twin_at": address_of(values), "mask_at": address_of(mask)})
                 self._repeated[position] = partial(share_truths, values, mask)
             elif (known := days_of(self._column(position))) is not None:
-                days = self._moves.new_output((self._rows,), np.int32)
+                days = self._moves.outputs.new((self._rows,), np.int32)
                 self._moves.set(member, _copied(group) | {"fill": known.null, "values_at": address_of(days)})
                 self._repeated[position] = partial(share_dates, days, known)
             else:
                 self._left.append(position)
-
-    def _the_rest(self, categories: Sequence[str]) -> list[Block]:
-        made = self._repeated_objects()
-        left = np.sort(np.array(self._left, np.intp))
-        if len(left):
-            made += self._convert(left, categories)
-        if self._options["split_blocks"]:
-            return made
-        objects = [block for block in made if block[0].dtype == object and block[0].ndim == 2]
-        if len(objects) < 2:
-            return made
-        # As one block, in the order of the columns.
-        arrays, places = zip(*objects, strict=True)
-        where = np.concatenate(places)
-        order = np.argsort(where)
-        others = [block for block in made if not any(block is joined for joined in objects)]
-        return [*others, (np.concatenate(arrays)[order], where[order])]
 
     def _repeated_objects(self) -> list[Block]:
         if not self._repeated:
@@ -295,18 +282,41 @@ class BlockMaker:
         if self._destroys:
             for position in left.tolist():
                 self._columns[position] = None
-        options = {**self._options, "zero_copy_only": False}
-        made = []
+        # Split below: PyArrow 26 cannot split extension types.
+        options = {**self._options, "split_blocks": False}
+        made: list[Block] = []
         for array, where in by_pyarrow.convert_columns(table, options, categories):
             positions = left[np.asarray(where)]
-            in_block = [int(position) in self._misfit_rows for position in positions]
-            if not any(in_block):
+            if array.ndim == 1:
                 made.append((array, positions))
                 continue
             for row, position in enumerate(positions.tolist()):
-                self._misfit_rows[position][:] = array[row]
+                if position in self._misfit_rows:
+                    self._misfit_rows[position][:] = array[row]
+                else:
+                    made.append((array[row : row + 1], positions[row : row + 1]))
         return made
 
 
 def _is_zoned(group: Group) -> bool:
     return pt.is_timestamp(group.arrow) and group.arrow.tz is not None
+
+
+def _joined(blocks: list[Block]) -> list[Block]:
+    """Blocks of one NumPy dtype as one, its columns in order: PyArrow's beside ours, objects from two sources."""
+    by_dtype: dict[Any, list[Block]] = {}
+    made = []
+    for block in blocks:
+        if isinstance(block[0], np.ndarray) and block[0].ndim == 2:
+            by_dtype.setdefault(block[0].dtype, []).append(block)
+        else:
+            made.append(block)
+    for parts in by_dtype.values():
+        if len(parts) == 1:
+            made += parts
+            continue
+        arrays, places = zip(*parts, strict=True)
+        where = np.concatenate(places)
+        order = np.argsort(where)
+        made.append((np.concatenate(arrays)[order], where[order]))
+    return made

@@ -6,7 +6,9 @@ Knows: the pool, and what is too small for it. Must not know: what is written.
 from __future__ import annotations
 
 import math
-from typing import Any
+import os
+import re
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,21 +18,53 @@ from colonnade import _core
 
 # Below this, malloc gives memory that was used before, and huge pages are of no use.
 POOLED = 1 << 20
-FAULTED_WHEN_WRITTEN = -1
 
 
-def new_array(shape: tuple[int, ...], dtype: Any, threads: int = 0) -> npt.NDArray[Any]:
-    """Make an array whose contents are anything; of pooled memory if it is large.
+def default_limit() -> int:
+    """The bytes that may stay idle: ``COLONNADE_POOL_LIMIT``, else a sixteenth of memory and at most 1 GiB."""
+    told = os.environ.get("COLONNADE_POOL_LIMIT")
+    if told is None:
+        return min(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 16, 1 << 30)
+    return parse_size(told, "COLONNADE_POOL_LIMIT")
 
-    So many ``threads`` fault fresh pages in, 0 being all processors; or `FAULTED_WHEN_WRITTEN`.
-    """
-    dtype = np.dtype(dtype)
-    size = math.prod(shape) * dtype.itemsize
-    if size < POOLED:
-        return np.empty(shape, dtype)
-    touching = {0: _core.available_threads(), FAULTED_WHEN_WRITTEN: 0}.get(threads, threads)
-    buffer = _core.Buffer(size, touching)
-    return np.frombuffer(buffer, dtype, math.prod(shape)).reshape(shape)
+
+def parse_size(text: str | int, what: str) -> int:
+    """Bytes, of a number or a text like ``256MiB``; ValueError for anything else."""
+    match = re.fullmatch(r"\s*(\d+)\s*([KMGT]i?B?|B?)\s*", str(text), re.IGNORECASE)
+    if match is None:
+        raise ValueError(f"{what} is {text!r}; it must be a number of bytes, or one with a unit, as in '256MiB'")
+    number, unit = match.groups()
+    power = "BKMGT".index((unit or "B")[0].upper())
+    return int(number) * (1024 if "i" in unit or len(unit) == 1 else 1000) ** power
+
+
+_core.set_pool_limit(default_limit())
+
+
+class Outputs:
+    """The arrays that one conversion writes."""
+
+    def __init__(self) -> None:
+        self.arrays: list[npt.NDArray[Any]] = []
+        self._buffers: list[_core.Buffer] = []
+
+    def new(self, shape: tuple[int, ...], dtype: Any) -> npt.NDArray[Any]:
+        """Make an array whose contents are anything; of pooled memory if it is large."""
+        dtype = np.dtype(dtype)
+        count = math.prod(shape)
+        if count * dtype.itemsize < POOLED:
+            array = np.empty(shape, dtype)
+        else:
+            buffer = _core.Buffer(count * dtype.itemsize)
+            self._buffers.append(buffer)
+            array = np.frombuffer(cast(Any, buffer), dtype, count).reshape(shape)
+        self.arrays.append(array)
+        return array
+
+    def touch(self, threads: int) -> None:
+        """Fault fresh pages in, all at once: cheaper than each page when it is written."""
+        _core.touch(self._buffers, threads)
+        self._buffers.clear()
 
 
 def as_bytes(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:

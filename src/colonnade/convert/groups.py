@@ -5,7 +5,7 @@ Knows: types, nulls, options, the rules. Must not know: memory. Thousands of col
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,15 +14,17 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as pt
 
-from colonnade.convert.rules import Reading, Rule, dtype_for, family, rule_for
+from colonnade.convert.rules import Reading, Rule, codes_dtype, dtype_for, rule_for
 from colonnade.convert.walk import Walked, walk
+from colonnade.neighbours.pyarrow_metadata import Head
 
 
 @dataclass(slots=True, eq=False)
 class Group:
     """Columns of one Arrow type that become one dtype in one way.
 
-    ``members`` are their numbers among the walked columns, where they were walked.
+    ``members`` are their numbers among the walked columns, where they were walked. ``encoded``: PyArrow is to make a
+    dictionary of each first.
     """
 
     arrow: pa.DataType
@@ -31,6 +33,8 @@ class Group:
     rule: Rule
     positions: npt.NDArray[np.intp]
     members: npt.NDArray[np.intp]
+    extension: bool  # whether the dtype was given, and not the rules' to choose
+    encoded: bool = False
 
 
 def is_walked(type_: pa.DataType) -> bool:
@@ -47,36 +51,50 @@ def is_walked(type_: pa.DataType) -> bool:
 
 
 def group_columns(
-    table: pa.Table, extension_dtypes: Mapping[int, Any], encoded: set[int], options: Mapping[str, Any]
+    head: Head, extension_dtypes: Mapping[int, Any], encoded: set[int], options: Mapping[str, Any]
 ) -> tuple[list[Group], Walked]:
     """Group the columns of a table.
 
     ``extension_dtypes`` are those that are not the rules' to choose, by position. ``encoded`` are the columns that
-    PyArrow is to make categorical.
+    PyArrow is to make dictionaries of.
     """
-    kinds: dict[tuple[pa.DataType, Any, bool], list[int]] = {}
-    for position, type_ in enumerate(table.schema.types):
-        kinds.setdefault((type_, extension_dtypes.get(position), position in encoded), []).append(position)
-    chosen_positions = [p for (type_, _, by), where in kinds.items() if is_walked(type_) and not by for p in where]
-    order = np.array(sorted(chosen_positions), np.intp)
-    walked = walk(table, order)
+    kinds = list(_kinds(head, extension_dtypes, encoded))
+    to_walk = [positions for type_, _, is_encoded, positions in kinds if is_walked(type_) and not is_encoded]
+    order = np.sort(np.concatenate([*to_walk, np.empty(0, np.intp)]))
+    walked = walk(head.table, order)
     groups = []
-    for (type_, extension, by_pyarrow), where in kinds.items():
-        positions = np.array(where, np.intp)
-        if by_pyarrow or not is_walked(type_):
+    for type_, extension, is_encoded, positions in kinds:
+        if is_encoded or not is_walked(type_):
             dtype = extension if extension is not None else np.dtype(object)
-            groups.append(Group(type_, dtype, False, rule_for(type_, dtype, False), positions, positions[:0]))
+            rule = _CONVERTED if is_encoded else rule_for(type_, dtype, False)
+            groups.append(Group(type_, dtype, False, rule, positions, positions[:0], extension is not None, is_encoded))
             continue
         members = np.searchsorted(order, positions)
         has_nulls = walked.nulls[members] > 0
-        for nulls in (False, True):
-            chosen = has_nulls if nulls else ~has_nulls
-            if not chosen.any():
-                continue
-            dtype = extension if extension is not None else dtype_for(type_, nulls, options)
-            rule = rule_for(type_, dtype, nulls)
-            groups.append(Group(type_, dtype, nulls, rule, positions[chosen], members[chosen]))
+        for nulls, chosen in ((False, ~has_nulls), (True, has_nulls)):
+            if chosen.any():
+                dtype = extension if extension is not None else dtype_for(type_, nulls, options)
+                rule = rule_for(type_, dtype, nulls)
+                parts = positions[chosen], members[chosen]
+                groups.append(Group(type_, dtype, nulls, rule, *parts, extension is not None))
     return [_settled(group, options) for group in groups], walked
+
+
+def _kinds(
+    head: Head, extension_dtypes: Mapping[int, Any], encoded: set[int]
+) -> Iterator[tuple[pa.DataType, Any, bool, npt.NDArray[np.intp]]]:
+    """(type, extension dtype or None, whether it is encoded, positions)."""
+    special = np.array(sorted(encoded | extension_dtypes.keys()), np.intp)
+    for kind, type_ in enumerate(head.types):
+        positions = head.positions(kind)
+        is_special = np.isin(positions, special)
+        if not is_special.all():
+            yield type_, None, False, positions[~is_special]
+        parts: dict[tuple[Any, bool], list[int]] = {}
+        for position in positions[is_special].tolist():
+            parts.setdefault((extension_dtypes.get(position), position in encoded), []).append(position)
+        for (extension, is_encoded), where in parts.items():
+            yield type_, extension, is_encoded, np.array(where, np.intp)
 
 
 _CONVERTED = rule_for(pa.null(), np.dtype(object), False)
@@ -87,11 +105,11 @@ def _settled(group: Group, options: Mapping[str, Any]) -> Group:
     reading = group.rule.reading
     dtype = group.dtype
     if (
-        (reading is Reading.REPEATED and not options["deduplicate_objects"])
+        # A given dtype makes itself of Arrow data, but where that is known to be values and a mask, or wrapped text.
+        (group.extension and reading not in (Reading.MASKED, Reading.STRING))
         # pandas masks NaN as well, and casts what is of another type.
         or (reading is Reading.MASKED and not _is_masked_as_it_is(group.arrow, dtype))
-        or (reading is Reading.VALUES and family(dtype) == "period")
-        or (reading is Reading.INTERVAL)
+        or (reading is Reading.REPEATED and not options["deduplicate_objects"])
     ):
         group.rule = _CONVERTED
     return group
@@ -105,24 +123,36 @@ _WHY = {
     Reading.BYTES: "its bits become bytes",
     Reading.FLOAT64: "integers with nulls become float64",
     Reading.SCALED: "its times change their unit",
-    Reading.CODES: "its indices become codes of categories",
     Reading.MASKED: "it gets a mask of bytes",
     Reading.REPEATED: "pandas holds Python objects here; each distinct one is made once",
     Reading.CONVERTED: "pandas holds Python objects here; PyArrow makes them",
 }
 
 
-def why_copied(group: Group, chunks: int, options: Mapping[str, Any]) -> str:
+def why_copied(group: Group, column: pa.ChunkedArray, options: Mapping[str, Any]) -> str:
     """Why a column of the group is copied; empty where it is not."""
-    reading = group.rule.reading
+    reading, chunks = group.rule.reading, column.num_chunks
     if reading is Reading.VALUES:
         if not options["split_blocks"]:
             return "pandas keeps all columns of a dtype in one block; split_blocks=True gives each its own"
         if group.nulls:
             return "its null slots are filled with NaN or NaT"
         return f"it has {chunks} chunks" if chunks != 1 else ""
+    if reading is Reading.CODES:
+        return _why_codes(group, column)
     if reading is Reading.STRING:
         return "its offsets become 64 bits wide" if pt.is_string(group.arrow) else ""
-    if reading is Reading.CONVERTED and family(group.dtype) != "numpy":
+    if reading is Reading.CONVERTED and group.extension:
         return f"pandas makes {group.dtype} of it"
     return _WHY.get(reading, "")
+
+
+def _why_codes(group: Group, column: pa.ChunkedArray) -> str:
+    if group.nulls or column.num_chunks != 1:
+        return "codes are one array, with -1 for null"
+    count, index_type = len(column.chunk(0).dictionary), group.arrow.index_type
+    if str(index_type) != codes_dtype(count):
+        return f"its indices are {index_type}, and the codes of {count} categories {codes_dtype(count)}"
+    if not pt.is_primitive(group.arrow.value_type):
+        return f"categories are made of its dictionary of {group.arrow.value_type}"
+    return ""

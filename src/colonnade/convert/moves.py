@@ -1,4 +1,4 @@
-"""The moves of one conversion: a job for each walked column, the memory that the jobs write, and the one run of the core.
+"""The moves of one conversion: a job for each walked column, the memory they write, and the one run of the core.
 
 Knows: jobs, pieces, memory. Must not know: blocks, dtypes.
 """
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from colonnade.convert import jobs
-from colonnade.convert.buffers import FAULTED_WHEN_WRITTEN, as_bytes, new_array
+from colonnade.convert.buffers import Outputs, as_bytes
 from colonnade.convert.jobs import FOUND
 from colonnade.convert.walk import Walked
 
@@ -29,15 +29,9 @@ class Moves:
         self._piecemeal = piecemeal
         self._jobs = walked.blank_jobs()
         self._extra: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]] = []
-        self._outputs: list[npt.NDArray[Any]] = []
+        self.outputs = Outputs()
         self._keep: list[Any] = []
         self.misfits = np.empty(0, np.intp)
-
-    def new_output(self, shape: tuple[int, ...], dtype: Any) -> npt.NDArray[Any]:
-        """Memory that jobs may write."""
-        array = new_array(shape, dtype, FAULTED_WHEN_WRITTEN if self._piecemeal else self.threads)
-        self._outputs.append(array)
-        return array
 
     def set(self, members: npt.NDArray[np.intp] | int, fields: Mapping[str, Any]) -> None:
         """Set fields of some columns' jobs; a value may be an array, of one number a column."""
@@ -52,18 +46,19 @@ class Moves:
             piece["map"], piece["map_length"] = numbers.__array_interface__["data"][0], len(numbers)
         self._keep.append(maps)
 
-    def add(self, job: npt.NDArray[Any], piece: npt.NDArray[Any], output: npt.NDArray[Any]) -> None:
+    def add(self, job: npt.NDArray[Any], piece: npt.NDArray[Any]) -> None:
         """Add a job of one piece that reads something else than a walked column."""
         self._extra.append((job, piece))
-        self._outputs.append(output)
 
-    def run(self, moved: Callable[[int], None]) -> None:
+    def run(self, moved: Callable[[int], None] | None) -> None:
         """Move all bytes; then `misfits` are the columns some value of which had no form in its output.
 
         ``moved`` is called with each column that is done with.
         """
         self.walked.set_widths(self._jobs)
-        outputs = [as_bytes(output) for output in self._outputs]
+        outputs = [as_bytes(array) for array in self.outputs.arrays]
+        if not self._piecemeal:
+            self.outputs.touch(self.threads)
         writing = np.zeros(len(self._jobs), bool)
         for place in _PLACES:
             writing |= self._jobs[place] != -1
@@ -73,8 +68,8 @@ class Moves:
         for step in steps:
             members_jobs = self._jobs[step]
             found[step] = jobs.into_memory(members_jobs, self.walked.pieces, outputs=outputs, threads=self.threads)
-            for member in step.tolist():
-                if not found["misfits"][member]:
+            if moved is not None:
+                for member in step[found["misfits"][step] == 0].tolist():
                     moved(member)
         if self._extra:
             more = np.concatenate([job for job, _ in self._extra])

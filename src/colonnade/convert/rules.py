@@ -221,4 +221,4 @@ def fill_pattern(arrow: pa.DataType) -> int:
 
 
 _NAT = -(2**63)
-_NAN = {pa.float64(): 0x7FF8 << 48, pa.float32(): 0x7FC0 << 16, pa.float16(): 0x7E00}
+_NAN = {pa.float64(): 0x7FF8 << 48, pa.float32(): 0x7FC0 << 16, pa.float16(): 0x7FFF}

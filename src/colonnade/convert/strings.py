@@ -12,26 +12,25 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from colonnade.convert.buffers import address_of, as_arrow_buffer, new_array
+from colonnade.convert.buffers import Outputs, address_of, as_arrow_buffer
 from colonnade.convert.jobs import JOB, PIECE, Values
 
 
 class Widening(NamedTuple):
-    """A job, its piece, and the memory that it writes; ``finish`` gives the strings once it has run."""
+    """A job and its piece; ``finish`` gives the strings once it has run."""
 
     job: npt.NDArray[Any]
     piece: npt.NDArray[Any]
-    offsets: npt.NDArray[np.int64]
     finish: Callable[[], pa.Array]
 
 
-def widen(chunk: pa.StringArray, threads: int) -> Widening | pa.Array:
+def widen(chunk: pa.StringArray, outputs: Outputs) -> Widening | pa.Array:
     """Plan a chunk's offsets; where there is nothing to plan, the chunk as ``large_string``."""
     validity, offsets, text = chunk.buffers()
     length, nulls = len(chunk), chunk.null_count
     if length == 0 or text is None or (nulls and chunk.offset % 8):
         return chunk.cast(pa.large_string())
-    wide = new_array((length + 1,), np.int64, threads)
+    wide = outputs.new((length + 1,), np.int64)
     job, piece = np.zeros(1, JOB), np.zeros(1, PIECE)
     job["rows"], job["piece_count"], job["values"], job["out_width"] = length + 1, 1, Values.OFFSETS32, 8
     job["values_at"] = address_of(wide)
@@ -43,4 +42,4 @@ def widen(chunk: pa.StringArray, threads: int) -> Widening | pa.Array:
     def finish() -> pa.Array:
         return pa.Array.from_buffers(pa.large_string(), length, [bitmap, as_arrow_buffer(wide), text], nulls)
 
-    return Widening(job, piece, wide, finish)
+    return Widening(job, piece, finish)

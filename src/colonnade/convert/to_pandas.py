@@ -1,6 +1,7 @@
 """An Arrow table as a pandas frame.
 
-Knows: the options, and that a frame is a head (index, labels, attributes) and blocks. Must not know: how blocks are made.
+Knows: the options, and that a frame is a head (index, labels, attributes) and blocks. Must not know: how blocks
+are made.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import pyarrow as pa
 
 from colonnade.convert.blocks import BlockMaker
 from colonnade.convert.groups import Group, group_columns, why_copied
+from colonnade.convert.rules import Reading
 from colonnade.convert.walk import Walked
 from colonnade.neighbours import pandas as internals
 from colonnade.neighbours import pyarrow_metadata as by_pyarrow
@@ -36,7 +38,7 @@ def _plan(table: pa.Table, options: dict[str, Any]) -> tuple[Head, list[Group], 
         head, **by_type, strings_to_categorical=options["strings_to_categorical"], categories=categories
     )
     encoded = by_pyarrow.encoded_columns(head, categories, strings=options["strings_to_categorical"])
-    groups, walked = group_columns(head.table, extension, encoded - extension.keys(), options)
+    groups, walked = group_columns(head, extension, encoded, options)
     return head, groups, walked
 
 
@@ -44,9 +46,14 @@ def _refuse_copies(table: pa.Table, groups: list[Group], options: dict[str, Any]
     copied = []
     for group in groups:
         for position in group.positions.tolist():
-            why = why_copied(group, table.column(position).num_chunks, options)
+            why = why_copied(group, table.column(position), options)
             if why:
                 copied.append((position, f"{table.schema.names[position]!r} ({group.arrow}): {why}"))
     if copied:
+        # What has no form in pandas at all has an error of its own.
+        objects = [p for group in groups if group.rule.reading is Reading.CONVERTED for p in group.positions.tolist()]
+        by_pyarrow.convert_columns(
+            table.select(objects).slice(0, 0), {**options, "zero_copy_only": False, "split_blocks": False}, None
+        )
         shown = "\n  ".join(line for _, line in sorted(copied)[:20]) + ("\n  ..." if len(copied) > 20 else "")
         raise pa.ArrowInvalid(f"zero_copy_only=True, but {len(copied)} columns would be copied:\n  {shown}")

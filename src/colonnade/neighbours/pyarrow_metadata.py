@@ -1,4 +1,4 @@
-"""The ``pandas`` schema metadata, written and read by PyArrow itself; and PyArrow's own conversion, for what is left to it.
+"""The ``pandas`` schema metadata, written and read by PyArrow itself; and PyArrow's conversion of what is left to it.
 
 Knows: PyArrow's ``pandas_compat`` module, the parts that ``Table.from_pandas`` and ``Table.to_pandas`` are made of.
 Must not know: how the table is stored, how bytes are moved.
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.pandas_compat as compat
@@ -64,9 +65,14 @@ def _is_range(index: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """All of a frame but its columns: what is left of the table, the index, and what the metadata says."""
+    """All of a frame but its columns: what is left of the table, the index, and what the metadata says.
+
+    ``types`` are the distinct types of the columns, and ``kinds`` says which of them each column has.
+    """
 
     table: pa.Table
+    types: list[pa.DataType]
+    kinds: npt.NDArray[np.intp]
     index: Any
     columns: list[dict[str, Any]]
     column_indexes: list[dict[str, Any]]
@@ -77,16 +83,31 @@ class Head:
         compat._check_data_column_metadata_consistency(self.columns)
         return compat._deserialize_column_index(self.table, self.columns, self.column_indexes)
 
+    def positions(self, kind: int) -> npt.NDArray[np.intp]:
+        """The columns of one type."""
+        return np.flatnonzero(self.kinds == kind)
+
 
 def read_head(table: pa.Table, *, ignore_metadata: bool, types_mapper: Callable[[pa.DataType], Any] | None) -> Head:
     """Take index and attributes from a table."""
     metadata = None if ignore_metadata else table.schema.pandas_metadata
     if metadata is None:
-        return Head(table, pd.RangeIndex(table.num_rows), [], [], {})
+        return Head(table, *_distinct_types(table), pd.RangeIndex(table.num_rows), [], [], {})
     columns = metadata["columns"]
     table = compat._add_any_metadata(table, metadata)
     table, index = compat._reconstruct_index(table, metadata["index_columns"], columns, types_mapper)
-    return Head(table, index, columns, metadata.get("column_indexes", []), metadata.get("attributes", {}))
+    told = columns, metadata.get("column_indexes", []), metadata.get("attributes", {})
+    return Head(table, *_distinct_types(table), index, *told)
+
+
+def _distinct_types(table: pa.Table) -> tuple[list[pa.DataType], npt.NDArray[np.intp]]:
+    types = table.schema.types
+    numbers: dict[Any, int] = {}
+    try:
+        kinds = [numbers.setdefault(type_, len(numbers)) for type_ in types]
+    except TypeError:  # extension types written in Python may have no hash
+        return types, np.arange(len(types))
+    return list(numbers), np.array(kinds, np.intp)
 
 
 def extension_dtypes(
@@ -98,50 +119,52 @@ def extension_dtypes(
 ) -> dict[int, Any]:
     """The dtypes that are not NumPy's, by position.
 
-    In PyArrow's order: the mapper, Arrow's extension types, the metadata, and ``str`` for strings. PyArrow's own function
-    goes by name, and of columns of one name all get the dtype of the last; it also takes 10 ms for 10,000 columns.
+    In PyArrow's order: the mapper, Arrow's extension types, the metadata, and ``str`` for strings. PyArrow's own
+    function goes by name, and of columns of one name all get the dtype of the last; it also takes 10 ms for 10,000
+    columns.
     """
     schema = head.table.schema
-    types = schema.types
     found: dict[int, Any] = {}
+
+    def give(dtypes: Sequence[Any], but: Sequence[str] = ()) -> None:
+        for kind, dtype in enumerate(dtypes):
+            if dtype is not None:
+                for position in head.positions(kind).tolist():
+                    if not but or schema.names[position] not in but:
+                        found.setdefault(position, dtype)
+
     if types_mapper is not None:
-        mapped = ((position, types_mapper(type_)) for position, type_ in enumerate(types))
-        found = {position: dtype for position, dtype in mapped if dtype is not None}
-    kinds = {type_: _default_dtype(type_) for type_ in set(types)}
-    for position, type_ in enumerate(types):
-        if position not in found and kinds[type_] is not None and isinstance(type_, pa.BaseExtensionType):
-            found[position] = kinds[type_]
+        give([types_mapper(type_) for type_ in head.types])
+    give([_extension_dtype(type_) for type_ in head.types])
     for told in head.columns:
         dtype = _told_dtype(told["numpy_type"])
-        if dtype is None:
-            continue
-        name = told.get("field_name", told["name"])
         is_string = isinstance(dtype, pd.StringDtype)
-        if is_string and (strings_to_categorical or name in categories):
+        name = told.get("field_name", told["name"])
+        if dtype is None or (is_string and (strings_to_categorical or name in categories)):
             continue
         for position in schema.get_all_field_indices(name):
-            if position not in found and not (is_string and pa.types.is_dictionary(types[position])):
-                found[position] = dtype
-    if not strings_to_categorical and not all(dtype is None for dtype in kinds.values()):
-        names = schema.names if categories else None
-        for position, type_ in enumerate(types):
-            if (
-                position not in found
-                and kinds[type_] is not None
-                and (names is None or names[position] not in categories)
-            ):
-                found[position] = kinds[type_]
+            if not (is_string and pa.types.is_dictionary(head.types[head.kinds[position]])):
+                found.setdefault(position, dtype)
+    if not strings_to_categorical:
+        give([pd.StringDtype(na_value=np.nan) if _is_text(type_) else None for type_ in head.types], categories)
     return found
 
 
-def _default_dtype(type_: pa.DataType) -> Any:
-    if isinstance(type_, pa.BaseExtensionType):
-        try:
-            return type_.to_pandas_dtype()
-        except NotImplementedError:
-            return None
-    is_text = pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_)
-    return pd.StringDtype(na_value=np.nan) if is_text else None
+def _extension_dtype(type_: pa.DataType) -> Any:
+    if not isinstance(type_, pa.BaseExtensionType):
+        return None
+    try:
+        return type_.to_pandas_dtype()
+    except NotImplementedError:
+        return None
+
+
+def _is_text(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
+
+
+def _is_binary(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(type_) or pa.types.is_large_binary(type_) or pa.types.is_binary_view(type_))
 
 
 def _told_dtype(numpy_type: str) -> Any:
@@ -154,27 +177,17 @@ def _told_dtype(numpy_type: str) -> Any:
 def encoded_columns(head: Head, categories: Sequence[str], *, strings: bool) -> set[int]:
     """The columns that PyArrow is asked to make categorical: those named, and maybe all strings."""
     schema = head.table.schema
-    named = {position for name in categories for position in schema.get_all_field_indices(name)}
-    if not strings:
-        return named
-    return named | {position for position, type_ in enumerate(schema.types) if _is_text_or_bytes(type_)}
-
-
-def _is_text_or_bytes(type_: pa.DataType) -> bool:
-    kinds = pa.types
-    return bool(
-        kinds.is_string(type_)
-        or kinds.is_large_string(type_)
-        or kinds.is_string_view(type_)
-        or kinds.is_binary(type_)
-        or kinds.is_large_binary(type_)
-    )
+    found = {position for name in categories for position in schema.get_all_field_indices(name)}
+    for kind, type_ in enumerate(head.types):
+        if strings and (_is_text(type_) or _is_binary(type_)):
+            found.update(head.positions(kind).tolist())
+    return found
 
 
 def from_extension(dtype: Any, column: pa.ChunkedArray) -> Any:
     """What an extension dtype makes of an Arrow column."""
     if not hasattr(dtype, "__from_arrow__"):
-        raise ValueError(f"{dtype} cannot be made from Arrow data: it has no __from_arrow__")
+        raise ValueError(f"{dtype!r} cannot hold {column.type}: it has no __from_arrow__")
     return dtype.__from_arrow__(column)
 
 
@@ -211,3 +224,44 @@ def take_columns(table: pa.Table, options: dict[str, Any]) -> list[pa.ChunkedArr
     for item in items:
         columns[int(item["placement"][0])] = item["py_array"]
     return columns
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What ``Table.from_pandas`` takes a frame apart into: columns and stored index levels, each with its field or None."""
+
+    names: list[str]
+    column_names: list[Any]
+    field_names: list[str]
+    descriptors: list[Any]
+    levels: list[Any]
+    columns: list[Any]
+    fields: list[pa.Field | None]
+
+    def table(self, df: Any, arrays: Sequence[Any], schema: pa.Schema | None, preserve_index: bool | None) -> pa.Table:
+        """Make the table of the arrays that the columns became."""
+        types = [array.type for array in arrays]
+        if schema is None:
+            schema = pa.schema([pa.field(name, type_) for name, type_ in zip(self.names, types, strict=True)])
+        metadata = compat.construct_metadata(
+            *(self.columns, df, self.column_names, self.levels, self.descriptors, preserve_index, types),
+            column_field_names=self.field_names,
+        )
+        return pa.Table.from_arrays(list(arrays), schema=schema.with_metadata({**(schema.metadata or {}), **metadata}))
+
+
+def take_apart(df: Any, schema: pa.Schema | None, preserve_index: bool | None, columns: Sequence[Any] | None) -> Parts:
+    """Take a frame apart as PyArrow does; its errors are PyArrow's."""
+    names, column_names, field_names, _, descriptors, levels, data, fields = compat._get_columns_to_convert(
+        df, schema, preserve_index, columns
+    )
+    return Parts(names, column_names, field_names, descriptors, levels, data, fields)
+
+
+def to_arrow(column: Any, field: pa.Field | None, safe: bool) -> Any:
+    """Convert one column as PyArrow does."""
+    try:
+        return pa.array(column, type=None if field is None else field.type, from_pandas=True, safe=safe)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+        error.args += (f"Conversion failed for column {column.name} with type {column.dtype}",)
+        raise

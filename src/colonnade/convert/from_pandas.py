@@ -1,0 +1,212 @@
+"""A pandas frame as an Arrow table.
+
+Knows: columns of a frame, and which of them the core copies. Must not know: files, metadata.
+
+Every column is copied once, or is memory that nobody can write to (the Arrow arrays of ``str`` and ArrowDtype). PyArrow refers to
+the frame's memory where it can, and a later write to the frame then changes the table. To hold a reference, so that pandas
+copies on write, would not be enough: ``df["x"].array[0] = 1`` writes all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.types as pt
+
+from colonnade.convert import jobs
+from colonnade.convert.buffers import Outputs, address_of, as_arrow_buffer, as_bytes
+from colonnade.convert.jobs import ELEMENT, JOB, PIECE, Twin, Validity, Values
+from colonnade.convert.rules import family
+from colonnade.neighbours import pandas as internals
+from colonnade.neighbours.pyarrow_metadata import Parts, take_apart, to_arrow
+
+_NAN = {2: Validity.NAN16, 4: Validity.NAN32, 8: Validity.NAN64}
+
+
+@dataclass(slots=True, eq=False)
+class _Copied:
+    """A column that the core copies: ``fields`` of its job, its memory, and the outputs."""
+
+    type: pa.DataType
+    fields: dict[str, int]
+    values: npt.NDArray[Any]
+    mask: npt.NDArray[np.bool_] | None
+    out: npt.NDArray[Any]
+    bitmap: npt.NDArray[np.uint8] | None
+    dictionary: pa.Array | None = None
+
+    def array(self, nulls: int) -> pa.Array:
+        """The column in Arrow's form, once it has been copied."""
+        bitmap = as_arrow_buffer(self.bitmap) if self.bitmap is not None and nulls else None
+        type_ = self.type.index_type if self.dictionary is not None else self.type
+        made = pa.Array.from_buffers(type_, len(self.values), [bitmap, as_arrow_buffer(self.out)], nulls)
+        if self.dictionary is None:
+            return made
+        return pa.DictionaryArray.from_arrays(made, self.dictionary, ordered=self.type.ordered, safe=False)
+
+
+def from_pandas(
+    df: pd.DataFrame,
+    schema: pa.Schema | None,
+    preserve_index: bool | None,
+    nthreads: int | None,
+    columns: Sequence[Any] | None,
+    safe: bool,
+) -> pa.Table:
+    """Convert; the options are those of ``pyarrow.Table.from_pandas``."""
+    parts = take_apart(df, schema, preserve_index, columns)
+    if not parts.columns:
+        return pa.Table.from_pandas(df, schema, preserve_index, nthreads, columns, safe)
+    return parts.table(df, _convert(parts, nthreads or 0, safe), schema, preserve_index)
+
+
+def _convert(parts: Parts, threads: int, safe: bool) -> list[Any]:
+    outputs = Outputs()
+    made: list[Any] = []
+    for column, field in zip(parts.columns, parts.fields, strict=True):
+        planned = _plan(column, None if field is None else field.type, safe, outputs)
+        made.append(_by_pyarrow(column, field, safe) if planned is None else planned)
+    copied = [(number, plan) for number, plan in enumerate(made) if isinstance(plan, _Copied)]
+    found = _run([plan for _, plan in copied], outputs, threads)
+    for (number, plan), (nulls, misfits) in zip(copied, found, strict=True):
+        column, field = parts.columns[number], parts.fields[number]
+        made[number] = _by_pyarrow(column, field, safe) if misfits else plan.array(nulls)
+    for array, field in zip(made, parts.fields, strict=True):
+        if field is not None and not field.nullable and array.null_count > 0:
+            raise ValueError(f"Field {field} was non-nullable but pandas column had {array.null_count} null values")
+    return made
+
+
+def _run(plans: Sequence[_Copied], outputs: Outputs, threads: int) -> list[tuple[int, int]]:
+    table, pieces = np.zeros(len(plans), JOB), np.zeros(len(plans), PIECE)
+    for number, plan in enumerate(plans):
+        job, piece = table[number], pieces[number]
+        job["rows"], job["piece_count"], job["first_piece"] = len(plan.values), 1, number
+        job["width"], job["mask_at"] = plan.values.itemsize, -1
+        job["bitmap_at"] = -1 if plan.bitmap is None else address_of(plan.bitmap)
+        for name, value in plan.fields.items():
+            job[name] = value
+        place, other = ("twin_at", "values_at") if job["twin"] else ("values_at", "twin_at")
+        job[place], job[other] = address_of(plan.out), -1
+        piece["values"], piece["stride"], piece["length"] = (
+            address_of(plan.values),
+            plan.values.strides[0],
+            len(plan.values),
+        )
+        piece["validity"] = 0 if plan.mask is None else address_of(plan.mask)
+    outputs.touch(threads)
+    found = jobs.into_memory(table, pieces, outputs=[as_bytes(array) for array in outputs.arrays], threads=threads)
+    return list(zip(found["nulls"].tolist(), found["misfits"].tolist(), strict=True))
+
+
+# -- which columns the core copies ---------------------------------------------------------------------------------------
+
+
+def _plan(column: Any, type_: pa.DataType | None, safe: bool, outputs: Outputs) -> _Copied | None:
+    """Plan a Series or an Index; None where it is PyArrow's to convert."""
+    array = internals.array_of_index(column)
+    make = _PLANS.get(family(array.dtype))
+    return None if make is None else make(array, type_, safe, outputs)
+
+
+def _copied(
+    type_: pa.DataType,
+    values: npt.NDArray[Any],
+    validity: Validity,
+    outputs: Outputs,
+    mask: npt.NDArray[np.bool_] | None = None,
+) -> _Copied:
+    rows = len(values)
+    bitmap = None if validity is Validity.NONE else outputs.new(((rows + 7) // 8,), np.uint8)
+    if values.dtype.kind == "b":
+        fields = {"values": Values.BYTES_TO_BITS, "validity": validity}
+        out = outputs.new(((rows + 7) // 8,), np.uint8)
+    else:
+        fields = {"values": Values.FIXED, "validity": validity}
+        out = outputs.new((rows,), values.dtype)
+    return _Copied(type_, fields, values, mask, out, bitmap)
+
+
+def _plan_numpy(values: npt.NDArray[Any], type_: pa.DataType | None, safe: bool, outputs: Outputs) -> _Copied | None:
+    kind = values.dtype.kind
+    if kind not in "biufmM" or not values.dtype.isnative or values.itemsize > 8:
+        return None
+    try:
+        natural = pa.from_numpy_dtype(values.dtype)
+    except (pa.ArrowNotImplementedError, ValueError):
+        return None  # a unit that Arrow does not have
+    if type_ is None or type_ == natural:
+        validity = _NAN[values.itemsize] if kind == "f" else Validity.NAT if kind in "mM" else Validity.NONE
+        return _copied(natural, values, validity, outputs)
+    if safe and kind == "f" and values.itemsize > 2 and pt.is_integer(type_):
+        bitmap = outputs.new(((len(values) + 7) // 8,), np.uint8)
+        out = outputs.new((len(values),), type_.to_pandas_dtype())
+        fields = {"validity": _NAN[values.itemsize], "element": ELEMENT[values.dtype.name]}
+        fields |= {"twin": Twin.INTEGERS, "twin_element": ELEMENT[str(type_)]}
+        return _Copied(type_, fields, values, None, out, bitmap)
+    return None
+
+
+def _plan_zoned(array: Any, type_: pa.DataType | None, _: bool, outputs: Outputs) -> _Copied | None:
+    natural = pa.timestamp(array.dtype.unit, array.dtype.tz)
+    if type_ not in (None, natural):
+        return None
+    return _copied(natural, internals.numpy_of(array), Validity.NAT, outputs)
+
+
+def _plan_masked(array: Any, type_: pa.DataType | None, _: bool, outputs: Outputs) -> _Copied | None:
+    values, mask = internals.masked_parts(array)
+    natural = pa.from_numpy_dtype(values.dtype)
+    if type_ not in (None, natural) or mask.strides != (1,):
+        return None
+    return _copied(natural, values, Validity.MASK, outputs, mask)
+
+
+def _plan_categorical(array: Any, type_: pa.DataType | None, _: bool, outputs: Outputs) -> _Copied | None:
+    if type_ is not None:
+        return None
+    empty = pa.array(array[:0], from_pandas=True)
+    codes = internals.codes_of(array)
+    if empty.type.index_type != pa.from_numpy_dtype(codes.dtype):
+        return None
+    made = _copied(empty.type, codes, Validity.NEGATIVE, outputs)
+    made.dictionary = empty.dictionary
+    return made
+
+
+_PLANS: dict[str, Callable[[Any, pa.DataType | None, bool, Outputs], _Copied | None]] = {
+    "numpy": _plan_numpy,
+    "datetimetz": _plan_zoned,
+    "masked": _plan_masked,
+    "category": _plan_categorical,
+}
+
+# Their memory is Arrow's, which is never written to.
+_IMMUTABLE = ("string", "arrow")
+
+
+def _by_pyarrow(column: Any, field: pa.Field | None, safe: bool) -> Any:
+    """PyArrow's conversion, of a copy where it would refer to memory that may be written to."""
+    array = internals.array_of_index(column)
+    if family(array.dtype) in _IMMUTABLE or array.dtype == object:
+        return to_arrow(column, field, safe)
+    if isinstance(array, np.ndarray):
+        made = to_arrow(column, field, safe)
+        return to_arrow(column.copy(deep=True), field, safe) if _shares(made, array) else made
+    return to_arrow(column.copy(deep=True), field, safe)
+
+
+def _shares(made: Any, values: npt.NDArray[Any]) -> bool:
+    first, last = np.lib.array_utils.byte_bounds(values)
+    chunks = made.chunks if isinstance(made, pa.ChunkedArray) else [made]
+    return any(
+        buffer is not None and buffer.address < last and first < buffer.address + buffer.size
+        for chunk in chunks
+        for buffer in chunk.buffers()
+    )
