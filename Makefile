@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test bench lint docs stubs sanitize clean
+.PHONY: demo test bench bench-convert lint docs stubs sanitize clean
 
 demo: $(READY)
 	$(BIN)/colonnade demo
@@ -15,6 +15,9 @@ test: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.share
+
+bench-convert: $(READY)
+	$(BIN)/python -m benchmarks.convert --plot docs/conversions.svg
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -32,10 +35,13 @@ stubs: $(READY)
 sanitize: build/sanitize-address,undefined build/sanitize-thread
 	for program in $^; do echo $$program; $$program || exit 1; done
 
+SANITIZED = $(CXX) -std=c++20 -g -O1 -fno-sanitize-recover=all -fsanitize=$* -Isrc/core -pthread -Wno-psabi
 build/sanitize-%: tests/core/stress.cpp $(wildcard src/core/*)
 	mkdir -p build
-	$(CXX) -std=c++20 -g -O1 -fno-sanitize-recover=all -fsanitize=$* -Isrc/core -pthread -o $@ \
-		tests/core/stress.cpp src/core/execute.cpp src/core/kernels.cpp
+	$(SANITIZED) -c -o $@-portable.o src/core/kernels.cpp
+	if [ "$$(uname -m)" = x86_64 ]; then $(SANITIZED) -mavx2 -c -o $@-avx2.o src/core/kernels.cpp; fi
+	$(SANITIZED) $$([ "$$(uname -m)" = x86_64 ] && echo -DCOLONNADE_X86 $@-avx2.o) -o $@ $@-portable.o \
+		tests/core/stress.cpp src/core/execute.cpp src/core/choose.cpp src/core/pool.cpp
 
 $(READY): pyproject.toml CMakeLists.txt $(wildcard src/core/*)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "colonnade needs Python 3.11 or newer")'

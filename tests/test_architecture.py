@@ -13,10 +13,11 @@ ROOT = Path(colonnade.__file__).parent
 
 # Each part may import itself and what is named; `errors` is everybody's.
 MAY_IMPORT = {
-    "__init__": {"api", "snapshot", "store", "errors"},
+    "__init__": {"api", "conversion", "snapshot", "store", "errors"},
     "__main__": {"cli"},
-    "api": {"snapshot", "store", "neighbours", "convert", "layout", "errors"},
+    "api": {"conversion", "snapshot", "store", "neighbours", "convert", "layout", "errors"},
     "cli": {"terminal", "__init__", "api", "snapshot", "store", "neighbours", "convert", "demo", "errors"},
+    "conversion": {"neighbours", "convert", "_core"},
     "terminal": set(),
     "demo": {"__init__", "api", "snapshot", "store", "errors"},
     "snapshot": {"api", "store", "neighbours", "convert", "layout", "errors"},  # api: only to open a pickled reference

@@ -10,7 +10,7 @@
 """
 
 from colonnade.api import Store, TableInfo, check, delete, exists, gc, get, ls, open, put
-from colonnade.conversion import from_pandas, to_pandas
+from colonnade.conversion import explain, from_pandas, set_pool_limit, to_pandas
 from colonnade.errors import (
     ColonnadeError,
     ConflictError,
@@ -51,11 +51,13 @@ __all__ = [
     "check",
     "delete",
     "exists",
+    "explain",
     "from_pandas",
     "gc",
     "get",
     "ls",
     "open",
     "put",
+    "set_pool_limit",
     "to_pandas",
 ]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from colonnade.conversion import trim_pool
 from colonnade.errors import ColonnadeError, CorruptSnapshotError, NotFoundError, StoreAccessError
 from colonnade.layout.seal import Seal
 from colonnade.snapshot import Snapshot
@@ -296,8 +297,8 @@ def delete(name: str) -> None:
 
 
 def gc() -> Freed:
-    """Clean the default store; see `Store.gc`."""
-    return _default().gc()
+    """Clean the default store (see `Store.gc`), and free the memory that `to_pandas` keeps for its next frame."""
+    return _default().gc()._replace(memory=trim_pool())
 
 
 def check() -> list[Problem]:

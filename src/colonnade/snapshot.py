@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-    from colonnade.convert.stored.explain import ColumnReport
+    from colonnade.convert.report import Explanation
     from colonnade.convert.stored.open_table import StoredTable
 
 
@@ -186,8 +186,11 @@ class Snapshot:
         """Export the schema."""
         return self.schema.__arrow_c_schema__()
 
-    def explain(self) -> list[ColumnReport]:
-        """Say of each column, index levels included, how pandas reads it, and why where that is not zero-copy."""
+    def explain(self) -> Explanation:
+        """Say of each column, index levels included, how pandas reads it, and why where that is not zero-copy.
+
+        A sequence of reports that prints as a table; see `colonnade.explain` for tables that are not stored.
+        """
         from colonnade.convert.stored.explain import explain  # noqa: PLC0415 -- it imports pandas
 
         with self._located():

@@ -1,9 +1,11 @@
-// The core alone, for sanitizers: random plans of every operation, run by many threads at once into memory and into files.
+// The core alone, for sanitizers: random plans of every operation, run by many threads at once into memory and into files,
+// by every instruction set's kernels; and the pool, taken from and given to by all of them.
 //
 // Prints nothing and returns 0 where all outputs agree; a sanitizer stops it where something is wrong.
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -14,6 +16,8 @@
 
 #include "bitmap.h"
 #include "execute.h"
+#include "kernels.h"
+#include "pool.h"
 
 using namespace colonnade;
 
@@ -47,21 +51,26 @@ Plan make_plan(unsigned seed) {
     Job job{};
     const int64_t widths[] = {1, 2, 4, 8, 16};
     job.values = static_cast<Values>(below(6));
-    job.width = job.values == Values::bytes_to_bits ? 1 : widths[below(5)];
+    const bool elements = job.values == Values::fixed || job.values == Values::none;
+    job.width = job.values == Values::bytes_to_bits ? 1 : elements ? widths[below(5)] : 0;
     job.out_width = below(2) ? 4 : 8;
     job.validity = static_cast<Validity>(below(2));
-    job.element = static_cast<Element>(below(8));
-    job.twin_width = 1;
-    if (job.values == Values::fixed) {
+    job.element = static_cast<Element>(below(10));
+    job.twin_element = Element::u8;
+    job.operand = below(2) ? below(100) : INT64_MAX;
+    if (elements) {
       const Validity kinds[] = {Validity::none, Validity::bits, Validity::mask};
       job.validity = kinds[below(3)];
       if (job.width == 2) job.validity = Validity::nan16;
       if (job.width == 4) job.validity = Validity::nan32;
       if (job.width == 8) job.validity = below(2) ? Validity::nan64 : Validity::nat;
-      const int64_t element_widths[] = {1, 2, 4, 8, 1, 2, 4, 8};
-      if (job.width == element_widths[static_cast<int>(job.element)]) {
-        job.twin = below(2) ? Twin::float64 : Twin::codes;
-        job.twin_width = job.twin == Twin::float64 ? 8 : widths[below(4)];
+      const bool floats = job.element == Element::f32 || job.element == Element::f64;
+      const bool times = job.element == Element::i32 || job.element == Element::i64;
+      if (job.width == width_of(job.element)) {
+        job.twin = floats ? Twin::integers : below(3) ? Twin::codes : times && below(2) ? Twin::scaled : Twin::float64;
+        job.twin_element = job.twin == Twin::float64  ? Element::f64
+                           : job.twin == Twin::scaled ? Element::i64
+                                                      : static_cast<Element>(below(floats ? 8 : 4));
       }
     }
     if (job.values == Values::bits || job.values == Values::bytes_to_bits) job.twin = Twin::bytes;
@@ -76,6 +85,11 @@ Plan make_plan(unsigned seed) {
       const bool bits = job.values == Values::bits;
       const bool offsets = job.values == Values::offsets32 || job.values == Values::offsets64;
       piece.stride = job.width * (below(4) ? 1 : 2);
+      piece.base = below(3) - 1;
+      if (job.twin == Twin::codes && below(3) == 0) {
+        piece.map_length = 1 + below(300);
+        piece.map = reinterpret_cast<int64_t>(plan.random_bytes(random, piece.map_length * 4));
+      }
       const int64_t source = bits ? (reach + 7) / 8 : offsets ? reach * (job.values == Values::offsets32 ? 4 : 8) : reach * piece.stride;
       piece.values = reinterpret_cast<int64_t>(plan.random_bytes(random, source + 8));
       if (job.validity == Validity::bits && below(4)) piece.validity = reinterpret_cast<int64_t>(plan.random_bytes(random, (reach + 7) / 8));
@@ -89,31 +103,65 @@ Plan make_plan(unsigned seed) {
     job.values_at = job.values == Values::none ? -1 : plan.place(booleans ? bitmap : job.rows * (offsets ? job.out_width : job.width));
     job.bitmap_at = below(3) ? plan.place(bitmap) : -1;
     job.mask_at = below(3) ? -1 : plan.place(job.rows);
-    job.twin_at = job.twin == Twin::none ? -1 : plan.place(job.rows * job.twin_width);
+    job.twin_at = job.twin == Twin::none ? -1 : plan.place(job.rows * width_of(job.twin_element));
     plan.jobs.push_back(job);
   }
   return plan;
 }
 
+struct Outcome {
+  std::vector<char> bytes;
+  std::vector<int64_t> found;
+  bool operator==(const Outcome&) const = default;
+};
+
+Outcome run_in_memory(const Plan& plan, int threads, const char* kernels, int64_t stream_from) {
+  use_kernels(kernels);  // another thread may choose others meanwhile: the outcome is the same
+  Outcome made{std::vector<char>(plan.size), std::vector<int64_t>(2 * plan.jobs.size())};
+  std::vector<Job> jobs = plan.jobs;
+  const auto base = reinterpret_cast<int64_t>(made.bytes.data());
+  for (Job& job : jobs)
+    for (int64_t* at : {&job.values_at, &job.bitmap_at, &job.mask_at, &job.twin_at})
+      if (*at >= 0) *at += base;
+  execute(jobs, plan.pieces, Sink{}, threads, reinterpret_cast<Found*>(made.found.data()), stream_from);
+  return made;
+}
+
 bool check(unsigned seed, const char* folder) {
   const Plan plan = make_plan(seed);
-  for (const Job& job : plan.jobs)
-    if (!outputs_fit(job, plan.size)) return false;
-  const auto once = [&](int threads, std::vector<int64_t>& nulls) {
-    std::vector<char> memory(plan.size);
-    nulls.assign(plan.jobs.size(), 0);
-    return execute(plan.jobs, plan.pieces, Sink{memory.data(), -1}, threads, nulls.data()) == 0 ? memory : std::vector<char>{};
-  };
-  std::vector<int64_t> nulls_alone, nulls_shared, nulls_file(plan.jobs.size());
-  const std::vector<char> alone = once(1, nulls_alone);
-  const std::vector<char> shared = once(4, nulls_shared);
+  const Outcome alone = run_in_memory(plan, 1, "portable", INT64_MAX);
+  for (const char* kernels : {"portable", ""})
+    for (const int64_t stream_from : {int64_t{0}, INT64_MAX})
+      if (run_in_memory(plan, 4, kernels, stream_from) != alone) return false;
   const int fd = open(folder, O_TMPFILE | O_RDWR, 0600);
   if (fd < 0 || ftruncate(fd, plan.size) != 0) return false;
-  const int error = execute(plan.jobs, plan.pieces, Sink{nullptr, fd}, 3, nulls_file.data());
-  std::vector<char> file(plan.size);
-  const bool read_back = pread(fd, file.data(), plan.size, 0) == plan.size;
+  Outcome file{std::vector<char>(plan.size), std::vector<int64_t>(2 * plan.jobs.size())};
+  const int error = execute(plan.jobs, plan.pieces, Sink{fd}, 3, reinterpret_cast<Found*>(file.found.data()));
+  const bool read_back = pread(fd, file.bytes.data(), plan.size, 0) == plan.size;
   close(fd);
-  return error == 0 && read_back && alone == shared && alone == file && nulls_alone == nulls_shared && nulls_alone == nulls_file;
+  return error == 0 && read_back && file == alone;
+}
+
+// Buffers of sizes that fit each other, filled with their owner's mark while they are held.
+bool check_pool(unsigned seed) {
+  std::mt19937 random(seed);
+  Pool& pool = Pool::instance();
+  std::vector<Pool::Memory> held;
+  for (int step = 0; step < 60; ++step) {
+    if (held.size() < 8 && random() % 2) {
+      held.push_back(pool.take(1 + random() % (3 << 20)));
+      if (held.back().fresh) Pool::touch({&held.back(), 1}, 2);
+      std::memset(held.back().address, static_cast<int>(seed), held.back().capacity);
+    } else if (!held.empty()) {
+      for (size_t i = 0; i < held.back().capacity; i += 4096)
+        if (held.back().address[i] != static_cast<char>(seed)) return false;
+      pool.give(held.back());
+      held.pop_back();
+    }
+    if (step % 20 == 0) pool.set_limit(random() % (8 << 20));
+  }
+  for (const Pool::Memory& memory : held) pool.give(memory);
+  return true;
 }
 
 }  // namespace
@@ -125,11 +173,17 @@ int main(int count, char** arguments) {
   for (unsigned caller = 0; caller < 3; ++caller)
     callers.emplace_back([&, caller] {
       for (unsigned round = caller; round < rounds; round += 3)
-        if (!check(round, "/dev/shm")) {
+        if (!check(round, "/dev/shm") || !check_pool(round)) {
           std::fprintf(stderr, "seed %u: outputs differ\n", round);
           good = false;
         }
     });
   for (std::thread& caller : callers) caller.join();
+  Pool::instance().trim();
+  const Pool::Usage usage = Pool::instance().usage();
+  if (usage.live_count != 0 || usage.idle_bytes != 0) {
+    std::fprintf(stderr, "the pool has lost count\n");
+    good = false;
+  }
   return good ? 0 : 1;
 }

@@ -83,7 +83,7 @@ class BlockMaker:
         self._destroys = bool(options["self_destruct"])
         self._moves = Moves(walked, threads=0 if options["use_threads"] else 1, piecemeal=self._destroys)
         self._positions = walked.positions
-        self._finish: list[Callable[[], Block]] = []  # once the bytes have moved
+        self._finish: list[tuple[Callable[[], Any], int]] = []  # what makes a column's array once the bytes have moved
         self._misfit_rows: dict[int, npt.NDArray[Any]] = {}  # where a left column goes that has a place in a block
         self._repeated: dict[int, Callable[[npt.NDArray[Any]], None]] = {}  # what fills a column's row of objects
         self._left: list[int] = []
@@ -109,8 +109,7 @@ class BlockMaker:
         self._moves.run(self._forget if self._destroys else None)
         misfits = self._positions[self._moves.misfits].tolist()
         self._left += misfits
-        finished = [finish() for finish in self._finish]
-        made += [(array, positions) for array, positions in finished if int(positions[0]) not in misfits]
+        made += [(make(), np.array([position])) for make, position in self._finish if position not in misfits]
         made += self._repeated_objects()
         if self._left:
             made += self._convert(np.sort(np.array(self._left, np.intp)), categories)
@@ -122,8 +121,8 @@ class BlockMaker:
     def _members(self, group: Group) -> Iterator[tuple[int, int]]:
         return zip(group.positions.tolist(), group.members.tolist(), strict=True)
 
-    def _add(self, array: Callable[[], Any], position: int) -> None:
-        self._finish.append(lambda: (array(), np.array([position])))
+    def _add(self, make: Callable[[], Any], position: int) -> None:
+        self._finish.append((make, position))
 
     # -- NumPy's dtypes, and zoned times -------------------------------------------------------------------------------
 
@@ -182,7 +181,7 @@ class BlockMaker:
             values = self._moves.outputs.new((self._rows,), group.dtype.numpy_dtype)
             mask = self._moves.outputs.new((self._rows,), np.bool_)
             self._moves.set(member, fields | {place: address_of(values), "mask_at": address_of(mask)})
-            self._add(lambda v=values, m=mask: internals.make_masked(group.dtype, v, m), position)
+            self._add(partial(internals.make_masked, group.dtype, values, mask), position)
 
     def _plan_codes(self, group: Group) -> None:
         for position, member in self._members(group):
@@ -195,7 +194,7 @@ class BlockMaker:
                 continue
             codes = self._codes(position, member, group, united)
             if codes is not None:
-                self._add(lambda c=codes, d=dtype: internals.make_categorical(c, d.categories, d.ordered), position)
+                self._add(partial(internals.make_categorical, codes, dtype.categories, dtype.ordered), position)
 
     def _categorical_dtype(self, united: United, group: Group) -> Any:
         """The dtype with these categories; None where pandas or PyArrow refuse them."""
@@ -247,7 +246,7 @@ class BlockMaker:
         for position in group.positions.tolist():
             column = self._column(position)
             made = by_pyarrow.from_extension(group.dtype, column.dictionary_encode() if group.encoded else column)
-            self._add(lambda made=made: made, position)
+            self._add(partial(lambda array: array, made), position)
 
     # -- Python objects, and what did not fit --------------------------------------------------------------------------
 

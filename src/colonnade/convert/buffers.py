@@ -28,14 +28,15 @@ def default_limit() -> int:
     return parse_size(told, "COLONNADE_POOL_LIMIT")
 
 
-def parse_size(text: str | int, what: str) -> int:
+def parse_size(text: object, what: str) -> int:
     """Bytes, of a number or a text like ``256MiB``; ValueError for anything else."""
     match = re.fullmatch(r"\s*(\d+)\s*([KMGT]i?B?|B?)\s*", str(text), re.IGNORECASE)
     if match is None:
         raise ValueError(f"{what} is {text!r}; it must be a number of bytes, or one with a unit, as in '256MiB'")
     number, unit = match.groups()
     power = "BKMGT".index((unit or "B")[0].upper())
-    return int(number) * (1024 if "i" in unit or len(unit) == 1 else 1000) ** power
+    size: int = int(number) * (1024 if "i" in unit or len(unit) == 1 else 1000) ** power
+    return size
 
 
 _core.set_pool_limit(default_limit())

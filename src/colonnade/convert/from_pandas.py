@@ -2,14 +2,14 @@
 
 Knows: columns of a frame, and which of them the core copies. Must not know: files, metadata.
 
-Every column is copied once, or is memory that nobody can write to (the Arrow arrays of ``str`` and ArrowDtype). PyArrow refers to
-the frame's memory where it can, and a later write to the frame then changes the table. To hold a reference, so that pandas
-copies on write, would not be enough: ``df["x"].array[0] = 1`` writes all the same.
+Every column is copied once, or is memory that nobody can write to (the Arrow arrays of ``str`` and ArrowDtype). PyArrow
+refers to the frame's memory where it can, and a later write to the frame then changes the table. To hold a reference,
+so that pandas copies on write, would not be enough: ``df["x"].array[0] = 1`` writes all the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +34,7 @@ class _Copied:
     """A column that the core copies: ``fields`` of its job, its memory, and the outputs."""
 
     type: pa.DataType
-    fields: dict[str, int]
+    fields: Mapping[str, int]
     values: npt.NDArray[Any]
     mask: npt.NDArray[np.bool_] | None
     out: npt.NDArray[Any]
@@ -51,7 +51,7 @@ class _Copied:
         return pa.DictionaryArray.from_arrays(made, self.dictionary, ordered=self.type.ordered, safe=False)
 
 
-def from_pandas(
+def from_pandas(  # noqa: PLR0917 -- PyArrow's, in PyArrow's order
     df: pd.DataFrame,
     schema: pa.Schema | None,
     preserve_index: bool | None,
@@ -105,7 +105,7 @@ def _run(plans: Sequence[_Copied], outputs: Outputs, threads: int) -> list[tuple
     return list(zip(found["nulls"].tolist(), found["misfits"].tolist(), strict=True))
 
 
-# -- which columns the core copies ---------------------------------------------------------------------------------------
+# -- which columns the core copies -------------------------------------------------------------------------------------
 
 
 def _plan(column: Any, type_: pa.DataType | None, safe: bool, outputs: Outputs) -> _Copied | None:

@@ -119,6 +119,19 @@ def _is_masked_as_it_is(arrow: pa.DataType, dtype: Any) -> bool:
     return not pt.is_floating(arrow) and bool(arrow == pa.from_numpy_dtype(dtype.numpy_dtype))
 
 
+def bytes_copied(group: Group, column: pa.ChunkedArray) -> int:
+    """How many bytes are written for a column that is copied; of Python objects, the pointers."""
+    rows, reading = len(column), group.rule.reading
+    if reading is Reading.STRING:
+        return sum(8 * (len(chunk) + 1) for chunk in column.chunks)
+    if reading is Reading.CODES:
+        counts = [len(chunk.dictionary) for chunk in column.chunks]
+        return rows * np.dtype(codes_dtype(max(counts, default=0))).itemsize
+    if reading is Reading.MASKED:
+        return rows * int(group.dtype.numpy_dtype.itemsize + 1)
+    return int(column.nbytes) if group.extension else rows * int(group.dtype.itemsize)
+
+
 _WHY = {
     Reading.BYTES: "its bits become bytes",
     Reading.FLOAT64: "integers with nulls become float64",

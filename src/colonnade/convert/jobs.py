@@ -174,4 +174,4 @@ def into_memory(
 
 
 def _numbers(table: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    return table.view(np.int64).reshape(len(table), -1) if len(table) else np.empty((0, len(table.dtype)), np.int64)
+    return table.view(np.int64).reshape(len(table), table.dtype.itemsize // 8)

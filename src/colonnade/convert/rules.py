@@ -172,6 +172,13 @@ def dtype_for(arrow: pa.DataType, nulls: bool, options: Mapping[str, Any]) -> An
     raise AssertionError("the last row fits everything")
 
 
+@cache
+def _category_dtype() -> Any:
+    import pandas as pd  # noqa: PLC0415 -- `import colonnade` must not
+
+    return pd.CategoricalDtype()
+
+
 _NAMED: dict[str, Callable[[pa.DataType], Any]] = {
     "object": lambda _: np.dtype(object),
     "float64": lambda _: np.dtype(np.float64),
@@ -183,15 +190,8 @@ _NAMED: dict[str, Callable[[pa.DataType], Any]] = {
     "datetime64 of its unit and zone": lambda t: np.dtype(f"M8[{t.unit}]"),
     "timedelta64[ns]": lambda _: np.dtype("m8[ns]"),
     "timedelta64 of its unit": lambda t: np.dtype(f"m8[{t.unit}]"),
-    "category": lambda _: _category(),
+    "category": lambda _: _category_dtype(),
 }
-
-
-@cache
-def _category() -> Any:
-    import pandas as pd  # noqa: PLC0415 -- `import colonnade` must not
-
-    return pd.CategoricalDtype()
 
 
 def rule_for(arrow: pa.DataType, dtype: Any, nulls: bool) -> Rule:

@@ -6,13 +6,17 @@ are made.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.types as pt
 
 from colonnade.convert.blocks import BlockMaker
-from colonnade.convert.groups import Group, group_columns, why_copied
+from colonnade.convert.groups import Group, bytes_copied, group_columns, why_copied
+from colonnade.convert.report import ColumnReport, Explanation
 from colonnade.convert.rules import Reading
 from colonnade.convert.walk import Walked
 from colonnade.neighbours import pandas as internals
@@ -40,6 +44,33 @@ def _plan(table: pa.Table, options: dict[str, Any]) -> tuple[Head, list[Group], 
     encoded = by_pyarrow.encoded_columns(head, categories, strings=options["strings_to_categorical"])
     groups, walked = group_columns(head, extension, encoded, options)
     return head, groups, walked
+
+
+def explain(table: pa.Table, options: dict[str, Any]) -> Explanation:
+    """Say how `to_pandas` would read each column; no value is looked at but for nulls."""
+    head, groups, _ = _plan(table, options)
+    labels = head.labels()
+    reports = {}
+    for group in groups:
+        for position in group.positions.tolist():
+            column = head.table.column(position)
+            why = why_copied(group, column, options)
+            copied = bytes_copied(group, column) if why else 0
+            found = column.nbytes, column.null_count, copied
+            dtype = _dtype_name(group)
+            reports[position] = ColumnReport(labels[position], "column", str(group.arrow), dtype, *found, why)
+    taken = Counter(table.schema.names) - Counter(head.table.schema.names)
+    for name in taken:
+        column = table.column(name)
+        found = column.nbytes, column.null_count, column.nbytes
+        reports[len(reports)] = ColumnReport(name, "index", str(column.type), "index", *found, "it becomes the index")
+    return Explanation(report for _, report in sorted(reports.items()))
+
+
+def _dtype_name(group: Group) -> str:
+    if pt.is_timestamp(group.arrow) and group.arrow.tz is not None and not group.extension:
+        return str(by_pyarrow.zoned_dtype(group.arrow, np.datetime_data(group.dtype)[0]))
+    return str(group.dtype)
 
 
 def _refuse_copies(table: pa.Table, groups: list[Group], options: dict[str, Any]) -> None:

@@ -228,7 +228,7 @@ def take_columns(table: pa.Table, options: dict[str, Any]) -> list[pa.ChunkedArr
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What ``Table.from_pandas`` takes a frame apart into: columns and stored index levels, each with its field or None."""
+    """What ``Table.from_pandas`` takes a frame apart into: columns, and stored index levels after them."""
 
     names: list[str]
     column_names: list[Any]

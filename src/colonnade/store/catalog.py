@@ -50,11 +50,12 @@ _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
 class Freed(NamedTuple):
-    """What `gc` removed: how many files and folders, and the bytes they held."""
+    """What `gc` removed: how many files and folders, the bytes they held, and the bytes of idle memory it freed."""
 
     files: int
     folders: int
     nbytes: int
+    memory: int = 0
 
 
 class Catalog:

@@ -6,8 +6,9 @@ Knows: the second reading and the rules. Must not know: files.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
+from colonnade.convert.report import ColumnReport, Explanation
 from colonnade.convert.rules import RULES, Reading, family
 from colonnade.convert.stored.dtypes import decode_dtype
 from colonnade.convert.stored.labels import decode_scalar
@@ -21,23 +22,10 @@ _WHY = {
 }
 
 
-class ColumnReport(NamedTuple):
-    """How pandas reads one column. ``why`` is empty where that copies nothing; ``nbytes`` are its Arrow buffers'."""
-
-    column: Any
-    role: str
-    arrow_type: str
-    dtype: str
-    nbytes: int
-    nulls: int
-    zero_copy: bool
-    why: str
-
-
-def explain(table: StoredTable) -> list[ColumnReport]:
+def explain(table: StoredTable) -> Explanation:
     """Report on each column, in the order of the Arrow schema."""
     with following():
-        return _reports(table)
+        return Explanation(_reports(table))
 
 
 def _reports(table: StoredTable) -> list[ColumnReport]:
@@ -53,8 +41,9 @@ def _reports(table: StoredTable) -> list[ColumnReport]:
     reports = []
     for field, (label, role, dtype, why) in sorted(rows.items()):
         column = batch.column(field)
-        arrow_type = str(column.type)
-        reports.append(ColumnReport(label, role, arrow_type, dtype, column.nbytes, column.null_count, not why, why))
+        copied = 0 if not why else table.rows * 8 if dtype == "object" else column.nbytes
+        of_it = column.nbytes, column.null_count, copied
+        reports.append(ColumnReport(label, role, str(column.type), dtype, *of_it, why))
     return reports
 
 

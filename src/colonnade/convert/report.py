@@ -1,0 +1,55 @@
+"""What is said of a table's columns: how pandas reads each, what that copies, and why.
+
+Knows: how a report looks in a terminal and in a notebook. Must not know: how it was found out.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+
+class ColumnReport(NamedTuple):
+    """How pandas reads one column.
+
+    ``role`` is ``column`` or ``index``; ``nbytes`` are its Arrow buffers'; ``copied`` is how many bytes are written for
+    pandas (of Python objects: the pointers), and ``why`` says what for. It is empty where nothing is copied.
+    """
+
+    column: Any
+    role: str
+    arrow_type: str
+    dtype: str
+    nbytes: int
+    nulls: int
+    copied: int
+    why: str
+
+    @property
+    def zero_copy(self) -> bool:
+        """Whether pandas reads the column where it is."""
+        return not self.why
+
+
+class Explanation(tuple[ColumnReport, ...]):
+    """The reports of a table's columns, in order. It prints as a table."""
+
+    __slots__ = ()
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row a column."""
+        return pd.DataFrame.from_records(self, columns=list(ColumnReport._fields))
+
+    def __repr__(self) -> str:
+        with pd.option_context("display.width", None, "display.max_colwidth", 100, "display.max_columns", None):
+            table = self.to_pandas()
+            texts = {name: table[name].astype(str).str.len().max() for name in ("column", "why")} if self else {}
+            for name, width in texts.items():
+                table[name] = table[name].astype(str).str.ljust(width)
+            shown = table.to_string(index=False, max_rows=60, justify="left") if self else "no columns"
+        held, copied = sum(report.nbytes for report in self), sum(report.copied for report in self)
+        return f"{shown}\n\nThe columns hold {held:,} bytes; {copied:,} are written for pandas."
+
+    def _repr_html_(self) -> str:
+        return str(self.to_pandas().to_html(index=False, max_rows=60))
