@@ -2,39 +2,84 @@
 
 import sys
 
-from colonnade.convert.rules import RULES, Reading
+from colonnade.convert.rules import RULES, TARGETS, Reading
 
 HEAD = """# How pandas reads each column
 
-Printed from `src/colonnade/convert/rules.py` by `make docs`; the first row that fits a column is taken.
-`Snapshot.explain()` and `colonnade info NAME` tell it for a given table.
+Printed from `src/colonnade/convert/rules.py` by `make docs`; in both tables the first row that fits a column is taken.
+`colonnade.explain(table)`, `Snapshot.explain()` and `colonnade info NAME` tell it for a given table.
 
-| Arrow type | pandas dtype | nulls | read from | on open |
+## Which dtype `to_pandas` gives
+
+For columns whose dtype neither `types_mapper`, nor an Arrow extension type, nor the `pandas` metadata gives; strings become `str`.
+
+| Arrow type | nulls | with the option | pandas dtype |
+| --- | --- | --- | --- |
+"""
+
+READ = """
+## How a column of that dtype is read
+
+From a table in memory (`to_pandas`), and from a stored table (`get`, `Snapshot.to_pandas`), where the body already holds
+what pandas wants.
+
+| Arrow type | pandas dtype | nulls | `to_pandas` | stored |
 | --- | --- | --- | --- | --- |
 """
 
-FROM = {
-    Reading.VALUES: "Arrow's own values",
-    Reading.BYTES: "a twin: one byte a boolean",
-    Reading.FLOAT64: "a twin: float64, NaN where null",
-    Reading.CODES: "Arrow's indices; a twin with -1 where there are nulls or another width is needed",
-    Reading.MASKED: "Arrow's own values (a twin of bytes for booleans), and a twin of one byte a null",
-    Reading.STRING: "the Arrow array itself",
-    Reading.ARROW: "the Arrow array itself",
-    Reading.INTERVAL: "Arrow's own values of both ends",
-    Reading.CONVERTED: "Arrow's values, by PyArrow",
+IN_MEMORY = {
+    Reading.VALUES: "copied; with `split_blocks`, one chunk and no nulls: in place",
+    Reading.BYTES: "bits to bytes",
+    Reading.FLOAT64: "to float64, NaN where null",
+    Reading.SCALED: "multiplied, overflow checked",
+    Reading.CODES: "indices to codes, -1 where null, bounds checked; of one chunk, no nulls and the codes' width: in place",
+    Reading.MASKED: "copied, and a mask of bytes; floats by pandas, for it masks NaN too",
+    Reading.STRING: "wrapped",
+    Reading.ARROW: "wrapped",
+    Reading.INTERVAL: "by pandas",
+    Reading.REPEATED: "Python objects, each distinct one made once",
+    Reading.CONVERTED: "by PyArrow",
+}
+STORED = {
+    Reading.VALUES: "zero-copy: Arrow's own values",
+    Reading.BYTES: "zero-copy: a twin of one byte a boolean",
+    Reading.FLOAT64: "zero-copy: a twin of float64, NaN where null",
+    Reading.SCALED: "does not occur",
+    Reading.CODES: "zero-copy: Arrow's indices; a twin with -1 where there are nulls or another width is needed",
+    Reading.MASKED: "zero-copy: Arrow's own values (a twin of bytes for booleans), and a twin of one byte a null",
+    Reading.STRING: "zero-copy: the Arrow array itself",
+    Reading.ARROW: "zero-copy: the Arrow array itself",
+    Reading.INTERVAL: "zero-copy: Arrow's own values of both ends",
+    Reading.REPEATED: "converted by PyArrow",
+    Reading.CONVERTED: "converted by PyArrow",
 }
 NULLS = {True: "with", False: "without", None: "with or without"}
+TAIL = """
+## Where it is not PyArrow's result
+
+{differences}
+"""
+DIFFERENCES = (
+    "Several columns of one name: PyArrow 26 reads all of them as the dtype of the last. Here each has its own.",
+    "`split_blocks=True` with Arrow extension types that have no pandas dtype: PyArrow 26 raises KeyError.",
+    "`zero_copy_only=True`: PyArrow looks at NumPy's blocks alone, and refuses tables of extension dtypes that need no copy. "
+    "Here any column that would be copied is named, strings and masked arrays among them, and others pass.",
+    "`types_mapper` is called once for each type, not for each column.",
+    "`from_pandas` never refers to memory that the frame's owner may write to.",
+)
 
 
 def page() -> str:
     """The whole page."""
+    targets = [f"| {t.arrow} | {NULLS[t.nulls]} | {t.option and f'`{t.option}`'} | {t.dtype} |" for t in TARGETS]
     rows = []
     for rule in RULES:
-        cost = "converted" if rule.reading is Reading.CONVERTED else "zero-copy"
-        note = f": {rule.note}" if rule.note else ""
-        rows.append(f"| {rule.arrow} | {rule.dtype} | {NULLS[rule.nulls]} | {FROM[rule.reading]} | {cost}{note} |")
-    return HEAD + "\n".join(rows) + "\n"
+        note = f" ({rule.note})" if rule.note else ""
+        in_memory = "by pandas" if rule.arrow == "extension" else IN_MEMORY[rule.reading] + note
+        ways = f"{in_memory} | {STORED[rule.reading]}"
+        rows.append(f"| {rule.arrow} | {rule.dtype} | {NULLS[rule.nulls]} | {ways} |")
+    tail = TAIL.format(differences="\n".join(f"- {difference}" for difference in DIFFERENCES))
+    return HEAD + "\n".join(targets) + "\n" + READ + "\n".join(rows) + "\n" + tail
 
 
 if __name__ == "__main__":

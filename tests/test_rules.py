@@ -36,10 +36,14 @@ def rule_of(snap):
     return rule_for(snap.schema.field(0).type, dtype, report.nulls > 0), report
 
 
+# Python objects cannot be stored, be they many or few.
+CONVERTED = (Reading.CONVERTED, Reading.REPEATED)
+
+
 @pytest.mark.parametrize("kind", COLUMNS)
 def test_the_table_says_what_explain_says(store, kind):
     rule, report = rule_of(store.put("t", COLUMNS[kind]))
-    assert report.zero_copy == (rule.reading is not Reading.CONVERTED), (rule, report)
+    assert report.zero_copy == (rule.reading not in CONVERTED), (rule, report)
     assert bool(report.why) != report.zero_copy
 
 
@@ -68,7 +72,9 @@ def test_zero_copy_means_memory_of_the_mapping(store, kind):
 
 def test_every_row_is_met(store):
     met = {id(rule_of(store.put("t", data))[0]) for data in COLUMNS.values()}
-    assert [rule for rule in RULES if id(rule) not in met] == []
+    # What a stored table never needs: its strings are wide, and its times have pandas' units.
+    never_stored = [rule for rule in RULES if rule.reading is Reading.SCALED or rule.arrow == "string"]
+    assert [rule for rule in RULES if id(rule) not in met] == never_stored
 
 
 def test_the_page_is_printed_from_the_table():

@@ -37,6 +37,8 @@ Block = tuple[Any, Positions]
 # Nanoseconds in a unit; dates count days (32 bits) or milliseconds (64 bits).
 _NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 _DAY = 86_400 * 10**9
+# How many bytes of a table that destroys itself are freed before they are given back.
+_RELEASED = 32 << 20
 
 
 def _copied(group: Group) -> dict[str, int]:
@@ -81,6 +83,7 @@ class BlockMaker:
         self._groups = groups
         self._options = options
         self._destroys = bool(options["self_destruct"])
+        self._freed = 0
         self._moves = Moves(walked, threads=0 if options["use_threads"] else 1, piecemeal=self._destroys)
         self._positions = walked.positions
         self._finish: list[tuple[Callable[[], Any], int]] = []  # what makes a column's array once the bytes have moved
@@ -116,7 +119,13 @@ class BlockMaker:
         return made if self._options["split_blocks"] else _joined(made)
 
     def _forget(self, member: int) -> None:
-        self._columns[self._positions[member]] = None
+        """Let a column's memory go; Arrow's pools keep what is freed until they are told."""
+        position = self._positions[member]
+        self._freed += self._columns[position].nbytes
+        self._columns[position] = None
+        if self._freed >= _RELEASED:
+            pa.default_memory_pool().release_unused()
+            self._freed = 0
 
     def _members(self, group: Group) -> Iterator[tuple[int, int]]:
         return zip(group.positions.tolist(), group.members.tolist(), strict=True)
