@@ -1,9 +1,11 @@
 """The core against NumPy, by itself: every operation, at every offset, through memory and through a file."""
 
+import mmap
 import os
 from functools import partial
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -227,8 +229,8 @@ def test_a_plan_that_does_not_fit_is_refused():
     piece = Piece(address(values), 8, 0, 0, 10)
     for bad in (Job(11, [piece], Values.FIXED, **good), Job(10, [piece], Values.FIXED, width=8, values=Region(80, 8)),
                 Job(10, [piece._replace(length=-1)], Values.FIXED, **good), Job(10, [piece], Values.FIXED, width=8, values=Region(80, -5))):  # fmt: skip
+        memory = np.zeros(80, np.uint8)
         with pytest.raises(ValueError, match="job 0"):
-            memory = np.zeros(80, np.uint8)
             jobs.run([Placed([bad], address(memory))], partial(jobs.into_memory, outputs=[memory]))
 
 
@@ -263,3 +265,162 @@ def test_mapping_is_shared_or_private(folder):
 
 def test_threads_are_those_that_may_run():
     assert _core.available_threads() == len(os.sched_getaffinity(0))
+
+
+def convert(values, twin, made, valid=None, through="memory", kind=Validity.BITS, **fields):
+    """One column of a NumPy array through a twin alone; (output, whether there were misfits)."""
+    valid = np.ones(len(values), bool) if valid is None else valid
+    bitmap = pack(valid, 3)
+    out = np.zeros(len(values), made)
+    job, piece = np.zeros(1, jobs.JOB), np.zeros(1, jobs.PIECE)
+    job["rows"], job["piece_count"], job["width"] = len(values), 1, values.itemsize
+    job["element"], job["twin"], job["twin_element"] = jobs.ELEMENT[values.dtype.name], twin, jobs.ELEMENT[made]
+    job["validity"], job["operand"] = kind, jobs.NO_LIMIT
+    job["values_at"] = job["bitmap_at"] = job["mask_at"] = -1
+    job["twin_at"] = address(out)
+    piece["values"], piece["stride"] = address(values) - 3 * values.itemsize, values.itemsize
+    piece["validity"], piece["offset"], piece["length"] = address(bitmap), 3, len(values)
+    for name, value in fields.items():
+        (piece if name in jobs.PIECE.names else job)[name] = value
+    stream_from = 0 if through == "streamed memory" else 1 << 40
+    found = jobs.into_memory(job, piece, outputs=[out.view(np.uint8)], stream_from=stream_from)
+    assert found["nulls"][0] == len(values) - valid.sum()
+    return out, bool(found["misfits"][0])
+
+
+@pytest.mark.parametrize("through", ["memory", "streamed memory"])
+@pytest.mark.parametrize("element", [name for name in jobs.ELEMENTS if "int" in name])
+def test_integers_become_the_nearest_float64(element, through):
+    info = np.iinfo(element)
+    rng = np.random.default_rng(5)
+    edges = [info.min, info.min + 1, info.max, info.max - 1, 0, 1, info.max // 2, info.max // 3]
+    if info.bits == 64:  # where two floats are equally near, and on both sides of it
+        edges += [2**53 + i for i in range(-3, 4)] + [2**62 + 2**9 * i + j for i in (1, 2, 3) for j in (-1, 0, 1)]
+    values = np.array([*edges, *rng.integers(info.min, info.max, 5000, element, endpoint=True)], element)
+    valid = rng.random(len(values)) < 0.9
+    made, misfits = convert(values, Twin.FLOAT64, "float64", valid, through)
+    np.testing.assert_array_equal(made, np.where(valid, values.astype(float), np.nan))
+    assert not misfits
+
+
+@pytest.mark.parametrize("element", ["int32", "int64"])
+def test_times_change_their_unit_or_do_not_fit(element):
+    values = np.array([0, 1, -1, 2**31 - 1, -(2**31), 106_751, -106_751] * 400, element)
+    valid = np.arange(len(values)) % 3 > 0
+    made, misfits = convert(values, Twin.SCALED, "int64", valid, operand=1000)
+    np.testing.assert_array_equal(made, np.where(valid, values.astype(np.int64) * 1000, np.iinfo(np.int64).min))
+    assert not misfits
+    day = 86_400 * 10**9
+    assert not convert(np.array([106_751, -106_751], element), Twin.SCALED, "int64", operand=day)[1]
+    for beyond in (106_752, -106_752):
+        values[1000] = beyond
+        valid[:] = False
+        valid[1000] = True
+        assert convert(values, Twin.SCALED, "int64", valid, operand=day)[1]
+        valid[1000] = False
+        assert not convert(values, Twin.SCALED, "int64", valid, operand=day)[1]
+
+
+@pytest.mark.parametrize("element", ["float32", "float64"])
+@pytest.mark.parametrize("made", [name for name in jobs.ELEMENTS if "int" in name])
+def test_whole_floats_become_integers_or_do_not_fit(element, made):
+    info = np.iinfo(made)
+    values = np.array([0.0, -0.0, 1, 100, 127, info.min] * 100, element)
+    values[1::7] = np.nan
+    valid = ~np.isnan(values)
+    out, misfits = convert(values, Twin.INTEGERS, made, valid, kind=Validity.NAN32 if element == "float32" else Validity.NAN64)  # fmt: skip
+    np.testing.assert_array_equal(out, np.where(valid, np.nan_to_num(values), 0).astype(made))
+    assert not misfits
+    # The first that does not fit on either side, one that is not whole, and none at all.
+    low = np.nextafter(np.array(info.min, element), np.array(-np.inf, element))
+    for bad in (float(info.max) + 1, low if abs(low - info.min) >= 1 else info.min - 1.0, 0.5, -0.5, np.inf, -np.inf):
+        one = np.zeros(70, element)
+        one[66] = bad
+        assert convert(one, Twin.INTEGERS, made)[1], bad
+
+
+@pytest.mark.parametrize("element", [name for name in jobs.ELEMENTS if "int" in name])
+@pytest.mark.parametrize("code", ["int8", "int16", "int32"])
+@pytest.mark.parametrize("through", ["memory", "streamed memory"])
+def test_codes_stay_within_their_dictionary(element, code, through):
+    rng = np.random.default_rng(2)
+    values = rng.integers(0, 100, 3000).astype(element)
+    valid = rng.random(3000) < 0.8
+    made, misfits = convert(values, Twin.CODES, code, valid, through, operand=100)
+    np.testing.assert_array_equal(made, np.where(valid, values, 0).astype(code) - (~valid).astype(code))
+    assert not misfits
+    wrong = [100, np.iinfo(element).max] + ([-1, np.iinfo(element).min] if element.startswith("int") else [])
+    for index in wrong:
+        values[2500], valid[2500] = index, True
+        made, misfits = convert(values, Twin.CODES, code, valid, through, operand=100)
+        assert misfits, index
+        valid[2500] = False  # beneath a null anything may stand
+        assert not convert(values, Twin.CODES, code, valid, through, operand=100)[1]
+
+
+def test_codes_of_united_dictionaries():
+    values = np.random.default_rng(2).integers(0, 50, 3000).astype(np.uint16)
+    numbers = np.random.default_rng(3).permutation(50).astype(np.int32)
+    made, misfits = convert(values, Twin.CODES, "int8", map=address(numbers), map_length=50)
+    np.testing.assert_array_equal(made, numbers[values])
+    assert not misfits
+    assert convert(values, Twin.CODES, "int8", map=address(numbers), map_length=49)[1]
+
+
+MAP_NORESERVE = 0x4000  # which the mmap module does not name before Python 3.13
+
+
+def test_more_rows_than_31_bits_count():
+    """Nearly all of it is the kernel's page of zeros: 2 GiB are read, and a bitmap of 256 MiB is written."""
+    rows = 2**31 + 77
+    source = mmap.mmap(-1, rows, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE)
+    source.madvise(mmap.MADV_HUGEPAGE)
+    values = np.frombuffer(source, np.uint8)
+    marked = [0, 63, 2**31 - 1, 2**31, 2**31 + 1, rows - 1]
+    values[marked] = 1
+    out = np.frombuffer(_core.Buffer((rows + 7) // 8), np.uint8)
+    job, piece = np.zeros(1, jobs.JOB), np.zeros(1, jobs.PIECE)
+    job["rows"], job["piece_count"], job["width"], job["values"] = rows, 1, 1, Values.BYTES_TO_BITS
+    job["values_at"], job["bitmap_at"], job["mask_at"], job["twin_at"] = address(out), -1, -1, -1
+    piece["values"], piece["stride"], piece["length"] = address(values), 1, rows
+    jobs.into_memory(job, piece, outputs=[out])
+    where = np.flatnonzero(out)
+    assert [int(byte) * 8 + bit for byte in where for bit in range(8) if out[byte] >> bit & 1] == marked
+    del values
+
+
+def test_kernels_go_by_name():
+    assert not _core.use_kernels("avx1024")
+    assert _core.use_kernels("")
+    assert _core.kernels() in ("avx2", "portable")
+
+
+def test_a_stream_is_read_once():
+    capsule = pa.table({"x": [1, None]}).__arrow_c_stream__()
+    source = _core.Source()
+    assert source.add_table(capsule, 10)
+    assert source.nulls().tolist() == [1]
+    with pytest.raises(ValueError, match="read before"):
+        source.add_table(capsule, 10)
+    with pytest.raises(ValueError, match="incorrect name"):
+        source.add_column(pa.schema([]).__arrow_c_schema__())
+    assert not _core.Source().add_table(pa.table({"x": pa.chunked_array([[1]] * 5)}).__arrow_c_stream__(), 4)
+
+
+def test_a_stream_that_fails_says_why():
+    def batches():
+        yield pa.record_batch({"x": [1]})
+        raise ValueError("the source broke")
+
+    reader = pa.RecordBatchReader.from_batches(pa.schema({"x": pa.int64()}), batches())
+    with pytest.raises(RuntimeError, match="the source broke"):
+        _core.Source().add_table(reader.__arrow_c_stream__(), 10)
+
+
+def test_neighbouring_parts_of_a_chunk_are_joined():
+    whole = pa.chunked_array([pa.array(range(1000)), pa.array([None, *range(499)])])
+    cut = pa.chunked_array([pa.array(range(250)) for _ in range(6)])
+    source = _core.Source()
+    source.add_table(pa.table({"whole": whole, "cut": cut}).__arrow_c_stream__(), 100)
+    assert source.piece_counts().tolist() == [2, 6]
+    assert source.nulls().tolist() == [1, 0]

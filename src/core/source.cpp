@@ -53,12 +53,14 @@ void add_array(Source::Column& column, const ArrowArray& array, int64_t from, in
   if (join && length == 0) return;
   if (join && !column.pieces.empty()) {
     Piece& last = column.pieces.back();
-    const bool same = last.values == piece.values && last.offset + last.length == piece.offset;
-    if (same && last.validity == piece.validity) {
+    const bool follows = last.values == piece.values && last.offset + last.length == piece.offset;
+    if (follows && column.last_bitmap == array.buffers[0]) {
       last.length += length;
+      if (piece.validity != 0) last.validity = piece.validity;
       return;
     }
   }
+  column.last_bitmap = array.buffers[0];
   column.pieces.push_back(piece);
 }
 

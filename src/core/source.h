@@ -53,6 +53,7 @@ class Source {
   struct Column {
     std::vector<Piece> pieces;
     int64_t nulls = 0;
+    const void* last_bitmap = nullptr;  // of the last piece, also where it has no null
   };
 
   Source() = default;
