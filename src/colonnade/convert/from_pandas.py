@@ -60,10 +60,14 @@ def from_pandas(  # noqa: PLR0917 -- PyArrow's, in PyArrow's order
     safe: bool,
 ) -> pa.Table:
     """Convert; the options are those of ``pyarrow.Table.from_pandas``."""
+    if schema is not None and not isinstance(schema, pa.Schema):
+        raise TypeError(f"schema is a {type(schema).__name__}; it must be a pyarrow.Schema")
+    if nthreads is not None and nthreads < 1:
+        raise ValueError(f"nthreads is {nthreads}; it must be greater than 0")
     parts = take_apart(df, schema, preserve_index, columns)
     if not parts.columns:
         return pa.Table.from_pandas(df, schema, preserve_index, nthreads, columns, safe)
-    return parts.table(df, _convert(parts, nthreads or 0, safe), schema, preserve_index)
+    return parts.table(df, _convert(parts, int(nthreads or 0), safe), schema, preserve_index)
 
 
 def _convert(parts: Parts, threads: int, safe: bool) -> list[Any]:

@@ -26,10 +26,13 @@ from colonnade.neighbours.pyarrow_metadata import Head
 
 def to_pandas(table: pa.Table, options: dict[str, Any]) -> pd.DataFrame:
     """Convert; ``options`` are those of ``pyarrow.Table.to_pandas``, all of them."""
+    maps = options["maps_as_pydicts"]
+    if maps is not None and not isinstance(maps, str):
+        raise TypeError(f"maps_as_pydicts is {maps!r}; it must be 'lossy', 'strict' or None")
     head, groups, walked = _plan(table, options)
+    labels = head.labels()
     if options["zero_copy_only"]:
         _refuse_copies(head.table, groups, options)
-    labels = head.labels()
     maker = BlockMaker(head.table, groups, walked, options)
     return internals.make_frame(maker.make(options["categories"] or ()), head.index, labels, head.attrs)
 

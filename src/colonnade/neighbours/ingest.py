@@ -37,6 +37,8 @@ def arrow_table(data: Any) -> pa.Table:
     """Arrow data as a table; what a stream gives is held in memory, what a table holds is not copied."""
     if isinstance(data, pa.Table):
         return data
+    if isinstance(data, pa.RecordBatch):
+        return pa.Table.from_batches([data])  # as a stream, one without rows would lose its dictionaries
     if _is_lazy(data):
         data = data.collect()
     for protocol, opened in (

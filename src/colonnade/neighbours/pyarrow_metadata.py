@@ -137,12 +137,15 @@ def extension_dtypes(
         give([types_mapper(type_) for type_ in head.types])
     give([_extension_dtype(type_) for type_ in head.types])
     for told in head.columns:
+        name = told.get("field_name", told["name"])
+        positions = schema.get_all_field_indices(name) if isinstance(name, str) else []
+        if positions and all(position in found for position in positions):
+            continue
         dtype = _told_dtype(told["numpy_type"])
         is_string = isinstance(dtype, pd.StringDtype)
-        name = told.get("field_name", told["name"])
         if dtype is None or (is_string and (strings_to_categorical or name in categories)):
             continue
-        for position in schema.get_all_field_indices(name):
+        for position in positions:
             if not (is_string and pa.types.is_dictionary(head.types[head.kinds[position]])):
                 found.setdefault(position, dtype)
     if not strings_to_categorical:
