@@ -424,3 +424,12 @@ def test_neighbouring_parts_of_a_chunk_are_joined():
     source.add_table(pa.table({"whole": whole, "cut": cut}).__arrow_c_stream__(), 100)
     assert source.piece_counts().tolist() == [2, 6]
     assert source.nulls().tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 100, 5000])
+def test_the_range_of_numbers_without_nulls(count):
+    numbers = np.random.default_rng(count).integers(-(2**31), 2**31 - 1, count, dtype=np.int32, endpoint=True)
+    numbers[::3] = -7
+    known = numbers[numbers != -7]
+    expected = (known.min(), known.max()) if len(known) else (2**31 - 1, -(2**31))
+    assert _core.range_of(numbers, -7) == expected

@@ -70,13 +70,16 @@ def write_memory(jobs: Annotated[NDArray[numpy.int64], dict(shape=(None, 16), or
     """
 
 @overload
-def share_objects(out: object, objects: list[Any], codes: Annotated[NDArray[numpy.int8], dict(shape=(None,), order='C', device='cpu', writable=False)], first: int = 0) -> None: ...
+def share_objects(out: object, objects: list[Any], codes: Annotated[NDArray[numpy.int8], dict(shape=(None,), order='C', device='cpu', writable=False)], first: int = 0, threads: int = 0) -> None: ...
 
 @overload
-def share_objects(out: object, objects: list[Any], codes: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], first: int = 0) -> None:
+def share_objects(out: object, objects: list[Any], codes: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], first: int = 0, threads: int = 0) -> None:
     """
     out[i] = objects[codes[i] - first], and the last of ``objects`` for a code outside of the others.
     """
+
+def range_of(numbers: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], null: int) -> tuple[int, int]:
+    """(least, greatest) of int32 numbers, without those that stand for null."""
 
 def available_threads() -> int:
     """The processors this process may use."""

@@ -491,6 +491,34 @@ bool write_twin(const Run& run, const uint64_t* words, char* out) {
   return false;
 }
 
+void find_range(const int32_t* numbers, int64_t count, int32_t null, int32_t& least, int32_t& greatest) {
+  constexpr int32_t most = std::numeric_limits<int32_t>::max();
+  constexpr int32_t fewest = std::numeric_limits<int32_t>::min();
+  Lanes<int32_t> low = splat(most);
+  Lanes<int32_t> high = splat(fewest);
+  int64_t row = 0;
+  for (; row + lanes<int32_t> <= count; row += lanes<int32_t>) {
+    const auto here = load<Lanes<int32_t>>(numbers + row);
+    ask_for(reinterpret_cast<const char*>(numbers + row));
+    const auto lower = here == null ? splat(most) : here;
+    const auto higher = here == null ? splat(fewest) : here;
+    low = lower < low ? lower : low;
+    high = higher > high ? higher : high;
+  }
+  least = most;
+  greatest = fewest;
+  const auto add = [&](int32_t number) {
+    if (number < least) least = number;
+    if (number > greatest) greatest = number;
+  };
+  for (; row < count; ++row)
+    if (numbers[row] != null) add(numbers[row]);
+  for (int64_t i = 0; i < lanes<int32_t>; ++i) {
+    least = low[i] < least ? low[i] : least;
+    greatest = high[i] > greatest ? high[i] : greatest;
+  }
+}
+
 void finish() {
 #ifdef __SSE2__
   _mm_sfence();
@@ -502,11 +530,11 @@ void finish() {
 #ifdef __AVX2__
 extern const Kernels kernels_avx2;
 const Kernels kernels_avx2{"avx2",        gather,        read_validity, scan_fixed, write_fixed,
-                           read_booleans, write_offsets, write_bytes, write_twin, finish};
+                           read_booleans, write_offsets, write_bytes, write_twin, find_range, finish};
 #else
 extern const Kernels kernels_portable;
 const Kernels kernels_portable{"portable",    gather,        read_validity, scan_fixed, write_fixed,
-                               read_booleans, write_offsets, write_bytes, write_twin, finish};
+                               read_booleans, write_offsets, write_bytes, write_twin, find_range, finish};
 #endif
 
 }  // namespace colonnade

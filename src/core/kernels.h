@@ -43,6 +43,8 @@ struct Kernels {
   void (*write_bytes)(const uint64_t* words, int64_t count, bool inverted, bool streams, char* out);
   // The twins that are made of elements. True if some valid element had no form in it.
   bool (*write_twin)(const Run& run, const uint64_t* words, char* out);
+  // The least and the greatest of some numbers, without those that stand for null.
+  void (*find_range)(const int32_t* numbers, int64_t count, int32_t null, int32_t& least, int32_t& greatest);
   // Makes streamed stores visible to other threads; once, when a thread has done its part.
   void (*finish)();
 };

@@ -1,6 +1,7 @@
 // The only file that knows Python and nanobind. It checks what Python hands over, releases the GIL, and calls the core.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
@@ -8,6 +9,8 @@
 
 #include <algorithm>
 #include <string>
+#include <system_error>
+#include <thread>
 #include <vector>
 
 #include "execute.h"
@@ -211,10 +214,36 @@ void add_references(PyObject* object, Py_ssize_t count) {
   for (; count < 0; ++count) Py_DECREF(object);
 }
 
+// What one thread found while it set its rows' pointers; references are counted afterwards, by the one that has the GIL.
+struct Shared {
+  std::vector<Py_ssize_t> uses;
+  std::vector<PyObject*> dropped;
+  Py_ssize_t nones = 0;
+};
+
+template <class Code>
+Shared set_pointers(PyObject** slots, const Code* codes, size_t rows, int64_t first, const std::vector<PyObject*>& objects) {
+  Shared found;
+  // Counted in turns, where there are few: to add to the same number again and again is to wait for the last time.
+  const size_t turns = objects.size() <= 1024 ? 4 : 1;  // a power of two: a remainder would cost more than all the rest
+  found.uses.resize(turns * objects.size());
+  Py_ssize_t* const uses = found.uses.data();
+  const uint64_t last = objects.size() - 1;
+  for (size_t row = 0; row < rows; ++row) {
+    const uint64_t at = std::min(static_cast<uint64_t>(codes[row] - first), last);
+    PyObject* const old = slots[row];
+    slots[row] = objects[at];
+    ++uses[(row & (turns - 1)) * objects.size() + at];
+    if (old == Py_None) ++found.nones;
+    else if (old != nullptr) found.dropped.push_back(old);
+  }
+  return found;
+}
+
 // out[i] = objects[codes[i] - first], and the last of the objects for a code outside of the others.
 template <class Code>
 void share_objects(const nb::object& out, const nb::typed<nb::list, nb::any>& objects,
-                   nb::ndarray<const Code, nb::shape<-1>, nb::c_contig, nb::device::cpu> codes, int64_t first) {
+                   nb::ndarray<const Code, nb::shape<-1>, nb::c_contig, nb::device::cpu> codes, int64_t first, int threads) {
   Py_buffer view;
   if (PyObject_GetBuffer(out.ptr(), &view, PyBUF_CONTIG | PyBUF_FORMAT) != 0) throw nb::python_error();
   const nb::capsule release(&view, [](void* held) noexcept { PyBuffer_Release(static_cast<Py_buffer*>(held)); });
@@ -222,24 +251,42 @@ void share_objects(const nb::object& out, const nb::typed<nb::list, nb::any>& ob
   if (std::string_view(view.format) != "O" || view.len != static_cast<Py_ssize_t>(rows * sizeof(PyObject*)))
     throw nb::value_error("out is an array of objects, as many as there are codes");
   if (objects.size() == 0) throw nb::value_error("there are no objects to share");
-  auto** const slots = static_cast<PyObject**>(view.buf);
   std::vector<PyObject*> shared;
   for (const nb::handle object : objects) shared.push_back(object.ptr());
-  std::vector<Py_ssize_t> uses(shared.size());
-  std::vector<PyObject*> dropped;
-  Py_ssize_t nones = 0;
-  const uint64_t last = shared.size() - 1;
-  for (size_t row = 0; row < rows; ++row) {
-    const uint64_t at = std::min(static_cast<uint64_t>(codes.data()[row] - first), last);
-    PyObject* const old = slots[row];
-    slots[row] = shared[at];
-    ++uses[at];
-    if (old == Py_None) ++nones;
-    else if (old != nullptr) dropped.push_back(old);
+
+  constexpr size_t threaded_rows = 1 << 18;
+  const size_t wanted = rows < threaded_rows ? 1 : static_cast<size_t>(threads > 0 ? threads : available_threads());
+  std::vector<Shared> found(wanted);
+  const auto work = [&](size_t thread) {
+    const size_t from = rows * thread / wanted;
+    const size_t to = rows * (thread + 1) / wanted;
+    found[thread] = set_pointers(static_cast<PyObject**>(view.buf) + from, codes.data() + from, to - from, first, shared);
+  };
+  std::vector<std::thread> helpers;
+  for (size_t thread = 1; thread < wanted; ++thread) {
+    try {
+      helpers.emplace_back(work, thread);
+    } catch (const std::system_error&) {
+      work(thread);  // no more threads to be had
+    }
   }
-  for (size_t i = 0; i < shared.size(); ++i) add_references(shared[i], uses[i]);
-  add_references(Py_None, -nones);
-  for (PyObject* const old : dropped) Py_DECREF(old);
+  work(0);
+  for (std::thread& helper : helpers) helper.join();
+  for (const Shared& part : found) {
+    for (size_t i = 0; i < part.uses.size(); ++i) add_references(shared[i % shared.size()], part.uses[i]);
+    add_references(Py_None, -part.nones);
+  }
+  for (const Shared& part : found)
+    for (PyObject* const old : part.dropped) Py_DECREF(old);
+}
+
+// The least and the greatest of some numbers, without those that stand for null; the greatest is the lesser if there are none.
+std::pair<int64_t, int64_t> range_of(nb::ndarray<const int32_t, nb::shape<-1>, nb::c_contig, nb::device::cpu> numbers,
+                                     int32_t null) {
+  int32_t least = 0;
+  int32_t greatest = 0;
+  kernels().find_range(numbers.data(), static_cast<int64_t>(numbers.shape(0)), null, least, greatest);
+  return {least, greatest};
 }
 
 template <class Memory>
@@ -287,8 +334,12 @@ NB_MODULE(_core, m) {
         "all, or more, are written past the caches.");
   constexpr const char* share =
       "out[i] = objects[codes[i] - first], and the last of ``objects`` for a code outside of the others.";
-  m.def("share_objects", &share_objects<int8_t>, "out"_a, "objects"_a, "codes"_a.noconvert(), "first"_a = 0, share);
-  m.def("share_objects", &share_objects<int32_t>, "out"_a, "objects"_a, "codes"_a.noconvert(), "first"_a = 0, share);
+  m.def("share_objects", &share_objects<int8_t>, "out"_a, "objects"_a, "codes"_a.noconvert(), "first"_a = 0,
+        "threads"_a = 0, share);
+  m.def("share_objects", &share_objects<int32_t>, "out"_a, "objects"_a, "codes"_a.noconvert(), "first"_a = 0,
+        "threads"_a = 0, share);
+  m.def("range_of", &range_of, "numbers"_a, "null"_a,
+        "(least, greatest) of int32 numbers, without those that stand for null.");
   m.def("available_threads", &available_threads, "The processors this process may use.");
   m.def("kernels", [] { return std::string(kernels().name); }, "The name of the kernels that run.");
   m.def("use_kernels", [](const std::string& name) { return use_kernels(name); }, "name"_a,

@@ -24,7 +24,7 @@ from colonnade.convert.dictionaries import United, unite
 from colonnade.convert.groups import Group
 from colonnade.convert.jobs import ELEMENT, Twin, Values
 from colonnade.convert.moves import Moves
-from colonnade.convert.objects import days_of, share_dates, share_truths
+from colonnade.convert.objects import NULL_DAY, share_dates, share_truths
 from colonnade.convert.rules import Reading, codes_dtype, fill_pattern
 from colonnade.convert.strings import widen
 from colonnade.convert.walk import Walked
@@ -88,7 +88,7 @@ class BlockMaker:
         self._positions = walked.positions
         self._finish: list[tuple[Callable[[], Any], int]] = []  # what makes a column's array once the bytes have moved
         self._misfit_rows: dict[int, npt.NDArray[Any]] = {}  # where a left column goes that has a place in a block
-        self._repeated: dict[int, Callable[[npt.NDArray[Any]], None]] = {}  # what fills a column's row of objects
+        self._repeated: dict[int, Callable[[npt.NDArray[Any], int], None]] = {}  # what fills a column's row of objects
         self._left: list[int] = []
         if self._destroys:
             walked.forget()
@@ -265,12 +265,10 @@ class BlockMaker:
                 values, mask = (self._moves.outputs.new((self._rows,), np.int8) for _ in range(2))
                 self._moves.set(member, _bytes(group) | {"twin_at": address_of(values), "mask_at": address_of(mask)})
                 self._repeated[position] = partial(share_truths, values, mask)
-            elif (known := days_of(self._column(position))) is not None:
-                days = self._moves.outputs.new((self._rows,), np.int32)
-                self._moves.set(member, _copied(group) | {"fill": known.null, "values_at": address_of(days)})
-                self._repeated[position] = partial(share_dates, days, known)
             else:
-                self._left.append(position)
+                days = self._moves.outputs.new((self._rows,), np.int32)
+                self._moves.set(member, _copied(group) | {"fill": NULL_DAY, "values_at": address_of(days)})
+                self._repeated[position] = partial(share_dates, days)
 
     def _repeated_objects(self) -> list[Block]:
         if not self._repeated:
@@ -278,7 +276,7 @@ class BlockMaker:
         where = np.array(sorted(self._repeated), np.intp)
         block = np.empty((len(where), self._rows), object)
         for row, position in enumerate(where.tolist()):
-            self._repeated[position](block[row])
+            self._repeated[position](block[row], self._moves.threads)
         if self._options["split_blocks"]:
             return [(block[row : row + 1], where[row : row + 1]) for row in range(len(where))]
         return [(block, where)]

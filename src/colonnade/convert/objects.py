@@ -5,50 +5,49 @@ Knows: dates, True, False and None. Must not know: frames, jobs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from colonnade import _core
 
 
-@dataclass(frozen=True, slots=True)
-class Days:
-    """All dates from day ``first`` (since 1970-01-01) on; after them None, which stands for the day `null`."""
-
-    first: int
-    dates: list[Any]
-
-    @property
-    def null(self) -> int:
-        """The number that null slots are filled with."""
-        return self.first + len(self.dates) - 1
+# What a null slot of days is filled with: a day that no date has.
+NULL_DAY = -(2**31)
 
 
-def days_of(column: pa.ChunkedArray) -> Days | None:
-    """Make the dates between a date32 column's first and last day; None where they are many against its rows."""
-    ends = pc.min_max(column.cast(pa.int32()))
-    first, last = ends["min"].as_py(), ends["max"].as_py()
-    if first is None:
-        return Days(0, [None])
-    if last - first >= len(column) // 2:
-        return None
-    try:
-        dates = pa.array(np.arange(first, last + 1, dtype=np.int32)).cast(pa.date32()).to_pylist()
-    except (ValueError, OverflowError):  # before the year 1 or after 9999: PyArrow says so in its own words
-        return None
-    return Days(first, [*dates, None])
+def share_dates(days: npt.NDArray[np.int32], out: npt.NDArray[Any], threads: int) -> None:
+    """Fill ``out`` (dtype object, all None) with ``datetime.date`` for days since 1970-01-01, None for `NULL_DAY`.
+
+    The dates from the first to the last day are made once, if they are fewer than half of the rows; otherwise PyArrow
+    makes one for each row.
+
+    Raises
+    ------
+    ValueError
+        PyArrow's, for years before 1 or after 9999.
+    """
+    first, last = _core.range_of(days, NULL_DAY)
+    if first > last:
+        return
+    if last - first < len(days) // 2:
+        dates = _dates(pa.array(np.arange(first, last + 1, dtype=np.int32)))
+        _core.share_objects(out, [*dates, None], days, first, threads)
+    else:
+        out[:] = _dates(pa.array(days, mask=days == NULL_DAY))
 
 
-def share_dates(days: npt.NDArray[np.int32], known: Days, out: npt.NDArray[Any]) -> None:
-    """Fill ``out`` (dtype object) with the dates of days."""
-    _core.share_objects(out, known.dates, days, known.first)
+def _dates(days: pa.Array) -> Any:
+    return days.cast(pa.date32()).to_pandas().to_numpy()
 
 
-def share_truths(values: npt.NDArray[np.int8], mask: npt.NDArray[np.int8], out: npt.NDArray[Any]) -> None:
-    """Fill ``out`` (dtype object) with True, False, and None where the mask is 1."""
-    _core.share_objects(out, [False, True, None], values | (mask << 1), 0)
+def share_truths(values: npt.NDArray[np.int8], mask: npt.NDArray[np.int8], out: npt.NDArray[Any], threads: int) -> None:
+    """Fill ``out`` (dtype object, all None) with True, False, and None where the mask is 1.
+
+    Values and mask are used up.
+    """
+    np.left_shift(mask, 1, out=mask)
+    np.bitwise_or(values, mask, out=values)
+    _core.share_objects(out, [False, True, None], values, 0, threads)
