@@ -84,14 +84,15 @@ def _kinds(
     head: Head, extension_dtypes: Mapping[int, Any], encoded: set[int]
 ) -> Iterator[tuple[pa.DataType, Any, bool, npt.NDArray[np.intp]]]:
     """(type, extension dtype or None, whether it is encoded, positions)."""
-    special = np.array(sorted(encoded | extension_dtypes.keys()), np.intp)
+    is_special = np.zeros(len(head.kinds), bool)
+    is_special[[*encoded, *extension_dtypes]] = True
     for kind, type_ in enumerate(head.types):
         positions = head.positions(kind)
-        is_special = np.isin(positions, special)
-        if not is_special.all():
-            yield type_, None, False, positions[~is_special]
+        special = positions[is_special[positions]]
+        if len(special) < len(positions):
+            yield type_, None, False, positions[~is_special[positions]] if len(special) else positions
         parts: dict[tuple[Any, bool], list[int]] = {}
-        for position in positions[is_special].tolist():
+        for position in special.tolist():
             parts.setdefault((extension_dtypes.get(position), position in encoded), []).append(position)
         for (extension, is_encoded), where in parts.items():
             yield type_, extension, is_encoded, np.array(where, np.intp)

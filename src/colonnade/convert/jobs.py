@@ -173,5 +173,12 @@ def into_memory(
     return found
 
 
+def joined(tables: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Join tables of one kind; NumPy takes 15 us to find out that their fields are the same."""
+    if len(tables) == 1:
+        return tables[0]
+    return np.concatenate([_numbers(table) for table in tables]).reshape(-1).view(tables[0].dtype)
+
+
 def _numbers(table: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     return table.view(np.int64).reshape(len(table), table.dtype.itemsize // 8)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from colonnade.convert import jobs
 from colonnade.convert.buffers import Outputs, as_bytes
-from colonnade.convert.jobs import FOUND
+from colonnade.convert.jobs import joined
 from colonnade.convert.walk import Walked
 
 _PLACES = ("values_at", "bitmap_at", "mask_at", "twin_at")
@@ -63,17 +63,19 @@ class Moves:
         for place in _PLACES:
             writing |= self._jobs[place] != -1
         active = np.flatnonzero(writing)
-        found = np.zeros(len(self._jobs), FOUND)
+        pieces = self.walked.pieces
+        for number, (job, _) in enumerate(self._extra):
+            job["first_piece"] = len(pieces) + number
+        pieces = joined([pieces, *(piece for _, piece in self._extra)])
+        extra = [job for job, _ in self._extra]
+        misfits = np.zeros(len(self._jobs), bool)
         steps = np.array_split(active, len(active)) if self._piecemeal and len(active) else [active]
         for step in steps:
-            members_jobs = self._jobs[step]
-            found[step] = jobs.into_memory(members_jobs, self.walked.pieces, outputs=outputs, threads=self.threads)
+            together = joined([self._jobs[step], *extra])
+            extra.clear()
+            found = jobs.into_memory(together, pieces, outputs=outputs, threads=self.threads)
+            misfits[step] = found["misfits"][: len(step)]
             if moved is not None:
-                for member in step[found["misfits"][step] == 0].tolist():
+                for member in step[~misfits[step]].tolist():
                     moved(member)
-        if self._extra:
-            more = np.concatenate([job for job, _ in self._extra])
-            more["first_piece"] = np.arange(len(more))
-            pieces = np.concatenate([piece for _, piece in self._extra])
-            jobs.into_memory(more, pieces, outputs=outputs, threads=self.threads)
-        self.misfits = np.flatnonzero(found["misfits"])
+        self.misfits = np.flatnonzero(misfits)
