@@ -403,7 +403,7 @@ def test_a_stream_is_read_once():
     with pytest.raises(ValueError, match="read before"):
         source.add_table(capsule, 10)
     with pytest.raises(ValueError, match="incorrect name"):
-        source.add_column(pa.schema([]).__arrow_c_schema__())
+        source.add_columns([pa.schema([]).__arrow_c_schema__()])
     assert not _core.Source().add_table(pa.table({"x": pa.chunked_array([[1]] * 5)}).__arrow_c_stream__(), 4)
 
 

@@ -43,7 +43,10 @@ class Source:
 
     def __init__(self) -> None: ...
 
-    def add_column(self, stream: object) -> None: ...
+    def add_columns(self, streams: Sequence[object], threads: int = 0) -> None:
+        """
+        One column of each stream; ``threads`` read them, so they must not share what is not safe to share.
+        """
 
     def add_table(self, stream: object, most_batches: int) -> bool:
         """False, and no column, if the stream has more than ``most_batches``."""

@@ -3,12 +3,11 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
-#include <system_error>
-#include <thread>
 #include <vector>
 
 #include "bitmap.h"
 #include "kernels.h"
+#include "threads.h"
 
 namespace colonnade {
 namespace {
@@ -131,6 +130,7 @@ class UnitRun {
     const bool twin_alone = job_.values_at < 0;
     for_each_run(unit, (twin_alone ? twin_out : values_out).begin(), [&](Run run, int64_t row) {
       run.elements = elements_of(run);
+      run.ahead = ahead_of(run);
       uint64_t words[block_words];
       const bool at_once = as_they_are == nullptr && scans_as_it_copies(job_);
       const int64_t run_nulls = at_once ? kernels_.scan_fixed(run, words, values_out.begin() + row * job_.width)
@@ -192,6 +192,18 @@ class UnitRun {
     return scratch_.elements.data();
   }
 
+  const char* first_of(const Piece& piece) const {
+    return reinterpret_cast<const char*>(piece.values) + piece.offset * piece.stride;
+  }
+
+  // Where the run's piece ends, and where the next one starts; the last goes on where it ends.
+  Ahead ahead_of(const Run& run) const {
+    if (run.piece.stride != job_.width) return {};
+    const char* const end = first_of(run.piece) + run.piece.length * job_.width;
+    const bool is_last = &run.piece == &pieces_.back();
+    return {end, is_last ? end : first_of(*(&run.piece + 1))};
+  }
+
   // The unit's rows as runs that neither cross a piece nor exceed a block; `visit` gets the row within the unit. The first
   // run of a piece ends where the output begins a cache line, so that the others write whole lines.
   template <class Visit>
@@ -207,7 +219,7 @@ class UnitRun {
         if (streams_ && width > 0 && line_bytes % width == 0)
           count -= static_cast<int64_t>((reinterpret_cast<uintptr_t>(output) + (row - unit.row) * width) % line_bytes) / width;
         count = std::min(count, end - row);
-        visit(Run{job_, piece, row - piece_start, count, nullptr, streams_}, row - unit.row);
+        visit(Run{job_, piece, row - piece_start, count, nullptr, {}, streams_}, row - unit.row);
         row += count;
       }
       piece_start += piece.length;
@@ -245,7 +257,7 @@ int execute(std::span<const Job> jobs, std::span<const Piece> pieces, const Sink
   std::vector<std::atomic<int64_t>> misfits(jobs.size());
   std::atomic<size_t> next{0};
   std::atomic<int> error{0};
-  const auto work = [&] {
+  const auto work = [&](size_t) {
     Scratch scratch;
     for (size_t u = next++; u < units.size() && error == 0; u = next++) {
       const Unit& unit = units[u];
@@ -263,16 +275,7 @@ int execute(std::span<const Job> jobs, std::span<const Piece> pieces, const Sink
     }
     kernels().finish();
   };
-  std::vector<std::thread> helpers;
-  const int wanted = static_cast<int>(std::min<size_t>(std::max(threads, 1), std::max<size_t>(units.size(), 1)));
-  helpers.reserve(wanted);
-  try {
-    for (int t = 1; t < wanted; ++t) helpers.emplace_back(work);
-  } catch (const std::system_error&) {
-    // No more threads to be had: the ones there are, and this one, do the work.
-  }
-  work();
-  for (std::thread& helper : helpers) helper.join();
+  run_on_threads(std::min<size_t>(std::max(threads, 1), std::max<size_t>(units.size(), 1)), work);
   for (size_t j = 0; j < jobs.size(); ++j) {
     found[j].nulls += nulls[j];
     found[j].misfits |= misfits[j];

@@ -51,9 +51,10 @@ Lanes<T> one_by_one(Op& op, int64_t row) {
 struct Copied {
   using Out = int64_t;
   const char* source;
+  Ahead ahead;
   Out one(int64_t row) { return load<Out>(source + row * sizeof(Out)); }
   Lanes<Out> many(int64_t row) { return load<Lanes<Out>>(source + row * sizeof(Out)); }
-  void ask(int64_t row) { ask_for(source + row * sizeof(Out)); }
+  void ask(int64_t row) { ask_for(source + row * sizeof(Out), ahead.end, ahead.next); }
 };
 
 // Elements, or the fill where null.
@@ -61,13 +62,14 @@ template <class T>
 struct Filled {
   using Out = T;
   const char* source;
+  Ahead ahead;
   const uint64_t* words;
   T fill;
   T one(int64_t row) { return is_valid(words, row) ? load<T>(source + row * sizeof(T)) : fill; }
   Lanes<T> many(int64_t row) {
     return mask_of<T>(bits_at(words, row)) ? load<Lanes<T>>(source + row * sizeof(T)) : splat(fill);
   }
-  void ask(int64_t row) { ask_for(source + row * sizeof(T)); }
+  void ask(int64_t row) { ask_for(source + row * sizeof(T), ahead.end, ahead.next); }
 };
 
 // A byte for each bit.
@@ -84,6 +86,7 @@ template <class In>
 struct Float64 {
   using Out = double;
   const char* source;
+  Ahead ahead;
   const uint64_t* words;
   static constexpr double nan = std::numeric_limits<double>::quiet_NaN();
   double one(int64_t row) {
@@ -94,7 +97,7 @@ struct Float64 {
     const auto made = to_double<In, count>(load<Lanes<In, count>>(source + row * sizeof(In)));
     return mask_of<int64_t>(bits_at(words, row)) ? made : splat(nan);
   }
-  void ask(int64_t row) { ask_for(source + row * sizeof(In)); }
+  void ask(int64_t row) { ask_for(source + row * sizeof(In), ahead.end, ahead.next); }
 };
 
 // Indices as codes of the same width.
@@ -102,6 +105,7 @@ template <class In, class Code>
 struct Codes {
   using Out = Code;
   const char* source;
+  Ahead ahead;
   const uint64_t* words;
   uint64_t limit;
   const int32_t* map;
@@ -131,7 +135,7 @@ struct Codes {
     }
     return one_by_one(*this, row);
   }
-  void ask(int64_t row) { ask_for(source + row * sizeof(In)); }
+  void ask(int64_t row) { ask_for(source + row * sizeof(In), ahead.end, ahead.next); }
   bool found_misfits() const { return misfits || bits_of<Code>(any_outside != 0) != 0; }
 
   Lanes<Code> any_outside = {};
@@ -141,6 +145,7 @@ template <class In>
 struct Scaled {
   using Out = int64_t;
   const char* source;
+  Ahead ahead;
   const uint64_t* words;
   int64_t factor;
   bool misfits = false;
@@ -151,7 +156,7 @@ struct Scaled {
     return made;
   }
   Lanes<int64_t> many(int64_t row) { return one_by_one(*this, row); }
-  void ask(int64_t row) { ask_for(source + row * sizeof(In)); }
+  void ask(int64_t row) { ask_for(source + row * sizeof(In), ahead.end, ahead.next); }
   bool found_misfits() const { return misfits; }
 };
 
@@ -159,6 +164,7 @@ template <class In, class Integer>
 struct Integers {
   using Out = Integer;
   const char* source;
+  Ahead ahead;
   const uint64_t* words;
   bool misfits = false;
   // Both ends are exact in double; the upper one is the first that does not fit.
@@ -176,7 +182,7 @@ struct Integers {
     return made;
   }
   Lanes<Integer> many(int64_t row) { return one_by_one(*this, row); }
-  void ask(int64_t row) { ask_for(source + row * sizeof(In)); }
+  void ask(int64_t row) { ask_for(source + row * sizeof(In), ahead.end, ahead.next); }
   bool found_misfits() const { return misfits; }
 };
 
@@ -184,6 +190,7 @@ template <class In, class Offset>
 struct Offsets {
   using Out = Offset;
   const char* source;
+  Ahead ahead;
   uint64_t shift;
   // Unsigned, for offsets of a broken source may be anything: they then wrap, and Arrow's validation finds them.
   Offset one(int64_t row) {
@@ -199,21 +206,21 @@ struct Offsets {
       return (Lanes<Offset>)(wide + splat(static_cast<std::make_unsigned_t<Offset>>(shift)));
     }
   }
-  void ask(int64_t row) { ask_for(source + row * sizeof(In)); }
+  void ask(int64_t row) { ask_for(source + row * sizeof(In), ahead.end, ahead.next); }
 };
 
 // -- reading -----------------------------------------------------------------------------------------------------------
 
 // `valid` is asked of a vector, and answers with a mask of lanes.
 template <class T, class Predicate>
-void scan(const char* elements, int64_t count, uint64_t* words, Predicate valid) {
+void scan(const char* elements, const Ahead& ahead, int64_t count, uint64_t* words, Predicate valid) {
   using Mask = Signed<sizeof(T)>;
   int64_t row = 0;
   for (; row + word_bits <= count; row += word_bits) {
     uint64_t word = 0;
     for (int64_t i = 0; i < word_bits; i += lanes<T>) {
       const char* from = elements + (row + i) * sizeof(T);
-      if (i * sizeof(T) % line_bytes == 0) ask_for(from);
+      if (i * sizeof(T) % line_bytes == 0) ask_for(from, ahead.end, ahead.next);
       word |= bits_of<Mask>((Lanes<Mask>)valid(load<Lanes<T>>(from))) << i;
     }
     words[row / word_bits] = word;
@@ -233,6 +240,7 @@ template <class T, class Predicate>
 struct Scanned {
   using Out = T;
   const char* source;
+  Ahead ahead;
   uint64_t* words;
   Predicate valid;
   uint64_t word = 0;  // the one that is being filled; in a register, where the next vector's bits do not wait for it
@@ -252,7 +260,7 @@ struct Scanned {
     words[row / word_bits] = word;
     word = 0;
   }
-  void ask(int64_t row) { ask_for(source + row * sizeof(T)); }
+  void ask(int64_t row) { ask_for(source + row * sizeof(T), ahead.end, ahead.next); }
 };
 
 void all_valid(int64_t count, uint64_t* words) {
@@ -361,11 +369,11 @@ int64_t read_validity(const Run& run, uint64_t* words) {
   if (kind == Validity::bits) {
     copy_bits(separate, first, count, words);
   } else if (kind == Validity::mask) {
-    scan<int8_t>(reinterpret_cast<const char*>(separate) + first, count, words,
+    scan<int8_t>(reinterpret_cast<const char*>(separate) + first, Ahead{}, count, words,
                  [](Lanes<int8_t> null) { return null == 0; });
   } else {
     with_scan(run.job, [&](auto example, auto valid) {
-      scan<decltype(example)>(run.elements, count, words, valid);
+      scan<decltype(example)>(run.elements, run.ahead, count, words, valid);
       return true;
     });
   }
@@ -377,7 +385,7 @@ void write_fixed(const Run& run, const uint64_t* words, int64_t nulls, char* out
   if (nulls != 0 && !holds_its_nulls(run.job.validity)) {
     const bool written = with_signed_width(width, [&](auto example) {
       using T = decltype(example);
-      Filled<T> op{run.elements, words, static_cast<T>(run.job.fill)};
+      Filled<T> op{run.elements, run.ahead, words, static_cast<T>(run.job.fill)};
       write(op, run.count, run.streams, out);
       return true;
     });
@@ -386,7 +394,7 @@ void write_fixed(const Run& run, const uint64_t* words, int64_t nulls, char* out
   const int64_t bytes = run.count * width;
   if (run.streams && reinterpret_cast<uintptr_t>(out) % sizeof(int64_t) == 0) {
     const int64_t whole = bytes / int64_t{sizeof(int64_t)};
-    Copied op{run.elements};
+    Copied op{run.elements, run.ahead};
     write(op, whole, true, out);
     std::memcpy(out + whole * sizeof(int64_t), run.elements + whole * sizeof(int64_t), bytes % sizeof(int64_t));
   } else {
@@ -411,7 +419,7 @@ int64_t scan_fixed(const Run& run, uint64_t* words, char* out) {
     return nulls;
   }
   with_scan(run.job, [&](auto example, auto valid) {
-    Scanned<decltype(example), decltype(valid)> op{run.elements, words, valid};
+    Scanned<decltype(example), decltype(valid)> op{run.elements, run.ahead, words, valid};
     write(op, run.count, run.streams, out);
     if (run.count % word_bits != 0) words[run.count / word_bits] = op.word;
     return true;
@@ -423,7 +431,7 @@ void read_booleans(const Run& run, const uint64_t* words, uint64_t* out) {
   if (run.job.values == Values::bits) {
     copy_bits(reinterpret_cast<const uint8_t*>(run.piece.values), run.piece.offset + run.row, run.count, out);
   } else {
-    scan<int8_t>(run.elements, run.count, out, [](Lanes<int8_t> byte) { return byte != 0; });
+    scan<int8_t>(run.elements, run.ahead, run.count, out, [](Lanes<int8_t> byte) { return byte != 0; });
   }
   for (int64_t i = 0; i < words_for(run.count); ++i) out[i] &= words[i];
 }
@@ -435,7 +443,7 @@ void write_offsets(const Run& run, char* out) {
     const char* first = reinterpret_cast<const char*>(run.piece.values) + run.piece.offset * sizeof(Source);
     const uint64_t shift =
         run.piece.base < 0 ? 0 : static_cast<uint64_t>(run.piece.base) - static_cast<uint64_t>(load<Source>(first));
-    Offsets<Source, Out> op{first + run.row * sizeof(Source), shift};
+    Offsets<Source, Out> op{first + run.row * sizeof(Source), Ahead{}, shift};
     write(op, run.count, run.streams, out);
   };
   const bool wide = run.job.out_width == 8;
@@ -464,7 +472,7 @@ bool write_twin(const Run& run, const uint64_t* words, char* out) {
     case Twin::bytes: return false;
     case Twin::float64:
       return with_integer(job.element, [&](auto example) {
-        Float64<decltype(example)> op{run.elements, words};
+        Float64<decltype(example)> op{run.elements, run.ahead, words};
         write(op, run.count, run.streams, out);
         return false;
       });
@@ -473,19 +481,19 @@ bool write_twin(const Run& run, const uint64_t* words, char* out) {
         return with_signed_width(width_of(job.twin_element), [&](auto code_example) {
           const auto* map = reinterpret_cast<const int32_t*>(run.piece.map);
           const int64_t limit = map == nullptr ? job.operand : run.piece.map_length;
-          return write_checked(Codes<decltype(example), decltype(code_example)>{run.elements, words,
+          return write_checked(Codes<decltype(example), decltype(code_example)>{run.elements, run.ahead, words,
                                                                               static_cast<uint64_t>(limit), map},
                                run, out);
         });
       });
     case Twin::scaled:
-      if (job.element == Element::i32) return write_checked(Scaled<int32_t>{run.elements, words, job.operand}, run, out);
-      return write_checked(Scaled<int64_t>{run.elements, words, job.operand}, run, out);
+      if (job.element == Element::i32) return write_checked(Scaled<int32_t>{run.elements, run.ahead, words, job.operand}, run, out);
+      return write_checked(Scaled<int64_t>{run.elements, run.ahead, words, job.operand}, run, out);
     case Twin::integers:
       return with_integer(job.twin_element, [&](auto example) {
         using Integer = decltype(example);
-        if (job.element == Element::f32) return write_checked(Integers<float, Integer>{run.elements, words}, run, out);
-        return write_checked(Integers<double, Integer>{run.elements, words}, run, out);
+        if (job.element == Element::f32) return write_checked(Integers<float, Integer>{run.elements, run.ahead, words}, run, out);
+        return write_checked(Integers<double, Integer>{run.elements, run.ahead, words}, run, out);
       });
   }
   return false;
@@ -499,7 +507,6 @@ void find_range(const int32_t* numbers, int64_t count, int32_t null, int32_t& le
   int64_t row = 0;
   for (; row + lanes<int32_t> <= count; row += lanes<int32_t>) {
     const auto here = load<Lanes<int32_t>>(numbers + row);
-    ask_for(reinterpret_cast<const char*>(numbers + row));
     const auto lower = here == null ? splat(most) : here;
     const auto higher = here == null ? splat(fewest) : here;
     low = lower < low ? lower : low;

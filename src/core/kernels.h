@@ -15,14 +15,21 @@ constexpr int64_t block_rows = 2048;
 // Words that hold the bits of a block, and one more that may be read and means nothing.
 constexpr int64_t block_words = block_rows / 64 + 1;
 
+// What is read after the source at hand: where that ends, and where the next one starts.
+struct Ahead {
+  const char* end = nullptr;
+  const char* next = nullptr;
+};
+
 // A contiguous run of one piece's elements; `row` counts from the piece's start.
 struct Run {
   const Job& job;
   const Piece& piece;
   int64_t row;
-  int64_t count;      // at most block_rows
+  int64_t count;         // at most block_rows
   const char* elements;  // the run's elements, contiguous; unused by what reads a separate buffer
-  bool streams;       // write past the caches: the output is larger than they are
+  Ahead ahead;
+  bool streams;  // write past the caches: the output is larger than they are
 };
 
 // `words`: the run's validity, 1 is valid. `out`: where the run's output starts.

@@ -51,7 +51,14 @@ Lanes<T> splat(T value) {
   return value - Lanes<T>{};
 }
 
-inline void ask_for(const char* source) { __builtin_prefetch(source + read_ahead); }
+// Asks for what is read_ahead behind `at`, where a source that ends at `end` goes on at `next`: chunks may be short.
+inline void ask_for(const char* at, const char* end, const char* next) {
+  const uintptr_t asked = reinterpret_cast<uintptr_t>(at) + read_ahead;
+  const uintptr_t past = asked - reinterpret_cast<uintptr_t>(end);
+  __builtin_prefetch(reinterpret_cast<const char*>(asked < reinterpret_cast<uintptr_t>(end)
+                                                       ? asked
+                                                       : reinterpret_cast<uintptr_t>(next) + past));
+}
 
 // Past the caches: the line is not read first, and what the caches hold stays. `to` is on a multiple of vector_bytes.
 template <class Vector>

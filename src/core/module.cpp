@@ -9,8 +9,6 @@
 
 #include <algorithm>
 #include <string>
-#include <system_error>
-#include <thread>
 #include <vector>
 
 #include "execute.h"
@@ -18,6 +16,7 @@
 #include "mapping.h"
 #include "pool.h"
 #include "source.h"
+#include "threads.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -162,10 +161,17 @@ ArrowArrayStream& stream_of(const nb::object& capsule) {
   return found;
 }
 
-void add_column(Source& source, const nb::object& capsule) { source.add_column(stream_of(capsule)); }
+void add_columns(Source& source, const std::vector<nb::object>& capsules, int threads) {
+  std::vector<ArrowArrayStream*> streams;
+  for (const nb::object& capsule : capsules) streams.push_back(&stream_of(capsule));
+  nb::gil_scoped_release release;
+  source.add_columns(streams, threads > 0 ? threads : available_threads());
+}
 
 bool add_table(Source& source, const nb::object& capsule, int64_t most_batches) {
-  return source.add_table(stream_of(capsule), most_batches);
+  ArrowArrayStream& stream = stream_of(capsule);
+  nb::gil_scoped_release release;
+  return source.add_table(stream, most_batches);
 }
 
 template <int... shape>
@@ -262,16 +268,7 @@ void share_objects(const nb::object& out, const nb::typed<nb::list, nb::any>& ob
     const size_t to = rows * (thread + 1) / wanted;
     found[thread] = set_pointers(static_cast<PyObject**>(view.buf) + from, codes.data() + from, to - from, first, shared);
   };
-  std::vector<std::thread> helpers;
-  for (size_t thread = 1; thread < wanted; ++thread) {
-    try {
-      helpers.emplace_back(work, thread);
-    } catch (const std::system_error&) {
-      work(thread);  // no more threads to be had
-    }
-  }
-  work(0);
-  for (std::thread& helper : helpers) helper.join();
+  run_on_threads(wanted, work);
   for (const Shared& part : found) {
     for (size_t i = 0; i < part.uses.size(); ++i) add_references(shared[i % shared.size()], part.uses[i]);
     add_references(Py_None, -part.nones);
@@ -319,7 +316,8 @@ NB_MODULE(_core, m) {
       .def_prop_ro("address", [](const Buffer& b) { return reinterpret_cast<uintptr_t>(b.address()); });
   nb::class_<Source>(m, "Source", "Arrow arrays from C streams, as pieces of a plan; holds them until it goes.")
       .def(nb::init<>())
-      .def("add_column", &add_column, "stream"_a)
+      .def("add_columns", &add_columns, "streams"_a, "threads"_a = 0,
+           "One column of each stream; ``threads`` read them, so they must not share what is not safe to share.")
       .def("add_table", &add_table, "stream"_a, "most_batches"_a,
            "False, and no column, if the stream has more than ``most_batches``.")
       .def("pieces", &source_pieces, "Shape (pieces, 8): those of the first column first. Strides are 0.")

@@ -5,8 +5,8 @@
 
 #include <algorithm>
 #include <new>
-#include <system_error>
-#include <thread>
+
+#include "threads.h"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23  // Linux 5.14; older kernels say EINVAL, and pages are touched when they are written
@@ -91,7 +91,8 @@ void Pool::touch(std::span<const Memory> fresh, int threads) {
   if (size < touched_by_threads) threads = 1;
   const size_t share = round_up(size / threads + 1, huge_page);
   // Each thread walks all of the memory, and faults in what lies in its share.
-  const auto populate = [=](size_t from) {
+  const auto populate = [=](size_t thread) {
+    const size_t from = thread * share;
     size_t start = 0;
     for (const Memory& memory : fresh) {
       const size_t first = std::max(start, from);
@@ -100,14 +101,7 @@ void Pool::touch(std::span<const Memory> fresh, int threads) {
       start += memory.capacity;
     }
   };
-  std::vector<std::thread> helpers;
-  try {
-    for (int i = 1; i < threads; ++i) helpers.emplace_back(populate, i * share);
-  } catch (const std::system_error&) {
-    // The rest is touched when it is written.
-  }
-  populate(0);
-  for (std::thread& helper : helpers) helper.join();
+  run_on_threads(static_cast<size_t>(threads), populate);
 }
 
 void Pool::set_limit(size_t bytes) {

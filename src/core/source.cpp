@@ -1,11 +1,17 @@
 #include "source.h"
 
+#include <algorithm>
+#include <atomic>
 #include <string>
 
 #include "bitmap.h"
+#include "threads.h"
 
 namespace colonnade {
 namespace {
+
+// Below so many columns for each, starting a thread costs more than it saves.
+constexpr size_t least_columns = 4;
 
 // Owns a stream that was moved out of its capsule.
 class Reading {
@@ -70,13 +76,33 @@ Source::~Source() {
   for (ArrowArray& array : arrays_) array.release(&array);
 }
 
-void Source::add_column(ArrowArrayStream& stream) {
-  Reading reading(stream);
-  Column& column = columns_.emplace_back();
-  for (ArrowArray array{}; reading.next(array); array = {}) {
-    arrays_.push_back(array);
-    add_array(column, array, 0, array.length, false);
-  }
+void Source::add_columns(std::span<ArrowArrayStream* const> streams, int threads) {
+  const size_t first = columns_.size();
+  columns_.resize(first + streams.size());
+  // Each thread keeps what it reads to itself until it has ended: then all of it is released, whatever failed.
+  struct Part {
+    std::vector<ArrowArray> arrays;
+    std::string error;
+  };
+  std::vector<Part> parts(std::max<size_t>(1, std::min<size_t>(threads, streams.size() / least_columns)));
+  std::atomic<size_t> next{0};
+  const auto work = [&](Part& part) {
+    try {
+      for (size_t i = next++; i < streams.size(); i = next++) {
+        Reading reading(*streams[i]);
+        for (ArrowArray array{}; reading.next(array); array = {}) {
+          part.arrays.push_back(array);
+          add_array(columns_[first + i], array, 0, array.length, false);
+        }
+      }
+    } catch (const std::exception& failed) {
+      part.error = failed.what();
+    }
+  };
+  run_on_threads(parts.size(), [&](size_t thread) { work(parts[thread]); });
+  for (const Part& part : parts) arrays_.insert(arrays_.end(), part.arrays.begin(), part.arrays.end());
+  for (const Part& part : parts)
+    if (!part.error.empty()) throw std::runtime_error(part.error);
 }
 
 bool Source::add_table(ArrowArrayStream& stream, int64_t most_batches) {

@@ -5,6 +5,7 @@
 // Must not know: Arrow's types beyond 'a validity bitmap and one more buffer', jobs, Python.
 #pragma once
 #include <cstdint>
+#include <span>
 #include <stdexcept>
 #include <vector>
 
@@ -61,8 +62,9 @@ class Source {
   Source(const Source&) = delete;
   Source& operator=(const Source&) = delete;
 
-  // A stream of arrays becomes one more column, each array one piece. Consumes the stream. Throws std::runtime_error.
-  void add_column(ArrowArrayStream& stream);
+  // Each stream of arrays becomes one more column, each array one piece. Consumes the streams, by so many threads: they must
+  // not share what is not safe to share. Throws std::runtime_error.
+  void add_columns(std::span<ArrowArrayStream* const> streams, int threads);
   // A stream of record batches becomes columns. Where the batches cut through a chunk, its parts are joined again. False, and no
   // column, if there are more than `most_batches`: every batch costs as much as there are columns.
   bool add_table(ArrowArrayStream& stream, int64_t most_batches);

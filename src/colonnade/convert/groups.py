@@ -61,7 +61,7 @@ def group_columns(
     kinds = list(_kinds(head, extension_dtypes, encoded))
     to_walk = [positions for type_, _, is_encoded, positions in kinds if is_walked(type_) and not is_encoded]
     order = np.sort(np.concatenate([*to_walk, np.empty(0, np.intp)]))
-    walked = walk(head.table, order)
+    walked = walk(head.table, order, 0 if options["use_threads"] else 1)
     groups = []
     for type_, extension, is_encoded, positions in kinds:
         if is_encoded or not is_walked(type_):

@@ -54,7 +54,7 @@ class Walked:
         self.pieces["stride"] = np.repeat(jobs["width"], self.counts)
 
 
-def walk(table: pa.Table, positions: npt.NDArray[np.intp]) -> Walked:
+def walk(table: pa.Table, positions: npt.NDArray[np.intp], threads: int = 0) -> Walked:
     """Walk columns of primitive values or dictionary indices.
 
     Each chunk is one piece, but where there are thousands of columns neighbouring chunks may be joined.
@@ -66,8 +66,7 @@ def walk(table: pa.Table, positions: npt.NDArray[np.intp]) -> Walked:
         if source.add_table(part.__arrow_c_stream__(), _MOST_BATCHES):
             return _walked(source, table.num_rows, positions)
         source = _core.Source()
-    for position in chosen:
-        source.add_column(table.column(position).__arrow_c_stream__())
+    source.add_columns([table.column(position).__arrow_c_stream__() for position in chosen], threads)
     return _walked(source, table.num_rows, positions)
 
 
