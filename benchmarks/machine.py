@@ -54,6 +54,19 @@ def facts() -> dict[str, str]:
     }
 
 
+def processors(count: int) -> set[int]:
+    """So many of the processors that this process may use; of each core one, as long as there are cores left."""
+    cores: dict[str, list[int]] = {}
+    for number in sorted(os.sched_getaffinity(0)):
+        try:
+            core = Path(f"/sys/devices/system/cpu/cpu{number}/topology/thread_siblings_list").read_text()
+        except OSError:
+            core = str(number)
+        cores.setdefault(core, []).append(number)
+    one_each_first = sorted((place, number) for core in cores.values() for place, number in enumerate(core))
+    return {number for _, number in one_each_first[:count]}
+
+
 def copy_speeds() -> dict[int, float]:
     """Bytes a second of copying 1 GiB onto pages that are there already: by one thread, by two over halves."""
     source, destination = np.ones(GIB // 8), np.ones(GIB // 8)
