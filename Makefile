@@ -39,7 +39,7 @@ SANITIZED = $(CXX) -std=c++20 -g -O1 -fno-sanitize-recover=all -fsanitize=$* -Is
 build/sanitize-%: tests/core/stress.cpp $(wildcard src/core/*)
 	mkdir -p build
 	$(SANITIZED) -c -o $@-portable.o src/core/kernels.cpp
-	if [ "$$(uname -m)" = x86_64 ]; then $(SANITIZED) -mavx2 -c -o $@-avx2.o src/core/kernels.cpp; fi
+	if [ "$$(uname -m)" = x86_64 ]; then $(SANITIZED) -mavx2 -mbmi2 -c -o $@-avx2.o src/core/kernels.cpp; fi
 	$(SANITIZED) $$([ "$$(uname -m)" = x86_64 ] && echo -DCOLONNADE_X86 $@-avx2.o) -o $@ $@-portable.o \
 		tests/core/stress.cpp src/core/execute.cpp src/core/choose.cpp src/core/pool.cpp
 

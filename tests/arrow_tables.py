@@ -244,13 +244,15 @@ def _empty_dictionary(rng, n):
 
 INDEX_TYPES = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
 DICTIONARIES = {
-    **{f"dictionary<{index}, string>": _dictionary(index, "string") for index in INDEX_TYPES},
+    **{f"dictionary<{index}, {kind}>": _dictionary(index, kind) for index in INDEX_TYPES for kind in ("string", "int64")},
     **{f"dictionary<int8, {kind}>": _dictionary("int8", kind) for kind in (
-        "int64", "uint64", "int8", "float", "double", "bool", "large_string", "string_view", "binary", "date32, near", "date64, near",
+        "uint64", "int8", "float", "double", "bool", "large_string", "string_view", "binary", "date32, near", "date64, near",
         "time64[us]", "timestamp[s]", "timestamp[ns]", "timestamp[us, America/New_York]", "duration[ms]",
         "decimal128", "fixed_size_binary", "null", "list<int64>", "celsius",
     )},
-    **{f"dictionary<uint32, {kind}>": _dictionary("uint32", kind) for kind in ("int64", "timestamp[us]")},
+    **{f"dictionary<{index}, {kind}>": _dictionary(index, kind) for index, kind in (
+        ("uint8", "double"), ("int16", "timestamp[ms]"), ("int32", "timestamp[us]"), ("uint32", "timestamp[us]"), ("int64", "double"),
+    )},
     "dictionary, ordered": _dictionary("int16", "string", ordered=True),
     "dictionary of numbers, ordered": _dictionary("int32", "int64", ordered=True),
     "dictionary, one for all": _dictionary("int32", "string", fixed=True),
@@ -316,6 +318,12 @@ def _struct(**kinds):
     return make
 
 
+def _struct_of_parts(rng, n):
+    """Fields that begin in the middle of their own memory."""
+    fields = [_made(kind, rng, n + at + 2).slice(at, n) for kind, at in (("int32", 3), ("bool", 13), ("string", 1))]
+    return pa.StructArray.from_arrays(fields, names=["i", "b", "s"])
+
+
 def _struct_of_nothing(rng, n):
     return pa.Array.from_buffers(pa.struct([]), n, [None], children=[])
 
@@ -378,6 +386,7 @@ NESTED = {
     "struct<struct>": _struct(x="struct<int64, string>", y="null"),
     "struct<dictionary>": _struct(d="dictionary, one for all"),
     "struct<map>": _struct(m="map<string, int8>"),
+    "struct of parts": _struct_of_parts,
     "struct of nothing": _struct_of_nothing,
     "struct of one name": _struct_of_one_name,
     "map<string, int8>": _map("string", "int8"),
@@ -534,7 +543,7 @@ NAMES = [*string.ascii_lowercase[:8], "", "Größe", "数据", "with space", "1"
 
 @st.composite
 def recipes(draw, kinds, max_columns=5):
-    """Any table. A name may come twice; for what PyArrow makes of such a table see where tables are compared."""
+    """Any table; a name may come twice."""
     rows = draw(st.sampled_from([0, 1, 2, 7, 8, 9, 63, 64, 65, 130, 513]))
     several = draw(st.lists(columns(rows, kinds), max_size=max_columns))
     # Half of the time a kind comes twice, so that PyArrow puts both columns into one block.

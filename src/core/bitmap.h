@@ -28,7 +28,11 @@ static inline uint64_t read_bits(const uint8_t* bits, int64_t offset, int64_t co
   const int shift = static_cast<int>(offset & 7);
   const int64_t bytes = (shift + count + 7) >> 3;
   uint64_t low = 0;
-  std::memcpy(&low, first, bytes < 8 ? bytes : 8);
+  if (bytes >= 8) {
+    std::memcpy(&low, first, 8);  // one load; of a size that is not known it would be a call
+  } else {
+    std::memcpy(&low, first, bytes);
+  }
   uint64_t word = low >> shift;
   if (bytes > 8) word |= uint64_t{first[8]} << (word_bits - shift);
   return word & low_bits(count);

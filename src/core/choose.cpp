@@ -15,7 +15,7 @@ namespace {
 
 const Kernels& fastest() {
 #ifdef COLONNADE_X86
-  if (__builtin_cpu_supports("avx2")) return kernels_avx2;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2")) return kernels_avx2;
 #endif
   return kernels_portable;
 }

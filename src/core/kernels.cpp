@@ -1,4 +1,4 @@
-// The kernels of one instruction set: compiled once with -mavx2, and once for any processor.
+// The kernels of one instruction set: compiled once with -mavx2 -mbmi2, and once for any processor.
 #include "kernels.h"
 
 #include <cmath>
@@ -15,7 +15,8 @@ bool is_valid(const uint64_t* words, int64_t row) { return words[row / word_bits
 
 // -- writing -----------------------------------------------------------------------------------------------------------
 
-// An operation makes one element, or a vector of them from any row on; it tells what source it will read.
+// An operation makes one element, or a vector of them. `begin` comes before the vectors of a cache line: it asks for the
+// source that is read later, and takes the line's validity at once.
 template <class Op, class T = typename Op::Out>
 void write(Op& op, int64_t count, bool streams, char* out) {
   constexpr int64_t per_line = line_bytes / int64_t{sizeof(T)};
@@ -29,16 +30,40 @@ void write(Op& op, int64_t count, bool streams, char* out) {
     const int64_t head = past_line == 0 ? 0 : (line_bytes - past_line) / int64_t{sizeof(T)};
     for (; row < head && row < count; ++row) put(row);
     for (; row + per_line <= count; row += per_line) {
-      op.ask(row);
+      op.begin(row);
       for (int64_t i = 0; i < per_line; i += lanes<T>) stream(out + (row + i) * sizeof(T), op.many(row + i));
     }
   }
   for (; row + lanes<T> <= count; row += lanes<T>) {
+    op.begin(row);
     const Lanes<T> made = op.many(row);
     std::memcpy(out + row * sizeof(T), &made, sizeof(made));
   }
   for (; row < count; ++row) put(row);
 }
+
+// The validity of the rows of a line of elements so wide, from the row that it began with.
+template <int64_t width>
+class LineBits {
+ public:
+  explicit LineBits(const uint64_t* words) : words_(words) {}
+  void begin(int64_t row) {
+    first_ = row;
+    if constexpr (line_bytes / width < word_bits) {
+      // One load and one shift: 57 bits at least, of which the line needs 32 at most.
+      bits_ = load<uint64_t>(reinterpret_cast<const char*>(words_) + row / 8) >> (row % 8);
+    } else {
+      bits_ = bits_at(words_, row);
+    }
+  }
+  uint64_t from(int64_t row) const { return bits_ >> (row - first_); }
+  bool operator[](int64_t row) const { return is_valid(words_, row); }
+
+ private:
+  const uint64_t* words_;
+  int64_t first_ = 0;
+  uint64_t bits_ = 0;
+};
 
 template <class Op, class T = typename Op::Out>
 Lanes<T> one_by_one(Op& op, int64_t row) {
@@ -54,7 +79,7 @@ struct Copied {
   Ahead ahead;
   Out one(int64_t row) { return load<Out>(source + row * sizeof(Out)); }
   Lanes<Out> many(int64_t row) { return load<Lanes<Out>>(source + row * sizeof(Out)); }
-  void ask(int64_t row) { ask_for(source + row * sizeof(Out), ahead.end, ahead.next); }
+  void begin(int64_t row) { ask_for(source + row * sizeof(Out), ahead.end, ahead.next); }
 };
 
 // Elements, or the fill where null.
@@ -63,13 +88,16 @@ struct Filled {
   using Out = T;
   const char* source;
   Ahead ahead;
-  const uint64_t* words;
+  LineBits<sizeof(T)> valid;
   T fill;
-  T one(int64_t row) { return is_valid(words, row) ? load<T>(source + row * sizeof(T)) : fill; }
+  T one(int64_t row) { return valid[row] ? load<T>(source + row * sizeof(T)) : fill; }
   Lanes<T> many(int64_t row) {
-    return mask_of<T>(bits_at(words, row)) ? load<Lanes<T>>(source + row * sizeof(T)) : splat(fill);
+    return mask_of<T>(valid.from(row)) ? load<Lanes<T>>(source + row * sizeof(T)) : splat(fill);
   }
-  void ask(int64_t row) { ask_for(source + row * sizeof(T), ahead.end, ahead.next); }
+  void begin(int64_t row) {
+    valid.begin(row);
+    ask_for(source + row * sizeof(T), ahead.end, ahead.next);
+  }
 };
 
 // A byte for each bit.
@@ -79,7 +107,7 @@ struct Bytes {
   uint64_t flip;
   int8_t one(int64_t row) { return static_cast<int8_t>((words[row / word_bits] ^ flip) >> (row % word_bits) & 1); }
   Lanes<int8_t> many(int64_t row) { return mask_of<int8_t>(bits_at(words, row) ^ flip) & splat(int8_t{1}); }
-  void ask(int64_t) {}
+  void begin(int64_t) {}
 };
 
 template <class In>
@@ -87,17 +115,20 @@ struct Float64 {
   using Out = double;
   const char* source;
   Ahead ahead;
-  const uint64_t* words;
+  LineBits<sizeof(double)> valid;
   static constexpr double nan = std::numeric_limits<double>::quiet_NaN();
   double one(int64_t row) {
-    return is_valid(words, row) ? static_cast<double>(load<In>(source + row * sizeof(In))) : nan;
+    return valid[row] ? static_cast<double>(load<In>(source + row * sizeof(In))) : nan;
   }
   Lanes<double> many(int64_t row) {
     constexpr int64_t count = lanes<double>;
     const auto made = to_double<In, count>(load<Lanes<In, count>>(source + row * sizeof(In)));
-    return mask_of<int64_t>(bits_at(words, row)) ? made : splat(nan);
+    return mask_of<int64_t>(valid.from(row)) ? made : splat(nan);
   }
-  void ask(int64_t row) { ask_for(source + row * sizeof(In), ahead.end, ahead.next); }
+  void begin(int64_t row) {
+    valid.begin(row);
+    ask_for(source + row * sizeof(In), ahead.end, ahead.next);
+  }
 };
 
 // Indices as codes of the same width.
@@ -106,13 +137,13 @@ struct Codes {
   using Out = Code;
   const char* source;
   Ahead ahead;
-  const uint64_t* words;
+  LineBits<sizeof(Code)> valid;
   uint64_t limit;
   const int32_t* map;
   bool misfits = false;
 
   Code one(int64_t row) {
-    if (!is_valid(words, row)) return -1;
+    if (!valid[row]) return -1;
     const In index = load<In>(source + row * sizeof(In));
     if (static_cast<uint64_t>(index) >= limit) {  // a negative one is a large one
       misfits = true;
@@ -125,17 +156,20 @@ struct Codes {
       using Unsigned = std::make_unsigned_t<Code>;
       constexpr uint64_t most = std::numeric_limits<Unsigned>::max();
       if (map == nullptr) {
-        const auto valid = mask_of<Code>(bits_at(words, row));
+        const auto known = mask_of<Code>(valid.from(row));
         const auto index = load<Lanes<Unsigned>>(source + row * sizeof(In));
         const Lanes<Code> outside =
             limit > most ? Lanes<Code>{} : (Lanes<Code>)(index >= splat(static_cast<Unsigned>(limit)));
-        any_outside |= valid & outside;
-        return valid & ~outside ? (Lanes<Code>)index : splat(Code{-1});
+        any_outside |= known & outside;
+        return known & ~outside ? (Lanes<Code>)index : splat(Code{-1});
       }
     }
     return one_by_one(*this, row);
   }
-  void ask(int64_t row) { ask_for(source + row * sizeof(In), ahead.end, ahead.next); }
+  void begin(int64_t row) {
+    valid.begin(row);
+    ask_for(source + row * sizeof(In), ahead.end, ahead.next);
+  }
   bool found_misfits() const { return misfits || bits_of<Code>(any_outside != 0) != 0; }
 
   Lanes<Code> any_outside = {};
@@ -146,17 +180,20 @@ struct Scaled {
   using Out = int64_t;
   const char* source;
   Ahead ahead;
-  const uint64_t* words;
+  LineBits<sizeof(int64_t)> valid;
   int64_t factor;
   bool misfits = false;
   int64_t one(int64_t row) {
     int64_t made = std::numeric_limits<int64_t>::min();
-    if (!is_valid(words, row)) return made;
+    if (!valid[row]) return made;
     if (__builtin_mul_overflow(int64_t{load<In>(source + row * sizeof(In))}, factor, &made)) misfits = true;
     return made;
   }
   Lanes<int64_t> many(int64_t row) { return one_by_one(*this, row); }
-  void ask(int64_t row) { ask_for(source + row * sizeof(In), ahead.end, ahead.next); }
+  void begin(int64_t row) {
+    valid.begin(row);
+    ask_for(source + row * sizeof(In), ahead.end, ahead.next);
+  }
   bool found_misfits() const { return misfits; }
 };
 
@@ -165,13 +202,13 @@ struct Integers {
   using Out = Integer;
   const char* source;
   Ahead ahead;
-  const uint64_t* words;
+  LineBits<sizeof(Integer)> valid;
   bool misfits = false;
   // Both ends are exact in double; the upper one is the first that does not fit.
   static constexpr double low = static_cast<double>(std::numeric_limits<Integer>::min());
   static constexpr double high = 2 * static_cast<double>(std::numeric_limits<Integer>::max() / 2 + 1);
   Integer one(int64_t row) {
-    if (!is_valid(words, row)) return 0;
+    if (!valid[row]) return 0;
     const double value = load<In>(source + row * sizeof(In));
     if (!(value >= low && value < high)) {
       misfits = true;
@@ -182,7 +219,10 @@ struct Integers {
     return made;
   }
   Lanes<Integer> many(int64_t row) { return one_by_one(*this, row); }
-  void ask(int64_t row) { ask_for(source + row * sizeof(In), ahead.end, ahead.next); }
+  void begin(int64_t row) {
+    valid.begin(row);
+    ask_for(source + row * sizeof(In), ahead.end, ahead.next);
+  }
   bool found_misfits() const { return misfits; }
 };
 
@@ -206,7 +246,7 @@ struct Offsets {
       return (Lanes<Offset>)(wide + splat(static_cast<std::make_unsigned_t<Offset>>(shift)));
     }
   }
-  void ask(int64_t row) { ask_for(source + row * sizeof(In), ahead.end, ahead.next); }
+  void begin(int64_t row) { ask_for(source + row * sizeof(In), ahead.end, ahead.next); }
 };
 
 // -- reading -----------------------------------------------------------------------------------------------------------
@@ -260,7 +300,7 @@ struct Scanned {
     words[row / word_bits] = word;
     word = 0;
   }
-  void ask(int64_t row) { ask_for(source + row * sizeof(T), ahead.end, ahead.next); }
+  void begin(int64_t row) { ask_for(source + row * sizeof(T), ahead.end, ahead.next); }
 };
 
 void all_valid(int64_t count, uint64_t* words) {
@@ -385,7 +425,7 @@ void write_fixed(const Run& run, const uint64_t* words, int64_t nulls, char* out
   if (nulls != 0 && !holds_its_nulls(run.job.validity)) {
     const bool written = with_signed_width(width, [&](auto example) {
       using T = decltype(example);
-      Filled<T> op{run.elements, run.ahead, words, static_cast<T>(run.job.fill)};
+      Filled<T> op{run.elements, run.ahead, LineBits<sizeof(T)>(words), static_cast<T>(run.job.fill)};
       write(op, run.count, run.streams, out);
       return true;
     });
@@ -472,7 +512,7 @@ bool write_twin(const Run& run, const uint64_t* words, char* out) {
     case Twin::bytes: return false;
     case Twin::float64:
       return with_integer(job.element, [&](auto example) {
-        Float64<decltype(example)> op{run.elements, run.ahead, words};
+        Float64<decltype(example)> op{run.elements, run.ahead, LineBits<sizeof(double)>(words)};
         write(op, run.count, run.streams, out);
         return false;
       });
@@ -481,19 +521,19 @@ bool write_twin(const Run& run, const uint64_t* words, char* out) {
         return with_signed_width(width_of(job.twin_element), [&](auto code_example) {
           const auto* map = reinterpret_cast<const int32_t*>(run.piece.map);
           const int64_t limit = map == nullptr ? job.operand : run.piece.map_length;
-          return write_checked(Codes<decltype(example), decltype(code_example)>{run.elements, run.ahead, words,
+          return write_checked(Codes<decltype(example), decltype(code_example)>{run.elements, run.ahead, LineBits<sizeof(code_example)>(words),
                                                                               static_cast<uint64_t>(limit), map},
                                run, out);
         });
       });
     case Twin::scaled:
-      if (job.element == Element::i32) return write_checked(Scaled<int32_t>{run.elements, run.ahead, words, job.operand}, run, out);
-      return write_checked(Scaled<int64_t>{run.elements, run.ahead, words, job.operand}, run, out);
+      if (job.element == Element::i32) return write_checked(Scaled<int32_t>{run.elements, run.ahead, LineBits<sizeof(int64_t)>(words), job.operand}, run, out);
+      return write_checked(Scaled<int64_t>{run.elements, run.ahead, LineBits<sizeof(int64_t)>(words), job.operand}, run, out);
     case Twin::integers:
       return with_integer(job.twin_element, [&](auto example) {
         using Integer = decltype(example);
-        if (job.element == Element::f32) return write_checked(Integers<float, Integer>{run.elements, run.ahead, words}, run, out);
-        return write_checked(Integers<double, Integer>{run.elements, run.ahead, words}, run, out);
+        if (job.element == Element::f32) return write_checked(Integers<float, Integer>{run.elements, run.ahead, LineBits<sizeof(Integer)>(words)}, run, out);
+        return write_checked(Integers<double, Integer>{run.elements, run.ahead, LineBits<sizeof(Integer)>(words)}, run, out);
       });
   }
   return false;

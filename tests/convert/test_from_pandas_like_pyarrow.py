@@ -438,6 +438,21 @@ def test_odd_arguments(options):
     assert_like_pyarrow(df, **options)
 
 
+SETTINGS = [("future.infer_string", False), ("mode.string_storage", "python"), ("mode.string_storage", "pyarrow")]
+
+
+@pytest.mark.parametrize(("setting", "value"), SETTINGS)
+@pytest.mark.filterwarnings("ignore:The 'future.infer_string' option")
+def test_settings_of_pandas(setting, value):
+    with pd.option_context(setting, value):
+        df = pd.DataFrame(
+            {"s": ["a", None], "o": pd.Series(["a", None], dtype=object), "c": pd.Categorical(["x", None])}
+        )
+        for frame in (df, df.set_index("s"), df.set_index(["s", "c"]), df.rename_axis("name", axis=1), df.iloc[:0]):
+            assert_like_pyarrow(frame)
+            assert_like_pyarrow(frame, schema=pa.schema([("o", pa.string())]))
+
+
 def test_arguments_by_position():
     df = _of_each_dtype()
     for arguments in ((None, False, 2, ["s", "i"], False), (pa.schema([INT]), True), ()):

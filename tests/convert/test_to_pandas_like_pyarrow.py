@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import colonnade as cn
 from arrow_tables import FLAT, KINDS, LENGTHS, OFFSETS, Column, Recipe, recipes, type_of
-from convert.likeness import assert_same_frame, assert_same_outcome, outcome
+from convert.likeness import assert_same_frame, assert_same_outcome, assert_same_table, outcome
 from convert.pyarrow_bugs import bugs_that_hit, inside
 from strategies import frames
 
@@ -125,8 +125,8 @@ def matters(options, kind):
     if set(options) == {"types_mapper"}:
         mapped = outcome(MAPPERS[options["types_mapper"]], type_of(kind))
         return mapped.value is not None or isinstance(mapped.error, TypeError)
-    asked = [MATTERS_TO.get(option, lambda type_: True) for option in options]
-    return not options or any(inside(type_of(kind), is_that) for is_that in asked)
+    asked = [MATTERS_TO[option] for option in options if option in MATTERS_TO]
+    return not asked or any(inside(type_of(kind), is_that) for is_that in asked)
 
 
 @st.composite
@@ -521,19 +521,11 @@ def _overwrite(array):
         array[...] = None if array.dtype == object else ~array if array.dtype == bool else np.zeros(1, array.dtype)[0]
 
 
-def _bytes(table):
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return sink.getvalue()
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_writing_to_the_frame_leaves_the_table_as_it_was(kind):
     for layout in ("no nulls", "nulls", "chunked"):
         for recipe in (one_of(kind, *LAYOUTS[layout]), two_of(kind, *LAYOUTS[layout])):
             table = recipe.build()
-            before, schema = _bytes(table), table.schema
             for options in ({}, {"split_blocks": True}, {"types_mapper": NUMBERS.get}):
                 if bugs_that_hit(table, options):
                     continue
@@ -541,8 +533,7 @@ def test_writing_to_the_frame_leaves_the_table_as_it_was(kind):
                 if converted.error is None:
                     for array in _arrays(converted.value):
                         _overwrite(array)
-            assert table.schema.equals(schema, check_metadata=True)
-            assert _bytes(table).equals(before), layout
+            assert_same_table(table, recipe.build(), layout)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -641,6 +632,34 @@ def test_odd_arguments(options):
     table = pa.table({"x": ["a", "b", None], "y": [1, None, 3], "m": maps})
     got, expected = outcome(cn.to_pandas, table, **options), outcome(table.to_pandas, **options)
     assert_same_outcome(got, expected, assert_same_frame, str(options))
+
+
+SETTINGS = [
+    ("future.infer_string", False),
+    ("future.infer_string", True),
+    ("mode.string_storage", "python"),
+    ("mode.string_storage", "pyarrow"),
+]
+
+
+@pytest.mark.parametrize(("setting", "value"), SETTINGS)
+@pytest.mark.filterwarnings("ignore:The 'future.infer_string' option")
+def test_settings_of_pandas(setting, value):
+    with pd.option_context(setting, value):
+        for kind in KINDS:
+            if inside(type_of(kind), _is_text):
+                for options in ({}, {"types_mapper": "none"}, {"strings_to_categorical": True}):
+                    assert_like_pyarrow(Kept(two_of(kind, *LAYOUTS["chunked"]), ""), options, kind)
+        for frame in ("strings", "two levels", "index of its own name", "categories", "extension dtypes"):
+            assert_like_pyarrow(Built(pa.Table.from_pandas(FRAMES[frame]())), {}, frame)
+
+
+def test_time_zones_that_the_environment_says_to_ignore(monkeypatch):
+    monkeypatch.setenv("PYARROW_IGNORE_TIMEZONE", "1")
+    for kind in KINDS:
+        if inside(type_of(kind), lambda type_: getattr(type_, "tz", None) is not None):
+            for options in ({}, {"timestamp_as_object": True}, {"split_blocks": True}, {"types_mapper": "ArrowDtype"}):
+                assert_like_pyarrow(Kept(two_of(kind, *LAYOUTS["chunked"]), ""), options, kind)
 
 
 def test_no_columns():

@@ -90,8 +90,8 @@ class Head:
 
 def read_head(table: pa.Table, *, ignore_metadata: bool, types_mapper: Callable[[pa.DataType], Any] | None) -> Head:
     """Take index and attributes from a table."""
-    metadata = None if ignore_metadata else table.schema.pandas_metadata
-    if metadata is None:
+    metadata = table.schema.pandas_metadata  # an error where it is broken, ignored or not: as PyArrow has it
+    if metadata is None or ignore_metadata:
         return Head(table, *_distinct_types(table), pd.RangeIndex(table.num_rows), [], [], {})
     columns = metadata["columns"]
     table = compat._add_any_metadata(table, metadata)
