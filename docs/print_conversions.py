@@ -11,7 +11,8 @@ Printed from `src/colonnade/convert/rules.py` by `make docs`; in both tables the
 
 ## Which dtype `to_pandas` gives
 
-For columns whose dtype neither `types_mapper`, nor an Arrow extension type, nor the `pandas` metadata gives; strings become `str`.
+For columns whose dtype neither `types_mapper`, nor an Arrow extension type, nor the `pandas` metadata gives; strings
+become `str`.
 
 | Arrow type | nulls | with the option | pandas dtype |
 | --- | --- | --- | --- |
@@ -20,8 +21,8 @@ For columns whose dtype neither `types_mapper`, nor an Arrow extension type, nor
 READ = """
 ## How a column of that dtype is read
 
-From a table in memory (`to_pandas`), and from a stored table (`get`, `Snapshot.to_pandas`), where the body already holds
-what pandas wants.
+From a table in memory (`to_pandas`), and from a stored table (`get`, `Snapshot.to_pandas`), where the body already
+holds what pandas wants.
 
 | Arrow type | pandas dtype | nulls | `to_pandas` | stored |
 | --- | --- | --- | --- | --- |
@@ -32,7 +33,9 @@ IN_MEMORY = {
     Reading.BYTES: "bits to bytes",
     Reading.FLOAT64: "to float64, NaN where null",
     Reading.SCALED: "multiplied, overflow checked",
-    Reading.CODES: "indices to codes, -1 where null, bounds checked; of one chunk, no nulls and the codes' width: in place",
+    Reading.CODES: (
+        "indices to codes, -1 where null, bounds checked; of one chunk, no nulls and the codes' width: in place"
+    ),
     Reading.MASKED: "copied, and a mask of bytes; floats by pandas, for it masks NaN too",
     Reading.STRING: "wrapped",
     Reading.ARROW: "wrapped",
@@ -61,8 +64,8 @@ TAIL = """
 """
 DIFFERENCES = (
     "Several columns of one name: PyArrow 26 reads all of them as the dtype of the last. Here each has its own.",
-    "`split_blocks=True` with Arrow extension types that have no pandas dtype: PyArrow 26 raises KeyError.",
-    "`zero_copy_only=True`: PyArrow looks at NumPy's blocks alone, and refuses tables of extension dtypes that need no copy. "
+    "`split_blocks=True` with run ends, or Arrow extension types that have no pandas dtype: PyArrow 26 cannot.",
+    "`zero_copy_only=True`: PyArrow looks at NumPy's blocks alone, and refuses extension dtypes that need no copy. "
     "Here any column that would be copied is named, strings and masked arrays among them, and others pass.",
     "`types_mapper` is called once for each type, not for each column.",
     "`from_pandas` never refers to memory that the frame's owner may write to.",

@@ -183,7 +183,9 @@ def assert_nothing_is_copied(recipe, options, where):
     got = outcome(cn.to_pandas, recipe.build(), **options)
     expected = outcome(recipe.build().to_pandas, **options | {"zero_copy_only": False})
     if expected.error is not None:
-        assert isinstance(got.error, (type(expected.error), pa.ArrowInvalid)), f"{where} {options}: gave {got} instead of {expected}"
+        assert isinstance(got.error, (type(expected.error), pa.ArrowInvalid)), (
+            f"{where} {options}: gave {got} instead of {expected}"
+        )
         return expected
     copied = [report for report in reports.value if report.why and report.role == "column"]
     if copied:

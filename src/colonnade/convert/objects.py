@@ -13,7 +13,6 @@ import pyarrow as pa
 
 from colonnade import _core
 
-
 # What a null slot of days is filled with: a day that no date has.
 NULL_DAY = -(2**31)
 
