@@ -117,10 +117,10 @@ def _memory(data: Any) -> dict[int, int]:
     return found
 
 
-def _moved(source: dict[int, int], result: dict[int, int], scans: bool) -> tuple[int, int]:
-    """The bytes that had to be read and written to make a result; what it shares with its source was not written."""
+def _moved(source: dict[int, int], result: dict[int, int]) -> tuple[int, int]:
+    """The bytes that had to be read and written to make a result; what it shares with its source was neither."""
     shared = source.keys() & result.keys()
-    read = sum(nbytes for address, nbytes in source.items() if scans or address not in shared)
+    read = sum(nbytes for address, nbytes in source.items() if address not in shared)
     return read, sum(nbytes for address, nbytes in result.items() if address not in shared)
 
 
@@ -154,7 +154,7 @@ def fresh(key: str, way: str) -> dict[str, Any]:
     took, result = seconds(calls.pop(way))
     (other,) = calls.values()
     difference = _difference(result, other()) if way == OURS else _difference(other(), result)
-    read, written = _moved(_memory(data), _memory(result), conversion.scans)
+    read, written = _moved(_memory(data), _memory(result))
     return {"took": took, "difference": difference, "read": read, "written": written}
 
 
@@ -176,9 +176,7 @@ def steady(key: str) -> dict[str, Any]:
             first[way].append(_in_child(calls[way]))
     results = {way: call() for way, call in calls.items()}
     difference = _difference(results[OURS], results[THEIRS])
-    # The lesser of the two: nobody comes nearer to the limit by writing more than is needed.
-    source = _memory(data)
-    read, written = min((_moved(source, _memory(r), conversion.scans) for r in results.values()), key=sum)
+    read, written = _moved(_memory(data), _memory(results[OURS]))
     results.clear()
     limit = CopyLimit((read + written) // 2, conversion.threads)
     for number, turn in enumerate(_turns(ROUNDS + 1), -1):

@@ -117,8 +117,7 @@ def _masked() -> pd.DataFrame:
 class Conversion:
     """One row. ``ratio`` is how many times as fast as PyArrow it is to be, ``share`` which part of the copy limit.
 
-    Where the result shares values with its source they were not read, unless it ``scans`` them to find the nulls. A
-    ``fresh`` one is the first call of a process that does nothing else; its result lies in pages that the kernel has
+    A ``fresh`` one is the first call of a process that does nothing else; its result lies in pages that the kernel has
     to make first, so that copying between warm ones is no limit of it.
     """
 
@@ -129,7 +128,6 @@ class Conversion:
     options: Options = field(default_factory=dict)
     threads: int = 2
     fresh: bool = False
-    scans: bool = False
 
 
 def _masks(arrow: Any, dtype: Any) -> Options:
@@ -159,7 +157,7 @@ CONVERSIONS = {
     "string": Conversion("string to str, x 1", _words, 2),
     "chunks": Conversion("20 float64, 1,000 chunks of 1,000 rows", _chunks, 1.5),
     "wide": Conversion("10,000 float64 x 100 rows", lambda: _floats(100, 10_000), 1.2),
-    "from_2016": Conversion("from pandas: 2016 frame", frame_of_2016, 2, 0.8, scans=True),
+    "from_2016": Conversion("from pandas: 2016 frame", frame_of_2016, 2, 0.8),
     "from_whole": Conversion("from pandas: float64 to int64", _whole_numbers, 2, options={"schema": _WHOLE}),
     "from_bool": Conversion("from pandas: bool", lambda: _frame(2, lambda rng: rng.random(ROWS) < 0.5), 2),
     "from_masked": Conversion("from pandas: Int64 with NA", _masked, 2),

@@ -56,7 +56,10 @@ class LineBits {
       bits_ = bits_at(words_, row);
     }
   }
-  uint64_t from(int64_t row) const { return bits_ >> (row - first_); }
+  template <class T>
+  Lanes<T> mask(int64_t row) const {
+    return mask_from<T>(bits_, row - first_);
+  }
   bool operator[](int64_t row) const { return is_valid(words_, row); }
 
  private:
@@ -92,7 +95,7 @@ struct Filled {
   T fill;
   T one(int64_t row) { return valid[row] ? load<T>(source + row * sizeof(T)) : fill; }
   Lanes<T> many(int64_t row) {
-    return mask_of<T>(valid.from(row)) ? load<Lanes<T>>(source + row * sizeof(T)) : splat(fill);
+    return valid.template mask<T>(row) ? load<Lanes<T>>(source + row * sizeof(T)) : splat(fill);
   }
   void begin(int64_t row) {
     valid.begin(row);
@@ -123,7 +126,7 @@ struct Float64 {
   Lanes<double> many(int64_t row) {
     constexpr int64_t count = lanes<double>;
     const auto made = to_double<In, count>(load<Lanes<In, count>>(source + row * sizeof(In)));
-    return mask_of<int64_t>(valid.from(row)) ? made : splat(nan);
+    return valid.template mask<int64_t>(row) ? made : splat(nan);
   }
   void begin(int64_t row) {
     valid.begin(row);
@@ -156,7 +159,7 @@ struct Codes {
       using Unsigned = std::make_unsigned_t<Code>;
       constexpr uint64_t most = std::numeric_limits<Unsigned>::max();
       if (map == nullptr) {
-        const auto known = mask_of<Code>(valid.from(row));
+        const auto known = valid.template mask<Code>(row);
         const auto index = load<Lanes<Unsigned>>(source + row * sizeof(In));
         const Lanes<Code> outside =
             limit > most ? Lanes<Code>{} : (Lanes<Code>)(index >= splat(static_cast<Unsigned>(limit)));

@@ -16,8 +16,8 @@ import pyarrow as pa
 
 from colonnade import _core
 
-# Below this, malloc gives memory that was used before, and huge pages are of no use.
-POOLED = 1 << 20
+# Below this, malloc gives memory that was used before; from here on it maps fresh pages each time (M_MMAP_THRESHOLD).
+POOLED = 128 << 10
 
 
 def default_limit() -> int:
