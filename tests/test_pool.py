@@ -188,7 +188,7 @@ def test_sizes_that_are_none(bad):
 def test_the_default_is_polite(monkeypatch):
     monkeypatch.delenv("COLONNADE_POOL_LIMIT", raising=False)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    assert default_limit() == min(memory // 16, 1 << 30)
+    assert default_limit() == min(memory // 16, 5 << 28)
     monkeypatch.setenv("COLONNADE_POOL_LIMIT", "5MiB")
     assert default_limit() == 5 * MIB
 

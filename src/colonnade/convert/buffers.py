@@ -21,10 +21,13 @@ POOLED = 128 << 10
 
 
 def default_limit() -> int:
-    """The bytes that may stay idle: ``COLONNADE_POOL_LIMIT``, else a sixteenth of memory and at most 1 GiB."""
+    """The bytes that may stay idle: ``COLONNADE_POOL_LIMIT``, else a sixteenth of memory and at most 1.25 GiB.
+
+    That is room for 1 GiB of values and what comes with them: bitmaps, masks, codes.
+    """
     told = os.environ.get("COLONNADE_POOL_LIMIT")
     if told is None:
-        return min(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 16, 1 << 30)
+        return min(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 16, 5 << 28)
     return parse_size(told, "COLONNADE_POOL_LIMIT")
 
 
