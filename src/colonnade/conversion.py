@@ -201,8 +201,8 @@ def set_pool_limit(limit: int | str) -> None:
 
     `to_pandas` and `from_pandas` write to buffers of huge pages, which are kept when the last view of them is gone:
     first touching fresh memory costs more than the copy itself. By default a sixteenth of the machine's memory is kept,
-    and 1.25 GiB at most. Kept memory is marked as free to take, and the kernel takes it when memory runs short. `gc` frees
-    it.
+    and 1.25 GiB at most. Kept memory is marked as free to take, and the kernel takes it when memory runs short.
+    `gc` frees it.
 
     Parameters
     ----------
