@@ -56,7 +56,7 @@ def arrow_table(data: Any) -> pa.Table:
             # What fails from here on is the source's own error, and is left as it is.
             return source if isinstance(source, pa.Table) else source.read_all()
     raise NotATableError(
-        f"a {_described(data)} is not a table; put takes pandas, Polars and PyArrow tables, DuckDB relations, "
+        f"a {_described(data)} is not a table; tables are those of pandas, Polars and PyArrow, DuckDB relations, "
         "and whatever has __arrow_c_stream__. Make one of it first, as in pandas.DataFrame(data)"
     )
 
