@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
-from colonnade.convert.rules import RULES, Reading, rule_for
+import colonnade as cn
+from colonnade.convert.rules import RULES, TARGETS, Reading, rule_for, target_for
 from strategies import EXACT
 from test_arrow_input import TYPES
 
@@ -17,8 +19,6 @@ ROOT = Path(__file__).parents[1]
 
 def columns():
     """(name, data) of every kind, from pandas and from Arrow, with and without nulls."""
-    import pyarrow as pa
-
     rng = np.random.default_rng(4)
     for kind, make in EXACT.items():
         yield kind, pd.DataFrame({"x": make(rng, 50)})
@@ -75,6 +75,56 @@ def test_every_row_is_met(store):
     # What a stored table never needs: its strings are wide, and its times have pandas' units.
     never_stored = [rule for rule in RULES if rule.reading is Reading.SCALED or rule.arrow == "string"]
     assert [rule for rule in RULES if id(rule) not in met] == never_stored
+
+
+OPTIONS = [
+    {},
+    {"split_blocks": True},
+    {"date_as_object": False},
+    {"timestamp_as_object": True, "integer_object_nulls": True},
+    {"coerce_temporal_nanoseconds": True, "date_as_object": False},
+    {"types_mapper": {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}.get},
+]
+TABLES = {name: data for name, data in COLUMNS.items() if isinstance(data, pa.Table)}
+TABLES["wide strings"] = pa.table({"x": pa.array(["a", None], pa.large_string())})
+TABLES["codes in place"] = pa.table(
+    {"x": pa.DictionaryArray.from_arrays(pa.array([0, 1], pa.int8()), pa.array([5, 6]))}
+)
+
+
+def held(table):
+    """Where the memory of an Arrow table is: (first, last) of each buffer."""
+    buffers = [b for column in table.columns for chunk in column.chunks for b in chunk.buffers() if b is not None]
+    return [(buffer.address, buffer.address + buffer.size) for buffer in buffers]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(options) or "none")
+@pytest.mark.parametrize("kind", TABLES)
+def test_what_is_explained_is_what_to_pandas_does(kind, options):
+    table = TABLES[kind]
+    try:
+        values = cn.to_pandas(table, **options)["x"].array
+    except (pa.ArrowException, ValueError):
+        return  # a type that pandas does not have
+    (report,) = cn.explain(table, **options)
+    assert report.dtype == str(values.dtype)
+    assert report.nulls == table["x"].null_count
+    array = getattr(values, "_ndarray", values)
+    inside = [any(first <= place < last for first, last in held(table)) for place in addresses(array)]
+    if report.zero_copy:
+        assert all(inside)
+    elif not report.why.startswith("categories"):  # which are made; the codes may stay where they are
+        assert not all(inside), report
+
+
+def test_every_target_is_met():
+    met = set()
+    for table in TABLES.values():
+        column = table["x"]
+        for options in OPTIONS:
+            chosen = cn.to_pandas.__kwdefaults__ | options
+            met |= {target for target in TARGETS if target is target_for(column.type, column.null_count > 0, chosen)}
+    assert [target for target in TARGETS if target not in met] == []
 
 
 def test_the_page_is_printed_from_the_table():

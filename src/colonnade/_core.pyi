@@ -101,9 +101,6 @@ def touch(buffers: Sequence[Buffer], threads: int = 0) -> None:
 def pool_usage() -> tuple[int, int, int, int]:
     """(idle bytes, idle buffers, live bytes, live buffers)."""
 
-def pool_limit() -> int:
-    """The bytes that may stay idle."""
-
 def set_pool_limit(bytes: int) -> None:
     """Let so many bytes stay idle; what is above is freed."""
 

@@ -63,7 +63,7 @@ def to_pandas(
     date_as_object : bool, default True
         Make dates ``datetime.date`` objects, and not datetime64[ms].
     timestamp_as_object : bool, default False
-        Make timestamps ``datetime.datetime`` objects.
+        Make timestamps ``datetime.datetime`` objects, but for those in nanoseconds.
     use_threads : bool, default True
         Use all processors that this process may run on.
     deduplicate_objects : bool, default True

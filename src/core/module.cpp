@@ -344,7 +344,6 @@ NB_MODULE(_core, m) {
         "Run the kernels of this name ('portable', 'avx2'; '': the fastest); False if there are none here.");
   m.def("touch", &touch, "buffers"_a, "threads"_a = 0, "Fault in the pages of buffers that nobody touched yet.");
   m.def("pool_usage", &pool_usage, "(idle bytes, idle buffers, live bytes, live buffers).");
-  m.def("pool_limit", [] { return Pool::instance().limit(); }, "The bytes that may stay idle.");
   m.def("set_pool_limit", [](size_t bytes) { Pool::instance().set_limit(bytes); }, "bytes"_a,
         "Let so many bytes stay idle; what is above is freed.");
   m.def("trim_pool", [] { return Pool::instance().trim(); }, "Free all idle buffers; returns their bytes.");

@@ -110,11 +110,6 @@ void Pool::set_limit(size_t bytes) {
   trim_to(bytes);
 }
 
-size_t Pool::limit() const {
-  const std::lock_guard guard(mutex_);
-  return limit_;
-}
-
 size_t Pool::trim() {
   const std::lock_guard guard(mutex_);
   const size_t freed = idle_bytes_;

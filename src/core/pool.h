@@ -41,7 +41,6 @@ class Pool {
 
   // Bytes that may stay idle. What is above is freed at once, longest idle first.
   void set_limit(size_t bytes);
-  size_t limit() const;
   // Frees all that is idle; returns its bytes.
   size_t trim();
   Usage usage() const;

@@ -127,6 +127,8 @@ def bytes_copied(group: Group, column: pa.ChunkedArray) -> int:
         return sum(8 * (len(chunk) + 1) for chunk in column.chunks)
     if reading is Reading.CODES:
         counts = [len(chunk.dictionary) for chunk in column.chunks]
+        if _shares_codes(group, column):
+            return int(column.chunk(0).dictionary.nbytes)
         return rows * np.dtype(codes_dtype(max(counts, default=0))).itemsize
     if reading is Reading.MASKED:
         return rows * int(group.dtype.numpy_dtype.itemsize + 1)
@@ -161,12 +163,19 @@ def why_copied(group: Group, column: pa.ChunkedArray, options: Mapping[str, Any]
     return _WHY.get(reading, "")
 
 
+def _shares_codes(group: Group, column: pa.ChunkedArray) -> bool:
+    """Whether the indices are pandas' codes as they are."""
+    if group.nulls or column.num_chunks != 1:
+        return False
+    return str(group.arrow.index_type) == codes_dtype(len(column.chunk(0).dictionary))
+
+
 def _why_codes(group: Group, column: pa.ChunkedArray) -> str:
     if group.nulls or column.num_chunks != 1:
         return "codes are one array, with -1 for null"
-    count, index_type = len(column.chunk(0).dictionary), group.arrow.index_type
-    if str(index_type) != codes_dtype(count):
-        return f"its indices are {index_type}, and the codes of {count} categories {codes_dtype(count)}"
+    if not _shares_codes(group, column):
+        count = len(column.chunk(0).dictionary)
+        return f"its indices are {group.arrow.index_type}, and the codes of {count} categories {codes_dtype(count)}"
     if not pt.is_primitive(group.arrow.value_type):
         return f"categories are made of its dictionary of {group.arrow.value_type}"
     return ""

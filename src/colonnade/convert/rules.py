@@ -59,6 +59,7 @@ _ARROW: dict[str, Callable[[pa.DataType], bool]] = {
     "integer": pt.is_integer,
     "floating": pt.is_floating,
     "timestamp": pt.is_timestamp,
+    "timestamp[s, ms, us]": lambda t: pt.is_timestamp(t) and t.unit != "ns",
     "duration": pt.is_duration,
     "timestamp, duration": lambda t: pt.is_timestamp(t) or pt.is_duration(t),
     "date32": pt.is_date32,
@@ -132,7 +133,7 @@ TARGETS = (
     Target("date32, date64", None, "date_as_object", "object"),
     Target("date32, date64", None, "coerce_temporal_nanoseconds", "datetime64[ns]"),
     Target("date32, date64", None, "", "datetime64[ms]"),
-    Target("timestamp", None, "timestamp_as_object", "object"),
+    Target("timestamp[s, ms, us]", None, "timestamp_as_object", "object"),
     Target("timestamp", None, "coerce_temporal_nanoseconds", "datetime64[ns], its zone"),
     Target("timestamp", None, "", "datetime64 of its unit and zone"),
     Target("duration", None, "coerce_temporal_nanoseconds", "timedelta64[ns]"),
@@ -162,14 +163,21 @@ RULES = (
 )
 
 
+def target_for(arrow: pa.DataType, nulls: bool, options: Mapping[str, Any]) -> Target:
+    """The first row of `TARGETS` that fits a column."""
+    for target in TARGETS:
+        if (
+            target.nulls in (None, nulls)
+            and _ARROW[target.arrow](arrow)
+            and (not target.option or options[target.option])
+        ):
+            return target
+    raise AssertionError("the last row fits everything")
+
+
 def dtype_for(arrow: pa.DataType, nulls: bool, options: Mapping[str, Any]) -> Any:
     """The dtype that ``to_pandas`` gives a column; of a zoned timestamp that of its values, without the zone."""
-    for target in TARGETS:
-        if target.nulls in (None, nulls) and _ARROW[target.arrow](arrow):
-            if target.option and not options[target.option]:
-                continue
-            return _NAMED[target.dtype](arrow)
-    raise AssertionError("the last row fits everything")
+    return _NAMED[target_for(arrow, nulls, options).dtype](arrow)
 
 
 @cache

@@ -71,7 +71,7 @@ def explain(table: pa.Table, options: dict[str, Any]) -> Explanation:
 
 
 def _dtype_name(group: Group) -> str:
-    if pt.is_timestamp(group.arrow) and group.arrow.tz is not None and not group.extension:
+    if pt.is_timestamp(group.arrow) and group.arrow.tz is not None and not group.extension and group.dtype.kind == "M":
         return str(by_pyarrow.zoned_dtype(group.arrow, np.datetime_data(group.dtype)[0]))
     return str(group.dtype)
 
