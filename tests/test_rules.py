@@ -132,3 +132,12 @@ def test_the_page_is_printed_from_the_table():
     program = ROOT / "docs" / "print_conversions.py"
     printed = subprocess.run([sys.executable, program], capture_output=True, text=True, check=True).stdout
     assert page.read_text() == printed
+
+
+def test_index_levels_are_explained_too():
+    df = pd.DataFrame({"x": [1.0, 2.0]}, index=pd.Index([3, 4], name="key"))
+    reports = cn.explain(pa.Table.from_pandas(df))
+    assert [(report.column, report.role) for report in reports] == [("x", "column"), ("key", "index")]
+    assert "key" in repr(reports)
+    assert "<table" in reports._repr_html_()
+    assert reports.to_pandas()["copied"].tolist() == [16, 16]

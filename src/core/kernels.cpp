@@ -158,7 +158,7 @@ void write_fixed(const Run& run, const uint64_t* words, int64_t nulls, char* out
   if (nulls != 0 && !holds_its_nulls(run.job.validity)) {
     const bool written = with_signed_width(width, [&](auto example) {
       using T = decltype(example);
-      Filled<T> op{run.elements, run.ahead, LineBits<sizeof(T)>(words), static_cast<T>(run.job.fill)};
+      Filled<T> op{{run.elements, run.ahead, LineBits<sizeof(T)>(words)}, static_cast<T>(run.job.fill)};
       write(op, run.count, run.streams, out);
       return true;
     });
@@ -245,7 +245,7 @@ bool write_twin(const Run& run, const uint64_t* words, char* out) {
     case Twin::bytes: return false;
     case Twin::float64:
       return with_integer(job.element, [&](auto example) {
-        Float64<decltype(example)> op{run.elements, run.ahead, LineBits<sizeof(double)>(words)};
+        Float64<decltype(example)> op{{run.elements, run.ahead, LineBits<sizeof(double)>(words)}};
         write(op, run.count, run.streams, out);
         return false;
       });
@@ -254,19 +254,19 @@ bool write_twin(const Run& run, const uint64_t* words, char* out) {
         return with_signed_width(width_of(job.twin_element), [&](auto code_example) {
           const auto* map = reinterpret_cast<const int32_t*>(run.piece.map);
           const int64_t limit = map == nullptr ? job.operand : run.piece.map_length;
-          return write_checked(Codes<decltype(example), decltype(code_example)>{run.elements, run.ahead, LineBits<sizeof(code_example)>(words),
+          return write_checked(Codes<decltype(example), decltype(code_example)>{{run.elements, run.ahead, LineBits<sizeof(code_example)>(words)},
                                                                               static_cast<uint64_t>(limit), map},
                                run, out);
         });
       });
     case Twin::scaled:
-      if (job.element == Element::i32) return write_checked(Scaled<int32_t>{run.elements, run.ahead, LineBits<sizeof(int64_t)>(words), job.operand}, run, out);
-      return write_checked(Scaled<int64_t>{run.elements, run.ahead, LineBits<sizeof(int64_t)>(words), job.operand}, run, out);
+      if (job.element == Element::i32) return write_checked(Scaled<int32_t>{{run.elements, run.ahead, LineBits<sizeof(int64_t)>(words)}, job.operand}, run, out);
+      return write_checked(Scaled<int64_t>{{run.elements, run.ahead, LineBits<sizeof(int64_t)>(words)}, job.operand}, run, out);
     case Twin::integers:
       return with_integer(job.twin_element, [&](auto example) {
         using Integer = decltype(example);
-        if (job.element == Element::f32) return write_checked(Integers<float, Integer>{run.elements, run.ahead, LineBits<sizeof(Integer)>(words)}, run, out);
-        return write_checked(Integers<double, Integer>{run.elements, run.ahead, LineBits<sizeof(Integer)>(words)}, run, out);
+        if (job.element == Element::f32) return write_checked(Integers<float, Integer>{{run.elements, run.ahead, LineBits<sizeof(Integer)>(words)}}, run, out);
+        return write_checked(Integers<double, Integer>{{run.elements, run.ahead, LineBits<sizeof(Integer)>(words)}}, run, out);
       });
   }
   return false;

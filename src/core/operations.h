@@ -69,6 +69,19 @@ class LineBits {
   uint64_t bits_ = 0;
 };
 
+// Elements of type In with their validity, to be written `width` bytes wide.
+template <class In, int64_t width>
+struct Nullable {
+  const char* source;
+  Ahead ahead;
+  LineBits<width> valid;
+  In at(int64_t row) const { return load<In>(source + row * sizeof(In)); }
+  void begin(int64_t row) {
+    valid.begin(row);
+    ask_for(source + row * sizeof(In), ahead.end, ahead.next);
+  }
+};
+
 template <class Op, class T = typename Op::Out>
 Lanes<T> one_by_one(Op& op, int64_t row) {
   T made[lanes<T>];
@@ -88,19 +101,13 @@ struct Copied {
 
 // Elements, or the fill where null.
 template <class T>
-struct Filled {
+struct Filled : Nullable<T, sizeof(T)> {
   using Out = T;
-  const char* source;
-  Ahead ahead;
-  LineBits<sizeof(T)> valid;
+  using Nullable<T, sizeof(T)>::source, Nullable<T, sizeof(T)>::valid;
   T fill;
-  T one(int64_t row) { return valid[row] ? load<T>(source + row * sizeof(T)) : fill; }
+  T one(int64_t row) { return valid[row] ? this->at(row) : fill; }
   Lanes<T> many(int64_t row) {
     return valid.template mask<T>(row) ? load<Lanes<T>>(source + row * sizeof(T)) : splat(fill);
-  }
-  void begin(int64_t row) {
-    valid.begin(row);
-    ask_for(source + row * sizeof(T), ahead.end, ahead.next);
   }
 };
 
@@ -115,40 +122,32 @@ struct Bytes {
 };
 
 template <class In>
-struct Float64 {
+struct Float64 : Nullable<In, sizeof(double)> {
   using Out = double;
-  const char* source;
-  Ahead ahead;
-  LineBits<sizeof(double)> valid;
+  using Nullable<In, sizeof(double)>::source, Nullable<In, sizeof(double)>::valid;
   static constexpr double nan = std::numeric_limits<double>::quiet_NaN();
   double one(int64_t row) {
-    return valid[row] ? static_cast<double>(load<In>(source + row * sizeof(In))) : nan;
+    return valid[row] ? static_cast<double>(this->at(row)) : nan;
   }
   Lanes<double> many(int64_t row) {
     constexpr int64_t count = lanes<double>;
     const auto made = to_double<In, count>(load<Lanes<In, count>>(source + row * sizeof(In)));
     return valid.template mask<int64_t>(row) ? made : splat(nan);
   }
-  void begin(int64_t row) {
-    valid.begin(row);
-    ask_for(source + row * sizeof(In), ahead.end, ahead.next);
-  }
 };
 
 // Indices as codes of the same width.
 template <class In, class Code>
-struct Codes {
+struct Codes : Nullable<In, sizeof(Code)> {
   using Out = Code;
-  const char* source;
-  Ahead ahead;
-  LineBits<sizeof(Code)> valid;
+  using Nullable<In, sizeof(Code)>::source, Nullable<In, sizeof(Code)>::valid;
   uint64_t limit;
   const int32_t* map;
   bool misfits = false;
 
   Code one(int64_t row) {
     if (!valid[row]) return -1;
-    const In index = load<In>(source + row * sizeof(In));
+    const In index = this->at(row);
     if (static_cast<uint64_t>(index) >= limit) {  // a negative one is a large one
       misfits = true;
       return -1;
@@ -170,50 +169,40 @@ struct Codes {
     }
     return one_by_one(*this, row);
   }
-  void begin(int64_t row) {
-    valid.begin(row);
-    ask_for(source + row * sizeof(In), ahead.end, ahead.next);
-  }
+
   bool found_misfits() const { return misfits || bits_of<Code>(any_outside != 0) != 0; }
 
   Lanes<Code> any_outside = {};
 };
 
 template <class In>
-struct Scaled {
+struct Scaled : Nullable<In, sizeof(int64_t)> {
   using Out = int64_t;
-  const char* source;
-  Ahead ahead;
-  LineBits<sizeof(int64_t)> valid;
+  using Nullable<In, sizeof(int64_t)>::source, Nullable<In, sizeof(int64_t)>::valid;
   int64_t factor;
   bool misfits = false;
   int64_t one(int64_t row) {
     int64_t made = std::numeric_limits<int64_t>::min();
     if (!valid[row]) return made;
-    if (__builtin_mul_overflow(int64_t{load<In>(source + row * sizeof(In))}, factor, &made)) misfits = true;
+    if (__builtin_mul_overflow(int64_t{this->at(row)}, factor, &made)) misfits = true;
     return made;
   }
   Lanes<int64_t> many(int64_t row) { return one_by_one(*this, row); }
-  void begin(int64_t row) {
-    valid.begin(row);
-    ask_for(source + row * sizeof(In), ahead.end, ahead.next);
-  }
+
   bool found_misfits() const { return misfits; }
 };
 
 template <class In, class Integer>
-struct Integers {
+struct Integers : Nullable<In, sizeof(Integer)> {
   using Out = Integer;
-  const char* source;
-  Ahead ahead;
-  LineBits<sizeof(Integer)> valid;
+  using Nullable<In, sizeof(Integer)>::source, Nullable<In, sizeof(Integer)>::valid;
   bool misfits = false;
   // Both ends are exact in double; the upper one is the first that does not fit.
   static constexpr double low = static_cast<double>(std::numeric_limits<Integer>::min());
   static constexpr double high = 2 * static_cast<double>(std::numeric_limits<Integer>::max() / 2 + 1);
   Integer one(int64_t row) {
     if (!valid[row]) return 0;
-    const double value = load<In>(source + row * sizeof(In));
+    const double value = this->at(row);
     if (!(value >= low && value < high)) {
       misfits = true;
       return 0;
@@ -223,10 +212,7 @@ struct Integers {
     return made;
   }
   Lanes<Integer> many(int64_t row) { return one_by_one(*this, row); }
-  void begin(int64_t row) {
-    valid.begin(row);
-    ask_for(source + row * sizeof(In), ahead.end, ahead.next);
-  }
+
   bool found_misfits() const { return misfits; }
 };
 

@@ -64,7 +64,7 @@ def explain(table: pa.Table, options: dict[str, Any]) -> Explanation:
             reports[position] = ColumnReport(labels[position], "column", str(group.arrow), dtype, *found, why)
     taken = Counter(table.schema.names) - Counter(head.table.schema.names)
     for name in taken:
-        column = table.column(name)
+        column = table.column(table.schema.get_all_field_indices(name)[-1])
         found = column.nbytes, column.null_count, column.nbytes
         reports[len(reports)] = ColumnReport(name, "index", str(column.type), "index", *found, "it becomes the index")
     return Explanation(report for _, report in sorted(reports.items()))

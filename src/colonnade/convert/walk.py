@@ -15,7 +15,7 @@ import pyarrow as pa
 from colonnade import _core
 from colonnade.convert.jobs import JOB, PIECE, Validity
 
-# From here on a table is exported whole, batch by batch: 10,000 columns one by one take 15 ms, as one batch 3 ms.
+# From here on a table is exported whole, batch by batch: 10,000 columns one by one take 10 ms, as one batch 3.5 ms.
 _MANY_COLUMNS = 512
 # What a table may have of those: each batch costs as much as there are columns.
 _MOST_BATCHES = 64
