@@ -16,6 +16,25 @@ class Mapping:
 
     def __init__(self, fd: int, size: int, writable: bool) -> None: ...
 
+    @staticmethod
+    def of_draft(fd: int, size: int) -> Mapping:
+        """
+        Map a file whose pages are there: what is stored is stored in the file.
+        """
+
+    def reserve(self, fd: int) -> bool:
+        """
+        Have all pages of the file there, as huge pages, whatever they hold; False if the kernel does not give them.
+        """
+
+    def collapse(self) -> bool:
+        """Put what is there into huge pages; False if the kernel does not."""
+
+    def detach(self, fd: int) -> None:
+        """
+        Let further stores be this mapping's alone; views of it stay where they are.
+        """
+
     def __len__(self) -> int: ...
 
     @property

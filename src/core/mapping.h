@@ -1,38 +1,47 @@
 // A file's bytes in this process's memory, for as long as anything refers to them.
 //
-// Knows: mmap. Must not know: names, formats, Python.
+// Knows: mmap, huge pages. Must not know: names, formats, Python.
 // The descriptor is not kept: the mapping alone keeps the inode alive, so an open frame costs no descriptor.
 #pragma once
-#include <sys/mman.h>
-
-#include <cerrno>
 #include <cstddef>
-#include <system_error>
 
 namespace colonnade {
 
 class Mapping {
  public:
-  // Writable: a private copy-on-write view; stores touch this mapping alone and are never seen by the file. No swap is
-  // reserved for it, for readers rarely write. Otherwise: shared and read-only.
-  Mapping(int fd, size_t size, bool writable) : size_(size), writable_(writable) {
-    const int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
-    const int flags = writable ? MAP_PRIVATE | MAP_NORESERVE : MAP_SHARED;
-    address_ = ::mmap(nullptr, size, protection, flags, fd, 0);
-    if (address_ == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "mmap");
-  }
-  ~Mapping() { ::munmap(address_, size_); }
+  enum class Kind {
+    reading,       // shared and read-only
+    private_copy,  // stores touch this mapping alone, page by page, and the file never sees them
+    writing,       // stores are the file's; its pages must be there, see `reserve`
+  };
+
+  // At a 2 MiB boundary, for only there can huge pages be mapped: a first scan of 1 GiB takes 37 ms so, and 94 ms with
+  // pages of 4 KiB. Throws std::system_error.
+  Mapping(int fd, size_t size, Kind kind);
+  ~Mapping();
   Mapping(const Mapping&) = delete;
   Mapping& operator=(const Mapping&) = delete;
 
   void* address() const { return address_; }
   size_t size() const { return size_; }
-  bool writable() const { return writable_; }
+  bool writable() const { return kind_ != Kind::reading; }
+
+  // Asks the kernel to put the file into huge pages, by so many threads at most; false where it does not, or not all.
+  bool collapse(int threads) const;
+  // From here on stores are this mapping's alone. Views of it stay where they are. Throws std::system_error.
+  void detach(int fd);
 
  private:
-  void* address_;
+  char* address_;
   size_t size_;
-  bool writable_;
+  Kind kind_;
 };
+
+// Has all of a file's pages there, as huge pages, so that stores through a mapping cannot fail; what they hold is anything.
+// False where the kernel has no huge pages to give, or there is no room: then some are there and some are not.
+//
+// Measured for 1 GiB of fresh tmpfs, two threads: 45 ms, and 42 ms to copy into it; pwrite takes 360 ms, and what is
+// then there are pages of 4 KiB.
+bool reserve(int fd, const Mapping& mapping, int threads);
 
 }  // namespace colonnade

@@ -41,12 +41,36 @@ int available_threads() {
   throw nb::python_error();
 }
 
-void map_file(Mapping* self, int fd, size_t size, bool writable) {
+// Calls what fails with an errno, and raises the OSError.
+template <class Call>
+auto or_raise(Call call) {
   try {
-    new (self) Mapping(fd, size, writable);
+    return call();
   } catch (const std::system_error& failed) {
     raise_os_error(failed.code().value());
   }
+}
+
+void map_file(Mapping* self, int fd, size_t size, bool writable) {
+  or_raise([&] { new (self) Mapping(fd, size, writable ? Mapping::Kind::private_copy : Mapping::Kind::reading); });
+}
+
+Mapping* map_draft(int fd, size_t size) {
+  return or_raise([&] { return new Mapping(fd, size, Mapping::Kind::writing); });
+}
+
+bool reserve_pages(const Mapping& mapping, int fd) {
+  nb::gil_scoped_release release;
+  return reserve(fd, mapping, available_threads());
+}
+
+bool collapse(const Mapping& mapping) {
+  nb::gil_scoped_release release;
+  return mapping.collapse(available_threads());
+}
+
+void detach(Mapping& mapping, int fd) {
+  or_raise([&] { mapping.detach(fd); });
 }
 
 // Memory that a plan may write to, as addresses or as places in a file: [first, last) of each stretch.
@@ -306,6 +330,12 @@ NB_MODULE(_core, m) {
                       "A file's bytes, mapped; gives them by the buffer protocol and keeps no descriptor.\n\n"
                       "``writable``: private to this mapping, copied page by page on the first store.")
       .def("__init__", &map_file, "fd"_a, "size"_a, "writable"_a)
+      .def_static("of_draft", &map_draft, "fd"_a, "size"_a,
+                  "Map a file whose pages are there: what is stored is stored in the file.")
+      .def("reserve", &reserve_pages, "fd"_a,
+           "Have all pages of the file there, as huge pages, whatever they hold; False if the kernel does not give them.")
+      .def("collapse", &collapse, "Put what is there into huge pages; False if the kernel does not.")
+      .def("detach", &detach, "fd"_a, "Let further stores be this mapping's alone; views of it stay where they are.")
       .def("__len__", &Mapping::size)
       .def_prop_ro("address", [](const Mapping& m) { return reinterpret_cast<uintptr_t>(m.address()); })
       .def_prop_ro("writable", &Mapping::writable);

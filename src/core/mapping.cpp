@@ -1,0 +1,99 @@
+#include "mapping.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstdint>
+#include <system_error>
+
+#include "threads.h"
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25  // Linux 6.1; older kernels say EINVAL, and files stay in pages of 4 KiB
+#endif
+
+namespace colonnade {
+namespace {
+
+constexpr size_t huge_page = 2 << 20;
+// What one call collapses: the kernel drains every processor's page lists in each, which costs as much as tens of pages.
+constexpr size_t collapsed_at_once = 64 << 20;
+
+int protection_of(Mapping::Kind kind) { return kind == Mapping::Kind::reading ? PROT_READ : PROT_READ | PROT_WRITE; }
+
+// No swap is reserved for a private copy: readers rarely write.
+int flags_of(Mapping::Kind kind) {
+  return kind == Mapping::Kind::private_copy ? MAP_PRIVATE | MAP_NORESERVE : MAP_SHARED;
+}
+
+[[noreturn]] void fail() { throw std::system_error(errno, std::generic_category(), "mmap"); }
+
+}  // namespace
+
+Mapping::Mapping(int fd, size_t size, Kind kind) : size_(size), kind_(kind) {
+  if (size < huge_page) {
+    void* const mapped = ::mmap(nullptr, size, protection_of(kind), flags_of(kind), fd, 0);
+    if (mapped == MAP_FAILED) fail();
+    address_ = static_cast<char*>(mapped);
+    return;
+  }
+  // Room with a boundary in it; the file is mapped over that, and what is left around it is given back.
+  const size_t room = size + huge_page;
+  void* const taken = ::mmap(nullptr, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (taken == MAP_FAILED) fail();
+  char* const first = static_cast<char*>(taken);
+  char* const aligned = first + (huge_page - reinterpret_cast<uintptr_t>(first) % huge_page) % huge_page;
+  if (::mmap(aligned, size, protection_of(kind), flags_of(kind) | MAP_FIXED, fd, 0) == MAP_FAILED) {
+    const int error = errno;
+    ::munmap(first, room);
+    errno = error;
+    fail();
+  }
+  address_ = aligned;
+  const size_t page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  char* const end = aligned + (size + page - 1) / page * page;
+  if (aligned > first) ::munmap(first, aligned - first);
+  if (end < first + room) ::munmap(end, first + room - end);
+}
+
+Mapping::~Mapping() { ::munmap(address_, size_); }
+
+bool Mapping::collapse(int threads) const {
+  const size_t whole = size_ / huge_page * huge_page;
+  const size_t steps = (whole + collapsed_at_once - 1) / collapsed_at_once;
+  std::atomic<size_t> next{0};
+  std::atomic<bool> collapsed{true};
+  const auto work = [&](size_t) {
+    for (size_t step = next++; step < steps && collapsed; step = next++) {
+      const size_t at = step * collapsed_at_once;
+      if (::madvise(address_ + at, std::min(collapsed_at_once, whole - at), MADV_COLLAPSE) != 0) collapsed = false;
+    }
+  };
+  run_on_threads(std::clamp<size_t>(steps, 1, static_cast<size_t>(std::max(threads, 1))), work);
+  return collapsed;
+}
+
+void Mapping::detach(int fd) {
+  const int flags = flags_of(Kind::private_copy) | MAP_FIXED;
+  if (::mmap(address_, size_, protection_of(Kind::private_copy), flags, fd, 0) == MAP_FAILED) fail();
+  kind_ = Kind::private_copy;
+}
+
+bool reserve(int fd, const Mapping& mapping, int threads) {
+  const size_t size = mapping.size();
+  const size_t whole = size / huge_page * huge_page;
+  // The kernel collapses where at least one page is there, and fills the holes around it with zeros.
+  for (size_t at = 0; at < whole; at += huge_page)
+    if (::pwrite(fd, "", 1, static_cast<off_t>(at)) != 1) return false;
+  if (whole < size && ::fallocate(fd, 0, static_cast<off_t>(whole), static_cast<off_t>(size - whole)) != 0) return false;
+  if (!mapping.collapse(threads)) return false;
+  struct stat found;
+  return ::fstat(fd, &found) == 0 && static_cast<size_t>(found.st_blocks) * 512 >= size;
+}
+
+}  // namespace colonnade
