@@ -14,7 +14,8 @@ import pytest
 
 import colonnade as cn
 from colonnade import _core
-from colonnade.convert.buffers import default_limit, parse_size
+from colonnade.convert.buffers import default_limit
+from colonnade.sizes import parse_size
 from test_core import address
 
 MIB = 1 << 20

@@ -91,6 +91,9 @@ def write_memory(jobs: Annotated[NDArray[numpy.int64], dict(shape=(None, 16), or
     Run a plan whose places are addresses inside of ``outputs`` (uint8 arrays); outputs of ``stream_from`` bytes in all, or more, are written past the caches.
     """
 
+def in_memory(fd: int) -> bool:
+    """Whether a file is in a file system that is memory (tmpfs)."""
+
 @overload
 def share_objects(out: object, objects: list[Any], codes: Annotated[NDArray[numpy.int8], dict(shape=(None,), order='C', device='cpu', writable=False)], first: int = 0, threads: int = 0) -> None: ...
 

@@ -6,14 +6,14 @@ Knows: that a put is plan, lay out, write, publish; and that an open is attach. 
 from __future__ import annotations
 
 import contextlib
-import errno
+import math
 import os
 import time
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
@@ -22,10 +22,11 @@ from colonnade.errors import ColonnadeError, CorruptSnapshotError, NotFoundError
 from colonnade.layout.seal import Seal
 from colonnade.snapshot import Snapshot
 from colonnade.store import check as checking
-from colonnade.store import paths
+from colonnade.store import paths, settings
 from colonnade.store.catalog import Catalog, Freed
 from colonnade.store.check import Problem
-from colonnade.store.segment import Draft, Segment, check_room, explain_os_error
+from colonnade.store.segment import Draft, Segment, explain_os_error
+from colonnade.store.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,6 +56,18 @@ class Store:
     path : str or path-like, optional
         The directory, made on the first put. Shared memory (below ``/dev/shm``) or a disk. By default
         ``$COLONNADE_STORE``, else ``/dev/shm/colonnade-<uid>``.
+    capacity : int or str, optional
+        How many bytes all tables together may hold, as in ``"8GiB"``: a put that would pass it gets StoreFullError. By
+        default what `configure` keeps in the directory, else as much as its file system has.
+    spares : int or str, optional
+        How many bytes of superseded tables are kept for the next puts to write to, which is several times as fast as
+        fresh memory; 0 keeps none. They are freed when there is no room. By default what `configure` keeps, else an
+        eighth of the file system.
+    mode : int, optional
+        The mode of the files: 0o600, this user alone, or 0o640, the group may read. By default what `configure` keeps,
+        else 0o600.
+    trust : int or iterable of int, optional
+        The numbers of other users whose snapshots are opened too. Who owns a file can change it while it is read.
     durable : bool, default False
         Have file and directory on the disk before a put returns. Without it, a power failure may lose the newest
         versions.
@@ -69,17 +82,39 @@ class Store:
     np.float64(1.09)
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None = None, *, durable: bool = False) -> None:
-        self._is_default = path is None
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        capacity: int | str | None = None,
+        spares: int | str | None = None,
+        mode: int | None = None,
+        trust: int | Iterable[int] = (),
+        durable: bool = False,
+    ) -> None:
         root = paths.default_store() if path is None else Path(path)
-        self._catalog = Catalog(Path(os.path.abspath(root)), durable=durable)  # noqa: PTH100 -- and follow no link
+        self._catalog = Catalog(
+            Path(os.path.abspath(root)),  # noqa: PTH100 -- and follow no link
+            own=path is None,
+            durable=durable,
+            trusted=frozenset([os.geteuid(), *([trust] if isinstance(trust, int) else trust)]),
+            chosen=settings.checked(capacity=capacity, spares=spares, mode=mode),
+        )
 
     @property
     def path(self) -> Path:
         """The directory."""
         return self._catalog.root
 
-    def put(self, name: str, data: Any, *, keep: int = 1, expect_version: int | None = None) -> Snapshot:
+    def put(
+        self,
+        name: str,
+        data: Any,
+        *,
+        keep: int = 1,
+        expect_version: int | None = None,
+        ttl: float | timedelta | None = None,
+    ) -> Snapshot:
         """Store a table under a name, as its next version.
 
         The columns are copied once, from where they stand into the store, by all processors; the source must not
@@ -96,6 +131,8 @@ class Store:
             How many versions keep a name, this one included: ``open(name, version=n)`` finds them.
         expect_version : int, optional
             Store only if the name is at this version (0: does not exist).
+        ttl : float (seconds) or timedelta, optional How long the table is wanted, in whole seconds, rounded up. Then
+            the next `gc` removes it, or a put that needs its room.
 
         Returns
         -------
@@ -113,14 +150,13 @@ class Store:
         paths.check_name(name)
         if type(keep) is not int or keep < 1:
             raise ValueError(f"keep={keep!r}: it is a whole number from 1, for the newest version is always kept")
-        self._prepare()
-        if expect_version is not None:
-            self._catalog.expect(name, expect_version)  # before any byte moves; it is decided under the lock
+        lifetime = _seconds(ttl)
+        self._catalog.prepare()
+        self._catalog.expect(name, expect_version)  # before any byte moves; it is decided under the lock
         laid = lay_out(plan(data))
         try:
-            check_room(self.path, laid.size)
-            with Draft(self.path) as draft:
-                seal = _write(laid, draft)
+            with self._catalog.draft(laid.size) as draft:
+                seal = _write(laid, draft)._replace(ttl=lifetime)
                 seal = self._catalog.publish(
                     name,
                     draft,
@@ -129,7 +165,7 @@ class Store:
                     keep=keep,
                     expect=expect_version,
                 )
-                return Snapshot(self.path, name, Segment(paths.current(self.path, name), draft.reopen()), seal)
+                return Snapshot(self.path, name, Segment(self._path_of(name), draft.reopen()), seal)
         except ColonnadeError:
             raise
         except OSError as error:
@@ -142,7 +178,7 @@ class Store:
         ------
         NotFoundError, InvalidNameError, CorruptSnapshotError, StoreAccessError
         """
-        segment, seal = self._catalog.attach(paths.check_name(name), version)
+        segment, seal = self._catalog.attach(name, version)
         return Snapshot(self.path, name, segment, seal)
 
     def get(
@@ -162,7 +198,7 @@ class Store:
 
     def exists(self, name: str) -> bool:
         """Whether there is a table of this name."""
-        return self._catalog.current_version(paths.check_name(name)) > 0
+        return self._catalog.current_version(name) > 0
 
     def ls(self) -> list[TableInfo]:
         """List the newest versions, by name. Files that are no snapshots are left out; `check` names them.
@@ -190,10 +226,13 @@ class Store:
         ------
         NotFoundError, InvalidNameError
         """
-        self._catalog.delete(paths.check_name(name))
+        self._catalog.delete(name)
 
     def gc(self) -> Freed:
-        """Remove what killed writers left and empty folders. Safe at any time, whatever else runs."""
+        """Free spares, expired tables and what killed writers left; remove empty folders.
+
+        Safe at any time, whatever else runs.
+        """
         return self._catalog.gc()
 
     def check(self) -> list[Problem]:
@@ -206,19 +245,45 @@ class Store:
             with self.open(entry.name, version=entry.version) as snapshot:
                 snapshot.validate()
 
-        return list(checking.check(self.path, look_inside))
+        return list(checking.check(self.path, self._catalog.trusted, look_inside))
 
-    def _prepare(self) -> None:
+    def configure(
+        self, *, capacity: int | str | None = None, spares: int | str | None = None, mode: int | None = None
+    ) -> Settings:
+        """Keep settings in the store's directory, for every process that names it; see the parameters of `Store`.
+
+        Those that are None stay as they are. Returns all that hold now.
+
+        Raises
+        ------
+        ValueError, StoreAccessError
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> store = Store(tempfile.mkdtemp())
+        >>> store.configure(capacity="8GiB", spares=0)
+        Settings(capacity=8589934592, spares=0, mode=None)
+        """
+        wanted = settings.checked(capacity=capacity, spares=spares, mode=mode)
         self._catalog.prepare()
-        # Anybody may make a directory in /dev/shm: one that waits there under our name is not our store.
-        if self._is_default and (owner := self.path.stat().st_uid) != os.geteuid():
-            raise StoreAccessError(
-                errno.EPERM,
-                f"{self.path} belongs to user {owner}; set {paths.STORE_VARIABLE} to a directory of your own",
-            )
+        return self._catalog.configure(wanted)
+
+    def _path_of(self, name: str) -> Path:
+        return paths.path_of(self.path, paths.Entry(name, None))
 
     def __repr__(self) -> str:
         return f"<colonnade.Store {str(self.path)!r}>"
+
+
+def _seconds(ttl: float | timedelta | None) -> int:
+    """A lifetime in whole seconds, as a seal has it."""
+    if ttl is None:
+        return 0
+    seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else ttl
+    if not 0 < seconds < 1 << 32:
+        raise ValueError(f"ttl={ttl!r}: it is a time of more than 0 and less than 2**32 seconds")
+    return math.ceil(seconds)
 
 
 def _write(laid: LaidOut, draft: Draft) -> Seal:
@@ -229,9 +294,14 @@ def _write(laid: LaidOut, draft: Draft) -> Seal:
         memory = np.zeros(laid.size, np.uint8)
         laid.write_to_memory(memory, seal.pack())
         draft.write(0, memory.data)
-    else:
-        os.ftruncate(draft.fd, laid.size)
+        return seal
+    mapping = draft.map(laid.size)
+    if draft.used:
+        laid.clear_gaps(draft.write)
+    if mapping is None:
         laid.write_to_file(draft.fd, draft.write, seal.pack())
+    else:
+        laid.write_to_memory(np.frombuffer(cast(Any, mapping), np.uint8), seal.pack())
     return seal
 
 
@@ -245,7 +315,14 @@ def _default() -> Store:
     return _store_of(os.environ.get(paths.STORE_VARIABLE), os.getuid())
 
 
-def put(name: str, data: Any, *, keep: int = 1, expect_version: int | None = None) -> Snapshot:
+def put(
+    name: str,
+    data: Any,
+    *,
+    keep: int = 1,
+    expect_version: int | None = None,
+    ttl: float | timedelta | None = None,
+) -> Snapshot:
     """Store a table in the default store; see `Store.put`.
 
     Examples
@@ -255,7 +332,7 @@ def put(name: str, data: Any, *, keep: int = 1, expect_version: int | None = Non
     3
     >>> cn.delete("docs/put")
     """
-    return _default().put(name, data, keep=keep, expect_version=expect_version)
+    return _default().put(name, data, keep=keep, expect_version=expect_version, ttl=ttl)
 
 
 def get(

@@ -24,6 +24,7 @@ from typer.core import TyperGroup
 
 from colonnade import ColonnadeError, Snapshot, Store, TableInfo, __version__
 from colonnade.neighbours import files
+from colonnade.sizes import format_size
 from colonnade.terminal import (
     ELIDED,
     Column,
@@ -34,7 +35,6 @@ from colonnade.terminal import (
     fit_to_terminal,
     format_age,
     format_part,
-    format_size,
     one_line,
     print_json,
     print_line,

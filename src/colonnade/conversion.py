@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from colonnade import _core
+from colonnade.sizes import parse_size
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -220,7 +221,7 @@ def set_pool_limit(limit: int | str) -> None:
     >>> import colonnade as cn
     >>> cn.set_pool_limit("256MiB")
     """
-    from colonnade.convert.buffers import parse_size  # noqa: PLC0415 -- only here
+    import colonnade.convert.buffers  # noqa: F401, PLC0415 -- it sets the default limit, and would undo this one later
 
     _core.set_pool_limit(parse_size(limit, "the limit"))
 

@@ -36,6 +36,7 @@ class Reference(NamedTuple):
     name: str
     version: int
     identity: int
+    owner: int
 
     def open(self) -> Snapshot:
         """Attach the same snapshot again.
@@ -47,7 +48,8 @@ class Reference(NamedTuple):
         """
         from colonnade.api import Store  # noqa: PLC0415 -- api imports this file
 
-        snapshot = Store(self.store).open(self.name, version=self.version)
+        # Whoever sends a reference has trusted the owner, and who unpickles what it sends trusts it.
+        snapshot = Store(self.store, trust=self.owner).open(self.name, version=self.version)
         if snapshot.identity != self.identity:
             raise NotFoundError(
                 f"{self.name!r} was deleted and put again since this reference to version {self.version} was made"
@@ -110,6 +112,12 @@ class Snapshot:
     def created(self) -> datetime:
         """When it was put, in UTC."""
         return datetime.fromtimestamp(self._seal.created_ns / 1e9, UTC)
+
+    @property
+    def expires(self) -> datetime | None:
+        """When it may be removed, in UTC, by the ``ttl=`` of its put; None: never."""
+        moment = self._seal.expires_ns
+        return None if moment is None else datetime.fromtimestamp(moment / 1e9, UTC)
 
     @property
     def path(self) -> Path:
@@ -245,7 +253,8 @@ class Snapshot:
             self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _open_reference, (Reference(os.fspath(self._store), self.name, self.version, self.identity),)
+        reference = Reference(os.fspath(self._store), self.name, self.version, self.identity, self._segment.owner)
+        return _open_reference, (reference,)
 
     def __repr__(self) -> str:
         return (

@@ -151,14 +151,7 @@ def format_part(shown: int, total: int) -> str:
     return f"{total:,}" if shown == total else f"{shown:,} of {total:,}"
 
 
-_SIZES = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 _AGES = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
-
-
-def format_size(nbytes: int) -> str:
-    """A size in binary units."""
-    # No blank inside: who cuts a line at its blanks gets whole cells.
-    return next((f"{nbytes / unit:.1f}{name}" for unit, name in _SIZES if nbytes >= unit), f"{nbytes}B")
 
 
 def format_age(created: datetime) -> str:

@@ -1,8 +1,10 @@
 #include "mapping.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -82,6 +84,11 @@ void Mapping::detach(int fd) {
   const int flags = flags_of(Kind::private_copy) | MAP_FIXED;
   if (::mmap(address_, size_, protection_of(Kind::private_copy), flags, fd, 0) == MAP_FAILED) fail();
   kind_ = Kind::private_copy;
+}
+
+bool in_memory(int fd) {
+  struct statfs found;
+  return ::fstatfs(fd, &found) == 0 && found.f_type == TMPFS_MAGIC;
 }
 
 bool reserve(int fd, const Mapping& mapping, int threads) {

@@ -37,6 +37,9 @@ class Mapping {
   Kind kind_;
 };
 
+// Whether a file's only pages are memory's: it is in a tmpfs.
+bool in_memory(int fd);
+
 // Has all of a file's pages there, as huge pages, so that stores through a mapping cannot fail; what they hold is anything.
 // False where the kernel has no huge pages to give, or there is no room: then some are there and some are not.
 //

@@ -362,6 +362,7 @@ NB_MODULE(_core, m) {
         "all, or more, are written past the caches.");
   constexpr const char* share =
       "out[i] = objects[codes[i] - first], and the last of ``objects`` for a code outside of the others.";
+  m.def("in_memory", &in_memory, "fd"_a, "Whether a file is in a file system that is memory (tmpfs).");
   m.def("share_objects", &share_objects<int8_t>, "out"_a, "objects"_a, "codes"_a.noconvert(), "first"_a = 0,
         "threads"_a = 0, share);
   m.def("share_objects", &share_objects<int32_t>, "out"_a, "objects"_a, "codes"_a.noconvert(), "first"_a = 0,

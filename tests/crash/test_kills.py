@@ -14,16 +14,16 @@ import colonnade as cn
 
 # Where a put changes what others could see, or holds something. Each is patched to kill its own process just before or after.
 STEPS = {
-    "before the draft": ("colonnade.api.Draft.__init__", "before"),
-    "after the draft": ("colonnade.api.Draft.__init__", "after"),
-    "before the bytes": ("colonnade.convert.stored.tables.LaidOut.write_to_file", "before"),
-    "after the bytes": ("colonnade.convert.stored.tables.LaidOut.write_to_file", "after"),
-    "holding the lock": ("colonnade.store.catalog.Catalog.expect", "after"),
-    "before the link": ("colonnade.store.segment.Draft.link", "before"),
-    "after the link": ("colonnade.store.segment.Draft.link", "after"),
-    "after retaining": ("pathlib.Path.hardlink_to", "after"),
-    "before the rename": ("pathlib.Path.rename", "before"),
-    "after the rename": ("pathlib.Path.rename", "after"),
+    "before the draft": ("colonnade.store.segment.Draft.__init__", "before"),
+    "after the draft": ("colonnade.store.segment.Draft.__init__", "after"),
+    "before the bytes": ("colonnade.convert.stored.tables.LaidOut.write_to_memory", "before"),
+    "after the bytes": ("colonnade.convert.stored.tables.LaidOut.write_to_memory", "after"),
+    "holding the lock": ("colonnade.store.catalog.Catalog._current_version", "after"),
+    "before the link": ("colonnade.store.segment.Draft.stage", "before"),
+    "after the link": ("colonnade.store.segment.Draft.stage", "after"),
+    "after retaining": ("os.link", "after"),
+    "before the rename": ("os.rename", "before"),
+    "after the rename": ("os.rename", "after"),
 }
 
 WRITER = """
@@ -82,6 +82,7 @@ def test_killed_at(small, step, tmpfile):
     if step != "after the rename":
         assert os.statvfs(store.path).f_bavail == free
     assert store.put("t", pd.DataFrame({"x": [3.0]})).version == snap.version + 1
+    store.gc()
     assert sorted(os.listdir(store.path)) == ["t.arrow"]
 
 

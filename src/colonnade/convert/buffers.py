@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from typing import Any, cast
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from colonnade import _core
+from colonnade.sizes import parse_size
 
 # Below this, malloc gives memory that was used before; from here on it maps fresh pages each time (M_MMAP_THRESHOLD).
 POOLED = 128 << 10
@@ -29,17 +29,6 @@ def default_limit() -> int:
     if told is None:
         return min(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 16, 5 << 28)
     return parse_size(told, "COLONNADE_POOL_LIMIT")
-
-
-def parse_size(text: object, what: str) -> int:
-    """Bytes, of a number or a text like ``256MiB``; ValueError for anything else."""
-    match = re.fullmatch(r"\s*(\d+)\s*([KMGT]i?B?|B?)\s*", str(text), re.IGNORECASE)
-    if match is None:
-        raise ValueError(f"{what} is {text!r}; it must be a number of bytes, or one with a unit, as in '256MiB'")
-    number, unit = match.groups()
-    power = "BKMGT".index((unit or "B")[0].upper())
-    size: int = int(number) * (1024 if "i" in unit or len(unit) == 1 else 1000) ** power
-    return size
 
 
 _core.set_pool_limit(default_limit())

@@ -25,7 +25,8 @@ class Seal(NamedTuple):
     """What is known of a snapshot when it is published; 64 bytes right before the footer.
 
     ``version`` is 0 until then. ``identity`` tells two snapshots of one name and version apart (after a delete,
-    versions start again at 1). ``created_ns`` is in nanoseconds since 1970, UTC.
+    versions start again at 1). ``created_ns`` is in nanoseconds since 1970, UTC; ``ttl`` in seconds from there, 0 for
+    ever.
     """
 
     version: int
@@ -34,23 +35,30 @@ class Seal(NamedTuple):
     rows: int
     columns: int
     size: int
+    ttl: int = 0
+
+    @property
+    def expires_ns(self) -> int | None:
+        """When it may go, in nanoseconds since 1970, UTC; None: never."""
+        return self.created_ns + self.ttl * 1_000_000_000 if self.ttl else None
 
     def pack(self) -> bytes:
         return _SEAL.pack(
-            _MARK, FORMAT, 0, self.version, self.identity, self.created_ns, self.rows, self.columns, self.size
+            _MARK, FORMAT, self.ttl, self.version, self.identity, self.created_ns, self.rows, self.columns, self.size
         )
 
     @classmethod
     def unpack(cls, data: bytes) -> Seal:
         """Read a seal; NotASnapshotError where there is none, for then another program wrote the file."""
-        magic, version_of_format, _, *numbers = _SEAL.unpack(data)
+        magic, version_of_format, ttl, *numbers = _SEAL.unpack(data)
         if magic != _MARK:
             raise NotASnapshotError("it is an Arrow file that Colonnade did not write")
         if version_of_format != FORMAT:
             raise NotASnapshotError(
                 f"it is in Colonnade's format {version_of_format}, and this version of Colonnade reads format {FORMAT}"
             )
-        return cls(*numbers)
+        version, identity, created_ns, rows, columns, size = numbers
+        return cls(version, identity, created_ns, rows, columns, size, ttl)
 
 
 def seal_place(size: int, trailer: bytes) -> int:

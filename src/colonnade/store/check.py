@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from colonnade.errors import ColonnadeError
-from colonnade.store import paths
+from colonnade.store import folders, paths
 from colonnade.store.segment import Segment
 
 
@@ -24,7 +24,7 @@ class Problem(NamedTuple):
     remedy: str
 
 
-def check(root: Path, look_inside: Callable[[paths.Entry], None]) -> Iterator[Problem]:
+def check(root: Path, trusted: frozenset[int], look_inside: Callable[[paths.Entry], None]) -> Iterator[Problem]:
     """Look at every file below a store, and at the directory itself.
 
     ``look_inside`` raises a ColonnadeError for a snapshot that does not hold together.
@@ -34,49 +34,76 @@ def check(root: Path, look_inside: Callable[[paths.Entry], None]) -> Iterator[Pr
     if not root.is_dir():
         yield Problem(root, "the store is a file", "name another directory")
         return
-    yield from _ownership(root, root.stat())
-    for path in paths.walk(root):
-        try:
-            found = path.lstat()
-        except FileNotFoundError:
-            continue  # superseded since it was listed
-        entry = paths.parse(root, path)
-        if not stat.S_ISREG(found.st_mode):
-            yield Problem(path, "neither a file nor a folder", "remove it")
-        elif path.parent == root and (path.name == paths.PUBLISH or path.name.startswith(paths.DRAFT_PREFIX)):
-            # Not a problem: a put that is under way has one, and a killed one's is removed by gc.
-            continue
-        elif entry is None:
-            yield Problem(path, "not a file of this store", "remove it")
-        else:
-            yield from _ownership(path, found)
-            yield from _inside(root, entry, look_inside)
+    yield from _ownership(root, root.stat(), trusted)
+    with folders.opened(root) as directory:
+        for file in folders.walk(directory):
+            try:
+                yield from _file(root, file, trusted, look_inside)
+            except FileNotFoundError:
+                continue  # superseded since it was listed
 
 
-def _ownership(path: Path, found: os.stat_result) -> Iterator[Problem]:
-    if found.st_uid != os.geteuid():
+def _file(
+    root: Path, file: folders.File, trusted: frozenset[int], look_inside: Callable[[paths.Entry], None]
+) -> Iterator[Problem]:
+    found = file.stat()
+    path = root.joinpath(*file.folders, file.name)
+    entry = paths.parse(file.folders, file.name)
+    if not stat.S_ISREG(found.st_mode):
+        yield Problem(path, "neither a file nor a folder", "remove it")
+    elif _is_hidden(file):
+        # Not a problem: a put that is under way has one, spares wait there, and gc removes what a killed one left.
+        yield from _ownership(path, found, trusted)
+    elif entry is None:
+        yield Problem(path, "not a file of this store", "remove it")
+    else:
+        yield from _ownership(path, found, trusted)
+        yield from _inside(path, file, entry, look_inside)
+
+
+def _is_hidden(file: folders.File) -> bool:
+    if file.folders == (paths.SEGMENTS,):
+        return file.name.startswith((paths.DRAFT_PREFIX, paths.SPARE_PREFIX))
+    return not file.folders and file.name.startswith((paths.PUBLISH, paths.SETTINGS))
+
+
+def _ownership(path: Path, found: os.stat_result, trusted: frozenset[int]) -> Iterator[Problem]:
+    if found.st_uid not in trusted:
         yield Problem(path, f"owned by user {found.st_uid}", "remove it, unless that user is trusted")
     elif found.st_mode & stat.S_IWOTH:
         yield Problem(path, "writable by every user", f"chmod o-w {path}")
 
 
-def _inside(root: Path, entry: paths.Entry, look_inside: Callable[[paths.Entry], None]) -> Iterator[Problem]:
+def _inside(
+    path: Path, file: folders.File, entry: paths.Entry, look_inside: Callable[[paths.Entry], None]
+) -> Iterator[Problem]:
     try:
-        segment = Segment.open(entry.path)
-    except FileNotFoundError:
+        segment = Segment.open(path, file.folder, file.name)
+    except (FileNotFoundError, BlockingIOError):
         return  # superseded since it was listed
     except OSError as error:
-        yield Problem(entry.path, f"cannot be opened: {os.strerror(error.errno or 0)}", "see who owns it")
+        yield Problem(path, f"cannot be opened: {os.strerror(error.errno or 0)}", "see who owns it")
         return
     try:
+        if not segment.is_at(file.folder, file.name):
+            return
         version = segment.seal().version
         if entry.version not in (None, version):
-            yield Problem(entry.path, f"holds version {version}", f"colonnade rm {entry.name}, and put it again")
-        if entry.version is not None and not paths.current(root, entry.name).exists():
-            yield Problem(entry.path, "a retained version of a table that is gone", "colonnade gc")
+            yield Problem(path, f"holds version {version}", f"colonnade rm {entry.name}, and put it again")
+        newest = paths.locate(entry.name).current
+        if entry.version is not None and not _is_there(file.folder, newest):
+            yield Problem(path, "a retained version of a table that is gone", "colonnade gc")
         look_inside(entry)
     except ColonnadeError as error:
-        if segment.is_at(entry.path):
-            yield Problem(entry.path, str(error), f"colonnade rm {entry.name}, and put it again")
+        if segment.is_at(file.folder, file.name):
+            yield Problem(path, str(error), f"colonnade rm {entry.name}, and put it again")
     finally:
         segment.close()
+
+
+def _is_there(folder: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True

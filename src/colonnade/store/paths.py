@@ -7,7 +7,9 @@ Knows: the grammar of names, and what each file of a store is called. Must not k
     <store>/prices/eurusd.arrow        the newest version of the table prices/eurusd
     <store>/prices/eurusd@7.arrow      version 7, retained by keep=
     <store>/.publish                   a segment on its way to its name, under the store's lock
-    <store>/.draft-<random>            a segment being written, where the file system has no nameless files
+    <store>/.segments/draft-<random>   a segment being written: one that was a spare, or has no other way to be made
+    <store>/.segments/spare-<random>   a spare
+    <store>/.settings                  what `Store.configure` keeps
 
 ``@`` is in no name, so a retained version is never taken for a table.
 """
@@ -16,7 +18,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +26,10 @@ from colonnade.errors import InvalidNameError
 
 SUFFIX = ".arrow"
 PUBLISH = ".publish"
-DRAFT_PREFIX = ".draft-"
+SEGMENTS = ".segments"
+DRAFT_PREFIX = "draft-"
+SPARE_PREFIX = "spare-"
+SETTINGS = ".settings"
 STORE_VARIABLE = "COLONNADE_STORE"
 
 _PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
@@ -62,52 +67,63 @@ def check_name(name: str) -> str:
     return name
 
 
-def current(root: Path, name: str) -> Path:
-    """The file that holds the newest version of a name."""
-    return root / f"{check_name(name)}{SUFFIX}"
+class Location(NamedTuple):
+    """Where a name's files are: the folders below the store, and the last part, which its files' names begin with."""
+
+    folders: tuple[str, ...]
+    part: str
+
+    @property
+    def current(self) -> str:
+        """The file that holds the newest version."""
+        return f"{self.part}{SUFFIX}"
+
+    def retained(self, version: int) -> str:
+        """The file that holds an older version."""
+        return f"{self.part}@{version}{SUFFIX}"
+
+    def version_of(self, file: str) -> int | None:
+        """The version that a file of the same folder retains for this name; None where it does not."""
+        match = _VERSIONED.fullmatch(file)
+        if match is None or match["part"] != self.part or match["version"] is None:
+            return None
+        return int(match["version"])
 
 
-def retained(root: Path, name: str, version: int) -> Path:
-    """The file that holds an older version."""
-    return root / f"{check_name(name)}@{version}{SUFFIX}"
+def locate(name: str) -> Location:
+    """Where the files of a name are.
+
+    Raises
+    ------
+    InvalidNameError
+    """
+    *folders, part = check_name(name).split("/")
+    return Location(tuple(folders), part)
+
+
+def random_name(prefix: str) -> str:
+    """Make a file name that no other has."""
+    return f"{prefix}{os.urandom(8).hex()}"
 
 
 class Entry(NamedTuple):
     """A file of a store that is a table's: its newest version, or (with ``version``) a retained one."""
 
-    path: Path
     name: str
     version: int | None
 
 
-def parse(root: Path, path: Path) -> Entry | None:
-    """Which table a file is of; None where it is none's."""
-    match = _VERSIONED.fullmatch(path.name)
-    folders = path.relative_to(root).parts[:-1]
+def parse(folders: Sequence[str], file: str) -> Entry | None:
+    """Which table a file is of, by the folders below the store and its own name; None where it is none's."""
+    match = _VERSIONED.fullmatch(file)
     if match is None or not all(_PART.fullmatch(folder) for folder in folders):
         return None
     version = match["version"]
-    return Entry(path, "/".join([*folders, match["part"]]), None if version is None else int(version))
+    return Entry("/".join([*folders, match["part"]]), None if version is None else int(version))
 
 
-def walk(root: Path) -> Iterator[Path]:
-    """All files below a store, and other things that are no folders; links are not followed."""
-    for folder, folders, files in os.walk(root, followlinks=False):
-        folders.sort()
-        links = [name for name in folders if Path(folder, name).is_symlink()]
-        yield from (Path(folder, name) for name in sorted([*files, *links]))
-
-
-def retained_versions(root: Path, name: str) -> dict[int, Path]:
-    """The retained versions of a name."""
-    newest = current(root, name)
-    found: dict[int, Path] = {}
-    try:
-        with os.scandir(newest.parent) as entries:
-            for item in entries:
-                entry = parse(root, newest.parent / item.name)
-                if entry is not None and entry.name == name and entry.version is not None:
-                    found[entry.version] = entry.path
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    return found
+def path_of(root: Path, entry: Entry) -> Path:
+    """The whole path of a table's file."""
+    where = locate(entry.name)
+    file = where.current if entry.version is None else where.retained(entry.version)
+    return root.joinpath(*where.folders, file)

@@ -50,6 +50,11 @@ class TablePlan:
     extra_jobs: list[Job] = field(default_factory=list)
     children: list[Child] = field(default_factory=list)
 
+    def regions(self) -> list[Region]:
+        """Everything of the body that is written."""
+        regions = [region for column in self.columns for region in column.regions()]
+        return regions + [job.values for job in self.extra_jobs if job.values is not None]
+
 
 def group_blocks(columns: Sequence[tuple[int, Column]]) -> list[Block]:
     """Put the columns that stand in blocks side by side, by dtype; ``columns`` are (position in the frame, column)."""
@@ -104,8 +109,28 @@ class LaidOut:
         write(start, self.envelope.head)
         write(start + self.seal_at, self.envelope.tail(seal))
 
+    def clear_gaps(self, write: Callable[[int, bytes], None]) -> None:
+        """Write zeros wherever nothing else will be written: a used segment's memory holds what stood there before."""
+        for start, end in self._gaps(0):
+            write(start, bytes(end - start))
+
+    def _gaps(self, start: int) -> Iterator[tuple[int, int]]:
+        body = start + self.envelope.body_start
+        taken = [(body + region.at, body + region.at + region.size) for region in self.plan.regions()]
+        taken.append((body + self.body_size, body + self.body_size + len(END_OF_STREAM)))
+        taken += [(body + at, body + at + child.size) for at, child in self.children]
+        end = body
+        for first, last in sorted(taken):
+            if first > end:
+                yield end, first
+            end = max(end, last)
+        if end < start + self.seal_at:
+            yield end, start + self.seal_at
+        for at, child in self.children:
+            yield from child._gaps(body + at)
+
     def write_to_memory(self, memory: npt.NDArray[np.uint8], seal: bytes) -> None:
-        """Write the file into zeroed memory of ``size`` bytes."""
+        """Write the file into memory of ``size`` bytes, zeros where nothing will be written."""
         address = memory.__array_interface__["data"][0]
         jobs.run(list(self._placed(address)), partial(jobs.into_memory, outputs=[memory]))
 
@@ -115,7 +140,7 @@ class LaidOut:
         self._finish(0, write, seal)
 
     def write_to_file(self, fd: int, write: Callable[[int, bytes | bytearray], None], seal: bytes) -> None:
-        """Write the file to an empty descriptor; ``write(at, data)`` writes the few bytes that are no job's."""
+        """Write the file to a descriptor, as above; ``write(at, data)`` writes the few bytes that are no job's."""
         jobs.run(list(self._placed(0)), partial(jobs.into_file, fd=fd, size=self.size))
         self._finish(0, write, seal)
 
@@ -123,9 +148,7 @@ class LaidOut:
 def lay_out(plan: TablePlan, alignment: int = PAGE) -> LaidOut:
     """Give every byte of a plan its place; no data is looked at."""
     children = [lay_out(child.plan, CACHE_LINE) for child in plan.children]
-    regions = [region for column in plan.columns for region in column.regions()]
-    regions += [job.values for job in plan.extra_jobs if job.values is not None]
-    body_size = align(arrange(plan.blocks, regions), STRIDE_STEP)
+    body_size = align(arrange(plan.blocks, plan.regions()), STRIDE_STEP)
     for child, laid in zip(plan.children, children, strict=True):
         child.region.size = laid.size
     annex_end = arrange([], [child.region for child in plan.children], body_size + len(END_OF_STREAM))

@@ -1,0 +1,27 @@
+"""Sizes in bytes, as people write and read them.
+
+Knows: units. Must not know: what is measured. Every `import colonnade` brings this file in.
+"""
+
+from __future__ import annotations
+
+_UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+
+
+def parse_size(text: object, what: str) -> int:
+    """Bytes, of a number or a text like ``256MiB``; ValueError for anything else."""
+    import re  # noqa: PLC0415 -- seldom needed
+
+    match = re.fullmatch(r"\s*(\d+)\s*([KMGT]i?B?|B?)\s*", str(text), re.IGNORECASE)
+    if match is None:
+        raise ValueError(f"{what} is {text!r}; it must be a number of bytes, or one with a unit, as in '256MiB'")
+    number, unit = match.groups()
+    power = "BKMGT".index((unit or "B")[0].upper())
+    size: int = int(number) * (1024 if "i" in unit or len(unit) == 1 else 1000) ** power
+    return size
+
+
+def format_size(nbytes: int) -> str:
+    """A size in binary units."""
+    # No blank inside: who cuts a line at its blanks gets whole cells.
+    return next((f"{nbytes / unit:.1f}{name}" for unit, name in _UNITS if nbytes >= unit), f"{nbytes}B")
