@@ -13,22 +13,25 @@ ROOT = Path(colonnade.__file__).parent
 
 # Each part may import itself and what is named; `errors` is everybody's.
 MAY_IMPORT = {
-    "__init__": {"api", "conversion", "snapshot", "store", "errors"},
+    "__init__": {"api", "conversion", "draft_table", "snapshot", "store", "errors"},
     "__main__": {"cli"},
-    "api": {"conversion", "snapshot", "store", "neighbours", "convert", "layout", "errors"},
-    "cli": {"terminal", "__init__", "api", "snapshot", "store", "neighbours", "convert", "demo", "errors"},
-    "conversion": {"neighbours", "convert", "_core"},
+    "api": {"conversion", "draft_table", "snapshot", "store", "neighbours", "convert", "layout", "errors"},
+    "cli": {"sizes", "terminal", "__init__", "api", "snapshot", "store", "neighbours", "convert", "demo", "errors"},
+    "conversion": {"neighbours", "convert", "sizes", "_core"},
+    "draft_table": {"store", "convert", "_core", "errors"},
     "terminal": set(),
+    "sizes": set(),
     "demo": {"__init__", "api", "snapshot", "store", "errors"},
     "snapshot": {"api", "store", "neighbours", "convert", "layout", "errors"},  # api: only to open a pickled reference
     "neighbours": {"convert", "errors"},
     "convert": {
         "neighbours",
         "layout",
+        "sizes",
         "_core",
         "errors",
     },  # neighbours: pandas' and PyArrow's internals have one file each
-    "store": {"layout", "_core", "errors"},  # layout: the seal
+    "store": {"layout", "sizes", "_core", "errors"},  # layout: the seal
     "layout": {"errors"},
     "errors": set(),
 }

@@ -9,8 +9,9 @@
 >>> cn.delete("docs/hello")
 """
 
-from colonnade.api import Store, TableInfo, check, delete, exists, gc, get, ls, open, put
+from colonnade.api import Store, TableInfo, allocate, check, delete, exists, gc, get, ls, open, put
 from colonnade.conversion import explain, from_pandas, set_pool_limit, to_pandas
+from colonnade.draft_table import DraftTable
 from colonnade.errors import (
     ColonnadeError,
     ConflictError,
@@ -27,6 +28,7 @@ from colonnade.errors import (
 from colonnade.snapshot import Snapshot
 from colonnade.store.catalog import Freed
 from colonnade.store.check import Problem
+from colonnade.store.settings import Settings
 
 __version__ = "0.1.0"
 
@@ -34,12 +36,14 @@ __all__ = [
     "ColonnadeError",
     "ConflictError",
     "CorruptSnapshotError",
+    "DraftTable",
     "Freed",
     "InvalidNameError",
     "NotASnapshotError",
     "NotATableError",
     "NotFoundError",
     "Problem",
+    "Settings",
     "Snapshot",
     "Store",
     "StoreAccessError",
@@ -48,6 +52,7 @@ __all__ = [
     "UnreadableFileError",
     "UnsupportedTypeError",
     "__version__",
+    "allocate",
     "check",
     "delete",
     "exists",

@@ -9,7 +9,7 @@ import contextlib
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 
 from colonnade.conversion import trim_pool
+from colonnade.draft_table import DraftTable
 from colonnade.errors import ColonnadeError, CorruptSnapshotError, NotFoundError, StoreAccessError
 from colonnade.layout.seal import Seal
 from colonnade.snapshot import Snapshot
@@ -147,29 +148,107 @@ class Store:
         from colonnade.convert.stored.tables import lay_out  # noqa: PLC0415 -- pandas is imported when it is needed
         from colonnade.neighbours.ingest import plan  # noqa: PLC0415 -- the same
 
-        paths.check_name(name)
-        if type(keep) is not int or keep < 1:
-            raise ValueError(f"keep={keep!r}: it is a whole number from 1, for the newest version is always kept")
-        lifetime = _seconds(ttl)
-        self._catalog.prepare()
-        self._catalog.expect(name, expect_version)  # before any byte moves; it is decided under the lock
+        wanted = _Wanted.checked(name, keep, expect_version, ttl)
+        self._get_ready(wanted)
         laid = lay_out(plan(data))
+        with self._explaining(laid.size), self._catalog.draft(laid.size) as draft:
+            seal = _seal(laid, wanted)
+            _write(laid, draft, seal)
+            return self._publish(wanted, laid, draft, seal)
+
+    @contextlib.contextmanager
+    def allocate(
+        self,
+        name: str,
+        schema: Mapping[Any, Any],
+        rows: int,
+        *,
+        nulls: bool = True,
+        keep: int = 1,
+        expect_version: int | None = None,
+        ttl: float | timedelta | None = None,
+    ) -> Iterator[DraftTable]:
+        """Make a table to be filled in place, in a ``with`` block, and publish it when the block ends.
+
+        The columns are NumPy arrays over the segment itself: what is stored there is not copied again. If the block
+        ends with an error, nothing is stored. Processes forked inside of the block may fill the arrays too; they must
+        be done when it ends.
+
+        Parameters
+        ----------
+        name : str
+            As in `put`.
+        schema : mapping of labels to dtypes or data A dtype of fixed width (bool, numbers, datetimes, timedeltas;
+            also zoned datetimes, whose array holds UTC): a column to be filled. Anything else is the column's values:
+            strings, categoricals, masked arrays. rows : int The number of rows. nulls : bool, default True Whether
+            NaN and NaT are nulls to Arrow, as in `put`: they are looked for when the block ends. False: they are
+            values, and nothing is read again. keep, expect_version, ttl As in `put`.
+
+        Yields
+        ------
+        DraftTable
+            A mapping of labels to arrays of shape (rows,). What they hold before they are filled is anything.
+
+        Raises
+        ------
+        InvalidNameError, UnsupportedTypeError, ConflictError, StoreFullError, StoreAccessError, ValueError
+            The store is as it was.
+
+        Examples
+        --------
+        >>> import tempfile, numpy as np
+        >>> store = Store(tempfile.mkdtemp())
+        >>> with store.allocate("walk", {"t": "datetime64[s]", "x": "float32"}, rows=1_000) as draft:
+        ...     draft["t"][:] = np.datetime64("2026-01-01") + np.arange(1_000)
+        ...     np.cumsum(np.random.default_rng(1).standard_normal(1_000), out=draft["x"])  # doctest: +ELLIPSIS
+        array([...], shape=(1000,), dtype=float32)
+        >>> store.get("walk").shape
+        (1000, 2)
+        """
+        from colonnade.convert.stored.plan_draft import plan_draft  # noqa: PLC0415 -- pandas, when it is needed
+        from colonnade.convert.stored.tables import lay_out  # noqa: PLC0415 -- the same
+
+        wanted = _Wanted.checked(name, keep, expect_version, ttl)
+        if type(rows) is not int or rows < 0:
+            raise ValueError(f"rows={rows!r}: it is a whole number from 0")
+        self._get_ready(wanted)
+        plan = plan_draft(schema, rows, nulls=nulls)
+        laid = lay_out(plan.table)
+        with contextlib.ExitStack() as held:
+            with self._explaining(laid.size):
+                draft = held.enter_context(self._catalog.draft(laid.size))
+                table = DraftTable(plan, laid, draft)
+            held.callback(table.discard)
+            yield table
+            with self._explaining(laid.size):
+                seal = _seal(laid, wanted)
+                table.finish(seal.pack())
+                self._publish(wanted, laid, draft, seal).close()
+
+    def _get_ready(self, wanted: _Wanted) -> None:
+        self._catalog.prepare()
+        self._catalog.expect(wanted.name, wanted.expect)  # before any byte moves; it is decided under the lock
+
+    def _publish(self, wanted: _Wanted, laid: LaidOut, draft: Draft, seal: Seal) -> Snapshot:
+        sealed = self._catalog.publish(
+            wanted.name,
+            draft,
+            seal,
+            lambda final: draft.write(laid.seal_at, final.pack()),
+            keep=wanted.keep,
+            expect=wanted.expect,
+        )
+        return Snapshot(self.path, wanted.name, Segment(self._path_of(wanted.name), draft.reopen()), sealed)
+
+    @contextlib.contextmanager
+    def _explaining(self, size: int) -> Iterator[None]:
+        """What the kernel says, as an error that a user can act on."""
         try:
-            with self._catalog.draft(laid.size) as draft:
-                seal = _write(laid, draft)._replace(ttl=lifetime)
-                seal = self._catalog.publish(
-                    name,
-                    draft,
-                    seal,
-                    lambda final: draft.write(laid.seal_at, final.pack()),
-                    keep=keep,
-                    expect=expect_version,
-                )
-                return Snapshot(self.path, name, Segment(self._path_of(name), draft.reopen()), seal)
+            yield
         except ColonnadeError:
             raise
         except OSError as error:
-            raise explain_os_error(error, self.path, f"a table of {laid.size:,} bytes") from error
+            raise explain_os_error(error, self.path, f"a table of {size:,} bytes") from error
 
     def open(self, name: str, *, version: int | None = None) -> Snapshot:
         """Attach a table: its newest version, or one that ``keep=`` retained. Its size does not matter.
@@ -276,6 +355,22 @@ class Store:
         return f"<colonnade.Store {str(self.path)!r}>"
 
 
+class _Wanted(NamedTuple):
+    """How a table is to be published."""
+
+    name: str
+    keep: int
+    expect: int | None
+    ttl: int
+
+    @classmethod
+    def checked(cls, name: str, keep: int, expect: int | None, ttl: float | timedelta | None) -> _Wanted:
+        paths.check_name(name)
+        if type(keep) is not int or keep < 1:
+            raise ValueError(f"keep={keep!r}: it is a whole number from 1, for the newest version is always kept")
+        return cls(name, keep, expect, _seconds(ttl))
+
+
 def _seconds(ttl: float | timedelta | None) -> int:
     """A lifetime in whole seconds, as a seal has it."""
     if ttl is None:
@@ -286,15 +381,19 @@ def _seconds(ttl: float | timedelta | None) -> int:
     return math.ceil(seconds)
 
 
-def _write(laid: LaidOut, draft: Draft) -> Seal:
-    """Write a table into a draft; the seal still lacks the version."""
-    plan = laid.plan
-    seal = Seal(0, int.from_bytes(os.urandom(8), "little"), time.time_ns(), plan.rows, len(plan.columns), laid.size)
+def _seal(laid: LaidOut, wanted: _Wanted) -> Seal:
+    """The seal of a table, which still lacks its version."""
+    identity = int.from_bytes(os.urandom(8), "little")
+    return Seal(0, identity, time.time_ns(), laid.plan.rows, len(laid.plan.columns), laid.size, wanted.ttl)
+
+
+def _write(laid: LaidOut, draft: Draft, seal: Seal) -> None:
+    """Write a table into a draft."""
     if laid.size <= _SMALL:
         memory = np.zeros(laid.size, np.uint8)
         laid.write_to_memory(memory, seal.pack())
         draft.write(0, memory.data)
-        return seal
+        return
     mapping = draft.map(laid.size)
     if draft.used:
         laid.clear_gaps(draft.write)
@@ -302,7 +401,6 @@ def _write(laid: LaidOut, draft: Draft) -> Seal:
         laid.write_to_file(draft.fd, draft.write, seal.pack())
     else:
         laid.write_to_memory(np.frombuffer(cast(Any, mapping), np.uint8), seal.pack())
-    return seal
 
 
 @cache
@@ -351,6 +449,33 @@ def get(
     >>> cn.delete("docs/get")
     """
     return _default().get(name, version=version, columns=columns, writable=writable)
+
+
+@contextlib.contextmanager
+def allocate(
+    name: str,
+    schema: Mapping[Any, Any],
+    rows: int,
+    *,
+    nulls: bool = True,
+    keep: int = 1,
+    expect_version: int | None = None,
+    ttl: float | timedelta | None = None,
+) -> Iterator[DraftTable]:
+    """Make a table of the default store to be filled in place; see `Store.allocate`.
+
+    Examples
+    --------
+    >>> import colonnade as cn
+    >>> with cn.allocate("docs/allocate", {"x": "float64", "s": ["a", "b", "c"]}, rows=3) as draft:
+    ...     draft["x"][:] = 1.5
+    >>> cn.get("docs/allocate")["x"].sum()
+    np.float64(4.5)
+    >>> cn.delete("docs/allocate")
+    """
+    options: dict[str, Any] = {"nulls": nulls, "keep": keep, "expect_version": expect_version, "ttl": ttl}
+    with _default().allocate(name, schema, rows, **options) as draft:
+        yield draft
 
 
 def open(name: str, *, version: int | None = None) -> Snapshot:

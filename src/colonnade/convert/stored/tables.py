@@ -84,12 +84,12 @@ class LaidOut:
     size: int
     children: list[tuple[int, LaidOut]]
 
-    def _placed(self, start: int) -> Iterator[Placed]:
+    def _placed(self, start: int, columns: Sequence[Column]) -> Iterator[Placed]:
         body = start + self.envelope.body_start
-        every = [job for column in self.plan.columns for job in column.flat.jobs]
+        every = [job for column in columns for job in column.flat.jobs]
         yield Placed([*every, *self.plan.extra_jobs], body)
         for at, child in self.children:
-            yield from child._placed(body + at)
+            yield from child._placed(body + at, child.plan.columns)
 
     def _finish(self, start: int, write: Callable[[int, bytes | bytearray], None], seal: bytes) -> None:
         body = start + self.envelope.body_start
@@ -131,17 +131,28 @@ class LaidOut:
 
     def write_to_memory(self, memory: npt.NDArray[np.uint8], seal: bytes) -> None:
         """Write the file into memory of ``size`` bytes, zeros where nothing will be written."""
-        address = memory.__array_interface__["data"][0]
-        jobs.run(list(self._placed(address)), partial(jobs.into_memory, outputs=[memory]))
+        self.move_to_memory(memory, self.plan.columns)
 
         def write(at: int, data: bytes | bytearray) -> None:
             memory[at : at + len(data)] = np.frombuffer(data, np.uint8)
 
         self._finish(0, write, seal)
 
+    def move_to_memory(self, memory: npt.NDArray[np.uint8], columns: Sequence[Column]) -> None:
+        """Move some columns' bytes, and what nested tables have, into memory of ``size`` bytes."""
+        address = memory.__array_interface__["data"][0]
+        jobs.run(list(self._placed(address, columns)), partial(jobs.into_memory, outputs=[memory]))
+
+    def finish_in_file(
+        self, fd: int, write: Callable[[int, bytes | bytearray], None], scans: Sequence[Job], seal: bytes
+    ) -> None:
+        """Make a file whole whose columns are there: run the last jobs, and write what is no job's."""
+        jobs.run([Placed(scans, self.envelope.body_start)], partial(jobs.into_file, fd=fd, size=self.size))
+        self._finish(0, write, seal)
+
     def write_to_file(self, fd: int, write: Callable[[int, bytes | bytearray], None], seal: bytes) -> None:
         """Write the file to a descriptor, as above; ``write(at, data)`` writes the few bytes that are no job's."""
-        jobs.run(list(self._placed(0)), partial(jobs.into_file, fd=fd, size=self.size))
+        jobs.run(list(self._placed(0, self.plan.columns)), partial(jobs.into_file, fd=fd, size=self.size))
         self._finish(0, write, seal)
 
 
