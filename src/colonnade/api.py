@@ -312,7 +312,9 @@ class Store:
 
         Safe at any time, whatever else runs.
         """
-        return self._catalog.gc()
+        freed = self._catalog.gc()
+        self._catalog.collapse()
+        return freed
 
     def check(self) -> list[Problem]:
         """Look at everything in the store, values included, and list what is not as it should be.

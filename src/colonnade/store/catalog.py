@@ -31,6 +31,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from colonnade import _core
 from colonnade.errors import (
     ConflictError,
     CorruptSnapshotError,
@@ -470,6 +471,21 @@ class Catalog:
                 return Freed(files, folders.remove_empty(root), nbytes)
         except FileNotFoundError:
             return Freed(0, 0, 0)
+
+    def collapse(self) -> None:
+        """Put tables into huge pages that did not come into them when they were written."""
+        with contextlib.suppress(FileNotFoundError), self._opened() as root:
+            if not _core.in_memory(root):
+                return
+            for file in folders.walk(root):
+                if paths.parse(file.folders, file.name) is not None:
+                    with contextlib.suppress(OSError):
+                        segment = Segment.open(self.root, file.folder, file.name)
+                        try:
+                            if segment.size >= MAPPED and segment.owner == os.geteuid():
+                                segment.map(writable=False).collapse()
+                        finally:
+                            segment.close()
 
     def _is_leftover(self, file: folders.File) -> bool:
         if not stat.S_ISREG(file.stat().st_mode):

@@ -51,6 +51,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from colonnade import _core
+from colonnade.errors import StoreAccessError
 from colonnade.store import folders, paths
 from colonnade.store.segment import MAPPED, Draft, Hidden, is_abandoned
 
@@ -60,6 +61,8 @@ AGE = 600.0
 SHARE = 8
 # So many spares are tried: one that somebody still has mapped takes 10 us.
 _TRIES = 16
+# No folder of spares, or a link in its place: then there are none, and none is made either.
+_NONE = (FileNotFoundError, StoreAccessError)
 
 
 class Spare(NamedTuple):
@@ -146,7 +149,7 @@ def held(root: int) -> int:
     try:
         with folders.below(root, [paths.SEGMENTS]) as folder:
             return sum(spare.nbytes for spare in _listed(folder))
-    except FileNotFoundError:
+    except _NONE:
         return 0
 
 
@@ -161,7 +164,7 @@ def claim(root: int, size: int, mode: int) -> Draft | None:
                 draft = _claim(folder, spare, mode)
                 if draft is not None:
                     return draft
-    except FileNotFoundError:
+    except _NONE:
         pass
     return None
 
@@ -207,7 +210,7 @@ def trim(root: int, limit: int) -> int:
                 else:
                     continue
                 held -= spare.nbytes
-    except FileNotFoundError:
+    except _NONE:
         pass
     return freed
 

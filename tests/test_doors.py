@@ -1,0 +1,235 @@
+"""Who gets in: other users, planted files and links, groups, names that lead elsewhere."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+import colonnade as cn
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become other users")
+
+OTHER, GROUP = 65534, 12345
+FRAME = pd.DataFrame({"x": [1, 2, 3]})
+
+
+def as_user(program, *, uid=OTHER, gid=OTHER, groups=()):
+    """Run a program as another user, and give what it printed; an error's class is printed where it raises one."""
+    text = f"""
+import os, json, colonnade as cn, pandas as pd, pyarrow as pa
+frame = pd.DataFrame({{"x": [1, 2, 3]}})
+os.setgroups({list(groups)!r}); os.setgid({gid}); os.setuid({uid})
+def attempt(do):
+    try:
+        return str(do())
+    except Exception as error:
+        return f"{{type(error).__name__}}: {{error}}"
+print(json.dumps({program}))
+"""
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture
+def open_folder(folder):
+    folder.chmod(0o755)
+    return folder
+
+
+def test_a_store_is_its_owners_alone(open_folder):
+    store = cn.Store(open_folder / "s")
+    path = store.put("f/t", FRAME).path
+    os.environ["COLONNADE_STORE"] = str(store.path)
+    try:
+        found = as_user(f"""[
+            attempt(lambda: cn.Store({str(store.path)!r}).ls()), attempt(lambda: cn.Store({str(store.path)!r}).get("f/t")),
+            attempt(lambda: cn.Store({str(store.path)!r}).put("u", frame)), attempt(lambda: open({str(path)!r}, "rb")),
+            attempt(lambda: os.listdir({str(store.path)!r})), attempt(lambda: cn.get("f/t")), attempt(lambda: cn.put("u", frame))]""")
+    finally:
+        del os.environ["COLONNADE_STORE"]
+    errors = [text.partition(":")[0] for text in found]
+    assert errors == ["StoreAccessError"] * 3 + ["PermissionError"] * 2 + ["StoreAccessError"] * 2
+    assert store.check() == []
+
+
+def test_the_default_store_of_another_user(monkeypatch):
+    """Another user made the directory, or a link, before us: it is refused, and nothing is written there."""
+    root = cn.Store().path
+    if root.exists():
+        pytest.skip("the default store is in use")
+    elsewhere = root.with_name("colonnade-test-elsewhere")
+    try:
+        root.mkdir()
+        os.chown(root, OTHER, OTHER)
+        for ask in (lambda: cn.put("t", FRAME), lambda: cn.get("t"), cn.ls, cn.gc):
+            with pytest.raises(cn.StoreAccessError, match=f"belongs to user {OTHER}; set COLONNADE_STORE"):
+                ask()
+        root.rmdir()
+        elsewhere.mkdir()
+        root.symlink_to(elsewhere)
+        for ask in (lambda: cn.put("t", FRAME), lambda: cn.get("t"), cn.ls):
+            with pytest.raises(cn.StoreAccessError, match="is a link"):
+                ask()
+        assert list(elsewhere.iterdir()) == []
+    finally:
+        root.unlink() if root.is_symlink() else root.rmdir()
+        elsewhere.exists() and elsewhere.rmdir()
+
+
+def test_a_foreign_snapshot_is_refused_unless_its_owner_is_trusted(open_folder):
+    store = cn.Store(open_folder / "s")
+    path = store.put("t", FRAME, keep=2).path
+    store.put("t", FRAME, keep=2)
+    os.chown(path, OTHER, OTHER)
+    refused = rf"'t' belongs to user {OTHER}, who could change it.*trust={OTHER}"
+    for ask in (store.get, store.open, lambda name: store.put(name, FRAME), store.exists):
+        with pytest.raises(cn.StoreAccessError, match=refused):
+            ask("t")
+    assert store.ls() == []
+    assert [problem.what for problem in store.check()][:1] == [f"owned by user {OTHER}"]
+    trusting = cn.Store(store.path, trust=OTHER)
+    pd.testing.assert_frame_equal(trusting.get("t"), FRAME)
+    assert trusting.check() == []
+    assert cn.Store(store.path, trust=[1, OTHER]).put("t", FRAME).version == 3
+    assert store.get("t").shape == (3, 1)
+
+
+def test_a_reference_to_a_trusted_snapshot_is_trusted(open_folder):
+    import pickle
+
+    store = cn.Store(open_folder / "s")
+    path = store.put("t", FRAME).path
+    os.chown(path, OTHER, OTHER)
+    snapshot = cn.Store(store.path, trust=OTHER).open("t")
+    pd.testing.assert_frame_equal(pickle.loads(pickle.dumps(snapshot)).to_pandas(), FRAME)
+
+
+def test_planted_files_in_a_shared_directory(open_folder):
+    """A store in a directory that everybody may write to, with the sticky bit, as /tmp has it."""
+    shared = open_folder / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    planted = as_user(f"""[
+        cn.Store({str(shared)!r}).put("planted", frame).version,
+        os.symlink("/etc/passwd", {str(shared / "link.arrow")!r}), os.symlink("/tmp", {str(shared / "out")!r}),
+        os.symlink({str(shared / "planted.arrow")!r}, {str(shared / "to-planted.arrow")!r}),
+        open({str(shared / ".settings")!r}, "w").write("{{}}")]""")
+    assert planted[0] == 1
+    store = cn.Store(shared)
+    for name in ("planted", "link", "to-planted"):
+        with pytest.raises(cn.StoreAccessError):
+            store.get(name)
+    with pytest.raises(cn.StoreAccessError, match=f"settings belong to user {OTHER}"):
+        store.put("mine", FRAME)
+    (shared / ".settings").unlink()
+    for ask in (lambda: store.get("out/t"), lambda: store.put("out/t", FRAME), lambda: store.delete("out/t")):
+        with pytest.raises(cn.StoreAccessError, match=r"'out' leads out of the store; remove that link"):
+            ask()
+    assert store.put("mine", FRAME).version == 1
+    with pytest.raises(cn.StoreAccessError, match=f"belongs to user {OTHER}"):
+        store.put("planted", FRAME)
+    store.gc()
+    assert (shared / "out").is_symlink()
+    assert {problem.path.name for problem in store.check()} >= {
+        "planted.arrow",
+        "link.arrow",
+        "out",
+        "to-planted.arrow",
+    }
+
+
+def test_creation_follows_no_link(open_folder):
+    """Links where a put makes its files: the hidden folder, the staged file, the settings."""
+    target = open_folder / "target"
+    target.mkdir()
+    (target / "file").write_text("untouched")
+    store = cn.Store(open_folder / "s")
+    big = pd.DataFrame({"x": range(400_000)})
+    store.put("t", big)
+    (store.path / ".publish").symlink_to(target / "file")
+    (store.path / "t2.arrow").symlink_to(target / "file")
+    (store.path / ".segments").symlink_to(target)
+    for name in ("t2", "fresh"):
+        store.put(name, FRAME)
+    with pytest.raises(cn.StoreAccessError, match="leads out of the store"):
+        store.put("t", big)
+    (store.path / ".segments").unlink()
+    store.configure(capacity="1GiB")
+    (store.path / ".settings").unlink()
+    (store.path / ".settings").symlink_to(target / "file")
+    with pytest.raises((cn.StoreAccessError, OSError)):
+        store.put("t", big)
+    (store.path / ".settings").unlink()
+    assert (target / "file").read_text() == "untouched"
+    assert sorted(os.listdir(target)) == ["file"]
+    assert store.put("t", big).version >= 2
+    assert store.check() == []
+
+
+def test_a_group_may_read_and_nothing_more(open_folder):
+    umask = os.umask(0o077)
+    try:
+        store = cn.Store(open_folder / "s", mode=0o640)
+        store.put("f/t", FRAME)
+    finally:
+        os.umask(umask)
+    store.put("f/big", pd.DataFrame({"x": range(400_000)}))
+    store.put("f/big", pd.DataFrame({"x": range(400_000)}))  # of a spare
+    store.put("f/big", pd.DataFrame({"x": range(400_000)}))
+    for path in (store.path, store.path / "f", store.path / "f/t.arrow", store.path / "f/big.arrow"):
+        os.chown(path, -1, GROUP)
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (store.path, store.path / "f", store.path / "f/big.arrow")]
+    assert modes == [0o750, 0o750, 0o640]
+    assert stat.S_IMODE((store.path / ".segments").stat().st_mode) == 0o700
+    ask = f"""[attempt(lambda: cn.Store({str(store.path)!r}, trust=0).get("f/t")["x"].sum()),
+        attempt(lambda: cn.Store({str(store.path)!r}).get("f/t")),
+        attempt(lambda: len(cn.Store({str(store.path)!r}, trust=0).ls())),
+        attempt(lambda: cn.Store({str(store.path)!r}, trust=0).put("f/u", frame)),
+        attempt(lambda: cn.Store({str(store.path)!r}, trust=0).delete("f/t")),
+        attempt(lambda: open({str(store.path / "f/t.arrow")!r}, "r+b")),
+        attempt(lambda: os.listdir({str(store.path / ".segments")!r}))]"""
+    mine = as_user(ask, groups=[GROUP])
+    assert mine[0] == "6"
+    assert mine[1].startswith("StoreAccessError: 'f/t' belongs to user 0")
+    assert mine[2] == "2"
+    assert [text.partition(":")[0] for text in mine[3:]] == [
+        "StoreAccessError",
+        "PermissionError",
+        "PermissionError",
+        "PermissionError",
+    ]
+    strangers = as_user(ask)
+    assert [text.partition(":")[0] for text in strangers[:3]] == ["StoreAccessError"] * 3
+    assert store.exists("f/t")
+
+
+def test_the_mode_is_a_setting_too(open_folder):
+    store = cn.Store(open_folder / "s")
+    store.configure(mode=0o640)
+    assert stat.S_IMODE(cn.Store(store.path).put("f/t", FRAME).path.stat().st_mode) == 0o640
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (store.path, store.path / "f")] == [0o750, 0o750]
+
+
+def test_a_folder_swapped_for_a_link_while_a_put_runs(store, folder, monkeypatch):
+    """What was opened as a folder stays that folder: what is swapped in later gets nothing."""
+    outside = folder / "outside"
+    outside.mkdir()
+    store.put("f/t", FRAME)
+    real = os.rename
+
+    def swap(*args, **kwargs):
+        if not (store.path / "f").is_symlink():
+            real(store.path / "f", folder / "moved")
+            (store.path / "f").symlink_to(outside)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(os, "rename", swap)
+    store.put("f/t", FRAME)
+    assert list(outside.iterdir()) == []
+    assert [path.name for path in (folder / "moved").iterdir()] == ["t.arrow"]
+    (store.path / "f").unlink()
