@@ -148,6 +148,17 @@ def test_tables_expire(store):
     assert held["x"].sum() == MIB // 8
 
 
+@pytest.mark.parametrize("keep", [1, 3])
+def test_an_expired_table_is_replaced(folder, keep):
+    """With a capacity its old version goes while the new one is published."""
+    store = cn.Store(folder / "s", capacity="1GiB")
+    store.put("t", frame(4), ttl=1).close()
+    time.sleep(1.1)
+    assert store.put("t", frame(4, 2.0), keep=keep).version == 1
+    assert (store.get("t")["x"] == 2).all()
+    assert store.check() == []
+
+
 @pytest.mark.parametrize("ttl", [0, -1, 1 << 32, float("nan"), timedelta(0)])
 def test_a_ttl_that_makes_no_sense(store, ttl):
     with pytest.raises(ValueError, match="ttl="):

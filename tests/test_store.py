@@ -318,7 +318,7 @@ while won < 25:
 def test_fork_while_another_thread_holds_the_lock(store):
     """The child shares the locked descriptor; the parent's unlock must still free it for everybody."""
     store.put("t", frame())
-    with store._catalog.lock():
+    with store._directory.lock():
         child = os.fork()
         if child == 0:
             os.read(os.pipe()[0], 1)  # wait to be killed, with the descriptor open

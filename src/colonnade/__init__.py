@@ -26,8 +26,8 @@ from colonnade.errors import (
     UnsupportedTypeError,
 )
 from colonnade.snapshot import Snapshot
-from colonnade.store.catalog import Freed
 from colonnade.store.check import Problem
+from colonnade.store.cleaning import Freed
 from colonnade.store.settings import Settings
 
 __version__ = "0.1.0"

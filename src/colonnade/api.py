@@ -23,9 +23,12 @@ from colonnade.errors import ColonnadeError, CorruptSnapshotError, NotFoundError
 from colonnade.layout.seal import Seal
 from colonnade.snapshot import Snapshot
 from colonnade.store import check as checking
-from colonnade.store import paths, settings
-from colonnade.store.catalog import Catalog, Freed
+from colonnade.store import cleaning, paths, settings
+from colonnade.store.catalog import Catalog
 from colonnade.store.check import Problem
+from colonnade.store.cleaning import Freed
+from colonnade.store.directory import Directory
+from colonnade.store.publish import Publisher
 from colonnade.store.segment import Draft, Segment, explain_os_error
 from colonnade.store.settings import Settings
 
@@ -94,18 +97,20 @@ class Store:
         durable: bool = False,
     ) -> None:
         root = paths.default_store() if path is None else Path(path)
-        self._catalog = Catalog(
+        self._directory = Directory(
             Path(os.path.abspath(root)),  # noqa: PTH100 -- and follow no link
             own=path is None,
             durable=durable,
             trusted=frozenset([os.geteuid(), *([trust] if isinstance(trust, int) else trust)]),
             chosen=settings.checked(capacity=capacity, spares=spares, mode=mode),
         )
+        self._catalog = Catalog(self._directory)
+        self._publisher = Publisher(self._catalog)
 
     @property
     def path(self) -> Path:
         """The directory."""
-        return self._catalog.root
+        return self._directory.root
 
     def put(
         self,
@@ -151,7 +156,7 @@ class Store:
         wanted = _Wanted.checked(name, keep, expect_version, ttl)
         self._get_ready(wanted)
         laid = lay_out(plan(data))
-        with self._explaining(laid.size), self._catalog.draft(laid.size) as draft:
+        with self._explaining(laid.size), self._publisher.draft(laid.size) as draft:
             seal = _seal(laid, wanted)
             _write(laid, draft, seal)
             return self._publish(wanted, laid, draft, seal)
@@ -216,7 +221,7 @@ class Store:
         laid = lay_out(plan.table)
         with contextlib.ExitStack() as held:
             with self._explaining(laid.size):
-                draft = held.enter_context(self._catalog.draft(laid.size))
+                draft = held.enter_context(self._publisher.draft(laid.size))
                 table = DraftTable(plan, laid, draft)
             held.callback(table.discard)
             yield table
@@ -226,11 +231,11 @@ class Store:
                 self._publish(wanted, laid, draft, seal).close()
 
     def _get_ready(self, wanted: _Wanted) -> None:
-        self._catalog.prepare()
+        self._directory.prepare()
         self._catalog.expect(wanted.name, wanted.expect)  # before any byte moves; it is decided under the lock
 
     def _publish(self, wanted: _Wanted, laid: LaidOut, draft: Draft, seal: Seal) -> Snapshot:
-        sealed = self._catalog.publish(
+        sealed = self._publisher.publish(
             wanted.name,
             draft,
             seal,
@@ -305,15 +310,15 @@ class Store:
         ------
         NotFoundError, InvalidNameError
         """
-        self._catalog.delete(name)
+        self._publisher.delete(name)
 
     def gc(self) -> Freed:
         """Free spares, expired tables and what killed writers left; remove empty folders.
 
         Safe at any time, whatever else runs.
         """
-        freed = self._catalog.gc()
-        self._catalog.collapse()
+        freed = cleaning.gc(self._catalog)
+        cleaning.collapse(self._catalog)
         return freed
 
     def check(self) -> list[Problem]:
@@ -326,7 +331,7 @@ class Store:
             with self.open(entry.name, version=entry.version) as snapshot:
                 snapshot.validate()
 
-        return list(checking.check(self.path, self._catalog.trusted, look_inside))
+        return list(checking.check(self.path, self._directory.trusted, look_inside))
 
     def configure(
         self, *, capacity: int | str | None = None, spares: int | str | None = None, mode: int | None = None
@@ -347,8 +352,8 @@ class Store:
         Settings(capacity=8589934592, spares=0, mode=None)
         """
         wanted = settings.checked(capacity=capacity, spares=spares, mode=mode)
-        self._catalog.prepare()
-        return self._catalog.configure(wanted)
+        self._directory.prepare()
+        return self._directory.configure(wanted)
 
     def _path_of(self, name: str) -> Path:
         return paths.path_of(self.path, paths.Entry(name, None))

@@ -18,7 +18,7 @@ STEPS = {
     "after the draft": ("colonnade.store.segment.Draft.__init__", "after"),
     "before the bytes": ("colonnade.convert.stored.tables.LaidOut.write_to_memory", "before"),
     "after the bytes": ("colonnade.convert.stored.tables.LaidOut.write_to_memory", "after"),
-    "holding the lock": ("colonnade.store.catalog.Catalog._current_version", "after"),
+    "holding the lock": ("colonnade.store.catalog.Catalog.version_in", "after"),
     "before the link": ("colonnade.store.segment.Draft.stage", "before"),
     "after the link": ("colonnade.store.segment.Draft.stage", "after"),
     "after retaining": ("os.link", "after"),

@@ -47,7 +47,7 @@ def _file(
     root: Path, file: folders.File, trusted: frozenset[int], look_inside: Callable[[paths.Entry], None]
 ) -> Iterator[Problem]:
     found = file.stat()
-    path = root.joinpath(*file.folders, file.name)
+    path = root / file.path
     entry = paths.parse(file.folders, file.name)
     if not stat.S_ISREG(found.st_mode):
         yield Problem(path, "neither a file nor a folder", "remove it")
@@ -91,7 +91,7 @@ def _inside(
         if entry.version not in (None, version):
             yield Problem(path, f"holds version {version}", f"colonnade rm {entry.name}, and put it again")
         newest = paths.locate(entry.name).current
-        if entry.version is not None and not _is_there(file.folder, newest):
+        if entry.version is not None and not folders.is_there(file.folder, newest):
             yield Problem(path, "a retained version of a table that is gone", "colonnade gc")
         look_inside(entry)
     except ColonnadeError as error:
@@ -99,11 +99,3 @@ def _inside(
             yield Problem(path, str(error), f"colonnade rm {entry.name}, and put it again")
     finally:
         segment.close()
-
-
-def _is_there(folder: int, name: str) -> bool:
-    try:
-        os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True

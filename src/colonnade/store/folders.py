@@ -82,7 +82,7 @@ def _open_inner(fd: int, folder: str) -> int:
     try:
         return os.open(folder, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)
     except NotADirectoryError:
-        if _is_link(folder, fd):
+        if _is_link(fd, folder):
             raise StoreAccessError(
                 errno.EPERM, f"the folder {folder!r} leads out of the store; remove that link"
             ) from None
@@ -96,6 +96,11 @@ class File(NamedTuple):
     name: str
     folder: int
 
+    @property
+    def path(self) -> Path:
+        """Where it is below the store; for people to read."""
+        return Path(*self.folders, self.name)
+
     def stat(self) -> os.stat_result:
         """What is there; a link itself, where it is one."""
         return os.stat(self.name, dir_fd=self.folder, follow_symlinks=False)
@@ -106,15 +111,31 @@ def walk(root: int) -> Iterator[File]:
     for where, folders, files, fd in os.fwalk(".", dir_fd=root, follow_symlinks=False):
         folders.sort()
         parts = Path(where).parts
-        links = [name for name in folders if _is_link(name, fd)]
+        links = [name for name in folders if _is_link(fd, name)]
         yield from (File(parts, name, fd) for name in sorted([*files, *links]))
 
 
-def _is_link(name: str, folder: int) -> bool:
+def is_there(folder: int, name: str) -> bool:
+    """Whether there is anything of that name in a folder."""
+    return _mode(folder, name) is not None
+
+
+def is_folder(folder: int, name: str) -> bool:
+    """Whether there is a folder of that name in a folder."""
+    mode = _mode(folder, name)
+    return mode is not None and stat.S_ISDIR(mode)
+
+
+def _mode(folder: int, name: str) -> int | None:
     try:
-        return stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+        return os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
     except FileNotFoundError:
-        return False
+        return None
+
+
+def _is_link(folder: int, name: str) -> bool:
+    mode = _mode(folder, name)
+    return mode is not None and stat.S_ISLNK(mode)
 
 
 def remove_empty(root: int) -> int:

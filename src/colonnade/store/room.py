@@ -5,6 +5,7 @@ Knows: sizes, expiry, spares. Must not know: how a table is written.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import time
@@ -14,7 +15,7 @@ from typing import NamedTuple
 
 from colonnade.errors import StoreFullError
 from colonnade.sizes import format_size
-from colonnade.store import recycle
+from colonnade.store import folders, paths, recycle
 from colonnade.store.paths import Entry
 
 _SHOWN = 3
@@ -88,6 +89,16 @@ def _told(used: int, tables: list[Held]) -> str:
 
 def _name(entry: Entry) -> str:
     return f"{entry.name!r}" if entry.version is None else f"version {entry.version} of {entry.name!r}"
+
+
+def remove_expired(root: int, tables: Iterable[Held]) -> None:
+    """Remove expired tables' files."""
+    for held in tables:
+        if held.expired:
+            where = paths.locate(held.entry.name)
+            version = held.entry.version
+            with contextlib.suppress(OSError), folders.below(root, where.folders) as folder:
+                os.unlink(where.current if version is None else where.retained(version), dir_fd=folder)
 
 
 def free_spares(root: int, size: int) -> None:

@@ -1,0 +1,186 @@
+"""What changes a name: put, delete. Publishing is one atomic rename.
+
+Knows: the store's lock, drafts, spares, room. Must not know: columns; how a spare is proved unused.
+
+Invariants
+----------
+1. A name leads to a whole, sealed segment or to nothing. The only step that makes a name lead elsewhere is ``rename``,
+   which is atomic, of a file that is complete.
+2. The version in a name's seal grows by 1 with each put, because it is read, increased and renamed under the store's
+   lock: ``flock`` on the directory, which the kernel drops when its holder dies. It is never held while columns move.
+3. A crash leaves at most: one ``.publish`` (removed by the next put or gc), hidden drafts, a spare's name of a
+   segment that has another one (both removed by the next put, delete or gc), or a retained version that is also the
+   newest one, or one too many (removed by the next put of the name).
+4. A segment of a user who is neither this one nor trusted is never replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Callable, Iterator
+
+from colonnade.errors import InvalidNameError
+from colonnade.layout.seal import Seal
+from colonnade.store import folders, paths, recycle, room
+from colonnade.store.catalog import Catalog, compare, retained
+from colonnade.store.paths import Location
+from colonnade.store.segment import MAPPED, Draft
+from colonnade.store.settings import Settings
+
+
+class Publisher:
+    """Changes the names of one store."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._directory = catalog.directory
+
+    def draft(self, size: int) -> Draft:
+        """Make a segment of so many bytes, of a spare if one fits; there is room for it.
+
+        Raises
+        ------
+        StoreFullError
+            Before anything is written.
+        """
+        with self._directory.opened() as root:
+            chosen = self._directory.settings(root)
+            if chosen.capacity is None and size < MAPPED and room.free_bytes(root) >= size:
+                return Draft.fresh(root, chosen.file_mode)
+        with self._directory.lock() as root:
+            if chosen.capacity is not None:
+                room.check_capacity(self._directory.root, size, chosen.capacity, self._catalog.tables(root))
+            draft = recycle.claim(root, size, chosen.file_mode) if size >= MAPPED else None
+            try:
+                self._make_room(root, size - (draft.allocated if draft else 0))
+            except BaseException:
+                if draft:
+                    draft.close()
+                raise
+            return draft or Draft.fresh(root, chosen.file_mode)
+
+    def _make_room(self, root: int, size: int) -> None:
+        """Free what may go, spares first, where the file system has less than ``size`` bytes."""
+        room.free_spares(root, size)
+        if room.free_bytes(root) < size:
+            room.remove_expired(root, self._catalog.tables(root))
+            room.free_spares(root, size)
+            if (free := room.free_bytes(root)) < size:
+                room.check_file_system(self._directory.root, size, free, self._catalog.tables(root))
+
+    def publish(
+        self, name: str, draft: Draft, seal: Seal, write_seal: Callable[[Seal], None], *, keep: int, expect: int | None
+    ) -> Seal:
+        """Give a complete draft its name and version, and retain the ``keep`` newest versions.
+
+        Raises
+        ------
+        ConflictError
+            Where ``expect`` is not the present version.
+        StoreFullError
+            Where others were faster, and the store's capacity would be passed.
+        """
+        where = paths.locate(name)
+        with self._directory.lock() as root:
+            chosen = self._directory.settings(root)
+            limit = self._directory.spares_limit(root, chosen)
+            if chosen.capacity is not None:
+                tables = self._catalog.tables(root)
+                room.check_capacity(self._directory.root, seal.size, chosen.capacity, tables)
+                room.remove_expired(root, tables)
+            with self._made(root, name, where, chosen.folder_mode) as folder:
+                version = self._catalog.version_in(folder, where, name)
+                if expect is not None:
+                    compare(name, expect, version)
+                older = retained(folder, where)
+                sealed = seal._replace(version=max([version, *older]) + 1)
+                write_seal(sealed)
+                if self._directory.durable:
+                    draft.sync()
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(paths.PUBLISH, dir_fd=root)
+                staged = draft.stage(root)
+                if version and keep > 1:
+                    _retain(folder, where, version)
+                    older.add(version)
+                elif version and self._is_worth_keeping(folder, where.current, limit):
+                    recycle.link(root, folder, where.current)
+                os.rename(staged.name, where.current, src_dir_fd=staged.folder, dst_dir_fd=folder)
+                draft.published()
+                for old in sorted(older)[: max(len(older) - (keep - 1), 0)]:
+                    self._drop(root, folder, where.retained(old), limit)
+                if self._directory.durable:
+                    self._sync_folders(root, where)
+            recycle.trim(root, self._within_capacity(root, chosen, limit))
+        return sealed
+
+    @contextlib.contextmanager
+    def _made(self, root: int, name: str, where: Location, mode: int) -> Iterator[int]:
+        """The folder of a name, made if it is not there, in which nothing else has the name."""
+        try:
+            inside = folders.below(root, where.folders, make=mode)
+            with inside as folder:
+                if folders.is_folder(folder, where.current):
+                    raise InvalidNameError(
+                        f"{name!r} cannot be a table: {self._directory.root / name}{paths.SUFFIX} "
+                        "is the folder of other tables"
+                    )
+                yield folder
+        except NotADirectoryError:
+            raise InvalidNameError(f"{name!r} cannot be a table: a part of it is the file of another table") from None
+
+    def _within_capacity(self, root: int, chosen: Settings, limit: int) -> int:
+        if chosen.capacity is None:
+            return limit
+        return min(limit, max(chosen.capacity - sum(held.nbytes for held in self._catalog.tables(root)), 0))
+
+    def _is_worth_keeping(self, folder: int, file: str, limit: int) -> bool:
+        found = os.stat(file, dir_fd=folder, follow_symlinks=False)
+        return stat.S_ISREG(found.st_mode) and recycle.is_worth_keeping(found, limit)
+
+    def _drop(self, root: int, folder: int, file: str, limit: int) -> None:
+        """Take a name away; what it led to becomes a spare if it is worth it."""
+        try:
+            if self._is_worth_keeping(folder, file, limit):
+                recycle.retire(root, folder, file)
+            else:
+                os.unlink(file, dir_fd=folder)
+        except FileNotFoundError:
+            pass
+
+    def _sync_folders(self, root: int, where: Location) -> None:
+        for depth in range(len(where.folders), -1, -1):
+            with folders.below(root, where.folders[:depth]) as folder:
+                os.fsync(folder)
+
+    def delete(self, name: str) -> None:
+        """Remove a name and all its versions; who has them mapped keeps them.
+
+        Raises
+        ------
+        NotFoundError
+        """
+        where = paths.locate(name)
+        try:
+            with self._directory.lock() as root:
+                with folders.below(root, where.folders) as folder:
+                    if not folders.is_there(folder, where.current):
+                        raise FileNotFoundError
+                    limit = self._directory.spares_limit(root, self._directory.settings(root))
+                    # The newest goes last: killed half-way, the name still leads to what it led to.
+                    for version in retained(folder, where):
+                        self._drop(root, folder, where.retained(version), limit)
+                    self._drop(root, folder, where.current, limit)
+                folders.remove_empty_parents(root, where.folders)
+                recycle.trim(root, limit)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            raise self._catalog.not_found(name, None) from None
+
+
+def _retain(folder: int, where: Location, version: int) -> None:
+    """Give the newest version a name of its own."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(where.retained(version), dir_fd=folder)
+    os.link(where.current, where.retained(version), src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
