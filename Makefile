@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test bench bench-convert lint docs stubs sanitize clean
+.PHONY: demo test bench bench-share bench-convert lint docs stubs sanitize clean
 
 demo: $(READY)
 	$(BIN)/colonnade demo
@@ -13,7 +13,9 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-bench: $(READY)
+bench: bench-share bench-convert
+
+bench-share: $(READY)
 	$(BIN)/python -m benchmarks.share
 
 bench-convert: $(READY)

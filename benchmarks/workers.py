@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,12 @@ def in_own_process(job: str, **arguments: Any) -> Any:
     """Run a job of this file in a fresh process."""
     command = [sys.executable, "-m", "benchmarks.workers", job, json.dumps(arguments, default=str)]
     return json.loads(subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True).stdout)
+
+
+def started(job: str, **arguments: Any) -> subprocess.Popen[str]:
+    """Start a job of this file in a process that goes on beside this one; as a context manager it is ended."""
+    command = [sys.executable, "-m", "benchmarks.workers", job, json.dumps(arguments, default=str)]
+    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def opens(folder: str, names: list[str], rounds: int) -> dict[str, list[float]]:
@@ -72,7 +80,43 @@ def reader(rival: str, folder: str, names: list[str]) -> dict[str, Any]:
     return {"open": took, "sums": sums, "private": private_memory()}
 
 
-JOBS: dict[str, Callable[..., Any]] = {job.__name__: job for job in (opens, small, descriptors, reader)}
+def scans(folder: str, name: str) -> dict[str, Any]:
+    """Open each version of a table, read every value and let go of it, until told to stop."""
+    stop = threading.Event()
+
+    def listen() -> None:
+        sys.stdin.readline()
+        stop.set()
+
+    threading.Thread(target=listen, daemon=True).start()
+    store = Store(folder)
+    sums: list[list[int]] = []
+    version = 0
+    while not stop.is_set():
+        with store.open(name) as snapshot:
+            newest = snapshot.version
+            if newest > version:
+                sums.append(scan(snapshot.to_pandas()))
+        if not version:
+            print("ready", flush=True)
+        if newest == version:
+            time.sleep(0.001)
+        version = newest
+    return {"scans": len(sums), "equal": all(found == sums[0] for found in sums)}
+
+
+def first_scan(folder: str, name: str) -> float:
+    """Time opening a table and reading it, in a process that has read another before."""
+    store = Store(folder)
+    store.put("tiny", frames.little()).close()
+    scan(store.get("tiny"))
+    took, _ = seconds(lambda: scan(store.get(name)))
+    return took
+
+
+JOBS: dict[str, Callable[..., Any]] = {
+    job.__name__: job for job in (opens, small, descriptors, reader, scans, first_scan)
+}
 
 if __name__ == "__main__":
     print(json.dumps(JOBS[sys.argv[1]](**json.loads(sys.argv[2]))))
