@@ -16,7 +16,8 @@ MAY_IMPORT = {
     "__init__": {"api", "conversion", "snapshot", "store", "errors"},
     "__main__": {"cli"},
     "api": {"conversion", "snapshot", "store", "neighbours", "convert", "layout", "errors"},
-    "cli": {"terminal", "__init__", "api", "snapshot", "store", "neighbours", "convert", "demo", "errors"},
+    "cli": {"terminal", "top", "__init__", "api", "snapshot", "store", "neighbours", "convert", "demo", "errors"},
+    "top": {"terminal", "__init__", "store"},
     "conversion": {"neighbours", "convert", "_core"},
     "terminal": set(),
     "demo": {"__init__", "api", "snapshot", "store", "errors"},
@@ -35,7 +36,7 @@ MAY_IMPORT = {
 # Libraries that one part alone may touch at import time.
 ONLY_IN = {
     "typer": {"cli"},
-    "rich": {"cli", "terminal", "demo"},
+    "rich": {"cli", "terminal", "top", "demo"},
     "polars": {"neighbours"},
     "duckdb": {"neighbours"},
     "pandas": {"neighbours", "convert", "demo"},

@@ -9,7 +9,7 @@
 >>> cn.delete("docs/hello")
 """
 
-from colonnade.api import Store, TableInfo, check, delete, exists, gc, get, ls, open, put
+from colonnade.api import Store, TableInfo, check, delete, exists, gc, get, ls, open, put, usage
 from colonnade.conversion import explain, from_pandas, set_pool_limit, to_pandas
 from colonnade.errors import (
     ColonnadeError,
@@ -27,6 +27,8 @@ from colonnade.errors import (
 from colonnade.snapshot import Snapshot
 from colonnade.store.catalog import Freed
 from colonnade.store.check import Problem
+from colonnade.store.processes import Holder
+from colonnade.store.usage import SegmentUsage, Usage
 
 __version__ = "0.1.0"
 
@@ -35,11 +37,13 @@ __all__ = [
     "ConflictError",
     "CorruptSnapshotError",
     "Freed",
+    "Holder",
     "InvalidNameError",
     "NotASnapshotError",
     "NotATableError",
     "NotFoundError",
     "Problem",
+    "SegmentUsage",
     "Snapshot",
     "Store",
     "StoreAccessError",
@@ -47,6 +51,7 @@ __all__ = [
     "TableInfo",
     "UnreadableFileError",
     "UnsupportedTypeError",
+    "Usage",
     "__version__",
     "check",
     "delete",
@@ -60,4 +65,5 @@ __all__ = [
     "put",
     "set_pool_limit",
     "to_pandas",
+    "usage",
 ]

@@ -26,6 +26,7 @@ from colonnade.store import paths
 from colonnade.store.catalog import Catalog, Freed
 from colonnade.store.check import Problem
 from colonnade.store.segment import Draft, Segment, check_room, explain_os_error
+from colonnade.store.usage import Usage, look_at
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -208,6 +209,28 @@ class Store:
 
         return list(checking.check(self.path, look_inside))
 
+    def usage(self) -> Usage:
+        """See what occupies the store's memory, and which processes hold it.
+
+        Tables, spares, drafts, and what was deleted or superseded while somebody has it open. Processes of other users
+        cannot be looked at, unless root asks; they are counted.
+
+        Raises
+        ------
+        StoreAccessError
+            Where the store is a file, or may not be read.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd, tempfile
+        >>> store = cn.Store(tempfile.mkdtemp())
+        >>> df = store.put("held", pd.DataFrame({"x": [1.0]})).to_pandas()
+        >>> store.delete("held")
+        >>> [(segment.role, len(segment.holders)) for segment in store.usage().segments]
+        [('deleted', 1)]
+        """
+        return look_at(self._catalog)
+
     def _prepare(self) -> None:
         self._catalog.prepare()
         # Anybody may make a directory in /dev/shm: one that waits there under our name is not our store.
@@ -304,3 +327,8 @@ def gc() -> Freed:
 def check() -> list[Problem]:
     """Check the default store; see `Store.check`."""
     return _default().check()
+
+
+def usage() -> Usage:
+    """See what occupies the default store's memory, and who holds it; see `Store.usage`."""
+    return _default().usage()

@@ -8,6 +8,7 @@ Knows: the grammar of names, and what each file of a store is called. Must not k
     <store>/prices/eurusd@7.arrow      version 7, retained by keep=
     <store>/.publish                   a segment on its way to its name, under the store's lock
     <store>/.draft-<random>            a segment being written, where the file system has no nameless files
+    <store>/.spare-<random>            a retired segment whose pages are kept for the next put
 
 ``@`` is in no name, so a retained version is never taken for a table.
 """
@@ -25,6 +26,7 @@ from colonnade.errors import InvalidNameError
 SUFFIX = ".arrow"
 PUBLISH = ".publish"
 DRAFT_PREFIX = ".draft-"
+SPARE_PREFIX = ".spare-"
 STORE_VARIABLE = "COLONNADE_STORE"
 
 _PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
