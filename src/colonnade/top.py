@@ -190,16 +190,13 @@ def _nbytes(segments: tuple[SegmentUsage, ...]) -> int:
 
 
 def _bar(usage: Usage, width: int) -> Text:
-    """Tables, what else the store occupies, what others occupy, and room."""
+    """Tables, what else the store occupies, and room: up to its capacity, or as far as its file system has any."""
     tables = _nbytes(usage.of("newest", "retained"))
-    total = usage.filesystem if usage.capacity is None else usage.capacity
-    others = max(usage.filesystem - usage.free - usage.nbytes, 0) if usage.capacity is None else 0
+    total = usage.nbytes + usage.free if usage.capacity is None else usage.capacity
     bar, end, sofar = Text(), 0, 0
-    for nbytes, sign, style in (
-        (tables, "█", "green"), (usage.nbytes - tables, "▓", "yellow"), (others, "▒", "dim"), (total, "░", "dim"),
-    ):  # fmt: skip
+    for nbytes, sign, style in ((tables, "█", "green"), (usage.nbytes - tables, "▓", "yellow"), (total, "░", "dim")):
         sofar += nbytes
-        upto = min(max(round(width * sofar / total), end + (nbytes > 0)), width) if total else width
+        upto = min(max(round(width * sofar / max(total, 1)), end + (nbytes > 0)), width)
         bar.append(sign * (upto - end), style=style)
         end = upto
     return bar
