@@ -419,7 +419,9 @@ def test_version_and_help_are_quick():
     )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert said.startswith(f"colonnade {cn.__version__}\n")
-    assert all(f"\n  {command} " in said for command in ("put", "ls", "show", "info", "rm", "gc", "check", "demo"))
+    assert all(
+        f"\n  {command} " in said for command in ("put", "ls", "show", "info", "rm", "gc", "top", "check", "demo")
+    )
     assert said.endswith("\n[]\n")
 
 

@@ -21,6 +21,7 @@ def test_names_are_what_the_contract_says():
         "delete",
         "gc",
         "check",
+        "usage",
         "ColonnadeError",
     }
     assert sorted(cn.__all__) == cn.__all__
@@ -44,7 +45,7 @@ def test_each_is_documented_and_typed(name):
 
 
 def test_store_and_functions_agree():
-    for name in ("put", "get", "open", "exists", "ls", "delete", "gc", "check"):
+    for name in ("put", "get", "open", "exists", "ls", "delete", "gc", "check", "usage"):
         method = list(inspect.signature(getattr(cn.Store, name)).parameters.values())[1:]
         assert method == list(inspect.signature(getattr(cn, name)).parameters.values())
 

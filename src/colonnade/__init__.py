@@ -9,7 +9,7 @@
 >>> cn.delete("docs/hello")
 """
 
-from colonnade.api import Store, TableInfo, allocate, check, delete, exists, gc, get, ls, open, put
+from colonnade.api import Store, TableInfo, allocate, check, delete, exists, gc, get, ls, open, put, usage
 from colonnade.conversion import explain, from_pandas, set_pool_limit, to_pandas
 from colonnade.draft_table import DraftTable
 from colonnade.errors import (
@@ -28,7 +28,9 @@ from colonnade.errors import (
 from colonnade.snapshot import Snapshot
 from colonnade.store.check import Problem
 from colonnade.store.cleaning import Freed
+from colonnade.store.processes import Holder
 from colonnade.store.settings import Settings
+from colonnade.store.usage import SegmentUsage, Usage
 
 __version__ = "0.1.0"
 
@@ -38,11 +40,13 @@ __all__ = [
     "CorruptSnapshotError",
     "DraftTable",
     "Freed",
+    "Holder",
     "InvalidNameError",
     "NotASnapshotError",
     "NotATableError",
     "NotFoundError",
     "Problem",
+    "SegmentUsage",
     "Settings",
     "Snapshot",
     "Store",
@@ -51,6 +55,7 @@ __all__ = [
     "TableInfo",
     "UnreadableFileError",
     "UnsupportedTypeError",
+    "Usage",
     "__version__",
     "allocate",
     "check",
@@ -65,4 +70,5 @@ __all__ = [
     "put",
     "set_pool_limit",
     "to_pandas",
+    "usage",
 ]

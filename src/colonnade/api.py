@@ -31,6 +31,7 @@ from colonnade.store.directory import Directory
 from colonnade.store.publish import Publisher
 from colonnade.store.segment import Draft, Segment, explain_os_error
 from colonnade.store.settings import Settings
+from colonnade.store.usage import Usage, look_at
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -333,6 +334,28 @@ class Store:
 
         return list(checking.check(self.path, self._directory.trusted, look_inside))
 
+    def usage(self) -> Usage:
+        """See what occupies the store's memory, and which processes hold it.
+
+        Tables, spares, drafts, and what was deleted or superseded while somebody has it open. Processes of other users
+        cannot be looked at, unless root asks; they are counted.
+
+        Raises
+        ------
+        StoreAccessError
+            Where the store is a file, or may not be read.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd, tempfile
+        >>> store = cn.Store(tempfile.mkdtemp())
+        >>> df = store.put("held", pd.DataFrame({"x": [1.0]})).to_pandas()
+        >>> store.delete("held")
+        >>> [(segment.role, len(segment.holders)) for segment in store.usage().segments]
+        [('deleted', 1)]
+        """
+        return look_at(self._catalog)
+
     def configure(
         self, *, capacity: int | str | None = None, spares: int | str | None = None, mode: int | None = None
     ) -> Settings:
@@ -513,3 +536,8 @@ def gc() -> Freed:
 def check() -> list[Problem]:
     """Check the default store; see `Store.check`."""
     return _default().check()
+
+
+def usage() -> Usage:
+    """See what occupies the default store's memory, and who holds it; see `Store.usage`."""
+    return _default().usage()

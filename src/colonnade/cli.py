@@ -249,6 +249,26 @@ def gc(ctx: typer.Context, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def top(
+    ctx: typer.Context,
+    every: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="How often to look.")] = 1.0,
+    as_json: AsJson = False,
+) -> None:
+    """Watch what occupies the store's memory, and which processes hold it; q ends it.
+
+    A pipe gets it once.
+    """
+    from colonnade import top as view  # noqa: PLC0415 -- seldom needed
+
+    if as_json:
+        print_json(view.to_json(_store(ctx).usage()))
+    elif view.can_watch():
+        view.watch(_store(ctx).usage, every)
+    else:
+        view.print_once(_store(ctx).usage())
+
+
+@app.command()
 def check(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Read every table, and list what is wrong.
 

@@ -26,7 +26,7 @@ class Column(NamedTuple):
     justify: Justify = "left"
 
 
-_GAP = 2  # blanks between columns
+GAP = 2  # blanks between columns
 ELIDED = Column("…", lambda _: "…")
 _WIDEST = 32  # a cell of a terminal's `show`
 
@@ -76,7 +76,7 @@ def print_table(columns: Sequence[Column], rows: Iterable[Any]) -> None:
         return
     from rich.table import Table  # noqa: PLC0415 -- not for a pipe
 
-    table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="bold")
+    table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column.heading, justify=column.justify, overflow="fold")
     for line in cells:
@@ -100,7 +100,7 @@ def _print_plain(columns: Sequence[Column], lines: Sequence[Sequence[str]]) -> N
         for column, text, width in zip(columns, line, widths, strict=True):
             blanks = " " * (width - cell_len(text))
             padded.append(text + blanks if column.justify == "left" else blanks + text)
-        print_line((" " * _GAP).join(padded).rstrip())
+        print_line((" " * GAP).join(padded).rstrip())
 
 
 def fit_to_terminal(columns: Sequence[Column], rows: Sequence[Any]) -> list[Column]:
@@ -110,13 +110,13 @@ def fit_to_terminal(columns: Sequence[Column], rows: Sequence[Any]) -> list[Colu
     short = [_short(column) for column in columns]
     widths = [max(cell_len(text) for text in [column.heading, *map(column.cell, rows)]) for column in short]
     room = console().width
-    if sum(widths) + _GAP * (len(widths) - 1) <= room:
+    if sum(widths) + GAP * (len(widths) - 1) <= room:
         return short
     room -= 1  # the ellipsis
     head, tail = 0, len(short)
     while head < tail:
         at = head if head <= len(short) - tail else tail - 1  # in turn, from the left and from the right
-        room -= widths[at] + _GAP
+        room -= widths[at] + GAP
         if room < 0 < head:
             break
         head, tail = (head + 1, tail) if at == head else (head, at)
@@ -125,13 +125,14 @@ def fit_to_terminal(columns: Sequence[Column], rows: Sequence[Any]) -> list[Colu
 
 def _short(column: Column) -> Column:
     heading, cell, justify = column
-    return Column(_shortened(heading), lambda row: _shortened(cell(row)), justify)
+    return Column(shortened(heading), lambda row: shortened(cell(row)), justify)
 
 
-def _shortened(text: str) -> str:
+def shortened(text: str, room: int = _WIDEST) -> str:
+    """A text that is no wider than ``room``."""
     from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 -- not for a pipe
 
-    return text if cell_len(text) <= _WIDEST else set_cell_size(text, _WIDEST - 1) + "…"
+    return text if cell_len(text) <= room else set_cell_size(text, room - 1) + "…"
 
 
 def one_line(value: Any) -> str:

@@ -222,12 +222,20 @@ def test_things_in_the_store_that_are_not_files(folder):
     (store.path / "out").symlink_to(folder)
     os.mkfifo(store.path / "pipe.arrow")
     (store.path / "notes.txt").write_text("")
+    (store.path / f"{'x' * 240}.arrow").write_text("")  # longer than a name's
     for name in ("link", "pipe"):
         with pytest.raises((cn.StoreAccessError, cn.CorruptSnapshotError)):
             store.get(name)
     with pytest.raises(cn.StoreAccessError, match="leads out of the store"):
         store.put("out/t", pd.DataFrame({"x": [1]}))
-    assert {problem.path.name for problem in store.check()} == {"link.arrow", "out", "pipe.arrow", "notes.txt"}
+    assert {problem.path.name for problem in store.check()} == {
+        "link.arrow",
+        "out",
+        "pipe.arrow",
+        "notes.txt",
+        f"{'x' * 240}.arrow",
+    }
+    assert [info.name for info in store.ls()] == ["t"]
     store.put("link", pd.DataFrame({"x": [1]}))
     assert (folder / "secret").read_text() == "secret"
     assert stat.S_ISREG((store.path / "link.arrow").lstat().st_mode)

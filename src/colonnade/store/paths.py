@@ -59,12 +59,16 @@ def check_name(name: str) -> str:
     if not isinstance(name, str):
         raise InvalidNameError(f"a name is a string, not {type(name).__name__}: {name!r}")
     for part in name.split("/"):
-        if not _PART.fullmatch(part) or len(part) > _LONGEST_PART:
+        if not _is_part(part):
             raise InvalidNameError(
                 f"{name!r} is not a name: {part!r} must be 1 to {_LONGEST_PART} of A-Z a-z 0-9 . _ - "
                 "and not start with a dot; folders are written with slashes, as in 'prices/2026/eurusd'"
             )
     return name
+
+
+def _is_part(text: str) -> bool:
+    return len(text) <= _LONGEST_PART and _PART.fullmatch(text) is not None
 
 
 class Location(NamedTuple):
@@ -116,7 +120,7 @@ class Entry(NamedTuple):
 def parse(folders: Sequence[str], file: str) -> Entry | None:
     """Which table a file is of, by the folders below the store and its own name; None where it is none's."""
     match = _VERSIONED.fullmatch(file)
-    if match is None or not all(_PART.fullmatch(folder) for folder in folders):
+    if match is None or not all(map(_is_part, [*folders, match["part"]])):
         return None
     version = match["version"]
     return Entry("/".join([*folders, match["part"]]), None if version is None else int(version))

@@ -1,0 +1,198 @@
+"""What occupies a store's memory, and which processes hold it.
+
+Knows: the files of a store, their seals, who holds what. Must not know: columns, how processes are looked at.
+
+Processes are looked at first and the directory afterwards, so what is held and has no name then has lost it or never
+had one. Nothing is locked: where a table is put at that very moment, its old or its new version may be missing once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal, NamedTuple, get_args
+
+from colonnade.errors import ColonnadeError, NotFoundError, StoreAccessError
+from colonnade.layout.seal import Seal
+from colonnade.store import folders, paths
+from colonnade.store.catalog import Catalog
+from colonnade.store.processes import Held, Holder, scan
+
+Role = Literal["newest", "retained", "draft", "spare", "deleted", "other"]
+_ROLES = get_args(Role)  # a file that has two names is the first of these
+
+
+class SegmentUsage(NamedTuple):
+    """A file of a store, with the bytes it occupies and the processes that hold it.
+
+    ``role`` is ``newest`` or ``retained`` for the versions of a table; ``spare``; ``draft`` for what is being written
+    or published; ``deleted`` for what no name leads to and somebody still holds; ``other`` for what is no segment.
+    ``name`` is the table's: of spares and deleted segments the one that a holder opened it by, if any did. ``version``,
+    ``rows`` and ``created`` are known of tables alone.
+    """
+
+    role: Role
+    name: str | None
+    version: int | None
+    rows: int | None
+    created: datetime | None
+    nbytes: int
+    holders: tuple[Holder, ...]
+
+
+class Usage(NamedTuple):
+    """What occupies a store's memory. It prints as a table.
+
+    ``capacity`` is the store's own, if it has one; ``filesystem`` and ``free`` are the bytes of the file system that it
+    is on. ``unseen`` counts the processes that this user may not look at: what they alone hold is not here.
+    """
+
+    path: Path
+    segments: tuple[SegmentUsage, ...]
+    capacity: int | None
+    filesystem: int
+    free: int
+    unseen: int
+
+    def of(self, *roles: Role) -> tuple[SegmentUsage, ...]:
+        """The segments of some roles."""
+        return tuple(segment for segment in self.segments if segment.role in roles)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes that the store occupies, deleted segments included."""
+        return sum(segment.nbytes for segment in self.segments)
+
+    def __repr__(self) -> str:
+        lines = [("role", "name", "version", "bytes", "held by"), *map(_texts, self.segments)]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        aligned = [
+            "  ".join(
+                [role.ljust(widths[0]), name.ljust(widths[1]), version.rjust(widths[2]), nbytes.rjust(widths[3]), by]
+            )
+            for role, name, version, nbytes, by in lines
+        ]
+        unseen = f" Processes that could not be looked at: {self.unseen}." if self.unseen else ""
+        limit = f" of its {self.capacity:,}" if self.capacity is not None else ""
+        held = f"{self.path} holds {self.nbytes:,}{limit} bytes; {self.free:,} of {self.filesystem:,} are free."
+        return "\n".join([*(line.rstrip() for line in aligned), "", held + unseen])
+
+
+def _texts(segment: SegmentUsage) -> tuple[str, str, str, str, str]:
+    version = "" if segment.version is None else str(segment.version)
+    holders = ", ".join(f"{holder.pid} {holder.command}" for holder in segment.holders)
+    return segment.role, segment.name or "", version, f"{segment.nbytes:,}", holders
+
+
+def look_at(catalog: Catalog) -> Usage:
+    """Look at a store's directory, and at all processes that this user may look at.
+
+    Raises
+    ------
+    StoreAccessError
+        Where the store is a file, or may not be read.
+    """
+    root = catalog.directory.root
+    held, unseen = scan(root)
+    capacity, segments = None, {}
+    nameless = {inode: file for inode, file in held.items() if file.deleted}
+    try:
+        with catalog.directory.opened() as directory:
+            with contextlib.suppress(StoreAccessError):  # settings that cannot be read are a put's to complain of
+                capacity = catalog.directory.settings(directory).capacity
+            segments = _named(catalog, directory, held)
+            nameless = {inode: file for inode, file in nameless.items() if inode not in segments}
+            if nameless:
+                for _, found in _files(directory):  # a put may have renamed it while the directory was read
+                    nameless.pop(found.st_ino, None)
+    except FileNotFoundError:
+        pass  # deleted, perhaps, and still held
+    except (NotADirectoryError, PermissionError) as error:
+        raise StoreAccessError(
+            error.errno, f"{root} cannot be read as a store: {os.strerror(error.errno or 0)}"
+        ) from error
+    for inode, file in nameless.items():
+        role: Role = "draft" if file.written else "deleted"
+        segments[inode] = SegmentUsage(role, _opened_as(root, file), None, None, None, file.nbytes, _holders(file))
+    stats = os.statvfs(next(path for path in [root, *root.parents] if path.exists()))
+    return Usage(
+        root,
+        tuple(sorted(segments.values(), key=_order)),
+        capacity,
+        stats.f_blocks * stats.f_frsize,
+        stats.f_bavail * stats.f_frsize,
+        unseen,
+    )
+
+
+def _order(segment: SegmentUsage) -> tuple[bool, str, int, int]:
+    """By name, the newest version first; what has no name last."""
+    return segment.name is None, segment.name or "", -(segment.version or 0), _ROLES.index(segment.role)
+
+
+def _files(directory: int) -> Iterator[tuple[folders.File, os.stat_result]]:
+    for file in folders.walk(directory):
+        with contextlib.suppress(FileNotFoundError):
+            found = file.stat()
+            if stat.S_ISREG(found.st_mode):
+                yield file, found
+
+
+def _named(catalog: Catalog, directory: int, held: dict[int, Held]) -> dict[int, SegmentUsage]:
+    """All files of the directory, by inode number."""
+    told = [(*_role(file), found) for file, found in _files(directory)]
+    segments: dict[int, SegmentUsage] = {}
+    for role, entry, seen in sorted(told, key=lambda each: _ROLES.index(each[0])):
+        try:
+            found, seal = (seen, None) if entry is None else _attach(catalog, entry)
+        except NotFoundError:
+            continue  # removed meanwhile
+        except ColonnadeError:
+            found, seal = seen, None
+        if found.st_ino in segments:
+            continue
+        file = held.get(found.st_ino, Held())
+        segments[found.st_ino] = SegmentUsage(
+            "other" if entry is not None and seal is None else role,
+            _opened_as(catalog.directory.root, file) if entry is None else entry.name,
+            seal and seal.version,
+            seal and seal.rows,
+            seal and datetime.fromtimestamp(seal.created_ns / 1e9, UTC),
+            found.st_blocks * 512,
+            _holders(file),
+        )
+    return segments
+
+
+def _attach(catalog: Catalog, entry: paths.Entry) -> tuple[os.stat_result, Seal]:
+    """What stands under a table's name by now."""
+    segment, seal = catalog.attach(entry.name, entry.version)
+    try:
+        return os.fstat(segment.fd), seal
+    finally:
+        segment.close()
+
+
+def _role(file: folders.File) -> tuple[Role, paths.Entry | None]:
+    entry = paths.parse(file.folders, file.name)
+    if entry is not None:
+        return "newest" if entry.version is None else "retained", entry
+    if file.folders == (paths.SEGMENTS,):
+        return "spare" if file.name.startswith(paths.SPARE_PREFIX) else "draft", None
+    return "draft" if file.name == paths.PUBLISH else "other", None
+
+
+def _opened_as(root: Path, file: Held) -> str | None:
+    """The table as which somebody opened what has another name by now, or none."""
+    there = root.resolve()  # as the kernel writes it
+    below = [path.relative_to(there) for path in file.deleted if path.is_relative_to(there)]
+    entries = (paths.parse(path.parts[:-1], path.name) for path in below)
+    return min((entry.name for entry in entries if entry is not None), default=None)
+
+
+def _holders(file: Held) -> tuple[Holder, ...]:
+    return tuple(file.holders[pid] for pid in sorted(file.holders))

@@ -1,0 +1,261 @@
+"""``colonnade top``: once in a pipe, live in a terminal, which it leaves as it found it."""
+
+import codecs
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import colonnade as cn
+from colonnade.sizes import format_size
+
+COMMAND = (sys.executable, "-m", "colonnade")
+
+
+def frame(mib):
+    return pd.DataFrame({"x": np.zeros(mib << 17)})
+
+
+def top(store, *args):
+    command = [*COMMAND, "--store", store.path, "top", *args]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+class Terminal:
+    """A terminal in which a program runs: what it shows, and what is typed."""
+
+    def __init__(self, *command, width=80, height=24, **variables):
+        self.mine, self.its = pty.openpty()
+        self.resize(width, height)
+        self.before = termios.tcgetattr(self.its)
+        self.shown = ""
+        self._decode = codecs.getincrementaldecoder("utf-8")().decode
+        environment = {key: value for key, value in os.environ.items() if key not in {"COLUMNS", "LINES", "NO_COLOR"}}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", _AT_TERMINAL, *map(str, command)], stdin=self.its, stdout=self.its, stderr=self.its,
+            env=environment | {"TERM": "xterm"} | variables, start_new_session=True,
+        )  # fmt: skip
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        os.close(self.mine)
+        os.close(self.its)
+
+    def resize(self, width, height):
+        fcntl.ioctl(self.its, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+
+    def type(self, keys):
+        os.write(self.mine, keys)
+
+    def read(self, seconds):
+        if select.select([self.mine], [], [], seconds)[0]:
+            self.shown += self._decode(os.read(self.mine, 1 << 16))
+
+    def wait_for(self, pattern, seconds=20):
+        """What is shown until a pattern is there, which was not there before."""
+        end = time.monotonic() + seconds
+        while not (found := re.search(pattern, self.shown, re.DOTALL)):
+            assert time.monotonic() < end, f"{pattern!r} is not in {self.shown!r}"
+            self.read(0.1)
+        before, self.shown = self.shown[: found.end()], self.shown[found.end() :]
+        return before
+
+    def end(self):
+        """The status with which the program ends; the rest of what it shows is in ``shown``."""
+        end = time.monotonic() + 20
+        while self.process.poll() is None:
+            assert time.monotonic() < end
+            self.read(0.05)
+        self.read(0)
+        return self.process.returncode
+
+    def is_as_before(self):
+        return termios.tcgetattr(self.its) == self.before and "\x1b[?1049l" in self.shown and "\x1b[?25h" in self.shown
+
+
+# The terminal becomes the session's own, so that its keys are signals.
+_AT_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+@pytest.fixture
+def store(folder):
+    """A store that keeps no spares: what is deleted is deleted."""
+    return cn.Store(folder / "store", spares=0)
+
+
+def live(store, *args, **options):
+    return Terminal(*COMMAND, "--store", store.path, "top", *args, **options)
+
+
+# -- once --------------------------------------------------------------------------------------------------------------
+
+
+def test_json_is_the_usage(store):
+    store.put("a/t", frame(1), keep=2).close()
+    held = store.get("a/t")
+    store.put("a/t", frame(1)).close()
+    said, usage = json.loads(top(store, "--json")), store.usage()
+    assert said["path"] == str(store.path)
+    assert said["nbytes"] == usage.nbytes
+    assert said["filesystem"] == usage.filesystem
+    assert set(said) == {*usage._fields, "nbytes"}
+    assert [list(segment) for segment in said["segments"]] == [list(segment._fields) for segment in usage.segments]
+    (deleted,) = [segment for segment in said["segments"] if segment["role"] == "deleted"]
+    assert [(holder["pid"], holder["kind"]) for holder in deleted["holders"]] == [(os.getpid(), "mapped")]
+    assert said["segments"][0]["created"] == usage.segments[0].created.isoformat()
+    del held
+
+
+def test_a_pipe_gets_one_plain_table(store):
+    name = "a-name-that-is-wider-than-any-terminal/" * 4 + "t"
+    store.put("small", frame(1)).close()
+    store.put(name, frame(3)).close()
+    held = store.get("small")
+    store.delete("small")
+    path, sizes, parts, *unseen, empty, heading, first, second = top(store, "--every", "60").splitlines()
+    assert path == str(store.path)
+    assert sizes.startswith(f"{format_size(store.usage().nbytes)} used, ")
+    table, deleted = store.usage().segments
+    assert (
+        parts
+        == f"tables {format_size(table.nbytes)}, 0 spares, 0 drafts, 1 deleted segment {format_size(deleted.nbytes)}"
+    )
+    assert len(unseen) <= 1
+    assert empty == ""
+    assert heading.split() == ["name", "version", "rows", "size", "age", "processes"]
+    assert first.split()[:4] == [name, "1", "393,216", format_size(table.nbytes)]
+    assert second.split()[:3] == ["small", "deleted", format_size(deleted.nbytes)]
+    assert second.endswith(f" {os.getpid()}")
+    assert "\x1b" not in first
+    del held
+
+
+def test_a_store_that_is_not_there(store):
+    lines = top(store).splitlines()
+    assert lines[1].startswith("0B used, ")
+    assert lines[-1].split() == ["name", "version", "rows", "size", "age", "processes"]
+
+
+# -- live --------------------------------------------------------------------------------------------------------------
+
+
+def test_it_is_refreshed_until_q(store):
+    store.put("first", frame(1)).close()
+    with live(store, "--every", "0.1") as terminal:
+        terminal.wait_for(re.escape("\x1b[?1049h"))
+        terminal.wait_for("first .*131,072")
+        store.put("second", frame(2)).close()
+        terminal.wait_for("second .*262,144.*first ")
+        held = store.get("second")
+        terminal.wait_for(rf"second [^\n]* {os.getpid()}")
+        store.delete("second")
+        terminal.wait_for(r"1 deleted segment.*second *deleted")
+        del held
+        terminal.wait_for("0 deleted segments")
+        assert termios.tcgetattr(terminal.its) != terminal.before
+        terminal.type(b"x")  # any other key is none
+        terminal.wait_for("first ")
+        terminal.type(b"q")
+        assert terminal.end() == 0
+        assert terminal.is_as_before()
+
+
+def test_q_is_heard_at_once(store):
+    with live(store, "--every", "600") as terminal:
+        terminal.wait_for("processes")
+        terminal.type(b"q")
+        assert terminal.end() == 0
+
+
+def test_interrupt(store):
+    with live(store) as terminal:
+        terminal.wait_for("processes")
+        terminal.type(b"\x03")
+        assert terminal.end() == 130
+        assert terminal.is_as_before()
+        assert "Traceback" not in terminal.shown
+
+
+def test_termination(store):
+    with live(store, "--every", "600") as terminal:
+        terminal.wait_for("processes")
+        terminal.process.send_signal(signal.SIGTERM)
+        assert terminal.end() == -signal.SIGTERM
+        assert terminal.is_as_before()
+
+
+def test_stopped_and_continued(store):
+    # A program of no shell is an orphan, which the terminal does not stop: so a shell runs it.
+    command = f"{' '.join(COMMAND)} --store {store.path} top; echo stopped; read line; fg"
+    with Terminal("/bin/bash", "-mc", command) as terminal:
+        terminal.wait_for("processes")
+        terminal.type(b"\x1a")
+        shown = terminal.wait_for(r"\x1b\[\?1049l.*stopped")
+        assert "\x1b[?25h" in shown
+        assert termios.tcgetattr(terminal.its) == terminal.before
+        terminal.type(b"\n")
+        terminal.wait_for(r"\x1b\[\?1049h.*processes")
+        terminal.type(b"q")
+        assert terminal.end() == 0
+        assert terminal.is_as_before()
+
+
+def test_an_error_leaves_the_terminal_as_it_was(folder):
+    store = cn.Store(folder / "store")
+    with live(store, "--every", "0.1") as terminal:
+        terminal.wait_for("processes")
+        store.path.write_text("a file")
+        assert terminal.end() == 1
+        assert terminal.is_as_before()
+        assert f"colonnade: {store.path} cannot be read as a store" in terminal.shown.replace("\r\n", "")
+
+
+@pytest.mark.parametrize("width", [40, 60, 100])
+def test_it_fits_the_window(width, store):
+    for number in range(30):
+        store.put(f"a/table/whose/name/is/rather/long/{number}", pd.DataFrame({"x": range(number)})).close()
+    held = [store.get(table.name) for table in store.ls()]
+    with live(store, "--every", "600", width=width, height=15) as terminal:
+        screen = terminal.wait_for(r"… \d+ more")
+        lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen).splitlines()
+        assert max(map(len, lines)) <= width
+        assert len(lines) == 15
+        assert lines[-1].strip() == f"… {30 - sum('a/t' in line for line in lines)} more"
+        terminal.resize(width + 20, 30)
+        wider = terminal.wait_for(r"… \d+ more")  # at once, not after ten minutes
+        assert len(wider.splitlines()) == 30
+        terminal.type(b"q")
+        assert terminal.end() == 0
+    del held
+
+
+def test_without_a_terminal_to_draw_on_it_prints_once(store):
+    with live(store, TERM="dumb") as terminal:
+        assert terminal.end() == 0
+        assert "\x1b" not in terminal.shown
+        assert "processes" in terminal.shown
+
+
+def test_wrong_usage(store):
+    done = subprocess.run([*COMMAND, "--store", store.path, "top", "--every", "0"], capture_output=True, check=False)
+    assert done.returncode == 2
