@@ -502,3 +502,39 @@ def test_long_load_shows_a_bar(store, tmp_path):
     assert process.wait() == 0
     assert found["rows"] > 26_115
     assert "loading long.csv" in shown
+
+
+def test_configure_sets_and_prints(cli, store):
+    assert cli("configure").stdout.splitlines() == [
+        "capacity as much as the file system has",
+        "spares   an eighth of the file system",
+        "mode     600",
+    ]
+    assert not store.path.exists()
+    said = cli("configure", "--capacity", "8GiB", "--spares", "0", "--mode", "640").stdout.splitlines()
+    assert said == ["capacity 8.0GiB (8,589,934,592 bytes)", "spares   0B (0 bytes)", "mode     640"]
+    assert json.loads(cli("configure", "--json").stdout) == {"capacity": 8 << 30, "spares": 0, "mode": "640"}
+    assert cn.Store(store.path).settings == (8 << 30, 0, 0o640)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--capacity", "much", "capacity is 'much'"),
+        ("--mode", "666", "mode=0o666"),
+        ("--mode", "rw", "invalid literal"),
+    ],
+)
+def test_configure_with_what_makes_no_sense(option, value, words, cli, store):
+    done = cli("configure", option, value)
+    assert done.exit_code == 2
+    assert words in done.stderr
+    assert not store.path.exists()
+
+
+def test_put_with_a_ttl(cli, store, tmp_path):
+    (tmp_path / "t.csv").write_text("x\n1\n")
+    assert cli("put", tmp_path / "t.csv", "--ttl", "60").exit_code == 0
+    assert store.open("t").expires is not None
+    done = cli("put", tmp_path / "t.csv", "--ttl", "0")
+    assert (done.exit_code, "ttl=0" in done.stderr) == (1, True)

@@ -356,6 +356,15 @@ class Store:
         """
         return look_at(self._catalog)
 
+    @property
+    def settings(self) -> Settings:
+        """The settings that hold: those this object was made with, else those that the directory keeps."""
+        try:
+            with self._directory.opened() as root:
+                return self._directory.settings(root)
+        except FileNotFoundError:
+            return self._directory.chosen
+
     def configure(
         self, *, capacity: int | str | None = None, spares: int | str | None = None, mode: int | None = None
     ) -> Settings:
@@ -375,6 +384,8 @@ class Store:
         Settings(capacity=8589934592, spares=0, mode=None)
         """
         wanted = settings.checked(capacity=capacity, spares=spares, mode=mode)
+        if wanted == Settings():
+            return self.settings
         self._directory.prepare()
         return self._directory.configure(wanted)
 

@@ -15,6 +15,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from enum import Enum
 from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any
@@ -64,6 +65,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # no boxes around usage errors
 )
+
+
+class _Mode(Enum):
+    OWNER = "600"
+    GROUP = "640"
+
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The table.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -123,6 +130,9 @@ def put(
         int | None,
         typer.Option(min=0, metavar="N", help="Store only if the table is at this version; 0: if it is new."),
     ] = None,
+    ttl: Annotated[
+        float | None, typer.Option(min=1, metavar="SECONDS", help="It may be removed once so much time has passed.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Load a file into the store, as the next version of a table.
@@ -138,7 +148,7 @@ def put(
         raise typer.BadParameter(f"no name can be made from {file}; write one after it")
     with _watching(file) as seen:
         table = files.read(file, kind, seen)
-    with _store(ctx).put(name, table, keep=keep, expect_version=expect_version) as snapshot:
+    with _store(ctx).put(name, table, keep=keep, expect_version=expect_version, ttl=ttl) as snapshot:
         info = _info(snapshot)
         if as_json:
             print_json(info._asdict() | {"path": snapshot.path})
@@ -239,13 +249,42 @@ def rm(
 
 @app.command()
 def gc(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """Remove what killed writers left, and empty folders."""
+    """Free spares, expired tables and what killed writers left; remove empty folders."""
     freed = _store(ctx).gc()
     if as_json:
         print_json(freed._asdict())
     else:
         what = f"{counted(freed.files, 'file')} and {counted(freed.folders, 'folder')}"
         print_line(f"{what} removed, {format_size(freed.nbytes)}")
+
+
+@app.command()
+def configure(
+    ctx: typer.Context,
+    capacity: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="What all tables together may hold, as in 8GiB.")
+    ] = None,
+    spares: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Superseded tables kept for the next puts to write to; 0: none.")
+    ] = None,
+    mode: Annotated[_Mode | None, typer.Option(help="600: yours alone; 640: the group may read.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Set what every process that names the store keeps to, and print what holds.
+
+    Without an option it only prints.
+    """
+    try:
+        octal = None if mode is None else int(mode.value, 8)
+        found = _store(ctx).configure(capacity=capacity, spares=spares, mode=octal)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    if as_json:
+        print_json(found._asdict() | {"mode": f"{found.file_mode:o}"})
+    else:
+        given = {"capacity": _size(found.capacity), "spares": _size(found.spares), "mode": f"{found.file_mode:o}"}
+        for setting, default in _DEFAULTS.items():
+            print_line(f"{setting:<9}{given[setting] or default}")
 
 
 @app.command()
@@ -311,6 +350,17 @@ def _info(snapshot: Snapshot) -> TableInfo:
     return TableInfo(
         snapshot.name, snapshot.version, snapshot.num_rows, snapshot.num_columns, snapshot.nbytes, snapshot.created
     )
+
+
+def _size(nbytes: int | None) -> str | None:
+    return None if nbytes is None else f"{format_size(nbytes)} ({nbytes:,} bytes)"
+
+
+_DEFAULTS = {
+    "capacity": "as much as the file system has",
+    "spares": "an eighth of the file system",
+    "mode": "600",
+}
 
 
 def _name_from(stem: str) -> str:

@@ -32,7 +32,7 @@ class Directory:
         self.durable = durable
         self.trusted = trusted
         self._own = own
-        self._chosen = chosen
+        self.chosen = chosen
         self._keeps_spares: bool | None = None
 
     def prepare(self) -> None:
@@ -46,7 +46,7 @@ class Directory:
         try:
             if not self.root.is_dir():
                 self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-                self.root.chmod(self._chosen.folder_mode)
+                self.root.chmod(self.chosen.folder_mode)
             if not os.access(self.root, os.W_OK | os.X_OK):
                 raise StoreAccessError(errno.EACCES, f"this user may not write to the store {self.root}")
             with self.opened():
@@ -73,7 +73,7 @@ class Directory:
 
     def settings(self, root: int) -> Settings:
         """What was chosen, else what the directory keeps."""
-        return self._chosen.or_else(settings.read(root, self.trusted))
+        return self.chosen.or_else(settings.read(root, self.trusted))
 
     def configure(self, wanted: Settings) -> Settings:
         """Keep settings in the directory; those that are None stay as they are."""
