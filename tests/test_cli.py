@@ -521,14 +521,12 @@ def test_configure_sets_and_prints(cli, store):
     ("option", "value", "words"),
     [
         ("--capacity", "much", "capacity is 'much'"),
-        ("--mode", "666", "mode=0o666"),
-        ("--mode", "rw", "invalid literal"),
+        ("--mode", "666", "'600', '640'"),
+        ("--mode", "rw", "'600', '640'"),
     ],
 )
 def test_configure_with_what_makes_no_sense(option, value, words, cli, store):
-    done = cli("configure", option, value)
-    assert done.exit_code == 2
-    assert words in done.stderr
+    assert words in cli("configure", option, value, status=2).stderr
     assert not store.path.exists()
 
 
@@ -536,5 +534,4 @@ def test_put_with_a_ttl(cli, store, tmp_path):
     (tmp_path / "t.csv").write_text("x\n1\n")
     assert cli("put", tmp_path / "t.csv", "--ttl", "60").exit_code == 0
     assert store.open("t").expires is not None
-    done = cli("put", tmp_path / "t.csv", "--ttl", "0")
-    assert (done.exit_code, "ttl=0" in done.stderr) == (1, True)
+    assert "--ttl" in cli("put", tmp_path / "t.csv", "--ttl", "0", status=2).stderr
