@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test bench bench-share bench-convert lint docs stubs sanitize clean
+.PHONY: demo test bench bench-share bench-convert lint docs stubs sanitize model clean
 
 demo: $(READY)
 	$(BIN)/colonnade demo
@@ -44,6 +44,10 @@ build/sanitize-%: tests/core/stress.cpp $(wildcard src/core/*)
 	if [ "$$(uname -m)" = x86_64 ]; then $(SANITIZED) -mavx2 -mbmi2 -c -o $@-avx2.o src/core/kernels.cpp; fi
 	$(SANITIZED) $$([ "$$(uname -m)" = x86_64 ] && echo -DCOLONNADE_X86 $@-avx2.o) -o $@ $@-portable.o \
 		tests/core/stress.cpp src/core/execute.cpp src/core/choose.cpp src/core/pool.cpp
+
+# The sharing protocol, every interleaving and every kill of it, and that its check finds what would break it.
+model:
+	$(PYTHON) docs/model/run.py
 
 $(READY): pyproject.toml CMakeLists.txt $(wildcard src/core/*)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "colonnade needs Python 3.11 or newer")'

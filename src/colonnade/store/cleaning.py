@@ -13,7 +13,7 @@ from typing import NamedTuple
 from colonnade import _core
 from colonnade.store import folders, paths, room
 from colonnade.store.catalog import Catalog
-from colonnade.store.segment import MAPPED, Segment, is_abandoned
+from colonnade.store.segment import MAPPED, Segment, remove_abandoned
 
 
 class Freed(NamedTuple):
@@ -34,21 +34,30 @@ def gc(catalog: Catalog) -> Freed:
             files, nbytes = len(expired), sum(held.nbytes for held in expired)
             for file in folders.walk(root):
                 with contextlib.suppress(FileNotFoundError):
-                    if _is_leftover(file):
-                        found = file.stat()
-                        os.unlink(file.name, dir_fd=file.folder)
-                        files += 1
-                        nbytes += found.st_blocks * 512 if found.st_nlink == 1 else 0
+                    freed = _remove_leftover(file)
+                    if freed is not None:
+                        files, nbytes = files + 1, nbytes + freed
             return Freed(files, folders.remove_empty(root), nbytes)
     except FileNotFoundError:
         return Freed(0, 0, 0)
 
 
+def _remove_leftover(file: folders.File) -> int | None:
+    """Remove a file if nobody needs it; the bytes that it held, None where it is needed."""
+    found = file.stat()
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    if file.folders == (paths.SEGMENTS,) and file.name.startswith(paths.DRAFT_PREFIX):
+        return remove_abandoned(file.folder, file.name)
+    if not _is_leftover(file):
+        return None
+    os.unlink(file.name, dir_fd=file.folder)
+    return found.st_blocks * 512 if found.st_nlink == 1 else 0
+
+
 def _is_leftover(file: folders.File) -> bool:
-    if not stat.S_ISREG(file.stat().st_mode):
-        return False
     if file.folders == (paths.SEGMENTS,):
-        return file.name.startswith(paths.SPARE_PREFIX) or is_abandoned(file.folder, file.name)
+        return file.name.startswith(paths.SPARE_PREFIX)
     if not file.folders and (file.name == paths.PUBLISH or file.name.startswith(f"{paths.SETTINGS}-")):
         return True
     entry = paths.parse(file.folders, file.name)

@@ -150,16 +150,25 @@ class Draft:
         return os.open(f"/proc/self/fd/{self.fd}", os.O_RDONLY | os.O_CLOEXEC)
 
 
-def is_abandoned(folder: int, name: str) -> bool:
-    """Whether a hidden draft's writer is gone."""
+def remove_abandoned(folder: int, name: str) -> int | None:
+    """Remove a hidden draft whose writer is gone; the bytes that it held, or None where its writer is there.
+
+    It is removed while it is locked: a writer that has just made it finds that out, for it looks when it has the lock.
+
+    Raises
+    ------
+    FileNotFoundError
+        Where its writer was faster.
+    """
     fd = os.open(name, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=folder)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.unlink(name, dir_fd=folder)
+        return os.fstat(fd).st_blocks * 512
     except BlockingIOError:
-        return False
+        return None
     finally:
         os.close(fd)
-    return True
 
 
 class Segment:

@@ -1,0 +1,168 @@
+"""Check the model of the sharing protocol, and that each way to break it is found: `make model`.
+
+Knows: spin, what to define for each run, what must come of it. Must not know: the protocol; that is `sharing.pml`.
+
+Runs of the protocol as it is are exhaustive. Runs of a mutation look for the shortest counterexample, in a smaller
+world; ``build/model/<run>/trace.txt`` tells it step by step.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+HERE = Path(__file__).parent
+MODEL = HERE / "sharing.pml"
+BUILD = HERE.parents[1] / "build" / "model"
+MEBIBYTES = 2800
+
+EXHAUSTIVE = ("-O2", "-DSAFETY", "-DCOLLAPSE")
+SHORTEST = ("-O1", "-DSAFETY", "-DCOLLAPSE", "-DBFS")
+# pan ends its search early where it runs out of one of these, and still says that it found no error.
+INCOMPLETE = ("max search depth too small", "Search not completed", "out of memory", "memory limit", "hash table full")
+
+
+class Run(NamedTuple):
+    """One run: what is defined, and which promise must break (None: all must hold)."""
+
+    what: str
+    defines: tuple[str, ...]
+    breaks: int | None = None
+
+
+_SMALL = ("SHORTEST", "READERS=1", "KILLS=1")
+_NO_DELETES = (*_SMALL, "DELETES=0")
+
+RUNS = (
+    Run("two readers", ()),
+    Run("retained versions", ("KEEP", "READERS=1")),
+    Run("no O_TMPFILE", ("NO_TMPFILE", "READERS=1")),
+    Run("LEASE_BEFORE_RENAME", _NO_DELETES, 1),
+    Run("NO_NAME_CHECK", _NO_DELETES, 1),
+    Run("CHECK_AFTER_READ", _NO_DELETES, 1),
+    Run("NO_LEASE", _NO_DELETES, 1),
+    Run("MAPPING_NOT_COUNTED", _NO_DELETES, 1),
+    Run("NO_LINK_COUNT_CHECK", _NO_DELETES, 2),
+    Run("RETIRE_BY_RENAME", _NO_DELETES, 2),
+    Run("SEAL_AFTER_RENAME", _NO_DELETES, 2),
+    Run("VERSION_BEFORE_LOCK", _NO_DELETES, 2),
+    Run("NO_TRIM", _NO_DELETES, 3),
+    Run("CLAIM_WITHOUT_RENAME NO_LEASE", ("SHORTEST", "READERS=0", "KILLS=1", "DELETES=0"), 4),
+    Run("CLAIM_WITHOUT_RENAME", _NO_DELETES, 5),
+    Run("NO_DRAFT_LOCK", (*_NO_DELETES, "NO_TMPFILE"), 5),
+    Run("UNLOCK_BEFORE_UNLINK", (*_NO_DELETES, "NO_TMPFILE"), 5),
+)
+
+
+class Outcome(NamedTuple):
+    """What a search came to: the promise that broke, or why it says nothing, or neither; and what it took."""
+
+    broken: int | None
+    trouble: str
+    states: int
+    seconds: float
+    steps: int
+
+
+def find_spin() -> str:
+    """Where spin is; root gets it installed."""
+    found = shutil.which("spin")
+    apt = shutil.which("apt-get")
+    if found is None and apt is not None and os.geteuid() == 0:
+        subprocess.run([apt, "install", "-y", "-q", "spin"], check=True, stdout=subprocess.DEVNULL)
+        found = shutil.which("spin")
+    if found is None:
+        sys.exit("make model needs spin (spinroot.com) and found none; install it: sudo apt-get install spin")
+    return found
+
+
+def find_compiler() -> str:
+    """Where gcc is: spin's own preprocessor, and the compiler of what it prints."""
+    found = shutil.which("gcc")
+    if found is None:
+        sys.exit("make model needs gcc and found none; install it: sudo apt-get install gcc")
+    return found
+
+
+def search(run: Run, spin: str, compiler: str) -> Outcome:
+    """Make the run's verifier, and let it search."""
+    folder = BUILD / run.what.replace(" ", "-")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    shutil.copy(MODEL, folder)
+    mutations = () if run.breaks is None else tuple(run.what.split())
+    defines = [f"-D{name}" for name in (*run.defines, *mutations)]
+    subprocess.run([spin, "-a", *defines, MODEL.name], cwd=folder, check=True)
+    flags = EXHAUSTIVE if run.breaks is None else SHORTEST
+    subprocess.run([compiler, "-w", *flags, f"-DMEMLIM={MEBIBYTES}", "-o", "pan", "pan.c"], cwd=folder, check=True)
+    started = time.perf_counter()
+    searched = subprocess.run([folder / "pan", "-m100000"], cwd=folder, capture_output=True, text=True, check=False)
+    seconds = time.perf_counter() - started
+    said = searched.stdout + searched.stderr
+    (folder / "pan.txt").write_text(said)
+    steps = tell(folder, spin, defines) if (folder / f"{MODEL.name}.trail").exists() else 0
+    return Outcome(*judge(said), states(said), seconds, steps)
+
+
+def judge(said: str) -> tuple[int | None, str]:
+    """Which promise broke, if one did, and why else the search says nothing."""
+    broken = re.search(r"assertion violated .*\|\|\((\d)==0\)\)", said)
+    if broken:
+        return int(broken[1]), ""
+    if "errors: 0" in said and not any(word in said for word in INCOMPLETE):
+        return None, ""
+    found = re.search(r"^pan:.*", said, re.MULTILINE)
+    return None, found[0] if found else "the search did not end"
+
+
+def states(said: str) -> int:
+    """How many states were stored."""
+    found = re.search(r"^\s*([\d.e+]+) states, stored", said, re.MULTILINE)
+    return int(float(found[1])) if found else 0
+
+
+def tell(folder: Path, spin: str, defines: list[str]) -> int:
+    """Write the counterexample down in words; how many there are."""
+    replay = [spin, "-t", "-T", "-B", *defines, MODEL.name]
+    told = subprocess.run(replay, cwd=folder, capture_output=True, text=True, check=False).stdout
+    lines = [line for line in told.splitlines() if re.match(r"(writer|reader) \d|spin: text of failed", line)]
+    (folder / "trace.txt").write_text("\n".join(lines) + "\n")
+    return sum(not line.startswith("spin") for line in lines)
+
+
+def verdict(run: Run, outcome: Outcome) -> tuple[bool, str]:
+    """Whether a run came out as it must, and how to say so."""
+    if outcome.trouble:
+        return False, f"NO VERDICT: {outcome.trouble}"
+    if outcome.broken == run.breaks:
+        return True, f"breaks {run.breaks}, in {outcome.steps} steps" if run.breaks else "holds"
+    found = f"breaks {outcome.broken}" if outcome.broken else "holds"
+    return False, f"{found.upper()}, and must {'hold' if run.breaks is None else f'break {run.breaks}'}"
+
+
+def main() -> int:
+    """Run them all, and print the table."""
+    spin, compiler = find_spin(), find_compiler()
+    started = time.perf_counter()
+    failed = 0
+    sys.stdout.write(f"{'protocol, or mutation':31}{'promises':28}{'states':>12}{'seconds':>9}\n")
+    for run in RUNS:
+        outcome = search(run, spin, compiler)
+        good, words = verdict(run, outcome)
+        failed += not good
+        sys.stdout.write(f"{run.what:31}{words:28}{outcome.states:12,}{outcome.seconds:9.1f}\n")
+        sys.stdout.flush()
+    took = time.perf_counter() - started
+    came = f"{failed} of {len(RUNS)} did not come out as they must" if failed else "all as they must be"
+    sys.stdout.write(f"{came}; {took:.0f} s, spin and gcc included; counterexamples are in {BUILD}/*/trace.txt\n")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
