@@ -14,6 +14,7 @@ Invariants
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -92,7 +93,8 @@ class Draft:
     def close(self) -> None:
         """Give it up, unless it was published."""
         if self.hidden is not None:
-            os.unlink(self.hidden.name, dir_fd=self.hidden.folder)
+            with contextlib.suppress(FileNotFoundError):  # somebody removed the store
+                os.unlink(self.hidden.name, dir_fd=self.hidden.folder)
         self._forget_name()
         os.close(self.fd)
 
