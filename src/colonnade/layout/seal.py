@@ -19,6 +19,7 @@ FORMAT = 1
 _MARK = b"COLONNAD"
 _SEAL = struct.Struct("<8sIIQQQQQQ")
 SEAL_SIZE = _SEAL.size
+_MOST = 1 << 63  # so that the next version has a place in a seal, and rows one in Arrow's numbers
 
 
 class Seal(NamedTuple):
@@ -42,7 +43,7 @@ class Seal(NamedTuple):
 
     @classmethod
     def unpack(cls, data: bytes) -> Seal:
-        """Read a seal; NotASnapshotError where there is none, for then another program wrote the file."""
+        """Read a published seal; NotASnapshotError where there is none, for then another program wrote the file."""
         magic, version_of_format, _, *numbers = _SEAL.unpack(data)
         if magic != _MARK:
             raise NotASnapshotError("it is an Arrow file that Colonnade did not write")
@@ -50,7 +51,13 @@ class Seal(NamedTuple):
             raise NotASnapshotError(
                 f"it is in Colonnade's format {version_of_format}, and this version of Colonnade reads format {FORMAT}"
             )
-        return cls(*numbers)
+        seal = cls(*numbers)
+        if not 0 < seal.version < _MOST or seal.rows >= _MOST or seal.columns > seal.size:
+            raise CorruptSnapshotError(
+                f"its seal tells of version {seal.version}, {seal.rows} rows and {seal.columns} columns "
+                f"in {seal.size} bytes, which cannot be"
+            )
+        return seal
 
 
 def seal_place(size: int, trailer: bytes) -> int:

@@ -32,9 +32,10 @@ def _reports(table: StoredTable) -> list[ColumnReport]:
     batch = table.batch
     index_fields = table.form["index_fields"]
     data_fields = [field for field in range(batch.num_columns) if field not in set(index_fields)]
-    read_as = dict(_data_dtypes(table.form))
+    labels = table.labels()
+    read_as = dict(_data_dtypes(table, labels))
     rows = {}
-    for position, (label, field) in enumerate(zip(table.labels(), data_fields, strict=True)):
+    for position, (label, field) in enumerate(zip(labels, data_fields, strict=True)):
         rows[field] = (label, "column", *read_as[position])
     for field, name, dtype, why in _index_dtypes(table.form["index"], index_fields, batch.schema):
         rows[field] = (name, "index", dtype, why)
@@ -47,13 +48,12 @@ def _reports(table: StoredTable) -> list[ColumnReport]:
     return reports
 
 
-def _data_dtypes(form: dict[str, Any]) -> Iterator[tuple[int, tuple[str, str]]]:
+def _data_dtypes(table: StoredTable, labels: Any) -> Iterator[tuple[int, tuple[str, str]]]:
     """(position, (dtype, why it is converted))."""
-    for dtype, _, _, positions in form["blocks"]:
-        where = positions["list"] if isinstance(positions, dict) else range(positions[0], sum(positions))
-        for position in where:
-            yield position, (str(decode_dtype(dtype)), "")
-    for position, array in form["arrays"]:
+    for dtype, _, where in table.blocks(labels):
+        for position in where.tolist():
+            yield position, (str(dtype), "")
+    for position, array in table.form["arrays"]:
         yield position, _array_dtype(array)
 
 
