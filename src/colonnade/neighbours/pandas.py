@@ -68,11 +68,16 @@ def make_frame(
     index: pd.Index[Any],
     labels: pd.Index[Any],
     attrs: dict[str, Any],
+    *,
+    unique_labels: bool = False,
 ) -> pd.DataFrame:
-    """Make a frame of blocks of shape (columns, rows) and their positions; nothing is copied."""
+    """Make a frame of blocks of shape (columns, rows) and their positions; nothing is copied, no label looked at."""
     df: pd.DataFrame = create_dataframe_from_blocks(list(blocks), index=index, columns=labels)
     if attrs:
         df.attrs.update(attrs)
+    if unique_labels:
+        # `set_flags` looks at every label of both axes; that was done on put.
+        df.flags._allows_duplicate_labels = False  # type: ignore[attr-defined]
     return df
 
 
@@ -120,7 +125,8 @@ def make_index(array: Array1D, name: Any, freq: str | None) -> pd.Index[Any]:
             raise ValueError(f"an index of {index.dtype} has no frequency")
         # The public setter compares every value with a generated range. pandas 3.1 keeps the frequency in the index,
         # 3.0 in the array.
-        holder: Any = index if hasattr(index, "_freq") else index._data  # type: ignore[attr-defined]
+        timed: Any = index
+        holder = timed if hasattr(timed, "_freq") else timed._data
         holder._freq = pd.tseries.frequencies.to_offset(freq)
     return index
 

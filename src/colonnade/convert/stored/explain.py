@@ -24,6 +24,7 @@ _WHY = {
 
 def explain(table: StoredTable) -> Explanation:
     """Report on each column, in the order of the Arrow schema."""
+    table.careful = True
     with following():
         return Explanation(_reports(table))
 
@@ -42,8 +43,9 @@ def _reports(table: StoredTable) -> list[ColumnReport]:
     reports = []
     for field, (label, role, dtype, why) in sorted(rows.items()):
         column = batch.column(field)
-        copied = 0 if not why else table.rows * 8 if dtype == "object" else column.nbytes
-        of_it = column.nbytes, column.null_count, copied
+        nbytes = column.get_total_buffer_size()  # `nbytes` follows offsets, and nobody looked at these
+        copied = 0 if not why else table.rows * 8 if dtype == "object" else nbytes
+        of_it = nbytes, column.null_count, copied
         reports.append(ColumnReport(label, role, str(column.type), dtype, *of_it, why))
     return reports
 

@@ -1,7 +1,7 @@
 """A stored table, read as a pandas frame: views of the mapping, put together.
 
-Knows: the second reading of a frame. Must not know: names, descriptors, how one column is read. Every place goes through
-`Body`, which checks it.
+Knows: the second reading of a frame. Must not know: names, descriptors, how one column is read. Every place goes
+through `Body`, which checks it.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ class StoredTable:
     """One Arrow file in memory, ``buffer[start : start + size]``, and its second reading.
 
     Everything made from it keeps ``buffer`` alive. ``nested``: it stands in another table's annex, and has no nested
-    tables itself; else a small file could be as many tables as 2 has powers.
+    tables itself; else a small file could be as many tables as 2 has powers. ``careful``: nested tables are validated
+    before they are read, for their values will be looked at here.
     """
 
     def __init__(self, buffer: Any, start: int, size: int, *, nested: bool = False) -> None:
@@ -67,6 +68,7 @@ class StoredTable:
         opened: Opened = read_envelope(self._memory)
         self._buffer = buffer
         self._nested = nested
+        self.careful = False
         self.size = size
         self.body = Body(buffer, start + opened.body_start, opened.body_limit)
         with following():
@@ -100,7 +102,7 @@ class StoredTable:
         at, size = place
         self.body.bytes(at, size)
         table = StoredTable(self._buffer, self.body.start + at, size, nested=True)
-        if self.body.seen is not None:
+        if self.careful:
             table.validate()
         with following():
             return read_rows(table)
@@ -111,6 +113,7 @@ class StoredTable:
 
     def to_pandas(self, columns: Iterable[Any] | None = None) -> pd.DataFrame:
         """Make the frame, or the part of it that has the given labels, in their order."""
+        self.careful = columns is not None
         with following():
             return self._to_pandas(columns)
 
@@ -121,10 +124,13 @@ class StoredTable:
         ------
         CorruptSnapshotError
         """
+        self.careful = True
         with following():
             validate(self)
+            self.careful = False  # not twice
             with contextlib.suppress(UnsupportedTypeError):  # whole, but of a type that pandas does not have
-                self._to_pandas(None)
+                frame = self._to_pandas(None)
+                frame.set_flags(allows_duplicate_labels=frame.flags.allows_duplicate_labels)  # looks for any
 
     def _to_pandas(self, columns: Iterable[Any] | None) -> pd.DataFrame:
         form = self.form
@@ -143,10 +149,8 @@ class StoredTable:
             labels = labels.take(parts.order)
         if type(form["attrs"]) is not dict:
             raise CorruptSnapshotError(f"its attrs are a {type(form['attrs']).__name__}")
-        frame = internals.make_frame(blocks, read_rows(self), labels, form["attrs"])
-        if form["unique_labels"]:
-            frame = frame.set_flags(allows_duplicate_labels=False)
-        return frame
+        unique = form["unique_labels"] is True
+        return internals.make_frame(blocks, read_rows(self), labels, form["attrs"], unique_labels=unique)
 
     def blocks(self, labels: pd.Index[Any]) -> list[tuple[Any, Any, npt.NDArray[np.intp]]]:
         """(dtype, values of shape (columns, rows), positions) of each block; every column is in a block or an array."""

@@ -2,15 +2,15 @@
 
 Knows: the second reading, and what Arrow's own validation does not look at. Must not know: names, descriptors.
 
-Arrow's full validation covers its own reading: offsets, indices, UTF-8, null counts. What pandas reads beyond that is held
-here:
+Arrow's full validation covers its own reading: offsets, indices, UTF-8, null counts. What pandas reads beyond that is
+held here:
 
 1. Each view shows what Arrow's reading of the same column shows: values, nulls, codes. So no code is out of range.
    The levels of a MultiIndex are not compared, only seen to be unique, and its codes to be in range.
 2. Booleans and masks are bytes of 0 and 1, which NumPy takes for granted where it counts them.
 3. Categories are unique and not null; intervals end after they start; an index has the frequency it claims.
-4. No two buffers or views have a byte in common, but for a view of the very buffer that its own column has. So who writes to
-   one column does not write to another, or to the offsets of its strings.
+4. No two buffers or views have a byte in common, but for a view of the very buffer that its own column has. So who
+   writes to one column does not write to another, or to the offsets of its strings.
 5. Nested tables are validated like the table itself.
 """
 
@@ -41,13 +41,17 @@ def validate(table: StoredTable) -> None:
     """Raise CorruptSnapshotError, or what following a malformed second reading raises, where anything is amiss."""
     batch = table.batch
     batch.validate(full=True)
+    # Names and metadata of the Arrow reading, which nothing else looks at: text, and JSON.
+    _ = str(batch.schema), batch.schema.names, batch.schema.pandas_metadata
     looked = _Looked(table)
     labels = table.labels()
     _check_index(labels)
     index_fields = table.form["index_fields"]
     data_fields = [field for field in range(batch.num_columns) if field not in set(index_fields)]
     if len(labels) != len(data_fields) or len({*data_fields, *index_fields}) != batch.num_columns:
-        raise CorruptSnapshotError(f"{len(labels)} labels and index fields {index_fields} of {batch.num_columns} fields")
+        raise CorruptSnapshotError(
+            f"{len(labels)} labels and index fields {index_fields} of {batch.num_columns} fields"
+        )
     looked.keep_views()
     in_blocks = []
     for _, values, where in table.blocks(labels):
