@@ -94,6 +94,7 @@ MIXED = pd.DataFrame(
 )
 (_I, _F, _B, _S, _M, _N, _C, _D, _V, _O) = range(10)
 DATES = pd.DataFrame({"x": range(4)}, index=pd.date_range("2020", periods=4, freq="D"))
+ZONED_DATES = DATES.tz_localize("Europe/Paris")
 MULTI = MIXED.iloc[:, :1].set_axis(pd.MultiIndex.from_arrays([list("aabba"), [1, 2, 1, 2, 3]]))
 NESTED = pd.DataFrame([[1.0, 2.0, 3.0]], columns=pd.Index(["a", None, "cd"], dtype="str"))
 ZONED = pd.DataFrame(
@@ -128,6 +129,7 @@ VALUES = {
     "a period where there is none": (ZONED, lambda f: _with_bytes(f, _in_arrow(f, 1, 1) + 8, 0, "int64")),
     "an interval that ends before it starts": (MIXED, lambda f: _with_bytes(f, _in_view(f, _of_kind(f.form, "interval")["left"]["at"]), 9, "int64")),
     "dates that do not have their frequency": (DATES, lambda f: _with_bytes(f, _in_arrow(f, 1, 1) + 8, 5, "int64")),
+    "dates outside of the calendar": (ZONED_DATES, lambda f: _with_bytes(f, _in_arrow(f, 1, 1) + 8, 405 * 10**15, "int64")),
     "a null count": (MIXED, lambda f: _with_bytes(f, _number(f, "batch node nulls", _F), 3, "int64")),
     "columns in the seal": (MIXED, lambda f: _with_bytes(f, f.seal_at + SEAL_FIELDS["columns"], 3, "uint64")),
     "text of labels in a nested table": (NESTED, _nested(lambda f: _with_bytes(f, _in_arrow(f, 0, 1) + 8, 2**40, "int64"))),
@@ -294,7 +296,18 @@ def test_what_was_found():
 
 
 def test_two_thousand_broken_files(folder):
-    command = [sys.executable, FUZZ / "mutate.py", "--files", "2000", "--seed", "0", "--findings", folder / "findings"]
+    command = [
+        sys.executable,
+        FUZZ / "mutate.py",
+        "--files",
+        "2000",
+        "--seed",
+        "0",
+        "--processes",
+        "1",
+        "--findings",
+        folder / "findings",
+    ]
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith("2,000 files in ")

@@ -61,7 +61,10 @@ class _Flat:
         place = self.place(slot)
         if place is None:
             return 0, 0
-        return self.table.Vector(place - self.table.Pos), self.table.VectorLen(place - self.table.Pos)
+        count = self.table.VectorLen(place - self.table.Pos)
+        if count > len(self.table.Bytes):
+            raise ValueError("a vector longer than the file: it is broken already")
+        return self.table.Vector(place - self.table.Pos), count
 
     def string(self, slot):
         """(where the reference stands, where the bytes start, how many there are)."""

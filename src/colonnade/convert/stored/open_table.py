@@ -28,30 +28,20 @@ from colonnade.layout.envelope import Opened, read_envelope
 from colonnade.layout.verify import Body
 from colonnade.neighbours import pandas as internals
 
-# What following a second reading that is not as it should be can raise.
-_MALFORMED = (
-    KeyError,
-    TypeError,
-    ValueError,
-    IndexError,
-    AttributeError,
-    OverflowError,
-    AssertionError,
-    RecursionError,
-    OSError,
-    pa.ArrowException,
-)
 _MOST_ROWS = 1 << 63
 
 
 @contextlib.contextmanager
 def following() -> Iterator[None]:
-    """Turn whatever a malformed second reading leads to into a CorruptSnapshotError; our own errors pass."""
+    """Turn whatever a malformed second reading leads to into a CorruptSnapshotError.
+
+    pandas and PyArrow fail in many ways. Our own errors pass, and a lack of memory, which need not be the file's fault.
+    """
     try:
         yield
-    except ColonnadeError:
+    except (ColonnadeError, MemoryError):
         raise
-    except _MALFORMED as error:
+    except Exception as error:
         raise CorruptSnapshotError(f"its second reading cannot be followed ({error!r})") from error
 
 
@@ -83,7 +73,9 @@ class StoredTable:
         try:
             batch = pa.ipc.open_file(pa.py_buffer(self._memory)).get_batch(0)
             batch.validate()
-        except _MALFORMED as error:  # extension types of pandas fail in Python
+        except MemoryError:
+            raise
+        except Exception as error:  # extension types of pandas fail in Python
             raise CorruptSnapshotError(f"PyArrow cannot read it ({error})") from error
         if batch.num_rows != self.rows:
             raise CorruptSnapshotError(f"its two readings have {batch.num_rows} and {self.rows} rows")

@@ -29,12 +29,12 @@ _Read = Callable[["StoredTable", dict[str, Any]], "pd.Index[Any]"]
 def _range(_: StoredTable, form: dict[str, Any]) -> pd.Index[Any]:
     start, stop, step = form["range"]
     # Not left to pandas, which makes a range of other numbers and fails when it is looked at.
-    if not all(type(number) is int and -_MOST <= number < _MOST for number in (start, stop, step)):
+    if not all(type(number) is int and abs(number) <= _MOST for number in (start, stop, step)):
         raise CorruptSnapshotError(f"an index that ranges from {start!r} to {stop!r} by {step!r}")
     return pd.RangeIndex(start, stop, step, name=decode_scalar(form["name"]))
 
 
-_MOST = 1 << 63
+_MOST = 1 << 63  # inclusive: a range may stop right after the greatest number
 
 
 def _list(_: StoredTable, form: dict[str, Any]) -> pd.Index[Any]:
