@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test bench bench-share bench-convert lint docs stubs sanitize model clean
+.PHONY: demo test bench bench-share bench-convert lint docs stubs sanitize model fuzz fuzz-sanitized fuzz-atheris clean
 
 demo: $(READY)
 	$(BIN)/colonnade demo
@@ -48,6 +48,37 @@ build/sanitize-%: tests/core/stress.cpp $(wildcard src/core/*)
 # The sharing protocol, every interleaving and every kill of it, and that its check finds what would break it.
 model:
 	$(PYTHON) docs/model/run.py
+
+# Broken files, looked at by the reader. SEED and FILES can be given; a finding stays in tests/fuzz/findings.
+SEED  ?= 1
+FILES ?= 100000
+fuzz: $(READY)
+	$(BIN)/python tests/fuzz/mutate.py --files $(FILES) --seed $(SEED) --processes 2
+
+# The same, and the core is a build under ASan and UBSan; what ASan sees of NumPy's and PyArrow's memory it sees as well.
+fuzz-sanitized: FILES := 10000
+fuzz-sanitized: $(READY) build/sanitized-core/.ready
+	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
+	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:max_allocation_size_mb=4096 \
+	UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+	COLONNADE_FUZZ_CORE=$$(echo build/sanitized-core/_core*.so) \
+	$(BIN)/python tests/fuzz/mutate.py --files $(FILES) --seed $(SEED) --processes 2 --patience 60
+
+build/sanitized-core/.ready: $(READY) CMakeLists.txt $(wildcard src/core/*)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check cmake
+	$(BIN)/cmake -S . -B build/sanitized-core -DSKBUILD_PROJECT_NAME=colonnade -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+		-DPython_EXECUTABLE=$(abspath $(BIN)/python) -Dnanobind_DIR=$$($(BIN)/python -m nanobind --cmake_dir) \
+		-DCMAKE_CXX_FLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
+	$(BIN)/cmake --build build/sanitized-core --parallel 2
+	touch $@
+
+# Guided by what of our code an input reaches. Atheris is wanted here alone.
+SECONDS ?= 180
+fuzz-atheris: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris
+	mkdir -p build/atheris
+	cd build/atheris && $(abspath $(BIN))/python $(abspath tests/fuzz/atheris_reader.py) -max_total_time=$(SECONDS) -max_len=65536 \
+		-timeout=20 -rss_limit_mb=6144 -print_final_stats=1
 
 $(READY): pyproject.toml CMakeLists.txt $(wildcard src/core/*)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "colonnade needs Python 3.11 or newer")'

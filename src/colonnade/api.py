@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import numpy as np
 
@@ -256,29 +256,46 @@ class Store:
         except OSError as error:
             raise explain_os_error(error, self.path, f"a table of {size:,} bytes") from error
 
-    def open(self, name: str, *, version: int | None = None) -> Snapshot:
+    def open(self, name: str, *, version: int | None = None, validate: Literal["full"] | None = None) -> Snapshot:
         """Attach a table: its newest version, or one that ``keep=`` retained. Its size does not matter.
+
+        ``validate="full"`` reads all of it first, for producers that are not trusted; see `Snapshot.validate`.
 
         Raises
         ------
         NotFoundError, InvalidNameError, CorruptSnapshotError, StoreAccessError
         """
+        if validate not in (None, "full"):
+            raise ValueError(f"validate={validate!r}: it is 'full', or None to trust the table's values")
         segment, seal = self._catalog.attach(name, version)
-        return Snapshot(self.path, name, segment, seal)
+        snapshot = Snapshot(self.path, name, segment, seal)
+        if validate is not None:
+            try:
+                snapshot.validate()
+            except BaseException:
+                snapshot.close()
+                raise
+        return snapshot
 
     def get(
-        self, name: str, *, version: int | None = None, columns: Iterable[Any] | None = None, writable: bool = True
+        self,
+        name: str,
+        *,
+        version: int | None = None,
+        columns: Iterable[Any] | None = None,
+        writable: bool = True,
+        validate: Literal["full"] | None = None,
     ) -> pd.DataFrame:
         """Open a table as pandas: zero-copy, writable, private to this process.
 
-        The same as ``open(name, version=version).to_pandas(columns=columns, writable=writable)``; see
-        `Snapshot.to_pandas`.
+        The same as ``open(name, version=version, validate=validate).to_pandas(columns=columns, writable=writable)``;
+        see `Snapshot.to_pandas`.
 
         Raises
         ------
         NotFoundError, InvalidNameError, CorruptSnapshotError, StoreAccessError
         """
-        with self.open(name, version=version) as snapshot:
+        with self.open(name, version=version, validate=validate) as snapshot:
             return snapshot.to_pandas(columns=columns, writable=writable)
 
     def exists(self, name: str) -> bool:
@@ -475,7 +492,12 @@ def put(
 
 
 def get(
-    name: str, *, version: int | None = None, columns: Iterable[Any] | None = None, writable: bool = True
+    name: str,
+    *,
+    version: int | None = None,
+    columns: Iterable[Any] | None = None,
+    writable: bool = True,
+    validate: Literal["full"] | None = None,
 ) -> pd.DataFrame:
     """Open a table of the default store as pandas; see `Store.get`.
 
@@ -489,7 +511,7 @@ def get(
     (9, 6)
     >>> cn.delete("docs/get")
     """
-    return _default().get(name, version=version, columns=columns, writable=writable)
+    return _default().get(name, version=version, columns=columns, writable=writable, validate=validate)
 
 
 @contextlib.contextmanager
@@ -519,9 +541,9 @@ def allocate(
         yield draft
 
 
-def open(name: str, *, version: int | None = None) -> Snapshot:
+def open(name: str, *, version: int | None = None, validate: Literal["full"] | None = None) -> Snapshot:
     """Attach a table of the default store; see `Store.open`."""
-    return _default().open(name, version=version)
+    return _default().open(name, version=version, validate=validate)
 
 
 def exists(name: str) -> bool:

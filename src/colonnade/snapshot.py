@@ -205,14 +205,19 @@ class Snapshot:
             return explain(self._stored_table(writable=False))
 
     def validate(self) -> None:
-        """Check everything, values included: Arrow's full validation, and that pandas' reading holds together.
+        """Check everything, values included: Arrow's full validation, and that pandas reads what Arrow reads.
+
+        Reads every byte. It holds for the file as it is now: who may still write to it may still break it.
 
         Raises
         ------
         CorruptSnapshotError
         """
         with self._located():
-            self._stored_table(writable=False).validate()
+            table = self._stored_table(writable=False)
+            if table.batch.num_columns != self.num_columns:
+                raise CorruptSnapshotError(f"it was sealed with {self.num_columns} columns")
+            table.validate()
 
     @cached_property
     def _batch(self) -> pa.RecordBatch:
@@ -225,7 +230,10 @@ class Snapshot:
     def _stored_table(self, *, writable: bool) -> StoredTable:
         from colonnade.convert.stored.open_table import StoredTable  # noqa: PLC0415 -- it imports pandas
 
-        return StoredTable(self._segment.map(writable=writable), 0, self._segment.size)
+        table = StoredTable(self._segment.map(writable=writable), 0, self._segment.size)
+        if table.rows != self.num_rows:
+            raise CorruptSnapshotError(f"it has {table.rows} rows and was sealed with {self.num_rows}")
+        return table
 
     @contextlib.contextmanager
     def _located(self) -> Any:

@@ -43,10 +43,11 @@ class Explanation(tuple[ColumnReport, ...]):
 
     def __repr__(self) -> str:
         with pd.option_context("display.width", None, "display.max_colwidth", 100, "display.max_columns", None):
-            table = self.to_pandas()
-            texts = {name: table[name].astype(str).str.len().max() for name in ("column", "why")} if self else {}
-            for name, width in texts.items():
-                table[name] = table[name].astype(str).str.ljust(width)
+            table = pd.DataFrame(list(self), columns=list(ColumnReport._fields), dtype=object)
+            for name in ("column", "why") if self else ():
+                # Not by pandas' own strings, in which None is not 'None'.
+                texts = [str(value) for value in table[name]]
+                table[name] = pd.Series([text.ljust(max(map(len, texts))) for text in texts], dtype=object)
             shown = table.to_string(index=False, max_rows=60, justify="left") if self else "no columns"
         held, copied = sum(report.nbytes for report in self), sum(report.copied for report in self)
         return f"{shown}\n\nThe columns hold {held:,} bytes; {copied:,} are written for pandas."

@@ -25,7 +25,7 @@ import pyarrow as pa
 from flatbuffers.table import Table as FlatTable
 
 from colonnade.errors import CorruptSnapshotError
-from colonnade.layout.regions import Region, align
+from colonnade.layout.regions import CACHE_LINE, Region, align
 from colonnade.layout.seal import MAGIC, SEAL_SIZE, TAIL_SIZE, TRAILER, seal_place
 
 END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
@@ -78,13 +78,14 @@ class _Table:
         start, count = self._table.Vector(relative), self._table.VectorLen(relative)
         return [_Table(self._table.Bytes, self._table.Indirect(start + 4 * i)) for i in range(count)]
 
-    def text(self, slot: int) -> bytes:
+    def text(self, slot: int, size: int | None = None) -> bytes:
+        """A string; with ``size`` only if it has so many bytes, so that long ones are not copied in vain."""
         place = self.place(slot)
         if not place:
             return b""
         start = place + self._table.Get(fb_types.UOffsetTFlags, place)
         (length,) = struct.unpack_from("<I", self._table.Bytes, start)
-        return bytes(self._table.Bytes[start + 4 : start + 4 + length])
+        return b"" if size not in (None, length) else bytes(self._table.Bytes[start + 4 : start + 4 + length])
 
 
 @dataclass(slots=True)
@@ -185,16 +186,15 @@ def read_envelope(data: memoryview) -> Opened:
     try:
         root = _Table.root(footer)
         blocks = root.structs(_FOOTER_RECORD_BATCHES, _BLOCK)
-        found = [
-            pair.text(_VALUE)
-            for pair in root.table(_FOOTER_SCHEMA).tables(_SCHEMA_METADATA)
-            if pair.text(_KEY) == METADATA_KEY
-        ]
+        pairs = root.table(_FOOTER_SCHEMA).tables(_SCHEMA_METADATA)
+        ours = [pair for pair in pairs if pair.text(_KEY, len(METADATA_KEY)) == METADATA_KEY]
+        found = [pair.text(_VALUE) for pair in ours[:2]]
     except (struct.error, ValueError, IndexError, TypeError, OverflowError) as error:
         raise CorruptSnapshotError(f"its footer cannot be read ({error})") from error
     if len(found) != 1 or len(blocks) != 1:
         raise CorruptSnapshotError("its footer does not name one record batch and one second reading")
-    body_start = int(blocks["offset"][0]) + int(blocks["metadata_length"][0])
-    if not 0 < body_start <= end:
+    offset, length = int(blocks["offset"][0]), int(blocks["metadata_length"][0])
+    body_start = offset + length
+    if offset <= 0 or length <= 0 or body_start > end or body_start % CACHE_LINE:
         raise CorruptSnapshotError(f"its body would start at byte {body_start} of {len(data)}")
     return Opened(found[0], body_start, end - body_start)

@@ -19,6 +19,7 @@ FORMAT = 1
 _MARK = b"COLONNAD"
 _SEAL = struct.Struct("<8sIIQQQQQQ")
 SEAL_SIZE = _SEAL.size
+_MOST = 1 << 63  # so that the next version has a place in a seal, and rows one in Arrow's numbers
 
 
 class Seal(NamedTuple):
@@ -49,7 +50,7 @@ class Seal(NamedTuple):
 
     @classmethod
     def unpack(cls, data: bytes) -> Seal:
-        """Read a seal; NotASnapshotError where there is none, for then another program wrote the file."""
+        """Read a published seal; NotASnapshotError where there is none, for then another program wrote the file."""
         magic, version_of_format, ttl, *numbers = _SEAL.unpack(data)
         if magic != _MARK:
             raise NotASnapshotError("it is an Arrow file that Colonnade did not write")
@@ -58,6 +59,11 @@ class Seal(NamedTuple):
                 f"it is in Colonnade's format {version_of_format}, and this version of Colonnade reads format {FORMAT}"
             )
         version, identity, created_ns, rows, columns, size = numbers
+        if not 0 < version < _MOST or rows >= _MOST or columns > size:
+            raise CorruptSnapshotError(
+                f"its seal tells of version {version}, {rows} rows and {columns} columns in {size} bytes, "
+                "which cannot be"
+            )
         return cls(version, identity, created_ns, rows, columns, size, ttl)
 
 

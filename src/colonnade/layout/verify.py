@@ -6,6 +6,7 @@ Every place and count that comes from a file passes through `Body` before memory
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,39 +14,63 @@ import numpy as np
 import numpy.typing as npt
 
 from colonnade.errors import CorruptSnapshotError
+from colonnade.layout.regions import STRIDE_STEP
+
+Stretch = tuple[int, int]  # the first byte, and the one after the last
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
     """``size`` bytes of ``buffer`` from ``start``: the area that a snapshot's places count from.
 
-    Views keep ``buffer`` alive.
+    Views keep ``buffer`` alive. ``seen``, where it is a list, is told what each view covers, in bytes of ``buffer``.
     """
 
     buffer: Any
     start: int
     size: int
+    seen: list[Stretch] | None = None
 
     def _check(self, at: Any, count: Any, what: str, *details: Any) -> None:
         # The words are put together only when they are needed: they take longer than the check.
         if type(at) is not int or type(count) is not int or at < 0 or count < 0 or at + count > self.size:
             told = what.format(*details)
             raise CorruptSnapshotError(f"{told} would stand at byte {at}, {count} bytes long, in a body of {self.size}")
+        # Compiled loops over numbers take for granted that these stand at a multiple of their size.
+        if at % STRIDE_STEP:
+            told = what.format(*details)
+            raise CorruptSnapshotError(f"{told} would stand at byte {at}, which is no multiple of {STRIDE_STEP}")
 
     def array(self, dtype: np.dtype[Any], at: int, rows: int) -> npt.NDArray[Any]:
         """View ``rows`` elements at ``at``; nothing is copied."""
         self._check(at, rows * dtype.itemsize, "an array of {} {}", rows, dtype)
+        if self.seen is not None:
+            self.seen.append((self.start + at, self.start + at + rows * dtype.itemsize))
         return np.ndarray((rows,), dtype, self.buffer, self.start + at)
 
     def block(self, dtype: np.dtype[Any], at: int, stride: int, columns: int, rows: int) -> npt.NDArray[Any]:
         """View a block of shape (columns, rows), ``stride`` bytes from one column to the next; nothing is copied."""
         width = rows * dtype.itemsize
-        if type(stride) is not int or stride < width:
+        if type(stride) is not int or stride < width or stride % STRIDE_STEP:
             raise CorruptSnapshotError(f"a block of {rows} {dtype} has a stride of {stride} bytes")
         self._check(at, stride * (columns - 1) + width, "a block of {} x {} {}", columns, rows, dtype)
+        if self.seen is not None:
+            first = self.start + at
+            self.seen.extend((first + stride * i, first + stride * i + width) for i in range(columns))
         return np.ndarray((columns, rows), dtype, self.buffer, self.start + at, (stride, dtype.itemsize))
 
     def bytes(self, at: int, size: int) -> memoryview:
         """View ``size`` bytes at ``at``."""
         self._check(at, size, "a nested table")
+        if self.seen is not None:
+            self.seen.append((self.start + at, self.start + at + size))
         return memoryview(self.buffer)[self.start + at : self.start + at + size]
+
+
+def check_apart(stretches: Iterable[Stretch], what: str) -> None:
+    """See that no two stretches have a byte in common."""
+    end = 0
+    for first, last in sorted(stretch for stretch in stretches if stretch[0] < stretch[1]):
+        if first < end:
+            raise CorruptSnapshotError(f"{what} overlap at byte {first} of the file")
+        end = last

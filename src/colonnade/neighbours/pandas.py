@@ -68,11 +68,16 @@ def make_frame(
     index: pd.Index[Any],
     labels: pd.Index[Any],
     attrs: dict[str, Any],
+    *,
+    unique_labels: bool = False,
 ) -> pd.DataFrame:
-    """Make a frame of blocks of shape (columns, rows) and their positions; nothing is copied."""
+    """Make a frame of blocks of shape (columns, rows) and their positions; nothing is copied, no label looked at."""
     df: pd.DataFrame = create_dataframe_from_blocks(list(blocks), index=index, columns=labels)
     if attrs:
         df.attrs.update(attrs)
+    if unique_labels:
+        # `set_flags` looks at every label of both axes; that was done on put.
+        df.flags._allows_duplicate_labels = False  # type: ignore[attr-defined]
     return df
 
 
@@ -116,9 +121,12 @@ def make_index(array: Array1D, name: Any, freq: str | None) -> pd.Index[Any]:
     """Make an index over an array; nothing is copied, and a frequency is taken as it was stored."""
     index: pd.Index[Any] = pd.Index(array, name=name, copy=False, dtype=array.dtype)
     if freq is not None:
+        if not isinstance(index, (pd.DatetimeIndex, pd.TimedeltaIndex)):
+            raise ValueError(f"an index of {index.dtype} has no frequency")
         # The public setter compares every value with a generated range. pandas 3.1 keeps the frequency in the index,
         # 3.0 in the array.
-        holder: Any = index if hasattr(index, "_freq") else index._data  # type: ignore[attr-defined]
+        timed: Any = index
+        holder = timed if hasattr(timed, "_freq") else timed._data
         holder._freq = pd.tseries.frequencies.to_offset(freq)
     return index
 
@@ -136,16 +144,10 @@ def make_multi_index(
     return pd.MultiIndex(levels=levels, codes=codes, names=names, verify_integrity=False)  # type: ignore[arg-type]
 
 
-def verify_codes(df: pd.DataFrame) -> None:
-    """See that the codes of categoricals and of a MultiIndex are in range; ValueError where they are not."""
-    index: Any = df.index
-    levels = [] if isinstance(index, pd.MultiIndex) else [array_of_index(index)]
-    for array in (*arrays_of(df), *levels):
-        if isinstance(array, pd.Categorical):
-            pd.Categorical.from_codes(codes_of(array), dtype=array.dtype)
-    if isinstance(index, pd.MultiIndex):
-        make: Any = pd.MultiIndex
-        make(index.levels, index.codes, verify_integrity=True)
+def verify_multi_index(index: pd.MultiIndex) -> None:
+    """See that codes are in range and levels unique; ValueError where they are not."""
+    make: Any = pd.MultiIndex
+    make(index.levels, index.codes, verify_integrity=True)
 
 
 def wrap_datetimes(values: Any) -> Any:

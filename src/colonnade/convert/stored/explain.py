@@ -24,6 +24,7 @@ _WHY = {
 
 def explain(table: StoredTable) -> Explanation:
     """Report on each column, in the order of the Arrow schema."""
+    table.careful = True
     with following():
         return Explanation(_reports(table))
 
@@ -32,28 +33,29 @@ def _reports(table: StoredTable) -> list[ColumnReport]:
     batch = table.batch
     index_fields = table.form["index_fields"]
     data_fields = [field for field in range(batch.num_columns) if field not in set(index_fields)]
-    read_as = dict(_data_dtypes(table.form))
+    labels = table.labels()
+    read_as = dict(_data_dtypes(table, labels))
     rows = {}
-    for position, (label, field) in enumerate(zip(table.labels(), data_fields, strict=True)):
+    for position, (label, field) in enumerate(zip(labels, data_fields, strict=True)):
         rows[field] = (label, "column", *read_as[position])
     for field, name, dtype, why in _index_dtypes(table.form["index"], index_fields, batch.schema):
         rows[field] = (name, "index", dtype, why)
     reports = []
     for field, (label, role, dtype, why) in sorted(rows.items()):
         column = batch.column(field)
-        copied = 0 if not why else table.rows * 8 if dtype == "object" else column.nbytes
-        of_it = column.nbytes, column.null_count, copied
+        nbytes = column.get_total_buffer_size()  # `nbytes` follows offsets, and nobody looked at these
+        copied = 0 if not why else table.rows * 8 if dtype == "object" else nbytes
+        of_it = nbytes, column.null_count, copied
         reports.append(ColumnReport(label, role, str(column.type), dtype, *of_it, why))
     return reports
 
 
-def _data_dtypes(form: dict[str, Any]) -> Iterator[tuple[int, tuple[str, str]]]:
+def _data_dtypes(table: StoredTable, labels: Any) -> Iterator[tuple[int, tuple[str, str]]]:
     """(position, (dtype, why it is converted))."""
-    for dtype, _, _, positions in form["blocks"]:
-        where = positions["list"] if isinstance(positions, dict) else range(positions[0], sum(positions))
-        for position in where:
-            yield position, (str(decode_dtype(dtype)), "")
-    for position, array in form["arrays"]:
+    for dtype, _, where in table.blocks(labels):
+        for position in where.tolist():
+            yield position, (str(dtype), "")
+    for position, array in table.form["arrays"]:
         yield position, _array_dtype(array)
 
 

@@ -35,7 +35,9 @@ def encode_scalar(value: Any, what: str) -> Any:
 
 
 def decode_scalar(value: Any) -> Any:
-    """Invert `encode_scalar`."""
-    if isinstance(value, dict):
+    """Invert `encode_scalar`; TypeError for JSON that it does not make."""
+    if type(value) in _EXACT:
+        return value
+    if type(value) is dict:
         return tuple(decode_scalar(item) for item in value["tuple"])
-    return value
+    raise TypeError(f"{value!r} is no label")

@@ -1,0 +1,314 @@
+"""Files whose bytes nobody vouches for: an error each time, and never a crash of the interpreter.
+
+Two promises are held here. Whatever a file holds, opening it checks every place, count and length. And ``validate="full"``
+checks every value, before anybody has the snapshot. The program that looks for files that break them is tests/fuzz.
+"""
+
+import copy
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+import colonnade as cn
+from fuzz.anatomy import SEAL_FIELDS, Anatomy
+
+FUZZ = Path(__file__).parent.parent / "fuzz"
+
+
+def _put(folder, table):
+    store = cn.Store(folder / "s")
+    return store, store.put("t", table).path
+
+
+def _with_bytes(file, at, value, dtype):
+    new = np.array(value, dtype).tobytes()
+    return file.data[:at] + new + file.data[at + len(new) :]
+
+
+def _in_arrow(file, field, buffer, dictionary=False):
+    """Where a buffer of Arrow's reading stands in the file."""
+    memory = pa.py_buffer(file.data)
+    column = pa.ipc.open_file(memory).get_batch(0).column(field)
+    return (column.dictionary if dictionary else column).buffers()[buffer].address - memory.address
+
+
+def _in_view(file, place):
+    return file.body_start()[0] + place
+
+
+def _second_reading(change):
+    """A mutation of the second reading: ``change`` is given the JSON."""
+
+    def edit(file):
+        form = copy.deepcopy(file.form)
+        change(form)
+        return file.with_form(form)
+
+    return edit
+
+
+def _block(form, dtype):
+    return next(block for block in form["blocks"] if block[0] == dtype)
+
+
+def _of_kind(form, kind):
+    return next(array for _, array in form["arrays"] if array["kind"] == kind)
+
+
+def _nested(edit):
+    """A mutation of the first nested table."""
+
+    def edit_file(file):
+        form = copy.deepcopy(file.form)
+        at, size = form["labels"]["child"]
+        (body,) = file.body_start()
+        made, place = file.with_child(edit(Anatomy(file.data[body + at : body + at + size])))
+        form["labels"]["child"] = place
+        return made.with_form(form)
+
+    return edit_file
+
+
+def _interval(low, high):
+    return pd.arrays.IntervalArray.from_arrays(pd.array([0, low], "int64"), pd.array([1, high], "int64"))
+
+
+MIXED = pd.DataFrame(
+    {
+        "i": np.arange(5),
+        "f": [0.5, None, 1.5, 2.5, 3.5],
+        "b": [True, False, True, False, True],
+        "s": ["a", "bc", None, "def", ""],
+        "m": pd.array([1, None, 3, 4, 5], "Int64"),
+        "n": pd.array([True, None, False, True, True], "boolean"),
+        "c": pd.Categorical(["x", None, "y", "x", "y"]),
+        "d": pd.Categorical(["x", "y", "y", "x", "y"]),
+        "v": _interval(2, 3).take([0, 1, 0, 1, 0]),
+        "o": pd.Series([b"x", b"", None, b"yz", b"w"], dtype=object),
+    }
+)
+(_I, _F, _B, _S, _M, _N, _C, _D, _V, _O) = range(10)
+DATES = pd.DataFrame({"x": range(4)}, index=pd.date_range("2020", periods=4, freq="D"))
+ZONED_DATES = DATES.tz_localize("Europe/Paris")
+MULTI = MIXED.iloc[:, :1].set_axis(pd.MultiIndex.from_arrays([list("aabba"), [1, 2, 1, 2, 3]]))
+NESTED = pd.DataFrame([[1.0, 2.0, 3.0]], columns=pd.Index(["a", None, "cd"], dtype="str"))
+ZONED = pd.DataFrame(
+    {"z": pd.to_datetime(["2020-01-01", None]).tz_localize("UTC"), "p": pd.array(["2020-01", None], "period[M]")}
+)
+FROM_ARROW = pa.table({"i": [1, None, 3], "t": pa.array([[1], [], [2, 3]])})
+
+# Nothing of it can be seen from places and lengths; only a look at each value tells.
+VALUES = {
+    "a dictionary index past the end": (MIXED, lambda f: _with_bytes(f, _in_arrow(f, _D, 1), 99, "int8")),
+    "a negative dictionary index": (MIXED, lambda f: _with_bytes(f, _in_arrow(f, _D, 1), -3, "int8")),
+    "a string offset past the end": (MIXED, lambda f: _with_bytes(f, _in_arrow(f, _S, 1) + 8, 2**40, "int64")),
+    "string offsets that decrease": (MIXED, lambda f: _with_bytes(f, _in_arrow(f, _S, 1) + 8, [3, 1], "int64")),
+    "a negative string offset": (MIXED, lambda f: _with_bytes(f, _in_arrow(f, _S, 1) + 8, -1, "int64")),
+    "text that is not UTF-8": (MIXED, lambda f: _with_bytes(f, _in_arrow(f, _S, 2), 0xFF, "uint8")),
+    "an offset of a category's text": (MIXED, lambda f: _with_bytes(f, _in_arrow(f, _C, 1, dictionary=True) + 8, 2**40, "int64")),
+    "an offset of a list": (FROM_ARROW, lambda f: _with_bytes(f, _in_arrow(f, 1, 1) + 4, 2**30, "int32")),
+    "a code past the end": (MIXED, lambda f: _with_bytes(f, _in_view(f, _of_kind(f.form, "categorical")["codes"]), 99, "int8")),
+    "a code below -1": (MIXED, lambda f: _with_bytes(f, _in_view(f, _of_kind(f.form, "categorical")["codes"]), -2, "int8")),
+    "a code that is another than Arrow's": (MIXED, lambda f: _with_bytes(f, _in_view(f, _of_kind(f.form, "categorical")["codes"]), 1, "int8")),
+    "categories that repeat": (MIXED, lambda f: _with_bytes(f, _in_arrow(f, _C, 2, dictionary=True), [120, 120], "uint8")),
+    "a code of a MultiIndex past the end": (MULTI, lambda f: _with_bytes(f, _in_view(f, f.form["index"]["codes"][0]["at"]), 2, "int8")),
+    "a code of a MultiIndex below -1": (MULTI, lambda f: _with_bytes(f, _in_view(f, f.form["index"]["codes"][1]["at"]), -2, "int8")),
+    "a mask that is not 0 or 1": (MIXED, lambda f: _with_bytes(f, _in_view(f, _of_kind(f.form, "masked")["mask"]), 2, "uint8")),
+    "a mask that is not Arrow's": (MIXED, lambda f: _with_bytes(f, _in_view(f, _of_kind(f.form, "masked")["mask"]), 1, "uint8")),
+    "a boolean that is not 0 or 1": (MIXED, lambda f: _with_bytes(f, _in_view(f, _block(f.form, "bool")[1]), 255, "uint8")),
+    "a boolean that is not Arrow's": (MIXED, lambda f: _with_bytes(f, _in_view(f, _block(f.form, "bool")[1]), 0, "uint8")),
+    "a boolean under a mask that is not 0 or 1": (MIXED, lambda f: _with_bytes(f, _in_view(f, f.form["arrays"][2][1]["values"]) + 1, 255, "uint8")),
+    "a null that pandas does not see": (MIXED, lambda f: _with_bytes(f, _in_arrow(f, _F, 1) + 8, 7.5, "float64")),
+    "a float for an integer with nulls that is another": (FROM_ARROW, lambda f: _with_bytes(f, _in_view(f, _block(f.form, "float64")[1]), 7.5, "float64")),
+    "a date where there is none": (ZONED, lambda f: _with_bytes(f, _in_arrow(f, 0, 1) + 8, 0, "int64")),
+    "a period where there is none": (ZONED, lambda f: _with_bytes(f, _in_arrow(f, 1, 1) + 8, 0, "int64")),
+    "an interval that ends before it starts": (MIXED, lambda f: _with_bytes(f, _in_view(f, _of_kind(f.form, "interval")["left"]["at"]), 9, "int64")),
+    "dates that do not have their frequency": (DATES, lambda f: _with_bytes(f, _in_arrow(f, 1, 1) + 8, 5, "int64")),
+    "dates outside of the calendar": (ZONED_DATES, lambda f: _with_bytes(f, _in_arrow(f, 1, 1) + 8, 405 * 10**15, "int64")),
+    "a null count": (MIXED, lambda f: _with_bytes(f, _number(f, "batch node nulls", _F), 3, "int64")),
+    "columns in the seal": (MIXED, lambda f: _with_bytes(f, f.seal_at + SEAL_FIELDS["columns"], 3, "uint64")),
+    "text of labels in a nested table": (NESTED, _nested(lambda f: _with_bytes(f, _in_arrow(f, 0, 1) + 8, 2**40, "int64"))),
+    "a field that is another column's": (MIXED, _second_reading(lambda form: _of_kind(form, "categorical").update(field=_D))),
+    "a block over another": (MIXED, _second_reading(lambda form: _block(form, "int64").__setitem__(1, _block(form, "float64")[1]))),
+    "a block over a string's offsets": (MIXED, lambda f: _second_reading(lambda form: _block(form, "int64").__setitem__(1, _in_arrow(f, _S, 1) - f.body_start()[0]))(f)),
+    "a mask over values": (MIXED, _second_reading(lambda form: (m := _of_kind(form, "masked")).update(mask=m["values"]))),
+    "Arrow's buffers over each other": (FROM_ARROW, lambda f: _with_bytes(f, _number(f, "batch buffer offset", 1), _read(f, "batch buffer offset", 5), "int64")),
+}  # fmt: skip
+
+
+def _number(file, what, which):
+    return [number for number in file.numbers if number.what == what][which].at
+
+
+def _read(file, what, which):
+    return [number for number in file.numbers if number.what == what][which].read(file.data)
+
+
+@pytest.mark.parametrize("what", VALUES)
+def test_hostile_values(folder, what):
+    table, edit = VALUES[what]
+    store, path = _put(folder, table)
+    store.open("t", validate="full").close()
+    path.write_bytes(edit(Anatomy(path.read_bytes())))
+    store.open("t").close()  # trusted, it opens: no value is looked at
+    for ask in (store.open, store.get):
+        with pytest.raises(cn.CorruptSnapshotError, match=r"'t' cannot be opened: .*delete it, or put the table again"):
+            ask("t", validate="full")
+    assert [problem.path for problem in store.check()] == [path]
+
+
+# Places, counts and lengths: checked whenever a table is opened as pandas.
+PLACES = {
+    "a place past the end": (MIXED, _second_reading(lambda form: _block(form, "int64").__setitem__(1, 2**40))),
+    "a negative place": (MIXED, _second_reading(lambda form: _block(form, "int64").__setitem__(1, -64))),
+    "a place that is no multiple of 8": (MIXED, _second_reading(lambda form: _of_kind(form, "masked").update(values=4))),
+    "a negative stride": (MIXED, _second_reading(lambda form: _block(form, "int64").__setitem__(2, -40))),
+    "a stride that is no multiple of 8": (MIXED, _second_reading(lambda form: _block(form, "bool").__setitem__(2, 5))),
+    "a mask past the end": (MIXED, _second_reading(lambda form: _of_kind(form, "masked").update(mask=2**62))),
+    "a place that is no number": (MIXED, _second_reading(lambda form: _of_kind(form, "masked").update(mask="0"))),
+    "more rows than there are": (MIXED, _second_reading(lambda form: form.update(rows=2**40))),
+    "rows beyond all numbers": (MIXED, _second_reading(lambda form: form.update(rows=2**63))),
+    "an index of another length": (MIXED, _second_reading(lambda form: form["index"].update(range=[0, 2**40, 1]))),
+    "an index beyond all numbers": (MIXED, _second_reading(lambda form: form["index"].update(range=[2**70, 2**70 + 5, 1]))),
+    "more labels than there are bytes": (MIXED, _second_reading(lambda form: form.update(labels={"kind": "range", "range": [0, 2**40, 1], "name": None}, blocks=[["bool", 0, 0, [0, 2**40]]]))),
+    "codes that are floats": (MULTI, _second_reading(lambda form: form["index"]["codes"][0].update(dtype="float64"))),
+    "codes of another width": (MIXED, _second_reading(lambda form: _of_kind(form, "categorical").update(dtype="int16"))),
+    "codes of labels past the end": (MIXED.iloc[:, :2].set_axis(pd.MultiIndex.from_tuples([("a", 1), ("b", 1)]), axis=1), _second_reading(lambda form: form["labels"]["codes"].__setitem__(0, [0, 2]))),
+    "a block of objects": (MIXED, _second_reading(lambda form: _block(form, "int64").__setitem__(0, "object"))),
+    "a block of numbers in the other byte order": (MIXED, _second_reading(lambda form: _block(form, "int64").__setitem__(0, ">i8"))),
+    "an interval of two types": (MIXED, _second_reading(lambda form: _of_kind(form, "interval")["left"].update(dtype="float64"))),
+    "a frequency of no dates": (MIXED.set_index("f"), _second_reading(lambda form: form["index"].update(freq="D"))),
+    "a nested table in itself": (NESTED, _nested(lambda f: f.with_form({**f.form, "index": {"kind": "multi", "levels": [{"kind": "child", "child": [0, 64]}], "codes": [{"dtype": "int8", "at": 0}], "names": [None]}}))),
+    "a nested table past the end": (NESTED, _second_reading(lambda form: form["labels"].update(child=[0, 2**40]))),
+    "other rows in the seal": (MIXED, lambda f: _with_bytes(f, f.seal_at + SEAL_FIELDS["rows"], 4, "uint64")),
+    "a body at no multiple of 64": (MIXED, lambda f: _with_bytes(f, _number(f, "batch block metadata", 0), _read(f, "batch block metadata", 0) - 8, "int32")),
+    "JSON of many brackets": (MIXED, lambda f: f.with_text(b"[" * 100_000)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", PLACES)
+def test_hostile_places(folder, what):
+    table, edit = PLACES[what]
+    store, path = _put(folder, table)
+    store.get("t")
+    path.write_bytes(edit(Anatomy(path.read_bytes())))
+    for validate in (None, "full"):
+        with pytest.raises(cn.CorruptSnapshotError, match=r"'t' cannot be opened: .*delete it, or put the table again"):
+            store.get("t", validate=validate)
+    assert [problem.path for problem in store.check()] == [path]
+
+
+SEALS = {
+    "version": [0, 2**63, 2**64 - 1],
+    "rows": [2**63, 2**64 - 1],
+    "columns": [2**32, 2**64 - 1],
+    "size": [0, 2**64 - 1],
+}
+
+
+@pytest.mark.parametrize(("field", "value"), [(field, value) for field in SEALS for value in SEALS[field]])
+def test_hostile_seals(folder, field, value):
+    store, path = _put(folder, MIXED)
+    file = Anatomy(path.read_bytes())
+    path.write_bytes(_with_bytes(file, file.seal_at + SEAL_FIELDS[field], value, "uint64"))
+    with pytest.raises(cn.CorruptSnapshotError, match="seal"):
+        store.open("t")
+    assert store.ls() == []
+    assert store.put("t", MIXED).version == 1  # what is no snapshot counts as none
+
+
+def test_columns_that_are_converted_are_looked_at_before(folder):
+    """They are read whole when the table is opened, so a hostile value would be met then."""
+    store, path = _put(folder, MIXED)
+    file = Anatomy(path.read_bytes())
+    path.write_bytes(_with_bytes(file, _in_arrow(file, _O, 1) + 4, 2**30, "int32"))
+    with pytest.raises(cn.CorruptSnapshotError, match="column 'o' is broken"):
+        store.get("t")
+    assert store.get("t", columns=["i"])["i"].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_explain_follows_no_offset(folder):
+    """A union's offsets, for one, lead outside of its children."""
+    union = pa.UnionArray.from_dense(
+        pa.array([0, 0, 0], pa.int8()), pa.array([0, 1, 2], pa.int32()), [pa.array(["a", "b", "c"])]
+    )
+    store, path = _put(folder, pa.table({"u": union}))
+    file = Anatomy(path.read_bytes())
+    path.write_bytes(_with_bytes(file, _in_arrow(file, 0, 2), [2**30, -(2**30), 7], "int32"))
+    assert len(store.open("t").explain()) == 1
+    with pytest.raises(cn.CorruptSnapshotError):
+        store.open("t", validate="full")
+
+
+def test_labels_that_are_searched_are_looked_at_before(folder):
+    store, path = _put(folder, NESTED)
+    edit = _nested(lambda f: _with_bytes(f, _in_arrow(f, 0, 1) + 8, 2**40, "int64"))
+    path.write_bytes(edit(Anatomy(path.read_bytes())))
+    for ask in (lambda: store.get("t", columns=["a"]), lambda: store.open("t").explain()):
+        with pytest.raises(cn.CorruptSnapshotError):
+            ask()
+
+
+def test_one_column_that_pandas_has_no_form_for_hides_no_other(folder):
+    nulls = pa.DictionaryArray.from_arrays(pa.array([0]), pa.array(["x", None]))
+    table = pa.table({"n": nulls, "b": [True]})
+    store, path = _put(folder, table)
+    file = Anatomy(path.read_bytes())
+    path.write_bytes(_with_bytes(file, _in_view(file, _block(file.form, "bool")[1]), 7, "uint8"))
+    with pytest.raises(cn.UnsupportedTypeError):
+        store.get("t")
+    with pytest.raises(cn.CorruptSnapshotError, match="neither 0 nor 1"):
+        store.open("t", validate="full")
+
+
+def test_validate_is_full_or_nothing(store):
+    store.put("t", MIXED)
+    for ask in (store.open, store.get):
+        for wrong in ("fully", True, "", 1):
+            with pytest.raises(ValueError, match=r"validate=.*'full', or None"):
+                ask("t", validate=wrong)
+    assert store.get("t", validate="full").equals(store.get("t"))
+
+
+def test_validate_of_the_default_store(default_store):
+    path = cn.put("t", MIXED).path
+    assert cn.get("t", validate="full").equals(MIXED)
+    file = Anatomy(path.read_bytes())
+    path.write_bytes(_with_bytes(file, _in_arrow(file, _S, 1) + 8, -1, "int64"))
+    for ask in (cn.open, cn.get):
+        with pytest.raises(cn.CorruptSnapshotError):
+            ask("t", validate="full")
+
+
+def test_what_was_found():
+    """Files that once ended an interpreter, or raised what is no error of ours."""
+    seeds = sorted((FUZZ / "seeds").glob("*.arrow"))
+    done = subprocess.run(
+        [sys.executable, FUZZ / "mutate.py", "--replay", *seeds], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count(".arrow\n") + done.stdout.count(".arrow ") >= len(seeds) > 0
+
+
+def test_two_thousand_broken_files(folder):
+    command = [
+        sys.executable,
+        FUZZ / "mutate.py",
+        "--files",
+        "2000",
+        "--seed",
+        "0",
+        "--processes",
+        "1",
+        "--findings",
+        folder / "findings",
+    ]
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("2,000 files in ")
+    assert not (folder / "findings").exists()

@@ -1,0 +1,81 @@
+"""A harness for Atheris (https://github.com/google/atheris) on the reader: it keeps what reaches new lines of our code.
+
+Run it with ``make fuzz-atheris``. Where `fuzz.mutate` knows the format and breaks what it knows, this one looks for what nobody
+thought of: it starts with whole files, and half of its steps are libFuzzer's own. An input is all of a file; what it finds is
+a crash, or an exception that is none of `colonnade.ColonnadeError`.
+"""
+
+import contextlib
+import random
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+import atheris
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+with atheris.instrument_imports(include=["colonnade", "flatbuffers"]):
+    import colonnade as cn
+    from colonnade.convert.stored.explain import explain
+    from colonnade.convert.stored.open_table import StoredTable
+    from colonnade.layout.envelope import read_envelope
+    from colonnade.layout.seal import SEAL_SIZE, TAIL_SIZE, Seal, seal_place
+
+from fuzz.anatomy import Anatomy, resealed
+from fuzz.mutate import make_corpus
+from fuzz.mutations import mutate
+
+FILES = []
+
+
+def read(data):
+    """All that reads a file's bytes: as they are, and validated."""
+    for step in (_seal, lambda data: read_envelope(memoryview(data)), _table, _valid):
+        with contextlib.suppress(cn.ColonnadeError, MemoryError):
+            step(data)
+
+
+def _seal(data):
+    place = seal_place(len(data), data[-TAIL_SIZE:])
+    Seal.unpack(data[place : place + SEAL_SIZE])
+
+
+def _table(data):
+    table = StoredTable(data, 0, len(data))
+    explain(table)
+    StoredTable(data, 0, len(data)).to_pandas()
+
+
+def _valid(data):
+    StoredTable(data, 0, len(data)).validate()
+    StoredTable(data, 0, len(data)).to_pandas()
+
+
+def change(data, most, seed):
+    """Half of the time a mutation that knows the format, where the input still has it."""
+    rng = random.Random(seed)
+    if rng.random() < 0.5:
+        try:
+            return mutate(rng, Anatomy(data), Anatomy(rng.choice(FILES)))[1][:most]
+        except Exception:  # noqa: S110 -- it is too broken to be taken apart
+            pass
+    changed = atheris.Mutate(data, most)
+    return resealed(changed) if rng.random() < 0.5 else changed
+
+
+def main():
+    warnings.simplefilter("ignore")
+    with tempfile.TemporaryDirectory(prefix="colonnade-fuzz-", dir="/dev/shm") as folder:
+        FILES.extend(make_corpus(Path(folder) / "making"))
+        seeds = Path(folder) / "corpus"
+        seeds.mkdir()
+        for i, data in enumerate(FILES):
+            (seeds / f"{i:04}").write_bytes(data)
+        atheris.Setup([*sys.argv, str(seeds)], read, custom_mutator=change)
+        atheris.Fuzz()  # ends the process
+
+
+if __name__ == "__main__":
+    main()

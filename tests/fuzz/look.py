@@ -1,0 +1,111 @@
+"""What is done with a file whose bytes nobody vouches for: opened as it is, and opened with ``validate="full"`` and used.
+
+Knows: the public API. Must not know: how the file was broken.
+
+An error of Colonnade's own is an outcome, and so is a MemoryError: a few bytes may tell of more rows, of nulls alone, than
+there is memory for. A frame that passed is pandas' to use; what pandas then refuses (a date outside of the calendar, a
+period of no year) it would refuse of a table that was never in a file, and counts as an outcome too.
+"""
+
+import os
+
+import numpy as np
+
+import colonnade as cn
+
+NAME = "t"
+
+
+class FindingError(Exception):
+    """Something else than an outcome."""
+
+
+def _attempt(step, act, found):
+    try:
+        result = act()
+    except (cn.ColonnadeError, MemoryError) as error:
+        found[step] = type(error).__name__
+        return None
+    except Exception as error:
+        raise FindingError(f"{step}: {type(error).__name__}: {error}") from error
+    found[step] = "fine"
+    return result
+
+
+def write(store, data):
+    """Put a file in a table's place; a new one, for the old one may still be mapped."""
+    path = store.path / f"{NAME}.arrow"
+    for left in store.path.iterdir():
+        left.unlink()
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(fd, data)
+    finally:
+        os.close(fd)
+
+
+def _sums(frame):
+    frame.columns = range(frame.shape[1])  # what stands in nested tables are values too, and nobody looked at them yet
+    for array in (frame[i].array for i in range(min(frame.shape[1], 50))):
+        if isinstance(array.dtype, np.dtype) and array.dtype.kind in "biuf":
+            array.sum()
+
+
+def look(store):
+    """{step: outcome}; FindingError for what must not happen, and no return at all where the interpreter dies."""
+    found = {}
+    with np.errstate(all="ignore"):
+        snapshot = _attempt("open", lambda: store.open(NAME), found)
+        if snapshot is not None:
+            with snapshot:
+                _attempt("repr", lambda: repr(snapshot), found)
+                _attempt("to_arrow", snapshot.to_arrow, found)
+                _attempt("explain", snapshot.explain, found)
+                frame = _attempt("to_pandas", snapshot.to_pandas, found)
+                if frame is not None:
+                    _attempt("sums", lambda: _sums(frame), found)
+        _attempt("ls", store.ls, found)
+        _look_at_valid(store, found)
+    problems = _attempt("check", store.check, found)
+    problems = [problem for problem in problems if problem.path.stem == NAME]
+    if (problems == []) != (found["open full"] == "fine"):
+        raise FindingError(f"open says {found['open full']}, and check says {problems}")
+    return found
+
+
+def _look_at_valid(store, found):
+    snapshot = _attempt("open full", lambda: store.open(NAME, validate="full"), found)
+    if snapshot is None:
+        return
+    now_and_then = snapshot.identity % 4 == 0 or snapshot.nbytes % 4 == 0
+    with snapshot:
+        arrow = _attempt("to_arrow full", snapshot.to_arrow, found)
+        # Printing takes longer than all the rest together.
+        _attempt("explain full", lambda: (repr if now_and_then else len)(snapshot.explain()), found)
+    frame = _attempt("get full", lambda: store.get(NAME, validate="full"), found)
+    if arrow is None or found["get full"] not in ("fine", "UnsupportedTypeError", "MemoryError"):
+        raise FindingError(f"validated, and then: {found}")
+    if frame is not None:
+        _use(store, frame, arrow, found, now_and_then=now_and_then)
+        _attempt("repr of the table", lambda: repr(arrow), found)
+
+
+def _use(store, frame, arrow, found, *, now_and_then):
+    everyday = {
+        "repr of the frame": lambda: repr(frame),
+        "nulls": frame.isna,
+        "reversed": frame.iloc[::-1].copy,
+        "first and last": lambda: frame.take([0, -1]) if len(frame) else None,
+    }
+    # What passed is the core's to move as well; but only now and then, for it takes as long as all the rest.
+    thorough = {
+        "conversion": lambda: cn.to_pandas(arrow),
+        "conversion back": lambda: cn.from_pandas(frame),
+        "stored again": lambda: store.put("again", arrow).close(),
+    }
+    for step, use in {**everyday, **(thorough if now_and_then else {})}.items():
+        try:
+            use()
+            found[step] = "fine"
+        except Exception as error:
+            found[step] = f"pandas' {type(error).__name__}"
