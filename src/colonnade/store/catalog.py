@@ -12,7 +12,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import time
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 from colonnade.errors import ConflictError, CorruptSnapshotError, NotFoundError, StoreAccessError
@@ -24,6 +26,11 @@ from colonnade.store.segment import Segment
 
 # No file of that name, a part of it that is no folder, a link.
 _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+
+
+# How long to wait for a lease test, which takes microseconds, in seconds; and how often to ask for what is denied.
+_PAUSE = 1e-4
+_DENIED = 3
 
 
 class Catalog:
@@ -50,16 +57,19 @@ class Catalog:
         except (FileNotFoundError, NotADirectoryError):
             raise self.not_found(name, version) from None
         except PermissionError as error:
-            raise StoreAccessError(
-                error.errno, f"{name!r} cannot be read from {self.directory.root}: {os.strerror(error.errno or 0)}"
-            ) from error
+            raise _unreadable(name, self.directory.root, error) from error
 
     def _attach(self, folder: int, file: str, name: str) -> tuple[Segment, Seal]:
-        while True:
+        for attempt in count(1):
             try:
                 segment = self._open(folder, file, name)
             except BlockingIOError:
-                continue  # a lease test, so the name leads elsewhere by now
+                time.sleep(_PAUSE)  # a lease test, so the name leads elsewhere by now
+                continue
+            except PermissionError as error:
+                if attempt < _DENIED:
+                    continue  # it may have become a spare since it was looked up, and be its owner's alone
+                raise _unreadable(name, self._path(file, name), error) from error
             try:
                 if not segment.is_at(folder, file):
                     segment.close()
@@ -76,17 +86,19 @@ class Catalog:
             except BaseException:
                 segment.close()
                 raise
+        raise AssertionError("unreachable")
 
     def _open(self, folder: int, file: str, name: str) -> Segment:
-        path = self.directory.root / Path(name).parent / file
+        path = self._path(file, name)
         try:
             return Segment.open(path, folder, file)
-        except (FileNotFoundError, NotADirectoryError, BlockingIOError):
+        except (FileNotFoundError, NotADirectoryError, BlockingIOError, PermissionError):
             raise
         except OSError as error:
-            raise StoreAccessError(
-                error.errno, f"{name!r} cannot be read from {path}: {os.strerror(error.errno or 0)}"
-            ) from error
+            raise _unreadable(name, path, error) from error
+
+    def _path(self, file: str, name: str) -> Path:
+        return self.directory.root / Path(name).parent / file
 
     def _check_owner(self, segment: Segment, name: str) -> None:
         owner = segment.owner
@@ -187,6 +199,10 @@ class Catalog:
                     segment.close()
                 found.append(room.Held(entry, file.stat().st_blocks * 512, room.is_expired(expires)))
         return found
+
+
+def _unreadable(name: str, place: Path, error: OSError) -> StoreAccessError:
+    return StoreAccessError(error.errno, f"{name!r} cannot be read from {place}: {os.strerror(error.errno or 0)}")
 
 
 def compare(name: str, version: int, found: int) -> None:
