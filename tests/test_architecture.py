@@ -13,9 +13,11 @@ ROOT = Path(colonnade.__file__).parent
 
 # Each part may import itself and what is named; `errors` is everybody's.
 MAY_IMPORT = {
-    "__init__": {"api", "conversion", "draft_table", "snapshot", "store", "errors"},
+    "__init__": {"api", "default_store", "conversion", "draft_table", "snapshot", "store", "errors"},
     "__main__": {"cli"},
-    "api": {"conversion", "draft_table", "snapshot", "store", "neighbours", "convert", "layout", "errors"},
+    "default_store": {"api", "conversion", "draft_table", "snapshot", "store"},
+    "writing": {"store", "layout", "convert"},
+    "api": {"draft_table", "writing", "snapshot", "store", "neighbours", "convert", "layout", "errors"},
     "cli": {
         "sizes",
         "terminal",

@@ -66,13 +66,13 @@ def test_two_puts_at_once_do_not_pass_the_capacity_together(folder, monkeypatch)
     """Each would fit alone; the second to publish is refused."""
     store = cn.Store(folder / "s", capacity="20MiB")
     barrier = threading.Barrier(2)
-    real = cn.api._write
+    real = cn.api.write
 
     def together(*args):
         barrier.wait()
         real(*args)
 
-    monkeypatch.setattr("colonnade.api._write", together)
+    monkeypatch.setattr("colonnade.api.write", together)
     outcomes = []
 
     def put(name):

@@ -9,8 +9,9 @@
 >>> cn.delete("docs/hello")
 """
 
-from colonnade.api import Store, TableInfo, allocate, check, delete, exists, gc, get, ls, open, put, usage
+from colonnade.api import Store, TableInfo
 from colonnade.conversion import explain, from_pandas, set_pool_limit, to_pandas
+from colonnade.default_store import allocate, check, delete, exists, gc, get, ls, open, put, usage
 from colonnade.draft_table import DraftTable
 from colonnade.errors import (
     ColonnadeError,

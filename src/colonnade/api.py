@@ -1,4 +1,4 @@
-"""Stores, and the default store's functions. Every method delegates.
+"""Stores. Every method delegates.
 
 Knows: that a put is plan, lay out, write, publish; and that an open is attach. Must not know: how any of these is done.
 """
@@ -6,18 +6,12 @@ Knows: that a put is plan, lay out, write, publish; and that an open is attach. 
 from __future__ import annotations
 
 import contextlib
-import math
 import os
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-import numpy as np
-
-from colonnade.conversion import trim_pool
 from colonnade.draft_table import DraftTable
 from colonnade.errors import ColonnadeError, CorruptSnapshotError, NotFoundError, StoreAccessError
 from colonnade.layout.seal import Seal
@@ -32,14 +26,12 @@ from colonnade.store.publish import Publisher
 from colonnade.store.segment import Draft, Segment, explain_os_error
 from colonnade.store.settings import Settings
 from colonnade.store.usage import Usage, look_at
+from colonnade.writing import Wanted, seal_of, write
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from colonnade.convert.stored.tables import LaidOut
-
-# Up to here a table is built in memory and written at once: a thousand small writes cost more than one copy.
-_SMALL = 1 << 20
 
 
 class TableInfo(NamedTuple):
@@ -154,12 +146,12 @@ class Store:
         from colonnade.convert.stored.tables import lay_out  # noqa: PLC0415 -- pandas is imported when it is needed
         from colonnade.neighbours.ingest import plan  # noqa: PLC0415 -- the same
 
-        wanted = _Wanted.checked(name, keep, expect_version, ttl)
+        wanted = Wanted.checked(name, keep, expect_version, ttl)
         self._get_ready(wanted)
         laid = lay_out(plan(data))
         with self._explaining(laid.size), self._publisher.draft(laid.size) as draft:
-            seal = _seal(laid, wanted)
-            _write(laid, draft, seal)
+            seal = seal_of(laid, wanted)
+            write(laid, draft, seal)
             return self._publish(wanted, laid, draft, seal)
 
     @contextlib.contextmanager
@@ -214,7 +206,7 @@ class Store:
         from colonnade.convert.stored.plan_draft import plan_draft  # noqa: PLC0415 -- pandas, when it is needed
         from colonnade.convert.stored.tables import lay_out  # noqa: PLC0415 -- the same
 
-        wanted = _Wanted.checked(name, keep, expect_version, ttl)
+        wanted = Wanted.checked(name, keep, expect_version, ttl)
         if type(rows) is not int or rows < 0:
             raise ValueError(f"rows={rows!r}: it is a whole number from 0")
         self._get_ready(wanted)
@@ -227,15 +219,15 @@ class Store:
             held.callback(table.discard)
             yield table
             with self._explaining(laid.size):
-                seal = _seal(laid, wanted)
+                seal = seal_of(laid, wanted)
                 table.finish(seal.pack())
                 self._publish(wanted, laid, draft, seal).close()
 
-    def _get_ready(self, wanted: _Wanted) -> None:
+    def _get_ready(self, wanted: Wanted) -> None:
         self._directory.prepare()
         self._catalog.expect(wanted.name, wanted.expect)  # before any byte moves; it is decided under the lock
 
-    def _publish(self, wanted: _Wanted, laid: LaidOut, draft: Draft, seal: Seal) -> Snapshot:
+    def _publish(self, wanted: Wanted, laid: LaidOut, draft: Draft, seal: Seal) -> Snapshot:
         sealed = self._publisher.publish(
             wanted.name,
             draft,
@@ -411,166 +403,3 @@ class Store:
 
     def __repr__(self) -> str:
         return f"<colonnade.Store {str(self.path)!r}>"
-
-
-class _Wanted(NamedTuple):
-    """How a table is to be published."""
-
-    name: str
-    keep: int
-    expect: int | None
-    ttl: int
-
-    @classmethod
-    def checked(cls, name: str, keep: int, expect: int | None, ttl: float | timedelta | None) -> _Wanted:
-        paths.check_name(name)
-        if type(keep) is not int or keep < 1:
-            raise ValueError(f"keep={keep!r}: it is a whole number from 1, for the newest version is always kept")
-        return cls(name, keep, expect, _seconds(ttl))
-
-
-def _seconds(ttl: float | timedelta | None) -> int:
-    """A lifetime in whole seconds, as a seal has it."""
-    if ttl is None:
-        return 0
-    seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else ttl
-    if not 0 < seconds < 1 << 32:
-        raise ValueError(f"ttl={ttl!r}: it is a time of more than 0 and less than 2**32 seconds")
-    return math.ceil(seconds)
-
-
-def _seal(laid: LaidOut, wanted: _Wanted) -> Seal:
-    """The seal of a table, which still lacks its version."""
-    identity = int.from_bytes(os.urandom(8), "little")
-    return Seal(0, identity, time.time_ns(), laid.plan.rows, len(laid.plan.columns), laid.size, wanted.ttl)
-
-
-def _write(laid: LaidOut, draft: Draft, seal: Seal) -> None:
-    """Write a table into a draft."""
-    if laid.size <= _SMALL:
-        memory = np.zeros(laid.size, np.uint8)
-        laid.write_to_memory(memory, seal.pack())
-        draft.write(0, memory.data)
-        return
-    mapping = draft.map(laid.size)
-    if draft.used:
-        laid.clear_gaps(draft.write)
-    if mapping is None:
-        laid.write_to_file(draft.fd, draft.write, seal.pack())
-    else:
-        laid.write_to_memory(np.frombuffer(cast(Any, mapping), np.uint8), seal.pack())
-
-
-@cache
-def _store_of(_named: str | None, _uid: int) -> Store:
-    return Store()
-
-
-def _default() -> Store:
-    # Asked at each call, for the environment may change and a process its user; made once for each answer.
-    return _store_of(os.environ.get(paths.STORE_VARIABLE), os.getuid())
-
-
-def put(
-    name: str,
-    data: Any,
-    *,
-    keep: int = 1,
-    expect_version: int | None = None,
-    ttl: float | timedelta | None = None,
-) -> Snapshot:
-    """Store a table in the default store; see `Store.put`.
-
-    Examples
-    --------
-    >>> import colonnade as cn, pandas as pd
-    >>> cn.put("docs/put", pd.DataFrame({"x": [1, 2, 3]})).num_rows
-    3
-    >>> cn.delete("docs/put")
-    """
-    return _default().put(name, data, keep=keep, expect_version=expect_version, ttl=ttl)
-
-
-def get(
-    name: str,
-    *,
-    version: int | None = None,
-    columns: Iterable[Any] | None = None,
-    writable: bool = True,
-    validate: Literal["full"] | None = None,
-) -> pd.DataFrame:
-    """Open a table of the default store as pandas; see `Store.get`.
-
-    Examples
-    --------
-    >>> import colonnade as cn, pandas as pd
-    >>> snapshot = cn.put("docs/get", pd.DataFrame({"x": [1, 2, 3], "y": ["a", "b", "c"]}))
-    >>> df = cn.get("docs/get", columns=["x"])
-    >>> df["x"] += 1                        # private to this frame
-    >>> int(df["x"].sum()), int(cn.get("docs/get")["x"].sum())
-    (9, 6)
-    >>> cn.delete("docs/get")
-    """
-    return _default().get(name, version=version, columns=columns, writable=writable, validate=validate)
-
-
-@contextlib.contextmanager
-def allocate(
-    name: str,
-    schema: Mapping[Any, Any],
-    rows: int,
-    *,
-    nulls: bool = True,
-    keep: int = 1,
-    expect_version: int | None = None,
-    ttl: float | timedelta | None = None,
-) -> Iterator[DraftTable]:
-    """Make a table of the default store to be filled in place; see `Store.allocate`.
-
-    Examples
-    --------
-    >>> import colonnade as cn
-    >>> with cn.allocate("docs/allocate", {"x": "float64", "s": ["a", "b", "c"]}, rows=3) as draft:
-    ...     draft["x"][:] = 1.5
-    >>> cn.get("docs/allocate")["x"].sum()
-    np.float64(4.5)
-    >>> cn.delete("docs/allocate")
-    """
-    options: dict[str, Any] = {"nulls": nulls, "keep": keep, "expect_version": expect_version, "ttl": ttl}
-    with _default().allocate(name, schema, rows, **options) as draft:
-        yield draft
-
-
-def open(name: str, *, version: int | None = None, validate: Literal["full"] | None = None) -> Snapshot:
-    """Attach a table of the default store; see `Store.open`."""
-    return _default().open(name, version=version, validate=validate)
-
-
-def exists(name: str) -> bool:
-    """Whether the default store has a table of this name."""
-    return _default().exists(name)
-
-
-def ls() -> list[TableInfo]:
-    """List the default store's tables; see `Store.ls`."""
-    return _default().ls()
-
-
-def delete(name: str) -> None:
-    """Remove a table of the default store; see `Store.delete`."""
-    _default().delete(name)
-
-
-def gc() -> Freed:
-    """Clean the default store (see `Store.gc`), and free the memory that `to_pandas` keeps for its next frame."""
-    return _default().gc()._replace(memory=trim_pool())
-
-
-def check() -> list[Problem]:
-    """Check the default store; see `Store.check`."""
-    return _default().check()
-
-
-def usage() -> Usage:
-    """See what occupies the default store's memory, and who holds it; see `Store.usage`."""
-    return _default().usage()

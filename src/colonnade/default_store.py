@@ -1,0 +1,140 @@
+"""The default store's methods, as functions.
+
+Knows: which store is the default one. Must not know: what a method does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+from colonnade.api import Store, TableInfo
+from colonnade.conversion import trim_pool
+from colonnade.draft_table import DraftTable
+from colonnade.snapshot import Snapshot
+from colonnade.store import paths
+from colonnade.store.check import Problem
+from colonnade.store.cleaning import Freed
+from colonnade.store.usage import Usage
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@cache
+def _store_of(_named: str | None, _uid: int) -> Store:
+    return Store()
+
+
+def _default() -> Store:
+    # Asked at each call, for the environment may change and a process its user; made once for each answer.
+    return _store_of(os.environ.get(paths.STORE_VARIABLE), os.getuid())
+
+
+def put(
+    name: str,
+    data: Any,
+    *,
+    keep: int = 1,
+    expect_version: int | None = None,
+    ttl: float | timedelta | None = None,
+) -> Snapshot:
+    """Store a table in the default store; see `Store.put`.
+
+    Examples
+    --------
+    >>> import colonnade as cn, pandas as pd
+    >>> cn.put("docs/put", pd.DataFrame({"x": [1, 2, 3]})).num_rows
+    3
+    >>> cn.delete("docs/put")
+    """
+    return _default().put(name, data, keep=keep, expect_version=expect_version, ttl=ttl)
+
+
+def get(
+    name: str,
+    *,
+    version: int | None = None,
+    columns: Iterable[Any] | None = None,
+    writable: bool = True,
+    validate: Literal["full"] | None = None,
+) -> pd.DataFrame:
+    """Open a table of the default store as pandas; see `Store.get`.
+
+    Examples
+    --------
+    >>> import colonnade as cn, pandas as pd
+    >>> snapshot = cn.put("docs/get", pd.DataFrame({"x": [1, 2, 3], "y": ["a", "b", "c"]}))
+    >>> df = cn.get("docs/get", columns=["x"])
+    >>> df["x"] += 1                        # private to this frame
+    >>> int(df["x"].sum()), int(cn.get("docs/get")["x"].sum())
+    (9, 6)
+    >>> cn.delete("docs/get")
+    """
+    return _default().get(name, version=version, columns=columns, writable=writable, validate=validate)
+
+
+@contextlib.contextmanager
+def allocate(
+    name: str,
+    schema: Mapping[Any, Any],
+    rows: int,
+    *,
+    nulls: bool = True,
+    keep: int = 1,
+    expect_version: int | None = None,
+    ttl: float | timedelta | None = None,
+) -> Iterator[DraftTable]:
+    """Make a table of the default store to be filled in place; see `Store.allocate`.
+
+    Examples
+    --------
+    >>> import colonnade as cn
+    >>> with cn.allocate("docs/allocate", {"x": "float64", "s": ["a", "b", "c"]}, rows=3) as draft:
+    ...     draft["x"][:] = 1.5
+    >>> cn.get("docs/allocate")["x"].sum()
+    np.float64(4.5)
+    >>> cn.delete("docs/allocate")
+    """
+    options: dict[str, Any] = {"nulls": nulls, "keep": keep, "expect_version": expect_version, "ttl": ttl}
+    with _default().allocate(name, schema, rows, **options) as draft:
+        yield draft
+
+
+def open(name: str, *, version: int | None = None, validate: Literal["full"] | None = None) -> Snapshot:
+    """Attach a table of the default store; see `Store.open`."""
+    return _default().open(name, version=version, validate=validate)
+
+
+def exists(name: str) -> bool:
+    """Whether the default store has a table of this name."""
+    return _default().exists(name)
+
+
+def ls() -> list[TableInfo]:
+    """List the default store's tables; see `Store.ls`."""
+    return _default().ls()
+
+
+def delete(name: str) -> None:
+    """Remove a table of the default store; see `Store.delete`."""
+    _default().delete(name)
+
+
+def gc() -> Freed:
+    """Clean the default store (see `Store.gc`), and free the memory that `to_pandas` keeps for its next frame."""
+    return _default().gc()._replace(memory=trim_pool())
+
+
+def check() -> list[Problem]:
+    """Check the default store; see `Store.check`."""
+    return _default().check()
+
+
+def usage() -> Usage:
+    """See what occupies the default store's memory, and who holds it; see `Store.usage`."""
+    return _default().usage()

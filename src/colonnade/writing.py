@@ -1,0 +1,72 @@
+"""A laid-out table, written into a draft; and how it is to be published.
+
+Knows: the ways a table gets into a segment. Must not know: how a draft is had, how it gets its name.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import numpy as np
+
+from colonnade.layout.seal import Seal
+from colonnade.store import paths
+from colonnade.store.segment import Draft
+
+if TYPE_CHECKING:
+    from colonnade.convert.stored.tables import LaidOut
+
+# Up to here a table is built in memory and written at once: a thousand small writes cost more than one copy.
+_SMALL = 1 << 20
+
+
+class Wanted(NamedTuple):
+    """How a table is to be published."""
+
+    name: str
+    keep: int
+    expect: int | None
+    ttl: int
+
+    @classmethod
+    def checked(cls, name: str, keep: int, expect: int | None, ttl: float | timedelta | None) -> Wanted:
+        paths.check_name(name)
+        if type(keep) is not int or keep < 1:
+            raise ValueError(f"keep={keep!r}: it is a whole number from 1, for the newest version is always kept")
+        return cls(name, keep, expect, _seconds(ttl))
+
+
+def _seconds(ttl: float | timedelta | None) -> int:
+    """A lifetime in whole seconds, as a seal has it."""
+    if ttl is None:
+        return 0
+    seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else ttl
+    if not 0 < seconds < 1 << 32:
+        raise ValueError(f"ttl={ttl!r}: it is a time of more than 0 and less than 2**32 seconds")
+    return math.ceil(seconds)
+
+
+def seal_of(laid: LaidOut, wanted: Wanted) -> Seal:
+    """The seal of a table, which still lacks its version."""
+    identity = int.from_bytes(os.urandom(8), "little")
+    return Seal(0, identity, time.time_ns(), laid.plan.rows, len(laid.plan.columns), laid.size, wanted.ttl)
+
+
+def write(laid: LaidOut, draft: Draft, seal: Seal) -> None:
+    """Write a table into a draft."""
+    if laid.size <= _SMALL:
+        memory = np.zeros(laid.size, np.uint8)
+        laid.write_to_memory(memory, seal.pack())
+        draft.write(0, memory.data)
+        return
+    mapping = draft.map(laid.size)
+    if draft.used:
+        laid.clear_gaps(draft.write)
+    if mapping is None:
+        laid.write_to_file(draft.fd, draft.write, seal.pack())
+    else:
+        laid.write_to_memory(np.frombuffer(cast(Any, mapping), np.uint8), seal.pack())
