@@ -94,7 +94,7 @@ def _use(store, frame, arrow, found, *, now_and_then):
     everyday = {
         "repr of the frame": lambda: repr(frame),
         "nulls": frame.isna,
-        "reversed": frame.iloc[::-1].copy,
+        "reversed": lambda: frame.iloc[::-1].copy(),  # noqa: PLW0108 -- it may fail, and then here
         "first and last": lambda: frame.take([0, -1]) if len(frame) else None,
     }
     # What passed is the core's to move as well; but only now and then, for it takes as long as all the rest.
