@@ -132,6 +132,7 @@ VALUES = {
     "an interval that ends before it starts": (MIXED, lambda f: _with_bytes(f, _in_view(f, _of_kind(f.form, "interval")["left"]["at"]), 9, "int64")),
     "dates that do not have their frequency": (DATES, lambda f: _with_bytes(f, _in_arrow(f, 1, 1) + 8, 5, "int64")),
     "dates outside of the calendar": (ZONED_DATES, lambda f: _with_bytes(f, _in_arrow(f, 1, 1) + 8, 405 * 10**15, "int64")),
+    "a level of the index that is left out": (MULTI, _second_reading(lambda form: [form["index"][key].pop() for key in ("levels", "codes", "names")])),
     "a null count": (MIXED, lambda f: _with_bytes(f, _number(f, "batch node nulls", _F), 3, "int64")),
     "columns in the seal": (MIXED, lambda f: _with_bytes(f, f.seal_at + SEAL_FIELDS["columns"], 3, "uint64")),
     "text of labels in a nested table": (NESTED, _nested(lambda f: _with_bytes(f, _in_arrow(f, 0, 1) + 8, 2**40, "int64"))),

@@ -83,7 +83,11 @@ def _look_at_valid(store, found):
         # Printing takes longer than all the rest together.
         _attempt("explain full", lambda: (repr if now_and_then else len)(snapshot.explain()), found)
     frame = _attempt("get full", lambda: store.get(NAME, validate="full"), found)
-    if arrow is None or found["get full"] not in ("fine", "UnsupportedTypeError", "MemoryError"):
+    if (
+        arrow is None
+        or found["explain full"] != "fine"
+        or found["get full"] not in ("fine", "UnsupportedTypeError", "MemoryError")
+    ):
         raise FindingError(f"validated, and then: {found}")
     if frame is not None:
         _use(store, frame, arrow, found, now_and_then=now_and_then)
