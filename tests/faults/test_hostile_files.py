@@ -94,6 +94,8 @@ MIXED = pd.DataFrame(
 )
 (_I, _F, _B, _S, _M, _N, _C, _D, _V, _O) = range(10)
 DATES = pd.DataFrame({"x": range(4)}, index=pd.date_range("2020", periods=4, freq="D"))
+PLAIN = pd.DataFrame({"x": [1, 2]})
+SMALL = pd.DataFrame({"x": pd.array([None, 0, 0], "UInt8")})
 ZONED_DATES = DATES.tz_localize("Europe/Paris")
 MULTI = MIXED.iloc[:, :1].set_axis(pd.MultiIndex.from_arrays([list("aabba"), [1, 2, 1, 2, 3]]))
 NESTED = pd.DataFrame([[1.0, 2.0, 3.0]], columns=pd.Index(["a", None, "cd"], dtype="str"))
@@ -130,6 +132,7 @@ VALUES = {
     "an interval that ends before it starts": (MIXED, lambda f: _with_bytes(f, _in_view(f, _of_kind(f.form, "interval")["left"]["at"]), 9, "int64")),
     "dates that do not have their frequency": (DATES, lambda f: _with_bytes(f, _in_arrow(f, 1, 1) + 8, 5, "int64")),
     "dates outside of the calendar": (ZONED_DATES, lambda f: _with_bytes(f, _in_arrow(f, 1, 1) + 8, 405 * 10**15, "int64")),
+    "a level of the index that is left out": (MULTI, _second_reading(lambda form: [form["index"][key].pop() for key in ("levels", "codes", "names")])),
     "a null count": (MIXED, lambda f: _with_bytes(f, _number(f, "batch node nulls", _F), 3, "int64")),
     "columns in the seal": (MIXED, lambda f: _with_bytes(f, f.seal_at + SEAL_FIELDS["columns"], 3, "uint64")),
     "text of labels in a nested table": (NESTED, _nested(lambda f: _with_bytes(f, _in_arrow(f, 0, 1) + 8, 2**40, "int64"))),
@@ -137,6 +140,7 @@ VALUES = {
     "a block over another": (MIXED, _second_reading(lambda form: _block(form, "int64").__setitem__(1, _block(form, "float64")[1]))),
     "a block over a string's offsets": (MIXED, lambda f: _second_reading(lambda form: _block(form, "int64").__setitem__(1, _in_arrow(f, _S, 1) - f.body_start()[0]))(f)),
     "a mask over values": (MIXED, _second_reading(lambda form: (m := _of_kind(form, "masked")).update(mask=m["values"]))),
+    "a mask that is the values themselves": (SMALL, lambda f: _second_reading(lambda form: (m := _of_kind(form, "masked")).update(mask=m["values"]))(Anatomy(_with_bytes(f, _in_arrow(f, 0, 1), [1, 0, 0], "uint8")))),
     "Arrow's buffers over each other": (FROM_ARROW, lambda f: _with_bytes(f, _number(f, "batch buffer offset", 1), _read(f, "batch buffer offset", 5), "int64")),
 }  # fmt: skip
 
@@ -162,6 +166,13 @@ def test_hostile_values(folder, what):
     assert [problem.path for problem in store.check()] == [path]
 
 
+def _with_child_of_its_own(file):
+    made, place = file.with_child(file.data)
+    levels = [{"kind": "child", "child": place}]
+    # The first bytes of the body are the first offset of the strings, which is 0.
+    return made.with_form({**made.form, "index": {"kind": "multi", "levels": levels, "codes": [{"dtype": "int8", "at": 0}], "names": [None]}})  # fmt: skip
+
+
 # Places, counts and lengths: checked whenever a table is opened as pandas.
 PLACES = {
     "a place past the end": (MIXED, _second_reading(lambda form: _block(form, "int64").__setitem__(1, 2**40))),
@@ -174,6 +185,7 @@ PLACES = {
     "more rows than there are": (MIXED, _second_reading(lambda form: form.update(rows=2**40))),
     "rows beyond all numbers": (MIXED, _second_reading(lambda form: form.update(rows=2**63))),
     "an index of another length": (MIXED, _second_reading(lambda form: form["index"].update(range=[0, 2**40, 1]))),
+    "an index of another length, and no column": (pd.DataFrame(index=range(5)), _second_reading(lambda form: form["index"].update(range=[0, 7, 1]))),
     "an index beyond all numbers": (MIXED, _second_reading(lambda form: form["index"].update(range=[2**70, 2**70 + 5, 1]))),
     "more labels than there are bytes": (MIXED, _second_reading(lambda form: form.update(labels={"kind": "range", "range": [0, 2**40, 1], "name": None}, blocks=[["bool", 0, 0, [0, 2**40]]]))),
     "codes that are floats": (MULTI, _second_reading(lambda form: form["index"]["codes"][0].update(dtype="float64"))),
@@ -182,11 +194,11 @@ PLACES = {
     "a block of objects": (MIXED, _second_reading(lambda form: _block(form, "int64").__setitem__(0, "object"))),
     "a block of numbers in the other byte order": (MIXED, _second_reading(lambda form: _block(form, "int64").__setitem__(0, ">i8"))),
     "an interval of two types": (MIXED, _second_reading(lambda form: _of_kind(form, "interval")["left"].update(dtype="float64"))),
-    "a frequency of no dates": (MIXED.set_index("f"), _second_reading(lambda form: form["index"].update(freq="D"))),
-    "a nested table in itself": (NESTED, _nested(lambda f: f.with_form({**f.form, "index": {"kind": "multi", "levels": [{"kind": "child", "child": [0, 64]}], "codes": [{"dtype": "int8", "at": 0}], "names": [None]}}))),
+    "a frequency of no dates": (MIXED.set_index("c"), _second_reading(lambda form: form["index"].update(freq="D"))),
+    "a nested table in a nested table": (NESTED, _nested(_with_child_of_its_own)),
     "a nested table past the end": (NESTED, _second_reading(lambda form: form["labels"].update(child=[0, 2**40]))),
     "other rows in the seal": (MIXED, lambda f: _with_bytes(f, f.seal_at + SEAL_FIELDS["rows"], 4, "uint64")),
-    "a body at no multiple of 64": (MIXED, lambda f: _with_bytes(f, _number(f, "batch block metadata", 0), _read(f, "batch block metadata", 0) - 8, "int32")),
+    "a body at no multiple of 64": (PLAIN, lambda f: _with_bytes(f, _number(f, "batch block metadata", 0), _read(f, "batch block metadata", 0) - 8, "int32")),
     "JSON of many brackets": (MIXED, lambda f: f.with_text(b"[" * 100_000)),
 }  # fmt: skip
 
@@ -230,19 +242,6 @@ def test_columns_that_are_converted_are_looked_at_before(folder):
     with pytest.raises(cn.CorruptSnapshotError, match="column 'o' is broken"):
         store.get("t")
     assert store.get("t", columns=["i"])["i"].tolist() == [0, 1, 2, 3, 4]
-
-
-def test_explain_follows_no_offset(folder):
-    """A union's offsets, for one, lead outside of its children."""
-    union = pa.UnionArray.from_dense(
-        pa.array([0, 0, 0], pa.int8()), pa.array([0, 1, 2], pa.int32()), [pa.array(["a", "b", "c"])]
-    )
-    store, path = _put(folder, pa.table({"u": union}))
-    file = Anatomy(path.read_bytes())
-    path.write_bytes(_with_bytes(file, _in_arrow(file, 0, 2), [2**30, -(2**30), 7], "int32"))
-    assert len(store.open("t").explain()) == 1
-    with pytest.raises(cn.CorruptSnapshotError):
-        store.open("t", validate="full")
 
 
 def test_labels_that_are_searched_are_looked_at_before(folder):

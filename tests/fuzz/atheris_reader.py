@@ -67,7 +67,7 @@ def change(data, most, seed):
 
 def main():
     warnings.simplefilter("ignore")
-    with tempfile.TemporaryDirectory(prefix="colonnade-fuzz-", dir="/dev/shm") as folder:
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:  # libFuzzer ends the process, and leaves it
         FILES.extend(make_corpus(Path(folder) / "making"))
         seeds = Path(folder) / "corpus"
         seeds.mkdir()

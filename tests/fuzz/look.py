@@ -83,7 +83,11 @@ def _look_at_valid(store, found):
         # Printing takes longer than all the rest together.
         _attempt("explain full", lambda: (repr if now_and_then else len)(snapshot.explain()), found)
     frame = _attempt("get full", lambda: store.get(NAME, validate="full"), found)
-    if arrow is None or found["get full"] not in ("fine", "UnsupportedTypeError", "MemoryError"):
+    if (
+        arrow is None
+        or found["explain full"] != "fine"
+        or found["get full"] not in ("fine", "UnsupportedTypeError", "MemoryError")
+    ):
         raise FindingError(f"validated, and then: {found}")
     if frame is not None:
         _use(store, frame, arrow, found, now_and_then=now_and_then)
@@ -94,7 +98,7 @@ def _use(store, frame, arrow, found, *, now_and_then):
     everyday = {
         "repr of the frame": lambda: repr(frame),
         "nulls": frame.isna,
-        "reversed": frame.iloc[::-1].copy,
+        "reversed": lambda: frame.iloc[::-1].copy(),  # noqa: PLW0108 -- it may fail, and then here
         "first and last": lambda: frame.take([0, -1]) if len(frame) else None,
     }
     # What passed is the core's to move as well; but only now and then, for it takes as long as all the rest.

@@ -194,6 +194,9 @@ def _check_rows(table: StoredTable, fields: list[int]) -> None:
     except UnsupportedTypeError:
         return
     form = table.form["index"]
+    levels = {"range": 0, "array": 1}.get(form["kind"], index.nlevels)
+    if len(fields) != levels:
+        raise CorruptSnapshotError(f"{len(fields)} fields for {levels} levels of the index")
     if form["kind"] == "array":
         (field,) = fields
         _check_column(table, form["column"], internals.array_of_index(index), field)
