@@ -2,6 +2,7 @@
 
 import errno
 import os
+import subprocess
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -36,7 +37,7 @@ def test_a_put_that_would_pass_the_capacity_is_refused_before_it_starts(folder, 
     with pytest.raises(
         cn.StoreFullError,
         match=r"has a capacity of 20\.0MiB and the table needs 12\.2MiB.*nothing was stored.*"
-        r"tables hold 12\.\dMiB \('a' 8\.\dMiB, 'b/c' 4\.\dMiB\)\. Delete tables",
+        r"tables hold 12\.\dMiB \('a' version 1 8\.\dMiB, 'b/c' version 1 4\.\dMiB\)\. Delete tables",
     ) as caught:
         store.put("d", frame(12))
     assert (caught.value.errno, isinstance(caught.value, OSError)) == (errno.ENOSPC, True)
@@ -52,6 +53,17 @@ def test_both_versions_count_until_the_name_leads_to_the_new_one(folder):
     store.delete("a")
     assert store.put("a", frame(12)).version == 1
     assert store.check() == []
+
+
+def test_who_holds_what_is_deleted_is_told(folder):
+    store = cn.Store(folder / "s", capacity="20MiB", spares=0)
+    store.put("a", frame(8)).close()
+    held = store.get("a")
+    store.delete("a")
+    store.put("b", frame(8)).close()
+    with pytest.raises(cn.StoreFullError, match=rf"deleted and superseded ones hold 8\.\dMiB, for {os.getpid()} "):
+        store.put("c", frame(16))
+    del held
 
 
 def test_spares_stay_within_the_capacity(folder):
@@ -204,6 +216,41 @@ def test_full_in_every_way_of_writing(small):
         with pytest.raises(cn.StoreFullError):
             put()
         assert os.statvfs(small).f_bavail == free
+    assert [info.name for info in store.ls()] == ["kept"]
+    assert store.check() == []
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 32 MiB, in a file."""
+    image, place = tmp_path / "image", tmp_path / "disk"
+    place.mkdir()
+    with image.open("wb") as file:
+        file.truncate(32 * MIB)
+    make = ["mkfs.ext4", "-q", "-F", "-O", "^has_journal", image]
+    mount = ["mount", "-o", "loop", image, place]
+    try:
+        done = [subprocess.run(command, capture_output=True, check=False).returncode for command in (make, mount)]
+    except FileNotFoundError:
+        done = [1]
+    if any(done):
+        pytest.skip("making and mounting a disk needs mkfs.ext4, privileges and loop devices")
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+@pytest.mark.parametrize("blind", [False, True], ids=["looked at", "others were faster"])
+def test_a_full_disk(small_disk, monkeypatch, blind):
+    store = cn.Store(small_disk / "s")
+    store.put("kept", frame(8)).close()
+    if blind:
+        monkeypatch.setattr("colonnade.store.room.free_bytes", lambda _: 1 << 40)
+    for _ in range(2):
+        with pytest.raises(cn.StoreFullError):
+            store.put("kept", frame(28))
+        with pytest.raises(cn.StoreFullError), store.allocate("t", {"x": "float64"}, rows=4 * MIB):
+            raise AssertionError("nobody may fill what has no room")
+    assert store.get("kept")["x"].sum() == MIB
     assert [info.name for info in store.ls()] == ["kept"]
     assert store.check() == []
 

@@ -28,6 +28,7 @@ from colonnade.store.catalog import Catalog, compare, retained
 from colonnade.store.paths import Location
 from colonnade.store.segment import MAPPED, Draft
 from colonnade.store.settings import Settings
+from colonnade.store.usage import look_at
 
 
 class Publisher:
@@ -51,7 +52,7 @@ class Publisher:
                 return Draft.fresh(root, chosen.file_mode)
         with self._directory.lock() as root:
             if chosen.capacity is not None:
-                room.check_capacity(self._directory.root, size, chosen.capacity, self._catalog.tables(root))
+                self._check_capacity(size, chosen.capacity, self._catalog.tables(root))
             draft = recycle.claim(root, size, chosen.file_mode) if size >= MAPPED else None
             try:
                 self._make_room(root, size - (draft.allocated if draft else 0))
@@ -68,7 +69,11 @@ class Publisher:
             room.remove_expired(root, self._catalog.tables(root))
             room.free_spares(root, size)
             if (free := room.free_bytes(root)) < size:
-                room.check_file_system(self._directory.root, size, free, self._catalog.tables(root))
+                raise room.refuse_for_file_system(self._directory.root, size, free, look_at(self._catalog))
+
+    def _check_capacity(self, size: int, capacity: int, tables: list[room.Held]) -> None:
+        if room.used_bytes(tables) + size > capacity:
+            raise room.refuse_for_capacity(self._directory.root, size, capacity, look_at(self._catalog))
 
     def publish(
         self, name: str, draft: Draft, seal: Seal, write_seal: Callable[[Seal], None], *, keep: int, expect: int | None
@@ -88,7 +93,7 @@ class Publisher:
             limit = self._directory.spares_limit(root, chosen)
             if chosen.capacity is not None:
                 tables = self._catalog.tables(root)
-                room.check_capacity(self._directory.root, seal.size, chosen.capacity, tables)
+                self._check_capacity(seal.size, chosen.capacity, tables)
                 room.remove_expired(root, tables)
             with self._made(root, name, where, chosen.folder_mode) as folder:
                 version = self._catalog.version_in(folder, where, name)

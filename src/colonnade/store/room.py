@@ -11,12 +11,15 @@ import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from colonnade.errors import StoreFullError
 from colonnade.sizes import format_size
 from colonnade.store import folders, paths, recycle
 from colonnade.store.paths import Entry
+
+if TYPE_CHECKING:
+    from colonnade.store.usage import SegmentUsage, Usage
 
 _SHOWN = 3
 
@@ -45,50 +48,49 @@ def used_bytes(tables: Iterable[Held]) -> int:
     return sum(held.nbytes for held in tables if not held.expired)
 
 
-def check_capacity(root: Path, size: int, capacity: int, tables: list[Held]) -> None:
-    """Fail where a store's capacity would be passed.
-
-    Raises
-    ------
-    StoreFullError
-    """
-    used = used_bytes(tables)
-    if used + size > capacity:
-        raise StoreFullError(
-            errno.ENOSPC,
-            f"the store {root} has a capacity of {format_size(capacity)} and the table needs {format_size(size)} "
-            f"({size:,} bytes); nothing was stored. {_told(used, tables)}. {_REMEDY}, or give the store more capacity. "
-            "A table that is replaced counts until the new version has its name",
-        )
+def refuse_for_capacity(root: Path, size: int, capacity: int, usage: Usage) -> StoreFullError:
+    """The error for a table that would pass a store's capacity."""
+    return StoreFullError(
+        errno.ENOSPC,
+        f"the store {root} has a capacity of {format_size(capacity)} and the table needs {format_size(size)} "
+        f"({size:,} bytes); nothing was stored. {_told(usage)}. {_REMEDY}, or give the store more capacity. "
+        "A table that is replaced counts until the new version has its name",
+    )
 
 
-def check_file_system(root: Path, size: int, free: int, tables: list[Held]) -> None:
-    """Fail where the file system has too little room; another writer may still be faster.
-
-    Raises
-    ------
-    StoreFullError
-    """
-    if free < size:
-        raise StoreFullError(
-            errno.ENOSPC,
-            f"{root} has {free:,} bytes free and the table needs {size:,}; nothing was stored. "
-            f"{_told(used_bytes(tables), tables)}. {_REMEDY}, or use a store on a larger file system",
-        )
+def refuse_for_file_system(root: Path, size: int, free: int, usage: Usage) -> StoreFullError:
+    """The error for a table that its file system has no room for; another writer may still be faster."""
+    return StoreFullError(
+        errno.ENOSPC,
+        f"{root} has {free:,} bytes free and the table needs {size:,}; nothing was stored. "
+        f"{_told(usage)}. {_REMEDY}, or use a store on a larger file system",
+    )
 
 
-_REMEDY = "Delete tables, end the processes that hold deleted ones (usage() names them), put with ttl="
+_REMEDY = "Delete tables, let go of deleted ones, put with ttl="
 
 
-def _told(used: int, tables: list[Held]) -> str:
-    largest = sorted((held for held in tables if not held.expired), key=lambda held: -held.nbytes)
-    shown = ", ".join(f"{_name(held.entry)} {format_size(held.nbytes)}" for held in largest[:_SHOWN])
+def _told(usage: Usage) -> str:
+    """What is used, by whom."""
+    tables, deleted = usage.of("newest", "retained"), usage.of("deleted", "spare")
+    largest = sorted(tables, key=lambda table: -table.nbytes)
+    shown = ", ".join(
+        f"{table.name!r} version {table.version} {format_size(table.nbytes)}" for table in largest[:_SHOWN]
+    )
     more = f" and {len(largest) - _SHOWN} more" if len(largest) > _SHOWN else ""
-    return f"Its tables hold {format_size(used)}" + (f" ({shown}{more})" if shown else "")
+    told = f"Its tables hold {_size(tables)}" + (f" ({shown}{more})" if shown else "")
+    held = [segment for segment in deleted if segment.holders]
+    if held:
+        holders = sorted({(holder.pid, holder.command) for segment in held for holder in segment.holders})
+        names = ", ".join(f"{pid} {command}" for pid, command in holders[:_SHOWN])
+        told += (
+            f"; deleted and superseded ones hold {_size(held)}, for {names}{' and others' * (len(holders) > _SHOWN)}"
+        )
+    return told
 
 
-def _name(entry: Entry) -> str:
-    return f"{entry.name!r}" if entry.version is None else f"version {entry.version} of {entry.name!r}"
+def _size(segments: Iterable[SegmentUsage]) -> str:
+    return format_size(sum(segment.nbytes for segment in segments))
 
 
 def remove_expired(root: int, tables: Iterable[Held]) -> None:
