@@ -1,10 +1,11 @@
 // The core alone, for sanitizers: random plans of every operation, run by many threads at once into memory and into files,
-// by every instruction set's kernels; and the pool, taken from and given to by all of them.
+// by every instruction set's kernels; the pool, taken from and given to by all of them; and drafts, written through mappings.
 //
 // Prints nothing and returns 0 where all outputs agree; a sanitizer stops it where something is wrong.
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -17,7 +18,9 @@
 #include "bitmap.h"
 #include "execute.h"
 #include "kernels.h"
+#include "mapping.h"
 #include "pool.h"
+#include "threads.h"
 
 using namespace colonnade;
 
@@ -164,6 +167,29 @@ bool check_pool(unsigned seed) {
   return true;
 }
 
+// A draft that threads of its own write to through a mapping, as `put` does; then readers' views of it, and a late writer.
+bool check_draft(unsigned seed, const char* folder) {
+  std::mt19937 random(seed);
+  const size_t size = 1 + random() % (9 << 20);
+  const int fd = open(folder, O_TMPFILE | O_RDWR, 0600);
+  if (fd < 0 || ftruncate(fd, static_cast<off_t>(size)) != 0) return false;
+  Mapping draft(fd, size, Mapping::Kind::writing);
+  if (!reserve(fd, draft, 3) && posix_fallocate(fd, 0, static_cast<off_t>(size)) != 0) return false;
+  char* const bytes = static_cast<char*>(draft.address());
+  run_on_threads(3, [&](size_t thread) {
+    for (size_t at = thread * 64; at < size; at += 3 * 64) std::memset(bytes + at, static_cast<int>(seed), std::min<size_t>(64, size - at));
+  });
+  const Mapping reading(fd, size, Mapping::Kind::reading);
+  const Mapping own(fd, size, Mapping::Kind::private_copy);
+  reading.collapse(2);
+  std::memset(own.address(), ~static_cast<int>(seed), size);
+  draft.detach(fd);
+  std::memset(bytes, ~static_cast<int>(seed), size);
+  const char* const seen = static_cast<const char*>(reading.address());
+  close(fd);
+  return std::all_of(seen, seen + size, [&](char byte) { return byte == static_cast<char>(seed); });
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -173,7 +199,7 @@ int main(int count, char** arguments) {
   for (unsigned caller = 0; caller < 3; ++caller)
     callers.emplace_back([&, caller] {
       for (unsigned round = caller; round < rounds; round += 3)
-        if (!check(round, "/dev/shm") || !check_pool(round)) {
+        if (!check(round, "/dev/shm") || !check_pool(round) || !check_draft(round, "/dev/shm")) {
           std::fprintf(stderr, "seed %u: outputs differ\n", round);
           good = false;
         }
