@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test bench bench-share bench-convert lint docs stubs sanitize model fuzz fuzz-sanitized fuzz-atheris clean
+.PHONY: demo test stress bench bench-share bench-convert lint docs stubs sanitize model fuzz fuzz-sanitized fuzz-atheris clean
 
 demo: $(READY)
 	$(BIN)/colonnade demo
@@ -12,6 +12,12 @@ demo: $(READY)
 # By files, for the blocks of a page follow each other.
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Kills at random for a minute, a hundred thousand puts, and kills and stops before every single system call.
+stress: $(READY)
+	cd tests && ../$(BIN)/python -m stress.kills
+	cd tests && ../$(BIN)/python -m stress.endure
+	COLONNADE_EVERY_CALL=1 $(BIN)/python -m pytest -q tests/crash/test_every_call.py tests/concurrency/test_interleavings.py
 
 bench: bench-share bench-convert
 

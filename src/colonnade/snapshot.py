@@ -10,7 +10,6 @@ import contextlib
 import os
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -79,6 +78,7 @@ class Snapshot:
         self._store = store
         self._segment = segment
         self._seal = seal
+        self._read: pa.RecordBatch | None = None
         self.name = name
 
     # -- what it is ----------------------------------------------------------------------------------------------------
@@ -127,7 +127,7 @@ class Snapshot:
     @property
     def schema(self) -> pa.Schema:
         """The Arrow schema, with the ``pandas`` metadata where there is any."""
-        return self._batch.schema
+        return self._batch().schema
 
     # -- its views -----------------------------------------------------------------------------------------------------
 
@@ -161,7 +161,7 @@ class Snapshot:
 
     def to_arrow(self) -> pa.Table:
         """Open the table as PyArrow: one chunk a column, over the shared mapping; nothing is copied."""
-        return pa.Table.from_batches([self._batch])
+        return pa.Table.from_batches([self._batch()])
 
     def to_polars(self) -> pl.DataFrame:
         """Open the table as Polars; fixed-width columns without nulls are not copied. Needs the extra ``polars``."""
@@ -219,8 +219,13 @@ class Snapshot:
                 raise CorruptSnapshotError(f"it was sealed with {self.num_columns} columns")
             table.validate()
 
-    @cached_property
     def _batch(self) -> pa.RecordBatch:
+        # No cached_property: before Python 3.12 it has a lock, which a child forked meanwhile would wait for for ever.
+        if self._read is None:
+            self._read = self._read_batch()
+        return self._read
+
+    def _read_batch(self) -> pa.RecordBatch:
         with self._located():
             batch = self._stored_table(writable=False).batch
         from colonnade.layout.envelope import without_second_reading  # noqa: PLC0415 -- as above

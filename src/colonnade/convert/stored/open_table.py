@@ -10,7 +10,6 @@ import contextlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -58,6 +57,7 @@ class StoredTable:
         opened: Opened = read_envelope(self._memory)
         self._buffer = buffer
         self._nested = nested
+        self._batch: pa.RecordBatch | None = None
         self.careful = False
         self.size = size
         self.body = Body(buffer, start + opened.body_start, opened.body_limit)
@@ -67,9 +67,15 @@ class StoredTable:
         if type(self.rows) is not int or not 0 <= self.rows < _MOST_ROWS:
             raise CorruptSnapshotError(f"its second reading claims {self.rows!r} rows")
 
-    @cached_property
+    @property
     def batch(self) -> pa.RecordBatch:
         """The Arrow reading, over the same memory; buffer sizes are checked, values are not looked at."""
+        # No cached_property: before Python 3.12 it has a lock, which a child forked meanwhile would wait for for ever.
+        if self._batch is None:
+            self._batch = self._read_batch()
+        return self._batch
+
+    def _read_batch(self) -> pa.RecordBatch:
         try:
             batch = pa.ipc.open_file(pa.py_buffer(self._memory)).get_batch(0)
             batch.validate()

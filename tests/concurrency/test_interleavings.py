@@ -1,0 +1,223 @@
+"""One process is stopped before each of its system calls, and others do what they like meanwhile.
+
+What two processes do to one store is an order of their system calls. Here every order is met in which one of them does a whole
+burst of things between two calls of the other: a reader between its open and its map while the segment is superseded, retired,
+claimed and written again; a writer between its lease test and its rename while all others read, put, delete and collect. (Those that make many calls are
+stopped before every third of them, and before every one with COLONNADE_EVERY_CALL set, as `make stress` does.)
+"""
+
+import contextlib
+import fcntl
+import os
+
+import pytest
+
+import colonnade as cn
+import stepping
+from stress import payload
+
+ROWS = 56_000  # more than 2 MiB: what is written again
+EVERY_CALL = "COLONNADE_EVERY_CALL" in os.environ
+OTHERS = 8  # the seed of frames that are put under another name
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _tracing():
+    if why := stepping.why_not():
+        pytest.skip(why)
+
+
+@pytest.fixture(scope="module")
+def frames():
+    """Frames of nearly one size, so that each fits the spare of each."""
+    return [payload.make(seed, ROWS + 100 * seed) for seed in range(OTHERS + 1)]
+
+
+def verify(snap):
+    """The seed of a snapshot that is whole in both readings."""
+    attrs = payload.verify_pandas(snap.to_pandas())
+    assert payload.verify_arrow(snap.to_arrow()) == attrs
+    assert snap.num_rows == attrs["rows"]
+    return attrs["seed"]
+
+
+def is_locked(store):
+    """Whether somebody holds the store's lock; others would have to wait then, and no order is left to be met."""
+    fd = os.open(store.path, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+# -- what the one does that is stopped -----------------------------------------------------------------------------------
+
+
+def read(store, frames):
+    with contextlib.suppress(cn.NotFoundError), store.open("t") as snap:
+        verify(snap)
+
+
+def read_slowly(store, frames):
+    """The kernel looks a name up and then opens what it found; in between it cannot be stopped, so here that is two calls."""
+    real = os.open
+
+    def in_two_steps(path, flags, *args, **kwargs):
+        if flags & (os.O_CREAT | os.O_DIRECTORY | os.O_TMPFILE):
+            return real(path, flags, *args, **kwargs)
+        found = real(path, os.O_PATH | os.O_NOFOLLOW, **kwargs)
+        try:
+            return real(f"/proc/self/fd/{found}", flags & ~os.O_NOFOLLOW)
+        finally:
+            os.close(found)
+
+    os.open = in_two_steps
+    try:
+        with store.open("t") as snap:
+            assert verify(snap) < OTHERS
+    finally:
+        os.open = real
+
+
+def read_older(store, frames):
+    with contextlib.suppress(cn.NotFoundError), store.open("t", version=2) as snap:
+        assert snap.version == 2
+        verify(snap)
+
+
+def look(store, frames):
+    assert [info.name for info in store.ls()] in ([], ["t"])
+    assert store.exists("t") in (True, False)
+
+
+def check(store, frames):
+    assert store.check() == []
+
+
+def put(store, frames):
+    with store.put("t", frames[7]) as snap:
+        assert verify(snap) == 7
+
+
+def put_and_retain(store, frames):
+    with store.put("t", frames[7], keep=2) as snap:
+        assert verify(snap) == 7
+
+
+def swap(store, frames):
+    with contextlib.suppress(cn.ConflictError):
+        store.put("t", frames[7], expect_version=3).close()
+
+
+def delete(store, frames):
+    with contextlib.suppress(cn.NotFoundError):
+        store.delete("t")
+
+
+def gc(store, frames):
+    store.gc()
+
+
+# -- what the others do meanwhile ----------------------------------------------------------------------------------------
+
+
+def puts(store, frames):
+    """As many as it takes for the first of them to have written over what was there before."""
+    for frame in frames[4:7]:
+        store.put("t", frame).close()
+
+
+def puts_that_retain(store, frames):
+    for frame in frames[4:7]:
+        store.put("t", frame, keep=2).close()
+
+
+def puts_elsewhere(store, frames):
+    """Another table gets what this one had."""
+    store.put("t", frames[4]).close()
+    for _ in range(3):
+        store.put("other", frames[OTHERS]).close()
+
+
+def start_again(store, frames):
+    delete(store, frames)
+    puts(store, frames)
+
+
+def everything(store, frames):
+    puts(store, frames)
+    store.gc()
+    start_again(store, frames)
+    read(store, frames)
+
+
+MEETINGS = [
+    (read, puts),
+    (read, start_again),
+    (read_slowly, puts),
+    (read_slowly, puts_elsewhere),
+    (read_older, puts),
+    (read_older, puts_that_retain),
+    (look, start_again),
+    (check, puts_that_retain),
+    (check, start_again),
+    (put, everything),
+    (put_and_retain, puts),
+    (swap, puts),
+    (delete, puts),
+    (gc, everything),
+]
+
+
+@pytest.mark.parametrize(("one", "others"), MEETINGS, ids=[f"{one.__name__}-{two.__name__}" for one, two in MEETINGS])
+def test_stopped_before_every_call_while_others_go_on(store, frames, one, others):
+    met = stopped_at = 0
+    stride = 3 if one in {check, look, put, put_and_retain, swap, gc} and not EVERY_CALL else 1
+    for warm in (others, one):  # what is imported at the first use is no step
+        store.put("t", frames[0]).close()
+        warm(store, frames)
+    while True:
+        stopped_at += stride
+        delete(store, frames)
+        for frame in frames[1:4]:
+            store.put("t", frame, keep=2).close()
+        with stepping.Stepped(lambda: one(cn.Store(store.path), frames)) as child:
+            if not child.run(stopped_at):
+                break
+            where = f"{one.__name__} stopped before its system call {stopped_at} (number {child.call})"
+            with contextlib.suppress(cn.NotFoundError), store.open("t") as snap:
+                assert verify(snap) in (3, 7), where
+            if is_locked(store):
+                continue
+            met += 1
+            # The older one: what holds the newest would keep its memory from being written again.
+            held = None
+            with contextlib.suppress(cn.NotFoundError), store.open("t", version=2) as snap:
+                held = snap.to_pandas()
+                seed = payload.verify_pandas(held)["seed"]
+            try:
+                others(store, frames)
+                assert child.finish() == 0
+                assert store.check() == []
+                # Whoever had it open has it still, whatever both of them did.
+                assert held is None or payload.verify_pandas(held)["seed"] == seed
+            except Exception as error:
+                error.add_note(where)
+                raise
+    assert met > 3
+
+
+def test_a_reader_overtaken_at_every_call(store, frames):
+    """Not once but again and again: it starts again each time, and what it gets in the end is whole."""
+    for first in range(1, 8):
+        store.put("t", frames[0]).close()
+        with stepping.Stepped(lambda: read(cn.Store(store.path), frames)) as child:
+            if child.run(first):
+                for turn in range(40):
+                    store.put("t", frames[turn % 7]).close()
+                    if not child.step():
+                        break
+            assert child.finish() == 0

@@ -1,0 +1,230 @@
+"""Killed at every step: whatever a put, a delete or a gc was at, the store is as before or as after, and nothing is left.
+
+What a process does to a store it does in system calls. One run is stepped from call to call, to see which of them change
+anything: a name, a link, a size, the memory that is taken. Then a run each is killed after each of these, which meets every state
+that a crash can leave. (With COLONNADE_EVERY_CALL set, before every call there is.) A row of `SCENARIOS` is what is there
+before, and what is done: a new step in the store needs a new row only where no row makes it.
+"""
+
+import errno
+import functools
+import os
+import shutil
+from typing import NamedTuple
+
+import pytest
+
+import colonnade as cn
+import stepping
+from stress import payload
+from stress.place import Place, entries
+
+# Rows: 2 kB and 1.6 MB, which are written; 2.5 and 3.3 MB, which are mapped, and whose memory is used again.
+SMALL, WRITTEN, MAPPED, LARGER = 50, 40_000, 60_000, 80_000
+
+
+EVERY_CALL = "COLONNADE_EVERY_CALL" in os.environ
+make = functools.cache(payload.make)
+
+
+def put(name, seed, rows=SMALL, keep=1, **options):
+    """One put, of a frame that says which it was."""
+    return lambda store: store.put(name, make(seed, rows), keep=keep, **options).close()
+
+
+def puts(name, *seeds, rows=SMALL, keep=1):
+    return lambda store: [put(name, seed, rows, keep)(store) for seed in seeds]
+
+
+def delete(name):
+    return lambda store: store.delete(name)
+
+
+def both(*actions):
+    return lambda store: [action(store) for action in actions]
+
+
+def read(store):
+    with store.open("t") as snap:
+        payload.verify_pandas(snap.to_pandas())
+        payload.verify_arrow(snap.to_arrow())
+
+
+def litter(store):
+    """What killed writers leave: a staged segment, and a draft that nobody holds."""
+    (store.path / ".segments").mkdir(exist_ok=True)
+    for name in (".publish", ".segments/draft-00112233"):
+        (store.path / name).write_bytes(bytes(10_000))
+
+
+def without_nameless_files(action):
+    """The same on a file system that has no O_TMPFILE; in the child alone."""
+
+    def act(store):
+        real = os.open
+
+        def refuse(path, flags, *args, **kwargs):
+            if flags & os.O_TMPFILE == os.O_TMPFILE:
+                raise OSError(errno.EOPNOTSUPP, "")
+            return real(path, flags, *args, **kwargs)
+
+        os.open = refuse
+        action(store)
+
+    return act
+
+
+class Scenario(NamedTuple):
+    """What is there, what is done, and whether a reader holds each table that was there."""
+
+    before: object
+    action: object
+    held: bool = False
+
+
+SCENARIOS = {
+    "first put": Scenario(both(), put("t", 9)),
+    "first put, of three parts": Scenario(both(), put("a/b/t", 9)),
+    "put": Scenario(put("t", 1), put("t", 9), held=True),
+    "put, versions retained": Scenario(puts("t", 1, 2, keep=3), put("t", 9, keep=3)),
+    "put, versions retained and pruned": Scenario(puts("t", 1, 2, 3, keep=3), put("t", 9, keep=2), held=True),
+    "put, expecting a version": Scenario(puts("t", 1, 2), put("t", 9, expect_version=2)),
+    "put in pieces": Scenario(puts("t", 1, 2, rows=WRITTEN), put("t", 9, WRITTEN)),
+    "put without nameless files": Scenario(puts("t", 1, 2), without_nameless_files(put("t", 9))),
+    "put after a crash": Scenario(both(puts("t", 1, 2), litter), put("t", 9)),
+    "put that retires the first spare": Scenario(put("t", 1, MAPPED), put("t", 9, MAPPED)),
+    "put into a spare": Scenario(puts("t", 1, 2, rows=MAPPED), put("t", 9, MAPPED), held=True),
+    "put into a spare that is smaller": Scenario(puts("t", 1, 2, rows=MAPPED), put("t", 9, LARGER)),
+    "put into a spare that is larger": Scenario(puts("t", 1, 2, rows=LARGER), put("t", 9, MAPPED)),
+    "put that retires what was retained": Scenario(puts("t", 1, 2, 3, rows=MAPPED, keep=3), put("t", 9, MAPPED, 1)),
+    "delete": Scenario(puts("t", 1, 2), delete("t"), held=True),
+    "delete of many versions in a folder": Scenario(puts("a/b/t", 1, 2, 3, keep=3), delete("a/b/t")),
+    "delete that retires": Scenario(puts("t", 1, 2, rows=MAPPED, keep=2), delete("t")),
+    "gc after a crash": Scenario(both(puts("t", 1, 2), litter), lambda store: store.gc()),
+    "gc of spares": Scenario(puts("t", 1, 2, rows=MAPPED), lambda store: store.gc()),
+    "read": Scenario(puts("t", 1, 2), read),
+}
+
+
+@pytest.fixture(scope="module")
+def place():
+    if why := stepping.why_not():
+        pytest.skip(why)
+    with Place("256m") as place:
+        store = cn.Store(place.folder / "warm")  # what is imported at the first use is no step of a put
+        put("t", 1)(store)
+        read(store)
+        store.check()
+        shutil.rmtree(store.path)
+        yield place
+
+
+@pytest.fixture
+def store(place):
+    store = cn.Store(place.folder / "store")
+    store.path.mkdir()
+    yield store
+    shutil.rmtree(store.path)
+
+
+def versions(store):
+    """The seed of each version that has a name, by name and version; every value verified, in all readings."""
+    found = {}
+    for entry in entries(store.path):
+        if entry.endswith(".arrow"):
+            name, _, version = entry.removesuffix(".arrow").partition("@")
+            with store.open(name, version=int(version) if version else None) as snap:
+                attrs = payload.verify_pandas(snap.to_pandas())
+                assert payload.verify_arrow(snap.to_arrow()) == payload.verify_head(snap) == attrs
+                found[name, snap.version] = attrs["seed"]
+    return found
+
+
+def newest(found):
+    """Every name's newest version."""
+    return dict(sorted(found))
+
+
+def holds(store, before, after, held):
+    """What must hold after any crash, whether the store is used as it is or cleaned first. Gives the versions there are."""
+    found = versions(store)
+    assert newest(found) in (newest(before), newest(after))
+    assert found.items() <= (before | after).items()
+    assert store.check() == []
+    for snap, attrs in held:
+        assert payload.verify_pandas(snap.to_pandas()) == attrs
+        snap.close()
+    store.gc()
+    assert {entry for entry in entries(store.path) if entry.startswith(".")} == set()
+    version = newest(found).get("t", 0)
+    put("t", 77)(store)
+    assert {name: was for name, was in versions(store).items() if name[0] == "t"} == {("t", version + 1): 77}
+    for info in store.ls():
+        store.delete(info.name)
+    store.gc()
+    assert entries(store.path) == []
+    return found
+
+
+def footprint(place):
+    """What a crash would leave, but for what is in the files: none that has a name is written to."""
+    found = []
+    for folder, _, files in os.walk(place.folder):
+        for name in files:
+            stat = os.lstat(os.path.join(folder, name))
+            found.append((folder, name, stat.st_ino, stat.st_nlink, stat.st_size, stat.st_blocks, stat.st_mode))
+    return sorted(found), place.taken()
+
+
+def points(place, action):
+    """How many calls to let an action make before it is killed, and the number of all its calls; it runs to its end."""
+    found, seen = [1], footprint(place)
+    with stepping.Stepped(action) as child:
+        while child.step():
+            now = footprint(place)
+            if child.steps > 1 and (now != seen or EVERY_CALL):
+                found.append(child.steps)
+            seen = now
+        assert child.status == 0
+    return found, child.steps
+
+
+def one_thread(action):
+    """The core uses as many threads as there are processors to run on; with one, each run makes the same calls.
+
+    So it does with a `Store` of its own, which has nothing found out yet.
+    """
+
+    def act(store):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+        action(cn.Store(store.path))
+
+    return act
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_killed_after_every_change(place, store, scenario):
+    prepare, action, hold = SCENARIOS[scenario]
+    prepare(store)
+    before = versions(store)
+    kills, calls = points(place, lambda: one_thread(action)(store))
+    after = versions(store)
+    published = []
+    for steps in kills:
+        shutil.rmtree(store.path)
+        store.path.mkdir()
+        prepare(store)
+        held = [(snap, snap.to_pandas().attrs) for snap in map(store.open, newest(before) if hold else ())]
+        with stepping.Stepped(lambda: one_thread(action)(store)) as child:
+            assert child.run(steps)
+        try:
+            found = holds(store, before, after, held)
+            place.settle()
+        except Exception as error:
+            error.add_note(f"{scenario!r}, killed before system call {steps} of {calls} (number {child.call})")
+            raise
+        published.append(newest(found) == newest(after))
+    if newest(before) != newest(after):
+        # One system call makes the difference: whoever is killed after it has published.
+        assert published == sorted(published)
+        assert {*published} == {False, True}

@@ -1,0 +1,84 @@
+"""Where a stress run's store stands, and what is left of it: bytes by the file system's account against bytes by the files'.
+
+Knows: mounts, blocks, file names of a store. Must not know: frames, workers.
+"""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+
+class LeakError(Exception):
+    """Something is left that no file accounts for."""
+
+
+class Place:
+    """A tmpfs of its own where one may be mounted, else a folder in shared memory; gone at the end. A context manager."""
+
+    def __init__(self, size):
+        self.size = size
+        self.folder = None
+        self.own = False
+
+    def __enter__(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="colonnade-stress-", dir="/dev/shm"))
+        command = ["mount", "-t", "tmpfs", "-o", f"size={self.size},mode=700", "none", self.folder]
+        self.own = subprocess.run(command, capture_output=True, check=False).returncode == 0
+        return self
+
+    def __exit__(self, *_):
+        if self.own:
+            subprocess.run(["umount", "-l", self.folder], check=True)
+        shutil.rmtree(self.folder)
+
+    def taken(self):
+        """Bytes by the file system's own account, nameless files included; without a mount, by the files'."""
+        if not self.own:
+            return self.accounted()
+        stats = os.statvfs(self.folder)
+        return (stats.f_blocks - stats.f_bfree) * stats.f_frsize
+
+    def accounted(self):
+        """Bytes of all files that have a name."""
+        blocks = {}
+        for folder, _, files in os.walk(self.folder):
+            for name in files:
+                with contextlib.suppress(FileNotFoundError):
+                    found = os.lstat(os.path.join(folder, name))
+                    blocks[found.st_ino] = found.st_blocks * 512
+        return sum(blocks.values())
+
+    def settle(self, seconds=2.0):
+        """See that the two accounts agree; the kernel may take a moment to free what the killed had mapped.
+
+        Raises
+        ------
+        LeakError
+        """
+        until = time.monotonic() + seconds
+        while (taken := self.taken()) != (accounted := self.accounted()):
+            if time.monotonic() > until:
+                raise LeakError(f"{taken:,} bytes are taken and the files account for {accounted:,}")
+            time.sleep(0.01)
+
+
+def entries(root):
+    """All file names of a store."""
+    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if not path.is_dir())
+
+
+def spares(root):
+    """The inodes of a store's spares."""
+    found = set()
+    for path in (root / ".segments").glob("spare-*"):
+        with contextlib.suppress(FileNotFoundError):
+            found.add(path.stat().st_ino)
+    return found
+
+
+def descriptors():
+    return len(os.listdir("/proc/self/fd"))

@@ -1,0 +1,272 @@
+"""What a writer and a reader do, over and over, until they are killed.
+
+Knows: the public API, payloads, the board. Must not know: who kills them, and when.
+
+A worker that finds what must not be raises; `run` writes it down and ends the process with status 1, which nothing else does.
+"""
+
+import contextlib
+import os
+import pickle
+import random
+import traceback
+from typing import NamedTuple
+
+import numpy as np
+
+import colonnade as cn
+from stress import payload
+from stress.board import WentBackwardsError
+from stress.place import descriptors, spares
+
+# Names that are never deleted, and names that come and go; those that share a folder make it come and go as well.
+STEADY = ("steady", "folder/a", "folder/b", "large")
+FLEETING = ("fleeting", "gone/soon/a", "gone/b")
+NAMES = (*STEADY, *FLEETING)
+LARGE = NAMES.index("large")
+# Sizes by weight, even over their logarithm: small ones; those whose memory is used again; those of many huge pages, which
+# have a name of their own, for they take a worker's whole life.
+_SMALL, _MAPPED, _HUGE = (1 << 10, 1 << 20), (2 << 20, 4 << 20), (8 << 20, 14 << 20)
+_HELD = 12
+
+
+class Held(NamedTuple):
+    """A snapshot kept open, what was made from it, and what it said when it was opened."""
+
+    snap: object
+    frame: object
+    table: object
+    scribbled: object
+    attrs: dict
+    until: int
+
+
+class Worker:
+    """One process' view: its own random numbers, its slot on the board, and what it is doing."""
+
+    def __init__(self, root, board, slot, seed):
+        self.store = cn.Store(root)
+        self.board = board
+        self.slot = slot
+        self.random = random.Random(seed)
+        self.doing = ""
+        self.round = 0
+
+    def do(self, operation, words=""):
+        self.doing = f"{operation} {words}"
+        self.board.do(self.slot, operation)
+
+    def choose(self, table):
+        """One of a table's operations, by weight."""
+        (operation,) = self.random.choices([row[1] for row in table], [row[0] for row in table])
+        operation(self)
+        self.round += 1
+
+    def name(self):
+        return (
+            LARGE if self.random.random() < 0.03 else self.random.choice([i for i in range(len(NAMES)) if i != LARGE])
+        )
+
+    def gc(self):
+        self.do("gc")
+        self.store.gc()
+        self.board.count(self.slot, "gcs")
+
+    def list(self):
+        self.do("list")
+        for info in self.store.ls():
+            if info.name not in NAMES:
+                raise AssertionError(f"ls shows {info.name!r}, which nobody put")
+
+    def check(self):
+        self.do("check")
+        problems = self.store.check()
+        if problems:
+            raise AssertionError(f"check finds {problems}")
+        self.board.count(self.slot, "checks")
+
+    # -- writing ---------------------------------------------------------------------------------------------------------
+
+    def put(self):
+        """One frame, put a few times: under names and conditions of its own each time."""
+        self.do("make")
+        (least, most) = self.random.choices((_SMALL, _MAPPED, _HUGE), (50, 47, 3))[0]
+        large = least == _HUGE[0]
+        size = least * (most / least) ** self.random.random()
+        df = payload.make(self.random.getrandbits(48), int(size / payload.ROW_BYTES))
+        for _ in range(self.random.randint(1, 5)):
+            name = LARGE if large else self.random.choice([i for i in range(len(NAMES)) if i != LARGE])
+            self._put(name, df, self.random.randint(1, 3), expect=self.random.random() < 0.5)
+
+    def _put(self, name, df, keep, *, expect):
+        board = self.board
+        before = board.before(name)
+        version = None
+        df.attrs.pop("version", None)
+        if expect:
+            self.do("open", f"{NAMES[name]} for its version")
+            with contextlib.suppress(cn.NotFoundError), self.store.open(NAMES[name]) as snap:
+                version = snap.version
+            version = version or 0
+            df.attrs["version"] = version + 1
+        self.do("put", f"{NAMES[name]}, {df.attrs}, keep={keep}, expect_version={version}")
+        board.puts_begun[self.slot, name] += 1
+        there = spares(self.store.path)
+        try:
+            with self.store.put(NAMES[name], df, keep=keep, expect_version=version) as snap:
+                put = snap.version
+                board.count(self.slot, "recycled", os.fstat(snap._segment.fd).st_ino in there)
+        except cn.ConflictError:
+            if not expect:
+                raise
+            board.count(self.slot, "conflicts")
+            return
+        board.puts_done[self.slot, name] += 1
+        board.count(self.slot, "puts")
+        if expect and put != version + 1:
+            raise AssertionError(f"put with expect_version={version} made version {put}")
+        board.after(self.slot, name, before, put, above=True)
+
+    def delete(self):
+        name = NAMES.index(self.random.choice(FLEETING))
+        self.do("delete", NAMES[name])
+        self.board.begin_delete(self.slot, name)
+        with contextlib.suppress(cn.NotFoundError):
+            self.store.delete(NAMES[name])
+            self.board.count(self.slot, "deletes")
+        self.board.end_delete(self.slot)
+
+    # -- reading ---------------------------------------------------------------------------------------------------------
+
+    def read(self, held):
+        """Open a name, or an older version of it, verify it, and perhaps keep it for a while."""
+        name = self.name()
+        with self._open(name) as snap:
+            if snap is None:
+                return
+            kept = self._verify(snap)
+            older = snap.version - self.random.randint(1, 2)
+        if self.random.random() < 0.6:
+            held.append(kept)
+        else:
+            kept.snap.close()
+        if older > 0 and self.random.random() < 0.3:
+            self._read_older(NAMES[name], older)
+
+    @contextlib.contextmanager
+    def _open(self, name):
+        self.do("open", NAMES[name])
+        before = self.board.before(name)
+        try:
+            snap = self.store.open(NAMES[name])
+        except cn.NotFoundError:
+            self.board.after(self.slot, name, before, 0)
+            self.board.count(self.slot, "missing")
+            yield None
+            return
+        self.board.after(self.slot, name, before, snap.version)
+        yield snap
+
+    def _read_older(self, name, version):
+        self.do("open", f"{name} version {version}")
+        try:
+            snap = self.store.open(name, version=version)
+        except cn.NotFoundError:
+            self.board.count(self.slot, "missing")
+            return
+        with snap:
+            if snap.version != version:
+                raise AssertionError(f"asked for version {version} and got {snap.version}")
+            self._verify(snap)
+
+    def _verify(self, snap):
+        self.do("verify", repr(snap))
+        frame, table = snap.to_pandas(), snap.to_arrow()
+        attrs = self._same(snap, frame, table, None)
+        scribbled = None
+        if self.random.random() < 0.4:
+            self.do("verify", f"{snap!r} after writing into a frame of it")
+            scribbled = self._scribble(snap)
+            self._same(snap, frame, table, attrs)
+            payload.verify_pandas(snap.to_pandas())
+        if self.random.random() < 0.1:
+            self._travel(snap)
+        self.board.count(self.slot, "reads")
+        self.board.count(self.slot, "bytes", snap.nbytes)
+        return Held(snap, frame, table, scribbled, attrs, self.round + self.random.randint(1, 8))
+
+    @staticmethod
+    def _same(snap, frame, table, attrs):
+        """Pandas, Arrow and the file's head all say the same, and what they said before."""
+        said = [payload.verify_pandas(frame), payload.verify_arrow(table), payload.verify_head(snap)]
+        if said != [attrs or said[0]] * 3:
+            raise payload.TornError(f"pandas, Arrow and the head say {said}; before: {attrs}")
+        if (snap.num_rows, snap.version) != (said[0]["rows"], said[0].get("version", snap.version)):
+            raise payload.TornError(f"the seal of {snap!r} is not that of {said[0]}")
+        return said[0]
+
+    def _scribble(self, snap):
+        mine = snap.to_pandas()
+        mine["int"] += 1
+        mine.loc[mine.index[:: self.random.randint(1, 2000)], "float"] = -7.0
+        self.board.count(self.slot, "scribbles")
+        return mine["float"].to_numpy(), mine["float"].to_numpy().copy()
+
+    def _travel(self, snap):
+        """As another process would: by the pickled reference."""
+        try:
+            again = pickle.loads(pickle.dumps(snap))
+        except cn.NotFoundError:
+            return
+        with again:
+            if again.identity != snap.identity:
+                raise AssertionError(f"the reference of {snap!r} led to {again!r}")
+            self.board.count(self.slot, "references")
+
+    def let_go(self, held):
+        """Verify again what is due to be given back: a page that was used again meanwhile would show."""
+        due = [kept for kept in held if kept.until <= self.round] or held[:1] * (len(held) > _HELD)
+        for kept in due:
+            self.do("hold", repr(kept.snap))
+            self._same(kept.snap, kept.frame, kept.table, kept.attrs)
+            if kept.scribbled and not np.array_equal(*kept.scribbled, equal_nan=True):
+                raise payload.TornError(f"what was written into a frame of {kept.snap!r} is not what is there now")
+            kept.snap.close()
+            self.board.count(self.slot, "held")
+        held[:] = [kept for kept in held if not any(kept is gone for gone in due)]
+
+
+WRITES = ((90, Worker.put), (7, Worker.delete), (1, Worker.gc), (2, Worker.list))
+READS = ((3, Worker.list), (1, Worker.check), (1, Worker.gc))
+
+
+def write(worker):
+    """A writer's life."""
+    before = descriptors()
+    while True:
+        worker.choose(WRITES)
+        if (now := descriptors()) != before:
+            raise AssertionError(f"a writer had {before} descriptors and has {now}")
+
+
+def read(worker):
+    """A reader's life."""
+    held = []
+    before = descriptors()
+    table = ((60, lambda worker: worker.read(held)), *READS)
+    while True:
+        worker.choose(table)
+        worker.let_go(held)
+        if (now := descriptors()) != before + len(held):
+            raise AssertionError(f"a reader had {before} descriptors, holds {len(held)} snapshots, and has {now}")
+
+
+def run(life, worker, evidence):
+    """Live until killed; if the life ends by itself, say why in the evidence."""
+    try:
+        life(worker)
+    except BaseException as error:
+        kind = "backwards" if isinstance(error, WentBackwardsError) else type(error).__name__
+        told = f"{kind} in process {os.getpid()}, doing: {worker.doing}\n\n{traceback.format_exc()}"
+        (evidence / f"failure-{os.getpid()}.txt").write_text(told)
+    os._exit(1)
