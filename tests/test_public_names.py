@@ -26,7 +26,10 @@ def test_names_are_what_the_contract_says():
     }
     assert sorted(cn.__all__) == cn.__all__
     public = {name for name, value in vars(cn).items() if not name.startswith("_") and not inspect.ismodule(value)}
-    assert public == set(cn.__all__) - {"__version__"}
+    assert (public | set(cn._LATER)) - {"TYPE_CHECKING"} == set(cn.__all__) - {"__version__"}
+    assert dir(cn) == cn.__all__
+    with pytest.raises(AttributeError, match="module 'colonnade' has no attribute 'nothing'"):
+        cn.nothing  # noqa: B018
 
 
 @pytest.mark.parametrize("name", [name for name in cn.__all__ if name != "__version__"])

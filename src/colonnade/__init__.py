@@ -9,10 +9,11 @@
 >>> cn.delete("docs/hello")
 """
 
+from typing import TYPE_CHECKING
+
 from colonnade.api import Store, TableInfo
 from colonnade.conversion import explain, from_pandas, set_pool_limit, to_pandas
 from colonnade.default_store import allocate, check, delete, exists, gc, get, ls, open, put, usage
-from colonnade.draft_table import DraftTable
 from colonnade.errors import (
     ColonnadeError,
     ConflictError,
@@ -27,11 +28,14 @@ from colonnade.errors import (
     UnsupportedTypeError,
 )
 from colonnade.snapshot import Snapshot
-from colonnade.store.check import Problem
-from colonnade.store.cleaning import Freed
-from colonnade.store.processes import Holder
 from colonnade.store.settings import Settings
-from colonnade.store.usage import SegmentUsage, Usage
+
+if TYPE_CHECKING:
+    from colonnade.draft_table import DraftTable
+    from colonnade.store.check import Problem
+    from colonnade.store.cleaning import Freed
+    from colonnade.store.processes import Holder
+    from colonnade.store.usage import SegmentUsage, Usage
 
 __version__ = "0.1.0"
 
@@ -73,3 +77,26 @@ __all__ = [
     "to_pandas",
     "usage",
 ]
+
+
+# What some calls give, and few programs name; imported when it is. To import all would take half as long again.
+_LATER = {
+    "DraftTable": "draft_table",
+    "Freed": "store.cleaning",
+    "Holder": "store.processes",
+    "Problem": "store.check",
+    "SegmentUsage": "store.usage",
+    "Usage": "store.usage",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib  # noqa: PLC0415 -- see above
+
+    return getattr(importlib.import_module(f"colonnade.{_LATER[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -12,26 +12,25 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from colonnade.draft_table import DraftTable
 from colonnade.errors import ColonnadeError, CorruptSnapshotError, NotFoundError, StoreAccessError
 from colonnade.layout.seal import Seal
 from colonnade.snapshot import Snapshot
-from colonnade.store import check as checking
-from colonnade.store import cleaning, paths, settings
+from colonnade.store import paths, settings
 from colonnade.store.catalog import Catalog
-from colonnade.store.check import Problem
-from colonnade.store.cleaning import Freed
 from colonnade.store.directory import Directory
-from colonnade.store.publish import Publisher
 from colonnade.store.segment import Draft, Segment, explain_os_error
 from colonnade.store.settings import Settings
-from colonnade.store.usage import Usage, look_at
-from colonnade.writing import Wanted, seal_of, write
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from colonnade.convert.stored.tables import LaidOut
+    from colonnade.draft_table import DraftTable
+    from colonnade.store.check import Problem
+    from colonnade.store.cleaning import Freed
+    from colonnade.store.publish import Publisher
+    from colonnade.store.usage import Usage
+    from colonnade.writing import Wanted
 
 
 class TableInfo(NamedTuple):
@@ -98,7 +97,7 @@ class Store:
             chosen=settings.checked(capacity=capacity, spares=spares, mode=mode),
         )
         self._catalog = Catalog(self._directory)
-        self._publisher = Publisher(self._catalog)
+        self._writes: Publisher | None = None
 
     @property
     def path(self) -> Path:
@@ -145,6 +144,7 @@ class Store:
         """
         from colonnade.convert.stored.tables import lay_out  # noqa: PLC0415 -- pandas is imported when it is needed
         from colonnade.neighbours.ingest import plan  # noqa: PLC0415 -- the same
+        from colonnade.writing import Wanted, seal_of, write  # noqa: PLC0415 -- the same
 
         wanted = Wanted.checked(name, keep, expect_version, ttl)
         self._get_ready(wanted)
@@ -205,6 +205,8 @@ class Store:
         """
         from colonnade.convert.stored.plan_draft import plan_draft  # noqa: PLC0415 -- pandas, when it is needed
         from colonnade.convert.stored.tables import lay_out  # noqa: PLC0415 -- the same
+        from colonnade.draft_table import DraftTable  # noqa: PLC0415 -- the same
+        from colonnade.writing import Wanted, seal_of  # noqa: PLC0415 -- the same
 
         wanted = Wanted.checked(name, keep, expect_version, ttl)
         if type(rows) is not int or rows < 0:
@@ -222,6 +224,15 @@ class Store:
                 seal = seal_of(laid, wanted)
                 table.finish(seal.pack())
                 self._publish(wanted, laid, draft, seal).close()
+
+    @property
+    def _publisher(self) -> Publisher:
+        """What a reader does without, and does not wait for the import of."""
+        if self._writes is None:
+            from colonnade.store.publish import Publisher  # noqa: PLC0415 -- see above
+
+            self._writes = Publisher(self._catalog)
+        return self._writes
 
     def _get_ready(self, wanted: Wanted) -> None:
         self._directory.prepare()
@@ -327,6 +338,8 @@ class Store:
 
         Safe at any time, whatever else runs.
         """
+        from colonnade.store import cleaning  # noqa: PLC0415 -- seldom needed
+
         freed = cleaning.gc(self._catalog)
         cleaning.collapse(self._catalog)
         return freed
@@ -336,12 +349,13 @@ class Store:
 
         Reads every byte; an empty list is a clean store.
         """
+        from colonnade.store import check  # noqa: PLC0415 -- seldom needed
 
         def look_inside(entry: paths.Entry) -> None:
             with self.open(entry.name, version=entry.version) as snapshot:
                 snapshot.validate()
 
-        return list(checking.check(self.path, self._directory.trusted, look_inside))
+        return list(check.check(self.path, self._directory.trusted, look_inside))
 
     def usage(self) -> Usage:
         """See what occupies the store's memory, and which processes hold it.
@@ -363,6 +377,8 @@ class Store:
         >>> [(segment.role, len(segment.holders)) for segment in store.usage().segments]
         [('deleted', 1)]
         """
+        from colonnade.store.usage import look_at  # noqa: PLC0415 -- seldom needed
+
         return look_at(self._catalog)
 
     @property

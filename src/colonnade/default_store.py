@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from colonnade.api import Store, TableInfo
 from colonnade.conversion import trim_pool
-from colonnade.draft_table import DraftTable
 from colonnade.snapshot import Snapshot
 from colonnade.store import paths
-from colonnade.store.check import Problem
-from colonnade.store.cleaning import Freed
-from colonnade.store.usage import Usage
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from colonnade.draft_table import DraftTable
+    from colonnade.store.check import Problem
+    from colonnade.store.cleaning import Freed
+    from colonnade.store.usage import Usage
 
 
 @cache

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from colonnade.errors import ConflictError, CorruptSnapshotError, NotFoundError, StoreAccessError
 from colonnade.layout.seal import Seal
-from colonnade.store import folders, paths, room
+from colonnade.store import folders, paths
 from colonnade.store.directory import Directory
 from colonnade.store.paths import Entry, Location
 from colonnade.store.segment import Segment
@@ -181,24 +181,6 @@ class Catalog:
             raise StoreAccessError(
                 error.errno, f"{self.directory.root} cannot be read as a store: {os.strerror(error.errno or 0)}"
             ) from error
-
-    def tables(self, root: int) -> list[room.Held]:
-        """What each table's file holds."""
-        found = []
-        for file in folders.walk(root):
-            entry = paths.parse(file.folders, file.name)
-            if entry is None:
-                continue
-            with contextlib.suppress(OSError, CorruptSnapshotError):
-                segment = Segment.open(self.directory.root, file.folder, file.name)
-                try:
-                    expires = segment.seal().expires_ns
-                except CorruptSnapshotError:
-                    expires = None
-                finally:
-                    segment.close()
-                found.append(room.Held(entry, file.stat().st_blocks * 512, room.is_expired(expires)))
-        return found
 
 
 def _unreadable(name: str, place: Path, error: OSError) -> StoreAccessError:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from colonnade.errors import StoreAccessError
-from colonnade.store import folders, recycle, settings
+from colonnade.store import folders, settings
 from colonnade.store.settings import Settings
 
 
@@ -33,7 +33,6 @@ class Directory:
         self.trusted = trusted
         self._own = own
         self.chosen = chosen
-        self._keeps_spares: bool | None = None
 
     def prepare(self) -> None:
         """Make the directory, or see that it is one that this user may write.
@@ -89,11 +88,3 @@ class Directory:
             if wanted.mode is not None:
                 os.fchmod(root, found.folder_mode)
             return found
-
-    def spares_limit(self, root: int, chosen: Settings) -> int:
-        """How many bytes of spares are kept: none where they could not be proved unused."""
-        if self._keeps_spares is None:
-            self._keeps_spares = recycle.is_possible(root)
-        if not self._keeps_spares:
-            return 0
-        return recycle.default_limit(root) if chosen.spares is None else chosen.spares

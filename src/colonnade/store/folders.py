@@ -63,9 +63,13 @@ def below(root: int, folders: Iterable[str], *, make: int | None = None) -> Iter
     StoreAccessError
         Where a part of it is a link.
     """
+    parts = list(folders)
+    if not parts:
+        yield root
+        return
     fd = os.dup(root)
     try:
-        for folder in folders:
+        for folder in parts:
             if make is not None:
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(folder, 0o700, dir_fd=fd)

@@ -20,6 +20,7 @@ import contextlib
 import os
 import stat
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from colonnade.errors import InvalidNameError
 from colonnade.layout.seal import Seal
@@ -28,7 +29,9 @@ from colonnade.store.catalog import Catalog, compare, retained
 from colonnade.store.paths import Location
 from colonnade.store.segment import MAPPED, Draft
 from colonnade.store.settings import Settings
-from colonnade.store.usage import look_at
+
+if TYPE_CHECKING:
+    from colonnade.store.usage import Usage
 
 
 class Publisher:
@@ -37,6 +40,7 @@ class Publisher:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._directory = catalog.directory
+        self._keeps_spares: bool | None = None
 
     def draft(self, size: int) -> Draft:
         """Make a segment of so many bytes, of a spare if one fits; there is room for it.
@@ -52,7 +56,7 @@ class Publisher:
                 return Draft.fresh(root, chosen.file_mode)
         with self._directory.lock() as root:
             if chosen.capacity is not None:
-                self._check_capacity(size, chosen.capacity, self._catalog.tables(root))
+                self._check_capacity(size, chosen.capacity, room.tables(root))
             draft = recycle.claim(root, size, chosen.file_mode) if size >= MAPPED else None
             try:
                 self._make_room(root, size - (draft.allocated if draft else 0))
@@ -66,14 +70,19 @@ class Publisher:
         """Free what may go, spares first, where the file system has less than ``size`` bytes."""
         room.free_spares(root, size)
         if room.free_bytes(root) < size:
-            room.remove_expired(root, self._catalog.tables(root))
+            room.remove_expired(root, room.tables(root))
             room.free_spares(root, size)
             if (free := room.free_bytes(root)) < size:
-                raise room.refuse_for_file_system(self._directory.root, size, free, look_at(self._catalog))
+                raise room.refuse_for_file_system(self._directory.root, size, free, self._usage())
+
+    def _usage(self) -> Usage:
+        from colonnade.store.usage import look_at  # noqa: PLC0415 -- 12 ms of imports, for an error's words
+
+        return look_at(self._catalog)
 
     def _check_capacity(self, size: int, capacity: int, tables: list[room.Held]) -> None:
         if room.used_bytes(tables) + size > capacity:
-            raise room.refuse_for_capacity(self._directory.root, size, capacity, look_at(self._catalog))
+            raise room.refuse_for_capacity(self._directory.root, size, capacity, self._usage())
 
     def publish(
         self, name: str, draft: Draft, seal: Seal, write_seal: Callable[[Seal], None], *, keep: int, expect: int | None
@@ -90,9 +99,9 @@ class Publisher:
         where = paths.locate(name)
         with self._directory.lock() as root:
             chosen = self._directory.settings(root)
-            limit = self._directory.spares_limit(root, chosen)
+            limit = self._spares_limit(root, chosen)
             if chosen.capacity is not None:
-                tables = self._catalog.tables(root)
+                tables = room.tables(root)
                 self._check_capacity(seal.size, chosen.capacity, tables)
                 room.remove_expired(root, tables)
             with self._made(root, name, where, chosen.folder_mode) as folder:
@@ -136,10 +145,18 @@ class Publisher:
         except NotADirectoryError:
             raise InvalidNameError(f"{name!r} cannot be a table: a part of it is the file of another table") from None
 
+    def _spares_limit(self, root: int, chosen: Settings) -> int:
+        """How many bytes of spares are kept: none where they could not be proved unused."""
+        if self._keeps_spares is None:
+            self._keeps_spares = recycle.is_possible(root)
+        if not self._keeps_spares:
+            return 0
+        return recycle.default_limit(root) if chosen.spares is None else chosen.spares
+
     def _within_capacity(self, root: int, chosen: Settings, limit: int) -> int:
         if chosen.capacity is None:
             return limit
-        return min(limit, max(chosen.capacity - sum(held.nbytes for held in self._catalog.tables(root)), 0))
+        return min(limit, max(chosen.capacity - sum(held.nbytes for held in room.tables(root)), 0))
 
     def _is_worth_keeping(self, folder: int, file: str, limit: int) -> bool:
         found = os.stat(file, dir_fd=folder, follow_symlinks=False)
@@ -173,7 +190,7 @@ class Publisher:
                 with folders.below(root, where.folders) as folder:
                     if not folders.is_there(folder, where.current):
                         raise FileNotFoundError
-                    limit = self._directory.spares_limit(root, self._directory.settings(root))
+                    limit = self._spares_limit(root, self._directory.settings(root))
                     # The newest goes last: killed half-way, the name still leads to what it led to.
                     for version in retained(folder, where):
                         self._drop(root, folder, where.retained(version), limit)

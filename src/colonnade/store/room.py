@@ -13,10 +13,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from colonnade.errors import StoreFullError
+from colonnade.errors import CorruptSnapshotError, StoreFullError
 from colonnade.sizes import format_size
 from colonnade.store import folders, paths, recycle
 from colonnade.store.paths import Entry
+from colonnade.store.segment import Segment
 
 if TYPE_CHECKING:
     from colonnade.store.usage import SegmentUsage, Usage
@@ -41,6 +42,25 @@ def free_bytes(root: int) -> int:
 def is_expired(expires_ns: int | None) -> bool:
     """Whether a time, in nanoseconds since 1970, has passed; None never does."""
     return expires_ns is not None and expires_ns <= time.time_ns()
+
+
+def tables(root: int) -> list[Held]:
+    """What each table's file holds."""
+    found = []
+    for file in folders.walk(root):
+        entry = paths.parse(file.folders, file.name)
+        if entry is None:
+            continue
+        with contextlib.suppress(OSError):
+            segment = Segment.open(file.path, file.folder, file.name)
+            try:
+                expires = segment.seal().expires_ns
+            except CorruptSnapshotError:
+                expires = None
+            finally:
+                segment.close()
+            found.append(Held(entry, file.stat().st_blocks * 512, is_expired(expires)))
+    return found
 
 
 def used_bytes(tables: Iterable[Held]) -> int:

@@ -182,6 +182,7 @@ class Segment:
     def __init__(self, path: Path, fd: int) -> None:
         self.path = path
         self.fd = fd
+        self._found: os.stat_result | None = None
 
     @classmethod
     def open(cls, path: Path, folder: int, name: str) -> Segment:
@@ -199,12 +200,17 @@ class Segment:
     @property
     def size(self) -> int:
         """The size of the file, in bytes."""
-        return os.fstat(self.fd).st_size
+        return self._look().st_size
 
     @property
     def owner(self) -> int:
         """The user whose file it is."""
-        return os.fstat(self.fd).st_uid
+        return self._look().st_uid
+
+    def _look(self) -> os.stat_result:
+        if self._found is None:
+            self._found = os.fstat(self.fd)
+        return self._found
 
     def close(self) -> None:
         """Give the descriptor back; mappings stay."""
@@ -213,12 +219,13 @@ class Segment:
             self.fd = -1
 
     def is_at(self, folder: int, name: str) -> bool:
-        """Whether a name in a folder leads to this very file."""
+        """Whether a name in a folder leads to this very file. What is known of the file is from after that."""
         try:
-            found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            there = os.stat(name, dir_fd=folder, follow_symlinks=False)
         except FileNotFoundError:
             return False
-        return os.path.samestat(found, os.fstat(self.fd))
+        self._found = None
+        return os.path.samestat(there, self._look())
 
     def map(self, *, writable: bool) -> _core.Mapping:
         """Map the whole file: privately and writable, or shared and read-only."""

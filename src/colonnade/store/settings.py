@@ -6,7 +6,6 @@ Knows: the file `.settings`. Must not know: how a setting is kept to.
 from __future__ import annotations
 
 import errno
-import json
 import os
 from typing import NamedTuple
 
@@ -73,6 +72,8 @@ def read(root: int, trusted: frozenset[int]) -> Settings:
         fd = os.open(paths.SETTINGS, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=root)
     except FileNotFoundError:
         return Settings()
+    import json  # noqa: PLC0415 -- seldom needed
+
     with os.fdopen(fd, "rb") as file:
         owner = os.fstat(fd).st_uid
         if owner not in trusted:
@@ -87,6 +88,8 @@ def read(root: int, trusted: frozenset[int]) -> Settings:
 
 def write(root: int, settings: Settings) -> None:
     """Keep settings in the directory; under the store's lock."""
+    import json  # noqa: PLC0415 -- seldom needed
+
     told = {name: value for name, value in settings._asdict().items() if value is not None}
     fresh = paths.random_name(f"{paths.SETTINGS}-")
     fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=root)
