@@ -78,13 +78,15 @@ def test_two_puts_at_once_do_not_pass_the_capacity_together(folder, monkeypatch)
     """Each would fit alone; the second to publish is refused."""
     store = cn.Store(folder / "s", capacity="20MiB")
     barrier = threading.Barrier(2)
-    real = cn.api.write
+    from colonnade import writing
+
+    real = writing.write
 
     def together(*args):
         barrier.wait()
         real(*args)
 
-    monkeypatch.setattr("colonnade.api.write", together)
+    monkeypatch.setattr("colonnade.writing.write", together)
     outcomes = []
 
     def put(name):
