@@ -86,6 +86,7 @@ class Run:
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     idle: float = 0.0  # the private memory of a process like the readers that opened nothing
     rivals: list[RivalFigure] = field(default_factory=list)
+    limit: float = 0.0  # the seconds that this machine copies 1 GiB in, by two threads
 
     @property
     def store(self) -> Store:
