@@ -163,6 +163,32 @@ def test_bad_schemas(store, schema, rows, error, words):
     assert [info.name for info in store.ls()] == ["kept"]
 
 
+def test_a_loop_uses_two_segments(store):
+    """What a variable still names after its block holds no memory."""
+    seen = set()
+    for value in range(6):
+        with store.allocate("t", {"x": "float64"}, rows=MIB) as draft:
+            draft["x"][:] = value
+        seen.add((store.path / "t.arrow").stat().st_ino)
+    assert len(seen) == 2
+    assert len(draft) == 0
+
+
+def test_nothing_to_fill(store):
+    with store.allocate("t", {"s": ["a", "b"]}, rows=2) as draft:
+        assert repr(draft) == "<colonnade.DraftTable of 2 rows to fill: no column>"
+        with pytest.raises(cn.NotFoundError, match="no column 's' to be filled; there are: "):
+            draft["s"]
+    assert store.get("t")["s"].tolist() == ["a", "b"]
+
+
+def test_ten_thousand_columns(store):
+    with store.allocate("t", dict.fromkeys(range(10_000), "int32"), rows=3) as draft:
+        for label in draft:
+            draft[label][:] = label
+    assert (store.get("t").iloc[2] == np.arange(10_000)).all()
+
+
 def test_an_unknown_column(store):
     with store.allocate("t", {"x": "int8", "s": ["a"]}, rows=1) as draft:
         for label in ("y", "s", []):

@@ -36,19 +36,17 @@ class DraftTable(Mapping[Any, "npt.NDArray[Any]"]):
         self._plan = plan
         self._laid = laid
         self._draft = draft
-        self._mapping = _mapped(draft, laid.size)
+        self._mapping: _core.Mapping | None = _mapped(draft, laid.size)
         memory = np.frombuffer(cast(Any, self._mapping), np.uint8)
         if draft.used:
             laid.clear_gaps(draft.write)
-        laid.move_to_memory(memory, [column for column in plan.table.columns if column not in self._to_be_filled()])
+        to_be_filled = {id(filled.column) for filled in plan.filled.values()}
+        laid.move_to_memory(memory, [column for column in plan.table.columns if id(column) not in to_be_filled])
         body = laid.envelope.body_start
         self._arrays: dict[Any, npt.NDArray[Any]] = {
             label: np.ndarray((plan.table.rows,), filled.dtype, memory, body + filled.region.at)
             for label, filled in plan.filled.items()
         }
-
-    def _to_be_filled(self) -> list[Any]:
-        return [filled.column for filled in self._plan.filled.values()]
 
     @property
     def num_rows(self) -> int:
@@ -61,7 +59,7 @@ class DraftTable(Mapping[Any, "npt.NDArray[Any]"]):
         return self._laid.size
 
     def __getitem__(self, label: Any) -> npt.NDArray[Any]:
-        if not self._arrays:
+        if self._mapping is None:
             raise ValueError("the draft's block has ended: open the table by its name")
         try:
             return self._arrays[label]
@@ -78,26 +76,27 @@ class DraftTable(Mapping[Any, "npt.NDArray[Any]"]):
 
     def finish(self, seal: bytes) -> None:
         """Make the segment whole: nothing that is stored in the arrays from now on comes into it."""
+        assert self._mapping is not None
         self._mapping.detach(self._draft.fd)
-        self._arrays.clear()
-        if self._laid.size:
-            # Not through the old mapping: what is stored there from now on is nobody's.
-            filled = np.frombuffer(cast(Any, _core.Mapping(self._draft.fd, self._laid.size, False)), np.uint8)
-            body = filled.__array_interface__["data"][0] + self._laid.envelope.body_start
-            scans = [
-                job
-                for column in self._plan.filled.values()
-                for job in column.scan(self.num_rows, body + column.region.at)
-            ]
-            self._laid.finish_in_file(self._draft.fd, self._draft.write, scans, seal)
+        self.discard()
+        # Not through the old mapping: what is stored there from now on is nobody's.
+        filled = _core.Mapping(self._draft.fd, self._laid.size, False)
+        body = filled.address + self._laid.envelope.body_start
+        scans = [
+            job for column in self._plan.filled.values() for job in column.scan(self.num_rows, body + column.region.at)
+        ]
+        self._laid.finish_in_file(self._draft.fd, self._draft.write, scans, seal)
 
     def discard(self) -> None:
-        """Take the arrays away; nothing is published."""
+        """Let go of the arrays: from here on only who still has one keeps its memory."""
         self._arrays.clear()
+        self._mapping = None
 
     def __repr__(self) -> str:
+        if self._mapping is None:
+            return "<colonnade.DraftTable: its block has ended>"
         columns = ", ".join(f"{label!r}: {array.dtype}" for label, array in self._arrays.items())
-        return f"<colonnade.DraftTable of {self.num_rows:,} rows to fill: {columns or 'its block has ended'}>"
+        return f"<colonnade.DraftTable of {self.num_rows:,} rows to fill: {columns or 'no column'}>"
 
 
 def _mapped(draft: Draft, size: int) -> _core.Mapping:
