@@ -57,6 +57,15 @@ def test_a_store_is_its_owners_alone(open_folder):
     assert store.check() == []
 
 
+def test_segments_are_recycled_without_privileges(open_folder):
+    """Leases are every user's, for its own files."""
+    open_folder.chmod(0o777)
+    found = as_user(f"""(lambda store, big: [
+        (store.put("t", big).close(), (store.path / "t.arrow").stat().st_ino)[1] for _ in range(4)
+    ])(cn.Store({str(open_folder / "s")!r}), pd.DataFrame({{"x": range(400_000)}}))""")
+    assert len(set(found)) == 2
+
+
 def test_the_default_store_of_another_user(monkeypatch):
     """Another user made the directory, or a link, before us: it is refused, and nothing is written there."""
     root = cn.Store().path

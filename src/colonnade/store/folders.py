@@ -14,7 +14,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from colonnade.errors import StoreAccessError
 from colonnade.store import paths
@@ -70,16 +70,23 @@ def below(root: int, folders: Iterable[str], *, make: int | None = None) -> Iter
     fd = os.dup(root)
     try:
         for folder in parts:
-            if make is not None:
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(folder, 0o700, dir_fd=fd)
-                    os.chmod(folder, make, dir_fd=fd)  # whatever the umask
+            made = make is not None and _make(fd, folder)
             inner = _open_inner(fd, folder)
             os.close(fd)
             fd = inner
+            if made:
+                os.fchmod(fd, cast(int, make))  # whatever the umask
         yield fd
     finally:
         os.close(fd)
+
+
+def _make(fd: int, folder: str) -> bool:
+    try:
+        os.mkdir(folder, 0o700, dir_fd=fd)
+    except FileExistsError:
+        return False
+    return True
 
 
 def _open_inner(fd: int, folder: str) -> int:
