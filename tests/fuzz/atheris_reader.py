@@ -16,7 +16,7 @@ import atheris
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-with atheris.instrument_imports(include=["colonnade", "flatbuffers"]):
+with atheris.instrument_imports(include=["colonnade"]):
     import colonnade as cn
     from colonnade.convert.stored.explain import explain
     from colonnade.convert.stored.open_table import StoredTable

@@ -17,14 +17,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import flatbuffers.number_types as fb_types
 import numpy as np
 import pyarrow as pa
-from flatbuffers.table import Table as FlatTable
 
 from colonnade.errors import CorruptSnapshotError
+from colonnade.layout.flatbuffer import Table
 from colonnade.layout.regions import CACHE_LINE, Region, align
 from colonnade.layout.seal import MAGIC, SEAL_SIZE, TAIL_SIZE, TRAILER, seal_place
 
@@ -44,50 +42,6 @@ _MESSAGE_HEADER, _MESSAGE_BODY_LENGTH = 2, 3
 _BATCH_LENGTH, _BATCH_NODES, _BATCH_BUFFERS = 0, 1, 2
 
 
-class _Table:
-    """A flatbuffers table, its fields taken by slot."""
-
-    def __init__(self, data: Any, position: int) -> None:
-        self._table = FlatTable(data, position)
-
-    @classmethod
-    def root(cls, data: Any, start: int = 0) -> _Table:
-        (offset,) = struct.unpack_from("<I", data, start)
-        return cls(data, start + offset)
-
-    def place(self, slot: int) -> int:
-        """The position of a field in the data, 0 where it was left out."""
-        offset: int = self._table.Offset(4 + 2 * slot)
-        return offset + int(self._table.Pos) if offset else 0
-
-    def table(self, slot: int) -> _Table:
-        return _Table(self._table.Bytes, self._table.Indirect(self.place(slot)))
-
-    def structs(self, slot: int, dtype: np.dtype[Any]) -> np.ndarray[Any, np.dtype[Any]]:
-        """A vector of structs, as a view: writable where the data is."""
-        if not self.place(slot):
-            return np.empty(0, dtype)
-        relative = self.place(slot) - self._table.Pos
-        start, count = self._table.Vector(relative), self._table.VectorLen(relative)
-        return np.frombuffer(self._table.Bytes, dtype, count, start)
-
-    def tables(self, slot: int) -> list[_Table]:
-        if not self.place(slot):
-            return []
-        relative = self.place(slot) - self._table.Pos
-        start, count = self._table.Vector(relative), self._table.VectorLen(relative)
-        return [_Table(self._table.Bytes, self._table.Indirect(start + 4 * i)) for i in range(count)]
-
-    def text(self, slot: int, size: int | None = None) -> bytes:
-        """A string; with ``size`` only if it has so many bytes, so that long ones are not copied in vain."""
-        place = self.place(slot)
-        if not place:
-            return b""
-        start = place + self._table.Get(fb_types.UOffsetTFlags, place)
-        (length,) = struct.unpack_from("<I", self._table.Bytes, start)
-        return b"" if size not in (None, length) else bytes(self._table.Bytes[start + 4 : start + 4 + length])
-
-
 @dataclass(slots=True)
 class Envelope:
     """The bytes before and after a body. Numbers that are known once the bytes have moved are set by `finish`."""
@@ -104,8 +58,8 @@ class Envelope:
         ``nodes`` are (length, null count) and ``buffers`` the regions (None: an absent buffer), both in the order of
         the record batch: fields depth first.
         """
-        block = _Table.root(self.footer).structs(_FOOTER_RECORD_BATCHES, _BLOCK)[-1:]
-        message = _Table.root(self.head, int(block["offset"][0]) + _MESSAGE_PREFIX.size)
+        block = Table.root(self.footer).structs(_FOOTER_RECORD_BATCHES, _BLOCK)[-1:]
+        message = Table.root(self.head, int(block["offset"][0]) + _MESSAGE_PREFIX.size)
         batch = message.table(_MESSAGE_HEADER)
         struct.pack_into("<q", self.head, batch.place(_BATCH_LENGTH), rows)
         node_table = batch.structs(_BATCH_NODES, _NODE)
@@ -141,7 +95,7 @@ def write_envelope(schema: pa.Schema, one_row: Sequence[pa.Array], alignment: in
     data = memoryview(sink.getvalue())
     footer_length, _ = TRAILER.unpack(data[-TAIL_SIZE:])
     footer = bytearray(data[-TAIL_SIZE - footer_length : -TAIL_SIZE])
-    block = _Table.root(footer).structs(_FOOTER_RECORD_BATCHES, _BLOCK)[-1:]
+    block = Table.root(footer).structs(_FOOTER_RECORD_BATCHES, _BLOCK)[-1:]
     offset, length = int(block["offset"][0]), int(block["metadata_length"][0])
     body_start = align(offset + length, alignment)
     head = bytearray(body_start)
@@ -159,7 +113,7 @@ def _batch_without_columns(schema: pa.Schema) -> pa.RecordBatch:
 def read_message(message: memoryview) -> tuple[list[tuple[int, int]], list[tuple[int, int]], int]:
     """Nodes (length, null count), buffers (offset, length) and the body's place of a batch that PyArrow wrote."""
     _, length = _MESSAGE_PREFIX.unpack_from(message)
-    batch = _Table.root(message, _MESSAGE_PREFIX.size).table(_MESSAGE_HEADER)
+    batch = Table.root(message, _MESSAGE_PREFIX.size).table(_MESSAGE_HEADER)
     nodes = batch.structs(_BATCH_NODES, _NODE).tolist()
     return nodes, batch.structs(_BATCH_BUFFERS, _BUFFER).tolist(), _MESSAGE_PREFIX.size + length
 
@@ -184,7 +138,7 @@ def read_envelope(data: memoryview) -> Opened:
     end = seal_place(len(data), bytes(data[-TAIL_SIZE:]))
     footer = data[end + SEAL_SIZE : -TAIL_SIZE]
     try:
-        root = _Table.root(footer)
+        root = Table.root(footer)
         blocks = root.structs(_FOOTER_RECORD_BATCHES, _BLOCK)
         pairs = root.table(_FOOTER_SCHEMA).tables(_SCHEMA_METADATA)
         ours = [pair for pair in pairs if pair.text(_KEY, len(METADATA_KEY)) == METADATA_KEY]
