@@ -110,7 +110,7 @@ def put_under_readers(run: Run) -> dict[str, Figure]:
     """
     store, frame = Store(run.folder / "again"), run.tables["a"]
     limit = CopyLimit(GIB, 2)
-    size = store.open("a").nbytes
+    (size,) = (segment.nbytes for segment in store.usage().of("newest"))
     took: list[float] = []
     held: list[int] = []
     with ExitStack() as stack:

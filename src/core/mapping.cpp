@@ -25,6 +25,9 @@ namespace {
 constexpr size_t huge_page = 2 << 20;
 // What one call collapses: the kernel drains every processor's page lists in each, which costs as much as tens of pages.
 constexpr size_t collapsed_at_once = 64 << 20;
+// Within this, pwrite has written as much into fresh pages. The kernel takes 3 ms for huge pages that it has at hand, and
+// 60 ms and more where it must move others out of the way, or where a virtual machine gets the memory from its host.
+constexpr std::chrono::milliseconds worth_waiting{25};
 
 int protection_of(Mapping::Kind kind) { return kind == Mapping::Kind::reading ? PROT_READ : PROT_READ | PROT_WRITE; }
 
@@ -65,7 +68,8 @@ Mapping::Mapping(int fd, size_t size, Kind kind) : size_(size), kind_(kind) {
 
 Mapping::~Mapping() { ::munmap(address_, size_); }
 
-bool Mapping::collapse(int threads) const {
+bool Mapping::collapse(int threads, std::chrono::milliseconds patience) const {
+  using Clock = std::chrono::steady_clock;
   const size_t whole = size_ / huge_page * huge_page;
   const size_t steps = (whole + collapsed_at_once - 1) / collapsed_at_once;
   std::atomic<size_t> next{0};
@@ -73,7 +77,9 @@ bool Mapping::collapse(int threads) const {
   const auto work = [&](size_t) {
     for (size_t step = next++; step < steps && collapsed; step = next++) {
       const size_t at = step * collapsed_at_once;
+      const Clock::time_point began = Clock::now();
       if (::madvise(address_ + at, std::min(collapsed_at_once, whole - at), MADV_COLLAPSE) != 0) collapsed = false;
+      if (patience != std::chrono::milliseconds::max() && Clock::now() - began > patience && next < steps) collapsed = false;
     }
   };
   run_on_threads(std::clamp<size_t>(steps, 1, static_cast<size_t>(std::max(threads, 1))), work);
@@ -98,7 +104,7 @@ bool reserve(int fd, const Mapping& mapping, int threads) {
   for (size_t at = 0; at < whole; at += huge_page)
     if (::pwrite(fd, "", 1, static_cast<off_t>(at)) != 1) return false;
   if (whole < size && ::fallocate(fd, 0, static_cast<off_t>(whole), static_cast<off_t>(size - whole)) != 0) return false;
-  if (!mapping.collapse(threads)) return false;
+  if (!mapping.collapse(threads, worth_waiting)) return false;
   struct stat found;
   return ::fstat(fd, &found) == 0 && static_cast<size_t>(found.st_blocks) * 512 >= size;
 }

@@ -3,6 +3,7 @@
 // Knows: mmap, huge pages. Must not know: names, formats, Python.
 // The descriptor is not kept: the mapping alone keeps the inode alive, so an open frame costs no descriptor.
 #pragma once
+#include <chrono>
 #include <cstddef>
 
 namespace colonnade {
@@ -26,8 +27,9 @@ class Mapping {
   size_t size() const { return size_; }
   bool writable() const { return kind_ != Kind::reading; }
 
-  // Asks the kernel to put the file into huge pages, by so many threads at most; false where it does not, or not all.
-  bool collapse(int threads) const;
+  // Asks the kernel to put the file into huge pages, by so many threads at most; false where it does not, or not all,
+  // or where 64 MiB take longer than `patience`.
+  bool collapse(int threads, std::chrono::milliseconds patience = std::chrono::milliseconds::max()) const;
   // From here on stores are this mapping's alone. Views of it stay where they are. Throws std::system_error.
   void detach(int fd);
 
@@ -41,7 +43,8 @@ class Mapping {
 bool in_memory(int fd);
 
 // Has all of a file's pages there, as huge pages, so that stores through a mapping cannot fail; what they hold is anything.
-// False where the kernel has no huge pages to give, or there is no room: then some are there and some are not.
+// False where the kernel has no huge pages to give, takes its time for them, or there is no room: then some are there and
+// some are not.
 //
 // Measured for 1 GiB of fresh tmpfs, two threads: 45 ms, and 42 ms to copy into it; pwrite takes 360 ms, and what is
 // then there are pages of 4 KiB.
