@@ -29,8 +29,7 @@ def gc(catalog: Catalog) -> Freed:
     """Remove what killed writers left, spares, expired tables, versions of names that are gone, empty folders."""
     try:
         with catalog.directory.lock() as root:
-            expired = [held for held in room.tables(root) if held.expired]
-            room.remove_expired(root, expired)
+            expired = room.remove_expired(root)
             files, nbytes = len(expired), sum(held.nbytes for held in expired)
             for file in folders.walk(root):
                 with contextlib.suppress(FileNotFoundError):

@@ -56,7 +56,7 @@ class Publisher:
                 return Draft.fresh(root, chosen.file_mode)
         with self._directory.lock() as root:
             if chosen.capacity is not None:
-                self._check_capacity(size, chosen.capacity, room.tables(root))
+                self._check_capacity(root, size, chosen.capacity)
             draft = recycle.claim(root, size, chosen.file_mode) if size >= MAPPED else None
             try:
                 self._make_room(root, size - (draft.allocated if draft else 0))
@@ -70,7 +70,7 @@ class Publisher:
         """Free what may go, spares first, where the file system has less than ``size`` bytes."""
         room.free_spares(root, size)
         if room.free_bytes(root) < size:
-            room.remove_expired(root, room.tables(root))
+            room.remove_expired(root)
             room.free_spares(root, size)
             if (free := room.free_bytes(root)) < size:
                 raise room.refuse_for_file_system(self._directory.root, size, free, self._usage())
@@ -80,8 +80,12 @@ class Publisher:
 
         return look_at(self._catalog)
 
-    def _check_capacity(self, size: int, capacity: int, tables: list[room.Held]) -> None:
-        if room.used_bytes(tables) + size > capacity:
+    def _check_capacity(self, root: int, size: int, capacity: int) -> None:
+        """See that a table may be added, now that expired ones do not count; they go where it could not."""
+        if room.used_bytes(root) + size <= capacity:
+            return
+        room.remove_expired(root)
+        if room.used_bytes(root) + size > capacity:
             raise room.refuse_for_capacity(self._directory.root, size, capacity, self._usage())
 
     def publish(
@@ -101,9 +105,7 @@ class Publisher:
             chosen = self._directory.settings(root)
             limit = self._spares_limit(root, chosen)
             if chosen.capacity is not None:
-                tables = room.tables(root)
-                self._check_capacity(seal.size, chosen.capacity, tables)
-                room.remove_expired(root, tables)
+                self._check_capacity(root, seal.size, chosen.capacity)
             with self._made(root, name, where, chosen.folder_mode) as folder:
                 version = self._catalog.version_in(folder, where, name)
                 if expect is not None:
@@ -154,9 +156,9 @@ class Publisher:
         return recycle.default_limit(root) if chosen.spares is None else chosen.spares
 
     def _within_capacity(self, root: int, chosen: Settings, limit: int) -> int:
-        if chosen.capacity is None:
+        if chosen.capacity is None or not recycle.held(root):
             return limit
-        return min(limit, max(chosen.capacity - sum(held.nbytes for held in room.tables(root)), 0))
+        return min(limit, max(chosen.capacity - room.used_bytes(root), 0))
 
     def _is_worth_keeping(self, folder: int, file: str, limit: int) -> bool:
         found = os.stat(file, dir_fd=folder, follow_symlinks=False)
