@@ -87,7 +87,7 @@ def test_the_frame_is_everybodys_and_read_only(store):
     store.put("t", frame(1)).close()
     latest = store.latest("t")
     with pytest.raises(ValueError, match="read-only"):
-        latest.frame["n"].to_numpy()[0] = 7
+        latest.frame.loc[0, "n"] = 7
     assert content(latest) == 1
 
 
@@ -130,6 +130,8 @@ def test_nothing_new_costs_one_stat(store):
             assert child.finish() == 0
             return child.steps
 
+    assert calls(10) - calls(0) == 10
+    store.delete("a/t")
     assert calls(10) - calls(0) == 10
 
 

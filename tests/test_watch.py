@@ -19,6 +19,7 @@ import stepping
 from concurrency.test_many import FORKS, wait_for
 from producer import Producer
 from stress.place import descriptors
+from test_doors import OTHER, as_user
 
 NAME = "a/b/t"
 PATIENCE = 20  # seconds, within which what happens in a moment has happened
@@ -127,8 +128,11 @@ def test_the_default_store(default_store):
 # -- deleted -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("others", [(), ("a/b/u",)], ids=["with its folder", "and its folder stays"])
 @pytest.mark.parametrize("rows", [1, 300_000], ids=["unlinked", "made a spare"])
-def test_a_table_deleted_while_watched(store, producer, watch, rows):
+def test_a_table_deleted_while_watched(store, producer, watch, rows, others):
+    for other in others:
+        store.put(other, frame(0)).close()
     store.put(NAME, pd.DataFrame({"n": range(rows)})).close()
     next(watch).close()
     producer.start(store, "delete", NAME)
@@ -389,6 +393,23 @@ def test_interrupted_by_a_signal(store, how, says):
         assert out.splitlines()[-1] == says
 
 
+def test_interrupted_in_the_middle_of_a_look(store, watch):
+    """The events are read by then, and the version must not be lost."""
+    store.put(NAME, frame(1)).close()
+    next(watch).close()
+    store.put(NAME, frame(2)).close()
+    attach = watch._attach
+
+    def interrupted():
+        signal.raise_signal(signal.SIGINT)
+
+    watch._attach = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        next(watch)
+    watch._attach = attach
+    assert content(next(watch)) == 2
+
+
 @FORKS
 def test_a_forked_child_has_its_own_events(store, producer, watch):
     """Events of a shared descriptor would go to whoever reads first; and a child that closes must not end its parent's."""
@@ -409,6 +430,21 @@ def test_a_forked_child_has_its_own_events(store, producer, watch):
     producer.start(store, "put", NAME, 3)
     assert content(next(watch)) == 3
     producer.done()
+
+
+@FORKS
+def test_a_forked_child_that_closes_does_not_end_its_parents_watch(store, producer, watch):
+    producer.do(store, "put", NAME, 1)
+    next(watch).close()
+    child = os.fork()
+    if child == 0:
+        watch.close()
+        os._exit(0)
+    assert wait_for(child) == 0
+    producer.start(store, "put", NAME, 2)
+    assert content(next(watch)) == 2
+    producer.done()
+    assert nothing_more(store, watch)
 
 
 # -- what it holds -------------------------------------------------------------------------------------------------------
@@ -451,6 +487,46 @@ except cn.StoreAccessError as error:
     assert int(done.stdout.split()[0]) > 10
     assert "as many inotify descriptors as it may" in done.stdout
     assert "max_user_instances" in done.stdout
+
+
+def test_no_watches_left():
+    """In a user namespace, where the limit is nobody else's."""
+    program = """
+import ctypes, os, pathlib, sys
+user = os.getuid()
+try:
+    assert ctypes.CDLL(None).unshare(0x10000000) == 0  # a process without threads alone may do that
+    pathlib.Path("/proc/self/uid_map").write_text(f"0 {user} 1")
+    pathlib.Path("/proc/sys/user/max_inotify_watches").write_text("1")
+except (OSError, AssertionError):
+    sys.exit("cannot be limited here")
+import colonnade as cn
+try:
+    next(cn.Store(sys.argv[1]).watch("a/b/t", timeout=0))
+except cn.StoreAccessError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program, "/dev/shm"], capture_output=True, text=True, check=False)
+    if "cannot be limited here" in done.stderr:
+        pytest.skip("user namespaces cannot be made here")
+    assert "watches as many folders as it may" in done.stdout, done
+    assert "max_user_watches" in done.stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become other users")
+def test_a_folder_above_the_store_that_may_not_be_read(folder):
+    """The store itself is enough, if it is there."""
+    folder.chmod(0o711)
+    (folder / "store").mkdir()
+    os.chown(folder / "store", OTHER, OTHER)
+    found = as_user(f"""[
+        attempt(lambda: cn.Store({str(folder / "store")!r}).put("a/t", frame).version),
+        attempt(lambda: next(cn.Store({str(folder / "store")!r}).watch("a/t", timeout=0)).version),
+        attempt(lambda: next(cn.Store({str(folder / "store")!r}).watch("a/u", timeout=0)).version),
+        attempt(lambda: next(cn.Store({str(folder / "none")!r}).watch("a/t", timeout=0)).version)]""")
+    assert found[:2] == ["1", "1"]
+    assert found[2].startswith("WaitTimeoutError: ")
+    assert found[3] == f"StoreAccessError: {folder} cannot be watched: this user may not read it"
 
 
 # -- in an event loop ----------------------------------------------------------------------------------------------------

@@ -32,9 +32,9 @@ class _Held:
 class Latest:
     """The newest version of a table; made by `Store.latest`.
 
-    Each time it is asked, it looks where the name leads, and opens what is new: a few microseconds where nothing is. All
-    threads may ask, and so may forked children. It holds one version, and one descriptor: the last it was asked for,
-    until it is asked again after the next put, or is collected itself.
+    Each time it is asked, it looks where the name leads, and opens what is new: a few microseconds where nothing is.
+    All threads may ask, and so may forked children. It holds one version, and one descriptor: the last it was asked
+    for, until it is asked again after the next put, or is collected itself.
 
     A table that was deleted stays what it was here until there is a newer one, so those who serve from it go on
     meanwhile, and a table put again from version 1 is picked up as any other.

@@ -7,7 +7,6 @@ It holds no snapshot, for the memory of one that somebody holds is not used agai
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import math
 import os
@@ -64,7 +63,7 @@ class Watch:
         self._trail: Trail | None = Trail(self._directory, self.name)  # None: closed
         self._process = os.getpid()
         self._waiting = False
-        self._unsure = True
+        self._unsure = False
 
     # -- waiting -------------------------------------------------------------------------------------------------------
 
@@ -103,6 +102,8 @@ class Watch:
 
     async def __anext__(self) -> Snapshot:
         """Wait for the next version, while the event loop does other things; raises the same errors."""
+        import asyncio  # noqa: PLC0415 -- there by now, and 20 ms for whoever has no event loop
+
         with self._alone():
             try:
                 async with asyncio.timeout(self._timeout):
@@ -174,8 +175,8 @@ class Watch:
     def close(self) -> None:
         """End the loop that waits for it, from any thread, task or signal handler; give the descriptor back."""
         trail, self._trail = self._trail, None
-        if trail is not None and self._process == os.getpid():  # in a child, it is the parent's that would be woken
-            trail.interrupt()
+        if trail is not None:
+            trail.interrupt()  # by a forked child: its parent is woken too, and goes on
 
     def __enter__(self) -> Watch:
         return self
@@ -195,6 +196,8 @@ class Watch:
 
 
 async def _readable(trail: Trail) -> None:
+    import asyncio  # noqa: PLC0415 -- as above
+
     loop = asyncio.get_running_loop()
     told = asyncio.Event()
     loop.add_reader(trail.fileno(), told.set)

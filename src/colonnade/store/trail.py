@@ -75,7 +75,7 @@ class Trail:
         return bool(poll.poll(1000 * min(seconds, _LONGEST_POLL) if seconds is not None else None))
 
     def interrupt(self) -> None:
-        """Wake who waits, from any thread; the trail is of no use afterwards."""
+        """Wake who waits, from any thread. Who goes on using it finds its folders lost, and watches them again."""
         for watch in list(self._watched):
             self._inotify.remove(watch)
 
