@@ -22,15 +22,14 @@ if not __package__:  # run as a file: then Python looks for modules beside it, a
 
 from benchmarks import figures as opening
 from benchmarks import machine, publishing
-from benchmarks.figures import Figure, RivalFigure, Run
+from benchmarks.figures import Figure, RivalFigure, Run, Target
 from colonnade.demo import GIB, format_bytes, format_seconds, fresh_folder
 
 TARGETS = opening.TARGETS | publishing.TARGETS
 STEPS = (*opening.STEPS, *publishing.STEPS)
 
 
-def _reached(key: str, figure: Figure) -> bool:
-    target = TARGETS[key]
+def _reached(target: Target, figure: Figure) -> bool:
     return figure.holds and (figure.value >= target.limit if target.least else figure.value <= target.limit)
 
 
@@ -41,19 +40,19 @@ def _table(title: str, columns: dict[str, JustifyMethod]) -> Table:
     return table
 
 
-def figures_table(figures: dict[str, Figure]) -> Table:
+def figures_table(figures: dict[str, Figure], targets: dict[str, Target]) -> Table:
     """Each figure beside its target, and under it how it came about."""
     table = _table(
         "Figures and targets",
         {"what": "left", "measured": "right", "target": "left", "": "left", "bytes moved": "right"},
     )
-    for key, target in TARGETS.items():
+    for key, target in targets.items():
         figure = figures[key]
         table.add_row(
             f"{target.what}\n[dim]{figure.note}[/]",
             f"{figure.value:.3g}{target.unit}",
             target.words,
-            "[green]reached[/]" if _reached(key, figure) else "[red]missed[/]",
+            "[green]reached[/]" if _reached(target, figure) else "[red]missed[/]",
             format_bytes(figure.moved),
         )
     return table
@@ -87,7 +86,7 @@ def as_json(facts: dict[str, str], run: Run, figures: dict[str, Figure]) -> dict
         "machine": facts,
         "copy_bytes_per_second": run.copy,
         "figures": {
-            key: asdict(figure) | asdict(TARGETS[key]) | {"reached": _reached(key, figure)}
+            key: asdict(figure) | asdict(TARGETS[key]) | {"reached": _reached(TARGETS[key], figure)}
             for key, figure in figures.items()
         },
         "rivals": [asdict(row) for row in run.rivals],
@@ -113,7 +112,7 @@ def main() -> int:
         out.print(f"{name:>12}  {fact}", highlight=False)
     one, two = (f"{speed / GIB:.1f} GiB/s" for speed in run.copy.values())
     out.print(f"{'copying':>12}  {one} with 1 thread, {two} with 2: NumPy, 1 GiB, onto warm pages\n", highlight=False)
-    out.print(figures_table(figures))
+    out.print(figures_table(figures, TARGETS))
     out.print(rivals_table(run.rivals))
     if arguments.json:
         arguments.json.write_text(json.dumps(as_json(facts, run, figures), indent=2) + "\n")

@@ -5,6 +5,7 @@ Knows: the jobs. Must not know: targets, or what becomes of a report.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from typing import Any
 
 from benchmarks import frames
 from benchmarks.rivals import RIVALS
-from colonnade import Store
+from colonnade import NotFoundError, Store
 from colonnade.demo import private_memory, scan, seconds
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -114,8 +115,20 @@ def first_scan(folder: str, name: str) -> float:
     return took
 
 
+def watches(folder: str, name: str) -> int:
+    """Open each version of a table as it comes, and tell when, until the watched name is deleted."""
+    count = 0
+    print("ready", flush=True)
+    with contextlib.suppress(NotFoundError):
+        for snapshot in Store(folder).watch(name):
+            frame = snapshot.to_pandas()
+            print(json.dumps([snapshot.version, time.monotonic(), len(frame)]), flush=True)
+            count += 1
+    return count
+
+
 JOBS: dict[str, Callable[..., Any]] = {
-    job.__name__: job for job in (opens, small, descriptors, reader, scans, first_scan)
+    job.__name__: job for job in (opens, small, descriptors, reader, scans, first_scan, watches)
 }
 
 if __name__ == "__main__":

@@ -13,11 +13,34 @@ ROOT = Path(colonnade.__file__).parent
 
 # Each part may import itself and what is named; `errors` is everybody's.
 MAY_IMPORT = {
-    "__init__": {"api", "default_store", "conversion", "draft_table", "snapshot", "store", "errors"},
+    "__init__": {
+        "api",
+        "default_store",
+        "conversion",
+        "draft_table",
+        "newest",
+        "snapshot",
+        "store",
+        "watching",
+        "errors",
+    },
     "__main__": {"cli"},
-    "default_store": {"api", "conversion", "draft_table", "snapshot", "store"},
+    "default_store": {"api", "conversion", "draft_table", "newest", "snapshot", "store", "watching"},
     "writing": {"store", "layout", "convert"},
-    "api": {"draft_table", "writing", "snapshot", "store", "neighbours", "convert", "layout", "errors"},
+    "api": {
+        "draft_table",
+        "writing",
+        "watching",
+        "newest",
+        "snapshot",
+        "store",
+        "neighbours",
+        "convert",
+        "layout",
+        "errors",
+    },
+    "watching": {"snapshot", "store", "errors"},
+    "newest": {"snapshot", "errors"},
     "cli": {
         "sizes",
         "terminal",

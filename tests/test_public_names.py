@@ -48,14 +48,14 @@ def test_each_is_documented_and_typed(name):
 
 
 def test_store_and_functions_agree():
-    for name in ("put", "get", "open", "exists", "ls", "delete", "gc", "check", "usage"):
+    for name in ("put", "get", "open", "exists", "ls", "delete", "gc", "check", "usage", "watch", "latest"):
         method = list(inspect.signature(getattr(cn.Store, name)).parameters.values())[1:]
         assert method == list(inspect.signature(getattr(cn, name)).parameters.values())
 
 
 @pytest.mark.parametrize(("error", "builtin"), [
     (cn.NotFoundError, KeyError), (cn.InvalidNameError, ValueError), (cn.StoreFullError, OSError), (cn.StoreAccessError, OSError), (cn.UnreadableFileError, ValueError),
-    (cn.CorruptSnapshotError, ValueError), (cn.UnsupportedTypeError, TypeError), (cn.NotATableError, TypeError),
+    (cn.CorruptSnapshotError, ValueError), (cn.WaitTimeoutError, TimeoutError), (cn.UnsupportedTypeError, TypeError), (cn.NotATableError, TypeError),
 ])  # fmt: skip
 def test_errors_are_the_builtins_too(error, builtin):
     assert issubclass(error, cn.ColonnadeError)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from colonnade.api import Store, TableInfo
 from colonnade.conversion import explain, from_pandas, set_pool_limit, to_pandas
-from colonnade.default_store import allocate, check, delete, exists, gc, get, ls, open, put, usage
+from colonnade.default_store import allocate, check, delete, exists, gc, get, latest, ls, open, put, usage, watch
 from colonnade.errors import (
     ColonnadeError,
     ConflictError,
@@ -26,16 +26,19 @@ from colonnade.errors import (
     StoreFullError,
     UnreadableFileError,
     UnsupportedTypeError,
+    WaitTimeoutError,
 )
 from colonnade.snapshot import Snapshot
 from colonnade.store.settings import Settings
 
 if TYPE_CHECKING:
     from colonnade.draft_table import DraftTable
+    from colonnade.newest import Latest
     from colonnade.store.check import Problem
     from colonnade.store.cleaning import Freed
     from colonnade.store.processes import Holder
     from colonnade.store.usage import SegmentUsage, Usage
+    from colonnade.watching import Watch
 
 __version__ = "0.1.0"
 
@@ -47,6 +50,7 @@ __all__ = [
     "Freed",
     "Holder",
     "InvalidNameError",
+    "Latest",
     "NotASnapshotError",
     "NotATableError",
     "NotFoundError",
@@ -61,6 +65,8 @@ __all__ = [
     "UnreadableFileError",
     "UnsupportedTypeError",
     "Usage",
+    "WaitTimeoutError",
+    "Watch",
     "__version__",
     "allocate",
     "check",
@@ -70,12 +76,14 @@ __all__ = [
     "from_pandas",
     "gc",
     "get",
+    "latest",
     "ls",
     "open",
     "put",
     "set_pool_limit",
     "to_pandas",
     "usage",
+    "watch",
 ]
 
 
@@ -84,9 +92,11 @@ _LATER = {
     "DraftTable": "draft_table",
     "Freed": "store.cleaning",
     "Holder": "store.processes",
+    "Latest": "newest",
     "Problem": "store.check",
     "SegmentUsage": "store.usage",
     "Usage": "store.usage",
+    "Watch": "watching",
 }
 
 

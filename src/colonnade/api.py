@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 
     from colonnade.convert.stored.tables import LaidOut
     from colonnade.draft_table import DraftTable
+    from colonnade.newest import Latest
     from colonnade.store.check import Problem
     from colonnade.store.cleaning import Freed
     from colonnade.store.publish import Publisher
     from colonnade.store.usage import Usage
+    from colonnade.watching import Watch
     from colonnade.writing import Wanted
 
 
@@ -300,6 +302,75 @@ class Store:
         """
         with self.open(name, version=version, validate=validate) as snapshot:
             return snapshot.to_pandas(columns=columns, writable=writable)
+
+    def watch(self, name: str, *, timeout: float | None = None) -> Watch:
+        """Wait for each new version of a table: an iterator of Snapshots, for ``for`` and ``async for``.
+
+        The version that is there comes first; then each put wakes who waits, within a millisecond, and the newest is
+        given, never a backlog. A name that is not there yet is waited for, its folders and the store too.
+
+        A table that is deleted raises NotFoundError once, when no other was put by then; asked again, the watch waits
+        for the next put, whose versions begin at 1 again. A watch holds no snapshot; a loop's own variable does, until
+        it gets the next.
+
+        Parameters
+        ----------
+        name : str
+            The table.
+        timeout : float, optional
+            How many seconds to wait for each version; past it, WaitTimeoutError. 0 looks and does not wait.
+
+        Returns
+        -------
+        Watch
+            ``close()``, from any thread or signal handler, ends its loop. It holds one inotify descriptor, of which a
+            user has 128 by default (``fs.inotify.max_user_instances``).
+
+        Raises
+        ------
+        InvalidNameError, StoreAccessError
+
+        Examples
+        --------
+        >>> import tempfile, pandas as pd
+        >>> store = Store(tempfile.mkdtemp())
+        >>> store.put("prices", pd.DataFrame({"bid": [1.08]})).close()
+        >>> for snapshot in store.watch("prices"):
+        ...     print(snapshot.version, snapshot.to_pandas()["bid"].max())
+        ...     if snapshot.version == 2:
+        ...         break
+        ...     store.put("prices", pd.DataFrame({"bid": [1.09]})).close()
+        1 1.08
+        2 1.09
+        """
+        from colonnade.watching import Watch  # noqa: PLC0415 -- most programs do not wait
+
+        return Watch(self._directory, paths.check_name(name), lambda: self.open(name), timeout)
+
+    def latest(self, name: str) -> Latest:
+        """Have a handle whose ``.frame`` is always that of the newest version; asking costs one ``stat``.
+
+        For who serves look-ups from a table that another process puts again and again. While a table is deleted the
+        handle keeps the last version; where there has been none, its ``frame`` and ``snapshot`` raise NotFoundError.
+
+        Raises
+        ------
+        InvalidNameError
+
+        Examples
+        --------
+        >>> import tempfile, pandas as pd
+        >>> store = Store(tempfile.mkdtemp())
+        >>> prices = store.latest("prices")
+        >>> for bid in (1.08, 1.09):
+        ...     store.put("prices", pd.DataFrame({"bid": [bid]})).close()
+        ...     print(prices.frame["bid"].max())
+        1.08
+        1.09
+        """
+        from colonnade.newest import Latest  # noqa: PLC0415 -- most programs do not need it
+
+        return Latest(name, self._path_of(name), lambda: self.open(name))
 
     def exists(self, name: str) -> bool:
         """Whether there is a table of this name."""

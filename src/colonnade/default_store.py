@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from colonnade.draft_table import DraftTable
+    from colonnade.newest import Latest
     from colonnade.store.check import Problem
     from colonnade.store.cleaning import Freed
     from colonnade.store.usage import Usage
+    from colonnade.watching import Watch
 
 
 @cache
@@ -109,6 +111,16 @@ def allocate(
 def open(name: str, *, version: int | None = None, validate: Literal["full"] | None = None) -> Snapshot:
     """Attach a table of the default store; see `Store.open`."""
     return _default().open(name, version=version, validate=validate)
+
+
+def watch(name: str, *, timeout: float | None = None) -> Watch:
+    """Wait for each new version of a table of the default store; see `Store.watch`."""
+    return _default().watch(name, timeout=timeout)
+
+
+def latest(name: str) -> Latest:
+    """Have the newest version of a table of the default store at hand; see `Store.latest`."""
+    return _default().latest(name)
 
 
 def exists(name: str) -> bool:

@@ -10,6 +10,7 @@
     ├── StoreAccessError (OSError)          the directory cannot be a store, or may not be read or written
     ├── CorruptSnapshotError (ValueError)   truncated, overwritten, or not Arrow
     │   └── NotASnapshotError               a whole Arrow file, but another program's
+    ├── WaitTimeoutError (TimeoutError)     no new version within the time given to `watch`
     ├── UnreadableFileError (ValueError)    a file to be loaded is not what it should be
     └── UnsupportedTypeError (TypeError)    columns that have no Arrow form
         └── NotATableError                  not tabular data at all
@@ -52,6 +53,10 @@ class StoreAccessError(ColonnadeError, OSError):
 
     def __str__(self) -> str:
         return self.strerror or super().__str__()
+
+
+class WaitTimeoutError(ColonnadeError, TimeoutError):
+    """No new version came within the time that was given to `Store.watch`; to ask again goes on waiting."""
 
 
 class CorruptSnapshotError(ColonnadeError, ValueError):

@@ -249,6 +249,10 @@ class Snapshot:
                 f"{self.name!r} cannot be opened: {error}. The file is {self.path}; delete it, or put the table again"
             ) from error
 
+    def _place(self) -> tuple[int, int] | None:
+        """Where it is, as the kernel has it, for `Latest` to compare; None when it is closed."""
+        return self._segment.place
+
     # -- its life ------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:

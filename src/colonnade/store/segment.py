@@ -207,6 +207,11 @@ class Segment:
         """The user whose file it is."""
         return self._look().st_uid
 
+    @property
+    def place(self) -> tuple[int, int] | None:
+        """The device and inode, which no other file has while this is open; None when it is closed."""
+        return (self._look().st_dev, self._look().st_ino) if self.fd >= 0 else None
+
     def _look(self) -> os.stat_result:
         if self._found is None:
             self._found = os.fstat(self.fd)

@@ -1,0 +1,145 @@
+"""The folders that lead to a name, watched: told when the name may lead elsewhere.
+
+Knows: where a name's file is, which events concern it. Must not know: what a version is, who waits.
+
+A put ends with a ``rename`` in the folder of the name, and a delete with one out of it, or an ``unlink``. That folder
+is made by the first put and removed with its last table, and so are those above it; the store itself may come and go.
+So each folder from the one above the store (or the lowest that there is) down to the name's is watched.
+
+Nothing is missed, for a folder is watched first and looked into then: what happened before is found by looking, and
+what happens after is an event. The same holds for who uses this: `follow` or `news` first, then look at the name.
+
+A folder that is removed while somebody has it open (a shell stands in it) tells of its own end only when that ends;
+the folder above tells at once. That is why these stay watched, for deletions alone: a put in another folder wakes
+nobody, one under another name of the same folder costs its watchers some microseconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import select
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from colonnade.errors import StoreAccessError
+from colonnade.store import folders, paths
+from colonnade.store.directory import Directory
+from colonnade.store.inotify import (
+    CREATE,
+    DELETE,
+    DELETE_SELF,
+    IGNORED,
+    IS_FOLDER,
+    MOVE_SELF,
+    MOVED_FROM,
+    MOVED_TO,
+    OVERFLOW,
+    UNMOUNT,
+    Inotify,
+)
+
+_ITSELF = DELETE_SELF | MOVE_SELF
+# Of the name's folder: puts and deletions. Of one above: that the next comes; and when it is there, that it goes.
+_TABLE = MOVED_TO | MOVED_FROM | DELETE | _ITSELF
+_NEXT_COMES = CREATE | MOVED_TO | DELETE | _ITSELF
+_NEXT_GOES = DELETE | _ITSELF
+# The folders are not what they were, or events were lost.
+_LOST = IS_FOLDER | _ITSELF | IGNORED | UNMOUNT | OVERFLOW
+
+_GONE = (FileNotFoundError, NotADirectoryError)
+_LONGEST_POLL = 86_400.0  # seconds; the kernel counts milliseconds in 32 bits
+
+
+class Trail:
+    """The trail of one name. One descriptor, given back when nobody has the object any more."""
+
+    def __init__(self, directory: Directory, name: str) -> None:
+        where = paths.locate(name)
+        self._directory = directory
+        self._above = len(directory.root.parts)
+        self._parts = (*directory.root.parts, *where.folders, where.current)
+        self._inotify = Inotify()
+        self._watched: dict[int, set[str]] = {}  # the names that matter in each watched folder
+        self._lost = True
+
+    def fileno(self) -> int:
+        """The descriptor, which is readable when there may be news."""
+        return self._inotify.fileno()
+
+    def wait(self, seconds: float | None) -> bool:
+        """Wait until there may be news; False: not within so many seconds, or within a day."""
+        poll = select.poll()
+        poll.register(self, select.POLLIN)
+        return bool(poll.poll(1000 * min(seconds, _LONGEST_POLL) if seconds is not None else None))
+
+    def interrupt(self) -> None:
+        """Wake who waits, from any thread. Who goes on using it finds its folders lost, and watches them again."""
+        for watch in list(self._watched):
+            self._inotify.remove(watch)
+
+    def news(self) -> bool:
+        """Whether the name may lead elsewhere since the last time."""
+        events = [event for event in self._inotify.read() if self._concerns(event.watch, event.mask, event.name)]
+        self._lost |= any(event.mask & _LOST for event in events)
+        if self._lost:  # also where the last time was interrupted half-way
+            self._follow()
+            return True
+        return bool(events)
+
+    def _concerns(self, watch: int, mask: int, name: str) -> bool:
+        if mask & OVERFLOW:
+            return True
+        names = self._watched.get(watch)  # None: a folder that is watched no more
+        return names is not None and (not name or name in names)
+
+    def _follow(self) -> None:
+        """Watch what there is of the trail now, and nothing else."""
+        watched: defaultdict[int, set[str]] = defaultdict(set)
+        while not watched:
+            with contextlib.suppress(*_GONE):  # removed since it was found: there is one above it
+                self._watch(self._first(), watched)
+        for stale in self._watched.keys() - watched.keys():
+            self._inotify.remove(stale)
+        self._watched = dict(watched)
+        self._lost = False
+
+    def _first(self) -> int:
+        """How many parts lead to the folder above the store, or to the lowest above it that is there."""
+        depth = self._above - 1
+        while depth > 1 and not Path(*self._parts[:depth]).is_dir():
+            depth -= 1
+        return max(depth, 1)
+
+    def _watch(self, depth: int, watched: defaultdict[int, set[str]]) -> None:
+        """Watch the folder that so many parts lead to, and those below it as far as they are there."""
+        try:
+            with self._opened(depth) as folder:
+                last = depth + 1 == len(self._parts)
+                watched[self._inotify.add(folder, _TABLE if last else _NEXT_COMES)].add(self._parts[depth])
+                if not last:
+                    with contextlib.suppress(*_GONE):
+                        self._watch(depth + 1, watched)
+                        self._inotify.add(folder, _NEXT_GOES)
+        except PermissionError as error:
+            self._go_on_below(depth, watched, error)
+
+    def _go_on_below(self, depth: int, watched: defaultdict[int, set[str]], error: PermissionError) -> None:
+        """Where a folder above the store may not be listed, the store itself is enough, if it is there."""
+        if depth < self._above:
+            with contextlib.suppress(*_GONE):
+                self._watch(self._above, watched)
+                return
+        raise StoreAccessError(
+            errno.EACCES, f"{Path(*self._parts[:depth])} cannot be watched: this user may not read it"
+        ) from error
+
+    @contextlib.contextmanager
+    def _opened(self, depth: int) -> Iterator[int]:
+        if depth < self._above:
+            with folders.opened(Path(*self._parts[:depth])) as folder:
+                yield folder
+        else:
+            with self._directory.opened() as root, folders.below(root, self._parts[self._above : depth]) as folder:
+                yield folder

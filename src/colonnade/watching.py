@@ -1,0 +1,207 @@
+"""Each new version of a name, as it comes: waited for by a thread or by an event loop.
+
+Knows: which snapshot was given last. Must not know: how the kernel tells of a put, how a snapshot is opened.
+
+It holds no snapshot, for the memory of one that somebody holds is not used again; it remembers which one it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from colonnade.errors import ColonnadeError, NotFoundError, WaitTimeoutError
+from colonnade.snapshot import Snapshot
+from colonnade.store.directory import Directory
+from colonnade.store.trail import Trail
+
+
+class _Given(NamedTuple):
+    identity: int
+    version: int
+
+
+class Watch:
+    """Each new version of a table, as a Snapshot; made by `Store.watch`.
+
+    An iterator, for ``for`` and ``async for``, and a context manager that closes. It gives the version that is there
+    first, if there is one, so nothing is missed between an `open` and the watch; then waits, and gives the newest each
+    time: versions that came and went meanwhile are left out. It holds one descriptor, and no snapshot. One thread or
+    task at a time waits for it; others have watches of their own. In a forked child it goes on by itself.
+
+    Examples
+    --------
+    >>> import colonnade as cn, pandas as pd
+    >>> for n in (1, 2, 3):
+    ...     cn.put("docs/watch", pd.DataFrame({"n": [n]})).close()
+    >>> with cn.watch("docs/watch", timeout=0.1) as watch:
+    ...     next(watch)
+    ...     next(watch)
+    Traceback (most recent call last):
+      ...
+    colonnade.errors.WaitTimeoutError: no new version of 'docs/watch' within 0.1 seconds; ...
+    >>> cn.delete("docs/watch")
+    """
+
+    def __init__(
+        self, directory: Directory, name: str, attach: Callable[[], Snapshot], timeout: float | None = None
+    ) -> None:
+        if timeout is not None and not timeout >= 0:
+            raise ValueError(f"timeout={timeout!r}: it is how many seconds to wait for a version, or None: for ever")
+        self.name = name
+        self._directory = directory
+        self._attach = attach
+        self._timeout = None if timeout == math.inf else timeout
+        self._given: _Given | None = None
+        self._start()
+
+    def _start(self) -> None:
+        self._trail: Trail | None = Trail(self._directory, self.name)  # None: closed
+        self._process = os.getpid()
+        self._waiting = False
+        self._unsure = False
+
+    # -- waiting -------------------------------------------------------------------------------------------------------
+
+    def __iter__(self) -> Watch:
+        return self
+
+    def __aiter__(self) -> Watch:
+        return self
+
+    def __next__(self) -> Snapshot:
+        """Wait for the next version.
+
+        Raises
+        ------
+        WaitTimeoutError
+            After ``timeout=`` seconds. Ask again to go on waiting, as after the next one.
+        NotFoundError
+            Where the table was deleted since it was given, and not put again.
+        CorruptSnapshotError, StoreAccessError
+            As `Store.open`.
+        StopIteration
+            Where the watch was closed.
+        """
+        until = None if self._timeout is None else time.monotonic() + self._timeout
+        with self._alone():
+            while (trail := self._trail) is not None:  # held meanwhile: another thread may close
+                snapshot = self._newer(trail)
+                if snapshot is not None:
+                    return snapshot
+                left = None if until is None else until - time.monotonic()
+                if left is not None and left <= 0:
+                    raise self._timed_out()
+                if self._trail is not None:
+                    trail.wait(left)
+        raise StopIteration
+
+    async def __anext__(self) -> Snapshot:
+        """Wait for the next version, while the event loop does other things; raises the same errors."""
+        import asyncio  # noqa: PLC0415 -- there by now, and 20 ms for whoever has no event loop
+
+        with self._alone():
+            try:
+                async with asyncio.timeout(self._timeout):
+                    while (trail := self._trail) is not None:
+                        snapshot = self._newer(trail)
+                        if snapshot is not None:
+                            return snapshot
+                        if self._trail is not None:
+                            await _readable(trail)
+            except TimeoutError:
+                raise self._timed_out() from None
+        raise StopAsyncIteration
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        if self._process != os.getpid() and self._trail is not None:
+            self._start()  # the parent reads the events of the descriptor that it shares
+        if self._waiting:
+            raise RuntimeError(
+                f"this watch of {self.name!r} is being waited for already; make one for each thread or task"
+            )
+        self._waiting = True
+        try:
+            yield
+        finally:
+            self._waiting = False
+
+    def _timed_out(self) -> WaitTimeoutError:
+        found = f"it is at version {self._given.version}" if self._given else "there is no such table"
+        return WaitTimeoutError(
+            f"no new version of {self.name!r} within {self._timeout} seconds; {found}. Ask again to go on waiting"
+        )
+
+    # -- looking -------------------------------------------------------------------------------------------------------
+
+    def _newer(self, trail: Trail) -> Snapshot | None:
+        """The newest version, where it is not the one given last. Looks only if there may be another."""
+        unsure, self._unsure = self._unsure, True  # so whoever is interrupted here looks the next time
+        if not trail.news() and not unsure:
+            self._unsure = False
+            return None
+        try:
+            snapshot = self._look()
+        except ColonnadeError:
+            self._unsure = False  # said once
+            raise
+        self._unsure = False
+        return snapshot
+
+    def _look(self) -> Snapshot | None:
+        try:
+            snapshot = self._attach()
+        except NotFoundError:
+            if self._given is None:
+                return None  # it is waited for
+            gone, self._given = self._given, None
+            raise NotFoundError(
+                f"{self.name!r} was deleted while it was watched, after version {gone.version}; "
+                "ask again to wait for its next put"
+            ) from None
+        if self._given is not None and snapshot.identity == self._given.identity:
+            snapshot.close()
+            return None
+        self._given = _Given(snapshot.identity, snapshot.version)
+        return snapshot
+
+    # -- its life ------------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """End the loop that waits for it, from any thread, task or signal handler; give the descriptor back."""
+        trail, self._trail = self._trail, None
+        if trail is not None:
+            trail.interrupt()  # by a forked child: its parent is woken too, and goes on
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = (
+            "closed"
+            if self._trail is None
+            else f"at version {self._given.version}"
+            if self._given
+            else "no version yet"
+        )
+        return f"<colonnade.Watch {self.name!r}: {state}>"
+
+
+async def _readable(trail: Trail) -> None:
+    import asyncio  # noqa: PLC0415 -- as above
+
+    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
+    loop.add_reader(trail.fileno(), told.set)
+    try:
+        await told.wait()
+    finally:
+        loop.remove_reader(trail.fileno())

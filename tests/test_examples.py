@@ -1,0 +1,34 @@
+"""The examples run, and show what they say."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def run(name, *arguments, folder):
+    command = [sys.executable, EXAMPLES / name, *map(str, arguments)]
+    env = {**os.environ, "COLONNADE_STORE": str(folder / "store")}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=100)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert list(folder.iterdir()) == [], "it leaves nothing"
+    return done.stdout
+
+
+def test_web_workers_serve_from_one_table_and_go_over_to_a_new_one(folder):
+    """That each went over without a restart the example asserts itself."""
+    pytest.importorskip("uvicorn")
+    found = {}
+    for line in run("web_workers.py", "--workers", 1, 3, "--rows", 2_000_000, folder=folder).splitlines():
+        workers, table, shared, private = map(float, re.findall(r"\d+(?:\.\d+)?", line))
+        found[workers] = (table, shared, private)
+    assert found.keys() == {1, 3}
+    for table, shared, _ in found.values():
+        assert table == pytest.approx(32, rel=0.01)
+        assert 0.9 * table < shared < 1.1 * table  # read whole, and there once
+    assert found[3][2] < found[1][2] + 16  # nobody has a copy of the table (32 MB)

@@ -1,0 +1,584 @@
+"""Waiting for new versions: what is put by another process, in whatever state the folders are, is given; and nothing is held."""
+
+import asyncio
+import itertools
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pandas as pd
+import pytest
+
+import colonnade as cn
+import stepping
+from concurrency.test_many import FORKS, wait_for
+from producer import Producer
+from stress.place import descriptors
+from test_doors import OTHER, as_user
+
+NAME = "a/b/t"
+PATIENCE = 20  # seconds, within which what happens in a moment has happened
+
+
+@pytest.fixture(scope="module")
+def producer():
+    producer = Producer()
+    yield producer
+    producer.close()
+
+
+@pytest.fixture
+def watch(store):
+    with store.watch(NAME, timeout=PATIENCE) as watch:
+        yield watch
+
+
+def frame(n):
+    return pd.DataFrame({"n": [n]})
+
+
+def content(snapshot):
+    with snapshot:
+        return int(snapshot.to_pandas()["n"][0])
+
+
+def nothing_more(store, watch):
+    """The watch would go on waiting: seen by a second one of the same state, for this one is patient."""
+    impatient, watch._timeout = watch._timeout, 0.02
+    with pytest.raises(cn.WaitTimeoutError):
+        next(watch)
+    watch._timeout = impatient
+    return True
+
+
+# -- what is given -------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_there_comes_first_then_each_put(store, producer, watch):
+    producer.do(store, "put", NAME, 1)
+    assert content(next(watch)) == 1
+    for n in range(2, 6):
+        producer.start(store, "put", NAME, n, after=0.01)
+        snap = next(watch)
+        assert (snap.name, snap.version, content(snap)) == (NAME, n, n)
+        producer.done()
+    assert nothing_more(store, watch)
+
+
+def test_the_latest_only(store, producer, watch):
+    for n in range(1, 6):
+        producer.do(store, "put", NAME, n)
+    assert content(next(watch)) == 5
+    for n in range(6, 9):
+        producer.do(store, "put", NAME, n)
+    assert content(next(watch)) == 8
+    assert nothing_more(store, watch)
+
+
+def test_other_names_of_the_folder_wake_nobody_up(store, producer, watch):
+    producer.do(store, "put", NAME, 1)
+    assert content(next(watch)) == 1
+    for other in ("a/b/u", "a/b/t2", "a/t", "t", "a/b/t.x"):
+        producer.do(store, "put", other, 1)
+        producer.do(store, "put", other, 2)
+    store.put(NAME + "/inner", frame(1)).close()
+    assert nothing_more(store, watch)
+
+
+@pytest.mark.parametrize("there", [None, "x", "a/x", "a/b/x", "a/b.arrow/x"])
+def test_a_name_whose_folders_are_not_there_yet(store, producer, there):
+    """The store, its folders, and the name: each is waited for."""
+    if there:
+        store.put(there, frame(0)).close()
+    with store.watch(NAME, timeout=PATIENCE) as watch:
+        assert nothing_more(store, watch)
+        producer.start(store, "put", NAME, 1)
+        assert content(next(watch)) == 1
+        producer.done()
+
+
+def test_a_store_whose_parents_are_not_there_yet(folder, producer):
+    store = cn.Store(folder / "x/y/z/store")
+    with store.watch(NAME, timeout=PATIENCE) as watch:
+        assert nothing_more(store, watch)
+        producer.start(store, "put", NAME, 1)
+        assert content(next(watch)) == 1
+        producer.done()
+
+
+def test_every_name_is_checked_and_every_timeout(store):
+    with pytest.raises(cn.InvalidNameError):
+        store.watch("../x")
+    for timeout in (-1, float("nan")):
+        with pytest.raises(ValueError, match="how many seconds to wait"):
+            store.watch("x", timeout=timeout)
+
+
+def test_the_default_store(default_store):
+    default_store.put("t", frame(1)).close()
+    assert content(next(cn.watch("t", timeout=PATIENCE))) == 1
+    assert cn.latest("t").frame["n"][0] == 1
+
+
+# -- deleted -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("others", [(), ("a/b/u",)], ids=["with its folder", "and its folder stays"])
+@pytest.mark.parametrize("rows", [1, 300_000], ids=["unlinked", "made a spare"])
+def test_a_table_deleted_while_watched(store, producer, watch, rows, others):
+    for other in others:
+        store.put(other, frame(0)).close()
+    store.put(NAME, pd.DataFrame({"n": range(rows)})).close()
+    next(watch).close()
+    producer.start(store, "delete", NAME)
+    with pytest.raises(cn.NotFoundError, match="'a/b/t' was deleted while it was watched, after version 1; ask again"):
+        next(watch)
+    producer.done()
+    assert nothing_more(store, watch)
+    producer.start(store, "put", NAME, 7)
+    snap = next(watch)
+    assert (snap.version, content(snap)) == (1, 7)  # version 1 again: it is told by its identity
+    producer.done()
+
+
+def test_deleted_and_put_again_between_two_looks(store, producer, watch):
+    producer.do(store, "put", NAME, 1)
+    assert content(next(watch)) == 1
+    producer.do(store, "delete", NAME)
+    producer.do(store, "put", NAME, 2)
+    snap = next(watch)
+    assert (snap.version, content(snap)) == (1, 2)
+
+
+def test_the_whole_store_removed_while_watched(store, producer, watch):
+    producer.do(store, "put", NAME, 1)
+    next(watch).close()
+    producer.start(store, "remove")
+    with pytest.raises(cn.NotFoundError):
+        next(watch)
+    producer.done()
+    producer.start(store, "put", NAME, 2)
+    assert content(next(watch)) == 2
+    producer.done()
+
+
+@pytest.mark.parametrize("which", ["", "a", "a/b"])
+def test_a_folder_removed_while_somebody_stands_in_it(store, producer, watch, which):
+    """Its own end is told only when that ends."""
+    producer.do(store, "put", NAME, 1)
+    next(watch).close()
+    held = os.open(store.path / which, os.O_RDONLY)
+    try:
+        producer.start(store, "remove")
+        with pytest.raises(cn.NotFoundError):
+            next(watch)
+        producer.done()
+        producer.start(store, "put", NAME, 2)
+        assert content(next(watch)) == 2
+        producer.done()
+    finally:
+        os.close(held)
+
+
+@pytest.mark.parametrize("which", ["", "a", "a/b"])
+def test_a_folder_renamed_and_another_in_its_place(store, folder, producer, watch, which):
+    producer.do(store, "put", NAME, 1)
+    next(watch).close()
+    aside = folder / "aside"
+    producer.start(store, "rename", str(store.path / which), str(aside))
+    with pytest.raises(cn.NotFoundError):
+        next(watch)
+    producer.done()
+    producer.do(cn.Store(aside), "put", "t", 5)  # where it was moved to concerns nobody
+    assert nothing_more(store, watch)
+    producer.start(store, "put", NAME, 2)
+    assert content(next(watch)) == 2
+    producer.done()
+
+
+def test_what_cannot_be_opened_is_said_once(store, watch):
+    path = store.put(NAME, frame(1)).path
+    next(watch).close()
+    (store.path / "garbage").write_bytes(b"not Arrow at all")
+    os.rename(store.path / "garbage", path)
+    with pytest.raises(cn.CorruptSnapshotError):
+        next(watch)
+    assert nothing_more(store, watch)
+    store.put(NAME, frame(2)).close()
+    assert content(next(watch)) == 2
+
+
+def test_a_link_is_not_followed(store, folder, watch):
+    store.put("x", frame(1)).close()
+    (folder / "elsewhere").mkdir()
+    os.symlink(folder / "elsewhere", store.path / "a")
+    with pytest.raises(cn.StoreAccessError, match="leads out of the store"):
+        next(watch)
+    os.unlink(store.path / "a")
+    store.put(NAME, frame(1)).close()
+    assert content(next(watch)) == 1
+
+
+# -- nothing is missed ---------------------------------------------------------------------------------------------------
+
+
+def put_first(store):
+    store.put(NAME, frame(2)).close()
+
+
+def put_again(store):
+    store.delete(NAME)
+    store.put(NAME, frame(2)).close()
+
+
+def put_in_a_new_store(store):
+    shutil.rmtree(store.path)
+    store.put(NAME, frame(2)).close()
+
+
+@pytest.mark.parametrize("burst", [put_first, put_again, put_in_a_new_store])
+def test_whatever_happens_between_two_of_its_system_calls(store, burst):
+    """The watcher is stopped before each call that it makes until it waits, and others do all of theirs meanwhile."""
+    if why := stepping.why_not():
+        pytest.skip(why)
+    poll = {"x86_64": 7, "aarch64": 73}.get(platform.machine())
+
+    def wait_for_the_second():
+        with store.watch(NAME, timeout=5) as watch:
+            while True:
+                try:
+                    if content(next(watch)) == 2:
+                        return
+                except cn.NotFoundError:
+                    pass
+
+    store.watch(NAME).close()  # imports are no calls of its own
+    for steps in itertools.count():
+        shutil.rmtree(store.path, ignore_errors=True)
+        if burst is not put_first:
+            store.put(NAME, frame(1)).close()
+        with stepping.Stepped(wait_for_the_second) as child:
+            assert child.run(steps), "it cannot have ended before the second was put"
+            waits = child.call == poll
+            burst(store)
+            assert child.finish() == 0, f"missed, when it came before system call {steps}"
+        if waits:
+            break
+    assert steps >= 10
+
+
+def test_more_events_than_the_kernel_keeps(store, watch):
+    store.put(NAME, frame(1)).close()
+    next(watch).close()
+    place = store.path / "a/b"
+    with open("/proc/sys/fs/inotify/max_queued_events") as limit:
+        rounds = int(limit.read()) // 4 + 10
+    (place / "p").touch()
+    for _ in range(rounds):  # four events each
+        os.rename(place / "p", place / "q")
+        os.rename(place / "q", place / "p")
+    os.unlink(place / "p")
+    store.put(NAME, frame(2)).close()  # and the event of this one is lost
+    assert content(next(watch)) == 2
+    store.put(NAME, frame(3)).close()
+    assert content(next(watch)) == 3
+
+
+# -- waiting -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_timeout_says_what_there_is_and_the_watch_goes_on(store):
+    watch = store.watch("t", timeout=0.05)
+    start = time.monotonic()
+    with pytest.raises(cn.WaitTimeoutError, match=r"'t' within 0\.05 seconds; there is no such table. Ask again"):
+        next(watch)
+    assert 0.05 <= time.monotonic() - start < 2
+    store.put("t", frame(1)).close()
+    assert content(next(watch)) == 1
+    with pytest.raises(TimeoutError, match="it is at version 1"):
+        next(watch)
+    store.put("t", frame(2)).close()
+    assert content(next(watch)) == 2
+
+
+def test_no_time_at_all_looks_and_does_not_wait(store):
+    with store.watch("t", timeout=0) as watch:
+        with pytest.raises(cn.WaitTimeoutError):
+            next(watch)
+        store.put("t", frame(1)).close()
+        assert content(next(watch)) == 1
+
+
+def test_events_of_others_do_not_prolong_the_wait(store):
+    store.put("t", frame(1)).close()
+    with store.watch("t", timeout=0.3) as watch:
+        next(watch).close()
+        stop = threading.Event()
+
+        def disturb():
+            while not stop.is_set():
+                store.put("u", frame(1)).close()
+
+        thread = threading.Thread(target=disturb)
+        thread.start()
+        try:
+            start = time.monotonic()
+            with pytest.raises(cn.WaitTimeoutError):
+                next(watch)
+            assert time.monotonic() - start < 5
+        finally:
+            stop.set()
+            thread.join()
+
+
+def test_closing_from_another_thread_ends_the_loop(store):
+    watch = store.watch("t")
+    threading.Timer(0.1, watch.close).start()
+    assert list(watch) == []
+    watch.close()
+    assert list(watch) == []
+    assert "closed" in repr(watch)
+
+
+def test_closing_at_any_moment_ends_the_loop(store):
+    store.put("t", frame(1)).close()
+    for number in range(100):
+        watch = store.watch("t")
+        thread = threading.Thread(target=lambda watch=watch: [snap.close() for snap in watch])
+        thread.start()
+        time.sleep(number * 2e-5)
+        watch.close()
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+
+def test_two_threads_do_not_wait_for_one_watch(store):
+    watch = store.watch("t")
+    thread = threading.Thread(target=list, args=[watch])
+    thread.start()
+    while not watch._waiting:
+        time.sleep(0.001)
+    with pytest.raises(RuntimeError, match="waited for already"):
+        next(watch)
+    watch.close()
+    thread.join()
+
+
+PROGRAM = """
+import signal, sys, colonnade as cn
+watch = cn.Store(sys.argv[1]).watch("t")
+if sys.argv[2] == "close":
+    signal.signal(signal.SIGINT, lambda *_: watch.close())
+print("ready", flush=True)
+for snapshot in watch:
+    print(snapshot.version, flush=True)
+print("ended", flush=True)
+"""
+
+
+@pytest.mark.parametrize(("how", "says"), [("close", "ended"), ("default", "KeyboardInterrupt")])
+def test_interrupted_by_a_signal(store, how, says):
+    store.put("t", frame(1)).close()
+    command = [sys.executable, "-c", PROGRAM, store.path, how]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert [process.stdout.readline() for _ in range(2)] == ["ready\n", "1\n"]
+        time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=PATIENCE)
+        assert out.splitlines()[-1] == says
+
+
+def test_interrupted_in_the_middle_of_a_look(store, watch):
+    """The events are read by then, and the version must not be lost."""
+    store.put(NAME, frame(1)).close()
+    next(watch).close()
+    store.put(NAME, frame(2)).close()
+    attach = watch._attach
+
+    def interrupted():
+        signal.raise_signal(signal.SIGINT)
+
+    watch._attach = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        next(watch)
+    watch._attach = attach
+    assert content(next(watch)) == 2
+
+
+@FORKS
+def test_a_forked_child_has_its_own_events(store, producer, watch):
+    """Events of a shared descriptor would go to whoever reads first; and a child that closes must not end its parent's."""
+    producer.do(store, "put", NAME, 1)
+    next(watch).close()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            status = 0 if content(next(watch)) == 2 else 2
+            watch.close()
+        finally:
+            os._exit(status)
+    time.sleep(0.05)
+    producer.do(store, "put", NAME, 2)
+    assert content(next(watch)) == 2
+    assert wait_for(child) == 0
+    producer.start(store, "put", NAME, 3)
+    assert content(next(watch)) == 3
+    producer.done()
+
+
+@FORKS
+def test_a_forked_child_that_closes_does_not_end_its_parents_watch(store, producer, watch):
+    producer.do(store, "put", NAME, 1)
+    next(watch).close()
+    child = os.fork()
+    if child == 0:
+        watch.close()
+        os._exit(0)
+    assert wait_for(child) == 0
+    producer.start(store, "put", NAME, 2)
+    assert content(next(watch)) == 2
+    producer.done()
+    assert nothing_more(store, watch)
+
+
+# -- what it holds -------------------------------------------------------------------------------------------------------
+
+
+def test_it_holds_no_snapshot(store, watch):
+    """What is superseded is a spare, and not a deleted segment that somebody has."""
+    for n in range(3):
+        store.put(NAME, pd.DataFrame({"n": range(n, n + 300_000)})).close()
+        assert content(next(watch)) == n
+    assert sorted(segment.role for segment in store.usage().segments) == ["newest", "spare"]
+    assert not any(segment.holders for segment in store.usage().segments)
+
+
+def test_many_watches_hold_one_descriptor_each(store):
+    before = descriptors()
+    watches = [store.watch(f"t/{n % 5}/{n}", timeout=PATIENCE) for n in range(20)]
+    assert descriptors() - before == len(watches)
+    for n, _ in enumerate(watches):
+        store.put(f"t/{n % 5}/{n}", frame(n)).close()
+    assert [content(next(watch)) for watch in watches] == list(range(20))
+    assert descriptors() - before == len(watches)
+    for watch in watches:
+        watch.close()
+    assert descriptors() == before
+
+
+def test_no_descriptors_left():
+    program = """
+import resource, sys, colonnade as cn
+resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+watches = []
+try:
+    while True:
+        watches.append(cn.watch("t"))
+except cn.StoreAccessError as error:
+    print(len(watches), error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert int(done.stdout.split()[0]) > 10
+    assert "as many inotify descriptors as it may" in done.stdout
+    assert "max_user_instances" in done.stdout
+
+
+def test_no_watches_left():
+    """In a user namespace, where the limit is nobody else's."""
+    program = """
+import ctypes, os, pathlib, sys
+user = os.getuid()
+try:
+    assert ctypes.CDLL(None).unshare(0x10000000) == 0  # a process without threads alone may do that
+    pathlib.Path("/proc/self/uid_map").write_text(f"0 {user} 1")
+    pathlib.Path("/proc/sys/user/max_inotify_watches").write_text("1")
+except (OSError, AssertionError):
+    sys.exit("cannot be limited here")
+import colonnade as cn
+try:
+    next(cn.Store(sys.argv[1]).watch("a/b/t", timeout=0))
+except cn.StoreAccessError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program, "/dev/shm"], capture_output=True, text=True, check=False)
+    if "cannot be limited here" in done.stderr:
+        pytest.skip("user namespaces cannot be made here")
+    assert "watches as many folders as it may" in done.stdout, done
+    assert "max_user_watches" in done.stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become other users")
+def test_a_folder_above_the_store_that_may_not_be_read(folder):
+    """The store itself is enough, if it is there."""
+    folder.chmod(0o711)
+    (folder / "store").mkdir()
+    os.chown(folder / "store", OTHER, OTHER)
+    found = as_user(f"""[
+        attempt(lambda: cn.Store({str(folder / "store")!r}).put("a/t", frame).version),
+        attempt(lambda: next(cn.Store({str(folder / "store")!r}).watch("a/t", timeout=0)).version),
+        attempt(lambda: next(cn.Store({str(folder / "store")!r}).watch("a/u", timeout=0)).version),
+        attempt(lambda: next(cn.Store({str(folder / "none")!r}).watch("a/t", timeout=0)).version)]""")
+    assert found[:2] == ["1", "1"]
+    assert found[2].startswith("WaitTimeoutError: ")
+    assert found[3] == f"StoreAccessError: {folder} cannot be watched: this user may not read it"
+
+
+# -- in an event loop ----------------------------------------------------------------------------------------------------
+
+
+def test_async_for(store, producer):
+    async def run():
+        seen, ticks = [], 0
+
+        async def tick():
+            nonlocal ticks
+            while True:
+                await asyncio.sleep(0.001)
+                ticks += 1
+
+        task = asyncio.create_task(tick())
+        producer.start(store, "put", NAME, 1, after=0.1)
+        async for snap in store.watch(NAME, timeout=PATIENCE):
+            seen.append(content(snap))
+            producer.done()
+            if len(seen) == 3:
+                break
+            producer.start(store, "put", NAME, len(seen) + 1)
+        task.cancel()
+        return seen, ticks
+
+    seen, ticks = asyncio.run(run())
+    assert seen == [1, 2, 3]
+    assert ticks > 10  # the loop did other things meanwhile
+
+
+def test_async_timeout_deletion_and_close(store, producer):
+    async def run():
+        watch = store.watch(NAME, timeout=0.05)
+        with pytest.raises(cn.WaitTimeoutError, match=r"within 0\.05 seconds"):
+            await anext(watch)
+        store.put(NAME, frame(1)).close()
+        assert content(await anext(watch)) == 1
+        store.delete(NAME)
+        with pytest.raises(cn.NotFoundError):
+            await anext(watch)
+        patient = store.watch(NAME)
+        task = asyncio.create_task(anext(patient))
+        await asyncio.sleep(0.02)
+        with pytest.raises(RuntimeError, match="waited for already"):
+            await anext(patient)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        store.put(NAME, frame(2)).close()
+        assert content(await anext(patient)) == 2
+        threading.Timer(0.05, patient.close).start()
+        assert [snap async for snap in patient] == []
+
+    asyncio.run(run())
