@@ -111,17 +111,17 @@ class Arena:
 
 def tear(root, dice):
     """Overwrite a page of some table in its place: what no writer of a store ever does."""
-    paths = [path for path in root.rglob("*.arrow") if path.is_file()]
-    if not paths:
-        return
     try:
+        paths = [path for path in root.rglob("*.arrow") if path.is_file()]
+        if not paths:
+            return
         with dice.choice(paths).open("r+b") as file:
             size = file.seek(0, os.SEEK_END)
             if size > 4 * _PAGE:
                 file.seek(dice.randrange(2, size // _PAGE - 1) * _PAGE)
                 file.write(dice.randbytes(_PAGE))
     except FileNotFoundError:
-        pass  # superseded since it was listed
+        pass  # superseded since it was listed, or its folder removed
 
 
 def settle(arena, place):

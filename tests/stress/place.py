@@ -72,11 +72,13 @@ def entries(root):
 
 
 def spares(root):
-    """The inodes of a store's spares."""
+    """The inodes of a store's spares; others put and gc meanwhile, which takes away spares and their empty folder too."""
     found = set()
-    for path in (root / ".segments").glob("spare-*"):
-        with contextlib.suppress(FileNotFoundError):
-            found.add(path.stat().st_ino)
+    with contextlib.suppress(FileNotFoundError), os.scandir(root / ".segments") as entries:
+        for entry in entries:
+            if entry.name.startswith("spare-"):
+                with contextlib.suppress(FileNotFoundError):
+                    found.add(entry.stat().st_ino)
     return found
 
 
