@@ -4,6 +4,7 @@ What is expected is taken from the data before they are put, value by value; no 
 """
 
 import decimal
+import functools
 from datetime import date
 
 import numpy as np
@@ -11,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 from describe import describe
 
-SMALL, LARGE = 41, 20_003  # of the large ones, each file is several MiB
+SMALL, LARGE = 41, 15_001  # of the large ones, each file is some MiB
 WORDS = ["", "a", "Zürich", "日本", "🏛 column", "null", 'say "no"\n']
 
 
@@ -28,6 +29,7 @@ def _some(rng, rows):
     return rng.random(rows) < 0.2
 
 
+@functools.cache
 def from_pandas(rows, seed=1):
     """A frame of every dtype whose form differs from Arrow's, so that its file is full of twins; its index too."""
     rng = np.random.default_rng(seed)
@@ -66,6 +68,7 @@ def from_pandas(rows, seed=1):
     return frame
 
 
+@functools.cache
 def from_arrow(rows, seed=1):
     """An Arrow table of every common type, each with nulls and in three chunks; what pandas reads otherwise has a twin."""
     rng = np.random.default_rng(seed)
