@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test stress bench bench-share bench-convert bench-handoff lint docs stubs sanitize model fuzz fuzz-sanitized fuzz-atheris clean
+.PHONY: demo test readers stress bench bench-share bench-convert bench-handoff lint docs stubs sanitize model fuzz fuzz-sanitized fuzz-atheris clean
 
 demo: $(READY)
 	$(BIN)/colonnade demo
@@ -12,6 +12,24 @@ demo: $(READY)
 # By files, for the blocks of a page follow each other.
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# What other languages read of a stored file; `make test` runs those of them that are here already.
+readers: $(READY) build/readers/java/.ready examples/javascript/node_modules/.package-lock.json
+	COLONNADE_READERS=all $(BIN)/python -m pytest -q tests/readers
+
+# Arrow Java, as the pyspark package ships it: 15 of its jars, and nothing else of its 450 MB stays.
+JARS := arrow commons-codec flatbuffers-java jackson-annotations jackson-core jackson-databind jackson-datatype-jsr310 \
+	netty-buffer netty-common slf4j-api
+build/readers/java/.ready: | $(READY)
+	mkdir -p $(@D)
+	$(BIN)/python -m pip download --quiet --no-deps --no-binary pyspark --dest $(@D) pyspark==4.3.0
+	tar --extract --file $(@D)/pyspark-*.tar.gz --directory $(@D) --strip-components 3 --wildcards $(JARS:%='*/deps/jars/%-*.jar')
+	rm $(@D)/pyspark-*.tar.gz
+	touch $@
+
+examples/javascript/node_modules/.package-lock.json: examples/javascript/package-lock.json
+	npm ci --prefix examples/javascript --no-audit --no-fund
+	touch $@
 
 # Kills at random for a minute, a hundred thousand puts, and kills and stops before every single system call.
 stress: $(READY)
@@ -97,4 +115,4 @@ $(READY): pyproject.toml CMakeLists.txt $(wildcard src/core/*)
 	touch $@
 
 clean:
-	rm -rf $(VENV) build
+	rm -rf $(VENV) build examples/javascript/node_modules

@@ -1,0 +1,71 @@
+"""The examples of other tools run, show what they say, and look at shared memory where they say so."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples/python"
+
+SHOWN = {
+    "with_duckdb.py": "carrier  delay\n0      UA    3.0\n",
+    "with_polars.py": "│ USDJPY ┆ 2.0      │\n",
+    "with_numpy.py": "(250000, 4) [124999.5 125000.5 125001.5 125002.5]\n-1.0 0.0\n",
+    "with_scikit_learn.py": "alpha 0.1: R2 0.999\nalpha 10: R2 0.999\nalpha 100000: R2 0.170\n",
+}
+# What an example has that is a view of the store's memory, as an array.
+VIEWS = {
+    "with_polars.py": "names['frame']['bid'].to_numpy(allow_copy=False)",
+    "with_numpy.py": "names['matrix']",
+    "with_scikit_learn.py": "names['cn'].open('examples/training').to_pandas(writable=False).drop(columns='y').to_numpy()",
+}
+
+
+def run(*arguments, folder):
+    env = {**os.environ, "COLONNADE_STORE": str(folder / "store")}
+    done = subprocess.run([sys.executable, *arguments], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+LOOK = """
+import runpy, sys
+from pathlib import Path
+example, folder, view = sys.argv[1:]
+names = runpy.run_path(example, run_name="__main__")
+view = eval(view)
+mapped = [line.split()[0].split("-") for line in Path("/proc/self/maps").read_text().splitlines() if folder in line]
+print("shared:", any(int(first, 16) <= view.ctypes.data < int(last, 16) for first, last in mapped))
+"""
+SUM = """
+import re, sys, duckdb, colonnade as cn
+from pathlib import Path
+def own():
+    return int(re.search(r"RssAnon:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) >> 10
+snap = cn.Store(sys.argv[1]).open("t")
+duckdb.sql("select 1").fetchall()
+before = own()
+print(duckdb.sql("select sum(x) from snap").fetchall(), own() - before)
+"""
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_an_example_shows_what_it_says_and_shares_memory(name, folder):
+    view = VIEWS.get(name)
+    said = (
+        run("-c", LOOK, EXAMPLES / name, folder, view, folder=folder) if view else run(EXAMPLES / name, folder=folder)
+    )
+    assert SHOWN[name] in said
+    assert view is None or said.endswith("shared: True\n")
+
+
+def test_duckdb_has_no_copy_of_what_it_reads(store, folder):
+    """A table of 96 MiB is added up in a process that has by far less memory of its own."""
+    store.put("t", pd.DataFrame({"x": np.ones(12 << 20)})).close()
+    said, grown = run("-c", SUM, store.path, folder=folder).rsplit(maxsplit=1)
+    assert said == f"[({float(12 << 20)},)]"
+    assert int(grown) < 48
