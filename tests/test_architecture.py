@@ -13,11 +13,13 @@ ROOT = Path(colonnade.__file__).parent
 
 # Each part may import itself and what is named; `errors` is everybody's.
 MAY_IMPORT = {
-    "__init__": {"api", "default_store", "conversion", "draft_table", "snapshot", "store", "errors"},
+    "__init__": {"travel", "api", "default_store", "conversion", "draft_table", "snapshot", "store", "errors"},
     "__main__": {"cli"},
     "default_store": {"api", "conversion", "draft_table", "snapshot", "store"},
     "writing": {"store", "layout", "convert"},
-    "api": {"draft_table", "writing", "snapshot", "store", "neighbours", "convert", "layout", "errors"},
+    "sharing": {"api", "snapshot", "writing", "store", "convert", "layout", "errors"},  # api: as snapshot
+    "travel": {"api", "sharing", "snapshot", "neighbours", "convert", "sizes", "errors"},
+    "api": {"sharing", "draft_table", "writing", "snapshot", "store", "neighbours", "convert", "layout", "errors"},
     "cli": {
         "sizes",
         "terminal",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from colonnade.api import Store, TableInfo
 from colonnade.conversion import explain, from_pandas, set_pool_limit, to_pandas
-from colonnade.default_store import allocate, check, delete, exists, gc, get, ls, open, put, usage
+from colonnade.default_store import allocate, check, delete, exists, gc, get, ls, open, put, share, usage
 from colonnade.errors import (
     ColonnadeError,
     ConflictError,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from colonnade.store.cleaning import Freed
     from colonnade.store.processes import Holder
     from colonnade.store.usage import SegmentUsage, Usage
+    from colonnade.travel import by_reference
 
 __version__ = "0.1.0"
 
@@ -63,6 +64,7 @@ __all__ = [
     "Usage",
     "__version__",
     "allocate",
+    "by_reference",
     "check",
     "delete",
     "exists",
@@ -74,6 +76,7 @@ __all__ = [
     "open",
     "put",
     "set_pool_limit",
+    "share",
     "to_pandas",
     "usage",
 ]
@@ -87,6 +90,7 @@ _LATER = {
     "Problem": "store.check",
     "SegmentUsage": "store.usage",
     "Usage": "store.usage",
+    "by_reference": "travel",
 }
 
 

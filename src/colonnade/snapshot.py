@@ -246,8 +246,12 @@ class Snapshot:
             yield
         except CorruptSnapshotError as error:
             raise type(error)(
-                f"{self.name!r} cannot be opened: {error}. The file is {self.path}; delete it, or put the table again"
+                f"{self._called} cannot be opened: {error}. The file is {self.path}; delete it, or put the table again"
             ) from error
+
+    @property
+    def _called(self) -> str:
+        return repr(self.name)
 
     # -- its life ------------------------------------------------------------------------------------------------------
 

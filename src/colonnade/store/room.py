@@ -26,9 +26,9 @@ _SHOWN = 3
 
 
 class Held(NamedTuple):
-    """A table's file: what it holds of memory, and whether it may go."""
+    """A table's file: what it holds of memory, and whether it may go; without an entry it is shared or sent."""
 
-    entry: Entry
+    entry: Entry | None
     nbytes: int
     expired: bool
 
@@ -50,6 +50,9 @@ def tables(root: int) -> list[Held]:
     for file in folders.walk(root):
         entry = paths.parse(file.folders, file.name)
         if entry is None:
+            if paths.is_nameless(file.folders, file.name):
+                with contextlib.suppress(FileNotFoundError):
+                    found.append(Held(None, file.stat().st_blocks * 512, False))
             continue
         with contextlib.suppress(OSError):
             segment = Segment.open(file.path, file.folder, file.name)
@@ -116,7 +119,7 @@ def _size(segments: Iterable[SegmentUsage]) -> str:
 def remove_expired(root: int, tables: Iterable[Held]) -> None:
     """Remove expired tables' files."""
     for held in tables:
-        if held.expired:
+        if held.expired and held.entry is not None:
             where = paths.locate(held.entry.name)
             version = held.entry.version
             with contextlib.suppress(OSError), folders.below(root, where.folders) as folder:
