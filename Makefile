@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test stress bench bench-share bench-convert lint docs stubs sanitize model fuzz fuzz-sanitized fuzz-atheris clean
+.PHONY: demo test stress bench bench-share bench-convert bench-handoff lint docs stubs sanitize model fuzz fuzz-sanitized fuzz-atheris clean
 
 demo: $(READY)
 	$(BIN)/colonnade demo
@@ -19,10 +19,13 @@ stress: $(READY)
 	cd tests && ../$(BIN)/python -m stress.endure
 	COLONNADE_EVERY_CALL=1 $(BIN)/python -m pytest -q tests/crash/test_every_call.py tests/concurrency/test_interleavings.py
 
-bench: bench-share bench-convert
+bench: bench-share bench-convert bench-handoff
 
 bench-share: $(READY)
 	$(BIN)/python -m benchmarks.share
+
+bench-handoff: $(READY)
+	$(BIN)/python -m benchmarks.handoff
 
 bench-convert: $(READY)
 	$(BIN)/python -m benchmarks.convert --plot docs/conversions.svg

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from colonnade.sharing import Nameless
     from colonnade.snapshot import Snapshot
 
-# Where a frame of random numbers costs about the same both ways, see benchmarks/handoff.py.
+# Measured, through a pipe and read, pickled and by reference, in ms: 256 KiB 0.2 and 1.5, 1 MiB 1.8 and 2.1, 2 MiB
+# 4.2 and 2.4, 16 MiB 79 and 6.
 MIN_BYTES = 1 << 20
 
 _LOKY = ("joblib.externals.loky.backend", "loky.backend")
