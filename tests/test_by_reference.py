@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -228,6 +229,19 @@ def test_picklers_are_as_they_were_when_the_last_block_ends():
     assert before == (ForkingPickler._extra_reducers, loky._dispatch_table)
 
 
+def test_a_store_that_was_removed_gets_a_family_again(shop):
+    with cn.by_reference(min_bytes=0):
+        assert segments(shop) == ["family"]
+    shutil.rmtree(shop.path)
+    for _ in range(2):
+        with cn.by_reference(min_bytes=0):
+            assert segments(shop) == ["family"]
+            message = bytes(ForkingPickler.dumps(pandas_frame()))
+            assert shop.gc().files == 0
+            assert same(pickle.loads(message), pandas_frame())
+        shop.gc()
+
+
 def test_sizes_are_checked():
     with pytest.raises(ValueError, match="min_bytes"):
         cn.by_reference(min_bytes="much")
@@ -267,7 +281,7 @@ def test_what_nobody_receives_is_removed_in_a_day(shop, monkeypatch):
     with cn.by_reference(min_bytes=0):
         message = bytes(ForkingPickler.dumps(pandas_frame()))
     assert shop.gc().files == 0
-    assert [each.role for each in shop.usage().segments if each.nbytes] == ["shared"]
+    assert [each.role for each in shop.usage().segments] == ["shared"]
     monkeypatch.setattr("colonnade.store.sent.PATIENCE", 0.0)
     assert shop.gc().nbytes > 400_000
     with pytest.raises(cn.NotFoundError, match="nobody received it in a day"):
