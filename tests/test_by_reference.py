@@ -76,7 +76,7 @@ def test_arguments_and_results_of_an_executor(method):
             assert same(back, make())
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_pool_queue_and_pipe(method):
     context = multiprocessing.get_context(method)
     frame = pandas_frame()
@@ -291,8 +291,10 @@ def test_what_nobody_receives_is_removed_in_a_day(shop, monkeypatch):
 # -- those that end, or are killed -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("target", [travelling.result_and_end, travelling.install_and_end], ids=["parent's", "its own"])
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [("fork", travelling.result_and_end), ("spawn", travelling.result_and_end), ("spawn", travelling.install_and_end)],
+)
 def test_a_result_outlives_the_worker_that_sent_it(shop, method, target):
     context = multiprocessing.get_context(method)
     queue = context.Queue()
@@ -353,8 +355,9 @@ def run(program, *arguments):
     return process, process.stdout.readline()
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("ended", ["in order", "killed"])
+@pytest.mark.parametrize(
+    ("method", "ended"), [("fork", "in order"), ("fork", "killed"), ("spawn", "killed"), ("forkserver", "in order")]
+)
 def test_a_family_that_has_ended_leaves_nothing(shop, method, ended):
     process, told = run(PROGRAM, method)
     assert told == "lost\n"
