@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -75,7 +76,7 @@ def test_arguments_and_results_of_an_executor(method):
             assert same(back, make())
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_pool_queue_and_pipe(method):
     context = multiprocessing.get_context(method)
     frame = pandas_frame()
@@ -228,6 +229,19 @@ def test_picklers_are_as_they_were_when_the_last_block_ends():
     assert before == (ForkingPickler._extra_reducers, loky._dispatch_table)
 
 
+def test_a_store_that_was_removed_gets_a_family_again(shop):
+    with cn.by_reference(min_bytes=0):
+        assert segments(shop) == ["family"]
+    shutil.rmtree(shop.path)
+    for _ in range(2):
+        with cn.by_reference(min_bytes=0):
+            assert segments(shop) == ["family"]
+            message = bytes(ForkingPickler.dumps(pandas_frame()))
+            assert shop.gc().files == 0
+            assert same(pickle.loads(message), pandas_frame())
+        shop.gc()
+
+
 def test_sizes_are_checked():
     with pytest.raises(ValueError, match="min_bytes"):
         cn.by_reference(min_bytes="much")
@@ -267,7 +281,7 @@ def test_what_nobody_receives_is_removed_in_a_day(shop, monkeypatch):
     with cn.by_reference(min_bytes=0):
         message = bytes(ForkingPickler.dumps(pandas_frame()))
     assert shop.gc().files == 0
-    assert [each.role for each in shop.usage().segments if each.nbytes] == ["shared"]
+    assert [each.role for each in shop.usage().segments] == ["shared"]
     monkeypatch.setattr("colonnade.store.sent.PATIENCE", 0.0)
     assert shop.gc().nbytes > 400_000
     with pytest.raises(cn.NotFoundError, match="nobody received it in a day"):
@@ -277,8 +291,10 @@ def test_what_nobody_receives_is_removed_in_a_day(shop, monkeypatch):
 # -- those that end, or are killed -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("target", [travelling.result_and_end, travelling.install_and_end], ids=["parent's", "its own"])
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [("fork", travelling.result_and_end), ("spawn", travelling.result_and_end), ("spawn", travelling.install_and_end)],
+)
 def test_a_result_outlives_the_worker_that_sent_it(shop, method, target):
     context = multiprocessing.get_context(method)
     queue = context.Queue()
@@ -339,8 +355,9 @@ def run(program, *arguments):
     return process, process.stdout.readline()
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("ended", ["in order", "killed"])
+@pytest.mark.parametrize(
+    ("method", "ended"), [("fork", "in order"), ("fork", "killed"), ("spawn", "killed"), ("forkserver", "in order")]
+)
 def test_a_family_that_has_ended_leaves_nothing(shop, method, ended):
     process, told = run(PROGRAM, method)
     assert told == "lost\n"

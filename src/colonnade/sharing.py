@@ -142,7 +142,7 @@ class Sharing:
         """Whether so many bytes more may be sent."""
         return sent.has_room(self._catalog.directory, size)
 
-    def found_family(self) -> str:
+    def begin_family(self) -> str:
         """Begin a family; see `store.family`."""
         self._catalog.directory.prepare()
         return family.begin(self._catalog.directory)

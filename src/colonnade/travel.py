@@ -51,7 +51,6 @@ class Sending(NamedTuple):
 _sending: list[Sending] = []
 # What the picklers' tables held before: (table, type, reducer).
 _before: list[tuple[dict[Any, Any], type, Any]] = []
-_families: dict[str, str] = {}
 
 
 class by_reference:  # noqa: N801 -- a block, as contextlib.suppress is one
@@ -114,9 +113,7 @@ def _begin_here(min_bytes: int) -> Sending:
         store, family = _sending[-1][:2]
     else:
         store = str(Store().path)
-        if store not in _families:
-            _families[store] = Store(store)._sharing().found_family()
-        family = _families[store]
+        family = Store(store)._sharing().begin_family()
     return _begin(Sending(store, family, min_bytes, travellers.imported()))
 
 

@@ -10,6 +10,7 @@ import fcntl
 import multiprocessing
 import os
 from multiprocessing.util import Finalize
+from pathlib import Path
 
 from colonnade.store import folders, paths, recycle, segment
 from colonnade.store.directory import Directory
@@ -17,19 +18,24 @@ from colonnade.store.sent import ALONE
 from colonnade.store.shared import AT_THE_END
 
 _joined: dict[str, int] = {}  # the descriptors that keep them
+_begun: dict[Path, str] = {}  # by the store
 
 
 def begin(directory: Directory) -> str:
-    """Begin a family, of this process and the children that it will have."""
-    if multiprocessing.parent_process() is not None:
-        return ALONE
+    """Begin a family, of this process and the children that it will have; or go on with the one that it began."""
     # Under the store's lock, so that nobody who cleans sees it unlocked.
     with directory.lock() as root, folders.below(root, [paths.SEGMENTS], make=0o700) as folder:
+        known = _begun.get(directory.root)  # a forked child has its parent's
+        if known is not None and folders.is_there(folder, f"{paths.FAMILY_PREFIX}{known}"):
+            return known
+        if multiprocessing.parent_process() is not None:
+            return ALONE
         file = paths.random_name(paths.FAMILY_PREFIX)
         fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder)
         fcntl.flock(fd, fcntl.LOCK_SH)
     family = file.removeprefix(paths.FAMILY_PREFIX)
     _stay(directory, family, fd)
+    _begun[directory.root] = family
     return family
 
 

@@ -139,7 +139,7 @@ def _files(directory: int) -> Iterator[tuple[folders.File, os.stat_result]]:
     for file in folders.walk(directory):
         with contextlib.suppress(FileNotFoundError):
             found = file.stat()
-            if stat.S_ISREG(found.st_mode):
+            if stat.S_ISREG(found.st_mode) and not file.name.startswith(paths.FAMILY_PREFIX):  # it holds no byte
                 yield file, found
 
 
@@ -183,8 +183,6 @@ def _role(file: folders.File) -> tuple[Role, paths.Entry | None]:
     if entry is not None:
         return "newest" if entry.version is None else "retained", entry
     if file.folders == (paths.SEGMENTS,):
-        if file.name.startswith(paths.FAMILY_PREFIX):
-            return "other", None
         if paths.is_nameless(file.folders, file.name):
             return "shared", None
         return "spare" if file.name.startswith(paths.SPARE_PREFIX) else "draft", None
