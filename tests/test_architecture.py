@@ -21,6 +21,7 @@ MAY_IMPORT = {
         "newest",
         "snapshot",
         "store",
+        "travel",
         "watching",
         "errors",
     },
@@ -28,6 +29,7 @@ MAY_IMPORT = {
     "default_store": {"api", "conversion", "draft_table", "newest", "snapshot", "store", "watching"},
     "writing": {"store", "layout", "convert"},
     "api": {
+        "sharing",
         "draft_table",
         "writing",
         "watching",
@@ -41,6 +43,8 @@ MAY_IMPORT = {
     },
     "watching": {"snapshot", "store", "errors"},
     "newest": {"snapshot", "errors"},
+    "sharing": {"api", "snapshot", "writing", "store", "convert", "layout", "errors"},  # api: as snapshot
+    "travel": {"api", "sharing", "snapshot", "neighbours", "convert", "sizes", "errors"},
     "cli": {
         "sizes",
         "terminal",

@@ -14,6 +14,8 @@ def test_names_are_what_the_contract_says():
         "Store",
         "Snapshot",
         "put",
+        "share",
+        "by_reference",
         "get",
         "open",
         "ls",
@@ -48,7 +50,7 @@ def test_each_is_documented_and_typed(name):
 
 
 def test_store_and_functions_agree():
-    for name in ("put", "get", "open", "exists", "ls", "delete", "gc", "check", "usage", "watch", "latest"):
+    for name in ("put", "share", "get", "open", "exists", "ls", "delete", "gc", "check", "usage", "watch", "latest"):
         method = list(inspect.signature(getattr(cn.Store, name)).parameters.values())[1:]
         assert method == list(inspect.signature(getattr(cn, name)).parameters.values())
 

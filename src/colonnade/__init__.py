@@ -13,7 +13,21 @@ from typing import TYPE_CHECKING
 
 from colonnade.api import Store, TableInfo
 from colonnade.conversion import explain, from_pandas, set_pool_limit, to_pandas
-from colonnade.default_store import allocate, check, delete, exists, gc, get, latest, ls, open, put, usage, watch
+from colonnade.default_store import (
+    allocate,
+    check,
+    delete,
+    exists,
+    gc,
+    get,
+    latest,
+    ls,
+    open,
+    put,
+    share,
+    usage,
+    watch,
+)
 from colonnade.errors import (
     ColonnadeError,
     ConflictError,
@@ -38,6 +52,7 @@ if TYPE_CHECKING:
     from colonnade.store.cleaning import Freed
     from colonnade.store.processes import Holder
     from colonnade.store.usage import SegmentUsage, Usage
+    from colonnade.travel import by_reference
     from colonnade.watching import Watch
 
 __version__ = "0.1.0"
@@ -69,6 +84,7 @@ __all__ = [
     "Watch",
     "__version__",
     "allocate",
+    "by_reference",
     "check",
     "delete",
     "exists",
@@ -81,6 +97,7 @@ __all__ = [
     "open",
     "put",
     "set_pool_limit",
+    "share",
     "to_pandas",
     "usage",
     "watch",
@@ -97,6 +114,7 @@ _LATER = {
     "SegmentUsage": "store.usage",
     "Usage": "store.usage",
     "Watch": "watching",
+    "by_reference": "travel",
 }
 
 

@@ -12,13 +12,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from colonnade.errors import ColonnadeError, CorruptSnapshotError, NotFoundError, StoreAccessError
+from colonnade.errors import CorruptSnapshotError, NotFoundError, StoreAccessError
 from colonnade.layout.seal import Seal
 from colonnade.snapshot import Snapshot
 from colonnade.store import paths, settings
 from colonnade.store.catalog import Catalog
 from colonnade.store.directory import Directory
-from colonnade.store.segment import Draft, Segment, explain_os_error
+from colonnade.store.segment import Draft, Segment, explained
 from colonnade.store.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from colonnade.convert.stored.tables import LaidOut
     from colonnade.draft_table import DraftTable
     from colonnade.newest import Latest
+    from colonnade.sharing import Sharing
     from colonnade.store.check import Problem
     from colonnade.store.cleaning import Freed
     from colonnade.store.publish import Publisher
@@ -152,9 +153,51 @@ class Store:
         self._get_ready(wanted)
         laid = lay_out(plan(data))
         with self._explaining(laid.size), self._publisher.draft(laid.size) as draft:
-            seal = seal_of(laid, wanted)
+            seal = seal_of(laid, wanted.ttl)
             write(laid, draft, seal)
             return self._publish(wanted, laid, draft, seal)
+
+    def share(self, data: Any) -> Snapshot:
+        """Share a table without a name, for as long as this process holds the Snapshot.
+
+        Pickled, it is a reference of a few hundred bytes: an argument for a process pool. Whoever opens it while the
+        owner holds it has frames that outlive it. It is gone when it is closed or collected, and when its owner exits;
+        where the owner was killed, the next put or `gc` of anybody frees it.
+
+        Parameters
+        ----------
+        data : pandas DataFrame or Series, or anything with ``__arrow_c_stream__`` or ``__arrow_c_array__``
+            As in `put`.
+
+        Returns
+        -------
+        Snapshot
+            The owner's; also a context manager. A child that is forked may use its own copy, and does not own it.
+
+        Raises
+        ------
+        NotATableError, UnsupportedTypeError, StoreFullError, StoreAccessError
+
+        Examples
+        --------
+        >>> import pickle, tempfile, pandas as pd
+        >>> store = Store(tempfile.mkdtemp())
+        >>> with store.share(pd.DataFrame({"x": [1.5, 2.5]})) as shared:
+        ...     df = pickle.loads(pickle.dumps(shared)).to_pandas()  # in any process of this user
+        >>> df["x"].sum()
+        np.float64(4.0)
+        """
+        from colonnade.convert.stored.tables import lay_out  # noqa: PLC0415 -- pandas is imported when it is needed
+        from colonnade.neighbours.ingest import plan  # noqa: PLC0415 -- the same
+
+        self._directory.prepare()
+        return self._sharing().share(lay_out(plan(data)))
+
+    def _sharing(self) -> Sharing:
+        """Tables without names; for `share`, references and `by_reference`."""
+        from colonnade.sharing import Sharing  # noqa: PLC0415 -- a reader does without
+
+        return Sharing(self._catalog, self._publisher)
 
     @contextlib.contextmanager
     def allocate(
@@ -223,7 +266,7 @@ class Store:
             held.callback(table.discard)
             yield table
             with self._explaining(laid.size):
-                seal = seal_of(laid, wanted)
+                seal = seal_of(laid, wanted.ttl)
                 table.finish(seal.pack())
                 self._publish(wanted, laid, draft, seal).close()
 
@@ -251,15 +294,8 @@ class Store:
         )
         return Snapshot(self.path, wanted.name, Segment(self._path_of(wanted.name), draft.reopen()), sealed)
 
-    @contextlib.contextmanager
-    def _explaining(self, size: int) -> Iterator[None]:
-        """What the kernel says, as an error that a user can act on."""
-        try:
-            yield
-        except ColonnadeError:
-            raise
-        except OSError as error:
-            raise explain_os_error(error, self.path, f"a table of {size:,} bytes") from error
+    def _explaining(self, size: int) -> contextlib.AbstractContextManager[None]:
+        return explained(self.path, f"a table of {size:,} bytes")
 
     def open(self, name: str, *, version: int | None = None, validate: Literal["full"] | None = None) -> Snapshot:
         """Attach a table: its newest version, or one that ``keep=`` retained. Its size does not matter.

@@ -58,6 +58,19 @@ def put(
     return _default().put(name, data, keep=keep, expect_version=expect_version, ttl=ttl)
 
 
+def share(data: Any) -> Snapshot:
+    """Share a table in the default store without a name, while this process holds the Snapshot; see `Store.share`.
+
+    Examples
+    --------
+    >>> import colonnade as cn, pandas as pd, pickle
+    >>> with cn.share(pd.DataFrame({"x": [1, 2, 3]})) as shared:
+    ...     len(pickle.dumps(shared)) < 400
+    True
+    """
+    return _default().share(data)
+
+
 def get(
     name: str,
     *,

@@ -246,12 +246,16 @@ class Snapshot:
             yield
         except CorruptSnapshotError as error:
             raise type(error)(
-                f"{self.name!r} cannot be opened: {error}. The file is {self.path}; delete it, or put the table again"
+                f"{self._called} cannot be opened: {error}. The file is {self.path}; delete it, or put the table again"
             ) from error
 
     def _place(self) -> tuple[int, int] | None:
         """Where it is, as the kernel has it, for `Latest` to compare; None when it is closed."""
         return self._segment.place
+
+    @property
+    def _called(self) -> str:
+        return repr(self.name)
 
     # -- its life ------------------------------------------------------------------------------------------------------
 

@@ -172,6 +172,8 @@ def _summary(usage: Usage, signs: tuple[str, str] = ("", ", ")) -> Iterator[str]
     file_system = f"{format_size(usage.free)} of {format_size(usage.filesystem)} free"
     yield f"{format_size(usage.nbytes)}{limit} used, {file_system} on its file system"
     rest = [_sum(usage, "spare", "spare"), _sum(usage, "draft", "draft"), _sum(usage, "deleted segment", "deleted")]
+    if usage.of("shared"):
+        rest.append(_sum(usage, "shared table", "shared"))
     if usage.of("other"):
         rest.append(_sum(usage, "other file", "other"))
     tables = format_size(_nbytes(usage.of("newest", "retained")))

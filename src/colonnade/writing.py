@@ -50,10 +50,10 @@ def _seconds(ttl: float | timedelta | None) -> int:
     return math.ceil(seconds)
 
 
-def seal_of(laid: LaidOut, wanted: Wanted) -> Seal:
+def seal_of(laid: LaidOut, ttl: int = 0) -> Seal:
     """The seal of a table, which still lacks its version."""
     identity = int.from_bytes(os.urandom(8), "little")
-    return Seal(0, identity, time.time_ns(), laid.plan.rows, len(laid.plan.columns), laid.size, wanted.ttl)
+    return Seal(0, identity, time.time_ns(), laid.plan.rows, len(laid.plan.columns), laid.size, ttl)
 
 
 def write(laid: LaidOut, draft: Draft, seal: Seal) -> None:

@@ -9,6 +9,7 @@ before, and what is done: a new step in the store needs a new row only where no 
 import errno
 import functools
 import os
+import pickle
 import shutil
 from typing import NamedTuple
 
@@ -16,6 +17,9 @@ import pytest
 
 import colonnade as cn
 import stepping
+from colonnade.convert.stored.tables import lay_out
+from colonnade.neighbours.ingest import plan
+from colonnade.store import family  # noqa: F401 -- imported before the steps are counted
 from stress import payload
 from stress.place import Place, entries
 
@@ -48,6 +52,27 @@ def read(store):
     with store.open("t") as snap:
         payload.verify_pandas(snap.to_pandas())
         payload.verify_arrow(snap.to_arrow())
+
+
+def share(seed, rows=SMALL):
+    """Share a table, have it opened by its reference, and let go of it."""
+
+    def act(store):
+        with store.share(make(seed, rows)) as shared:
+            pickle.loads(pickle.dumps(shared)).close()
+
+    return act
+
+
+def send(seed, rows=SMALL):
+    """Begin a family, and send a table to oneself."""
+
+    def act(store):
+        sharing = store._sharing()
+        reference = sharing.send(lay_out(plan(make(seed, rows))), sharing.begin_family())
+        payload.verify_pandas(sharing.receive(reference, lambda snapshot: snapshot.to_pandas()))
+
+    return act
 
 
 def litter(store):
@@ -102,6 +127,11 @@ SCENARIOS = {
     "delete that retires": Scenario(puts("t", 1, 2, rows=MAPPED, keep=2), delete("t")),
     "gc after a crash": Scenario(both(puts("t", 1, 2), litter), lambda store: store.gc()),
     "gc of spares": Scenario(puts("t", 1, 2, rows=MAPPED), lambda store: store.gc()),
+    "share": Scenario(puts("t", 1, 2), share(9)),
+    "share in a spare": Scenario(puts("t", 1, 2, rows=MAPPED), share(9, MAPPED), held=True),
+    "share without nameless files": Scenario(both(), without_nameless_files(share(9))),
+    "send": Scenario(puts("t", 1, 2), send(9)),
+    "send in a spare": Scenario(puts("t", 1, 2, rows=MAPPED), send(9, MAPPED)),
     "read": Scenario(puts("t", 1, 2), read),
 }
 
@@ -114,6 +144,7 @@ def place():
         store = cn.Store(place.folder / "warm")  # what is imported at the first use is no step of a put
         put("t", 1)(store)
         read(store)
+        share(1)(store)
         store.check()
         shutil.rmtree(store.path)
         yield place

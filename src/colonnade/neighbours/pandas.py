@@ -159,6 +159,11 @@ def wrap_datetimes(values: Any) -> Any:
     return values
 
 
+def block_values(df: pd.DataFrame) -> list[Any]:
+    """The values of a frame's blocks, as they are held: one array of each dtype, or of each column."""
+    return [block.values for block in df._mgr.blocks]
+
+
 def values_of(df: pd.DataFrame) -> npt.NDArray[Any]:
     """Give a frame's values, shape (rows, columns): a view where they are one NumPy block, as writable as it is."""
     blocks = df._mgr.blocks

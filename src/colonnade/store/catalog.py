@@ -59,6 +59,22 @@ class Catalog:
         except PermissionError as error:
             raise _unreadable(name, self.directory.root, error) from error
 
+    def attach_nameless(self, file: str) -> tuple[Segment, Seal]:
+        """Open a segment that was shared or sent.
+
+        Raises
+        ------
+        FileNotFoundError
+            Where it is gone, or has been received.
+        CorruptSnapshotError, StoreAccessError
+        """
+        name = f"{paths.SEGMENTS}/{file}"
+        try:
+            with self.directory.opened() as root, folders.below(root, [paths.SEGMENTS]) as folder:
+                return self._attach(folder, file, name)
+        except PermissionError as error:
+            raise _unreadable(name, self.directory.root, error) from error
+
     def _attach(self, folder: int, file: str, name: str) -> tuple[Segment, Seal]:
         for attempt in count(1):
             try:

@@ -15,6 +15,8 @@ from colonnade.errors import ColonnadeError
 from colonnade.store import folders, paths
 from colonnade.store.segment import Segment
 
+_HIDDEN = (paths.DRAFT_PREFIX, paths.SPARE_PREFIX, paths.SHARED_PREFIX, paths.SENT_PREFIX, paths.FAMILY_PREFIX)
+
 
 class Problem(NamedTuple):
     """One thing that is not as it should be, and what to do about it."""
@@ -63,7 +65,7 @@ def _file(
 
 def _is_hidden(file: folders.File) -> bool:
     if file.folders == (paths.SEGMENTS,):
-        return file.name.startswith((paths.DRAFT_PREFIX, paths.SPARE_PREFIX))
+        return file.name.startswith(_HIDDEN)
     return not file.folders and file.name.startswith((paths.PUBLISH, paths.SETTINGS))
 
 

@@ -11,9 +11,9 @@ import stat
 from typing import NamedTuple
 
 from colonnade import _core
-from colonnade.store import folders, paths, room
+from colonnade.store import folders, paths, room, sent
 from colonnade.store.catalog import Catalog
-from colonnade.store.segment import MAPPED, Segment, remove_abandoned
+from colonnade.store.segment import MAPPED, Segment
 
 
 class Freed(NamedTuple):
@@ -46,8 +46,8 @@ def _remove_leftover(file: folders.File) -> int | None:
     found = file.stat()
     if not stat.S_ISREG(found.st_mode):
         return None
-    if file.folders == (paths.SEGMENTS,) and file.name.startswith(paths.DRAFT_PREFIX):
-        return remove_abandoned(file.folder, file.name)
+    if file.folders == (paths.SEGMENTS,) and sent.is_cleaned(file.name):
+        return sent.remove_abandoned(file.folder, file.name)
     if not _is_leftover(file):
         return None
     os.unlink(file.name, dir_fd=file.folder)

@@ -70,6 +70,22 @@ class Directory:
             finally:
                 fcntl.flock(root, fcntl.LOCK_UN)
 
+    @contextlib.contextmanager
+    def lock_at_once(self) -> Iterator[int]:
+        """The same for who may not wait: a destructor, which may run in the very thread that holds the lock.
+
+        Raises
+        ------
+        BlockingIOError
+            Where somebody holds it.
+        """
+        with self.opened() as root:
+            fcntl.flock(root, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                yield root
+            finally:
+                fcntl.flock(root, fcntl.LOCK_UN)
+
     def settings(self, root: int) -> Settings:
         """What was chosen, else what the directory keeps."""
         return self.chosen.or_else(settings.read(root, self.trusted))

@@ -9,6 +9,10 @@ Knows: the grammar of names, and what each file of a store is called. Must not k
     <store>/.publish                   a segment on its way to its name, under the store's lock
     <store>/.segments/draft-<random>   a segment being written: one that was a spare, or has no other way to be made
     <store>/.segments/spare-<random>   a spare
+    <store>/.segments/shared-<random>  a segment without a table's name; its owner has it locked
+    <store>/.segments/sent-<family>-<random>
+                                       a segment on its way from one process to another, of that family of processes
+    <store>/.segments/family-<family>  what the processes of a family have locked, together
     <store>/.settings                  what `Store.configure` keeps
 
 ``@`` is in no name, so a retained version is never taken for a table.
@@ -29,6 +33,9 @@ PUBLISH = ".publish"
 SEGMENTS = ".segments"
 DRAFT_PREFIX = "draft-"
 SPARE_PREFIX = "spare-"
+SHARED_PREFIX = "shared-"
+SENT_PREFIX = "sent-"
+FAMILY_PREFIX = "family-"
 SETTINGS = ".settings"
 STORE_VARIABLE = "COLONNADE_STORE"
 
@@ -108,6 +115,21 @@ def locate(name: str) -> Location:
 def random_name(prefix: str) -> str:
     """Make a file name that no other has."""
     return f"{prefix}{os.urandom(8).hex()}"
+
+
+def sent_name(family: str) -> str:
+    """Make a name for a segment that is sent."""
+    return random_name(f"{SENT_PREFIX}{family}-")
+
+
+def family_of(file: str) -> str:
+    """The family that a segment is sent in."""
+    return file.removeprefix(SENT_PREFIX).partition("-")[0]
+
+
+def is_nameless(folders: Sequence[str], file: str) -> bool:
+    """Whether a file is a whole table that has no name: shared, or sent."""
+    return tuple(folders) == (SEGMENTS,) and file.startswith((SHARED_PREFIX, SENT_PREFIX))
 
 
 class Entry(NamedTuple):

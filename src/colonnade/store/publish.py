@@ -17,6 +17,7 @@ Invariants
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -173,6 +174,47 @@ class Publisher:
                 os.unlink(file, dir_fd=folder)
         except FileNotFoundError:
             pass
+
+    def place(self, draft: Draft, size: int, file: str) -> int:
+        """Give a complete draft a hidden name, and open it for reading, locked; of `shared` and `sent` to use.
+
+        Raises
+        ------
+        StoreFullError
+            Where others were faster, and the store's capacity would be passed.
+        """
+        with self._directory.lock() as root:
+            capacity = self._directory.settings(root).capacity
+            if capacity is not None:
+                self._check_capacity(root, size, capacity)
+            with folders.below(root, [paths.SEGMENTS], make=0o700) as folder:
+                draft.place(folder, file)
+                try:
+                    fd = draft.reopen()
+                except BaseException:
+                    os.unlink(file, dir_fd=folder)
+                    raise
+            # Whoever cleans does it under the store's lock, and never sees it without one.
+            fcntl.flock(draft.fd, fcntl.LOCK_UN)
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            return fd
+
+    def take_away(self, file: str, *, spare: bool) -> None:
+        """Take a hidden name away; with ``spare``, what it led to becomes a spare if it is worth it.
+
+        Does not wait: where somebody holds the store's lock there is no spare.
+        """
+        with contextlib.suppress(FileNotFoundError):  # it is gone, or somebody removed the store
+            with contextlib.suppress(BlockingIOError), self._directory.lock_at_once() as root:
+                chosen = self._directory.settings(root)
+                limit = self._within_capacity(root, chosen, self._spares_limit(root, chosen)) if spare else 0
+                with folders.below(root, [paths.SEGMENTS]) as folder:
+                    self._drop(root, folder, file, limit)
+                if spare:
+                    recycle.trim(root, limit)
+                return
+            with self._directory.opened() as root, folders.below(root, [paths.SEGMENTS]) as folder:
+                os.unlink(file, dir_fd=folder)
 
     def _sync_folders(self, root: int, where: Location) -> None:
         for depth in range(len(where.folders), -1, -1):

@@ -43,16 +43,17 @@ def _is_expired(expires_ns: int | None) -> bool:
     return expires_ns is not None and expires_ns <= time.time_ns()
 
 
-def _files(root: int) -> Iterator[tuple[folders.File, Entry, int]]:
+def _files(root: int) -> Iterator[tuple[folders.File, Entry | None, int]]:
+    """All whole tables; what is shared or sent has no entry."""
     for file in folders.walk(root):
         entry = paths.parse(file.folders, file.name)
-        if entry is not None:
+        if entry is not None or paths.is_nameless(file.folders, file.name):
             with contextlib.suppress(FileNotFoundError):
                 yield file, entry, file.stat().st_blocks * 512
 
 
 def used_bytes(root: int) -> int:
-    """What all tables' files hold, expired ones too."""
+    """What all tables' files hold: expired ones too, and those that are shared or sent."""
     return sum(nbytes for _, _, nbytes in _files(root))
 
 
@@ -60,6 +61,8 @@ def _expired_tables(root: int) -> list[Held]:
     """The tables' files that may go. Reads every seal, which takes ten times as long as to add up sizes."""
     found = []
     for file, entry, nbytes in _files(root):
+        if entry is None:
+            continue
         with contextlib.suppress(OSError, CorruptSnapshotError):
             segment = Segment.open(file.path, file.folder, file.name)
             try:

@@ -18,6 +18,7 @@ import contextlib
 import errno
 import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,6 +45,17 @@ def explain_os_error(error: OSError, root: Path, doing: str) -> ColonnadeError:
             "Delete tables, run gc, or use a store on a larger file system",
         )
     return StoreAccessError(error.errno, f"{doing} failed in {root}: {os.strerror(error.errno or 0)}")
+
+
+@contextlib.contextmanager
+def explained(root: Path, doing: str) -> Iterator[None]:
+    """What the kernel says, as an error that a user can act on."""
+    try:
+        yield
+    except ColonnadeError:
+        raise
+    except OSError as error:
+        raise explain_os_error(error, root, doing) from error
 
 
 class Hidden(NamedTuple):
@@ -143,6 +155,14 @@ class Draft:
             return Hidden(root, paths.PUBLISH)
         return self.hidden
 
+    def place(self, folder: int, name: str) -> None:
+        """Give it a hidden name in a folder, which is nobody else's."""
+        if self.hidden is None:
+            os.link(f"/proc/self/fd/{self.fd}", name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=True)
+        else:
+            os.rename(self.hidden.name, name, src_dir_fd=self.hidden.folder, dst_dir_fd=folder)
+        self._forget_name()
+
     def published(self) -> None:
         """Hear that the name it had was taken to where it belongs."""
         self._forget_name()
@@ -153,7 +173,7 @@ class Draft:
 
 
 def remove_abandoned(folder: int, name: str) -> int | None:
-    """Remove a hidden draft whose writer is gone; the bytes that it held, or None where its writer is there.
+    """Remove a hidden file whose writer or owner is gone; the bytes that it held, or None where they are there.
 
     It is removed while it is locked: a writer that has just made it finds that out, for it looks when it has the lock.
 

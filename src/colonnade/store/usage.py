@@ -22,15 +22,16 @@ from colonnade.store import folders, paths
 from colonnade.store.catalog import Catalog
 from colonnade.store.processes import Held, Holder, scan
 
-Role = Literal["newest", "retained", "draft", "spare", "deleted", "other"]
+Role = Literal["newest", "retained", "shared", "draft", "spare", "deleted", "other"]
 _ROLES = get_args(Role)  # a file that has two names is the first of these
 
 
 class SegmentUsage(NamedTuple):
     """A file of a store, with the bytes it occupies and the processes that hold it.
 
-    ``role`` is ``newest`` or ``retained`` for the versions of a table; ``spare``; ``draft`` for what is being written
-    or published; ``deleted`` for what no name leads to and somebody still holds; ``other`` for what is no segment.
+    ``role`` is ``newest`` or ``retained`` for the versions of a table; ``shared`` for what was shared without a name or
+    is on its way to another process; ``spare``; ``draft`` for what is being written or published; ``deleted`` for what
+    no name leads to and somebody still holds; ``other`` for what is no segment.
     ``name`` is the table's: of spares and deleted segments the one that a holder opened it by, if any did. ``version``,
     ``rows`` and ``created`` are known of tables alone.
     """
@@ -138,7 +139,7 @@ def _files(directory: int) -> Iterator[tuple[folders.File, os.stat_result]]:
     for file in folders.walk(directory):
         with contextlib.suppress(FileNotFoundError):
             found = file.stat()
-            if stat.S_ISREG(found.st_mode):
+            if stat.S_ISREG(found.st_mode) and not file.name.startswith(paths.FAMILY_PREFIX):  # it holds no byte
                 yield file, found
 
 
@@ -182,6 +183,8 @@ def _role(file: folders.File) -> tuple[Role, paths.Entry | None]:
     if entry is not None:
         return "newest" if entry.version is None else "retained", entry
     if file.folders == (paths.SEGMENTS,):
+        if paths.is_nameless(file.folders, file.name):
+            return "shared", None
         return "spare" if file.name.startswith(paths.SPARE_PREFIX) else "draft", None
     return "draft" if file.name == paths.PUBLISH else "other", None
 

@@ -1,0 +1,122 @@
+"""The tables that may travel by reference: how large each is, and whether it would come back exactly as it was.
+
+Knows: what is lost of a table when it is stored. Must not know: picklers, files. Polars is not imported for it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from colonnade.convert.stored.tables import TablePlan
+
+# A way back that has nothing to be done.
+AS_STORED = "as stored"
+
+
+class Kind(NamedTuple):
+    """One type of tables.
+
+    ``way_back`` gives what ``read`` needs to make the very same table of what is stored; None: there is no way.
+    """
+
+    name: str
+    library: str
+    type_name: str
+    nbytes: Callable[[Any], int]
+    may_travel: Callable[[Any], bool]
+    way_back: Callable[[Any, TablePlan], Any]
+    read: Callable[[Any, Any], Any]
+
+
+def _pandas_nbytes(frame: Any) -> int:
+    return sum(int(block.nbytes) for block in _blocks(frame))
+
+
+def _blocks(frame: Any) -> list[Any]:
+    from colonnade.neighbours.pandas import block_values  # noqa: PLC0415 -- `import colonnade` must not
+
+    return block_values(frame)
+
+
+def _holds_no_objects(frame: Any) -> bool:
+    """What is stored of Python objects is what they mean to Arrow: a list comes back as an array."""
+    levels = [level for index in (frame.index, frame.columns) for level in getattr(index, "levels", [index])]
+    dtypes = [values.dtype for values in (*_blocks(frame), *levels)]
+    return np.dtype(object) not in [getattr(getattr(dtype, "categories", None), "dtype", dtype) for dtype in dtypes]
+
+
+def _stored_schema(plan: TablePlan) -> pa.Schema:
+    return pa.schema(plan.fields, plan.metadata or None)
+
+
+def _arrow_way_back(table: pa.Table, plan: TablePlan) -> Any:
+    """Strings are stored large; the table's own schema makes them what they were, where Arrow can do that."""
+    try:
+        _stored_schema(plan).empty_table().cast(table.schema)
+    except pa.ArrowException:
+        return None
+    return table.schema
+
+
+def _read_arrow(snapshot: Any, schema: pa.Schema) -> pa.Table:
+    table = snapshot.to_arrow()
+    return table.replace_schema_metadata(schema.metadata) if _same(table.schema, schema) else table.cast(schema)
+
+
+def _same(one: pa.Schema, other: pa.Schema) -> bool:
+    return bool(one.equals(other, check_metadata=False)) and all(
+        mine.metadata == theirs.metadata for mine, theirs in zip(one, other, strict=True)
+    )
+
+
+def _polars_way_back(frame: Any, plan: TablePlan) -> Any:
+    from colonnade.neighbours.polars import from_arrow  # noqa: PLC0415 -- an extra
+
+    return AS_STORED if from_arrow(_stored_schema(plan).empty_table()).schema == frame.schema else None
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind(
+            "pandas", "pandas", "DataFrame", _pandas_nbytes, _holds_no_objects,
+            lambda _frame, _plan: AS_STORED,
+            lambda snapshot, _: snapshot.to_pandas(),
+        ),
+        Kind(
+            "polars", "polars", "DataFrame", lambda frame: int(frame.estimated_size()), lambda _: True,
+            _polars_way_back,
+            lambda snapshot, _: snapshot.to_polars(),
+        ),
+        Kind(
+            "pyarrow", "pyarrow", "Table", lambda table: int(table.nbytes), lambda _: True,
+            _arrow_way_back,
+            _read_arrow,
+        ),
+    )
+}  # fmt: skip
+
+
+def imported() -> tuple[str, ...]:
+    """The libraries whose tables may be there: nobody has a table of one that is not imported."""
+    return tuple(kind.library for kind in KINDS.values() if kind.library in sys.modules)
+
+
+def types() -> dict[type, Kind]:
+    """The types of tables that are there by now."""
+    return {
+        getattr(sys.modules[kind.library], kind.type_name): kind
+        for kind in KINDS.values()
+        if kind.library in sys.modules
+    }
+
+
+def kind_of(table: Any) -> Kind:
+    """The kind of a table, which is of exactly one of the types."""
+    return types()[type(table)]
