@@ -47,7 +47,6 @@ bench-convert: $(READY)
 
 bench-handoff: $(READY)
 	$(BIN)/python -m benchmarks.handoff
-	$(BIN)/python -m benchmarks.handoff_pool
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""Measure how a table gets from one process to another that waits for it: ``python -m benchmarks.handoff``.
+"""Measure how tables get from one process to another: ``python -m benchmarks.handoff``.
 
 Knows: how each figure is taken; `TARGETS` says what is promised, `STEPS` measures it. Must not know: how it is printed.
 """
@@ -19,6 +19,8 @@ if not __package__:  # run as a file: then Python looks for modules beside it, a
 
 from benchmarks import frames, machine
 from benchmarks.figures import Figure, Run, Target
+from benchmarks.handoff_pool import TARGETS as POOL_TARGETS
+from benchmarks.handoff_pool import pool_figures
 from benchmarks.share import figures_table
 from benchmarks.workers import started
 from colonnade.demo import fresh_folder
@@ -26,6 +28,7 @@ from colonnade.demo import fresh_folder
 WATCHED, WARM = 201, 5
 
 TARGETS = {
+    **POOL_TARGETS,
     "watch": Target("from put returning to a watcher in another process holding the frame", 2, " ms", "under 2 ms"),
 }
 
@@ -62,7 +65,7 @@ def put_to_watcher(run: Run) -> dict[str, Figure]:
     return {"watch": Figure(median(after), size, note)}
 
 
-STEPS: Iterable[Callable[[Run], dict[str, Figure]]] = (put_to_watcher,)
+STEPS: Iterable[Callable[[Run], dict[str, Figure]]] = (pool_figures, put_to_watcher)
 
 
 def main() -> int:

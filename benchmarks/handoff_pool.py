@@ -1,47 +1,45 @@
-"""Measure how long a frame takes to a pool's worker and back: ``python -m benchmarks.handoff_pool [--mb N]``.
+"""The figures of `handoff` that a pool's worker takes part in: frames as arguments and results of its tasks.
 
-Knows: the ways there, side by side in one run. Must not know: how a frame travels.
+Knows: the ways there, in turns in one run. Must not know: how a frame travels, how figures are printed.
 
-Traps: a worker that does nothing with its frame would make a mapping look free, so each task reads every value. Fresh
-memory costs several times as much as memory that is used again, so the first task of each way is shown by itself.
+Traps: a worker that does nothing with its frame makes a mapping look free, so whatever is compared with pickling is
+read to its last value; only what is shared already is not, for there the way is what is asked. A worker that was forked
+would have its parent's memory, so workers are spawned. Fresh memory costs several times as much as memory that is used
+again: the note tells the first task.
 """
 
 from __future__ import annotations
 
-import argparse
-import contextlib
 import functools
 import os
-import statistics
-import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from statistics import median
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
-from rich.table import Table
 
 import colonnade as cn
+from benchmarks import frames
+from benchmarks.figures import Figure, Run, Target
 
-ROUNDS = 7
+TASKS, LARGE, RESULTS, RESULT = 201, 5, 9, 100_000_000
+
+TARGETS = {
+    "shared": Target("1 GiB as an argument, shared already, over an empty task", 3, " ms", "under 3 ms"),
+    "shared_x": Target("the same against pickling it", 500, "x", "500x", least=True),
+    "plain": Target(
+        "1 GiB as an argument, a plain frame under by_reference, against pickling", 3, "x", "3x", least=True
+    ),
+    "result": Target("100 MB as a result under by_reference, against pickling", 3, "x", "3x", least=True),
+}
 
 
 def nothing() -> None:
     """Do nothing: what a task costs by itself."""
-
-
-def total(frame: pd.DataFrame) -> float:
-    """Read every value of a frame."""
-    return float(frame.to_numpy().sum())
-
-
-def total_of(snapshot: cn.Snapshot) -> float:
-    """Read every value of a snapshot."""
-    return total(snapshot.to_pandas())
 
 
 def opened(snapshot: cn.Snapshot) -> int:
@@ -49,9 +47,9 @@ def opened(snapshot: cn.Snapshot) -> int:
     return len(snapshot.to_pandas())
 
 
-def received(frame: pd.DataFrame) -> int:
-    """The same for a frame."""
-    return len(frame)
+def total(frame: pd.DataFrame) -> int:
+    """Read every value, bit for bit."""
+    return int(frame.to_numpy().view("int64").sum())
 
 
 @functools.cache
@@ -60,52 +58,64 @@ def made(nbytes: int) -> pd.DataFrame:
     return pd.DataFrame(np.ones((nbytes // 80, 10)))
 
 
-def _timed(pool: ProcessPoolExecutor, task: Callable[..., Any], *arguments: Any) -> tuple[float, float]:
-    """The first time, and the median of those after it."""
-    times = []
-    for _ in range(ROUNDS):
-        start = time.perf_counter()
-        result = pool.submit(task, *arguments).result()
-        times.append(time.perf_counter() - start)
-        del result
-    return times[0], statistics.median(times[1:])
+def _taken(pool: ProcessPoolExecutor, task: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
+    """The milliseconds of a task, until its result is there."""
+    began = time.perf_counter()
+    result = pool.submit(task, *arguments).result()
+    return (time.perf_counter() - began) * 1e3, result
 
 
-def main() -> None:
-    """Print the figures."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--mb", type=int, default=100, help="the size of the frame, in MB")
-    nbytes = parser.parse_args().mb * 1_000_000
-    frame = pd.DataFrame(np.random.default_rng(1).standard_normal((nbytes // 80, 10)))
-    table = Table("what", "way", "first", "again", "against pickling", box=None)
-    folder = "/dev/shm"  # noqa: S108 -- shared memory is the point
-    with tempfile.TemporaryDirectory(prefix="colonnade-bench-", dir=folder) as store:
-        os.environ["COLONNADE_STORE"] = store
-        ways: list[tuple[str, Any]] = [("pickled", contextlib.nullcontext()), ("by_reference", cn.by_reference())]
-        again: dict[str, float] = {}
-        for way, block in ways:
-            with block, ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-                pool.submit(made, 1000).result()
-                rows: list[tuple[str, str, Callable[..., Any], Any]] = [
-                    ("argument, received", way, received, frame),
-                    ("argument, read", way, total, frame),
-                    ("result", way, made, nbytes),
-                ]
-                with cn.share(frame) as shared:
-                    if way == "by_reference":
-                        rows += [
-                            ("argument, received", "shared", opened, shared),
-                            ("argument, read", "shared", total_of, shared),
-                        ]
-                    empty = _timed(pool, nothing)[1]
-                    for what, name, task, argument in rows:
-                        first, median = _timed(pool, task, argument)
-                        again.setdefault(what, median)
-                        ratio = f"{again[what] / median:.1f}x"
-                        table.add_row(what, name, f"{first * 1e3:.1f} ms", f"{median * 1e3:.2f} ms", ratio)
-                    table.add_row("an empty task", way, "", f"{empty * 1e3:.2f} ms", "")
-    Console().print(table)
+def _worker() -> ProcessPoolExecutor:
+    pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+    pool.submit(made, RESULT).result()
+    return pool
 
 
-if __name__ == "__main__":
-    main()
+def pool_figures(run: Run) -> dict[str, Figure]:
+    """One worker to which everything is pickled, and one under `by_reference`, in turns."""
+    os.environ["COLONNADE_STORE"] = str(run.folder / "pool")
+    frame = frames.tall()
+    nbytes = int(frame.memory_usage(index=False).sum())
+    pickling = _worker()
+    with cn.by_reference():
+        referring = _worker()
+    with pickling, referring:
+        expected = total(frame)
+        empty, shared, pickled, plain = [], [], [], []
+        for _ in range(LARGE):
+            taken, result = _taken(pickling, total, frame)
+            assert result == expected
+            pickled.append(taken)
+            with cn.by_reference():
+                taken, result = _taken(referring, total, frame)
+            assert result == expected
+            plain.append(taken)
+        with cn.share(frame) as snapshot:
+            for _ in range(TASKS):
+                empty.append(_taken(pickling, nothing)[0])
+                taken, rows = _taken(pickling, opened, snapshot)
+                assert rows == len(frame)
+                shared.append(taken)
+        del frame
+        expected = total(made(RESULT))
+        results: dict[ProcessPoolExecutor, list[float]] = {pickling: [], referring: []}
+        for _ in range(RESULTS):
+            for pool, times in results.items():
+                began = time.perf_counter()
+                assert total(_taken(pool, made, RESULT)[1]) == expected
+                times.append((time.perf_counter() - began) * 1e3)
+    slow_in, fast_in = median(pickled), median(plain)
+    over = median(shared) - median(empty)
+    slow, fast = median(results[pickling]), median(results[referring])
+    return {
+        "shared": Figure(over, nbytes, f"{median(shared):.3g} ms, an empty task {median(empty):.3g} ms"),
+        "shared_x": Figure(slow_in / median(shared), nbytes, f"pickled, and read: {slow_in:.4g} ms"),
+        "plain": Figure(
+            slow_in / fast_in,
+            nbytes,
+            f"{fast_in:.3g} ms, the first {plain[0]:.3g}; pickled {slow_in:.4g}, the first {pickled[0]:.4g}",
+        ),
+        "result": Figure(
+            slow / fast, RESULT, f"{fast:.3g} ms, the first {results[referring][0]:.3g}; pickled {slow:.3g}"
+        ),
+    }

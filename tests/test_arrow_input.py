@@ -2,6 +2,9 @@
 
 import datetime as dt
 import decimal
+import subprocess
+import sys
+import textwrap
 
 import duckdb
 import hypothesis.strategies as st
@@ -191,6 +194,31 @@ def test_polars_categories_and_views(store):
     snap = store.put("t", frame)
     assert snap.to_polars().cast({"c": pl.String, "e": pl.String}).equals(frame.cast({"c": pl.String, "e": pl.String}))
     assert snap.to_pandas()["c"].tolist()[:2] == ["a", "b"]
+
+
+def test_polars_in_a_child_forked_by_a_process_that_used_its_threads(tmp_path):
+    """Polars' threads are not there in such a child, and much of Polars waits for them for ever."""
+    program = """
+        import os, signal, sys
+        import polars as pl
+        import colonnade as cn
+
+        df = pl.DataFrame({"x": range(1_000_000), "s": ["a", "b"] * 500_000})
+        df.sort("x", descending=True)
+        snap = cn.Store(sys.argv[1]).put("t", df)
+        if (child := os.fork()) == 0:
+            signal.alarm(20)
+            assert snap.to_polars()["x"].len() == 1_000_000
+            os._exit(0)
+        sys.exit(os.waitpid(child, 0)[1])
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(program), tmp_path], check=True)
+
+
+def test_what_polars_has_no_type_for(store):
+    snap = store.put("t", pa.table({"x": pa.array([1], pa.decimal256(60, 2))}))
+    with pytest.raises(cn.UnsupportedTypeError, match=r"Polars cannot read this table .*to_arrow\(\)"):
+        snap.to_polars()
 
 
 def test_out_to_polars_and_duckdb(store):

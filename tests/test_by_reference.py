@@ -65,6 +65,7 @@ def round_trip(table):
 @pytest.mark.parametrize("method", METHODS)
 def test_arguments_and_results_of_an_executor(method):
     """The first task brings no table: a worker that is started knows from its start."""
+    pl.DataFrame({"x": [2, 1]}).sort("x")  # Polars' threads, which a forked child does not have
     with cn.by_reference(min_bytes=0), ProcessPoolExecutor(1, mp_context=multiprocessing.get_context(method)) as pool:
         for kind, make in MAKE.items():
             made = pool.submit(travelling.make, kind).result()

@@ -38,12 +38,13 @@ class Owned:
         self._publisher = publisher
         self._file = file
         self.segment = segment
+        self._owner = os.getpid()
         self._at_exit = Finalize(None, self._let_go, kwargs={"spare": False}, exitpriority=AT_THE_END)
         _owned.add(self)
 
     def let_go(self) -> None:
         """Take its name away, unless that was done, or it is a parent's."""
-        if self in _owned:
+        if self in _owned and os.getpid() == self._owner:  # in a child, a destructor may come before `_in_child`
             self._at_exit.cancel()
             self._let_go(spare=True)
 
