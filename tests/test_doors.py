@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import stat
 import subprocess
 import sys
@@ -20,7 +21,7 @@ FRAME = pd.DataFrame({"x": [1, 2, 3]})
 def as_user(program, *, uid=OTHER, gid=OTHER, groups=()):
     """Run a program as another user, and give what it printed; an error's class is printed where it raises one."""
     text = f"""
-import os, json, colonnade as cn, pandas as pd, pyarrow as pa
+import os, json, pickle, colonnade as cn, pandas as pd, pyarrow as pa
 cn.Watch  # imported while it may be
 frame = pd.DataFrame({{"x": [1, 2, 3]}})
 os.setgroups({list(groups)!r}); os.setgid({gid}); os.setuid({uid})
@@ -110,13 +111,20 @@ def test_a_foreign_snapshot_is_refused_unless_its_owner_is_trusted(open_folder):
 
 
 def test_a_reference_to_a_trusted_snapshot_is_trusted(open_folder):
-    import pickle
-
     store = cn.Store(open_folder / "s")
     path = store.put("t", FRAME).path
     os.chown(path, OTHER, OTHER)
     snapshot = cn.Store(store.path, trust=OTHER).open("t")
     pd.testing.assert_frame_equal(pickle.loads(pickle.dumps(snapshot)).to_pandas(), FRAME)
+
+
+def test_a_reference_passed_to_another_user(open_folder):
+    data = pickle.dumps(cn.Store(open_folder / "s").put("t", FRAME))
+    told = as_user(f"attempt(lambda: pickle.loads({data!r}))")
+    assert told.startswith("StoreAccessError: 't' cannot be read from")
+    assert told.endswith(
+        f"runs as user {OTHER}; the table is user {os.geteuid()}'s (a store's mode= lets a group read it)"
+    )
 
 
 def test_planted_files_in_a_shared_directory(open_folder):

@@ -135,12 +135,23 @@ def test_a_snapshot_pickles_as_a_reference(store):
     store.put("t", frame(1), keep=2)
     assert pickle.loads(data).num_rows == 100_000
     store.put("t", frame(1))
-    with pytest.raises(cn.NotFoundError):
+    with pytest.raises(cn.NotFoundError, match=r"version 1 of 't' was passed to this process: .* superseded \(keep= "):
         pickle.loads(data)
     store.delete("t")
     store.put("t", frame(2))
     with pytest.raises(cn.NotFoundError, match="deleted and put again"):
         pickle.loads(data)
+
+
+def test_a_reference_passed_to_another_machine(store, folder):
+    """Which has another directory of that path, or none."""
+    data = pickle.dumps(store.put("t", frame()))
+    os.rename(store.path, folder / "elsewhere")
+    for there in ([], ["u"], ["u", "t"]):
+        for name in there:
+            store.put(name, frame())
+        with pytest.raises(cn.NotFoundError, match="is on another machine"):
+            pickle.loads(data)
 
 
 def _rows(snap):

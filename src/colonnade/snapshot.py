@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
-from colonnade.errors import CorruptSnapshotError, NotFoundError
+from colonnade.errors import CorruptSnapshotError, NotFoundError, StoreAccessError
 from colonnade.layout.seal import Seal
 from colonnade.store.segment import Segment
 
@@ -43,15 +43,31 @@ class Reference(NamedTuple):
         Raises
         ------
         NotFoundError
-            Where it was superseded without ``keep=``, deleted, or replaced.
+            Where it was superseded without ``keep=``, deleted, or replaced; or is on another machine.
+        StoreAccessError
+            Where this user may not read it.
         """
         from colonnade.api import Store  # noqa: PLC0415 -- api imports this file
 
-        # Whoever sends a reference has trusted the owner, and who unpickles what it sends trusts it.
-        snapshot = Store(self.store, trust=self.owner).open(self.name, version=self.version)
-        if snapshot.identity != self.identity:
+        try:
+            # Whoever sends a reference has trusted the owner, and who unpickles what it sends trusts it.
+            snapshot = Store(self.store, trust=self.owner).open(self.name, version=self.version)
+        except NotFoundError as error:
             raise NotFoundError(
-                f"{self.name!r} was deleted and put again since this reference to version {self.version} was made"
+                f"{error.args[0]}. A reference to version {self.version} of {self.name!r} was passed to this process: the "
+                "table was superseded (keep= retains versions) or deleted since, or it is on another machine"
+            ) from None
+        except StoreAccessError as error:
+            raise StoreAccessError(
+                error.errno,
+                f"{error.strerror}. A reference to {self.name!r} was passed to this process, which runs as user "
+                f"{os.geteuid()}; the table is user {self.owner}'s (a store's mode= lets a group read it)",
+            ) from error
+        if snapshot.identity != self.identity:
+            snapshot.close()
+            raise NotFoundError(
+                f"{self.name!r} in {self.store} is not the snapshot that a reference was made to: the table was deleted "
+                f"and put again since, or that one, version {self.version} too, is on another machine"
             )
         return snapshot
 
