@@ -54,8 +54,8 @@ class Reference(NamedTuple):
             snapshot = Store(self.store, trust=self.owner).open(self.name, version=self.version)
         except NotFoundError as error:
             raise NotFoundError(
-                f"{error.args[0]}. A reference to version {self.version} of {self.name!r} was passed to this process: the "
-                "table was superseded (keep= retains versions) or deleted since, or it is on another machine"
+                f"{error.args[0]}. A reference to version {self.version} of {self.name!r} was passed to this process: "
+                "the table was superseded (keep= retains versions) or deleted since, or it is on another machine"
             ) from None
         except StoreAccessError as error:
             raise StoreAccessError(
@@ -66,8 +66,8 @@ class Reference(NamedTuple):
         if snapshot.identity != self.identity:
             snapshot.close()
             raise NotFoundError(
-                f"{self.name!r} in {self.store} is not the snapshot that a reference was made to: the table was deleted "
-                f"and put again since, or that one, version {self.version} too, is on another machine"
+                f"{self.name!r} in {self.store} is not the snapshot that a reference was made to: the table was "
+                f"deleted and put again since, or that one, version {self.version} too, is on another machine"
             )
         return snapshot
 
