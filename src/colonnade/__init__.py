@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from colonnade.api import Store, TableInfo
 from colonnade.conversion import explain, from_pandas, set_pool_limit, to_pandas
-from colonnade.default_store import allocate, check, delete, exists, gc, get, latest, ls, open, put, usage, watch
+from colonnade.default_store import allocate, check, delete, exists, gc, get, latest, ls, open, put, sql, usage, watch
 from colonnade.errors import (
     ColonnadeError,
     ConflictError,
@@ -81,6 +81,7 @@ __all__ = [
     "open",
     "put",
     "set_pool_limit",
+    "sql",
     "to_pandas",
     "usage",
     "watch",
