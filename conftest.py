@@ -60,7 +60,7 @@ pytest_collect_file = (
     )
     + Sybil(
         parsers=[DocTestParser(optionflags=_FLAGS)],
-        patterns=["src/colonnade/*.py", "src/colonnade/*/*.py", "src/colonnade/*/*/*.py"],  # "**" is a "*" to Path.match
+        patterns=["src/colonnade/*.py", "src/colonnade/*/*.py", "src/colonnade/*/*/*.py"],  # "**" is "*" here
         document_types={".py": PythonDocStringDocument},
         setup=_setup,
         teardown=_teardown,
