@@ -322,7 +322,7 @@ def test_sql_without_duckdb():
     done = subprocess.run([sys.executable, "-c", program, "sql", "x"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (
         1,
-        "colonnade: colonnade sql needs DuckDB: pip install 'colonnade[duckdb]'\n",
+        "colonnade: sql needs DuckDB: pip install 'colonnade[duckdb]'\n",
     )
 
 

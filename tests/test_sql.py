@@ -275,7 +275,8 @@ def test_an_error_within_duckdb_does_not_outlive_its_query(store):
     assert store.sql("from n").fetchall() == [(1,)]
 
 
-def test_without_duckdb_it_says_what_to_install():
-    program = "import sys; sys.modules['duckdb'] = None\nimport colonnade as cn\ncn.sql('select 1')"
+@pytest.mark.parametrize("missing", ["sys.modules['duckdb'] = None", "import duckdb; duckdb.__version__ = '1.5.6'"])
+def test_without_duckdb_it_says_what_to_install(missing):
+    program = f"import sys; {missing}\nimport colonnade as cn\ncn.sql('select 1')"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert "ModuleNotFoundError: sql() needs DuckDB: pip install 'colonnade[duckdb]'" in done.stderr
+    assert "ModuleNotFoundError: sql() needs DuckDB 2.0 or newer: pip install 'colonnade[duckdb]'" in done.stderr

@@ -357,7 +357,7 @@ class Store:
         try:
             from colonnade.neighbours.duckdb import run  # noqa: PLC0415 -- an extra
         except ModuleNotFoundError as error:
-            raise ModuleNotFoundError("sql() needs DuckDB: pip install 'colonnade[duckdb]'") from error
+            raise ModuleNotFoundError("sql() needs DuckDB 2.0 or newer: pip install 'colonnade[duckdb]'") from error
 
         def find(name: str) -> pa.Table:
             with self.open(name) as snapshot:

@@ -203,10 +203,10 @@ def sql(
     try:
         import duckdb  # noqa: PLC0415 -- an extra
     except ModuleNotFoundError as error:
-        raise ColonnadeError("colonnade sql needs DuckDB: pip install 'colonnade[duckdb]'") from error
+        raise ColonnadeError("sql needs DuckDB: pip install 'colonnade[duckdb]'") from error
     try:
         table = _store(ctx).sql(query).limit(rows + 1).to_arrow_table()
-    except (duckdb.Error, ValueError) as error:
+    except (duckdb.Error, ValueError, ModuleNotFoundError) as error:  # the last: DuckDB is too old
         raise ColonnadeError("\n".join([str(error), *getattr(error, "__notes__", [])])) from error
     shown = _show(table.slice(0, rows), as_json)
     if shown:

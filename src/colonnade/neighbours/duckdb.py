@@ -25,6 +25,9 @@ import pyarrow as pa
 
 from colonnade.errors import InvalidNameError, NotFoundError, UnsupportedTypeError
 
+if int(duckdb.__version__.partition(".")[0]) < 2:  # its relations let go of their cursors: 'Connection ... closed'
+    raise ModuleNotFoundError(f"DuckDB {duckdb.__version__} is too old")
+
 _QUOTING = 'a name with slashes or dots is written in double quotes, as in: from "prices/2026/eurusd"'
 # What DuckDB says where they are not.
 _UNQUOTED = ('syntax error at or near "/"', "does not exist because schema")
