@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test readers stress bench bench-share bench-convert bench-handoff lint docs stubs sanitize model fuzz fuzz-sanitized fuzz-atheris clean
+.PHONY: demo test readers torch stress bench bench-share bench-convert bench-handoff lint docs stubs sanitize model fuzz fuzz-sanitized fuzz-atheris clean
 
 demo: $(READY)
 	$(BIN)/colonnade demo
@@ -29,6 +29,14 @@ build/readers/java/.ready: | $(READY)
 
 examples/javascript/node_modules/.package-lock.json: examples/javascript/package-lock.json
 	npm ci --prefix examples/javascript --no-audit --no-fund
+	touch $@
+
+# The examples with PyTorch, which takes as long to install as all the rest; `make test` runs them where it is here already.
+torch: $(VENV)/.torch
+	COLONNADE_TORCH=wanted $(BIN)/python -m pytest -q tests/test_torch_examples.py
+
+$(VENV)/.torch: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group torch
 	touch $@
 
 # Kills at random for a minute, a hundred thousand puts, and kills and stops before every single system call.

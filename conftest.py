@@ -60,7 +60,7 @@ pytest_collect_file = (
     )
     + Sybil(
         parsers=[DocTestParser(optionflags=_FLAGS)],
-        pattern="src/colonnade/**/*.py",
+        patterns=["src/colonnade/*.py", "src/colonnade/*/*.py", "src/colonnade/*/*/*.py"],  # "**" is "*" here
         document_types={".py": PythonDocStringDocument},
         setup=_setup,
         teardown=_teardown,

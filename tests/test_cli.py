@@ -291,6 +291,41 @@ def test_show_columns_of_one_name(cli, store):
     assert "same name" in cli("show", "twins", "--json", status=1).stderr
 
 
+def test_sql(cli, store):
+    store.put("nyc/planes", nyc("planes")).close()
+    query = 'select engine, count(*) as planes from "nyc/planes" group by engine order by planes desc'
+    assert cli("sql", query, "--rows", 2).stdout.split() == [
+        "engine",
+        "planes",
+        "Turbo-fan",
+        "2750",
+        "Turbo-jet",
+        "535",
+    ]
+    assert json.loads(cli("sql", query, "--rows", 1, "--json").stdout) == [{"engine": "Turbo-fan", "planes": 2750}]
+    assert len(cli("sql", 'from "nyc/planes"').stdout.splitlines()) == 11
+    assert cli("sql", 'describe "nyc/planes"', "--rows", 1).stdout.splitlines()[1].split()[:2] == ["tailnum", "VARCHAR"]
+
+
+def test_sql_says_what_is_wrong(cli, shell):
+    assert cli("sql", "from nope", status=1).stderr.startswith("colonnade: there is no table 'nope'")
+    assert "runs one query" in cli("sql", "drop table nope", status=1).stderr
+    assert "half way" in cli("sql", "select error('half way')", status=1).stderr
+    syntax, *_, arrow, hint = shell("sql", "from nyc/planes", status=1).stderr.splitlines()
+    assert syntax == 'colonnade: Parser Error: syntax error at or near "/"'
+    assert arrow.strip() == "^"
+    assert "double quotes" in hint
+
+
+def test_sql_without_duckdb():
+    program = "import sys; sys.modules['duckdb'] = None\nfrom colonnade.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", program, "sql", "x"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "colonnade: sql needs DuckDB: pip install 'colonnade[duckdb]'\n",
+    )
+
+
 def test_info(cli, store):
     airports = nyc("airports").assign(seen=pd.to_datetime("2013-01-01").date()).set_index("faa")
     with store.put("airports", airports) as snapshot:
@@ -420,7 +455,8 @@ def test_version_and_help_are_quick():
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert said.startswith(f"colonnade {cn.__version__}\n")
     assert all(
-        f"\n  {command} " in said for command in ("put", "ls", "show", "info", "rm", "gc", "top", "check", "demo")
+        f"\n  {command} " in said
+        for command in ("put", "ls", "show", "sql", "info", "rm", "gc", "top", "check", "demo")
     )
     assert said.endswith("\n[]\n")
 
@@ -484,6 +520,14 @@ def test_terminal_gets_what_fits(store):
     assert "…" in lines[1]
     assert "10 of 3,322 rows, " in lines[-1]
     assert "\x1b[3" not in shown  # NO_COLOR
+
+
+def test_terminal_gets_what_fits_of_a_query(store):
+    store.put("planes", nyc("planes")).close()
+    for rows, said in ((3, "3 rows and more, "), (4000, "3,322 rows, ")):
+        process, shown = terminal("stdout", ["sql", "from planes", "--rows", rows], store)
+        assert process.wait() == 0
+        assert shown.splitlines()[-1].removeprefix("\x1b[2m").startswith(said)
 
 
 def test_narrow_terminal_loses_no_column(store):

@@ -24,6 +24,7 @@ def test_names_are_what_the_contract_says():
         "gc",
         "check",
         "usage",
+        "sql",
         "ColonnadeError",
     }
     assert sorted(cn.__all__) == cn.__all__
@@ -50,7 +51,21 @@ def test_each_is_documented_and_typed(name):
 
 
 def test_store_and_functions_agree():
-    for name in ("put", "share", "get", "open", "exists", "ls", "delete", "gc", "check", "usage", "watch", "latest"):
+    for name in (
+        "put",
+        "share",
+        "get",
+        "open",
+        "exists",
+        "ls",
+        "delete",
+        "gc",
+        "check",
+        "usage",
+        "watch",
+        "latest",
+        "sql",
+    ):
         method = list(inspect.signature(getattr(cn.Store, name)).parameters.values())[1:]
         assert method == list(inspect.signature(getattr(cn, name)).parameters.values())
 

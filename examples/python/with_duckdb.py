@@ -3,7 +3,8 @@
     pip install 'colonnade[duckdb]'
     python examples/python/with_duckdb.py
 
-DuckDB reads the columns where they stand in shared memory; a query's result can be put like any table.
+DuckDB reads the columns where they stand in shared memory; a query's result can be put like any table. By the names of
+the store instead, whatever variables there are: cn.sql('select ... from "examples/flights"').
 """
 
 import duckdb

@@ -25,6 +25,7 @@ from colonnade.default_store import (
     open,
     put,
     share,
+    sql,
     usage,
     watch,
 )
@@ -98,6 +99,7 @@ __all__ = [
     "put",
     "set_pool_limit",
     "share",
+    "sql",
     "to_pandas",
     "usage",
     "watch",

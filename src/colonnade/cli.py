@@ -183,23 +183,35 @@ def show(
         # Arrow has the index behind the columns; the sort is stable.
         order = sorted(enumerate(snapshot.explain()), key=lambda numbered: numbered[1].role != "index")
         table = snapshot.to_arrow().slice(0, rows).select([field for field, _ in order])
-    found = list(zip(*map(_values, table.columns), strict=True))
-    if as_json:
-        if len(set(table.column_names)) < table.num_columns:
-            raise ColonnadeError(f"{name!r} has columns of the same name, which a JSON object cannot hold")
-        print_json([dict(zip(table.column_names, row, strict=True)) for row in found])
-        return
-    columns = [
-        Column(one_line(field.name), itemgetter(at), _justify(field.type)) for at, field in enumerate(table.schema)
-    ]
-    texts = [[one_line(value) for value in row] for row in found]
-    if not sys.stdout.isatty():
-        print_table(columns, texts)
-        return
-    fitted = fit_to_terminal(columns, texts)
-    print_table(fitted, texts)
-    shown = sum(column is not ELIDED for column in fitted)
-    console().print(f"{format_part(len(texts), total)} rows, {format_part(shown, len(columns))} columns", style="dim")
+    shown = _show(table, as_json)
+    if shown:
+        rows_shown = format_part(table.num_rows, total)
+        console().print(f"{rows_shown} rows, {shown} columns", style="dim")
+
+
+@app.command()
+def sql(
+    ctx: typer.Context,
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="One query, as DuckDB knows them.")],
+    rows: Annotated[int, typer.Option(min=0, metavar="N", help="How many rows.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Query tables by their names, with DuckDB, and print the first rows.
+
+    A name with slashes is written in double quotes: colonnade sql 'select count(*) from "nyc/flights"'
+    """
+    try:
+        import duckdb  # noqa: PLC0415 -- an extra
+    except ModuleNotFoundError as error:
+        raise ColonnadeError("sql needs DuckDB: pip install 'colonnade[duckdb]'") from error
+    try:
+        table = _store(ctx).sql(query).limit(rows + 1).to_arrow_table()
+    except (duckdb.Error, ValueError, ModuleNotFoundError) as error:  # the last: DuckDB is too old
+        raise ColonnadeError("\n".join([str(error), *getattr(error, "__notes__", [])])) from error
+    shown = _show(table.slice(0, rows), as_json)
+    if shown:
+        more = " and more" if table.num_rows > rows else ""
+        console().print(f"{counted(min(table.num_rows, rows), 'row')}{more}, {shown} columns", style="dim")
 
 
 @app.command()
@@ -411,6 +423,26 @@ def _justify(arrow_type: Any) -> Justify:
 
     numeric = pt.is_integer(arrow_type) or pt.is_floating(arrow_type) or pt.is_decimal(arrow_type)
     return "right" if numeric else "left"
+
+
+def _show(table: Any, as_json: bool) -> str | None:
+    """Print rows; to a terminal, what fits, and then give how many of the columns that is."""
+    found = list(zip(*map(_values, table.columns), strict=True))
+    if as_json:
+        if len(set(table.column_names)) < table.num_columns:
+            raise ColonnadeError("there are columns of the same name, which a JSON object cannot hold")
+        print_json([dict(zip(table.column_names, row, strict=True)) for row in found])
+        return None
+    columns = [
+        Column(one_line(field.name), itemgetter(at), _justify(field.type)) for at, field in enumerate(table.schema)
+    ]
+    texts = [[one_line(value) for value in row] for row in found]
+    if not sys.stdout.isatty():
+        print_table(columns, texts)
+        return None
+    fitted = fit_to_terminal(columns, texts)
+    print_table(fitted, texts)
+    return format_part(sum(column is not ELIDED for column in fitted), len(columns))
 
 
 # -- the tables -------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from colonnade.snapshot import Snapshot
 from colonnade.store import paths
 
 if TYPE_CHECKING:
+    import duckdb
     import pandas as pd
 
     from colonnade.draft_table import DraftTable
@@ -124,6 +125,20 @@ def allocate(
 def open(name: str, *, version: int | None = None, validate: Literal["full"] | None = None) -> Snapshot:
     """Attach a table of the default store; see `Store.open`."""
     return _default().open(name, version=version, validate=validate)
+
+
+def sql(query: str, *, params: Any = None) -> duckdb.DuckDBPyRelation:
+    """Query tables of the default store by their names, with DuckDB; see `Store.sql`.
+
+    Examples
+    --------
+    >>> import colonnade as cn, pandas as pd
+    >>> cn.put("docs/sql", pd.DataFrame({"x": [1, 2, 3]})).close()
+    >>> cn.sql('select sum(x) from "docs/sql"').fetchall()
+    [(6,)]
+    >>> cn.delete("docs/sql")
+    """
+    return _default().sql(query, params=params)
 
 
 def watch(name: str, *, timeout: float | None = None) -> Watch:

