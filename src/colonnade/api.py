@@ -134,8 +134,9 @@ class Store:
             How many versions keep a name, this one included: ``open(name, version=n)`` finds them.
         expect_version : int, optional
             Store only if the name is at this version (0: does not exist).
-        ttl : float (seconds) or timedelta, optional How long the table is wanted, in whole seconds, rounded up. Then
-            the next `gc` removes it, or a put that needs its room.
+        ttl : float (seconds) or timedelta, optional
+            How long the table is wanted, in whole seconds, rounded up. Then the next `gc` removes it, or a put that
+            needs its room.
 
         Returns
         -------
@@ -223,11 +224,16 @@ class Store:
         ----------
         name : str
             As in `put`.
-        schema : mapping of labels to dtypes or data A dtype of fixed width (bool, numbers, datetimes, timedeltas;
-            also zoned datetimes, whose array holds UTC): a column to be filled. Anything else is the column's values:
-            strings, categoricals, masked arrays. rows : int The number of rows. nulls : bool, default True Whether
-            NaN and NaT are nulls to Arrow, as in `put`: they are looked for when the block ends. False: they are
-            values, and nothing is read again. keep, expect_version, ttl As in `put`.
+        schema : mapping of labels to dtypes or data
+            A dtype of fixed width (bool, numbers, datetimes, timedeltas; also zoned datetimes, whose array holds UTC):
+            a column to be filled. Anything else is the column's values: strings, categoricals, masked arrays.
+        rows : int
+            The number of rows.
+        nulls : bool, default True
+            Whether NaN and NaT are nulls to Arrow, as in `put`: they are looked for when the block ends. False: they
+            are values, and nothing is read again.
+        keep, expect_version, ttl
+            As in `put`.
 
         Yields
         ------
