@@ -231,11 +231,15 @@ class Snapshot:
             table = self._stored_table(writable=True)
             if table.array is None:
                 raise BufferError(f"{self.name!r} is a table, whose memory is more than one buffer; see to_buffer()")
-            try:
-                array: Any = table.to_numpy()
-                return memoryview(array)
-            except ValueError as error:  # NumPy, of times
-                raise BufferError(f"{self.name!r} has no buffer format ({error}); use to_buffer()") from error
+            array: Any = table.to_numpy()
+        import numpy as np  # noqa: PLC0415 -- only here
+
+        # NumPy asks for this before it asks for `__array__`, so it must say as much.
+        with contextlib.suppress(ValueError, RuntimeError):  # times have no format, nor have some structures
+            view = memoryview(array)
+            if np.asarray(view).dtype == array.dtype:
+                return view
+        raise BufferError(f"{self.name!r} is an array of {array.dtype}, which buffers cannot tell; use to_buffer()")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
         import numpy as np  # noqa: PLC0415 -- only here

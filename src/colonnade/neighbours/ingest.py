@@ -39,7 +39,7 @@ def plan(data: Any) -> TablePlan:
             return plan_array.plan_array(np.asanyarray(data))
         held = _memory_of(data)
         if held is not None:
-            return plan_array.plan_array(held, "buffer" if _is_bytes(data) else "array")
+            return plan_array.plan_array(held)
     return plan_table.plan_table(arrow_table(data))
 
 
@@ -60,7 +60,8 @@ def _memory_of(data: Any) -> npt.NDArray[Any] | None:
 def _is_bytes(data: Any) -> bool:
     """Whether a buffer is bytes and no more; arrays say what their elements are."""
     memory = memoryview(data)
-    return memory.ndim == 1 and memory.format in ("B", "b", "c") and not isinstance(data, array.array)
+    told = memory.format.lstrip("@=<>!") if memory.ndim == 1 else ""
+    return told in ("B", "b", "c") and not isinstance(data, array.array)
 
 
 def arrow_table(data: Any) -> pa.Table:

@@ -1,4 +1,4 @@
-"""A NumPy array or a buffer, planned: its memory as it stands, and the columns that Arrow sees in it.
+"""A NumPy array, planned: its memory as it stands, and the columns that Arrow sees in it.
 
 Knows: arrays, jobs. Must not know: files, places, pandas.
 """
@@ -20,8 +20,8 @@ from colonnade.errors import UnsupportedTypeError
 from colonnade.layout.regions import Region
 
 
-def plan_array(array: npt.NDArray[Any], what: str = "array") -> TablePlan:
-    """Plan an array; its memory must stay as it is until the plan has run. ``what`` was put: an array or a buffer.
+def plan_array(array: npt.NDArray[Any]) -> TablePlan:
+    """Plan an array; its memory must stay as it is until the plan has run.
 
     Raises
     ------
@@ -29,7 +29,8 @@ def plan_array(array: npt.NDArray[Any], what: str = "array") -> TablePlan:
     """
     told = _dtype_told(array)
     if not (array.flags.c_contiguous or array.flags.f_contiguous):
-        array = np.ascontiguousarray(array)
+        strided, array = array, np.zeros(array.shape, array.dtype)  # zeros where a structure has gaps
+        np.copyto(array, strided)
     order = "C" if array.flags.c_contiguous else "F"
     layout = lay_out_array(array.dtype, array.shape, order)
     if order == "C" and array.flags.f_contiguous and array.ndim == 2:  # one row or one column: both, so take columns
@@ -43,7 +44,7 @@ def plan_array(array: npt.NDArray[Any], what: str = "array") -> TablePlan:
     ]
     first = columns[0].block
     assert first is not None
-    form = {"array": {"what": what, "dtype": told, "shape": list(array.shape), "order": order, "at": first[1]}}
+    form = {"array": {"dtype": told, "shape": list(array.shape), "order": order, "at": first[1]}}
     fields = [pa.field(column.name, layout.type) for column in columns]
     return TablePlan(layout.rows, columns, fields, {}, form, group_blocks(list(enumerate(columns))))
 
