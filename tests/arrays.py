@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 UNITS = ("Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as", "10ms", "7D", "25s")
 NUMBERS = ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16", "longdouble", "clongdouble")  # fmt: skip
-TIMES = tuple(f"{kind}8[{unit}]" for kind in "Mm" for unit in UNITS) + ("M8", "m8")
+TIMES = (*(f"{kind}8[{unit}]" for kind in "Mm" for unit in UNITS), "M8", "m8")
 TEXTS = ("S1", "S7", "U1", "U3", "V3", "V16")
 OTHER_ORDER = (">i2", ">f8", ">c16", ">M8[ns]", ">m8[D]", ">U2")
 STRUCTURES = {

@@ -19,6 +19,7 @@ from hypothesis import given, settings
 
 import colonnade as cn
 from arrays import DTYPES, ORDERS, SHAPES, UNITS, arrays, make, orders_of
+from colonnade.convert.stored.array_layout import lay_out_array
 
 ONE = np.zeros(1)
 
@@ -137,9 +138,10 @@ def test_classes_of_arrays_come_back_as_arrays(store, folder):
     (np.array([("a", 1)], dtype=[("o", object), ("i", "i4")]), "references"),
     (np.array(["a"], np.dtypes.StringDType()), "references"),
     (np.ma.array([1, 2], mask=[True, False]), "lose its mask.*filled"),
+    (np.eye(2).view(np.matrix), r"a numpy.matrix would come back as a plain array; put numpy.asarray\(\)"),
     (np.empty(3, "V0"), r"V0 would not come back.*astype"),
     (np.empty(3, [("nothing", "f8", (0,)), ("x", "i1")]), "would not come back"),
-], ids=["objects", "objects in a structure", "texts of any length", "masked", "no bytes", "a part of no bytes"])  # fmt: skip
+], ids=["objects", "objects in a structure", "texts of any length", "masked", "a matrix", "no bytes", "a part of no bytes"])  # fmt: skip
 def test_what_cannot_come_back_is_refused(store, put, says):
     store.put("t", ONE)
     with pytest.raises(cn.UnsupportedTypeError, match=says):
@@ -241,7 +243,7 @@ def test_frames_of_arrays(store, name, shape):
         block = got._mgr.blocks[0].values
         if put.size and (held.flags.c_contiguous or held.ndim == 2):
             assert is_mapped(store, address(block if isinstance(block, np.ndarray) else block._ndarray))
-        assert all(report.zero_copy for report in snap.explain())
+        assert all(report.zero_copy for report in snap.explain()) == (held.ndim < 3 or held.flags.c_contiguous)
         labels = list(range(wanted.shape[1]))[::-2]
         pd.testing.assert_frame_equal(snap.to_pandas(columns=labels), wanted[labels])
         with pytest.raises(cn.NotFoundError):
@@ -271,6 +273,9 @@ def test_what_arrow_sees(store):
     assert columns(np.array([1.0, np.nan])).column(0).null_count == 0
     assert columns(np.array(["2020", "NaT"], "M8[s]")).column(0).null_count == 1
     assert columns(np.array([True, False])).schema.types == [pa.bool_()]
+    assert columns(np.array([[True, False]] * 3)).schema.types == [pa.fixed_shape_tensor(pa.bool_(), (2,))]
+    for one in (np.zeros((1, 5)), np.zeros((5, 1))):  # in both orders, so Arrow gets the columns
+        assert (columns(one).num_rows, columns(one).num_columns) == one.shape
     turned = columns(np.asfortranarray(np.arange(8.0).reshape(2, 4)))
     assert turned.to_pydict() == {"0": [0.0, 4.0], "1": [1.0, 5.0], "2": [2.0, 6.0], "3": [3.0, 7.0]}
     images = np.arange(24, dtype="u2").reshape(2, 3, 4)
@@ -340,6 +345,17 @@ def test_an_array_is_copied_once_and_opened_without_a_copy(store):
     """Of 120 MB, a process that puts and reads them never has another 20 MB to itself."""
     told = subprocess.run([sys.executable, "-c", PEAK, store.path], capture_output=True, text=True, check=True).stdout
     assert int(told) < 20
+
+
+def test_layouts_of_what_is_too_large_to_make():
+    """A list in Arrow has less than 2**31 values; and a row is written once in vain, so it is to be a small part."""
+    layout = lay_out_array(np.dtype("u1"), (100, 1 << 31), "C")
+    assert (layout.rows, layout.tensor) == (100 << 31, ())
+    layout = lay_out_array(np.dtype("u1"), (100, 2, 1 << 30), "C")
+    assert (layout.rows, layout.tensor) == (200, (1 << 30,))
+    layout = lay_out_array(np.dtype("f8"), (1 << 30, 257), "F")
+    assert (layout.rows, layout.tensor) == (257, (1 << 30,))
+    assert lay_out_array(np.dtype("f8"), (1 << 30, 256), "F").columns == 256
 
 
 def test_units_are_all_there():

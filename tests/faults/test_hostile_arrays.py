@@ -1,12 +1,14 @@
 """Files that tell of an array that is not there: an error each time, and never a view of other memory."""
 
 import copy
-import math
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import colonnade as cn
+from colonnade.convert.stored import array_layout
+from colonnade.layout.verify import Body
 from fuzz.anatomy import Anatomy
 
 MATRIX = np.arange(12.0).reshape(3, 4)
@@ -171,19 +173,53 @@ def test_hostile_values(folder, what):
     assert [problem.path for problem in store.check()] == [path]
 
 
+@pytest.mark.parametrize("what", list(_SHAPES))
+def test_shapes_are_checked_before_numpy_sees_them(what):
+    body = Body(bytes(1 << 12), 0, 1 << 12)
+    with pytest.raises(cn.CorruptSnapshotError, match=r"^an array of "):
+        body.ndarray(np.dtype("f8"), 0, _SHAPES[what], "C")
+
+
+@pytest.mark.parametrize("what", [what for what, told in _DTYPES.items() if isinstance(told, dict)])
+def test_structures_are_checked_before_numpy_sees_them(what, monkeypatch):
+    """But for two of one name, which lead nowhere."""
+    made = []
+    real = np.dtype
+
+    def dtype(told, *rest):
+        made.append(told)
+        return real(told, *rest)
+
+    monkeypatch.setattr(array_layout.np, "dtype", dtype)
+    with pytest.raises((ValueError, TypeError, KeyError)):
+        array_layout.decode_array_dtype(_DTYPES[what])
+    assert all(isinstance(told, str) for told in made) or what.endswith("of one name")
+
+
 def test_nulls_in_numbers_are_found(folder):
-    """Arrow's own reading has a bitmap where the array has none."""
+    """Arrow's own reading has a bitmap where the array has none: of the 8 bytes that come behind the body."""
     store = cn.Store(folder / "s")
-    for put, node in ((np.arange(12.0), 0), (MATRIX, 0), (MATRIX, 1)):
+    small = np.arange(40, dtype="u1")
+    for put, node, nulls in ((small, 0, 8), (small.reshape(20, 2), 1, 8), (np.zeros((64, 1, 2), "u1")[:40], 0, 8)):
         path = store.put("t", put).path
         file = Anatomy(path.read_bytes())
         data = bytearray(file.data)
-        nulls = [number for number in file.numbers if number.what == "batch node nulls"][node]
-        nulls.write(data, 1)
-        lengths = [number for number in file.numbers if number.what == "batch buffer length"]
-        lengths[node if node else 0].write(data, math.ceil(put.size / 8))
+        end = file.body_start()[0] + put.nbytes
+        assert data[end : end + 8] == b"\xff\xff\xff\xff\0\0\0\0"
+        numbers = {
+            what: [number for number in file.numbers if number.what == what] for what in {n.what for n in file.numbers}
+        }
+        numbers["batch node nulls"][node].write(data, nulls)
+        numbers["batch buffer offset"][node].write(data, put.nbytes)
+        numbers["batch buffer length"][node].write(data, 5)
+        for what in ("batch message body", "batch block body"):
+            numbers[what][0].write(data, put.nbytes + 8)
         path.write_bytes(bytes(data))
-        with pytest.raises(cn.CorruptSnapshotError):
+        batch = pa.ipc.open_file(str(path)).get_batch(0)
+        batch.validate(full=True)
+        column = batch.column(0)
+        assert nulls in (column.null_count, getattr(column, "storage", column).flatten().null_count if node else 0)
+        with pytest.raises(cn.CorruptSnapshotError, match="other values for Arrow"):
             store.open("t", validate="full")
 
 

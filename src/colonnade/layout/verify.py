@@ -61,7 +61,10 @@ class Body:
         for length in shape:
             if type(length) is not int or not 0 <= length < _MOST_LENGTH:
                 raise CorruptSnapshotError(f"an array of the shape {shape}")
-        size = math.prod(shape) * dtype.itemsize  # of Python's integers, which do not overflow
+        # Of Python's integers, which do not overflow. Even of an array that has nothing in it the strides are numbers.
+        if math.prod(filter(None, shape)) * dtype.itemsize >= _MOST_LENGTH:
+            raise CorruptSnapshotError(f"an array of the shape {shape}")
+        size = math.prod(shape) * dtype.itemsize
         self._check(at, size, "an array of {} {}", shape, dtype)
         if self.seen is not None:
             self.seen.append((self.start + at, self.start + at + size))

@@ -74,9 +74,7 @@ def lay_out_array(dtype: np.dtype[Any], shape: tuple[int, ...], order: str) -> L
     for leading in range(1, len(axes)):
         values = math.prod(axes[leading:])
         if values * carrier.itemsize <= most and values < _MOST_BYTES:
-            # Booleans are bytes here: Arrow's bits would need a second form of them.
-            values_of = np.dtype(np.uint8) if carrier == np.bool_ else carrier
-            return Layout(values_of, math.prod(axes[:leading]), 1, axes[leading:])
+            return Layout(carrier, math.prod(axes[:leading]), 1, axes[leading:])
     return Layout(carrier, math.prod(axes), 1, ())
 
 
@@ -137,7 +135,9 @@ def decode_array_dtype(told: Any, depth: int = 0) -> np.dtype[Any]:
     offsets, itemsize = told["offsets"], told["itemsize"]
     if type(itemsize) is not int or not 0 < itemsize < _MOST_BYTES:
         raise ValueError(f"a structure of {itemsize!r} bytes")
-    for part, offset in zip(formats, offsets, strict=True):
+    for name, part, offset in zip(told["names"], formats, offsets, strict=True):
+        if type(name) is not str:
+            raise ValueError(f"a part of the name {name!r}")
         if type(offset) is not int or not 0 <= offset <= itemsize - part.itemsize:
             raise ValueError(f"a part at byte {offset!r} of a structure of {itemsize}")
     parts = {key: told[key] for key in ("names", "offsets", "itemsize", "titles") if key in told}

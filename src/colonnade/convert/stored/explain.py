@@ -33,7 +33,7 @@ def explain(table: StoredTable) -> Explanation:
 def _reports(table: StoredTable) -> list[ColumnReport]:
     batch = table.batch
     if table.array is not None:
-        return explain_array(batch, table.to_numpy().dtype)
+        return explain_array(batch, table.to_numpy())
     index_fields = table.form["index_fields"]
     data_fields = [field for field in range(batch.num_columns) if field not in set(index_fields)]
     labels = table.labels()

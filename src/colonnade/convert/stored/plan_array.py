@@ -56,6 +56,11 @@ def _dtype_told(array: npt.NDArray[Any]) -> Any:
         raise UnsupportedTypeError(
             "a masked array would lose its mask; put array.filled(...), or a DataFrame with a masked dtype as Int64"
         )
+    if type(array) not in (np.ndarray, np.memmap, np.recarray):
+        raise UnsupportedTypeError(
+            f"a {type(array).__module__}.{type(array).__qualname__} would come back as a plain array; "
+            "put numpy.asarray() of it if that is enough"
+        )
     if dtype.hasobject or dtype.kind == "T":
         raise UnsupportedTypeError(
             f"an array of {dtype} holds references to memory of this process, which mean nothing in another one; put a "

@@ -69,14 +69,18 @@ def columns_of(array: npt.NDArray[Any]) -> tuple[pd.Index[Any], Any, list[Any]]:
     return frame.columns, None, internals.arrays_of(frame)
 
 
-def explain_array(batch: pa.RecordBatch, dtype: np.dtype[Any]) -> list[ColumnReport]:
+def explain_array(batch: pa.RecordBatch, array: npt.NDArray[Any]) -> list[ColumnReport]:
     """Report on each Arrow column of an array."""
-    why = "" if is_held(dtype) else "pandas holds no such values; it makes what it can of them"
+    why = ""
+    if not is_held(array.dtype):
+        why = "pandas holds no such values; it makes what it can of them"
+    elif array.ndim > 2 and not array.flags.c_contiguous:
+        why = "in Fortran's order; the axes beyond the first are put side by side"
     reports = []
     for field, column in zip(batch.schema, batch.columns, strict=True):
         nbytes = column.get_total_buffer_size()
         of_it = nbytes, column.null_count, nbytes if why else 0
-        reports.append(ColumnReport(field.name, "column", str(field.type), str(dtype), *of_it, why))
+        reports.append(ColumnReport(field.name, "column", str(field.type), str(array.dtype), *of_it, why))
     return reports
 
 
