@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import arro3.io
 import duckdb
 import numpy as np
 import pandas as pd
@@ -254,7 +255,7 @@ def test_frames_that_pandas_makes(store):
     fields = np.array([(1, 2.5), (3, 4.5)], dtype=[("a", ">i4"), ("b", "f8")])
     snap = store.put("t", fields)
     pd.testing.assert_frame_equal(snap.to_pandas(), pd.DataFrame({"a": np.array([1, 3], "i4"), "b": [2.5, 4.5]}))
-    assert snap.to_pandas(columns=["b"])["b"].tolist() == [2.5, 4.5]
+    assert snap.to_pandas(columns=["b"]).to_dict("list") == {"b": [2.5, 4.5]}
     (report,) = snap.explain()
     assert "it makes what it can" in report.why
     assert store.put("t", np.array(["ab", "c"])).to_pandas()[0].tolist() == ["ab", "c"]
@@ -301,12 +302,16 @@ def test_other_readers_open_the_file(store, put):
     storage = [pl.Series(column.storage if isinstance(column, pa.ExtensionArray) else column) for column in snap.to_arrow().to_batches()[0].columns]  # fmt: skip
     assert sum(float(column.to_numpy().sum()) for column in storage) == values.sum()
     assert duckdb.sql("select count(*) from snap").fetchall() == [(4,)]
+    with open(snap.path, "rb") as file:
+        assert pa.table(arro3.io.read_ipc(file).read_all()) == snap.to_arrow()
 
 
 def test_buffers_of_tables(store):
     with store.put("t", pd.DataFrame({"x": np.arange(5, dtype="i2")})) as snap:
         assert bytes(snap.to_buffer()) == np.arange(5, dtype="i2").tobytes()
         assert is_mapped(store, snap.to_buffer().address)
+    assert bytes(store.put("t", pa.table({"x": [1, 2, 3]}).slice(1, 1)).to_buffer()) == (2).to_bytes(8, "little")
+    assert bytes(store.put("t", pd.DataFrame({"x": np.zeros(0)})).to_buffer()) == b""
     refused = {
         "2 columns": pd.DataFrame({"x": [1], "y": [2]}),
         "a column of large_string": pd.DataFrame({"x": ["a"]}),

@@ -223,6 +223,20 @@ def test_nulls_in_numbers_are_found(folder):
             store.open("t", validate="full")
 
 
+def test_a_bitmap_that_is_the_values_themselves(folder):
+    """Whose bits happen to be right: who then writes to the array would make other nulls for Arrow."""
+    store = cn.Store(folder / "s")
+    path = store.put("t", np.array([0b101, "NaT", 7], "M8[s]")).path
+    file = Anatomy(path.read_bytes())
+    data = bytearray(file.data)
+    bitmap, values = [number for number in file.numbers if number.what == "batch buffer offset"]
+    bitmap.write(data, values.read(data))
+    path.write_bytes(bytes(data))
+    pa.ipc.open_file(str(path)).get_batch(0).validate(full=True)
+    with pytest.raises(cn.CorruptSnapshotError, match="overlap"):
+        store.open("t", validate="full")
+
+
 def test_a_frame_that_claims_to_be_an_array(folder):
     import pandas as pd
 

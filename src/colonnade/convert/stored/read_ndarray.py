@@ -132,5 +132,4 @@ def values_buffer(name: str, batch: pa.RecordBatch) -> pa.Buffer:
             f"to_buffer() gives bytes, an array, or one column of fixed width without nulls, and {name!r} is a table "
             f"of {found}{nulls}; use to_arrow(), whose columns have buffers()"
         )
-    width = column.type.bit_width // 8
-    return column.buffers()[1].slice(column.offset * width, len(column) * width)
+    return column.buffers()[1]
