@@ -34,17 +34,17 @@ _HERE = Path(__file__).parent
 
 
 def _setup(namespace):
-    namespace["_folder"] = folder = tempfile.mkdtemp(prefix="colonnade-docs-", dir="/dev/shm")
-    namespace["_before"] = os.environ.get("COLONNADE_STORE")
+    namespace["__folder__"] = folder = tempfile.mkdtemp(prefix="colonnade-docs-", dir="/dev/shm")
+    namespace["__store_before__"] = os.environ.get("COLONNADE_STORE")
     os.environ["COLONNADE_STORE"] = folder
 
 
 def _teardown(namespace):
-    shutil.rmtree(namespace["_folder"])
-    if namespace["_before"] is None:
+    shutil.rmtree(namespace["__folder__"])
+    if namespace["__store_before__"] is None:
         del os.environ["COLONNADE_STORE"]
     else:
-        os.environ["COLONNADE_STORE"] = namespace["_before"]
+        os.environ["COLONNADE_STORE"] = namespace["__store_before__"]
 
 
 pytest_collect_file = (

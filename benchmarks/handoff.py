@@ -17,7 +17,7 @@ from rich.console import Console
 if not __package__:  # run as a file: then Python looks for modules beside it, and not for the package it is in
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from benchmarks import frames, machine
+from benchmarks import arrays, frames, machine
 from benchmarks.figures import Figure, Run, Target
 from benchmarks.handoff_pool import TARGETS as POOL_TARGETS
 from benchmarks.handoff_pool import pool_figures
@@ -30,6 +30,7 @@ WATCHED, WARM = 201, 5
 TARGETS = {
     **POOL_TARGETS,
     "watch": Target("from put returning to a watcher in another process holding the frame", 2, " ms", "under 2 ms"),
+    **arrays.TARGETS,
 }
 
 
@@ -65,7 +66,7 @@ def put_to_watcher(run: Run) -> dict[str, Figure]:
     return {"watch": Figure(median(after), size, note)}
 
 
-STEPS: Iterable[Callable[[Run], dict[str, Figure]]] = (pool_figures, put_to_watcher)
+STEPS: Iterable[Callable[[Run], dict[str, Figure]]] = (pool_figures, put_to_watcher, *arrays.STEPS)
 
 
 def main() -> int:

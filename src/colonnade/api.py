@@ -127,9 +127,10 @@ class Store:
         ----------
         name : str
             ``/``-separated parts of ``[A-Za-z0-9._-]``, no part starting with a dot.
-        data : pandas DataFrame or Series, or anything with ``__arrow_c_stream__`` or ``__arrow_c_array__``
+        data : pandas DataFrame or Series, anything with ``__arrow_c_stream__`` or ``__arrow_c_array__``, array or bytes
             A Series is stored as a frame of one column; a Polars LazyFrame is collected; a stream is read to its end
-            first.
+            first. NumPy arrays of any shape and any dtype but Python objects, and whatever has the buffer protocol,
+            come back as they are: `Snapshot.to_numpy`, `Snapshot.to_buffer`.
         keep : int, default 1
             How many versions keep a name, this one included: ``open(name, version=n)`` finds them.
         expect_version : int, optional

@@ -163,7 +163,8 @@ class Snapshot:
         -------
         pandas.DataFrame
             Equal to the one that was put; for a table put from Arrow, to ``table.to_pandas()``. Columns that pandas
-            holds as Python objects are converted now, see `explain`.
+            holds as Python objects are converted now, see `explain`. Of a NumPy array, a row for each of its first
+            axis: ``pandas.DataFrame(array.reshape(len(array), -1))``, not copied where pandas holds the dtype.
 
         Raises
         ------
@@ -188,14 +189,73 @@ class Snapshot:
         return from_arrow(self.to_arrow())
 
     def to_numpy(self, *, writable: bool = True) -> npt.NDArray[Any]:
-        """Open the table as one array of shape (rows, columns).
+        """Open what was put as a NumPy array, or a table as an array of shape (rows, columns).
 
-        A view where the frame is one block (all columns of one dtype), else what ``DataFrame.to_numpy`` copies
-        together. ``writable`` is as in `to_pandas`.
+        An array comes back with its shape, dtype and order, bytes as uint8: a view, whatever the size. So does a table
+        that is one block (all columns of one dtype); others are what ``DataFrame.to_numpy`` copies together.
+        ``writable`` is as in `to_pandas`.
+
+        Examples
+        --------
+        >>> import colonnade as cn, numpy as np
+        >>> snap = cn.put("docs/array", np.zeros((1000, 3, 32), "float32"))
+        >>> snap.to_numpy().shape, snap.to_arrow()["value"].type
+        ((1000, 3, 32), FixedShapeTensorType(extension<arrow.fixed_shape_tensor[value_type=float, shape=[3,32]]>))
+        >>> cn.delete("docs/array")
         """
         from colonnade.neighbours.pandas import values_of  # noqa: PLC0415 -- it imports pandas
 
-        return values_of(self.to_pandas(writable=writable))
+        with self._located():
+            table = self._stored_table(writable=writable)
+            return values_of(table.to_pandas()) if table.array is None else table.to_numpy()
+
+    def to_buffer(self) -> pa.Buffer:
+        """Open what was put as its bytes, read-only, over the shared mapping: nothing is copied.
+
+        Of bytes these are they, of a NumPy array its memory, in its order. A table gives the values of its one column,
+        where that is of fixed width, whole bytes each, and has no nulls.
+
+        Returns
+        -------
+        pyarrow.Buffer
+            ``memoryview()`` and ``bytes()`` take it. From Python 3.12 on, ``memoryview(snapshot)`` is that of
+            `to_numpy`, with shape and format.
+
+        Raises
+        ------
+        UnsupportedTypeError
+            For another table.
+
+        Examples
+        --------
+        >>> import colonnade as cn
+        >>> cn.put("docs/bytes", b"any bytes-like object").close()
+        >>> bytes(cn.open("docs/bytes").to_buffer()[:9])
+        b'any bytes'
+        >>> cn.delete("docs/bytes")
+        """
+        with self._located():
+            table = self._stored_table(writable=False)
+            if table.array is not None:
+                return table.to_buffer()
+        from colonnade.convert.stored.read_ndarray import values_buffer  # noqa: PLC0415 -- it imports pandas
+
+        return values_buffer(self.name, self._batch())
+
+    def __buffer__(self, flags: int) -> memoryview:
+        with self._located():
+            table = self._stored_table(writable=True)
+            if table.array is None:
+                raise BufferError(f"{self.name!r} is a table, whose memory is more than one buffer; see to_buffer()")
+            array: Any = table.to_numpy()
+        import numpy as np  # noqa: PLC0415 -- only here
+
+        # NumPy asks for this before it asks for `__array__`, so it must say as much.
+        with contextlib.suppress(ValueError, RuntimeError):  # times have no format, nor have some structures
+            view = memoryview(array)
+            if np.asarray(view).dtype == array.dtype:
+                return view
+        raise BufferError(f"{self.name!r} is an array of {array.dtype}, which buffers cannot tell; use to_buffer()")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
         import numpy as np  # noqa: PLC0415 -- only here

@@ -61,6 +61,10 @@ def look(store):
                 _attempt("repr", lambda: repr(snapshot), found)
                 _attempt("to_arrow", snapshot.to_arrow, found)
                 _attempt("explain", snapshot.explain, found)
+                buffer = _attempt("to_buffer", lambda: bytes(snapshot.to_buffer()), found)
+                if buffer is not None:  # an array, or one column of numbers: any values will do
+                    array = _attempt("to_numpy", snapshot.to_numpy, found)
+                    _attempt("bytes of the array", lambda: None if array is None else array.tobytes(), found)
                 frame = _attempt("to_pandas", snapshot.to_pandas, found)
                 if frame is not None:
                     _attempt("sums", lambda: _sums(frame), found)

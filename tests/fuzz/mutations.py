@@ -12,7 +12,7 @@ from fuzz.anatomy import SEAL_FIELDS, Anatomy, Number, children, resealed
 _LIMITS = [0, 1, -1, 2, 7, 8, 63, 64, 127, 128, 255, 4095, 4096, 2**15, 2**16, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**40, 2**62, 2**63 - 8, 2**63 - 1, -(2**63), 2**64 - 1, -8, -64, -4096]  # fmt: skip
 _NAMES = ["int8", "int64", "uint64", "float16", "float64", "bool", "object", "category", "str", "string", "Int8", "Int64", "boolean", "period[D]", "interval[int64, right]", "datetime64[ns]", "datetime64[ns, UTC]",
           "timedelta64[s]", "datetime64", ">i8", "longdouble", "complex128", "V8", "S8", "i8,i8", "Sparse[int64]", "range", "list", "array", "multi", "child", "values", "masked", "categorical", "interval", "wrapped",
-          "converted", "None", "NaT", "D", "-3ME", "1000000000h", "Europe/Paris", "../../etc/passwd", "pyarrow", "python", "\ud800", "\0", ""]  # fmt: skip
+          "converted", "C", "F", "<f8", "<M8[ns]", "<M8[D]", "|O", "|b1", "|S3", "<U9", "|V8", "<c16", "<f16", "|V0", "None", "NaT", "D", "-3ME", "1000000000h", "Europe/Paris", "../../etc/passwd", "pyarrow", "python", "\ud800", "\0", ""]  # fmt: skip
 _OTHERS = [None, True, False, 0.5, float("nan"), 1e308, 10**30, [], {}, [[]], {"tuple": [1]}, {"list": [0]}, {"list": [-1, 2**62]}, {"unit": "ns", "tz": "UTC"}, {"string": "pyarrow", "na": "nan"},
            {"string": "python", "na": "NA"}, {"interval": "int64", "closed": "left"}, {"arrow": ""}]  # fmt: skip
 

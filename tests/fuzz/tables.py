@@ -85,6 +85,17 @@ def tables(seed=0):
             }
         ),
         "from Arrow: an index": pa.Table.from_pandas(pd.DataFrame({"x": [1.5, None]}, index=pd.Index(["a", "b"], name="k"))),
+        "bytes": b"any bytes-like object",
+        "array: one axis, bools": rng.random(17) < 0.5,
+        "array: two axes in C's order": rng.random((5, 4)),
+        "array: columns": np.asfortranarray(rng.integers(0, 9, (8, 3))),
+        "array: columns of times": np.asfortranarray(rng.integers(0, 9, (4, 2)).astype("M8[s]")),
+        "array: three axes of times": np.array([[["2020", "NaT"]], [["1970", "2021"]]], "M8[us]"),
+        "array: no axis, complex": np.array(1 + 2j),
+        "array: nothing in it": np.zeros((3, 0, 2), "f2"),
+        "array: the other byte order, Fortran's order": np.asfortranarray(rng.random((3, 2, 2)).astype(">f4")),
+        "array: texts": np.array([["a", "naïve"], ["", "xyz"]]),
+        "array: structures": np.array([(1, [2.5, 3], ("x",))] * 4, [("a", ">i4"), ("b", "f8", (2,)), ("c", [("d", "S3")])]),
         "from Arrow: a MultiIndex": pa.Table.from_pandas(_indexed(_multi_index(rng))),
     }  # fmt: skip
     return made

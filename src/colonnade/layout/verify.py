@@ -6,6 +6,7 @@ Every place and count that comes from a file passes through `Body` before memory
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,9 @@ import numpy.typing as npt
 
 from colonnade.errors import CorruptSnapshotError
 from colonnade.layout.regions import STRIDE_STEP
+
+_MOST_AXES = 64  # NumPy's
+_MOST_LENGTH = 1 << 63
 
 Stretch = tuple[int, int]  # the first byte, and the one after the last
 
@@ -48,6 +52,24 @@ class Body:
             self.seen.append((self.start + at, self.start + at + rows * dtype.itemsize))
         return np.ndarray((rows,), dtype, self.buffer, self.start + at)
 
+    def ndarray(self, dtype: np.dtype[Any], at: int, shape: Any, order: Any) -> npt.NDArray[Any]:
+        """View an array whose memory is contiguous in an order, C or F; nothing is copied."""
+        if order not in ("C", "F"):
+            raise CorruptSnapshotError(f"an array in the order {order!r}")
+        if type(shape) is not list or len(shape) > _MOST_AXES:
+            raise CorruptSnapshotError(f"an array of the shape {str(shape)[:200]}")
+        for length in shape:
+            if type(length) is not int or not 0 <= length < _MOST_LENGTH:
+                raise CorruptSnapshotError(f"an array of the shape {shape}")
+        # Of Python's integers, which do not overflow. Even of an array that has nothing in it the strides are numbers.
+        if math.prod(filter(None, shape)) * dtype.itemsize >= _MOST_LENGTH:
+            raise CorruptSnapshotError(f"an array of the shape {shape}")
+        size = math.prod(shape) * dtype.itemsize
+        self._check(at, size, "an array of {} {}", shape, dtype)
+        if self.seen is not None:
+            self.seen.append((self.start + at, self.start + at + size))
+        return np.ndarray(shape, dtype, self.buffer, self.start + at, order=order)
+
     def block(self, dtype: np.dtype[Any], at: int, stride: int, columns: int, rows: int) -> npt.NDArray[Any]:
         """View a block of shape (columns, rows), ``stride`` bytes from one column to the next; nothing is copied."""
         width = rows * dtype.itemsize
@@ -61,7 +83,7 @@ class Body:
 
     def bytes(self, at: int, size: int) -> memoryview:
         """View ``size`` bytes at ``at``."""
-        self._check(at, size, "a nested table")
+        self._check(at, size, "a nested table, or an array's bytes,")
         if self.seen is not None:
             self.seen.append((self.start + at, self.start + at + size))
         return memoryview(self.buffer)[self.start + at : self.start + at + size]

@@ -1,14 +1,18 @@
-"""Anything tabular, as a plan to store it.
+"""Anything tabular, any array and any bytes, as a plan to store it.
 
-Knows: the Arrow PyCapsule protocols, and how to tell pandas' and Polars' own classes without importing them.
-Must not know: files. Protocols are asked for, not libraries: whatever has ``__arrow_c_stream__`` is a table.
+Knows: the Arrow PyCapsule protocols, the buffer protocol, and how to tell pandas' and Polars' own classes without
+importing them. Must not know: files. Protocols are asked for, not libraries: whatever has ``__arrow_c_stream__`` is a
+table, and what has none and gives a buffer is an array.
 """
 
 from __future__ import annotations
 
+import array
 import sys
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from colonnade.convert.stored.tables import TablePlan
@@ -16,7 +20,7 @@ from colonnade.errors import NotATableError
 
 
 def plan(data: Any) -> TablePlan:
-    """Plan a frame or Arrow data; its memory must stay as it is until the plan has run.
+    """Plan a frame, Arrow data, a NumPy array or a buffer; its memory must stay as it is until the plan has run.
 
     Raises
     ------
@@ -24,13 +28,40 @@ def plan(data: Any) -> TablePlan:
     """
     import pandas  # noqa: PLC0415 -- `import colonnade` must not
 
-    from colonnade.convert.stored import plan_frame, plan_table  # noqa: PLC0415 -- they import pandas
+    from colonnade.convert.stored import plan_array, plan_frame, plan_table  # noqa: PLC0415 -- they import pandas
 
     if isinstance(data, pandas.Series):
         data = data.to_frame()
     if isinstance(data, pandas.DataFrame):
         return plan_frame.plan_frame(data)
+    if not _speaks_arrow(data):
+        if isinstance(data, (np.ndarray, np.generic)):
+            return plan_array.plan_array(np.asanyarray(data))
+        held = _memory_of(data)
+        if held is not None:
+            return plan_array.plan_array(held)
     return plan_table.plan_table(arrow_table(data))
+
+
+def _speaks_arrow(data: Any) -> bool:
+    return hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__")
+
+
+def _memory_of(data: Any) -> npt.NDArray[Any] | None:
+    """What gives a buffer, as an array over its memory: bytes as uint8; None where it gives none."""
+    try:
+        memory = memoryview(data)
+    except TypeError:
+        return None
+    held = np.asarray(memory)
+    return held.view(np.uint8) if _is_bytes(data) else held
+
+
+def _is_bytes(data: Any) -> bool:
+    """Whether a buffer is bytes and no more; arrays say what their elements are."""
+    memory = memoryview(data)
+    told = memory.format.lstrip("@=<>!") if memory.ndim == 1 else ""
+    return told in ("B", "b", "c") and not isinstance(data, array.array)
 
 
 def arrow_table(data: Any) -> pa.Table:
@@ -57,7 +88,8 @@ def arrow_table(data: Any) -> pa.Table:
             return source if isinstance(source, pa.Table) else source.read_all()
     raise NotATableError(
         f"a {_described(data)} is not a table; tables are those of pandas, Polars and PyArrow, DuckDB relations, "
-        "and whatever has __arrow_c_stream__. Make one of it first, as in pandas.DataFrame(data)"
+        "and whatever has __arrow_c_stream__; NumPy arrays and bytes are stored too. "
+        "Make one of these of it first, as in pandas.DataFrame(data)"
     )
 
 

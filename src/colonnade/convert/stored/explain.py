@@ -13,6 +13,7 @@ from colonnade.convert.rules import RULES, Reading, family
 from colonnade.convert.stored.dtypes import decode_dtype
 from colonnade.convert.stored.labels import decode_scalar
 from colonnade.convert.stored.open_table import StoredTable, following
+from colonnade.convert.stored.read_ndarray import explain_array
 
 _WHY_OBJECTS = next(rule.note for rule in RULES if rule.reading is Reading.CONVERTED)
 _WHY = {
@@ -31,6 +32,8 @@ def explain(table: StoredTable) -> Explanation:
 
 def _reports(table: StoredTable) -> list[ColumnReport]:
     batch = table.batch
+    if table.array is not None:
+        return explain_array(batch, table.to_numpy())
     index_fields = table.form["index_fields"]
     data_fields = [field for field in range(batch.num_columns) if field not in set(index_fields)]
     labels = table.labels()

@@ -21,6 +21,7 @@ from colonnade.convert.rules import family
 from colonnade.convert.stored.dtypes import decode_dtype
 from colonnade.convert.stored.read_array import plain_dtype, read_array
 from colonnade.convert.stored.read_index import read_labels, read_rows
+from colonnade.convert.stored.read_ndarray import columns_of, read_bytes, read_ndarray
 from colonnade.convert.stored.validate import validate
 from colonnade.errors import ColonnadeError, CorruptSnapshotError, NotFoundError, UnsupportedTypeError
 from colonnade.layout.envelope import Opened, read_envelope
@@ -105,6 +106,21 @@ class StoredTable:
         with following():
             return read_rows(table)
 
+    @property
+    def array(self) -> dict[str, Any] | None:
+        """The second reading of what was put as an array or a buffer; None for a frame."""
+        return self.form.get("array")
+
+    def to_numpy(self) -> npt.NDArray[Any]:
+        """View what was put as an array or a buffer."""
+        with following():
+            return read_ndarray(self.body, self.form["array"])
+
+    def to_buffer(self) -> pa.Buffer:
+        """View the bytes of what was put as an array or a buffer."""
+        with following():
+            return read_bytes(self.body, self.form["array"])
+
     def labels(self) -> pd.Index[Any]:
         """The column labels."""
         return read_labels(self)
@@ -131,6 +147,8 @@ class StoredTable:
                 frame.set_flags(allows_duplicate_labels=frame.flags.allows_duplicate_labels)  # looks for any
 
     def _to_pandas(self, columns: Iterable[Any] | None) -> pd.DataFrame:
+        if self.array is not None:
+            return self._array_to_pandas(columns)
         form = self.form
         labels = self.labels()
         parts = _Parts.whole() if columns is None else _Parts.chosen(labels, list(columns))
@@ -149,6 +167,18 @@ class StoredTable:
             raise CorruptSnapshotError(f"its attrs are a {type(form['attrs']).__name__}")
         unique = form["unique_labels"] is True
         return internals.make_frame(blocks, read_rows(self), labels, form["attrs"], unique_labels=unique)
+
+    def _array_to_pandas(self, columns: Iterable[Any] | None) -> pd.DataFrame:
+        labels, values, others = columns_of(read_ndarray(self.body, self.form["array"]))
+        parts = _Parts.whole() if columns is None else _Parts.chosen(labels, list(columns))
+        if values is None:
+            # pandas made it of copies, so any columns of it may be taken.
+            frame = pd.DataFrame(dict(enumerate(others)), copy=False).set_axis(labels, axis=1)
+            return frame if parts.order is None else frame.iloc[:, parts.order]
+        blocks = parts.of_block((values, np.arange(len(labels), dtype=np.intp)))
+        if parts.order is not None:
+            labels = labels.take(parts.order)
+        return internals.make_frame(blocks, pd.RangeIndex(values.shape[1]), labels, {})
 
     def blocks(self, labels: pd.Index[Any]) -> list[tuple[Any, Any, npt.NDArray[np.intp]]]:
         """(dtype, values of shape (columns, rows), positions) of each block; every column is in a block or an array."""

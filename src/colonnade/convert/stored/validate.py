@@ -12,6 +12,7 @@ held here:
 4. No two buffers or views have a byte in common, but for a view of the very buffer that its own column has. So who
    writes to one column does not write to another, or to the offsets of its strings.
 5. Nested tables are validated like the table itself.
+6. An array is the very memory of Arrow's columns (booleans: says what their bits say), and NaT is null.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ import pyarrow as pa
 from colonnade.convert.rules import family
 from colonnade.convert.stored.read_array import read_array
 from colonnade.convert.stored.read_index import read_rows
+from colonnade.convert.stored.read_ndarray import shares_memory_with_arrow
 from colonnade.errors import CorruptSnapshotError, UnsupportedTypeError
 from colonnade.layout.verify import Stretch, check_apart
 from colonnade.neighbours import pandas as internals
@@ -44,6 +46,12 @@ def validate(table: StoredTable) -> None:
     # Names and metadata of the Arrow reading, which nothing else looks at: text, and JSON.
     _ = str(batch.schema), batch.schema.names, batch.schema.pandas_metadata
     looked = _Looked(table)
+    if table.array is not None:
+        if shares_memory_with_arrow(table, table.array):
+            looked.forget_views()
+        looked.keep_views()
+        looked.check_apart()
+        return
     labels = table.labels()
     _check_index(labels)
     index_fields = table.form["index_fields"]
@@ -93,6 +101,10 @@ class _Looked:
                 own.remove(stretch)  # a second view of it is one too many
             else:
                 self._views.append(stretch)
+        self._seen.clear()
+
+    def forget_views(self) -> None:
+        """Leave out the views made since the last call: they are of Arrow's buffers."""
         self._seen.clear()
 
     def check_apart(self) -> None:

@@ -1,0 +1,104 @@
+"""A NumPy array, planned: its memory as it stands, and the columns that Arrow sees in it.
+
+Knows: arrays, jobs. Must not know: files, places, pandas.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from colonnade.convert.jobs import Job, Piece, Twin, Validity, Values
+from colonnade.convert.rules import Reading
+from colonnade.convert.stored.array_layout import Layout, decode_array_dtype, encode_array_dtype, lay_out_array
+from colonnade.convert.stored.columns import Column, Flat, Node, bitmap_region, one_null
+from colonnade.convert.stored.tables import TablePlan, group_blocks
+from colonnade.errors import UnsupportedTypeError
+from colonnade.layout.regions import Region
+
+
+def plan_array(array: npt.NDArray[Any]) -> TablePlan:
+    """Plan an array; its memory must stay as it is until the plan has run.
+
+    Raises
+    ------
+    UnsupportedTypeError
+    """
+    told = _dtype_told(array)
+    if not (array.flags.c_contiguous or array.flags.f_contiguous):
+        strided, array = array, np.zeros(array.shape, array.dtype)  # zeros where a structure has gaps
+        np.copyto(array, strided)
+    order = "C" if array.flags.c_contiguous else "F"
+    layout = lay_out_array(array.dtype, array.shape, order)
+    if order == "C" and array.flags.f_contiguous and array.ndim == 2:  # one row or one column: both, so take columns
+        in_columns = lay_out_array(array.dtype, array.shape, "F")
+        order, layout = ("C", layout) if in_columns.tensor else ("F", in_columns)
+    address = array.__array_interface__["data"][0]
+    step = layout.length * layout.carrier.itemsize
+    one_row = one_null(layout.type)
+    columns = [
+        _column(name, layout, address + number * step, array, one_row) for number, name in enumerate(layout.names)
+    ]
+    first = columns[0].block
+    assert first is not None
+    form = {"array": {"dtype": told, "shape": list(array.shape), "order": order, "at": first[1]}}
+    fields = [pa.field(column.name, layout.type) for column in columns]
+    return TablePlan(layout.rows, columns, fields, {}, form, group_blocks(list(enumerate(columns))))
+
+
+def _dtype_told(array: npt.NDArray[Any]) -> Any:
+    """How the file spells the dtype; whatever does not come back from that as it is now is refused."""
+    dtype = array.dtype
+    if isinstance(array, np.ma.MaskedArray):
+        raise UnsupportedTypeError(
+            "a masked array would lose its mask; put array.filled(...), or a DataFrame with a masked dtype as Int64"
+        )
+    if type(array) not in (np.ndarray, np.memmap, np.recarray):
+        raise UnsupportedTypeError(
+            f"a {type(array).__module__}.{type(array).__qualname__} would come back as a plain array; "
+            "put numpy.asarray() of it if that is enough"
+        )
+    if dtype.hasobject or dtype.kind == "T":
+        raise UnsupportedTypeError(
+            f"an array of {dtype} holds references to memory of this process, which mean nothing in another one; put a "
+            "pandas.DataFrame(array), or use .astype() with a dtype of numbers, times or texts of fixed length"
+        )
+    told = encode_array_dtype(dtype)
+    try:
+        if decode_array_dtype(told) == dtype:
+            return told
+    except (ValueError, TypeError, KeyError):
+        pass
+    raise UnsupportedTypeError(
+        f"an array of {dtype} would not come back as it is; use .astype() with a dtype of numbers, times, texts of "
+        "fixed length or a structure of these"
+    )
+
+
+def _column(name: str, layout: Layout, address: int, keep: Any, one_row: pa.Array) -> Column:
+    job = _job(layout, address, keep)
+    nodes = [Node(job.rows, job, [job.bitmap, job.values])]
+    if layout.tensor:
+        nodes.insert(0, Node(layout.rows, 0, [None]))
+    region = job.values if job.twin is None else job.twin
+    assert region is not None
+    # The spelling only tells columns of one block from others.
+    block = (layout.carrier.str, region)
+    return Column(name, Flat(layout.type, nodes, [job]), one_row, Reading.VALUES, block)
+
+
+def _job(layout: Layout, address: int, keep: Any) -> Job:
+    """Copy a column; NaT is a null, for Arrow has no other word for it, and NaN a value."""
+    rows, width = layout.length, layout.carrier.itemsize
+    job = Job(rows, [Piece(address, width, 0, 0, rows)], Values.FIXED, width=width, keep=keep)
+    if layout.carrier.kind == "b":
+        job.values_kind, job.values = Values.BYTES_TO_BITS, bitmap_region(rows)
+        job.twin_kind, job.twin_element, job.twin = Twin.BYTES, "uint8", Region(rows)
+        return job
+    job.values = Region(rows * width)
+    if layout.carrier.kind in "mM":
+        job.validity_kind, job.bitmap = Validity.NAT, bitmap_region(rows)
+    return job

@@ -1,0 +1,135 @@
+"""A stored array, read: as NumPy, as bytes, as the frame that pandas makes of it; and looked at in full.
+
+Knows: the second reading of an array. Must not know: files, descriptors. Every place goes through `Body`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.types as pt
+
+from colonnade.convert.report import ColumnReport
+from colonnade.convert.stored.array_layout import Layout, decode_array_dtype, is_plain, lay_out_array
+from colonnade.errors import CorruptSnapshotError, UnsupportedTypeError
+from colonnade.layout.verify import Body
+from colonnade.neighbours import pandas as internals
+
+if TYPE_CHECKING:
+    from colonnade.convert.stored.open_table import StoredTable
+
+
+# Beyond, pandas' own book-keeping takes seconds.
+_MOST_COLUMNS = 1 << 24
+
+
+def read_ndarray(body: Body, told: dict[str, Any]) -> npt.NDArray[Any]:
+    """View the array; nothing is copied."""
+    return body.ndarray(decode_array_dtype(told["dtype"]), told["at"], told["shape"], told["order"])
+
+
+def read_bytes(body: Body, told: dict[str, Any]) -> pa.Buffer:
+    """View the array's bytes, as they stand in memory."""
+    array = read_ndarray(body, told)
+    return pa.py_buffer(body.bytes(told["at"], array.nbytes))
+
+
+def is_held(dtype: np.dtype[Any]) -> bool:
+    """Whether pandas holds values of a dtype in a block as they are."""
+    return is_plain(dtype) or (dtype.isnative and dtype.kind == "c" and dtype.itemsize <= 16)
+
+
+def columns_of(array: npt.NDArray[Any]) -> tuple[pd.Index[Any], Any, list[Any]]:
+    """The array as a frame of one row for each of its first axis: labels, the block's values or None, other columns.
+
+    Axes beyond the second stand side by side, as ``array.reshape(len(array), -1)``.
+    """
+    if array.ndim == 0:
+        array = array.reshape(1)
+    if array.ndim != 1 or array.dtype.names is None:
+        array = array.reshape(len(array), math.prod(array.shape[1:]))
+    if array.ndim > 1 and array.shape[1] > _MOST_COLUMNS:
+        raise UnsupportedTypeError(f"a frame of {array.shape[1]:,} columns; use to_numpy()")
+    if is_held(array.dtype):
+        return pd.RangeIndex(array.shape[1]), array.T, []
+    try:
+        native: Any = array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+        frame = pd.DataFrame(native)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise UnsupportedTypeError(
+            f"pandas cannot hold an array of {array.dtype} ({error}); use to_numpy() or to_buffer()"
+        ) from error
+    return frame.columns, None, internals.arrays_of(frame)
+
+
+def explain_array(batch: pa.RecordBatch, array: npt.NDArray[Any]) -> list[ColumnReport]:
+    """Report on each Arrow column of an array."""
+    why = ""
+    if not is_held(array.dtype):
+        why = "pandas holds no such values; it makes what it can of them"
+    elif array.ndim > 2 and not array.flags.c_contiguous:
+        why = "in Fortran's order; the axes beyond the first are put side by side"
+    reports = []
+    for field, column in zip(batch.schema, batch.columns, strict=True):
+        nbytes = column.get_total_buffer_size()
+        of_it = nbytes, column.null_count, nbytes if why else 0
+        reports.append(ColumnReport(field.name, "column", str(field.type), str(array.dtype), *of_it, why))
+    return reports
+
+
+def shares_memory_with_arrow(table: StoredTable, told: dict[str, Any]) -> bool:
+    """Whether Arrow's columns are the array's own memory, and not bits that say the same.
+
+    Raises
+    ------
+    CorruptSnapshotError
+        Where they are neither.
+    """
+    array = read_ndarray(table.body, told)
+    batch = table.batch
+    layout = lay_out_array(array.dtype, tuple(array.shape), told["order"])
+    if batch.schema.types != [layout.type] * layout.columns or batch.num_rows != layout.rows:
+        raise CorruptSnapshotError(f"an array of shape {array.shape} and {array.dtype} is other columns for Arrow")
+    if array.dtype == np.bool_ and array.size and array.reshape(-1, order=told["order"]).view(np.uint8).max() > 1:
+        raise CorruptSnapshotError("it has booleans that are neither 0 nor 1")
+    memory = array.reshape(-1, order=told["order"])
+    for number, column in enumerate(batch.columns):
+        part = memory[number * layout.rows : (number + 1) * layout.rows] if layout.columns > 1 else memory
+        if not _is_same(part, column, layout):
+            raise CorruptSnapshotError(f"an array of {array.dtype} has other values for Arrow")
+    return layout.carrier.kind != "b"
+
+
+def _is_same(memory: npt.NDArray[Any], column: pa.Array, layout: Layout) -> bool:
+    values = column.storage.flatten() if layout.tensor else column  # without what is null
+    if len(values) != layout.length:
+        return False
+    if layout.carrier.kind == "b":
+        return not values.null_count and np.array_equal(values.to_numpy(zero_copy_only=False), memory)
+    if len(values):
+        address = values.buffers()[1].address + values.offset * layout.carrier.itemsize
+        if address != memory.__array_interface__["data"][0]:
+            return False
+    if layout.carrier.kind in "mM":
+        return np.array_equal(values.is_null().to_numpy(zero_copy_only=False), np.isnat(memory))
+    return not values.null_count
+
+
+def values_buffer(name: str, batch: pa.RecordBatch) -> pa.Buffer:
+    """The values of a table's one column, where they are memory of fixed width and nothing else; not copied."""
+    column = batch.column(0) if batch.num_columns == 1 else None
+    if column is None or not pt.is_primitive(column.type) or column.type.bit_width < 8 or column.null_count:
+        found = f"{batch.num_columns} columns" if column is None else f"a column of {column.type}"
+        nulls = " with nulls" if column is not None and column.null_count else ""
+        raise UnsupportedTypeError(
+            f"to_buffer() gives bytes, an array, or one column of fixed width without nulls, and {name!r} is a table "
+            f"of {found}{nulls}; use to_arrow(), whose columns have buffers()"
+        )
+    return column.buffers()[1]
