@@ -304,3 +304,13 @@ def test_another_user_is_told_that_it_may_not(store):
         assert "cannot be read from" in os.read(reader, 4096).decode()
         os.close(reader)
         os.close(writer)
+
+
+def test_an_array_and_bytes_are_shared_too(store):
+    array = np.arange(24.0).reshape(2, 3, 4)
+    with store.share(array) as shared, store.share(b"bytes") as text:
+        assert (pickle.loads(pickle.dumps(shared)).to_numpy() == array).all()
+        assert bytes(pickle.loads(pickle.dumps(text)).to_buffer()) == b"bytes"
+    with store.share(pd.DataFrame({"x": [1], "y": ["a"]})) as shared:
+        with pytest.raises(cn.UnsupportedTypeError, match="and a shared table is a table of 2 columns"):
+            shared.to_buffer()

@@ -240,13 +240,13 @@ class Snapshot:
                 return table.to_buffer()
         from colonnade.convert.stored.read_ndarray import values_buffer  # noqa: PLC0415 -- it imports pandas
 
-        return values_buffer(self.name, self._batch())
+        return values_buffer(self._called, self._batch())
 
     def __buffer__(self, flags: int) -> memoryview:
         with self._located():
             table = self._stored_table(writable=True)
             if table.array is None:
-                raise BufferError(f"{self.name!r} is a table, whose memory is more than one buffer; see to_buffer()")
+                raise BufferError(f"{self._called} is a table, whose memory is more than one buffer; see to_buffer()")
             array: Any = table.to_numpy()
         import numpy as np  # noqa: PLC0415 -- only here
 
@@ -255,7 +255,7 @@ class Snapshot:
             view = memoryview(array)
             if np.asarray(view).dtype == array.dtype:
                 return view
-        raise BufferError(f"{self.name!r} is an array of {array.dtype}, which buffers cannot tell; use to_buffer()")
+        raise BufferError(f"{self._called} is an array of {array.dtype}, which buffers cannot tell; use to_buffer()")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
         import numpy as np  # noqa: PLC0415 -- only here

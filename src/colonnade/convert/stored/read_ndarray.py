@@ -122,14 +122,14 @@ def _is_same(memory: npt.NDArray[Any], column: pa.Array, layout: Layout) -> bool
     return not values.null_count
 
 
-def values_buffer(name: str, batch: pa.RecordBatch) -> pa.Buffer:
+def values_buffer(called: str, batch: pa.RecordBatch) -> pa.Buffer:
     """The values of a table's one column, where they are memory of fixed width and nothing else; not copied."""
     column = batch.column(0) if batch.num_columns == 1 else None
     if column is None or not pt.is_primitive(column.type) or column.type.bit_width < 8 or column.null_count:
         found = f"{batch.num_columns} columns" if column is None else f"a column of {column.type}"
         nulls = " with nulls" if column is not None and column.null_count else ""
         raise UnsupportedTypeError(
-            f"to_buffer() gives bytes, an array, or one column of fixed width without nulls, and {name!r} is a table "
+            f"to_buffer() gives bytes, an array, or one column of fixed width without nulls, and {called} is a table "
             f"of {found}{nulls}; use to_arrow(), whose columns have buffers()"
         )
     return column.buffers()[1]
