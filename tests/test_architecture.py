@@ -11,7 +11,7 @@ import colonnade
 
 ROOT = Path(colonnade.__file__).parent
 
-# Each part may import itself and what is named; `errors` is everybody's.
+# Each part may import itself and what is named; `errors` is everybody's. A thing imports its card when it is shown.
 MAY_IMPORT = {
     "__init__": {
         "api",
@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "default_store": {"api", "conversion", "draft_table", "newest", "snapshot", "store", "watching"},
     "writing": {"store", "layout", "convert"},
     "api": {
+        "cards",
         "draft_table",
         "writing",
         "watching",
@@ -42,6 +43,7 @@ MAY_IMPORT = {
     "watching": {"snapshot", "store", "errors"},
     "newest": {"snapshot", "errors"},
     "cli": {
+        "cards",
         "sizes",
         "terminal",
         "top",
@@ -54,29 +56,32 @@ MAY_IMPORT = {
         "demo",
         "errors",
     },
-    "top": {"sizes", "terminal", "__init__", "store"},
+    "top": {"cards", "terminal", "__init__"},
     "conversion": {"neighbours", "convert", "sizes", "_core"},
+    "cards": {"sizes", "terminal", "api", "snapshot", "store", "convert", "errors"},  # whose things they are, for types
     "draft_table": {"store", "convert", "_core", "errors"},
     "terminal": set(),
     "sizes": set(),
     "demo": {"__init__", "api", "snapshot", "store", "errors"},
-    "snapshot": {"api", "store", "neighbours", "convert", "layout", "errors"},  # api: only to open a pickled reference
+    # api: only to open a pickled reference
+    "snapshot": {"api", "store", "neighbours", "convert", "layout", "cards", "errors"},
     "neighbours": {"convert", "errors"},
     "convert": {
         "neighbours",
         "layout",
+        "cards",
         "sizes",
         "_core",
         "errors",
     },  # neighbours: pandas' and PyArrow's internals have one file each
-    "store": {"layout", "sizes", "_core", "errors"},  # layout: the seal
+    "store": {"layout", "cards", "sizes", "_core", "errors"},  # layout: the seal
     "layout": {"errors"},
     "errors": set(),
 }
 # Libraries that one part alone may touch at import time.
 ONLY_IN = {
     "typer": {"cli"},
-    "rich": {"cli", "terminal", "top", "demo"},
+    "rich": {"cards", "cli", "terminal", "top", "demo"},
     "polars": {"neighbours"},
     "duckdb": {"neighbours"},
     "pandas": {"neighbours", "convert", "demo"},
