@@ -61,10 +61,14 @@ def look(store):
                 _attempt("repr", lambda: repr(snapshot), found)
                 _attempt("to_arrow", snapshot.to_arrow, found)
                 _attempt("explain", snapshot.explain, found)
+                _attempt("card", snapshot._repr_html_, found)
+                if found["card"] != "fine":
+                    raise FindingError(f"a card raised {found['card']}")
                 frame = _attempt("to_pandas", snapshot.to_pandas, found)
                 if frame is not None:
                     _attempt("sums", lambda: _sums(frame), found)
         _attempt("ls", store.ls, found)
+        _attempt("card of the store", store._repr_html_, found)
         _look_at_valid(store, found)
     problems = _attempt("check", store.check, found)
     problems = [problem for problem in problems if problem.path.stem == NAME]

@@ -3,7 +3,7 @@
 Knows: HTML. Must not know: what a card is about.
 
 Its colours are those of the notebook around it, thinned, so it suits a dark one and a light one. Where a style is not
-let through (an untrusted notebook, a page that shows one), what is left is headings and tables.
+let through, as in a notebook that is not trusted, what is left are lines and tables as that notebook has them.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ _STYLE = """
 font-size:12px;font-variant-numeric:tabular-nums}
 .colonnade.colonnade tr{background:none!important;border:0}
 .colonnade.colonnade th,.colonnade.colonnade td{border:0;border-bottom:1px solid rgba(128,128,128,.25);\
-padding:2px 12px 2px 0;text-align:left;vertical-align:top;max-width:32em;overflow-wrap:anywhere;white-space:pre-wrap;\
+padding:2px 12px 2px 0;text-align:left;vertical-align:top;max-width:32em;overflow-wrap:break-word;white-space:pre-wrap;\
 font-weight:400;color:inherit;background:none}
 .colonnade.colonnade th{font-weight:600;border-bottom-color:rgba(128,128,128,.6);white-space:nowrap;\
 vertical-align:bottom}
-.colonnade.colonnade .below{font-weight:400;display:block}
-.colonnade.colonnade .right{text-align:right}
+.colonnade.colonnade .below{font-weight:400}
+.colonnade.colonnade .right{text-align:right;white-space:nowrap}
 .colonnade.colonnade .wide td{white-space:pre}
 """
 
@@ -51,7 +51,7 @@ def draw(card: Card) -> str:
 
 
 def _parts(card: Card) -> Iterator[str]:
-    yield f'<div class="title"><span class="kind">{_text(card.kind)}</span> {_text(card.title)}</div>'
+    yield f'<div class="title"><span class="kind">{_text(card.kind)}</span> <b>{_text(card.title)}</b></div>'
     for line in card.lines:
         yield f'<div class="line">{_text(line)}</div>'
     if card.facts:
@@ -72,7 +72,7 @@ def _table(listing: Listing) -> Iterator[str]:
     most = _NARROW if listing.wide else _WIDEST
     below = listing.below or [""] * len(listing.columns)
     for column, under in zip(listing.columns, below, strict=True):
-        lower = f'<span class="below">{_cell(under, most)}</span>' if under else ""
+        lower = f'<br><span class="below">{_cell(under, most)}</span>' if under else ""
         yield f"<th{_side(column.justify)}>{_cell(column.heading, most)}{lower}</th>"
     yield "</tr></thead><tbody>"
     for row in listing.rows:

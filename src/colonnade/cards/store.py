@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from colonnade.cards.card import Card, Listing
 from colonnade.cards.cells import brief
 from colonnade.cards.listings import TABLES
-from colonnade.errors import ColonnadeError, NotFoundError
+from colonnade.errors import NotFoundError
 from colonnade.sizes import format_size
 from colonnade.terminal import Column, counted
 
@@ -34,7 +34,7 @@ def card(store: Store) -> Card:
     made = Card("Store", brief(store.path))
     try:
         _look_inside(made, store)
-    except (ColonnadeError, OSError) as error:
+    except Exception as error:
         made.remarks.append(brief(error))
     return made
 
@@ -63,7 +63,7 @@ def _list(made: Card, store: Store, names: list[str]) -> None:
             info = store._info(name)
         except NotFoundError:
             continue  # deleted meanwhile
-        except (ColonnadeError, OSError) as error:
+        except Exception as error:
             rows.append([brief(name), *[""] * (len(TABLES) - 1)])
             failed.append(brief(error))
         else:
