@@ -122,8 +122,11 @@ def _extension(one: Any, depth: int, quoted: bool) -> str:
 def _small(one: Any, _: int, quoted: bool) -> str:
     try:
         value = one[0].as_py()
-    except (OverflowError, ValueError):  # a year that Arrow and pandas have, and Python has not
-        value = one.cast(pa.string())[0].as_py()
+    except (OverflowError, ValueError):  # a year that Python does not have, a zone that nobody knows
+        try:
+            value = one.cast(pa.string())[0].as_py()
+        except pa.ArrowException:
+            return _MORE
     return repr(value) if quoted and isinstance(value, (str, bytes)) else str(value)
 
 
