@@ -19,7 +19,9 @@ from rich.pretty import pretty_repr
 
 import colonnade as cn
 from cards import Page, terminal
+from colonnade.cards.card import Card, Listing
 from colonnade.cards.cells import brief
+from colonnade.terminal import Column, one_line
 
 FLIGHTS = pd.DataFrame(
     {
@@ -232,6 +234,19 @@ def test_any_text(tmp_path_factory, text):
     terminal(snapshot)
 
 
+@pytest.mark.parametrize("text", HOSTILE)
+def test_whoever_draws_a_card_escapes_it(text):
+    column = Column(text, lambda row: row, "right")
+    listings = [Listing(text, [column, column], [text], [text, text], wide=wide, folded=wide) for wide in (True, False)]
+    card = Card(text, text, lines=[text], facts={text: text}, listings=listings, remarks=[text])
+    page = Page(card)
+    shown = one_line(text)
+    assert page.title == f"{shown} {shown}"
+    assert [*page.lines, *page.remarks, *page.captions] == [shown] * 4
+    assert page.facts == {shown or None: shown or None}
+    terminal(card)
+
+
 def test_a_store_in_a_hostile_folder(folder):
     store = cn.Store(folder / "<script>alert(1)</script> [red]\n\udcff")
     store.put("t", FLIGHTS).close()
@@ -315,7 +330,8 @@ def test_a_thousand_names(store):
     assert len(page.html) < 16_000
     assert _seconds(store._repr_html_) < 1
     assert Page(store.ls()).captions == ["60 tables, by name; 940 more"]
-    assert Page(store.usage()).captions == ["60 of 1,000 tables and segments that somebody holds"]
+    assert len(Page(store.usage()).tables[0]) == 61
+    assert Page(store.usage()).captions == ["the largest 60 of 1,000 segments"]
 
 
 # -- what goes wrong ---------------------------------------------------------------------------------------------------

@@ -69,8 +69,7 @@ def _beginning(one: Any) -> bytes:
 
 
 def _dictionary(one: Any, depth: int, quoted: bool) -> str:
-    index = one.indices[0].as_py()
-    return _text(one.dictionary, index, depth, quoted=quoted) if 0 <= index < len(one.dictionary) else DAMAGED
+    return _text(one.dictionary, one.indices[0].as_py(), depth, quoted=quoted)
 
 
 def _list(one: Any, depth: int, _: bool) -> str:

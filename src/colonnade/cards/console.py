@@ -11,14 +11,14 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from colonnade.cards.card import Card, Listing
-from colonnade.terminal import fit_to_width, one_line, rich_table, with_short_cells
+from colonnade.terminal import Column, fit_to_width, one_line, rich_table, with_short_cells
 
 _WIDEST = 24  # a cell of a table whose columns all are shown
 
 
 def draw(card: Card, width: int) -> Iterator[RenderableType]:
     """The whole card, as wide as the terminal and no wider."""
-    yield Text.assemble((card.kind, "dim"), " ", (one_line(card.title), "bold"))
+    yield Text.assemble((one_line(card.kind), "dim"), " ", (one_line(card.title), "bold"))
     yield from map(Text, map(one_line, card.lines))
     if card.facts:
         yield _facts(card.facts, width)
@@ -33,7 +33,7 @@ def _facts(facts: dict[str, str], width: int) -> Text:
     """In as few lines as there is room for, none broken where another line could have it."""
     lines = [Text()]
     for label, fact in facts.items():
-        piece = Text.assemble((label, "dim"), " ", one_line(fact))
+        piece = Text.assemble((one_line(label), "dim"), " ", one_line(fact))
         if lines[-1] and lines[-1].cell_len + 3 + piece.cell_len > width:
             lines.append(Text())
         if lines[-1]:
@@ -44,9 +44,14 @@ def _facts(facts: dict[str, str], width: int) -> Text:
 
 def _listing(listing: Listing, width: int) -> Iterator[RenderableType]:
     if listing.rows or listing.wide:
+        columns = [*map(_on_one_line, listing.columns)]
         if listing.wide:
-            columns = fit_to_width(listing.columns, listing.rows, width)
+            columns = fit_to_width(columns, listing.rows, width)
         else:  # the last one has sentences, and is wrapped
-            columns = [*(with_short_cells(column, _WIDEST) for column in listing.columns[:-1]), listing.columns[-1]]
+            columns[:-1] = [with_short_cells(column, _WIDEST) for column in columns[:-1]]
         yield rich_table(columns, listing.rows)
     yield Text(one_line(listing.caption), style="dim")
+
+
+def _on_one_line(column: Column) -> Column:
+    return Column(one_line(column.heading), lambda row: one_line(column.cell(row)), column.justify)

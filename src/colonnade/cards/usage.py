@@ -14,7 +14,7 @@ from rich.cells import cell_len
 from colonnade.cards.card import Card, Listing
 from colonnade.cards.cells import brief
 from colonnade.sizes import format_size
-from colonnade.terminal import Column, counted, format_age, format_part, one_line, shortened
+from colonnade.terminal import Column, counted, format_age, one_line, shortened
 
 if TYPE_CHECKING:
     from colonnade.store.processes import Holder
@@ -35,7 +35,7 @@ _MOST = 60  # segments
 def card(usage: Usage) -> Card:
     """The card: the largest segments, and who holds each."""
     rows = rows_of(usage)
-    caption = f"{format_part(min(len(rows), _MOST), len(rows))} tables and segments that somebody holds"
+    caption = counted(len(rows), "segment") if len(rows) <= _MOST else f"the largest {_MOST} of {len(rows):,} segments"
     listing = Listing(caption, [*COLUMNS, PROCESSES], rows[:_MOST])
     return Card("Usage", brief(usage.path), lines=list(summary(usage)), listings=[listing])
 
