@@ -3,6 +3,9 @@
 import io
 import re
 import warnings
+from datetime import date
+
+import pandas as pd
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -10,6 +13,17 @@ with warnings.catch_warnings():
 
 from rich.cells import cell_len
 from rich.console import Console
+
+FLIGHTS = pd.DataFrame(
+    {
+        "carrier": pd.Categorical(["UA", "AA", None, "B6", "UA", "DL", "UA"]),
+        "delay": [2.0, None, 4.0, -1.0, 0.0, 1.5, 7.0],
+        "number": [1545, 1714, 1141, 725, 461, 1696, 507],
+        "tail": ["N14228", None, "N619AA", "N804JB", "N668DN", "N39463", "N516JB"],
+        "day": [date(2013, 1, 1)] * 7,
+    },
+    index=pd.date_range("2013-01-01", periods=7, freq="h", name="time"),
+)
 
 ELEMENTS = {"style", "div", "span", "bdi", "b", "br", "table", "thead", "tbody", "tr", "th", "td", "details", "summary"}
 ATTRIBUTES = {"class", "title"}
