@@ -267,9 +267,11 @@ def test_ten_thousand_columns(store):
     assert page.captions[1] == "first 20 of 10,000 columns: types, nulls, and how each opens"
     assert page.facts["zero-copy"] == "all columns, 781.2KiB"
     assert len(page.html) < 16_000
-    heading = next(line for line in terminal(snapshot, 80) if "…" in line)
-    assert heading.split()[0] == "c0"
-    assert heading.split()[-1] == "c9999"
+    lines = terminal(snapshot, 80)
+    at = next(at for at, line in enumerate(lines) if "…" in line)
+    heading = lines[at].split()
+    assert [heading[0], heading[-1]] == ["c0", "c9999"]
+    assert lines[at + 1 : at + 7] == [*[lines[at + 1]] * 5, "first 5 of 10 rows"]  # each on one line
     assert _seconds(snapshot._repr_html_) < 1.5
     explained = snapshot.explain()
     assert len(Page(explained).tables[0]) == 61

@@ -120,6 +120,11 @@ def test_a_broken_value_inside_of_others_is_told_apart():
     assert text_of(pa.StructArray.from_arrays([strings], ["s"]), 1) == f"{{'s': {DAMAGED}}}"
 
 
+def test_a_row_that_is_not_there():
+    for array in (NUMBERS, pa.array([{"a": 1}]), pa.array([[1]]), pa.array(["a"])):
+        assert text_of(array, len(array)) == DAMAGED
+
+
 def test_what_is_no_utf8_is_shown_as_far_as_it_is():
     data = pa.array([b"a\xff\xfeb", "é".encode() * 700 + b"\xff"]).view(pa.string())
     assert text_of(data, 0) == "a\ufffd\ufffdb"
