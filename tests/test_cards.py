@@ -267,7 +267,7 @@ def test_ten_thousand_columns(store):
     assert page.captions[1] == "first 20 of 10,000 columns: types, nulls, and how each opens"
     assert page.facts["zero-copy"] == "all columns, 781.2KiB"
     assert len(page.html) < 16_000
-    lines = terminal(snapshot, 80)
+    lines = terminal(snapshot, 50)
     at = next(at for at, line in enumerate(lines) if "…" in line)
     heading = lines[at].split()
     assert [heading[0], heading[-1]] == ["c0", "c9999"]
