@@ -11,7 +11,7 @@ import colonnade
 
 ROOT = Path(colonnade.__file__).parent
 
-# Each part may import itself and what is named; `errors` is everybody's.
+# Each part may import itself and what is named; `errors` is everybody's. A thing imports its card when it is shown.
 MAY_IMPORT = {
     "__init__": {
         "api",
@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "writing": {"store", "layout", "convert"},
     "api": {
         "sharing",
+        "cards",
         "draft_table",
         "writing",
         "watching",
@@ -46,6 +47,7 @@ MAY_IMPORT = {
     "sharing": {"api", "snapshot", "writing", "store", "convert", "layout", "errors"},  # api: as snapshot
     "travel": {"api", "sharing", "snapshot", "neighbours", "convert", "sizes", "errors"},
     "cli": {
+        "cards",
         "sizes",
         "terminal",
         "top",
@@ -58,29 +60,32 @@ MAY_IMPORT = {
         "demo",
         "errors",
     },
-    "top": {"sizes", "terminal", "__init__", "store"},
+    "top": {"cards", "terminal", "__init__"},
     "conversion": {"neighbours", "convert", "sizes", "_core"},
+    "cards": {"sizes", "terminal", "api", "snapshot", "store", "convert", "errors"},  # whose things they are, for types
     "draft_table": {"store", "convert", "_core", "errors"},
     "terminal": set(),
     "sizes": set(),
     "demo": {"__init__", "api", "snapshot", "store", "errors"},
-    "snapshot": {"api", "store", "neighbours", "convert", "layout", "errors"},  # api: only to open a pickled reference
+    # api: only to open a pickled reference
+    "snapshot": {"api", "store", "neighbours", "convert", "layout", "cards", "errors"},
     "neighbours": {"convert", "errors"},
     "convert": {
         "neighbours",
         "layout",
+        "cards",
         "sizes",
         "_core",
         "errors",
     },  # neighbours: pandas' and PyArrow's internals have one file each
-    "store": {"layout", "sizes", "_core", "errors"},  # layout: the seal
+    "store": {"layout", "cards", "sizes", "_core", "errors"},  # layout: the seal
     "layout": {"errors"},
     "errors": set(),
 }
 # Libraries that one part alone may touch at import time.
 ONLY_IN = {
     "typer": {"cli"},
-    "rich": {"cli", "terminal", "top", "demo"},
+    "rich": {"cards", "cli", "terminal", "top", "demo"},
     "polars": {"neighbours"},
     "duckdb": {"neighbours"},
     "pandas": {"neighbours", "convert", "demo"},

@@ -311,6 +311,15 @@ def test_an_array_and_bytes_are_shared_too(store):
     with store.share(array) as shared, store.share(b"bytes") as text:
         assert (pickle.loads(pickle.dumps(shared)).to_numpy() == array).all()
         assert bytes(pickle.loads(pickle.dumps(text)).to_buffer()) == b"bytes"
-    with store.share(pd.DataFrame({"x": [1], "y": ["a"]})) as shared:
-        with pytest.raises(cn.UnsupportedTypeError, match="and a shared table is a table of 2 columns"):
-            shared.to_buffer()
+    both = pytest.raises(cn.UnsupportedTypeError, match="and a shared table is a table of 2 columns")
+    with store.share(pd.DataFrame({"x": [1], "y": ["a"]})) as shared, both:
+        shared.to_buffer()
+
+
+def test_what_is_shown_of_it(store):
+    with store.share(frame(1)) as shared:
+        assert "without a name" in shared._repr_html_()
+        assert "1 shared table" in store.usage()._repr_html_()
+        reference = pickle.dumps(shared)
+        attached = pickle.loads(reference)
+    assert "lives on while it is held" in attached._repr_html_()

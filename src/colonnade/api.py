@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from colonnade.cards.card import Card
     from colonnade.convert.stored.tables import LaidOut
     from colonnade.draft_table import DraftTable
     from colonnade.newest import Latest
@@ -47,6 +48,18 @@ class TableInfo(NamedTuple):
     columns: int
     nbytes: int
     created: datetime
+
+
+class _Tables(list[TableInfo]):
+    """A list that is shown as a table where there is more than plain text."""
+
+    def __rich__(self) -> Card:
+        from colonnade.cards.store import listing  # noqa: PLC0415 -- when it is shown
+
+        return listing(self)
+
+    def _repr_html_(self) -> str:
+        return self.__rich__().to_html()
 
 
 class Store:
@@ -489,16 +502,25 @@ class Store:
         StoreAccessError
             Where the store is a file, or may not be read.
         """
-        return sorted(self._infos())
+        return _Tables(sorted(self._infos()))
 
     def _infos(self) -> Iterator[TableInfo]:
         for entry in self._catalog.entries():
             if entry.version is None:
-                with (
-                    contextlib.suppress(NotFoundError, CorruptSnapshotError, StoreAccessError),
-                    self.open(entry.name) as snap,
-                ):
-                    yield TableInfo(snap.name, snap.version, snap.num_rows, snap.num_columns, snap.nbytes, snap.created)
+                with contextlib.suppress(NotFoundError, CorruptSnapshotError, StoreAccessError):
+                    yield self._info(entry.name)
+
+    def _info(self, name: str) -> TableInfo:
+        with self.open(name) as snap:
+            return TableInfo(snap.name, snap.version, snap.num_rows, snap.num_columns, snap.nbytes, snap.created)
+
+    def _sizes(self) -> dict[str, int]:
+        """The bytes of each table, all its versions together."""
+        sizes: dict[str, int] = {}
+        for entry, file in self._catalog.files():
+            with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
+                sizes[entry.name] = sizes.get(entry.name, 0) + file.stat().st_size
+        return sizes
 
     def delete(self, name: str) -> None:
         """Remove a table and all its versions. Who has it open keeps it.
@@ -595,3 +617,14 @@ class Store:
 
     def __repr__(self) -> str:
         return f"<colonnade.Store {str(self.path)!r}>"
+
+    def __rich__(self) -> Card:
+        from colonnade.cards.store import card  # noqa: PLC0415 -- when it is shown
+
+        return card(self)
+
+    def _repr_html_(self) -> str:
+        return self.__rich__().to_html()
+
+    def __rich_repr__(self) -> Iterator[Any]:
+        yield str(self.path)

@@ -24,17 +24,16 @@ import typer
 from typer.core import TyperGroup
 
 from colonnade import ColonnadeError, Snapshot, Store, TableInfo, __version__
+from colonnade.cards.listings import REPORTS, TABLES, justify
 from colonnade.neighbours import files
 from colonnade.sizes import format_size
 from colonnade.terminal import (
     ELIDED,
     Column,
-    Justify,
     complain,
     console,
     counted,
-    fit_to_terminal,
-    format_age,
+    fit_to_width,
     format_part,
     one_line,
     print_json,
@@ -164,7 +163,7 @@ def ls(ctx: typer.Context, as_json: AsJson = False) -> None:
     if as_json:
         print_json([table._asdict() for table in tables])
     else:
-        print_table(_LS, tables)
+        print_table(TABLES, tables)
 
 
 @app.command()
@@ -236,7 +235,7 @@ def info(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
     }.items():
         print_line(f"{fact:<9}{text}")
     print_line()
-    print_table(_INFO, columns)
+    print_table(REPORTS, columns)
 
 
 @app.command()
@@ -418,13 +417,6 @@ def _values(column: Any) -> list[Any]:
         return list(column.cast(pa.string()).to_pylist())
 
 
-def _justify(arrow_type: Any) -> Justify:
-    import pyarrow.types as pt  # noqa: PLC0415 -- the same
-
-    numeric = pt.is_integer(arrow_type) or pt.is_floating(arrow_type) or pt.is_decimal(arrow_type)
-    return "right" if numeric else "left"
-
-
 def _show(table: Any, as_json: bool) -> str | None:
     """Print rows; to a terminal, what fits, and then give how many of the columns that is."""
     found = list(zip(*map(_values, table.columns), strict=True))
@@ -434,36 +426,19 @@ def _show(table: Any, as_json: bool) -> str | None:
         print_json([dict(zip(table.column_names, row, strict=True)) for row in found])
         return None
     columns = [
-        Column(one_line(field.name), itemgetter(at), _justify(field.type)) for at, field in enumerate(table.schema)
+        Column(one_line(field.name), itemgetter(at), justify(field.type)) for at, field in enumerate(table.schema)
     ]
     texts = [[one_line(value) for value in row] for row in found]
     if not sys.stdout.isatty():
         print_table(columns, texts)
         return None
-    fitted = fit_to_terminal(columns, texts)
+    fitted = fit_to_width(columns, texts, console().width)
     print_table(fitted, texts)
     return format_part(sum(column is not ELIDED for column in fitted), len(columns))
 
 
 # -- the tables -------------------------------------------------------------------------------------------------------
 
-_LS = (
-    Column("name", lambda table: table.name),
-    Column("version", lambda table: str(table.version), "right"),
-    Column("rows", lambda table: f"{table.rows:,}", "right"),
-    Column("columns", lambda table: f"{table.columns:,}", "right"),
-    Column("size", lambda table: format_size(table.nbytes), "right"),
-    Column("age", lambda table: format_age(table.created), "right"),
-)
-_INFO = (
-    Column("column", lambda report: one_line(report.column)),
-    Column("role", lambda report: report.role),
-    Column("arrow type", lambda report: report.arrow_type),
-    Column("pandas dtype", lambda report: report.dtype),
-    Column("size", lambda report: format_size(report.nbytes), "right"),
-    Column("nulls", lambda report: f"{report.nulls:,}", "right"),
-    Column("opens", lambda report: report.why or "zero-copy"),
-)
 _CHECK = (
     Column("path", lambda problem: one_line(problem.path)),
     Column("problem", lambda problem: one_line(problem.what)),

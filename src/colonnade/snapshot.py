@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
+    from colonnade.cards.card import Card
     from colonnade.convert.report import Explanation
     from colonnade.convert.stored.open_table import StoredTable
 
@@ -333,6 +334,10 @@ class Snapshot:
     def _called(self) -> str:
         return repr(self.name)
 
+    def _now(self) -> os.stat_result | None:
+        """What the kernel says of its file at this moment; None when it is closed."""
+        return None if self._place() is None else os.fstat(self._segment.fd)
+
     # -- its life ------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
@@ -358,6 +363,21 @@ class Snapshot:
             f"<colonnade.Snapshot {self.name!r} version {self.version}: {self.num_rows:,} rows x "
             f"{self.num_columns:,} columns, {self.nbytes:,} bytes>"
         )
+
+    def __rich__(self) -> Card:
+        from colonnade.cards.snapshot import card  # noqa: PLC0415 -- when it is shown
+
+        return card(self)
+
+    def _repr_html_(self) -> str:
+        return self.__rich__().to_html()
+
+    def __rich_repr__(self) -> Iterator[Any]:
+        yield self.name
+        yield "version", self.version
+        yield "rows", self.num_rows
+        yield "columns", self.num_columns
+        yield "nbytes", self.nbytes
 
 
 def _open_reference(reference: Reference) -> Snapshot:

@@ -1,4 +1,4 @@
-"""What the command line prints: tables fitted to a terminal or complete in a pipe, JSON, one-line errors.
+"""What the command line and the cards print: tables fitted to a terminal or complete in a pipe, JSON, one-line errors.
 
 Knows: terminals. Must not know: stores, commands.
 """
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 Justify = Literal["left", "right"]
 
@@ -70,18 +71,24 @@ def _for_json(value: Any) -> Any:
 
 def print_table(columns: Sequence[Column], rows: Iterable[Any]) -> None:
     """Print rows under headings; only a terminal wraps what does not fit."""
-    cells = [[column.cell(row) for column in columns] for row in rows]
     if not sys.stdout.isatty():
+        cells = [[column.cell(row) for column in columns] for row in rows]
         _print_plain(columns, [[column.heading for column in columns], *cells])
         return
+    console().print(rich_table(columns, rows))
+
+
+def rich_table(columns: Sequence[Column], rows: Iterable[Any]) -> Table:
+    """The rows under headings, for any Rich console: no text is taken for markup."""
     from rich.table import Table  # noqa: PLC0415 -- not for a pipe
+    from rich.text import Text  # noqa: PLC0415 -- the same
 
     table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column.heading, justify=column.justify, overflow="fold")
-    for line in cells:
-        table.add_row(*line)
-    console().print(table)
+        table.add_column(Text(column.heading), justify=column.justify, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(column.cell(row)) for column in columns))
+    return table
 
 
 def console() -> Console:
@@ -103,13 +110,12 @@ def _print_plain(columns: Sequence[Column], lines: Sequence[Sequence[str]]) -> N
         print_line((" " * GAP).join(padded).rstrip())
 
 
-def fit_to_terminal(columns: Sequence[Column], rows: Sequence[Any]) -> list[Column]:
-    """Fit columns into a terminal: cells shortened, and `ELIDED` in place of the middle ones if there is no room."""
+def fit_to_width(columns: Sequence[Column], rows: Sequence[Any], room: int) -> list[Column]:
+    """Fit columns into a width: cells shortened, and `ELIDED` in place of the middle ones if there is no room."""
     from rich.cells import cell_len  # noqa: PLC0415 -- not for a pipe
 
-    short = [_short(column) for column in columns]
+    short = [with_short_cells(column) for column in columns]
     widths = [max(cell_len(text) for text in [column.heading, *map(column.cell, rows)]) for column in short]
-    room = console().width
     if sum(widths) + GAP * (len(widths) - 1) <= room:
         return short
     room -= 1  # the ellipsis
@@ -123,9 +129,10 @@ def fit_to_terminal(columns: Sequence[Column], rows: Sequence[Any]) -> list[Colu
     return [*short[:head], *([ELIDED] if head < tail else []), *short[tail:]]
 
 
-def _short(column: Column) -> Column:
+def with_short_cells(column: Column, room: int = _WIDEST) -> Column:
+    """The column, and no cell of it is wider than ``room``."""
     heading, cell, justify = column
-    return Column(shortened(heading), lambda row: shortened(cell(row)), justify)
+    return Column(shortened(heading, room), lambda row: shortened(cell(row), room), justify)
 
 
 def shortened(text: str, room: int = _WIDEST) -> str:

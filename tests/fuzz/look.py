@@ -65,10 +65,14 @@ def look(store):
                 if buffer is not None:  # an array, or one column of numbers: any values will do
                     array = _attempt("to_numpy", snapshot.to_numpy, found)
                     _attempt("bytes of the array", lambda: None if array is None else array.tobytes(), found)
+                _attempt("card", snapshot._repr_html_, found)
+                if found["card"] != "fine":
+                    raise FindingError(f"a card raised {found['card']}")
                 frame = _attempt("to_pandas", snapshot.to_pandas, found)
                 if frame is not None:
                     _attempt("sums", lambda: _sums(frame), found)
         _attempt("ls", store.ls, found)
+        _attempt("card of the store", store._repr_html_, found)
         _look_at_valid(store, found)
     problems = _attempt("check", store.check, found)
     problems = [problem for problem in problems if problem.path.stem == NAME]

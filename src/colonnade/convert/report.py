@@ -5,9 +5,12 @@ Knows: how a report looks in a terminal and in a notebook. Must not know: how it
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
+
+if TYPE_CHECKING:
+    from colonnade.cards.card import Card
 
 
 class ColumnReport(NamedTuple):
@@ -52,5 +55,10 @@ class Explanation(tuple[ColumnReport, ...]):
         held, copied = sum(report.nbytes for report in self), sum(report.copied for report in self)
         return f"{shown}\n\nThe columns hold {held:,} bytes; {copied:,} are written for pandas."
 
+    def __rich__(self) -> Card:
+        from colonnade.cards.explanation import card  # noqa: PLC0415 -- when it is shown
+
+        return card(self)
+
     def _repr_html_(self) -> str:
-        return str(self.to_pandas().to_html(index=False, max_rows=60))
+        return self.__rich__().to_html()

@@ -185,12 +185,21 @@ class Catalog:
         ------
         StoreAccessError
         """
+        return (entry for entry, _ in self.files())
+
+    def files(self) -> Iterator[tuple[Entry, folders.File]]:
+        """The same, each with where it is found.
+
+        Raises
+        ------
+        StoreAccessError
+        """
         try:
             with self.directory.opened() as root:
                 for file in folders.walk(root):
                     entry = paths.parse(file.folders, file.name)
                     if entry is not None:
-                        yield entry
+                        yield entry, file
         except FileNotFoundError:
             return
         except (NotADirectoryError, PermissionError) as error:

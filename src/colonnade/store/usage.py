@@ -14,13 +14,16 @@ import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from colonnade.errors import ColonnadeError, NotFoundError, StoreAccessError
 from colonnade.layout.seal import Seal
 from colonnade.store import folders, paths
 from colonnade.store.catalog import Catalog
 from colonnade.store.processes import Held, Holder, scan
+
+if TYPE_CHECKING:
+    from colonnade.cards.card import Card
 
 Role = Literal["newest", "retained", "shared", "draft", "spare", "deleted", "other"]
 _ROLES = get_args(Role)  # a file that has two names is the first of these
@@ -81,6 +84,14 @@ class Usage(NamedTuple):
         limit = f" of its {self.capacity:,}" if self.capacity is not None else ""
         held = f"{self.path} holds {self.nbytes:,}{limit} bytes; {self.free:,} of {self.filesystem:,} are free."
         return "\n".join([*(line.rstrip() for line in aligned), "", held + unseen])
+
+    def __rich__(self) -> Card:
+        from colonnade.cards.usage import card  # noqa: PLC0415 -- when it is shown
+
+        return card(self)
+
+    def _repr_html_(self) -> str:
+        return self.__rich__().to_html()
 
 
 def _texts(segment: SegmentUsage) -> tuple[str, str, str, str, str]:

@@ -1,0 +1,57 @@
+"""A card in a terminal, drawn by Rich.
+
+Knows: Rich. Must not know: what a card is about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from colonnade.cards.card import Card, Listing
+from colonnade.terminal import Column, fit_to_width, one_line, rich_table, with_short_cells
+
+_WIDEST = 24  # a cell of a table whose columns all are shown
+
+
+def draw(card: Card, width: int) -> Iterator[RenderableType]:
+    """The whole card, as wide as the terminal and no wider."""
+    yield Text.assemble((one_line(card.kind), "dim"), " ", (one_line(card.title), "bold"))
+    yield from map(Text, map(one_line, card.lines))
+    if card.facts:
+        yield _facts(card.facts, width)
+    for remark in card.remarks:
+        yield Text(one_line(remark), style="yellow")
+    for listing in card.listings:
+        yield Text()
+        yield Group(*_listing(listing, width))
+
+
+def _facts(facts: dict[str, str], width: int) -> Text:
+    """In as few lines as there is room for, none broken where another line could have it."""
+    lines = [Text()]
+    for label, fact in facts.items():
+        piece = Text.assemble((one_line(label), "dim"), " ", one_line(fact))
+        if lines[-1] and lines[-1].cell_len + 3 + piece.cell_len > width:
+            lines.append(Text())
+        if lines[-1]:
+            lines[-1].append("   ")
+        lines[-1].append_text(piece)
+    return Text("\n").join(lines)
+
+
+def _listing(listing: Listing, width: int) -> Iterator[RenderableType]:
+    if listing.rows or listing.wide:
+        columns = [*map(_on_one_line, listing.columns)]
+        if listing.wide:
+            columns = fit_to_width(columns, listing.rows, width)
+        else:  # the last one has sentences, and is wrapped
+            columns[:-1] = [with_short_cells(column, _WIDEST) for column in columns[:-1]]
+        yield rich_table(columns, listing.rows)
+    yield Text(one_line(listing.caption), style="dim")
+
+
+def _on_one_line(column: Column) -> Column:
+    return Column(one_line(column.heading), lambda row: one_line(column.cell(row)), column.justify)

@@ -1,0 +1,51 @@
+"""The card of an explanation; and how much of a table is zero-copy, in words.
+
+Knows: what is said of an `Explanation`. Must not know: how it was found out, who draws it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from colonnade.cards.card import Card, Listing
+from colonnade.cards.cells import brief
+from colonnade.cards.listings import FULL_REPORTS
+from colonnade.sizes import format_size
+from colonnade.terminal import counted
+
+if TYPE_CHECKING:
+    from colonnade.convert.report import ColumnReport, Explanation
+
+_MOST = 60  # columns
+
+
+def card(explanation: Explanation) -> Card:
+    """The card."""
+    held, copied = sum(report.nbytes for report in explanation), sum(report.copied for report in explanation)
+    shown = [briefly(report) for report in explanation[:_MOST]]
+    return Card(
+        "Explanation",
+        "how pandas reads each column",
+        facts={"zero-copy": share(explanation), "size": format_size(held), "written for pandas": format_size(copied)},
+        listings=[Listing(columns_of(len(shown), len(explanation)), FULL_REPORTS, shown)],
+    )
+
+
+def columns_of(shown: int, total: int) -> str:
+    """How many columns of how many are listed."""
+    return counted(total, "column") if shown == total else f"first {shown:,} of {total:,} columns"
+
+
+def briefly(report: ColumnReport, column: str | None = None) -> ColumnReport:
+    """A report whose texts are no longer than a card shows, perhaps with another name of its column."""
+    name = brief(report.column if column is None else column)
+    return report._replace(column=name, arrow_type=brief(report.arrow_type), dtype=brief(report.dtype))
+
+
+def share(explanation: Explanation) -> str:
+    """How much of a table pandas reads where it is."""
+    free = [report for report in explanation if report.zero_copy]
+    nbytes, total = sum(report.nbytes for report in free), sum(report.nbytes for report in explanation)
+    size = format_size(total) if nbytes == total else f"{format_size(nbytes)} of {format_size(total)}"
+    columns = "all" if len(free) == len(explanation) else f"{len(free):,} of {len(explanation):,}"
+    return f"{columns} columns, {size}"

@@ -1,0 +1,91 @@
+"""The card of a store's usage; `colonnade top` shows the same, live.
+
+Knows: what is said of a `Usage`. Must not know: how usage is found out, who draws it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+
+from colonnade.cards.card import Card, Listing
+from colonnade.cards.cells import brief
+from colonnade.sizes import format_size
+from colonnade.terminal import Column, counted, format_age, one_line, shortened
+
+if TYPE_CHECKING:
+    from colonnade.store.processes import Holder
+    from colonnade.store.usage import Role, SegmentUsage, Usage
+
+# In the column of versions stands what has none.
+COLUMNS = (
+    Column("name", lambda segment: one_line(segment.name or "-")),
+    Column("version", lambda segment: segment.role if segment.version is None else str(segment.version), "right"),
+    Column("rows", lambda segment: "" if segment.rows is None else f"{segment.rows:,}", "right"),
+    Column("size", lambda segment: format_size(segment.nbytes), "right"),
+    Column("age", lambda segment: "" if segment.created is None else format_age(segment.created), "right"),
+)
+PROCESSES = Column("processes", lambda segment: processes_in(segment.holders))
+_MOST = 60  # segments
+
+
+def card(usage: Usage) -> Card:
+    """The card: the largest segments, and who holds each."""
+    rows = rows_of(usage)
+    caption = counted(len(rows), "segment") if len(rows) <= _MOST else f"the largest {_MOST} of {len(rows):,} segments"
+    listing = Listing(caption, [*COLUMNS, PROCESSES], rows[:_MOST])
+    return Card("Usage", brief(usage.path), lines=list(summary(usage)), listings=[listing])
+
+
+def rows_of(usage: Usage) -> list[SegmentUsage]:
+    """Tables, and whatever else somebody holds; the largest first."""
+    shown = [segment for segment in usage.segments if segment.version is not None or segment.holders]
+    return sorted(shown, key=lambda segment: (-segment.nbytes, segment.name or "", -(segment.version or 0)))
+
+
+def summary(usage: Usage, signs: tuple[str, str] = ("", ", ")) -> Iterator[str]:
+    """What is used and free, and what by; ``signs`` are those of the bar."""
+    limit = "" if usage.capacity is None else f" of {format_size(usage.capacity)}"
+    file_system = f"{format_size(usage.free)} of {format_size(usage.filesystem)} free"
+    yield f"{format_size(usage.nbytes)}{limit} used, {file_system} on its file system"
+    rest = [_sum(usage, "spare", "spare"), _sum(usage, "draft", "draft"), _sum(usage, "deleted segment", "deleted")]
+    if usage.of("shared"):
+        rest.append(_sum(usage, "shared table", "shared"))
+    if usage.of("other"):
+        rest.append(_sum(usage, "other file", "other"))
+    tables = format_size(bytes_of(usage.of("newest", "retained")))
+    yield f"{signs[0]}tables {tables}{signs[1]}{', '.join(rest)}"
+    if usage.unseen:
+        yield f"{_processes(usage.unseen)} could not be looked at"
+
+
+def _sum(usage: Usage, noun: str, role: Role) -> str:
+    segments = usage.of(role)
+    return counted(len(segments), noun) + (f" {format_size(bytes_of(segments))}" if segments else "")
+
+
+def bytes_of(segments: tuple[SegmentUsage, ...]) -> int:
+    """What they occupy together."""
+    return sum(segment.nbytes for segment in segments)
+
+
+def processes_in(holders: tuple[Holder, ...], room: int | None = None) -> str:
+    """Processes by command, ``python 311 312, duckdb 320``: as many as there is room for, and how many more."""
+    ordered = sorted(holders, key=lambda holder: holder.command)
+    for shown in range(len(ordered), 0, -1):
+        groups = groupby(ordered[:shown], key=lambda holder: holder.command)
+        text = ", ".join(
+            f"{one_line(command)} {' '.join(str(each.pid) for each in group)}" for command, group in groups
+        )
+        if shown < len(ordered):
+            text += f" +{len(ordered) - shown}"
+        if room is None or cell_len(text) <= room:
+            return text
+    return shortened(_processes(len(holders)), room or 0) if holders else ""
+
+
+def _processes(count: int) -> str:
+    return f"{count:,} process{'' if count == 1 else 'es'}"
