@@ -285,6 +285,12 @@ def test_show_and_info_of_odd_frames(df, headings, cli, store):
     assert {column["column"] for column in json.loads(cli("info", "odd", "--json").stdout)["schema"]} == set(headings)
 
 
+def test_show_a_time_zone_that_nobody_knows(cli, store):
+    store.put("t", pa.table({"t": pa.array([1, None], pa.timestamp("us", "Nowhere/Land"))})).close()
+    assert cli("show", "t").stdout.split() == ["t", "1970-01-01", "00:00:00.000001Z", "null"]
+    assert "1970-01-01 00:00:00.000001Z" in store.open("t")._repr_html_()
+
+
 def test_show_columns_of_one_name(cli, store):
     store.put("twins", pd.DataFrame([[1, 2]], columns=["x", "x"])).close()
     assert cli("show", "twins").stdout.split() == ["x", "x", "1", "2"]

@@ -143,6 +143,23 @@ def test_a_snapshot_pickles_as_a_reference(store):
         pickle.loads(data)
 
 
+def test_a_closed_snapshot_holds_no_memory_and_says_so(store):
+    def mapped():
+        with open("/proc/self/maps") as maps:
+            return str(store.path / "t.arrow") in maps.read()
+
+    store.put("t", frame()).close()
+    snap = store.open("t")
+    assert snap.schema.names
+    assert mapped()
+    snap.close()
+    assert not mapped()
+    for view in (lambda: snap.schema, snap.to_arrow, snap.to_pandas, snap.explain, snap.to_numpy, snap.validate):
+        with pytest.raises(ValueError, match="'t' is closed; open it again"):
+            view()
+    assert pickle.loads(pickle.dumps(snap)).num_rows == 10, "what it was is known still"
+
+
 def test_a_reference_passed_to_another_machine(store, folder):
     """Which has another directory of that path, or none."""
     data = pickle.dumps(store.put("t", frame()))

@@ -24,6 +24,7 @@ import typer
 from typer.core import TyperGroup
 
 from colonnade import ColonnadeError, Snapshot, Store, TableInfo, __version__
+from colonnade.cards.cells import text_of
 from colonnade.cards.listings import REPORTS, TABLES, justify
 from colonnade.neighbours import files
 from colonnade.sizes import format_size
@@ -413,8 +414,9 @@ def _values(column: Any) -> list[Any]:
         return [value if there else None for value, there in zip(column.to_pandas(), valid, strict=True)]
     try:
         return list(column.to_pylist())
-    except OverflowError:  # a year that Arrow and pandas have, and Python has not
-        return list(column.cast(pa.string()).to_pylist())
+    except (OverflowError, pa.ArrowInvalid):  # a year that Python has not, a zone that nobody knows
+        array = pa.concat_arrays(column.chunks)
+        return [None if missing else text_of(array, row) for row, missing in enumerate(array.is_null().to_pylist())]
 
 
 def _show(table: Any, as_json: bool) -> str | None:

@@ -310,6 +310,8 @@ class Snapshot:
         return batch.replace_schema_metadata(without_second_reading(batch.schema))
 
     def _stored_table(self, *, writable: bool) -> StoredTable:
+        if self._place() is None:
+            raise ValueError(f"{self._called} is closed; open it again")
         from colonnade.convert.stored.open_table import StoredTable  # noqa: PLC0415 -- it imports pandas
 
         table = StoredTable(self._segment.map(writable=writable), 0, self._segment.size)
@@ -341,7 +343,8 @@ class Snapshot:
     # -- its life ------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Give the file descriptor back. Frames and tables made before live on."""
+        """Give the file descriptor and the memory back. Frames and tables made before live on."""
+        self._read = None
         self._segment.close()
 
     def __enter__(self) -> Snapshot:

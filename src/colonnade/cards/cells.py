@@ -122,6 +122,8 @@ def _small(one: Any, _: int, quoted: bool) -> str:
     try:
         value = one[0].as_py()
     except (OverflowError, ValueError):  # a year that Python does not have, a zone that nobody knows
+        if pt.is_timestamp(one.type) and one.type.tz is not None:
+            one = one.view(pa.timestamp(one.type.unit, "UTC"))
         try:
             value = one.cast(pa.string())[0].as_py()
         except pa.ArrowException:

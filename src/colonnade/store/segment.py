@@ -238,8 +238,9 @@ class Segment:
         return self._found
 
     def close(self) -> None:
-        """Give the descriptor back; mappings stay."""
+        """Give the descriptor back; mappings stay, and so does what is known of the file."""
         if self.fd >= 0:
+            self._look()
             os.close(self.fd)
             self.fd = -1
 
