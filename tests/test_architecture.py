@@ -29,6 +29,8 @@ MAY_IMPORT = {
     "writing": {"store", "layout", "convert"},
     "api": {
         "draft_table",
+        "loading",
+        "progress",
         "writing",
         "watching",
         "newest",
@@ -40,6 +42,8 @@ MAY_IMPORT = {
         "errors",
     },
     "watching": {"snapshot", "store", "errors"},
+    "loading": {"neighbours"},
+    "progress": {"neighbours", "sizes"},  # neighbours: the meter
     "newest": {"snapshot", "errors"},
     "cli": {
         "sizes",

@@ -13,7 +13,22 @@ from typing import TYPE_CHECKING
 
 from colonnade.api import Store, TableInfo
 from colonnade.conversion import explain, from_pandas, set_pool_limit, to_pandas
-from colonnade.default_store import allocate, check, delete, exists, gc, get, latest, ls, open, put, usage, watch
+from colonnade.default_store import (
+    allocate,
+    check,
+    delete,
+    dump,
+    exists,
+    gc,
+    get,
+    latest,
+    load,
+    ls,
+    open,
+    put,
+    usage,
+    watch,
+)
 from colonnade.errors import (
     ColonnadeError,
     ConflictError,
@@ -22,6 +37,7 @@ from colonnade.errors import (
     NotASnapshotError,
     NotATableError,
     NotFoundError,
+    QueryError,
     StoreAccessError,
     StoreFullError,
     UnreadableFileError,
@@ -55,6 +71,7 @@ __all__ = [
     "NotATableError",
     "NotFoundError",
     "Problem",
+    "QueryError",
     "SegmentUsage",
     "Settings",
     "Snapshot",
@@ -71,12 +88,14 @@ __all__ = [
     "allocate",
     "check",
     "delete",
+    "dump",
     "exists",
     "explain",
     "from_pandas",
     "gc",
     "get",
     "latest",
+    "load",
     "ls",
     "open",
     "put",
