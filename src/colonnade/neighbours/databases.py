@@ -11,9 +11,9 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 
@@ -33,6 +33,11 @@ DRIVERS = {
     "postgresql": _POSTGRESQL,
     "postgres": _POSTGRESQL,
 }
+
+
+# What cursors call it. DuckDB's have been renamed.
+_READERS = ("to_arrow_reader", "fetch_record_batch")
+_TABLES = ("to_arrow_table", "fetch_arrow_table")
 
 
 def is_database(source: str) -> bool:
@@ -70,6 +75,12 @@ def open_database(url: str, query: str) -> Iterator[Source]:
 def open_connection(connection: Any, query: str) -> Iterator[Source]:
     """Run a query by a DB-API connection whose cursors give Arrow: ADBC's, DuckDB's."""
     shown = _described(connection)
+    if hasattr(connection, "sql"):  # DuckDB's: its cursors copy all rows to make Arrow of them, its relations do not
+        with _explaining(shown):
+            reader = _reader(connection.sql(query))
+        assert reader is not None
+        yield Source(reader.schema, map(as_one, _batches(reader, shown)))
+        return
     if not hasattr(connection, "cursor"):
         raise NotATableError(f"a {shown} runs no query; give a DB-API connection, or a URL as in sqlite:///data.db")
     with _explaining(shown):
@@ -115,10 +126,12 @@ def _batches(reader: pa.RecordBatchReader, shown: str) -> Iterator[pa.RecordBatc
 def _reader(source: Any) -> pa.RecordBatchReader | None:
     if hasattr(source, "__arrow_c_stream__"):
         return pa.RecordBatchReader.from_stream(source)
-    if hasattr(source, "fetch_record_batch"):
-        return source.fetch_record_batch()
-    if hasattr(source, "fetch_arrow_table"):
-        return source.fetch_arrow_table().to_reader()
+    for method in _READERS:
+        if hasattr(source, method):
+            return getattr(source, method)()
+    for method in _TABLES:
+        if hasattr(source, method):
+            return getattr(source, method)().to_reader()
     return None
 
 
@@ -126,6 +139,8 @@ def _reader(source: Any) -> pa.RecordBatchReader | None:
 def _explaining(shown: str) -> Iterator[None]:
     try:
         yield
+    except FileNotFoundError:
+        raise
     except Exception as error:  # each driver has a tree of its own
         raise QueryError(f"the query of {shown} failed: {error}; nothing was stored") from error
 
@@ -141,9 +156,7 @@ def _sqlite_file(url: str) -> str:
 
 
 def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=host, query="").geturl() if host or parts.path else f"{parts.scheme}://"
+    return re.sub("://[^/]*@", "://", url.partition("?")[0])
 
 
 def _described(source: Any) -> str:
