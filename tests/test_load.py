@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import psutil
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.dataset as ds
 import pyarrow.feather
 import pyarrow.orc
@@ -57,7 +58,7 @@ def table_of_all_sorts(rows):
         "t": pa.array(numbers.astype("datetime64[s]"), mask=~some),
         "d": pa.array(numbers, pa.int32()).cast(pa.date32()),
         "c": pa.array(np.char.add("kind ", (numbers % 7).astype("U4"))).dictionary_encode(),
-        "l": pa.ListArray.from_arrays(np.arange(rows + 1) // 2, pa.array(numbers[: rows // 2], mask=~some[: rows // 2])),
+        "l": pa.ListArray.from_arrays(np.append(0, np.cumsum(some)), pa.array(numbers[: some.sum()], mask=~some[: some.sum()])),
         "r": pa.StructArray.from_arrays([pa.array(numbers, mask=~some), pa.array(numbers % 3 == 0)], ["x", "y"]),
         "w": pa.array(numbers.astype("i1"), pa.int8()),
     })  # fmt: skip
@@ -120,14 +121,16 @@ def test_csv_types_are_of_all_values(early, late, dtype, store, tmp_path, small_
 
 
 def test_csv_rows_with_line_breaks_and_names_that_repeat(store, tmp_path, small_blocks):
-    cells = [f'"line {i}\nand ""another"", {i}"' for i in range(200)]
+    cells = [f'"line {i}\nand ""another"", {i}"' if i % 3 else f'{i}" pipe' for i in range(200)]
     (tmp_path / "t.csv").write_text(
         "x,x,y\n" + "".join(f"{i},{cell},1\n" for i, cell in enumerate(cells)) + "late,s,2.5"
     )
     found = store.load(tmp_path / "t.csv", "t").to_arrow()
     assert found.column_names == ["x", "x", "y"]
     assert found.column(0).to_pylist() == [*map(str, range(200)), "late"]
-    assert found.column(1).to_pylist() == [f'line {i}\nand "another", {i}' for i in range(200)] + ["s"]
+    assert found.column(1).to_pylist() == [
+        f'line {i}\nand "another", {i}' if i % 3 else f'{i}" pipe' for i in range(200)
+    ] + ["s"]
     assert found.column(2).to_pylist() == [1] * 200 + [2.5]
 
 

@@ -10,6 +10,7 @@ become floats where some are; a column that no type holds is read again, as the 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
@@ -122,7 +123,7 @@ def _blocks(stream: Any, end_of_rows: Callable[[bytes], int]) -> Iterator[bytes]
     some = False
     while data := stream.read(_BLOCK):
         rest += data
-        if end := end_of_rows(rest):
+        if len(rest) >= _BLOCK and (end := end_of_rows(rest)):
             yield rest[:end]
             rest, some = rest[end:], True
     if rest.strip() or not some:
@@ -133,16 +134,20 @@ def _end_of_lines(data: bytes) -> int:
     return data.rfind(b"\n") + 1
 
 
+# A field in quotes, which begin it; to the end of the data where they do not end. Elsewhere quotes are like any other
+# character, as in 5" pipe.
+_QUOTED = re.compile(rb'(?:(?<=[,\n\r])|\A)"(?:[^"]|"")*+(?:"|\Z)')
+
+
 def _end_of_csv_rows(data: bytes) -> int:
-    """Behind the last line break that stands in no quotes: after an even number of them."""
-    end = len(data)
-    quotes = data.count(b'"')
-    while line := data.rfind(b"\n", 0, end) + 1:
-        quotes -= data.count(b'"', line, end)
-        if quotes % 2 == 0:
-            return line
-        end = line - 1
-    return 0
+    """Behind the last line break that stands in no quotes."""
+    line = data.rfind(b"\n")
+    if b'"' in data:
+        broken = [found.span() for found in _QUOTED.finditer(data) if b"\n" in found[0]]
+        for first, end in reversed(broken):
+            if first < line < end:
+                line = data.rfind(b"\n", 0, first)
+    return line + 1
 
 
 # -- formats -----------------------------------------------------------------------------------------------------------
