@@ -272,11 +272,9 @@ def test_a_loader_that_is_killed(store, tmp_path, before):
 
 
 def test_no_room_for_it(store, tmp_path, before):
-    store.configure(capacity="4MiB")
     pq.write_table(pa.table({"x": np.arange(1 << 20)}), tmp_path / "t.parquet")
     with pytest.raises(cn.StoreFullError):
-        store.load(tmp_path / "t.parquet", "t")
-    (store.path / ".settings").unlink()
+        cn.Store(store.path, capacity="4MiB").load(tmp_path / "t.parquet", "t")
 
 
 # -- memory ------------------------------------------------------------------------------------------------------------
