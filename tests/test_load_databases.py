@@ -126,7 +126,9 @@ def test_postgresql_killed_in_the_middle(store, server, before):
     asleep = threading.Event()
 
     def kill_when_asleep():
-        with adbc_driver_postgresql.dbapi.connect(server.url) as connection, connection.cursor() as cursor:
+        # Within one transaction a session sees one state of the others.
+        connected = adbc_driver_postgresql.dbapi.connect(server.url, autocommit=True)
+        with connected as connection, connection.cursor() as cursor:
             while not asleep.is_set():
                 cursor.execute("select 1 from pg_stat_activity where wait_event = 'PgSleep'")
                 if cursor.fetchone():
