@@ -4,6 +4,7 @@ import contextlib
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -43,7 +44,7 @@ class Server:
 
     def start(self):
         log = (self.folder / "log").open("ab")
-        settings = ("-F", "-k", self.folder, "-c", "listen_addresses=")
+        settings = ("-F", "-k", self.folder, "-c", "listen_addresses=", "-c", "dynamic_shared_memory_type=mmap")
         self.process = self.run("postgres", *settings, run=subprocess.Popen, stdout=log)
         log.close()
         while not self.answers():
@@ -67,5 +68,6 @@ class Server:
 
     def remove(self):
         if self.process is not None and self.process.poll() is None:
-            self.kill()
+            self.process.send_signal(signal.SIGINT)  # which leaves no shared memory behind
+            self.process.wait()
         shutil.rmtree(self.folder)
