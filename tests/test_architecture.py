@@ -32,6 +32,8 @@ MAY_IMPORT = {
         "sharing",
         "cards",
         "draft_table",
+        "loading",
+        "progress",
         "writing",
         "watching",
         "newest",
@@ -43,6 +45,8 @@ MAY_IMPORT = {
         "errors",
     },
     "watching": {"snapshot", "store", "errors"},
+    "loading": {"neighbours"},
+    "progress": {"neighbours", "sizes"},  # neighbours: the meter
     "newest": {"snapshot", "errors"},
     "sharing": {"api", "snapshot", "writing", "store", "convert", "layout", "errors"},  # api: as snapshot
     "travel": {"api", "sharing", "snapshot", "neighbours", "convert", "sizes", "errors"},

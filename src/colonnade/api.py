@@ -216,6 +216,139 @@ class Store:
 
         return Sharing(self._catalog, self._publisher)
 
+    def load(
+        self,
+        source: Any,
+        name: str,
+        *,
+        query: str | None = None,
+        format: str | None = None,
+        progress: bool = True,
+        keep: int = 1,
+        expect_version: int | None = None,
+        ttl: float | timedelta | None = None,
+    ) -> Snapshot:
+        """Store what a file, a folder of files or a database has, as the next version of a table.
+
+        It is read in batches, and each is let go of as it is stored: the table is never there twice.
+
+        Parameters
+        ----------
+        source : path, URL, connection or Arrow data
+            A file or a folder of Parquet, CSV, Feather, Arrow IPC, ORC or JSON lines (text also with .gz, .bz2 or
+            .zst), here or at a URL that PyArrow knows (``s3://``, ``gs://``, ``hdfs://``); columns of a folder are
+            those of all its files. With ``query``, a database: ``sqlite:///data.db`` (four slashes before an absolute
+            path), ``postgresql://user@host/name``, for which the extra ``adbc`` is needed; or a DB-API connection
+            whose cursors give Arrow, as DuckDB's and ADBC's do. Or anything with ``__arrow_c_stream__``,
+            ``fetch_record_batch`` or ``fetch_arrow_table``: a DuckDB relation, a cursor that has run its query.
+        name : str
+            As in `put`.
+        query : str, optional
+            What the database is asked.
+        format : str, optional
+            What the file is, where its suffix does not tell: parquet, csv, feather, arrow, orc, json.
+        progress : bool, default True
+            Draw a bar on stderr, if that is a terminal, for what takes longer than a second.
+        keep, expect_version, ttl
+            As in `put`.
+
+        Returns
+        -------
+        Snapshot
+            The table as stored.
+
+        Raises
+        ------
+        UnreadableFileError
+            The file is broken, or not what its suffix says.
+        QueryError
+            The database did not answer, or not to the end.
+        InvalidNameError, NotATableError, UnsupportedTypeError, ConflictError, StoreFullError, StoreAccessError
+            As in `put`.
+        OSError, ValueError, ModuleNotFoundError
+            No such file; options that do not go together; an extra that is not installed. The store is as it was.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile, pandas as pd
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> pd.DataFrame({"pair": ["EURUSD", "USDJPY"], "bid": [1.08, None]}).to_csv(folder / "bids.csv", index=False)
+        >>> store = Store(folder / "store")
+        >>> store.load(folder / "bids.csv", "bids").num_rows
+        2
+        >>> store.get("bids")
+             pair   bid
+        0  EURUSD  1.08
+        1  USDJPY   NaN
+        """
+        from colonnade.convert.stored.plan_table import plan_table  # noqa: PLC0415 -- pandas, when it is needed
+        from colonnade.convert.stored.tables import lay_out  # noqa: PLC0415 -- the same
+        from colonnade.loading import read  # noqa: PLC0415 -- the same
+        from colonnade.neighbours.batches import give_back  # noqa: PLC0415 -- the same
+        from colonnade.progress import shown  # noqa: PLC0415 -- the same
+        from colonnade.writing import Wanted, seal_of, write_in_turns  # noqa: PLC0415 -- the same
+
+        wanted = Wanted.checked(name, keep, expect_version, ttl)
+        self._get_ready(wanted)
+        try:
+            with shown(f"loading {name}", wanted=progress) as meter:
+                table = read(source, query, format, meter)
+                turns = [len(chunk) for chunk in table.columns[0].chunks] if table.num_columns else []
+                plan = plan_table(table)
+                del table  # the plan refers to its batches one by one
+                laid = lay_out(plan)
+                with self._explaining(laid.size), self._publisher.draft(laid.size) as draft:
+                    seal = seal_of(laid, wanted)
+                    write_in_turns(laid, draft, seal, turns, give_back)
+                    return self._publish(wanted, laid, draft, seal)
+        finally:
+            give_back()
+
+    def dump(
+        self, name: str, path: str | os.PathLike[str], *, version: int | None = None, progress: bool = True
+    ) -> None:
+        """Write a table to a file: Parquet, Feather, Arrow IPC or CSV (also .csv.gz, .bz2, .zst), by the suffix.
+
+        It is written beside its place and renamed when it is whole. Parquet and Feather keep what pandas needs to give
+        the same frame, its index too; CSV has the columns of the index first.
+
+        Parameters
+        ----------
+        name : str
+            The table.
+        path : path
+            The file; one that is there is replaced.
+        version : int, optional
+            One that ``keep=`` retained.
+        progress : bool, default True
+            As in `load`.
+
+        Raises
+        ------
+        NotFoundError, InvalidNameError, CorruptSnapshotError, StoreAccessError
+            As in `open`.
+        UnsupportedTypeError
+            The format has no words for a column.
+        ValueError, OSError
+            Another suffix; no room, no such folder. No file is left.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile, pandas as pd
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> store = Store(folder / "store")
+        >>> store.put("bids", pd.DataFrame({"bid": [1.08, 1.09]})).close()
+        >>> store.dump("bids", folder / "bids.parquet")
+        >>> pd.read_parquet(folder / "bids.parquet")["bid"].max()
+        np.float64(1.09)
+        """
+        from colonnade.neighbours.dumping import checked_path, dump  # noqa: PLC0415 -- seldom needed
+        from colonnade.progress import shown  # noqa: PLC0415 -- the same
+
+        file, kind = checked_path(path)
+        with self.open(name, version=version) as snapshot, shown(f"dumping {name}", wanted=progress) as meter:
+            dump(snapshot.to_arrow(), file, kind, meter)
+
     @contextlib.contextmanager
     def allocate(
         self,

@@ -1,6 +1,6 @@
 """The command ``colonnade``: a store, seen from the shell.
 
-Knows: the public API, the files that `put` loads, terminals. Must not know: how anything is stored.
+Knows: the public API, how files are named, terminals. Must not know: how anything is stored.
 
 Results go to stdout, everything else to stderr. A terminal gets tables fitted to its width; a pipe gets them complete,
 a row a line; ``--json`` gives one JSON value. Status 0: done; 1: not done, or `check` found something; 2: wrong usage;
@@ -14,10 +14,9 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
 from enum import Enum
 from operator import itemgetter
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated, Any
 
 import typer
@@ -26,7 +25,7 @@ from typer.core import TyperGroup
 from colonnade import ColonnadeError, Snapshot, Store, TableInfo, __version__
 from colonnade.cards.cells import text_of
 from colonnade.cards.listings import REPORTS, TABLES, justify
-from colonnade.neighbours import files
+from colonnade.neighbours.formats import FileFormat, recognise
 from colonnade.sizes import format_size
 from colonnade.terminal import (
     ELIDED,
@@ -117,13 +116,16 @@ def _common(
 @app.command()
 def put(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to load.")],
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="The file, folder or URL to load; with --query, a database's URL.")
+    ],
     name: Annotated[
         str | None, typer.Argument(metavar="NAME", help="The table's name; else made from the file's.")
     ] = None,
     *,
+    query: Annotated[str | None, typer.Option(metavar="SQL", help="What to ask the database.")] = None,
     kind: Annotated[
-        files.FileFormat | None, typer.Option("--format", help="What the file holds, whatever its suffix.")
+        FileFormat | None, typer.Option("--format", help="What the file holds, whatever its suffix.")
     ] = None,
     keep: Annotated[int, typer.Option(min=1, metavar="N", help="Keep this many versions, this one included.")] = 1,
     expect_version: Annotated[
@@ -135,26 +137,54 @@ def put(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Load a file into the store, as the next version of a table.
+    """Load a file, a folder or a query into the store, as the next version of a table.
 
     Parquet, CSV, Feather, Arrow IPC, ORC or JSON lines, told by the suffix; text also with .gz, .bz2 or .zst after it.
+    sqlite:///data.db and postgresql://user@host/name with --query.
     """
-    stem, by_suffix, _ = files.recognise(file)
-    kind = kind or by_suffix
-    if kind is None:
-        raise typer.BadParameter(f"{file} ends in none of {' '.join(files.SUFFIXES)}; say what it holds with --format")
-    name = name or _name_from(stem)
+    if name is None and query is not None:
+        raise typer.BadParameter("a query has no name; write one after the URL")
+    name = name or _name_from(recognise(PurePath(source)).stem)
     if not name:
-        raise typer.BadParameter(f"no name can be made from {file}; write one after it")
-    with _watching(file) as seen:
-        table = files.read(file, kind, seen)
-    with _store(ctx).put(name, table, keep=keep, expect_version=expect_version, ttl=ttl) as snapshot:
+        raise typer.BadParameter(f"no name can be made from {source}; write one after it")
+    try:
+        options: dict[str, Any] = {"keep": keep, "expect_version": expect_version, "ttl": ttl}
+        snapshot = _store(ctx).load(source, name, query=query, format=kind, **options)
+    except ModuleNotFoundError as error:
+        raise ColonnadeError(str(error)) from error
+    except ValueError as error:
+        if isinstance(error, ColonnadeError):
+            raise
+        raise typer.BadParameter(str(error)) from error
+    with snapshot:
         info = _info(snapshot)
         if as_json:
             print_json(info._asdict() | {"path": snapshot.path})
         else:
             rows, columns = counted(info.rows, "row"), counted(info.columns, "column")
             print_line(f"{name} version {info.version}: {rows}, {columns}, {format_size(info.nbytes)}")
+
+
+@app.command()
+def dump(
+    ctx: typer.Context,
+    name: Name,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write; one that is there is replaced.")],
+    version: Annotated[int | None, typer.Option(metavar="N", help="A version that was kept; else the newest.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a table to a file: Parquet, Feather, Arrow IPC or CSV, told by the suffix."""
+    try:
+        _store(ctx).dump(name, file, version=version)
+    except ValueError as error:
+        if isinstance(error, ColonnadeError):
+            raise
+        raise typer.BadParameter(str(error)) from error
+    size = file.stat().st_size
+    if as_json:
+        print_json({"name": name, "path": file, "nbytes": size})
+    else:
+        print_line(f"{file}: {format_size(size)}")
 
 
 @app.command()
@@ -378,31 +408,6 @@ _DEFAULTS = {
 def _name_from(stem: str) -> str:
     """A table's name from a file's: the runs of what a name may hold, as in ``data (1)`` -> ``data_1``."""
     return "_".join(re.findall(r"[A-Za-z0-9._-]+", stem)).lstrip(".")
-
-
-# A smaller file is loaded before anybody has looked at a bar.
-_LONG_LOAD = 32 << 20
-
-
-@contextlib.contextmanager
-def _watching(path: Path) -> Iterator[Callable[[int], None]]:
-    """Give what wants to be told of bytes read; a bar in a terminal, where there are many to come."""
-    size = path.stat().st_size
-    if size < _LONG_LOAD or not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich import progress as bars  # noqa: PLC0415 -- seldom needed
-    from rich.console import Console  # noqa: PLC0415 -- the same
-
-    columns = (
-        bars.TextColumn("{task.description}", markup=False),
-        bars.BarColumn(),
-        bars.DownloadColumn(binary_units=True),
-        bars.TimeRemainingColumn(),
-    )
-    with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(f"loading {path.name}", total=size)
-        yield lambda nbytes: bar.advance(task, nbytes)
 
 
 def _values(column: Any) -> list[Any]:

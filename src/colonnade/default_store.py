@@ -72,6 +72,27 @@ def share(data: Any) -> Snapshot:
     return _default().share(data)
 
 
+def load(
+    source: Any,
+    name: str,
+    *,
+    query: str | None = None,
+    format: str | None = None,
+    progress: bool = True,
+    keep: int = 1,
+    expect_version: int | None = None,
+    ttl: float | timedelta | None = None,
+) -> Snapshot:
+    """Store what a file, a folder of files or a database has in the default store; see `Store.load`."""
+    options: dict[str, Any] = {"keep": keep, "expect_version": expect_version, "ttl": ttl}
+    return _default().load(source, name, query=query, format=format, progress=progress, **options)
+
+
+def dump(name: str, path: str | os.PathLike[str], *, version: int | None = None, progress: bool = True) -> None:
+    """Write a table of the default store to a file; see `Store.dump`."""
+    _default().dump(name, path, version=version, progress=progress)
+
+
 def get(
     name: str,
     *,

@@ -12,6 +12,7 @@
     │   └── NotASnapshotError               a whole Arrow file, but another program's
     ├── WaitTimeoutError (TimeoutError)     no new version within the time given to `watch`
     ├── UnreadableFileError (ValueError)    a file to be loaded is not what it should be
+    ├── QueryError (RuntimeError)           a database did not answer, or did not to the end
     └── UnsupportedTypeError (TypeError)    columns that have no Arrow form, or none for DuckDB
         └── NotATableError                  not tabular data at all
 
@@ -69,6 +70,10 @@ class NotASnapshotError(CorruptSnapshotError):
 
 class UnreadableFileError(ColonnadeError, ValueError):
     """A file that was to be loaded is not of the format it was taken for, or is broken; nothing was stored."""
+
+
+class QueryError(ColonnadeError, RuntimeError):
+    """A database that was to be loaded from did not answer, or not to the end; nothing was stored."""
 
 
 class UnsupportedTypeError(ColonnadeError, TypeError):

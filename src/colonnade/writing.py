@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -70,3 +71,17 @@ def write(laid: LaidOut, draft: Draft, seal: Seal) -> None:
         laid.write_to_file(draft.fd, draft.write, seal.pack())
     else:
         laid.write_to_memory(np.frombuffer(cast(Any, mapping), np.uint8), seal.pack())
+
+
+def write_in_turns(laid: LaidOut, draft: Draft, seal: Seal, turns: Sequence[int], let_go: Callable[[], None]) -> None:
+    """Write a table whose source is nobody else's, and let go of that bit by bit.
+
+    With ``pwrite``: a mapping's pages are all there before the first is written, and so would be two tables.
+    """
+    if laid.size <= _SMALL:
+        write(laid, draft, seal)
+        return
+    os.ftruncate(draft.fd, laid.size)
+    if draft.used:
+        laid.clear_gaps(draft.write)
+    laid.write_in_turns(draft.fd, draft.write, seal.pack(), turns, let_go)

@@ -1,161 +1,161 @@
-"""Files of other formats, as Arrow tables.
+"""Files and folders of other formats, as batches.
 
-Knows: which suffix means which format, and PyArrow's reader of each. Must not know: stores, names, terminals.
-
-Parquet, Feather, Arrow and ORC come batch by batch, so Ctrl-C is heard between two of them. CSV and JSON lines are read
-as a whole: PyArrow then finds a column's type in all of its values, where its streams (and its datasets, which are made
-of them) look at the first block and fail at an integer column's first ``1.5``.
+Knows: PyArrow's file systems and datasets. Must not know: stores, names of tables, terminals.
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterator
-from enum import StrEnum
-from pathlib import Path, PurePath
+import os
+from collections.abc import Iterator
+from functools import partial
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+from pyarrow import fs
 
 from colonnade.errors import UnreadableFileError
-
-Seen = Callable[[int], None]
-
-
-class FileFormat(StrEnum):
-    """What a file holds."""
-
-    PARQUET = "parquet"
-    CSV = "csv"
-    FEATHER = "feather"
-    ARROW = "arrow"
-    ORC = "orc"
-    JSON = "json"
+from colonnade.neighbours.batches import POOL, Source
+from colonnade.neighbours.formats import SUFFIXES, TEXT, FileFormat, explaining, recognise
+from colonnade.neighbours.meter import Meter
+from colonnade.neighbours.text import TextFile, read_text
 
 
-class Recognised(NamedTuple):
-    """A file's name taken apart: the stem, the format if the suffix tells, the codec it is compressed with, if any."""
-
-    stem: str
-    format: FileFormat | None
-    codec: str | None
-
-
-def recognise(path: PurePath) -> Recognised:
-    """Tell the format by the suffix, one of `SUFFIXES`, maybe before one of `CODECS`."""
-    codec = CODECS.get(path.suffix.lower())
-    if codec is not None:
-        path = path.with_suffix("")
-    return Recognised(path.stem, SUFFIXES.get(path.suffix.lower()), codec)
-
-
-def read(path: Path, kind: FileFormat, seen: Seen = lambda _: None) -> pa.Table:
-    """Read a whole file.
-
-    Parameters
-    ----------
-    path : Path
-        The file; of text, compressed if its suffix is one of `CODECS`.
-    kind : FileFormat
-        What it holds.
-    seen : callable
-        Told, again and again, how many more of the file's bytes have been read; from any thread.
+def open_files(path: str, kind: FileFormat | None, meter: Meter) -> Source:
+    """Open a file, or a folder's files of one format.
 
     Raises
     ------
-    UnreadableFileError, OSError
+    UnreadableFileError, ValueError, OSError
     """
-    codec = recognise(path).codec if kind in TEXT else None
+    found = _find(path)
+    kind = kind or _format_of(path, found.files)
+    # A folder has other files as well: checksums, a README. What none of them says by its suffix, all are.
+    files = [file for file in found.files if recognise(PurePath(file.path)).format is kind] or found.files
+    found = found._replace(files=files)
+    return _text(found, kind, meter) if kind in TEXT else _columns(found, kind, meter)
+
+
+class _Found(NamedTuple):
+    """Files of one file system; ``base`` is the folder that they are below of, "" where one file was asked for."""
+
+    asked: str
+    system: fs.FileSystem
+    files: list[fs.FileInfo]
+    base: str
+
+
+def _find(path: str) -> _Found:
+    system, inside = _locate(path)
+    with explaining(path):
+        info = system.get_file_info(inside)
+        if info.type is fs.FileType.NotFound:
+            raise FileNotFoundError(2, os.strerror(2), path)
+        if info.type is not fs.FileType.Directory:
+            return _Found(path, system, [info], "")
+        below = system.get_file_info(fs.FileSelector(inside, recursive=True))
+    depth = len(PurePath(inside).parts)
+    files = [file for file in below if file.is_file and not _is_hidden(PurePath(file.path).parts[depth:])]
+    if not files:
+        raise UnreadableFileError(f"{path} is a folder without files; nothing was stored")
+    return _Found(path, system, sorted(files, key=lambda file: str(file.path)), inside)
+
+
+def _locate(path: str) -> tuple[fs.FileSystem, str]:
+    if "://" not in path:
+        # Mapped, for IPC: what is not compressed goes from the page cache to the store in one copy.
+        return fs.LocalFileSystem(use_mmap=True), os.path.abspath(path)  # noqa: PTH100 -- and follow no link
     try:
-        with _Watched(path, seen) as file:
-            reader = READERS[kind](pa.CompressedInputStream(file, codec) if codec else file)
-            return reader.read_all()
-    except (pa.ArrowException, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the kernel's; PyArrow's own, about a broken file, have no number
-        raise UnreadableFileError(f"{path} cannot be read as {kind}: {error}") from error
+        system, inside = fs.FileSystem.from_uri(path)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{path} is on no file system that PyArrow knows ({error}); load a copy of it") from error
+    return system, inside
 
 
-class _Watched(io.BufferedReader):
-    """A file that says how much of it has been read."""
-
-    def __init__(self, path: Path, seen: Seen) -> None:
-        super().__init__(io.FileIO(path))
-        self.path = path
-        self.seen = seen
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        data = super().read(size)
-        self.seen(len(data))
-        return data
+def _is_hidden(parts: tuple[str, ...]) -> bool:
+    return any(part[0] in "._" for part in parts)
 
 
-# -- the readers: each gives a RecordBatchReader -----------------------------------------------------------------------
+def _format_of(path: str, files: list[fs.FileInfo]) -> FileFormat:
+    kinds = {recognise(PurePath(file.path)).format for file in files} - {None}
+    if not kinds:
+        raise ValueError(f"{path} ends in none of {' '.join(SUFFIXES)}; say with format what it holds")
+    if len(kinds) > 1:
+        raise ValueError(
+            f"{path} has files of several formats, {', '.join(sorted(map(str, kinds)))}; say with format which"
+        )
+    return next(kind for kind in kinds if kind is not None)
 
 
-def _parquet(file: Any) -> Any:
-    from pyarrow.parquet import ParquetFile  # noqa: PLC0415 -- each format's reader is imported when a file needs it
-
-    stored = ParquetFile(file)
-    # PyArrow's own 64 Ki rows a batch take twice the time of these.
-    return pa.RecordBatchReader.from_batches(stored.schema_arrow, stored.iter_batches(batch_size=1 << 20))
+# -- columns: Parquet, Feather, Arrow, ORC -----------------------------------------------------------------------------
 
 
-def _csv(file: Any) -> Any:
-    from pyarrow.csv import ConvertOptions, read_csv  # noqa: PLC0415 -- as above
+def _columns(found: _Found, kind: FileFormat, meter: Meter) -> Source:
+    from pyarrow import dataset as ds  # noqa: PLC0415 -- 20 ms of imports
 
-    # As pandas reads it: an empty cell is null, among strings too.
-    return read_csv(file, convert_options=ConvertOptions(strings_can_be_null=True)).to_reader()
-
-
-def _ipc(file: _Watched) -> Any:
-    # Mapped: what is not compressed goes from the page cache to the store in one copy. That is not reading by `file`.
-    stored = pa.ipc.open_file(pa.memory_map(str(file.path)))
-    share = file.path.stat().st_size // max(stored.num_record_batches, 1)
-
-    def batches() -> Iterator[Any]:
-        for number in range(stored.num_record_batches):
-            yield stored.get_batch(number)
-            file.seen(share)
-
-    return pa.RecordBatchReader.from_batches(stored.schema, batches())
+    options = ds.FileSystemFactoryOptions(found.base)
+    if found.base:
+        options.partitioning_factory = ds.HivePartitioning.discover()  # year=2013/ is a column
+    format_, scanning = _format(kind, remote=not isinstance(found.system, fs.LocalFileSystem))
+    with explaining(found.asked, kind):
+        factory = ds.FileSystemDatasetFactory(found.system, [file.path for file in found.files], format_, options)
+        # What all files have together; PyArrow's default is what the first one has.
+        dataset = factory.finish(factory.inspect(promote_options="permissive", fragments=None))
+        meter.total = sum(fragment.count_rows() for fragment in dataset.get_fragments())
+    return Source(dataset.schema, _scan(dataset, kind, scanning, meter))
 
 
-def _orc(file: Any) -> Any:
-    from pyarrow.orc import ORCFile  # noqa: PLC0415 -- as above
+def _format(kind: FileFormat, *, remote: bool) -> tuple[Any, dict[str, Any]]:
+    """A dataset's format, and how its fragments are scanned."""
+    from pyarrow import dataset as ds  # noqa: PLC0415 -- as above
 
-    stored = ORCFile(file)
-    return pa.RecordBatchReader.from_batches(stored.schema, map(stored.read_stripe, range(stored.nstripes)))
-
-
-def _json(file: Any) -> Any:
-    from pyarrow.json import read_json  # noqa: PLC0415 -- as above
-
-    return read_json(file).to_reader()
+    if kind is FileFormat.PARQUET:
+        # Far away a row group's parts are worth asking for at once; here that holds the whole file in memory.
+        return ds.ParquetFileFormat(), {"fragment_scan_options": ds.ParquetFragmentScanOptions(pre_buffer=remote)}
+    return ds.OrcFileFormat() if kind is FileFormat.ORC else ds.IpcFileFormat(), {}
 
 
-READERS: dict[FileFormat, Callable[[Any], Any]] = {
-    FileFormat.PARQUET: _parquet,
-    FileFormat.CSV: _csv,
-    FileFormat.FEATHER: _ipc,
-    FileFormat.ARROW: _ipc,
-    FileFormat.ORC: _orc,
-    FileFormat.JSON: _json,
-}
+def _scan(dataset: Any, kind: FileFormat, scanning: dict[str, Any], meter: Meter) -> Iterator[pa.RecordBatch]:
+    for fragment in dataset.get_fragments():  # one after the other, to know whose fault an error is
+        scanner = fragment.scanner(schema=dataset.schema, batch_readahead=2, memory_pool=POOL, **scanning)
+        batches = scanner.to_batches()
+        while True:
+            with explaining(fragment.path, kind):
+                batch = next(batches, None)
+            if batch is None:
+                break
+            meter.count(batch)
+            meter.done = meter.rows
+            yield batch
 
-SUFFIXES = {
-    ".parquet": FileFormat.PARQUET,
-    ".pq": FileFormat.PARQUET,
-    ".csv": FileFormat.CSV,
-    ".feather": FileFormat.FEATHER,
-    ".arrow": FileFormat.ARROW,
-    ".ipc": FileFormat.ARROW,
-    ".orc": FileFormat.ORC,
-    ".jsonl": FileFormat.JSON,
-    ".ndjson": FileFormat.JSON,
-    ".json": FileFormat.JSON,
-}
 
-# PyArrow decompresses these while it reads. The other formats compress their own parts.
-TEXT = {FileFormat.CSV, FileFormat.JSON}
-CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
+# -- text: CSV, JSON lines ---------------------------------------------------------------------------------------------
+
+
+def _text(found: _Found, kind: FileFormat, meter: Meter) -> Source:
+    files = [
+        TextFile(file.path, partial(_Stream, found.system, file), file.size or 0, again=file.is_file)
+        for file in found.files
+    ]
+    meter.total = sum(file.size for file in files)
+    return read_text(files, kind, meter)
+
+
+class _Stream:
+    """A file's bytes, decompressed if its suffix is one of `CODECS`; `tell` counts those that it has as it is."""
+
+    def __init__(self, system: fs.FileSystem, info: fs.FileInfo) -> None:
+        # Python's own file here: Ctrl-C is heard while it waits for a pipe.
+        local = isinstance(system, fs.LocalFileSystem)
+        opened = partial(open, info.path, "rb") if local else partial(system.open_input_stream, info.path)
+        self._file: Any = opened()
+        self.tell = self._file.tell if info.is_file else lambda: 0
+        codec = recognise(PurePath(info.path)).codec
+        self._data = pa.CompressedInputStream(self._file, codec) if codec else self._file
+        self.read = self._data.read
+
+    def __enter__(self) -> _Stream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()

@@ -19,11 +19,16 @@ import pyarrow as pa
 from colonnade.convert import jobs
 from colonnade.convert.jobs import Job, Placed
 from colonnade.convert.stored.columns import Column
+from colonnade.convert.stored.in_turns import split, turns_of
 from colonnade.layout.envelope import END_OF_STREAM, METADATA_KEY, Envelope, write_envelope
 from colonnade.layout.regions import CACHE_LINE, PAGE, STRIDE_STEP, Block, Region, align, arrange
 from colonnade.layout.seal import SEAL_SIZE, TAIL_SIZE
 
 PANDAS_KEY = b"pandas"
+
+# What is written before its source is let go of, in bytes; of each column enough to be worth a job.
+_TURN = 16 << 20
+_TURN_OF_A_JOB = 16 << 10
 
 
 @dataclass(slots=True, eq=False)
@@ -84,12 +89,12 @@ class LaidOut:
     size: int
     children: list[tuple[int, LaidOut]]
 
-    def _placed(self, start: int, columns: Sequence[Column]) -> Iterator[Placed]:
+    def _placed(self, start: int, own: Sequence[Job]) -> Iterator[Placed]:
+        """Some jobs of the table's own columns, and all that it has besides them."""
         body = start + self.envelope.body_start
-        every = [job for column in columns for job in column.flat.jobs]
-        yield Placed([*every, *self.plan.extra_jobs], body)
+        yield Placed([*own, *self.plan.extra_jobs], body)
         for at, child in self.children:
-            yield from child._placed(body + at, child.plan.columns)
+            yield from child._placed(body + at, _jobs_of(child.plan.columns))
 
     def _finish(self, start: int, write: Callable[[int, bytes | bytearray], None], seal: bytes) -> None:
         body = start + self.envelope.body_start
@@ -141,7 +146,7 @@ class LaidOut:
     def move_to_memory(self, memory: npt.NDArray[np.uint8], columns: Sequence[Column]) -> None:
         """Move some columns' bytes, and what nested tables have, into memory of ``size`` bytes."""
         address = memory.__array_interface__["data"][0]
-        jobs.run(list(self._placed(address, columns)), partial(jobs.into_memory, outputs=[memory]))
+        jobs.run(list(self._placed(address, _jobs_of(columns))), partial(jobs.into_memory, outputs=[memory]))
 
     def finish_in_file(
         self, fd: int, write: Callable[[int, bytes | bytearray], None], scans: Sequence[Job], seal: bytes
@@ -152,8 +157,36 @@ class LaidOut:
 
     def write_to_file(self, fd: int, write: Callable[[int, bytes | bytearray], None], seal: bytes) -> None:
         """Write the file to a descriptor, as above; ``write(at, data)`` writes the few bytes that are no job's."""
-        jobs.run(list(self._placed(0, self.plan.columns)), partial(jobs.into_file, fd=fd, size=self.size))
+        jobs.run(list(self._placed(0, _jobs_of(self.plan.columns))), partial(jobs.into_file, fd=fd, size=self.size))
         self._finish(0, write, seal)
+
+    def write_in_turns(
+        self,
+        fd: int,
+        write: Callable[[int, bytes | bytearray], None],
+        seal: bytes,
+        turns: Sequence[int],
+        let_go: Callable[[], None],
+    ) -> None:
+        """Write the file as above, so many of the source's rows after each other, and forget each when it is written.
+
+        ``turns`` are the lengths of the source's batches; ``let_go`` is called when some are not needed any more.
+        """
+        into_file = partial(jobs.into_file, fd=fd, size=self.size)
+        cuts, others = split(_jobs_of(self.plan.columns), turns)
+        most = max(_TURN, len(cuts) * _TURN_OF_A_JOB) * self.plan.rows // self.size
+        for first, end in turns_of(turns, most):
+            parts = [cut.part(first, end) for cut in cuts]
+            jobs.run([Placed(parts, self.envelope.body_start)], into_file)
+            for cut, part in zip(cuts, parts, strict=True):
+                cut.done(part, first, end)
+            let_go()
+        jobs.run(list(self._placed(0, others)), into_file)
+        self._finish(0, write, seal)
+
+
+def _jobs_of(columns: Sequence[Column]) -> list[Job]:
+    return [job for column in columns for job in column.flat.jobs]
 
 
 def lay_out(plan: TablePlan, alignment: int = PAGE) -> LaidOut:

@@ -1,0 +1,93 @@
+"""Jobs, cut at the batches of their source: what is written can be let go of before the next is.
+
+Knows: jobs and their pieces. Must not know: files, tables, who gives memory back.
+
+A job that moves one batch's piece after the other runs in turns; all others (children of lists, whose lengths are
+their own; what was converted as a whole) run at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import accumulate
+
+import numpy as np
+
+from colonnade.convert.jobs import Job, Twin, Values
+from colonnade.layout.regions import Region
+
+_BITS = {Values.BITS, Values.BYTES_TO_BITS}
+
+
+def turns_of(lengths: Sequence[int], most: int) -> Iterator[tuple[int, int]]:
+    """Group batches of so many rows: (first, end) of each group, up to ``most`` rows where a batch is not longer."""
+    first = rows = 0
+    for number, length in enumerate(lengths):
+        if rows and rows + length > most:
+            yield first, number
+            first, rows = number, 0
+        rows += length
+    if lengths:
+        yield first, len(lengths)
+
+
+def in_step(job: Job, lengths: Sequence[int]) -> bool:
+    """Whether a job has a piece for each batch, and whole bytes in every output of each."""
+    if not isinstance(job.keep, list) or not len(job.keep) == len(job.pieces) == len(lengths):
+        return False
+    writes_bits = job.bitmap is not None or job.values_kind in _BITS
+    return not writes_bits or [piece.length for piece in job.pieces] == list(lengths)
+
+
+class Cut:
+    """A job in step, handed out part by part."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._before = [0, *accumulate(piece.length for piece in job.pieces)]
+        job.nulls = 0
+
+    def part(self, first: int, end: int) -> Job:
+        """The job of some batches alone."""
+        job, before = self._job, self._before[first]
+        return replace(
+            job,
+            rows=self._before[end] - before,
+            pieces=job.pieces[first:end],
+            values=_moved(job.values, _values_size(job, before)),
+            bitmap=_moved(job.bitmap, before // 8),
+            mask=_moved(job.mask, before),
+            twin=_moved(job.twin, before * _twin_width(job)),
+        )
+
+    def done(self, part: Job, first: int, end: int) -> None:
+        """Count what the part found, and forget its source."""
+        self._job.nulls += part.nulls
+        self._job.keep[first:end] = [None] * (end - first)
+
+
+def _moved(region: Region | None, by: int) -> Region | None:
+    return None if region is None else Region(region.size - by, region.at + by)
+
+
+def _values_size(job: Job, rows: int) -> int:
+    if job.values_kind in _BITS:
+        return rows // 8
+    return rows * (job.width if job.values_kind is Values.FIXED else job.out_width)
+
+
+def _twin_width(job: Job) -> int:
+    return 0 if job.twin_kind is Twin.NONE else np.dtype(job.twin_element).itemsize
+
+
+def split(jobs: Iterable[Job], lengths: Sequence[int]) -> tuple[list[Cut], list[Job]]:
+    """The jobs that run in turns, and the others."""
+    cuts: list[Cut] = []
+    others: list[Job] = []
+    for job in jobs:
+        if in_step(job, lengths):
+            cuts.append(Cut(job))
+        else:
+            others.append(job)
+    return cuts, others

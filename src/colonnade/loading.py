@@ -1,0 +1,59 @@
+"""A source, read into a table that nobody else has.
+
+Knows: the kinds of sources. Must not know: stores; how any is read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+
+from colonnade.neighbours import databases
+from colonnade.neighbours.batches import Source, gather
+from colonnade.neighbours.files import open_files
+from colonnade.neighbours.formats import checked_format
+from colonnade.neighbours.meter import Meter
+
+
+def read(source: Any, query: str | None, format_: str | None, meter: Meter) -> pa.Table:
+    """Read a source to its end, batch by batch."""
+    with _opened(source, query, format_, meter) as found:
+        return gather(found)
+
+
+@contextlib.contextmanager
+def _opened(source: Any, query: str | None, format_: str | None, meter: Meter) -> Iterator[Source]:
+    kind = checked_format(format_)
+    if not isinstance(source, (str, os.PathLike)):
+        if kind is not None:
+            raise ValueError("format= is for files")
+        if query is None:
+            yield _counted(databases.open_arrow(source), meter)
+        else:
+            with databases.open_connection(source, query) as found:
+                yield _counted(found, meter)
+        return
+    path = os.fspath(source)
+    if not databases.is_database(path):
+        if query is not None:
+            raise ValueError(f"query= is for databases ({', '.join(databases.DRIVERS)}), and {path} is a file")
+        yield open_files(path, kind, meter)
+        return
+    if query is None:
+        scheme = path.partition("://")[0]
+        raise ValueError(f"{scheme}:// is a database; say with query= what to ask it")
+    with databases.open_database(path, query) as found:
+        yield _counted(found, meter)
+
+
+def _counted(source: Source, meter: Meter) -> Source:
+    def batches() -> Iterator[pa.RecordBatch]:
+        for batch in source.batches:
+            meter.count(batch)
+            yield batch
+
+    return Source(source.schema, batches())

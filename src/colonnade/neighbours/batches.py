@@ -1,0 +1,116 @@
+"""Record batches as they come, made fit to be stored and let go of one after the other.
+
+Knows: PyArrow's batches. Must not know: where they come from, where they go.
+
+Sources give batches of any length: SQLite 1,024 rows, a Parquet file what a row group leaves over. Stored in turns, a
+turn has to end at a whole byte of each bitmap, so every batch but the last gets a multiple of 8 rows. Small ones are
+joined, for a column costs the same few microseconds in each.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.types as pt
+
+# What a load reads goes here: glibc gives all of it back (`give_back`), where mimalloc, PyArrow's own choice, keeps a
+# third of a table for later. Measured on 150 MB of Parquet: 177 MB at the most, and 210 MB.
+POOL = pa.system_memory_pool()
+_WHOLE_BYTE = 8
+_SMALL = 1 << 20
+_JOINED = 8 << 20
+
+
+class Source(NamedTuple):
+    """Tabular data of one schema, in batches that are made when they are asked for."""
+
+    schema: pa.Schema
+    batches: Iterator[pa.RecordBatch]
+
+
+def give_back() -> None:
+    """Give the memory of dropped batches back to the kernel; drivers of databases have theirs from malloc as well."""
+    # PyArrow 26's own release_unused() of this pool does nothing; and musl has no malloc_trim, for it keeps nothing.
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)
+
+
+def gather(source: Source) -> pa.Table:
+    """Read a source to its end; nothing else refers to the table's memory."""
+    schema = pa.schema([_storable(field) for field in source.schema], source.schema.metadata)
+    batches = list(_whole_bytes(_joined(_as_stored(source.batches, schema))))
+    return pa.Table.from_batches(batches, schema)
+
+
+def _storable(field: pa.Field) -> pa.Field:
+    """Views are stored as what they view; converted batch by batch, there never are two of the whole column."""
+    if pt.is_string_view(field.type):
+        return field.with_type(pa.large_string())
+    if pt.is_binary_view(field.type):
+        return field.with_type(pa.large_binary())
+    return field
+
+
+def _as_stored(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        yield batch if batch.schema.equals(schema) else batch.cast(schema)
+
+
+def _joined(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Join small batches; one without rows is given only where there is no other, for its dictionaries."""
+    group: list[pa.RecordBatch] = []
+    nbytes, empty, some = 0, None, False
+    for batch in batches:
+        if batch.num_rows == 0:
+            empty = batch
+            continue
+        some = True
+        large = batch.nbytes >= _SMALL
+        if group and (large or nbytes >= _JOINED):
+            one = as_one(*group)
+            group, nbytes = [], 0
+            give_back()
+            yield one
+        if large:
+            yield batch
+        else:
+            group.append(batch)
+            nbytes += batch.nbytes
+    if group:
+        yield as_one(*group)
+    elif empty is not None and not some:
+        yield empty
+
+
+def _whole_bytes(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows in batches of multiples of 8, but for the last; only the rows at their seams are copied."""
+    seam: list[pa.RecordBatch] = []
+    for batch in batches:
+        rest = batch
+        if seam:
+            missing = _WHOLE_BYTE - sum(part.num_rows for part in seam)
+            seam.append(batch.slice(0, missing))
+            rest = batch.slice(missing)
+            if seam[-1].num_rows < missing:
+                continue
+            yield as_one(*seam)
+            seam = []
+        whole = rest.num_rows - rest.num_rows % _WHOLE_BYTE
+        if whole or batch.num_rows == 0:
+            yield rest.slice(0, whole)
+        if whole < rest.num_rows:
+            seam = [as_one(rest.slice(whole))]  # a copy, which does not keep the batch
+    if seam:
+        yield as_one(*seam)
+
+
+def as_one(*batches: pa.RecordBatch) -> pa.RecordBatch:
+    """Copy batches together."""
+    table = pa.Table.from_batches(batches)
+    if any(pt.is_dictionary(field.type) for field in table.schema):
+        table = table.unify_dictionaries(memory_pool=POOL)
+    columns = [pa.concat_arrays(column.chunks, memory_pool=POOL) for column in table.columns]
+    return pa.record_batch(columns, schema=table.schema)

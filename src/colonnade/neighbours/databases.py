@@ -1,0 +1,164 @@
+"""Queries of databases, and whatever else gives Arrow, as batches.
+
+Knows: ADBC's drivers, the Arrow side of DB-API cursors. Must not know: files, stores.
+
+Batches are copied as they come: who made them (DuckDB, Polars) may keep the memory of those that are dropped, and uses
+it for the next.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from colonnade.errors import NotATableError, QueryError
+from colonnade.neighbours.batches import Source, as_one
+
+
+class _Driver(NamedTuple):
+    module: str
+    options: dict[str, str]
+
+
+_POSTGRESQL = _Driver("adbc_driver_postgresql", {})
+DRIVERS = {
+    # The types of SQLite's columns are those of the first batch; 1,024 rows are too few for that, and slow.
+    "sqlite": _Driver("adbc_driver_sqlite", {"adbc.sqlite.query.batch_rows": "65536"}),
+    "postgresql": _POSTGRESQL,
+    "postgres": _POSTGRESQL,
+}
+
+
+# What cursors call it. DuckDB's have been renamed.
+_READERS = ("to_arrow_reader", "fetch_record_batch")
+_TABLES = ("to_arrow_table", "fetch_arrow_table")
+
+
+def is_database(source: str) -> bool:
+    """Whether a URL is a database's that has a driver here."""
+    return source.partition("://")[0] in DRIVERS
+
+
+@contextlib.contextmanager
+def open_database(url: str, query: str) -> Iterator[Source]:
+    """Run a query by ADBC.
+
+    Raises
+    ------
+    QueryError, FileNotFoundError
+    ModuleNotFoundError
+        Where the driver is not installed.
+    """
+    scheme = url.partition("://")[0]
+    driver = DRIVERS[scheme]
+    package = driver.module.replace("_", "-")
+    try:
+        dbapi = importlib.import_module(f"{driver.module}.dbapi")
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(f"{scheme}:// needs {package}: pip install 'colonnade[adbc]'") from error
+    shown = _without_password(url)
+    with contextlib.ExitStack() as held:
+        with _explaining(shown):
+            connection = held.enter_context(dbapi.connect(_sqlite_file(url) if scheme == "sqlite" else url))
+            cursor = held.enter_context(connection.cursor())
+            cursor.adbc_statement.set_options(**driver.options)
+        yield _run(cursor, query, shown)
+
+
+@contextlib.contextmanager
+def open_connection(connection: Any, query: str) -> Iterator[Source]:
+    """Run a query by a DB-API connection whose cursors give Arrow: ADBC's, DuckDB's."""
+    shown = _described(connection)
+    if hasattr(connection, "sql"):  # DuckDB's: its cursors copy all rows to make Arrow of them, its relations do not
+        with _explaining(shown):
+            reader = _reader(connection.sql(query))
+        assert reader is not None
+        yield Source(reader.schema, map(as_one, _batches(reader, shown)))
+        return
+    if not hasattr(connection, "cursor"):
+        raise NotATableError(f"a {shown} runs no query; give a DB-API connection, or a URL as in sqlite:///data.db")
+    with _explaining(shown):
+        cursor = connection.cursor()
+    with contextlib.closing(cursor):
+        yield _run(cursor, query, shown)
+
+
+def open_arrow(data: Any) -> Source:
+    """Open what gives a stream of Arrow data: a DuckDB relation, an executed cursor, a reader."""
+    reader = _reader(data)
+    if reader is None:
+        raise NotATableError(
+            f"a {_described(data)} gives no Arrow data; load a path, a URL, a connection and its query=, or what has "
+            "__arrow_c_stream__ or fetch_record_batch. Frames are for put"
+        )
+    return Source(reader.schema, map(as_one, reader))  # what fails from here on is the source's own error
+
+
+def _run(cursor: Any, query: str, shown: str) -> Source:
+    with _explaining(shown):
+        found = cursor.execute(query)
+        # DB-API lets execute give anything; DuckDB's and many others' give the cursor.
+        reader = _reader(cursor) or _reader(found)
+    if reader is None:
+        raise NotATableError(
+            f"the cursors of a {shown} give no Arrow data; "
+            "for SQLite and PostgreSQL, load the database's URL with query= (needs 'colonnade[adbc]')"
+        )
+    return Source(reader.schema, map(as_one, _batches(reader, shown)))
+
+
+def _batches(reader: pa.RecordBatchReader, shown: str) -> Iterator[pa.RecordBatch]:
+    while True:
+        with _explaining(shown):
+            try:
+                batch = reader.read_next_batch()
+            except StopIteration:
+                return
+        yield batch
+
+
+def _reader(source: Any) -> pa.RecordBatchReader | None:
+    if hasattr(source, "__arrow_c_stream__"):
+        return pa.RecordBatchReader.from_stream(source)
+    for method in _READERS:
+        if hasattr(source, method):
+            return getattr(source, method)()
+    for method in _TABLES:
+        if hasattr(source, method):
+            return getattr(source, method)().to_reader()
+    return None
+
+
+@contextlib.contextmanager
+def _explaining(shown: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # each driver has a tree of its own
+        raise QueryError(f"the query of {shown} failed: {error}; nothing was stored") from error
+
+
+def _sqlite_file(url: str) -> str:
+    """What SQLite calls a database that it must not make; as SQLAlchemy, ``sqlite:///`` is before a path."""
+    path, _, parameters = url.removeprefix("sqlite://").removeprefix("/").partition("?")
+    if not os.path.exists(path):  # noqa: PTH110 -- a string it is, and stays
+        raise FileNotFoundError(
+            2, f"{os.strerror(2)}; sqlite:///data.db is below the working folder, sqlite:////data.db is not", path
+        )
+    return f"file:{path}?{parameters or 'mode=ro'}"
+
+
+def _without_password(url: str) -> str:
+    return re.sub("://[^/]*@", "://", url.partition("?")[0])
+
+
+def _described(source: Any) -> str:
+    kind = type(source)
+    return f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")

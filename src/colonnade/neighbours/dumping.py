@@ -1,0 +1,126 @@
+"""Tables, as files of other formats.
+
+Knows: PyArrow's writers. Must not know: stores. A file is written beside its place, in batches, and renamed when it is
+whole: who opens the path finds the old file or the new one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.types as pt
+
+from colonnade.errors import UnsupportedTypeError
+from colonnade.neighbours.formats import CODECS, TEXT, FileFormat, recognise
+from colonnade.neighbours.meter import Meter
+
+_ROWS = 1 << 20  # a row group, as PyArrow makes them
+
+
+def checked_path(path: str | os.PathLike[str]) -> tuple[Path, FileFormat]:
+    """Where to write, and what.
+
+    Raises
+    ------
+    ValueError
+    """
+    if "://" in os.fspath(path):
+        raise ValueError(f"{os.fspath(path)} is a URL; dump to a file, and copy that")
+    kind = recognise(Path(path)).format
+    if kind not in _WRITERS or (recognise(Path(path)).codec and kind not in TEXT):
+        raise ValueError(f"{os.fspath(path)} ends in none of {' '.join(SUFFIXES_WRITTEN)}, which can be written")
+    return Path(path), kind
+
+
+def dump(table: pa.Table, path: Path, kind: FileFormat, meter: Meter) -> None:
+    """Write a table to a file; what is there already is replaced when the new one is whole.
+
+    Raises
+    ------
+    UnsupportedTypeError, OSError
+    """
+    writer = _WRITERS[kind]
+    meter.total = table.num_rows
+    with _beside(path) as file:
+        try:
+            sink = pa.CompressedOutputStream(file, codec) if (codec := recognise(path).codec) else file
+            table = writer.prepared(table)
+            with contextlib.ExitStack() as held:
+                if sink is not file:
+                    held.enter_context(sink)
+                write = held.enter_context(writer.opened(sink, table.schema))
+                for first in range(0, table.num_rows, _ROWS):
+                    part = table.slice(first, _ROWS)
+                    write.write_table(part)
+                    meter.count(part)
+                    meter.done = meter.rows
+        except (pa.ArrowNotImplementedError, pa.ArrowTypeError, pa.ArrowInvalid) as error:
+            raise UnsupportedTypeError(f"{path}: {kind} cannot hold this table: {error}; {writer.instead}") from error
+
+
+@contextlib.contextmanager
+def _beside(path: Path) -> Iterator[Any]:
+    """A file that becomes ``path`` when the block ends, and is gone if it fails."""
+    other = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
+    try:
+        with other.open("xb") as file:
+            yield file
+        other.replace(path)
+    except BaseException:
+        other.unlink(missing_ok=True)
+        raise
+
+
+# -- the writers -------------------------------------------------------------------------------------------------------
+
+
+def _parquet(sink: Any, schema: pa.Schema) -> Any:
+    from pyarrow.parquet import ParquetWriter  # noqa: PLC0415 -- each format's writer is imported when it is needed
+
+    return ParquetWriter(sink, schema)
+
+
+def _ipc(sink: Any, schema: pa.Schema) -> Any:
+    return pa.ipc.new_file(sink, schema)
+
+
+def _feather(sink: Any, schema: pa.Schema) -> Any:
+    return pa.ipc.new_file(sink, schema, options=pa.ipc.IpcWriteOptions(compression="lz4"))  # as write_feather does
+
+
+def _csv(sink: Any, schema: pa.Schema) -> Any:
+    from pyarrow.csv import CSVWriter  # noqa: PLC0415 -- as above
+
+    return CSVWriter(sink, schema)
+
+
+def _as_text(table: pa.Table) -> pa.Table:
+    """What CSV can hold: the index first, categories as what they are."""
+    metadata = table.schema.pandas_metadata or {}
+    index = [name for name in metadata.get("index_columns", []) if isinstance(name, str)]
+    if index and len(set(table.column_names)) == table.num_columns:
+        table = table.select([*index, *(name for name in table.column_names if name not in index)])
+    fields = [
+        field.with_type(field.type.value_type) if pt.is_dictionary(field.type) else field for field in table.schema
+    ]
+    return table.cast(pa.schema(fields))
+
+
+class _Writer(NamedTuple):
+    opened: Callable[[Any, pa.Schema], Any]
+    instead: str
+    prepared: Callable[[pa.Table], pa.Table] = lambda table: table
+
+
+_WRITERS = {
+    FileFormat.PARQUET: _Writer(_parquet, "Arrow (.arrow) holds every table"),
+    FileFormat.FEATHER: _Writer(_feather, "Arrow (.arrow) holds every table"),
+    FileFormat.ARROW: _Writer(_ipc, "the stored file is one as well, see Snapshot.path"),
+    FileFormat.CSV: _Writer(_csv, "Parquet and Feather hold it", _as_text),
+}
+SUFFIXES_WRITTEN = (".parquet", ".feather", ".arrow", ".csv", *(f".csv{suffix}" for suffix in CODECS))

@@ -1,0 +1,414 @@
+"""Loading from files and folders; what a broken one leaves: the store as it was. And dumping to files."""
+
+import contextlib
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import psutil
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.dataset as ds
+import pyarrow.feather
+import pyarrow.orc
+import pyarrow.parquet as pq
+import pytest
+from pandas.testing import assert_frame_equal
+from typer.testing import CliRunner
+
+import colonnade as cn
+from colonnade.cli import app
+from colonnade.loading import read
+from colonnade.neighbours import text
+from colonnade.neighbours.meter import Meter
+
+ROWS = 300_000  # several batches
+
+
+@pytest.fixture
+def before(store):
+    """What the store has before a load fails, and has to have after it."""
+    store.put("t", pd.DataFrame({"x": [1.5]})).close()
+    files = sorted(store.path.rglob("*"))
+    yield
+    assert [(info.name, info.version) for info in store.ls()] == [("t", 1)]
+    assert store.get("t")["x"].tolist() == [1.5]
+    assert sorted(store.path.rglob("*")) == files
+    assert [segment.role for segment in store.usage().segments] == ["newest"]
+
+
+def table_of_all_sorts(rows):
+    """Columns of every way into the store: values, bits, offsets, twins, children, dictionaries, what is serialized."""
+    rng = np.random.default_rng(1)
+    some = rng.random(rows) < 0.8
+    numbers = rng.integers(-100, 100, rows)
+    return pa.table({
+        "i": numbers,
+        "i with nulls": pa.array(numbers, mask=~some),
+        "f": pa.array(rng.standard_normal(rows), mask=~some),
+        "b": numbers % 2 == 0,
+        "b with nulls": pa.array(numbers % 2 == 0, mask=~some),
+        "s": pa.array(np.char.add("row ", numbers.astype("U4")), mask=~some),
+        "t": pa.array(numbers.astype("datetime64[s]"), mask=~some),
+        "d": pa.array(numbers, pa.int32()).cast(pa.date32()),
+        "c": pa.array(np.char.add("kind ", (numbers % 7).astype("U4"))).dictionary_encode(),
+        "l": pa.ListArray.from_arrays(np.append(0, np.cumsum(some)), pa.array(numbers[: some.sum()], mask=~some[: some.sum()])),
+        "r": pa.StructArray.from_arrays([pa.array(numbers, mask=~some), pa.array(numbers % 3 == 0)], ["x", "y"]),
+        "w": pa.array(numbers.astype("i1"), pa.int8()),
+    })  # fmt: skip
+
+
+WRITERS = {
+    "parquet": lambda table, path: pq.write_table(table, path, row_group_size=7_777),
+    "feather": lambda table, path: pa.feather.write_feather(table, path, chunksize=7_777),
+    "arrow": lambda table, path: pa.feather.write_feather(table, path, compression="uncompressed", chunksize=321),
+    "orc": lambda table, path: pa.orc.write_table(table, path, stripe_size=1 << 18),
+}
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_stored_in_turns_is_what_put_stores(suffix, store, tmp_path, monkeypatch):
+    monkeypatch.setattr("colonnade.convert.stored.tables._TURN", 1 << 19)
+    monkeypatch.setattr("colonnade.neighbours.batches._SMALL", 1 << 16)
+    table = table_of_all_sorts(50_001)  # no multiple of 8
+    if suffix == "orc":
+        table = table.set_column(table.schema.get_field_index("c"), "c", table["c"].cast(pa.string()))
+    WRITERS[suffix](table, tmp_path / f"t.{suffix}")
+    loaded = store.load(tmp_path / f"t.{suffix}", "t")
+    table = ds.dataset(tmp_path / f"t.{suffix}", format=suffix).to_table()
+    stored = store.put("p", table)
+    assert loaded.to_arrow().combine_chunks().equals(stored.to_arrow().combine_chunks()), suffix
+    assert [column.null_count for column in loaded.to_arrow().columns] == [
+        column.null_count for column in table.columns
+    ]
+    assert_frame_equal(loaded.to_pandas(), stored.to_pandas())
+    loaded.validate()
+    store.load(tmp_path / f"t.{suffix}", "t")
+    assert store.load(tmp_path / f"t.{suffix}", "t").to_arrow().equals(loaded.to_arrow())  # into a spare
+
+
+# -- text --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(text, "_BLOCK", 64)
+
+
+def csv(*cells):
+    return "x,y\n" + "".join(f"{cell},{number}\n" for number, cell in enumerate(cells))
+
+
+@pytest.mark.parametrize(("early", "late", "dtype"), [
+    ("1", "1.5", "float64"), ("", "1.5", "float64"), ("1", "", "float64"), ("1", "late", "str"), ("", "late", "str"),
+    ("007", "late", "str"), ("true", "late", "str"), ("2013-01-01", "2013-01-01 05:00:00", "datetime64[s]"),
+    ("2013-01-01 05:00:00", "2013-01-01 05:00:00.5", "datetime64[ns]"), ("2013-01-01", "1", "str"), ("1.50", "x", "str"),
+])  # fmt: skip
+def test_csv_types_are_of_all_values(early, late, dtype, store, tmp_path, small_blocks):
+    (tmp_path / "t.csv").write_text(csv(*[early] * 40, late, early))
+    found = store.load(tmp_path / "t.csv", "t").to_pandas()
+    assert str(found["x"].dtype) == dtype
+    whole = pa.csv.read_csv(
+        tmp_path / "t.csv", convert_options=pa.csv.ConvertOptions(strings_can_be_null=True)
+    ).to_pandas()
+    assert_frame_equal(found, whole)
+
+
+def test_csv_rows_with_line_breaks_and_names_that_repeat(store, tmp_path, small_blocks):
+    cells = [f'"line {i}\nand ""another"", {i}"' if i % 3 else f'{i}" pipe' for i in range(200)]
+    (tmp_path / "t.csv").write_text(
+        "x,x,y\n" + "".join(f"{i},{cell},1\n" for i, cell in enumerate(cells)) + "late,s,2.5"
+    )
+    found = store.load(tmp_path / "t.csv", "t").to_arrow()
+    assert found.column_names == ["x", "x", "y"]
+    assert found.column(0).to_pylist() == [*map(str, range(200)), "late"]
+    assert found.column(1).to_pylist() == [
+        f'line {i}\nand "another", {i}' if i % 3 else f'{i}" pipe' for i in range(200)
+    ] + ["s"]
+    assert found.column(2).to_pylist() == [1] * 200 + [2.5]
+
+
+def test_json_has_the_columns_of_all_objects(store, tmp_path, small_blocks):
+    rows = [{"a": 1, "n": {"x": 1}}] * 30 + [{"b": "late", "a": 1.5, "n": {"x": 2, "y": "z"}}] + [{"c": [1]}] * 30
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = store.load(tmp_path / "t.jsonl", "t").to_arrow()
+    assert found.column_names == ["a", "n", "b", "c"]
+    assert found["a"].to_pylist() == [1.0] * 30 + [1.5] + [None] * 30
+    assert found["n"].to_pylist()[29:32] == [{"x": 1, "y": None}, {"x": 2, "y": "z"}, None]
+    assert found["c"].to_pylist()[-1] == [1]
+
+
+def test_json_of_mixed_types_is_refused(store, tmp_path, small_blocks, before):
+    (tmp_path / "t.jsonl").write_text('{"a": 1}\n' * 30 + '{"a": "late"}\n' * 30)
+    with pytest.raises(cn.UnreadableFileError, match=r"t\.jsonl cannot be read as json: .*a.*; nothing was stored"):
+        store.load(tmp_path / "t.jsonl", "t")
+
+
+def test_a_pipe_is_read_once(store, tmp_path, before):
+    pipe = tmp_path / "t.csv"
+    os.mkfifo(pipe)
+    content = csv(*["1"] * 1_000_000, "late")
+    with subprocess.Popen([sys.executable, "-c", _WRITE, pipe], stdin=subprocess.PIPE, text=True) as writer:
+        writer.stdin.write(content)
+        writer.stdin.close()
+        with pytest.raises(cn.UnreadableFileError, match=r"cannot be read twice.*\(x\).*Save it to a file"):
+            store.load(pipe, "t")
+
+
+_WRITE = "import sys; data = sys.stdin.read(); open(sys.argv[1], 'w').write(data)"
+
+
+def test_progress_is_of_the_files_bytes_or_rows(tmp_path):
+    table = table_of_all_sorts(5_000).select(["i", "f", "s"])
+    pq.write_table(table, tmp_path / "t.parquet")
+    table.to_pandas().to_csv(tmp_path / "t.csv.gz", index=False)
+    for file, total in (("t.parquet", 5_000), ("t.csv.gz", (tmp_path / "t.csv.gz").stat().st_size)):
+        meter = Meter()
+        found = read(tmp_path / file, None, None, meter)
+        assert (meter.rows, meter.done, meter.total) == (5_000, total, total), file
+        assert meter.nbytes == pytest.approx(found.nbytes, rel=0.1)
+
+
+# -- folders, URLs -----------------------------------------------------------------------------------------------------
+
+
+def test_a_folder(store, tmp_path):
+    """Files of several schemas, a column of the folders' names, and files that are none."""
+    for year, table in ((2013, {"x": [1, 2]}), (2014, {"x": [1.5], "late": ["a"]})):
+        (tmp_path / f"t/year={year}").mkdir(parents=True)
+        pq.write_table(pa.table(table), tmp_path / f"t/year={year}/part.parquet")
+    (tmp_path / "t/_SUCCESS").touch()
+    (tmp_path / "t/README.txt").write_text("no table")
+    found = store.load(tmp_path / "t", "t").to_arrow().to_pydict()
+    assert found == {"x": [1, 2, 1.5], "late": [None, None, "a"], "year": [2013, 2013, 2014]}
+
+
+def test_a_folder_of_text(store, tmp_path):
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t/1.csv").write_text("a,b\n1,x\n")
+    (tmp_path / "t/2.csv.gz").write_bytes(gzip.compress(b"b,c\n2,1.5\n"))
+    found = store.load(tmp_path / "t", "t").to_arrow().to_pydict()
+    assert found == {"a": [1, None], "b": ["x", "2"], "c": [None, 1.5]}
+
+
+def test_a_url(store, tmp_path):
+    (tmp_path / "t.csv").write_text("a\n1\n")
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "t.parquet")
+    for file in ("t.csv", "t.parquet"):
+        assert store.load(f"file://{tmp_path}/{file}", "t").to_arrow().to_pydict() == {"a": [1]}
+    assert CliRunner().invoke(app, ["--store", str(store.path), "put", f"file://{tmp_path}/t.csv"]).exit_code == 0
+    assert store.exists("t")
+
+
+@pytest.mark.parametrize(("files", "source", "error", "words"), [
+    ((), "none.csv", FileNotFoundError, "No such file"),
+    ((), "", cn.UnreadableFileError, "is a folder without files"),
+    (("a.txt",), "", ValueError, "ends in none of .parquet"),
+    (("a.csv", "a.parquet"), "", ValueError, "files of several formats, csv, parquet; say"),
+])  # fmt: skip
+def test_nothing_to_load(files, source, error, words, store, tmp_path, before):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for file in files:
+        (folder / file).touch()
+    with pytest.raises(error, match=words):
+        store.load(folder / source, "t")
+
+
+def test_a_url_that_nobody_knows(store, before):
+    with pytest.raises(ValueError, match="on no file system that PyArrow knows"):
+        store.load("gopher://host/t.csv", "t")
+
+
+# -- broken files, killed loads ----------------------------------------------------------------------------------------
+
+
+def test_a_broken_row_group(store, tmp_path, before):
+    """All but the last is whole; a folder says which file it is."""
+    (tmp_path / "t").mkdir()
+    path = tmp_path / "t/2.parquet"
+    table = pa.table({"x": np.random.default_rng(1).integers(0, 1 << 60, ROWS), "y": range(ROWS)})
+    for file in (path, tmp_path / "t/1.parquet"):
+        pq.write_table(table, file, row_group_size=50_000)
+    last = pq.ParquetFile(path).metadata.row_group(4).column(0)
+    with path.open("r+b") as file:
+        file.seek(last.dictionary_page_offset or last.data_page_offset)
+        file.write(b"\xff" * 200)
+    for source in (path, tmp_path / "t"):
+        with pytest.raises(
+            cn.UnreadableFileError, match=r"(?s)t/2\.parquet cannot be read as parquet: .*nothing was stored"
+        ):
+            store.load(source, "t")
+
+
+@pytest.mark.parametrize("suffix", ["arrow", "csv.gz", "orc"])
+def test_a_truncated_file(suffix, store, tmp_path, before):
+    path = tmp_path / f"t.{suffix}"
+    table = table_of_all_sorts(10_000).select(["i", "f", "s"])
+    if suffix in WRITERS:
+        WRITERS[suffix](table, path)
+    else:
+        path.write_bytes(gzip.compress(b"a\n" + b"1\n" * 1_000_000))
+    os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises(cn.UnreadableFileError, match="nothing was stored"):
+        store.load(path, "t")
+
+
+def test_a_loader_that_is_killed(store, tmp_path, before):
+    pipe = tmp_path / "t.csv"
+    os.mkfifo(pipe)
+    program = "import sys, colonnade as cn; cn.Store(sys.argv[1]).load(sys.argv[2], 't')"
+    loader = subprocess.Popen([sys.executable, "-c", program, store.path, pipe])
+    with pipe.open("wb", buffering=0) as writer:
+        writer.write(b"a\n" + b"1\n" * 5_000_000)  # more than a pipe holds: it has been read
+        loader.send_signal(signal.SIGKILL)
+        assert loader.wait() == -signal.SIGKILL
+
+
+def test_no_room_for_it(store, tmp_path, before):
+    pq.write_table(pa.table({"x": np.arange(1 << 20)}), tmp_path / "t.parquet")
+    with pytest.raises(cn.StoreFullError):
+        cn.Store(store.path, capacity="4MiB").load(tmp_path / "t.parquet", "t")
+
+
+# -- memory ------------------------------------------------------------------------------------------------------------
+
+LOADER = """
+import sys, colonnade as cn
+store = cn.Store(sys.argv[1])
+store.load(sys.argv[2], "warm").close()
+store.delete("warm")
+print("ready", flush=True)
+sys.stdin.readline()
+print(store.load(sys.argv[3], "t").nbytes, flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_memory_is_the_table_and_a_batch(suffix, store, folder):
+    """Private memory and pages of the store together, seen from outside while a table of 160 MB is loaded."""
+    rng = np.random.default_rng(1)
+    table = pa.table({f"c{i}": rng.standard_normal(1_000_000).round(6) for i in range(20)})
+    for name, part in (("small", table.slice(0, 100)), ("large", table)):
+        path = folder / f"{name}.{suffix}"
+        pq.write_table(part, path, row_group_size=1 << 17) if suffix == "parquet" else pa.csv.write_csv(part, path)
+    command = [sys.executable, "-c", LOADER, store.path, *(folder / f"{name}.{suffix}" for name in ("small", "large"))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as loader:
+        loader.stdout.readline()
+        before, most = memory_of(loader.pid), 0
+        loader.stdin.write("\n")
+        loader.stdin.flush()
+        os.set_blocking(loader.stdout.fileno(), False)
+        while not (said := loader.stdout.readline()):
+            most = max(most, memory_of(loader.pid) - before)
+            time.sleep(0.002)
+        loader.stdin.close()
+    nbytes = int(said)
+    assert nbytes >= 160_000_000
+    assert nbytes < most < nbytes + (64 << 20)  # it would be twice the table
+
+
+def memory_of(pid):
+    """The private memory of a process, and that of the segment which it writes."""
+    info = psutil.Process(pid).memory_info()
+    segments = {}
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            if "/store/" in os.readlink(f"/proc/{pid}/fd/{fd}"):
+                found = os.stat(f"/proc/{pid}/fd/{fd}")
+                segments[found.st_ino] = found.st_blocks * 512
+    return info.rss - info.shared + sum(segments.values())
+
+
+# -- dump --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def frame():
+    index = pd.date_range("2013-01-01", periods=3, freq="h", name="time")
+    return pd.DataFrame(
+        {"c": pd.Categorical(["a", None, "b"]), "x": [1.5, None, 2], "s": ["x", 'y"', None]}, index=index
+    )
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "feather", "arrow"])
+def test_dump_then_load_is_the_same(suffix, frame, store, tmp_path):
+    store.put("t", frame).close()
+    store.dump("t", tmp_path / f"t.{suffix}")
+    assert os.listdir(tmp_path) == [f"t.{suffix}"]
+    assert_frame_equal(store.load(tmp_path / f"t.{suffix}", "back").to_pandas(), frame, check_freq=False)
+    if suffix == "parquet":
+        assert_frame_equal(pd.read_parquet(tmp_path / "t.parquet"), frame, check_freq=False)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "csv.gz", "csv.zst"])
+def test_dump_csv(suffix, frame, store, tmp_path):
+    store.put("t", frame).close()
+    store.dump("t", tmp_path / f"t.{suffix}")
+    found = pd.read_csv(pa.input_stream(tmp_path / f"t.{suffix}"), parse_dates=["time"], index_col="time")
+    assert_frame_equal(found, frame.astype({"c": "str"}), check_index_type=False, check_freq=False)
+    assert list(store.load(tmp_path / f"t.{suffix}", "back").to_pandas()) == ["time", "c", "x", "s"]
+
+
+def test_dump_of_many_rows(store, tmp_path):
+    store.put("t", pa.table({"x": np.arange(2_500_000)})).close()
+    store.dump("t", tmp_path / "t.parquet")
+    assert pq.ParquetFile(tmp_path / "t.parquet").num_row_groups == 3
+    assert pq.read_table(tmp_path / "t.parquet")["x"].to_numpy().tolist() == list(range(2_500_000))
+
+
+def test_dump_of_an_older_version(store, tmp_path):
+    for x in (1, 2):
+        store.put("t", pd.DataFrame({"x": [x]}), keep=2).close()
+    store.dump("t", tmp_path / "t.csv", version=1)
+    assert (tmp_path / "t.csv").read_text().split() == ['"x"', "1"]
+    with pytest.raises(cn.NotFoundError):
+        store.dump("t", tmp_path / "other.csv", version=3)
+    assert os.listdir(tmp_path) == ["t.csv"]
+
+
+@pytest.mark.parametrize(("file", "error", "words"), [
+    ("t.xlsx", ValueError, "ends in none of .parquet"), ("t.parquet.gz", ValueError, "ends in none of"),
+    ("t.orc", ValueError, "ends in none of"), ("none/t.csv", FileNotFoundError, "No such file"),
+    ("t.csv", cn.UnsupportedTypeError, "csv cannot hold this table: .*list.*Parquet and Feather hold it"),
+])  # fmt: skip
+def test_dump_that_fails_leaves_what_was_there(file, error, words, store, tmp_path):
+    store.put("t", pa.table({"l": [[1], [2]]})).close()
+    (tmp_path / "t.csv").write_text("old")
+    with pytest.raises(error, match=words):
+        store.dump("t", tmp_path / file)
+    assert os.listdir(tmp_path) == ["t.csv"]
+    assert (tmp_path / "t.csv").read_text() == "old"
+
+
+def test_dump_to_a_url_is_refused(store):
+    with pytest.raises(ValueError, match="is a URL; dump to a file"):
+        store.dump("t", "s3://bucket/t.parquet")
+
+
+def test_dump_to_a_full_disk(store, small):
+    store.put("t", pa.table({"x": np.random.default_rng(1).random(5_000_000)})).close()
+    with pytest.raises(OSError, match="No space left") as error:
+        store.dump("t", small / "t.parquet")
+    assert not isinstance(error.value, cn.ColonnadeError)
+    assert os.listdir(small) == []
+
+
+def test_dump_from_the_shell(frame, store, tmp_path):
+    store.put("t", frame).close()
+
+    def run(*args):
+        return CliRunner().invoke(app, ["--store", str(store.path), "dump", *map(str, args)])
+
+    said = run("t", tmp_path / "t.parquet", "--json")
+    assert json.loads(said.output)["nbytes"] == (tmp_path / "t.parquet").stat().st_size
+    assert run("t", tmp_path / "t.parquet").output.startswith(f"{tmp_path}/t.parquet: ")
+    assert run("t", tmp_path / "t.xlsx").exit_code == 2
+    assert run("none", tmp_path / "t.csv").exit_code == 1
