@@ -298,7 +298,7 @@ class Store:
                 del table  # the plan refers to its batches one by one
                 laid = lay_out(plan)
                 with self._explaining(laid.size), self._publisher.draft(laid.size) as draft:
-                    seal = seal_of(laid, wanted)
+                    seal = seal_of(laid, wanted.ttl)
                     write_in_turns(laid, draft, seal, turns, give_back)
                     return self._publish(wanted, laid, draft, seal)
         finally:
