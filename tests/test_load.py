@@ -134,6 +134,15 @@ def test_csv_rows_with_line_breaks_and_names_that_repeat(store, tmp_path, small_
     assert found.column(2).to_pylist() == [1] * 200 + [2.5]
 
 
+@pytest.mark.parametrize("suffix", ["csv", "json"])
+def test_rows_longer_than_a_block(suffix, store, tmp_path):
+    """PyArrow reads in parts of 1 MiB, and this in blocks of 4."""
+    df = pd.DataFrame({"n": range(4), "s": ["a", "b" * 6_000_000, "c", "d" * 2_000_000]})
+    file = tmp_path / f"t.{suffix}"
+    df.to_csv(file, index=False) if suffix == "csv" else df.to_json(file, orient="records", lines=True)
+    assert_frame_equal(store.load(file, "t").to_pandas(), df)
+
+
 def test_json_has_the_columns_of_all_objects(store, tmp_path, small_blocks):
     rows = [{"a": 1, "n": {"x": 1}}] * 30 + [{"b": "late", "a": 1.5, "n": {"x": 2, "y": "z"}}] + [{"c": [1]}] * 30
     (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

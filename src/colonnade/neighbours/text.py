@@ -151,11 +151,11 @@ def _end_of_csv_rows(data: bytes) -> int:
 
 
 def _csv_names(data: pa.Buffer) -> list[str]:
-    from pyarrow.csv import open_csv  # noqa: PLC0415 -- each format's reader is imported when a file needs it
+    from pyarrow.csv import ReadOptions, open_csv  # noqa: PLC0415 -- each format's reader is imported when needed
 
     seen: Counter[str] = Counter()
     names = []
-    for name in open_csv(pa.BufferReader(data)).schema.names:
+    for name in open_csv(pa.BufferReader(data), ReadOptions(block_size=max(data.size, 1))).schema.names:
         names.append(f"{name}{_NTH}{seen[name]}" if seen[name] else name)
         seen[name] += 1
     return names
@@ -169,23 +169,35 @@ def _read_csv(data: pa.Buffer, names: list[str], first: bool, as_text: list[str]
     if as_text:
         converting.include_columns = [name for name in names if name in as_text]
         converting.column_types = dict.fromkeys(as_text, pa.string())
-    return read_csv(
-        pa.BufferReader(data),
-        ReadOptions(column_names=names, skip_rows=int(first)),
-        ParseOptions(newlines_in_values=True),
-        converting,
-        memory_pool=POOL,
-    )
+    parsing = ParseOptions(newlines_in_values=True)
+
+    def read(parts: dict[str, int]) -> pa.Table:
+        reading = ReadOptions(column_names=names, skip_rows=int(first), **parts)
+        return read_csv(pa.BufferReader(data), reading, parsing, converting, memory_pool=POOL)
+
+    return _of_long_rows(read, data)
 
 
 def _read_json(data: pa.Buffer, _names: list[str], _first: bool, as_text: list[str]) -> pa.Table:
-    from pyarrow.json import ParseOptions, read_json  # noqa: PLC0415 -- as above
+    from pyarrow.json import ParseOptions, ReadOptions, read_json  # noqa: PLC0415 -- as above
 
     parsing = ParseOptions()
     if as_text:
         schema = pa.schema([(name, pa.string()) for name in as_text])
         parsing = ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
-    return read_json(pa.BufferReader(data), parse_options=parsing, memory_pool=POOL)
+
+    def read(parts: dict[str, int]) -> pa.Table:
+        return read_json(pa.BufferReader(data), ReadOptions(**parts), parsing, memory_pool=POOL)
+
+    return _of_long_rows(read, data)
+
+
+def _of_long_rows(read: Callable[[dict[str, int]], pa.Table], data: pa.Buffer) -> pa.Table:
+    """Read a block in parts, by all processors; a row is to fit one of them, so a block of long rows is read as one."""
+    try:
+        return read({})
+    except pa.ArrowInvalid:
+        return read({"block_size": max(data.size, 1)})
 
 
 class _Format(NamedTuple):
