@@ -10,6 +10,7 @@ do, and how many there are depends on the memory at hand.
 import contextlib
 import ctypes
 import errno
+import gc
 import os
 import platform
 import signal
@@ -141,6 +142,7 @@ class Stepped:
 
 def _child(function, say):
     os.setpgid(0, 0)
+    gc.freeze()  # what earlier tests have left is not to be collected in here, with system calls of its own
     if _LIBC.ptrace(_TRACEME, 0, 0, 0) < 0:
         os.write(say, str(ctypes.get_errno() or errno.EPERM).encode())
         os._exit(0)

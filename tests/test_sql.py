@@ -172,6 +172,32 @@ def test_a_forked_child_queries_too_and_ends(store):
     assert done.stdout == "[(1,)]\n[(1,)]\n0\n"
 
 
+INHERITED = """
+import os, signal, sys, colonnade as cn
+relation = cn.Store(sys.argv[1]).sql("select sum(n) from n")
+print(relation.fetchall(), flush=True)
+for end in ("relation = None", "sys.exit()", "relation.filter('false')", "pass"):
+    if (child := os.fork()) == 0:
+        signal.alarm(20)
+        exec(end)
+        sys.exit()
+    print(os.waitpid(child, 0)[1], flush=True)
+relation = None
+if (child := os.fork()) == 0:
+    signal.alarm(20)
+    sys.exit()
+print(os.waitpid(child, 0)[1])
+print(cn.Store(sys.argv[1]).sql("from n").fetchall())
+"""
+
+
+def test_a_forked_child_lets_go_of_a_relation_of_its_parents(store):
+    """DuckDB ends a process that closes a database whose threads a fork has left behind."""
+    store.put("n", pd.DataFrame({"n": [1]})).close()
+    done = subprocess.run([sys.executable, "-c", INHERITED, store.path], capture_output=True, text=True, check=False)
+    assert done.stdout.split("\n") == ["[(1,)]", "0", "0", "0", "0", "0", "[(1,)]", ""]
+
+
 # -- what is refused ---------------------------------------------------------------------------------------------------
 
 REFUSED = {

@@ -14,11 +14,13 @@ too, which pays where that leaves few rows of many strings (12 ms instead of 51)
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
+from weakref import WeakSet
 
 import duckdb
 import pyarrow as pa
@@ -36,11 +38,29 @@ _UNQUOTED = ('syntax error at or near "/"', "does not exist because schema")
 @cache
 def _database() -> Any:
     # Names are the store's alone: DuckDB would also take the variables of whoever calls it, and those are ours.
-    return duckdb.connect(config={"python_enable_replacements": False})
+    return _remembered(duckdb.connect(config={"python_enable_replacements": False}))
 
 
-# A child has no threads of the database, and would wait for them at its end for ever.
-os.register_at_fork(before=_database.cache_clear)
+# The database's connections; a relation keeps its own alive.
+_connections: WeakSet[Any] = WeakSet()
+
+
+def _remembered(connection: Any) -> Any:
+    _connections.add(connection)
+    return connection
+
+
+def _in_child() -> None:
+    """A forked child has no threads of the database, and to end it without them is the child's own end, by a signal.
+
+    So it lives on there as it is, unused: a child's first query makes another.
+    """
+    for connection in _connections:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+    _database.cache_clear()
+
+
+os.register_at_fork(after_in_child=_in_child)
 
 
 def run(query: str, params: Any, find: Callable[[str], pa.Table]) -> duckdb.DuckDBPyRelation:
@@ -81,12 +101,12 @@ def _begin(query: str) -> tuple[Any, list[str]]:
 
     Its `get_table_names` also binds, to tables without columns, and so fails at ``using``.
     """
-    cursor = _database().cursor()
+    cursor = _remembered(_database().cursor())
     try:
         text = _parsed(cursor, query)
     except duckdb.FatalException:  # an error within DuckDB, in an earlier query, has made the database useless
         _database.cache_clear()
-        cursor = _database().cursor()
+        cursor = _remembered(_database().cursor())
         text = _parsed(cursor, query)
     parsed = json.loads(text)
     if parsed["error"] and parsed["error_type"] == "parser":
