@@ -175,6 +175,14 @@ def test_little_tables(data, rows, columns, store):
     assert "\n".join(terminal(snapshot)).count("row") >= 1
 
 
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [(np.zeros((10, 3, 4), "f4"), "float32 of shape (10, 3, 4)"), (b"bytes", "uint8 of shape (5,)"), (np.zeros((0, 2)), "float64 of shape (0, 2)")],
+)  # fmt: skip
+def test_arrays_and_bytes(data, said, store):
+    assert said in store.put("t", data)._repr_html_()
+
+
 def test_labels_and_levels_that_are_no_strings(store):
     index = pd.MultiIndex.from_arrays([[1, 2], ["a", "b"]], names=["n", None])
     frame = pd.DataFrame([[1, 2], [3, 4]], index=index, columns=pd.MultiIndex.from_tuples([("p", 1), ("q", 2)]))

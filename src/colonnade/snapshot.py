@@ -340,6 +340,12 @@ class Snapshot:
         """What the kernel says of its file at this moment; None when it is closed."""
         return None if self._place() is None else os.fstat(self._segment.fd)
 
+    def _array(self) -> npt.NDArray[Any] | None:
+        """What was put as an array or bytes, for its card; None for a table."""
+        with self._located():
+            table = self._stored_table(writable=False)
+            return None if table.array is None else table.to_numpy()
+
     # -- its life ------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:

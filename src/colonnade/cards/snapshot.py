@@ -76,6 +76,9 @@ def _is_at(path: os.PathLike[str], found: os.stat_result) -> bool:
 
 
 def _look_inside(made: Card, snapshot: Snapshot) -> None:
+    array = snapshot._array()
+    if array is not None:
+        made.facts["array"] = brief(f"{array.dtype} of shape {array.shape}")
     reports = snapshot.explain()
     if reports:
         made.facts["zero-copy"] = share(reports)
