@@ -43,7 +43,8 @@ def make(dtype, shape, seed=0):
     if dtype.kind == "b":
         array.view(np.uint8)[...] &= 1
     if dtype.kind in "mM" and array.size:
-        array[rng.random(shape) < 0.3] = "NaT"
+        numbers = array.view(np.dtype("i8").newbyteorder(dtype.byteorder))
+        numbers[rng.random(shape) < 0.3] = np.iinfo("i8").min  # NaT
     return array
 
 
