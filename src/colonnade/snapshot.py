@@ -239,9 +239,11 @@ class Snapshot:
             table = self._stored_table(writable=False)
             if table.array is not None:
                 return table.to_buffer()
-        from colonnade.convert.stored.read_ndarray import values_buffer  # noqa: PLC0415 -- it imports pandas
+        from colonnade.convert.stored.open_table import following  # noqa: PLC0415 -- it imports pandas
+        from colonnade.convert.stored.read_ndarray import values_buffer  # noqa: PLC0415 -- the same
 
-        return values_buffer(self._called, self._batch())
+        with self._located(), following():
+            return values_buffer(self._called, self._batch())
 
     def __buffer__(self, flags: int) -> memoryview:
         with self._located():

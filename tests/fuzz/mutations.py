@@ -117,15 +117,8 @@ def _changed(rng, value, file, others):
     if isinstance(value, str) and rng.random() < 0.7:
         return rng.choice(_NAMES)
     container, key = rng.choice(others)
-    return rng.choice(
-        [
-            rng.choice(_OTHERS),
-            rng.choice(_NAMES),
-            rng.choice(_LIMITS),
-            copy.deepcopy(container[key]),
-            copy.deepcopy(container[key]),
-        ]
-    )
+    values = [rng.choice(_OTHERS), rng.choice(_NAMES), rng.choice(_LIMITS), container[key], container[key]]
+    return copy.deepcopy(rng.choice(values))
 
 
 def second_reading(rng, file, other):
