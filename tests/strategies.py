@@ -42,7 +42,7 @@ def _floats(dtype):
 def _times(kind, unit):
     def make(rng, n):
         values = rng.integers(-(10**9), 10**9, n).astype(f"{kind}8[{unit}]")
-        values[rng.random(n) < 0.2] = np.timedelta64("NaT") if kind == "m" else np.datetime64("NaT")
+        values[rng.random(n) < 0.2] = np.timedelta64("NaT", unit) if kind == "m" else np.datetime64("NaT", unit)
         return values
 
     return make

@@ -30,7 +30,7 @@ def values_of(dtype, rows, seed=0):
         if dtype.kind in "mM"
         else rng.standard_normal(rows).astype(dtype)
     )
-    values[::5] = np.datetime64("NaT") if dtype.kind == "M" else np.timedelta64("NaT") if dtype.kind == "m" else np.nan
+    values[::5] = "NaT" if dtype.kind in "mM" else np.nan
     return values
 
 

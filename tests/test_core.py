@@ -117,7 +117,7 @@ def test_fixed_width_with_bitmaps(shape, width, nulls, mask, through, seed):
 def test_nulls_that_stand_in_the_values(rows, dtype, step, through):
     rng = np.random.default_rng(rows)
     source = rng.integers(0, 60_000, abs(step) * rows).astype(dtype)
-    source[rng.random(len(source)) < 0.3] = np.nan if dtype[0] == "f" else np.datetime64("NaT")
+    source[rng.random(len(source)) < 0.3] = np.nan if dtype[0] == "f" else np.datetime64("NaT", "s")
     values = source[::step]
     kind = {"f2": Validity.NAN16, "f4": Validity.NAN32, "f8": Validity.NAN64}.get(dtype, Validity.NAT)
     job = Job(rows, [Piece(address(values), values.strides[0] if rows else 1, 0, 0, rows)], Values.FIXED, width=values.itemsize, validity_kind=kind,

@@ -110,7 +110,7 @@ OBJECTS = {
     "integers and strings": [1, "a"], "strings and bytes": ["a", b"b"], "bytes": [b"a", None, b""], "bytes and strings": [b"\xff", "b"], "bytearrays": [bytearray(b"a"), None],
     "memoryviews": [memoryview(b"a")], "surrogates": ["\ud800"], "strings of their own class": [Text("a"), "b"], "NumPy strings": [np.str_("a"), "b"],
     "NumPy scalars": [np.int8(1), np.int64(2)], "NumPy floats": [np.float32(0.5), np.float64(1.5), np.float16(2)], "NumPy bools": [np.bool_(True), False], "NumPy uint64": [np.uint64(2**64 - 1), np.int8(1)],
-    "NumPy dates": [np.datetime64("2020-01-01", "D"), None], "NumPy times": [np.datetime64("2020-01-01", "ns"), np.datetime64("NaT")], "NumPy durations": [np.timedelta64(5, "s"), None],
+    "NumPy dates": [np.datetime64("2020-01-01", "D"), None], "NumPy times": [np.datetime64("2020-01-01", "ns"), np.datetime64("NaT", "ns")], "NumPy durations": [np.timedelta64(5, "s"), None],
     "dates": [dt.date(2020, 1, 1), None, dt.date(1, 1, 1), dt.date(9999, 12, 31)], "dates and NaT": [dt.date(2020, 1, 1), pd.NaT], "dates and times": [dt.date(2020, 1, 1), dt.datetime(2020, 1, 1, 5)],
     "times and dates": [dt.datetime(2020, 1, 1, 5), dt.date(2020, 1, 1)], "datetimes": [dt.datetime(2020, 1, 1, 1, 2, 3, 4), None, dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31)],
     "zoned datetimes": [dt.datetime(2020, 1, 1, tzinfo=UTC), None], "datetimes of Paris": [dt.datetime(2020, 7, 1, tzinfo=PARIS)], "datetimes of two zones": [dt.datetime(2020, 1, 1, tzinfo=UTC), dt.datetime(2020, 1, 1, tzinfo=PARIS)],
