@@ -183,7 +183,7 @@ class Store:
 
         Parameters
         ----------
-        data : pandas DataFrame or Series, or anything with ``__arrow_c_stream__`` or ``__arrow_c_array__``
+        data : pandas DataFrame or Series, anything with ``__arrow_c_stream__`` or ``__arrow_c_array__``, array or bytes
             As in `put`.
 
         Returns

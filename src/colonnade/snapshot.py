@@ -74,11 +74,11 @@ class Reference(NamedTuple):
 
 
 class Snapshot:
-    """One immutable version of a named table.
+    """One immutable version of a named table, or a table that is shared without a name.
 
-    Made by `colonnade.open` and `colonnade.put`. It holds one file descriptor until it is closed or collected; the
-    frames and tables made from it hold none, and outlive it. Pickling it gives a reference (store, name and version),
-    not data.
+    Made by `colonnade.open`, `put`, `load` and `share`. It holds one file descriptor until it is closed or collected;
+    the frames and tables made from it hold none, and outlive it. Pickling it gives a reference (store, name and
+    version), not data.
 
     Examples
     --------
