@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 .PHONY: demo test readers torch stress bench bench-share bench-convert bench-handoff lint docs stubs sanitize model fuzz fuzz-sanitized fuzz-atheris clean
 
 demo: $(READY)
-	$(BIN)/colonnade demo
+	$(BIN)/python examples/demo.py
 
 # By files, for the blocks of a page follow each other.
 test: $(READY)
@@ -33,7 +33,7 @@ examples/javascript/node_modules/.package-lock.json: examples/javascript/package
 
 # The examples with PyTorch, which takes as long to install as all the rest; `make test` runs them where it is here already.
 torch: $(VENV)/.torch
-	COLONNADE_TORCH=wanted $(BIN)/python -m pytest -q tests/test_torch_examples.py
+	COLONNADE_TORCH=wanted $(BIN)/python -m pytest -q tests/examples/test_torch_examples.py
 
 $(VENV)/.torch: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group torch
@@ -119,7 +119,7 @@ $(READY): pyproject.toml CMakeLists.txt $(wildcard src/core/*)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "colonnade needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip >= 25.1"
-	$(BIN)/python -m pip install --quiet --editable ".[demo,polars,duckdb]" --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[polars,duckdb]" --group dev
 	touch $@
 
 clean:

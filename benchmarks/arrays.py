@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable
 from statistics import median
 
 import numpy as np
+from examples.demo import seconds
 
 from benchmarks.figures import Figure, Run, Target
-from colonnade.demo import seconds
 
 PAIRS, WARM, OPENS = 15, 3, 301
 

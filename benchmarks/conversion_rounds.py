@@ -22,13 +22,13 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+from examples.demo import seconds
 from pandas.testing import assert_frame_equal
 
 import colonnade as cn
 from benchmarks.conversions import CONVERSIONS, Conversion
 from benchmarks.copy_limit import CopyLimit
 from benchmarks.machine import processors
-from colonnade.demo import seconds
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS, THEIRS = "colonnade", "pyarrow"

@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-
-from colonnade.demo import COLUMNS, GIB, frame_of_2016
+from examples.demo import COLUMNS, GIB, frame_of_2016
 
 ROWS = 10_000_000
 Options = dict[str, Any]

@@ -18,6 +18,7 @@ from statistics import median, quantiles
 from typing import Any
 
 import pandas as pd
+from examples.demo import GIB, TINY, scan, seconds
 
 from benchmarks import frames
 from benchmarks.frames import MIB
@@ -25,7 +26,6 @@ from benchmarks.machine import copy_speeds
 from benchmarks.rivals import RIVALS
 from benchmarks.workers import in_own_process
 from colonnade import Store
-from colonnade.demo import GIB, TINY, scan, seconds
 
 OPENS, WIDE_OPENS, SMALL, PAIRS, READERS, IMPORTS, PUBLISHES = 301, 31, 301, 9, 5, 11, 3
 

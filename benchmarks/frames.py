@@ -8,8 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-
-from colonnade.demo import GIB, frame_of_2016
+from examples.demo import GIB, frame_of_2016
 
 MIB = 1 << 20
 

@@ -15,8 +15,7 @@ from statistics import median
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-
-from colonnade.demo import GIB, seconds
+from examples.demo import GIB, seconds
 
 COPIES = 9
 

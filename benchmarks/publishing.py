@@ -15,12 +15,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
+from examples.demo import GIB, seconds
+
 from benchmarks import frames
 from benchmarks.copy_limit import CopyLimit
 from benchmarks.figures import Figure, Run, Target, emptied
 from benchmarks.workers import in_own_process, started
 from colonnade import Store
-from colonnade.demo import GIB, seconds
 
 FIRST, AGAIN, READERS, BUSY, SCANS, FILLED = 9, 15, 4, 12, 7, 9
 

@@ -20,10 +20,11 @@ from rich.table import Table
 if not __package__:  # run as a file: then Python looks for modules beside it, and not for the package it is in
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from examples.demo import GIB, format_bytes, format_seconds, fresh_folder
+
 from benchmarks import figures as opening
 from benchmarks import machine, publishing
 from benchmarks.figures import Figure, RivalFigure, Run, Target
-from colonnade.demo import GIB, format_bytes, format_seconds, fresh_folder
 
 TARGETS = opening.TARGETS | publishing.TARGETS
 STEPS = (*opening.STEPS, *publishing.STEPS)

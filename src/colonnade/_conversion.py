@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from colonnade.convert.report import Explanation
+    from colonnade.explanation import Explanation
 
 
 def to_pandas(
@@ -107,8 +107,8 @@ def to_pandas(
     2  3.0  NaN
     """
     options = {name: value for name, value in locals().items() if name != "data"}
-    from colonnade.convert import to_pandas as convert  # noqa: PLC0415 -- it imports pandas
-    from colonnade.neighbours.ingest import arrow_table  # noqa: PLC0415 -- the same
+    from colonnade.conversion import to_pandas as convert  # noqa: PLC0415 -- it imports pandas
+    from colonnade.interop.arrow import arrow_table  # noqa: PLC0415 -- the same
 
     return convert.to_pandas(arrow_table(data), {**options, "pool": options.pop("memory_pool")})
 
@@ -159,7 +159,7 @@ def from_pandas(  # noqa: PLR0917 -- PyArrow's, in PyArrow's order
     >>> table["x"].to_pylist()
     [1.0, None]
     """
-    from colonnade.convert import from_pandas as convert  # noqa: PLC0415 -- it imports pandas
+    from colonnade.conversion import from_pandas as convert  # noqa: PLC0415 -- it imports pandas
 
     return convert.from_pandas(df, schema, preserve_index, nthreads, columns, safe)
 
@@ -186,8 +186,8 @@ def explain(data: Any, **options: Any) -> Explanation:
     x int64 0 zero-copy
     b object 16 pandas holds Python objects here; each distinct one is made once
     """
-    from colonnade.convert import to_pandas as convert  # noqa: PLC0415 -- it imports pandas
-    from colonnade.neighbours.ingest import arrow_table  # noqa: PLC0415 -- the same
+    from colonnade.conversion import to_pandas as convert  # noqa: PLC0415 -- it imports pandas
+    from colonnade.interop.arrow import arrow_table  # noqa: PLC0415 -- the same
 
     defaults = dict(to_pandas.__kwdefaults__ or {})
     unknown = options.keys() - defaults.keys()
@@ -221,7 +221,7 @@ def set_pool_limit(limit: int | str) -> None:
     >>> import colonnade as cn
     >>> cn.set_pool_limit("256MiB")
     """
-    import colonnade.convert.buffers  # noqa: F401, PLC0415 -- it sets the default limit, and would undo this one later
+    import colonnade.core.buffers  # noqa: F401, PLC0415 -- it sets the default limit, and would undo this one later
 
     _core.set_pool_limit(parse_size(limit, "the limit"))
 

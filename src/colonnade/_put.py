@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
-from colonnade.layout.seal import Seal
-from colonnade.store import paths
-from colonnade.store.segment import Draft
+from colonnade.format.seal import Seal
+from colonnade.storage import paths
+from colonnade.storage.segment import Draft
 
 if TYPE_CHECKING:
-    from colonnade.convert.stored.tables import LaidOut
+    from colonnade.format.write.table import LaidOut
 
 # Up to here a table is built in memory and written at once: a thousand small writes cost more than one copy.
 _SMALL = 1 << 20

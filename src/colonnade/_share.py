@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from colonnade.errors import NotFoundError
-from colonnade.layout.seal import Seal
+from colonnade.format.seal import Seal
 from colonnade.snapshot import Snapshot
-from colonnade.store import family, paths, sent
-from colonnade.store.catalog import Catalog
-from colonnade.store.segment import Segment, explained
-from colonnade.store.shared import Owned
+from colonnade.storage import in_flight, paths, process_group
+from colonnade.storage.catalog import Catalog
+from colonnade.storage.segment import Segment, explained
+from colonnade.storage.shared import Owned
 
 if TYPE_CHECKING:
-    from colonnade.convert.stored.tables import LaidOut
-    from colonnade.store.publish import Publisher
+    from colonnade.format.write.table import LaidOut
+    from colonnade.storage.publish import Publisher
 
 _Read = TypeVar("_Read")
 
@@ -35,7 +35,7 @@ class Nameless(NamedTuple):
 
     def sharing(self) -> Sharing:
         """The store, as whoever made the reference had it."""
-        from colonnade.api import Store  # noqa: PLC0415 -- api imports this file
+        from colonnade.store import Store  # noqa: PLC0415 -- api imports this file
 
         return Store(self.store, trust=self.user)._sharing()  # whoever sends a reference has trusted that user
 
@@ -102,7 +102,7 @@ class Sharing:
             segment.close()
 
     def _place(self, laid: LaidOut, file: str) -> tuple[Segment, Seal]:
-        from colonnade.writing import seal_of, write  # noqa: PLC0415 -- it imports NumPy's users
+        from colonnade._put import seal_of, write  # noqa: PLC0415 -- it imports NumPy's users
 
         with explained(self._root, f"a table of {laid.size:,} bytes"), self._publisher.draft(laid.size) as draft:
             seal = seal_of(laid)._replace(version=1)
@@ -140,16 +140,16 @@ class Sharing:
 
     def has_room(self, size: int) -> bool:
         """Whether so many bytes more may be sent."""
-        return sent.has_room(self._catalog.directory, size)
+        return in_flight.has_room(self._catalog.directory, size)
 
     def begin_family(self) -> str:
         """Begin a family; see `store.family`."""
         self._catalog.directory.prepare()
-        return family.begin(self._catalog.directory)
+        return process_group.begin(self._catalog.directory)
 
     def join_family(self, name: str) -> None:
         """Join a family that a parent began."""
-        family.join(self._catalog.directory, name)
+        process_group.join(self._catalog.directory, name)
 
 
 def _gone(reference: Nameless) -> str:

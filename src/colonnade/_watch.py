@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from colonnade.errors import ColonnadeError, NotFoundError, WaitTimeoutError
 from colonnade.snapshot import Snapshot
-from colonnade.store.directory import Directory
-from colonnade.store.trail import Trail
+from colonnade.storage.directory import Directory
+from colonnade.storage.path_watch import Trail
 
 
 class _Given(NamedTuple):

@@ -12,21 +12,21 @@ from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from colonnade.api import Store, TableInfo
-from colonnade.conversion import trim_pool
+from colonnade._conversion import trim_pool
 from colonnade.snapshot import Snapshot
-from colonnade.store import paths
+from colonnade.storage import paths
+from colonnade.store import Store, TableInfo
 
 if TYPE_CHECKING:
     import duckdb
     import pandas as pd
 
-    from colonnade.draft_table import DraftTable
-    from colonnade.newest import Latest
-    from colonnade.store.check import Problem
-    from colonnade.store.cleaning import Freed
-    from colonnade.store.usage import Usage
-    from colonnade.watching import Watch
+    from colonnade._allocate import DraftTable
+    from colonnade._latest import Latest
+    from colonnade._watch import Watch
+    from colonnade.storage.check import Problem
+    from colonnade.storage.gc import Freed
+    from colonnade.storage.usage import Usage
 
 
 @cache

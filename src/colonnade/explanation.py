@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 if TYPE_CHECKING:
-    from colonnade.cards.card import Card
+    from colonnade.display.summary import Card
 
 
 class ColumnReport(NamedTuple):
@@ -56,7 +56,7 @@ class Explanation(tuple[ColumnReport, ...]):
         return f"{shown}\n\nThe columns hold {held:,} bytes; {copied:,} are written for pandas."
 
     def __rich__(self) -> Card:
-        from colonnade.cards.explanation import card  # noqa: PLC0415 -- when it is shown
+        from colonnade.display.explanation import card  # noqa: PLC0415 -- when it is shown
 
         return card(self)
 

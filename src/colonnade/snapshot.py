@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 
 from colonnade.errors import CorruptSnapshotError, NotFoundError, StoreAccessError
-from colonnade.layout.seal import Seal
-from colonnade.store.segment import Segment
+from colonnade.format.seal import Seal
+from colonnade.storage.segment import Segment
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
     import polars as pl
 
-    from colonnade.cards.card import Card
-    from colonnade.convert.report import Explanation
-    from colonnade.convert.stored.open_table import StoredTable
+    from colonnade.display.summary import Card
+    from colonnade.explanation import Explanation
+    from colonnade.format.read.table import StoredTable
 
 
 class Reference(NamedTuple):
@@ -48,7 +48,7 @@ class Reference(NamedTuple):
         StoreAccessError
             Where this user may not read it.
         """
-        from colonnade.api import Store  # noqa: PLC0415 -- api imports this file
+        from colonnade.store import Store  # noqa: PLC0415 -- api imports this file
 
         try:
             # Whoever sends a reference has trusted the owner, and who unpickles what it sends trusts it.
@@ -184,7 +184,7 @@ class Snapshot:
     def to_polars(self) -> pl.DataFrame:
         """Open the table as Polars; fixed-width columns without nulls are not copied. Needs the extra ``polars``."""
         try:
-            from colonnade.neighbours.polars import from_arrow  # noqa: PLC0415 -- an extra
+            from colonnade.interop.polars import from_arrow  # noqa: PLC0415 -- an extra
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError("to_polars() needs Polars: pip install 'colonnade[polars]'") from error
         return from_arrow(self.to_arrow())
@@ -204,7 +204,7 @@ class Snapshot:
         ((1000, 3, 32), FixedShapeTensorType(extension<arrow.fixed_shape_tensor[value_type=float, shape=[3,32]]>))
         >>> cn.delete("docs/array")
         """
-        from colonnade.neighbours.pandas import values_of  # noqa: PLC0415 -- it imports pandas
+        from colonnade.interop.pandas import values_of  # noqa: PLC0415 -- it imports pandas
 
         with self._located():
             table = self._stored_table(writable=writable)
@@ -239,8 +239,8 @@ class Snapshot:
             table = self._stored_table(writable=False)
             if table.array is not None:
                 return table.to_buffer()
-        from colonnade.convert.stored.open_table import following  # noqa: PLC0415 -- it imports pandas
-        from colonnade.convert.stored.read_ndarray import values_buffer  # noqa: PLC0415 -- the same
+        from colonnade.format.read.ndarray import values_buffer  # noqa: PLC0415 -- the same
+        from colonnade.format.read.table import following  # noqa: PLC0415 -- it imports pandas
 
         with self._located(), following():
             return values_buffer(self._called, self._batch())
@@ -278,7 +278,7 @@ class Snapshot:
 
         A sequence of reports that prints as a table; see `colonnade.explain` for tables that are not stored.
         """
-        from colonnade.convert.stored.explain import explain  # noqa: PLC0415 -- it imports pandas
+        from colonnade.format.explain import explain  # noqa: PLC0415 -- it imports pandas
 
         with self._located():
             return explain(self._stored_table(writable=False))
@@ -307,14 +307,14 @@ class Snapshot:
     def _read_batch(self) -> pa.RecordBatch:
         with self._located():
             batch = self._stored_table(writable=False).batch
-        from colonnade.layout.envelope import without_second_reading  # noqa: PLC0415 -- as above
+        from colonnade.format.ipc import without_second_reading  # noqa: PLC0415 -- as above
 
         return batch.replace_schema_metadata(without_second_reading(batch.schema))
 
     def _stored_table(self, *, writable: bool) -> StoredTable:
         if self._place() is None:
             raise ValueError(f"{self._called} is closed; open it again")
-        from colonnade.convert.stored.open_table import StoredTable  # noqa: PLC0415 -- it imports pandas
+        from colonnade.format.read.table import StoredTable  # noqa: PLC0415 -- it imports pandas
 
         table = StoredTable(self._segment.map(writable=writable), 0, self._segment.size)
         if table.rows != self.num_rows:
@@ -376,7 +376,7 @@ class Snapshot:
         )
 
     def __rich__(self) -> Card:
-        from colonnade.cards.snapshot import card  # noqa: PLC0415 -- when it is shown
+        from colonnade.display.snapshot import card  # noqa: PLC0415 -- when it is shown
 
         return card(self)
 

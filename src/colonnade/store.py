@@ -13,30 +13,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from colonnade.errors import CorruptSnapshotError, NotFoundError, StoreAccessError
-from colonnade.layout.seal import Seal
+from colonnade.format.seal import Seal
 from colonnade.snapshot import Snapshot
-from colonnade.store import paths, settings
-from colonnade.store.catalog import Catalog
-from colonnade.store.directory import Directory
-from colonnade.store.segment import Draft, Segment, explained
-from colonnade.store.settings import Settings
+from colonnade.storage import paths, settings
+from colonnade.storage.catalog import Catalog
+from colonnade.storage.directory import Directory
+from colonnade.storage.segment import Draft, Segment, explained
+from colonnade.storage.settings import Settings
 
 if TYPE_CHECKING:
     import duckdb
     import pandas as pd
     import pyarrow as pa
 
-    from colonnade.cards.card import Card
-    from colonnade.convert.stored.tables import LaidOut
-    from colonnade.draft_table import DraftTable
-    from colonnade.newest import Latest
-    from colonnade.sharing import Sharing
-    from colonnade.store.check import Problem
-    from colonnade.store.cleaning import Freed
-    from colonnade.store.publish import Publisher
-    from colonnade.store.usage import Usage
-    from colonnade.watching import Watch
-    from colonnade.writing import Wanted
+    from colonnade._allocate import DraftTable
+    from colonnade._latest import Latest
+    from colonnade._put import Wanted
+    from colonnade._share import Sharing
+    from colonnade._watch import Watch
+    from colonnade.display.summary import Card
+    from colonnade.format.write.table import LaidOut
+    from colonnade.storage.check import Problem
+    from colonnade.storage.gc import Freed
+    from colonnade.storage.publish import Publisher
+    from colonnade.storage.usage import Usage
 
 
 class TableInfo(NamedTuple):
@@ -54,7 +54,7 @@ class _Tables(list[TableInfo]):
     """A list that is shown as a table where there is more than plain text."""
 
     def __rich__(self) -> Card:
-        from colonnade.cards.store import listing  # noqa: PLC0415 -- when it is shown
+        from colonnade.display.store import listing  # noqa: PLC0415 -- when it is shown
 
         return listing(self)
 
@@ -162,9 +162,9 @@ class Store:
         InvalidNameError, NotATableError, UnsupportedTypeError, ConflictError, StoreFullError, StoreAccessError
             The store is as it was.
         """
-        from colonnade.convert.stored.tables import lay_out  # noqa: PLC0415 -- pandas is imported when it is needed
-        from colonnade.neighbours.ingest import plan  # noqa: PLC0415 -- the same
-        from colonnade.writing import Wanted, seal_of, write  # noqa: PLC0415 -- the same
+        from colonnade._put import Wanted, seal_of, write  # noqa: PLC0415 -- the same
+        from colonnade.format.write.table import lay_out  # noqa: PLC0415 -- pandas is imported when it is needed
+        from colonnade.interop.arrow import plan  # noqa: PLC0415 -- the same
 
         wanted = Wanted.checked(name, keep, expect_version, ttl)
         self._get_ready(wanted)
@@ -204,15 +204,15 @@ class Store:
         >>> df["x"].sum()
         np.float64(4.0)
         """
-        from colonnade.convert.stored.tables import lay_out  # noqa: PLC0415 -- pandas is imported when it is needed
-        from colonnade.neighbours.ingest import plan  # noqa: PLC0415 -- the same
+        from colonnade.format.write.table import lay_out  # noqa: PLC0415 -- pandas is imported when it is needed
+        from colonnade.interop.arrow import plan  # noqa: PLC0415 -- the same
 
         self._directory.prepare()
         return self._sharing().share(lay_out(plan(data)))
 
     def _sharing(self) -> Sharing:
         """Tables without names; for `share`, references and `by_reference`."""
-        from colonnade.sharing import Sharing  # noqa: PLC0415 -- a reader does without
+        from colonnade._share import Sharing  # noqa: PLC0415 -- a reader does without
 
         return Sharing(self._catalog, self._publisher)
 
@@ -281,12 +281,12 @@ class Store:
         0  EURUSD  1.08
         1  USDJPY   NaN
         """
-        from colonnade.convert.stored.plan_table import plan_table  # noqa: PLC0415 -- pandas, when it is needed
-        from colonnade.convert.stored.tables import lay_out  # noqa: PLC0415 -- the same
-        from colonnade.loading import read  # noqa: PLC0415 -- the same
-        from colonnade.neighbours.batches import give_back  # noqa: PLC0415 -- the same
-        from colonnade.progress import shown  # noqa: PLC0415 -- the same
-        from colonnade.writing import Wanted, seal_of, write_in_turns  # noqa: PLC0415 -- the same
+        from colonnade._put import Wanted, seal_of, write_in_turns  # noqa: PLC0415 -- the same
+        from colonnade.format.write.arrow_table import plan_table  # noqa: PLC0415 -- pandas, when it is needed
+        from colonnade.format.write.table import lay_out  # noqa: PLC0415 -- the same
+        from colonnade.io.batches import give_back  # noqa: PLC0415 -- the same
+        from colonnade.io.load import read  # noqa: PLC0415 -- the same
+        from colonnade.io.progress import shown  # noqa: PLC0415 -- the same
 
         wanted = Wanted.checked(name, keep, expect_version, ttl)
         self._get_ready(wanted)
@@ -342,8 +342,8 @@ class Store:
         >>> pd.read_parquet(folder / "bids.parquet")["bid"].max()
         np.float64(1.09)
         """
-        from colonnade.neighbours.dumping import checked_path, dump  # noqa: PLC0415 -- seldom needed
-        from colonnade.progress import shown  # noqa: PLC0415 -- the same
+        from colonnade.io.dump import checked_path, dump  # noqa: PLC0415 -- seldom needed
+        from colonnade.io.progress import shown  # noqa: PLC0415 -- the same
 
         file, kind = checked_path(path)
         with self.open(name, version=version) as snapshot, shown(f"dumping {name}", wanted=progress) as meter:
@@ -402,10 +402,10 @@ class Store:
         >>> store.get("walk").shape
         (1000, 2)
         """
-        from colonnade.convert.stored.plan_draft import plan_draft  # noqa: PLC0415 -- pandas, when it is needed
-        from colonnade.convert.stored.tables import lay_out  # noqa: PLC0415 -- the same
-        from colonnade.draft_table import DraftTable  # noqa: PLC0415 -- the same
-        from colonnade.writing import Wanted, seal_of  # noqa: PLC0415 -- the same
+        from colonnade._allocate import DraftTable  # noqa: PLC0415 -- the same
+        from colonnade._put import Wanted, seal_of  # noqa: PLC0415 -- the same
+        from colonnade.format.write.draft import plan_draft  # noqa: PLC0415 -- pandas, when it is needed
+        from colonnade.format.write.table import lay_out  # noqa: PLC0415 -- the same
 
         wanted = Wanted.checked(name, keep, expect_version, ttl)
         if type(rows) is not int or rows < 0:
@@ -428,7 +428,7 @@ class Store:
     def _publisher(self) -> Publisher:
         """What a reader does without, and does not wait for the import of."""
         if self._writes is None:
-            from colonnade.store.publish import Publisher  # noqa: PLC0415 -- see above
+            from colonnade.storage.publish import Publisher  # noqa: PLC0415 -- see above
 
             self._writes = Publisher(self._catalog)
         return self._writes
@@ -544,7 +544,7 @@ class Store:
         [('American',)]
         """
         try:
-            from colonnade.neighbours.duckdb import run  # noqa: PLC0415 -- an extra
+            from colonnade.interop.duckdb import run  # noqa: PLC0415 -- an extra
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError("sql() needs DuckDB 2.0 or newer: pip install 'colonnade[duckdb]'") from error
 
@@ -594,7 +594,7 @@ class Store:
         1 1.08
         2 1.09
         """
-        from colonnade.watching import Watch  # noqa: PLC0415 -- most programs do not wait
+        from colonnade._watch import Watch  # noqa: PLC0415 -- most programs do not wait
 
         return Watch(self._directory, paths.check_name(name), lambda: self.open(name), timeout)
 
@@ -619,7 +619,7 @@ class Store:
         1.08
         1.09
         """
-        from colonnade.newest import Latest  # noqa: PLC0415 -- most programs do not need it
+        from colonnade._latest import Latest  # noqa: PLC0415 -- most programs do not need it
 
         return Latest(name, self._path_of(name), lambda: self.open(name))
 
@@ -669,10 +669,10 @@ class Store:
 
         Safe at any time, whatever else runs.
         """
-        from colonnade.store import cleaning  # noqa: PLC0415 -- seldom needed
+        from colonnade.storage import gc  # noqa: PLC0415 -- seldom needed
 
-        freed = cleaning.gc(self._catalog)
-        cleaning.collapse(self._catalog)
+        freed = gc.gc(self._catalog)
+        gc.collapse(self._catalog)
         return freed
 
     def check(self) -> list[Problem]:
@@ -680,7 +680,7 @@ class Store:
 
         Reads every byte; an empty list is a clean store.
         """
-        from colonnade.store import check  # noqa: PLC0415 -- seldom needed
+        from colonnade.storage import check  # noqa: PLC0415 -- seldom needed
 
         def look_inside(entry: paths.Entry) -> None:
             with self.open(entry.name, version=entry.version) as snapshot:
@@ -708,7 +708,7 @@ class Store:
         >>> [(segment.role, len(segment.holders)) for segment in store.usage().segments]
         [('deleted', 1)]
         """
-        from colonnade.store.usage import look_at  # noqa: PLC0415 -- seldom needed
+        from colonnade.storage.usage import look_at  # noqa: PLC0415 -- seldom needed
 
         return look_at(self._catalog)
 
@@ -752,7 +752,7 @@ class Store:
         return f"<colonnade.Store {str(self.path)!r}>"
 
     def __rich__(self) -> Card:
-        from colonnade.cards.store import card  # noqa: PLC0415 -- when it is shown
+        from colonnade.display.store import card  # noqa: PLC0415 -- when it is shown
 
         return card(self)
 

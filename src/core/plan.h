@@ -1,7 +1,7 @@
 // The plan: what Python decides and the core carries out.
 //
 // Knows: the wire form of a job. A plan is two int64 tables (rows of `Job` and `Piece`, field by field in
-// the order below; `convert/jobs.py` holds the same order for Python) and addresses of memory that the caller keeps alive.
+// the order below; `core/jobs.py` holds the same order for Python) and addresses of memory that the caller keeps alive.
 // Must not know: Python, Arrow's C++ types, files, names.
 #pragma once
 #include <cstdint>

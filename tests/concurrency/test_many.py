@@ -15,8 +15,8 @@ import pyarrow as pa
 import pytest
 
 import colonnade as cn
-from stress import payload
-from stress.place import descriptors
+from support import payload
+from support.place import descriptors
 
 MAPPED = 56_000  # rows of more than 2 MiB, whose memory is written again
 FORKS = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
@@ -177,7 +177,7 @@ def test_a_name_that_comes_and_goes(store):
     program = f"""
 import itertools, sys; sys.path.insert(0, {str(Path(__file__).parent.parent)!r})
 import colonnade as cn
-from stress import payload
+from support import payload
 store = cn.Store({str(store.path)!r})
 frames = [payload.make(seed, {MAPPED} + 500 * seed) for seed in range(3)]
 for turn in itertools.count():

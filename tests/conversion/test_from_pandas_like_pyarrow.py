@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import colonnade as cn
-from arrow_tables import Celsius
-from convert.likeness import assert_same_outcome, assert_same_table, outcome
-from convert.pyarrow_bugs import bugs_that_hit
-from strategies import EXACT, INDEXES, NOT_COMPARED, frames
+from support.arrow_tables import Celsius
+from support.likeness import assert_same_outcome, assert_same_table, outcome
+from support.pyarrow_bugs import bugs_that_hit
+from support.strategies import EXACT, INDEXES, NOT_COMPARED, frames
 
 KINDS = {**EXACT, **NOT_COMPARED}
 OPTIONS = [{}, {"preserve_index": True}, {"preserve_index": False}, {"nthreads": 1}, {"nthreads": 3}, {"safe": False}]

@@ -15,10 +15,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import colonnade as cn
-from arrow_tables import FLAT, KINDS, LENGTHS, OFFSETS, Column, Recipe, recipes, type_of
-from convert.likeness import assert_same_frame, assert_same_outcome, assert_same_table, outcome
-from convert.pyarrow_bugs import bugs_that_hit, inside
-from strategies import frames
+from support.arrow_tables import FLAT, KINDS, LENGTHS, OFFSETS, Column, Recipe, recipes, type_of
+from support.likeness import assert_same_frame, assert_same_outcome, assert_same_table, outcome
+from support.pyarrow_bugs import bugs_that_hit, inside
+from support.strategies import frames
 
 # ---- Options --------------------------------------------------------------------------------------------------------------------
 

@@ -11,13 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from colonnade import _core
-from colonnade.convert import jobs
-from colonnade.convert.jobs import Job, Piece, Placed, Twin, Validity, Values
-from colonnade.layout.regions import Region, arrange
-
-
-def address(array):
-    return array.__array_interface__["data"][0]
+from colonnade.core import jobs
+from colonnade.core.jobs import Job, Piece, Placed, Twin, Validity, Values
+from colonnade.core.regions import Region, arrange
+from support.memory import address
 
 
 def run(made, through):

@@ -14,9 +14,9 @@ import pytest
 
 import colonnade as cn
 from colonnade import _core
-from colonnade.convert.buffers import default_limit
+from colonnade.core.buffers import default_limit
 from colonnade.sizes import parse_size
-from test_core import address
+from support.memory import address
 
 MIB = 1 << 20
 

@@ -16,12 +16,11 @@ from typing import NamedTuple
 import pytest
 
 import colonnade as cn
-import stepping
-from colonnade.convert.stored.tables import lay_out
-from colonnade.neighbours.ingest import plan
-from colonnade.store import family  # noqa: F401 -- imported before the steps are counted
-from stress import payload
-from stress.place import Place, entries
+from colonnade.format.write.table import lay_out
+from colonnade.interop.arrow import plan
+from colonnade.storage import process_group  # noqa: F401 -- imported before the steps are counted
+from support import payload, stepping
+from support.place import Place, entries
 
 # Rows: 2 kB and 1.6 MB, which are written; 2.5 and 3.3 MB, which are mapped, and whose memory is used again.
 SMALL, WRITTEN, MAPPED, LARGER = 50, 40_000, 60_000, 80_000

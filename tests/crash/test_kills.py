@@ -14,13 +14,13 @@ import colonnade as cn
 
 # Where a put changes what others could see, or holds something. Each is patched to kill its own process just before or after.
 STEPS = {
-    "before the draft": ("colonnade.store.segment.Draft.__init__", "before"),
-    "after the draft": ("colonnade.store.segment.Draft.__init__", "after"),
-    "before the bytes": ("colonnade.convert.stored.tables.LaidOut.write_to_memory", "before"),
-    "after the bytes": ("colonnade.convert.stored.tables.LaidOut.write_to_memory", "after"),
-    "holding the lock": ("colonnade.store.catalog.Catalog.version_in", "after"),
-    "before the link": ("colonnade.store.segment.Draft.stage", "before"),
-    "after the link": ("colonnade.store.segment.Draft.stage", "after"),
+    "before the draft": ("colonnade.storage.segment.Draft.__init__", "before"),
+    "after the draft": ("colonnade.storage.segment.Draft.__init__", "after"),
+    "before the bytes": ("colonnade.format.write.table.LaidOut.write_to_memory", "before"),
+    "after the bytes": ("colonnade.format.write.table.LaidOut.write_to_memory", "after"),
+    "holding the lock": ("colonnade.storage.catalog.Catalog.version_in", "after"),
+    "before the link": ("colonnade.storage.segment.Draft.stage", "before"),
+    "after the link": ("colonnade.storage.segment.Draft.stage", "after"),
     "after retaining": ("os.link", "after"),
     "before the rename": ("os.rename", "before"),
     "after the rename": ("os.rename", "after"),
@@ -30,7 +30,7 @@ WRITER = """
 import os, signal, sys, importlib
 import numpy as np, pandas as pd
 import colonnade as cn
-import colonnade.api, colonnade.convert.stored.tables
+import colonnade.store, colonnade.format.write.table
 path, when, store = sys.argv[1:]
 module, _, names = path.partition(".")
 parts = path.split(".")

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from rich.pretty import pretty_repr
 
 import colonnade as cn
-from cards import FLIGHTS, Page, terminal
-from colonnade.cards.card import Card, Listing
-from colonnade.cards.cells import brief
-from colonnade.terminal import Column, one_line
+from colonnade.display.fitting import Column, one_line
+from colonnade.display.summary import Card, Listing
+from colonnade.display.values import brief
+from support.summaries import FLIGHTS, Page, terminal
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def test_plain_reprs_are_one_line_and_read_no_table(store, flights):
 def test_plain_reprs_bring_nothing_in(folder):
     program = f"""
 import sys, colonnade as cn
-print(repr(cn.Store({str(folder)!r})), [m for m in sys.modules if m.startswith(("rich", "colonnade.cards", "pandas"))])"""
+print(repr(cn.Store({str(folder)!r})), [m for m in sys.modules if m.startswith(("rich", "colonnade.display", "pandas"))])"""
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert said == f"<colonnade.Store {str(folder)!r}> []\n"
 

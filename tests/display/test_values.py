@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.types as pt
 import pytest
 
-from arrow_tables import KINDS, NULLS, with_nulls
-from colonnade.cards.cells import DAMAGED, brief, text_of
-from colonnade.terminal import one_line
+from colonnade.display.fitting import one_line
+from colonnade.display.values import DAMAGED, brief, text_of
+from support.arrow_tables import KINDS, NULLS, with_nulls
 
 ROWS = 30
 NOT_LOOKED_INTO = {"dense_union", "string_view", "binary_view"}  # views are other types once they are stored

@@ -1,15 +1,10 @@
 """The examples of other tools run, show what they say, and look at shared memory where they say so."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 
-EXAMPLES = Path(__file__).parents[1] / "examples/python"
+from support.examples import EXAMPLES, LOOK, run
 
 SHOWN = {
     "with_duckdb.py": "carrier  delay\n0      UA    3.0\n",
@@ -25,22 +20,6 @@ VIEWS = {
 }
 
 
-def run(*arguments, folder):
-    env = {**os.environ, "COLONNADE_STORE": str(folder / "store")}
-    done = subprocess.run([sys.executable, *arguments], env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-LOOK = """
-import runpy, sys
-from pathlib import Path
-example, folder, view = sys.argv[1:]
-names = runpy.run_path(example, run_name="__main__")
-view = eval(view)
-mapped = [line.split()[0].split("-") for line in Path("/proc/self/maps").read_text().splitlines() if folder in line]
-print("shared:", any(int(first, 16) <= view.ctypes.data < int(last, 16) for first, last in mapped))
-"""
 SUM = """
 import re, sys, duckdb, colonnade as cn
 from pathlib import Path

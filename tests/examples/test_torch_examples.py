@@ -11,7 +11,7 @@ import re
 import pandas as pd
 import pytest
 
-from test_tool_examples import EXAMPLES, LOOK, run
+from support.examples import EXAMPLES, LOOK, run
 
 WANTED = os.environ.get("COLONNADE_TORCH") == "wanted"
 

@@ -267,7 +267,7 @@ def test_full_file_system(small):
 
 def test_file_system_that_fills_up_while_writing(small, monkeypatch):
     """The check beforehand can be overtaken by another writer; then the kernel says ENOSPC, and never SIGBUS."""
-    monkeypatch.setattr("colonnade.store.room.free_bytes", lambda _: 1 << 40)
+    monkeypatch.setattr("colonnade.storage.capacity.free_bytes", lambda _: 1 << 40)
     store = cn.Store(small / "s")
     store.put("kept", pd.DataFrame({"x": [1, 2, 3]}))
     free = os.statvfs(small).f_bavail
@@ -303,6 +303,6 @@ def test_without_nameless_files(store, monkeypatch):
 
 def test_polars_is_not_installed(filled, monkeypatch):
     monkeypatch.setitem(sys.modules, "polars", None)
-    monkeypatch.delitem(sys.modules, "colonnade.neighbours.polars", raising=False)
+    monkeypatch.delitem(sys.modules, "colonnade.interop.polars", raising=False)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'colonnade\[polars\]'"):
         filled.open("kept").to_polars()

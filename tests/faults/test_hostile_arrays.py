@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 
 import colonnade as cn
-from colonnade.convert.stored import array_layout
-from colonnade.layout.verify import Body
+from colonnade.format import ndarray_layout
+from colonnade.format.bounds import Body
 from fuzz.anatomy import Anatomy
 
 MATRIX = np.arange(12.0).reshape(3, 4)
@@ -190,9 +190,9 @@ def test_structures_are_checked_before_numpy_sees_them(what, monkeypatch):
         made.append(told)
         return real(told, *rest)
 
-    monkeypatch.setattr(array_layout.np, "dtype", dtype)
+    monkeypatch.setattr(ndarray_layout.np, "dtype", dtype)
     with pytest.raises((ValueError, TypeError, KeyError)):
-        array_layout.decode_array_dtype(_DTYPES[what])
+        ndarray_layout.decode_array_dtype(_DTYPES[what])
     assert all(isinstance(told, str) for told in made) or what.endswith("of one name")
 
 

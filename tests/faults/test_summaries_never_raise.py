@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 import colonnade as cn
-from cards import FLIGHTS, Page, terminal
+from support.summaries import FLIGHTS, Page, terminal
 
 BOTH = pytest.mark.parametrize(
     "look", [lambda shown: Page(shown).text, lambda shown: " ".join(terminal(shown, 120))], ids=["html", "rich"]

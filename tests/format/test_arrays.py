@@ -19,8 +19,8 @@ import pytest
 from hypothesis import given, settings
 
 import colonnade as cn
-from arrays import DTYPES, ORDERS, SHAPES, UNITS, arrays, make, orders_of
-from colonnade.convert.stored.array_layout import lay_out_array
+from colonnade.format.ndarray_layout import lay_out_array
+from support.arrays import DTYPES, ORDERS, SHAPES, UNITS, arrays, make, orders_of
 
 ONE = np.zeros(1)
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from pandas.testing import assert_frame_equal
 
-from strategies import EXACT
+from support.strategies import EXACT
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from pandas.testing import assert_frame_equal
 
 import colonnade as cn
-from strategies import EXACT, INDEXES, NOT_COMPARED, frames
+from support.strategies import EXACT, INDEXES, NOT_COMPARED, frames
 
 
 def assert_round_trip(store, df):

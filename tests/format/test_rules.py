@@ -10,11 +10,11 @@ import pyarrow as pa
 import pytest
 
 import colonnade as cn
-from colonnade.convert.rules import RULES, TARGETS, Reading, rule_for, target_for
-from strategies import EXACT
-from test_arrow_input import TYPES
+from colonnade.rules import RULES, TARGETS, Reading, rule_for, target_for
+from support.arrow_types import TYPES
+from support.strategies import EXACT
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def columns():

@@ -11,7 +11,7 @@ from functools import cached_property
 from flatbuffers import number_types
 from flatbuffers.table import Table
 
-from colonnade.layout.seal import MAGIC, SEAL_SIZE, TAIL_SIZE, TRAILER
+from colonnade.format.seal import MAGIC, SEAL_SIZE, TAIL_SIZE, TRAILER
 
 KEY = b"colonnade"
 SEAL_FIELDS = {"version": 16, "identity": 24, "created": 32, "rows": 40, "columns": 48, "size": 56}

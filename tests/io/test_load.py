@@ -23,10 +23,10 @@ from pandas.testing import assert_frame_equal
 from typer.testing import CliRunner
 
 import colonnade as cn
-from colonnade.cli import app
-from colonnade.loading import read
-from colonnade.neighbours import text
-from colonnade.neighbours.meter import Meter
+from colonnade.cli.commands import app
+from colonnade.io import text
+from colonnade.io.load import read
+from colonnade.io.meter import Meter
 
 ROWS = 300_000  # several batches
 
@@ -74,8 +74,8 @@ WRITERS = {
 
 @pytest.mark.parametrize("suffix", WRITERS)
 def test_stored_in_turns_is_what_put_stores(suffix, store, tmp_path, monkeypatch):
-    monkeypatch.setattr("colonnade.convert.stored.tables._TURN", 1 << 19)
-    monkeypatch.setattr("colonnade.neighbours.batches._SMALL", 1 << 16)
+    monkeypatch.setattr("colonnade.format.write.table._TURN", 1 << 19)
+    monkeypatch.setattr("colonnade.io.batches._SMALL", 1 << 16)
     table = table_of_all_sorts(50_001)  # no multiple of 8
     if suffix == "orc":
         table = table.set_column(table.schema.get_field_index("c"), "c", table["c"].cast(pa.string()))

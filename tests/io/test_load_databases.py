@@ -19,8 +19,8 @@ import pytest
 from typer.testing import CliRunner
 
 import colonnade as cn
-from colonnade.cli import app
-from postgresql import Server
+from colonnade.cli.commands import app
+from support.postgresql import Server
 
 ROWS = 200_000  # several batches of each driver
 

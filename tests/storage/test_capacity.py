@@ -33,7 +33,7 @@ def test_a_put_that_would_pass_the_capacity_is_refused_before_it_starts(folder, 
     store.put("a", frame(8)).close()
     store.put("b/c", frame(4)).close()
     written = []
-    monkeypatch.setattr("colonnade.convert.jobs.run", lambda *args: written.append(args))
+    monkeypatch.setattr("colonnade.core.jobs.run", lambda *args: written.append(args))
     with pytest.raises(
         cn.StoreFullError,
         match=r"has a capacity of 20\.0MiB and the table needs 12\.2MiB.*nothing was stored.*"
@@ -78,15 +78,15 @@ def test_two_puts_at_once_do_not_pass_the_capacity_together(folder, monkeypatch)
     """Each would fit alone; the second to publish is refused."""
     store = cn.Store(folder / "s", capacity="20MiB")
     barrier = threading.Barrier(2)
-    from colonnade import writing
+    from colonnade import _put
 
-    real = writing.write
+    real = _put.write
 
     def together(*args):
         barrier.wait()
         real(*args)
 
-    monkeypatch.setattr("colonnade.writing.write", together)
+    monkeypatch.setattr("colonnade._put.write", together)
     outcomes = []
 
     def put(name):
@@ -246,7 +246,7 @@ def test_a_full_disk(small_disk, monkeypatch, blind):
     store = cn.Store(small_disk / "s")
     store.put("kept", frame(8)).close()
     if blind:
-        monkeypatch.setattr("colonnade.store.room.free_bytes", lambda _: 1 << 40)
+        monkeypatch.setattr("colonnade.storage.capacity.free_bytes", lambda _: 1 << 40)
     for _ in range(2):
         with pytest.raises(cn.StoreFullError):
             store.put("kept", frame(28))
@@ -262,9 +262,9 @@ def test_a_file_system_that_fills_up_meanwhile(small, monkeypatch, mapped):
     """Somebody else was faster after the room was looked at."""
     store = cn.Store(small / "s")
     store.put("kept", frame(2)).close()
-    monkeypatch.setattr("colonnade.store.room.free_bytes", lambda _: 1 << 40)
+    monkeypatch.setattr("colonnade.storage.capacity.free_bytes", lambda _: 1 << 40)
     if not mapped:
-        monkeypatch.setattr("colonnade.store.segment.Draft.map", lambda self, size: os.ftruncate(self.fd, size))
+        monkeypatch.setattr("colonnade.storage.segment.Draft.map", lambda self, size: os.ftruncate(self.fd, size))
     free = os.statvfs(small).f_bavail
     with pytest.raises(cn.StoreFullError, match="no room in"):
         store.put("t", frame(40))

@@ -1,40 +1,19 @@
 """Who gets in: other users, planted files and links, groups, names that lead elsewhere."""
 
-import json
 import os
 import pickle
 import stat
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
 
 import colonnade as cn
+from support.users import OTHER, as_user
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become other users")
 
-OTHER, GROUP = 65534, 12345
+GROUP = 12345
 FRAME = pd.DataFrame({"x": [1, 2, 3]})
-
-
-def as_user(program, *, uid=OTHER, gid=OTHER, groups=()):
-    """Run a program as another user, and give what it printed; an error's class is printed where it raises one."""
-    text = f"""
-import os, json, pickle, colonnade as cn, pandas as pd, pyarrow as pa
-cn.Watch  # imported while it may be
-frame = pd.DataFrame({{"x": [1, 2, 3]}})
-os.setgroups({list(groups)!r}); os.setgid({gid}); os.setuid({uid})
-def attempt(do):
-    try:
-        return str(do())
-    except Exception as error:
-        return f"{{type(error).__name__}}: {{error}}"
-print(json.dumps({program}))
-"""
-    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ import pytest
 import colonnade as cn
 from colonnade import _core
 from colonnade.sizes import parse_size
-from colonnade.store import folders, recycle
+from colonnade.storage import folders
+from colonnade.storage import spares as reuse
 
 MIB = 1 << 20
 
@@ -199,7 +200,7 @@ def test_spares_are_bounded_in_age(store, monkeypatch):
     store.put("t", frame(1)).close()
     store.put("t", frame(2)).close()
     assert len(spares(store)) == 1
-    monkeypatch.setattr(recycle, "AGE", 0.05)
+    monkeypatch.setattr(reuse, "AGE", 0.05)
     time.sleep(0.1)
     store.put("small", pd.DataFrame({"x": [1]})).close()
     assert spares(store) == []
@@ -213,7 +214,7 @@ def test_the_lease_test(folder):
     def is_unused():
         fd = os.open(path, os.O_RDWR)
         try:
-            return recycle.is_unused(fd)
+            return spares.is_unused(fd)
         finally:
             os.close(fd)
 
@@ -235,8 +236,8 @@ def test_a_lease_that_is_broken_does_not_kill_its_holder(store):
     """SIGURG, and not SIGIO, is sent to who holds the lease that is broken."""
     program = f"""
 import os, sys, threading, fcntl
-sys.path.insert(0, {os.path.dirname(__file__)!r})
-from colonnade.store import recycle
+sys.path.insert(0, {os.path.dirname(os.path.dirname(__file__))!r})
+from colonnade.storage import spares
 path = {str(store.path.parent / "file")!r}
 open(path, "wb").write(bytes(4096))
 done = threading.Event()
@@ -251,7 +252,7 @@ for _ in range(2):
     threading.Thread(target=opener).start()
 while not done.is_set():
     fd = os.open(path, os.O_RDWR)
-    recycle.is_unused(fd)
+    spares.is_unused(fd)
     os.close(fd)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
@@ -278,7 +279,7 @@ def test_spares_of_a_store_that_lost_its_leases_are_left_alone(store, monkeypatc
     store.put("t", frame(1)).close()
     store.put("t", frame(2)).close()
     (spare,) = spares(store)
-    monkeypatch.setattr(recycle, "is_unused", lambda fd: False)
+    monkeypatch.setattr(reuse, "is_unused", lambda fd: False)
     store.put("t", frame(3)).close()
     assert spare in spares(store)
 
@@ -325,7 +326,7 @@ def test_two_names_of_one_inode_in_attach(store, monkeypatch):
     first = inode(store)
     store.put("u", frame(0)).close()
     store.delete("u")
-    from colonnade.store.segment import Segment
+    from colonnade.storage.segment import Segment
 
     real = Segment.is_at
     published = []
@@ -345,7 +346,7 @@ def test_two_names_of_one_inode_in_attach(store, monkeypatch):
 
 
 def test_nothing_is_read_before_the_name_is_checked(store, monkeypatch):
-    from colonnade.store.segment import Segment
+    from colonnade.storage.segment import Segment
 
     store.put("t", frame(1)).close()
     order = []
@@ -427,7 +428,7 @@ def test_gc_gives_huge_pages_to_what_has_none(store, folder, monkeypatch):
     if not gives_huge_pages(folder):
         pytest.skip("this kernel gives no huge pages to files in memory")
     with monkeypatch.context() as without:
-        without.setattr("colonnade.store.segment.Draft.map", lambda self, size: os.ftruncate(self.fd, size))
+        without.setattr("colonnade.storage.segment.Draft.map", lambda self, size: os.ftruncate(self.fd, size))
         snapshot = store.put("t", frame(1, mib=9))
     with pytest.raises(StopIteration):
         in_huge_pages(snapshot.path, snapshot.nbytes)
@@ -438,7 +439,7 @@ def test_gc_gives_huge_pages_to_what_has_none(store, folder, monkeypatch):
 
 
 def test_without_huge_pages_all_works_as_before(store, monkeypatch):
-    monkeypatch.setattr("colonnade.store.segment.Draft.map", lambda self, size: os.ftruncate(self.fd, size))
+    monkeypatch.setattr("colonnade.storage.segment.Draft.map", lambda self, size: os.ftruncate(self.fd, size))
     rng = np.random.default_rng(1)
     for _ in range(4):
         df = pd.DataFrame({"x": rng.standard_normal(600_000), "b": rng.random(600_000) < 0.5})

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 
 import colonnade as cn
-from colonnade.store import folders
-from colonnade.store.segment import Draft
-from colonnade.top import print_once
+from colonnade.cli.top import print_once
+from colonnade.storage import folders
+from colonnade.storage.segment import Draft
 
 MIB = 1 << 20
 

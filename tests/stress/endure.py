@@ -17,8 +17,8 @@ from collections import deque
 from typing import NamedTuple
 
 import colonnade as cn
-from stress import payload
-from stress.place import Place, descriptors, entries
+from support import payload
+from support.place import Place, descriptors, entries
 
 _KEEP = 3
 _HELD = 20

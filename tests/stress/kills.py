@@ -24,9 +24,10 @@ from collections import Counter
 from pathlib import Path
 
 import colonnade as cn
-from stress import payload, workers
+from stress import workers
 from stress.board import OPERATIONS, Board
-from stress.place import LeakError, Place, descriptors, entries
+from support import payload
+from support.place import LeakError, Place, descriptors, entries
 
 LIVES = {"writer": workers.write, "reader": workers.read}
 _PDEATHSIG = 1

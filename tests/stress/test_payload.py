@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 import colonnade as cn
-from stress import payload
+from support import payload
 
 PAGE = 4096
 READINGS = (

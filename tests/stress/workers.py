@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 import colonnade as cn
-from stress import payload
 from stress.board import WentBackwardsError
-from stress.place import descriptors, spares
+from support import payload
+from support.place import descriptors, spares
 
 # Names that are never deleted, and names that come and go; those that share a folder make it come and go as well.
 STEADY = ("steady", "folder/a", "folder/b", "large")

@@ -16,7 +16,7 @@ import pyarrow as pa
 from hypothesis import strategies as st
 from pandas.core.arrays.arrow.extension_types import ArrowIntervalType, ArrowPeriodType
 
-from strategies import WORDS
+from support.strategies import WORDS
 
 LENGTHS = [0, 1, 7, 8, 63, 64, 65, 511, 512, 513, 2047, 2048, 2049, 4097]
 OFFSETS = [0, 1, 3, 8, 13, 64, 65]

@@ -22,12 +22,12 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from colonnade._by_reference import tables
 from colonnade.errors import ColonnadeError
-from colonnade.neighbours import travellers
 from colonnade.sizes import parse_size
 
 if TYPE_CHECKING:
-    from colonnade.sharing import Nameless
+    from colonnade._share import Nameless
     from colonnade.snapshot import Snapshot
 
 # Measured, through a pipe and read, pickled and by reference, in ms: 256 KiB 0.2 and 1.5, 1 MiB 1.8 and 2.1, 2 MiB
@@ -107,21 +107,21 @@ class by_reference:  # noqa: N801 -- a block, as contextlib.suppress is one
 
 
 def _begin_here(min_bytes: int) -> Sending:
-    from colonnade.api import Store  # noqa: PLC0415 -- api imports what this needs
+    from colonnade.store import Store  # noqa: PLC0415 -- api imports what this needs
 
     if _sending:  # a worker's results go to its parent's family
         store, family = _sending[-1][:2]
     else:
         store = str(Store().path)
         family = Store(store)._sharing().begin_family()
-    return _begin(Sending(store, family, min_bytes, travellers.imported()))
+    return _begin(Sending(store, family, min_bytes, tables.imported()))
 
 
 def _begin(sending: Sending) -> Sending:
     _sending.append(sending)
     for name in sending.libraries:
         import_module(name)
-    reducers = dict.fromkeys(travellers.types(), _reduce_table)
+    reducers = dict.fromkeys(tables.types(), _reduce_table)
     for table, processes in _picklers():
         for kind, reduce in [*reducers.items(), *((process, _reduce_process) for process in processes)]:
             if table.get(kind) is not reduce:
@@ -156,7 +156,7 @@ def _picklers() -> Iterator[tuple[dict[Any, Any], list[type]]]:
 def _reduce_table(table: Any) -> Any:
     sending = _sending[-1] if _sending else None
     if sending is not None:
-        kind = travellers.kind_of(table)
+        kind = tables.kind_of(table)
         if kind.nbytes(table) >= sending.min_bytes:
             try:
                 sent = _send(sending, kind, table)
@@ -167,10 +167,10 @@ def _reduce_table(table: Any) -> Any:
     return table.__reduce_ex__(pickle.DEFAULT_PROTOCOL)
 
 
-def _send(sending: Sending, kind: travellers.Kind, table: Any) -> Any:
-    from colonnade.api import Store  # noqa: PLC0415 -- api imports what this needs
-    from colonnade.convert.stored.tables import lay_out  # noqa: PLC0415 -- the same
-    from colonnade.neighbours.ingest import plan  # noqa: PLC0415 -- the same
+def _send(sending: Sending, kind: tables.Kind, table: Any) -> Any:
+    from colonnade.format.write.table import lay_out  # noqa: PLC0415 -- the same
+    from colonnade.interop.arrow import plan  # noqa: PLC0415 -- the same
+    from colonnade.store import Store  # noqa: PLC0415 -- api imports what this needs
 
     if not kind.may_travel(table):
         return None
@@ -201,7 +201,7 @@ def _make_process(sending: Sending, make: Callable[..., Any], arguments: tuple[A
 
 
 def _begin_as_child(sending: Sending) -> None:
-    from colonnade.api import Store  # noqa: PLC0415 -- api imports what this needs
+    from colonnade.store import Store  # noqa: PLC0415 -- api imports what this needs
 
     Store(sending.store)._sharing().join_family(sending.family)
     _begin(sending)
@@ -212,6 +212,6 @@ def _receive(reference: Nameless, name: str, exactly: Any, sending: Sending) -> 
         _begin_as_child(sending)  # a worker that was started before its parent began
 
     def read(snapshot: Snapshot) -> Any:
-        return travellers.KINDS[name].read(snapshot, exactly)
+        return tables.KINDS[name].read(snapshot, exactly)
 
     return reference.sharing().receive(reference, read)

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 if TYPE_CHECKING:
-    from colonnade.convert.stored.tables import TablePlan
+    from colonnade.format.write.table import TablePlan
 
 # A way back that has nothing to be done.
 AS_STORED = "as stored"
@@ -39,7 +39,7 @@ def _pandas_nbytes(frame: Any) -> int:
 
 
 def _blocks(frame: Any) -> list[Any]:
-    from colonnade.neighbours.pandas import block_values  # noqa: PLC0415 -- `import colonnade` must not
+    from colonnade.interop.pandas import block_values  # noqa: PLC0415 -- `import colonnade` must not
 
     return block_values(frame)
 
@@ -76,7 +76,7 @@ def _same(one: pa.Schema, other: pa.Schema) -> bool:
 
 
 def _polars_way_back(frame: Any, plan: TablePlan) -> Any:
-    from colonnade.neighbours.polars import from_arrow  # noqa: PLC0415 -- an extra
+    from colonnade.interop.polars import from_arrow  # noqa: PLC0415 -- an extra
 
     return AS_STORED if from_arrow(_stored_schema(plan).empty_table()).schema == frame.schema else None
 

@@ -9,10 +9,7 @@ a row a line; ``--json`` gives one JSON value. Status 0: done; 1: not done, or `
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import signal
 import sys
 from enum import Enum
 from operator import itemgetter
@@ -23,11 +20,8 @@ import typer
 from typer.core import TyperGroup
 
 from colonnade import ColonnadeError, Snapshot, Store, TableInfo, __version__
-from colonnade.cards.cells import text_of
-from colonnade.cards.listings import REPORTS, TABLES, justify
-from colonnade.neighbours.formats import FileFormat, recognise
-from colonnade.sizes import format_size
-from colonnade.terminal import (
+from colonnade.display.columns import REPORTS, TABLES, justify
+from colonnade.display.fitting import (
     ELIDED,
     Column,
     complain,
@@ -40,6 +34,9 @@ from colonnade.terminal import (
     print_line,
     print_table,
 )
+from colonnade.display.values import text_of
+from colonnade.io.formats import FileFormat, recognise
+from colonnade.sizes import format_size
 
 
 class _Commands(TyperGroup):
@@ -73,19 +70,6 @@ class _Mode(Enum):
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The table.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-def main() -> None:
-    """Run the command line, and exit with its status."""
-    # Who reads the output may leave before its end, as `head` does; that ends this command quietly, like any other.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    try:
-        app(prog_name="colonnade")
-    finally:
-        try:
-            sys.stdout.flush()
-        except OSError:
-            os._exit(1)  # it has been said; a regular exit would try once more, and say it in its own words
 
 
 def _print_version(wanted: bool) -> None:
@@ -339,7 +323,7 @@ def top(
 
     A pipe gets it once.
     """
-    from colonnade import top as view  # noqa: PLC0415 -- seldom needed
+    from colonnade.cli import top as view  # noqa: PLC0415 -- seldom needed
 
     if as_json:
         print_json(view.to_json(_store(ctx).usage()))
@@ -364,20 +348,6 @@ def check(ctx: typer.Context, as_json: AsJson = False) -> None:
         print_line(f"no problems in {_store(ctx).path}")
     if problems:
         raise typer.Exit(1)
-
-
-@app.command()
-def demo(as_json: AsJson = False) -> None:
-    """Measure, on real data, how tables are shared."""
-    from colonnade.demo import main as run  # noqa: PLC0415 -- it imports pandas
-
-    # It talks with processes of its own: one that is gone is an error to be handled there.
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
-        status = run()
-    if as_json:
-        print_json({"status": status})
-    raise typer.Exit(status)
 
 
 # -- what the commands share -------------------------------------------------------------------------------------------

@@ -22,8 +22,8 @@ from rich.live import Live
 from rich.text import Text
 
 from colonnade import SegmentUsage, Usage
-from colonnade.cards.usage import COLUMNS, PROCESSES, bytes_of, processes_in, rows_of, summary
-from colonnade.terminal import GAP, console, one_line, print_line, print_table, shortened
+from colonnade.display.fitting import GAP, console, one_line, print_line, print_table, shortened
+from colonnade.display.usage import COLUMNS, PROCESSES, bytes_of, processes_in, rows_of, summary
 
 _WIDEST_BAR = 60
 

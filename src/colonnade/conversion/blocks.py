@@ -19,17 +19,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.types as pt
 
-from colonnade.convert.buffers import address_of
-from colonnade.convert.dictionaries import United, unite
-from colonnade.convert.groups import Group
-from colonnade.convert.jobs import ELEMENT, Twin, Values
-from colonnade.convert.moves import Moves
-from colonnade.convert.objects import NULL_DAY, share_dates, share_truths
-from colonnade.convert.rules import Reading, codes_dtype, fill_pattern
-from colonnade.convert.strings import widen
-from colonnade.convert.walk import Walked
-from colonnade.neighbours import pandas as internals
-from colonnade.neighbours import pyarrow_metadata as by_pyarrow
+from colonnade.conversion.c_stream import Walked
+from colonnade.conversion.column_jobs import Moves
+from colonnade.conversion.dictionaries import United, unite
+from colonnade.conversion.groups import Group
+from colonnade.conversion.objects import NULL_DAY, share_dates, share_truths
+from colonnade.conversion.strings import widen
+from colonnade.core.buffers import address_of
+from colonnade.core.jobs import ELEMENT, Twin, Values
+from colonnade.interop import pandas as internals
+from colonnade.interop import pyarrow as by_pyarrow
+from colonnade.rules import Reading, codes_dtype, fill_pattern
 
 Positions = npt.NDArray[np.intp]
 Block = tuple[Any, Positions]

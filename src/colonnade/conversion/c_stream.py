@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from colonnade import _core
-from colonnade.convert.jobs import JOB, PIECE, Validity
+from colonnade.core.jobs import JOB, PIECE, Validity
 
 # From here on a table is exported whole, batch by batch: 10,000 columns one by one take 10 ms, as one batch 3.5 ms.
 _MANY_COLUMNS = 512

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from colonnade.convert import jobs
-from colonnade.convert.buffers import Outputs, as_bytes
-from colonnade.convert.jobs import joined
-from colonnade.convert.walk import Walked
+from colonnade.conversion.c_stream import Walked
+from colonnade.core import jobs
+from colonnade.core.buffers import Outputs, as_bytes
+from colonnade.core.jobs import joined
 
 _PLACES = ("values_at", "bitmap_at", "mask_at", "twin_at")
 

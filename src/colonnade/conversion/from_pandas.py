@@ -19,12 +19,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.types as pt
 
-from colonnade.convert import jobs
-from colonnade.convert.buffers import Outputs, address_of, as_arrow_buffer, as_bytes
-from colonnade.convert.jobs import ELEMENT, JOB, PIECE, Twin, Validity, Values
-from colonnade.convert.rules import family
-from colonnade.neighbours import pandas as internals
-from colonnade.neighbours.pyarrow_metadata import Parts, take_apart, to_arrow
+from colonnade.core import jobs
+from colonnade.core.buffers import Outputs, address_of, as_arrow_buffer, as_bytes
+from colonnade.core.jobs import ELEMENT, JOB, PIECE, Twin, Validity, Values
+from colonnade.interop import pandas as internals
+from colonnade.interop.pyarrow import Parts, take_apart, to_arrow
+from colonnade.rules import family
 
 _NAN = {2: Validity.NAN16, 4: Validity.NAN32, 8: Validity.NAN64}
 

@@ -14,9 +14,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as pt
 
-from colonnade.convert.rules import Reading, Rule, codes_dtype, dtype_for, rule_for
-from colonnade.convert.walk import Walked, walk
-from colonnade.neighbours.pyarrow_metadata import Head
+from colonnade.conversion.c_stream import Walked, walk
+from colonnade.interop.pyarrow import Head
+from colonnade.rules import Reading, Rule, codes_dtype, dtype_for, rule_for
 
 
 @dataclass(slots=True, eq=False)

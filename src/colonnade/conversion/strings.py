@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from colonnade.convert.buffers import Outputs, address_of, as_arrow_buffer
-from colonnade.convert.jobs import JOB, PIECE, Values
+from colonnade.core.buffers import Outputs, address_of, as_arrow_buffer
+from colonnade.core.jobs import JOB, PIECE, Values
 
 
 class Widening(NamedTuple):

@@ -14,14 +14,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.types as pt
 
-from colonnade.convert.blocks import BlockMaker
-from colonnade.convert.groups import Group, bytes_copied, group_columns, why_copied
-from colonnade.convert.report import ColumnReport, Explanation
-from colonnade.convert.rules import Reading
-from colonnade.convert.walk import Walked
-from colonnade.neighbours import pandas as internals
-from colonnade.neighbours import pyarrow_metadata as by_pyarrow
-from colonnade.neighbours.pyarrow_metadata import Head
+from colonnade.conversion.blocks import BlockMaker
+from colonnade.conversion.c_stream import Walked
+from colonnade.conversion.groups import Group, bytes_copied, group_columns, why_copied
+from colonnade.explanation import ColumnReport, Explanation
+from colonnade.interop import pandas as internals
+from colonnade.interop import pyarrow as by_pyarrow
+from colonnade.interop.pyarrow import Head
+from colonnade.rules import Reading
 
 
 def to_pandas(table: pa.Table, options: dict[str, Any]) -> pd.DataFrame:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from colonnade import _core
-from colonnade.layout.regions import Region
+from colonnade.core.regions import Region
 
 
 class Values(IntEnum):

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from colonnade.display.fitting import Column, Justify, format_age, one_line
 from colonnade.sizes import format_size
-from colonnade.terminal import Column, Justify, format_age, one_line
 
 TABLES = (
     Column("name", lambda table: table.name),

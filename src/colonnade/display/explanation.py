@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from colonnade.cards.card import Card, Listing
-from colonnade.cards.cells import brief
-from colonnade.cards.listings import FULL_REPORTS
+from colonnade.display.columns import FULL_REPORTS
+from colonnade.display.fitting import counted
+from colonnade.display.summary import Card, Listing
+from colonnade.display.values import brief
 from colonnade.sizes import format_size
-from colonnade.terminal import counted
 
 if TYPE_CHECKING:
-    from colonnade.convert.report import ColumnReport, Explanation
+    from colonnade.explanation import ColumnReport, Explanation
 
 _MOST = 60  # columns
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from colonnade.cards.card import Card, Listing
-from colonnade.terminal import ELIDED, one_line
+from colonnade.display.fitting import ELIDED, one_line
+from colonnade.display.summary import Card, Listing
 
 _WIDEST = 80  # signs of a cell
 _NARROW = 40  # the same where columns are many

@@ -14,15 +14,15 @@ from datetime import UTC, datetime
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from colonnade.cards.card import Card, Listing
-from colonnade.cards.cells import brief, text_of
-from colonnade.cards.explanation import briefly, columns_of, share
-from colonnade.cards.listings import SHORT_REPORTS, justify
+from colonnade.display.columns import SHORT_REPORTS, justify
+from colonnade.display.explanation import briefly, columns_of, share
+from colonnade.display.fitting import ELIDED, Column, counted, format_age
+from colonnade.display.summary import Card, Listing
+from colonnade.display.values import brief, text_of
 from colonnade.sizes import format_size
-from colonnade.terminal import ELIDED, Column, counted, format_age
 
 if TYPE_CHECKING:
-    from colonnade.convert.report import ColumnReport
+    from colonnade.explanation import ColumnReport
     from colonnade.snapshot import Snapshot
 
 _ROWS = 5

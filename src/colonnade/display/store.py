@@ -13,15 +13,15 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from colonnade.cards.card import Card, Listing
-from colonnade.cards.cells import brief
-from colonnade.cards.listings import TABLES
+from colonnade.display.columns import TABLES
+from colonnade.display.fitting import Column, counted
+from colonnade.display.summary import Card, Listing
+from colonnade.display.values import brief
 from colonnade.errors import NotFoundError
 from colonnade.sizes import format_size
-from colonnade.terminal import Column, counted
 
 if TYPE_CHECKING:
-    from colonnade.api import Store, TableInfo
+    from colonnade.store import Store, TableInfo
 
 _MOST = 20  # tables that are opened
 _LONGEST = 60  # tables that are listed

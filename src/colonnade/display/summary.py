@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from colonnade.terminal import Column
+from colonnade.display.fitting import Column
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
@@ -47,13 +47,13 @@ class Card:
 
     def to_html(self) -> str:
         """For a notebook."""
-        from colonnade.cards.html import draw  # noqa: PLC0415 -- a terminal has no need of it
+        from colonnade.display.html import draw  # noqa: PLC0415 -- a terminal has no need of it
 
         return draw(self)
 
     _repr_html_ = to_html
 
     def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        from colonnade.cards.console import draw  # noqa: PLC0415 -- a notebook has no need of it
+        from colonnade.display.terminal import draw  # noqa: PLC0415 -- a notebook has no need of it
 
         return draw(self, options.max_width)

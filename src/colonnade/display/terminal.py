@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from colonnade.cards.card import Card, Listing
-from colonnade.terminal import Column, fit_to_width, one_line, rich_table, with_short_cells
+from colonnade.display.fitting import Column, fit_to_width, one_line, rich_table, with_short_cells
+from colonnade.display.summary import Card, Listing
 
 _WIDEST = 24  # a cell of a table whose columns all are shown
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
-from colonnade.cards.card import Card, Listing
-from colonnade.cards.cells import brief
+from colonnade.display.fitting import Column, counted, format_age, one_line, shortened
+from colonnade.display.summary import Card, Listing
+from colonnade.display.values import brief
 from colonnade.sizes import format_size
-from colonnade.terminal import Column, counted, format_age, one_line, shortened
 
 if TYPE_CHECKING:
-    from colonnade.store.processes import Holder
-    from colonnade.store.usage import Role, SegmentUsage, Usage
+    from colonnade.storage.processes import Holder
+    from colonnade.storage.usage import Role, SegmentUsage, Usage
 
 # In the column of versions stands what has none.
 COLUMNS = (

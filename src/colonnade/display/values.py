@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.types as pt
 
-from colonnade.terminal import one_line
+from colonnade.display.fitting import one_line
 
 _LONGEST = 300  # signs of a text
 _BYTES = 4 * _LONGEST  # of a string

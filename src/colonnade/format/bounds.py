@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from colonnade.core.regions import STRIDE_STEP
 from colonnade.errors import CorruptSnapshotError
-from colonnade.layout.regions import STRIDE_STEP
 
 _MOST_AXES = 64  # NumPy's
 _MOST_LENGTH = 1 << 63

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from colonnade.convert.rules import family
 from colonnade.errors import UnsupportedTypeError
+from colonnade.rules import family
 
 
 def encode_dtype(dtype: Any) -> Any:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from colonnade.convert.report import ColumnReport, Explanation
-from colonnade.convert.rules import RULES, Reading, family
-from colonnade.convert.stored.dtypes import decode_dtype
-from colonnade.convert.stored.labels import decode_scalar
-from colonnade.convert.stored.open_table import StoredTable, following
-from colonnade.convert.stored.read_ndarray import explain_array
+from colonnade.explanation import ColumnReport, Explanation
+from colonnade.format.dtypes import decode_dtype
+from colonnade.format.labels import decode_scalar
+from colonnade.format.read.ndarray import explain_array
+from colonnade.format.read.table import StoredTable, following
+from colonnade.rules import RULES, Reading, family
 
 _WHY_OBJECTS = next(rule.note for rule in RULES if rule.reading is Reading.CONVERTED)
 _WHY = {

@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from colonnade.convert.stored.labels import encode_scalar
 from colonnade.errors import UnsupportedTypeError
+from colonnade.format.labels import encode_scalar
 
 
 def index_name(index: pd.Index[Any]) -> Any:

@@ -21,10 +21,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from colonnade.core.regions import CACHE_LINE, Region, align
 from colonnade.errors import CorruptSnapshotError
-from colonnade.layout.flatbuffer import Table
-from colonnade.layout.regions import CACHE_LINE, Region, align
-from colonnade.layout.seal import MAGIC, SEAL_SIZE, TAIL_SIZE, TRAILER, seal_place
+from colonnade.format.flatbuffer import Table
+from colonnade.format.seal import MAGIC, SEAL_SIZE, TAIL_SIZE, TRAILER, seal_place
 
 END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 METADATA_KEY = b"colonnade"

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from colonnade.convert.stored.tables import TablePlan
 from colonnade.errors import NotATableError
+from colonnade.format.write.table import TablePlan
 
 
 def plan(data: Any) -> TablePlan:
@@ -28,19 +28,21 @@ def plan(data: Any) -> TablePlan:
     """
     import pandas  # noqa: PLC0415 -- `import colonnade` must not
 
-    from colonnade.convert.stored import plan_array, plan_frame, plan_table  # noqa: PLC0415 -- they import pandas
+    from colonnade.format.write.arrow_table import plan_table  # noqa: PLC0415 -- it imports pandas
+    from colonnade.format.write.frame import plan_frame  # noqa: PLC0415 -- the same
+    from colonnade.format.write.ndarray import plan_array  # noqa: PLC0415 -- the same
 
     if isinstance(data, pandas.Series):
         data = data.to_frame()
     if isinstance(data, pandas.DataFrame):
-        return plan_frame.plan_frame(data)
+        return plan_frame(data)
     if not _speaks_arrow(data):
         if isinstance(data, (np.ndarray, np.generic)):
-            return plan_array.plan_array(np.asanyarray(data))
+            return plan_array(np.asanyarray(data))
         held = _memory_of(data)
         if held is not None:
-            return plan_array.plan_array(held)
-    return plan_table.plan_table(arrow_table(data))
+            return plan_array(held)
+    return plan_table(arrow_table(data))
 
 
 def _speaks_arrow(data: Any) -> bool:

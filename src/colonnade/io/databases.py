@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from colonnade.errors import NotATableError, QueryError
-from colonnade.neighbours.batches import Source, as_one
+from colonnade.io.batches import Source, as_one
 
 
 class _Driver(NamedTuple):

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from colonnade.errors import UnsupportedTypeError
-from colonnade.neighbours.formats import CODECS, TEXT, FileFormat, recognise
-from colonnade.neighbours.meter import Meter
+from colonnade.io.formats import CODECS, TEXT, FileFormat, recognise
+from colonnade.io.meter import Meter
 
 _ROWS = 1 << 20  # a row group, as PyArrow makes them
 

@@ -15,10 +15,10 @@ import pyarrow as pa
 from pyarrow import fs
 
 from colonnade.errors import UnreadableFileError
-from colonnade.neighbours.batches import POOL, Source
-from colonnade.neighbours.formats import SUFFIXES, TEXT, FileFormat, explaining, recognise
-from colonnade.neighbours.meter import Meter
-from colonnade.neighbours.text import TextFile, read_text
+from colonnade.io.batches import POOL, Source
+from colonnade.io.formats import SUFFIXES, TEXT, FileFormat, explaining, recognise
+from colonnade.io.meter import Meter
+from colonnade.io.text import TextFile, read_text
 
 
 def open_files(path: str, kind: FileFormat | None, meter: Meter) -> Source:

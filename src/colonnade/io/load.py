@@ -12,11 +12,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from colonnade.neighbours import databases
-from colonnade.neighbours.batches import Source, gather
-from colonnade.neighbours.files import open_files
-from colonnade.neighbours.formats import checked_format
-from colonnade.neighbours.meter import Meter
+from colonnade.io import databases
+from colonnade.io.batches import Source, gather
+from colonnade.io.files import open_files
+from colonnade.io.formats import checked_format
+from colonnade.io.meter import Meter
 
 
 def read(source: Any, query: str | None, format_: str | None, meter: Meter) -> pa.Table:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from colonnade.neighbours.meter import Meter
+from colonnade.io.meter import Meter
 from colonnade.sizes import format_size
 
 if TYPE_CHECKING:

@@ -20,9 +20,9 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from colonnade.errors import UnreadableFileError
-from colonnade.neighbours.batches import POOL, Source, give_back
-from colonnade.neighbours.formats import FileFormat, explaining
-from colonnade.neighbours.meter import Meter
+from colonnade.io.batches import POOL, Source, give_back
+from colonnade.io.formats import FileFormat, explaining
+from colonnade.io.meter import Meter
 
 # Measured on 59 MB of CSV, two processors: a whole read 110 ms; blocks of 1, 4 and 16 MiB 180, 140 and 160 ms.
 _BLOCK = 4 << 20

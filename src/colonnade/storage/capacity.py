@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from colonnade.errors import CorruptSnapshotError, StoreFullError
 from colonnade.sizes import format_size
-from colonnade.store import folders, paths, recycle
-from colonnade.store.paths import Entry
-from colonnade.store.segment import Segment
+from colonnade.storage import folders, paths, spares
+from colonnade.storage.paths import Entry
+from colonnade.storage.segment import Segment
 
 if TYPE_CHECKING:
-    from colonnade.store.usage import SegmentUsage, Usage
+    from colonnade.storage.usage import SegmentUsage, Usage
 
 _SHOWN = 3
 
@@ -133,4 +133,4 @@ def free_spares(root: int, size: int) -> None:
     """Free the longest unused spares until so many bytes are free, or none is left."""
     missing = size - free_bytes(root)
     if missing > 0:
-        recycle.trim(root, max(recycle.held(root) - missing, 0))
+        spares.trim(root, max(spares.held(root) - missing, 0))

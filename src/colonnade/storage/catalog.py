@@ -18,11 +18,11 @@ from itertools import count
 from pathlib import Path
 
 from colonnade.errors import ConflictError, CorruptSnapshotError, NotFoundError, StoreAccessError
-from colonnade.layout.seal import Seal
-from colonnade.store import folders, paths
-from colonnade.store.directory import Directory
-from colonnade.store.paths import Entry, Location
-from colonnade.store.segment import Segment
+from colonnade.format.seal import Seal
+from colonnade.storage import folders, paths
+from colonnade.storage.directory import Directory
+from colonnade.storage.paths import Entry, Location
+from colonnade.storage.segment import Segment
 
 # No file of that name, a part of it that is no folder, a link.
 _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)

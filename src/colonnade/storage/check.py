@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from colonnade.errors import ColonnadeError
-from colonnade.store import folders, paths
-from colonnade.store.segment import Segment
+from colonnade.storage import folders, paths
+from colonnade.storage.segment import Segment
 
 _HIDDEN = (paths.DRAFT_PREFIX, paths.SPARE_PREFIX, paths.SHARED_PREFIX, paths.SENT_PREFIX, paths.FAMILY_PREFIX)
 

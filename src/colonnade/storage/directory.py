@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from colonnade.errors import StoreAccessError
-from colonnade.store import folders, settings
-from colonnade.store.settings import Settings
+from colonnade.storage import folders, settings
+from colonnade.storage.settings import Settings
 
 
 class Directory:

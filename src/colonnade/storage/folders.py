@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 from colonnade.errors import StoreAccessError
-from colonnade.store import paths
+from colonnade.storage import paths
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 

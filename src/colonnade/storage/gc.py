@@ -11,9 +11,9 @@ import stat
 from typing import NamedTuple
 
 from colonnade import _core
-from colonnade.store import folders, paths, room, sent
-from colonnade.store.catalog import Catalog
-from colonnade.store.segment import MAPPED, Segment
+from colonnade.storage import capacity, folders, in_flight, paths
+from colonnade.storage.catalog import Catalog
+from colonnade.storage.segment import MAPPED, Segment
 
 
 class Freed(NamedTuple):
@@ -29,7 +29,7 @@ def gc(catalog: Catalog) -> Freed:
     """Remove what killed writers left, spares, expired tables, versions of names that are gone, empty folders."""
     try:
         with catalog.directory.lock() as root:
-            expired = room.remove_expired(root)
+            expired = capacity.remove_expired(root)
             files, nbytes = len(expired), sum(held.nbytes for held in expired)
             for file in folders.walk(root):
                 with contextlib.suppress(FileNotFoundError):
@@ -46,8 +46,8 @@ def _remove_leftover(file: folders.File) -> int | None:
     found = file.stat()
     if not stat.S_ISREG(found.st_mode):
         return None
-    if file.folders == (paths.SEGMENTS,) and sent.is_cleaned(file.name):
-        return sent.remove_abandoned(file.folder, file.name)
+    if file.folders == (paths.SEGMENTS,) and in_flight.is_cleaned(file.name):
+        return in_flight.remove_abandoned(file.folder, file.name)
     if not _is_leftover(file):
         return None
     os.unlink(file.name, dir_fd=file.folder)

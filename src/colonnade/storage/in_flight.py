@@ -29,8 +29,8 @@ import contextlib
 import os
 import time
 
-from colonnade.store import folders, paths, segment
-from colonnade.store.directory import Directory
+from colonnade.storage import folders, paths, segment
+from colonnade.storage.directory import Directory
 
 # In seconds, since it was sent.
 PATIENCE = 86_400.0

@@ -24,9 +24,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from colonnade.errors import StoreAccessError
-from colonnade.store import folders, paths
-from colonnade.store.directory import Directory
-from colonnade.store.inotify import (
+from colonnade.storage import folders, paths
+from colonnade.storage.directory import Directory
+from colonnade.storage.inotify import (
     CREATE,
     DELETE,
     DELETE_SELF,

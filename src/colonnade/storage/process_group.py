@@ -12,10 +12,10 @@ import os
 from multiprocessing.util import Finalize
 from pathlib import Path
 
-from colonnade.store import folders, paths, recycle, segment
-from colonnade.store.directory import Directory
-from colonnade.store.sent import ALONE
-from colonnade.store.shared import AT_THE_END
+from colonnade.storage import folders, paths, segment, spares
+from colonnade.storage.directory import Directory
+from colonnade.storage.in_flight import ALONE
+from colonnade.storage.shared import AT_THE_END
 
 _joined: dict[str, int] = {}  # the descriptors that keep them
 _begun: dict[Path, str] = {}  # by the store
@@ -62,6 +62,6 @@ def _leave(directory: Directory, family: str) -> None:
         with folders.below(root, [paths.SEGMENTS]) as folder:
             if segment.remove_abandoned(folder, f"{paths.FAMILY_PREFIX}{family}") is None:
                 return
-        recycle.trim(root, 0)
+        spares.trim(root, 0)
         with contextlib.suppress(OSError):  # others' are there
             os.rmdir(paths.SEGMENTS, dir_fd=root)

@@ -24,15 +24,15 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from colonnade.errors import InvalidNameError
-from colonnade.layout.seal import Seal
-from colonnade.store import folders, paths, recycle, room
-from colonnade.store.catalog import Catalog, compare, retained
-from colonnade.store.paths import Location
-from colonnade.store.segment import MAPPED, Draft
-from colonnade.store.settings import Settings
+from colonnade.format.seal import Seal
+from colonnade.storage import capacity, folders, paths, spares
+from colonnade.storage.catalog import Catalog, compare, retained
+from colonnade.storage.paths import Location
+from colonnade.storage.segment import MAPPED, Draft
+from colonnade.storage.settings import Settings
 
 if TYPE_CHECKING:
-    from colonnade.store.usage import Usage
+    from colonnade.storage.usage import Usage
 
 
 class Publisher:
@@ -53,12 +53,12 @@ class Publisher:
         """
         with self._directory.opened() as root:
             chosen = self._directory.settings(root)
-            if chosen.capacity is None and size < MAPPED and room.free_bytes(root) >= size:
+            if chosen.capacity is None and size < MAPPED and capacity.free_bytes(root) >= size:
                 return Draft.fresh(root, chosen.file_mode)
         with self._directory.lock() as root:
             if chosen.capacity is not None:
                 self._check_capacity(root, size, chosen.capacity)
-            draft = recycle.claim(root, size, chosen.file_mode) if size >= MAPPED else None
+            draft = spares.claim(root, size, chosen.file_mode) if size >= MAPPED else None
             try:
                 self._make_room(root, size - (draft.allocated if draft else 0))
             except BaseException:
@@ -69,25 +69,25 @@ class Publisher:
 
     def _make_room(self, root: int, size: int) -> None:
         """Free what may go, spares first, where the file system has less than ``size`` bytes."""
-        room.free_spares(root, size)
-        if room.free_bytes(root) < size:
-            room.remove_expired(root)
-            room.free_spares(root, size)
-            if (free := room.free_bytes(root)) < size:
-                raise room.refuse_for_file_system(self._directory.root, size, free, self._usage())
+        capacity.free_spares(root, size)
+        if capacity.free_bytes(root) < size:
+            capacity.remove_expired(root)
+            capacity.free_spares(root, size)
+            if (free := capacity.free_bytes(root)) < size:
+                raise capacity.refuse_for_file_system(self._directory.root, size, free, self._usage())
 
     def _usage(self) -> Usage:
-        from colonnade.store.usage import look_at  # noqa: PLC0415 -- 12 ms of imports, for an error's words
+        from colonnade.storage.usage import look_at  # noqa: PLC0415 -- 12 ms of imports, for an error's words
 
         return look_at(self._catalog)
 
-    def _check_capacity(self, root: int, size: int, capacity: int) -> None:
+    def _check_capacity(self, root: int, size: int, limit: int) -> None:
         """See that a table may be added, now that expired ones do not count; they go where it could not."""
-        if room.used_bytes(root) + size <= capacity:
+        if capacity.used_bytes(root) + size <= limit:
             return
-        room.remove_expired(root)
-        if room.used_bytes(root) + size > capacity:
-            raise room.refuse_for_capacity(self._directory.root, size, capacity, self._usage())
+        capacity.remove_expired(root)
+        if capacity.used_bytes(root) + size > limit:
+            raise capacity.refuse_for_capacity(self._directory.root, size, limit, self._usage())
 
     def publish(
         self, name: str, draft: Draft, seal: Seal, write_seal: Callable[[Seal], None], *, keep: int, expect: int | None
@@ -123,14 +123,14 @@ class Publisher:
                     _retain(folder, where, version)
                     older.add(version)
                 elif version and self._is_worth_keeping(folder, where.current, limit):
-                    recycle.link(root, folder, where.current)
+                    spares.link(root, folder, where.current)
                 os.rename(staged.name, where.current, src_dir_fd=staged.folder, dst_dir_fd=folder)
                 draft.published()
                 for old in sorted(older)[: max(len(older) - (keep - 1), 0)]:
                     self._drop(root, folder, where.retained(old), limit)
                 if self._directory.durable:
                     self._sync_folders(root, where)
-            recycle.trim(root, self._within_capacity(root, chosen, limit))
+            spares.trim(root, self._within_capacity(root, chosen, limit))
         return sealed
 
     @contextlib.contextmanager
@@ -151,25 +151,25 @@ class Publisher:
     def _spares_limit(self, root: int, chosen: Settings) -> int:
         """How many bytes of spares are kept: none where they could not be proved unused."""
         if self._keeps_spares is None:
-            self._keeps_spares = recycle.is_possible(root)
+            self._keeps_spares = spares.is_possible(root)
         if not self._keeps_spares:
             return 0
-        return recycle.default_limit(root) if chosen.spares is None else chosen.spares
+        return spares.default_limit(root) if chosen.spares is None else chosen.spares
 
     def _within_capacity(self, root: int, chosen: Settings, limit: int) -> int:
-        if chosen.capacity is None or not recycle.held(root):
+        if chosen.capacity is None or not spares.held(root):
             return limit
-        return min(limit, max(chosen.capacity - room.used_bytes(root), 0))
+        return min(limit, max(chosen.capacity - capacity.used_bytes(root), 0))
 
     def _is_worth_keeping(self, folder: int, file: str, limit: int) -> bool:
         found = os.stat(file, dir_fd=folder, follow_symlinks=False)
-        return stat.S_ISREG(found.st_mode) and recycle.is_worth_keeping(found, limit)
+        return stat.S_ISREG(found.st_mode) and spares.is_worth_keeping(found, limit)
 
     def _drop(self, root: int, folder: int, file: str, limit: int) -> None:
         """Take a name away; what it led to becomes a spare if it is worth it."""
         try:
             if self._is_worth_keeping(folder, file, limit):
-                recycle.retire(root, folder, file)
+                spares.retire(root, folder, file)
             else:
                 os.unlink(file, dir_fd=folder)
         except FileNotFoundError:
@@ -184,9 +184,9 @@ class Publisher:
             Where others were faster, and the store's capacity would be passed.
         """
         with self._directory.lock() as root:
-            capacity = self._directory.settings(root).capacity
-            if capacity is not None:
-                self._check_capacity(root, size, capacity)
+            limit = self._directory.settings(root).capacity
+            if limit is not None:
+                self._check_capacity(root, size, limit)
             with folders.below(root, [paths.SEGMENTS], make=0o700) as folder:
                 draft.place(folder, file)
                 try:
@@ -211,7 +211,7 @@ class Publisher:
                 with folders.below(root, [paths.SEGMENTS]) as folder:
                     self._drop(root, folder, file, limit)
                 if spare:
-                    recycle.trim(root, limit)
+                    spares.trim(root, limit)
                 return
             with self._directory.opened() as root, folders.below(root, [paths.SEGMENTS]) as folder:
                 os.unlink(file, dir_fd=folder)
@@ -240,7 +240,7 @@ class Publisher:
                         self._drop(root, folder, where.retained(version), limit)
                     self._drop(root, folder, where.current, limit)
                 folders.remove_empty_parents(root, where.folders)
-                recycle.trim(root, limit)
+                spares.trim(root, limit)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             raise self._catalog.not_found(name, None) from None
 

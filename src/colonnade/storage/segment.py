@@ -24,8 +24,8 @@ from typing import NamedTuple
 
 from colonnade import _core
 from colonnade.errors import ColonnadeError, CorruptSnapshotError, StoreAccessError, StoreFullError
-from colonnade.layout.seal import SEAL_SIZE, TAIL_SIZE, Seal, seal_place
-from colonnade.store import folders, paths
+from colonnade.format.seal import SEAL_SIZE, TAIL_SIZE, Seal, seal_place
+from colonnade.storage import folders, paths
 
 # Smaller segments are written with pwrite, and their pages are not kept: there is no huge page in them. Measured, fresh
 # and again, in ms: 1 MiB 0.5 and 0.3 with pwrite, 0.9 and 0.6 through a mapping; 2 MiB 1.4 and 0.9, 0.8 and 0.4; 8 MiB

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from colonnade.errors import StoreAccessError
 from colonnade.sizes import parse_size
-from colonnade.store import paths
+from colonnade.storage import paths
 
 MODES = {0o600: "this user alone", 0o640: "the group may read"}
 

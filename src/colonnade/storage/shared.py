@@ -22,10 +22,10 @@ import os
 from multiprocessing.util import Finalize
 from typing import TYPE_CHECKING
 
-from colonnade.store.segment import Segment
+from colonnade.storage.segment import Segment
 
 if TYPE_CHECKING:
-    from colonnade.store.publish import Publisher
+    from colonnade.storage.publish import Publisher
 
 # After the children were joined, which may still open it.
 AT_THE_END = -100

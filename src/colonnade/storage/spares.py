@@ -52,8 +52,8 @@ from typing import NamedTuple
 
 from colonnade import _core
 from colonnade.errors import StoreAccessError
-from colonnade.store import folders, paths, sent
-from colonnade.store.segment import MAPPED, Draft, Hidden
+from colonnade.storage import folders, in_flight, paths
+from colonnade.storage.segment import MAPPED, Draft, Hidden
 
 # A spare that nobody used for so long is freed by the next put.
 AGE = 600.0
@@ -197,8 +197,8 @@ def trim(root: int, limit: int) -> int:
         with folders.below(root, [paths.SEGMENTS]) as folder:
             for name in sorted(os.listdir(folder)):  # noqa: PTH208 -- it is a descriptor
                 with contextlib.suppress(FileNotFoundError):  # a writer gives its own draft up without the lock
-                    if sent.is_cleaned(name):
-                        freed += sent.remove_abandoned(folder, name) or 0
+                    if in_flight.is_cleaned(name):
+                        freed += in_flight.remove_abandoned(folder, name) or 0
             spares = _listed(folder)
             held = sum(spare.nbytes for spare in spares)
             oldest = time.time() - AGE

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from colonnade.errors import ColonnadeError, NotFoundError, StoreAccessError
-from colonnade.layout.seal import Seal
-from colonnade.store import folders, paths
-from colonnade.store.catalog import Catalog
-from colonnade.store.processes import Held, Holder, scan
+from colonnade.format.seal import Seal
+from colonnade.storage import folders, paths
+from colonnade.storage.catalog import Catalog
+from colonnade.storage.processes import Held, Holder, scan
 
 if TYPE_CHECKING:
-    from colonnade.cards.card import Card
+    from colonnade.display.summary import Card
 
 Role = Literal["newest", "retained", "shared", "draft", "spare", "deleted", "other"]
 _ROLES = get_args(Role)  # a file that has two names is the first of these
@@ -86,7 +86,7 @@ class Usage(NamedTuple):
         return "\n".join([*(line.rstrip() for line in aligned), "", held + unseen])
 
     def __rich__(self) -> Card:
-        from colonnade.cards.usage import card  # noqa: PLC0415 -- when it is shown
+        from colonnade.display.usage import card  # noqa: PLC0415 -- when it is shown
 
         return card(self)
 

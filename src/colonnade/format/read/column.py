@@ -14,14 +14,14 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from colonnade.convert.rules import codes_dtype, family
-from colonnade.convert.stored.dtypes import decode_dtype
-from colonnade.convert.stored.labels import decode_scalar
 from colonnade.errors import CorruptSnapshotError, UnsupportedTypeError
-from colonnade.neighbours import pandas as internals
+from colonnade.format.dtypes import decode_dtype
+from colonnade.format.labels import decode_scalar
+from colonnade.interop import pandas as internals
+from colonnade.rules import codes_dtype, family
 
 if TYPE_CHECKING:
-    from colonnade.convert.stored.open_table import StoredTable
+    from colonnade.format.read.table import StoredTable
 
 # What a view of memory may be: what pandas holds in blocks, without Python objects and in this machine's byte order.
 _PLAIN = frozenset(

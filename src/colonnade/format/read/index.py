@@ -13,15 +13,15 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from colonnade.convert.rules import family
-from colonnade.convert.stored.dtypes import decode_dtype
-from colonnade.convert.stored.labels import decode_scalar
-from colonnade.convert.stored.read_array import CODES, is_wrapped_string, read_array
 from colonnade.errors import CorruptSnapshotError
-from colonnade.neighbours import pandas as internals
+from colonnade.format.dtypes import decode_dtype
+from colonnade.format.labels import decode_scalar
+from colonnade.format.read.column import CODES, is_wrapped_string, read_array
+from colonnade.interop import pandas as internals
+from colonnade.rules import family
 
 if TYPE_CHECKING:
-    from colonnade.convert.stored.open_table import StoredTable
+    from colonnade.format.read.table import StoredTable
 
 _Read = Callable[["StoredTable", dict[str, Any]], "pd.Index[Any]"]
 

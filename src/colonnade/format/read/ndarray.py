@@ -14,14 +14,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.types as pt
 
-from colonnade.convert.report import ColumnReport
-from colonnade.convert.stored.array_layout import Layout, decode_array_dtype, is_plain, lay_out_array
 from colonnade.errors import CorruptSnapshotError, UnsupportedTypeError
-from colonnade.layout.verify import Body
-from colonnade.neighbours import pandas as internals
+from colonnade.explanation import ColumnReport
+from colonnade.format.bounds import Body
+from colonnade.format.ndarray_layout import Layout, decode_array_dtype, is_plain, lay_out_array
+from colonnade.interop import pandas as internals
 
 if TYPE_CHECKING:
-    from colonnade.convert.stored.open_table import StoredTable
+    from colonnade.format.read.table import StoredTable
 
 
 # Beyond, pandas' own book-keeping takes seconds.

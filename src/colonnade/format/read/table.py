@@ -17,16 +17,16 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from colonnade.convert.rules import family
-from colonnade.convert.stored.dtypes import decode_dtype
-from colonnade.convert.stored.read_array import plain_dtype, read_array
-from colonnade.convert.stored.read_index import read_labels, read_rows
-from colonnade.convert.stored.read_ndarray import columns_of, read_bytes, read_ndarray
-from colonnade.convert.stored.validate import validate
 from colonnade.errors import ColonnadeError, CorruptSnapshotError, NotFoundError, UnsupportedTypeError
-from colonnade.layout.envelope import Opened, read_envelope
-from colonnade.layout.verify import Body
-from colonnade.neighbours import pandas as internals
+from colonnade.format.bounds import Body
+from colonnade.format.dtypes import decode_dtype
+from colonnade.format.ipc import Opened, read_envelope
+from colonnade.format.read.column import plain_dtype, read_array
+from colonnade.format.read.index import read_labels, read_rows
+from colonnade.format.read.ndarray import columns_of, read_bytes, read_ndarray
+from colonnade.format.read.validate import validate
+from colonnade.interop import pandas as internals
+from colonnade.rules import family
 
 _MOST_ROWS = 1 << 63
 

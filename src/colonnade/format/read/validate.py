@@ -27,16 +27,16 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from colonnade.convert.rules import family
-from colonnade.convert.stored.read_array import read_array
-from colonnade.convert.stored.read_index import read_rows
-from colonnade.convert.stored.read_ndarray import shares_memory_with_arrow
 from colonnade.errors import CorruptSnapshotError, UnsupportedTypeError
-from colonnade.layout.verify import Stretch, check_apart
-from colonnade.neighbours import pandas as internals
+from colonnade.format.bounds import Stretch, check_apart
+from colonnade.format.read.column import read_array
+from colonnade.format.read.index import read_rows
+from colonnade.format.read.ndarray import shares_memory_with_arrow
+from colonnade.interop import pandas as internals
+from colonnade.rules import family
 
 if TYPE_CHECKING:
-    from colonnade.convert.stored.open_table import StoredTable
+    from colonnade.format.read.table import StoredTable
 
 
 def validate(table: StoredTable) -> None:

@@ -12,11 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.types as pt
 
-from colonnade.convert.jobs import Job, Twin
-from colonnade.convert.rules import Reading, codes_dtype, family, rule_for
-from colonnade.convert.stored.columns import Column, Flat, flatten, one_null, widen_strings
-from colonnade.convert.stored.dtypes import encode_dtype
-from colonnade.layout.regions import Region
+from colonnade.core.jobs import Job, Twin
+from colonnade.core.regions import Region
+from colonnade.format.dtypes import encode_dtype
+from colonnade.format.write.column import Column, Flat, flatten, one_null, widen_strings
+from colonnade.rules import Reading, codes_dtype, family, rule_for
 
 
 def chunks_of(array: pa.Array | pa.ChunkedArray) -> list[pa.Array]:

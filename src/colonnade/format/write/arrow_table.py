@@ -13,14 +13,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.types as pt
 
-from colonnade.convert.rules import family
-from colonnade.convert.stored.arrow_column import arrow_column
-from colonnade.convert.stored.columns import Column
-from colonnade.convert.stored.index_parts import index_name
-from colonnade.convert.stored.pandas_column import pandas_column
-from colonnade.convert.stored.plan_frame import FrameParts, range_form
-from colonnade.convert.stored.tables import TablePlan, group_blocks
-from colonnade.layout.envelope import without_second_reading
+from colonnade.format.index_parts import index_name
+from colonnade.format.ipc import without_second_reading
+from colonnade.format.write.arrow_column import arrow_column
+from colonnade.format.write.column import Column
+from colonnade.format.write.frame import FrameParts, range_form
+from colonnade.format.write.pandas_column import pandas_column
+from colonnade.format.write.table import TablePlan, group_blocks
+from colonnade.rules import family
 
 
 def pandas_dtypes(table: pa.Table) -> pd.DataFrame:

@@ -14,8 +14,8 @@ from itertools import accumulate
 
 import numpy as np
 
-from colonnade.convert.jobs import Job, Twin, Values
-from colonnade.layout.regions import Region
+from colonnade.core.jobs import Job, Twin, Values
+from colonnade.core.regions import Region
 
 _BITS = {Values.BITS, Values.BYTES_TO_BITS}
 

@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.types as pt
 
-from colonnade.convert.jobs import Job, Piece, Validity, Values
-from colonnade.convert.rules import Reading, fill_pattern
-from colonnade.layout.envelope import read_message
-from colonnade.layout.regions import Region
+from colonnade.core.jobs import Job, Piece, Validity, Values
+from colonnade.core.regions import Region
+from colonnade.format.ipc import read_message
+from colonnade.rules import Reading, fill_pattern
 
 OFFSET_LIMIT = 2**31 - 1
 

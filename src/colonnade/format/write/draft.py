@@ -14,14 +14,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from colonnade.convert.jobs import Job, Piece, Twin, Validity, Values
-from colonnade.convert.rules import family
-from colonnade.convert.stored.columns import Column
-from colonnade.convert.stored.plan_frame import plan_frame
-from colonnade.convert.stored.tables import TablePlan
+from colonnade.core.jobs import Job, Piece, Twin, Validity, Values
+from colonnade.core.regions import Region
 from colonnade.errors import UnsupportedTypeError
-from colonnade.layout.regions import Region
-from colonnade.neighbours import pandas as internals
+from colonnade.format.write.column import Column
+from colonnade.format.write.frame import plan_frame
+from colonnade.format.write.table import TablePlan
+from colonnade.interop import pandas as internals
+from colonnade.rules import family
 
 _KINDS = "biufmM"
 

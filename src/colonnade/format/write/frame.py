@@ -14,17 +14,17 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from colonnade.convert.jobs import Job
-from colonnade.convert.rules import family
-from colonnade.convert.stored.columns import Column
-from colonnade.convert.stored.dtypes import encode_dtype
-from colonnade.convert.stored.index_parts import index_freq, index_name
-from colonnade.convert.stored.labels import encode_scalar
-from colonnade.convert.stored.pandas_column import pandas_column, plain_job
-from colonnade.convert.stored.tables import PANDAS_KEY, Child, TablePlan, group_blocks
+from colonnade.core.jobs import Job
 from colonnade.errors import UnsupportedTypeError
-from colonnade.neighbours import pandas as internals
-from colonnade.neighbours.pyarrow_metadata import field_name, index_field_name, pandas_metadata
+from colonnade.format.dtypes import encode_dtype
+from colonnade.format.index_parts import index_freq, index_name
+from colonnade.format.labels import encode_scalar
+from colonnade.format.write.column import Column
+from colonnade.format.write.pandas_column import pandas_column, plain_job
+from colonnade.format.write.table import PANDAS_KEY, Child, TablePlan, group_blocks
+from colonnade.interop import pandas as internals
+from colonnade.interop.pyarrow import field_name, index_field_name, pandas_metadata
+from colonnade.rules import family
 
 
 class FrameParts:

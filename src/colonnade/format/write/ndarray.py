@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from colonnade.convert.jobs import Job, Piece, Twin, Validity, Values
-from colonnade.convert.rules import Reading
-from colonnade.convert.stored.array_layout import Layout, decode_array_dtype, encode_array_dtype, lay_out_array
-from colonnade.convert.stored.columns import Column, Flat, Node, bitmap_region, one_null
-from colonnade.convert.stored.tables import TablePlan, group_blocks
+from colonnade.core.jobs import Job, Piece, Twin, Validity, Values
+from colonnade.core.regions import Region
 from colonnade.errors import UnsupportedTypeError
-from colonnade.layout.regions import Region
+from colonnade.format.ndarray_layout import Layout, decode_array_dtype, encode_array_dtype, lay_out_array
+from colonnade.format.write.column import Column, Flat, Node, bitmap_region, one_null
+from colonnade.format.write.table import TablePlan, group_blocks
+from colonnade.rules import Reading
 
 
 def plan_array(array: npt.NDArray[Any]) -> TablePlan:

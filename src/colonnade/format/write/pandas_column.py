@@ -14,15 +14,15 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from colonnade.convert.jobs import Job, Piece, Twin, Validity, Values
-from colonnade.convert.rules import Reading, codes_dtype, family
-from colonnade.convert.stored.arrow_column import arrow_column, chunks_of
-from colonnade.convert.stored.columns import Column, Flat, Node, bitmap_region, flatten, one_null, widen_strings
-from colonnade.convert.stored.dtypes import encode_dtype, zone_name
-from colonnade.convert.stored.index_parts import index_freq, index_name
+from colonnade.core.jobs import Job, Piece, Twin, Validity, Values
+from colonnade.core.regions import Region
 from colonnade.errors import UnsupportedTypeError
-from colonnade.layout.regions import Region
-from colonnade.neighbours import pandas as internals
+from colonnade.format.dtypes import encode_dtype, zone_name
+from colonnade.format.index_parts import index_freq, index_name
+from colonnade.format.write.arrow_column import arrow_column, chunks_of
+from colonnade.format.write.column import Column, Flat, Node, bitmap_region, flatten, one_null, widen_strings
+from colonnade.interop import pandas as internals
+from colonnade.rules import Reading, codes_dtype, family
 
 _NAN = {2: Validity.NAN16, 4: Validity.NAN32, 8: Validity.NAN64}
 

@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from colonnade.convert import jobs
-from colonnade.convert.jobs import Job, Placed
-from colonnade.convert.stored.columns import Column
-from colonnade.convert.stored.in_turns import split, turns_of
-from colonnade.layout.envelope import END_OF_STREAM, METADATA_KEY, Envelope, write_envelope
-from colonnade.layout.regions import CACHE_LINE, PAGE, STRIDE_STEP, Block, Region, align, arrange
-from colonnade.layout.seal import SEAL_SIZE, TAIL_SIZE
+from colonnade.core import jobs
+from colonnade.core.jobs import Job, Placed
+from colonnade.core.regions import CACHE_LINE, PAGE, STRIDE_STEP, Block, Region, align, arrange
+from colonnade.format.ipc import END_OF_STREAM, METADATA_KEY, Envelope, write_envelope
+from colonnade.format.seal import SEAL_SIZE, TAIL_SIZE
+from colonnade.format.write.batched import split, turns_of
+from colonnade.format.write.column import Column
 
 PANDAS_KEY = b"pandas"
 

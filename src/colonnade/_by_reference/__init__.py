@@ -1,0 +1,1 @@
+"""Tables that travel between processes as references."""

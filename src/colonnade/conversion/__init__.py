@@ -1,0 +1,1 @@
+"""Arrow to pandas and back, in memory."""

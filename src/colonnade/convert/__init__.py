@@ -1,1 +1,0 @@
-"""Between columns and bytes: which column becomes which job, and which bytes become which column."""

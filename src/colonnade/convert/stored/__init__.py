@@ -1,1 +1,0 @@
-"""Tables that are stored: their plan on the way in, their second reading on the way out."""

@@ -1,0 +1,1 @@
+"""The snapshot file: bytes to columns and back."""

@@ -1,0 +1,1 @@
+"""A snapshot file into columns."""

@@ -1,1 +1,0 @@
-"""Other libraries' frames: one file each, and nothing imported before it is needed."""

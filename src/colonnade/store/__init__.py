@@ -1,1 +1,0 @@
-"""Files: names, versions, segments. No file here knows what a column is."""
