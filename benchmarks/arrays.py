@@ -1,6 +1,7 @@
 """How fast a NumPy array gets into a store and out of it: a part of ``python -m benchmarks.handoff``.
 
-Knows: how each figure is taken; `TARGETS` says what is expected, `STEPS` measures it. Must not know: how it is printed.
+Knows: how each figure is taken; `TARGETS` says what is expected, `STEPS` measures it.
+Does not depend on: how it is printed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How a conversion is measured, in processes of its own: ``python -m benchmarks.conversion_rounds <job> <arguments>``.
 
-Knows: how time is taken, what is compared, which bytes count. Must not know: which conversions there are, or how
+Knows: how time is taken, what is compared, which bytes count. Does not depend on: which conversions there are, or how
 figures are shown.
 
 PyArrow and Colonnade take turns in one process, first one and then the other in front; a result is dropped before the

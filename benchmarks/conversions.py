@@ -1,6 +1,6 @@
 """The conversions that are measured: `CONVERSIONS` says of each its data, how it is called, and what is promised.
 
-Knows: tables, frames and targets. Must not know: how time is taken, or what becomes of it.
+Knows: tables, frames and targets. Does not depend on: how time is taken, or what becomes of it.
 
 A table is converted to pandas, a frame to Arrow. Columns stand in memory as a reader of files leaves them: each in
 buffers of its own, aligned, from PyArrow's pool; what lies beneath a null is any value. All values are the same in

@@ -1,6 +1,6 @@
 """Measure conversions beside PyArrow's: ``python -m benchmarks.convert [--json PATH] [--plot PATH] [--only KEY ...]``.
 
-Knows: how figures are shown. Must not know: how they are taken.
+Knows: how figures are shown. Does not depend on: how they are taken.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The figures that have targets: `TARGETS` says what is promised, `STEPS` measures it.
 
-Knows: how each figure is taken. Must not know: how it is printed.
+Knows: how each figure is taken. Does not depend on: how it is printed.
 
 Each step gives some of the figures; a figure is in the unit of its target. Whatever is compared is measured in turns in
 one run, for a machine's speed changes between runs more than most of what is compared.

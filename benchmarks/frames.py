@@ -1,6 +1,6 @@
 """The frames that are measured, always the same values.
 
-Knows: what the targets say of each frame. Must not know: what is done with it.
+Knows: what the targets say of each frame. Does not depend on: what is done with it.
 """
 
 from __future__ import annotations

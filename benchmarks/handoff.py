@@ -1,6 +1,7 @@
 """Measure how tables get from one process to another: ``python -m benchmarks.handoff``.
 
-Knows: how each figure is taken; `TARGETS` says what is promised, `STEPS` measures it. Must not know: how it is printed.
+Knows: how each figure is taken; `TARGETS` says what is promised, `STEPS` measures it.
+Does not depend on: how it is printed.
 """
 
 from __future__ import annotations

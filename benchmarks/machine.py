@@ -1,6 +1,6 @@
 """What machine this is, and how fast it copies: what every other figure is a share of.
 
-Knows: the kernel's tables and NumPy. Must not know: Colonnade.
+Knows: the kernel's tables and NumPy. Does not depend on: Colonnade.
 """
 
 from __future__ import annotations

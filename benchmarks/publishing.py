@@ -1,6 +1,6 @@
 """What publishing promises: first puts, puts again, puts under readers, tables filled in place, first scans.
 
-Knows: how each figure is taken. Must not know: how it is printed.
+Knows: how each figure is taken. Does not depend on: how it is printed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Measure what Colonnade promises, on this machine, in one run: ``python -m benchmarks.share [--json PATH]``.
 
-Knows: how figures are shown. Must not know: how they are taken.
+Knows: how figures are shown. Does not depend on: how they are taken.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What is measured in processes of its own: ``python -m benchmarks.workers <job> <arguments as JSON>`` reports as JSON.
 
-Knows: the jobs. Must not know: targets, or what becomes of a report.
+Knows: the jobs. Does not depend on: targets, or what becomes of a report.
 """
 
 from __future__ import annotations

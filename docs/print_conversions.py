@@ -45,11 +45,11 @@ IN_MEMORY = {
 }
 STORED = {
     Reading.VALUES: "zero-copy: Arrow's own values",
-    Reading.BYTES: "zero-copy: a twin of one byte a boolean",
-    Reading.FLOAT64: "zero-copy: a twin of float64, NaN where null",
+    Reading.BYTES: "zero-copy: a pandas buffer of one byte a boolean",
+    Reading.FLOAT64: "zero-copy: a pandas buffer of float64, NaN where null",
     Reading.SCALED: "does not occur",
-    Reading.CODES: "zero-copy: Arrow's indices; a twin with -1 where there are nulls or another width is needed",
-    Reading.MASKED: "zero-copy: Arrow's own values (a twin of bytes for booleans), and a twin of one byte a null",
+    Reading.CODES: "zero-copy: Arrow's indices; a pandas buffer with -1 for nulls or another width",
+    Reading.MASKED: "zero-copy: Arrow's own values (for booleans a pandas buffer of bytes), and a byte mask",
     Reading.STRING: "zero-copy: the Arrow array itself",
     Reading.ARROW: "zero-copy: the Arrow array itself",
     Reading.INTERVAL: "zero-copy: Arrow's own values of both ends",

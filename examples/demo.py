@@ -1,6 +1,7 @@
 """The main job on real data: one process puts tables, four others open them; beside two usual ways of doing it.
 
-Knows: the public API, and how time and memory are measured. Must not know: how anything is stored; benchmarks/, which
+Knows: the public API, and how time and memory are measured.
+Does not depend on: how anything is stored; benchmarks/, which
 imports from here and never the other way round.
 
 A reader is a process of its own (``python examples/demo.py reader <way> <folder> <table>...``). It imports, opens a

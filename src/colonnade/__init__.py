@@ -114,15 +114,15 @@ __all__ = [
 
 # What some calls give, and few programs name; imported when it is. To import all would take half as long again.
 _LATER = {
-    "DraftTable": "draft_table",
-    "Freed": "store.cleaning",
-    "Holder": "store.processes",
-    "Latest": "newest",
-    "Problem": "store.check",
-    "SegmentUsage": "store.usage",
-    "Usage": "store.usage",
-    "Watch": "watching",
-    "by_reference": "travel",
+    "DraftTable": "_allocate",
+    "Freed": "storage.gc",
+    "Holder": "storage.processes",
+    "Latest": "_latest",
+    "Problem": "storage.check",
+    "SegmentUsage": "storage.usage",
+    "Usage": "storage.usage",
+    "Watch": "_watch",
+    "by_reference": "_by_reference.pickling",
 }
 
 

@@ -1,7 +1,7 @@
 """A table that its producer fills in place, in the segment that is published then.
 
 Knows: a draft and the columns in it; with `api` and `snapshot`, the only place where files meet columns.
-Must not know: how a draft gets its name.
+Does not depend on: how a draft gets its name.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Arrow in memory to pandas, and back: the public functions.
 
 Knows: the options of PyArrow's own ``Table.to_pandas`` and ``Table.from_pandas``.
-Must not know: how bytes are moved, stores.
+Does not depend on: how bytes are moved, stores.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ class Source:
 
 def write_file(jobs: Annotated[NDArray[numpy.int64], dict(shape=(None, 16), order='C', device='cpu', writable=False)], pieces: Annotated[NDArray[numpy.int64], dict(shape=(None, 8), order='C', device='cpu', writable=False)], found: Annotated[NDArray[numpy.int64], dict(shape=(None, 2), order='C', device='cpu')], fd: int, size: int, threads: int = 0) -> None:
     """
-    Run a plan into a file of ``size`` bytes, with pwrite; ``found`` (int64, nulls and misfits of each job) is added to.
+    Run a plan into a file of ``size`` bytes, with pwrite; ``found`` (int64, nulls and overflows of each job) is added to.
 
     Raises OSError with the errno of the first write that failed.
     """

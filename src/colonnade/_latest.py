@@ -1,6 +1,6 @@
 """The newest version of a name, at hand: for who asks often and seldom finds a new one.
 
-Knows: that a name leads to a file, and which file it has open. Must not know: how a snapshot is opened.
+Knows: that a name leads to a file, and which file it has open. Does not depend on: how a snapshot is opened.
 
 Why one ``stat`` is enough: the snapshot is held open, so its inode is neither freed nor written again, and no other
 file has its number. The name leads to that number: nothing was put. Times and sizes do not matter.

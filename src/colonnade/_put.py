@@ -1,6 +1,6 @@
 """A laid-out table, written into a draft; and how it is to be published.
 
-Knows: the ways a table gets into a segment. Must not know: how a draft is had, how it gets its name.
+Knows: the ways a table gets into a segment. Does not depend on: how a draft is had, how it gets its name.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def write(laid: LaidOut, draft: Draft, seal: Seal) -> None:
         laid.write_to_memory(np.frombuffer(cast(Any, mapping), np.uint8), seal.pack())
 
 
-def write_in_turns(laid: LaidOut, draft: Draft, seal: Seal, turns: Sequence[int], let_go: Callable[[], None]) -> None:
+def write_batched(laid: LaidOut, draft: Draft, seal: Seal, turns: Sequence[int], release: Callable[[], None]) -> None:
     """Write a table whose source is nobody else's, and let go of that bit by bit.
 
     With ``pwrite``: a mapping's pages are all there before the first is written, and so would be two tables.
@@ -84,4 +84,4 @@ def write_in_turns(laid: LaidOut, draft: Draft, seal: Seal, turns: Sequence[int]
     os.ftruncate(draft.fd, laid.size)
     if draft.used:
         laid.clear_gaps(draft.write)
-    laid.write_in_turns(draft.fd, draft.write, seal.pack(), turns, let_go)
+    laid.write_batched(draft.fd, draft.write, seal.pack(), turns, release)

@@ -1,6 +1,7 @@
 """Tables without names: shared by an owner, or sent to a receiver.
 
-Knows: how a table becomes a segment that no name leads to, and what a reference to one is. Must not know: when nobody
+Knows: how a table becomes a segment that no name leads to, and what a reference to one is.
+Does not depend on: when nobody
 needs it any more; picklers.
 """
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _Read = TypeVar("_Read")
 
 
-class Nameless(NamedTuple):
+class Unnamed(NamedTuple):
     """Where a table without a name is, and whose files it is among."""
 
     store: str
@@ -49,14 +50,14 @@ class SharedSnapshot(Snapshot):
         self._owned = owned
 
     @property
-    def reference(self) -> Nameless:
+    def reference(self) -> Unnamed:
         """What leads others to it."""
-        return Nameless(os.fspath(self._store), self._file, self._segment.owner)
+        return Unnamed(os.fspath(self._store), self._file, self._segment.owner)
 
     def close(self) -> None:
         """Give the descriptor back; the owner's lets go of the table as well. Frames made before live on."""
         if self._owned is not None:
-            self._owned.let_go()
+            self._owned.release()
             self._owned = None
         super().close()
 
@@ -74,7 +75,7 @@ class SharedSnapshot(Snapshot):
         )
 
 
-def _open_shared(reference: Nameless) -> SharedSnapshot:
+def _open_shared(reference: Unnamed) -> SharedSnapshot:
     return reference.sharing().open(reference)
 
 
@@ -92,12 +93,12 @@ class Sharing:
         segment, seal = self._place(laid, file)
         return SharedSnapshot(self._root, file, segment, seal, Owned(self._publisher, segment, file))
 
-    def send(self, laid: LaidOut, family_name: str) -> Nameless:
+    def send(self, laid: LaidOut, family_name: str) -> Unnamed:
         """Write a table, for one receiver."""
         file = paths.sent_name(family_name)
         segment, _ = self._place(laid, file)
         try:
-            return Nameless(os.fspath(self._root), file, segment.owner)
+            return Unnamed(os.fspath(self._root), file, segment.owner)
         finally:
             segment.close()
 
@@ -110,7 +111,7 @@ class Sharing:
             fd = self._publisher.place(draft, laid.size, file)
             return Segment(self._root / paths.SEGMENTS / file, fd), seal
 
-    def open(self, reference: Nameless) -> SharedSnapshot:
+    def open(self, reference: Unnamed) -> SharedSnapshot:
         """Attach a table without a name.
 
         Raises
@@ -119,12 +120,12 @@ class Sharing:
             Where it is gone.
         """
         try:
-            segment, seal = self._catalog.attach_nameless(reference.file)
+            segment, seal = self._catalog.attach_unnamed(reference.file)
         except (FileNotFoundError, NotADirectoryError):
             raise NotFoundError(_gone(reference)) from None
         return SharedSnapshot(self._root, reference.file, segment, seal, None)
 
-    def receive(self, reference: Nameless, read: Callable[[Snapshot], _Read]) -> _Read:
+    def receive(self, reference: Unnamed, read: Callable[[Snapshot], _Read]) -> _Read:
         """Read a table that was sent, and take it away from where others would find it.
 
         Raises
@@ -152,7 +153,7 @@ class Sharing:
         process_group.join(self._catalog.directory, name)
 
 
-def _gone(reference: Nameless) -> str:
+def _gone(reference: Unnamed) -> str:
     if reference.file.startswith(paths.SHARED_PREFIX):
         return (
             f"a shared table is gone from {reference.store}: its owner has let go of it or has ended, or it was shared "

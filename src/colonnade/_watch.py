@@ -1,6 +1,6 @@
 """Each new version of a name, as it comes: waited for by a thread or by an event loop.
 
-Knows: which snapshot was given last. Must not know: how the kernel tells of a put, how a snapshot is opened.
+Knows: which snapshot was given last. Does not depend on: how the kernel tells of a put, how a snapshot is opened.
 
 It holds no snapshot, for the memory of one that somebody holds is not used again; it remembers which one it was.
 """
@@ -17,7 +17,7 @@ from typing import NamedTuple
 from colonnade.errors import ColonnadeError, NotFoundError, WaitTimeoutError
 from colonnade.snapshot import Snapshot
 from colonnade.storage.directory import Directory
-from colonnade.storage.path_watch import Trail
+from colonnade.storage.path_watch import PathWatch
 
 
 class _Given(NamedTuple):
@@ -60,7 +60,7 @@ class Watch:
         self._start()
 
     def _start(self) -> None:
-        self._trail: Trail | None = Trail(self._directory, self.name)  # None: closed
+        self._path_watch: PathWatch | None = PathWatch(self._directory, self.name)  # None: closed
         self._process = os.getpid()
         self._waiting = False
         self._unsure = False
@@ -89,15 +89,15 @@ class Watch:
         """
         until = None if self._timeout is None else time.monotonic() + self._timeout
         with self._alone():
-            while (trail := self._trail) is not None:  # held meanwhile: another thread may close
-                snapshot = self._newer(trail)
+            while (path_watch := self._path_watch) is not None:  # held meanwhile: another thread may close
+                snapshot = self._newer(path_watch)
                 if snapshot is not None:
                     return snapshot
                 left = None if until is None else until - time.monotonic()
                 if left is not None and left <= 0:
                     raise self._timed_out()
-                if self._trail is not None:
-                    trail.wait(left)
+                if self._path_watch is not None:
+                    path_watch.wait(left)
         raise StopIteration
 
     async def __anext__(self) -> Snapshot:
@@ -107,19 +107,19 @@ class Watch:
         with self._alone():
             try:
                 async with asyncio.timeout(self._timeout):
-                    while (trail := self._trail) is not None:
-                        snapshot = self._newer(trail)
+                    while (path_watch := self._path_watch) is not None:
+                        snapshot = self._newer(path_watch)
                         if snapshot is not None:
                             return snapshot
-                        if self._trail is not None:
-                            await _readable(trail)
+                        if self._path_watch is not None:
+                            await _readable(path_watch)
             except TimeoutError:
                 raise self._timed_out() from None
         raise StopAsyncIteration
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        if self._process != os.getpid() and self._trail is not None:
+        if self._process != os.getpid() and self._path_watch is not None:
             self._start()  # the parent reads the events of the descriptor that it shares
         if self._waiting:
             raise RuntimeError(
@@ -139,10 +139,10 @@ class Watch:
 
     # -- looking -------------------------------------------------------------------------------------------------------
 
-    def _newer(self, trail: Trail) -> Snapshot | None:
+    def _newer(self, path_watch: PathWatch) -> Snapshot | None:
         """The newest version, where it is not the one given last. Looks only if there may be another."""
         unsure, self._unsure = self._unsure, True  # so whoever is interrupted here looks the next time
-        if not trail.news() and not unsure:
+        if not path_watch.news() and not unsure:
             self._unsure = False
             return None
         try:
@@ -174,9 +174,9 @@ class Watch:
 
     def close(self) -> None:
         """End the loop that waits for it, from any thread, task or signal handler; give the descriptor back."""
-        trail, self._trail = self._trail, None
-        if trail is not None:
-            trail.interrupt()  # by a forked child: its parent is woken too, and goes on
+        path_watch, self._path_watch = self._path_watch, None
+        if path_watch is not None:
+            path_watch.interrupt()  # by a forked child: its parent is woken too, and goes on
 
     def __enter__(self) -> Watch:
         return self
@@ -187,7 +187,7 @@ class Watch:
     def __repr__(self) -> str:
         state = (
             "closed"
-            if self._trail is None
+            if self._path_watch is None
             else f"at version {self._given.version}"
             if self._given
             else "no version yet"
@@ -195,13 +195,13 @@ class Watch:
         return f"<colonnade.Watch {self.name!r}: {state}>"
 
 
-async def _readable(trail: Trail) -> None:
+async def _readable(path_watch: PathWatch) -> None:
     import asyncio  # noqa: PLC0415 -- as above
 
     loop = asyncio.get_running_loop()
     told = asyncio.Event()
-    loop.add_reader(trail.fileno(), told.set)
+    loop.add_reader(path_watch.fileno(), told.set)
     try:
         await told.wait()
     finally:
-        loop.remove_reader(trail.fileno())
+        loop.remove_reader(path_watch.fileno())

@@ -1,6 +1,6 @@
 """The default store's methods, as functions.
 
-Knows: which store is the default one. Must not know: what a method does.
+Knows: which store is the default one. Does not depend on: what a method does.
 """
 
 from __future__ import annotations

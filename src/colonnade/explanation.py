@@ -1,6 +1,6 @@
 """What is said of a table's columns: how pandas reads each, what that copies, and why.
 
-Knows: how a report looks in a terminal and in a notebook. Must not know: how it was found out.
+Knows: how a report looks in a terminal and in a notebook. Does not depend on: how it was found out.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 if TYPE_CHECKING:
-    from colonnade.display.summary import Card
+    from colonnade.display.summary import Summary
 
 
 class ColumnReport(NamedTuple):
@@ -55,10 +55,10 @@ class Explanation(tuple[ColumnReport, ...]):
         held, copied = sum(report.nbytes for report in self), sum(report.copied for report in self)
         return f"{shown}\n\nThe columns hold {held:,} bytes; {copied:,} are written for pandas."
 
-    def __rich__(self) -> Card:
-        from colonnade.display.explanation import card  # noqa: PLC0415 -- when it is shown
+    def __rich__(self) -> Summary:
+        from colonnade.display.explanation import summary  # noqa: PLC0415 -- when it is shown
 
-        return card(self)
+        return summary(self)
 
     def _repr_html_(self) -> str:
         return self.__rich__().to_html()

@@ -1,6 +1,6 @@
 """THE table: Arrow type x nulls x options -> pandas dtype -> how the column is read, and what that costs.
 
-Knows: types. Must not know: memory, files. Code dispatches on it, tests hold it against what happens, and
+Knows: types. Does not depend on: memory, files. Code dispatches on it, tests hold it against what happens, and
 ``docs/conversions.md`` is printed from it. In both lists the first row that fits is taken.
 """
 

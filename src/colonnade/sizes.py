@@ -1,6 +1,6 @@
 """Sizes in bytes, as people write and read them.
 
-Knows: units. Must not know: what is measured. Every `import colonnade` brings this file in.
+Knows: units. Does not depend on: what is measured. Every `import colonnade` brings this file in.
 """
 
 from __future__ import annotations

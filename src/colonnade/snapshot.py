@@ -1,7 +1,7 @@
 """An attached table and its views.
 
 Knows: a segment and the columns in it; with `api`, the only place where files meet columns.
-Must not know: how a name leads to a segment.
+Does not depend on: how a name leads to a segment.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-    from colonnade.display.summary import Card
+    from colonnade.display.summary import Summary
     from colonnade.explanation import Explanation
     from colonnade.format.read.table import StoredTable
 
@@ -307,9 +307,9 @@ class Snapshot:
     def _read_batch(self) -> pa.RecordBatch:
         with self._located():
             batch = self._stored_table(writable=False).batch
-        from colonnade.format.ipc import without_second_reading  # noqa: PLC0415 -- as above
+        from colonnade.format.ipc import without_layout_metadata  # noqa: PLC0415 -- as above
 
-        return batch.replace_schema_metadata(without_second_reading(batch.schema))
+        return batch.replace_schema_metadata(without_layout_metadata(batch.schema))
 
     def _stored_table(self, *, writable: bool) -> StoredTable:
         if self._place() is None:
@@ -343,7 +343,7 @@ class Snapshot:
         return None if self._place() is None else os.fstat(self._segment.fd)
 
     def _array(self) -> npt.NDArray[Any] | None:
-        """What was put as an array or bytes, for its card; None for a table."""
+        """What was put as an array or bytes, for its summary; None for a table."""
         with self._located():
             table = self._stored_table(writable=False)
             return None if table.array is None else table.to_numpy()
@@ -375,10 +375,10 @@ class Snapshot:
             f"{self.num_columns:,} columns, {self.nbytes:,} bytes>"
         )
 
-    def __rich__(self) -> Card:
-        from colonnade.display.snapshot import card  # noqa: PLC0415 -- when it is shown
+    def __rich__(self) -> Summary:
+        from colonnade.display.snapshot import summary  # noqa: PLC0415 -- when it is shown
 
-        return card(self)
+        return summary(self)
 
     def _repr_html_(self) -> str:
         return self.__rich__().to_html()

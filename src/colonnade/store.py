@@ -1,6 +1,7 @@
 """Stores. Every method delegates.
 
-Knows: that a put is plan, lay out, write, publish; and that an open is attach. Must not know: how any of these is done.
+Knows: that a put is plan, lay out, write, publish; and that an open is attach.
+Does not depend on: how any of these is done.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from colonnade._put import Wanted
     from colonnade._share import Sharing
     from colonnade._watch import Watch
-    from colonnade.display.summary import Card
+    from colonnade.display.summary import Summary
     from colonnade.format.write.table import LaidOut
     from colonnade.storage.check import Problem
     from colonnade.storage.gc import Freed
@@ -53,7 +54,7 @@ class TableInfo(NamedTuple):
 class _Tables(list[TableInfo]):
     """A list that is shown as a table where there is more than plain text."""
 
-    def __rich__(self) -> Card:
+    def __rich__(self) -> Summary:
         from colonnade.display.store import listing  # noqa: PLC0415 -- when it is shown
 
         return listing(self)
@@ -281,10 +282,10 @@ class Store:
         0  EURUSD  1.08
         1  USDJPY   NaN
         """
-        from colonnade._put import Wanted, seal_of, write_in_turns  # noqa: PLC0415 -- the same
+        from colonnade._put import Wanted, seal_of, write_batched  # noqa: PLC0415 -- the same
         from colonnade.format.write.arrow_table import plan_table  # noqa: PLC0415 -- pandas, when it is needed
         from colonnade.format.write.table import lay_out  # noqa: PLC0415 -- the same
-        from colonnade.io.batches import give_back  # noqa: PLC0415 -- the same
+        from colonnade.io.batches import release_memory  # noqa: PLC0415 -- the same
         from colonnade.io.load import read  # noqa: PLC0415 -- the same
         from colonnade.io.progress import shown  # noqa: PLC0415 -- the same
 
@@ -299,10 +300,10 @@ class Store:
                 laid = lay_out(plan)
                 with self._explaining(laid.size), self._publisher.draft(laid.size) as draft:
                     seal = seal_of(laid, wanted.ttl)
-                    write_in_turns(laid, draft, seal, turns, give_back)
+                    write_batched(laid, draft, seal, turns, release_memory)
                     return self._publish(wanted, laid, draft, seal)
         finally:
-            give_back()
+            release_memory()
 
     def dump(
         self, name: str, path: str | os.PathLike[str], *, version: int | None = None, progress: bool = True
@@ -751,10 +752,10 @@ class Store:
     def __repr__(self) -> str:
         return f"<colonnade.Store {str(self.path)!r}>"
 
-    def __rich__(self) -> Card:
-        from colonnade.display.store import card  # noqa: PLC0415 -- when it is shown
+    def __rich__(self) -> Summary:
+        from colonnade.display.store import summary  # noqa: PLC0415 -- when it is shown
 
-        return card(self)
+        return summary(self)
 
     def _repr_html_(self) -> str:
         return self.__rich__().to_html()

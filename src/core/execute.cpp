@@ -43,12 +43,12 @@ int64_t values_size(const Job& job, int64_t rows) {
   return 0;
 }
 
-int64_t twin_size(const Job& job, int64_t rows) {
-  return job.twin == Twin::none ? 0 : rows * width_of(job.twin_element);
+int64_t pandas_size(const Job& job, int64_t rows) {
+  return job.pandas_buffer == PandasBuffer::none ? 0 : rows * width_of(job.pandas_element);
 }
 
 int64_t widest(const Job& job) {
-  return std::max<int64_t>({1, job.width, values_size(job, 8) / 8, twin_size(job, 1)});
+  return std::max<int64_t>({1, job.width, values_size(job, 8) / 8, pandas_size(job, 1)});
 }
 
 // Whether the source has elements of `width` bytes, which are read in place or gathered.
@@ -102,11 +102,11 @@ class UnitRun {
   int operator()(const Unit& unit, Found& found) {
     const int64_t values = values_size(job_, unit.count);
     const int64_t bitmap = (unit.count + 7) / 8;
-    const int64_t twin = twin_size(job_, unit.count);
+    const int64_t pandas_buffer = pandas_size(job_, unit.count);
     // Each part starts on a cache line of its own.
     const auto room = [](int64_t bytes) { return (bytes + 63) / 64 * 64; };
     if (sink_.to_file())
-      scratch_.outputs.resize(room(values) + room(bitmap) + room(unit.count) + room(twin));
+      scratch_.outputs.resize(room(values) + room(bitmap) + room(unit.count) + room(pandas_buffer));
     char* next = scratch_.outputs.data();
     const auto span = [&](int64_t at, int64_t start, int64_t size) {
       const Span made(sink_, at + start, at < 0 ? 0 : size, next);
@@ -121,14 +121,14 @@ class UnitRun {
                                 : span(job_.values_at, values_size(job_, unit.row), values);
     const Span bitmap_out = span(job_.bitmap_at, unit.row / 8, bitmap);
     const Span mask_out = span(job_.mask_at, unit.row, unit.count);
-    const Span twin_out = span(job_.twin_at, twin_size(job_, unit.row), twin);
+    const Span pandas_out = span(job_.pandas_at, pandas_size(job_, unit.row), pandas_buffer);
 
     scratch_.validity_bits.resize(words_for(unit.count) + 1);
     scratch_.boolean_bits.resize(words_for(unit.count) + 1);
     scratch_.elements.resize(block_rows * std::max<int64_t>(job_.width, 1));
 
-    const bool twin_alone = job_.values_at < 0;
-    for_each_run(unit, (twin_alone ? twin_out : values_out).begin(), [&](Run run, int64_t row) {
+    const bool pandas_alone = job_.values_at < 0;
+    for_each_run(unit, (pandas_alone ? pandas_out : values_out).begin(), [&](Run run, int64_t row) {
       run.elements = elements_of(run);
       run.ahead = ahead_of(run);
       uint64_t words[block_words];
@@ -146,15 +146,15 @@ class UnitRun {
         uint64_t bits[block_words];
         kernels_.read_booleans(run, words, bits);
         if (job_.values_at >= 0) append_bits(scratch_.boolean_bits.data(), row, bits, run.count);
-        if (job_.twin == Twin::bytes) kernels_.write_bytes(bits, run.count, false, streams_, twin_out.begin() + row);
-      } else if (job_.twin != Twin::none) {
-        found.misfits |= kernels_.write_twin(run, words, twin_out.begin() + twin_size(job_, row));
+        if (job_.pandas_buffer == PandasBuffer::bytes) kernels_.write_bytes(bits, run.count, false, streams_, pandas_out.begin() + row);
+      } else if (job_.pandas_buffer != PandasBuffer::none) {
+        found.overflows |= kernels_.write_pandas_buffer(run, words, pandas_out.begin() + pandas_size(job_, row));
       }
     });
 
     if (job_.bitmap_at >= 0) put_bits(scratch_.validity_bits, unit.count, bitmap_out.begin());
     if (booleans && job_.values_at >= 0) put_bits(scratch_.boolean_bits, unit.count, values_out.begin());
-    for (const Span& out : {values_out, bitmap_out, mask_out, twin_out})
+    for (const Span& out : {values_out, bitmap_out, mask_out, pandas_out})
       if (const int error = out.flush(); error != 0) return error;
     return 0;
   }
@@ -208,7 +208,7 @@ class UnitRun {
   // run of a piece ends where the output begins a cache line, so that the others write whole lines.
   template <class Visit>
   void for_each_run(const Unit& unit, const char* output, Visit visit) {
-    const int64_t width = job_.values_at < 0 ? twin_size(job_, 1) : values_size(job_, 8) / 8;
+    const int64_t width = job_.values_at < 0 ? pandas_size(job_, 1) : values_size(job_, 8) / 8;
     int64_t row = unit.row;
     int64_t piece_start = unit.piece_start;
     for (int64_t p = unit.piece; row < unit.row + unit.count; ++p) {
@@ -238,7 +238,7 @@ class UnitRun {
 
 std::array<Extent, 4> outputs_of(const Job& job) {
   return {Extent{job.values_at, values_size(job, job.rows)}, Extent{job.bitmap_at, (job.rows + 7) / 8},
-          Extent{job.mask_at, job.rows}, Extent{job.twin_at, twin_size(job, job.rows)}};
+          Extent{job.mask_at, job.rows}, Extent{job.pandas_at, pandas_size(job, job.rows)}};
 }
 
 int execute(std::span<const Job> jobs, std::span<const Piece> pieces, const Sink& sink, int threads, Found* found,
@@ -254,7 +254,7 @@ int execute(std::span<const Job> jobs, std::span<const Piece> pieces, const Sink
   const bool streams = !sink.to_file() && written >= stream_from;
 
   std::vector<std::atomic<int64_t>> nulls(jobs.size());
-  std::vector<std::atomic<int64_t>> misfits(jobs.size());
+  std::vector<std::atomic<int64_t>> overflows(jobs.size());
   std::atomic<size_t> next{0};
   std::atomic<int> error{0};
   const auto work = [&](size_t) {
@@ -271,14 +271,14 @@ int execute(std::span<const Job> jobs, std::span<const Piece> pieces, const Sink
       }
       if (failed != 0) error.compare_exchange_strong(expected, failed);
       nulls[unit.job] += here.nulls;
-      misfits[unit.job] |= here.misfits;
+      overflows[unit.job] |= here.overflows;
     }
     kernels().finish();
   };
   run_on_threads(std::min<size_t>(std::max(threads, 1), std::max<size_t>(units.size(), 1)), work);
   for (size_t j = 0; j < jobs.size(); ++j) {
     found[j].nulls += nulls[j];
-    found[j].misfits |= misfits[j];
+    found[j].overflows |= overflows[j];
   }
   return error;
 }

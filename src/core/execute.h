@@ -1,6 +1,6 @@
 // A plan, run: cut into ranges of about 1 MiB and shared out over threads.
 //
-// Knows: jobs, sinks, threads. Must not know: Python, what a column means.
+// Knows: jobs, sinks, threads. Does not depend on: Python, what a column means.
 // Threads are started for the call and joined at its end, so there is nothing for fork() to break and nothing left behind.
 #pragma once
 #include <array>

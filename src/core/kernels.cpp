@@ -235,23 +235,23 @@ void write_bytes(const uint64_t* words, int64_t count, bool inverted, bool strea
 template <class Op>
 bool write_checked(Op op, const Run& run, char* out) {
   write(op, run.count, run.streams, out);
-  return op.found_misfits();
+  return op.found_overflows();
 }
 
-bool write_twin(const Run& run, const uint64_t* words, char* out) {
+bool write_pandas_buffer(const Run& run, const uint64_t* words, char* out) {
   const Job& job = run.job;
-  switch (job.twin) {
-    case Twin::none:
-    case Twin::bytes: return false;
-    case Twin::float64:
+  switch (job.pandas_buffer) {
+    case PandasBuffer::none:
+    case PandasBuffer::bytes: return false;
+    case PandasBuffer::float64:
       return with_integer(job.element, [&](auto example) {
         Float64<decltype(example)> op{{run.elements, run.ahead, LineBits<sizeof(double)>(words)}};
         write(op, run.count, run.streams, out);
         return false;
       });
-    case Twin::codes:
+    case PandasBuffer::codes:
       return with_integer(job.element, [&](auto example) {
-        return with_signed_width(width_of(job.twin_element), [&](auto code_example) {
+        return with_signed_width(width_of(job.pandas_element), [&](auto code_example) {
           const auto* map = reinterpret_cast<const int32_t*>(run.piece.map);
           const int64_t limit = map == nullptr ? job.operand : run.piece.map_length;
           return write_checked(Codes<decltype(example), decltype(code_example)>{{run.elements, run.ahead, LineBits<sizeof(code_example)>(words)},
@@ -259,11 +259,11 @@ bool write_twin(const Run& run, const uint64_t* words, char* out) {
                                run, out);
         });
       });
-    case Twin::scaled:
+    case PandasBuffer::scaled:
       if (job.element == Element::i32) return write_checked(Scaled<int32_t>{{run.elements, run.ahead, LineBits<sizeof(int64_t)>(words)}, job.operand}, run, out);
       return write_checked(Scaled<int64_t>{{run.elements, run.ahead, LineBits<sizeof(int64_t)>(words)}, job.operand}, run, out);
-    case Twin::integers:
-      return with_integer(job.twin_element, [&](auto example) {
+    case PandasBuffer::integers:
+      return with_integer(job.pandas_element, [&](auto example) {
         using Integer = decltype(example);
         if (job.element == Element::f32) return write_checked(Integers<float, Integer>{{run.elements, run.ahead, LineBits<sizeof(Integer)>(words)}}, run, out);
         return write_checked(Integers<double, Integer>{{run.elements, run.ahead, LineBits<sizeof(Integer)>(words)}}, run, out);
@@ -310,11 +310,11 @@ void finish() {
 #ifdef __AVX2__
 extern const Kernels kernels_avx2;
 const Kernels kernels_avx2{"avx2",        gather,        read_validity, scan_fixed, write_fixed,
-                           read_booleans, write_offsets, write_bytes, write_twin, find_range, finish};
+                           read_booleans, write_offsets, write_bytes, write_pandas_buffer, find_range, finish};
 #else
 extern const Kernels kernels_portable;
 const Kernels kernels_portable{"portable",    gather,        read_validity, scan_fixed, write_fixed,
-                               read_booleans, write_offsets, write_bytes, write_twin, find_range, finish};
+                               read_booleans, write_offsets, write_bytes, write_pandas_buffer, find_range, finish};
 #endif
 
 }  // namespace colonnade

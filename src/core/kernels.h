@@ -1,6 +1,6 @@
 // One block of rows, moved: validity first, then everything that depends on it.
 //
-// Knows: elements, bits, bytes. Must not know: threads, files, how a block was cut.
+// Knows: elements, bits, bytes. Does not depend on: threads, files, how a block was cut.
 // A block is small enough (block_rows) that its validity and its gathered elements stay in the first caches. There is one table
 // of kernels for each instruction set, all compiled from kernels.cpp.
 #pragma once
@@ -48,8 +48,8 @@ struct Kernels {
   void (*write_offsets)(const Run& run, char* out);
   // One byte a bit: the bit itself, or its complement for pandas' masks.
   void (*write_bytes)(const uint64_t* words, int64_t count, bool inverted, bool streams, char* out);
-  // The twins that are made of elements. True if some valid element had no form in it.
-  bool (*write_twin)(const Run& run, const uint64_t* words, char* out);
+  // The pandas buffers that are made of elements. True if some valid element had no form in it.
+  bool (*write_pandas_buffer)(const Run& run, const uint64_t* words, char* out);
   // The least and the greatest of some numbers, without those that stand for null.
   void (*find_range)(const int32_t* numbers, int64_t count, int32_t null, int32_t& least, int32_t& greatest);
   // Makes streamed stores visible to other threads; once, when a thread has done its part.

@@ -1,6 +1,6 @@
 // A file's bytes in this process's memory, for as long as anything refers to them.
 //
-// Knows: mmap, huge pages. Must not know: names, formats, Python.
+// Knows: mmap, huge pages. Does not depend on: names, formats, Python.
 // The descriptor is not kept: the mapping alone keeps the inode alive, so an open frame costs no descriptor.
 #pragma once
 #include <chrono>

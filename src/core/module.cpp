@@ -354,7 +354,7 @@ NB_MODULE(_core, m) {
       .def("piece_counts", &source_counts, "How many pieces each column has.")
       .def("nulls", &source_nulls, "How many nulls each column has.");
   m.def("write_file", &write_file, "jobs"_a, "pieces"_a, "found"_a, "fd"_a, "size"_a, "threads"_a = 0,
-        "Run a plan into a file of ``size`` bytes, with pwrite; ``found`` (int64, nulls and misfits of each job) is added "
+        "Run a plan into a file of ``size`` bytes, with pwrite; ``found`` (int64, nulls and overflows of each job) is added "
         "to.\n\nRaises OSError with the errno of the first write that failed.");
   m.def("write_memory", &write_memory, "jobs"_a, "pieces"_a, "found"_a, "outputs"_a, "threads"_a = 0,
         "stream_from"_a = streamed_bytes,

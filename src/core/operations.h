@@ -1,7 +1,7 @@
 // What a written element is made of: one struct for each way, which makes one element or a vector of them; and the loop that
 // writes whole cache lines of them.
 //
-// Knows: elements, their validity as bits, lanes. Must not know: jobs, runs, which way a job asks for.
+// Knows: elements, their validity as bits, lanes. Does not depend on: jobs, runs, which way a job asks for.
 // For kernels.cpp alone, and compiled with it for each instruction set: internal linkage throughout.
 #pragma once
 #include <cstring>
@@ -143,13 +143,13 @@ struct Codes : Nullable<In, sizeof(Code)> {
   using Nullable<In, sizeof(Code)>::source, Nullable<In, sizeof(Code)>::valid;
   uint64_t limit;
   const int32_t* map;
-  bool misfits = false;
+  bool overflows = false;
 
   Code one(int64_t row) {
     if (!valid[row]) return -1;
     const In index = this->at(row);
     if (static_cast<uint64_t>(index) >= limit) {  // a negative one is a large one
-      misfits = true;
+      overflows = true;
       return -1;
     }
     return map == nullptr ? static_cast<Code>(index) : static_cast<Code>(map[static_cast<uint64_t>(index)]);
@@ -170,7 +170,7 @@ struct Codes : Nullable<In, sizeof(Code)> {
     return one_by_one(*this, row);
   }
 
-  bool found_misfits() const { return misfits || bits_of<Code>(any_outside != 0) != 0; }
+  bool found_overflows() const { return overflows || bits_of<Code>(any_outside != 0) != 0; }
 
   Lanes<Code> any_outside = {};
 };
@@ -180,23 +180,23 @@ struct Scaled : Nullable<In, sizeof(int64_t)> {
   using Out = int64_t;
   using Nullable<In, sizeof(int64_t)>::source, Nullable<In, sizeof(int64_t)>::valid;
   int64_t factor;
-  bool misfits = false;
+  bool overflows = false;
   int64_t one(int64_t row) {
     int64_t made = std::numeric_limits<int64_t>::min();
     if (!valid[row]) return made;
-    if (__builtin_mul_overflow(int64_t{this->at(row)}, factor, &made)) misfits = true;
+    if (__builtin_mul_overflow(int64_t{this->at(row)}, factor, &made)) overflows = true;
     return made;
   }
   Lanes<int64_t> many(int64_t row) { return one_by_one(*this, row); }
 
-  bool found_misfits() const { return misfits; }
+  bool found_overflows() const { return overflows; }
 };
 
 template <class In, class Integer>
 struct Integers : Nullable<In, sizeof(Integer)> {
   using Out = Integer;
   using Nullable<In, sizeof(Integer)>::source, Nullable<In, sizeof(Integer)>::valid;
-  bool misfits = false;
+  bool overflows = false;
   // Both ends are exact in double; the upper one is the first that does not fit.
   static constexpr double low = static_cast<double>(std::numeric_limits<Integer>::min());
   static constexpr double high = 2 * static_cast<double>(std::numeric_limits<Integer>::max() / 2 + 1);
@@ -204,16 +204,16 @@ struct Integers : Nullable<In, sizeof(Integer)> {
     if (!valid[row]) return 0;
     const double value = this->at(row);
     if (!(value >= low && value < high)) {
-      misfits = true;
+      overflows = true;
       return 0;
     }
     const Integer made = static_cast<Integer>(value);
-    misfits |= static_cast<double>(made) != value;
+    overflows |= static_cast<double>(made) != value;
     return made;
   }
   Lanes<Integer> many(int64_t row) { return one_by_one(*this, row); }
 
-  bool found_misfits() const { return misfits; }
+  bool found_overflows() const { return overflows; }
 };
 
 template <class In, class Offset>

@@ -2,7 +2,7 @@
 //
 // Knows: the wire form of a job. A plan is two int64 tables (rows of `Job` and `Piece`, field by field in
 // the order below; `core/jobs.py` holds the same order for Python) and addresses of memory that the caller keeps alive.
-// Must not know: Python, Arrow's C++ types, files, names.
+// Does not depend on: Python, Arrow's C++ types, files, names.
 #pragma once
 #include <cstdint>
 
@@ -31,13 +31,13 @@ enum class Validity : int64_t {
 };
 
 // The second physical form of the same column, made of elements of type `element` and written as `twin_element`.
-enum class Twin : int64_t {
+enum class PandasBuffer : int64_t {
   none = 0,
   bytes = 1,     // booleans, one byte each, 0 where null
   float64 = 2,   // integers, NaN where null
-  codes = 3,     // integers as signed codes, -1 where null; those outside of [0, `operand`) are misfits
-  scaled = 4,    // int32 or int64 times `operand`, NaT where null; those that pass int64 are misfits
-  integers = 5,  // float32 or float64 as integers, 0 where null; those that are not whole or do not fit are misfits
+  codes = 3,     // integers as signed codes, -1 where null; those outside of [0, `operand`) are overflows
+  scaled = 4,    // int32 or int64 times `operand`, NaT where null; those that pass int64 are overflows
+  integers = 5,  // float32 or float64 as integers, 0 where null; those that are not whole or do not fit are overflows
 };
 
 enum class Element : int64_t { i8 = 0, i16, i32, i64, u8, u16, u32, u64, f32, f64 };
@@ -57,13 +57,13 @@ struct Job {
   Validity validity;
   int64_t fill;  // bit pattern for null slots, low bytes first; repeated for wider elements
   Element element;
-  Twin twin;
-  Element twin_element;
+  PandasBuffer pandas_buffer;
+  Element pandas_element;
   int64_t operand;
   int64_t values_at;  // where outputs go: a place in the file, or an address; -1: not written
   int64_t bitmap_at;
   int64_t mask_at;  // one byte an element, 1 where null
-  int64_t twin_at;
+  int64_t pandas_at;
 };
 
 // One run of source elements; a chunked column has several.
@@ -81,7 +81,7 @@ struct Piece {
 // What a job found: how many nulls, and whether any value had no form in the output.
 struct Found {
   int64_t nulls;
-  int64_t misfits;  // 0 or 1
+  int64_t overflows;  // 0 or 1
 };
 
 static_assert(sizeof(Job) == 16 * sizeof(int64_t));

@@ -1,6 +1,6 @@
 // Output memory: buffers of huge pages that are used again once nobody holds them.
 //
-// Knows: anonymous memory, and which of it is idle. Must not know: what is written there, Python.
+// Knows: anonymous memory, and which of it is idle. Does not depend on: what is written there, Python.
 //
 // A buffer is live from `take` to `give`, and whoever took it says when it ends: a Python object whose views keep it
 // alive. An idle buffer is advised MADV_FREE: the kernel may take its pages when memory runs short, and if it did not, they

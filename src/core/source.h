@@ -2,7 +2,7 @@
 // moving their bytes (20,000 chunks: 12 ms).
 //
 // Knows: the structs of https://arrow.apache.org/docs/format/CDataInterface.html and CStreamInterface.html.
-// Must not know: Arrow's types beyond 'a validity bitmap and one more buffer', jobs, Python.
+// Does not depend on: Arrow's types beyond 'a validity bitmap and one more buffer', jobs, Python.
 #pragma once
 #include <cstdint>
 #include <span>

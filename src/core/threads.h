@@ -1,6 +1,6 @@
 // Work on threads that are started for it and joined at its end: nothing for fork() to break, and nothing left behind.
 //
-// Knows: threads. Must not know: what the work is.
+// Knows: threads. Does not depend on: what the work is.
 #pragma once
 #include <cstddef>
 #include <system_error>

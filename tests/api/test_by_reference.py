@@ -25,7 +25,7 @@ from pandas.testing import assert_frame_equal
 import colonnade as cn
 from colonnade._by_reference import pickling
 from support import references
-from support.references import MAKE, is_mapped, look_and_give_back, pandas_frame
+from support.references import MAKE, is_mapped, look_and_release, pandas_frame
 
 METHODS = ["fork", "spawn", "forkserver"]
 
@@ -71,7 +71,7 @@ def test_arguments_and_results_of_an_executor(method):
         for kind, make in MAKE.items():
             made = pool.submit(references.make, kind).result()
             assert is_mapped(made)
-            mapped, back = pool.submit(look_and_give_back, make()).result()
+            mapped, back = pool.submit(look_and_release, make()).result()
             assert mapped
             assert is_mapped(back)
             assert same(made, make())
@@ -84,7 +84,7 @@ def test_pool_queue_and_pipe(method):
     frame = pandas_frame()
     with cn.by_reference(min_bytes=0):
         with context.Pool(1) as pool:
-            found = pool.map(look_and_give_back, [frame, frame])
+            found = pool.map(look_and_release, [frame, frame])
         there, back = context.Queue(), context.Queue()
         process = context.Process(target=references.echo, args=(there, back))
         process.start()
@@ -121,7 +121,7 @@ def test_what_a_process_is_started_with(method):
 def test_joblib():
     with cn.by_reference(min_bytes=0):
         made = joblib.Parallel(n_jobs=2)(joblib.delayed(references.make)("pandas") for _ in range(2))
-        found = joblib.Parallel(n_jobs=2)(joblib.delayed(look_and_give_back)(frame) for frame in made)
+        found = joblib.Parallel(n_jobs=2)(joblib.delayed(look_and_release)(frame) for frame in made)
     joblib.externals.loky.get_reusable_executor().shutdown(wait=True)
     for frame, (mapped, back) in zip(made, found, strict=True):
         assert is_mapped(frame)
@@ -134,7 +134,7 @@ def test_a_worker_that_was_there_before_answers_in_kind():
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool:
         assert not is_mapped(pool.submit(references.make, "pandas").result())
         with cn.by_reference(min_bytes=0):
-            assert is_mapped(pool.submit(look_and_give_back, pandas_frame()).result()[1])
+            assert is_mapped(pool.submit(look_and_release, pandas_frame()).result()[1])
         assert is_mapped(pool.submit(references.make, "pandas").result()), "and goes on"
         assert pickling._sending == [], "which makes its parent begin nothing"
 

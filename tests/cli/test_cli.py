@@ -318,7 +318,7 @@ def test_sql_says_what_is_wrong(cli, shell):
 
 
 def test_sql_without_duckdb():
-    program = "import sys; sys.modules['duckdb'] = None\nfrom colonnade.cli.commands import main; main()"
+    program = "import sys; sys.modules['duckdb'] = None\nfrom colonnade.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", program, "sql", "x"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (
         1,

@@ -59,7 +59,7 @@ Plan make_plan(unsigned seed) {
     job.out_width = below(2) ? 4 : 8;
     job.validity = static_cast<Validity>(below(2));
     job.element = static_cast<Element>(below(10));
-    job.twin_element = Element::u8;
+    job.pandas_element = Element::u8;
     job.operand = below(2) ? below(100) : INT64_MAX;
     if (elements) {
       const Validity kinds[] = {Validity::none, Validity::bits, Validity::mask};
@@ -70,13 +70,13 @@ Plan make_plan(unsigned seed) {
       const bool floats = job.element == Element::f32 || job.element == Element::f64;
       const bool times = job.element == Element::i32 || job.element == Element::i64;
       if (job.width == width_of(job.element)) {
-        job.twin = floats ? Twin::integers : below(3) ? Twin::codes : times && below(2) ? Twin::scaled : Twin::float64;
-        job.twin_element = job.twin == Twin::float64  ? Element::f64
-                           : job.twin == Twin::scaled ? Element::i64
+        job.pandas_buffer = floats ? PandasBuffer::integers : below(3) ? PandasBuffer::codes : times && below(2) ? PandasBuffer::scaled : PandasBuffer::float64;
+        job.pandas_element = job.pandas_buffer == PandasBuffer::float64  ? Element::f64
+                           : job.pandas_buffer == PandasBuffer::scaled ? Element::i64
                                                       : static_cast<Element>(below(floats ? 8 : 4));
       }
     }
-    if (job.values == Values::bits || job.values == Values::bytes_to_bits) job.twin = Twin::bytes;
+    if (job.values == Values::bits || job.values == Values::bytes_to_bits) job.pandas_buffer = PandasBuffer::bytes;
     job.fill = -1;
     job.first_piece = static_cast<int64_t>(plan.pieces.size());
     job.piece_count = 1 + below(4);
@@ -89,7 +89,7 @@ Plan make_plan(unsigned seed) {
       const bool offsets = job.values == Values::offsets32 || job.values == Values::offsets64;
       piece.stride = job.width * (below(4) ? 1 : 2);
       piece.base = below(3) - 1;
-      if (job.twin == Twin::codes && below(3) == 0) {
+      if (job.pandas_buffer == PandasBuffer::codes && below(3) == 0) {
         piece.map_length = 1 + below(300);
         piece.map = reinterpret_cast<int64_t>(plan.random_bytes(random, piece.map_length * 4));
       }
@@ -106,7 +106,7 @@ Plan make_plan(unsigned seed) {
     job.values_at = job.values == Values::none ? -1 : plan.place(booleans ? bitmap : job.rows * (offsets ? job.out_width : job.width));
     job.bitmap_at = below(3) ? plan.place(bitmap) : -1;
     job.mask_at = below(3) ? -1 : plan.place(job.rows);
-    job.twin_at = job.twin == Twin::none ? -1 : plan.place(job.rows * width_of(job.twin_element));
+    job.pandas_at = job.pandas_buffer == PandasBuffer::none ? -1 : plan.place(job.rows * width_of(job.pandas_element));
     plan.jobs.push_back(job);
   }
   return plan;
@@ -124,7 +124,7 @@ Outcome run_in_memory(const Plan& plan, int threads, const char* kernels, int64_
   std::vector<Job> jobs = plan.jobs;
   const auto base = reinterpret_cast<int64_t>(made.bytes.data());
   for (Job& job : jobs)
-    for (int64_t* at : {&job.values_at, &job.bitmap_at, &job.mask_at, &job.twin_at})
+    for (int64_t* at : {&job.values_at, &job.bitmap_at, &job.mask_at, &job.pandas_at})
       if (*at >= 0) *at += base;
   execute(jobs, plan.pieces, Sink{}, threads, reinterpret_cast<Found*>(made.found.data()), stream_from);
   return made;

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from colonnade import _core
 from colonnade.core import jobs
-from colonnade.core.jobs import Job, Piece, Placed, Twin, Validity, Values
+from colonnade.core.jobs import Job, PandasBuffer, Piece, Placed, Validity, Values
 from colonnade.core.regions import Region, arrange
 from support.memory import address
 
 
 def run(made, through):
     """Run jobs and give the output as bytes."""
-    regions = [r for job in made for r in (job.values, job.bitmap, job.mask, job.twin) if r is not None]
+    regions = [r for job in made for r in (job.values, job.bitmap, job.mask, job.pandas_buffer) if r is not None]
     size = arrange([], regions)
     if through != "file":
         # Unaligned by a word, as a column of a block may be.
@@ -139,11 +139,11 @@ def test_booleans_from_bits(shape, through):
         valid.append(present)
     values, valid = np.concatenate([np.empty(0, bool), *values]), np.concatenate([np.empty(0, bool), *valid])
     rows = len(values)
-    job = Job(rows, pieces, Values.BITS, validity_kind=Validity.BITS, twin_kind=Twin.BYTES, twin_element="uint8",
-              values=Region((rows + 7) // 8), bitmap=Region((rows + 7) // 8), twin=Region(rows))  # fmt: skip
+    job = Job(rows, pieces, Values.BITS, validity_kind=Validity.BITS, pandas_kind=PandasBuffer.BYTES, pandas_element="uint8",
+              values=Region((rows + 7) // 8), bitmap=Region((rows + 7) // 8), pandas_buffer=Region(rows))  # fmt: skip
     out = run([job], through)
     np.testing.assert_array_equal(bits_at(out, job.values, rows), values & valid)
-    np.testing.assert_array_equal(at(out, job.twin, bool), values & valid)
+    np.testing.assert_array_equal(at(out, job.pandas_buffer, bool), values & valid)
     np.testing.assert_array_equal(bits_at(out, job.bitmap, rows), valid)
 
 
@@ -151,11 +151,11 @@ def test_booleans_from_bits(shape, through):
 def test_booleans_from_bytes(rows):
     rng = np.random.default_rng(rows)
     values, mask = rng.random(rows) < 0.5, rng.random(rows) < 0.3
-    job = Job(rows, [Piece(address(values), 1, address(mask), 0, rows)], Values.BYTES_TO_BITS, width=1, validity_kind=Validity.MASK, twin_kind=Twin.BYTES,
-              twin_element="uint8", values=Region((rows + 7) // 8), bitmap=Region((rows + 7) // 8), mask=Region(rows), twin=Region(rows))  # fmt: skip
+    job = Job(rows, [Piece(address(values), 1, address(mask), 0, rows)], Values.BYTES_TO_BITS, width=1, validity_kind=Validity.MASK, pandas_kind=PandasBuffer.BYTES,
+              pandas_element="uint8", values=Region((rows + 7) // 8), bitmap=Region((rows + 7) // 8), mask=Region(rows), pandas_buffer=Region(rows))  # fmt: skip
     out = run([job], "memory")
     np.testing.assert_array_equal(bits_at(out, job.values, rows), values & ~mask)
-    np.testing.assert_array_equal(at(out, job.twin, bool), values & ~mask)
+    np.testing.assert_array_equal(at(out, job.pandas_buffer, bool), values & ~mask)
     np.testing.assert_array_equal(at(out, job.mask, bool), mask)
     np.testing.assert_array_equal(bits_at(out, job.bitmap, rows), ~mask)
 
@@ -176,26 +176,26 @@ def test_twins_of_integers(element, code):
         pieces,
         Values.FIXED,
         **shared,
-        twin_kind=Twin.CODES,
-        twin_element=f"int{8 * width}",
+        pandas_kind=PandasBuffer.CODES,
+        pandas_element=f"int{8 * width}",
         values=Region(values.nbytes),
-        twin=Region(rows * width),
+        pandas_buffer=Region(rows * width),
     )
     floats = Job(
         rows,
         pieces,
         Values.FIXED,
         **shared,
-        twin_kind=Twin.FLOAT64,
-        twin_element="float64",
+        pandas_kind=PandasBuffer.FLOAT64,
+        pandas_element="float64",
         values=Region(values.nbytes),
-        twin=Region(rows * 8),
+        pandas_buffer=Region(rows * 8),
     )
     out = run([codes, floats], "file")
     np.testing.assert_array_equal(
-        at(out, codes.twin, code), np.where(valid, values, 0).astype(code) - (~valid).astype(code)
+        at(out, codes.pandas_buffer, code), np.where(valid, values, 0).astype(code) - (~valid).astype(code)
     )
-    np.testing.assert_array_equal(at(out, floats.twin, "f8"), np.where(valid, values.astype("f8"), np.nan))
+    np.testing.assert_array_equal(at(out, floats.pandas_buffer, "f8"), np.where(valid, values.astype("f8"), np.nan))
     np.testing.assert_array_equal(at(out, codes.values, element), np.where(valid, values, 0))
 
 
@@ -203,10 +203,10 @@ def test_twins_of_integers(element, code):
 def test_codes_with_minus_one(code):
     values = np.random.default_rng(1).integers(-1, 100, 5000).astype(code)
     job = Job(5000, [Piece(address(values), values.itemsize, 0, 0, 5000)], Values.FIXED, width=values.itemsize, validity_kind=Validity.NEGATIVE, element=code,
-              twin_kind=Twin.CODES, twin_element=code, values=Region(values.nbytes), bitmap=Region(625), twin=Region(values.nbytes))  # fmt: skip
+              pandas_kind=PandasBuffer.CODES, pandas_element=code, values=Region(values.nbytes), bitmap=Region(625), pandas_buffer=Region(values.nbytes))  # fmt: skip
     out = run([job], "memory")
     np.testing.assert_array_equal(at(out, job.values, code), np.maximum(values, 0))
-    np.testing.assert_array_equal(at(out, job.twin, code), values)
+    np.testing.assert_array_equal(at(out, job.pandas_buffer, code), values)
     np.testing.assert_array_equal(bits_at(out, job.bitmap, 5000), values >= 0)
 
 
@@ -264,17 +264,21 @@ def test_threads_are_those_that_may_run():
     assert _core.available_threads() == len(os.sched_getaffinity(0))
 
 
-def convert(values, twin, made, valid=None, through="memory", kind=Validity.BITS, **fields):
-    """One column of a NumPy array through a twin alone; (output, whether there were misfits)."""
+def convert(values, pandas_buffer, made, valid=None, through="memory", kind=Validity.BITS, **fields):
+    """One column of a NumPy array through a pandas buffer alone; (output, whether there were overflows)."""
     valid = np.ones(len(values), bool) if valid is None else valid
     bitmap = pack(valid, 3)
     out = np.zeros(len(values), made)
     job, piece = np.zeros(1, jobs.JOB), np.zeros(1, jobs.PIECE)
     job["rows"], job["piece_count"], job["width"] = len(values), 1, values.itemsize
-    job["element"], job["twin"], job["twin_element"] = jobs.ELEMENT[values.dtype.name], twin, jobs.ELEMENT[made]
+    job["element"], job["twin"], job["pandas_element"] = (
+        jobs.ELEMENT[values.dtype.name],
+        pandas_buffer,
+        jobs.ELEMENT[made],
+    )
     job["validity"], job["operand"] = kind, jobs.NO_LIMIT
     job["values_at"] = job["bitmap_at"] = job["mask_at"] = -1
-    job["twin_at"] = address(out)
+    job["pandas_at"] = address(out)
     piece["values"], piece["stride"] = address(values) - 3 * values.itemsize, values.itemsize
     piece["validity"], piece["offset"], piece["length"] = address(bitmap), 3, len(values)
     for name, value in fields.items():
@@ -282,7 +286,7 @@ def convert(values, twin, made, valid=None, through="memory", kind=Validity.BITS
     stream_from = 0 if through == "streamed memory" else 1 << 40
     found = jobs.into_memory(job, piece, outputs=[out.view(np.uint8)], stream_from=stream_from)
     assert found["nulls"][0] == len(values) - valid.sum()
-    return out, bool(found["misfits"][0])
+    return out, bool(found["overflows"][0])
 
 
 @pytest.mark.parametrize("through", ["memory", "streamed memory"])
@@ -295,27 +299,27 @@ def test_integers_become_the_nearest_float64(element, through):
         edges += [2**53 + i for i in range(-3, 4)] + [2**62 + 2**9 * i + j for i in (1, 2, 3) for j in (-1, 0, 1)]
     values = np.array([*edges, *rng.integers(info.min, info.max, 5000, element, endpoint=True)], element)
     valid = rng.random(len(values)) < 0.9
-    made, misfits = convert(values, Twin.FLOAT64, "float64", valid, through)
+    made, overflows = convert(values, PandasBuffer.FLOAT64, "float64", valid, through)
     np.testing.assert_array_equal(made, np.where(valid, values.astype(float), np.nan))
-    assert not misfits
+    assert not overflows
 
 
 @pytest.mark.parametrize("element", ["int32", "int64"])
 def test_times_change_their_unit_or_do_not_fit(element):
     values = np.array([0, 1, -1, 2**31 - 1, -(2**31), 106_751, -106_751] * 400, element)
     valid = np.arange(len(values)) % 3 > 0
-    made, misfits = convert(values, Twin.SCALED, "int64", valid, operand=1000)
+    made, overflows = convert(values, PandasBuffer.SCALED, "int64", valid, operand=1000)
     np.testing.assert_array_equal(made, np.where(valid, values.astype(np.int64) * 1000, np.iinfo(np.int64).min))
-    assert not misfits
+    assert not overflows
     day = 86_400 * 10**9
-    assert not convert(np.array([106_751, -106_751], element), Twin.SCALED, "int64", operand=day)[1]
+    assert not convert(np.array([106_751, -106_751], element), PandasBuffer.SCALED, "int64", operand=day)[1]
     for beyond in (106_752, -106_752):
         values[1000] = beyond
         valid[:] = False
         valid[1000] = True
-        assert convert(values, Twin.SCALED, "int64", valid, operand=day)[1]
+        assert convert(values, PandasBuffer.SCALED, "int64", valid, operand=day)[1]
         valid[1000] = False
-        assert not convert(values, Twin.SCALED, "int64", valid, operand=day)[1]
+        assert not convert(values, PandasBuffer.SCALED, "int64", valid, operand=day)[1]
 
 
 @pytest.mark.parametrize("element", ["float32", "float64"])
@@ -325,15 +329,15 @@ def test_whole_floats_become_integers_or_do_not_fit(element, made):
     values = np.array([0.0, -0.0, 1, 100, 127, info.min] * 100, element)
     values[1::7] = np.nan
     valid = ~np.isnan(values)
-    out, misfits = convert(values, Twin.INTEGERS, made, valid, kind=Validity.NAN32 if element == "float32" else Validity.NAN64)  # fmt: skip
+    out, overflows = convert(values, PandasBuffer.INTEGERS, made, valid, kind=Validity.NAN32 if element == "float32" else Validity.NAN64)  # fmt: skip
     np.testing.assert_array_equal(out, np.where(valid, np.nan_to_num(values), 0).astype(made))
-    assert not misfits
+    assert not overflows
     # The first that does not fit on either side, one that is not whole, and none at all.
     low = np.nextafter(np.array(info.min, element), np.array(-np.inf, element))
     for bad in (float(info.max) + 1, low if abs(low - info.min) >= 1 else info.min - 1.0, 0.5, -0.5, np.inf, -np.inf):
         one = np.zeros(70, element)
         one[66] = bad
-        assert convert(one, Twin.INTEGERS, made)[1], bad
+        assert convert(one, PandasBuffer.INTEGERS, made)[1], bad
 
 
 @pytest.mark.parametrize("element", [name for name in jobs.ELEMENTS if "int" in name])
@@ -343,25 +347,25 @@ def test_codes_stay_within_their_dictionary(element, code, through):
     rng = np.random.default_rng(2)
     values = rng.integers(0, 100, 3000).astype(element)
     valid = rng.random(3000) < 0.8
-    made, misfits = convert(values, Twin.CODES, code, valid, through, operand=100)
+    made, overflows = convert(values, PandasBuffer.CODES, code, valid, through, operand=100)
     np.testing.assert_array_equal(made, np.where(valid, values, 0).astype(code) - (~valid).astype(code))
-    assert not misfits
+    assert not overflows
     wrong = [100, np.iinfo(element).max] + ([-1, np.iinfo(element).min] if element.startswith("int") else [])
     for index in wrong:
         values[2500], valid[2500] = index, True
-        made, misfits = convert(values, Twin.CODES, code, valid, through, operand=100)
-        assert misfits, index
+        made, overflows = convert(values, PandasBuffer.CODES, code, valid, through, operand=100)
+        assert overflows, index
         valid[2500] = False  # beneath a null anything may stand
-        assert not convert(values, Twin.CODES, code, valid, through, operand=100)[1]
+        assert not convert(values, PandasBuffer.CODES, code, valid, through, operand=100)[1]
 
 
 def test_codes_of_united_dictionaries():
     values = np.random.default_rng(2).integers(0, 50, 3000).astype(np.uint16)
     numbers = np.random.default_rng(3).permutation(50).astype(np.int32)
-    made, misfits = convert(values, Twin.CODES, "int8", map=address(numbers), map_length=50)
+    made, overflows = convert(values, PandasBuffer.CODES, "int8", map=address(numbers), map_length=50)
     np.testing.assert_array_equal(made, numbers[values])
-    assert not misfits
-    assert convert(values, Twin.CODES, "int8", map=address(numbers), map_length=49)[1]
+    assert not overflows
+    assert convert(values, PandasBuffer.CODES, "int8", map=address(numbers), map_length=49)[1]
 
 
 MAP_NORESERVE = 0x4000  # which the mmap module does not name before Python 3.13
@@ -378,7 +382,7 @@ def test_more_rows_than_31_bits_count():
     out = np.frombuffer(_core.Buffer((rows + 7) // 8), np.uint8)
     job, piece = np.zeros(1, jobs.JOB), np.zeros(1, jobs.PIECE)
     job["rows"], job["piece_count"], job["width"], job["values"] = rows, 1, 1, Values.BYTES_TO_BITS
-    job["values_at"], job["bitmap_at"], job["mask_at"], job["twin_at"] = address(out), -1, -1, -1
+    job["values_at"], job["bitmap_at"], job["mask_at"], job["pandas_at"] = address(out), -1, -1, -1
     piece["values"], piece["stride"], piece["length"] = address(values), 1, rows
     jobs.into_memory(job, piece, outputs=[out])
     where = np.flatnonzero(out)

@@ -81,7 +81,7 @@ def litter(store):
         (store.path / name).write_bytes(bytes(10_000))
 
 
-def without_nameless_files(action):
+def without_unnamed_files(action):
     """The same on a file system that has no O_TMPFILE; in the child alone."""
 
     def act(store):
@@ -114,7 +114,7 @@ SCENARIOS = {
     "put, versions retained and pruned": Scenario(puts("t", 1, 2, 3, keep=3), put("t", 9, keep=2), held=True),
     "put, expecting a version": Scenario(puts("t", 1, 2), put("t", 9, expect_version=2)),
     "put in pieces": Scenario(puts("t", 1, 2, rows=WRITTEN), put("t", 9, WRITTEN)),
-    "put without nameless files": Scenario(puts("t", 1, 2), without_nameless_files(put("t", 9))),
+    "put without unnamed files": Scenario(puts("t", 1, 2), without_unnamed_files(put("t", 9))),
     "put after a crash": Scenario(both(puts("t", 1, 2), litter), put("t", 9)),
     "put that retires the first spare": Scenario(put("t", 1, MAPPED), put("t", 9, MAPPED)),
     "put into a spare": Scenario(puts("t", 1, 2, rows=MAPPED), put("t", 9, MAPPED), held=True),
@@ -128,7 +128,7 @@ SCENARIOS = {
     "gc of spares": Scenario(puts("t", 1, 2, rows=MAPPED), lambda store: store.gc()),
     "share": Scenario(puts("t", 1, 2), share(9)),
     "share in a spare": Scenario(puts("t", 1, 2, rows=MAPPED), share(9, MAPPED), held=True),
-    "share without nameless files": Scenario(both(), without_nameless_files(share(9))),
+    "share without unnamed files": Scenario(both(), without_unnamed_files(share(9))),
     "send": Scenario(puts("t", 1, 2), send(9)),
     "send in a spare": Scenario(puts("t", 1, 2, rows=MAPPED), send(9, MAPPED)),
     "read": Scenario(puts("t", 1, 2), read),

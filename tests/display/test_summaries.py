@@ -19,7 +19,7 @@ from rich.pretty import pretty_repr
 
 import colonnade as cn
 from colonnade.display.fitting import Column, one_line
-from colonnade.display.summary import Card, Listing
+from colonnade.display.summary import Listing, Summary
 from colonnade.display.values import brief
 from support.summaries import FLIGHTS, Page, terminal
 
@@ -232,13 +232,13 @@ def test_any_text(tmp_path_factory, text):
 def test_whoever_draws_a_card_escapes_it(text):
     column = Column(text, lambda row: row, "right")
     listings = [Listing(text, [column, column], [text], [text, text], wide=wide, folded=wide) for wide in (True, False)]
-    card = Card(text, text, lines=[text], facts={text: text}, listings=listings, remarks=[text])
-    page = Page(card)
+    summary = Summary(text, text, lines=[text], facts={text: text}, listings=listings, remarks=[text])
+    page = Page(summary)
     shown = one_line(text)
     assert page.title == f"{shown} {shown}"
     assert [*page.lines, *page.remarks, *page.captions] == [shown] * 4
     assert page.facts == {shown or None: shown or None}
-    terminal(card)
+    terminal(summary)
 
 
 def test_a_store_in_a_hostile_folder(folder):

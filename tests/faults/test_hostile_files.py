@@ -41,8 +41,8 @@ def _in_view(file, place):
     return file.body_start()[0] + place
 
 
-def _second_reading(change):
-    """A mutation of the second reading: ``change`` is given the JSON."""
+def _layout_metadata(change):
+    """A mutation of the layout metadata: ``change`` is given the JSON."""
 
     def edit(file):
         form = copy.deepcopy(file.form)
@@ -132,15 +132,15 @@ VALUES = {
     "an interval that ends before it starts": (MIXED, lambda f: _with_bytes(f, _in_view(f, _of_kind(f.form, "interval")["left"]["at"]), 9, "int64")),
     "dates that do not have their frequency": (DATES, lambda f: _with_bytes(f, _in_arrow(f, 1, 1) + 8, 5, "int64")),
     "dates outside of the calendar": (ZONED_DATES, lambda f: _with_bytes(f, _in_arrow(f, 1, 1) + 8, 405 * 10**15, "int64")),
-    "a level of the index that is left out": (MULTI, _second_reading(lambda form: [form["index"][key].pop() for key in ("levels", "codes", "names")])),
+    "a level of the index that is left out": (MULTI, _layout_metadata(lambda form: [form["index"][key].pop() for key in ("levels", "codes", "names")])),
     "a null count": (MIXED, lambda f: _with_bytes(f, _number(f, "batch node nulls", _F), 3, "int64")),
     "columns in the seal": (MIXED, lambda f: _with_bytes(f, f.seal_at + SEAL_FIELDS["columns"], 3, "uint64")),
     "text of labels in a nested table": (NESTED, _nested(lambda f: _with_bytes(f, _in_arrow(f, 0, 1) + 8, 2**40, "int64"))),
-    "a field that is another column's": (MIXED, _second_reading(lambda form: _of_kind(form, "categorical").update(field=_D))),
-    "a block over another": (MIXED, _second_reading(lambda form: _block(form, "int64").__setitem__(1, _block(form, "float64")[1]))),
-    "a block over a string's offsets": (MIXED, lambda f: _second_reading(lambda form: _block(form, "int64").__setitem__(1, _in_arrow(f, _S, 1) - f.body_start()[0]))(f)),
-    "a mask over values": (MIXED, _second_reading(lambda form: (m := _of_kind(form, "masked")).update(mask=m["values"]))),
-    "a mask that is the values themselves": (SMALL, lambda f: _second_reading(lambda form: (m := _of_kind(form, "masked")).update(mask=m["values"]))(Anatomy(_with_bytes(f, _in_arrow(f, 0, 1), [1, 0, 0], "uint8")))),
+    "a field that is another column's": (MIXED, _layout_metadata(lambda form: _of_kind(form, "categorical").update(field=_D))),
+    "a block over another": (MIXED, _layout_metadata(lambda form: _block(form, "int64").__setitem__(1, _block(form, "float64")[1]))),
+    "a block over a string's offsets": (MIXED, lambda f: _layout_metadata(lambda form: _block(form, "int64").__setitem__(1, _in_arrow(f, _S, 1) - f.body_start()[0]))(f)),
+    "a mask over values": (MIXED, _layout_metadata(lambda form: (m := _of_kind(form, "masked")).update(mask=m["values"]))),
+    "a mask that is the values themselves": (SMALL, lambda f: _layout_metadata(lambda form: (m := _of_kind(form, "masked")).update(mask=m["values"]))(Anatomy(_with_bytes(f, _in_arrow(f, 0, 1), [1, 0, 0], "uint8")))),
     "Arrow's buffers over each other": (FROM_ARROW, lambda f: _with_bytes(f, _number(f, "batch buffer offset", 1), _read(f, "batch buffer offset", 5), "int64")),
 }  # fmt: skip
 
@@ -175,28 +175,28 @@ def _with_child_of_its_own(file):
 
 # Places, counts and lengths: checked whenever a table is opened as pandas.
 PLACES = {
-    "a place past the end": (MIXED, _second_reading(lambda form: _block(form, "int64").__setitem__(1, 2**40))),
-    "a negative place": (MIXED, _second_reading(lambda form: _block(form, "int64").__setitem__(1, -64))),
-    "a place that is no multiple of 8": (MIXED, _second_reading(lambda form: _of_kind(form, "masked").update(values=4))),
-    "a negative stride": (MIXED, _second_reading(lambda form: _block(form, "int64").__setitem__(2, -40))),
-    "a stride that is no multiple of 8": (MIXED, _second_reading(lambda form: _block(form, "bool").__setitem__(2, 5))),
-    "a mask past the end": (MIXED, _second_reading(lambda form: _of_kind(form, "masked").update(mask=2**62))),
-    "a place that is no number": (MIXED, _second_reading(lambda form: _of_kind(form, "masked").update(mask="0"))),
-    "more rows than there are": (MIXED, _second_reading(lambda form: form.update(rows=2**40))),
-    "rows beyond all numbers": (MIXED, _second_reading(lambda form: form.update(rows=2**63))),
-    "an index of another length": (MIXED, _second_reading(lambda form: form["index"].update(range=[0, 2**40, 1]))),
-    "an index of another length, and no column": (pd.DataFrame(index=range(5)), _second_reading(lambda form: form["index"].update(range=[0, 7, 1]))),
-    "an index beyond all numbers": (MIXED, _second_reading(lambda form: form["index"].update(range=[2**70, 2**70 + 5, 1]))),
-    "more labels than there are bytes": (MIXED, _second_reading(lambda form: form.update(labels={"kind": "range", "range": [0, 2**40, 1], "name": None}, blocks=[["bool", 0, 0, [0, 2**40]]]))),
-    "codes that are floats": (MULTI, _second_reading(lambda form: form["index"]["codes"][0].update(dtype="float64"))),
-    "codes of another width": (MIXED, _second_reading(lambda form: _of_kind(form, "categorical").update(dtype="int16"))),
-    "codes of labels past the end": (MIXED.iloc[:, :2].set_axis(pd.MultiIndex.from_tuples([("a", 1), ("b", 1)]), axis=1), _second_reading(lambda form: form["labels"]["codes"].__setitem__(0, [0, 2]))),
-    "a block of objects": (MIXED, _second_reading(lambda form: _block(form, "int64").__setitem__(0, "object"))),
-    "a block of numbers in the other byte order": (MIXED, _second_reading(lambda form: _block(form, "int64").__setitem__(0, ">i8"))),
-    "an interval of two types": (MIXED, _second_reading(lambda form: _of_kind(form, "interval")["left"].update(dtype="float64"))),
-    "a frequency of no dates": (MIXED.set_index("c"), _second_reading(lambda form: form["index"].update(freq="D"))),
+    "a place past the end": (MIXED, _layout_metadata(lambda form: _block(form, "int64").__setitem__(1, 2**40))),
+    "a negative place": (MIXED, _layout_metadata(lambda form: _block(form, "int64").__setitem__(1, -64))),
+    "a place that is no multiple of 8": (MIXED, _layout_metadata(lambda form: _of_kind(form, "masked").update(values=4))),
+    "a negative stride": (MIXED, _layout_metadata(lambda form: _block(form, "int64").__setitem__(2, -40))),
+    "a stride that is no multiple of 8": (MIXED, _layout_metadata(lambda form: _block(form, "bool").__setitem__(2, 5))),
+    "a mask past the end": (MIXED, _layout_metadata(lambda form: _of_kind(form, "masked").update(mask=2**62))),
+    "a place that is no number": (MIXED, _layout_metadata(lambda form: _of_kind(form, "masked").update(mask="0"))),
+    "more rows than there are": (MIXED, _layout_metadata(lambda form: form.update(rows=2**40))),
+    "rows beyond all numbers": (MIXED, _layout_metadata(lambda form: form.update(rows=2**63))),
+    "an index of another length": (MIXED, _layout_metadata(lambda form: form["index"].update(range=[0, 2**40, 1]))),
+    "an index of another length, and no column": (pd.DataFrame(index=range(5)), _layout_metadata(lambda form: form["index"].update(range=[0, 7, 1]))),
+    "an index beyond all numbers": (MIXED, _layout_metadata(lambda form: form["index"].update(range=[2**70, 2**70 + 5, 1]))),
+    "more labels than there are bytes": (MIXED, _layout_metadata(lambda form: form.update(labels={"kind": "range", "range": [0, 2**40, 1], "name": None}, blocks=[["bool", 0, 0, [0, 2**40]]]))),
+    "codes that are floats": (MULTI, _layout_metadata(lambda form: form["index"]["codes"][0].update(dtype="float64"))),
+    "codes of another width": (MIXED, _layout_metadata(lambda form: _of_kind(form, "categorical").update(dtype="int16"))),
+    "codes of labels past the end": (MIXED.iloc[:, :2].set_axis(pd.MultiIndex.from_tuples([("a", 1), ("b", 1)]), axis=1), _layout_metadata(lambda form: form["labels"]["codes"].__setitem__(0, [0, 2]))),
+    "a block of objects": (MIXED, _layout_metadata(lambda form: _block(form, "int64").__setitem__(0, "object"))),
+    "a block of numbers in the other byte order": (MIXED, _layout_metadata(lambda form: _block(form, "int64").__setitem__(0, ">i8"))),
+    "an interval of two types": (MIXED, _layout_metadata(lambda form: _of_kind(form, "interval")["left"].update(dtype="float64"))),
+    "a frequency of no dates": (MIXED.set_index("c"), _layout_metadata(lambda form: form["index"].update(freq="D"))),
     "a nested table in a nested table": (NESTED, _nested(_with_child_of_its_own)),
-    "a nested table past the end": (NESTED, _second_reading(lambda form: form["labels"].update(child=[0, 2**40]))),
+    "a nested table past the end": (NESTED, _layout_metadata(lambda form: form["labels"].update(child=[0, 2**40]))),
     "other rows in the seal": (MIXED, lambda f: _with_bytes(f, f.seal_at + SEAL_FIELDS["rows"], 4, "uint64")),
     "a body at no multiple of 64": (PLAIN, lambda f: _with_bytes(f, _number(f, "batch block metadata", 0), _read(f, "batch block metadata", 0) - 8, "int32")),
     "JSON of many brackets": (MIXED, lambda f: f.with_text(b"[" * 100_000)),

@@ -1,6 +1,6 @@
 """A stored file taken apart: where its numbers stand, and how it is put together with others in their place.
 
-Knows: the format (docs/format.md), flatbuffers. Must not know: what a number is to be changed to.
+Knows: the format (docs/format.md), flatbuffers. Does not depend on: what a number is to be changed to.
 """
 
 import json
@@ -97,19 +97,19 @@ class Anatomy:
         return _Flat.root(self.data, self.footer_at)
 
     @cached_property
-    def _second_reading(self):
+    def _layout_metadata(self):
         pairs, count = self._footer.child(1).vector(2)
         for i in range(count):
             pair = _Flat(self.data, self._footer.table.Indirect(pairs + 4 * i))
             _, at, size = pair.string(0)
             if self.data[at : at + size] == KEY:
                 return pair.string(1)
-        raise AssertionError("no second reading")
+        raise AssertionError("no layout metadata")
 
     @cached_property
     def form(self):
-        """The second reading."""
-        _, at, size = self._second_reading
+        """The layout metadata."""
+        _, at, size = self._layout_metadata
         return json.loads(self.data[at : at + size])
 
     @cached_property
@@ -178,13 +178,13 @@ class Anatomy:
         return [(at, size) for at, size in found if 0 <= at <= at + size <= len(self.data)]
 
     def with_form(self, form):
-        """The file with another second reading: a new string at the end of the footer, and the old one left alone."""
+        """The file with another layout metadata: a new string at the end of the footer, and the old one left alone."""
         return self.with_text(json.dumps(form, separators=(",", ":")).encode())
 
     def with_text(self, text):
         data = bytearray(self.data[: self.footer_at + self.footer_size])
         data += bytes(-len(data) % 4)
-        reference, *_ = self._second_reading
+        reference, *_ = self._layout_metadata
         struct.pack_into("<I", data, reference, len(data) - reference)
         data += struct.pack("<I", len(text)) + text + b"\0"
         return self._closed(data, len(data) - self.footer_at)
@@ -218,7 +218,7 @@ def resealed(data):
 
 
 def _places(form):
-    """Every place that the second reading names."""
+    """Every place that the layout metadata names."""
     if isinstance(form, dict):
         for key, value in form.items():
             if key in ("at", "values", "mask", "codes") and type(value) is int:

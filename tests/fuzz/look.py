@@ -1,6 +1,6 @@
 """What is done with a file whose bytes nobody vouches for: opened as it is, and opened with ``validate="full"`` and used.
 
-Knows: the public API. Must not know: how the file was broken.
+Knows: the public API. Does not depend on: how the file was broken.
 
 An error of Colonnade's own is an outcome, and so is a MemoryError: a few bytes may tell of more rows, of nulls alone, than
 there is memory for. A frame that passed is pandas' to use; what pandas then refuses (a date outside of the calendar, a
@@ -67,12 +67,12 @@ def look(store):
                     _attempt("bytes of the array", lambda: None if array is None else array.tobytes(), found)
                 _attempt("card", snapshot._repr_html_, found)
                 if found["card"] != "fine":
-                    raise FindingError(f"a card raised {found['card']}")
+                    raise FindingError(f"a summary raised {found['summary']}")
                 frame = _attempt("to_pandas", snapshot.to_pandas, found)
                 if frame is not None:
                     _attempt("sums", lambda: _sums(frame), found)
         _attempt("ls", store.ls, found)
-        _attempt("card of the store", store._repr_html_, found)
+        _attempt("summary of the store", store._repr_html_, found)
         _look_at_valid(store, found)
     problems = _attempt("check", store.check, found)
     problems = [problem for problem in problems if problem.path.stem == NAME]

@@ -1,6 +1,6 @@
 """The ways in which a file is broken; each takes a random generator and files taken apart, and gives bytes.
 
-Knows: which parts of a file are numbers, names and values. Must not know: stores, processes.
+Knows: which parts of a file are numbers, names and values. Does not depend on: stores, processes.
 """
 
 import copy
@@ -104,7 +104,7 @@ def values(rng, file, _):
 
 
 def _nodes(form, path=()):
-    """(container, key) of everything in the second reading."""
+    """(container, key) of everything in the layout metadata."""
     for key, value in form.items() if isinstance(form, dict) else enumerate(form):
         yield form, key
         if isinstance(value, (dict, list)):
@@ -121,7 +121,7 @@ def _changed(rng, value, file, others):
     return copy.deepcopy(rng.choice(values))
 
 
-def second_reading(rng, file, other):
+def layout_metadata(rng, file, other):
     """The JSON: places, counts, dtypes, kinds; things removed, doubled, put elsewhere, or another file's."""
     form = copy.deepcopy(file.form)
     others = [*_nodes(file.form), *_nodes(other.form)]
@@ -143,7 +143,7 @@ def text(rng, file, _):
     """The JSON as text: characters, nesting."""
     made = bytearray(file.with_form(file.form))
     whole = Anatomy(bytes(made))
-    _, at, size = whole._second_reading
+    _, at, size = whole._layout_metadata
     choice = rng.random()
     if choice < 0.2:
         return file.with_text(
@@ -197,7 +197,7 @@ def nested(rng, file, other):
     form = copy.deepcopy(file.form)
     named = [*children(form)]
     if not named:
-        return second_reading(rng, file, other)
+        return layout_metadata(rng, file, other)
     (body,) = file.body_start()
     place = rng.choice(named)
     at, size = place
@@ -223,8 +223,8 @@ MUTATIONS = {
     "numbers of the envelope": (envelope, 5),
     "words of the envelope": (words, 3),
     "values": (values, 5),
-    "second reading": (second_reading, 6),
-    "second reading as text": (text, 1),
+    "layout metadata": (layout_metadata, 6),
+    "layout metadata as text": (text, 1),
     "spliced": (splice, 2),
     "overlapping": (overlap, 3),
     "nested": (nested, 2),

@@ -44,7 +44,7 @@ def before(store):
 
 
 def table_of_all_sorts(rows):
-    """Columns of every way into the store: values, bits, offsets, twins, children, dictionaries, what is serialized."""
+    """Columns of every way into the store: values, bits, offsets, pandas buffers, children, dictionaries, what is serialized."""
     rng = np.random.default_rng(1)
     some = rng.random(rows) < 0.8
     numbers = rng.integers(-100, 100, rows)

@@ -31,7 +31,7 @@ def _some(rng, rows):
 
 @functools.cache
 def from_pandas(rows, seed=1):
-    """A frame of every dtype whose form differs from Arrow's, so that its file is full of twins; its index too."""
+    """A frame of every dtype whose form differs from Arrow's, so that its file is full of pandas buffers; its index too."""
     rng = np.random.default_rng(seed)
     words = rng.choice(WORDS, rows).astype(object)
     holes = _some(rng, rows)
@@ -70,7 +70,7 @@ def from_pandas(rows, seed=1):
 
 @functools.cache
 def from_arrow(rows, seed=1):
-    """An Arrow table of every common type, each with nulls and in three chunks; what pandas reads otherwise has a twin."""
+    """An Arrow table of every common type, each with nulls and in three chunks; what pandas reads otherwise has a pandas buffer."""
     rng = np.random.default_rng(seed)
     words = rng.choice(WORDS, rows).astype(object)
     holes = _some(rng, rows)

@@ -151,7 +151,7 @@ def number(text):
 
 @pytest.mark.parametrize("what", STORED)
 def test_there_are_twins_beside_what_they_read(what, stored):
-    """The second reading stands between the buffers of the first."""
+    """The layout metadata stands between the buffers of the first."""
     with pa.memory_map(str(stored[what][0])) as file:
         second = json.loads(pa.ipc.open_file(file).schema.metadata[b"colonnade"])
     dtypes = {str(block[0]) for block in second["blocks"]}

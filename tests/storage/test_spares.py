@@ -214,7 +214,7 @@ def test_the_lease_test(folder):
     def is_unused():
         fd = os.open(path, os.O_RDWR)
         try:
-            return spares.is_unused(fd)
+            return reuse.is_unused(fd)
         finally:
             os.close(fd)
 

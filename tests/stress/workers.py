@@ -1,6 +1,6 @@
 """What a writer and a reader do, over and over, until they are killed.
 
-Knows: the public API, payloads, the board. Must not know: who kills them, and when.
+Knows: the public API, payloads, the board. Does not depend on: who kills them, and when.
 
 A worker that finds what must not be raises; `run` writes it down and ends the process with status 1, which nothing else does.
 """
@@ -223,7 +223,7 @@ class Worker:
                 raise AssertionError(f"the reference of {snap!r} led to {again!r}")
             self.board.count(self.slot, "references")
 
-    def let_go(self, held):
+    def release(self, held):
         """Verify again what is due to be given back: a page that was used again meanwhile would show."""
         due = [kept for kept in held if kept.until <= self.round] or held[:1] * (len(held) > _HELD)
         for kept in due:
@@ -256,7 +256,7 @@ def read(worker):
     table = ((60, lambda worker: worker.read(held)), *READS)
     while True:
         worker.choose(table)
-        worker.let_go(held)
+        worker.release(held)
         if (now := descriptors()) != before + len(held):
             raise AssertionError(f"a reader had {before} descriptors, holds {len(held)} snapshots, and has {now}")
 

@@ -1,6 +1,6 @@
 """Where a stress run's store stands, and what is left of it: bytes by the file system's account against bytes by the files'.
 
-Knows: mounts, blocks, file names of a store. Must not know: frames, workers.
+Knows: mounts, blocks, file names of a store. Does not depend on: frames, workers.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ class Place:
         shutil.rmtree(self.folder)
 
     def taken(self):
-        """Bytes by the file system's own account, nameless files included; without a mount, by the files'."""
+        """Bytes by the file system's own account, unnamed files included; without a mount, by the files'."""
         if not self.own:
             return self.accounted()
         stats = os.statvfs(self.folder)

@@ -44,7 +44,7 @@ def is_mapped(table):
     raise AssertionError("not mapped at all")
 
 
-def look_and_give_back(table):
+def look_and_release(table):
     return is_mapped(table), table
 
 
@@ -53,11 +53,11 @@ def make(kind):
 
 
 def echo(queue_in, queue_out):
-    queue_out.put(look_and_give_back(queue_in.get()))
+    queue_out.put(look_and_release(queue_in.get()))
 
 
 def echo_pipe(pipe):
-    pipe.send(look_and_give_back(pipe.recv()))
+    pipe.send(look_and_release(pipe.recv()))
 
 
 def result_and_end(queue):

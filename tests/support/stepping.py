@@ -1,6 +1,6 @@
 """A child process that runs from one system call to the next, under its parent's hand: to be looked at or killed between any two.
 
-Knows: ptrace. Must not know: stores.
+Knows: ptrace. Does not depend on: stores.
 
 A put is some forty system calls, and whatever it does to a store it does in one of them: stopping before each, in turn, meets every
 state that a crash can leave and that another process can see. Calls for memory and threads are passed over: nobody else sees what they

@@ -1,4 +1,4 @@
-"""Cards as people get them: HTML as a browser reads it, and lines of a terminal."""
+"""Summaries as people get them: HTML as a browser reads it, and lines of a terminal."""
 
 import io
 import re
@@ -30,7 +30,7 @@ ATTRIBUTES = {"class", "title"}
 
 
 class Page:
-    """A card's HTML, parsed by the rules of browsers; it must break none of them, and hold nothing that acts or loads."""
+    """A summary's HTML, parsed by the rules of browsers; it must break none of them, and hold nothing that acts or loads."""
 
     def __init__(self, shown):
         self.html = shown if isinstance(shown, str) else shown._repr_html_()

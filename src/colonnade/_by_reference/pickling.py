@@ -1,6 +1,7 @@
 """Plain tables that travel by reference between processes, through the picklers that pools and queues use.
 
-Knows: `multiprocessing`'s and loky's picklers, which tables go by reference. Must not know: files; when a segment that
+Knows: `multiprocessing`'s and loky's picklers, which tables go by reference.
+Does not depend on: files; when a segment that
 was sent is removed.
 
 A pickler asks its table of types how to take an object apart. `by_reference` puts the three table types there, and the
@@ -27,7 +28,7 @@ from colonnade.errors import ColonnadeError
 from colonnade.sizes import parse_size
 
 if TYPE_CHECKING:
-    from colonnade._share import Nameless
+    from colonnade._share import Unnamed
     from colonnade.snapshot import Snapshot
 
 # Measured, through a pipe and read, pickled and by reference, in ms: 256 KiB 0.2 and 1.5, 1 MiB 1.8 and 2.1, 2 MiB
@@ -207,7 +208,7 @@ def _begin_as_child(sending: Sending) -> None:
     _begin(sending)
 
 
-def _receive(reference: Nameless, name: str, exactly: Any, sending: Sending) -> Any:
+def _receive(reference: Unnamed, name: str, exactly: Any, sending: Sending) -> Any:
     if not _sending and multiprocessing.parent_process() is not None:
         _begin_as_child(sending)  # a worker that was started before its parent began
 

@@ -1,6 +1,6 @@
 """The tables that may travel by reference: how large each is, and whether it would come back exactly as it was.
 
-Knows: what is lost of a table when it is stored. Must not know: picklers, files. Polars is not imported for it.
+Knows: what is lost of a table when it is stored. Does not depend on: picklers, files. Polars is not imported for it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The command ``colonnade``: a store, seen from the shell.
 
-Knows: the public API, how files are named, terminals. Must not know: how anything is stored.
+Knows: the public API, how files are named, terminals. Does not depend on: how anything is stored.
 
 Results go to stdout, everything else to stderr. A terminal gets tables fitted to its width; a pipe gets them complete,
 a row a line; ``--json`` gives one JSON value. Status 0: done; 1: not done, or `check` found something; 2: wrong usage;

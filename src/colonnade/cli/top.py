@@ -1,6 +1,6 @@
 """The view of ``colonnade top``: a store's memory and who holds it, live in a terminal or once in a pipe.
 
-Knows: `Usage`, terminals and their keys. Must not know: how usage is found out, commands.
+Knows: `Usage`, terminals and their keys. Does not depend on: how usage is found out, commands.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rich.text import Text
 
 from colonnade import SegmentUsage, Usage
 from colonnade.display.fitting import GAP, console, one_line, print_line, print_table, shortened
-from colonnade.display.usage import COLUMNS, PROCESSES, bytes_of, processes_in, rows_of, summary
+from colonnade.display.usage import COLUMNS, PROCESSES, bytes_of, processes_in, rows_of, totals
 
 _WIDEST_BAR = 60
 
@@ -38,7 +38,7 @@ def to_json(usage: Usage) -> dict[str, Any]:
 
 def print_once(usage: Usage) -> None:
     """Print it, complete, a segment a line."""
-    for line in (str(usage.path), *summary(usage)):
+    for line in (str(usage.path), *totals(usage)):
         print_line(line)
     print_line()
     print_table((*COLUMNS, PROCESSES), rows_of(usage))
@@ -136,7 +136,7 @@ class _Picture:
         path = shortened(one_line(self._usage.path), max(width - len(right) - GAP, 8))
         yield Text.assemble((path, "bold"), " " * (width - cell_len(path) - len(right)), (right, "dim"))
         yield _bar(self._usage, min(width, _WIDEST_BAR))
-        yield from map(Text, summary(self._usage, ("█ ", "  ▓ ")))
+        yield from map(Text, totals(self._usage, ("█ ", "  ▓ ")))
 
 
 def _bar(usage: Usage, width: int) -> Text:

@@ -1,6 +1,6 @@
 """The blocks of a frame, made of Arrow columns: where each column goes, and the job that brings it there.
 
-Knows: groups, blocks as arrays and positions. Must not know: labels, indexes, how jobs are run.
+Knows: groups, blocks as arrays and positions. Does not depend on: labels, indexes, how jobs are run.
 
 Nothing moves before every block is planned; then all columns move in one run of the core. What has no job of its own
 is left to pandas and PyArrow, and so is a column that turns out not to fit (a time beyond its unit, an index beyond
@@ -26,7 +26,7 @@ from colonnade.conversion.groups import Group
 from colonnade.conversion.objects import NULL_DAY, share_dates, share_truths
 from colonnade.conversion.strings import widen
 from colonnade.core.buffers import address_of
-from colonnade.core.jobs import ELEMENT, Twin, Values
+from colonnade.core.jobs import ELEMENT, PandasBuffer, Values
 from colonnade.interop import pandas as internals
 from colonnade.interop import pyarrow as by_pyarrow
 from colonnade.rules import Reading, codes_dtype, fill_pattern
@@ -46,12 +46,12 @@ def _copied(group: Group) -> dict[str, int]:
 
 
 def _bytes(_: Group) -> dict[str, int]:
-    return {"values": Values.BITS, "twin": Twin.BYTES, "twin_element": ELEMENT["uint8"]}
+    return {"values": Values.BITS, "twin": PandasBuffer.BYTES, "pandas_element": ELEMENT["uint8"]}
 
 
 def _float64(group: Group) -> dict[str, int]:
     source = {"width": group.arrow.bit_width // 8, "element": ELEMENT[str(group.arrow)]}
-    return source | {"twin": Twin.FLOAT64, "twin_element": ELEMENT["float64"]}
+    return source | {"twin": PandasBuffer.FLOAT64, "pandas_element": ELEMENT["float64"]}
 
 
 def _scaled(group: Group) -> dict[str, int]:
@@ -59,15 +59,15 @@ def _scaled(group: Group) -> dict[str, int]:
     have = _DAY if pt.is_date32(type_) else _NANOSECONDS["ms" if pt.is_date64(type_) else type_.unit]
     source = {"width": type_.bit_width // 8, "element": ELEMENT[f"int{type_.bit_width}"]}
     factor = have // _NANOSECONDS[np.datetime_data(group.dtype)[0]]
-    return source | {"twin": Twin.SCALED, "twin_element": ELEMENT["int64"], "operand": factor}
+    return source | {"twin": PandasBuffer.SCALED, "pandas_element": ELEMENT["int64"], "operand": factor}
 
 
 # How a column becomes a row of a NumPy block: the fields of its job, and the output that is the row.
 _IN_BLOCK: dict[Reading, tuple[Callable[[Group], dict[str, int]], str]] = {
     Reading.VALUES: (_copied, "values_at"),
-    Reading.BYTES: (_bytes, "twin_at"),
-    Reading.FLOAT64: (_float64, "twin_at"),
-    Reading.SCALED: (_scaled, "twin_at"),
+    Reading.BYTES: (_bytes, "pandas_at"),
+    Reading.FLOAT64: (_float64, "pandas_at"),
+    Reading.SCALED: (_scaled, "pandas_at"),
 }
 
 
@@ -87,7 +87,7 @@ class BlockMaker:
         self._moves = Moves(walked, threads=0 if options["use_threads"] else 1, piecemeal=self._destroys)
         self._positions = walked.positions
         self._finish: list[tuple[Callable[[], Any], int]] = []  # what makes a column's array once the bytes have moved
-        self._misfit_rows: dict[int, npt.NDArray[Any]] = {}  # where a left column goes that has a place in a block
+        self._overflow_rows: dict[int, npt.NDArray[Any]] = {}  # where a left column goes that has a place in a block
         self._repeated: dict[int, Callable[[npt.NDArray[Any], int], None]] = {}  # what fills a column's row of objects
         self._left: list[int] = []
         if self._destroys:
@@ -110,9 +110,9 @@ class BlockMaker:
             if group.rule.reading not in _IN_BLOCK:
                 plans.get(group.rule.reading, self._plan_converted)(group)
         self._moves.run(self._forget if self._destroys else None)
-        misfits = self._positions[self._moves.misfits].tolist()
-        self._left += misfits
-        made += [(make(), np.array([position])) for make, position in self._finish if position not in misfits]
+        overflows = self._positions[self._moves.overflows].tolist()
+        self._left += overflows
+        made += [(make(), np.array([position])) for make, position in self._finish if position not in overflows]
         made += self._repeated_objects()
         if self._left:
             made += self._convert(np.sort(np.array(self._left, np.intp)), categories)
@@ -168,7 +168,7 @@ class BlockMaker:
         self._moves.set(members, {place: address_of(block) + rows * block.strides[0]})
         if group.rule.reading is Reading.SCALED and not _is_zoned(group):
             for member, row in zip(members.tolist(), rows.tolist(), strict=True):
-                self._misfit_rows[int(self._positions[member])] = block[row]
+                self._overflow_rows[int(self._positions[member])] = block[row]
 
     def _view(self, position: int, dtype: Any) -> npt.NDArray[Any]:
         """The values of a column of one chunk, in place; read-only, for others may hold them too."""
@@ -185,7 +185,7 @@ class BlockMaker:
 
     def _plan_masked(self, group: Group) -> None:
         truths = pt.is_boolean(group.arrow)
-        fields, place = (_bytes(group), "twin_at") if truths else (_copied(group), "values_at")
+        fields, place = (_bytes(group), "pandas_at") if truths else (_copied(group), "values_at")
         for position, member in self._members(group):
             values = self._moves.outputs.new((self._rows,), group.dtype.numpy_dtype)
             mask = self._moves.outputs.new((self._rows,), np.bool_)
@@ -224,7 +224,7 @@ class BlockMaker:
             return None
         codes = self._moves.outputs.new((self._rows,), dtype)
         fields = {"width": index_type.bit_width // 8, "element": ELEMENT[str(index_type)], "operand": limit}
-        fields |= {"twin": Twin.CODES, "twin_element": ELEMENT[dtype], "twin_at": address_of(codes)}
+        fields |= {"twin": PandasBuffer.CODES, "pandas_element": ELEMENT[dtype], "pandas_at": address_of(codes)}
         self._moves.set(member, fields)
         if united.maps is not None:
             self._moves.renumber(member, united.maps)
@@ -263,7 +263,7 @@ class BlockMaker:
         for position, member in self._members(group):
             if pt.is_boolean(group.arrow):
                 values, mask = (self._moves.outputs.new((self._rows,), np.int8) for _ in range(2))
-                self._moves.set(member, _bytes(group) | {"twin_at": address_of(values), "mask_at": address_of(mask)})
+                self._moves.set(member, _bytes(group) | {"pandas_at": address_of(values), "mask_at": address_of(mask)})
                 self._repeated[position] = partial(share_truths, values, mask)
             else:
                 days = self._moves.outputs.new((self._rows,), np.int32)
@@ -297,8 +297,8 @@ class BlockMaker:
                 made.append((array, positions))
                 continue
             for row, position in enumerate(positions.tolist()):
-                if position in self._misfit_rows:
-                    self._misfit_rows[position][:] = array[row]
+                if position in self._overflow_rows:
+                    self._overflow_rows[position][:] = array[row]
                 else:
                     made.append((array[row : row + 1], positions[row : row + 1]))
         return made

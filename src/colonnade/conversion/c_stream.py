@@ -1,6 +1,6 @@
 """Arrow columns as pieces of a plan: where their buffers are, chunk by chunk, and how many nulls they have.
 
-Knows: Arrow's C stream interface, through the core. Must not know: pandas, what will be made of a column.
+Knows: Arrow's C stream interface, through the core. Does not depend on: pandas, what will be made of a column.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Walked:
         jobs = np.zeros(len(self.counts), JOB)
         jobs["rows"], jobs["first_piece"], jobs["piece_count"] = self.rows, self.first, self.counts
         jobs["validity"] = Validity.BITS
-        for place in ("values_at", "bitmap_at", "mask_at", "twin_at"):
+        for place in ("values_at", "bitmap_at", "mask_at", "pandas_at"):
             jobs[place] = -1
         return jobs
 

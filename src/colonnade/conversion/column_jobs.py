@@ -1,6 +1,6 @@
 """The moves of one conversion: a job for each walked column, the memory they write, and the one run of the core.
 
-Knows: jobs, pieces, memory. Must not know: blocks, dtypes.
+Knows: jobs, pieces, memory. Does not depend on: blocks, dtypes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from colonnade.core import jobs
 from colonnade.core.buffers import Outputs, as_bytes
 from colonnade.core.jobs import joined
 
-_PLACES = ("values_at", "bitmap_at", "mask_at", "twin_at")
+_PLACES = ("values_at", "bitmap_at", "mask_at", "pandas_at")
 
 
 class Moves:
@@ -31,7 +31,7 @@ class Moves:
         self._extra: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]] = []
         self.outputs = Outputs()
         self._keep: list[Any] = []
-        self.misfits = np.empty(0, np.intp)
+        self.overflows = np.empty(0, np.intp)
 
     def set(self, members: npt.NDArray[np.intp] | int, fields: Mapping[str, Any]) -> None:
         """Set fields of some columns' jobs; a value may be an array, of one number a column."""
@@ -51,7 +51,7 @@ class Moves:
         self._extra.append((job, piece))
 
     def run(self, moved: Callable[[int], None] | None) -> None:
-        """Move all bytes; then `misfits` are the columns some value of which had no form in its output.
+        """Move all bytes; then `overflows` are the columns some value of which had no form in its output.
 
         ``moved`` is called with each column that is done with.
         """
@@ -68,14 +68,14 @@ class Moves:
             job["first_piece"] = len(pieces) + number
         pieces = joined([pieces, *(piece for _, piece in self._extra)])
         extra = [job for job, _ in self._extra]
-        misfits = np.zeros(len(self._jobs), bool)
+        overflows = np.zeros(len(self._jobs), bool)
         steps = np.array_split(active, len(active)) if self._piecemeal and len(active) else [active]
         for step in steps:
             together = joined([self._jobs[step], *extra])
             extra.clear()
             found = jobs.into_memory(together, pieces, outputs=outputs, threads=self.threads)
-            misfits[step] = found["misfits"][: len(step)]
+            overflows[step] = found["overflows"][: len(step)]
             if moved is not None:
-                for member in step[~misfits[step]].tolist():
+                for member in step[~overflows[step]].tolist():
                     moved(member)
-        self.misfits = np.flatnonzero(misfits)
+        self.overflows = np.flatnonzero(overflows)

@@ -1,6 +1,6 @@
 """The dictionaries of a column's chunks, as one.
 
-Knows: dictionary arrays. Must not know: pandas, jobs.
+Knows: dictionary arrays. Does not depend on: pandas, jobs.
 """
 
 from __future__ import annotations

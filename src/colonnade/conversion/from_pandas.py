@@ -1,6 +1,6 @@
 """A pandas frame as an Arrow table.
 
-Knows: columns of a frame, and which of them the core copies. Must not know: files, metadata.
+Knows: columns of a frame, and which of them the core copies. Does not depend on: files, metadata.
 
 Every column is copied once, or is memory that nobody can write to (the Arrow arrays of ``str`` and ArrowDtype). PyArrow
 refers to the frame's memory where it can, and a later write to the frame then changes the table. To hold a reference,
@@ -21,7 +21,7 @@ import pyarrow.types as pt
 
 from colonnade.core import jobs
 from colonnade.core.buffers import Outputs, address_of, as_arrow_buffer, as_bytes
-from colonnade.core.jobs import ELEMENT, JOB, PIECE, Twin, Validity, Values
+from colonnade.core.jobs import ELEMENT, JOB, PIECE, PandasBuffer, Validity, Values
 from colonnade.interop import pandas as internals
 from colonnade.interop.pyarrow import Parts, take_apart, to_arrow
 from colonnade.rules import family
@@ -78,9 +78,9 @@ def _convert(parts: Parts, threads: int, safe: bool) -> list[Any]:
         made.append(_by_pyarrow(column, field, safe) if planned is None else planned)
     copied = [(number, plan) for number, plan in enumerate(made) if isinstance(plan, _Copied)]
     found = _run([plan for _, plan in copied], outputs, threads)
-    for (number, plan), (nulls, misfits) in zip(copied, found, strict=True):
+    for (number, plan), (nulls, overflows) in zip(copied, found, strict=True):
         column, field = parts.columns[number], parts.fields[number]
-        made[number] = _by_pyarrow(column, field, safe) if misfits else plan.array(nulls)
+        made[number] = _by_pyarrow(column, field, safe) if overflows else plan.array(nulls)
     for array, field in zip(made, parts.fields, strict=True):
         if field is not None and not field.nullable and array.null_count > 0:
             raise ValueError(f"Field {field} was non-nullable but pandas column had {array.null_count} null values")
@@ -96,7 +96,7 @@ def _run(plans: Sequence[_Copied], outputs: Outputs, threads: int) -> list[tuple
         job["bitmap_at"] = -1 if plan.bitmap is None else address_of(plan.bitmap)
         for name, value in plan.fields.items():
             job[name] = value
-        place, other = ("twin_at", "values_at") if job["twin"] else ("values_at", "twin_at")
+        place, other = ("pandas_at", "values_at") if job["twin"] else ("values_at", "pandas_at")
         job[place], job[other] = address_of(plan.out), -1
         piece["values"], piece["stride"], piece["length"] = (
             address_of(plan.values),
@@ -106,7 +106,7 @@ def _run(plans: Sequence[_Copied], outputs: Outputs, threads: int) -> list[tuple
         piece["validity"] = 0 if plan.mask is None else address_of(plan.mask)
     outputs.touch(threads)
     found = jobs.into_memory(table, pieces, outputs=[as_bytes(array) for array in outputs.arrays], threads=threads)
-    return list(zip(found["nulls"].tolist(), found["misfits"].tolist(), strict=True))
+    return list(zip(found["nulls"].tolist(), found["overflows"].tolist(), strict=True))
 
 
 # -- which columns the core copies -------------------------------------------------------------------------------------
@@ -152,7 +152,7 @@ def _plan_numpy(values: npt.NDArray[Any], type_: pa.DataType | None, safe: bool,
         bitmap = outputs.new(((len(values) + 7) // 8,), np.uint8)
         out = outputs.new((len(values),), type_.to_pandas_dtype())
         fields = {"validity": _NAN[values.itemsize], "element": ELEMENT[values.dtype.name]}
-        fields |= {"twin": Twin.INTEGERS, "twin_element": ELEMENT[str(type_)]}
+        fields |= {"twin": PandasBuffer.INTEGERS, "pandas_element": ELEMENT[str(type_)]}
         return _Copied(type_, fields, values, None, out, bitmap)
     return None
 

@@ -1,6 +1,6 @@
 """Columns of an Arrow table that are read in the same way, and why each is or is not copied.
 
-Knows: types, nulls, options, the rules. Must not know: memory. Thousands of columns are a handful of groups.
+Knows: types, nulls, options, the rules. Does not depend on: memory. Thousands of columns are a handful of groups.
 """
 
 from __future__ import annotations

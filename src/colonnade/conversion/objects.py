@@ -1,6 +1,6 @@
 """Python objects of repeated values: each distinct one is made once, and the rows share it.
 
-Knows: dates, True, False and None. Must not know: frames, jobs.
+Knows: dates, True, False and None. Does not depend on: frames, jobs.
 """
 
 from __future__ import annotations

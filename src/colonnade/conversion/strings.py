@@ -1,6 +1,6 @@
 """Strings with 32-bit offsets, as pandas wants them: with 64 bits; the text itself stays where it is.
 
-Knows: Arrow's string layouts. Must not know: pandas.
+Knows: Arrow's string layouts. Does not depend on: pandas.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def widen(chunk: pa.StringArray, outputs: Outputs) -> Widening | pa.Array:
     job, piece = np.zeros(1, JOB), np.zeros(1, PIECE)
     job["rows"], job["piece_count"], job["values"], job["out_width"] = length + 1, 1, Values.OFFSETS32, 8
     job["values_at"] = address_of(wide)
-    job["bitmap_at"] = job["mask_at"] = job["twin_at"] = -1
+    job["bitmap_at"] = job["mask_at"] = job["pandas_at"] = -1
     # A base of -1: the offsets keep their values, for the text is not cut.
     piece["values"], piece["offset"], piece["length"], piece["base"] = offsets.address, chunk.offset, length + 1, -1
     bitmap = validity.slice(chunk.offset // 8) if nulls else None

@@ -1,6 +1,6 @@
 """An Arrow table as a pandas frame.
 
-Knows: the options, and that a frame is a head (index, labels, attributes) and blocks. Must not know: how blocks
+Knows: the options, and that a frame is a head (index, labels, attributes) and blocks. Does not depend on: how blocks
 are made.
 """
 

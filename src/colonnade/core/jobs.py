@@ -1,6 +1,6 @@
 """Jobs for the core: the Python side of ``src/core/plan.h``.
 
-Knows: the fields of a job and their order. Must not know: pandas, PyArrow, files.
+Knows: the fields of a job and their order. Does not depend on: pandas, PyArrow, files.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Validity(IntEnum):
     NEGATIVE = 7
 
 
-class Twin(IntEnum):
+class PandasBuffer(IntEnum):
     """The second physical form."""
 
     NONE = 0
@@ -63,10 +63,10 @@ def _rows_of(*names: str) -> np.dtype[Any]:
 
 JOB = _rows_of(
     *("rows", "first_piece", "piece_count", "values", "width", "out_width", "validity", "fill", "element"),
-    *("twin", "twin_element", "operand", "values_at", "bitmap_at", "mask_at", "twin_at"),
+    *("twin", "pandas_element", "operand", "values_at", "bitmap_at", "mask_at", "pandas_at"),
 )
 PIECE = _rows_of("values", "stride", "validity", "offset", "length", "base", "map", "map_length")
-FOUND = _rows_of("nulls", "misfits")
+FOUND = _rows_of("nulls", "overflows")
 
 
 class Piece(NamedTuple):
@@ -84,7 +84,7 @@ class Piece(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One column's bytes, moved in one pass: values, validity bitmap, byte mask and twin.
+    """One column's bytes, moved in one pass: values, validity bitmap, byte mask and pandas buffer.
 
     ``keep`` holds what owns the source memory until the job has run; ``nulls`` is set then.
     """
@@ -97,13 +97,13 @@ class Job:
     validity_kind: Validity = Validity.NONE
     fill: int = 0
     element: str = "int64"
-    twin_kind: Twin = Twin.NONE
-    twin_element: str = "int64"
+    pandas_kind: PandasBuffer = PandasBuffer.NONE
+    pandas_element: str = "int64"
     operand: int = NO_LIMIT
     values: Region | None = None
     bitmap: Region | None = None
     mask: Region | None = None
-    twin: Region | None = None
+    pandas_buffer: Region | None = None
     keep: Any = None
     nulls: int = field(default=-1, init=False)
 
@@ -111,9 +111,9 @@ class Job:
         """The job as the core reads it; its outputs are counted from ``start``."""
         return (
             *(self.rows, first_piece, len(self.pieces), self.values_kind, self.width, self.out_width),
-            *(self.validity_kind, self.fill, ELEMENT[self.element], self.twin_kind, ELEMENT[self.twin_element]),
+            *(self.validity_kind, self.fill, ELEMENT[self.element], self.pandas_kind, ELEMENT[self.pandas_element]),
             *(self.operand, _place(self.values, start), _place(self.bitmap, start)),
-            *(_place(self.mask, start), _place(self.twin, start)),
+            *(_place(self.mask, start), _place(self.pandas_buffer, start)),
         )
 
 

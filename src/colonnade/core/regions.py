@@ -1,7 +1,7 @@
-"""The place of every buffer and twin: a pure function of sizes.
+"""The place of every buffer and pandas buffer: a pure function of sizes.
 
 Knows: sizes, alignment, which columns stand side by side in one pandas block.
-Must not know: files, threads, pandas, where the bytes come from.
+Does not depend on: files, threads, pandas, where the bytes come from.
 
 Layout rules 1 and 3 of ``docs/format.md`` are kept here: blocks start on 64 bytes, columns inside a block stand at one
 stride that is a multiple of 8, everything else starts on 64 bytes.

@@ -1,6 +1,6 @@
-"""The columns of the tables that cards and the command line have in common.
+"""The columns of the tables that summaries and the command line have in common.
 
-Knows: what is said of a stored table and of a column. Must not know: how it was found out, who prints it.
+Knows: what is said of a stored table and of a column. Does not depend on: how it was found out, who prints it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The card of an explanation; and how much of a table is zero-copy, in words.
+"""The summary of an explanation; and how much of a table is zero-copy, in words.
 
-Knows: what is said of an `Explanation`. Must not know: how it was found out, who draws it.
+Knows: what is said of an `Explanation`. Does not depend on: how it was found out, who draws it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from colonnade.display.columns import FULL_REPORTS
 from colonnade.display.fitting import counted
-from colonnade.display.summary import Card, Listing
+from colonnade.display.summary import Listing, Summary
 from colonnade.display.values import brief
 from colonnade.sizes import format_size
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 _MOST = 60  # columns
 
 
-def card(explanation: Explanation) -> Card:
-    """The card."""
+def summary(explanation: Explanation) -> Summary:
+    """The summary."""
     held, copied = sum(report.nbytes for report in explanation), sum(report.copied for report in explanation)
     shown = [briefly(report) for report in explanation[:_MOST]]
-    return Card(
+    return Summary(
         "Explanation",
         "how pandas reads each column",
         facts={"zero-copy": share(explanation), "size": format_size(held), "written for pandas": format_size(copied)},
@@ -37,7 +37,7 @@ def columns_of(shown: int, total: int) -> str:
 
 
 def briefly(report: ColumnReport, column: str | None = None) -> ColumnReport:
-    """A report whose texts are no longer than a card shows, perhaps with another name of its column."""
+    """A report whose texts are no longer than a summary shows, perhaps with another name of its column."""
     name = brief(report.column if column is None else column)
     return report._replace(column=name, arrow_type=brief(report.arrow_type), dtype=brief(report.dtype))
 

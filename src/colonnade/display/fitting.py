@@ -1,6 +1,6 @@
-"""What the command line and the cards print: tables fitted to a terminal or complete in a pipe, JSON, one-line errors.
+"""What people see in a terminal: tables fitted to it or complete in a pipe, JSON, one-line errors.
 
-Knows: terminals. Must not know: stores, commands.
+Knows: terminals. Does not depend on: stores, commands.
 """
 
 from __future__ import annotations

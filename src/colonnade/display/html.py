@@ -1,6 +1,6 @@
-"""A card as HTML: one element with its own style, no script and nothing from elsewhere.
+"""A summary as HTML: one element with its own style, no script and nothing from elsewhere.
 
-Knows: HTML. Must not know: what a card is about.
+Knows: HTML. Does not depend on: what a summary is about.
 
 Its colours are those of the notebook around it, thinned, so it suits a dark one and a light one. Where a style is not
 let through, as in a notebook that is not trusted, what is left are lines and tables as that notebook has them.
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from html import escape
 
 from colonnade.display.fitting import ELIDED, one_line
-from colonnade.display.summary import Card, Listing
+from colonnade.display.summary import Listing, Summary
 
 _WIDEST = 80  # signs of a cell
 _NARROW = 40  # the same where columns are many
@@ -43,23 +43,23 @@ vertical-align:bottom}
 """
 
 
-def draw(card: Card) -> str:
-    """The whole card."""
+def draw(summary: Summary) -> str:
+    """The whole summary."""
     return "".join(
-        ["<style>", _STYLE.strip().replace("\n", ""), "</style>", '<div class="colonnade">', *_parts(card), "</div>"]
+        ["<style>", _STYLE.strip().replace("\n", ""), "</style>", '<div class="colonnade">', *_parts(summary), "</div>"]
     )
 
 
-def _parts(card: Card) -> Iterator[str]:
-    yield f'<div class="title"><span class="kind">{_text(card.kind)}</span> <b>{_text(card.title)}</b></div>'
-    for line in card.lines:
+def _parts(summary: Summary) -> Iterator[str]:
+    yield f'<div class="title"><span class="kind">{_text(summary.kind)}</span> <b>{_text(summary.title)}</b></div>'
+    for line in summary.lines:
         yield f'<div class="line">{_text(line)}</div>'
-    if card.facts:
-        facts = (f"<div><span>{_text(label)}</span> {_text(fact)}</div>" for label, fact in card.facts.items())
+    if summary.facts:
+        facts = (f"<div><span>{_text(label)}</span> {_text(fact)}</div>" for label, fact in summary.facts.items())
         yield f'<div class="facts">{" ".join(facts)}</div>'
-    for remark in card.remarks:
+    for remark in summary.remarks:
         yield f'<div class="remark">{_text(remark)}</div>'
-    for listing in card.listings:
+    for listing in summary.listings:
         table = "".join(_table(listing)) if listing.rows or listing.wide else ""
         if listing.folded:
             yield f"<details><summary>{_text(listing.caption)}</summary>{table}</details>"

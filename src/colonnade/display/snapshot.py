@@ -1,6 +1,6 @@
-"""The card of a snapshot.
+"""The summary of a snapshot.
 
-Knows: what is said of a `Snapshot`, in a time that does not depend on its rows. Must not know: who draws it.
+Knows: what is said of a `Snapshot`, in a time that does not depend on its rows. Does not depend on: who draws it.
 
 The seal has told of version and size. Whatever goes wrong further in, in a file that is damaged or gone, becomes a
 remark: to look at something must not raise.
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from colonnade.display.columns import SHORT_REPORTS, justify
 from colonnade.display.explanation import briefly, columns_of, share
 from colonnade.display.fitting import ELIDED, Column, counted, format_age
-from colonnade.display.summary import Card, Listing
+from colonnade.display.summary import Listing, Summary
 from colonnade.display.values import brief, text_of
 from colonnade.sizes import format_size
 
@@ -30,10 +30,10 @@ _REPORTS = 20  # columns of which there is a line
 _SIDE = 6  # columns of the first rows, from the left and from the right
 
 
-def card(snapshot: Snapshot) -> Card:
-    """The card."""
+def summary(snapshot: Snapshot) -> Summary:
+    """The summary."""
     called = f"{snapshot.name} version {snapshot.version}" if snapshot.name else "without a name"
-    made = Card("Snapshot", called, facts=facts(snapshot))
+    made = Summary("Snapshot", called, facts=facts(snapshot))
     found = snapshot._now()
     if found is None:
         made.remarks.append("It is closed; open the table again to look inside.")
@@ -75,7 +75,7 @@ def _is_at(path: os.PathLike[str], found: os.stat_result) -> bool:
         return False
 
 
-def _look_inside(made: Card, snapshot: Snapshot) -> None:
+def _look_inside(made: Summary, snapshot: Snapshot) -> None:
     array = snapshot._array()
     if array is not None:
         made.facts["array"] = brief(f"{array.dtype} of shape {array.shape}")

@@ -1,6 +1,6 @@
-"""The card of a store, and that of a list of tables.
+"""The summary of a store, and that of a list of tables.
 
-Knows: what is said of a `Store`. Must not know: who draws it.
+Knows: what is said of a `Store`. Does not depend on: who draws it.
 
 Every name is found, and the first are opened. Whatever goes wrong becomes a remark: to look at something must not
 raise.
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from colonnade.display.columns import TABLES
 from colonnade.display.fitting import Column, counted
-from colonnade.display.summary import Card, Listing
+from colonnade.display.summary import Listing, Summary
 from colonnade.display.values import brief
 from colonnade.errors import NotFoundError
 from colonnade.sizes import format_size
@@ -29,9 +29,9 @@ _REMARKS = 3
 _TEXTS = [Column(column.heading, itemgetter(at), column.justify) for at, column in enumerate(TABLES)]
 
 
-def card(store: Store) -> Card:
-    """The card."""
-    made = Card("Store", brief(store.path))
+def summary(store: Store) -> Summary:
+    """The summary."""
+    made = Summary("Store", brief(store.path))
     try:
         _look_inside(made, store)
     except Exception as error:
@@ -39,7 +39,7 @@ def card(store: Store) -> Card:
     return made
 
 
-def _look_inside(made: Card, store: Store) -> None:
+def _look_inside(made: Summary, store: Store) -> None:
     if not os.path.lexists(store.path):
         made.lines.append("There is no such directory yet; the first put makes it.")
         return
@@ -56,7 +56,7 @@ def _look_inside(made: Card, store: Store) -> None:
         made.facts["capacity"] = format_size(capacity)
 
 
-def _list(made: Card, store: Store, names: list[str]) -> None:
+def _list(made: Summary, store: Store, names: list[str]) -> None:
     rows, failed = [], []
     for name in names[:_MOST]:
         try:
@@ -75,12 +75,12 @@ def _list(made: Card, store: Store, names: list[str]) -> None:
         made.remarks.append(f"{len(failed) - _REMARKS} more cannot be opened; check() names all.")
 
 
-def listing(tables: Sequence[TableInfo]) -> Card:
-    """The card of what `Store.ls` gives."""
+def listing(tables: Sequence[TableInfo]) -> Summary:
+    """The summary of what `Store.ls` gives."""
     more = f"; {len(tables) - _LONGEST:,} more" if len(tables) > _LONGEST else ""
     caption = f"{counted(min(len(tables), _LONGEST), 'table')}, by name{more}"
     size = format_size(sum(table.nbytes for table in tables))
-    return Card(
+    return Summary(
         "Tables",
         counted(len(tables), "table"),
         facts={"size": size},

@@ -1,6 +1,6 @@
-"""A card: a title, facts, tables of texts, remarks.
+"""A summary: a title, facts, tables of texts, remarks.
 
-Knows: what is on a card, and who draws it. Must not know: what it is about, HTML, terminals.
+Knows: what is on a summary, and who draws it. Does not depend on: what it is about, HTML, terminals.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Listing:
 
 
 @dataclass(slots=True)
-class Card:
+class Summary:
     """What is shown of an object; ``lines`` are facts that need no word before them.
 
     Every text is taken as it is: who draws it escapes it.

@@ -1,6 +1,6 @@
-"""A card in a terminal, drawn by Rich.
+"""A summary in a terminal, drawn by Rich.
 
-Knows: Rich. Must not know: what a card is about.
+Knows: Rich. Does not depend on: what a summary is about.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from colonnade.display.fitting import Column, fit_to_width, one_line, rich_table, with_short_cells
-from colonnade.display.summary import Card, Listing
+from colonnade.display.summary import Listing, Summary
 
 _WIDEST = 24  # a cell of a table whose columns all are shown
 
 
-def draw(card: Card, width: int) -> Iterator[RenderableType]:
-    """The whole card, as wide as the terminal and no wider."""
-    yield Text.assemble((one_line(card.kind), "dim"), " ", (one_line(card.title), "bold"))
-    yield from map(Text, map(one_line, card.lines))
-    if card.facts:
-        yield _facts(card.facts, width)
-    for remark in card.remarks:
+def draw(summary: Summary, width: int) -> Iterator[RenderableType]:
+    """The whole summary, as wide as the terminal and no wider."""
+    yield Text.assemble((one_line(summary.kind), "dim"), " ", (one_line(summary.title), "bold"))
+    yield from map(Text, map(one_line, summary.lines))
+    if summary.facts:
+        yield _facts(summary.facts, width)
+    for remark in summary.remarks:
         yield Text(one_line(remark), style="yellow")
-    for listing in card.listings:
+    for listing in summary.listings:
         yield Text()
         yield Group(*_listing(listing, width))
 

@@ -1,6 +1,6 @@
-"""The card of a store's usage; `colonnade top` shows the same, live.
+"""The summary of a store's usage; `colonnade top` shows the same, live.
 
-Knows: what is said of a `Usage`. Must not know: how usage is found out, who draws it.
+Knows: what is said of a `Usage`. Does not depend on: how usage is found out, who draws it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 
 from colonnade.display.fitting import Column, counted, format_age, one_line, shortened
-from colonnade.display.summary import Card, Listing
+from colonnade.display.summary import Listing, Summary
 from colonnade.display.values import brief
 from colonnade.sizes import format_size
 
@@ -32,12 +32,12 @@ PROCESSES = Column("processes", lambda segment: processes_in(segment.holders))
 _MOST = 60  # segments
 
 
-def card(usage: Usage) -> Card:
-    """The card: the largest segments, and who holds each."""
+def summary(usage: Usage) -> Summary:
+    """The summary: the largest segments, and who holds each."""
     rows = rows_of(usage)
     caption = counted(len(rows), "segment") if len(rows) <= _MOST else f"the largest {_MOST} of {len(rows):,} segments"
     listing = Listing(caption, [*COLUMNS, PROCESSES], rows[:_MOST])
-    return Card("Usage", brief(usage.path), lines=list(summary(usage)), listings=[listing])
+    return Summary("Usage", brief(usage.path), lines=list(totals(usage)), listings=[listing])
 
 
 def rows_of(usage: Usage) -> list[SegmentUsage]:
@@ -46,7 +46,7 @@ def rows_of(usage: Usage) -> list[SegmentUsage]:
     return sorted(shown, key=lambda segment: (-segment.nbytes, segment.name or "", -(segment.version or 0)))
 
 
-def summary(usage: Usage, signs: tuple[str, str] = ("", ", ")) -> Iterator[str]:
+def totals(usage: Usage, signs: tuple[str, str] = ("", ", ")) -> Iterator[str]:
     """What is used and free, and what by; ``signs`` are those of the bar."""
     limit = "" if usage.capacity is None else f" of {format_size(usage.capacity)}"
     file_system = f"{format_size(usage.free)} of {format_size(usage.filesystem)} free"

@@ -1,6 +1,6 @@
 """One value of an Arrow column, as a short text.
 
-Knows: Arrow's layouts, as far as to find one value without reading others. Must not know: how a text is shown.
+Knows: Arrow's layouts, as far as to find one value without reading others. Does not depend on: how a text is shown.
 
 Whatever the value is, a bounded number of bytes is read: of a string its beginning, of a list its first items. Every
 place is checked before memory is looked at, for the values of a stored table are not checked when it is opened.

@@ -1,6 +1,6 @@
 """Bounds checks: the only maker of views into a body.
 
-Knows: a body's address range. Must not know: what a view is for.
+Knows: a body's address range. Does not depend on: what a view is for.
 Every place and count that comes from a file passes through `Body` before memory is looked at.
 """
 

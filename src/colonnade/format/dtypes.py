@@ -1,6 +1,7 @@
 """pandas dtypes as JSON, and back.
 
-Knows: pandas' public dtypes. Must not know: memory, files. A dtype is its name, but for the few whose name does not
+Knows: pandas' public dtypes.
+Does not depend on: memory, files. A dtype is its name, but for the few whose name does not
 say all.
 """
 

@@ -1,6 +1,6 @@
 """How each column of a stored table is read, in words.
 
-Knows: the second reading and the rules. Must not know: files.
+Knows: the layout metadata and the rules. Does not depend on: files.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What an index has besides its values: a name and a frequency, as JSON.
 
-Knows: pandas' public indexes. Must not know: memory, files.
+Knows: pandas' public indexes. Does not depend on: memory, files.
 """
 
 from __future__ import annotations

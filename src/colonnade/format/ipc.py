@@ -1,7 +1,7 @@
 """The Arrow IPC file around a body: written by PyArrow for one row, then given the real numbers.
 
 Knows: the Arrow IPC file format (https://arrow.apache.org/docs/format/Columnar.html#ipc-file-format), and
-where a number stands in a flatbuffer. Must not know: names, descriptors, pandas, what a column means.
+where a number stands in a flatbuffer. Does not depend on: names, descriptors, pandas, what a column means.
 
 A file is::
 
@@ -118,7 +118,7 @@ def read_message(message: memoryview) -> tuple[list[tuple[int, int]], list[tuple
     return nodes, batch.structs(_BATCH_BUFFERS, _BUFFER).tolist(), _MESSAGE_PREFIX.size + length
 
 
-def without_second_reading(schema: pa.Schema) -> dict[bytes, bytes] | None:
+def without_layout_metadata(schema: pa.Schema) -> dict[bytes, bytes] | None:
     """The schema's metadata as other libraries are to see it."""
     kept = {key: value for key, value in (schema.metadata or {}).items() if key != METADATA_KEY}
     return kept or None
@@ -134,7 +134,7 @@ class Opened:
 
 
 def read_envelope(data: memoryview) -> Opened:
-    """Find the second reading and the body of a whole file; every place is checked against the file's size."""
+    """Find the layout metadata and the body of a whole file; every place is checked against the file's size."""
     end = seal_place(len(data), bytes(data[-TAIL_SIZE:]))
     footer = data[end + SEAL_SIZE : -TAIL_SIZE]
     try:
@@ -146,7 +146,7 @@ def read_envelope(data: memoryview) -> Opened:
     except (struct.error, ValueError, IndexError, TypeError, OverflowError) as error:
         raise CorruptSnapshotError(f"its footer cannot be read ({error})") from error
     if len(found) != 1 or len(blocks) != 1:
-        raise CorruptSnapshotError("its footer does not name one record batch and one second reading")
+        raise CorruptSnapshotError("its footer does not name one record batch and one layout metadata")
     offset, length = int(blocks["offset"][0]), int(blocks["metadata_length"][0])
     body_start = offset + length
     if offset <= 0 or length <= 0 or body_start > end or body_start % CACHE_LINE:

@@ -1,6 +1,6 @@
 """Labels and names as JSON: the parts of a frame that are few and may be any Python scalar.
 
-Knows: which scalars JSON keeps exactly. Must not know: pandas' indexes as such, memory, files.
+Knows: which scalars JSON keeps exactly. Does not depend on: pandas' indexes as such, memory, files.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """NumPy arrays as Arrow columns: what Arrow sees of an array's memory, and how a file spells its dtype.
 
-Knows: NumPy dtypes, Arrow types. Must not know: memory, files, pandas.
+Knows: NumPy dtypes, Arrow types. Does not depend on: memory, files, pandas.
 
 An array's memory is stored as it stands, so that a view of the file is the array again. Arrow gets the best description
 of these very bytes that it has:

@@ -1,6 +1,6 @@
 """The last bytes of a file: Arrow's trailer, and the seal before its footer.
 
-Knows: what is known of a snapshot without opening it. Must not know: columns, descriptors.
+Knows: what is known of a snapshot without opening it. Does not depend on: columns, descriptors.
 Every `import colonnade` brings this file in, so it imports next to nothing itself.
 """
 

@@ -1,7 +1,8 @@
 """Anything tabular, any array and any bytes, as a plan to store it.
 
 Knows: the Arrow PyCapsule protocols, the buffer protocol, and how to tell pandas' and Polars' own classes without
-importing them. Must not know: files. Protocols are asked for, not libraries: whatever has ``__arrow_c_stream__`` is a
+importing them.
+Does not depend on: files. Protocols are asked for, not libraries: whatever has ``__arrow_c_stream__`` is a
 table, and what has none and gives a buffer is an array.
 """
 

@@ -1,6 +1,6 @@
 """Queries by DuckDB over tables that are found by their names. Imported only when one is asked for.
 
-Knows: DuckDB, and which names a query mentions. Must not know: where tables come from.
+Knows: DuckDB, and which names a query mentions. Does not depend on: where tables come from.
 
 One database in memory for the process, and a cursor for each query: a cursor takes 0.2 ms where a database takes 10.
 What is registered with a cursor no other sees, and a relation keeps its cursor alive, so a query reads the tables it

@@ -1,7 +1,7 @@
 """The only file that touches pandas' internals.
 
 Knows: how pandas holds a frame (blocks) and how to make its arrays from memory without a check of every value.
-Must not know: files, places, Arrow's layouts. Imported only when a frame is taken or asked for.
+Does not depend on: files, places, Arrow's layouts. Imported only when a frame is taken or asked for.
 ``type: ignore`` stands here wherever pandas' stubs leave out what pandas has.
 """
 

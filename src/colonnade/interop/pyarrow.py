@@ -1,7 +1,7 @@
 """The ``pandas`` schema metadata, written and read by PyArrow itself; and PyArrow's conversion of what is left to it.
 
 Knows: PyArrow's ``pandas_compat`` module, the parts that ``Table.from_pandas`` and ``Table.to_pandas`` are made of.
-Must not know: how the table is stored, how bytes are moved.
+Does not depend on: how the table is stored, how bytes are moved.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def pandas_metadata(
     ]
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # what PyArrow loses is kept by the second reading
+            warnings.simplefilter("ignore", UserWarning)  # what PyArrow loses is kept by the layout metadata
             written = compat.construct_metadata(
                 [*columns, *(level for level, d in zip(index_levels, descriptors, strict=True) if isinstance(d, str))],
                 df,

@@ -1,6 +1,6 @@
 """Record batches as they come, made fit to be stored and let go of one after the other.
 
-Knows: PyArrow's batches. Must not know: where they come from, where they go.
+Knows: PyArrow's batches. Does not depend on: where they come from, where they go.
 
 Sources give batches of any length: SQLite 1,024 rows, a Parquet file what a row group leaves over. Stored in turns, a
 turn has to end at a whole byte of each bitmap, so every batch but the last gets a multiple of 8 rows. Small ones are
@@ -31,7 +31,7 @@ class Source(NamedTuple):
     batches: Iterator[pa.RecordBatch]
 
 
-def give_back() -> None:
+def release_memory() -> None:
     """Give the memory of dropped batches back to the kernel; drivers of databases have theirs from malloc as well."""
     # PyArrow 26's own release_unused() of this pool does nothing; and musl has no malloc_trim, for it keeps nothing.
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
@@ -72,7 +72,7 @@ def _joined(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         if group and (large or nbytes >= _JOINED):
             one = as_one(*group)
             group, nbytes = [], 0
-            give_back()
+            release_memory()
             yield one
         if large:
             yield batch

@@ -1,6 +1,6 @@
 """Queries of databases, and whatever else gives Arrow, as batches.
 
-Knows: ADBC's drivers, the Arrow side of DB-API cursors. Must not know: files, stores.
+Knows: ADBC's drivers, the Arrow side of DB-API cursors. Does not depend on: files, stores.
 
 Batches are copied as they come: who made them (DuckDB, Polars) may keep the memory of those that are dropped, and uses
 it for the next.

@@ -1,6 +1,7 @@
 """Tables, as files of other formats.
 
-Knows: PyArrow's writers. Must not know: stores. A file is written beside its place, in batches, and renamed when it is
+Knows: PyArrow's writers.
+Does not depend on: stores. A file is written beside its place, in batches, and renamed when it is
 whole: who opens the path finds the old file or the new one.
 """
 

@@ -1,6 +1,6 @@
 """Files and folders of other formats, as batches.
 
-Knows: PyArrow's file systems and datasets. Must not know: stores, names of tables, terminals.
+Knows: PyArrow's file systems and datasets. Does not depend on: stores, names of tables, terminals.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a file holds, told by its name.
 
-Knows: which suffix means which format. Must not know: how any is read or written.
+Knows: which suffix means which format. Does not depend on: how any is read or written.
 """
 
 from __future__ import annotations

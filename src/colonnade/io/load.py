@@ -1,6 +1,6 @@
 """A source, read into a table that nobody else has.
 
-Knows: the kinds of sources. Must not know: stores; how any is read.
+Knows: the kinds of sources. Does not depend on: stores; how any is read.
 """
 
 from __future__ import annotations

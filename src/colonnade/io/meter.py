@@ -1,6 +1,6 @@
 """How far a load or a dump has come.
 
-Knows: numbers. Must not know: who reads them; a bar looks at them from a thread of its own.
+Knows: numbers. Does not depend on: who reads them; a bar looks at them from a thread of its own.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A bar in a terminal, for what takes long.
 
-Knows: rich. Must not know: what is read or written; it looks at a meter.
+Knows: rich. Does not depend on: what is read or written; it looks at a meter.
 
 Nothing is drawn in the first second, and nothing ever where stderr is no terminal.
 """

@@ -1,6 +1,6 @@
 """CSV and JSON lines, block by block.
 
-Knows: PyArrow's readers of text, and how the types that parts of a file have go together. Must not know: stores.
+Knows: PyArrow's readers of text, and how the types that parts of a file have go together. Does not depend on: stores.
 
 Text does not say what its columns are. PyArrow's streams (and its datasets, which are made of them) look at the first
 block: they fail at an integer column's first ``1.5``, and leave out what the first objects lack. Its whole-file readers
@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from colonnade.errors import UnreadableFileError
-from colonnade.io.batches import POOL, Source, give_back
+from colonnade.io.batches import POOL, Source, release_memory
 from colonnade.io.formats import FileFormat, explaining
 from colonnade.io.meter import Meter
 
@@ -112,7 +112,7 @@ def _tables(files: Sequence[TextFile], kind: FileFormat, meter: Meter, as_text: 
                 table = format_.read(data, names, first, as_text)
                 meter.count(table)
                 meter.done = before + stream.tell()
-                give_back()
+                release_memory()
                 yield table
         before += file.size
 

@@ -1,6 +1,6 @@
 """Room for a table: the capacity of a store, the space of its file system, and what may be freed for a put.
 
-Knows: sizes, expiry, spares. Must not know: how a table is written.
+Knows: sizes, expiry, spares. Does not depend on: how a table is written.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _files(root: int) -> Iterator[tuple[folders.File, Entry | None, int]]:
     """All whole tables; what is shared or sent has no entry."""
     for file in folders.walk(root):
         entry = paths.parse(file.folders, file.name)
-        if entry is not None or paths.is_nameless(file.folders, file.name):
+        if entry is not None or paths.is_unnamed(file.folders, file.name):
             with contextlib.suppress(FileNotFoundError):
                 yield file, entry, file.stat().st_blocks * 512
 

@@ -1,6 +1,6 @@
 """Names to versions, as a reader sees them.
 
-Knows: a store's directory, versions, owners. Must not know: columns; how a name comes to lead elsewhere.
+Knows: a store's directory, versions, owners. Does not depend on: columns; how a name comes to lead elsewhere.
 
 A reader opens by name, and then asks whether the name still leads to what it opened, before it reads anything of it;
 if not, it starts again. `recycle` argues why it never sees a page that is being rewritten. A segment of a user who is
@@ -59,7 +59,7 @@ class Catalog:
         except PermissionError as error:
             raise _unreadable(name, self.directory.root, error) from error
 
-    def attach_nameless(self, file: str) -> tuple[Segment, Seal]:
+    def attach_unnamed(self, file: str) -> tuple[Segment, Seal]:
         """Open a segment that was shared or sent.
 
         Raises

@@ -1,6 +1,6 @@
 """What is there against what should be there.
 
-Knows: the files of a store. Must not know: columns; whoever calls hands in how a snapshot's inside is looked at.
+Knows: the files of a store. Does not depend on: columns; whoever calls hands in how a snapshot's inside is looked at.
 """
 
 from __future__ import annotations

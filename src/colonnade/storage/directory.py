@@ -1,6 +1,6 @@
 """A store's directory: made, opened, locked; and what it is told to keep to.
 
-Knows: its owner, its lock, its settings. Must not know: names, segments.
+Knows: its owner, its lock, its settings. Does not depend on: names, segments.
 
 A child forked while a thread of its parent holds the lock shares it; so it is dropped by LOCK_UN, which works for
 both, and not by closing the descriptor, which would not.

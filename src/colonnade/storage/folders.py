@@ -1,6 +1,6 @@
 """Folders of a store, opened part by part: no link below the store's directory is ever followed.
 
-Knows: descriptors of directories. Must not know: what their files are.
+Knows: descriptors of directories. Does not depend on: what their files are.
 
 Whoever may write into a folder may swap a folder below it for a link at any instant, so nothing is checked by path and
 used by path afterwards: a folder is opened once, and what is done in it is done by its descriptor.

@@ -1,6 +1,7 @@
 """What nobody needs: removed; and what was not put into huge pages when it was written: put there.
 
-Knows: what killed writers leave, spares, expired tables. Must not know: columns; how a name comes to lead elsewhere.
+Knows: what killed writers leave, spares, expired tables.
+Does not depend on: columns; how a name comes to lead elsewhere.
 """
 
 from __future__ import annotations

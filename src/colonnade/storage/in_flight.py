@@ -1,6 +1,7 @@
 """Segments on their way from one process to another, and when nobody will receive them any more.
 
-Knows: names of what is sent, ages. Must not know: columns; how the message that leads to a segment travels; who is of
+Knows: names of what is sent, ages.
+Does not depend on: columns; how the message that leads to a segment travels; who is of
 a family.
 
 A frame that is sent by reference is a segment and a message. The message is in a pipe that nobody can look into, so

@@ -1,6 +1,6 @@
 """The kernel's news of folders: inotify, three functions of the C library.
 
-Knows: the structure of an event. Must not know: stores, names, why a folder is watched.
+Knows: the structure of an event. Does not depend on: stores, names, why a folder is watched.
 
 Why no library: `watchfiles`, the best kept one, collects events for 50 ms before it tells of them, in a thread of its
 own, and watches whole trees; a put is to be seen within 2 ms. `inotify_simple` and `asyncinotify` are this file again,

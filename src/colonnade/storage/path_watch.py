@@ -1,6 +1,6 @@
 """The folders that lead to a name, watched: told when the name may lead elsewhere.
 
-Knows: where a name's file is, which events concern it. Must not know: what a version is, who waits.
+Knows: where a name's file is, which events concern it. Does not depend on: what a version is, who waits.
 
 A put ends with a ``rename`` in the folder of the name, and a delete with one out of it, or an ``unlink``. That folder
 is made by the first put and removed with its last table, and so are those above it; the store itself may come and go.
@@ -52,7 +52,7 @@ _GONE = (FileNotFoundError, NotADirectoryError)
 _LONGEST_POLL = 86_400.0  # seconds; the kernel counts milliseconds in 32 bits
 
 
-class Trail:
+class PathWatch:
     """The trail of one name. One descriptor, given back when nobody has the object any more."""
 
     def __init__(self, directory: Directory, name: str) -> None:

@@ -1,6 +1,6 @@
 """The only maker and parser of file names.
 
-Knows: the grammar of names, and what each file of a store is called. Must not know: what is in a file.
+Knows: the grammar of names, and what each file of a store is called. Does not depend on: what is in a file.
 
 ::
 
@@ -127,7 +127,7 @@ def family_of(file: str) -> str:
     return file.removeprefix(SENT_PREFIX).partition("-")[0]
 
 
-def is_nameless(folders: Sequence[str], file: str) -> bool:
+def is_unnamed(folders: Sequence[str], file: str) -> bool:
     """Whether a file is a whole table that has no name: shared, or sent."""
     return tuple(folders) == (SEGMENTS,) and file.startswith((SHARED_PREFIX, SENT_PREFIX))
 

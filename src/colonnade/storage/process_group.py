@@ -1,6 +1,6 @@
 """Families: the processes that may still receive what one of them has sent. `sent` argues what that is for.
 
-Knows: locks on descriptors, forks, exits. Must not know: what is sent.
+Knows: locks on descriptors, forks, exits. Does not depend on: what is sent.
 """
 
 from __future__ import annotations

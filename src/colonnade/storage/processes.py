@@ -1,6 +1,6 @@
 """Which processes have files below a directory mapped or open: one pass over /proc.
 
-Knows: /proc. Must not know: what the files are for.
+Knows: /proc. Does not depend on: what the files are for.
 
 1. A file is told by its inode number. The path that a mapping shows is the name it was opened by, which may be taken by
    another file since; of a segment written without a name it never was one (``/dev/shm/x/#123 (deleted)``).

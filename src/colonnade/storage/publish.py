@@ -1,6 +1,6 @@
 """What changes a name: put, delete. Publishing is one atomic rename.
 
-Knows: the store's lock, drafts, spares, room. Must not know: columns; how a spare is proved unused.
+Knows: the store's lock, drafts, spares, room. Does not depend on: columns; how a spare is proved unused.
 
 Invariants
 ----------

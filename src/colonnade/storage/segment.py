@@ -1,6 +1,6 @@
 """One file of memory: made without a name, written, sealed; and mapped by whoever reads it.
 
-Knows: descriptors, errno, mappings. Must not know: which name it will get, what is in it but for its seal.
+Knows: descriptors, errno, mappings. Does not depend on: which name it will get, what is in it but for its seal.
 
 Invariants
 ----------
@@ -68,7 +68,7 @@ class Hidden(NamedTuple):
 class Draft:
     """A segment being written; the catalog gives it a name, and without that it leaves nothing.
 
-    Use as a context manager. ``hidden`` is the name it has until then, for one that is no nameless file. ``used``: its
+    Use as a context manager. ``hidden`` is the name it has until then, for one that is no unnamed file. ``used``: its
     memory holds what was written there before.
     """
 

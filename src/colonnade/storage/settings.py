@@ -1,6 +1,6 @@
 """What a store is told to keep to: its capacity, its spares, its files' mode.
 
-Knows: the file `.settings`. Must not know: how a setting is kept to.
+Knows: the file `.settings`. Does not depend on: how a setting is kept to.
 """
 
 from __future__ import annotations

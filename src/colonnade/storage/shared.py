@@ -1,6 +1,6 @@
 """Segments that are shared without a name, and whose they are.
 
-Knows: locks on descriptors, forks, exits. Must not know: columns; who has a reference.
+Knows: locks on descriptors, forks, exits. Does not depend on: columns; who has a reference.
 
 1. A shared segment has a hidden, random name, by which references lead to it, and its **owner** has it locked by
    ``flock`` from before anybody can see it. The kernel drops the lock when the owner ends, however it ends, and
@@ -39,16 +39,16 @@ class Owned:
         self._file = file
         self.segment = segment
         self._owner = os.getpid()
-        self._at_exit = Finalize(None, self._let_go, kwargs={"spare": False}, exitpriority=AT_THE_END)
+        self._at_exit = Finalize(None, self._release, kwargs={"spare": False}, exitpriority=AT_THE_END)
         _owned.add(self)
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Take its name away, unless that was done, or it is a parent's."""
         if self in _owned and os.getpid() == self._owner:  # in a child, a destructor may come before `_in_child`
             self._at_exit.cancel()
-            self._let_go(spare=True)
+            self._release(spare=True)
 
-    def _let_go(self, *, spare: bool) -> None:
+    def _release(self, *, spare: bool) -> None:
         _owned.discard(self)
         with contextlib.suppress(OSError):  # of a store that became another user's, for instance: gc has it
             self._publisher.take_away(self._file, spare=spare)

@@ -1,6 +1,6 @@
 """Spares: segments that no name leads to, whose pages the next put writes again.
 
-Knows: the folder of spares, leases. Must not know: names, versions, what is in a segment.
+Knows: the folder of spares, leases. Does not depend on: names, versions, what is in a segment.
 
 Fresh memory costs more than the copy into it: the kernel has to find and clear it. So what a put or a delete supersedes
 is kept, and a later put writes it again. It must then be certain that nobody can see it. This is why:

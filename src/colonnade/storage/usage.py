@@ -1,6 +1,6 @@
 """What occupies a store's memory, and which processes hold it.
 
-Knows: the files of a store, their seals, who holds what. Must not know: columns, how processes are looked at.
+Knows: the files of a store, their seals, who holds what. Does not depend on: columns, how processes are looked at.
 
 Processes are looked at first and the directory afterwards, so what is held and has no name then has lost it or never
 had one. Nothing is locked: where a table is put at that very moment, its old or its new version may be missing once.
@@ -23,7 +23,7 @@ from colonnade.storage.catalog import Catalog
 from colonnade.storage.processes import Held, Holder, scan
 
 if TYPE_CHECKING:
-    from colonnade.display.summary import Card
+    from colonnade.display.summary import Summary
 
 Role = Literal["newest", "retained", "shared", "draft", "spare", "deleted", "other"]
 _ROLES = get_args(Role)  # a file that has two names is the first of these
@@ -85,10 +85,10 @@ class Usage(NamedTuple):
         held = f"{self.path} holds {self.nbytes:,}{limit} bytes; {self.free:,} of {self.filesystem:,} are free."
         return "\n".join([*(line.rstrip() for line in aligned), "", held + unseen])
 
-    def __rich__(self) -> Card:
-        from colonnade.display.usage import card  # noqa: PLC0415 -- when it is shown
+    def __rich__(self) -> Summary:
+        from colonnade.display.usage import summary  # noqa: PLC0415 -- when it is shown
 
-        return card(self)
+        return summary(self)
 
     def _repr_html_(self) -> str:
         return self.__rich__().to_html()
@@ -111,23 +111,23 @@ def look_at(catalog: Catalog) -> Usage:
     root = catalog.directory.root
     held, unseen = scan(root)
     capacity, segments = None, {}
-    nameless = {inode: file for inode, file in held.items() if file.deleted}
+    unnamed = {inode: file for inode, file in held.items() if file.deleted}
     try:
         with catalog.directory.opened() as directory:
             with contextlib.suppress(StoreAccessError):  # settings that cannot be read are a put's to complain of
                 capacity = catalog.directory.settings(directory).capacity
             segments = _named(catalog, directory, held)
-            nameless = {inode: file for inode, file in nameless.items() if inode not in segments}
-            if nameless:
+            unnamed = {inode: file for inode, file in unnamed.items() if inode not in segments}
+            if unnamed:
                 for _, found in _files(directory):  # a put may have renamed it while the directory was read
-                    nameless.pop(found.st_ino, None)
+                    unnamed.pop(found.st_ino, None)
     except FileNotFoundError:
         pass  # deleted, perhaps, and still held
     except (NotADirectoryError, PermissionError) as error:
         raise StoreAccessError(
             error.errno, f"{root} cannot be read as a store: {os.strerror(error.errno or 0)}"
         ) from error
-    for inode, file in nameless.items():
+    for inode, file in unnamed.items():
         role: Role = "draft" if file.written else "deleted"
         segments[inode] = SegmentUsage(role, _opened_as(root, file), None, None, None, file.nbytes, _holders(file))
     stats = os.statvfs(next(path for path in [root, *root.parents] if path.exists()))
@@ -194,7 +194,7 @@ def _role(file: folders.File) -> tuple[Role, paths.Entry | None]:
     if entry is not None:
         return "newest" if entry.version is None else "retained", entry
     if file.folders == (paths.SEGMENTS,):
-        if paths.is_nameless(file.folders, file.name):
+        if paths.is_unnamed(file.folders, file.name):
             return "shared", None
         return "spare" if file.name.startswith(paths.SPARE_PREFIX) else "draft", None
     return "draft" if file.name == paths.PUBLISH else "other", None

@@ -1,6 +1,7 @@
-"""The arrays of the second reading: each kind, made of views of the body and of Arrow's arrays.
+"""The arrays of the layout metadata: each kind, made of views of the body and of Arrow's arrays.
 
-Knows: the second reading of one column. Must not know: frames, indexes, files. Nothing here depends on the number of
+Knows: the layout metadata of one column.
+Does not depend on: frames, indexes, files. Nothing here depends on the number of
 rows, but for columns that are ``converted``; these are read whole, so Arrow checks all their values first.
 """
 

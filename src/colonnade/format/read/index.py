@@ -1,6 +1,6 @@
-"""The indexes of the second reading: the rows', the columns', and the levels of both.
+"""The indexes of the layout metadata: the rows', the columns', and the levels of both.
 
-Knows: the second reading of an index, and which kinds may stand where. Must not know: blocks, files.
+Knows: the layout metadata of an index, and which kinds may stand where. Does not depend on: blocks, files.
 """
 
 from __future__ import annotations

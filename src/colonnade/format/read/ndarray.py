@@ -1,6 +1,6 @@
 """A stored array, read: as NumPy, as bytes, as the frame that pandas makes of it; and looked at in full.
 
-Knows: the second reading of an array. Must not know: files, descriptors. Every place goes through `Body`.
+Knows: the layout metadata of an array. Does not depend on: files, descriptors. Every place goes through `Body`.
 """
 
 from __future__ import annotations

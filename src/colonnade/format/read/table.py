@@ -1,6 +1,6 @@
 """A stored table, read as a pandas frame: views of the mapping, put together.
 
-Knows: the second reading of a frame. Must not know: names, descriptors, how one column is read. Every place goes
+Knows: the layout metadata of a frame. Does not depend on: names, descriptors, how one column is read. Every place goes
 through `Body`, which checks it.
 """
 
@@ -33,7 +33,7 @@ _MOST_ROWS = 1 << 63
 
 @contextlib.contextmanager
 def following() -> Iterator[None]:
-    """Turn whatever a malformed second reading leads to into a CorruptSnapshotError.
+    """Turn whatever a malformed layout metadata leads to into a CorruptSnapshotError.
 
     pandas and PyArrow fail in many ways. Our own errors pass, and a lack of memory, which need not be the file's fault.
     """
@@ -42,11 +42,11 @@ def following() -> Iterator[None]:
     except (ColonnadeError, MemoryError):
         raise
     except Exception as error:
-        raise CorruptSnapshotError(f"its second reading cannot be followed ({error!r})") from error
+        raise CorruptSnapshotError(f"its layout metadata cannot be followed ({error!r})") from error
 
 
 class StoredTable:
-    """One Arrow file in memory, ``buffer[start : start + size]``, and its second reading.
+    """One Arrow file in memory, ``buffer[start : start + size]``, and its layout metadata.
 
     Everything made from it keeps ``buffer`` alive. ``nested``: it stands in another table's annex, and has no nested
     tables itself; else a small file could be as many tables as 2 has powers. ``careful``: nested tables are validated
@@ -66,7 +66,7 @@ class StoredTable:
             self.form: dict[str, Any] = json.loads(opened.metadata)
             self.rows: int = self.form["rows"]
         if type(self.rows) is not int or not 0 <= self.rows < _MOST_ROWS:
-            raise CorruptSnapshotError(f"its second reading claims {self.rows!r} rows")
+            raise CorruptSnapshotError(f"its layout metadata claims {self.rows!r} rows")
 
     @property
     def batch(self) -> pa.RecordBatch:
@@ -108,7 +108,7 @@ class StoredTable:
 
     @property
     def array(self) -> dict[str, Any] | None:
-        """The second reading of what was put as an array or a buffer; None for a frame."""
+        """The layout metadata of what was put as an array or a buffer; None for a frame."""
         return self.form.get("array")
 
     def to_numpy(self) -> npt.NDArray[Any]:
@@ -212,7 +212,7 @@ def _check_positions(parts: Sequence[Any], columns: int) -> None:
     """See that every column is told of once: pandas takes placements as they are."""
     told = np.concatenate([np.asarray(part, np.intp) for part in parts])
     if len(told) != columns or (columns and not np.array_equal(np.sort(told), np.arange(columns))):
-        raise CorruptSnapshotError("its second reading does not tell of every column once")
+        raise CorruptSnapshotError("its layout metadata does not tell of every column once")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Everything in a table looked at: both readings, value by value, and where each byte of them stands.
 
-Knows: the second reading, and what Arrow's own validation does not look at. Must not know: names, descriptors.
+Knows: the layout metadata, and what Arrow's own validation does not look at. Does not depend on: names, descriptors.
 
 Arrow's full validation covers its own reading: offsets, indices, UTF-8, null counts. What pandas reads beyond that is
 held here:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 def validate(table: StoredTable) -> None:
-    """Raise CorruptSnapshotError, or what following a malformed second reading raises, where anything is amiss."""
+    """Raise CorruptSnapshotError, or what following a malformed layout metadata raises, where anything is amiss."""
     batch = table.batch
     batch.validate(full=True)
     # Names and metadata of the Arrow reading, which nothing else looks at: text, and JSON.

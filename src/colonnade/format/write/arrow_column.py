@@ -1,6 +1,6 @@
 """One Arrow column, planned, for the pandas dtype that it is to be read as.
 
-Knows: Arrow types, the rules. Must not know: files, places, tables.
+Knows: Arrow types, the rules. Does not depend on: files, places, tables.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.types as pt
 
-from colonnade.core.jobs import Job, Twin
+from colonnade.core.jobs import Job, PandasBuffer
 from colonnade.core.regions import Region
 from colonnade.format.dtypes import encode_dtype
 from colonnade.format.write.column import Column, Flat, flatten, one_null, widen_strings
@@ -26,8 +26,8 @@ def chunks_of(array: pa.Array | pa.ChunkedArray) -> list[pa.Array]:
 
 def _to_bytes(column: Column, _: Any) -> None:
     job = _only_job(column)
-    job.twin_kind, job.twin_element, job.twin = Twin.BYTES, "uint8", Region(job.rows)
-    column.block = ("bool", job.twin)
+    job.pandas_kind, job.pandas_element, job.pandas_buffer = PandasBuffer.BYTES, "uint8", Region(job.rows)
+    column.block = ("bool", job.pandas_buffer)
 
 
 def _to_values(column: Column, dtype: Any) -> None:
@@ -41,16 +41,16 @@ def _to_values(column: Column, dtype: Any) -> None:
 def _to_float64(column: Column, dtype: Any) -> None:
     job = _only_job(column)
     job.element = column.flat.type.to_pandas_dtype().__name__
-    job.twin_kind, job.twin_element, job.twin = Twin.FLOAT64, "float64", Region(job.rows * 8)
-    column.block = (encode_dtype(dtype), job.twin)
+    job.pandas_kind, job.pandas_element, job.pandas_buffer = PandasBuffer.FLOAT64, "float64", Region(job.rows * 8)
+    column.block = (encode_dtype(dtype), job.pandas_buffer)
 
 
 def _to_masked(column: Column, dtype: Any) -> None:
     job = _only_job(column)
     held = job.values
     if pt.is_boolean(column.flat.type):
-        job.twin_kind, job.twin_element, job.twin = Twin.BYTES, "uint8", Region(job.rows)
-        held = job.twin
+        job.pandas_kind, job.pandas_element, job.pandas_buffer = PandasBuffer.BYTES, "uint8", Region(job.rows)
+        held = job.pandas_buffer
     job.mask = Region(job.rows)
     column.form = {"kind": "masked", "dtype": encode_dtype(dtype), "values": held, "mask": job.mask}
 
@@ -74,10 +74,10 @@ def _to_codes(column: Column, dtype: Any) -> None:
     codes = codes_dtype(len(dictionary))
     if job.bitmap is not None or job.element != codes:
         width = np.dtype(codes).itemsize
-        job.twin_kind, job.twin_element, job.twin = Twin.CODES, codes, Region(job.rows * width)
+        job.pandas_kind, job.pandas_element, job.pandas_buffer = PandasBuffer.CODES, codes, Region(job.rows * width)
     column.form = {
         "kind": "categorical",
-        "codes": job.twin or job.values,
+        "codes": job.pandas_buffer or job.values,
         "dtype": codes,
         "ordered": bool(column.one_row.type.ordered),
         "categories": {
@@ -93,7 +93,7 @@ def _only_job(column: Column) -> Job:
     return job
 
 
-_TWINS: dict[Reading, Callable[[Column, Any], None]] = {
+_PANDAS_BUFFERS: dict[Reading, Callable[[Column, Any], None]] = {
     Reading.VALUES: _to_values,
     Reading.BYTES: _to_bytes,
     Reading.FLOAT64: _to_float64,
@@ -121,7 +121,7 @@ def arrow_column(name: str, data: pa.ChunkedArray, dtype: Any) -> Column:
         flat.type = type_
     one_row = flat.one_row if flat.one_row is not None else one_null(flat.type, dictionary)
     column = Column(name, flat, one_row, _reading(flat, type_, dtype, data.null_count > 0))
-    _TWINS[column.reading](column, dtype)
+    _PANDAS_BUFFERS[column.reading](column, dtype)
     return column
 
 

@@ -1,6 +1,7 @@
 """An Arrow table, planned: each column's buffers as they stand, and the frame that PyArrow would make of them.
 
-Knows: which pandas dtype PyArrow gives each column. Must not know: files, places, how a column's bytes are laid out.
+Knows: which pandas dtype PyArrow gives each column.
+Does not depend on: files, places, how a column's bytes are laid out.
 What ``Table.to_pandas`` would give is not worked out again here: it is asked, for the table's first row.
 """
 
@@ -14,7 +15,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from colonnade.format.index_parts import index_name
-from colonnade.format.ipc import without_second_reading
+from colonnade.format.ipc import without_layout_metadata
 from colonnade.format.write.arrow_column import arrow_column
 from colonnade.format.write.column import Column
 from colonnade.format.write.frame import FrameParts, range_form
@@ -96,9 +97,9 @@ def _table_column(name: str, data: pa.ChunkedArray, dtype: Any) -> Column:
 def plan_table(table: pa.Table) -> TablePlan:
     """Plan an Arrow table; pandas will read what ``table.to_pandas()`` gives.
 
-    The table's own schema metadata is kept, but for the key that holds the second reading.
+    The table's own schema metadata is kept, but for the key that holds the layout metadata.
     """
-    metadata = without_second_reading(table.schema) or {}
+    metadata = without_layout_metadata(table.schema) or {}
     if len(set(table.column_names)) < table.num_columns:
         # PyArrow goes by names, and would read all columns of one name as the dtype of the last.
         table = table.replace_schema_metadata(None)

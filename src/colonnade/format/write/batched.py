@@ -1,6 +1,6 @@
 """Jobs, cut at the batches of their source: what is written can be let go of before the next is.
 
-Knows: jobs and their pieces. Must not know: files, tables, who gives memory back.
+Knows: jobs and their pieces. Does not depend on: files, tables, who gives memory back.
 
 A job that moves one batch's piece after the other runs in turns; all others (children of lists, whose lengths are
 their own; what was converted as a whole) run at the end.
@@ -14,13 +14,13 @@ from itertools import accumulate
 
 import numpy as np
 
-from colonnade.core.jobs import Job, Twin, Values
+from colonnade.core.jobs import Job, PandasBuffer, Values
 from colonnade.core.regions import Region
 
 _BITS = {Values.BITS, Values.BYTES_TO_BITS}
 
 
-def turns_of(lengths: Sequence[int], most: int) -> Iterator[tuple[int, int]]:
+def batches_of(lengths: Sequence[int], most: int) -> Iterator[tuple[int, int]]:
     """Group batches of so many rows: (first, end) of each group, up to ``most`` rows where a batch is not longer."""
     first = rows = 0
     for number, length in enumerate(lengths):
@@ -58,7 +58,7 @@ class Cut:
             values=_moved(job.values, _values_size(job, before)),
             bitmap=_moved(job.bitmap, before // 8),
             mask=_moved(job.mask, before),
-            twin=_moved(job.twin, before * _twin_width(job)),
+            pandas_buffer=_moved(job.pandas_buffer, before * _pandas_width(job)),
         )
 
     def done(self, part: Job, first: int, end: int) -> None:
@@ -77,8 +77,8 @@ def _values_size(job: Job, rows: int) -> int:
     return rows * (job.width if job.values_kind is Values.FIXED else job.out_width)
 
 
-def _twin_width(job: Job) -> int:
-    return 0 if job.twin_kind is Twin.NONE else np.dtype(job.twin_element).itemsize
+def _pandas_width(job: Job) -> int:
+    return 0 if job.pandas_kind is PandasBuffer.NONE else np.dtype(job.pandas_element).itemsize
 
 
 def split(jobs: Iterable[Job], lengths: Sequence[int]) -> tuple[list[Cut], list[Job]]:

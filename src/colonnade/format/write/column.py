@@ -1,7 +1,7 @@
 """A column as the plan sees it: its Arrow nodes and buffers, the jobs that fill them, and how pandas will read it.
 
 Knows: Arrow's physical layouts (https://arrow.apache.org/docs/format/Columnar.html), jobs, regions.
-Must not know: pandas, files. `flatten` is the one walk over Arrow arrays.
+Does not depend on: pandas, files. `flatten` is the one walk over Arrow arrays.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Column:
     def regions(self) -> list[Region]:
         """All regions, Arrow's buffers first."""
         found = [region for node in self.flat.nodes for region in node.buffers if region is not None]
-        found += [region for job in self.flat.jobs for region in (job.mask, job.twin) if region is not None]
+        found += [region for job in self.flat.jobs for region in (job.mask, job.pandas_buffer) if region is not None]
         return found
 
 

@@ -1,6 +1,7 @@
 """A table that is to be filled in place, planned: which columns are given, which are filled, and where.
 
-Knows: dtypes, plans. Must not know: files, descriptors. The frame that is planned holds no values yet: its columns to
+Knows: dtypes, plans.
+Does not depend on: files, descriptors. The frame that is planned holds no values yet: its columns to
 be filled are one value each, seen as many.
 """
 
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from colonnade.core.jobs import Job, Piece, Twin, Validity, Values
+from colonnade.core.jobs import Job, PandasBuffer, Piece, Validity, Values
 from colonnade.core.regions import Region
 from colonnade.errors import UnsupportedTypeError
 from colonnade.format.write.column import Column
@@ -38,7 +39,7 @@ class Filled:
         """The jobs that derive the rest from values at an address: bits from bytes, a bitmap from NaN and NaT."""
         (job,) = self.column.flat.jobs
         job.pieces = [Piece(address, self.dtype.itemsize, 0, 0, rows)]
-        job.twin_kind, job.twin = Twin.NONE, None
+        job.pandas_kind, job.pandas_buffer = PandasBuffer.NONE, None
         if job.values_kind is Values.FIXED:
             job.values_kind, job.values = Values.NONE, None
         return [job] if job.bitmap is not None or job.values is not None else []
@@ -109,14 +110,14 @@ def _data(label: Any, told: Any, rows: int) -> Any:
 def _filled(column: Column, *, nulls: bool) -> Filled:
     (job,) = column.flat.jobs
     (node,) = column.flat.nodes
-    region = job.twin if job.twin_kind is Twin.BYTES else job.values
+    region = job.pandas_buffer if job.pandas_kind is PandasBuffer.BYTES else job.values
     assert region is not None
     if not nulls or job.validity_kind is Validity.NONE:
         job.validity_kind, job.bitmap = Validity.NONE, None
         node.buffers[0] = None
-        if job.twin_kind is Twin.NONE:
+        if job.pandas_kind is PandasBuffer.NONE:
             node.nulls = 0
-    dtype = np.dtype(np.bool_) if job.twin_kind is Twin.BYTES else _numpy(job)
+    dtype = np.dtype(np.bool_) if job.pandas_kind is PandasBuffer.BYTES else _numpy(job)
     return Filled(dtype, column, region)
 
 

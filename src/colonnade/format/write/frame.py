@@ -1,6 +1,6 @@
 """A pandas frame, planned: its columns, its index, its labels, and all that makes it equal again.
 
-Knows: frames and indexes. Must not know: files, places, how a column's bytes are laid out.
+Knows: frames and indexes. Does not depend on: files, places, how a column's bytes are laid out.
 """
 
 from __future__ import annotations

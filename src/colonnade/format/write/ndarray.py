@@ -1,6 +1,6 @@
 """A NumPy array, planned: its memory as it stands, and the columns that Arrow sees in it.
 
-Knows: arrays, jobs. Must not know: files, places, pandas.
+Knows: arrays, jobs. Does not depend on: files, places, pandas.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from colonnade.core.jobs import Job, Piece, Twin, Validity, Values
+from colonnade.core.jobs import Job, PandasBuffer, Piece, Validity, Values
 from colonnade.core.regions import Region
 from colonnade.errors import UnsupportedTypeError
 from colonnade.format.ndarray_layout import Layout, decode_array_dtype, encode_array_dtype, lay_out_array
@@ -83,7 +83,7 @@ def _column(name: str, layout: Layout, address: int, keep: Any, one_row: pa.Arra
     nodes = [Node(job.rows, job, [job.bitmap, job.values])]
     if layout.tensor:
         nodes.insert(0, Node(layout.rows, 0, [None]))
-    region = job.values if job.twin is None else job.twin
+    region = job.values if job.pandas_buffer is None else job.pandas_buffer
     assert region is not None
     # The spelling only tells columns of one block from others.
     block = (layout.carrier.str, region)
@@ -96,7 +96,7 @@ def _job(layout: Layout, address: int, keep: Any) -> Job:
     job = Job(rows, [Piece(address, width, 0, 0, rows)], Values.FIXED, width=width, keep=keep)
     if layout.carrier.kind == "b":
         job.values_kind, job.values = Values.BYTES_TO_BITS, bitmap_region(rows)
-        job.twin_kind, job.twin_element, job.twin = Twin.BYTES, "uint8", Region(rows)
+        job.pandas_kind, job.pandas_element, job.pandas_buffer = PandasBuffer.BYTES, "uint8", Region(rows)
         return job
     job.values = Region(rows * width)
     if layout.carrier.kind in "mM":

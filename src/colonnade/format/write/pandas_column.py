@@ -1,6 +1,7 @@
 """One pandas column, planned: its memory as it stands.
 
-Knows: pandas dtypes. Must not know: files, places, frames. Where a column's memory can be taken as it is, nothing is
+Knows: pandas dtypes.
+Does not depend on: files, places, frames. Where a column's memory can be taken as it is, nothing is
 copied here; columns of Python objects become Arrow arrays first, by PyArrow.
 """
 
@@ -14,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from colonnade.core.jobs import Job, Piece, Twin, Validity, Values
+from colonnade.core.jobs import Job, PandasBuffer, Piece, Validity, Values
 from colonnade.core.regions import Region
 from colonnade.errors import UnsupportedTypeError
 from colonnade.format.dtypes import encode_dtype, zone_name
@@ -83,8 +84,8 @@ def _numpy(name: str, values: npt.NDArray[Any]) -> Column:
 def _bool(name: str, values: npt.NDArray[np.bool_]) -> Column:
     job = _bits_job(values, Validity.NONE, None)
     column = _leaf(name, pa.bool_(), job, Reading.BYTES)
-    assert job.twin is not None
-    column.block = ("bool", job.twin)
+    assert job.pandas_buffer is not None
+    column.block = ("bool", job.pandas_buffer)
     return column
 
 
@@ -96,12 +97,12 @@ def _bits_job(values: npt.NDArray[np.bool_], validity: Validity, mask: npt.NDArr
         Values.BYTES_TO_BITS,
         width=1,
         validity_kind=validity,
-        twin_kind=Twin.BYTES,
-        twin_element="uint8",
+        pandas_kind=PandasBuffer.BYTES,
+        pandas_element="uint8",
         values=bitmap_region(rows),
         bitmap=None if mask is None else bitmap_region(rows),
         mask=None if mask is None else Region(rows),
-        twin=Region(rows),
+        pandas_buffer=Region(rows),
         keep=(values, mask),
     )
 
@@ -152,7 +153,7 @@ def _masked(name: str, array: Any) -> Column:
     values, mask = np.ascontiguousarray(values), np.ascontiguousarray(mask)
     if values.dtype == np.bool_:
         job = _bits_job(values, Validity.MASK, mask)
-        held = job.twin
+        held = job.pandas_buffer
     else:
         job = _values_job(values, Validity.MASK)
         job.pieces = [_piece(values, mask)]
@@ -173,9 +174,9 @@ def _categorical(name: str, array: Any) -> Column:
         # PyArrow cannot read a dictionary of an extension type back; the dtype below tells what it was.
         dictionary = dictionary.storage
     rows = len(codes)
-    # Looked at before anything is placed: without a null, Arrow's indices are pandas' codes and no twin is needed.
+    # Looked at before anything is placed: without a null, Arrow's indices are pandas' codes; no other form is needed.
     nulls = bool(rows) and int(codes.min()) < 0
-    twin = Region(rows * codes.itemsize) if nulls else None
+    pandas_buffer = Region(rows * codes.itemsize) if nulls else None
     job = Job(
         rows,
         [_piece(codes)],
@@ -183,11 +184,11 @@ def _categorical(name: str, array: Any) -> Column:
         width=codes.itemsize,
         validity_kind=Validity.NEGATIVE if nulls else Validity.NONE,
         element=codes.dtype.name,
-        twin_kind=Twin.CODES if nulls else Twin.NONE,
-        twin_element=codes.dtype.name,
+        pandas_kind=PandasBuffer.CODES if nulls else PandasBuffer.NONE,
+        pandas_element=codes.dtype.name,
         values=Region(rows * codes.itemsize),
         bitmap=bitmap_region(rows) if nulls else None,
-        twin=twin,
+        pandas_buffer=pandas_buffer,
         keep=codes,
     )
     type_ = pa.dictionary(pa.from_numpy_dtype(codes.dtype), dictionary.type, ordered=array.ordered)
@@ -195,7 +196,7 @@ def _categorical(name: str, array: Any) -> Column:
     column.one_row = one_null(type_, dictionary)
     column.form = {
         "kind": "categorical",
-        "codes": twin or job.values,
+        "codes": pandas_buffer or job.values,
         "dtype": codes_dtype(len(categories)),
         "ordered": bool(array.ordered),
         "categories": {

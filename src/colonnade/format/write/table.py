@@ -1,6 +1,7 @@
 """A whole table, planned: its columns, how pandas reads it, and the nested tables that hold what JSON cannot.
 
-Knows: columns, regions, envelopes. Must not know: pandas, names, where the bytes will go: a descriptor or memory is
+Knows: columns, regions, envelopes.
+Does not depend on: pandas, names, where the bytes will go: a descriptor or memory is
 handed in.
 """
 
@@ -21,7 +22,7 @@ from colonnade.core.jobs import Job, Placed
 from colonnade.core.regions import CACHE_LINE, PAGE, STRIDE_STEP, Block, Region, align, arrange
 from colonnade.format.ipc import END_OF_STREAM, METADATA_KEY, Envelope, write_envelope
 from colonnade.format.seal import SEAL_SIZE, TAIL_SIZE
-from colonnade.format.write.batched import split, turns_of
+from colonnade.format.write.batched import batches_of, split
 from colonnade.format.write.column import Column
 
 PANDAS_KEY = b"pandas"
@@ -44,7 +45,7 @@ class Child:
 
 @dataclass(slots=True, eq=False)
 class TablePlan:
-    """What is to be stored. ``form`` is the second reading: JSON, with regions and children where numbers will be."""
+    """What is to be stored. ``form`` is the layout metadata: JSON, with regions and children where numbers will be."""
 
     rows: int
     columns: list[Column]
@@ -160,13 +161,13 @@ class LaidOut:
         jobs.run(list(self._placed(0, _jobs_of(self.plan.columns))), partial(jobs.into_file, fd=fd, size=self.size))
         self._finish(0, write, seal)
 
-    def write_in_turns(
+    def write_batched(
         self,
         fd: int,
         write: Callable[[int, bytes | bytearray], None],
         seal: bytes,
         turns: Sequence[int],
-        let_go: Callable[[], None],
+        release: Callable[[], None],
     ) -> None:
         """Write the file as above, so many of the source's rows after each other, and forget each when it is written.
 
@@ -175,12 +176,12 @@ class LaidOut:
         into_file = partial(jobs.into_file, fd=fd, size=self.size)
         cuts, others = split(_jobs_of(self.plan.columns), turns)
         most = max(_TURN, len(cuts) * _TURN_OF_A_JOB) * self.plan.rows // self.size
-        for first, end in turns_of(turns, most):
+        for first, end in batches_of(turns, most):
             parts = [cut.part(first, end) for cut in cuts]
             jobs.run([Placed(parts, self.envelope.body_start)], into_file)
             for cut, part in zip(cuts, parts, strict=True):
                 cut.done(part, first, end)
-            let_go()
+            release()
         jobs.run(list(self._placed(0, others)), into_file)
         self._finish(0, write, seal)
 
@@ -215,4 +216,4 @@ def _place(value: Any) -> Any:
         return value.at
     if isinstance(value, Child):
         return [value.region.at, value.region.size]
-    raise TypeError(f"{value!r} in the second reading")
+    raise TypeError(f"{value!r} in the layout metadata")
