@@ -164,8 +164,8 @@ class Store:
             The store is as it was.
         """
         from colonnade._put import Wanted, seal_of, write  # noqa: PLC0415 -- the same
+        from colonnade.format.write.plan import plan  # noqa: PLC0415 -- the same
         from colonnade.format.write.table import lay_out  # noqa: PLC0415 -- pandas is imported when it is needed
-        from colonnade.interop.arrow import plan  # noqa: PLC0415 -- the same
 
         wanted = Wanted.checked(name, keep, expect_version, ttl)
         self._get_ready(wanted)
@@ -205,8 +205,8 @@ class Store:
         >>> df["x"].sum()
         np.float64(4.0)
         """
+        from colonnade.format.write.plan import plan  # noqa: PLC0415 -- the same
         from colonnade.format.write.table import lay_out  # noqa: PLC0415 -- pandas is imported when it is needed
-        from colonnade.interop.arrow import plan  # noqa: PLC0415 -- the same
 
         self._directory.prepare()
         return self._sharing().share(lay_out(plan(data)))
