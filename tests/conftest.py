@@ -27,16 +27,18 @@ settings.load_profile("colonnade")
 def pytest_runtest_protocol(item, nextitem):
     """Run a test that needs privileges in a namespace where this user is root."""
     kind = privileges.needed(item)
-    if kind is None or os.geteuid() == 0:
+    if kind is None or privileges.why_not_here(kind) is None:
         return None
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    item.ihook.pytest_runtest_logreport(report=privileges.run_in_namespace(item, kind))
+    item.ihook.pytest_runtest_logreport(report=privileges.run_elsewhere(item, kind))
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(terminalreporter):
-    """Say how many tests of security and of full disks were skipped, and why."""
+    """Say how many tests of security and of full disks were skipped, and why, in the last lines."""
+    yield
     for line in privileges.summary(terminalreporter.getreports("skipped")):
         terminalreporter.write_line(line, yellow=True)
 

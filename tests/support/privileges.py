@@ -1,12 +1,14 @@
 """Tests that need privileges: run as root, or in a user namespace, or skipped with a reason that is counted.
 
-Two kinds: ``mounts`` (a file system of the test's own) and ``users`` (files and processes of a second user). Where the tests do
-not run as root, each test of these kinds runs in a pytest of its own, in a user namespace in which this user is root. A second user
-needs subordinate ids (``/etc/subuid`` and the program newuidmap); mounts need none.
+A test is marked ``privileged`` with what it needs: ``mounts`` (a file system of its own), ``users`` (files and processes
+of a second user) or ``disks`` (a loop device). If the tests do not run as root, each such test runs in a pytest of its
+own, in a user namespace where this user is root. A second user needs subordinate ids there (``/etc/subuid`` and the
+program newuidmap). Loop devices are not to be had in a namespace.
 
 Does not depend on: what the tests do.
 """
 
+import collections
 import functools
 import os
 import re
@@ -18,9 +20,9 @@ from pathlib import Path
 import pytest
 
 MARK = "privileged"
-MOUNTS, USERS = "mounts", "users"
-# Fixtures that need privileges themselves.
-FIXTURES = {"small": MOUNTS, "open_to_all": USERS}
+MOUNTS, USERS, DISKS = "mounts", "users", "disks"
+# Fixtures whose tests need privileges without saying so themselves.
+FIXTURES = {"small": MOUNTS, "open_to_all": USERS, "small_disk": DISKS}
 _ROOT = Path(__file__).parents[2]
 _NAMESPACES = {
     MOUNTS: ["unshare", "--user", "--map-root-user", "--mount"],
@@ -29,15 +31,17 @@ _NAMESPACES = {
 _TRIALS = {
     MOUNTS: "mount -t tmpfs -o size=1m none /mnt",
     USERS: "mount -t tmpfs -o size=1m none /mnt && touch /mnt/file && chown 65534:12345 /mnt/file",
+    DISKS: "command -v mkfs.ext4 && losetup --find",
 }
 _REMEDIES = {
-    MOUNTS: "allow user namespaces (sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces), or run as root",
-    USERS: "install newuidmap (Debian: uidmap) and give this user a range in /etc/subuid and /etc/subgid, or run as root",
+    MOUNTS: "allow user namespaces (sysctl user.max_user_namespaces), or run as root",
+    USERS: "install newuidmap (Debian: uidmap) and give this user ids in /etc/subuid and /etc/subgid, or run as root",
+    DISKS: "run as root with e2fsprogs on a machine with loop devices",
 }
 
 
 def needed(item):
-    """Which privileges a test needs: one of the two kinds, or None."""
+    """Which privileges a test needs; None if it needs none."""
     mark = item.get_closest_marker(MARK)
     if mark is not None:
         return mark.args[0]
@@ -45,61 +49,60 @@ def needed(item):
 
 
 @functools.cache
-def why_not(kind):
-    """Why a kind of privilege is not to be had in a namespace; None if it is."""
-    command = [*_NAMESPACES[kind], "sh", "-c", _TRIALS[kind]]
+def why_not_here(kind):
+    """Why this process has not the privileges of a kind; None if it has."""
+    if os.geteuid() != 0:
+        return f"user {os.geteuid()} is not root"
+    return _error_of(["unshare", "--mount", "sh", "-c", _TRIALS[kind]])
+
+
+@functools.cache
+def why_not_in_a_namespace(kind):
+    """Why the privileges of a kind cannot be had in a user namespace; None if they can."""
+    if kind not in _NAMESPACES:
+        return f"a user namespace has no {kind}"
+    return _error_of([*_NAMESPACES[kind], "sh", "-c", _TRIALS[kind]])
+
+
+def _error_of(command):
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
     except OSError as error:
-        return f"unshare cannot be run: {error}"
-    if done.returncode:
-        return (done.stderr.strip().splitlines() or [f"unshare ended with status {done.returncode}"])[-1]
-    return None
+        return f"{command[0]}: {error.strerror}"
+    if done.returncode == 0:
+        return None
+    return (done.stderr.strip().splitlines() or [f"{command[-1]!r} ended with status {done.returncode}"])[-1]
 
 
-def run_in_namespace(item, kind):
-    """Run one test in a pytest of its own, in a namespace where it is root; gives its report."""
+def run_elsewhere(item, kind):
+    """Run one test in a namespace where it is root, or skip it; gives its report."""
     began = time.time()
-    if (reason := why_not(kind)) is not None:
-        return _report(item, kind, "skipped", f"needs root or a user namespace: {reason}", began)
-    command = [
-        *_NAMESPACES[kind],
-        *(sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", item.nodeid),
-    ]
+    reason = why_not_here(kind) if os.geteuid() == 0 else why_not_in_a_namespace(kind)
+    if reason is not None:
+        return _report(item, "skipped", f"{kind}: {reason}; {_REMEDIES[kind]}", began)
+    pytest_alone = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", item.nodeid]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    command = [*_NAMESPACES[kind], *pytest_alone]
     done = subprocess.run(command, cwd=_ROOT, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode == 0 and re.search(r"\b1 skipped\b", done.stdout):
-        return _report(item, kind, "skipped", done.stdout.strip().splitlines()[-2], began)
-    outcome = "passed" if done.returncode == 0 else "failed"
-    return _report(item, kind, outcome, f"in a user namespace:\n{done.stdout}{done.stderr}", began)
+    if done.returncode:
+        return _report(item, "failed", f"in a user namespace:\n{done.stdout}{done.stderr}", began)
+    if skipped := re.search(r"^SKIPPED \[1\] [^ ]+ (.*)$", done.stdout, re.MULTILINE):
+        return _report(item, "skipped", skipped[1], began)
+    return _report(item, "passed", None, began)
 
 
-def _report(item, kind, outcome, text, began):
+def _report(item, outcome, text, began):
     file, line, _ = item.location
-    details = {"passed": None, "skipped": (file, (line or 0) + 1, f"Skipped: {text}"), "failed": text}[outcome]
-    ended = time.time()
+    details = (file, (line or 0) + 1, f"Skipped: {text}") if outcome == "skipped" else text
+    when, ended = "setup" if outcome == "skipped" else "call", time.time()
+    keywords = {MARK: 1}
     return pytest.TestReport(
-        item.nodeid,
-        item.location,
-        {MARK: kind},
-        outcome,
-        details,
-        "call" if outcome != "skipped" else "setup",
-        duration=ended - began,
-        start=began,
-        stop=ended,
+        item.nodeid, item.location, keywords, outcome, details, when, (), ended - began, start=began, stop=ended
     )
 
 
 def summary(skipped):
-    """Lines about the privileged tests among some reports of skipped tests."""
-    counts = {}
-    for report in skipped:
-        kind = report.keywords.get(MARK)
-        if kind in _REMEDIES:
-            counts[kind] = counts.get(kind, 0) + 1
-    names = {MOUNTS: "tests of full disks and of file systems", USERS: "security tests with a second user"}
-    return [
-        f"{count} {names[kind]} were skipped: {why_not(kind) or 'see their reasons above'}. To run them, {_REMEDIES[kind]}."
-        for kind, count in counts.items()
-    ]
+    """A line for each reason that kept privileged tests, among these reports, from running."""
+    privileged = [report for report in skipped if MARK in report.keywords]
+    reasons = collections.Counter(report.longrepr[2].removeprefix("Skipped: ") for report in privileged)
+    return [f"{count} security and full-disk tests were skipped: {reason}" for reason, count in reasons.items()]
