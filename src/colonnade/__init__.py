@@ -11,7 +11,6 @@
 
 from typing import TYPE_CHECKING
 
-from colonnade._conversion import explain, from_pandas, set_pool_limit, to_pandas
 from colonnade.default_store import (
     allocate,
     check,
@@ -54,6 +53,10 @@ if TYPE_CHECKING:
     from colonnade._by_reference.pickling import by_reference
     from colonnade._latest import Latest
     from colonnade._watch import Watch
+    from colonnade.conversion.explain import explain
+    from colonnade.conversion.from_pandas import from_pandas
+    from colonnade.conversion.to_pandas import to_pandas
+    from colonnade.core.buffers import set_pool_limit
     from colonnade.storage.check import Problem
     from colonnade.storage.gc import Freed
     from colonnade.storage.processes import Holder
@@ -123,6 +126,10 @@ _LATER = {
     "Usage": "storage.usage",
     "Watch": "_watch",
     "by_reference": "_by_reference.pickling",
+    "explain": "conversion.explain",
+    "from_pandas": "conversion.from_pandas",
+    "set_pool_limit": "core.buffers",
+    "to_pandas": "conversion.to_pandas",
 }
 
 
