@@ -158,8 +158,8 @@ class Store:
             The store is as it was.
         """
         from colonnade._put import Wanted, seal_of, write
+        from colonnade.format.write.plan import plan
         from colonnade.format.write.table import lay_out
-        from colonnade.interop.arrow import plan
 
         wanted = Wanted.checked(name, keep, expect_version, ttl)
         self._get_ready(wanted)
@@ -199,8 +199,8 @@ class Store:
         >>> df["x"].sum()
         np.float64(4.0)
         """
+        from colonnade.format.write.plan import plan
         from colonnade.format.write.table import lay_out
-        from colonnade.interop.arrow import plan
 
         self._directory.prepare()
         return self._sharing().share(lay_out(plan(data)))
