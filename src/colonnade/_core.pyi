@@ -62,6 +62,10 @@ class Descriptor:
     def duplicate(number: int) -> Descriptor:
         """A second descriptor of the same open file."""
 
+    @staticmethod
+    def inotify() -> Descriptor:
+        """A new inotify instance, which does not block."""
+
     def fileno(self) -> int:
         """The number; -1 once it is closed."""
 

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -49,6 +50,12 @@ Descriptor Descriptor::duplicate(int number) {
   return Descriptor(copy);
 }
 
+Descriptor Descriptor::inotify() {
+  const int number = ::inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+  if (number < 0) fail();
+  return Descriptor(number);
+}
+
 Descriptor::Descriptor(int number) : number_(number) {}
 
 Descriptor::~Descriptor() { close(); }
@@ -76,7 +83,7 @@ bool Descriptor::try_lock(bool shared) {
     if (errno == EWOULDBLOCK) return false;
     fail();
   }
-  if (!lock_) {
+  if (!shared && !lock_) {
     const std::lock_guard guard(Lock::mutex);
     lock->next = std::exchange(Lock::first, lock.get());
     lock_ = std::move(lock);

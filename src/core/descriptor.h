@@ -17,6 +17,7 @@ class Descriptor {
   // All throw std::system_error.
   static Descriptor open(int folder, const char* path, int flags, mode_t mode);
   static Descriptor duplicate(int number);
+  static Descriptor inotify();
 
   explicit Descriptor(int number);
   Descriptor(Descriptor&& other) noexcept;
@@ -30,9 +31,10 @@ class Descriptor {
   // Has another descriptor, maybe with its lock, until this one is closed.
   void keep(Descriptor&& other);
 
-  // Locks the file (flock) without waiting; false where another open file description has it locked.
+  // Locks the file (flock) without waiting; false where another open file description has it locked. A shared lock is
+  // shared with forked children too: it ends when all of them have closed it.
   bool try_lock(bool shared);
-  // Drops the lock, if it has one.
+  // Drops the lock, if it has one that is not shared.
   void unlock() noexcept;
   // Whether the calling thread has the same file locked by any Descriptor: waiting for it would never end.
   bool locked_by_this_thread() const;

@@ -367,6 +367,8 @@ NB_MODULE(_core, m) {
            "Open a path as ``os.open`` does.")
       .def_static("duplicate", [](int number) { return or_raise([&] { return Descriptor::duplicate(number); }); },
                   "number"_a, "A second descriptor of the same open file.")
+      .def_static("inotify", [] { return or_raise([] { return Descriptor::inotify(); }); },
+                  "A new inotify instance, which does not block.")
       .def("fileno", &Descriptor::number, "The number; -1 once it is closed.")
       .def("close", &Descriptor::close, "Drop its lock, close what `keep` gave it, and then itself; twice is once.")
       .def("keep", [](Descriptor& self, Descriptor& other) { self.keep(std::move(other)); }, "other"_a,
