@@ -18,6 +18,7 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from colonnade import _core
 from colonnade.errors import (
     ConflictError,
     CorruptSnapshotError,
@@ -53,8 +54,8 @@ class Versioned(Protocol):
 class Expected(NamedTuple):
     """The snapshot that a name must lead to for a put to be made.
 
-    ``version`` 0: none. ``identity`` tells two snapshots of one version apart, because versions start again at 1 after a
-    delete; None: any.
+    ``version`` 0: none. ``identity`` tells two snapshots of one version apart, because versions start again at 1 after
+    a delete; None: any.
     """
 
     version: int
@@ -98,7 +99,7 @@ class Catalog:
         """
         where = paths.locate(name)
         try:
-            with self.directory.opened() as root, folders.below(root, where.folders, self.directory.trusts) as folder:
+            with self.directory.opened() as root, self._folder(root, where) as folder:
                 segment, seal = self._attach(folder, where.current, name)
                 if version is None or seal.version == version:
                     return segment, seal
@@ -121,13 +122,16 @@ class Catalog:
         CorruptSnapshotError, StoreAccessError
         """
         if not paths.is_unnamed((paths.SEGMENTS,), file):
-            raise InvalidNameError(f"{file!r} is not the file of a shared table: the reference to it is damaged or forged")
+            raise InvalidNameError(f"{file!r} is not the file of a shared table: the reference is damaged or forged")
         name = f"{paths.SEGMENTS}/{file}"
         try:
             with self.directory.opened() as root, folders.segments(root) as folder:
                 return self._attach(folder, file, name)
         except PermissionError as error:
             raise _unreadable(name, self.directory.root, error) from error
+
+    def _folder(self, root: int, where: Location) -> _core.Descriptor:
+        return folders.below(root, where.folders, self.directory.trusts)
 
     def _attach(self, folder: int, file: str, name: str) -> tuple[Segment, Seal]:
         for attempt in count(1):
@@ -183,7 +187,7 @@ class Catalog:
         if version is not None:
             with contextlib.suppress(OSError):
                 where = paths.locate(name)
-                with self.directory.opened() as root, folders.below(root, where.folders, self.directory.trusts) as folder:
+                with self.directory.opened() as root, self._folder(root, where) as folder:
                     newest = self.seal_in(folder, where, name)
                     kept = sorted([*retained(folder, where), *([newest.version] if newest else [])])
                 if kept:
@@ -205,7 +209,7 @@ class Catalog:
         """
         where = paths.locate(name)
         try:
-            with self.directory.opened() as root, folders.below(root, where.folders, self.directory.trusts) as folder:
+            with self.directory.opened() as root, self._folder(root, where) as folder:
                 return self.seal_in(folder, where, name)
         except (FileNotFoundError, NotADirectoryError):
             return None
@@ -254,9 +258,7 @@ class Catalog:
         """
         return (entry for entry, _ in self.files(refused))
 
-    def files(
-        self, refused: Callable[[Path, OSError], None] | None = None
-    ) -> Iterator[tuple[Entry, folders.File]]:
+    def files(self, refused: Callable[[Path, OSError], None] | None = None) -> Iterator[tuple[Entry, folders.File]]:
         """The same, each with the file that was found.
 
         Raises

@@ -85,6 +85,7 @@ class Directory:
         try:
             if not self.root.is_dir():
                 self._make()
+                self.opened().close()  # it may be a file
             if not os.access(self.root, os.W_OK | os.X_OK):
                 raise StoreAccessError(errno.EACCES, f"this user may not write to the store {self.root}")
             self.opened().close()
@@ -181,8 +182,8 @@ class Directory:
             waited = time.monotonic() - began
             if waited >= timeout:
                 raise LockTimeoutError(
-                    f"the store {self.root} was locked for {timeout:g} seconds by {_describe_holder(file)}; nothing was "
-                    "changed. Continue or end that process, or wait longer: Store(..., timeout=seconds)"
+                    f"the store {self.root} was locked for {timeout:g} seconds by {_describe_holder(file)}; "
+                    "nothing was changed. Continue or end that process, or wait longer: Store(..., timeout=seconds)"
                 )
             if waited >= WARN_AFTER and not warned:
                 warned = True

@@ -5,8 +5,8 @@ Does not depend on: which name it will get, what is in it.
 Invariants
 ----------
 1. A draft has no name that a reader could find: it is an ``O_TMPFILE``, which the kernel frees when its writer is gone,
-   however it ends. If the file system has no such files, or the draft was a spare, or there is no /proc, it is a file with
-   a temporary name. Its writer holds a lock on it, and whoever gets that lock may remove it.
+   however it ends. If the file system has no such files, or the draft was a spare, or there is no /proc, it is a file
+   with a temporary name. Its writer holds a lock on it, and whoever gets that lock may remove it.
 2. A draft is written with ``pwrite``, or through a mapping whose pages all exist before the first store. So a full file
    system is ENOSPC and never SIGBUS.
 3. A draft that is given up frees its memory at once, whoever still refers to its mapping: a traceback does, for as long
@@ -39,8 +39,8 @@ class TemporaryName(NamedTuple):
 class Draft:
     """A segment that is being written. If nothing publishes it, it leaves nothing.
 
-    Use it as a context manager. ``temporary`` is its name, if it has one. ``used``: its memory contains what was written
-    there before.
+    Use it as a context manager. ``temporary`` is its name, if it has one. ``used``: its memory contains what was
+    written there before.
     """
 
     def __init__(
@@ -204,9 +204,7 @@ class Draft:
         """Open the segment for reading only, whatever name it has."""
         if self.temporary is None or has_proc():
             return _core.Descriptor(f"/proc/self/fd/{self.fd}", os.O_RDONLY)
-        return _core.Descriptor(
-            self.temporary.name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=self.temporary.folder.fileno()
-        )
+        return _core.Descriptor(self.temporary.name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=self.temporary.folder.fileno())
 
 
 def has_proc() -> bool:
@@ -217,7 +215,8 @@ def has_proc() -> bool:
 def remove_if_abandoned(folder: int, name: str) -> int | None:
     """Remove a file whose writer or owner is gone; the bytes that it held, or None if its writer or owner lives.
 
-    It is removed while it is locked: a writer that has just made it finds that out, because it looks once it has the lock.
+    It is removed while it is locked: a writer that has just made it finds that out, because it looks once it has the
+    lock.
 
     Raises
     ------

@@ -3,10 +3,11 @@
 Does not depend on: what the files in them are.
 
 Whoever may write into a folder may swap a folder below it for a link at any instant. So nothing is checked by path and
-used by path afterwards: a folder is opened once, its owner is looked at, and what is done in it is done by its descriptor.
+used by path afterwards: a folder is opened once, its owner is looked at, and what is done in it is done by its
+descriptor.
 
-A folder that the store made has the sticky bit, from the `mkdir` on. It is how the store proves later that it may remove
-the folder when it is empty; a user's own empty folders stay.
+A folder that the store made has the sticky bit, from the `mkdir` on. It is how the store proves later that it may
+remove the folder when it is empty; a user's own empty folders stay.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def below(
     """
     descriptor = _core.Descriptor.duplicate(root)
     for folder in folders:
-        new = make is not None and _make(descriptor.fileno(), folder)
+        new = make is not None and _make(descriptor.fileno(), folder, 0o700 | stat.S_ISVTX)
         inner = _open_inner(descriptor.fileno(), folder)
         if new and make is not None:
             set_mode(inner.fileno(), make | stat.S_ISVTX)  # whatever the umask
@@ -103,7 +104,7 @@ def segments(root: int, *, make: bool = False) -> _core.Descriptor:
         If it is a link, or belongs to neither this user nor the directory's owner.
     """
     if make:
-        _make(root, paths.SEGMENTS)
+        _make(root, paths.SEGMENTS, 0o700)
     descriptor = _open_inner(root, paths.SEGMENTS)
     found, directory = os.fstat(descriptor.fileno()), os.fstat(root)
     user = os.geteuid()
@@ -133,9 +134,9 @@ def set_modes(root: int, mode: int) -> None:
                     set_modes(inner, mode)
 
 
-def _make(fd: int, folder: str) -> bool:
+def _make(fd: int, folder: str, mode: int) -> bool:
     try:
-        os.mkdir(folder, 0o700 | stat.S_ISVTX, dir_fd=fd)
+        os.mkdir(folder, mode, dir_fd=fd)
     except FileExistsError:
         return False
     return True
@@ -170,10 +171,10 @@ class File(NamedTuple):
 
 
 def walk(root: int, refused: Callable[[Path, OSError], None] | None = None) -> Iterator[File]:
-    """Give everything below a store that is not a folder, in the order of names; links are things, and are not followed.
+    """Give everything below a store that is not a folder, in the order of names; no link is followed.
 
-    Folders whose names are not a table's are left alone: they are somebody else's. ``refused`` is called for each folder
-    that may not be read.
+    Folders whose names are not a table's are left alone: they are somebody else's. ``refused`` is called for each
+    folder that may not be read.
     """
     with _core.Descriptor.duplicate(root) as fd:
         yield from _walk(fd, (), refused)

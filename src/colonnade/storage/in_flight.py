@@ -6,16 +6,16 @@ A frame that is sent by reference is a segment and a message. The message is in 
 nobody ever sees that it was lost. And the segment cannot be its sender's, because a worker that returns a result may be
 gone before it is received. Hence:
 
-1. **The receiver removes the name** when it has attached, by the rename that makes a spare, or by ``unlink``. Bytes that
-   were pickled are good for one receiver, as the message in a pipe is. Two that attach at once both have it; one that
-   comes later finds nothing, and its error says so.
+1. **The receiver removes the name** when it has attached, by the rename that makes a spare, or by ``unlink``. Bytes
+   that were pickled are good for one receiver, as the message in a pipe is. Two that attach at once both have it; one
+   that comes later finds nothing, and its error says so.
 2. **A process group** is the processes that could still receive: the one that began to send by reference, and its
-   children, theirs too. It has a file, and each of them has it locked, shared: by a descriptor that is forked, or one of
-   its own. When no process has it locked, no process is there to receive: a cleaner removes the group's file first and
-   then whatever was sent in it. The last process of the group that exits in order does so itself.
-3. **A process group that lives** may have lost a message: a worker was killed that had read it, or a pool was broken with
-   tasks in its pipe. Nobody can tell that from a task that waits; so what was not received within `PATIENCE`, a day, is
-   removed.
+   children, theirs too. It has a file, and each of them has it locked, shared: by a descriptor that is forked, or one
+   of its own. When no process has it locked, no process is there to receive: a cleaner removes the group's file first
+   and then whatever was sent in it. The last process of the group that exits in order does so itself.
+3. **A process group that lives** may have lost a message: a worker was killed that had read it, or a pool was broken
+   with tasks in its pipe. Nobody can tell that from a task that waits; so what was not received within `PATIENCE`, a
+   day, is removed.
 4. **All that is in flight** takes at most a share of the file system. Past it, frames are pickled as usual, and pipes
    that are full make senders wait, as usual. So what is lost is bounded, too.
 5. A child that begins by itself, whose parent did not, has no process group: what it sends is to survive it, and nobody

@@ -49,8 +49,8 @@ class Event(NamedTuple):
 class Inotify:
     """One inotify instance; its descriptor is closed when nobody has the object any more.
 
-    So a thread that waits for the descriptor holds it, and no other thread can close it, and have its number used again,
-    meanwhile.
+    So a thread that waits for the descriptor holds it, and no other thread can close it, and have its number used
+    again, meanwhile.
     """
 
     def __init__(self) -> None:

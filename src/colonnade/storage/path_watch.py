@@ -75,7 +75,7 @@ class PathWatch:
         return bool(poll.poll(1000 * min(seconds, _LONGEST_POLL) if seconds is not None else None))
 
     def interrupt(self) -> None:
-        """Wake a thread that waits, from any thread. If it goes on, it finds its folders lost, and watches them again."""
+        """Wake a thread that waits, from any thread. If it goes on, it watches its folders again."""
         for watch in list(self._watched):
             self._inotify.remove(watch)
 

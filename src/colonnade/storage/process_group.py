@@ -58,7 +58,8 @@ def _stay(directory: Directory, group: str, descriptor: _core.Descriptor) -> Non
 def _leave(directory: Directory, group: str) -> None:
     """Leave the group. The last process to leave frees in-flight segments that nobody can receive, and the spares.
 
-    It does not wait for the store's lock, whose holder may be stopped: then the next put, delete or gc of anybody does it.
+    It does not wait for the store's lock, whose holder may be stopped: then the next put, delete or gc of anybody does
+    it.
     """
     _joined.pop(group).close()
     with contextlib.suppress(OSError), directory.lock_at_once() as root:

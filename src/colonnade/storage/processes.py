@@ -12,8 +12,6 @@ Does not depend on: what the files are for.
 4. Processes come and go meanwhile. One that is gone holds nothing, and is no error.
 """
 
-# ruff: noqa: PTH115, PTH116, PTH123, PTH208 -- half the time would go into Path objects, made by the thousand
-
 from __future__ import annotations
 
 import os
@@ -163,7 +161,7 @@ class LockHolder(NamedTuple):
 
 
 def lock_holder(fd: int) -> LockHolder | None:
-    """Find who has an open file locked by flock; None if /proc/locks does not say, or not by a number of this namespace."""
+    """Find who has an open file locked by flock; None if /proc/locks does not say, or another namespace has it."""
     found = os.fstat(fd)
     try:
         with open("/proc/locks", encoding="ascii", errors="replace") as file:

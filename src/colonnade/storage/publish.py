@@ -10,9 +10,9 @@ Invariants
    (`directory`). The lock is never held while columns move, nor while a table is written to a disk.
 3. Whatever fails before the commit leaves the store as it was. Nothing that follows the commit raises, but for
    NotDurableError, which says so: what could still be tidied up is left to the next put or gc.
-4. A crash leaves at most: one ``.publish`` (removed by the next put or gc), unlocked drafts, a spare's name of a segment
-   that has another one (both removed by the next put, delete or gc), or a retained version that is also the newest one,
-   or one too many (removed by the next put of the name).
+4. A crash leaves at most: one ``.publish`` (removed by the next put or gc), unlocked drafts, a spare's name of a
+   segment that has another one (both removed by the next put, delete or gc), or a retained version that is also the
+   newest one, or one too many (removed by the next put of the name).
 5. A segment of a user who is neither this one nor trusted is never replaced.
 """
 
@@ -88,7 +88,7 @@ class Publisher:
         return look_at(self._catalog)
 
     def _check_capacity(self, root: int, size: int, limit: int) -> None:
-        """See that a table may be added. Expired tables do not count; they are removed where the table would not fit."""
+        """See that a table may be added. Expired tables do not count; they are removed if it would not fit."""
         if capacity.used_bytes(root) + size <= limit:
             return
         capacity.remove_expired(root)
@@ -160,9 +160,7 @@ class Publisher:
                 self._sync_folders(root, where, len(where.folders), f"{name!r} is stored as version {sealed.version}")
         return segment, sealed
 
-    def _commit(
-        self, root: int, folder: int, where: Location, draft: Draft, *, retain: int, limit: int
-    ) -> None:
+    def _commit(self, root: int, folder: int, where: Location, draft: Draft, *, retain: int, limit: int) -> None:
         """Make the name lead to the draft; what it led to is retained under a version's name, or becomes a spare."""
         with contextlib.suppress(FileNotFoundError, PermissionError, IsADirectoryError):
             os.unlink(paths.PUBLISH, dir_fd=root)
@@ -229,7 +227,7 @@ class Publisher:
     # -- segments without a table's name -------------------------------------------------------------------------------
 
     def place(self, draft: Draft, size: int, file: str) -> Segment:
-        """Give a complete draft a name among the segments, and open it for reading, locked; for `shared` and `in_flight`.
+        """Give a complete draft a name that is no table's, and open it for reading, locked.
 
         Raises
         ------
@@ -299,6 +297,7 @@ class Publisher:
                     spares.trim(root, limit)
                 if self._directory.durable:
                     self._sync_folders(root, where, depth, f"{name!r} is deleted")
+                folders.remove_segments(root)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             raise self._catalog.not_found(name, None) from None
 

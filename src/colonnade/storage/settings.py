@@ -9,7 +9,7 @@ import errno
 import json
 import os
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from colonnade import _core
 from colonnade.errors import StoreAccessError
@@ -24,8 +24,8 @@ class Settings(NamedTuple):
     """The settings of a store; None: not set.
 
     ``capacity`` is in bytes, of all tables together; None: as much as the file system has. ``spares`` is in bytes;
-    None: an eighth of the file system, 0: none. ``mode`` is the segments' mode. ``trust`` are the numbers of other users
-    whose tables this store's owner reads.
+    None: an eighth of the file system, 0: none. ``mode`` is the segments' mode. ``trust`` are the numbers of other
+    users whose tables this store's owner reads.
     """
 
     capacity: int | None = None
@@ -35,7 +35,8 @@ class Settings(NamedTuple):
 
     def or_else(self, other: Settings) -> Settings:
         """These settings, and those of another where these are not set."""
-        return Settings(*(mine if mine is not None else theirs for mine, theirs in zip(self, other, strict=True)))
+        pairs: Any = zip(self, other, strict=True)
+        return Settings(*(theirs if mine is None else mine for mine, theirs in pairs))
 
     @property
     def file_mode(self) -> int:

@@ -9,7 +9,8 @@ Does not depend on: columns; who has a reference.
    under the store's lock as any segment (`spares`); and when it exits, after `multiprocessing` has joined its children,
    and then the memory is freed.
 3. A child that is forked inherits the owner's descriptor, and with it the lock, which would last as long as the child.
-   So the child replaces the descriptor at once by one of its own, which has no lock. It owns nothing, and removes no name.
+   So the child replaces the descriptor at once by one of its own, which has no lock. It owns nothing, and removes no
+   name.
 4. A process that has attached the segment does not need the name: a mapping keeps the inode. Names are random and never
    used again, so a name that leads nowhere never comes to lead to another table.
 """

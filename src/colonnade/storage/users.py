@@ -32,7 +32,9 @@ def user_numbers(users: int | str | Iterable[int | str]) -> frozenset[int]:
     try:
         several = list(users)  # type: ignore[arg-type]
     except TypeError:
-        raise ValueError(f"trust must be the number or the name of a user, or several of these, got {users!r}") from None
+        raise ValueError(
+            f"trust must be the number or the name of a user, or several of these, got {users!r}"
+        ) from None
     return frozenset(number for user in several for number in user_numbers(user))
 
 
