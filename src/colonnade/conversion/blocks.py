@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.types as pt
 
-from colonnade.conversion.c_stream import Walked
+from colonnade.conversion.c_stream import ImportedColumns
 from colonnade.conversion.column_jobs import Moves
 from colonnade.conversion.dictionaries import United, unite
 from colonnade.conversion.groups import Group
@@ -46,12 +46,12 @@ def _copied(group: Group) -> dict[str, int]:
 
 
 def _bytes(_: Group) -> dict[str, int]:
-    return {"values": Values.BITS, "twin": PandasBuffer.BYTES, "pandas_element": ELEMENT["uint8"]}
+    return {"values": Values.BITS, "pandas_buffer": PandasBuffer.BYTES, "pandas_element": ELEMENT["uint8"]}
 
 
 def _float64(group: Group) -> dict[str, int]:
     source = {"width": group.arrow.bit_width // 8, "element": ELEMENT[str(group.arrow)]}
-    return source | {"twin": PandasBuffer.FLOAT64, "pandas_element": ELEMENT["float64"]}
+    return source | {"pandas_buffer": PandasBuffer.FLOAT64, "pandas_element": ELEMENT["float64"]}
 
 
 def _scaled(group: Group) -> dict[str, int]:
@@ -59,7 +59,7 @@ def _scaled(group: Group) -> dict[str, int]:
     have = _DAY if pt.is_date32(type_) else _NANOSECONDS["ms" if pt.is_date64(type_) else type_.unit]
     source = {"width": type_.bit_width // 8, "element": ELEMENT[f"int{type_.bit_width}"]}
     factor = have // _NANOSECONDS[np.datetime_data(group.dtype)[0]]
-    return source | {"twin": PandasBuffer.SCALED, "pandas_element": ELEMENT["int64"], "operand": factor}
+    return source | {"pandas_buffer": PandasBuffer.SCALED, "pandas_element": ELEMENT["int64"], "operand": factor}
 
 
 # How a column becomes a row of a NumPy block: the fields of its job, and the output that is the row.
@@ -77,21 +77,23 @@ class BlockMaker:
     With the option ``self_destruct`` the table is not to be used afterwards: a column's memory goes when it has moved.
     """
 
-    def __init__(self, table: pa.Table, groups: Sequence[Group], walked: Walked, options: dict[str, Any]) -> None:
+    def __init__(
+        self, table: pa.Table, groups: Sequence[Group], imported: ImportedColumns, options: dict[str, Any]
+    ) -> None:
         self._names = table.schema.names
         self._rows = table.num_rows
         self._groups = groups
         self._options = options
         self._destroys = bool(options["self_destruct"])
         self._freed = 0
-        self._moves = Moves(walked, threads=0 if options["use_threads"] else 1, piecemeal=self._destroys)
-        self._positions = walked.positions
+        self._moves = Moves(imported, threads=0 if options["use_threads"] else 1, piecemeal=self._destroys)
+        self._positions = imported.positions
         self._finish: list[tuple[Callable[[], Any], int]] = []  # what makes a column's array once the bytes have moved
         self._overflow_rows: dict[int, npt.NDArray[Any]] = {}  # where a left column goes that has a place in a block
         self._repeated: dict[int, Callable[[npt.NDArray[Any], int], None]] = {}  # what fills a column's row of objects
         self._left: list[int] = []
         if self._destroys:
-            walked.forget()
+            imported.release()
             self._columns = by_pyarrow.take_columns(table, options)
             self._column = self._columns.__getitem__
         else:
@@ -197,7 +199,7 @@ class BlockMaker:
             column = self._column(position)
             united = unite(column)
             dtype = None if united is None else self._categorical_dtype(united, group)
-            pieces = int(self._moves.walked.counts[member])
+            pieces = int(self._moves.imported.counts[member])
             if united is None or dtype is None or (united.maps and len(united.maps) != pieces):
                 self._left.append(position)
                 continue
@@ -224,7 +226,11 @@ class BlockMaker:
             return None
         codes = self._moves.outputs.new((self._rows,), dtype)
         fields = {"width": index_type.bit_width // 8, "element": ELEMENT[str(index_type)], "operand": limit}
-        fields |= {"twin": PandasBuffer.CODES, "pandas_element": ELEMENT[dtype], "pandas_at": address_of(codes)}
+        fields |= {
+            "pandas_buffer": PandasBuffer.CODES,
+            "pandas_element": ELEMENT[dtype],
+            "pandas_at": address_of(codes),
+        }
         self._moves.set(member, fields)
         if united.maps is not None:
             self._moves.renumber(member, united.maps)

@@ -22,13 +22,13 @@ _MOST_BATCHES = 64
 
 
 @dataclass(slots=True, eq=False)
-class Walked:
+class ImportedColumns:
     """Columns taken apart. ``pieces`` (PIECE) of column i are ``pieces[first[i] : first[i] + counts[i]]``.
 
     ``source`` keeps the memory that they point to; ``positions`` are the columns' in their table.
     """
 
-    source: _core.Source | None
+    source: _core.ImportedArrays | None
     rows: int
     positions: npt.NDArray[np.intp]
     pieces: npt.NDArray[Any]
@@ -45,7 +45,7 @@ class Walked:
             jobs[place] = -1
         return jobs
 
-    def forget(self) -> None:
+    def release(self) -> None:
         """Let go of the memory: from now on the columns themselves have to keep it."""
         self.source = None
 
@@ -54,23 +54,25 @@ class Walked:
         self.pieces["stride"] = np.repeat(jobs["width"], self.counts)
 
 
-def walk(table: pa.Table, positions: npt.NDArray[np.intp], threads: int = 0) -> Walked:
-    """Walk columns of primitive values or dictionary indices.
+def import_columns(table: pa.Table, positions: npt.NDArray[np.intp], threads: int = 0) -> ImportedColumns:
+    """Import columns of primitive values or dictionary indices.
 
     Each chunk is one piece, but where there are thousands of columns neighbouring chunks may be joined.
     """
-    source = _core.Source()
+    source = _core.ImportedArrays()
     chosen = positions.tolist()
     if len(chosen) >= _MANY_COLUMNS:
         part = table if len(chosen) == table.num_columns else table.select(chosen)
         if source.add_table(part.__arrow_c_stream__(), _MOST_BATCHES):
-            return _walked(source, table.num_rows, positions)
-        source = _core.Source()
+            return _imported(source, table.num_rows, positions)
+        source = _core.ImportedArrays()
     source.add_columns([table.column(position).__arrow_c_stream__() for position in chosen], threads)
-    return _walked(source, table.num_rows, positions)
+    return _imported(source, table.num_rows, positions)
 
 
-def _walked(source: _core.Source, rows: int, positions: npt.NDArray[np.intp]) -> Walked:
+def _imported(source: _core.ImportedArrays, rows: int, positions: npt.NDArray[np.intp]) -> ImportedColumns:
     counts = source.piece_counts()
     first = np.cumsum(counts) - counts
-    return Walked(source, rows, positions, source.pieces().view(PIECE).reshape(-1), first, counts, source.nulls())
+    return ImportedColumns(
+        source, rows, positions, source.pieces().view(PIECE).reshape(-1), first, counts, source.nulls()
+    )

@@ -1,4 +1,4 @@
-"""The moves of one conversion: a job for each walked column, the memory they write, and the one run of the core.
+"""The moves of one conversion: a job for each imported column, the memory they write, and the one run of the core.
 
 Knows: jobs, pieces, memory. Does not depend on: blocks, dtypes.
 """
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from colonnade.conversion.c_stream import Walked
+from colonnade.conversion.c_stream import ImportedColumns
 from colonnade.core import jobs
 from colonnade.core.buffers import Outputs, as_bytes
 from colonnade.core.jobs import joined
@@ -22,12 +22,12 @@ _PLACES = ("values_at", "bitmap_at", "mask_at", "pandas_at")
 class Moves:
     """Collects what is to be moved. A column whose job was given no place to write to is not touched."""
 
-    def __init__(self, walked: Walked, *, threads: int, piecemeal: bool) -> None:
-        self.walked = walked
+    def __init__(self, imported: ImportedColumns, *, threads: int, piecemeal: bool) -> None:
+        self.imported = imported
         self.threads = threads
         # One column at a time, so that each column's memory can go before the next one's is needed.
         self._piecemeal = piecemeal
-        self._jobs = walked.blank_jobs()
+        self._jobs = imported.blank_jobs()
         self._extra: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]] = []
         self.outputs = Outputs()
         self._keep: list[Any] = []
@@ -40,14 +40,14 @@ class Moves:
 
     def renumber(self, member: int, maps: list[npt.NDArray[np.int32]]) -> None:
         """Give each piece of a column the numbers that replace its indices."""
-        first = self.walked.first[member]
+        first = self.imported.first[member]
         for number, numbers in enumerate(maps):
-            piece = self.walked.pieces[first + number]
+            piece = self.imported.pieces[first + number]
             piece["map"], piece["map_length"] = numbers.__array_interface__["data"][0], len(numbers)
         self._keep.append(maps)
 
     def add(self, job: npt.NDArray[Any], piece: npt.NDArray[Any]) -> None:
-        """Add a job of one piece that reads something else than a walked column."""
+        """Add a job of one piece that reads something else than an imported column."""
         self._extra.append((job, piece))
 
     def run(self, moved: Callable[[int], None] | None) -> None:
@@ -55,7 +55,7 @@ class Moves:
 
         ``moved`` is called with each column that is done with.
         """
-        self.walked.set_widths(self._jobs)
+        self.imported.set_widths(self._jobs)
         outputs = [as_bytes(array) for array in self.outputs.arrays]
         if not self._piecemeal:
             self.outputs.touch(self.threads)
@@ -63,7 +63,7 @@ class Moves:
         for place in _PLACES:
             writing |= self._jobs[place] != -1
         active = np.flatnonzero(writing)
-        pieces = self.walked.pieces
+        pieces = self.imported.pieces
         for number, (job, _) in enumerate(self._extra):
             job["first_piece"] = len(pieces) + number
         pieces = joined([pieces, *(piece for _, piece in self._extra)])

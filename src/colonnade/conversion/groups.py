@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as pt
 
-from colonnade.conversion.c_stream import Walked, walk
+from colonnade.conversion.c_stream import ImportedColumns, import_columns
 from colonnade.interop.pyarrow import Head
 from colonnade.rules import Reading, Rule, codes_dtype, dtype_for, rule_for
 
@@ -23,8 +23,8 @@ from colonnade.rules import Reading, Rule, codes_dtype, dtype_for, rule_for
 class Group:
     """Columns of one Arrow type that become one dtype in one way.
 
-    ``members`` are their numbers among the walked columns, where they were walked. ``encoded``: PyArrow is to make a
-    dictionary of each first.
+    ``members`` are their numbers among the imported columns, where they were imported. ``encoded``: PyArrow is to make
+    a dictionary of each first.
     """
 
     arrow: pa.DataType
@@ -37,7 +37,7 @@ class Group:
     encoded: bool = False
 
 
-def is_walked(type_: pa.DataType) -> bool:
+def is_imported(type_: pa.DataType) -> bool:
     """Whether a type is a validity bitmap and one buffer that the core reads."""
     return bool(
         pt.is_integer(type_)
@@ -52,32 +52,32 @@ def is_walked(type_: pa.DataType) -> bool:
 
 def group_columns(
     head: Head, extension_dtypes: Mapping[int, Any], encoded: set[int], options: Mapping[str, Any]
-) -> tuple[list[Group], Walked]:
+) -> tuple[list[Group], ImportedColumns]:
     """Group the columns of a table.
 
     ``extension_dtypes`` are those that are not the rules' to choose, by position. ``encoded`` are the columns that
     PyArrow is to make dictionaries of.
     """
     kinds = list(_kinds(head, extension_dtypes, encoded))
-    to_walk = [positions for type_, _, is_encoded, positions in kinds if is_walked(type_) and not is_encoded]
-    order = np.sort(np.concatenate([*to_walk, np.empty(0, np.intp)]))
-    walked = walk(head.table, order, 0 if options["use_threads"] else 1)
+    to_import = [positions for type_, _, is_encoded, positions in kinds if is_imported(type_) and not is_encoded]
+    order = np.sort(np.concatenate([*to_import, np.empty(0, np.intp)]))
+    imported = import_columns(head.table, order, 0 if options["use_threads"] else 1)
     groups = []
     for type_, extension, is_encoded, positions in kinds:
-        if is_encoded or not is_walked(type_):
+        if is_encoded or not is_imported(type_):
             dtype = extension if extension is not None else np.dtype(object)
             rule = _CONVERTED if is_encoded else rule_for(type_, dtype, False)
             groups.append(Group(type_, dtype, False, rule, positions, positions[:0], extension is not None, is_encoded))
             continue
         members = np.searchsorted(order, positions)
-        has_nulls = walked.nulls[members] > 0
+        has_nulls = imported.nulls[members] > 0
         for nulls, chosen in ((False, ~has_nulls), (True, has_nulls)):
             if chosen.any():
                 dtype = extension if extension is not None else dtype_for(type_, nulls, options)
                 rule = rule_for(type_, dtype, nulls)
                 parts = positions[chosen], members[chosen]
                 groups.append(Group(type_, dtype, nulls, rule, *parts, extension is not None))
-    return [_settled(group, options) for group in groups], walked
+    return [_settled(group, options) for group in groups], imported
 
 
 def _kinds(

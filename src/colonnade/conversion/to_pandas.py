@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from colonnade.conversion.blocks import BlockMaker
-from colonnade.conversion.c_stream import Walked
+from colonnade.conversion.c_stream import ImportedColumns
 from colonnade.conversion.groups import Group, bytes_copied, group_columns, why_copied
 from colonnade.explanation import ColumnReport, Explanation
 from colonnade.interop import pandas as internals
@@ -29,15 +29,15 @@ def to_pandas(table: pa.Table, options: dict[str, Any]) -> pd.DataFrame:
     maps = options["maps_as_pydicts"]
     if maps is not None and not isinstance(maps, str):
         raise TypeError(f"maps_as_pydicts is {maps!r}; it must be 'lossy', 'strict' or None")
-    head, groups, walked = _plan(table, options)
+    head, groups, imported = _plan(table, options)
     labels = head.labels()
     if options["zero_copy_only"]:
         _refuse_copies(head.table, groups, options)
-    maker = BlockMaker(head.table, groups, walked, options)
+    maker = BlockMaker(head.table, groups, imported, options)
     return internals.make_frame(maker.make(options["categories"] or ()), head.index, labels, head.attrs)
 
 
-def _plan(table: pa.Table, options: dict[str, Any]) -> tuple[Head, list[Group], Walked]:
+def _plan(table: pa.Table, options: dict[str, Any]) -> tuple[Head, list[Group], ImportedColumns]:
     categories = options["categories"] or ()
     by_type = {"types_mapper": options["types_mapper"]}
     head = by_pyarrow.read_head(table, ignore_metadata=options["ignore_metadata"], **by_type)
@@ -45,8 +45,8 @@ def _plan(table: pa.Table, options: dict[str, Any]) -> tuple[Head, list[Group], 
         head, **by_type, strings_to_categorical=options["strings_to_categorical"], categories=categories
     )
     encoded = by_pyarrow.encoded_columns(head, categories, strings=options["strings_to_categorical"])
-    groups, walked = group_columns(head, extension, encoded, options)
-    return head, groups, walked
+    groups, imported = group_columns(head, extension, encoded, options)
+    return head, groups, imported
 
 
 def explain(table: pa.Table, options: dict[str, Any]) -> Explanation:
