@@ -76,8 +76,8 @@ def send(seed, rows=SMALL):
 def litter(store):
     """What killed writers leave: a staged segment, and a draft that nobody holds."""
     (store.path / ".segments").mkdir(exist_ok=True)
-    for name in (".publish", ".segments/draft-00112233"):
-        (store.path / name).write_bytes(bytes(10_000))
+    shutil.copy(store.path / "t.arrow", store.path / ".publish")
+    (store.path / ".segments/draft-00112233").write_bytes(bytes(10_000))
 
 
 def without_unnamed_files(action):
