@@ -287,12 +287,12 @@ class Store:
         from colonnade.format.write.table import lay_out  # noqa: PLC0415 -- the same
         from colonnade.io.batches import release_memory  # noqa: PLC0415 -- the same
         from colonnade.io.load import read  # noqa: PLC0415 -- the same
-        from colonnade.io.progress import shown  # noqa: PLC0415 -- the same
+        from colonnade.io.progress import progress_bar  # noqa: PLC0415 -- the same
 
         wanted = Wanted.checked(name, keep, expect_version, ttl)
         self._get_ready(wanted)
         try:
-            with shown(f"loading {name}", wanted=progress) as meter:
+            with progress_bar(f"loading {name}", enabled=progress) as meter:
                 table = read(source, query, format, meter)
                 turns = [len(chunk) for chunk in table.columns[0].chunks] if table.num_columns else []
                 plan = plan_table(table)
@@ -344,10 +344,10 @@ class Store:
         np.float64(1.09)
         """
         from colonnade.io.dump import checked_path, dump  # noqa: PLC0415 -- seldom needed
-        from colonnade.io.progress import shown  # noqa: PLC0415 -- the same
+        from colonnade.io.progress import progress_bar  # noqa: PLC0415 -- the same
 
         file, kind = checked_path(path)
-        with self.open(name, version=version) as snapshot, shown(f"dumping {name}", wanted=progress) as meter:
+        with self.open(name, version=version) as snapshot, progress_bar(f"dumping {name}", enabled=progress) as meter:
             dump(snapshot.to_arrow(), file, kind, meter)
 
     @contextlib.contextmanager
