@@ -18,7 +18,11 @@ sys.meta_path.insert(0, Blocked())
 
 def run(program, *args, **options):
     return subprocess.run(
-        [sys.executable, "-c", BLOCKED + program, *map(str, args)], capture_output=True, text=True, check=False, **options
+        [sys.executable, "-c", BLOCKED + program, *map(str, args)],
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,
     )
 
 

@@ -14,8 +14,8 @@ import pytest
 
 import colonnade as cn
 from colonnade.cli.top import print_once
-from colonnade.storage import folders
 from colonnade.sizes import format_size
+from colonnade.storage import folders
 from colonnade.storage.segment import Draft
 
 MIB = 1 << 20
