@@ -12,7 +12,7 @@ from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from colonnade._conversion import trim_pool
+from colonnade.core.buffers import trim_pool
 from colonnade.snapshot import Snapshot
 from colonnade.storage import paths
 from colonnade.store import Store, TableInfo

@@ -1,22 +1,24 @@
-"""What is said of a table's columns: how pandas reads each, what that copies, and why.
+"""How pandas reads each column of a table, what that copies, and why: the result of both functions ``explain``.
 
-Knows: how a report looks in a terminal and in a notebook. Does not depend on: how it was found out.
+Does not depend on: how it was found out, how it is drawn in a notebook. pandas is imported only for `to_pandas`.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from colonnade.displayed import displayed, to_text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class ColumnReport(NamedTuple):
     """How pandas reads one column.
 
-    ``role`` is ``column`` or ``index``; ``nbytes`` are its Arrow buffers'; ``copied`` is how many bytes are written for
-    pandas (of Python objects: the pointers), and ``why`` says what for. It is empty where nothing is copied.
+    ``role`` is ``column`` or ``index``. ``nbytes`` is the size of its Arrow buffers. ``copied`` is how many bytes are
+    written for pandas (for Python objects: the bytes of the pointers), and ``why`` is the reason; it is empty if
+    nothing is copied.
     """
 
     column: Any
@@ -30,7 +32,7 @@ class ColumnReport(NamedTuple):
 
     @property
     def zero_copy(self) -> bool:
-        """Whether pandas reads the column where it is."""
+        """Whether pandas reads the column without a copy."""
         return not self.why
 
 
@@ -41,7 +43,9 @@ class Explanation(tuple[ColumnReport, ...]):
     __slots__ = ()
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row a column."""
+        """Make a frame with one row for each column and the fields of `ColumnReport`."""
+        import pandas as pd
+
         return pd.DataFrame.from_records(self, columns=list(ColumnReport._fields))
 
     def __repr__(self) -> str:
