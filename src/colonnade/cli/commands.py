@@ -366,7 +366,7 @@ def _values(column: Any) -> list[Any]:
         return [value if there else None for value, there in zip(column.to_pandas(), valid, strict=True)]
     try:
         return list(column.to_pylist())
-    except (OverflowError, pa.ArrowInvalid):  # a year outside of Python's range, an unknown zone
+    except (OverflowError, KeyError, pa.ArrowInvalid):  # a year outside of Python's range, an unknown zone
         array = pa.concat_arrays(column.chunks)
         return [None if missing else text_of(array, row) for row, missing in enumerate(array.is_null().to_pylist())]
 

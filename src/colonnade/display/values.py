@@ -120,7 +120,7 @@ def _extension(one: Any, depth: int, quoted: bool) -> str:
 def _small(one: Any, _: int, quoted: bool) -> str:
     try:
         value = one[0].as_py()
-    except (OverflowError, ValueError):  # a year outside of Python's range, an unknown time zone
+    except (OverflowError, ValueError, KeyError):  # a year outside of Python's range, an unknown time zone
         if pt.is_timestamp(one.type) and one.type.tz is not None:
             one = one.view(pa.timestamp(one.type.unit, "UTC"))
         try:
