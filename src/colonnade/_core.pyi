@@ -143,6 +143,11 @@ def write_memory(jobs: Annotated[NDArray[numpy.int64], dict(shape=(None, 16), or
 def in_memory(fd: int) -> bool:
     """Whether a file is in a file system that is memory (tmpfs)."""
 
+def types_of(array: object) -> list[Any]:
+    """
+    The distinct types of an array's objects, in the order in which they occur.
+    """
+
 @overload
 def share_objects(out: object, objects: list[Any], codes: Annotated[NDArray[numpy.int8], dict(shape=(None,), order='C', device='cpu', writable=False)], first: int = 0, threads: int = 0) -> None: ...
 

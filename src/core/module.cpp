@@ -321,6 +321,27 @@ void share_objects(const nb::object& out, const nb::typed<nb::list, nb::any>& ob
     for (PyObject* const old : part.dropped) Py_DECREF(old);
 }
 
+// The distinct types of an array's objects, in the order in which they occur. A handful at most, so the search is linear.
+nb::typed<nb::list, nb::any> types_of(const nb::object& array) {
+  Py_buffer view;
+  if (PyObject_GetBuffer(array.ptr(), &view, PyBUF_STRIDES | PyBUF_FORMAT) != 0) throw nb::python_error();
+  const nb::capsule release(&view, [](void* buffer) noexcept { PyBuffer_Release(static_cast<Py_buffer*>(buffer)); });
+  if (view.ndim != 1 || std::string_view(view.format) != "O") throw nb::value_error("array must be one-dimensional, of objects");
+  std::vector<PyTypeObject*> types;
+  const PyTypeObject* previous = nullptr;
+  const char* slot = static_cast<const char*>(view.buf);
+  for (Py_ssize_t row = 0; row < view.shape[0]; ++row, slot += view.strides[0]) {
+    PyObject* const object = *reinterpret_cast<PyObject* const*>(slot);
+    PyTypeObject* const type = object == nullptr ? Py_TYPE(Py_None) : Py_TYPE(object);  // NumPy reads null as None
+    if (type == previous) continue;
+    previous = type;
+    if (std::find(types.begin(), types.end(), type) == types.end()) types.push_back(type);
+  }
+  nb::list result;
+  for (PyTypeObject* const type : types) result.append(nb::handle(reinterpret_cast<PyObject*>(type)));
+  return nb::borrow<nb::typed<nb::list, nb::any>>(result);
+}
+
 // The least and the greatest of some numbers, without those that stand for null; the greatest is the lesser if there are none.
 std::pair<int64_t, int64_t> range_of(nb::ndarray<const int32_t, nb::shape<-1>, nb::c_contig, nb::device::cpu> numbers,
                                      int32_t null) {
@@ -406,6 +427,7 @@ NB_MODULE(_core, m) {
   constexpr const char* share =
       "out[i] = objects[codes[i] - first], and the last of ``objects`` for a code outside of the others.";
   m.def("in_memory", &in_memory, "fd"_a, "Whether a file is in a file system that is memory (tmpfs).");
+  m.def("types_of", &types_of, "array"_a, "The distinct types of an array's objects, in the order in which they occur.");
   m.def("share_objects", &share_objects<int8_t>, "out"_a, "objects"_a, "codes"_a.noconvert(), "first"_a = 0,
         "threads"_a = 0, share);
   m.def("share_objects", &share_objects<int32_t>, "out"_a, "objects"_a, "codes"_a.noconvert(), "first"_a = 0,
