@@ -2,8 +2,8 @@
 
 Writers make these structures and readers receive them; no other file knows how they are spelled. In the file they are
 JSON. `encode` and `decode` are the only way there and back. Decoding checks every type, so a reader may rely on them;
-numbers are checked further where they are used (`bounds`). The tables of ``docs/format.md`` are printed from here: a
-class docstring is the meaning of a kind, an entry of ``MEANING`` that of a key.
+numbers are checked further where they are used (`bounds`). The tables of ``docs/format.md`` are printed from the
+docstrings and descriptions here.
 
 Places are bytes from the start of the body. Does not depend on: pandas, PyArrow, memory, files.
 """
@@ -20,16 +20,18 @@ from colonnade.rules import CodesType
 
 METADATA_KEY = b"colonnade"
 
-# A count or a place. Whether the file has so many bytes is checked where a view is made.
-Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+# Whether the file has so many bytes is checked where a view is made.
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1, title="count")]
+Place = Annotated[int, Meta(ge=0, le=2**63 - 1, title="place")]
+Number = Annotated[int, Meta(ge=0, le=2**63 - 1, title="number")]
 
 
 class _Kind(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
-    """What is one of several kinds names its own in the key ``kind``."""
+    """One of several kinds; the key ``kind`` says which."""
 
 
 class _Part(Struct, frozen=True, forbid_unknown_fields=True):
-    """What stands where only it may stand."""
+    """A structure without a kind: only it may stand where it stands."""
 
 
 # -- labels and names --------------------------------------------------------------------------------------------------
@@ -110,19 +112,19 @@ class Values(_Kind, frozen=True, tag="values"):
     """A view: numbers, booleans as bytes, datetimes (zoned too), timedeltas, periods."""
 
     dtype: Dtype
-    at: Count
+    at: Place
 
 
 class Masked(_Kind, frozen=True, tag="masked"):
     """A masked array of two views. The mask has one byte a row: 1 where the value is null."""
 
     dtype: Dtype
-    values: Count
-    mask: Count
+    values: Place
+    mask: Place
 
 
 class Categories(_Part, frozen=True):
-    """The categories: the Arrow dictionary of the column's field, read as this dtype."""
+    """The Arrow dictionary of the column's field, read as an index of this dtype."""
 
     dtype: Dtype
     name: Label = None
@@ -132,33 +134,33 @@ class Categories(_Part, frozen=True):
 class Categorical(_Kind, frozen=True, tag="categorical"):
     """Codes are a view; the categories are the field's Arrow dictionary."""
 
-    codes: Count
+    codes: Place
     dtype: CodesType
     ordered: bool
     categories: Categories
-    field: Count
+    field: Number
 
 
 class Interval(_Kind, frozen=True, tag="interval"):
     """Both ends are views."""
 
     dtype: IntervalDtype
-    left: Count
-    right: Count
+    left: Place
+    right: Place
 
 
 class Wrapped(_Kind, frozen=True, tag="wrapped"):
     """The Arrow array itself, which pandas wraps; ``dtype`` is null for a ``pandas.ArrowDtype`` of the field's type."""
 
     dtype: StringDtype | None
-    field: Count
+    field: Number
 
 
 class Converted(_Kind, frozen=True, tag="converted"):
     """The Arrow array, converted by PyArrow when the table is opened."""
 
     dtype: Dtype
-    field: Count
+    field: Number
     missing: Literal["None", "nan", "NA", "NaT"] | None = None
 
 
@@ -168,17 +170,17 @@ ColumnLayout = Values | Masked | Categorical | Interval | Wrapped | Converted
 class Run(_Part, frozen=True):
     """Columns that stand side by side in the frame too."""
 
-    first: Count
+    first: Number
     count: Count
 
 
 class Block(_Part, frozen=True):
-    """A block of columns of one dtype, which pandas holds as one array of shape (columns, rows)."""
+    """Columns of one dtype, as one array of shape (columns, rows); ``stride`` is the distance of two columns in bytes."""
 
     dtype: str | ZonedDtype
-    at: Count
+    at: Place
     stride: Count
-    columns: Run | list[Count]
+    columns: Run | list[Number]
 
 
 # -- indexes -----------------------------------------------------------------------------------------------------------
@@ -212,7 +214,7 @@ class ColumnIndex(_Kind, frozen=True, tag="column"):
 class NestedTable(_Kind, frozen=True, tag="table"):
     """The row index of a nested table: a whole file of ``size`` bytes at ``at``."""
 
-    at: Count
+    at: Place
     size: Count
 
 
@@ -220,7 +222,7 @@ class Codes(_Part, frozen=True):
     """Codes of one level of a MultiIndex, a view as long as the table."""
 
     dtype: CodesType
-    at: Count
+    at: Place
 
 
 Level = RangeIndex | ListIndex | NestedTable
@@ -252,47 +254,29 @@ LabelIndex = RangeIndex | ListIndex | NestedTable | MultiIndexOfLabels
 class FrameLayout(_Kind, frozen=True, tag="frame"):
     """What was put as a table."""
 
-    rows: Count
+    rows: Annotated[Count, Meta(description="the number of rows; equal to the record batch's")]
     blocks: list[Block]
-    columns: list[tuple[Count, ColumnLayout]]
-    index: RowIndex
-    index_fields: list[Count]
-    labels: LabelIndex
-    attrs: str
-    unique_labels: bool
+    columns: Annotated[
+        list[tuple[Number, ColumnLayout]], Meta(description="position and layout of each column that is in no block")
+    ]
+    index: Annotated[RowIndex, Meta(description="the row index")]
+    index_fields: Annotated[list[Number], Meta(description="the fields of the Arrow schema that are index levels")]
+    labels: Annotated[LabelIndex, Meta(description="the column labels")]
+    attrs: Annotated[str, Meta(description="`DataFrame.attrs` as the text of a JSON document; empty for none")]
+    unique_labels: Annotated[bool, Meta(description="whether the frame refuses duplicate labels")]
 
 
 class ArrayLayout(_Kind, frozen=True, tag="array"):
-    """What was put as a NumPy array or as bytes (``|u1`` of one axis)."""
+    """What was put as a NumPy array, or as bytes: these are `|u1` of one axis."""
 
-    rows: Count
-    dtype: NumpyDtype
-    shape: list[Count]
-    order: Literal["C", "F"]
-    at: Count
+    rows: Annotated[Count, Meta(description="the number of rows of the record batch")]
+    dtype: Annotated[NumpyDtype, Meta(description="NumPy's text (`dtype.str`: `<f8`, `<M8[10ms]`), or a structure")]
+    shape: Annotated[list[Count], Meta(description="the lengths of the axes; `[]` for none")]
+    order: Annotated[Literal["C", "F"], Meta(description="`F` where the first axis runs fastest")]
+    at: Annotated[Place, Meta(description="the place of the first element")]
 
 
 TableLayout = FrameLayout | ArrayLayout
-
-MEANING = {
-    (FrameLayout, "rows"): "the number of rows; equal to the record batch's",
-    (FrameLayout, "blocks"): "the blocks",
-    (FrameLayout, "columns"): "position and layout of each column that is in no block",
-    (FrameLayout, "index"): "the row index",
-    (FrameLayout, "index_fields"): "which fields of the Arrow schema are levels of the index",
-    (FrameLayout, "labels"): "the column labels",
-    (FrameLayout, "attrs"): "`DataFrame.attrs`, as the text of another JSON document; empty for none",
-    (FrameLayout, "unique_labels"): "whether the frame refuses duplicate labels",
-    (ArrayLayout, "rows"): "the number of rows of the record batch",
-    (ArrayLayout, "dtype"): "NumPy's text (`dtype.str`: `<f8`, `>i4`, `<M8[10ms]`, `<U3`), a structure or a subarray",
-    (ArrayLayout, "shape"): "the lengths of its axes; `[]` for none",
-    (ArrayLayout, "order"): "`C`, or `F` where the first axis runs fastest",
-    (ArrayLayout, "at"): "the place of its first element",
-    (Block, "dtype"): "the dtype of the columns",
-    (Block, "at"): "the place of its first column",
-    (Block, "stride"): "bytes from one column to the next",
-    (Block, "columns"): "the columns' positions in the frame: `first` and `count`, or a list",
-}
 
 _encoder = msgspec.json.Encoder()
 _decoder: Any = msgspec.json.Decoder(TableLayout)
