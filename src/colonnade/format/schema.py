@@ -175,7 +175,7 @@ class Run(_Part, frozen=True):
 
 
 class Block(_Part, frozen=True):
-    """Columns of one dtype, as one array of shape (columns, rows); ``stride`` is the distance of two columns in bytes."""
+    """Columns of one dtype, as one array of shape (columns, rows); ``stride`` bytes from one column to the next."""
 
     dtype: str | ZonedDtype
     at: Place
