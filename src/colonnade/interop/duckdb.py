@@ -41,7 +41,7 @@ _EXTERNAL = "files, the network and settings are switched off; sql(..., external
 _REFUSED = ("disabled by configuration", "the configuration has been locked")  # what DuckDB says when they are
 
 # Names are the store's alone: DuckDB would also take the variables of its caller, which are those of this file.
-_OPEN = {"python_enable_replacements": False}
+_OPEN: dict[str, Any] = {"python_enable_replacements": False}
 _LOCKED = _OPEN | {
     "enable_external_access": False,
     "autoinstall_known_extensions": False,
@@ -196,14 +196,14 @@ def _register(cursor: Any, name: str, table: pa.Table) -> None:
     except duckdb.Error as error:
         if is_interrupt(error):
             raise
-        refused = [f"{field.name!r} ({field.type})" for field in table.schema if not _takes(cursor, table, field)]
+        refused = [f"{field.name!r} ({field.type})" for field in table.schema if not _takes(cursor, field)]
         raise UnsupportedTypeError(
             f"DuckDB cannot read {name!r}: {', '.join(refused) or error}. "
             "Query a table without, by duckdb.sql: table = open(name).to_arrow().drop_columns(...)"
         ) from error
 
 
-def _takes(cursor: Any, table: pa.Table, field: pa.Field) -> bool:
+def _takes(cursor: Any, field: pa.Field) -> bool:
     try:
         cursor.register("one column", pa.table([pa.array([], field.type)], schema=pa.schema([field])))
     except duckdb.Error:
