@@ -41,6 +41,9 @@ class TextFile(NamedTuple):
     again: bool  # whether it can be read twice; a pipe cannot
 
 
+# The type of integers that no type of PyArrow's readers holds, as their text.
+_DIGITS = pa.large_string()
+
 # A column, as all files of a load have it: its name, and which one it is of those that a file gives this name.
 _Key = tuple[str, int]
 
@@ -64,7 +67,7 @@ def read_text(files: Sequence[TextFile], kind: FileFormat, meter: Meter) -> Sour
     if as_text := {key for key, type_ in types.items() if type_ is None}:
         for file in files:
             if not file.again:
-                names = ", ".join(repr(name) for name, _ in sorted(as_text))
+                names = ", ".join(name for name, _ in sorted(as_text))
                 raise UnreadableFileError(
                     f"{file.path} cannot be read twice, which columns of several types need ({names}); nothing was "
                     "stored. Save it to a file first"
@@ -98,7 +101,12 @@ def _cast(column: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray:
 def _united(columns: Sequence[pa.ChunkedArray]) -> pa.DataType | None:
     """Give the type that holds all values of these columns, or None: only text does."""
     types = list(dict.fromkeys(column.type for column in columns))
-    if pa.uint64() in types and all(pt.is_integer(type_) or pt.is_null(type_) for type_ in types):
+    if {pa.uint64(), _DIGITS} & set(types):
+        others = [type_ for type_ in types if type_ not in (_DIGITS, pa.uint64(), pa.null())]
+        if pa.float64() in others and all(pt.is_integer(type_) or pt.is_floating(type_) for type_ in others):
+            return pa.float64()
+        if _DIGITS in types or not all(map(pt.is_integer, others)):
+            return _DIGITS if set(types) <= {_DIGITS, pa.null()} else None
         signed = (column for column in columns if pt.is_signed_integer(column.type))
         return None if any((pc.min(column).as_py() or 0) < 0 for column in signed) else pa.uint64()
     return reduce(_together, types)
@@ -246,13 +254,13 @@ _PAST_INT64 = 2.0**63
 
 
 def _exact(floats: pa.ChunkedArray, texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Give integers that int64 cannot hold as uint64, or else as their text; floats as they are."""
+    """Give integers that int64 cannot hold as uint64, or else as their digits; floats as they are."""
     if not pc.all(pc.match_substring_regex(texts, r"^[+-]?[0-9]+$")).as_py():
         return floats
     try:
         return texts.cast(pa.uint64())
     except pa.ArrowInvalid:
-        return texts
+        return texts.cast(_DIGITS)
 
 
 # -- JSON lines --------------------------------------------------------------------------------------------------------
@@ -273,6 +281,7 @@ def _read_json(stream: Any, as_text: set[_Key] | None) -> Iterator[_Part]:
                     with contextlib.suppress(pa.ArrowInvalid):
                         exact = _parse_json(data, {name: pa.uint64()})
                         table = table.set_column(table.column_names.index(name), name, exact.column(name))
+        table.validate(full=True)  # PyArrow's reader does not check that text is UTF-8
         yield _Part(table.num_rows, {(name, 0): table.column(name) for name in table.column_names})
 
 
