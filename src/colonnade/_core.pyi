@@ -134,6 +134,11 @@ class Mapping:
         Make further stores private to this mapping; views of it stay where they are.
         """
 
+    def abandon(self) -> None:
+        """
+        Release the file's memory at once; views of it stay where they are, and contain zeros.
+        """
+
     def __len__(self) -> int: ...
 
     @property
@@ -174,6 +179,52 @@ def page_size() -> int:
 def in_memory(fd: int) -> bool:
     """Whether a file is in a file system that is memory (tmpfs)."""
 
+class Descriptor:
+    """
+    The one owner of a file descriptor: closed when the object is dropped, and never twice.
+
+    A context manager that gives the number and closes at its end.
+    """
+
+    def __init__(self, path: object, flags: int, mode: int = 0, dir_fd: int = -100) -> None:
+        """Open a path as ``os.open`` does."""
+
+    @staticmethod
+    def duplicate(number: int) -> Descriptor:
+        """A second descriptor of the same open file."""
+
+    @staticmethod
+    def inotify() -> Descriptor:
+        """A new inotify instance, which does not block."""
+
+    def fileno(self) -> int:
+        """The number; -1 once it is closed."""
+
+    def close(self) -> None:
+        """
+        Drop its lock, close what `keep` gave it, and then itself; twice is once.
+        """
+
+    def keep(self, other: Descriptor) -> None:
+        """Take over another descriptor and its lock, until this one is closed."""
+
+    def try_lock(self, *, shared: bool = False) -> bool:
+        """
+        Lock the file (flock) without waiting; False where another open file has it locked.
+        """
+
+    def unlock(self) -> None:
+        """Drop its lock, if it has one."""
+
+    def locked_by_this_thread(self) -> bool:
+        """
+        Whether the calling thread has this very file locked by any Descriptor.
+        """
+
+    def __enter__(self) -> int: ...
+
+    def __exit__(self, *args) -> None: ...
+
 class ImportedArrays:
     """
     Arrow arrays from C streams, as pieces of a plan; keeps them alive.
@@ -209,6 +260,11 @@ def share_objects(out: object, objects: list[Any], codes: Annotated[NDArray[nump
 def share_objects(out: object, objects: list[Any], codes: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], first: int = 0, threads: int = 0) -> None:
     """
     out[i] = objects[codes[i] - first], and the last of ``objects`` for a code outside of the others.
+    """
+
+def types_of(array: object) -> list[Any]:
+    """
+    The distinct types of an array's objects, in the order in which they occur.
     """
 
 def range_of(numbers: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], null: int) -> tuple[int, int]:

@@ -33,6 +33,8 @@ class Mapping {
   // From here on stores change this mapping alone. Views of it stay where they are. Throws std::system_error. Not safe to call
   // while another thread uses the mapping's memory.
   void detach(int fd);
+  // Releases the file's memory at once; views of it stay where they are and contain zeros. Throws std::system_error.
+  void abandon();
 
  private:
   char* address_;

@@ -6,6 +6,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
+#include <fcntl.h>
 #include <sched.h>
 
 #include <algorithm>
@@ -17,6 +18,7 @@
 #include <vector>
 
 #include "arrow_stream.h"
+#include "descriptor.h"
 #include "execute.h"
 #include "kernels.h"
 #include "mapping.h"
@@ -92,6 +94,24 @@ void map_file(Mapping* self, int fd, size_t size, bool writable) {
 
 Mapping* map_draft(int fd, size_t size) {
   return or_raise([&] { return new Mapping(fd, size, Mapping::Kind::writing); });
+}
+
+void abandon(Mapping& mapping) {
+  or_raise([&] { mapping.abandon(); });
+}
+
+// Opens a path as os.open does, below an open folder or below the working directory.
+void open_descriptor(Descriptor* self, nb::object path, int flags, unsigned mode, int folder) {
+  PyObject* bytes = nullptr;
+  if (!PyUnicode_FSConverter(path.ptr(), &bytes)) throw nb::python_error();
+  const nb::object owned = nb::steal(bytes);
+  try {
+    new (self) Descriptor(Descriptor::open(folder, PyBytes_AS_STRING(bytes), flags, mode));
+  } catch (const std::system_error& failed) {
+    errno = failed.code().value();
+    PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path.ptr());
+    throw nb::python_error();
+  }
 }
 
 bool reserve_pages(const Mapping& mapping, int fd) {
@@ -266,20 +286,17 @@ void add_references(PyObject* object, Py_ssize_t count) {
   for (; count < 0; ++count) Py_DECREF(object);
 }
 
-// The memory of an array of objects, until it is destroyed.
-class ObjectSlots {
+// A view of an object's memory by the buffer protocol, released when it is destroyed.
+class BufferView {
  public:
-  ObjectSlots(const nb::object& array, size_t rows) {
-    if (PyObject_GetBuffer(array.ptr(), &view_, PyBUF_CONTIG | PyBUF_FORMAT) != 0) throw nb::python_error();
-    if (std::string_view(view_.format) == "O" && view_.len == static_cast<Py_ssize_t>(rows * sizeof(PyObject*))) return;
-    PyBuffer_Release(&view_);
-    throw nb::value_error("out must be an array of objects, as many as there are codes");
+  BufferView(const nb::object& object, int flags) {
+    if (PyObject_GetBuffer(object.ptr(), &view_, flags) != 0) throw nb::python_error();
   }
-  ~ObjectSlots() { PyBuffer_Release(&view_); }
-  ObjectSlots(const ObjectSlots&) = delete;
-  ObjectSlots& operator=(const ObjectSlots&) = delete;
+  ~BufferView() { PyBuffer_Release(&view_); }
+  BufferView(const BufferView&) = delete;
+  BufferView& operator=(const BufferView&) = delete;
 
-  PyObject** begin() const { return static_cast<PyObject**>(view_.buf); }
+  const Py_buffer& get() const { return view_; }
 
  private:
   Py_buffer view_;
@@ -368,13 +385,36 @@ void share_objects(const nb::object& out, const nb::typed<nb::list, nb::any>& ob
                    nb::ndarray<const Code, nb::shape<-1>, nb::c_contig, nb::device::cpu> codes, int64_t first, int threads) {
   constexpr size_t threaded_rows = 1 << 18;
   const size_t rows = codes.shape(0);
-  const ObjectSlots slots(out, rows);
+  const BufferView buffer(out, PyBUF_CONTIG | PyBUF_FORMAT);
+  const Py_buffer& view = buffer.get();
+  if (std::string_view(view.format) != "O" || view.len != static_cast<Py_ssize_t>(rows * sizeof(PyObject*)))
+    throw nb::value_error("out must be an array of objects, as many as there are codes");
   if (objects.size() == 0) throw nb::value_error("there are no objects to share");
   std::vector<PyObject*> pointers;
   pointers.reserve(objects.size());
   for (const nb::handle object : objects) pointers.push_back(object.ptr());
   const size_t parts = rows < threaded_rows ? 1 : static_cast<size_t>(threads_or_all(threads));
-  ObjectSharing<Code>(slots.begin(), codes.data(), rows, first, std::move(pointers), parts).fill();
+  ObjectSharing<Code>(static_cast<PyObject**>(view.buf), codes.data(), rows, first, std::move(pointers), parts).fill();
+}
+
+// The distinct types of an array's objects, in the order in which they occur. A handful at most, so the search is linear.
+nb::typed<nb::list, nb::any> types_of(const nb::object& array) {
+  const BufferView buffer(array, PyBUF_STRIDES | PyBUF_FORMAT);
+  const Py_buffer& view = buffer.get();
+  if (view.ndim != 1 || std::string_view(view.format) != "O") throw nb::value_error("array must be one-dimensional, of objects");
+  std::vector<PyTypeObject*> types;
+  const PyTypeObject* previous = nullptr;
+  const char* slot = static_cast<const char*>(view.buf);
+  for (Py_ssize_t row = 0; row < view.shape[0]; ++row, slot += view.strides[0]) {
+    PyObject* const object = *reinterpret_cast<PyObject* const*>(slot);
+    PyTypeObject* const type = object == nullptr ? Py_TYPE(Py_None) : Py_TYPE(object);  // NumPy reads null as None
+    if (type == previous) continue;
+    previous = type;
+    if (std::find(types.begin(), types.end(), type) == types.end()) types.push_back(type);
+  }
+  nb::list result;
+  for (PyTypeObject* const type : types) result.append(nb::handle(reinterpret_cast<PyObject*>(type)));
+  return nb::borrow<nb::typed<nb::list, nb::any>>(result);
 }
 
 // The least and the greatest of some numbers, without those that mean null. If there are none, the greatest is below the least.
@@ -433,6 +473,7 @@ void export_memory(nb::module_& m) {
            "Allocate all pages of the file, as huge pages with any contents; False if the kernel does not.")
       .def("collapse", &collapse, "Put the file's pages into huge pages; False if the kernel does not.")
       .def("detach", &detach, "fd"_a, "Make further stores private to this mapping; views of it stay where they are.")
+      .def("abandon", &abandon, "Release the file's memory at once; views of it stay where they are, and contain zeros.")
       .def("__len__", &Mapping::size)
       .def_prop_ro("address", [](const Mapping& m) { return reinterpret_cast<uintptr_t>(m.address()); })
       .def_prop_ro("writable", &Mapping::writable);
@@ -449,6 +490,31 @@ void export_memory(nb::module_& m) {
   m.def("trim_pool", [] { return Pool::instance().trim(); }, "Free all idle buffers; returns their bytes.");
   m.def("page_size", &page_size, "The bytes of a page of memory.");
   m.def("in_memory", &in_memory, "fd"_a, "Whether a file is in a file system that is memory (tmpfs).");
+}
+
+void export_descriptor(nb::module_& m) {
+  nb::class_<Descriptor>(m, "Descriptor",
+                         "The one owner of a file descriptor: closed when the object is dropped, and never twice.\n\n"
+                         "A context manager that gives the number and closes at its end.")
+      .def("__init__", &open_descriptor, "path"_a, "flags"_a, "mode"_a = 0, "dir_fd"_a = AT_FDCWD,
+           "Open a path as ``os.open`` does.")
+      .def_static("duplicate", [](int number) { return or_raise([&] { return Descriptor::duplicate(number); }); },
+                  "number"_a, "A second descriptor of the same open file.")
+      .def_static("inotify", [] { return or_raise([] { return Descriptor::inotify(); }); },
+                  "A new inotify instance, which does not block.")
+      .def("fileno", &Descriptor::number, "The number; -1 once it is closed.")
+      .def("close", &Descriptor::close, "Drop its lock, close what `keep` gave it, and then itself; twice is once.")
+      .def("keep", [](Descriptor& self, Descriptor& other) { self.keep(std::move(other)); }, "other"_a,
+           "Take over another descriptor and its lock, until this one is closed.")
+      .def("try_lock", [](Descriptor& self, bool shared) { return or_raise([&] { return self.try_lock(shared); }); },
+           nb::kw_only(), "shared"_a = false,
+           "Lock the file (flock) without waiting; False where another open file has it locked.")
+      .def("unlock", &Descriptor::unlock, "Drop its lock, if it has one.")
+      .def("locked_by_this_thread",
+           [](const Descriptor& self) { return or_raise([&] { return self.locked_by_this_thread(); }); },
+           "Whether the calling thread has this very file locked by any Descriptor.")
+      .def("__enter__", &Descriptor::number)
+      .def("__exit__", [](Descriptor& self, nb::args) { self.close(); });
 }
 
 void export_arrow(nb::module_& m) {
@@ -474,6 +540,7 @@ NB_MODULE(_core, m) {
   m.doc() = "Moves bytes. Python decides which.";
   export_plan(m);
   export_memory(m);
+  export_descriptor(m);
   export_arrow(m);
   constexpr const char* share =
       "out[i] = objects[codes[i] - first], and the last of ``objects`` for a code outside of the others.";
@@ -481,6 +548,7 @@ NB_MODULE(_core, m) {
         "threads"_a = 0, share);
   m.def("share_objects", &share_objects<int32_t>, "out"_a, "objects"_a, "codes"_a.noconvert(), "first"_a = 0,
         "threads"_a = 0, share);
+  m.def("types_of", &types_of, "array"_a, "The distinct types of an array's objects, in the order in which they occur.");
   m.def("range_of", &range_of, "numbers"_a, "null"_a,
         "(least, greatest) of int32 numbers, without those that mean null.");
   m.def("available_threads", &available_threads, "The number of processors this process may use.");
