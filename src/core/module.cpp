@@ -514,7 +514,7 @@ void export_descriptor(nb::module_& m) {
            [](const Descriptor& self) { return or_raise([&] { return self.locked_by_this_thread(); }); },
            "Whether the calling thread has this very file locked by any Descriptor.")
       .def("__enter__", &Descriptor::number)
-      .def("__exit__", [](Descriptor& self, nb::args) { self.close(); });
+      .def("__exit__", [](Descriptor& self, nb::args) { self.close(); }, nb::sig("def __exit__(self, *args: object) -> None"));
 }
 
 void export_arrow(nb::module_& m) {
