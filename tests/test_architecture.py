@@ -144,8 +144,6 @@ TO_MEND: dict[str, list[str]] = {
         "interop.arrow imports ",
         # -
         "storage.publish imports ",
-        # -
-        "storage.usage imports ",
     ],
     "imports_can_be_read": [
         "__init__ calls importlib.import_module(",
