@@ -5,12 +5,11 @@ Knows: how a report looks in a terminal and in a notebook. Does not depend on: h
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-if TYPE_CHECKING:
-    from colonnade.display.summary import Summary
+from colonnade.displayed import displayed
 
 
 class ColumnReport(NamedTuple):
@@ -35,6 +34,7 @@ class ColumnReport(NamedTuple):
         return not self.why
 
 
+@displayed
 class Explanation(tuple[ColumnReport, ...]):
     """The reports of a table's columns, in order. It prints as a table."""
 
@@ -54,11 +54,3 @@ class Explanation(tuple[ColumnReport, ...]):
             shown = table.to_string(index=False, max_rows=60, justify="left") if self else "no columns"
         held, copied = sum(report.nbytes for report in self), sum(report.copied for report in self)
         return f"{shown}\n\nThe columns hold {held:,} bytes; {copied:,} are written for pandas."
-
-    def __rich__(self) -> Summary:
-        from colonnade.display.explanation import summary  # noqa: PLC0415 -- when it is shown
-
-        return summary(self)
-
-    def _repr_html_(self) -> str:
-        return self.__rich__().to_html()
