@@ -158,8 +158,8 @@ class Store:
             The store is as it was.
         """
         from colonnade._put import Wanted, seal_of, write
+        from colonnade.format.write.plan import plan
         from colonnade.format.write.table import lay_out
-        from colonnade.interop.arrow import plan
 
         wanted = Wanted.checked(name, keep, expect_version, ttl)
         self._get_ready(wanted)
@@ -199,8 +199,8 @@ class Store:
         >>> df["x"].sum()
         np.float64(4.0)
         """
+        from colonnade.format.write.plan import plan
         from colonnade.format.write.table import lay_out
-        from colonnade.interop.arrow import plan
 
         self._directory.prepare()
         return self._sharing().share(lay_out(plan(data)))
@@ -213,8 +213,8 @@ class Store:
 
     def load(
         self,
-        source: Any,
         name: str,
+        source: Any,
         *,
         query: str | None = None,
         format: str | None = None,
@@ -229,6 +229,8 @@ class Store:
 
         Parameters
         ----------
+        name : str
+            As in `put`.
         source : path, URL, connection or Arrow data
             A file or a folder of Parquet, CSV, Feather, Arrow IPC, ORC or JSON lines (text also with .gz, .bz2 or
             .zst), here or at a URL that PyArrow knows (``s3://``, ``gs://``, ``hdfs://``); columns of a folder are
@@ -236,8 +238,6 @@ class Store:
             path), ``postgresql://user@host/name``, for which the extra ``adbc`` is needed; or a DB-API connection
             whose cursors give Arrow, as DuckDB's and ADBC's do. Or anything with ``__arrow_c_stream__``,
             ``fetch_record_batch`` or ``fetch_arrow_table``: a DuckDB relation, a cursor that has run its query.
-        name : str
-            As in `put`.
         query : str, optional
             What the database is asked.
         format : str, optional
@@ -269,7 +269,7 @@ class Store:
         >>> folder = pathlib.Path(tempfile.mkdtemp())
         >>> pd.DataFrame({"pair": ["EURUSD", "USDJPY"], "bid": [1.08, None]}).to_csv(folder / "bids.csv", index=False)
         >>> store = Store(folder / "store")
-        >>> store.load(folder / "bids.csv", "bids").num_rows
+        >>> store.load("bids", folder / "bids.csv").num_rows
         2
         >>> store.get("bids")
              pair   bid
