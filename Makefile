@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test readers torch stress bench bench-share bench-convert bench-handoff lint docs stubs sanitize model fuzz fuzz-sanitized fuzz-atheris clean
+.PHONY: demo test readers torch stress bench bench-share bench-convert bench-handoff lint docs site stubs sanitize model fuzz fuzz-sanitized fuzz-atheris clean
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py
@@ -65,6 +65,18 @@ lint: $(READY)
 docs: $(READY)
 	$(BIN)/python docs/print_conversions.py > docs/conversions.md
 
+# The documentation site, in build/site. Its tools have an environment of their own, which sees the package in $(VENV).
+site: .venv-docs/.ready
+	.venv-docs/bin/python -m sphinx -W --keep-going -q -b html docs build/site
+
+.venv-docs/.ready: pyproject.toml | $(READY)
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --upgrade "pip >= 25.1"
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --group docs
+	$(BIN)/python -c 'import site; print(f"import site; site.addsitedir({site.getsitepackages()[0]!r})")' \
+		> $$(.venv-docs/bin/python -c 'import site; print(site.getsitepackages()[0])')/package.pth
+	touch $@
+
 stubs: $(READY)
 	$(BIN)/python -m nanobind.stubgen -q -m colonnade._core -o src/colonnade/_core.pyi
 
@@ -123,4 +135,4 @@ $(READY): pyproject.toml CMakeLists.txt $(wildcard src/core/*)
 	touch $@
 
 clean:
-	rm -rf $(VENV) build examples/javascript/node_modules
+	rm -rf $(VENV) .venv-docs build examples/javascript/node_modules

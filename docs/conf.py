@@ -7,12 +7,9 @@ be downloaded.
 import logging
 import os
 import re
-import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "src"))
-
 project = "Colonnade"
 author = "The Colonnade developers"
 project_copyright = author
@@ -74,7 +71,7 @@ html_theme_options = {
     "logo": {"text": "Colonnade", "image_light": "_static/favicon.svg", "image_dark": "_static/favicon.svg"},
     "github_url": "https://github.com/colonnade/colonnade",
     "navbar_align": "left",
-    "header_links_before_dropdown": 6,
+    "header_links_before_dropdown": 5,
     "show_toc_level": 2,
     "navigation_with_keys": False,
     "show_prev_next": True,
@@ -82,3 +79,7 @@ html_theme_options = {
     "footer_end": ["theme-version"],
 }
 html_context = {"default_mode": "auto"}
+# Pages without pages below them need no navigation on the left.
+html_sidebars = {
+    page: [] for page in ("index", "start", "sharing", "deploying", "comparison", "faq", "errors", "changelog")
+}
