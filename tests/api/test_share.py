@@ -283,7 +283,7 @@ def test_without_nameless_files(store, monkeypatch):
         assert (pickle.loads(pickle.dumps(shared)).to_pandas()["x"] == 1.0).all()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
+@pytest.mark.privileged("users")
 def test_another_user_is_told_that_it_may_not(store):
     with store.share(frame(1)) as shared:
         os.chmod(store.path.parent, 0o711)  # noqa: S103 -- the store itself is closed

@@ -294,7 +294,7 @@ def test_nothing_is_kept_on_a_disk(tmp_path):
     assert (store.get("t")["x"] == 2).all()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give a file away")
+@pytest.mark.privileged("users")
 def test_a_foreign_spare_is_not_taken(store):
     store.put("t", frame(1)).close()
     store.put("t", frame(2)).close()
