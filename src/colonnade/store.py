@@ -281,12 +281,12 @@ class Store:
         from colonnade.format.write.table import lay_out
         from colonnade.io.batches import release_memory
         from colonnade.io.load import read
-        from colonnade.io.progress import shown
+        from colonnade.io.progress import progress_bar
 
         wanted = Wanted.checked(name, keep, expect_version, ttl)
         self._get_ready(wanted)
         try:
-            with shown(f"loading {name}", wanted=progress) as meter:
+            with progress_bar(f"loading {name}", enabled=progress) as meter:
                 table = read(source, query, format, meter)
                 turns = [len(chunk) for chunk in table.columns[0].chunks] if table.num_columns else []
                 plan = plan_table(table)
@@ -338,10 +338,10 @@ class Store:
         np.float64(1.09)
         """
         from colonnade.io.dump import checked_path, dump
-        from colonnade.io.progress import shown
+        from colonnade.io.progress import progress_bar
 
         file, kind = checked_path(path)
-        with self.open(name, version=version) as snapshot, shown(f"dumping {name}", wanted=progress) as meter:
+        with self.open(name, version=version) as snapshot, progress_bar(f"dumping {name}", enabled=progress) as meter:
             dump(snapshot.to_arrow(), file, kind, meter)
 
     @contextlib.contextmanager

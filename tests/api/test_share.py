@@ -323,4 +323,4 @@ def test_what_is_shown_of_it(store):
         assert "1 shared table" in store.usage()._repr_html_()
         reference = pickle.dumps(shared)
         attached = pickle.loads(reference)
-    assert "lives on while it is held" in attached._repr_html_()
+    assert "its memory stays until it is closed" in attached._repr_html_()
