@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test readers torch stress bench bench-share bench-convert bench-handoff lint docs site stubs sanitize model fuzz fuzz-sanitized fuzz-atheris clean
+.PHONY: demo test readers torch stress bench bench-share bench-convert bench-handoff lint docs site wheel-test stubs sanitize model fuzz fuzz-sanitized fuzz-atheris clean
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py
@@ -76,6 +76,10 @@ site: .venv-docs/.ready
 	$(BIN)/python -c 'import site; print(f"import site; site.addsitedir({site.getsitepackages()[0]!r})")' \
 		> $$(.venv-docs/bin/python -c 'import site; print(site.getsitepackages()[0])')/package.pth
 	touch $@
+
+# Wheels for glibc 2.28 and an sdist, built, installed without a compiler on each Python of this machine, and tested.
+wheel-test: | $(READY)
+	$(BIN)/python packaging/wheel_test.py
 
 stubs: $(READY)
 	$(BIN)/python -m nanobind.stubgen -q -m colonnade._core -o src/colonnade/_core.pyi

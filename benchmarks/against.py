@@ -2,8 +2,8 @@
 
 Every way does the same job. One process publishes a frame into shared memory. A process that was started separately
 opens it *as pandas*, reads every value, and writes one cell. The ways take turns, and each reader is a new process
-that has imported everything and has opened a tiny frame before. The figures are medians; the frame that arrives is
-compared with the one that left.
+that has imported everything and has opened a tiny frame before. The figures are medians, with the least in parentheses,
+because other programs on the machine can only add to a time. The frame that arrives is compared with the one that left.
 
 ``--write`` stores the figures under ``benchmarks/results`` and puts the tables into the pages that show them.
 
@@ -143,15 +143,15 @@ def one_turn(way_name: str, frame: pd.DataFrame, expected: list[int], folder: Pa
     return {"publish": times[0], "again": times[-1], **{key: report[key] for key in ("open", "scan", "private")}}
 
 
-def measure(rounds: int) -> dict[str, Result]:
+def measure(rounds: int, ways: list[str]) -> dict[str, Result]:
     """All ways, in turns, on every workload."""
     results: dict[str, Result] = {}
     for workload, make in workloads().items():
         frame = make()
         expected = digest(frame)
-        results[workload] = {name: {key: [] for key in MEASURES} for name in WAYS}
+        results[workload] = {name: {key: [] for key in MEASURES} for name in ways}
         for turn in range(rounds):
-            for name in WAYS[turn % len(WAYS) :] + WAYS[: turn % len(WAYS)]:
+            for name in ways[turn % len(ways) :] + ways[: turn % len(ways)]:
                 folder = Path(tempfile.mkdtemp(prefix="colonnade-against-", dir="/dev/shm"))
                 try:
                     for key, value in one_turn(name, frame, expected, folder).items():
@@ -168,12 +168,17 @@ def shown(value: float, unit: str) -> str:
     return f"{value:,.{digits}f} {unit}" if value >= 0.005 else f"0 {unit}"
 
 
+def cell(values: list[float], scale: float, unit: str) -> str:
+    """The median of what was measured, and the least."""
+    return f"{shown(median(values) * scale, unit)} ({shown(min(values) * scale, unit).split()[0]})"
+
+
 def table(result: Result) -> str:
     """A Markdown table of the medians, one row for each way."""
     lines = ["| way | " + " | ".join(title for title, *_ in MEASURES.values()) + " |"]
     lines.append("| --- |" + " --- |" * len(MEASURES))
     for name, figures in result.items():
-        cells = [shown(median(figures[key]) * scale, unit) for key, (_, scale, unit) in MEASURES.items()]
+        cells = [cell(figures[key], scale, unit) for key, (_, scale, unit) in MEASURES.items()]
         lines.append(f"| {way_of(name).TITLE} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -189,7 +194,7 @@ def front(results: dict[str, Result]) -> str:
     ]
     for title, workload, key in rows:
         _, scale, unit = MEASURES[key]
-        cells = [shown(median(results[workload][name][key]) * scale, unit) for name in ways.values()]
+        cells = [cell(results[workload][name][key], scale, unit) for name in ways.values()]
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -209,6 +214,7 @@ def main() -> None:
     """Measure, print the tables, and write them where they are shown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--reader", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -218,7 +224,7 @@ def main() -> None:
     from benchmarks.machine import facts
 
     machine = facts()
-    results = measure(options.rounds)
+    results = measure(options.rounds, options.ways)
     tables = {**{key: table(result) for key, result in results.items()}, "front": front(results)}
     tables["machine"] = ", ".join(f"{key} {value}" for key, value in machine.items())
     for key, lines in tables.items():
