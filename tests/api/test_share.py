@@ -18,6 +18,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import colonnade as cn
+from support import unnamed
 from support.references import pandas_frame, total
 
 MIB = 1 << 20
@@ -268,16 +269,7 @@ def test_a_destructor_does_not_wait_for_the_lock_that_its_own_thread_holds(store
 
 def test_without_nameless_files(store, monkeypatch):
     """Where a draft has a hidden name of its own, and a lock on it."""
-    import errno
-
-    real = os.open
-
-    def refuse(path, flags, *args, **kwargs):
-        if flags & os.O_TMPFILE == os.O_TMPFILE:
-            raise OSError(errno.EOPNOTSUPP, "")
-        return real(path, flags, *args, **kwargs)
-
-    monkeypatch.setattr(os, "open", refuse)
+    unnamed.refuse(monkeypatch)
     with store.share(frame(4)) as shared:
         assert (store.gc().files, segments(store)) == (0, ["shared"])
         assert (pickle.loads(pickle.dumps(shared)).to_pandas()["x"] == 1.0).all()

@@ -103,7 +103,7 @@ def test_durable_syncs_file_and_folders_around_the_rename(folder, monkeypatch):
     monkeypatch.setattr(os, "fsync", sync)
     monkeypatch.setattr(os, "rename", rename)
     cn.Store(folder / "s", durable=True).put("a/t", frame())
-    assert done == ["file", "rename", "dir", "dir"]
+    assert done == ["dir", "file", "file", "rename", "dir", "dir"]  # the store itself, the data, the seal
 
 
 def test_permissions_are_the_owners_alone(store):

@@ -16,7 +16,7 @@ import colonnade as cn
 from colonnade.cli.top import print_once
 from colonnade.sizes import format_size
 from colonnade.storage import folders
-from colonnade.storage.segment import Draft
+from colonnade.storage.draft import Draft
 
 MIB = 1 << 20
 
@@ -106,7 +106,7 @@ def test_every_kind_of_file_has_its_role(folder):
         "x.txt": "other",
         "y.arrow": "other",
     }
-    (store.path / ".segments").mkdir()
+    (store.path / ".segments").mkdir(exist_ok=True)
     for size, name in enumerate(names, 1):
         (store.path / name).write_bytes(b"x" * 4096 * size)
     (store.path / "link").symlink_to("/etc/passwd")
@@ -118,7 +118,7 @@ def test_every_kind_of_file_has_its_role(folder):
 def test_a_segment_of_two_names_counts_once(folder):
     store = cn.Store(folder / "store")
     store.put("t", frame(1)).close()
-    (store.path / ".segments").mkdir()
+    (store.path / ".segments").mkdir(exist_ok=True)
     os.link(store.path / "t.arrow", store.path / ".segments/spare-1")  # as a crash between link and rename leaves it
     assert roles(store) == [("newest", "t", 1, allocated(store.path / "t.arrow"))]
 
@@ -210,13 +210,13 @@ def test_a_segment_renamed_while_the_directory_is_read_is_not_deleted(folder, mo
     held = store.put("t", frame(1)).to_pandas()
     walk = folders.walk
 
-    def walk_while_it_is_renamed(directory):
+    def walk_while_it_is_renamed(directory, *args):
         if (store.path / "t.arrow").exists():
             yield folders.File((), "t.arrow", directory)
-            (store.path / ".segments").mkdir()
+            (store.path / ".segments").mkdir(exist_ok=True)
             (store.path / "t.arrow").rename(store.path / ".segments/spare-1")
         else:
-            yield from walk(directory)
+            yield from walk(directory, *args)
 
     monkeypatch.setattr(folders, "walk", walk_while_it_is_renamed)
     assert roles(store) == []
@@ -228,7 +228,7 @@ def test_a_spare_that_a_reader_holds_is_named_as_it_was_opened(folder):
     store = cn.Store(folder / "store")
     store.put("t", frame(1)).close()
     held = store.get("t")
-    (store.path / ".segments").mkdir()
+    (store.path / ".segments").mkdir(exist_ok=True)
     os.link(store.path / "t.arrow", store.path / ".segments/spare-1")
     store.put("t", frame(1)).close()
     (spare,) = store.usage().of("spare")
