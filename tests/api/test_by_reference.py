@@ -64,6 +64,7 @@ def round_trip(table):
 
 
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.slow
 def test_arguments_and_results_of_an_executor(method):
     """The first task brings no table: a worker that is started knows from its start."""
     pl.DataFrame({"x": [2, 1]}).sort("x")  # Polars' threads, which a forked child does not have
@@ -79,6 +80,7 @@ def test_arguments_and_results_of_an_executor(method):
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.slow
 def test_pool_queue_and_pipe(method):
     context = multiprocessing.get_context(method)
     frame = pandas_frame()
@@ -118,6 +120,7 @@ def test_what_a_process_is_started_with(method):
     assert is_mapped(result)
 
 
+@pytest.mark.slow
 def test_joblib():
     with cn.by_reference(min_bytes=0):
         made = joblib.Parallel(n_jobs=2)(joblib.delayed(references.make)("pandas") for _ in range(2))
@@ -297,6 +300,7 @@ def test_what_nobody_receives_is_removed_in_a_day(shop, monkeypatch):
     ("method", "target"),
     [("fork", references.result_and_end), ("spawn", references.result_and_end), ("spawn", references.install_and_end)],
 )
+@pytest.mark.slow
 def test_a_result_outlives_the_worker_that_sent_it(shop, method, target):
     context = multiprocessing.get_context(method)
     queue = context.Queue()
@@ -360,6 +364,7 @@ def run(program, *arguments):
 @pytest.mark.parametrize(
     ("method", "ended"), [("fork", "in order"), ("fork", "killed"), ("spawn", "killed"), ("forkserver", "in order")]
 )
+@pytest.mark.slow
 def test_a_family_that_has_ended_leaves_nothing(shop, method, ended):
     process, told = run(PROGRAM, method)
     assert told == "lost\n"
@@ -381,6 +386,7 @@ def _until(done):
     raise AssertionError("never")
 
 
+@pytest.mark.slow
 def test_the_example_runs():
     program = os.path.join(Path(__file__).parents[2], "examples", "process_pool.py")
     done = subprocess.run([sys.executable, program], capture_output=True, text=True, check=True)

@@ -359,6 +359,7 @@ def test_nothing_is_read_before_the_name_is_checked(store, monkeypatch):
     assert order == ["is_at", "seal"]
 
 
+@pytest.mark.slow
 def test_two_writers_do_not_take_one_spare(store):
     """Processes that put at once under names of their own; each reads back what it wrote."""
     program = f"""

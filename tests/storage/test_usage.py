@@ -151,6 +151,7 @@ def test_the_writer_maps_what_had_no_name_when_it_was_made(store):
 
 
 @pytest.mark.parametrize("drop", ["supersede", "delete", "remove the store"])
+@pytest.mark.slow
 def test_a_segment_that_lost_its_name_is_its_holders(drop, store):
     store.put("a/t", frame(4)).close()
     size = allocated(store.path / "a/t.arrow")
@@ -271,6 +272,7 @@ def overlay(folder, tmp_path):
     subprocess.run(["umount", "-l", merged], check=True)
 
 
+@pytest.mark.slow
 def test_on_overlayfs(overlay):
     store = cn.Store(overlay / "store")
     store.put("t", frame(1)).close()
@@ -285,6 +287,7 @@ def test_on_overlayfs(overlay):
 
 
 @pytest.mark.parametrize("place", ["small", "overlay"])
+@pytest.mark.slow
 def test_a_file_system_of_another_mount_namespace_is_not_the_stores(place, request):
     """The same paths, and on tmpfs the same inode numbers, as two containers have them."""
     store = cn.Store(request.getfixturevalue(place) / "store")
