@@ -87,9 +87,7 @@ DOCUMENTED = {"_exit", "_replace", "_asdict", "_fields", "_make", "_getframe", "
 TO_MEND: dict[str, list[str]] = {
     "no_circles": [
         "circle of files: _latest _share _watch snapshot store",
-        "circle of files: format.read.column",
         "circle of parts: _latest _share _watch snapshot store",
-        "circle in format.read: ",
     ],
     "arrows_point_down": [
         "_share imports store",
