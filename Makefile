@@ -64,6 +64,7 @@ lint: $(READY)
 # Pages and stubs that are printed from the code.
 docs: $(READY)
 	$(BIN)/python docs/print_conversions.py > docs/conversions.md
+	$(BIN)/python docs/print_format.py > docs/format.new && mv docs/format.new docs/format.md
 
 stubs: $(READY)
 	$(BIN)/python -m nanobind.stubgen -q -m colonnade._core -o src/colonnade/_core.pyi

@@ -183,8 +183,8 @@ DAMAGE = {
     "zeros": lambda data: bytes(len(data)),
     "footer length": lambda data: data[:-10] + b"\xff\xff\xff\x7f" + data[-6:],
     "negative footer length": lambda data: data[:-10] + b"\xff\xff\xff\xff" + data[-6:],
-    "metadata": lambda data: data.replace(b'"blocks":[[', b'"blocks":[[['),
-    "offset past the end": lambda data: data.replace(b'"blocks":[["int64",0,', b'"blocks":[["int64",9999999,').replace(b"XX", b""),
+    "metadata": lambda data: data.replace(b'"blocks":[{', b'"blocks":[[{'),
+    "offset past the end": lambda data: data.replace(b'"int64","at":0', b'"int64","at":9'),
 }  # fmt: skip
 
 
