@@ -4,12 +4,16 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test readers torch stress bench bench-share bench-convert bench-handoff lint docs stubs sanitize model fuzz fuzz-sanitized fuzz-atheris clean
+.PHONY: demo check test readers torch stress bench bench-share bench-convert bench-handoff lint docs stubs sanitize model fuzz fuzz-sanitized fuzz-atheris clean
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py
 
-# By files, for the blocks of a page follow each other.
+# While you work: what fails most often, in less than two minutes on two cores. Slow tests are those that are marked so.
+check: lint
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
+
+# Everything. By files, because the blocks of a page of the docs follow each other.
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
@@ -59,6 +63,7 @@ bench-handoff: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell src tests docs benchmarks examples *.md Makefile
 	$(BIN)/mypy
 
 # Pages and stubs that are printed from the code.
@@ -124,4 +129,4 @@ $(READY): pyproject.toml CMakeLists.txt $(wildcard src/core/*)
 	touch $@
 
 clean:
-	rm -rf $(VENV) build examples/javascript/node_modules
+	rm -rf $(VENV) .venv-* build examples/javascript/node_modules

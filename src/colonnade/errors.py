@@ -8,6 +8,9 @@
     ├── ConflictError                       expect_version= did not match
     ├── StoreFullError (OSError, ENOSPC)    no room; nothing was stored
     ├── StoreAccessError (OSError)          the directory cannot be a store, or may not be read or written
+    ├── LockTimeoutError (TimeoutError)     another process had the store locked for too long; nothing was changed
+    ├── ReentrantCallError (RuntimeError)   a signal handler changes the store that its thread is changing
+    ├── NotDurableError (OSError)           done, but perhaps not on the disk
     ├── CorruptSnapshotError (ValueError)   truncated, overwritten, or not Arrow
     │   └── NotASnapshotError               a whole Arrow file, but another program's
     ├── WaitTimeoutError (TimeoutError)     no new version within the time given to `watch`
@@ -22,15 +25,24 @@ A message says what was asked, what was found and what to do next.
 from __future__ import annotations
 
 
+def printable(text: str) -> str:
+    """Escape the characters that would move a terminal's cursor; names of files and columns may contain them."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in text)
+
+
 class ColonnadeError(Exception):
-    """The base of all errors that Colonnade raises by itself."""
+    """The base of all errors that Colonnade raises by itself. Its message is safe to print."""
+
+    def __str__(self) -> str:
+        # OSError puts its number before the sentence, and KeyError the sentence in quotes.
+        message = self.strerror if isinstance(self, OSError) and self.strerror else Exception.__str__(self)
+        return printable(message)
 
 
 class NotFoundError(ColonnadeError, KeyError):
     """No such name, version or column."""
-
-    # KeyError shows the repr of its argument, and a sentence would stand in quotes.
-    __str__ = Exception.__str__
 
 
 class InvalidNameError(ColonnadeError, ValueError):
@@ -44,13 +56,21 @@ class ConflictError(ColonnadeError):
 class StoreFullError(ColonnadeError, OSError):
     """The store's file system has no room for the table; nothing was stored."""
 
-    # OSError puts its number before the sentence.
-    def __str__(self) -> str:
-        return self.strerror or super().__str__()
-
 
 class StoreAccessError(ColonnadeError, OSError):
     """The directory cannot serve as a store, or this user may not read or write it."""
+
+
+class LockTimeoutError(ColonnadeError, TimeoutError):
+    """Another process had the store locked for as long as ``timeout=`` allows; nothing was changed."""
+
+
+class ReentrantCallError(ColonnadeError, RuntimeError):
+    """A signal handler or a finalizer wants to change a store that its own thread is changing; nothing was changed."""
+
+
+class NotDurableError(ColonnadeError, OSError):
+    """The change was made and everybody sees it, but it is not known to be on the disk (``durable=True``)."""
 
     def __str__(self) -> str:
         return self.strerror or super().__str__()

@@ -20,7 +20,8 @@ from colonnade.snapshot import Snapshot
 from colonnade.storage import paths, settings
 from colonnade.storage.catalog import Catalog
 from colonnade.storage.directory import Directory
-from colonnade.storage.segment import Draft, Segment, explained
+from colonnade.storage.draft import Draft
+from colonnade.storage.os_errors import explained
 from colonnade.storage.settings import Settings
 
 if TYPE_CHECKING:
@@ -433,15 +434,15 @@ class Store:
         self._catalog.expect(wanted.name, wanted.expect)  # before any byte moves; it is decided under the lock
 
     def _publish(self, wanted: Wanted, laid: LaidOut, draft: Draft, seal: Seal) -> Snapshot:
-        sealed = self._publisher.publish(
+        segment, sealed = self._publisher.publish(
             wanted.name,
             draft,
             seal,
             lambda final: draft.write(laid.seal_at, final.pack()),
             keep=wanted.keep,
-            expect=wanted.expect,
+            expected=wanted.expect,
         )
-        return Snapshot(self.path, wanted.name, Segment(self._path_of(wanted.name), draft.reopen()), sealed)
+        return Snapshot(self.path, wanted.name, segment, sealed)
 
     def _explaining(self, size: int) -> contextlib.AbstractContextManager[None]:
         return explained(self.path, f"a table of {size:,} bytes")
@@ -488,15 +489,14 @@ class Store:
         with self.open(name, version=version, validate=validate) as snapshot:
             return snapshot.to_pandas(columns=columns, writable=writable)
 
-    def sql(self, query: str, *, params: Any = None) -> duckdb.DuckDBPyRelation:
+    def sql(self, query: str, *, params: Any = None, external_access: bool = False) -> duckdb.DuckDBPyRelation:
         """Query tables by their names, with DuckDB. Needs the extra ``duckdb``.
 
         The tables that the query mentions are opened now, the newest version of each, and it reads those and no others
         however often it is run, whatever is put meanwhile. Numbers and times are read where they stand in the store.
 
-        A name with slashes or dots is written in double quotes. SQL may also read local files and addresses on the
-        network, with the rights of this process: a query that is not trusted is not to be run, and values from
-        outside belong into ``params``.
+        A name with slashes or dots is written in double quotes. DuckDB is given one SELECT and nothing else to run; it
+        has no access to files, the network, settings and extensions. Values from outside belong into ``params``.
 
         Parameters
         ----------
@@ -504,6 +504,9 @@ class Store:
             One query: ``select``, ``with``, ``from``, ``values``, ``describe`` or ``summarize``.
         params : sequence or mapping, optional
             The values of ``?``, or of ``$name``. With them the query is run at once.
+        external_access : bool, default False
+            Let the query, and the methods of its relation, read and write local files and the network with the rights
+            of this process (``from 'file.csv'``, ``read_parquet('s3://...')``), and change DuckDB's settings.
 
         Returns
         -------
@@ -547,7 +550,7 @@ class Store:
             with self.open(name) as snapshot:
                 return snapshot.to_arrow()
 
-        return run(query, params, find)
+        return run(query, params, find, external_access=external_access)
 
     def watch(self, name: str, *, timeout: float | None = None) -> Watch:
         """Wait for each new version of a table: an iterator of Snapshots, for ``for`` and ``async for``.
@@ -681,7 +684,7 @@ class Store:
             with self.open(entry.name, version=entry.version) as snapshot:
                 snapshot.validate()
 
-        return list(check.check(self.path, self._directory.trusted, look_inside))
+        return list(check.check(self.path, self._directory.trusts, look_inside))
 
     def usage(self) -> Usage:
         """See what occupies the store's memory, and which processes hold it.

@@ -5,12 +5,14 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
+#include <fcntl.h>
 #include <sched.h>
 
 #include <algorithm>
 #include <string>
 #include <vector>
 
+#include "descriptor.h"
 #include "execute.h"
 #include "kernels.h"
 #include "mapping.h"
@@ -57,6 +59,24 @@ void map_file(Mapping* self, int fd, size_t size, bool writable) {
 
 Mapping* map_draft(int fd, size_t size) {
   return or_raise([&] { return new Mapping(fd, size, Mapping::Kind::writing); });
+}
+
+void abandon(Mapping& mapping) {
+  or_raise([&] { mapping.abandon(); });
+}
+
+// Opens a path as os.open does, below an open folder or below the working directory.
+void open_descriptor(Descriptor* self, nb::object path, int flags, unsigned mode, int folder) {
+  PyObject* bytes = nullptr;
+  if (!PyUnicode_FSConverter(path.ptr(), &bytes)) throw nb::python_error();
+  const nb::object owned = nb::steal(bytes);
+  try {
+    new (self) Descriptor(Descriptor::open(folder, PyBytes_AS_STRING(bytes), flags, mode));
+  } catch (const std::system_error& failed) {
+    errno = failed.code().value();
+    PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path.ptr());
+    throw nb::python_error();
+  }
 }
 
 bool reserve_pages(const Mapping& mapping, int fd) {
@@ -357,9 +377,32 @@ NB_MODULE(_core, m) {
            "Have all pages of the file there, as huge pages, whatever they hold; False if the kernel does not give them.")
       .def("collapse", &collapse, "Put what is there into huge pages; False if the kernel does not.")
       .def("detach", &detach, "fd"_a, "Let further stores be this mapping's alone; views of it stay where they are.")
+      .def("abandon", &abandon, "Give the file's memory back at once; views of it stay where they are, and hold zeros.")
       .def("__len__", &Mapping::size)
       .def_prop_ro("address", [](const Mapping& m) { return reinterpret_cast<uintptr_t>(m.address()); })
       .def_prop_ro("writable", &Mapping::writable);
+  nb::class_<Descriptor>(m, "Descriptor",
+                         "The one owner of a file descriptor: closed when the object is dropped, and never twice.\n\n"
+                         "A context manager that gives the number and closes at its end.")
+      .def("__init__", &open_descriptor, "path"_a, "flags"_a, "mode"_a = 0, "dir_fd"_a = AT_FDCWD,
+           "Open a path as ``os.open`` does.")
+      .def_static("duplicate", [](int number) { return or_raise([&] { return Descriptor::duplicate(number); }); },
+                  "number"_a, "A second descriptor of the same open file.")
+      .def_static("inotify", [] { return or_raise([] { return Descriptor::inotify(); }); },
+                  "A new inotify instance, which does not block.")
+      .def("fileno", &Descriptor::number, "The number; -1 once it is closed.")
+      .def("close", &Descriptor::close, "Drop its lock, close what `keep` gave it, and then itself; twice is once.")
+      .def("keep", [](Descriptor& self, Descriptor& other) { self.keep(std::move(other)); }, "other"_a,
+           "Take over another descriptor and its lock, until this one is closed.")
+      .def("try_lock", [](Descriptor& self, bool shared) { return or_raise([&] { return self.try_lock(shared); }); },
+           nb::kw_only(), "shared"_a = false,
+           "Lock the file (flock) without waiting; False where another open file has it locked.")
+      .def("unlock", &Descriptor::unlock, "Drop its lock, if it has one.")
+      .def("locked_by_this_thread",
+           [](const Descriptor& self) { return or_raise([&] { return self.locked_by_this_thread(); }); },
+           "Whether the calling thread has this very file locked by any Descriptor.")
+      .def("__enter__", &Descriptor::number)
+      .def("__exit__", [](Descriptor& self, nb::args) { self.close(); });
   nb::class_<Buffer>(m, "Buffer", nb::type_slots(buffer_slots<Buffer>),
                      "Memory of the pool, by the buffer protocol; it goes back when the last view of it is gone.")
       .def(nb::init<size_t>(), "size"_a)

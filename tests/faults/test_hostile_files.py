@@ -294,6 +294,7 @@ def test_what_was_found():
     assert done.stdout.count(".arrow\n") + done.stdout.count(".arrow ") >= len(seeds) > 0
 
 
+@pytest.mark.slow
 def test_two_thousand_broken_files(folder):
     command = [
         sys.executable,
