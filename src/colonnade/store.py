@@ -684,7 +684,8 @@ class Store:
             with self.open(entry.name, version=entry.version) as snapshot:
                 snapshot.validate()
 
-        return list(check.check(self.path, self._directory.trusts, look_inside))
+        with explained(self.path, "check"):
+            return list(check.check(self.path, self._directory.trusts, look_inside))
 
     def usage(self) -> Usage:
         """See what occupies the store's memory, and which processes hold it.
@@ -713,11 +714,12 @@ class Store:
     @property
     def settings(self) -> Settings:
         """The settings that hold: those this object was made with, else those that the directory keeps."""
-        try:
-            with self._directory.opened() as root:
-                return self._directory.settings(root)
-        except FileNotFoundError:
-            return self._directory.chosen
+        with explained(self.path, "reading settings"):
+            try:
+                with self._directory.opened() as root:
+                    return self._directory.settings(root)
+            except FileNotFoundError:
+                return self._directory.chosen
 
     def configure(
         self, *, capacity: int | str | None = None, spares: int | str | None = None, mode: int | None = None

@@ -94,7 +94,7 @@ def _sealed_version(file: folders.File) -> int | None:
 
 def collapse(catalog: Catalog) -> None:
     """Put tables into huge pages that are not in them yet; if they are already, it takes 0.4 ms for 1 GiB."""
-    with contextlib.suppress(FileNotFoundError), catalog.directory.opened() as root:
+    with contextlib.suppress(OSError), catalog.directory.opened() as root:
         if not _core.in_memory(root):
             return
         for file in folders.walk(root):
