@@ -19,9 +19,10 @@ import pyarrow.types as pt
 from pyarrow.csv import CSVWriter
 from pyarrow.parquet import ParquetWriter
 
-from colonnade.errors import UnsupportedTypeError
+from colonnade.errors import UnsupportedTypeError, printable
 from colonnade.io.formats import CODECS, TEXT, FileFormat, recognise
 from colonnade.io.progress import Meter
+from colonnade.io.secrets import without_secrets
 
 _ROWS = 1 << 20  # a row group, as PyArrow makes them
 
@@ -33,12 +34,19 @@ def checked_path(path: str | os.PathLike[str]) -> tuple[Path, FileFormat]:
     ------
     ValueError
     """
-    if "://" in os.fspath(path):
-        raise ValueError(f"{os.fspath(path)} is a URL; dump to a file, and copy that")
-    kind = recognise(Path(path)).format
-    if kind not in _WRITERS or (recognise(Path(path)).codec and kind not in TEXT):
-        raise ValueError(f"{os.fspath(path)} ends in none of {' '.join(SUFFIXES_WRITTEN)}, which can be written")
-    return Path(path), kind
+    text = os.fsdecode(path)
+    shown = printable(without_secrets(text))
+    if "://" in text:
+        raise ValueError(f"{shown} is a URL; dump to a file, and copy that")
+    if "\0" in text:
+        raise ValueError(f"{shown} is not the name of a file")
+    file = Path(text).expanduser()
+    kind = recognise(file).format
+    if kind not in _WRITERS or (recognise(file).codec and kind not in TEXT):
+        raise ValueError(f"{shown} ends in none of {' '.join(SUFFIXES_WRITTEN)}, which can be written")
+    if file.is_dir():
+        raise ValueError(f"{shown} is a folder; name a file in it")
+    return file, kind
 
 
 def dump(table: pa.Table, path: Path, kind: FileFormat, meter: Meter) -> None:
@@ -77,8 +85,11 @@ def _beside(path: Path) -> Iterator[Any]:
         with temporary.open("xb") as file:
             yield file
         temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename == str(temporary):
+            raise type(error)(error.errno, error.strerror, str(path)) from None  # the name that the caller knows
         raise
 
 
