@@ -56,25 +56,35 @@ def dump(table: pa.Table, path: Path, kind: FileFormat, meter: Meter) -> None:
     ------
     UnsupportedTypeError, OSError
     """
+    with _beside(path) as file:
+        write(table, file, kind, meter, codec=recognise(path).codec, shown=printable(str(path)))
+
+
+def write(
+    table: pa.Table, file: Any, kind: FileFormat, meter: Meter, *, codec: str | None = None, shown: str = "the output"
+) -> None:
+    """Write a table to an open file, which need not be seekable; ``shown`` is its name in errors.
+
+    Raises
+    ------
+    UnsupportedTypeError, OSError
+    """
     writer = _WRITERS[kind]
     if not table.num_columns and (kind is FileFormat.CSV or (kind is FileFormat.PARQUET and table.num_rows)):
-        raise UnsupportedTypeError(f"{path}: {kind} cannot hold rows without columns; Feather and Arrow (.arrow) can")
+        raise UnsupportedTypeError(f"{shown}: {kind} cannot hold rows without columns; Feather and Arrow (.arrow) can")
     meter.total = table.num_rows
-    with _beside(path) as file:
-        try:
-            sink = pa.CompressedOutputStream(file, codec) if (codec := recognise(path).codec) else file
+    try:
+        with contextlib.ExitStack() as opened:
+            sink = opened.enter_context(pa.CompressedOutputStream(file, codec)) if codec else file
             table = writer.prepared(table)
-            with contextlib.ExitStack() as held:
-                if sink is not file:
-                    held.enter_context(sink)
-                write = held.enter_context(writer.opened(sink, table.schema))
-                for first in range(0, table.num_rows, _ROWS):
-                    part = table.slice(first, min(_ROWS, table.num_rows - first))  # without columns, PyArrow cuts none
-                    write.write_table(part)
-                    meter.count(part)
-                    meter.done = meter.rows
-        except (pa.ArrowNotImplementedError, pa.ArrowTypeError, pa.ArrowInvalid) as error:
-            raise UnsupportedTypeError(f"{path}: {kind} cannot hold this table: {error}; {writer.instead}") from error
+            target = opened.enter_context(writer.opened(sink, table.schema))
+            for first in range(0, table.num_rows, _ROWS):
+                part = table.slice(first, min(_ROWS, table.num_rows - first))  # without columns, PyArrow cuts none
+                target.write_table(part)
+                meter.count(part)
+                meter.done = meter.rows
+    except (pa.ArrowNotImplementedError, pa.ArrowTypeError, pa.ArrowInvalid) as error:
+        raise UnsupportedTypeError(f"{shown}: {kind} cannot hold this table: {error}; {writer.instead}") from error
 
 
 @contextlib.contextmanager
