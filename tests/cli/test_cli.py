@@ -694,7 +694,7 @@ def test_configure_sets_and_prints(cli, store):
         "mode": "640",
         "trust": None,
     }
-    assert cn.Store(store.path).settings == (8 << 30, 0, 0o640)
+    assert cn.Store(store.path).settings == (8 << 30, 0, 0o640, None)
 
 
 @pytest.mark.parametrize(
