@@ -25,7 +25,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from colonnade import ColonnadeError, NotFoundError, Snapshot, Store, TableInfo, __version__
+from colonnade import ColonnadeError, CorruptSnapshotError, NotFoundError, Snapshot, Store, TableInfo, __version__
 from colonnade.cli.output import console, print_error, print_json, print_line, print_table
 from colonnade.display.columns import REPORTS, TABLES, justify
 from colonnade.display.fitting import counted, format_part, one_line
@@ -244,6 +244,10 @@ def show(
         table = snapshot.to_arrow()
         chosen = [at for at, _ in order] if columns is None else _positions(columns, table.column_names, name)
         table = table.slice(0, min(rows, total)).select(chosen)
+        try:
+            table.validate(full=True)  # to follow a damaged offset would end the process
+        except ValueError as error:
+            raise CorruptSnapshotError(f"the values of {name!r} are damaged: {error}; put the table again") from error
     shown = _show(table, as_json)
     if shown:
         rows_shown = format_part(table.num_rows, total)
