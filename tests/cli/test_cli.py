@@ -76,6 +76,7 @@ def environment(store, **variables):
 
 WRITERS = {
     "p.parquet": lambda df, path: df.to_parquet(path),
+    "p.parq": lambda df, path: df.to_parquet(path),
     "p.pq": lambda df, path: df.to_parquet(path, row_group_size=1000),
     "p.csv": lambda df, path: df.to_csv(path, index=False),
     "p.csv.gz": lambda df, path: df.to_csv(path, index=False),

@@ -228,12 +228,12 @@ def _read_csv(stream: Any, as_text: set[_Key] | None) -> Iterator[_Part]:
             keys, start = _header(block)
             rows = rows[start:]
         ids = dict(zip(map(str, range(len(keys))), keys, strict=True))  # names need not be unique
-        wanted = [id_ for id_, key in ids.items() if as_text is None or key in as_text]
+        chosen = [id_ for id_, key in ids.items() if as_text is None or key in as_text]
         if _NO_ROWS.fullmatch(rows):
-            yield _Part(0, {ids[id_]: pa.chunked_array([pa.nulls(0)]) for id_ in wanted})
+            yield _Part(0, {ids[id_]: pa.chunked_array([pa.nulls(0)]) for id_ in chosen})
             continue
-        table = _parse_csv(pa.py_buffer(rows), list(ids), wanted, as_text is not None)
-        yield _Part(table.num_rows, {ids[id_]: table.column(id_) for id_ in wanted})
+        table = _parse_csv(pa.py_buffer(rows), list(ids), chosen, as_text is not None)
+        yield _Part(table.num_rows, {ids[id_]: table.column(id_) for id_ in chosen})
 
 
 def _header(block: bytes) -> tuple[list[_Key], int]:
@@ -261,18 +261,18 @@ def _header(block: bytes) -> tuple[list[_Key], int]:
 _PARSING = csv.ParseOptions(newlines_in_values=True)
 
 
-def _parse_csv(data: pa.Buffer, ids: list[str], wanted: list[str], as_text: bool) -> pa.Table:
+def _parse_csv(data: pa.Buffer, ids: list[str], chosen: list[str], as_text: bool) -> pa.Table:
     # As pandas reads it: an empty cell is null, among strings too.
-    converting = csv.ConvertOptions(strings_can_be_null=True, include_columns=wanted)
+    converting = csv.ConvertOptions(strings_can_be_null=True, include_columns=chosen)
     if as_text:
-        converting.column_types = dict.fromkeys(wanted, pa.string())
+        converting.column_types = dict.fromkeys(chosen, pa.string())
 
     def parse(options: dict[str, int]) -> pa.Table:
         reading = csv.ReadOptions(column_names=ids, **options)
         return csv.read_csv(pa.BufferReader(data), reading, _PARSING, converting, memory_pool=POOL)
 
     table = _of_long_rows(parse, data)
-    if not as_text and (large := [id_ for id_ in wanted if _may_be_integers(table.column(id_))]):
+    if not as_text and (large := [id_ for id_ in chosen if _may_be_integers(table.column(id_))]):
         texts = _parse_csv(data, ids, large, as_text=True)
         for id_ in large:
             table = table.set_column(table.column_names.index(id_), id_, _exact(table.column(id_), texts.column(id_)))
