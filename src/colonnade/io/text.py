@@ -185,7 +185,9 @@ def _end_of_csv_rows(data: bytes) -> int:
     return end
 
 
-_QUOTE, _SEPARATORS = ord('"'), np.frombuffer(b",\n\r", np.uint8)
+_QUOTE = ord('"')
+_SEPARATOR = np.zeros(256, np.bool_)  # by character
+_SEPARATOR[list(b",\n\r")] = True
 
 
 def _end_of_regular_rows(data: bytes) -> int | None:
@@ -205,9 +207,9 @@ def _end_of_regular_rows(data: bytes) -> int | None:
         end = int(quotes[before - 1])  # the quote that is open here
     quotes = quotes[: int(np.searchsorted(quotes, end))] if end >= 0 else quotes[:0]
     opening, closing = quotes[::2], quotes[1::2]
-    begins = np.isin(signs[opening - 1], _SEPARATORS) | (opening == 0)
+    begins = _SEPARATOR[signs[opening - 1]] | (opening == 0)
     begins[1:] |= opening[1:] == closing[:-1] + 1
-    ends = np.isin(signs[closing + 1], _SEPARATORS) | (signs[closing + 1] == _QUOTE)
+    ends = _SEPARATOR[signs[closing + 1]] | (signs[closing + 1] == _QUOTE)
     return end + 1 if begins.all() and ends.all() else None
 
 
