@@ -115,10 +115,11 @@ def _common(
 
 
 def _open_store(options: dict[str, Any]) -> Store:
-    from colonnade.storage.users import user_numbers
+    from colonnade.storage.users import trusted_by_environment, user_numbers
 
     try:
-        return Store(options["store"], trust=user_numbers(options["trust"] or []))
+        trust = user_numbers(options["trust"]) if options["trust"] else trusted_by_environment()
+        return Store(options["store"], trust=trust)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 
