@@ -287,3 +287,17 @@ def _unreadable(name: str, place: Path, error: OSError) -> StoreAccessError:
 def retained(folder: int, where: Location) -> set[int]:
     """The versions that are retained for a name."""
     return {version for file in os.listdir(folder) if (version := where.version_of(file)) is not None}
+
+
+def sealed_version(folder: int, file: str) -> int | None:
+    """The version in the seal of a file in a folder; None if there is no such file, or a store did not write it."""
+    try:
+        segment = Segment.open(Path(file), folder, file)
+    except OSError:
+        return None
+    try:
+        return segment.seal().version
+    except (OSError, CorruptSnapshotError):
+        return None
+    finally:
+        segment.close()

@@ -29,7 +29,7 @@ from colonnade import _core
 from colonnade.errors import ColonnadeError, InvalidNameError, NotDurableError
 from colonnade.format.seal import Seal
 from colonnade.storage import capacity, folders, paths, spares
-from colonnade.storage.catalog import Catalog, Expected, retained
+from colonnade.storage.catalog import Catalog, Expected, retained, sealed_version
 from colonnade.storage.draft import Draft
 from colonnade.storage.os_errors import explain_os_error
 from colonnade.storage.paths import Location
@@ -163,8 +163,9 @@ class Publisher:
 
     def _commit(self, root: int, folder: int, where: Location, draft: Draft, *, retain: int, limit: int) -> None:
         """Make the name lead to the draft; what it led to is retained under a version's name, or becomes a spare."""
-        with contextlib.suppress(FileNotFoundError, PermissionError, IsADirectoryError):
-            os.unlink(paths.PUBLISH, dir_fd=root)
+        if sealed_version(root, paths.PUBLISH) is not None:  # of a writer that was killed
+            with contextlib.suppress(OSError):
+                os.unlink(paths.PUBLISH, dir_fd=root)
         staged = draft.stage(root)
         staged_folder = staged.folder.fileno()
         draft.check_is_at(staged_folder, staged.name)
@@ -173,7 +174,8 @@ class Publisher:
             second_name = folder, where.retained(retain)
             _retain(folder, where, retain)
         elif self._is_worth_keeping(folder, where.current, limit):
-            spares.link(root, folder, where.current)  # if the rename fails, the next put removes it
+            with contextlib.suppress(OSError):  # then there is no spare; if the rename fails, the next put removes it
+                spares.link(root, folder, where.current)
         try:
             os.rename(staged.name, where.current, src_dir_fd=staged_folder, dst_dir_fd=folder)
         except BaseException:
@@ -221,9 +223,10 @@ class Publisher:
         """Remove a name; what it led to becomes a spare if it is worth it."""
         with contextlib.suppress(FileNotFoundError):
             if self._is_worth_keeping(folder, file, limit):
-                spares.retire(root, folder, file)
-            else:
-                os.unlink(file, dir_fd=folder)
+                with contextlib.suppress(OSError):  # then there is no spare
+                    spares.retire(root, folder, file)
+                    return
+            os.unlink(file, dir_fd=folder)
 
     # -- segments without a table's name -------------------------------------------------------------------------------
 
