@@ -14,12 +14,15 @@ Does not depend on: what the files are for.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
+
+from colonnade.errors import StoreAccessError
 
 _GONE = (FileNotFoundError, ProcessLookupError)
 _DELETED = b" (deleted)"
@@ -64,7 +67,17 @@ class Scan(NamedTuple):
 
 
 def scan(directory: Path) -> Scan:
-    """Find who holds what is or was below a directory, which need not be there any more."""
+    """Find who holds what is or was below a directory, which need not be there any more.
+
+    Raises
+    ------
+    StoreAccessError
+        If there is no /proc.
+    """
+    if not Path("/proc/self").exists():
+        raise StoreAccessError(
+            errno.ENOENT, "cannot see which processes hold the store: /proc is not mounted. Mount it"
+        )
     scanner = _Scanner(directory)
     unseen = 0
     for name in os.listdir("/proc"):

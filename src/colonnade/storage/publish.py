@@ -30,7 +30,7 @@ from colonnade.errors import ColonnadeError, InvalidNameError, NotDurableError
 from colonnade.format.seal import Seal
 from colonnade.storage import capacity, folders, paths, spares
 from colonnade.storage.catalog import Catalog, Expected, retained, sealed_version
-from colonnade.storage.draft import Draft
+from colonnade.storage.draft import Draft, has_proc
 from colonnade.storage.os_errors import explain_os_error
 from colonnade.storage.paths import Location
 from colonnade.storage.segment import MAPPED, Segment
@@ -86,7 +86,7 @@ class Publisher:
     def _usage(self) -> Usage:
         from colonnade.storage.usage import look_at
 
-        return look_at(self._catalog)
+        return look_at(self._catalog, with_holders=has_proc())
 
     def _check_capacity(self, root: int, size: int, limit: int) -> None:
         """See that a table may be added. Expired tables do not count; they are removed if it would not fit."""

@@ -21,7 +21,7 @@ from colonnade.errors import ColonnadeError, NotFoundError, StoreAccessError
 from colonnade.format.seal import Seal
 from colonnade.storage import folders, paths
 from colonnade.storage.catalog import Catalog
-from colonnade.storage.processes import Held, Holder, scan
+from colonnade.storage.processes import Held, Holder, Scan, scan
 
 Role = Literal["newest", "retained", "shared", "draft", "spare", "deleted", "other"]
 _ROLES = get_args(Role)  # a file that has two names is the first of these
@@ -74,7 +74,7 @@ class Usage(NamedTuple):
         return to_text(self)
 
 
-def look_at(catalog: Catalog) -> Usage:
+def look_at(catalog: Catalog, *, with_holders: bool = True) -> Usage:
     """Look at a store's directory, and at all processes that this user may look at.
 
     Raises
@@ -83,7 +83,7 @@ def look_at(catalog: Catalog) -> Usage:
         If the store is a file, or may not be read.
     """
     root = catalog.directory.root
-    held, unseen = scan(root)
+    held, unseen = scan(root) if with_holders else Scan({}, 0)
     capacity, segments = None, {}
     unnamed = {inode: file for inode, file in held.items() if file.deleted}
     try:
