@@ -75,8 +75,8 @@ class Expected(NamedTuple):
         """
         version = present.version if present else 0
         if version != self.version:
-            found = f"is at version {version}" if present else "does not exist"
-            raise ConflictError(f"{name!r} {found}, and version {self.version} was expected; read it again and retry")
+            state = f"is at version {version}" if present else "does not exist"
+            raise ConflictError(f"{name!r} {state}, and version {self.version} was expected; read it again and retry")
         if present and self.identity not in (None, present.identity):
             raise ConflictError(
                 f"{name!r} was deleted and put again: it is at version {version} as expected, and it is another "

@@ -54,15 +54,15 @@ def gc(catalog: Catalog) -> Freed:
 
 def _remove_leftover(file: folders.File) -> int | None:
     """Remove a file if nobody needs it; the bytes that it held, None if it is needed."""
-    found = file.stat()
-    if not stat.S_ISREG(found.st_mode):
+    status = file.stat()
+    if not stat.S_ISREG(status.st_mode):
         return None
     if file.folders == (paths.SEGMENTS,) and in_flight.is_cleaned(file.name):
         return in_flight.remove_if_abandoned(file.folder, file.name)
     if not _is_leftover(file):
         return None
     os.unlink(file.name, dir_fd=file.folder)
-    return found.st_blocks * 512 if found.st_nlink == 1 else 0
+    return status.st_blocks * 512 if status.st_nlink == 1 else 0
 
 
 def _is_leftover(file: folders.File) -> bool:

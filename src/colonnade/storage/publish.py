@@ -214,10 +214,10 @@ class Publisher:
 
     def _is_worth_keeping(self, folder: int, file: str, limit: int) -> bool:
         try:
-            found = os.stat(file, dir_fd=folder, follow_symlinks=False)
+            status = os.stat(file, dir_fd=folder, follow_symlinks=False)
         except FileNotFoundError:
             return False
-        return stat.S_ISREG(found.st_mode) and spares.is_worth_keeping(found, limit)
+        return stat.S_ISREG(status.st_mode) and spares.is_worth_keeping(status, limit)
 
     def _drop(self, root: int, folder: int, file: str, limit: int) -> None:
         """Remove a name; what it led to becomes a spare if it is worth it."""
