@@ -244,6 +244,10 @@ class Segment:
             os.close(self.fd)
             self.fd = -1
 
+    def __del__(self) -> None:
+        with contextlib.suppress(AttributeError, OSError):  # half-made, or the interpreter is ending
+            self.close()
+
     def is_at(self, folder: int, name: str) -> bool:
         """Whether a name in a folder leads to this very file. What is known of the file is from after that."""
         try:
