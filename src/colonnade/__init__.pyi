@@ -2,12 +2,12 @@
 
 from ._allocate import DraftTable as DraftTable
 from ._by_reference.pickling import by_reference as by_reference
-from ._conversion import explain as explain
-from ._conversion import from_pandas as from_pandas
-from ._conversion import set_pool_limit as set_pool_limit
-from ._conversion import to_pandas as to_pandas
 from ._latest import Latest as Latest
 from ._watch import Watch as Watch
+from .conversion.explain import explain as explain
+from .conversion.from_pandas import from_pandas as from_pandas
+from .conversion.to_pandas import to_pandas as to_pandas
+from .core.buffers import set_pool_limit as set_pool_limit
 from .default_store import allocate as allocate
 from .default_store import check as check
 from .default_store import delete as delete
@@ -15,6 +15,7 @@ from .default_store import dump as dump
 from .default_store import exists as exists
 from .default_store import gc as gc
 from .default_store import get as get
+from .default_store import info as info
 from .default_store import latest as latest
 from .default_store import load as load
 from .default_store import ls as ls

@@ -55,7 +55,7 @@ class Buffer:
     @property
     def address(self) -> int: ...
 
-class Source:
+class ImportedArrays:
     """
     Arrow arrays from C streams, as pieces of a plan; holds them until it goes.
     """

@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 import numpy as np
 
 from colonnade.format.seal import SEAL_SIZE, Seal
+from colonnade.format.write.plan import plan
 from colonnade.format.write.table import LaidOut, lay_out
-from colonnade.interop.arrow import plan
 from colonnade.snapshot import Snapshot
 from colonnade.storage import paths
 from colonnade.storage.catalog import Catalog

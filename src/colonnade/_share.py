@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 from colonnade._put import Writer, write
 from colonnade._reference import Reference
 from colonnade.format.seal import Seal
+from colonnade.format.write.plan import plan
 from colonnade.format.write.table import LaidOut, lay_out
-from colonnade.interop.arrow import plan
 from colonnade.snapshot import Snapshot
 from colonnade.storage import in_flight, paths, process_group
 from colonnade.storage.segment import Segment

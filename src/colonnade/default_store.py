@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from functools import cache
 
-from colonnade import _core
+from colonnade.core.buffers import trim_pool
 from colonnade.storage import paths
 from colonnade.storage.catalog import Catalog
 from colonnade.storage.gc import Freed
@@ -43,7 +43,7 @@ class DefaultStore(Store):
         Freed
             What was freed.
         """
-        return super().gc()._replace(memory=_core.trim_pool())
+        return super().gc()._replace(memory=trim_pool())
 
     def __reduce__(self) -> str:
         return "store"  # the object of this name below, so that `cn.get` can be a task of a process pool
@@ -65,7 +65,6 @@ ls = store.ls
 open = store.open
 put = store.put
 share = store.share
-sizes = store.sizes
 sql = store.sql
 usage = store.usage
 watch = store.watch

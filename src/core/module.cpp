@@ -15,7 +15,7 @@
 #include "kernels.h"
 #include "mapping.h"
 #include "pool.h"
-#include "source.h"
+#include "arrow_stream.h"
 #include "threads.h"
 
 namespace nb = nanobind;
@@ -26,7 +26,7 @@ namespace {
 
 using JobTable = nb::ndarray<const int64_t, nb::shape<-1, 16>, nb::c_contig, nb::device::cpu>;
 using PieceTable = nb::ndarray<const int64_t, nb::shape<-1, 8>, nb::c_contig, nb::device::cpu>;
-using FoundTable = nb::ndarray<int64_t, nb::shape<-1, 2>, nb::c_contig, nb::device::cpu>;
+using ResultTable = nb::ndarray<int64_t, nb::shape<-1, 2>, nb::c_contig, nb::device::cpu>;
 using Bytes = nb::ndarray<uint8_t, nb::shape<-1>, nb::c_contig, nb::device::cpu>;
 
 // The processors this process may use, which in a container are fewer than the machine has.
@@ -105,12 +105,12 @@ void check_plan(std::span<const Job> jobs, std::span<const Piece> pieces, Stretc
   }
 }
 
-int run(std::span<const Job> jobs, std::span<const Piece> pieces, const Sink& sink, int threads, FoundTable& found,
+int run(std::span<const Job> jobs, std::span<const Piece> pieces, const Sink& sink, int threads, ResultTable& found,
         int64_t stream_from) {
   if (found.shape(0) != jobs.size()) throw nb::value_error("a row of what was found is needed for each job");
   nb::gil_scoped_release release;
   return execute(jobs, pieces, sink, threads > 0 ? threads : available_threads(),
-                 reinterpret_cast<Found*>(found.data()), stream_from);
+                 reinterpret_cast<Result*>(found.data()), stream_from);
 }
 
 std::span<const Job> jobs_of(const JobTable& table) {
@@ -121,14 +121,14 @@ std::span<const Piece> pieces_of(const PieceTable& table) {
   return {reinterpret_cast<const Piece*>(table.data()), table.shape(0)};
 }
 
-void write_file(JobTable jobs, PieceTable pieces, FoundTable found, int fd, int64_t size, int threads) {
+void write_file(JobTable jobs, PieceTable pieces, ResultTable found, int fd, int64_t size, int threads) {
   if (fd < 0) raise_os_error(EBADF);
   check_plan(jobs_of(jobs), pieces_of(pieces), {{0, size}});
   const int error = run(jobs_of(jobs), pieces_of(pieces), Sink{fd}, threads, found, streamed_bytes);
   if (error != 0) raise_os_error(error);
 }
 
-void write_memory(JobTable jobs, PieceTable pieces, FoundTable found, std::vector<Bytes> outputs, int threads,
+void write_memory(JobTable jobs, PieceTable pieces, ResultTable found, std::vector<Bytes> outputs, int threads,
                   int64_t stream_from) {
   Stretches stretches;
   stretches.reserve(outputs.size());
@@ -185,14 +185,14 @@ ArrowArrayStream& stream_of(const nb::object& capsule) {
   return found;
 }
 
-void add_columns(Source& source, const std::vector<nb::object>& capsules, int threads) {
+void add_columns(ImportedArrays& source, const std::vector<nb::object>& capsules, int threads) {
   std::vector<ArrowArrayStream*> streams;
   for (const nb::object& capsule : capsules) streams.push_back(&stream_of(capsule));
   nb::gil_scoped_release release;
   source.add_columns(streams, threads > 0 ? threads : available_threads());
 }
 
-bool add_table(Source& source, const nb::object& capsule, int64_t most_batches) {
+bool add_table(ImportedArrays& source, const nb::object& capsule, int64_t most_batches) {
   ArrowArrayStream& stream = stream_of(capsule);
   nb::gil_scoped_release release;
   return source.add_table(stream, most_batches);
@@ -206,10 +206,10 @@ auto new_array(std::vector<int64_t> values, size_t rows) {
   else return nb::ndarray<nb::numpy, int64_t, nb::shape<shape...>>(kept->data(), {rows, kept->size() / (rows > 0 ? rows : 1)}, owner);
 }
 
-auto source_pieces(const Source& source) {
+auto source_pieces(const ImportedArrays& source) {
   std::vector<int64_t> fields;
   size_t rows = 0;
-  for (const Source::Column& column : source.columns()) {
+  for (const ImportedArrays::Column& column : source.columns()) {
     const auto* first = reinterpret_cast<const int64_t*>(column.pieces.data());
     fields.insert(fields.end(), first, first + column.pieces.size() * (sizeof(Piece) / sizeof(int64_t)));
     rows += column.pieces.size();
@@ -217,16 +217,16 @@ auto source_pieces(const Source& source) {
   return new_array<-1, 8>(std::move(fields), rows);
 }
 
-auto source_counts(const Source& source) {
+auto source_counts(const ImportedArrays& source) {
   std::vector<int64_t> counts;
-  for (const Source::Column& column : source.columns()) counts.push_back(static_cast<int64_t>(column.pieces.size()));
+  for (const ImportedArrays::Column& column : source.columns()) counts.push_back(static_cast<int64_t>(column.pieces.size()));
   const size_t columns = counts.size();
   return new_array<-1>(std::move(counts), columns);
 }
 
-auto source_nulls(const Source& source) {
+auto source_nulls(const ImportedArrays& source) {
   std::vector<int64_t> nulls;
-  for (const Source::Column& column : source.columns()) nulls.push_back(column.nulls);
+  for (const ImportedArrays::Column& column : source.columns()) nulls.push_back(column.nulls);
   const size_t columns = nulls.size();
   return new_array<-1>(std::move(nulls), columns);
 }
@@ -344,7 +344,7 @@ NB_MODULE(_core, m) {
       .def(nb::init<size_t>(), "size"_a)
       .def("__len__", &Buffer::size)
       .def_prop_ro("address", [](const Buffer& b) { return reinterpret_cast<uintptr_t>(b.address()); });
-  nb::class_<Source>(m, "Source", "Arrow arrays from C streams, as pieces of a plan; holds them until it goes.")
+  nb::class_<ImportedArrays>(m, "ImportedArrays", "Arrow arrays from C streams, as pieces of a plan; holds them until it goes.")
       .def(nb::init<>())
       .def("add_columns", &add_columns, "streams"_a, "threads"_a = 0,
            "One column of each stream; ``threads`` read them, so they must not share what is not safe to share.")

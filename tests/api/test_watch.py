@@ -513,7 +513,7 @@ except cn.StoreAccessError as error:
     assert "max_user_watches" in done.stdout
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become other users")
+@pytest.mark.privileged("users")
 def test_a_folder_above_the_store_that_may_not_be_read(folder):
     """The store itself is enough, if it is there."""
     folder.chmod(0o711)

@@ -159,7 +159,7 @@ def _as_nobody(program, folder):
                           capture_output=True, text=True, check=False)  # fmt: skip
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become a second user")
+@pytest.mark.privileged("users")
 def test_store_that_is_not_ours(store, folder):
     store.put("t", pd.DataFrame({"x": [1]}))
     ask = f"store = cn.Store({str(store.path)!r})\ntry: {{}}\nexcept cn.StoreAccessError as error: print(error)"
@@ -167,7 +167,7 @@ def test_store_that_is_not_ours(store, folder):
     assert "may not write to the store" in _as_nobody(ask.format("store.put('t', pd.DataFrame())"), folder).stdout
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give a directory away")
+@pytest.mark.privileged("users")
 def test_default_store_of_another_user_is_refused(default_store):
     default_store.path.mkdir()
     os.chown(default_store.path, 65534, 65534)

@@ -126,7 +126,7 @@ def test_files_that_are_no_tables(look, store):
 
 
 @BOTH
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give a file away")
+@pytest.mark.privileged("users")
 def test_tables_of_others(look, store, flights):
     os.chown(flights.path, 65534, 65534)
     said = look(store)

@@ -231,12 +231,8 @@ def small_disk(tmp_path):
         file.truncate(32 * MIB)
     make = ["mkfs.ext4", "-q", "-F", "-O", "^has_journal", image]
     mount = ["mount", "-o", "loop", image, place]
-    try:
-        done = [subprocess.run(command, capture_output=True, check=False).returncode for command in (make, mount)]
-    except FileNotFoundError:
-        done = [1]
-    if any(done):
-        pytest.skip("making and mounting a disk needs mkfs.ext4, privileges and loop devices")
+    for command in (make, mount):
+        subprocess.run(command, capture_output=True, check=True)
     yield place
     subprocess.run(["umount", "-l", place], check=True)
 

@@ -10,7 +10,7 @@ import pytest
 import colonnade as cn
 from support.users import OTHER, as_user
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become other users")
+pytestmark = pytest.mark.privileged("users")
 
 GROUP = 12345
 FRAME = pd.DataFrame({"x": [1, 2, 3]})

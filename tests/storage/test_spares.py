@@ -294,7 +294,7 @@ def test_nothing_is_kept_on_a_disk(tmp_path):
     assert (store.get("t")["x"] == 2).all()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give a file away")
+@pytest.mark.privileged("users")
 def test_a_foreign_spare_is_not_taken(store):
     store.put("t", frame(1)).close()
     store.put("t", frame(2)).close()
@@ -453,7 +453,7 @@ def test_holding_the_lock_is_seen_by_other_processes(store):
     program = f"""
 import sys, time, colonnade as cn
 store = cn.Store({str(store.path)!r})
-with store._directory.lock():
+with store._catalog.directory.lock():
     print("locked", flush=True)
     time.sleep(60)
 """
@@ -473,7 +473,7 @@ with store._directory.lock():
 
 def test_folders_are_given_back(store):
     store.put("t", frame(1)).close()
-    with store._directory.opened() as root:
+    with store._catalog.directory.opened() as root:
         before = len(os.listdir("/proc/self/fd"))
         for _ in range(3):
             with folders.below(root, ["a", "b"], make=0o700):

@@ -24,6 +24,7 @@ import pickle
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -32,8 +33,8 @@ from colonnade._by_reference import tables
 from colonnade._put import Writer
 from colonnade._reference import Reference
 from colonnade.errors import ColonnadeError
+from colonnade.format.write.plan import plan
 from colonnade.format.write.table import lay_out
-from colonnade.interop.arrow import plan
 from colonnade.sizes import parse_size
 from colonnade.snapshot import Snapshot
 from colonnade.storage import paths
@@ -147,7 +148,7 @@ def _begin(sending: Sending) -> Sending:
                 _replace_reducer(pickler.reducers, kind, reduce)
         dump = getattr(pickler.owner, "dump")  # noqa: B009 -- of a class here, of a module there
         if not hasattr(dump, "removes_what_failed"):
-            _replaced.append(_Restore(pickler.owner, vars(pickler.owner).get("dump", _MISSING)))
+            _replaced.append(_Restore(pickler.owner, vars(pickler.owner).get("dump", _MISSING)).undo)
             pickler.owner.dump = _remove_on_failure(dump)
     return sending
 
@@ -155,7 +156,14 @@ def _begin(sending: Sending) -> Sending:
 def _replace_reducer(reducers: dict[Any, Any], kind: type, reduce: Callable[[Any], Any]) -> None:
     before = reducers.get(kind, _MISSING)
     reducers[kind] = reduce
-    _replaced.append(lambda: reducers.pop(kind, None) if before is _MISSING else reducers.update({kind: before}))
+    _replaced.append(partial(_put_back, reducers, kind, before))
+
+
+def _put_back(reducers: dict[Any, Any], kind: type, before: Any) -> None:
+    if before is _MISSING:
+        reducers.pop(kind, None)
+    else:
+        reducers[kind] = before
 
 
 class _Restore(NamedTuple):
@@ -164,7 +172,7 @@ class _Restore(NamedTuple):
     owner: Any
     dump: Any
 
-    def __call__(self) -> None:
+    def undo(self) -> None:
         if self.dump is _MISSING:
             del self.owner.dump
         else:

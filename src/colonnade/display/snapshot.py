@@ -34,9 +34,13 @@ def summary(snapshot: Snapshot) -> Summary:
     """The summary."""
     called = f"{snapshot.name} version {snapshot.version}" if snapshot.name else "without a name"
     made = Summary("Snapshot", called, facts=facts(snapshot))
-    found = snapshot._now()
-    if found is None:
+    if snapshot.closed:
         made.remarks.append("It is closed; open the table again to look inside.")
+        return made
+    try:
+        found = os.fstat(snapshot.fileno())  # of a reference: opened now
+    except Exception as error:
+        made.remarks.append(brief(error))
         return made
     if found.st_size != snapshot.nbytes:  # to read where it was cut off would be the end of this process
         sizes = f"its file has {found.st_size:,} bytes and was sealed with {snapshot.nbytes:,}"
@@ -76,8 +80,8 @@ def _is_at(path: os.PathLike[str], found: os.stat_result) -> bool:
 
 
 def _look_inside(made: Summary, snapshot: Snapshot) -> None:
-    array = snapshot._array()
-    if array is not None:
+    if snapshot.kind == "array":
+        array = snapshot.to_numpy(writable=False)
         made.facts["array"] = brief(f"{array.dtype} of shape {array.shape}")
     reports = snapshot.explain()
     if reports:

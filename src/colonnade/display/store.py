@@ -43,7 +43,7 @@ def _look_inside(made: Summary, store: Store) -> None:
     if not os.path.lexists(store.path):
         made.lines.append("There is no such directory yet; the first put makes it.")
         return
-    sizes = store._sizes()
+    sizes = store.sizes()
     made.facts["tables"] = f"{len(sizes):,}"
     if sizes:
         made.facts["size"] = format_size(sum(sizes.values()))
@@ -60,7 +60,7 @@ def _list(made: Summary, store: Store, names: list[str]) -> None:
     rows, failed = [], []
     for name in names[:_MOST]:
         try:
-            info = store._info(name)
+            info = store.info(name)
         except NotFoundError:
             continue  # deleted meanwhile
         except Exception as error:

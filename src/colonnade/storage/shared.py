@@ -55,6 +55,7 @@ class Owned:
 
     def disown(self) -> None:
         """Go on without the lock, in a child."""
+        self._at_exit.cancel()  # else it keeps the segment open
         with contextlib.suppress(OSError):
             fd = os.open(f"/proc/self/fd/{self.segment.fd}", os.O_RDONLY | os.O_CLOEXEC)
             os.dup2(fd, self.segment.fd, inheritable=False)
