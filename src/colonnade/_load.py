@@ -13,7 +13,7 @@ from colonnade.format.write.arrow_table import plan_table
 from colonnade.format.write.table import lay_out
 from colonnade.io.batches import release_memory
 from colonnade.io.load import read
-from colonnade.io.progress import shown
+from colonnade.io.progress import progress_bar
 from colonnade.snapshot import Snapshot
 
 
@@ -23,7 +23,7 @@ def load(
     """Read a source batch by batch, and write it as the next version of a name."""
     writer.prepare(request)
     try:
-        with shown(f"loading {request.name}", wanted=progress) as meter:
+        with progress_bar(f"loading {request.name}", enabled=progress) as meter:
             table = read(source, query, format_, meter)
             lengths = [len(chunk) for chunk in table.columns[0].chunks] if table.num_columns else []
             plan = plan_table(table)

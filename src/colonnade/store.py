@@ -507,10 +507,10 @@ class Store:
         >>> cn.delete("docs/bids")
         """
         from colonnade.io.dump import checked_path, dump
-        from colonnade.io.progress import shown
+        from colonnade.io.progress import progress_bar
 
         file, kind = checked_path(path)
-        with self.open(name, version=version) as snapshot, shown(f"dumping {name}", wanted=progress) as meter:
+        with self.open(name, version=version) as snapshot, progress_bar(f"dumping {name}", enabled=progress) as meter:
             dump(snapshot.to_arrow(), file, kind, meter)
 
     def sql(self, query: str, *, params: Any = None) -> duckdb.DuckDBPyRelation:

@@ -327,4 +327,4 @@ def test_what_is_shown_of_it(store):
         reference = pickle.dumps(shared)
         attached = pickle.loads(reference)
         assert "a shared table" not in attached._repr_html_()
-    assert "lives on while it is held" in attached._repr_html_()
+    assert "its memory stays until it is closed" in attached._repr_html_()

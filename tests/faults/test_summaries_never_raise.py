@@ -32,7 +32,7 @@ def test_closed(look, flights):
 
 @BOTH
 def test_superseded_and_deleted(look, store, flights):
-    gone = "It was superseded or deleted meanwhile, and lives on while it is held."
+    gone = "It was replaced or deleted since; its memory stays until it is closed."
     assert gone not in look(flights)
     newer = store.put("nyc/flights", FLIGHTS.iloc[:2])
     assert gone in look(flights)

@@ -248,10 +248,11 @@ def test_a_driver_that_is_not_installed(store):
 
 def test_from_the_shell(store, sqlite):
     def run(*args):
-        return CliRunner().invoke(app, ["--store", str(store.path), "put", f"sqlite:///{sqlite}", *args])
+        return CliRunner().invoke(app, ["--store", str(store.path), "load", *args])
 
-    said = run("nyc/t", "--query", "select i from t")
+    url = f"sqlite:///{sqlite}"
+    said = run("nyc/t", url, "--query", "select i from t")
     assert said.output.startswith("nyc/t version 1: 200,000 rows, 1 column, ")
-    assert run("--query", "select 1").exit_code == 2  # no name
-    assert run("t").exit_code == 2  # no query
-    assert run("t", "--query", "selec").exit_code == 1
+    assert run(url, "--query", "select 1").exit_code == 2  # no name
+    assert run("t", url).exit_code == 2  # no query
+    assert run("t", url, "--query", "selec").exit_code == 1

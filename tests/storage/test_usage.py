@@ -14,6 +14,7 @@ import pytest
 
 import colonnade as cn
 from colonnade.cli.top import print_once
+from colonnade.sizes import format_size
 from colonnade.storage import folders
 from colonnade.storage.segment import Draft
 
@@ -399,16 +400,13 @@ def test_it_prints_as_a_table(store):
     held = store.get("a/t")
     lines = repr(store.usage()).splitlines()
     command = Path("/proc/self/comm").read_text().strip()
-    assert lines[0].split() == ["role", "name", "version", "bytes", "held", "by"]
-    assert lines[1].split() == [
-        "newest",
-        "a/t",
-        "1",
-        f"{allocated(store.path / 'a/t.arrow'):,}",
-        str(os.getpid()),
-        *command.split(),
-    ]
-    assert lines[-1].startswith(f"{store.path} holds {allocated(store.path / 'a/t.arrow'):,} bytes; ")
+    size = format_size(allocated(store.path / "a/t.arrow"))
+    assert lines[0] == f"Usage {store.path}"
+    assert lines[1].startswith(f"{size} used, ")
+    assert lines[-3].split() == ["name", "version", "rows", "size", "age", "processes"]
+    assert lines[-2].split()[:4] == ["a/t", "1", "131,072", size]
+    assert lines[-2].endswith(f"{command} {os.getpid()}")
+    assert lines[-1] == "1 segment"
     del held
 
 
@@ -419,7 +417,7 @@ def test_a_stores_own_capacity(store, capsys):
     store.configure(capacity="8MiB")
     assert store.usage().capacity == 8 << 20
     (store.path / ".settings").unlink()
-    assert f" holds {found.nbytes:,} of its 8,388,608 bytes; " in repr(found)
+    assert f"{format_size(found.nbytes)} of 8.0MiB used, " in repr(found)
     print_once(found)
     assert "1.0MiB of 8.0MiB used, " in capsys.readouterr().out
 

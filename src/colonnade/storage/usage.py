@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
-from colonnade.displayed import displayed
+from colonnade.displayed import displayed, to_text
 from colonnade.errors import ColonnadeError, NotFoundError, StoreAccessError
 from colonnade.format.seal import Seal
 from colonnade.storage import folders, paths
@@ -71,24 +71,7 @@ class Usage(NamedTuple):
         return sum(segment.nbytes for segment in self.segments)
 
     def __repr__(self) -> str:
-        lines = [("role", "name", "version", "bytes", "held by"), *map(_texts, self.segments)]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        aligned = [
-            "  ".join(
-                [role.ljust(widths[0]), name.ljust(widths[1]), version.rjust(widths[2]), nbytes.rjust(widths[3]), by]
-            )
-            for role, name, version, nbytes, by in lines
-        ]
-        unseen = f" Processes that could not be looked at: {self.unseen}." if self.unseen else ""
-        limit = f" of its {self.capacity:,}" if self.capacity is not None else ""
-        held = f"{self.path} holds {self.nbytes:,}{limit} bytes; {self.free:,} of {self.filesystem:,} are free."
-        return "\n".join([*(line.rstrip() for line in aligned), "", held + unseen])
-
-
-def _texts(segment: SegmentUsage) -> tuple[str, str, str, str, str]:
-    version = "" if segment.version is None else str(segment.version)
-    holders = ", ".join(f"{holder.pid} {holder.command}" for holder in segment.holders)
-    return segment.role, segment.name or "", version, f"{segment.nbytes:,}", holders
+        return to_text(self)
 
 
 def look_at(catalog: Catalog) -> Usage:
