@@ -15,6 +15,9 @@ from hypothesis import HealthCheck, settings
 import colonnade as cn
 from support import privileges
 
+_HERE = Path(__file__).parent
+_SLOW_FOLDERS = {"concurrency", "crash", "examples", "stress"}
+
 settings.register_profile(
     "colonnade",
     deadline=None,
@@ -22,6 +25,14 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("colonnade")
+
+
+def pytest_collection_modifyitems(items):
+    """Mark whole folders as slow: each of their tests starts processes, or runs for a time that was chosen."""
+    for item in items:
+        folder = item.path.relative_to(_HERE).parts[0] if item.path.is_relative_to(_HERE) else None
+        if folder in _SLOW_FOLDERS:
+            item.add_marker(pytest.mark.slow)
 
 
 def pytest_runtest_protocol(item, nextitem):

@@ -6,7 +6,6 @@ Does not depend on: how a draft gets its name.
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,7 +17,7 @@ from colonnade.errors import NotFoundError
 from colonnade.format.seal import SEAL_SIZE
 from colonnade.format.write.draft import DraftPlan, plan_draft
 from colonnade.format.write.table import LaidOut, lay_out
-from colonnade.storage.segment import Draft
+from colonnade.storage.draft import Draft
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -58,7 +57,7 @@ class DraftTable(Mapping[Any, "npt.NDArray[Any]"]):
         self._plan = plan
         self._laid = laid
         self._draft = draft
-        self._mapping: _core.Mapping | None = _map_whole(draft, laid.size)
+        self._mapping: _core.Mapping | None = draft.map_in_any_pages(laid.size)
         memory = np.frombuffer(cast(Any, self._mapping), np.uint8)
         if draft.used:
             laid.clear_gaps(draft.write)
@@ -119,12 +118,3 @@ class DraftTable(Mapping[Any, "npt.NDArray[Any]"]):
             return "<colonnade.DraftTable: its block has ended>"
         columns = ", ".join(f"{label!r}: {array.dtype}" for label, array in self._arrays.items())
         return f"<colonnade.DraftTable of {self.num_rows:,} rows to fill: {columns or 'no column'}>"
-
-
-def _map_whole(draft: Draft, size: int) -> _core.Mapping:
-    """Map a draft for writing, with all pages there: a full file system is an error now, not a signal later."""
-    mapping = draft.map(size)
-    if mapping is None:
-        os.posix_fallocate(draft.fd, 0, size)
-        mapping = _core.Mapping.of_draft(draft.fd, size)
-    return mapping

@@ -30,9 +30,11 @@ from colonnade.format.write.plan import plan
 from colonnade.format.write.table import LaidOut, lay_out
 from colonnade.snapshot import Snapshot
 from colonnade.storage import paths
-from colonnade.storage.catalog import Catalog
+from colonnade.storage.catalog import Catalog, Expected, Versioned
+from colonnade.storage.draft import Draft
+from colonnade.storage.os_errors import explained
 from colonnade.storage.publish import Publisher
-from colonnade.storage.segment import Draft, Segment, explained
+from colonnade.storage.segment import Segment
 
 if TYPE_CHECKING:
     from colonnade.storage.directory import Directory
@@ -50,11 +52,13 @@ class Request(NamedTuple):
 
     name: str
     keep: int
-    expect_version: int | None
+    expected: Expected | None
     ttl: int
 
     @classmethod
-    def checked(cls, name: str, keep: int, expect_version: int | None, ttl: float | timedelta | None) -> Request:
+    def checked(
+        cls, name: str, keep: int, expect_version: int | Versioned | None, ttl: float | timedelta | None
+    ) -> Request:
         """Make a request of what a caller passed.
 
         Raises
@@ -64,7 +68,8 @@ class Request(NamedTuple):
         paths.check_name(name)
         if type(keep) is not int or keep < 1:
             raise ValueError(f"keep must be an integer >= 1 (the newest version is always kept), got {keep!r}")
-        return cls(name, keep, expect_version, _whole_seconds(ttl))
+        expected = None if expect_version is None else Expected.of(expect_version)
+        return cls(name, keep, expected, _whole_seconds(ttl))
 
 
 def _whole_seconds(ttl: float | timedelta | None) -> int:
@@ -103,7 +108,7 @@ class Writer:
         The conflict is decided later, under the store's lock.
         """
         self.directory.prepare()
-        self.catalog.expect(request.name, request.expect_version)
+        self.catalog.expect(request.name, request.expected)
 
     def store(
         self, laid: LaidOut, fill: Callable[[LaidOut, Draft], None], commit: Callable[[Draft], _Committed]
@@ -115,24 +120,21 @@ class Writer:
 
     def publish(self, request: Request, laid: LaidOut, draft: Draft) -> Snapshot:
         """Commit a filled draft as the next version of a name."""
-        sealed = self.publisher.publish(
+        segment, seal = self.publisher.publish(
             request.name,
             draft,
             _new_seal(laid, request.ttl),
             lambda final: draft.write(laid.seal_at, final.pack()),
             keep=request.keep,
-            expect=request.expect_version,
+            expected=request.expected,
         )
-        root = self.directory.root
-        path = paths.path_of(root, paths.Entry(request.name, None))
-        return Snapshot.attached(root, request.name, Segment(path, draft.reopen()), sealed)
+        return Snapshot.attached(self.directory.root, request.name, segment, seal)
 
     def place(self, file: str, laid: LaidOut, draft: Draft) -> tuple[Segment, Seal]:
         """Commit a filled draft as a file that only a reference leads to."""
         seal = _new_seal(laid)._replace(version=1)
         draft.write(laid.seal_at, seal.pack())
-        fd = self.publisher.place(draft, laid.size, file)
-        return Segment(self.directory.root / paths.SEGMENTS / file, fd), seal
+        return self.publisher.place(draft, laid.size, file), seal
 
     def explained(self, laid: LaidOut) -> contextlib.AbstractContextManager[None]:
         """Turn the kernel's errors in a block into errors that name the store and the table's size."""

@@ -9,6 +9,7 @@ Does not depend on: how a snapshot is read.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import NamedTuple
 
 from colonnade.errors import NotFoundError, StoreAccessError
@@ -35,6 +36,12 @@ class Reference(NamedTuple):
     def described(self) -> str:
         """The table, for messages."""
         return repr(self.name) if self.name else "a shared table"
+
+    @property
+    def path(self) -> Path:
+        """The file: of a table, the one that its newest version has."""
+        root = Path(self.store)
+        return paths.path_of(root, paths.Entry(self.name, None)) if self.name else root / paths.SEGMENTS / self.file
 
     def catalog(self) -> Catalog:
         """The store. Its owner is trusted: the sender of a reference did, and its receiver trusts the sender."""

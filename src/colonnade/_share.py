@@ -62,7 +62,7 @@ def _reference(root: Path, file: str, segment: Segment, seal: Seal) -> Reference
 
 def send(writer: Writer, laid: LaidOut, group: str) -> Reference:
     """Write a table for one receiver of a process group."""
-    file = paths.sent_name(group)
+    file = paths.in_flight_name(group)
     segment, seal = writer.store(laid, write, lambda draft: writer.place(file, laid, draft))
     try:
         return _reference(writer.directory.root, file, segment, seal)
@@ -92,7 +92,7 @@ def receive(reference: Reference, read: Callable[[Snapshot], _Value]) -> _Value:
 
 def withdraw(reference: Reference, *, spare: bool) -> None:
     """Remove the name of a table that was sent. Its memory becomes a spare, or is freed."""
-    Writer(reference.catalog()).publisher.take_away(reference.file, spare=spare)
+    Writer(reference.catalog()).publisher.remove_unnamed(reference.file, spare=spare)
 
 
 def begin_group(writer: Writer) -> str:

@@ -798,7 +798,7 @@ class Store:
             with self.open(entry.name, version=entry.version) as snapshot:
                 snapshot.validate()
 
-        return list(check.check(self.path, self._catalog.directory.trusted, look_inside))
+        return list(check.check(self.path, self._catalog.directory.trusts, look_inside))
 
     def usage(self) -> Usage:
         """See what occupies the store's memory, and which processes hold it.

@@ -5,12 +5,14 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
+#include <fcntl.h>
 #include <sched.h>
 
 #include <algorithm>
 #include <string>
 #include <vector>
 
+#include "descriptor.h"
 #include "execute.h"
 #include "kernels.h"
 #include "mapping.h"
@@ -57,6 +59,24 @@ void map_file(Mapping* self, int fd, size_t size, bool writable) {
 
 Mapping* map_draft(int fd, size_t size) {
   return or_raise([&] { return new Mapping(fd, size, Mapping::Kind::writing); });
+}
+
+void abandon(Mapping& mapping) {
+  or_raise([&] { mapping.abandon(); });
+}
+
+// Opens a path as os.open does, below an open folder or below the working directory.
+void open_descriptor(Descriptor* self, nb::object path, int flags, unsigned mode, int folder) {
+  PyObject* bytes = nullptr;
+  if (!PyUnicode_FSConverter(path.ptr(), &bytes)) throw nb::python_error();
+  const nb::object owned = nb::steal(bytes);
+  try {
+    new (self) Descriptor(Descriptor::open(folder, PyBytes_AS_STRING(bytes), flags, mode));
+  } catch (const std::system_error& failed) {
+    errno = failed.code().value();
+    PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path.ptr());
+    throw nb::python_error();
+  }
 }
 
 bool reserve_pages(const Mapping& mapping, int fd) {
@@ -301,6 +321,27 @@ void share_objects(const nb::object& out, const nb::typed<nb::list, nb::any>& ob
     for (PyObject* const old : part.dropped) Py_DECREF(old);
 }
 
+// The distinct types of an array's objects, in the order in which they occur. A handful at most, so the search is linear.
+nb::typed<nb::list, nb::any> types_of(const nb::object& array) {
+  Py_buffer view;
+  if (PyObject_GetBuffer(array.ptr(), &view, PyBUF_STRIDES | PyBUF_FORMAT) != 0) throw nb::python_error();
+  const nb::capsule release(&view, [](void* buffer) noexcept { PyBuffer_Release(static_cast<Py_buffer*>(buffer)); });
+  if (view.ndim != 1 || std::string_view(view.format) != "O") throw nb::value_error("array must be one-dimensional, of objects");
+  std::vector<PyTypeObject*> types;
+  const PyTypeObject* previous = nullptr;
+  const char* slot = static_cast<const char*>(view.buf);
+  for (Py_ssize_t row = 0; row < view.shape[0]; ++row, slot += view.strides[0]) {
+    PyObject* const object = *reinterpret_cast<PyObject* const*>(slot);
+    PyTypeObject* const type = object == nullptr ? Py_TYPE(Py_None) : Py_TYPE(object);  // NumPy reads null as None
+    if (type == previous) continue;
+    previous = type;
+    if (std::find(types.begin(), types.end(), type) == types.end()) types.push_back(type);
+  }
+  nb::list result;
+  for (PyTypeObject* const type : types) result.append(nb::handle(reinterpret_cast<PyObject*>(type)));
+  return nb::borrow<nb::typed<nb::list, nb::any>>(result);
+}
+
 // The least and the greatest of some numbers, without those that stand for null; the greatest is the lesser if there are none.
 std::pair<int64_t, int64_t> range_of(nb::ndarray<const int32_t, nb::shape<-1>, nb::c_contig, nb::device::cpu> numbers,
                                      int32_t null) {
@@ -336,9 +377,32 @@ NB_MODULE(_core, m) {
            "Have all pages of the file there, as huge pages, whatever they hold; False if the kernel does not give them.")
       .def("collapse", &collapse, "Put what is there into huge pages; False if the kernel does not.")
       .def("detach", &detach, "fd"_a, "Let further stores be this mapping's alone; views of it stay where they are.")
+      .def("abandon", &abandon, "Give the file's memory back at once; views of it stay where they are, and hold zeros.")
       .def("__len__", &Mapping::size)
       .def_prop_ro("address", [](const Mapping& m) { return reinterpret_cast<uintptr_t>(m.address()); })
       .def_prop_ro("writable", &Mapping::writable);
+  nb::class_<Descriptor>(m, "Descriptor",
+                         "The one owner of a file descriptor: closed when the object is dropped, and never twice.\n\n"
+                         "A context manager that gives the number and closes at its end.")
+      .def("__init__", &open_descriptor, "path"_a, "flags"_a, "mode"_a = 0, "dir_fd"_a = AT_FDCWD,
+           "Open a path as ``os.open`` does.")
+      .def_static("duplicate", [](int number) { return or_raise([&] { return Descriptor::duplicate(number); }); },
+                  "number"_a, "A second descriptor of the same open file.")
+      .def_static("inotify", [] { return or_raise([] { return Descriptor::inotify(); }); },
+                  "A new inotify instance, which does not block.")
+      .def("fileno", &Descriptor::number, "The number; -1 once it is closed.")
+      .def("close", &Descriptor::close, "Drop its lock, close what `keep` gave it, and then itself; twice is once.")
+      .def("keep", [](Descriptor& self, Descriptor& other) { self.keep(std::move(other)); }, "other"_a,
+           "Take over another descriptor and its lock, until this one is closed.")
+      .def("try_lock", [](Descriptor& self, bool shared) { return or_raise([&] { return self.try_lock(shared); }); },
+           nb::kw_only(), "shared"_a = false,
+           "Lock the file (flock) without waiting; False where another open file has it locked.")
+      .def("unlock", &Descriptor::unlock, "Drop its lock, if it has one.")
+      .def("locked_by_this_thread",
+           [](const Descriptor& self) { return or_raise([&] { return self.locked_by_this_thread(); }); },
+           "Whether the calling thread has this very file locked by any Descriptor.")
+      .def("__enter__", &Descriptor::number)
+      .def("__exit__", [](Descriptor& self, nb::args) { self.close(); });
   nb::class_<Buffer>(m, "Buffer", nb::type_slots(buffer_slots<Buffer>),
                      "Memory of the pool, by the buffer protocol; it goes back when the last view of it is gone.")
       .def(nb::init<size_t>(), "size"_a)
@@ -363,6 +427,7 @@ NB_MODULE(_core, m) {
   constexpr const char* share =
       "out[i] = objects[codes[i] - first], and the last of ``objects`` for a code outside of the others.";
   m.def("in_memory", &in_memory, "fd"_a, "Whether a file is in a file system that is memory (tmpfs).");
+  m.def("types_of", &types_of, "array"_a, "The distinct types of an array's objects, in the order in which they occur.");
   m.def("share_objects", &share_objects<int8_t>, "out"_a, "objects"_a, "codes"_a.noconvert(), "first"_a = 0,
         "threads"_a = 0, share);
   m.def("share_objects", &share_objects<int32_t>, "out"_a, "objects"_a, "codes"_a.noconvert(), "first"_a = 0,

@@ -18,6 +18,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import colonnade as cn
+from support import unnamed
 from support.references import pandas_frame, total
 
 MIB = 1 << 20
@@ -112,6 +113,7 @@ def test_without_a_with_block_it_goes_with_the_last_reference_to_it(store):
     assert segments(store) == []
 
 
+@pytest.mark.slow
 def test_it_is_gone_when_its_owner_exits(store):
     process, reference = start(OWNER, store.path)
     with pickle.loads(bytes.fromhex(reference)) as opened:
@@ -124,6 +126,7 @@ def test_it_is_gone_when_its_owner_exits(store):
 
 
 @pytest.mark.parametrize("cleaner", ["gc", "put"])
+@pytest.mark.slow
 def test_it_is_freed_when_its_owner_was_killed(store, cleaner):
     process, reference = start(OWNER, store.path)
     opened = pickle.loads(bytes.fromhex(reference))
@@ -155,6 +158,7 @@ signal.pause()
 """
 
 
+@pytest.mark.slow
 def test_a_forked_child_does_not_own_it(store):
     process, _ = start(FORKING, store.path)
     assert store.gc().files == 0
@@ -178,6 +182,7 @@ def test_a_forked_child_takes_nothing_away(store):
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.slow
 def test_it_is_an_argument_for_a_pool(store, method):
     with store.share(pandas_frame()) as shared, ProcessPoolExecutor(1, mp_context=get_context(method)) as pool:
         assert pool.submit(total, shared).result() == sum(range(50_000))
@@ -270,16 +275,7 @@ def test_a_destructor_does_not_wait_for_the_lock_that_its_own_thread_holds(store
 
 def test_without_nameless_files(store, monkeypatch):
     """Where a draft has a hidden name of its own, and a lock on it."""
-    import errno
-
-    real = os.open
-
-    def refuse(path, flags, *args, **kwargs):
-        if flags & os.O_TMPFILE == os.O_TMPFILE:
-            raise OSError(errno.EOPNOTSUPP, "")
-        return real(path, flags, *args, **kwargs)
-
-    monkeypatch.setattr(os, "open", refuse)
+    unnamed.refuse(monkeypatch)
     with store.share(frame(4)) as shared:
         assert (store.gc().files, segments(store)) == (0, ["shared"])
         assert (pickle.loads(pickle.dumps(shared)).to_pandas()["x"] == 1.0).all()

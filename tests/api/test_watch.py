@@ -242,6 +242,7 @@ def put_in_a_new_store(store):
 
 
 @pytest.mark.parametrize("burst", [put_first, put_again, put_in_a_new_store])
+@pytest.mark.slow
 def test_whatever_happens_between_two_of_its_system_calls(store, burst):
     """The watcher is stopped before each call that it makes until it waits, and others do all of theirs meanwhile."""
     if why := stepping.why_not():

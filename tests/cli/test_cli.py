@@ -512,6 +512,7 @@ def test_narrow_terminal_loses_no_column(store):
     assert all(heading in shown for heading in ("column", "role", "arrow", "pandas", "size", "nulls", "opens"))
 
 
+@pytest.mark.slow
 def test_long_load_shows_a_bar(store, tmp_path):
     pipe = tmp_path / "long.csv"  # as slow as it is written
     os.mkfifo(pipe)

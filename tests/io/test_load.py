@@ -301,6 +301,7 @@ sys.stdin.readline()
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
+@pytest.mark.slow
 def test_memory_is_the_table_and_a_batch(suffix, store, folder):
     """Private memory and pages of the store together, seen from outside while a table of 160 MB is loaded."""
     rng = np.random.default_rng(1)
