@@ -513,16 +513,15 @@ class Store:
         with self.open(name, version=version) as snapshot, progress_bar(f"dumping {name}", enabled=progress) as meter:
             dump(snapshot.to_arrow(), file, kind, meter)
 
-    def sql(self, query: str, *, params: Any = None) -> duckdb.DuckDBPyRelation:
+    def sql(self, query: str, *, params: Any = None, external_access: bool = False) -> duckdb.DuckDBPyRelation:
         """Query tables by their names, with DuckDB. Needs the extra ``duckdb``.
 
         The tables that the query mentions are opened now, the newest version of each. The relation reads those and no
         others, however often it is run and whatever is put meanwhile. Numbers and times are read where they are in the
         store.
 
-        A name with slashes or dots is written in double quotes. SQL can also read local files and addresses on the
-        network, with the rights of this process: do not run queries that are not trusted, and pass values from outside
-        by ``params``.
+        A name with slashes or dots is written in double quotes. DuckDB is given one SELECT and nothing else to run, and
+        has no access to files, the network, settings and extensions. Pass values from outside by ``params``.
 
         Parameters
         ----------
@@ -530,6 +529,9 @@ class Store:
             One query: ``select``, ``with``, ``from``, ``values``, ``describe`` or ``summarize``.
         params : sequence or mapping, optional
             The values of ``?``, or of ``$name``. With them the query is run at once.
+        external_access : bool, default False
+            Let the query, and the methods of its relation, read and write local files and the network with the rights
+            of this process (``from 'file.csv'``, ``read_parquet('s3://...')``), and change DuckDB's settings.
 
         Returns
         -------
@@ -574,7 +576,7 @@ class Store:
             with self.open(name) as snapshot:
                 return snapshot.to_arrow()
 
-        return run(query, params, find)
+        return run(query, params, find, external_access=external_access)
 
     # -- new versions --------------------------------------------------------------------------------------------------
 
