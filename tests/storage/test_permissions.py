@@ -81,7 +81,8 @@ def test_a_foreign_snapshot_is_refused_unless_its_owner_is_trusted(open_folder):
     for ask in (store.get, store.open, lambda name: store.put(name, FRAME), store.exists):
         with pytest.raises(cn.StoreAccessError, match=refused):
             ask("t")
-    assert store.ls() == []
+    with pytest.warns(UserWarning, match="left out"):
+        assert store.ls() == []
     assert [problem.what for problem in store.check()][:1] == [f"owned by user {OTHER}"]
     trusting = cn.Store(store.path, trust=OTHER)
     pd.testing.assert_frame_equal(trusting.get("t"), FRAME)
@@ -100,7 +101,7 @@ def test_a_reference_to_a_trusted_snapshot_is_trusted(open_folder):
 
 def test_a_reference_passed_to_another_user(open_folder):
     data = pickle.dumps(cn.Store(open_folder / "s").put("t", FRAME))
-    told = as_user(f"attempt(lambda: pickle.loads({data!r}))")
+    told = as_user(f"attempt(lambda: pickle.loads({data!r}).to_pandas())")
     assert told.startswith("StoreAccessError: 't' cannot be read from")
     assert told.endswith(
         f"runs as user {OTHER}; the table is user {os.geteuid()}'s (a store's mode= lets a group read it)"
@@ -351,3 +352,72 @@ def test_a_reference_does_not_lead_out_of_the_store(store, file):
     store.put("t", FRAME)
     with pytest.raises(cn.InvalidNameError, match="is not the file of a shared table"):
         store._catalog.attach_unnamed(file)
+
+
+# -- whom a store trusts -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def of_another(open_folder):
+    """A store of another user, which a group may read."""
+    open_folder.chmod(0o777)
+    as_user(f"[cn.Store({str(open_folder / 's')!r}, mode=0o640).put('f/t', frame).version]")
+    return open_folder / "s"
+
+
+@pytest.mark.parametrize(
+    "trust", [OTHER, str(OTHER), "nobody", "nobody,root", f" {OTHER} , 0", [OTHER], ["nobody"], {0, "nobody"}], ids=str
+)
+def test_trust_is_a_number_or_a_name(of_another, trust):
+    with pytest.raises(cn.StoreAccessError, match=f"belongs to user {OTHER}"):
+        cn.Store(of_another).get("f/t")
+    assert cn.Store(of_another, trust=trust).get("f/t").equals(FRAME)
+
+
+@pytest.mark.parametrize("trust", ["no such user", -1, 1 << 32, "root,,nowhere", 1.5, ["x"], True, [None]], ids=str)
+def test_trust_that_is_nobody(folder, trust):
+    with pytest.raises(ValueError, match="trust"):
+        cn.Store(folder, trust=trust)
+
+
+def test_trust_by_the_environment(of_another, monkeypatch):
+    monkeypatch.setenv("COLONNADE_STORE", str(of_another))
+    with pytest.raises(cn.StoreAccessError, match=f"belongs to user {OTHER}"):
+        cn.get("f/t")
+    monkeypatch.setenv("COLONNADE_TRUST", "nobody")
+    assert cn.get("f/t").equals(FRAME)
+    assert [info.name for info in cn.ls()] == ["f/t"]
+    monkeypatch.setenv("COLONNADE_TRUST", "no such user")
+    with pytest.raises(ValueError, match="there is no user of this name"):
+        cn.get("f/t")
+
+
+def test_trust_by_the_settings(open_folder):
+    """The owner of a directory says it once; it holds for the owner alone, and not for those who trust the owner."""
+    store = cn.Store(open_folder / "s")
+    store.put("f/t", FRAME)
+    os.chown(store.path / "f/t.arrow", OTHER, OTHER)
+    with pytest.raises(cn.StoreAccessError):
+        store.get("f/t")
+    assert store.configure(trust="nobody").trust == (OTHER,)
+    assert cn.Store(store.path).get("f/t").equals(FRAME)
+    assert store.configure(spares=0).trust == (OTHER,)
+    os.chown(store.path / ".settings", OTHER + 1, -1)
+    with pytest.raises(cn.StoreAccessError, match=f"belongs to user {OTHER}"):
+        cn.Store(store.path, trust=OTHER + 1).get("f/t")
+
+
+def test_ls_says_what_may_not_be_read(open_folder):
+    store = cn.Store(open_folder / "s", mode=0o640)
+    for name in ("mine", "theirs", "f/t"):
+        store.put(name, FRAME).close()
+    os.chown(store.path / "theirs.arrow", OTHER, OTHER)
+    with pytest.warns(UserWarning, match="1 tables or folders of .* are left out, .*: 'theirs'. check"):
+        assert [info.name for info in store.ls()] == ["f/t", "mine"]
+    (store.path / "f").chmod(0o700)
+    for path in (store.path, store.path / "mine.arrow"):
+        os.chown(path, -1, GROUP)
+    ask = f"""(lambda warnings: (warnings.simplefilter("error"), [attempt(lambda: cn.Store({str(store.path)!r}, trust=0).ls())])[1])(
+        __import__("warnings"))"""
+    assert "1 tables or folders" in (told := as_user(ask, groups=[GROUP])[0])
+    assert "'f/'" in told
