@@ -104,7 +104,7 @@ def test_a_reference_passed_to_another_user(open_folder):
     told = as_user(f"attempt(lambda: pickle.loads({data!r}).to_pandas())")
     assert told.startswith("StoreAccessError: 't' cannot be read from")
     assert told.endswith(
-        f"runs as user {OTHER}; the table is user {os.geteuid()}'s (a store's mode= lets a group read it)"
+        f"runs as user {OTHER}; the table belongs to user {os.geteuid()} (mode= of a store lets a group read it)"
     )
 
 
