@@ -311,6 +311,8 @@ def retained(folder: int, where: Location) -> set[int]:
 
 def sealed_version(folder: int, file: str) -> int | None:
     """The version in the seal of a file in a folder; None if there is no such file, or a store did not write it."""
+    if not folders.is_there(folder, file):
+        return None
     try:
         segment = Segment.open(Path(file), folder, file)
     except OSError:
