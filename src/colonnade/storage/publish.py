@@ -144,7 +144,9 @@ class Publisher:
                     write_seal(sealed)
                     if self._directory.durable:
                         draft.sync()
-                    segment = Segment(paths.path_of(self._directory.root, paths.Entry(name, None)), draft.reopen())
+                    segment = Segment.of_draft(
+                        paths.path_of(self._directory.root, paths.Entry(name, None)), draft.reopen()
+                    )
                     if version and keep > 1:
                         older.add(version)
                     self._commit(root, folder, where, draft, retain=version if keep > 1 else 0, limit=limit)
@@ -245,12 +247,13 @@ class Publisher:
                 self._check_capacity(root, size, limit)
             with folders.segments(root, make=True) as folder:
                 reading = draft.reopen()
+                segment = Segment.of_draft(self._directory.root / paths.SEGMENTS / file, reading)
                 try:
                     draft.place(folder, file)
                     # Whoever cleans does it under the store's lock, and never sees the file without one.
                     draft.unlock()
                     reading.try_lock()
-                    return Segment(self._directory.root / paths.SEGMENTS / file, reading)
+                    return segment
                 except BaseException:
                     with contextlib.suppress(OSError):
                         os.unlink(file, dir_fd=folder)
