@@ -33,6 +33,7 @@ from colonnade.storage.catalog import Catalog, Expected, retained
 from colonnade.storage.draft import Draft
 from colonnade.storage.os_errors import explain_os_error
 from colonnade.storage.paths import Location
+from colonnade.storage.room import room
 from colonnade.storage.segment import MAPPED, Segment
 from colonnade.storage.settings import Settings
 
@@ -60,7 +61,7 @@ class Publisher:
         """
         with self._directory.opened() as root:
             settings = self._directory.settings(root)
-            if settings.capacity is None and size < MAPPED and capacity.free_bytes(root) >= size:
+            if settings.capacity is None and size < MAPPED and capacity.free_bytes(root, size) >= size:
                 return Draft.fresh(root, settings.file_mode)
         with self._directory.lock() as root:
             if settings.capacity is not None:
@@ -77,11 +78,11 @@ class Publisher:
     def _make_room(self, root: int, size: int) -> None:
         """Free what may go, spares first, where the file system has less than ``size`` bytes."""
         capacity.free_spares(root, size)
-        if capacity.free_bytes(root) < size:
+        if capacity.free_bytes(root, size) < size:
             capacity.remove_expired(root)
             capacity.free_spares(root, size)
-            if (free := capacity.free_bytes(root)) < size:
-                raise capacity.refuse_for_file_system(self._directory.root, size, free, self._usage())
+            if capacity.free_bytes(root, size) < size:
+                raise capacity.refuse_for_room(self._directory.root, size, room(root, size), self._usage())
 
     def _usage(self) -> Usage:
         from colonnade.storage.usage import look_at
