@@ -32,8 +32,10 @@ ORDER = [
     "format",
     "conversion",
     "storage",
+    "_reference",
     "snapshot",
     "_put",
+    "_load",
     "_allocate",
     "_watch",
     "_latest",
@@ -85,31 +87,10 @@ DOCUMENTED = {"_exit", "_replace", "_asdict", "_fields", "_make", "_getframe", "
 
 # Violations that are known and not mended yet, by rule; a row covers what begins with it. It only gets shorter.
 TO_MEND: dict[str, list[str]] = {
-    "no_circles": [
-        "circle of files: _latest _share _watch snapshot store",
-        "circle of parts: _latest _share _watch snapshot store",
-    ],
-    "arrows_point_down": [
-        "_share imports store",
-        # -
-        "snapshot imports store",
-    ],
-    "private_names_stay": [
-        "_by_reference.pickling uses Store(",
-        "_share uses Store(",
-        "_latest uses held.snapshot._place",
-        # -
-        "display.snapshot uses snapshot._",
-        "display.store uses store._",
-    ],
     "libraries_stay": [
         "cli.commands imports duckdb",
     ],
     "imports_stand_at_the_top": [
-        "_by_reference.pickling imports ",
-        "_by_reference.tables imports colonnade.interop.pandas",
-        "_share imports ",
-        # -
         "storage.publish imports ",
     ],
 }
