@@ -41,7 +41,8 @@ MEASURES = {
     "private": ("private memory of a reader", 1e-6, "MB"),
 }
 STEP = 4096  # values that are looked at together
-Result = dict[str, dict[str, list[float]]]
+Figures = dict[str, list[float]]
+Result = dict[str, Figures]
 
 
 def workloads() -> dict[str, Callable[[], pd.DataFrame]]:
@@ -122,8 +123,23 @@ def reader(way_name: str, folder: Path) -> None:
     print(json.dumps({**report, "digest": numbers, "dtypes": dtypes, "writable": writable}))
 
 
-def one_turn(way_name: str, frame: pd.DataFrame, expected: list[int], folder: Path) -> dict[str, float]:
-    """Publish twice into an empty folder, and let one new process read."""
+def read(way_name: str, frame: pd.DataFrame, expected: list[int], folder: Path) -> dict[str, float]:
+    """Let one new process open the frame, and check what it got."""
+    command = [sys.executable, "-m", "benchmarks.against", "--reader", way_name, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout
+        if process.stdout.readline() != "ready\n":
+            raise OSError(f"a reader of {way_name} failed; what it said stands above")
+        report = json.loads(process.communicate("go\n")[0])
+    if report["digest"] != expected or report["dtypes"] != [str(dtype) for dtype in frame.dtypes]:
+        raise ValueError(f"{way_name} gave another frame back: {report['dtypes']}")
+    if not report["writable"]:
+        raise ValueError(f"the frame of {way_name} cannot be written to")
+    return {key: report[key] for key in ("open", "scan", "private")}
+
+
+def one_turn(way_name: str, frame: pd.DataFrame, expected: list[int], folder: Path, readers: int) -> Figures:
+    """Publish into an empty folder, twice again, and let new processes read, one after the other."""
     way = way_of(way_name)
     way.publish(folder, "tiny", frame.iloc[:10].copy())
     times = []
@@ -131,19 +147,12 @@ def one_turn(way_name: str, frame: pd.DataFrame, expected: list[int], folder: Pa
         start = time.perf_counter()
         way.publish(folder, "frame", frame)
         times.append(time.perf_counter() - start)
-    command = [sys.executable, "-m", "benchmarks.against", "--reader", way_name, str(folder)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
-        assert process.stdout
-        assert process.stdout.readline() == "ready\n"
-        report = json.loads(process.communicate("go\n")[0])
-    if report["digest"] != expected or report["dtypes"] != [str(dtype) for dtype in frame.dtypes]:
-        raise ValueError(f"{way.TITLE} gave another frame back: {report['dtypes']}")
-    if not report["writable"]:
-        raise ValueError(f"the frame of {way.TITLE} cannot be written to")
-    return {"publish": times[0], "again": times[-1], **{key: report[key] for key in ("open", "scan", "private")}}
+    reports = [read(way_name, frame, expected, folder) for _ in range(readers)]
+    seen = {key: [report[key] for report in reports] for key in reports[0]}
+    return {"publish": times[:1], "again": times[2:], **seen}
 
 
-def measure(rounds: int, ways: list[str]) -> dict[str, Result]:
+def measure(rounds: int, readers: int, ways: list[str]) -> dict[str, Result]:
     """All ways, in turns, on every workload."""
     results: dict[str, Result] = {}
     for workload, make in workloads().items():
@@ -154,8 +163,8 @@ def measure(rounds: int, ways: list[str]) -> dict[str, Result]:
             for name in ways[turn % len(ways) :] + ways[: turn % len(ways)]:
                 folder = Path(tempfile.mkdtemp(prefix="colonnade-against-", dir="/dev/shm"))
                 try:
-                    for key, value in one_turn(name, frame, expected, folder).items():
-                        results[workload][name][key].append(value)
+                    for key, values in one_turn(name, frame, expected, folder, readers).items():
+                        results[workload][name][key] += values
                 finally:
                     shutil.rmtree(folder)
                 print(workload, way_of(name).TITLE, "round", turn + 1, file=sys.stderr, flush=True)
@@ -214,6 +223,7 @@ def main() -> None:
     """Measure, print the tables, and write them where they are shown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--readers", type=int, default=3, help="of each way in each round")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--reader", nargs=2, help=argparse.SUPPRESS)
@@ -224,7 +234,7 @@ def main() -> None:
     from benchmarks.machine import facts
 
     machine = facts()
-    results = measure(options.rounds, options.ways)
+    results = measure(options.rounds, options.readers, options.ways)
     tables = {**{key: table(result) for key, result in results.items()}, "front": front(results)}
     tables["machine"] = ", ".join(f"{key} {value}" for key, value in machine.items())
     for key, lines in tables.items():
@@ -232,7 +242,7 @@ def main() -> None:
     if options.write:
         stored = ROOT / "benchmarks" / "results" / f"{datetime.now(UTC):%Y-%m-%d}-against.json"
         stored.parent.mkdir(exist_ok=True)
-        stored.write_text(json.dumps({"machine": machine, "rounds": options.rounds, "results": results}, indent=1))
+        stored.write_text(json.dumps({"machine": machine, "results": results}, indent=1) + "\n")
         for page in PAGES:
             fill(page, tables)
 
