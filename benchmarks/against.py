@@ -152,11 +152,11 @@ def one_turn(way_name: str, frame: pd.DataFrame, expected: list[int], folder: Pa
     return {"publish": times[:1], "again": times[2:], **seen}
 
 
-def measure(rounds: int, readers: int, ways: list[str]) -> dict[str, Result]:
+def measure(rounds: int, readers: int, names: list[str], ways: list[str]) -> dict[str, Result]:
     """All ways, in turns, on every workload."""
     results: dict[str, Result] = {}
-    for workload, make in workloads().items():
-        frame = make()
+    for workload in names:
+        frame = workloads()[workload]()
         expected = digest(frame)
         results[workload] = {name: {key: [] for key in MEASURES} for name in ways}
         for turn in range(rounds):
@@ -224,6 +224,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--readers", type=int, default=3, help="of each way in each round")
+    parser.add_argument("--workloads", nargs="+", choices=list(workloads()), default=list(workloads()))
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--reader", nargs=2, help=argparse.SUPPRESS)
@@ -234,8 +235,10 @@ def main() -> None:
     from benchmarks.machine import facts
 
     machine = facts()
-    results = measure(options.rounds, options.readers, options.ways)
-    tables = {**{key: table(result) for key, result in results.items()}, "front": front(results)}
+    results = measure(options.rounds, options.readers, options.workloads, options.ways)
+    tables = {key: table(result) for key, result in results.items()}
+    if set(results) == set(workloads()):
+        tables["front"] = front(results)
     tables["machine"] = ", ".join(f"{key} {value}" for key, value in machine.items())
     for key, lines in tables.items():
         print(f"\n{key}\n\n{lines}")
