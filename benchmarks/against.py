@@ -2,10 +2,12 @@
 
 Every way does the same job. One process publishes a frame into shared memory. A process that was started separately
 opens it *as pandas*, reads every value, and writes one cell. The ways take turns, and each reader is a new process
-that has imported everything and has opened a tiny frame before. The figures are medians, with the least in parentheses,
-because other programs on the machine can only add to a time. The frame that arrives is compared with the one that left.
+that has imported everything and has opened a tiny frame before. A time is the least of all readers, because other
+programs on the machine can only add to it; memory is the median. The frame that arrives is compared with the one that
+left.
 
-``--write`` stores the figures under ``benchmarks/results`` and puts the tables into the pages that show them.
+``--write`` stores the figures under ``benchmarks/results`` and puts the tables into the pages that show them;
+``--show FILE`` draws the tables of stored figures again.
 
 Does not depend on: how a way works; each is a module of `benchmarks.rivals`.
 """
@@ -21,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -41,6 +43,7 @@ MEASURES = {
     "private": ("private memory of a reader", 1e-6, "MB"),
 }
 STEP = 4096  # values that are looked at together
+ON_PAGES = ["open", "private"]  # publishing and scanning copy gigabytes: a busy machine tells nothing about them
 Figures = dict[str, list[float]]
 Result = dict[str, Figures]
 
@@ -177,18 +180,18 @@ def shown(value: float, unit: str) -> str:
     return f"{value:,.{digits}f} {unit}" if value >= 0.005 else f"0 {unit}"
 
 
-def cell(values: list[float], scale: float, unit: str) -> str:
-    """The median of what was measured, and the least."""
-    return f"{shown(median(values) * scale, unit)} ({shown(min(values) * scale, unit).split()[0]})"
+def cell(values: list[float], key: str) -> str:
+    """The least of times, the median of bytes."""
+    _, scale, unit = MEASURES[key]
+    return shown((median if key == "private" else min)(values) * scale, unit)
 
 
-def table(result: Result) -> str:
-    """A Markdown table of the medians, one row for each way."""
-    lines = ["| way | " + " | ".join(title for title, *_ in MEASURES.values()) + " |"]
-    lines.append("| --- |" + " --- |" * len(MEASURES))
+def table(result: Result, measures: Iterable[str]) -> str:
+    """A Markdown table, one row for each way."""
+    lines = ["| way | " + " | ".join(MEASURES[key][0] for key in measures) + " |"]
+    lines.append("| --- |" + " --- |" * len(measures))
     for name, figures in result.items():
-        cells = [cell(figures[key], scale, unit) for key, (_, scale, unit) in MEASURES.items()]
-        lines.append(f"| {way_of(name).TITLE} | " + " | ".join(cells) + " |")
+        lines.append(f"| {way_of(name).TITLE} | " + " | ".join(cell(figures[key], key) for key in measures) + " |")
     return "\n".join(lines)
 
 
@@ -199,11 +202,10 @@ def front(results: dict[str, Result]) -> str:
     rows = [
         ("open 5 million mixed rows as pandas", "mixed", "open"),
         ("private memory of each reader of them", "mixed", "private"),
-        ("open 1 GiB of float64 with nulls", "numbers", "open"),
+        ("private memory of each reader of 1 GiB of numbers", "numbers", "private"),
     ]
     for title, workload, key in rows:
-        _, scale, unit = MEASURES[key]
-        cells = [cell(results[workload][name][key], scale, unit) for name in ways.values()]
+        cells = [cell(results[workload][name][key], key) for name in ways.values()]
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -227,6 +229,7 @@ def main() -> None:
     parser.add_argument("--workloads", nargs="+", choices=list(workloads()), default=list(workloads()))
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
     parser.add_argument("--write", action="store_true")
+    parser.add_argument("--show", type=Path, help="a file of benchmarks/results")
     parser.add_argument("--reader", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.reader:
@@ -234,18 +237,25 @@ def main() -> None:
         return
     from benchmarks.machine import facts
 
-    machine = facts()
-    results = measure(options.rounds, options.readers, options.workloads, options.ways)
-    tables = {key: table(result) for key, result in results.items()}
+    if options.show:
+        stored = json.loads(options.show.read_text())
+        machine, results = stored["machine"], stored["results"]
+    else:
+        machine = facts()
+        results = measure(options.rounds, options.readers, options.workloads, options.ways)
+    for key, result in results.items():
+        print(f"\n{key}\n\n{table(result, MEASURES)}")
+    tables = {key: table(result, ON_PAGES) for key, result in results.items()}
     if set(results) == set(workloads()):
         tables["front"] = front(results)
     tables["machine"] = ", ".join(f"{key} {value}" for key, value in machine.items())
     for key, lines in tables.items():
         print(f"\n{key}\n\n{lines}")
     if options.write:
-        stored = ROOT / "benchmarks" / "results" / f"{datetime.now(UTC):%Y-%m-%d}-against.json"
-        stored.parent.mkdir(exist_ok=True)
-        stored.write_text(json.dumps({"machine": machine, "results": results}, indent=1) + "\n")
+        if not options.show:
+            file = ROOT / "benchmarks" / "results" / f"{datetime.now(UTC):%Y-%m-%d}-against.json"
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(json.dumps({"machine": machine, "results": results}, indent=1) + "\n")
         for page in PAGES:
             fill(page, tables)
 
