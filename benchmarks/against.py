@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -186,7 +186,7 @@ def cell(values: list[float], key: str) -> str:
     return shown((median if key == "private" else min)(values) * scale, unit)
 
 
-def table(result: Result, measures: Iterable[str]) -> str:
+def table(result: Result, measures: Collection[str]) -> str:
     """A Markdown table, one row for each way."""
     lines = ["| way | " + " | ".join(MEASURES[key][0] for key in measures) + " |"]
     lines.append("| --- |" + " --- |" * len(measures))
