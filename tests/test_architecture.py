@@ -119,6 +119,8 @@ TO_MEND: dict[str, list[str]] = {
         "_by_reference.pickling imports ",
         "_by_reference.tables imports colonnade.interop.pandas",
         "_share imports ",
+        # -
+        "storage.publish imports ",
     ],
 }
 
