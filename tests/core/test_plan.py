@@ -118,8 +118,7 @@ class OnePlan:
         try:
             result = jobs.into_memory(self.job, self.piece, outputs=list(outputs.values()))
         except ValueError as error:
-            assert str(error).startswith("job 0: ")
-            return None
+            return None if str(error).startswith("job 0: ") else str(error)
         changed = self.memory != 0xEE
         for name, output in outputs.items():
             at = self.places[name]
