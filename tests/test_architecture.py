@@ -112,9 +112,6 @@ TO_MEND: dict[str, list[str]] = {
         "display.snapshot uses snapshot._",
         "display.store uses store._",
     ],
-    "libraries_stay": [
-        "cli.commands imports duckdb",
-    ],
     "imports_stand_at_the_top": [
         "_by_reference.pickling imports ",
         "_by_reference.tables imports colonnade.interop.pandas",
