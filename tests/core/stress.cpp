@@ -1,6 +1,6 @@
-// The core alone, for sanitizers: random plans of every operation, run by many threads at once into memory and into files, by
-// the kernels of every instruction set; the pool, used by all of them; drafts, written through mappings; and Arrow streams.
-// Then each allocation of these fails in turn, and each must end in std::bad_alloc with nothing leaked.
+// The core alone, for sanitizers: random plans of every operation, run by many threads at once into memory and into
+// files, by the kernels of every instruction set; the pool, used by all of them; drafts, written through mappings; and
+// Arrow streams. Then each allocation of these fails in turn, and each must end in std::bad_alloc with nothing leaked.
 //
 // Prints nothing and returns 0 if all outputs agree; a sanitizer stops it where something is wrong.
 #include <fcntl.h>
@@ -84,7 +84,8 @@ RandomPlan make_plan(unsigned seed) {
     job.element = static_cast<Element>(below(10));
     job.pandas_element = Element::uint8;
     job.operand = below(2) ? 1 + below(100) : INT64_MAX;
-    if (job.values == Values::indices && (is_float(job.element) || job.width != width_of(job.element))) job.values = Values::fixed;
+    if (job.values == Values::indices && (is_float(job.element) || job.width != width_of(job.element)))
+      job.values = Values::fixed;
     if (elements) {
       const Validity kinds[] = {Validity::none, Validity::bits, Validity::mask};
       job.validity = kinds[below(3)];
@@ -94,10 +95,13 @@ RandomPlan make_plan(unsigned seed) {
       const bool floats = job.element == Element::float32 || job.element == Element::float64;
       const bool times = job.element == Element::int32 || job.element == Element::int64;
       if (job.width == width_of(job.element)) {
-        job.pandas_buffer = floats ? PandasBuffer::integers : below(3) ? PandasBuffer::codes : times && below(2) ? PandasBuffer::scaled : PandasBuffer::float64;
+        job.pandas_buffer = floats              ? PandasBuffer::integers
+                            : below(3)          ? PandasBuffer::codes
+                            : times && below(2) ? PandasBuffer::scaled
+                                                : PandasBuffer::float64;
         job.pandas_element = job.pandas_buffer == PandasBuffer::float64  ? Element::float64
-                           : job.pandas_buffer == PandasBuffer::scaled ? Element::int64
-                                                      : static_cast<Element>(below(floats ? 8 : 4));
+                             : job.pandas_buffer == PandasBuffer::scaled ? Element::int64
+                                                                         : static_cast<Element>(below(floats ? 8 : 4));
       }
     }
     if (job.values == Values::bits || job.values == Values::bytes_to_bits) job.pandas_buffer = PandasBuffer::bytes;
@@ -117,17 +121,23 @@ RandomPlan make_plan(unsigned seed) {
         piece.map_length = 1 + below(300);
         piece.map = reinterpret_cast<int64_t>(plan.random_bytes(random, piece.map_length * 4));
       }
-      const int64_t source = bits ? (reach + 7) / 8 : offsets ? reach * (job.values == Values::offsets32 ? 4 : 8) : reach * piece.stride;
+      const int64_t source = bits      ? (reach + 7) / 8
+                             : offsets ? reach * (job.values == Values::offsets32 ? 4 : 8)
+                                       : reach * piece.stride;
       piece.values = reinterpret_cast<int64_t>(plan.random_bytes(random, source + 8));
-      if (job.validity == Validity::bits && below(4)) piece.validity = reinterpret_cast<int64_t>(plan.random_bytes(random, (reach + 7) / 8));
-      if (job.validity == Validity::mask && below(4)) piece.validity = reinterpret_cast<int64_t>(plan.random_bytes(random, reach));
+      if (job.validity == Validity::bits && below(4))
+        piece.validity = reinterpret_cast<int64_t>(plan.random_bytes(random, (reach + 7) / 8));
+      if (job.validity == Validity::mask && below(4))
+        piece.validity = reinterpret_cast<int64_t>(plan.random_bytes(random, reach));
       job.rows += piece.length;
       plan.pieces.push_back(piece);
     }
     const int64_t bitmap = (job.rows + 7) / 8;
     const bool booleans = job.values == Values::bits || job.values == Values::bytes_to_bits;
     const bool offsets = job.values == Values::offsets32 || job.values == Values::offsets64;
-    job.values_at = job.values == Values::none ? -1 : plan.place(booleans ? bitmap : job.rows * (offsets ? job.out_width : job.width));
+    job.values_at = job.values == Values::none
+                        ? -1
+                        : plan.place(booleans ? bitmap : job.rows * (offsets ? job.out_width : job.width));
     job.bitmap_at = below(3) ? plan.place(bitmap) : -1;
     job.mask_at = below(3) ? -1 : plan.place(job.rows);
     job.pandas_at = job.pandas_buffer == PandasBuffer::none ? -1 : plan.place(job.rows * width_of(job.pandas_element));
@@ -141,7 +151,8 @@ struct Outcome {
   std::vector<Result> results;
   bool operator==(const Outcome& other) const {
     const auto same = [](const Result& a, const Result& b) { return a.nulls == b.nulls && a.overflows == b.overflows; };
-    return bytes == other.bytes && std::equal(results.begin(), results.end(), other.results.begin(), other.results.end(), same);
+    return bytes == other.bytes &&
+           std::equal(results.begin(), results.end(), other.results.begin(), other.results.end(), same);
   }
 };
 
@@ -200,7 +211,8 @@ bool check_pool(unsigned seed) {
   return true;
 }
 
-// A draft that threads of its own write to through a mapping, as `put` does; then readers' views of it, and a late writer.
+// A draft that threads of its own write to through a mapping, as `put` does; then readers' views of it, and a late
+// writer.
 bool check_draft(unsigned seed, const char* folder) {
   std::mt19937 random(seed);
   const size_t size = 1 + random() % (9 << 20);
@@ -210,7 +222,8 @@ bool check_draft(unsigned seed, const char* folder) {
   if (!reserve(fd, draft, 3) && posix_fallocate(fd, 0, static_cast<off_t>(size)) != 0) return false;
   char* const bytes = static_cast<char*>(draft.address());
   run_on_threads(3, [&](size_t thread) noexcept {
-    for (size_t at = thread * 64; at < size; at += 3 * 64) std::memset(bytes + at, static_cast<int>(seed), std::min<size_t>(64, size - at));
+    for (size_t at = thread * 64; at < size; at += 3 * 64)
+      std::memset(bytes + at, static_cast<int>(seed), std::min<size_t>(64, size - at));
   });
   const Mapping reading(fd, size, Mapping::Kind::reading);
   const Mapping own(fd, size, Mapping::Kind::private_copy);
@@ -223,7 +236,8 @@ bool check_draft(unsigned seed, const char* folder) {
   return std::all_of(seen, seen + size, [&](char byte) { return byte == static_cast<char>(seed); });
 }
 
-// A stream of so many arrays of 100 values, or of batches of so many columns; it counts the arrays that are not released.
+// A stream of so many arrays of 100 values, or of batches of so many columns; it counts the arrays that are not
+// released.
 class Producer {
  public:
   Producer(int arrays, int columns) : left_(arrays), columns_(columns) {
@@ -265,7 +279,8 @@ class Producer {
       }
       return made;
     });
-    *out = {rows, 0, 0, 2, self->columns_, contents->buffers, contents->pointers.data(), nullptr, release_array, contents};
+    *out = {rows,          0,       0, 2, self->columns_, contents->buffers, contents->pointers.data(), nullptr,
+            release_array, contents};
     ++self->live;
     return 0;
   }
@@ -308,8 +323,8 @@ bool import_streams() {
   return good && all_released();
 }
 
-// Fails the first allocation of an operation, then the second, and so on until the operation succeeds. Each failure must be
-// std::bad_alloc: whatever else happens ends this process.
+// Fails the first allocation of an operation, then the second, and so on until the operation succeeds. Each failure
+// must be std::bad_alloc: whatever else happens ends this process.
 template <class Operation>
 bool fail_each_allocation(const Operation& operation) {
   for (int64_t count = 0; count < 100000; ++count) {
@@ -335,26 +350,27 @@ bool check_failing_allocations(const char* folder) {
   std::vector<Result> results(plan.jobs.size());
   std::vector<int64_t> numbers;
   for (const Job& job : plan.jobs)
-    std::apply([&](const auto&... field) { (numbers.push_back(static_cast<int64_t>(job.*field.member)), ...); }, job_fields);
+    std::apply([&](const auto&... field) { (numbers.push_back(static_cast<int64_t>(job.*field.member)), ...); },
+               job_fields);
   const std::vector<int64_t> pieces(plan.pieces.size() * field_count<piece_fields>);
-  const bool good = fail_each_allocation([&] { return run_in_memory(plan, 4, "", 0) == expected; }) &&
-                    fail_each_allocation([&] { return execute(plan, Sink{fd}, 3, results) == 0; }) &&
-                    fail_each_allocation([&] {
-                      const Table jobs{numbers.data(), static_cast<int64_t>(plan.jobs.size())};
-                      return decode(jobs, {pieces.data(), static_cast<int64_t>(plan.pieces.size())}).jobs.size() == plan.jobs.size();
-                    }) &&
-                    fail_each_allocation(import_streams) && fail_each_allocation([] {
-                      std::array<Pool::Memory, 40> memories;
-                      size_t taken = 0;
-                      try {
-                        for (; taken < memories.size(); ++taken) memories[taken] = Pool::instance().take(1 << 16);
-                        Pool::touch(memories, 2);
-                      } catch (const std::bad_alloc&) {
-                      }
-                      for (size_t i = 0; i < taken; ++i) Pool::instance().give(memories[i]);
-                      const bool shrinks = Pool::instance().trim() > 0;
-                      return shrinks || taken < memories.size() || allocations_left < 0;
-                    });
+  const bool good =
+      fail_each_allocation([&] { return run_in_memory(plan, 4, "", 0) == expected; }) &&
+      fail_each_allocation([&] { return execute(plan, Sink{fd}, 3, results) == 0; }) && fail_each_allocation([&] {
+        const Table jobs{numbers.data(), static_cast<int64_t>(plan.jobs.size())};
+        return decode(jobs, {pieces.data(), static_cast<int64_t>(plan.pieces.size())}).jobs.size() == plan.jobs.size();
+      }) &&
+      fail_each_allocation(import_streams) && fail_each_allocation([] {
+        std::array<Pool::Memory, 40> memories;
+        size_t taken = 0;
+        try {
+          for (; taken < memories.size(); ++taken) memories[taken] = Pool::instance().take(1 << 16);
+          Pool::touch(memories, 2);
+        } catch (const std::bad_alloc&) {
+        }
+        for (size_t i = 0; i < taken; ++i) Pool::instance().give(memories[i]);
+        const bool shrinks = Pool::instance().trim() > 0;
+        return shrinks || taken < memories.size() || allocations_left < 0;
+      });
   close(fd);
   return good;
 }
