@@ -47,6 +47,7 @@ $(VENV)/.torch: $(READY)
 stress: $(READY)
 	cd tests && ../$(BIN)/python -m stress.kills
 	cd tests && ../$(BIN)/python -m stress.endure
+	cd tests && ../$(BIN)/python -m faults.test_anomalies
 	COLONNADE_EVERY_CALL=1 $(BIN)/python -m pytest -q tests/crash/test_every_call.py tests/concurrency/test_interleavings.py
 
 bench: bench-share bench-convert bench-handoff
