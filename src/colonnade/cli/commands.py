@@ -270,14 +270,12 @@ def sql(
     A name with slashes is written in double quotes: colonnade sql 'select count(*) from "nyc/flights"'
     """
     try:
-        import duckdb
-
-        from colonnade.interop.duckdb import read, with_hint
+        from colonnade.interop.duckdb import EngineError, read, with_hint
     except ModuleNotFoundError as error:
         raise ColonnadeError("sql needs DuckDB 2.0 or newer: pip install 'colonnade[duckdb]'") from error
     try:
         table = read(_store(ctx).sql(query, external_access=external_access).limit(rows + 1))
-    except (duckdb.Error, ValueError) as error:
+    except (EngineError, ValueError) as error:
         hinted = with_hint(error)
         raise ColonnadeError("\n".join([str(hinted), *getattr(hinted, "__notes__", [])])) from error
     shown = _show(table.slice(0, rows), as_json)

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from colonnade import _core
 from colonnade.errors import StoreAccessError
 
 _GONE = (FileNotFoundError, ProcessLookupError)
@@ -150,12 +151,9 @@ class _Scanner:
 
 def _device_shown(directory: Path) -> int | None:
     """The device that mappings of files in a directory show; None where it is not the one that ``stat`` gives."""
-    fd = os.open(directory, os.O_PATH | os.O_CLOEXEC)
-    try:
+    with _core.Descriptor(directory, os.O_PATH) as fd:
         device = os.fstat(fd).st_dev
         facts = dict(line.split(maxsplit=1) for line in Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines())
-    finally:
-        os.close(fd)
     for line in Path("/proc/self/mountinfo").read_text(errors="replace").splitlines():
         mount, _, number, *_ = line.split()
         if mount == facts["mnt_id:"]:
