@@ -66,6 +66,8 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell src tests docs benchmarks examples *.md Makefile
 	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run --Werror src/core/*.h src/core/*.cpp tests/core/*.cpp
+	$(BIN)/clang-tidy --quiet $(filter-out src/core/module.cpp,$(wildcard src/core/*.cpp)) -- -std=c++20 -Isrc/core
 
 # Pages and stubs that are printed from the code.
 docs: $(READY)
