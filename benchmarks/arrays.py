@@ -1,6 +1,6 @@
 """How fast a NumPy array gets into a store and out of it: a part of ``python -m benchmarks.handoff``.
 
-Knows: how each figure is taken; `TARGETS` says what is expected, `STEPS` measures it.
+`TARGETS` says what is promised, `STEPS` measures it.
 Does not depend on: how it is printed.
 """
 
@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 from statistics import median
 
 import numpy as np
-from examples.demo import seconds
 
 from benchmarks.figures import Figure, Run, Target
+from benchmarks.measure import seconds
 
 PAIRS, WARM, OPENS = 15, 3, 301
 

@@ -1,6 +1,6 @@
 """The conversions as one picture: how long each takes beside PyArrow, and beside copying as many bytes.
 
-Knows: Matplotlib, and what was measured. Does not depend on: how it was measured.
+Does not depend on: how it was measured.
 
 Rows differ by a factor of a hundred in milliseconds, and so everything is a part of PyArrow's time: what is shorter is
 faster, and the copy limit, however far away, is between nothing and one.

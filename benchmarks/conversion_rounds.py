@@ -1,6 +1,6 @@
 """How a conversion is measured, in processes of its own: ``python -m benchmarks.conversion_rounds <job> <arguments>``.
 
-Knows: how time is taken, what is compared, which bytes count. Does not depend on: which conversions there are, or how
+Does not depend on: which conversions there are, or how
 figures are shown.
 
 PyArrow and Colonnade take turns in one process, first one and then the other in front; a result is dropped before the
@@ -22,13 +22,13 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-from examples.demo import seconds
 from pandas.testing import assert_frame_equal
 
 import colonnade as cn
 from benchmarks.conversions import CONVERSIONS, Conversion
 from benchmarks.copy_limit import CopyLimit
 from benchmarks.machine import processors
+from benchmarks.measure import seconds
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS, THEIRS = "colonnade", "pyarrow"

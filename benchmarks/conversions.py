@@ -1,6 +1,6 @@
 """The conversions that are measured: `CONVERSIONS` says of each its data, how it is called, and what is promised.
 
-Knows: tables, frames and targets. Does not depend on: how time is taken, or what becomes of it.
+Does not depend on: how time is taken, or what becomes of it.
 
 A table is converted to pandas, a frame to Arrow. Columns stand in memory as a reader of files leaves them: each in
 buffers of its own, aligned, from PyArrow's pool; what lies beneath a null is any value. All values are the same in
@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from examples.demo import COLUMNS, GIB, frame_of_2016
+
+from benchmarks.frames import COLUMNS, frame_of_2016
+from benchmarks.measure import GIB
 
 ROWS = 10_000_000
 Options = dict[str, Any]

@@ -1,6 +1,6 @@
 """Measure conversions beside PyArrow's: ``python -m benchmarks.convert [--json PATH] [--plot PATH] [--only KEY ...]``.
 
-Knows: how figures are shown. Does not depend on: how they are taken.
+Does not depend on: how they are taken.
 """
 
 from __future__ import annotations
@@ -22,12 +22,11 @@ from rich.table import Table
 if not __package__:  # run as a file: then Python looks for modules beside it, and not for the package it is in
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from examples.demo import format_bytes
-
 from benchmarks import machine
 from benchmarks.conversion_rounds import FIRST_CALLS, OURS, ROUNDS, THEIRS, Measured, measure
 from benchmarks.conversions import CONVERSIONS
 from benchmarks.copy_limit import compiled
+from benchmarks.units import format_bytes
 
 HEADINGS = (
     "PyArrow\nsteady",

@@ -1,6 +1,6 @@
 """How fast this machine copies bytes, whoever asks: the limit that a conversion is held against.
 
-Knows: `copy_limit.cpp`, and how to compile it. Does not depend on: Colonnade, conversions.
+Does not depend on: Colonnade, conversions.
 
 The program is compiled when it is first needed, into build/, under a name made of its source and the command: so what
 is loaded is what stands in the file.

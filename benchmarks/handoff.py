@@ -1,6 +1,6 @@
 """Measure how tables get from one process to another: ``python -m benchmarks.handoff``.
 
-Knows: how each figure is taken; `TARGETS` says what is promised, `STEPS` measures it.
+`TARGETS` says what is promised, `STEPS` measures it.
 Does not depend on: how it is printed.
 """
 
@@ -18,12 +18,11 @@ from rich.console import Console
 if not __package__:  # run as a file: then Python looks for modules beside it, and not for the package it is in
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from examples.demo import fresh_folder
-
 from benchmarks import arrays, frames, machine
 from benchmarks.figures import Figure, Run, Target
 from benchmarks.handoff_pool import TARGETS as POOL_TARGETS
 from benchmarks.handoff_pool import pool_figures
+from benchmarks.measure import fresh_folder
 from benchmarks.share import figures_table
 from benchmarks.workers import started
 

@@ -1,6 +1,6 @@
 """The figures of `handoff` that a pool's worker takes part in: frames as arguments and results of its tasks.
 
-Knows: the ways there, in turns in one run. Does not depend on: how a frame travels, how figures are printed.
+Does not depend on: how a frame travels, how figures are printed.
 
 Traps: a worker that does nothing with its frame makes a mapping look free, so whatever is compared with pickling is
 read to its last value; only what is shared already is not, for there the way is what is asked. A worker that was forked

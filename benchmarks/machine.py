@@ -1,6 +1,6 @@
 """What machine this is, and how fast it copies: what every other figure is a share of.
 
-Knows: the kernel's tables and NumPy. Does not depend on: Colonnade.
+Does not depend on: which library is measured.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from statistics import median
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from examples.demo import GIB, seconds
+
+from benchmarks.measure import GIB, seconds
 
 COPIES = 9
 

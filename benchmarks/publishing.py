@@ -1,6 +1,6 @@
 """What publishing promises: first puts, puts again, puts under readers, tables filled in place, first scans.
 
-Knows: how each figure is taken. Does not depend on: how it is printed.
+Does not depend on: how it is printed.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
-from examples.demo import GIB, seconds
-
 from benchmarks import frames
 from benchmarks.copy_limit import CopyLimit
 from benchmarks.figures import Figure, Run, Target, emptied
+from benchmarks.measure import GIB, seconds
 from benchmarks.workers import in_own_process, started
 from colonnade import Store
 

@@ -1,6 +1,6 @@
 """Measure what Colonnade promises, on this machine, in one run: ``python -m benchmarks.share [--json PATH]``.
 
-Knows: how figures are shown. Does not depend on: how they are taken.
+Does not depend on: how they are taken.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from rich.table import Table
 if not __package__:  # run as a file: then Python looks for modules beside it, and not for the package it is in
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from examples.demo import GIB, format_bytes, format_seconds, fresh_folder
-
 from benchmarks import figures as opening
 from benchmarks import machine, publishing
 from benchmarks.figures import Figure, RivalFigure, Run, Target
+from benchmarks.measure import GIB, fresh_folder
+from benchmarks.units import format_bytes, format_seconds
 
 TARGETS = opening.TARGETS | publishing.TARGETS
 STEPS = (*opening.STEPS, *publishing.STEPS)

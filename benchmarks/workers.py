@@ -1,6 +1,6 @@
 """What is measured in processes of its own: ``python -m benchmarks.workers <job> <arguments as JSON>`` reports as JSON.
 
-Knows: the jobs. Does not depend on: targets, or what becomes of a report.
+Does not depend on: targets, or what becomes of a report.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from examples.demo import private_memory, scan, seconds
-
 from benchmarks import frames
+from benchmarks.measure import private_memory, scan, seconds
 from benchmarks.rivals import RIVALS
 from colonnade import NotFoundError, Store
 

@@ -1,6 +1,6 @@
 """The ways to share a frame that are measured side by side: one file each, one row each here.
 
-Knows: what a rival has to offer. Does not depend on: how it is measured.
+Does not depend on: how it is measured.
 """
 
 from __future__ import annotations

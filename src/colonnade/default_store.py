@@ -12,7 +12,7 @@ from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from colonnade._conversion import trim_pool
+from colonnade.core.buffers import trim_pool
 from colonnade.snapshot import Snapshot
 from colonnade.storage import paths
 from colonnade.store import Store, TableInfo
@@ -73,8 +73,8 @@ def share(data: Any) -> Snapshot:
 
 
 def load(
-    source: Any,
     name: str,
+    source: Any,
     *,
     query: str | None = None,
     format: str | None = None,
@@ -85,7 +85,7 @@ def load(
 ) -> Snapshot:
     """Store what a file, a folder of files or a database has in the default store; see `Store.load`."""
     options: dict[str, Any] = {"keep": keep, "expect_version": expect_version, "ttl": ttl}
-    return _default().load(source, name, query=query, format=format, progress=progress, **options)
+    return _default().load(name, source, query=query, format=format, progress=progress, **options)
 
 
 def dump(name: str, path: str | os.PathLike[str], *, version: int | None = None, progress: bool = True) -> None:

@@ -6,7 +6,7 @@ Knows: types. Does not depend on: memory, files. Code dispatches on it, tests ho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
@@ -163,21 +163,21 @@ RULES = (
 )
 
 
-def target_for(arrow: pa.DataType, nulls: bool, options: Mapping[str, Any]) -> Target:
-    """The first row of `TARGETS` that fits a column."""
+def target_for(arrow: pa.DataType, nulls: bool, flags: Collection[str]) -> Target:
+    """The first row of `TARGETS` that fits a column; ``flags`` are the names of the options that are on."""
     for target in TARGETS:
         if (
             target.nulls in (None, nulls)
             and _ARROW[target.arrow](arrow)
-            and (not target.option or options[target.option])
+            and (not target.option or target.option in flags)
         ):
             return target
     raise AssertionError("the last row fits everything")
 
 
-def dtype_for(arrow: pa.DataType, nulls: bool, options: Mapping[str, Any]) -> Any:
+def dtype_for(arrow: pa.DataType, nulls: bool, flags: Collection[str]) -> Any:
     """The dtype that ``to_pandas`` gives a column; of a zoned timestamp that of its values, without the zone."""
-    return _NAMED[target_for(arrow, nulls, options).dtype](arrow)
+    return _NAMED[target_for(arrow, nulls, flags).dtype](arrow)
 
 
 @cache

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
+from colonnade.displayed import displayed
 from colonnade.errors import CorruptSnapshotError, NotFoundError, StoreAccessError
 from colonnade.format.seal import Seal
 from colonnade.storage.segment import Segment
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-    from colonnade.display.summary import Summary
     from colonnade.explanation import Explanation
     from colonnade.format.read.table import StoredTable
 
@@ -48,7 +48,7 @@ class Reference(NamedTuple):
         StoreAccessError
             Where this user may not read it.
         """
-        from colonnade.store import Store  # noqa: PLC0415 -- api imports this file
+        from colonnade.store import Store
 
         try:
             # Whoever sends a reference has trusted the owner, and who unpickles what it sends trusts it.
@@ -73,6 +73,7 @@ class Reference(NamedTuple):
         return snapshot
 
 
+@displayed
 class Snapshot:
     """One immutable version of a named table, or a table that is shared without a name.
 
@@ -184,7 +185,7 @@ class Snapshot:
     def to_polars(self) -> pl.DataFrame:
         """Open the table as Polars; fixed-width columns without nulls are not copied. Needs the extra ``polars``."""
         try:
-            from colonnade.interop.polars import from_arrow  # noqa: PLC0415 -- an extra
+            from colonnade.interop.polars import from_arrow
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError("to_polars() needs Polars: pip install 'colonnade[polars]'") from error
         return from_arrow(self.to_arrow())
@@ -204,7 +205,7 @@ class Snapshot:
         ((1000, 3, 32), FixedShapeTensorType(extension<arrow.fixed_shape_tensor[value_type=float, shape=[3,32]]>))
         >>> cn.delete("docs/array")
         """
-        from colonnade.interop.pandas import values_of  # noqa: PLC0415 -- it imports pandas
+        from colonnade.interop.pandas import values_of
 
         with self._located():
             table = self._stored_table(writable=writable)
@@ -239,8 +240,8 @@ class Snapshot:
             table = self._stored_table(writable=False)
             if table.array is not None:
                 return table.to_buffer()
-        from colonnade.format.read.ndarray import values_buffer  # noqa: PLC0415 -- the same
-        from colonnade.format.read.table import following  # noqa: PLC0415 -- it imports pandas
+        from colonnade.format.read.ndarray import values_buffer
+        from colonnade.format.read.table import following
 
         with self._located(), following():
             return values_buffer(self._called, self._batch())
@@ -251,7 +252,7 @@ class Snapshot:
             if table.array is None:
                 raise BufferError(f"{self._called} is a table, whose memory is more than one buffer; see to_buffer()")
             array: Any = table.to_numpy()
-        import numpy as np  # noqa: PLC0415 -- only here
+        import numpy as np
 
         # NumPy asks for this before it asks for `__array__`, so it must say as much.
         with contextlib.suppress(ValueError, RuntimeError):  # times have no format, nor have some structures
@@ -261,7 +262,7 @@ class Snapshot:
         raise BufferError(f"{self._called} is an array of {array.dtype}, which buffers cannot tell; use to_buffer()")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        import numpy as np  # noqa: PLC0415 -- only here
+        import numpy as np
 
         return np.array(self.to_numpy(), dtype=dtype, copy=copy)
 
@@ -278,7 +279,7 @@ class Snapshot:
 
         A sequence of reports that prints as a table; see `colonnade.explain` for tables that are not stored.
         """
-        from colonnade.format.explain import explain  # noqa: PLC0415 -- it imports pandas
+        from colonnade.format.explain import explain
 
         with self._located():
             return explain(self._stored_table(writable=False))
@@ -307,14 +308,14 @@ class Snapshot:
     def _read_batch(self) -> pa.RecordBatch:
         with self._located():
             batch = self._stored_table(writable=False).batch
-        from colonnade.format.ipc import without_layout_metadata  # noqa: PLC0415 -- as above
+        from colonnade.format.ipc import without_layout_metadata
 
         return batch.replace_schema_metadata(without_layout_metadata(batch.schema))
 
     def _stored_table(self, *, writable: bool) -> StoredTable:
         if self._place() is None:
             raise ValueError(f"{self._called} is closed; open it again")
-        from colonnade.format.read.table import StoredTable  # noqa: PLC0415 -- it imports pandas
+        from colonnade.format.read.table import StoredTable
 
         table = StoredTable(self._segment.map(writable=writable), 0, self._segment.size)
         if table.rows != self.num_rows:
@@ -374,14 +375,6 @@ class Snapshot:
             f"<colonnade.Snapshot {self.name!r} version {self.version}: {self.num_rows:,} rows x "
             f"{self.num_columns:,} columns, {self.nbytes:,} bytes>"
         )
-
-    def __rich__(self) -> Summary:
-        from colonnade.display.snapshot import summary  # noqa: PLC0415 -- when it is shown
-
-        return summary(self)
-
-    def _repr_html_(self) -> str:
-        return self.__rich__().to_html()
 
     def __rich_repr__(self) -> Iterator[Any]:
         yield self.name

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from colonnade.displayed import displayed
 from colonnade.errors import CorruptSnapshotError, NotFoundError, StoreAccessError
 from colonnade.format.seal import Seal
 from colonnade.snapshot import Snapshot
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from colonnade._put import Wanted
     from colonnade._share import Sharing
     from colonnade._watch import Watch
-    from colonnade.display.summary import Summary
     from colonnade.format.write.table import LaidOut
     from colonnade.storage.check import Problem
     from colonnade.storage.gc import Freed
@@ -51,18 +51,12 @@ class TableInfo(NamedTuple):
     created: datetime
 
 
-class _Tables(list[TableInfo]):
+@displayed
+class Tables(list[TableInfo]):
     """A list that is shown as a table where there is more than plain text."""
 
-    def __rich__(self) -> Summary:
-        from colonnade.display.store import listing  # noqa: PLC0415 -- when it is shown
 
-        return listing(self)
-
-    def _repr_html_(self) -> str:
-        return self.__rich__().to_html()
-
-
+@displayed
 class Store:
     """A directory of named tables, shared by every process that names it.
 
@@ -163,9 +157,9 @@ class Store:
         InvalidNameError, NotATableError, UnsupportedTypeError, ConflictError, StoreFullError, StoreAccessError
             The store is as it was.
         """
-        from colonnade._put import Wanted, seal_of, write  # noqa: PLC0415 -- the same
-        from colonnade.format.write.table import lay_out  # noqa: PLC0415 -- pandas is imported when it is needed
-        from colonnade.interop.arrow import plan  # noqa: PLC0415 -- the same
+        from colonnade._put import Wanted, seal_of, write
+        from colonnade.format.write.plan import plan
+        from colonnade.format.write.table import lay_out
 
         wanted = Wanted.checked(name, keep, expect_version, ttl)
         self._get_ready(wanted)
@@ -205,22 +199,22 @@ class Store:
         >>> df["x"].sum()
         np.float64(4.0)
         """
-        from colonnade.format.write.table import lay_out  # noqa: PLC0415 -- pandas is imported when it is needed
-        from colonnade.interop.arrow import plan  # noqa: PLC0415 -- the same
+        from colonnade.format.write.plan import plan
+        from colonnade.format.write.table import lay_out
 
         self._directory.prepare()
         return self._sharing().share(lay_out(plan(data)))
 
     def _sharing(self) -> Sharing:
         """Tables without names; for `share`, references and `by_reference`."""
-        from colonnade._share import Sharing  # noqa: PLC0415 -- a reader does without
+        from colonnade._share import Sharing
 
         return Sharing(self._catalog, self._publisher)
 
     def load(
         self,
-        source: Any,
         name: str,
+        source: Any,
         *,
         query: str | None = None,
         format: str | None = None,
@@ -235,6 +229,8 @@ class Store:
 
         Parameters
         ----------
+        name : str
+            As in `put`.
         source : path, URL, connection or Arrow data
             A file or a folder of Parquet, CSV, Feather, Arrow IPC, ORC or JSON lines (text also with .gz, .bz2 or
             .zst), here or at a URL that PyArrow knows (``s3://``, ``gs://``, ``hdfs://``); columns of a folder are
@@ -242,8 +238,6 @@ class Store:
             path), ``postgresql://user@host/name``, for which the extra ``adbc`` is needed; or a DB-API connection
             whose cursors give Arrow, as DuckDB's and ADBC's do. Or anything with ``__arrow_c_stream__``,
             ``fetch_record_batch`` or ``fetch_arrow_table``: a DuckDB relation, a cursor that has run its query.
-        name : str
-            As in `put`.
         query : str, optional
             What the database is asked.
         format : str, optional
@@ -275,19 +269,19 @@ class Store:
         >>> folder = pathlib.Path(tempfile.mkdtemp())
         >>> pd.DataFrame({"pair": ["EURUSD", "USDJPY"], "bid": [1.08, None]}).to_csv(folder / "bids.csv", index=False)
         >>> store = Store(folder / "store")
-        >>> store.load(folder / "bids.csv", "bids").num_rows
+        >>> store.load("bids", folder / "bids.csv").num_rows
         2
         >>> store.get("bids")
              pair   bid
         0  EURUSD  1.08
         1  USDJPY   NaN
         """
-        from colonnade._put import Wanted, seal_of, write_batched  # noqa: PLC0415 -- the same
-        from colonnade.format.write.arrow_table import plan_table  # noqa: PLC0415 -- pandas, when it is needed
-        from colonnade.format.write.table import lay_out  # noqa: PLC0415 -- the same
-        from colonnade.io.batches import release_memory  # noqa: PLC0415 -- the same
-        from colonnade.io.load import read  # noqa: PLC0415 -- the same
-        from colonnade.io.progress import shown  # noqa: PLC0415 -- the same
+        from colonnade._put import Wanted, seal_of, write_batched
+        from colonnade.format.write.arrow_table import plan_table
+        from colonnade.format.write.table import lay_out
+        from colonnade.io.batches import release_memory
+        from colonnade.io.load import read
+        from colonnade.io.progress import shown
 
         wanted = Wanted.checked(name, keep, expect_version, ttl)
         self._get_ready(wanted)
@@ -343,8 +337,8 @@ class Store:
         >>> pd.read_parquet(folder / "bids.parquet")["bid"].max()
         np.float64(1.09)
         """
-        from colonnade.io.dump import checked_path, dump  # noqa: PLC0415 -- seldom needed
-        from colonnade.io.progress import shown  # noqa: PLC0415 -- the same
+        from colonnade.io.dump import checked_path, dump
+        from colonnade.io.progress import shown
 
         file, kind = checked_path(path)
         with self.open(name, version=version) as snapshot, shown(f"dumping {name}", wanted=progress) as meter:
@@ -403,10 +397,10 @@ class Store:
         >>> store.get("walk").shape
         (1000, 2)
         """
-        from colonnade._allocate import DraftTable  # noqa: PLC0415 -- the same
-        from colonnade._put import Wanted, seal_of  # noqa: PLC0415 -- the same
-        from colonnade.format.write.draft import plan_draft  # noqa: PLC0415 -- pandas, when it is needed
-        from colonnade.format.write.table import lay_out  # noqa: PLC0415 -- the same
+        from colonnade._allocate import DraftTable
+        from colonnade._put import Wanted, seal_of
+        from colonnade.format.write.draft import plan_draft
+        from colonnade.format.write.table import lay_out
 
         wanted = Wanted.checked(name, keep, expect_version, ttl)
         if type(rows) is not int or rows < 0:
@@ -429,7 +423,7 @@ class Store:
     def _publisher(self) -> Publisher:
         """What a reader does without, and does not wait for the import of."""
         if self._writes is None:
-            from colonnade.storage.publish import Publisher  # noqa: PLC0415 -- see above
+            from colonnade.storage.publish import Publisher
 
             self._writes = Publisher(self._catalog)
         return self._writes
@@ -545,7 +539,7 @@ class Store:
         [('American',)]
         """
         try:
-            from colonnade.interop.duckdb import run  # noqa: PLC0415 -- an extra
+            from colonnade.interop.duckdb import run
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError("sql() needs DuckDB 2.0 or newer: pip install 'colonnade[duckdb]'") from error
 
@@ -595,7 +589,7 @@ class Store:
         1 1.08
         2 1.09
         """
-        from colonnade._watch import Watch  # noqa: PLC0415 -- most programs do not wait
+        from colonnade._watch import Watch
 
         return Watch(self._directory, paths.check_name(name), lambda: self.open(name), timeout)
 
@@ -620,7 +614,7 @@ class Store:
         1.08
         1.09
         """
-        from colonnade._latest import Latest  # noqa: PLC0415 -- most programs do not need it
+        from colonnade._latest import Latest
 
         return Latest(name, self._path_of(name), lambda: self.open(name))
 
@@ -636,7 +630,7 @@ class Store:
         StoreAccessError
             Where the store is a file, or may not be read.
         """
-        return _Tables(sorted(self._infos()))
+        return Tables(sorted(self._infos()))
 
     def _infos(self) -> Iterator[TableInfo]:
         for entry in self._catalog.entries():
@@ -670,7 +664,7 @@ class Store:
 
         Safe at any time, whatever else runs.
         """
-        from colonnade.storage import gc  # noqa: PLC0415 -- seldom needed
+        from colonnade.storage import gc
 
         freed = gc.gc(self._catalog)
         gc.collapse(self._catalog)
@@ -681,7 +675,7 @@ class Store:
 
         Reads every byte; an empty list is a clean store.
         """
-        from colonnade.storage import check  # noqa: PLC0415 -- seldom needed
+        from colonnade.storage import check
 
         def look_inside(entry: paths.Entry) -> None:
             with self.open(entry.name, version=entry.version) as snapshot:
@@ -709,7 +703,7 @@ class Store:
         >>> [(segment.role, len(segment.holders)) for segment in store.usage().segments]
         [('deleted', 1)]
         """
-        from colonnade.storage.usage import look_at  # noqa: PLC0415 -- seldom needed
+        from colonnade.storage.usage import look_at
 
         return look_at(self._catalog)
 
@@ -751,14 +745,6 @@ class Store:
 
     def __repr__(self) -> str:
         return f"<colonnade.Store {str(self.path)!r}>"
-
-    def __rich__(self) -> Summary:
-        from colonnade.display.store import summary  # noqa: PLC0415 -- when it is shown
-
-        return summary(self)
-
-    def _repr_html_(self) -> str:
-        return self.__rich__().to_html()
 
     def __rich_repr__(self) -> Iterator[Any]:
         yield str(self.path)

@@ -332,6 +332,22 @@ def test_blocks_of_many_columns(recipe, split):
     assert_like_pyarrow(recipe, {"split_blocks": split})
 
 
+def _block_order(df):
+    return [(str(block.dtype), list(block.mgr_locs)) for block in df._mgr.blocks]
+
+
+@pytest.mark.parametrize("names", ["aNc", "Nac", "ofibs", "sbifo", "isiNoz", "zsNdfsN", "bzofiNds"])
+def test_the_order_of_the_blocks(names):
+    """PyArrow's own test_convert_to_extension_array looks at blocks by their number."""
+    kinds = {"a": [1, 2], "c": [4, 5], "f": [0.5, 1.5], "i": pa.array([1, 2], pa.int8()), "b": [True, False], "s": ["x", "y"], "o": [[1], []],
+             "z": pa.array([1, 2], pa.timestamp("us", "UTC")), "d": pa.array(["x", "x"]).dictionary_encode(), "N": pd.array([1, 2], "Int64")}  # fmt: skip
+    table = pa.Table.from_pandas(pd.DataFrame({i: kinds[name] for i, name in enumerate(names) if name == "N"}))
+    columns = {str(i): kinds[name] for i, name in enumerate(names)}
+    table = pa.table(columns, metadata=table.schema.metadata)
+    for options in ({}, {"split_blocks": True}, {"types_mapper": NUMBERS.get}, {"strings_to_categorical": True}):
+        assert _block_order(cn.to_pandas(table, **options)) == _block_order(table.to_pandas(**options)), options
+
+
 # ---- Tables that were frames ----------------------------------------------------------------------------------------------------
 
 

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import pytest
 
 import colonnade as cn
+from colonnade.format.write.plan import plan
 from colonnade.format.write.table import lay_out
-from colonnade.interop.arrow import plan
 from colonnade.storage import process_group  # noqa: F401 -- imported before the steps are counted
 from support import payload, stepping
 from support.place import Place, entries

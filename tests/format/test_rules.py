@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 import colonnade as cn
+from colonnade.interop.pyarrow import PandasOptions
 from colonnade.rules import RULES, TARGETS, Reading, rule_for, target_for
 from support.arrow_types import TYPES
 from support.strategies import EXACT
@@ -122,8 +123,8 @@ def test_every_target_is_met():
     for table in TABLES.values():
         column = table["x"]
         for options in OPTIONS:
-            chosen = cn.to_pandas.__kwdefaults__ | options
-            met |= {target for target in TARGETS if target is target_for(column.type, column.null_count > 0, chosen)}
+            flags = PandasOptions(**options).flags()
+            met |= {target for target in TARGETS if target is target_for(column.type, column.null_count > 0, flags)}
     assert [target for target in TARGETS if target not in met] == []
 
 

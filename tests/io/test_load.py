@@ -80,7 +80,7 @@ def test_stored_in_turns_is_what_put_stores(suffix, store, tmp_path, monkeypatch
     if suffix == "orc":
         table = table.set_column(table.schema.get_field_index("c"), "c", table["c"].cast(pa.string()))
     WRITERS[suffix](table, tmp_path / f"t.{suffix}")
-    loaded = store.load(tmp_path / f"t.{suffix}", "t")
+    loaded = store.load("t", tmp_path / f"t.{suffix}")
     table = ds.dataset(tmp_path / f"t.{suffix}", format=suffix).to_table()
     stored = store.put("p", table)
     assert loaded.to_arrow().combine_chunks().equals(stored.to_arrow().combine_chunks()), suffix
@@ -89,8 +89,8 @@ def test_stored_in_turns_is_what_put_stores(suffix, store, tmp_path, monkeypatch
     ]
     assert_frame_equal(loaded.to_pandas(), stored.to_pandas())
     loaded.validate()
-    store.load(tmp_path / f"t.{suffix}", "t")
-    assert store.load(tmp_path / f"t.{suffix}", "t").to_arrow().equals(loaded.to_arrow())  # into a spare
+    store.load("t", tmp_path / f"t.{suffix}")
+    assert store.load("t", tmp_path / f"t.{suffix}").to_arrow().equals(loaded.to_arrow())  # into a spare
 
 
 # -- text --------------------------------------------------------------------------------------------------------------
@@ -112,7 +112,7 @@ def csv(*cells):
 ])  # fmt: skip
 def test_csv_types_are_of_all_values(early, late, dtype, store, tmp_path, small_blocks):
     (tmp_path / "t.csv").write_text(csv(*[early] * 40, late, early))
-    found = store.load(tmp_path / "t.csv", "t").to_pandas()
+    found = store.load("t", tmp_path / "t.csv").to_pandas()
     assert str(found["x"].dtype) == dtype
     whole = pa.csv.read_csv(
         tmp_path / "t.csv", convert_options=pa.csv.ConvertOptions(strings_can_be_null=True)
@@ -125,7 +125,7 @@ def test_csv_rows_with_line_breaks_and_names_that_repeat(store, tmp_path, small_
     (tmp_path / "t.csv").write_text(
         "x,x,y\n" + "".join(f"{i},{cell},1\n" for i, cell in enumerate(cells)) + "late,s,2.5"
     )
-    found = store.load(tmp_path / "t.csv", "t").to_arrow()
+    found = store.load("t", tmp_path / "t.csv").to_arrow()
     assert found.column_names == ["x", "x", "y"]
     assert found.column(0).to_pylist() == [*map(str, range(200)), "late"]
     assert found.column(1).to_pylist() == [
@@ -140,13 +140,13 @@ def test_rows_longer_than_a_block(suffix, store, tmp_path):
     df = pd.DataFrame({"n": range(4), "s": ["a", "b" * 6_000_000, "c", "d" * 2_000_000]})
     file = tmp_path / f"t.{suffix}"
     df.to_csv(file, index=False) if suffix == "csv" else df.to_json(file, orient="records", lines=True)
-    assert_frame_equal(store.load(file, "t").to_pandas(), df)
+    assert_frame_equal(store.load("t", file).to_pandas(), df)
 
 
 def test_json_has_the_columns_of_all_objects(store, tmp_path, small_blocks):
     rows = [{"a": 1, "n": {"x": 1}}] * 30 + [{"b": "late", "a": 1.5, "n": {"x": 2, "y": "z"}}] + [{"c": [1]}] * 30
     (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    found = store.load(tmp_path / "t.jsonl", "t").to_arrow()
+    found = store.load("t", tmp_path / "t.jsonl").to_arrow()
     assert found.column_names == ["a", "n", "b", "c"]
     assert found["a"].to_pylist() == [1.0] * 30 + [1.5] + [None] * 30
     assert found["n"].to_pylist()[29:32] == [{"x": 1, "y": None}, {"x": 2, "y": "z"}, None]
@@ -156,7 +156,7 @@ def test_json_has_the_columns_of_all_objects(store, tmp_path, small_blocks):
 def test_json_of_mixed_types_is_refused(store, tmp_path, small_blocks, before):
     (tmp_path / "t.jsonl").write_text('{"a": 1}\n' * 30 + '{"a": "late"}\n' * 30)
     with pytest.raises(cn.UnreadableFileError, match=r"t\.jsonl cannot be read as json: .*a.*; nothing was stored"):
-        store.load(tmp_path / "t.jsonl", "t")
+        store.load("t", tmp_path / "t.jsonl")
 
 
 def test_a_pipe_is_read_once(store, tmp_path, before):
@@ -167,7 +167,7 @@ def test_a_pipe_is_read_once(store, tmp_path, before):
         writer.stdin.write(content)
         writer.stdin.close()
         with pytest.raises(cn.UnreadableFileError, match=r"cannot be read twice.*\(x\).*Save it to a file"):
-            store.load(pipe, "t")
+            store.load("t", pipe)
 
 
 _WRITE = "import sys; data = sys.stdin.read(); open(sys.argv[1], 'w').write(data)"
@@ -194,7 +194,7 @@ def test_a_folder(store, tmp_path):
         pq.write_table(pa.table(table), tmp_path / f"t/year={year}/part.parquet")
     (tmp_path / "t/_SUCCESS").touch()
     (tmp_path / "t/README.txt").write_text("no table")
-    found = store.load(tmp_path / "t", "t").to_arrow().to_pydict()
+    found = store.load("t", tmp_path / "t").to_arrow().to_pydict()
     assert found == {"x": [1, 2, 1.5], "late": [None, None, "a"], "year": [2013, 2013, 2014]}
 
 
@@ -202,7 +202,7 @@ def test_a_folder_of_text(store, tmp_path):
     (tmp_path / "t").mkdir()
     (tmp_path / "t/1.csv").write_text("a,b\n1,x\n")
     (tmp_path / "t/2.csv.gz").write_bytes(gzip.compress(b"b,c\n2,1.5\n"))
-    found = store.load(tmp_path / "t", "t").to_arrow().to_pydict()
+    found = store.load("t", tmp_path / "t").to_arrow().to_pydict()
     assert found == {"a": [1, None], "b": ["x", "2"], "c": [None, 1.5]}
 
 
@@ -210,7 +210,7 @@ def test_a_url(store, tmp_path):
     (tmp_path / "t.csv").write_text("a\n1\n")
     pq.write_table(pa.table({"a": [1]}), tmp_path / "t.parquet")
     for file in ("t.csv", "t.parquet"):
-        assert store.load(f"file://{tmp_path}/{file}", "t").to_arrow().to_pydict() == {"a": [1]}
+        assert store.load("t", f"file://{tmp_path}/{file}").to_arrow().to_pydict() == {"a": [1]}
     assert CliRunner().invoke(app, ["--store", str(store.path), "put", f"file://{tmp_path}/t.csv"]).exit_code == 0
     assert store.exists("t")
 
@@ -227,12 +227,12 @@ def test_nothing_to_load(files, source, error, words, store, tmp_path, before):
     for file in files:
         (folder / file).touch()
     with pytest.raises(error, match=words):
-        store.load(folder / source, "t")
+        store.load("t", folder / source)
 
 
 def test_a_url_that_nobody_knows(store, before):
     with pytest.raises(ValueError, match="on no file system that PyArrow knows"):
-        store.load("gopher://host/t.csv", "t")
+        store.load("t", "gopher://host/t.csv")
 
 
 # -- broken files, killed loads ----------------------------------------------------------------------------------------
@@ -253,7 +253,7 @@ def test_a_broken_row_group(store, tmp_path, before):
         with pytest.raises(
             cn.UnreadableFileError, match=r"(?s)t/2\.parquet cannot be read as parquet: .*nothing was stored"
         ):
-            store.load(source, "t")
+            store.load("t", source)
 
 
 @pytest.mark.parametrize("suffix", ["arrow", "csv.gz", "orc"])
@@ -266,13 +266,13 @@ def test_a_truncated_file(suffix, store, tmp_path, before):
         path.write_bytes(gzip.compress(b"a\n" + b"1\n" * 1_000_000))
     os.truncate(path, path.stat().st_size // 2)
     with pytest.raises(cn.UnreadableFileError, match="nothing was stored"):
-        store.load(path, "t")
+        store.load("t", path)
 
 
 def test_a_loader_that_is_killed(store, tmp_path, before):
     pipe = tmp_path / "t.csv"
     os.mkfifo(pipe)
-    program = "import sys, colonnade as cn; cn.Store(sys.argv[1]).load(sys.argv[2], 't')"
+    program = "import sys, colonnade as cn; cn.Store(sys.argv[1]).load('t', sys.argv[2])"
     loader = subprocess.Popen([sys.executable, "-c", program, store.path, pipe])
     with pipe.open("wb", buffering=0) as writer:
         writer.write(b"a\n" + b"1\n" * 5_000_000)  # more than a pipe holds: it has been read
@@ -283,7 +283,7 @@ def test_a_loader_that_is_killed(store, tmp_path, before):
 def test_no_room_for_it(store, tmp_path, before):
     pq.write_table(pa.table({"x": np.arange(1 << 20)}), tmp_path / "t.parquet")
     with pytest.raises(cn.StoreFullError):
-        cn.Store(store.path, capacity="4MiB").load(tmp_path / "t.parquet", "t")
+        cn.Store(store.path, capacity="4MiB").load("t", tmp_path / "t.parquet")
 
 
 # -- memory ------------------------------------------------------------------------------------------------------------
@@ -291,11 +291,11 @@ def test_no_room_for_it(store, tmp_path, before):
 LOADER = """
 import sys, colonnade as cn
 store = cn.Store(sys.argv[1])
-store.load(sys.argv[2], "warm").close()
+store.load("warm", sys.argv[2]).close()
 store.delete("warm")
 print("ready", flush=True)
 sys.stdin.readline()
-print(store.load(sys.argv[3], "t").nbytes, flush=True)
+print(store.load("t", sys.argv[3]).nbytes, flush=True)
 sys.stdin.readline()
 """
 
@@ -352,7 +352,7 @@ def test_dump_then_load_is_the_same(suffix, frame, store, tmp_path):
     store.put("t", frame).close()
     store.dump("t", tmp_path / f"t.{suffix}")
     assert os.listdir(tmp_path) == [f"t.{suffix}"]
-    assert_frame_equal(store.load(tmp_path / f"t.{suffix}", "back").to_pandas(), frame, check_freq=False)
+    assert_frame_equal(store.load("back", tmp_path / f"t.{suffix}").to_pandas(), frame, check_freq=False)
     if suffix == "parquet":
         assert_frame_equal(pd.read_parquet(tmp_path / "t.parquet"), frame, check_freq=False)
 
@@ -363,7 +363,7 @@ def test_dump_csv(suffix, frame, store, tmp_path):
     store.dump("t", tmp_path / f"t.{suffix}")
     found = pd.read_csv(pa.input_stream(tmp_path / f"t.{suffix}"), parse_dates=["time"], index_col="time")
     assert_frame_equal(found, frame.astype({"c": "str"}), check_index_type=False, check_freq=False)
-    assert list(store.load(tmp_path / f"t.{suffix}", "back").to_pandas()) == ["time", "c", "x", "s"]
+    assert list(store.load("back", tmp_path / f"t.{suffix}").to_pandas()) == ["time", "c", "x", "s"]
 
 
 def test_dump_of_many_rows(store, tmp_path):

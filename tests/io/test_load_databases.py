@@ -59,7 +59,7 @@ def sqlite(tmp_path):
 
 
 def test_sqlite(store, sqlite):
-    with store.load(f"sqlite:///{sqlite}", "t", query="select * from t order by i") as snapshot:
+    with store.load("t", f"sqlite:///{sqlite}", query="select * from t order by i") as snapshot:
         assert (snapshot.version, snapshot.num_rows) == (1, ROWS)
         df = snapshot.to_pandas()
     assert df["i"].tolist() == list(range(ROWS))
@@ -71,13 +71,13 @@ def test_sqlite(store, sqlite):
 
 def test_sqlite_path_is_read_as_others_read_it(store, sqlite, monkeypatch):
     monkeypatch.chdir(sqlite.parent)
-    assert store.load("sqlite:///data.db", "t", query="select count(*) as n from t").to_pandas()["n"][0] == ROWS
-    assert store.load("sqlite:///data.db?mode=ro&cache=private", "t", query="select 1 as n").version == 2
+    assert store.load("t", "sqlite:///data.db", query="select count(*) as n from t").to_pandas()["n"][0] == ROWS
+    assert store.load("t", "sqlite:///data.db?mode=ro&cache=private", query="select 1 as n").version == 2
 
 
 def test_sqlite_makes_no_database(store, tmp_path):
     with pytest.raises(FileNotFoundError, match="No such file") as error:
-        store.load(f"sqlite:///{tmp_path}/none.db", "t", query="select 1")
+        store.load("t", f"sqlite:///{tmp_path}/none.db", query="select 1")
     assert error.value.filename == f"{tmp_path}/none.db"
     assert os.listdir(tmp_path) == []
     store.put("other", pd.DataFrame({"x": [1]})).close()  # the store is there
@@ -92,7 +92,7 @@ def test_sqlite_makes_no_database(store, tmp_path):
 def test_a_query_that_fails(query, words, store, sqlite, before):
     """The first two fail in their last batch."""
     with pytest.raises(cn.QueryError, match=words) as error:
-        store.load(f"sqlite:///{sqlite}", "t", query=query)
+        store.load("t", f"sqlite:///{sqlite}", query=query)
     assert str(error.value).startswith(f"the query of sqlite:///{sqlite} failed: ")
     assert str(error.value).endswith("; nothing was stored")
 
@@ -100,7 +100,7 @@ def test_a_query_that_fails(query, words, store, sqlite, before):
 def test_a_database_that_is_none(store, tmp_path, before):
     (tmp_path / "data.db").write_text("no such thing" * 100)
     with pytest.raises(cn.QueryError, match="not a database"):
-        store.load(f"sqlite:///{tmp_path}/data.db", "t", query="select 1")
+        store.load("t", f"sqlite:///{tmp_path}/data.db", query="select 1")
 
 
 # -- PostgreSQL --------------------------------------------------------------------------------------------------------
@@ -111,7 +111,7 @@ SERIES = f"generate_series(1, {ROWS}) as i"
 def test_postgresql(store, server):
     query = f"""select i::bigint, i / 8.0::float8 as f, case when i % 3 > 0 then 'row ' || i end as s, i % 2 = 0 as b,
                        date '2013-01-01' + i % 365 as d, timestamptz '2013-01-01 05:00+00' as t from {SERIES}"""
-    df = store.load(server.url, "t", query=query).to_pandas()
+    df = store.load("t", server.url, query=query).to_pandas()
     assert len(df) == ROWS
     assert df["i"].sum() == ROWS * (ROWS + 1) // 2
     assert df["f"].iloc[-1] == ROWS / 8
@@ -140,7 +140,7 @@ def test_postgresql_killed_in_the_middle(store, server, before):
     killer.start()
     query = f"select i, case when i = {ROWS} then pg_sleep(100)::text end as s from {SERIES}"
     with pytest.raises(cn.QueryError, match="nothing was stored"):
-        store.load(server.url, "t", query=query)
+        store.load("t", server.url, query=query)
     killer.join()
     assert asleep.is_set()
     server.start()
@@ -153,19 +153,19 @@ def test_postgresql_killed_in_the_middle(store, server, before):
 ])  # fmt: skip
 def test_a_query_of_postgresql_that_fails(query, words, store, server, before):
     with pytest.raises(cn.QueryError, match=words):
-        store.load(server.url, "t", query=query)
+        store.load("t", server.url, query=query)
 
 
 def test_a_password_is_not_shown(store, tmp_path, before):
     url = f"postgresql://me:secret@/db?host={tmp_path}&password=secret"
     with pytest.raises(cn.QueryError, match="failed: ") as error:
-        store.load(url, "t", query="select 1")
+        store.load("t", url, query="select 1")
     assert "secret" not in str(error.value)
 
 
 def test_a_postgresql_connection(store, server):
     with adbc_driver_postgresql.dbapi.connect(server.url) as connection:
-        assert store.load(connection, "t", query=f"select * from {SERIES}").num_rows == ROWS
+        assert store.load("t", connection, query=f"select * from {SERIES}").num_rows == ROWS
 
 
 # -- connections, cursors, relations -----------------------------------------------------------------------------------
@@ -174,8 +174,8 @@ def test_a_postgresql_connection(store, server):
 def test_duckdb(store):
     with duckdb.connect() as connection:
         query = f"select i, case when i % 3 > 0 then 'row ' || i end as s from range({ROWS}) r(i)"
-        assert store.load(connection, "connection", query=query).num_rows == ROWS
-        store.load(connection.sql(query), "relation").close()
+        assert store.load("connection", connection, query=query).num_rows == ROWS
+        store.load("relation", connection.sql(query)).close()
     expected = pd.DataFrame({"i": range(ROWS), "s": [f"row {i}" if i % 3 else None for i in range(ROWS)]})
     for name in ("connection", "relation"):
         pd.testing.assert_frame_equal(store.get(name), expected)
@@ -185,22 +185,22 @@ def test_a_duckdb_query_that_fails(store, before):
     with duckdb.connect() as connection:
         query = f"select case when i = {ROWS - 5} then error('half-way') else i end as x from range({ROWS}) r(i)"
         with pytest.raises(cn.QueryError, match="half-way"):
-            store.load(connection, "t", query=query)
+            store.load("t", connection, query=query)
         with pytest.raises(Exception, match="half-way") as error:  # what the relation itself says
-            store.load(connection.sql(query), "t")
+            store.load("t", connection.sql(query))
         assert not isinstance(error.value, cn.ColonnadeError)
 
 
 def test_a_cursor_that_has_run_its_query(store, sqlite):
     with adbc_driver_sqlite.dbapi.connect(str(sqlite)) as connection, connection.cursor() as cursor:
         cursor.execute("select i from t")
-        assert store.load(cursor, "t").num_rows == ROWS
+        assert store.load("t", cursor).num_rows == ROWS
 
 
 def test_whatever_gives_arrow(store):
     table = pa.table({"x": pa.chunked_array([[1, 2, 3], [], [4]]), "s": ["a", None, "c", "d"]})
     for data in (table, table.to_reader(), pl.DataFrame(table), cn.Store(store.path).put("p", table)):
-        assert store.load(data, "t").to_arrow().to_pydict() == table.to_pydict()
+        assert store.load("t", data).to_arrow().to_pydict() == table.to_pydict()
 
 
 def test_a_stream_that_fails_keeps_its_error(store, before):
@@ -209,7 +209,7 @@ def test_a_stream_that_fails_keeps_its_error(store, before):
         raise RuntimeError("the source is gone")
 
     with pytest.raises(pa.ArrowException, match="the source is gone"):
-        store.load(pa.RecordBatchReader.from_batches(pa.schema({"x": pa.int64()}), batches()), "t")
+        store.load("t", pa.RecordBatchReader.from_batches(pa.schema({"x": pa.int64()}), batches()))
 
 
 # -- misuse ------------------------------------------------------------------------------------------------------------
@@ -225,7 +225,7 @@ def test_a_stream_that_fails_keeps_its_error(store, before):
 ])  # fmt: skip
 def test_what_does_not_go_together(source, options, error, words, store, before):
     with pytest.raises(error, match=words):
-        store.load(source, "t", **options)
+        store.load("t", source, **options)
 
 
 def test_a_connection_without_arrow(store, sqlite, before):
@@ -233,13 +233,13 @@ def test_a_connection_without_arrow(store, sqlite, before):
         contextlib.closing(sqlite3.connect(sqlite)) as connection,
         pytest.raises(cn.NotATableError, match=r"sqlite3\.Connection give no Arrow data.*load the database's URL"),
     ):
-        store.load(connection, "t", query="select * from t")
+        store.load("t", connection, query="select * from t")
 
 
 def test_a_driver_that_is_not_installed(store):
     program = (
         "import sys; sys.modules['adbc_driver_sqlite'] = None\nimport colonnade as cn\n"
-        f"try: cn.Store({str(store.path)!r}).load('sqlite:///x.db', 't', query='select 1')\n"
+        f"try: cn.Store({str(store.path)!r}).load('t', 'sqlite:///x.db', query='select 1')\n"
         "except ModuleNotFoundError as error: print(error)"
     )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout

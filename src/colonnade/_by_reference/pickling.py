@@ -169,8 +169,8 @@ def _reduce_table(table: Any) -> Any:
 
 
 def _send(sending: Sending, kind: tables.Kind, table: Any) -> Any:
+    from colonnade.format.write.plan import plan  # noqa: PLC0415 -- the same
     from colonnade.format.write.table import lay_out  # noqa: PLC0415 -- the same
-    from colonnade.interop.arrow import plan  # noqa: PLC0415 -- the same
     from colonnade.store import Store  # noqa: PLC0415 -- api imports what this needs
 
     if not kind.may_travel(table):

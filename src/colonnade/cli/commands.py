@@ -133,7 +133,7 @@ def put(
         raise typer.BadParameter(f"no name can be made from {source}; write one after it")
     try:
         options: dict[str, Any] = {"keep": keep, "expect_version": expect_version, "ttl": ttl}
-        snapshot = _store(ctx).load(source, name, query=query, format=kind, **options)
+        snapshot = _store(ctx).load(name, source, query=query, format=kind, **options)
     except ModuleNotFoundError as error:
         raise ColonnadeError(str(error)) from error
     except ValueError as error:

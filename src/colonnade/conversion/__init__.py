@@ -1,1 +1,1 @@
-"""Arrow to pandas and back, in memory."""
+"""Arrow data in memory to pandas, and back. The public functions are in `to_pandas`, `from_pandas` and `explain`."""

@@ -1,6 +1,7 @@
-"""Arrow columns as pieces of a plan: where their buffers are, chunk by chunk, and how many nulls they have.
+"""Imports Arrow columns, chunk by chunk: where the buffers of each chunk are, and how many nulls each column has.
 
-Knows: Arrow's C stream interface, through the core. Does not depend on: pandas, what will be made of a column.
+The core does it, through Arrow's C stream interface.
+Does not depend on: pandas, what a column will become.
 """
 
 from __future__ import annotations
@@ -15,17 +16,19 @@ import pyarrow as pa
 from colonnade import _core
 from colonnade.core.jobs import JOB, PIECE, Validity
 
-# From here on a table is exported whole, batch by batch: 10,000 columns one by one take 10 ms, as one batch 3.5 ms.
+# From this number on, a table is exported whole, batch by batch. 10,000 columns take 10 ms one by one, and 3.5 ms as
+# one batch.
 _MANY_COLUMNS = 512
-# What a table may have of those: each batch costs as much as there are columns.
+# A table that is exported whole may have this many batches, because each batch costs as much as there are columns.
 _MOST_BATCHES = 64
 
 
 @dataclass(slots=True, eq=False)
-class Walked:
-    """Columns taken apart. ``pieces`` (PIECE) of column i are ``pieces[first[i] : first[i] + counts[i]]``.
+class ImportedColumns:
+    """Columns as pieces of a plan.
 
-    ``source`` keeps the memory that they point to; ``positions`` are the columns' in their table.
+    The pieces (PIECE) of column i are ``pieces[first[i] : first[i] + counts[i]]``. ``positions`` are the positions of
+    the columns in their table. ``source`` keeps the memory alive that the pieces point to.
     """
 
     source: _core.Source | None
@@ -37,7 +40,7 @@ class Walked:
     nulls: npt.NDArray[np.int64]
 
     def blank_jobs(self) -> npt.NDArray[Any]:
-        """One job (JOB) a column that reads it, bitmap and all, and as yet writes nothing."""
+        """One job (JOB) for each column; it reads values and bitmap, and does not write yet."""
         jobs = np.zeros(len(self.counts), JOB)
         jobs["rows"], jobs["first_piece"], jobs["piece_count"] = self.rows, self.first, self.counts
         jobs["validity"] = Validity.BITS
@@ -45,32 +48,33 @@ class Walked:
             jobs[place] = -1
         return jobs
 
-    def forget(self) -> None:
-        """Let go of the memory: from now on the columns themselves have to keep it."""
+    def release(self) -> None:
+        """Release the memory; from now on the columns themselves must keep it alive."""
         self.source = None
 
     def set_widths(self, jobs: npt.NDArray[Any]) -> None:
-        """Let the pieces know how wide their elements are, from the jobs."""
+        """Copy the width of the elements from each job to its pieces."""
         self.pieces["stride"] = np.repeat(jobs["width"], self.counts)
 
 
-def walk(table: pa.Table, positions: npt.NDArray[np.intp], threads: int = 0) -> Walked:
-    """Walk columns of primitive values or dictionary indices.
+def import_columns(table: pa.Table, positions: npt.NDArray[np.intp], threads: int = 0) -> ImportedColumns:
+    """Import columns of primitive values or dictionary indices.
 
-    Each chunk is one piece, but where there are thousands of columns neighbouring chunks may be joined.
+    Each chunk is one piece. Where there are thousands of columns, adjacent chunks may be joined.
     """
     source = _core.Source()
     chosen = positions.tolist()
     if len(chosen) >= _MANY_COLUMNS:
         part = table if len(chosen) == table.num_columns else table.select(chosen)
         if source.add_table(part.__arrow_c_stream__(), _MOST_BATCHES):
-            return _walked(source, table.num_rows, positions)
+            return _imported(source, table.num_rows, positions)
         source = _core.Source()
     source.add_columns([table.column(position).__arrow_c_stream__() for position in chosen], threads)
-    return _walked(source, table.num_rows, positions)
+    return _imported(source, table.num_rows, positions)
 
 
-def _walked(source: _core.Source, rows: int, positions: npt.NDArray[np.intp]) -> Walked:
+def _imported(source: _core.Source, rows: int, positions: npt.NDArray[np.intp]) -> ImportedColumns:
     counts = source.piece_counts()
     first = np.cumsum(counts) - counts
-    return Walked(source, rows, positions, source.pieces().view(PIECE).reshape(-1), first, counts, source.nulls())
+    pieces = source.pieces().view(PIECE).reshape(-1)
+    return ImportedColumns(source, rows, positions, pieces, first, counts, source.nulls())

@@ -1,6 +1,6 @@
-"""The moves of one conversion: a job for each walked column, the memory they write, and the one run of the core.
+"""The jobs of one conversion: one for each imported column, the memory they write, and the one run of the core.
 
-Knows: jobs, pieces, memory. Does not depend on: blocks, dtypes.
+Does not depend on: blocks, dtypes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from colonnade.conversion.c_stream import Walked
+from colonnade.conversion.c_stream import ImportedColumns
 from colonnade.core import jobs
 from colonnade.core.buffers import Outputs, as_bytes
 from colonnade.core.jobs import joined
@@ -19,63 +19,63 @@ from colonnade.core.jobs import joined
 _PLACES = ("values_at", "bitmap_at", "mask_at", "pandas_at")
 
 
-class Moves:
-    """Collects what is to be moved. A column whose job was given no place to write to is not touched."""
+class ColumnJobs:
+    """Collects the jobs of a conversion. A column whose job has no place to write to is not read."""
 
-    def __init__(self, walked: Walked, *, threads: int, piecemeal: bool) -> None:
-        self.walked = walked
+    def __init__(self, columns: ImportedColumns, *, threads: int, one_by_one: bool) -> None:
+        self.columns = columns
         self.threads = threads
-        # One column at a time, so that each column's memory can go before the next one's is needed.
-        self._piecemeal = piecemeal
-        self._jobs = walked.blank_jobs()
+        # One column at a time, so that the memory of each column is free before the next one needs memory.
+        self._one_by_one = one_by_one
+        self._jobs = columns.blank_jobs()
         self._extra: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]] = []
         self.outputs = Outputs()
         self._keep: list[Any] = []
         self.overflows = np.empty(0, np.intp)
 
     def set(self, members: npt.NDArray[np.intp] | int, fields: Mapping[str, Any]) -> None:
-        """Set fields of some columns' jobs; a value may be an array, of one number a column."""
+        """Set fields of some columns' jobs; a value may be an array with one number for each column."""
         for name, value in fields.items():
             self._jobs[name][members] = value
 
     def renumber(self, member: int, maps: list[npt.NDArray[np.int32]]) -> None:
         """Give each piece of a column the numbers that replace its indices."""
-        first = self.walked.first[member]
+        first = self.columns.first[member]
         for number, numbers in enumerate(maps):
-            piece = self.walked.pieces[first + number]
+            piece = self.columns.pieces[first + number]
             piece["map"], piece["map_length"] = numbers.__array_interface__["data"][0], len(numbers)
         self._keep.append(maps)
 
     def add(self, job: npt.NDArray[Any], piece: npt.NDArray[Any]) -> None:
-        """Add a job of one piece that reads something else than a walked column."""
+        """Add a job of one piece that does not read an imported column."""
         self._extra.append((job, piece))
 
-    def run(self, moved: Callable[[int], None] | None) -> None:
-        """Move all bytes; then `overflows` are the columns some value of which had no form in its output.
+    def run(self, done: Callable[[int], None] | None) -> None:
+        """Move all bytes. Then `overflows` are the columns with a value that is not representable in their output.
 
-        ``moved`` is called with each column that is done with.
+        ``done`` is called with each column that was moved.
         """
-        self.walked.set_widths(self._jobs)
+        self.columns.set_widths(self._jobs)
         outputs = [as_bytes(array) for array in self.outputs.arrays]
-        if not self._piecemeal:
+        if not self._one_by_one:
             self.outputs.touch(self.threads)
-        writing = np.zeros(len(self._jobs), bool)
+        writes = np.zeros(len(self._jobs), bool)
         for place in _PLACES:
-            writing |= self._jobs[place] != -1
-        active = np.flatnonzero(writing)
-        pieces = self.walked.pieces
+            writes |= self._jobs[place] != -1
+        active = np.flatnonzero(writes)
+        pieces = self.columns.pieces
         for number, (job, _) in enumerate(self._extra):
             job["first_piece"] = len(pieces) + number
         pieces = joined([pieces, *(piece for _, piece in self._extra)])
         extra = [job for job, _ in self._extra]
         overflows = np.zeros(len(self._jobs), bool)
-        steps = np.array_split(active, len(active)) if self._piecemeal and len(active) else [active]
+        steps = np.array_split(active, len(active)) if self._one_by_one and len(active) else [active]
         for step in steps:
             together = joined([self._jobs[step], *extra])
             extra.clear()
-            found = jobs.into_memory(together, pieces, outputs=outputs, threads=self.threads)
-            overflows[step] = found["overflows"][: len(step)]
-            if moved is not None:
+            results = jobs.into_memory(together, pieces, outputs=outputs, threads=self.threads)
+            overflows[step] = results["overflows"][: len(step)]
+            if done is not None:
                 for member in step[~overflows[step]].tolist():
-                    moved(member)
+                    done(member)
         self.overflows = np.flatnonzero(overflows)

@@ -1,10 +1,9 @@
-"""A pandas frame as an Arrow table.
+"""`from_pandas`: a pandas frame becomes an Arrow table.
 
-Knows: columns of a frame, and which of them the core copies. Does not depend on: files, metadata.
-
-Every column is copied once, or is memory that nobody can write to (the Arrow arrays of ``str`` and ArrowDtype). PyArrow
-refers to the frame's memory where it can, and a later write to the frame then changes the table. To hold a reference,
-so that pandas copies on write, would not be enough: ``df["x"].array[0] = 1`` writes all the same.
+Every column is copied once, or is memory that nobody can write to (the Arrow arrays of ``str`` and ArrowDtype).
+PyArrow refers to the frame's memory where it can, and a later write to the frame then changes the table. To keep a
+reference, so that pandas copies on write, would not be enough: ``df["x"].array[0] = 1`` still writes in place.
+Does not depend on: files, metadata.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from colonnade.core import jobs
 from colonnade.core.buffers import Outputs, address_of, as_arrow_buffer, as_bytes
 from colonnade.core.jobs import ELEMENT, JOB, PIECE, PandasBuffer, Validity, Values
 from colonnade.interop import pandas as internals
-from colonnade.interop.pyarrow import Parts, take_apart, to_arrow
+from colonnade.interop.pyarrow import FrameParts, take_apart, to_arrow
 from colonnade.rules import family
 
 _NAN = {2: Validity.NAN16, 4: Validity.NAN32, 8: Validity.NAN64}
@@ -42,49 +41,86 @@ class _Copied:
     dictionary: pa.Array | None = None
 
     def array(self, nulls: int) -> pa.Array:
-        """The column in Arrow's form, once it has been copied."""
+        """The column as an Arrow array, after it was copied."""
         bitmap = as_arrow_buffer(self.bitmap) if self.bitmap is not None and nulls else None
         type_ = self.type.index_type if self.dictionary is not None else self.type
-        made = pa.Array.from_buffers(type_, len(self.values), [bitmap, as_arrow_buffer(self.out)], nulls)
+        array = pa.Array.from_buffers(type_, len(self.values), [bitmap, as_arrow_buffer(self.out)], nulls)
         if self.dictionary is None:
-            return made
-        return pa.DictionaryArray.from_arrays(made, self.dictionary, ordered=self.type.ordered, safe=False)
+            return array
+        return pa.DictionaryArray.from_arrays(array, self.dictionary, ordered=self.type.ordered, safe=False)
 
 
-def from_pandas(  # noqa: PLR0917 -- PyArrow's, in PyArrow's order
+def from_pandas(  # noqa: PLR0917 -- PyArrow's parameters, in PyArrow's order
     df: pd.DataFrame,
-    schema: pa.Schema | None,
-    preserve_index: bool | None,
-    nthreads: int | None,
-    columns: Sequence[Any] | None,
-    safe: bool,
+    schema: pa.Schema | None = None,
+    preserve_index: bool | None = None,
+    nthreads: int | None = None,
+    columns: Sequence[Any] | None = None,
+    safe: bool = True,
 ) -> pa.Table:
-    """Convert; the options are those of ``pyarrow.Table.from_pandas``."""
+    """Convert a pandas frame to Arrow: ``pyarrow.Table.from_pandas``, at the speed of memory.
+
+    The result equals PyArrow's, metadata included, and does not change when the frame does: every column is copied
+    once, while it is scanned for nulls, or is Arrow memory already (``str``, ArrowDtype). PyArrow's result may refer to
+    the frame's memory.
+
+    Parameters
+    ----------
+    df : pandas.DataFrame
+    schema : pyarrow.Schema, optional
+        The columns to take, in this order, and their types.
+    preserve_index : bool, optional
+        Store the index as columns. By default every index except a RangeIndex is stored so; that becomes metadata.
+    nthreads : int, optional
+        How many threads; by default all processors that this process may run on.
+    columns : list, optional
+        The columns to take.
+    safe : bool, default True
+        Raise if a value does not fit the schema's type.
+
+    Returns
+    -------
+    pyarrow.Table
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError, pyarrow.ArrowInvalid, pyarrow.ArrowTypeError
+        Where PyArrow raises them.
+
+    Examples
+    --------
+    >>> import colonnade as cn, pandas as pd
+    >>> df = pd.DataFrame({"x": [1.0, None]})
+    >>> table = cn.from_pandas(df)
+    >>> df["x"].array[0] = 7.0
+    >>> table["x"].to_pylist()
+    [1.0, None]
+    """
     if schema is not None and not isinstance(schema, pa.Schema):
-        raise TypeError(f"schema is a {type(schema).__name__}; it must be a pyarrow.Schema")
+        raise TypeError(f"schema must be a pyarrow.Schema or None, got a {type(schema).__name__}")
     if nthreads is not None and nthreads < 1:
-        raise ValueError(f"nthreads is {nthreads}; it must be greater than 0")
+        raise ValueError(f"nthreads must be greater than 0 or None, got {nthreads}")
     parts = take_apart(df, schema, preserve_index, columns)
     if not parts.columns:
         return pa.Table.from_pandas(df, schema, preserve_index, nthreads, columns, safe)
     return parts.table(df, _convert(parts, int(nthreads or 0), safe), schema, preserve_index)
 
 
-def _convert(parts: Parts, threads: int, safe: bool) -> list[Any]:
+def _convert(parts: FrameParts, threads: int, safe: bool) -> list[Any]:
     outputs = Outputs()
-    made: list[Any] = []
+    arrays: list[Any] = []
     for column, field in zip(parts.columns, parts.fields, strict=True):
-        planned = _plan(column, None if field is None else field.type, safe, outputs)
-        made.append(_by_pyarrow(column, field, safe) if planned is None else planned)
-    copied = [(number, plan) for number, plan in enumerate(made) if isinstance(plan, _Copied)]
-    found = _run([plan for _, plan in copied], outputs, threads)
-    for (number, plan), (nulls, overflows) in zip(copied, found, strict=True):
+        plan = _plan(column, None if field is None else field.type, safe, outputs)
+        arrays.append(_by_pyarrow(column, field, safe) if plan is None else plan)
+    copied = [(number, plan) for number, plan in enumerate(arrays) if isinstance(plan, _Copied)]
+    results = _run([plan for _, plan in copied], outputs, threads)
+    for (number, plan), (nulls, overflows) in zip(copied, results, strict=True):
         column, field = parts.columns[number], parts.fields[number]
-        made[number] = _by_pyarrow(column, field, safe) if overflows else plan.array(nulls)
-    for array, field in zip(made, parts.fields, strict=True):
+        arrays[number] = _by_pyarrow(column, field, safe) if overflows else plan.array(nulls)
+    for array, field in zip(arrays, parts.fields, strict=True):
         if field is not None and not field.nullable and array.null_count > 0:
             raise ValueError(f"Field {field} was non-nullable but pandas column had {array.null_count} null values")
-    return made
+    return arrays
 
 
 def _run(plans: Sequence[_Copied], outputs: Outputs, threads: int) -> list[tuple[int, int]]:
@@ -105,15 +141,15 @@ def _run(plans: Sequence[_Copied], outputs: Outputs, threads: int) -> list[tuple
         )
         piece["validity"] = 0 if plan.mask is None else address_of(plan.mask)
     outputs.touch(threads)
-    found = jobs.into_memory(table, pieces, outputs=[as_bytes(array) for array in outputs.arrays], threads=threads)
-    return list(zip(found["nulls"].tolist(), found["overflows"].tolist(), strict=True))
+    results = jobs.into_memory(table, pieces, outputs=[as_bytes(array) for array in outputs.arrays], threads=threads)
+    return list(zip(results["nulls"].tolist(), results["overflows"].tolist(), strict=True))
 
 
 # -- which columns the core copies -------------------------------------------------------------------------------------
 
 
 def _plan(column: Any, type_: pa.DataType | None, safe: bool, outputs: Outputs) -> _Copied | None:
-    """Plan a Series or an Index; None where it is PyArrow's to convert."""
+    """Plan a Series or an Index; None if PyArrow converts it."""
     array = internals.array_of_index(column)
     make = _PLANS.get(family(array.dtype))
     return None if make is None else make(array, type_, safe, outputs)
@@ -179,9 +215,9 @@ def _plan_categorical(array: Any, type_: pa.DataType | None, _: bool, outputs: O
     codes = internals.codes_of(array)
     if empty.type.index_type != pa.from_numpy_dtype(codes.dtype):
         return None
-    made = _copied(empty.type, codes, Validity.NEGATIVE, outputs)
-    made.dictionary = empty.dictionary
-    return made
+    column = _copied(empty.type, codes, Validity.NEGATIVE, outputs)
+    column.dictionary = empty.dictionary
+    return column
 
 
 _PLANS: dict[str, Callable[[Any, pa.DataType | None, bool, Outputs], _Copied | None]] = {
@@ -191,24 +227,24 @@ _PLANS: dict[str, Callable[[Any, pa.DataType | None, bool, Outputs], _Copied | N
     "category": _plan_categorical,
 }
 
-# Their memory is Arrow's, which is never written to.
+# Their memory is Arrow's, which nobody writes to.
 _IMMUTABLE = ("string", "arrow")
 
 
 def _by_pyarrow(column: Any, field: pa.Field | None, safe: bool) -> Any:
-    """PyArrow's conversion, of a copy where it would refer to memory that may be written to."""
+    """PyArrow's conversion; of a copy if the result would refer to memory that may be written to."""
     array = internals.array_of_index(column)
     if family(array.dtype) in _IMMUTABLE or array.dtype == object:
         return to_arrow(column, field, safe)
     if isinstance(array, np.ndarray):
-        made = to_arrow(column, field, safe)
-        return to_arrow(column.copy(deep=True), field, safe) if _shares(made, array) else made
+        converted = to_arrow(column, field, safe)
+        return to_arrow(column.copy(deep=True), field, safe) if _shares(converted, array) else converted
     return to_arrow(column.copy(deep=True), field, safe)
 
 
-def _shares(made: Any, values: npt.NDArray[Any]) -> bool:
+def _shares(converted: Any, values: npt.NDArray[Any]) -> bool:
     first, last = np.lib.array_utils.byte_bounds(values)
-    chunks = made.chunks if isinstance(made, pa.ChunkedArray) else [made]
+    chunks = converted.chunks if isinstance(converted, pa.ChunkedArray) else [converted]
     return any(
         buffer is not None and buffer.address < last and first < buffer.address + buffer.size
         for chunk in chunks

@@ -1,6 +1,6 @@
-"""Python objects of repeated values: each distinct one is made once, and the rows share it.
+"""Makes Python objects for repeated values: each distinct object is made once, and all rows share it.
 
-Knows: dates, True, False and None. Does not depend on: frames, jobs.
+Dates, True, False and None. Does not depend on: frames, jobs.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import pyarrow as pa
 
 from colonnade import _core
 
-# What a null slot of days is filled with: a day that no date has.
+# What a null slot of days is filled with: a day that is no date.
 NULL_DAY = -(2**31)
 
 
 def share_dates(days: npt.NDArray[np.int32], out: npt.NDArray[Any], threads: int) -> None:
     """Fill ``out`` (dtype object, all None) with ``datetime.date`` for days since 1970-01-01, None for `NULL_DAY`.
 
-    The dates from the first to the last day are made once, if they are fewer than half of the rows; otherwise PyArrow
+    The dates from the first to the last day are made once, if they are fewer than half of the rows. Otherwise PyArrow
     makes one for each row.
 
     Raises
@@ -42,10 +42,10 @@ def _dates(days: pa.Array) -> Any:
     return days.cast(pa.date32()).to_pandas().to_numpy()
 
 
-def share_truths(values: npt.NDArray[np.int8], mask: npt.NDArray[np.int8], out: npt.NDArray[Any], threads: int) -> None:
+def share_bools(values: npt.NDArray[np.int8], mask: npt.NDArray[np.int8], out: npt.NDArray[Any], threads: int) -> None:
     """Fill ``out`` (dtype object, all None) with True, False, and None where the mask is 1.
 
-    Values and mask are used up.
+    ``values`` and ``mask`` are overwritten.
     """
     np.left_shift(mask, 1, out=mask)
     np.bitwise_or(values, mask, out=values)

@@ -1,6 +1,6 @@
-"""Strings with 32-bit offsets, as pandas wants them: with 64 bits; the text itself stays where it is.
+"""Widens the offsets of strings from 32 to 64 bits, as pandas needs them. The text itself is not copied.
 
-Knows: Arrow's string layouts. Does not depend on: pandas.
+Does not depend on: pandas.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from colonnade.core.jobs import JOB, PIECE, Values
 
 
 class Widening(NamedTuple):
-    """A job and its piece; ``finish`` gives the strings once it has run."""
+    """A job and its piece; ``finish`` returns the strings after the job has run."""
 
     job: npt.NDArray[Any]
     piece: npt.NDArray[Any]
@@ -25,7 +25,7 @@ class Widening(NamedTuple):
 
 
 def widen(chunk: pa.StringArray, outputs: Outputs) -> Widening | pa.Array:
-    """Plan a chunk's offsets; where there is nothing to plan, the chunk as ``large_string``."""
+    """Plan the new offsets of a chunk; if there is nothing to plan, return the chunk as ``large_string``."""
     validity, offsets, text = chunk.buffers()
     length, nulls = len(chunk), chunk.null_count
     if length == 0 or text is None or (nulls and chunk.offset % 8):
@@ -35,7 +35,7 @@ def widen(chunk: pa.StringArray, outputs: Outputs) -> Widening | pa.Array:
     job["rows"], job["piece_count"], job["values"], job["out_width"] = length + 1, 1, Values.OFFSETS32, 8
     job["values_at"] = address_of(wide)
     job["bitmap_at"] = job["mask_at"] = job["pandas_at"] = -1
-    # A base of -1: the offsets keep their values, for the text is not cut.
+    # The base -1 keeps the offsets' values, because the text keeps its beginning.
     piece["values"], piece["offset"], piece["length"], piece["base"] = offsets.address, chunk.offset, length + 1, -1
     bitmap = validity.slice(chunk.offset // 8) if nulls else None
 

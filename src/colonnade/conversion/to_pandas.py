@@ -1,82 +1,143 @@
-"""An Arrow table as a pandas frame.
+"""`to_pandas`: an Arrow table becomes a pandas frame.
 
-Knows: the options, and that a frame is a head (index, labels, attributes) and blocks. Does not depend on: how blocks
-are made.
+A frame is a head (index, labels, attributes) and blocks. PyArrow's own code makes the head, `blocks.py` the blocks.
+Does not depend on: files, stores.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-import pandas as pd
 import pyarrow as pa
-import pyarrow.types as pt
 
 from colonnade.conversion.blocks import BlockMaker
-from colonnade.conversion.c_stream import Walked
-from colonnade.conversion.groups import Group, bytes_copied, group_columns, why_copied
-from colonnade.explanation import ColumnReport, Explanation
+from colonnade.conversion.explain import why_copied
+from colonnade.conversion.groups import Group, group_columns
 from colonnade.interop import pandas as internals
-from colonnade.interop import pyarrow as by_pyarrow
-from colonnade.interop.pyarrow import Head
+from colonnade.interop.arrow import arrow_table
+from colonnade.interop.pyarrow import PandasOptions, check_convertible, read_head
 from colonnade.rules import Reading
 
-
-def to_pandas(table: pa.Table, options: dict[str, Any]) -> pd.DataFrame:
-    """Convert; ``options`` are those of ``pyarrow.Table.to_pandas``, all of them."""
-    maps = options["maps_as_pydicts"]
-    if maps is not None and not isinstance(maps, str):
-        raise TypeError(f"maps_as_pydicts is {maps!r}; it must be 'lossy', 'strict' or None")
-    head, groups, walked = _plan(table, options)
-    labels = head.labels()
-    if options["zero_copy_only"]:
-        _refuse_copies(head.table, groups, options)
-    maker = BlockMaker(head.table, groups, walked, options)
-    return internals.make_frame(maker.make(options["categories"] or ()), head.index, labels, head.attrs)
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-def _plan(table: pa.Table, options: dict[str, Any]) -> tuple[Head, list[Group], Walked]:
-    categories = options["categories"] or ()
-    by_type = {"types_mapper": options["types_mapper"]}
-    head = by_pyarrow.read_head(table, ignore_metadata=options["ignore_metadata"], **by_type)
-    extension = by_pyarrow.extension_dtypes(
-        head, **by_type, strings_to_categorical=options["strings_to_categorical"], categories=categories
+def to_pandas(
+    data: Any,
+    *,
+    memory_pool: pa.MemoryPool | None = None,
+    categories: Sequence[str] | None = None,
+    strings_to_categorical: bool = False,
+    zero_copy_only: bool = False,
+    integer_object_nulls: bool = False,
+    date_as_object: bool = True,
+    timestamp_as_object: bool = False,
+    use_threads: bool = True,
+    deduplicate_objects: bool = True,
+    ignore_metadata: bool = False,
+    safe: bool = True,
+    split_blocks: bool = False,
+    self_destruct: bool = False,
+    maps_as_pydicts: Literal["lossy", "strict"] | None = None,
+    types_mapper: Callable[[pa.DataType], Any] | None = None,
+    coerce_temporal_nanoseconds: bool = False,
+) -> pd.DataFrame:
+    """Convert Arrow data to pandas: ``pyarrow.Table.to_pandas``, at the speed of memory.
+
+    The result equals PyArrow's: values, dtypes, blocks and their order, index, labels, attributes, and the exceptions.
+    All processors move numbers, booleans, times, categories, masked arrays and strings straight into pandas' blocks.
+    Dates, and booleans with nulls, share their Python objects. PyArrow makes all other Python objects.
+    `explain` says how each column is read.
+
+    Parameters
+    ----------
+    data : pyarrow.Table or RecordBatch, or anything with ``__arrow_c_stream__`` or ``__arrow_c_array__``
+        A stream is read to its end first.
+    memory_pool : pyarrow.MemoryPool, optional
+        Used for what PyArrow makes. Blocks come from a pool of their own, see `set_pool_limit`.
+    categories : list of str, optional
+        Columns that become categorical.
+    strings_to_categorical : bool, default False
+        Make all strings and binaries categorical.
+    zero_copy_only : bool, default False
+        Raise if any column would be copied, and name each such column. PyArrow checks NumPy's blocks only; here every
+        copy counts.
+    integer_object_nulls : bool, default False
+        Make integers with nulls objects instead of float64.
+    date_as_object : bool, default True
+        Make dates ``datetime.date`` objects instead of datetime64[ms].
+    timestamp_as_object : bool, default False
+        Make timestamps ``datetime.datetime`` objects, except those in nanoseconds.
+    use_threads : bool, default True
+        Use all processors that this process may run on.
+    deduplicate_objects : bool, default True
+        Let equal values share one Python object.
+    ignore_metadata : bool, default False
+        Ignore the ``pandas`` schema metadata.
+    safe : bool, default True
+        Raise if a time does not fit its unit.
+    split_blocks : bool, default False
+        Give each column a block of its own. Columns without nulls and of one chunk are then not copied, and read-only.
+    self_destruct : bool, default False
+        Free each column after it was moved. ``data`` must be a Table, and must not be used afterwards.
+    maps_as_pydicts : {"lossy", "strict"}, optional
+        Make maps dictionaries instead of lists of pairs.
+    types_mapper : callable, optional
+        Returns the pandas dtype for an Arrow type, or None. It is called once for each type; PyArrow calls it once for
+        each column.
+    coerce_temporal_nanoseconds : bool, default False
+        Make all times nanoseconds.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Its blocks are new memory of shape (columns, rows), except for columns that `explain` calls zero-copy.
+
+    Raises
+    ------
+    NotATableError
+        If ``data`` is not a table.
+    pyarrow.ArrowInvalid, ValueError, TypeError, and others
+        Where PyArrow raises them.
+
+    Examples
+    --------
+    >>> import colonnade as cn, pyarrow as pa
+    >>> cn.to_pandas(pa.table({"x": [1, None, 3], "s": ["a", "b", None]}))
+         x    s
+    0  1.0    a
+    1  NaN    b
+    2  3.0  NaN
+    """
+    options = PandasOptions(
+        memory_pool=memory_pool,
+        categories=categories,
+        strings_to_categorical=strings_to_categorical,
+        zero_copy_only=zero_copy_only,
+        integer_object_nulls=integer_object_nulls,
+        date_as_object=date_as_object,
+        timestamp_as_object=timestamp_as_object,
+        use_threads=use_threads,
+        deduplicate_objects=deduplicate_objects,
+        ignore_metadata=ignore_metadata,
+        safe=safe,
+        split_blocks=split_blocks,
+        self_destruct=self_destruct,
+        maps_as_pydicts=maps_as_pydicts,
+        types_mapper=types_mapper,
+        coerce_temporal_nanoseconds=coerce_temporal_nanoseconds,
     )
-    encoded = by_pyarrow.encoded_columns(head, categories, strings=options["strings_to_categorical"])
-    groups, walked = group_columns(head, extension, encoded, options)
-    return head, groups, walked
+    head = read_head(arrow_table(data), options)
+    groups, columns = group_columns(head, options)
+    if options.zero_copy_only:
+        _refuse_copies(head.table, groups, options)
+    blocks = BlockMaker(head.table, groups, columns, options).make()
+    return internals.make_frame(blocks, head.index, head.labels, head.attrs)
 
 
-def explain(table: pa.Table, options: dict[str, Any]) -> Explanation:
-    """Say how `to_pandas` would read each column; no value is looked at but for nulls."""
-    head, groups, _ = _plan(table, options)
-    labels = head.labels()
-    reports = {}
-    for group in groups:
-        for position in group.positions.tolist():
-            column = head.table.column(position)
-            why = why_copied(group, column, options)
-            copied = bytes_copied(group, column) if why else 0
-            found = column.nbytes, column.null_count, copied
-            dtype = _dtype_name(group)
-            reports[position] = ColumnReport(labels[position], "column", str(group.arrow), dtype, *found, why)
-    taken = Counter(table.schema.names) - Counter(head.table.schema.names)
-    for name in taken:
-        column = table.column(table.schema.get_all_field_indices(name)[-1])
-        found = column.nbytes, column.null_count, column.nbytes
-        reports[len(reports)] = ColumnReport(name, "index", str(column.type), "index", *found, "it becomes the index")
-    return Explanation(report for _, report in sorted(reports.items()))
-
-
-def _dtype_name(group: Group) -> str:
-    if pt.is_timestamp(group.arrow) and group.arrow.tz is not None and not group.extension and group.dtype.kind == "M":
-        return str(by_pyarrow.zoned_dtype(group.arrow, np.datetime_data(group.dtype)[0]))
-    return str(group.dtype)
-
-
-def _refuse_copies(table: pa.Table, groups: list[Group], options: dict[str, Any]) -> None:
+def _refuse_copies(table: pa.Table, groups: list[Group], options: PandasOptions) -> None:
+    """Raise ArrowInvalid with the name of each column that would be copied, if there is any."""
     copied = []
     for group in groups:
         for position in group.positions.tolist():
@@ -84,10 +145,8 @@ def _refuse_copies(table: pa.Table, groups: list[Group], options: dict[str, Any]
             if why:
                 copied.append((position, f"{table.schema.names[position]!r} ({group.arrow}): {why}"))
     if copied:
-        # What has no form in pandas at all has an error of its own.
+        # A type that pandas cannot hold at all has an error of its own.
         objects = [p for group in groups if group.rule.reading is Reading.CONVERTED for p in group.positions.tolist()]
-        by_pyarrow.convert_columns(
-            table.select(objects).slice(0, 0), {**options, "zero_copy_only": False, "split_blocks": False}, None
-        )
+        check_convertible(table.select(objects), options)
         shown = "\n  ".join(line for _, line in sorted(copied)[:20]) + ("\n  ..." if len(copied) > 20 else "")
         raise pa.ArrowInvalid(f"zero_copy_only=True, but {len(copied)} columns would be copied:\n  {shown}")

@@ -34,6 +34,38 @@ def default_limit() -> int:
 _core.set_pool_limit(default_limit())
 
 
+def set_pool_limit(limit: int | str) -> None:
+    """Set how much memory of dropped frames is kept for the next ones.
+
+    `to_pandas` and `from_pandas` write to buffers of huge pages. These are kept after the last view of them is gone,
+    because the first touch of fresh memory costs more than the copy itself. By default a sixteenth of the machine's
+    memory is kept, and at most 1.25 GiB. Kept memory is marked as free, and the kernel takes it when memory runs short.
+    `gc` frees it.
+
+    Parameters
+    ----------
+    limit : int or str
+        Bytes, or a text like ``"256MiB"``; 0 keeps nothing. What exceeds the limit is freed at once. The environment
+        variable ``COLONNADE_POOL_LIMIT`` sets the limit too.
+
+    Raises
+    ------
+    ValueError
+        If ``limit`` is not a size.
+
+    Examples
+    --------
+    >>> import colonnade as cn
+    >>> cn.set_pool_limit("256MiB")
+    """
+    _core.set_pool_limit(parse_size(limit, "the limit"))
+
+
+def trim_pool() -> int:
+    """Free what the pool keeps; returns its bytes."""
+    return _core.trim_pool()
+
+
 class Outputs:
     """The arrays that one conversion writes."""
 

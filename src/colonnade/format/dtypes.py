@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 
 from colonnade.errors import UnsupportedTypeError
+from colonnade.interop import pyarrow as pyarrow_internals
 from colonnade.rules import family
 
 
@@ -57,13 +58,13 @@ def _named(name: str) -> Any:
 @lru_cache(256)
 def _zoned(unit: str, tz: str | None) -> Any:
     make: Any = pd.DatetimeTZDtype
-    return make(unit, UTC if tz is None else pa.lib.string_to_tzinfo(tz, prefer_zoneinfo=True))
+    return make(unit, UTC if tz is None else pyarrow_internals.zone_of_name(tz))
 
 
 def zone_name(dtype: pd.DatetimeTZDtype) -> str:
     """Arrow's name of a time zone; UnsupportedTypeError where that names another zone, or none."""
     try:
-        name = str(pa.lib.tzinfo_to_string(dtype.tz))
+        name = pyarrow_internals.zone_name(dtype.tz)
         same = bool(_zoned(dtype.unit, name) == dtype)
     except (ValueError, pa.ArrowException):
         same = False

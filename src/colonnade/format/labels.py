@@ -1,6 +1,6 @@
-"""Labels and names as JSON: the parts of a frame that are few and may be any Python scalar.
+"""Labels, names and frequencies as JSON: the parts of a frame that are few and may be any Python scalar.
 
-Knows: which scalars JSON keeps exactly. Does not depend on: pandas' indexes as such, memory, files.
+Does not depend on: memory, files, the values of an index.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from colonnade.errors import UnsupportedTypeError
 
@@ -41,3 +42,25 @@ def decode_scalar(value: Any) -> Any:
     if type(value) is dict:
         return tuple(decode_scalar(item) for item in value["tuple"])
     raise TypeError(f"{value!r} is no label")
+
+
+def index_name(index: pd.Index[Any]) -> Any:
+    """The name of an index, as JSON."""
+    return encode_scalar(index.name, "the name of an index")
+
+
+def index_freq(index: pd.Index[Any]) -> str | None:
+    """The frequency that an index of times was given; UnsupportedTypeError where text does not express it."""
+    freq = getattr(index, "freq", None)
+    if freq is None or isinstance(index, pd.PeriodIndex):
+        return None
+    text: str = freq.freqstr
+    try:
+        same = pd.tseries.frequencies.to_offset(text) == freq
+    except ValueError:
+        same = False
+    if not same:
+        raise UnsupportedTypeError(
+            f"the index has the frequency {freq!r}, which text cannot express; set df.index.freq = None"
+        )
+    return text

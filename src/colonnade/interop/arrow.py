@@ -1,70 +1,17 @@
-"""Anything tabular, any array and any bytes, as a plan to store it.
+"""Anything tabular as a PyArrow table.
 
-Knows: the Arrow PyCapsule protocols, the buffer protocol, and how to tell pandas' and Polars' own classes without
-importing them.
-Does not depend on: files. Protocols are asked for, not libraries: whatever has ``__arrow_c_stream__`` is a
-table, and what has none and gives a buffer is an array.
+Protocols are asked for, not libraries: whatever has ``__arrow_c_stream__`` or ``__arrow_c_array__`` is a table.
+Does not depend on: files, how a table is stored.
 """
 
 from __future__ import annotations
 
-import array
 import sys
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from colonnade.errors import NotATableError
-from colonnade.format.write.table import TablePlan
-
-
-def plan(data: Any) -> TablePlan:
-    """Plan a frame, Arrow data, a NumPy array or a buffer; its memory must stay as it is until the plan has run.
-
-    Raises
-    ------
-    NotATableError, UnsupportedTypeError
-    """
-    import pandas  # noqa: PLC0415 -- `import colonnade` must not
-
-    from colonnade.format.write.arrow_table import plan_table  # noqa: PLC0415 -- it imports pandas
-    from colonnade.format.write.frame import plan_frame  # noqa: PLC0415 -- the same
-    from colonnade.format.write.ndarray import plan_array  # noqa: PLC0415 -- the same
-
-    if isinstance(data, pandas.Series):
-        data = data.to_frame()
-    if isinstance(data, pandas.DataFrame):
-        return plan_frame(data)
-    if not _speaks_arrow(data):
-        if isinstance(data, (np.ndarray, np.generic)):
-            return plan_array(np.asanyarray(data))
-        held = _memory_of(data)
-        if held is not None:
-            return plan_array(held)
-    return plan_table(arrow_table(data))
-
-
-def _speaks_arrow(data: Any) -> bool:
-    return hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__")
-
-
-def _memory_of(data: Any) -> npt.NDArray[Any] | None:
-    """What gives a buffer, as an array over its memory: bytes as uint8; None where it gives none."""
-    try:
-        memory = memoryview(data)
-    except TypeError:
-        return None
-    held = np.asarray(memory)
-    return held.view(np.uint8) if _is_bytes(data) else held
-
-
-def _is_bytes(data: Any) -> bool:
-    """Whether a buffer is bytes and no more; arrays say what their elements are."""
-    memory = memoryview(data)
-    told = memory.format.lstrip("@=<>!") if memory.ndim == 1 else ""
-    return told in ("B", "b", "c") and not isinstance(data, array.array)
 
 
 def arrow_table(data: Any) -> pa.Table:

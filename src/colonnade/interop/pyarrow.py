@@ -1,14 +1,17 @@
-"""The ``pandas`` schema metadata, written and read by PyArrow itself; and PyArrow's conversion of what is left to it.
+"""The only file that uses PyArrow's private modules and functions.
 
-Knows: PyArrow's ``pandas_compat`` module, the parts that ``Table.from_pandas`` and ``Table.to_pandas`` are made of.
-Does not depend on: how the table is stored, how bytes are moved.
+These are the parts that ``Table.to_pandas`` and ``Table.from_pandas`` are made of (``pyarrow.pandas_compat``, and
+``pyarrow.lib``), so what this package leaves to PyArrow is done by PyArrow's own code: the ``pandas`` schema metadata,
+indexes, labels, and the conversion of Python objects.
+Does not depend on: how a table is stored, how bytes are moved.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from datetime import tzinfo
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,8 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.pandas_compat as compat
+
+# ---- Names and metadata ----------------------------------------------------------------------------------------------
 
 
 def field_name(label: Any) -> str:
@@ -33,7 +38,7 @@ def pandas_metadata(
 ) -> bytes | None:
     """Make the metadata for a frame whose columns and stored index levels became ``fields``, in that order.
 
-    None where PyArrow has no words for the labels; Arrow readers then get plain columns.
+    None if PyArrow cannot describe the labels; Arrow readers then see plain columns.
     """
     names = [field.name for field in fields[: len(columns)]]
     stored = iter(fields[len(columns) :])
@@ -43,8 +48,8 @@ def pandas_metadata(
     ]
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # what PyArrow loses is kept by the layout metadata
-            written = compat.construct_metadata(
+            warnings.simplefilter("ignore", UserWarning)  # the layout metadata keeps what PyArrow's metadata loses
+            metadata = compat.construct_metadata(
                 [*columns, *(level for level, d in zip(index_levels, descriptors, strict=True) if isinstance(d, str))],
                 df,
                 [compat._column_name_to_strings(label) for label in df.columns],
@@ -56,101 +61,192 @@ def pandas_metadata(
             )
     except (TypeError, ValueError, KeyError, NotImplementedError, AttributeError):
         return None
-    return bytes(written[b"pandas"])
+    return bytes(metadata[b"pandas"])
 
 
 def _is_range(index: Any) -> bool:
     return type(index).__name__ == "RangeIndex"
 
 
+# ---- Time zones ------------------------------------------------------------------------------------------------------
+
+
+def zone_name(zone: tzinfo) -> str:
+    """Arrow's name of a time zone; ValueError if it has none."""
+    return str(pa.lib.tzinfo_to_string(zone))
+
+
+def zone_of_name(name: str) -> tzinfo:
+    """The time zone of one of Arrow's names, a ``zoneinfo.ZoneInfo`` where possible."""
+    zone: tzinfo = pa.lib.string_to_tzinfo(name, prefer_zoneinfo=True)
+    return zone
+
+
+def zoned_dtype(type_: pa.TimestampType, unit: str) -> Any:
+    """The pandas dtype of a zoned timestamp."""
+    return compat.make_datetimetz(unit, type_.tz)
+
+
+# ---- Table.to_pandas -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PandasOptions:
+    """The options of ``pyarrow.Table.to_pandas``, with PyArrow's names and defaults.
+
+    Values are used as PyArrow uses them: any object that has a truth value may stand for a bool.
+    """
+
+    memory_pool: Any = None
+    categories: Any = None
+    strings_to_categorical: bool = False
+    zero_copy_only: bool = False
+    integer_object_nulls: bool = False
+    date_as_object: bool = True
+    timestamp_as_object: bool = False
+    use_threads: bool = True
+    deduplicate_objects: bool = True
+    ignore_metadata: bool = False
+    safe: bool = True
+    split_blocks: bool = False
+    self_destruct: bool = False
+    maps_as_pydicts: str | None = None
+    types_mapper: Callable[[pa.DataType], Any] | None = None
+    coerce_temporal_nanoseconds: bool = False
+
+    def __post_init__(self) -> None:
+        if self.maps_as_pydicts is not None and not isinstance(self.maps_as_pydicts, str):
+            raise TypeError(f"maps_as_pydicts must be 'lossy', 'strict' or None, got {self.maps_as_pydicts!r}")
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """The names of all options."""
+        return [option.name for option in fields(cls)]
+
+    def flags(self) -> frozenset[str]:
+        """The names of the options that are on and change which dtype a column gets."""
+        return frozenset(
+            name
+            for name in (
+                "integer_object_nulls",
+                "date_as_object",
+                "timestamp_as_object",
+                "coerce_temporal_nanoseconds",
+            )
+            if getattr(self, name)
+        )
+
+    def category_names(self) -> Sequence[str]:
+        """The columns that become categorical."""
+        return self.categories or ()
+
+
+def _for_pyarrow(options: PandasOptions, **changes: bool) -> dict[str, Any]:
+    """The options as ``table_to_blocks`` takes them; it calls the memory pool ``pool``."""
+    values = {name: getattr(options, name) for name in PandasOptions.names()}
+    return {**values, "pool": values.pop("memory_pool"), **changes}
+
+
 @dataclass(frozen=True, slots=True)
 class Head:
-    """All of a frame but its columns: what is left of the table, the index, and what the metadata says.
+    """All of a frame except its columns, and what decides how these are read. It is computed once.
 
-    ``types`` are the distinct types of the columns, and ``kinds`` says which of them each column has.
+    ``table`` holds the columns that are not part of the index. ``types`` are their distinct types, and ``kinds`` are
+    the number of each column's type. ``extension_dtypes`` are the dtypes that are not NumPy's, by position; ``encoded``
+    are the columns that PyArrow must make categorical.
     """
 
     table: pa.Table
     types: list[pa.DataType]
     kinds: npt.NDArray[np.intp]
     index: Any
-    columns: list[dict[str, Any]]
-    column_indexes: list[dict[str, Any]]
+    labels: Any
     attrs: dict[str, Any]
-
-    def labels(self) -> Any:
-        """The column labels, as a pandas index."""
-        compat._check_data_column_metadata_consistency(self.columns)
-        return compat._deserialize_column_index(self.table, self.columns, self.column_indexes)
+    extension_dtypes: dict[int, Any]
+    encoded: set[int]
 
     def positions(self, kind: int) -> npt.NDArray[np.intp]:
         """The columns of one type."""
         return np.flatnonzero(self.kinds == kind)
 
 
-def read_head(table: pa.Table, *, ignore_metadata: bool, types_mapper: Callable[[pa.DataType], Any] | None) -> Head:
-    """Take index and attributes from a table."""
-    metadata = table.schema.pandas_metadata  # an error where it is broken, ignored or not: as PyArrow has it
-    if metadata is None or ignore_metadata:
-        return Head(table, *_distinct_types(table), pd.RangeIndex(table.num_rows), [], [], {})
-    columns = metadata["columns"]
-    table = compat._add_any_metadata(table, metadata)
-    table, index = compat._reconstruct_index(table, metadata["index_columns"], columns, types_mapper)
-    told = columns, metadata.get("column_indexes", []), metadata.get("attributes", {})
-    return Head(table, *_distinct_types(table), index, *told)
+def read_head(table: pa.Table, options: PandasOptions) -> Head:
+    """Take index, labels and attributes from a table; the steps, and so the errors, are in PyArrow's order."""
+    metadata = table.schema.pandas_metadata  # raises if it is broken, even if it is ignored: as PyArrow does
+    columns: list[dict[str, Any]] = []
+    column_indexes: list[dict[str, Any]] = []
+    attrs: dict[str, Any] = {}
+    if metadata is None or options.ignore_metadata:
+        index = pd.RangeIndex(table.num_rows)
+    else:
+        columns, column_indexes = metadata["columns"], metadata.get("column_indexes", [])
+        attrs = metadata.get("attributes", {})
+        table = compat._add_any_metadata(table, metadata)
+        table, index = compat._reconstruct_index(table, metadata["index_columns"], columns, options.types_mapper)
+    columns_by_type = _ColumnsByType(table)
+    extension_dtypes = _extension_dtypes(columns_by_type, columns, options)
+    encoded = _encoded_columns(columns_by_type, options)
+    compat._check_data_column_metadata_consistency(columns)
+    labels = compat._deserialize_column_index(table, columns, column_indexes)
+    types, kinds = columns_by_type.types, columns_by_type.kinds
+    return Head(table, types, kinds, index, labels, attrs, extension_dtypes, encoded)
 
 
-def _distinct_types(table: pa.Table) -> tuple[list[pa.DataType], npt.NDArray[np.intp]]:
-    types = table.schema.types
-    numbers: dict[Any, int] = {}
-    try:
-        kinds = [numbers.setdefault(type_, len(numbers)) for type_ in types]
-    except TypeError:  # extension types written in Python may have no hash
-        return types, np.arange(len(types))
-    return list(numbers), np.array(kinds, np.intp)
+class _ColumnsByType:
+    """The distinct types of a table's columns, and which columns have each."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self.schema = table.schema
+        self.types: list[pa.DataType] = table.schema.types
+        numbers: dict[Any, int] = {}
+        try:
+            self.kinds = np.array([numbers.setdefault(type_, len(numbers)) for type_ in self.types], np.intp)
+        except TypeError:  # an extension type that is written in Python may have no hash
+            self.kinds = np.arange(len(self.types))
+        else:
+            self.types = list(numbers)
+
+    def positions(self, kind: int) -> list[int]:
+        positions: list[int] = np.flatnonzero(self.kinds == kind).tolist()
+        return positions
 
 
-def extension_dtypes(
-    head: Head,
-    *,
-    types_mapper: Callable[[pa.DataType], Any] | None,
-    strings_to_categorical: bool,
-    categories: Sequence[str],
-) -> dict[int, Any]:
+def _extension_dtypes(table: _ColumnsByType, columns: list[dict[str, Any]], options: PandasOptions) -> dict[int, Any]:
     """The dtypes that are not NumPy's, by position.
 
     In PyArrow's order: the mapper, Arrow's extension types, the metadata, and ``str`` for strings. PyArrow's own
-    function goes by name, and of columns of one name all get the dtype of the last; it also takes 10 ms for 10,000
+    function uses names, so that all columns of one name get the dtype of the last; it also takes 10 ms for 10,000
     columns.
     """
-    schema = head.table.schema
-    found: dict[int, Any] = {}
+    schema = table.schema
+    dtypes: dict[int, Any] = {}
 
-    def give(dtypes: Sequence[Any], but: Sequence[str] = ()) -> None:
-        for kind, dtype in enumerate(dtypes):
+    def assign(dtype_of_each_type: Sequence[Any], excluded: Sequence[str] = ()) -> None:
+        for kind, dtype in enumerate(dtype_of_each_type):
             if dtype is not None:
-                for position in head.positions(kind).tolist():
-                    if not but or schema.names[position] not in but:
-                        found.setdefault(position, dtype)
+                for position in table.positions(kind):
+                    if not excluded or schema.names[position] not in excluded:
+                        dtypes.setdefault(position, dtype)
 
-    if types_mapper is not None:
-        give([types_mapper(type_) for type_ in head.types])
-    give([_extension_dtype(type_) for type_ in head.types])
-    for told in head.columns:
-        name = told.get("field_name", told["name"])
+    categories = options.category_names()
+    if options.types_mapper is not None:
+        assign([options.types_mapper(type_) for type_ in table.types])
+    assign([_extension_dtype(type_) for type_ in table.types])
+    for column in columns:
+        name = column.get("field_name", column["name"])
         positions = schema.get_all_field_indices(name) if isinstance(name, str) else []
-        if positions and all(position in found for position in positions):
+        if positions and all(position in dtypes for position in positions):
             continue
-        dtype = _told_dtype(told["numpy_type"])
+        dtype = _recorded_dtype(column["numpy_type"])
         is_string = isinstance(dtype, pd.StringDtype)
-        if dtype is None or (is_string and (strings_to_categorical or name in categories)):
+        if dtype is None or (is_string and (options.strings_to_categorical or name in categories)):
             continue
         for position in positions:
-            if not (is_string and pa.types.is_dictionary(head.types[head.kinds[position]])):
-                found.setdefault(position, dtype)
-    if not strings_to_categorical:
-        give([pd.StringDtype(na_value=np.nan) if _is_text(type_) else None for type_ in head.types], categories)
-    return found
+            if not (is_string and pa.types.is_dictionary(table.types[table.kinds[position]])):
+                dtypes.setdefault(position, dtype)
+    if not options.strings_to_categorical:
+        assign([pd.StringDtype(na_value=np.nan) if _is_text(type_) else None for type_ in table.types], categories)
+    return dtypes
 
 
 def _extension_dtype(type_: pa.DataType) -> Any:
@@ -170,68 +266,69 @@ def _is_binary(type_: pa.DataType) -> bool:
     return bool(pa.types.is_binary(type_) or pa.types.is_large_binary(type_) or pa.types.is_binary_view(type_))
 
 
-def _told_dtype(numpy_type: str) -> Any:
+def _recorded_dtype(numpy_type: str) -> Any:
+    """The extension dtype that the metadata names; None for NumPy's."""
     if numpy_type in compat._pandas_supported_numpy_types:
         return None
     dtype = pd.api.types.pandas_dtype(numpy_type)
     return dtype if isinstance(dtype, pd.api.extensions.ExtensionDtype) and hasattr(dtype, "__from_arrow__") else None
 
 
-def encoded_columns(head: Head, categories: Sequence[str], *, strings: bool) -> set[int]:
-    """The columns that PyArrow is asked to make categorical: those named, and maybe all strings."""
-    schema = head.table.schema
-    found = {position for name in categories for position in schema.get_all_field_indices(name)}
-    for kind, type_ in enumerate(head.types):
-        if strings and (_is_text(type_) or _is_binary(type_)):
-            found.update(head.positions(kind).tolist())
-    return found
+def _encoded_columns(table: _ColumnsByType, options: PandasOptions) -> set[int]:
+    """The columns that the options make categorical: those that are named, and perhaps all strings."""
+    positions = {position for name in options.category_names() for position in table.schema.get_all_field_indices(name)}
+    for kind, type_ in enumerate(table.types):
+        if options.strings_to_categorical and (_is_text(type_) or _is_binary(type_)):
+            positions.update(table.positions(kind))
+    return positions
 
 
 def from_extension(dtype: Any, column: pa.ChunkedArray) -> Any:
-    """What an extension dtype makes of an Arrow column."""
+    """The array that an extension dtype makes of an Arrow column."""
     if not hasattr(dtype, "__from_arrow__"):
         raise ValueError(f"{dtype!r} cannot hold {column.type}: it has no __from_arrow__")
     return dtype.__from_arrow__(column)
 
 
-def zoned_dtype(type_: pa.TimestampType, unit: str) -> Any:
-    """The dtype of a zoned timestamp."""
-    return compat.make_datetimetz(unit, type_.tz)
-
-
-def convert_columns(
-    table: pa.Table, options: dict[str, Any], categories: Sequence[str] | None
-) -> list[tuple[Any, Any]]:
+def convert_columns(table: pa.Table, options: PandasOptions) -> list[tuple[Any, Any]]:
     """Convert a table's columns as PyArrow does: (array, positions) of each block."""
-    return [
-        compat._reconstruct_block(item, return_block=False)
-        for item in pa.lib.table_to_blocks(options, table, categories, [])
-    ]
+    # Not split: PyArrow 26 cannot split extension types.
+    blocks = pa.lib.table_to_blocks(_for_pyarrow(options, split_blocks=False), table, options.category_names(), [])
+    return [compat._reconstruct_block(block, return_block=False) for block in blocks]
 
 
-def categories_of(dictionary: pa.Array, options: dict[str, Any]) -> Any:
-    """What PyArrow gives as the categories of a dictionary."""
+def check_convertible(table: pa.Table, options: PandasOptions) -> None:
+    """Raise PyArrow's error if pandas cannot hold one of a table's types; no value is converted."""
+    changes = {"zero_copy_only": False, "split_blocks": False}
+    pa.lib.table_to_blocks(_for_pyarrow(options, **changes), table.slice(0, 0), None, [])
+
+
+def categories_of(dictionary: pa.Array, options: PandasOptions) -> Any:
+    """The categories that PyArrow makes of a dictionary."""
     empty = pa.DictionaryArray.from_arrays(pa.array([], pa.int8()), dictionary)
-    (item,) = pa.lib.table_to_blocks(options, pa.table([empty], [""]), None, [])
-    return item["dictionary"]
+    (block,) = pa.lib.table_to_blocks(_for_pyarrow(options), pa.table([empty], [""]), None, [])
+    return block["dictionary"]
 
 
-def take_columns(table: pa.Table, options: dict[str, Any]) -> list[pa.ChunkedArray]:
-    """Take the columns out of a table, which is not to be used any more: what a column holds then goes with it.
+def take_columns(table: pa.Table, options: PandasOptions) -> list[pa.ChunkedArray]:
+    """Take the columns out of a table, which must not be used afterwards: deleting a column then frees its memory.
 
-    Only PyArrow's own conversion can do that. Columns of extension dtypes it passes on as they are, so all are called
-    that.
+    Only PyArrow's own conversion can do that. It passes columns of extension dtypes on as they are, so it is told that
+    all columns are such.
     """
     columns: list[pa.ChunkedArray] = [None] * table.num_columns
-    items = pa.lib.table_to_blocks({**options, "self_destruct": True}, table, None, table.column_names)
-    for item in items:
-        columns[int(item["placement"][0])] = item["py_array"]
+    blocks = pa.lib.table_to_blocks(_for_pyarrow(options, self_destruct=True), table, None, table.column_names)
+    for block in blocks:
+        columns[int(block["placement"][0])] = block["py_array"]
     return columns
 
 
+# ---- Table.from_pandas -----------------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """What ``Table.from_pandas`` takes a frame apart into: columns, and stored index levels after them."""
+class FrameParts:
+    """What ``Table.from_pandas`` takes a frame apart into: its columns, followed by the index levels it stores."""
 
     names: list[str]
     column_names: list[Any]
@@ -253,12 +350,14 @@ class Parts:
         return pa.Table.from_arrays(list(arrays), schema=schema.with_metadata({**(schema.metadata or {}), **metadata}))
 
 
-def take_apart(df: Any, schema: pa.Schema | None, preserve_index: bool | None, columns: Sequence[Any] | None) -> Parts:
+def take_apart(
+    df: Any, schema: pa.Schema | None, preserve_index: bool | None, columns: Sequence[Any] | None
+) -> FrameParts:
     """Take a frame apart as PyArrow does; its errors are PyArrow's."""
-    names, column_names, field_names, _, descriptors, levels, data, fields = compat._get_columns_to_convert(
+    names, column_names, field_names, _, descriptors, levels, data, arrow_fields = compat._get_columns_to_convert(
         df, schema, preserve_index, columns
     )
-    return Parts(names, column_names, field_names, descriptors, levels, data, fields)
+    return FrameParts(names, column_names, field_names, descriptors, levels, data, arrow_fields)
 
 
 def to_arrow(column: Any, field: pa.Field | None, safe: bool) -> Any:

@@ -14,16 +14,14 @@ import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
+from colonnade.displayed import displayed
 from colonnade.errors import ColonnadeError, NotFoundError, StoreAccessError
 from colonnade.format.seal import Seal
 from colonnade.storage import folders, paths
 from colonnade.storage.catalog import Catalog
 from colonnade.storage.processes import Held, Holder, scan
-
-if TYPE_CHECKING:
-    from colonnade.display.summary import Summary
 
 Role = Literal["newest", "retained", "shared", "draft", "spare", "deleted", "other"]
 _ROLES = get_args(Role)  # a file that has two names is the first of these
@@ -48,6 +46,7 @@ class SegmentUsage(NamedTuple):
     holders: tuple[Holder, ...]
 
 
+@displayed
 class Usage(NamedTuple):
     """What occupies a store's memory. It prints as a table.
 
@@ -84,14 +83,6 @@ class Usage(NamedTuple):
         limit = f" of its {self.capacity:,}" if self.capacity is not None else ""
         held = f"{self.path} holds {self.nbytes:,}{limit} bytes; {self.free:,} of {self.filesystem:,} are free."
         return "\n".join([*(line.rstrip() for line in aligned), "", held + unseen])
-
-    def __rich__(self) -> Summary:
-        from colonnade.display.usage import summary  # noqa: PLC0415 -- when it is shown
-
-        return summary(self)
-
-    def _repr_html_(self) -> str:
-        return self.__rich__().to_html()
 
 
 def _texts(segment: SegmentUsage) -> tuple[str, str, str, str, str]:

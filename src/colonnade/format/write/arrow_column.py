@@ -15,7 +15,8 @@ import pyarrow.types as pt
 from colonnade.core.jobs import Job, PandasBuffer
 from colonnade.core.regions import Region
 from colonnade.format.dtypes import encode_dtype
-from colonnade.format.write.column import Column, Flat, flatten, one_null, widen_strings
+from colonnade.format.write.column import Column, Flat, one_null
+from colonnade.format.write.flatten import flatten, widen_strings
 from colonnade.rules import Reading, codes_dtype, family, rule_for
 
 

@@ -14,8 +14,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.types as pt
 
-from colonnade.format.index_parts import index_name
 from colonnade.format.ipc import without_layout_metadata
+from colonnade.format.labels import index_name
 from colonnade.format.write.arrow_column import arrow_column
 from colonnade.format.write.column import Column
 from colonnade.format.write.frame import FrameParts, range_form

@@ -17,8 +17,7 @@ import pyarrow as pa
 from colonnade.core.jobs import Job
 from colonnade.errors import UnsupportedTypeError
 from colonnade.format.dtypes import encode_dtype
-from colonnade.format.index_parts import index_freq, index_name
-from colonnade.format.labels import encode_scalar
+from colonnade.format.labels import encode_scalar, index_freq, index_name
 from colonnade.format.write.column import Column
 from colonnade.format.write.pandas_column import pandas_column, plain_job
 from colonnade.format.write.table import PANDAS_KEY, Child, TablePlan, group_blocks

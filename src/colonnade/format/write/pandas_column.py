@@ -19,9 +19,10 @@ from colonnade.core.jobs import Job, PandasBuffer, Piece, Validity, Values
 from colonnade.core.regions import Region
 from colonnade.errors import UnsupportedTypeError
 from colonnade.format.dtypes import encode_dtype, zone_name
-from colonnade.format.index_parts import index_freq, index_name
+from colonnade.format.labels import index_freq, index_name
 from colonnade.format.write.arrow_column import arrow_column, chunks_of
-from colonnade.format.write.column import Column, Flat, Node, bitmap_region, flatten, one_null, widen_strings
+from colonnade.format.write.column import Column, Flat, Node, bitmap_region, one_null
+from colonnade.format.write.flatten import flatten, widen_strings
 from colonnade.interop import pandas as internals
 from colonnade.rules import Reading, codes_dtype, family
 

@@ -1,0 +1,50 @@
+# The public names, and the module that defines each. `__init__.py` reads this list and imports a name when it is used.
+
+from ._allocate import DraftTable as DraftTable
+from ._by_reference.pickling import by_reference as by_reference
+from ._latest import Latest as Latest
+from ._watch import Watch as Watch
+from .conversion.explain import explain as explain
+from .conversion.from_pandas import from_pandas as from_pandas
+from .conversion.to_pandas import to_pandas as to_pandas
+from .core.buffers import set_pool_limit as set_pool_limit
+from .default_store import allocate as allocate
+from .default_store import check as check
+from .default_store import delete as delete
+from .default_store import dump as dump
+from .default_store import exists as exists
+from .default_store import gc as gc
+from .default_store import get as get
+from .default_store import latest as latest
+from .default_store import load as load
+from .default_store import ls as ls
+from .default_store import open as open
+from .default_store import put as put
+from .default_store import share as share
+from .default_store import sql as sql
+from .default_store import usage as usage
+from .default_store import watch as watch
+from .errors import ColonnadeError as ColonnadeError
+from .errors import ConflictError as ConflictError
+from .errors import CorruptSnapshotError as CorruptSnapshotError
+from .errors import InvalidNameError as InvalidNameError
+from .errors import NotASnapshotError as NotASnapshotError
+from .errors import NotATableError as NotATableError
+from .errors import NotFoundError as NotFoundError
+from .errors import QueryError as QueryError
+from .errors import StoreAccessError as StoreAccessError
+from .errors import StoreFullError as StoreFullError
+from .errors import UnreadableFileError as UnreadableFileError
+from .errors import UnsupportedTypeError as UnsupportedTypeError
+from .errors import WaitTimeoutError as WaitTimeoutError
+from .snapshot import Snapshot as Snapshot
+from .storage.check import Problem as Problem
+from .storage.gc import Freed as Freed
+from .storage.processes import Holder as Holder
+from .storage.settings import Settings as Settings
+from .storage.usage import SegmentUsage as SegmentUsage
+from .storage.usage import Usage as Usage
+from .store import Store as Store
+from .store import TableInfo as TableInfo
+
+__version__: str

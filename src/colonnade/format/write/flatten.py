@@ -1,0 +1,256 @@
+"""Arrow arrays into nodes, buffers and jobs: the one place that walks through Arrow's physical layouts.
+
+The layouts are https://arrow.apache.org/docs/format/Columnar.html. Does not depend on: pandas, tables, files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.types as pt
+
+from colonnade.core.jobs import Job, Piece, Validity, Values
+from colonnade.core.regions import Region
+from colonnade.format.ipc import read_message
+from colonnade.format.write.column import Flat, Node, bitmap_region
+from colonnade.rules import fill_pattern
+
+OFFSET_LIMIT = 2**31 - 1
+
+
+def _address(buffer: pa.Buffer | None) -> int:
+    return 0 if buffer is None else buffer.address
+
+
+def _has_nulls(arrays: Sequence[pa.Array]) -> bool:
+    return any(array.null_count for array in arrays)
+
+
+def _fixed(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
+    width = type_.bit_width // 8
+    pieces = []
+    for array in arrays:
+        validity, values = array.buffers()[:2]
+        pieces.append(
+            Piece(_address(values), width, _address(validity) if array.null_count else 0, array.offset, len(array))
+        )
+    return _leaf(type_, arrays, pieces, Values.FIXED, width=width, size=width)
+
+
+def _bool(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
+    pieces = []
+    for array in arrays:
+        validity, values = array.buffers()
+        pieces.append(
+            Piece(_address(values), 0, _address(validity) if array.null_count else 0, array.offset, len(array))
+        )
+    flat = _leaf(type_, arrays, pieces, Values.BITS, width=0, size=0)
+    job = flat.jobs[0]
+    job.values = flat.nodes[0].buffers[1] = bitmap_region(job.rows)
+    return flat
+
+
+def _leaf(
+    type_: pa.DataType, arrays: Sequence[pa.Array], pieces: list[Piece], values: Values, *, width: int, size: int
+) -> Flat:
+    rows = sum(map(len, arrays))
+    job = Job(
+        rows,
+        pieces,
+        values,
+        width=width,
+        validity_kind=Validity.BITS,
+        fill=fill_pattern(type_),
+        values=Region(rows * size),
+        bitmap=bitmap_region(rows) if _has_nulls(arrays) else None,
+        keep=arrays,
+    )
+    return Flat(type_, [Node(rows, job, [job.bitmap, job.values])], [job])
+
+
+def _offsets(array: pa.Array, wide: bool) -> tuple[int, int, int]:
+    """The address of the offsets buffer, and the first and last offset of the array's slice."""
+    buffer = array.buffers()[1]
+    offsets = np.frombuffer(buffer, np.int64 if wide else np.int32)
+    return buffer.address, int(offsets[array.offset]), int(offsets[array.offset + len(array)])
+
+
+def _variable(
+    arrays: Sequence[pa.Array], *, wide: bool, out_wide: bool, type_: pa.DataType
+) -> tuple[Flat, list[tuple[int, int]]]:
+    """Offsets and validity of strings, binaries, lists and maps; and each array's range of children, (first, last)."""
+    rows = sum(map(len, arrays))
+    ranges: list[tuple[int, int]] = []
+    pieces: list[Piece] = []
+    total = 0
+    for array in arrays:
+        address, first, last = _offsets(array, wide)
+        validity = _address(array.buffers()[0]) if array.null_count else 0
+        pieces.append(Piece(address, 0, validity, array.offset, len(array), total))
+        ranges.append((first, last))
+        total += last - first
+    width = 8 if out_wide else 4
+    offsets = Region((rows + 1) * width)
+    job = Job(
+        rows,
+        pieces,
+        Values.OFFSETS64 if wide else Values.OFFSETS32,
+        out_width=width,
+        validity_kind=Validity.BITS,
+        values=offsets,
+        bitmap=bitmap_region(rows) if _has_nulls(arrays) else None,
+        keep=arrays,
+    )
+    flat = Flat(type_, [Node(rows, job, [job.bitmap, offsets])], [job])
+    flat.patches.append((offsets, rows * width, total.to_bytes(width, "little")))
+    return flat, ranges
+
+
+def _total(arrays: Sequence[pa.Array], wide: bool) -> int:
+    return sum(last - first for _, first, last in (_offsets(array, wide) for array in arrays))
+
+
+def _binary(type_: pa.DataType, arrays: Sequence[pa.Array], large: pa.DataType, *, wide: bool, widen: bool) -> Flat:
+    out_wide = wide or widen or _total(arrays, wide) > OFFSET_LIMIT
+    flat, ranges = _variable(arrays, wide=wide, out_wide=out_wide, type_=large if out_wide else type_)
+    pieces = [
+        Piece(_address(array.buffers()[2]), 1, 0, first, last - first)
+        for array, (first, last) in zip(arrays, ranges, strict=True)
+    ]
+    size = sum(piece.length for piece in pieces)
+    data = Job(size, pieces, Values.FIXED, width=1, values=Region(size), keep=arrays)
+    flat.jobs.append(data)
+    flat.nodes[0].buffers.append(data.values)
+    return flat
+
+
+def _list(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
+    wide = pt.is_large_list(type_)
+    out_wide = wide or (pt.is_list(type_) and _total(arrays, wide) > OFFSET_LIMIT)
+    flat, ranges = _variable(arrays, wide=wide, out_wide=out_wide, type_=type_)
+    children = [array.values.slice(first, last - first) for array, (first, last) in zip(arrays, ranges, strict=True)]
+    child = flatten(type_.value_type if not pt.is_map(type_) else _entries(type_), children)
+    flat.add(child)
+    if not pt.is_map(type_):
+        flat.type = (pa.large_list if out_wide else pa.list_)(type_.value_field.with_type(child.type))
+    elif child.type != _entries(type_):
+        flat.type = pa.map_(child.type.field(0), child.type.field(1), type_.keys_sorted)
+    return flat
+
+
+def _entries(type_: pa.MapType) -> pa.DataType:
+    return pa.struct([type_.key_field, type_.item_field])
+
+
+def _validity_only(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
+    rows = sum(map(len, arrays))
+    pieces = [
+        Piece(0, 0, _address(array.buffers()[0]) if array.null_count else 0, array.offset, len(array))
+        for array in arrays
+    ]
+    bitmap = bitmap_region(rows) if _has_nulls(arrays) else None
+    job = Job(rows, pieces, validity_kind=Validity.BITS, bitmap=bitmap, keep=arrays)
+    return Flat(type_, [Node(rows, job, [bitmap])], [job])
+
+
+def _struct(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
+    flat = _validity_only(type_, arrays)
+    fields = []
+    for i in range(type_.num_fields):
+        child = flatten(type_.field(i).type, [array.field(i) for array in arrays])
+        flat.add(child)
+        fields.append(type_.field(i).with_type(child.type))
+    flat.type = pa.struct(fields)
+    return flat
+
+
+def _fixed_size_list(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
+    flat = _validity_only(type_, arrays)
+    size = type_.list_size
+    child = flatten(type_.value_type, [a.values.slice(a.offset * size, len(a) * size) for a in arrays])
+    flat.add(child)
+    flat.type = pa.list_(type_.value_field.with_type(child.type), size)
+    return flat
+
+
+def _cast(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
+    return flatten(type_, [array.cast(type_) for array in arrays])
+
+
+def _null(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
+    rows = sum(map(len, arrays))
+    return Flat(type_, [Node(rows, rows, [], has_validity=False)])
+
+
+def _serialized(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
+    """Unions, run ends, list views, nested dictionaries: PyArrow lays them out, which costs one copy of the column."""
+    array = arrays[0] if len(arrays) == 1 else pa.concat_arrays(arrays) if arrays else pa.array([], type_)
+    message = pa.record_batch([array], names=[""]).serialize()
+    nodes, buffers, body = read_message(memoryview(message))
+    flat = Flat(type_, one_row=array.slice(0, 1) if len(array) and _contains(type_, pt.is_dictionary) else None)
+    regions: list[Region | None] = []
+    for offset, size in buffers:
+        region = Region(size)
+        regions.append(region)
+        pieces = [Piece(message.address + body + offset, 1, 0, 0, size)]
+        flat.jobs.append(Job(size, pieces, Values.FIXED, width=1, values=region, keep=message))
+    # One node takes all buffers: only their order in the whole batch matters.
+    flat.nodes = [Node(length, nulls, [], has_validity=False) for length, nulls in nodes]
+    flat.nodes[-1].buffers = regions
+    return flat
+
+
+_Flatten = Callable[[pa.DataType, Sequence[pa.Array]], Flat]
+
+_LAYOUTS: tuple[tuple[Callable[[pa.DataType], bool], _Flatten], ...] = (
+    (pt.is_null, _null),
+    (pt.is_boolean, _bool),
+    (pt.is_large_string, lambda t, a: _binary(t, a, t, wide=True, widen=True)),
+    (pt.is_large_binary, lambda t, a: _binary(t, a, t, wide=True, widen=True)),
+    (pt.is_string, lambda t, a: _binary(t, a, pa.large_string(), wide=False, widen=False)),
+    (pt.is_binary, lambda t, a: _binary(t, a, pa.large_binary(), wide=False, widen=False)),
+    (lambda t: pt.is_list(t) or pt.is_large_list(t) or pt.is_map(t), _list),
+    (pt.is_fixed_size_list, _fixed_size_list),
+    (pt.is_struct, _struct),
+    (lambda t: (pt.is_primitive(t) or pt.is_decimal(t) or pt.is_fixed_size_binary(t)) and t.bit_width > 0, _fixed),
+    # Views are stored as what they view: a body of plain buffers has no room for a varying number of them.
+    (pt.is_string_view, lambda _, a: _cast(pa.large_string(), a)),
+    (pt.is_binary_view, lambda _, a: _cast(pa.large_binary(), a)),
+)
+
+
+def _contains(type_: pa.DataType, matches: Callable[[pa.DataType], bool]) -> bool:
+    return matches(type_) or any(_contains(type_.field(i).type, matches) for i in range(type_.num_fields))
+
+
+def flatten(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
+    """Take a chunked column of one type apart into nodes, buffers and jobs. Nothing is copied.
+
+    32-bit offsets are widened where the joined chunks pass 2 GiB; the returned type says so.
+    """
+    arrays = [array for array in arrays if len(array)]
+    if isinstance(type_, pa.BaseExtensionType):
+        flat = flatten(type_.storage_type, [array.storage for array in arrays])
+        if flat.type == type_.storage_type:
+            flat.type = type_
+            if flat.one_row is not None:
+                flat.one_row = pa.ExtensionArray.from_storage(type_, flat.one_row)
+        for job in flat.jobs:
+            job.fill = job.fill or fill_pattern(type_)
+        return flat
+    if pt.is_dictionary(type_):
+        # The dictionary itself travels in the envelope; the column's own bytes are its indices.
+        return _fixed(type_.index_type, [array.indices for array in arrays])
+    nested = type_.num_fields > 0
+    if not (nested and _contains(type_, pt.is_dictionary)):
+        for matches, layout in _LAYOUTS:
+            if matches(type_):
+                return layout(type_, arrays)
+    return _serialized(type_, arrays)
+
+
+def widen_strings(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
+    """Flatten ``string`` with 64-bit offsets, as pandas' ``str`` wraps it (layout rule 4)."""
+    return _binary(type_, [array for array in arrays if len(array)], pa.large_string(), wide=False, widen=True)
