@@ -1,6 +1,7 @@
 // The only file that knows Python and nanobind. It checks what Python hands over, releases the GIL, and calls the core.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
@@ -8,6 +9,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -365,7 +367,7 @@ KeyIndex key_index(const Words& slots, const RowNumbers& next, int64_t bits, uin
   return {span_of(slots), span_of(next), bits, seed};
 }
 
-nb::object build_key_index_of(const std::vector<KeyParts>& parts, int64_t rows, uint64_t seed, int64_t bits, NewWords slots,
+std::optional<std::pair<int64_t, int64_t>> build_key_index_of(const std::vector<KeyParts>& parts, int64_t rows, uint64_t seed, int64_t bits, NewWords slots,
                               NewRowNumbers next, int threads) {
   if (rows < 0 || rows > most_key_rows) throw nb::value_error("a key index has at most 4,294,967,294 rows");
   const std::vector<KeyColumn> columns = key_columns(parts, rows);
@@ -384,7 +386,8 @@ nb::object build_key_index_of(const std::vector<KeyParts>& parts, int64_t rows, 
     counts = build_key_index(columns, rows, seed, bits, span_of(slots), span_of(next),
                              threads > 0 ? threads : available_threads());
   }
-  return counts ? nb::object(nb::make_tuple(counts->nulls, counts->duplicates)) : nb::none();
+  if (!counts) return std::nullopt;
+  return std::pair{counts->nulls, counts->duplicates};
 }
 
 bool find_keys_in(const Words& slots, const RowNumbers& next, int64_t bits, uint64_t seed, const std::vector<KeyParts>& parts,
