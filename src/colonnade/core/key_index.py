@@ -1,7 +1,7 @@
 """A hash index over key columns: the Python side of ``src/core/key_index.h``.
 
-An index stands in one region: a header of 64 bytes, the slots, and the chain of rows with equal keys. Any memory can hold
-it: `build_index` writes a region, `KeyIndex` reads one.
+An index stands in one region: a header of 64 bytes, the slots, and the chain of rows with equal keys. Any memory can
+hold it: `build_index` writes a region, `KeyIndex` reads one.
 
 Does not depend on: Arrow, pandas, files, where the region stands.
 """
@@ -35,8 +35,8 @@ _ALL_VALID = np.empty(0, np.uint8)
 class KeyColumn(NamedTuple):
     """The memory of one column of a key.
 
-    ``values`` are its bytes; a value has ``width`` of them, or 0 stands for text, whose ``offsets`` (rows + 1) lead into
-    the bytes. ``valid`` has a byte for each row, 0 for a null; empty where there are no nulls.
+    ``values`` are its bytes; a value has ``width`` of them, or 0 stands for text, whose ``offsets`` (rows + 1) lead
+    into the bytes. ``valid`` has a byte for each row, 0 for a null; empty where there are no nulls.
     """
 
     values: npt.NDArray[np.uint8]
@@ -85,7 +85,7 @@ class KeyIndex:
     def __init__(self, memory: npt.NDArray[np.uint8], columns: Sequence[KeyColumn], rows: int) -> None:
         if len(memory) < _HEADER.size:
             raise ValueError(f"a key index of {len(memory)} bytes has no header")
-        magic, self._seed, self.duplicates, self.nulls, self._bits = _HEADER.unpack_from(memory)
+        magic, self._seed, self.duplicates, self.nulls, self._bits = _HEADER.unpack_from(memory.data)
         if magic != _MAGIC:
             raise ValueError(f"a key index begins with {magic!r}")
         slots_end = len(memory) - _chain_size(rows)
