@@ -4,12 +4,16 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test readers torch stress bench bench-share bench-convert bench-handoff lint docs stubs sanitize model fuzz fuzz-sanitized fuzz-atheris clean
+.PHONY: demo check test readers torch stress bench bench-share bench-convert bench-handoff lint docs stubs sanitize model fuzz fuzz-sanitized fuzz-atheris clean
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py
 
-# By files, for the blocks of a page follow each other.
+# While you work: what fails most often, in less than two minutes on two cores. Slow tests are those that are marked so.
+check: lint
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
+
+# Everything. By files, because the blocks of a page of the docs follow each other.
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
@@ -64,6 +68,7 @@ lint: $(READY)
 # Pages and stubs that are printed from the code.
 docs: $(READY)
 	$(BIN)/python docs/print_conversions.py > docs/conversions.md
+	$(BIN)/python docs/print_format.py > docs/format.new && mv docs/format.new docs/format.md
 
 stubs: $(READY)
 	$(BIN)/python -m nanobind.stubgen -q -m colonnade._core -o src/colonnade/_core.pyi
@@ -78,7 +83,7 @@ build/sanitize-%: tests/core/stress.cpp $(wildcard src/core/*)
 	$(SANITIZED) -c -o $@-portable.o src/core/kernels.cpp
 	if [ "$$(uname -m)" = x86_64 ]; then $(SANITIZED) -mavx2 -mbmi2 -c -o $@-avx2.o src/core/kernels.cpp; fi
 	$(SANITIZED) $$([ "$$(uname -m)" = x86_64 ] && echo -DCOLONNADE_X86 $@-avx2.o) -o $@ $@-portable.o \
-		tests/core/stress.cpp src/core/execute.cpp src/core/choose.cpp src/core/mapping.cpp src/core/pool.cpp
+		tests/core/stress.cpp src/core/execute.cpp src/core/dispatch.cpp src/core/mapping.cpp src/core/pool.cpp
 
 # The sharing protocol, every interleaving and every kill of it, and that its check finds what would break it.
 model:

@@ -1,4 +1,7 @@
-"""Stores for tests: in shared memory, as in real use; each ends with a check of everything in it."""
+"""Stores for tests: in shared memory, as in real use; each ends with a check of everything in it.
+
+Tests that need privileges run as root, else in a user namespace; `support.privileges` says how.
+"""
 
 import os
 import shutil
@@ -10,6 +13,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import colonnade as cn
+from support import privileges
+
+_HERE = Path(__file__).parent
+_SLOW_FOLDERS = {"concurrency", "crash", "examples", "stress"}
 
 settings.register_profile(
     "colonnade",
@@ -18,6 +25,33 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("colonnade")
+
+
+def pytest_collection_modifyitems(items):
+    """Mark whole folders as slow: each of their tests starts processes, or runs for a time that was chosen."""
+    for item in items:
+        folder = item.path.relative_to(_HERE).parts[0] if item.path.is_relative_to(_HERE) else None
+        if folder in _SLOW_FOLDERS:
+            item.add_marker(pytest.mark.slow)
+
+
+def pytest_runtest_protocol(item, nextitem):
+    """Run a test that needs privileges in a namespace where this user is root."""
+    kind = privileges.needed(item)
+    if kind is None or privileges.why_not_here(kind) is None:
+        return None
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    item.ihook.pytest_runtest_logreport(report=privileges.run_elsewhere(item, kind))
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter):
+    """Say how many tests of security and of full disks were skipped, and why, in the last lines."""
+    yield
+    for line in privileges.summary(terminalreporter.getreports("skipped")):
+        terminalreporter.write_line(line, yellow=True)
 
 
 @pytest.fixture
@@ -50,8 +84,6 @@ def small(folder):
     """A real file system of 32 MiB, of this test alone."""
     place = folder / "small"
     place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=32m,mode=700", "none", place]
-    if subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("mounting a tmpfs needs privileges")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m,mode=700", "none", place], check=True)
     yield place
     subprocess.run(["umount", "-l", place], check=True)

@@ -26,9 +26,9 @@ __all__.sort()
 
 
 def _load_summaries() -> Callable[[object], displayed.Renderable]:
-    from colonnade.display.base import summary_of
+    from colonnade.display.base import render
 
-    return summary_of
+    return render
 
 
 displayed.register(_load_summaries)

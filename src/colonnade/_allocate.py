@@ -6,7 +6,6 @@ Does not depend on: how a draft gets its name.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     from colonnade.format.write.draft import DraftPlan
     from colonnade.format.write.table import LaidOut
-    from colonnade.storage.segment import Draft
+    from colonnade.storage.draft import Draft
 
 
 class DraftTable(Mapping[Any, "npt.NDArray[Any]"]):
@@ -36,7 +35,7 @@ class DraftTable(Mapping[Any, "npt.NDArray[Any]"]):
         self._plan = plan
         self._laid = laid
         self._draft = draft
-        self._mapping: _core.Mapping | None = _mapped(draft, laid.size)
+        self._mapping: _core.Mapping | None = draft.map_in_any_pages(laid.size)
         memory = np.frombuffer(cast(Any, self._mapping), np.uint8)
         if draft.used:
             laid.clear_gaps(draft.write)
@@ -97,12 +96,3 @@ class DraftTable(Mapping[Any, "npt.NDArray[Any]"]):
             return "<colonnade.DraftTable: its block has ended>"
         columns = ", ".join(f"{label!r}: {array.dtype}" for label, array in self._arrays.items())
         return f"<colonnade.DraftTable of {self.num_rows:,} rows to fill: {columns or 'no column'}>"
-
-
-def _mapped(draft: Draft, size: int) -> _core.Mapping:
-    """Map a draft for writing, whose pages are all there: a full file system is an error now, and no signal later."""
-    mapping = draft.map(size)
-    if mapping is None:
-        os.posix_fallocate(draft.fd, 0, size)
-        mapping = _core.Mapping.of_draft(draft.fd, size)
-    return mapping

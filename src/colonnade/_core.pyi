@@ -35,6 +35,11 @@ class Mapping:
         Let further stores be this mapping's alone; views of it stay where they are.
         """
 
+    def abandon(self) -> None:
+        """
+        Give the file's memory back at once; views of it stay where they are, and hold zeros.
+        """
+
     def __len__(self) -> int: ...
 
     @property
@@ -42,6 +47,50 @@ class Mapping:
 
     @property
     def writable(self) -> bool: ...
+
+class Descriptor:
+    """
+    The one owner of a file descriptor: closed when the object is dropped, and never twice.
+
+    A context manager that gives the number and closes at its end.
+    """
+
+    def __init__(self, path: object, flags: int, mode: int = 0, dir_fd: int = -100) -> None:
+        """Open a path as ``os.open`` does."""
+
+    @staticmethod
+    def duplicate(number: int) -> Descriptor:
+        """A second descriptor of the same open file."""
+
+    @staticmethod
+    def inotify() -> Descriptor:
+        """A new inotify instance, which does not block."""
+
+    def fileno(self) -> int:
+        """The number; -1 once it is closed."""
+
+    def close(self) -> None:
+        """
+        Drop its lock, close what `keep` gave it, and then itself; twice is once.
+        """
+
+    def keep(self, other: Descriptor) -> None:
+        """Take over another descriptor and its lock, until this one is closed."""
+
+    def try_lock(self, *, shared: bool = False) -> bool:
+        """
+        Lock the file (flock) without waiting; False where another open file has it locked.
+        """
+
+    def unlock(self) -> None:
+        """Drop its lock, if it has one."""
+
+    def locked_by_this_thread(self) -> bool:
+        """Whether the calling thread has this very file locked by any Descriptor."""
+
+    def __enter__(self) -> int: ...
+
+    def __exit__(self, *args: object) -> None: ...
 
 class Buffer:
     """
@@ -55,7 +104,7 @@ class Buffer:
     @property
     def address(self) -> int: ...
 
-class Source:
+class ImportedArrays:
     """
     Arrow arrays from C streams, as pieces of a plan; holds them until it goes.
     """
@@ -93,6 +142,11 @@ def write_memory(jobs: Annotated[NDArray[numpy.int64], dict(shape=(None, 16), or
 
 def in_memory(fd: int) -> bool:
     """Whether a file is in a file system that is memory (tmpfs)."""
+
+def types_of(array: object) -> list[Any]:
+    """
+    The distinct types of an array's objects, in the order in which they occur.
+    """
 
 @overload
 def share_objects(out: object, objects: list[Any], codes: Annotated[NDArray[numpy.int8], dict(shape=(None,), order='C', device='cpu', writable=False)], first: int = 0, threads: int = 0) -> None: ...

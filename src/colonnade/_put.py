@@ -16,7 +16,8 @@ import numpy as np
 
 from colonnade.format.seal import Seal
 from colonnade.storage import paths
-from colonnade.storage.segment import Draft
+from colonnade.storage.catalog import Expected, Versioned
+from colonnade.storage.draft import Draft
 
 if TYPE_CHECKING:
     from colonnade.format.write.table import LaidOut
@@ -30,15 +31,15 @@ class Wanted(NamedTuple):
 
     name: str
     keep: int
-    expect: int | None
+    expect: Expected | None
     ttl: int
 
     @classmethod
-    def checked(cls, name: str, keep: int, expect: int | None, ttl: float | timedelta | None) -> Wanted:
+    def checked(cls, name: str, keep: int, expect: int | Versioned | None, ttl: float | timedelta | None) -> Wanted:
         paths.check_name(name)
         if type(keep) is not int or keep < 1:
             raise ValueError(f"keep={keep!r}: it is a whole number from 1, for the newest version is always kept")
-        return cls(name, keep, expect, _seconds(ttl))
+        return cls(name, keep, None if expect is None else Expected.of(expect), _seconds(ttl))
 
 
 def _seconds(ttl: float | timedelta | None) -> int:

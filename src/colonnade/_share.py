@@ -17,7 +17,8 @@ from colonnade.format.seal import Seal
 from colonnade.snapshot import Snapshot
 from colonnade.storage import in_flight, paths, process_group
 from colonnade.storage.catalog import Catalog
-from colonnade.storage.segment import Segment, explained
+from colonnade.storage.os_errors import explained
+from colonnade.storage.segment import Segment
 from colonnade.storage.shared import Owned
 
 if TYPE_CHECKING:
@@ -93,9 +94,9 @@ class Sharing:
         segment, seal = self._place(laid, file)
         return SharedSnapshot(self._root, file, segment, seal, Owned(self._publisher, segment, file))
 
-    def send(self, laid: LaidOut, family_name: str) -> Unnamed:
+    def send(self, laid: LaidOut, group: str) -> Unnamed:
         """Write a table, for one receiver."""
-        file = paths.sent_name(family_name)
+        file = paths.in_flight_name(group)
         segment, _ = self._place(laid, file)
         try:
             return Unnamed(os.fspath(self._root), file, segment.owner)
@@ -108,8 +109,7 @@ class Sharing:
         with explained(self._root, f"a table of {laid.size:,} bytes"), self._publisher.draft(laid.size) as draft:
             seal = seal_of(laid)._replace(version=1)
             write(laid, draft, seal)
-            fd = self._publisher.place(draft, laid.size, file)
-            return Segment(self._root / paths.SEGMENTS / file, fd), seal
+            return self._publisher.place(draft, laid.size, file), seal
 
     def open(self, reference: Unnamed) -> SharedSnapshot:
         """Attach a table without a name.
@@ -137,19 +137,19 @@ class Sharing:
             try:
                 return read(snapshot)
             finally:
-                self._publisher.take_away(reference.file, spare=True)
+                self._publisher.remove_unnamed(reference.file, spare=True)
 
     def has_room(self, size: int) -> bool:
         """Whether so many bytes more may be sent."""
         return in_flight.has_room(self._catalog.directory, size)
 
-    def begin_family(self) -> str:
-        """Begin a family; see `store.family`."""
+    def begin_process_group(self) -> str:
+        """Begin a process group; see `storage.process_group`."""
         self._catalog.directory.prepare()
         return process_group.begin(self._catalog.directory)
 
-    def join_family(self, name: str) -> None:
-        """Join a family that a parent began."""
+    def join_process_group(self, name: str) -> None:
+        """Join a process group that a parent began."""
         process_group.join(self._catalog.directory, name)
 
 

@@ -1,4 +1,4 @@
-"""How an object gets its forms for Rich and for notebooks.
+"""How an object gets its forms for people: plain text, Rich, HTML for notebooks.
 
 Does not depend on: what is shown, how it is drawn. The part `display`, which knows both, is above all the classes that
 are shown. So they do not import it: the package registers how to load it, and the first form that is asked for does.
@@ -13,7 +13,9 @@ _Shown = TypeVar("_Shown", bound=type)
 
 
 class Renderable(Protocol):
-    """A summary: Rich draws it, and it gives HTML."""
+    """A summary that gives plain text and HTML, and that Rich draws."""
+
+    def to_text(self) -> str: ...
 
     def to_html(self) -> str: ...
 
@@ -33,6 +35,11 @@ def displayed(cls: _Shown) -> _Shown:
     shown.__rich__ = _to_rich
     shown._repr_html_ = _to_html
     return cls
+
+
+def to_text(shown: object) -> str:
+    """Draw the summary of an object as plain text, for a repr of several lines. It needs no Rich."""
+    return _load()(shown).to_text()
 
 
 def _to_rich(self: object) -> Renderable:

@@ -8,6 +8,9 @@
     ├── ConflictError                       expect_version= did not match
     ├── StoreFullError (OSError, ENOSPC)    no room; nothing was stored
     ├── StoreAccessError (OSError)          the directory cannot be a store, or may not be read or written
+    ├── LockTimeoutError (TimeoutError)     another process had the store locked for too long; nothing was changed
+    ├── ReentrantCallError (RuntimeError)   a signal handler changes the store that its thread is changing
+    ├── NotDurableError (OSError)           done, but perhaps not on the disk
     ├── CorruptSnapshotError (ValueError)   truncated, overwritten, or not Arrow
     │   └── NotASnapshotError               a whole Arrow file, but another program's
     ├── WaitTimeoutError (TimeoutError)     no new version within the time given to `watch`
@@ -51,6 +54,21 @@ class StoreFullError(ColonnadeError, OSError):
 
 class StoreAccessError(ColonnadeError, OSError):
     """The directory cannot serve as a store, or this user may not read or write it."""
+
+    def __str__(self) -> str:
+        return self.strerror or super().__str__()
+
+
+class LockTimeoutError(ColonnadeError, TimeoutError):
+    """Another process had the store locked for as long as ``timeout=`` allows; nothing was changed."""
+
+
+class ReentrantCallError(ColonnadeError, RuntimeError):
+    """A signal handler or a finalizer wants to change a store that its own thread is changing; nothing was changed."""
+
+
+class NotDurableError(ColonnadeError, OSError):
+    """The change was made and everybody sees it, but it is not known to be on the disk (``durable=True``)."""
 
     def __str__(self) -> str:
         return self.strerror or super().__str__()

@@ -7,14 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from colonnade.displayed import displayed
+from colonnade.displayed import displayed, to_text
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# How many columns the text form lists: the first and the last half of this number.
-_MOST = 60
-_NUMBERS = ("nbytes", "nulls", "copied")
 
 
 class ColumnReport(NamedTuple):
@@ -53,29 +49,4 @@ class Explanation(tuple[ColumnReport, ...]):
         return pd.DataFrame.from_records(self, columns=list(ColumnReport._fields))
 
     def __repr__(self) -> str:
-        nbytes, copied = sum(report.nbytes for report in self), sum(report.copied for report in self)
-        return f"{_as_text(self)}\n\nThe columns hold {nbytes:,} bytes; {copied:,} are written for pandas."
-
-
-def _as_text(reports: tuple[ColumnReport, ...]) -> str:
-    if not reports:
-        return "no columns"
-    half = _MOST // 2
-    shown = reports if len(reports) <= _MOST else (*reports[:half], *reports[-half:])
-    lines = [list(ColumnReport._fields), *([_printable(str(value)) for value in report] for report in shown)]
-    if len(shown) < len(reports):
-        lines.insert(half + 1, ["..."] * len(ColumnReport._fields))
-    widths = [max(map(len, texts)) for texts in zip(*lines, strict=True)]
-    rows = (
-        "  ".join(
-            text.rjust(width) if name in _NUMBERS else text.ljust(width)
-            for name, text, width in zip(ColumnReport._fields, line, widths, strict=True)
-        )
-        for line in lines
-    )
-    return "\n".join(row.rstrip() for row in rows)
-
-
-def _printable(text: str) -> str:
-    """Escape what a terminal would obey: names of columns come from files."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+        return to_text(self)

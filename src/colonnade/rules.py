@@ -1,7 +1,7 @@
 """THE table: Arrow type x nulls x options -> pandas dtype -> how the column is read, and what that costs.
 
-Knows: types. Does not depend on: memory, files. Code dispatches on it, tests hold it against what happens, and
-``docs/conversions.md`` is printed from it. In both lists the first row that fits is taken.
+Code dispatches on it, tests compare it with what happens, and ``docs/conversions.md`` is printed from it. In both lists
+the first row that fits is taken. Does not depend on: memory, files.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.types as pt
+
+CodesType = Literal["int8", "int16", "int32", "int64"]
 
 
 class Reading(Enum):
@@ -210,9 +212,10 @@ def rule_for(arrow: pa.DataType, dtype: Any, nulls: bool) -> Rule:
     raise AssertionError("the last rule fits everything")
 
 
-def codes_dtype(categories: int) -> str:
+def codes_dtype(categories: int) -> CodesType:
     """The dtype that pandas holds codes in (``pandas.core.dtypes.cast.coerce_indexer_dtype``)."""
-    for name in ("int8", "int16", "int32"):
+    names: tuple[CodesType, ...] = ("int8", "int16", "int32")
+    for name in names:
         if categories < np.iinfo(name).max:
             return name
     return "int64"

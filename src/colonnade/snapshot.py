@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from colonnade.explanation import Explanation
-    from colonnade.format.read.table import StoredTable
+    from colonnade.format.read.file import StoredFile
 
 
 class Reference(NamedTuple):
@@ -175,8 +175,10 @@ class Snapshot:
         CorruptSnapshotError
             Where the file does not hold together.
         """
+        from colonnade.format.read.table import read_frame
+
         with self._located():
-            return self._stored_table(writable=writable).to_pandas(columns)
+            return read_frame(self._stored_file(writable=writable), columns)
 
     def to_arrow(self) -> pa.Table:
         """Open the table as PyArrow: one chunk a column, over the shared mapping; nothing is copied."""
@@ -205,11 +207,13 @@ class Snapshot:
         ((1000, 3, 32), FixedShapeTensorType(extension<arrow.fixed_shape_tensor[value_type=float, shape=[3,32]]>))
         >>> cn.delete("docs/array")
         """
+        from colonnade.format.read.ndarray import read_ndarray
+        from colonnade.format.read.table import read_frame
         from colonnade.interop.pandas import values_of
 
         with self._located():
-            table = self._stored_table(writable=writable)
-            return values_of(table.to_pandas()) if table.array is None else table.to_numpy()
+            file = self._stored_file(writable=writable)
+            return values_of(read_frame(file)) if file.array is None else read_ndarray(file, file.array)
 
     def to_buffer(self) -> pa.Buffer:
         """Open what was put as its bytes, read-only, over the shared mapping: nothing is copied.
@@ -236,23 +240,22 @@ class Snapshot:
         b'any bytes'
         >>> cn.delete("docs/bytes")
         """
-        with self._located():
-            table = self._stored_table(writable=False)
-            if table.array is not None:
-                return table.to_buffer()
-        from colonnade.format.read.ndarray import values_buffer
-        from colonnade.format.read.table import following
+        from colonnade.format.read.ndarray import read_bytes, values_buffer
 
-        with self._located(), following():
-            return values_buffer(self._called, self._batch())
+        with self._located():
+            file = self._stored_file(writable=False)
+            return values_buffer(self._called, file) if file.array is None else read_bytes(file, file.array)
 
     def __buffer__(self, flags: int) -> memoryview:
-        with self._located():
-            table = self._stored_table(writable=True)
-            if table.array is None:
-                raise BufferError(f"{self._called} is a table, whose memory is more than one buffer; see to_buffer()")
-            array: Any = table.to_numpy()
         import numpy as np
+
+        from colonnade.format.read.ndarray import read_ndarray
+
+        with self._located():
+            file = self._stored_file(writable=True)
+            if file.array is None:
+                raise BufferError(f"{self._called} is a table, whose memory is more than one buffer; see to_buffer()")
+            array: Any = read_ndarray(file, file.array)
 
         # NumPy asks for this before it asks for `__array__`, so it must say as much.
         with contextlib.suppress(ValueError, RuntimeError):  # times have no format, nor have some structures
@@ -282,7 +285,7 @@ class Snapshot:
         from colonnade.format.explain import explain
 
         with self._located():
-            return explain(self._stored_table(writable=False))
+            return explain(self._stored_file(writable=False))
 
     def validate(self) -> None:
         """Check everything, values included: Arrow's full validation, and that pandas reads what Arrow reads.
@@ -293,11 +296,15 @@ class Snapshot:
         ------
         CorruptSnapshotError
         """
+        from colonnade.format.read.table import validate
+
         with self._located():
-            table = self._stored_table(writable=False)
-            if table.batch.num_columns != self.num_columns:
-                raise CorruptSnapshotError(f"it was sealed with {self.num_columns} columns")
-            table.validate()
+            file = self._stored_file(writable=False)
+            if file.batch.num_columns != self.num_columns:
+                raise CorruptSnapshotError(
+                    f"the record batch has {file.batch.num_columns} columns and the seal declares {self.num_columns}"
+                )
+            validate(file)
 
     def _batch(self) -> pa.RecordBatch:
         # No cached_property: before Python 3.12 it has a lock, which a child forked meanwhile would wait for for ever.
@@ -307,20 +314,22 @@ class Snapshot:
 
     def _read_batch(self) -> pa.RecordBatch:
         with self._located():
-            batch = self._stored_table(writable=False).batch
+            batch = self._stored_file(writable=False).batch
         from colonnade.format.ipc import without_layout_metadata
 
         return batch.replace_schema_metadata(without_layout_metadata(batch.schema))
 
-    def _stored_table(self, *, writable: bool) -> StoredTable:
+    def _stored_file(self, *, writable: bool) -> StoredFile:
         if self._place() is None:
             raise ValueError(f"{self._called} is closed; open it again")
-        from colonnade.format.read.table import StoredTable
+        from colonnade.format.read.file import open_file
 
-        table = StoredTable(self._segment.map(writable=writable), 0, self._segment.size)
-        if table.rows != self.num_rows:
-            raise CorruptSnapshotError(f"it has {table.rows} rows and was sealed with {self.num_rows}")
-        return table
+        file = open_file(self._segment.map(writable=writable), 0, self._segment.size)
+        if file.rows != self.num_rows:
+            raise CorruptSnapshotError(
+                f"the layout metadata declares {file.rows} rows and the seal declares {self.num_rows}"
+            )
+        return file
 
     @contextlib.contextmanager
     def _located(self) -> Any:
@@ -346,8 +355,12 @@ class Snapshot:
     def _array(self) -> npt.NDArray[Any] | None:
         """What was put as an array or bytes, for its summary; None for a table."""
         with self._located():
-            table = self._stored_table(writable=False)
-            return None if table.array is None else table.to_numpy()
+            file = self._stored_file(writable=False)
+            if file.array is None:
+                return None
+            from colonnade.format.read.ndarray import read_ndarray
+
+            return read_ndarray(file, file.array)
 
     # -- its life ------------------------------------------------------------------------------------------------------
 

@@ -20,7 +20,8 @@ from colonnade.snapshot import Snapshot
 from colonnade.storage import paths, settings
 from colonnade.storage.catalog import Catalog
 from colonnade.storage.directory import Directory
-from colonnade.storage.segment import Draft, Segment, explained
+from colonnade.storage.draft import Draft
+from colonnade.storage.os_errors import explained
 from colonnade.storage.settings import Settings
 
 if TYPE_CHECKING:
@@ -281,12 +282,12 @@ class Store:
         from colonnade.format.write.table import lay_out
         from colonnade.io.batches import release_memory
         from colonnade.io.load import read
-        from colonnade.io.progress import shown
+        from colonnade.io.progress import progress_bar
 
         wanted = Wanted.checked(name, keep, expect_version, ttl)
         self._get_ready(wanted)
         try:
-            with shown(f"loading {name}", wanted=progress) as meter:
+            with progress_bar(f"loading {name}", enabled=progress) as meter:
                 table = read(source, query, format, meter)
                 turns = [len(chunk) for chunk in table.columns[0].chunks] if table.num_columns else []
                 plan = plan_table(table)
@@ -338,10 +339,10 @@ class Store:
         np.float64(1.09)
         """
         from colonnade.io.dump import checked_path, dump
-        from colonnade.io.progress import shown
+        from colonnade.io.progress import progress_bar
 
         file, kind = checked_path(path)
-        with self.open(name, version=version) as snapshot, shown(f"dumping {name}", wanted=progress) as meter:
+        with self.open(name, version=version) as snapshot, progress_bar(f"dumping {name}", enabled=progress) as meter:
             dump(snapshot.to_arrow(), file, kind, meter)
 
     @contextlib.contextmanager
@@ -433,15 +434,15 @@ class Store:
         self._catalog.expect(wanted.name, wanted.expect)  # before any byte moves; it is decided under the lock
 
     def _publish(self, wanted: Wanted, laid: LaidOut, draft: Draft, seal: Seal) -> Snapshot:
-        sealed = self._publisher.publish(
+        segment, sealed = self._publisher.publish(
             wanted.name,
             draft,
             seal,
             lambda final: draft.write(laid.seal_at, final.pack()),
             keep=wanted.keep,
-            expect=wanted.expect,
+            expected=wanted.expect,
         )
-        return Snapshot(self.path, wanted.name, Segment(self._path_of(wanted.name), draft.reopen()), sealed)
+        return Snapshot(self.path, wanted.name, segment, sealed)
 
     def _explaining(self, size: int) -> contextlib.AbstractContextManager[None]:
         return explained(self.path, f"a table of {size:,} bytes")
@@ -681,7 +682,7 @@ class Store:
             with self.open(entry.name, version=entry.version) as snapshot:
                 snapshot.validate()
 
-        return list(check.check(self.path, self._directory.trusted, look_inside))
+        return list(check.check(self.path, self._directory.trusts, look_inside))
 
     def usage(self) -> Usage:
         """See what occupies the store's memory, and which processes hold it.

@@ -99,7 +99,7 @@ class UnitRun {
         streams_(streams) {}
 
   // Returns 0 or an errno; adds to `found`.
-  int operator()(const Unit& unit, Found& found) {
+  int operator()(const Unit& unit, Result& found) {
     const int64_t values = values_size(job_, unit.count);
     const int64_t bitmap = (unit.count + 7) / 8;
     const int64_t pandas_buffer = pandas_size(job_, unit.count);
@@ -109,19 +109,19 @@ class UnitRun {
       scratch_.outputs.resize(room(values) + room(bitmap) + room(unit.count) + room(pandas_buffer));
     char* next = scratch_.outputs.data();
     const auto span = [&](int64_t at, int64_t start, int64_t size) {
-      const Span made(sink_, at + start, at < 0 ? 0 : size, next);
+      const Output made(sink_, at + start, at < 0 ? 0 : size, next);
       next += room(size);
       return made;
     };
     // Values that are written as they are go from the source to the file; staging them would be a copy for nothing.
     char* const as_they_are = sink_.to_file() ? unchanged_source(unit) : nullptr;
     const bool booleans = job_.values == Values::bits || job_.values == Values::bytes_to_bits;
-    const Span values_out = as_they_are != nullptr
-                                ? Span(sink_, job_.values_at + values_size(job_, unit.row), values, as_they_are)
+    const Output values_out = as_they_are != nullptr
+                                ? Output(sink_, job_.values_at + values_size(job_, unit.row), values, as_they_are)
                                 : span(job_.values_at, values_size(job_, unit.row), values);
-    const Span bitmap_out = span(job_.bitmap_at, unit.row / 8, bitmap);
-    const Span mask_out = span(job_.mask_at, unit.row, unit.count);
-    const Span pandas_out = span(job_.pandas_at, pandas_size(job_, unit.row), pandas_buffer);
+    const Output bitmap_out = span(job_.bitmap_at, unit.row / 8, bitmap);
+    const Output mask_out = span(job_.mask_at, unit.row, unit.count);
+    const Output pandas_out = span(job_.pandas_at, pandas_size(job_, unit.row), pandas_buffer);
 
     scratch_.validity_bits.resize(words_for(unit.count) + 1);
     scratch_.boolean_bits.resize(words_for(unit.count) + 1);
@@ -130,7 +130,7 @@ class UnitRun {
     const bool pandas_alone = job_.values_at < 0;
     for_each_run(unit, (pandas_alone ? pandas_out : values_out).begin(), [&](Run run, int64_t row) {
       run.elements = elements_of(run);
-      run.ahead = ahead_of(run);
+      run.prefetch = prefetch_of(run);
       uint64_t words[block_words];
       const bool at_once = as_they_are == nullptr && scans_as_it_copies(job_);
       const int64_t run_nulls = at_once ? kernels_.scan_fixed(run, words, values_out.begin() + row * job_.width)
@@ -154,7 +154,7 @@ class UnitRun {
 
     if (job_.bitmap_at >= 0) put_bits(scratch_.validity_bits, unit.count, bitmap_out.begin());
     if (booleans && job_.values_at >= 0) put_bits(scratch_.boolean_bits, unit.count, values_out.begin());
-    for (const Span& out : {values_out, bitmap_out, mask_out, pandas_out})
+    for (const Output& out : {values_out, bitmap_out, mask_out, pandas_out})
       if (const int error = out.flush(); error != 0) return error;
     return 0;
   }
@@ -197,7 +197,7 @@ class UnitRun {
   }
 
   // Where the run's piece ends, and where the next one starts; the last goes on where it ends.
-  Ahead ahead_of(const Run& run) const {
+  Prefetch prefetch_of(const Run& run) const {
     if (run.piece.stride != job_.width) return {};
     const char* const end = first_of(run.piece) + run.piece.length * job_.width;
     const bool is_last = &run.piece == &pieces_.back();
@@ -241,7 +241,7 @@ std::array<Extent, 4> outputs_of(const Job& job) {
           Extent{job.mask_at, job.rows}, Extent{job.pandas_at, pandas_size(job, job.rows)}};
 }
 
-int execute(std::span<const Job> jobs, std::span<const Piece> pieces, const Sink& sink, int threads, Found* found,
+int execute(std::span<const Job> jobs, std::span<const Piece> pieces, const Sink& sink, int threads, Result* found,
             int64_t stream_from) {
   const std::vector<Unit> units = cut(jobs, pieces);
   int64_t read = 0;
@@ -261,7 +261,7 @@ int execute(std::span<const Job> jobs, std::span<const Piece> pieces, const Sink
     Scratch scratch;
     for (size_t u = next++; u < units.size() && error == 0; u = next++) {
       const Unit& unit = units[u];
-      Found here{};
+      Result here{};
       int expected = 0;
       int failed = 0;
       try {

@@ -8,7 +8,7 @@
 #include <span>
 
 #include "plan.h"
-#include "sink.h"
+#include "output.h"
 
 namespace colonnade {
 
@@ -16,7 +16,7 @@ namespace colonnade {
 constexpr int64_t streamed_bytes = 8 << 20;
 
 // Runs all jobs and adds what each found to `found` (one a job). Returns 0, or the first errno of a write.
-int execute(std::span<const Job> jobs, std::span<const Piece> pieces, const Sink& sink, int threads, Found* found,
+int execute(std::span<const Job> jobs, std::span<const Piece> pieces, const Sink& sink, int threads, Result* found,
             int64_t stream_from = streamed_bytes);
 
 struct Extent {

@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "bitmap.h"
-#include "lanes.h"
+#include "simd.h"
 #include "operations.h"
 
 namespace colonnade {
@@ -15,14 +15,14 @@ namespace {
 
 // `valid` is asked of a vector, and answers with a mask of lanes.
 template <class T, class Predicate>
-void scan(const char* elements, const Ahead& ahead, int64_t count, uint64_t* words, Predicate valid) {
+void scan(const char* elements, const Prefetch& prefetch, int64_t count, uint64_t* words, Predicate valid) {
   using Mask = Signed<sizeof(T)>;
   int64_t row = 0;
   for (; row + word_bits <= count; row += word_bits) {
     uint64_t word = 0;
     for (int64_t i = 0; i < word_bits; i += lanes<T>) {
       const char* from = elements + (row + i) * sizeof(T);
-      if (i * sizeof(T) % line_bytes == 0) ask_for(from, ahead.end, ahead.next);
+      if (i * sizeof(T) % line_bytes == 0) ask_for(from, prefetch.end, prefetch.next);
       word |= bits_of<Mask>((Lanes<Mask>)valid(load<Lanes<T>>(from))) << i;
     }
     words[row / word_bits] = word;
@@ -142,11 +142,11 @@ int64_t read_validity(const Run& run, uint64_t* words) {
   if (kind == Validity::bits) {
     copy_bits(separate, first, count, words);
   } else if (kind == Validity::mask) {
-    scan<int8_t>(reinterpret_cast<const char*>(separate) + first, Ahead{}, count, words,
+    scan<int8_t>(reinterpret_cast<const char*>(separate) + first, Prefetch{}, count, words,
                  [](Lanes<int8_t> null) { return null == 0; });
   } else {
     with_scan(run.job, [&](auto example, auto valid) {
-      scan<decltype(example)>(run.elements, run.ahead, count, words, valid);
+      scan<decltype(example)>(run.elements, run.prefetch, count, words, valid);
       return true;
     });
   }
@@ -158,7 +158,7 @@ void write_fixed(const Run& run, const uint64_t* words, int64_t nulls, char* out
   if (nulls != 0 && !holds_its_nulls(run.job.validity)) {
     const bool written = with_signed_width(width, [&](auto example) {
       using T = decltype(example);
-      Filled<T> op{{run.elements, run.ahead, LineBits<sizeof(T)>(words)}, static_cast<T>(run.job.fill)};
+      Filled<T> op{{run.elements, run.prefetch, LineBits<sizeof(T)>(words)}, static_cast<T>(run.job.fill)};
       write(op, run.count, run.streams, out);
       return true;
     });
@@ -167,7 +167,7 @@ void write_fixed(const Run& run, const uint64_t* words, int64_t nulls, char* out
   const int64_t bytes = run.count * width;
   if (run.streams && reinterpret_cast<uintptr_t>(out) % sizeof(int64_t) == 0) {
     const int64_t whole = bytes / int64_t{sizeof(int64_t)};
-    Copied op{run.elements, run.ahead};
+    Copied op{run.elements, run.prefetch};
     write(op, whole, true, out);
     std::memcpy(out + whole * sizeof(int64_t), run.elements + whole * sizeof(int64_t), bytes % sizeof(int64_t));
   } else {
@@ -192,7 +192,7 @@ int64_t scan_fixed(const Run& run, uint64_t* words, char* out) {
     return nulls;
   }
   with_scan(run.job, [&](auto example, auto valid) {
-    Scanned<decltype(example), decltype(valid)> op{run.elements, run.ahead, words, valid};
+    Scanned<decltype(example), decltype(valid)> op{run.elements, run.prefetch, words, valid};
     write(op, run.count, run.streams, out);
     if (run.count % word_bits != 0) words[run.count / word_bits] = op.word;
     return true;
@@ -204,7 +204,7 @@ void read_booleans(const Run& run, const uint64_t* words, uint64_t* out) {
   if (run.job.values == Values::bits) {
     copy_bits(reinterpret_cast<const uint8_t*>(run.piece.values), run.piece.offset + run.row, run.count, out);
   } else {
-    scan<int8_t>(run.elements, run.ahead, run.count, out, [](Lanes<int8_t> byte) { return byte != 0; });
+    scan<int8_t>(run.elements, run.prefetch, run.count, out, [](Lanes<int8_t> byte) { return byte != 0; });
   }
   for (int64_t i = 0; i < words_for(run.count); ++i) out[i] &= words[i];
 }
@@ -216,7 +216,7 @@ void write_offsets(const Run& run, char* out) {
     const char* first = reinterpret_cast<const char*>(run.piece.values) + run.piece.offset * sizeof(Source);
     const uint64_t shift =
         run.piece.base < 0 ? 0 : static_cast<uint64_t>(run.piece.base) - static_cast<uint64_t>(load<Source>(first));
-    Offsets<Source, Out> op{first + run.row * sizeof(Source), Ahead{}, shift};
+    Offsets<Source, Out> op{first + run.row * sizeof(Source), Prefetch{}, shift};
     write(op, run.count, run.streams, out);
   };
   const bool wide = run.job.out_width == 8;
@@ -245,7 +245,7 @@ bool write_pandas_buffer(const Run& run, const uint64_t* words, char* out) {
     case PandasBuffer::bytes: return false;
     case PandasBuffer::float64:
       return with_integer(job.element, [&](auto example) {
-        Float64<decltype(example)> op{{run.elements, run.ahead, LineBits<sizeof(double)>(words)}};
+        Float64<decltype(example)> op{{run.elements, run.prefetch, LineBits<sizeof(double)>(words)}};
         write(op, run.count, run.streams, out);
         return false;
       });
@@ -254,19 +254,19 @@ bool write_pandas_buffer(const Run& run, const uint64_t* words, char* out) {
         return with_signed_width(width_of(job.pandas_element), [&](auto code_example) {
           const auto* map = reinterpret_cast<const int32_t*>(run.piece.map);
           const int64_t limit = map == nullptr ? job.operand : run.piece.map_length;
-          return write_checked(Codes<decltype(example), decltype(code_example)>{{run.elements, run.ahead, LineBits<sizeof(code_example)>(words)},
+          return write_checked(Codes<decltype(example), decltype(code_example)>{{run.elements, run.prefetch, LineBits<sizeof(code_example)>(words)},
                                                                               static_cast<uint64_t>(limit), map},
                                run, out);
         });
       });
     case PandasBuffer::scaled:
-      if (job.element == Element::i32) return write_checked(Scaled<int32_t>{{run.elements, run.ahead, LineBits<sizeof(int64_t)>(words)}, job.operand}, run, out);
-      return write_checked(Scaled<int64_t>{{run.elements, run.ahead, LineBits<sizeof(int64_t)>(words)}, job.operand}, run, out);
+      if (job.element == Element::i32) return write_checked(Scaled<int32_t>{{run.elements, run.prefetch, LineBits<sizeof(int64_t)>(words)}, job.operand}, run, out);
+      return write_checked(Scaled<int64_t>{{run.elements, run.prefetch, LineBits<sizeof(int64_t)>(words)}, job.operand}, run, out);
     case PandasBuffer::integers:
       return with_integer(job.pandas_element, [&](auto example) {
         using Integer = decltype(example);
-        if (job.element == Element::f32) return write_checked(Integers<float, Integer>{{run.elements, run.ahead, LineBits<sizeof(Integer)>(words)}}, run, out);
-        return write_checked(Integers<double, Integer>{{run.elements, run.ahead, LineBits<sizeof(Integer)>(words)}}, run, out);
+        if (job.element == Element::f32) return write_checked(Integers<float, Integer>{{run.elements, run.prefetch, LineBits<sizeof(Integer)>(words)}}, run, out);
+        return write_checked(Integers<double, Integer>{{run.elements, run.prefetch, LineBits<sizeof(Integer)>(words)}}, run, out);
       });
   }
   return false;

@@ -16,7 +16,7 @@ constexpr int64_t block_rows = 2048;
 constexpr int64_t block_words = block_rows / 64 + 1;
 
 // What is read after the source at hand: where that ends, and where the next one starts.
-struct Ahead {
+struct Prefetch {
   const char* end = nullptr;
   const char* next = nullptr;
 };
@@ -28,7 +28,7 @@ struct Run {
   int64_t row;
   int64_t count;         // at most block_rows
   const char* elements;  // the run's elements, contiguous; unused by what reads a separate buffer
-  Ahead ahead;
+  Prefetch prefetch;
   bool streams;  // write past the caches: the output is larger than they are
 };
 

@@ -92,6 +92,12 @@ void Mapping::detach(int fd) {
   kind_ = Kind::private_copy;
 }
 
+void Mapping::abandon() {
+  const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+  if (::mmap(address_, size_, PROT_READ | PROT_WRITE, flags, -1, 0) == MAP_FAILED) fail();
+  kind_ = Kind::private_copy;
+}
+
 bool in_memory(int fd) {
   struct statfs found;
   return ::fstatfs(fd, &found) == 0 && found.f_type == TMPFS_MAGIC;

@@ -32,6 +32,8 @@ class Mapping {
   bool collapse(int threads, std::chrono::milliseconds patience = std::chrono::milliseconds::max()) const;
   // From here on stores are this mapping's alone. Views of it stay where they are. Throws std::system_error.
   void detach(int fd);
+  // Gives the file's memory back, of which nothing is wanted any more: zeros stand where it was. Throws std::system_error.
+  void abandon();
 
  private:
   char* address_;

@@ -6,6 +6,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
+#include <fcntl.h>
 #include <sched.h>
 
 #include <algorithm>
@@ -13,12 +14,13 @@
 #include <string>
 #include <vector>
 
+#include "descriptor.h"
 #include "execute.h"
 #include "kernels.h"
 #include "key_index.h"
 #include "mapping.h"
 #include "pool.h"
-#include "source.h"
+#include "arrow_stream.h"
 #include "threads.h"
 
 namespace nb = nanobind;
@@ -29,7 +31,7 @@ namespace {
 
 using JobTable = nb::ndarray<const int64_t, nb::shape<-1, 16>, nb::c_contig, nb::device::cpu>;
 using PieceTable = nb::ndarray<const int64_t, nb::shape<-1, 8>, nb::c_contig, nb::device::cpu>;
-using FoundTable = nb::ndarray<int64_t, nb::shape<-1, 2>, nb::c_contig, nb::device::cpu>;
+using ResultTable = nb::ndarray<int64_t, nb::shape<-1, 2>, nb::c_contig, nb::device::cpu>;
 using Bytes = nb::ndarray<uint8_t, nb::shape<-1>, nb::c_contig, nb::device::cpu>;
 
 // The processors this process may use, which in a container are fewer than the machine has.
@@ -60,6 +62,24 @@ void map_file(Mapping* self, int fd, size_t size, bool writable) {
 
 Mapping* map_draft(int fd, size_t size) {
   return or_raise([&] { return new Mapping(fd, size, Mapping::Kind::writing); });
+}
+
+void abandon(Mapping& mapping) {
+  or_raise([&] { mapping.abandon(); });
+}
+
+// Opens a path as os.open does, below an open folder or below the working directory.
+void open_descriptor(Descriptor* self, nb::object path, int flags, unsigned mode, int folder) {
+  PyObject* bytes = nullptr;
+  if (!PyUnicode_FSConverter(path.ptr(), &bytes)) throw nb::python_error();
+  const nb::object owned = nb::steal(bytes);
+  try {
+    new (self) Descriptor(Descriptor::open(folder, PyBytes_AS_STRING(bytes), flags, mode));
+  } catch (const std::system_error& failed) {
+    errno = failed.code().value();
+    PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path.ptr());
+    throw nb::python_error();
+  }
 }
 
 bool reserve_pages(const Mapping& mapping, int fd) {
@@ -108,12 +128,12 @@ void check_plan(std::span<const Job> jobs, std::span<const Piece> pieces, Stretc
   }
 }
 
-int run(std::span<const Job> jobs, std::span<const Piece> pieces, const Sink& sink, int threads, FoundTable& found,
+int run(std::span<const Job> jobs, std::span<const Piece> pieces, const Sink& sink, int threads, ResultTable& found,
         int64_t stream_from) {
   if (found.shape(0) != jobs.size()) throw nb::value_error("a row of what was found is needed for each job");
   nb::gil_scoped_release release;
   return execute(jobs, pieces, sink, threads > 0 ? threads : available_threads(),
-                 reinterpret_cast<Found*>(found.data()), stream_from);
+                 reinterpret_cast<Result*>(found.data()), stream_from);
 }
 
 std::span<const Job> jobs_of(const JobTable& table) {
@@ -124,14 +144,14 @@ std::span<const Piece> pieces_of(const PieceTable& table) {
   return {reinterpret_cast<const Piece*>(table.data()), table.shape(0)};
 }
 
-void write_file(JobTable jobs, PieceTable pieces, FoundTable found, int fd, int64_t size, int threads) {
+void write_file(JobTable jobs, PieceTable pieces, ResultTable found, int fd, int64_t size, int threads) {
   if (fd < 0) raise_os_error(EBADF);
   check_plan(jobs_of(jobs), pieces_of(pieces), {{0, size}});
   const int error = run(jobs_of(jobs), pieces_of(pieces), Sink{fd}, threads, found, streamed_bytes);
   if (error != 0) raise_os_error(error);
 }
 
-void write_memory(JobTable jobs, PieceTable pieces, FoundTable found, std::vector<Bytes> outputs, int threads,
+void write_memory(JobTable jobs, PieceTable pieces, ResultTable found, std::vector<Bytes> outputs, int threads,
                   int64_t stream_from) {
   Stretches stretches;
   stretches.reserve(outputs.size());
@@ -188,14 +208,14 @@ ArrowArrayStream& stream_of(const nb::object& capsule) {
   return found;
 }
 
-void add_columns(Source& source, const std::vector<nb::object>& capsules, int threads) {
+void add_columns(ImportedArrays& source, const std::vector<nb::object>& capsules, int threads) {
   std::vector<ArrowArrayStream*> streams;
   for (const nb::object& capsule : capsules) streams.push_back(&stream_of(capsule));
   nb::gil_scoped_release release;
   source.add_columns(streams, threads > 0 ? threads : available_threads());
 }
 
-bool add_table(Source& source, const nb::object& capsule, int64_t most_batches) {
+bool add_table(ImportedArrays& source, const nb::object& capsule, int64_t most_batches) {
   ArrowArrayStream& stream = stream_of(capsule);
   nb::gil_scoped_release release;
   return source.add_table(stream, most_batches);
@@ -209,10 +229,10 @@ auto new_array(std::vector<int64_t> values, size_t rows) {
   else return nb::ndarray<nb::numpy, int64_t, nb::shape<shape...>>(kept->data(), {rows, kept->size() / (rows > 0 ? rows : 1)}, owner);
 }
 
-auto source_pieces(const Source& source) {
+auto source_pieces(const ImportedArrays& source) {
   std::vector<int64_t> fields;
   size_t rows = 0;
-  for (const Source::Column& column : source.columns()) {
+  for (const ImportedArrays::Column& column : source.columns()) {
     const auto* first = reinterpret_cast<const int64_t*>(column.pieces.data());
     fields.insert(fields.end(), first, first + column.pieces.size() * (sizeof(Piece) / sizeof(int64_t)));
     rows += column.pieces.size();
@@ -220,16 +240,16 @@ auto source_pieces(const Source& source) {
   return new_array<-1, 8>(std::move(fields), rows);
 }
 
-auto source_counts(const Source& source) {
+auto source_counts(const ImportedArrays& source) {
   std::vector<int64_t> counts;
-  for (const Source::Column& column : source.columns()) counts.push_back(static_cast<int64_t>(column.pieces.size()));
+  for (const ImportedArrays::Column& column : source.columns()) counts.push_back(static_cast<int64_t>(column.pieces.size()));
   const size_t columns = counts.size();
   return new_array<-1>(std::move(counts), columns);
 }
 
-auto source_nulls(const Source& source) {
+auto source_nulls(const ImportedArrays& source) {
   std::vector<int64_t> nulls;
-  for (const Source::Column& column : source.columns()) nulls.push_back(column.nulls);
+  for (const ImportedArrays::Column& column : source.columns()) nulls.push_back(column.nulls);
   const size_t columns = nulls.size();
   return new_array<-1>(std::move(nulls), columns);
 }
@@ -302,6 +322,27 @@ void share_objects(const nb::object& out, const nb::typed<nb::list, nb::any>& ob
   }
   for (const Shared& part : found)
     for (PyObject* const old : part.dropped) Py_DECREF(old);
+}
+
+// The distinct types of an array's objects, in the order in which they occur. A handful at most, so the search is linear.
+nb::typed<nb::list, nb::any> types_of(const nb::object& array) {
+  Py_buffer view;
+  if (PyObject_GetBuffer(array.ptr(), &view, PyBUF_STRIDES | PyBUF_FORMAT) != 0) throw nb::python_error();
+  const nb::capsule release(&view, [](void* buffer) noexcept { PyBuffer_Release(static_cast<Py_buffer*>(buffer)); });
+  if (view.ndim != 1 || std::string_view(view.format) != "O") throw nb::value_error("array must be one-dimensional, of objects");
+  std::vector<PyTypeObject*> types;
+  const PyTypeObject* previous = nullptr;
+  const char* slot = static_cast<const char*>(view.buf);
+  for (Py_ssize_t row = 0; row < view.shape[0]; ++row, slot += view.strides[0]) {
+    PyObject* const object = *reinterpret_cast<PyObject* const*>(slot);
+    PyTypeObject* const type = object == nullptr ? Py_TYPE(Py_None) : Py_TYPE(object);  // NumPy reads null as None
+    if (type == previous) continue;
+    previous = type;
+    if (std::find(types.begin(), types.end(), type) == types.end()) types.push_back(type);
+  }
+  nb::list result;
+  for (PyTypeObject* const type : types) result.append(nb::handle(reinterpret_cast<PyObject*>(type)));
+  return nb::borrow<nb::typed<nb::list, nb::any>>(result);
 }
 
 // The least and the greatest of some numbers, without those that stand for null; the greatest is the lesser if there are none.
@@ -436,15 +477,38 @@ NB_MODULE(_core, m) {
            "Have all pages of the file there, as huge pages, whatever they hold; False if the kernel does not give them.")
       .def("collapse", &collapse, "Put what is there into huge pages; False if the kernel does not.")
       .def("detach", &detach, "fd"_a, "Let further stores be this mapping's alone; views of it stay where they are.")
+      .def("abandon", &abandon, "Give the file's memory back at once; views of it stay where they are, and hold zeros.")
       .def("__len__", &Mapping::size)
       .def_prop_ro("address", [](const Mapping& m) { return reinterpret_cast<uintptr_t>(m.address()); })
       .def_prop_ro("writable", &Mapping::writable);
+  nb::class_<Descriptor>(m, "Descriptor",
+                         "The one owner of a file descriptor: closed when the object is dropped, and never twice.\n\n"
+                         "A context manager that gives the number and closes at its end.")
+      .def("__init__", &open_descriptor, "path"_a, "flags"_a, "mode"_a = 0, "dir_fd"_a = AT_FDCWD,
+           "Open a path as ``os.open`` does.")
+      .def_static("duplicate", [](int number) { return or_raise([&] { return Descriptor::duplicate(number); }); },
+                  "number"_a, "A second descriptor of the same open file.")
+      .def_static("inotify", [] { return or_raise([] { return Descriptor::inotify(); }); },
+                  "A new inotify instance, which does not block.")
+      .def("fileno", &Descriptor::number, "The number; -1 once it is closed.")
+      .def("close", &Descriptor::close, "Drop its lock, close what `keep` gave it, and then itself; twice is once.")
+      .def("keep", [](Descriptor& self, Descriptor& other) { self.keep(std::move(other)); }, "other"_a,
+           "Take over another descriptor and its lock, until this one is closed.")
+      .def("try_lock", [](Descriptor& self, bool shared) { return or_raise([&] { return self.try_lock(shared); }); },
+           nb::kw_only(), "shared"_a = false,
+           "Lock the file (flock) without waiting; False where another open file has it locked.")
+      .def("unlock", &Descriptor::unlock, "Drop its lock, if it has one.")
+      .def("locked_by_this_thread",
+           [](const Descriptor& self) { return or_raise([&] { return self.locked_by_this_thread(); }); },
+           "Whether the calling thread has this very file locked by any Descriptor.")
+      .def("__enter__", &Descriptor::number)
+      .def("__exit__", [](Descriptor& self, nb::args) { self.close(); });
   nb::class_<Buffer>(m, "Buffer", nb::type_slots(buffer_slots<Buffer>),
                      "Memory of the pool, by the buffer protocol; it goes back when the last view of it is gone.")
       .def(nb::init<size_t>(), "size"_a)
       .def("__len__", &Buffer::size)
       .def_prop_ro("address", [](const Buffer& b) { return reinterpret_cast<uintptr_t>(b.address()); });
-  nb::class_<Source>(m, "Source", "Arrow arrays from C streams, as pieces of a plan; holds them until it goes.")
+  nb::class_<ImportedArrays>(m, "ImportedArrays", "Arrow arrays from C streams, as pieces of a plan; holds them until it goes.")
       .def(nb::init<>())
       .def("add_columns", &add_columns, "streams"_a, "threads"_a = 0,
            "One column of each stream; ``threads`` read them, so they must not share what is not safe to share.")
@@ -463,6 +527,7 @@ NB_MODULE(_core, m) {
   constexpr const char* share =
       "out[i] = objects[codes[i] - first], and the last of ``objects`` for a code outside of the others.";
   m.def("in_memory", &in_memory, "fd"_a, "Whether a file is in a file system that is memory (tmpfs).");
+  m.def("types_of", &types_of, "array"_a, "The distinct types of an array's objects, in the order in which they occur.");
   m.def("share_objects", &share_objects<int8_t>, "out"_a, "objects"_a, "codes"_a.noconvert(), "first"_a = 0,
         "threads"_a = 0, share);
   m.def("share_objects", &share_objects<int32_t>, "out"_a, "objects"_a, "codes"_a.noconvert(), "first"_a = 0,

@@ -9,7 +9,7 @@
 
 #include "bitmap.h"
 #include "kernels.h"
-#include "lanes.h"
+#include "simd.h"
 
 namespace colonnade {
 namespace {
@@ -73,12 +73,12 @@ class LineBits {
 template <class In, int64_t width>
 struct Nullable {
   const char* source;
-  Ahead ahead;
+  Prefetch prefetch;
   LineBits<width> valid;
   In at(int64_t row) const { return load<In>(source + row * sizeof(In)); }
   void begin(int64_t row) {
     valid.begin(row);
-    ask_for(source + row * sizeof(In), ahead.end, ahead.next);
+    ask_for(source + row * sizeof(In), prefetch.end, prefetch.next);
   }
 };
 
@@ -93,10 +93,10 @@ Lanes<T> one_by_one(Op& op, int64_t row) {
 struct Copied {
   using Out = int64_t;
   const char* source;
-  Ahead ahead;
+  Prefetch prefetch;
   Out one(int64_t row) { return load<Out>(source + row * sizeof(Out)); }
   Lanes<Out> many(int64_t row) { return load<Lanes<Out>>(source + row * sizeof(Out)); }
-  void begin(int64_t row) { ask_for(source + row * sizeof(Out), ahead.end, ahead.next); }
+  void begin(int64_t row) { ask_for(source + row * sizeof(Out), prefetch.end, prefetch.next); }
 };
 
 // Elements, or the fill where null.
@@ -220,7 +220,7 @@ template <class In, class Offset>
 struct Offsets {
   using Out = Offset;
   const char* source;
-  Ahead ahead;
+  Prefetch prefetch;
   uint64_t shift;
   // Unsigned, for offsets of a broken source may be anything: they then wrap, and Arrow's validation finds them.
   Offset one(int64_t row) {
@@ -236,7 +236,7 @@ struct Offsets {
       return (Lanes<Offset>)(wide + splat(static_cast<std::make_unsigned_t<Offset>>(shift)));
     }
   }
-  void begin(int64_t row) { ask_for(source + row * sizeof(In), ahead.end, ahead.next); }
+  void begin(int64_t row) { ask_for(source + row * sizeof(In), prefetch.end, prefetch.next); }
 };
 
 // Copies elements and scans them on the way: they pass once. Rows come in ascending order, vectors at multiples of their
@@ -245,7 +245,7 @@ template <class T, class Predicate>
 struct Scanned {
   using Out = T;
   const char* source;
-  Ahead ahead;
+  Prefetch prefetch;
   uint64_t* words;
   Predicate valid;
   uint64_t word = 0;  // the one that is being filled; in a register, where the next vector's bits do not wait for it
@@ -265,7 +265,7 @@ struct Scanned {
     words[row / word_bits] = word;
     word = 0;
   }
-  void begin(int64_t row) { ask_for(source + row * sizeof(T), ahead.end, ahead.next); }
+  void begin(int64_t row) { ask_for(source + row * sizeof(T), prefetch.end, prefetch.next); }
 };
 
 }  // namespace

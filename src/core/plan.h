@@ -30,7 +30,7 @@ enum class Validity : int64_t {
   negative = 7,  // signed integers of `width` bytes, -1 is null (pandas' categorical codes)
 };
 
-// The second physical form of the same column, made of elements of type `element` and written as `twin_element`.
+// The second physical form of the same column, made of elements of type `element` and written as `pandas_element`.
 enum class PandasBuffer : int64_t {
   none = 0,
   bytes = 1,     // booleans, one byte each, 0 where null
@@ -79,13 +79,13 @@ struct Piece {
 };
 
 // What a job found: how many nulls, and whether any value had no form in the output.
-struct Found {
+struct Result {
   int64_t nulls;
   int64_t overflows;  // 0 or 1
 };
 
 static_assert(sizeof(Job) == 16 * sizeof(int64_t));
 static_assert(sizeof(Piece) == 8 * sizeof(int64_t));
-static_assert(sizeof(Found) == 2 * sizeof(int64_t));
+static_assert(sizeof(Result) == 2 * sizeof(int64_t));
 
 }  // namespace colonnade

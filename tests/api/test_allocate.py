@@ -39,6 +39,7 @@ DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"
 
 
 @pytest.mark.parametrize("rows", [0, 1, ROWS, 400_003])
+@pytest.mark.slow
 def test_filled_in_place_is_what_put_stores(store, rows):
     df = pd.DataFrame({dtype: values_of(dtype, rows) for dtype in DTYPES})
     df["zoned"] = df["datetime64[ns]"].dt.tz_localize("UTC").dt.tz_convert("Europe/Paris")
@@ -184,6 +185,7 @@ def test_nothing_to_fill(store):
     assert store.get("t")["s"].tolist() == ["a", "b"]
 
 
+@pytest.mark.slow
 def test_ten_thousand_columns(store):
     with store.allocate("t", dict.fromkeys(range(10_000), "int32"), rows=3) as draft:
         for label in draft:
@@ -247,6 +249,7 @@ def test_on_a_disk(tmp_path):
 
 
 @given(st.data())
+@pytest.mark.slow
 def test_any_schema(default_store, data):
     dtypes = data.draw(st.lists(st.sampled_from(DTYPES), min_size=0, max_size=8))
     rows = data.draw(st.integers(0, 300))

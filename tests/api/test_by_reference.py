@@ -35,7 +35,7 @@ def shop(default_store):
     """The default store, which is empty but for a family and spares when a test is over."""
     yield default_store
     assert pickling._sending == []
-    assert set(segments(default_store)) <= {"family", "spare"}
+    assert set(segments(default_store)) <= {"group", "spare"}
     assert default_store.check() == []
 
 
@@ -64,6 +64,7 @@ def round_trip(table):
 
 
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.slow
 def test_arguments_and_results_of_an_executor(method):
     """The first task brings no table: a worker that is started knows from its start."""
     pl.DataFrame({"x": [2, 1]}).sort("x")  # Polars' threads, which a forked child does not have
@@ -79,6 +80,7 @@ def test_arguments_and_results_of_an_executor(method):
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.slow
 def test_pool_queue_and_pipe(method):
     context = multiprocessing.get_context(method)
     frame = pandas_frame()
@@ -118,6 +120,7 @@ def test_what_a_process_is_started_with(method):
     assert is_mapped(result)
 
 
+@pytest.mark.slow
 def test_joblib():
     with cn.by_reference(min_bytes=0):
         made = joblib.Parallel(n_jobs=2)(joblib.delayed(references.make)("pandas") for _ in range(2))
@@ -160,7 +163,7 @@ EXACTLY = {
 def test_it_comes_back_exactly(table):
     with cn.by_reference(min_bytes=0):
         message = bytes(ForkingPickler.dumps(table))
-        assert b"sent-" in message
+        assert b"inflight-" in message
         back = ForkingPickler.loads(message)
     assert type(back) is type(table)
     assert same(back, table)
@@ -188,20 +191,20 @@ PICKLED["attrs that JSON has no form for"].attrs["t"] = (1, 2)
 def test_what_would_not_is_pickled_as_ever(table):
     with cn.by_reference(min_bytes=0):
         message = bytes(ForkingPickler.dumps(table))
-        assert b"sent-" not in message
+        assert b"inflight-" not in message
         assert type(ForkingPickler.loads(message)) is type(table)
         assert_frame_equal(ForkingPickler.loads(message), table)
 
 
 def test_small_ones_are_pickled():
     with cn.by_reference(min_bytes="100KiB"):
-        assert b"sent-" not in bytes(ForkingPickler.dumps(pandas_frame(1_000)))
+        assert b"inflight-" not in bytes(ForkingPickler.dumps(pandas_frame(1_000)))
         assert is_mapped(round_trip(pandas_frame(50_000)))
 
 
 def test_other_pickles_are_left_alone():
     with cn.by_reference(min_bytes=0):
-        assert b"sent-" not in pickle.dumps(pandas_frame())
+        assert b"inflight-" not in pickle.dumps(pandas_frame())
 
 
 @pytest.mark.parametrize("why", ["capacity", "share"])
@@ -233,11 +236,11 @@ def test_picklers_are_as_they_were_when_the_last_block_ends():
 
 def test_a_store_that_was_removed_gets_a_family_again(shop):
     with cn.by_reference(min_bytes=0):
-        assert segments(shop) == ["family"]
+        assert segments(shop) == ["group"]
     shutil.rmtree(shop.path)
     for _ in range(2):
         with cn.by_reference(min_bytes=0):
-            assert segments(shop) == ["family"]
+            assert segments(shop) == ["group"]
             message = bytes(ForkingPickler.dumps(pandas_frame()))
             assert shop.gc().files == 0
             assert same(pickle.loads(message), pandas_frame())
@@ -297,6 +300,7 @@ def test_what_nobody_receives_is_removed_in_a_day(shop, monkeypatch):
     ("method", "target"),
     [("fork", references.result_and_end), ("spawn", references.result_and_end), ("spawn", references.install_and_end)],
 )
+@pytest.mark.slow
 def test_a_result_outlives_the_worker_that_sent_it(shop, method, target):
     context = multiprocessing.get_context(method)
     queue = context.Queue()
@@ -316,11 +320,11 @@ def test_a_worker_is_killed_with_a_frame_in_flight(shop):
     with cn.by_reference(min_bytes=0), pool, pytest.raises(BrokenProcessPool):
         futures = [pool.submit(references.killed, pandas_frame()) for _ in range(5)]
         [future.result() for future in futures]
-    lost = segments(shop).count("sent")
+    lost = segments(shop).count("inflight")
     assert 0 < lost <= 3, "as many as an executor has in its pipe"
     assert shop.gc().files <= 2
-    assert segments(shop).count("sent") == lost
-    for path in (shop.path / ".segments").glob("sent-*"):
+    assert segments(shop).count("inflight") == lost
+    for path in (shop.path / ".segments").glob("inflight-*"):
         path.unlink()
 
 
@@ -360,11 +364,12 @@ def run(program, *arguments):
 @pytest.mark.parametrize(
     ("method", "ended"), [("fork", "in order"), ("fork", "killed"), ("spawn", "killed"), ("forkserver", "in order")]
 )
+@pytest.mark.slow
 def test_a_family_that_has_ended_leaves_nothing(shop, method, ended):
     process, told = run(PROGRAM, method)
     assert told == "lost\n"
     shop.gc()
-    assert "sent" in segments(shop), "others may not remove what the family may still receive"
+    assert "inflight" in segments(shop), "others may not remove what the family may still receive"
     if ended == "killed":
         process.kill()
     process.communicate("")
@@ -381,6 +386,7 @@ def _until(done):
     raise AssertionError("never")
 
 
+@pytest.mark.slow
 def test_the_example_runs():
     program = os.path.join(Path(__file__).parents[2], "examples", "process_pool.py")
     done = subprocess.run([sys.executable, program], capture_output=True, text=True, check=True)

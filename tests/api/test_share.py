@@ -18,6 +18,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import colonnade as cn
+from support import unnamed
 from support.references import pandas_frame, total
 
 MIB = 1 << 20
@@ -112,6 +113,7 @@ def test_without_a_with_block_it_goes_with_the_last_reference_to_it(store):
     assert segments(store) == []
 
 
+@pytest.mark.slow
 def test_it_is_gone_when_its_owner_exits(store):
     process, reference = start(OWNER, store.path)
     with pickle.loads(bytes.fromhex(reference)) as opened:
@@ -123,6 +125,7 @@ def test_it_is_gone_when_its_owner_exits(store):
 
 
 @pytest.mark.parametrize("cleaner", ["gc", "put"])
+@pytest.mark.slow
 def test_it_is_freed_when_its_owner_was_killed(store, cleaner):
     process, reference = start(OWNER, store.path)
     opened = pickle.loads(bytes.fromhex(reference))
@@ -153,6 +156,7 @@ signal.pause()
 """
 
 
+@pytest.mark.slow
 def test_a_forked_child_does_not_own_it(store):
     process, _ = start(FORKING, store.path)
     assert store.gc().files == 0
@@ -176,6 +180,7 @@ def test_a_forked_child_takes_nothing_away(store):
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.slow
 def test_it_is_an_argument_for_a_pool(store, method):
     with store.share(pandas_frame()) as shared, ProcessPoolExecutor(1, mp_context=get_context(method)) as pool:
         assert pool.submit(total, shared).result() == sum(range(50_000))
@@ -268,22 +273,13 @@ def test_a_destructor_does_not_wait_for_the_lock_that_its_own_thread_holds(store
 
 def test_without_nameless_files(store, monkeypatch):
     """Where a draft has a hidden name of its own, and a lock on it."""
-    import errno
-
-    real = os.open
-
-    def refuse(path, flags, *args, **kwargs):
-        if flags & os.O_TMPFILE == os.O_TMPFILE:
-            raise OSError(errno.EOPNOTSUPP, "")
-        return real(path, flags, *args, **kwargs)
-
-    monkeypatch.setattr(os, "open", refuse)
+    unnamed.refuse(monkeypatch)
     with store.share(frame(4)) as shared:
         assert (store.gc().files, segments(store)) == (0, ["shared"])
         assert (pickle.loads(pickle.dumps(shared)).to_pandas()["x"] == 1.0).all()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
+@pytest.mark.privileged("users")
 def test_another_user_is_told_that_it_may_not(store):
     with store.share(frame(1)) as shared:
         os.chmod(store.path.parent, 0o711)  # noqa: S103 -- the store itself is closed
@@ -323,4 +319,4 @@ def test_what_is_shown_of_it(store):
         assert "1 shared table" in store.usage()._repr_html_()
         reference = pickle.dumps(shared)
         attached = pickle.loads(reference)
-    assert "lives on while it is held" in attached._repr_html_()
+    assert "its memory stays until it is closed" in attached._repr_html_()

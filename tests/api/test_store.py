@@ -103,7 +103,7 @@ def test_durable_syncs_file_and_folders_around_the_rename(folder, monkeypatch):
     monkeypatch.setattr(os, "fsync", sync)
     monkeypatch.setattr(os, "rename", rename)
     cn.Store(folder / "s", durable=True).put("a/t", frame())
-    assert done == ["file", "rename", "dir", "dir"]
+    assert done == ["dir", "file", "file", "rename", "dir", "dir"]  # the store itself, the data, the seal
 
 
 def test_permissions_are_the_owners_alone(store):
@@ -177,6 +177,7 @@ def _rows(snap):
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+@pytest.mark.slow
 def test_snapshots_travel_to_other_processes(store, method):
     snap = store.put("t", frame(1000))
     with ProcessPoolExecutor(1, multiprocessing.get_context(method)) as pool:
@@ -217,6 +218,7 @@ def test_mappings_go_when_frames_go(store):
     assert mapped() == 0
 
 
+@pytest.mark.slow
 def test_private_memory_of_a_reader_that_reads_everything(store):
     n = 4_000_000
     store.put("t", pd.DataFrame({f"c{i}": np.full(n, float(i)) for i in range(4)}))
@@ -238,6 +240,7 @@ print(anonymous() - before, total)
     assert int(kib) <= 2048
 
 
+@pytest.mark.slow
 def test_put_makes_no_second_copy_in_memory(store):
     """Peak memory of a put of 240 MB, from pandas and from Arrow: buffers of a few MiB."""
     program = f"""
@@ -268,6 +271,7 @@ for source in (df, table):
     store.delete("warm")
 
 
+@pytest.mark.slow
 def test_two_processes_put_one_name_at_once(store):
     program = f"""
 import sys, colonnade as cn, pandas as pd
@@ -324,6 +328,7 @@ def test_threads_put_and_get_at_once(store):
     assert store.open("common").version == 150
 
 
+@pytest.mark.slow
 def test_exactly_one_of_many_wins_each_compare_and_swap(store):
     store.put("n", pd.DataFrame({"n": [0]}))
     program = f"""

@@ -242,6 +242,7 @@ def put_in_a_new_store(store):
 
 
 @pytest.mark.parametrize("burst", [put_first, put_again, put_in_a_new_store])
+@pytest.mark.slow
 def test_whatever_happens_between_two_of_its_system_calls(store, burst):
     """The watcher is stopped before each call that it makes until it waits, and others do all of theirs meanwhile."""
     if why := stepping.why_not():
@@ -513,7 +514,7 @@ except cn.StoreAccessError as error:
     assert "max_user_watches" in done.stdout
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become other users")
+@pytest.mark.privileged("users")
 def test_a_folder_above_the_store_that_may_not_be_read(folder):
     """The store itself is enough, if it is there."""
     folder.chmod(0o711)

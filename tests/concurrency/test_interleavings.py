@@ -7,16 +7,17 @@ stopped before every third of them, and before every one with COLONNADE_EVERY_CA
 """
 
 import contextlib
-import fcntl
 import os
 
 import pytest
 
 import colonnade as cn
+from colonnade import _core
 from support import payload, stepping
 
 ROWS = 56_000  # more than 2 MiB: what is written again
 EVERY_CALL = "COLONNADE_EVERY_CALL" in os.environ
+REAL = _core.Descriptor
 OTHERS = 8  # the seed of frames that are put under another name
 
 
@@ -42,13 +43,10 @@ def verify(snap):
 
 def is_locked(store):
     """Whether somebody holds the store's lock; others would have to wait then, and no order is left to be met."""
-    fd = os.open(store.path, os.O_RDONLY)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        store._directory.lock_at_once().close()
     except BlockingIOError:
         return True
-    finally:
-        os.close(fd)
     return False
 
 
@@ -62,23 +60,21 @@ def read(store, frames):
 
 def read_slowly(store, frames):
     """The kernel looks a name up and then opens what it found; in between it cannot be stopped, so here that is two calls."""
-    real = os.open
-
-    def in_two_steps(path, flags, *args, **kwargs):
-        if flags & (os.O_CREAT | os.O_DIRECTORY | os.O_TMPFILE):
-            return real(path, flags, *args, **kwargs)
-        found = real(path, os.O_PATH | os.O_NOFOLLOW, **kwargs)
-        try:
-            return real(f"/proc/self/fd/{found}", flags & ~os.O_NOFOLLOW)
-        finally:
-            os.close(found)
-
-    os.open = in_two_steps
+    _core.Descriptor = OpenedInTwoSteps
     try:
         with store.open("t") as snap:
             assert verify(snap) < OTHERS
     finally:
-        os.open = real
+        _core.Descriptor = REAL
+
+
+class OpenedInTwoSteps(_core.Descriptor):
+    def __init__(self, path, flags, mode=0, dir_fd=-100):
+        if flags & (os.O_CREAT | os.O_DIRECTORY | os.O_TMPFILE):
+            super().__init__(path, flags, mode, dir_fd)
+            return
+        with REAL(path, os.O_PATH | os.O_NOFOLLOW, 0, dir_fd) as found:
+            super().__init__(f"/proc/self/fd/{found}", flags & ~os.O_NOFOLLOW)
 
 
 def read_older(store, frames):

@@ -222,6 +222,8 @@ TIMES = ["1970-01-01", "2020-02-29T12:34:56", "2020-02-29T12:34:56.789", "1969-1
 def test_times_to_other_units(unit, tz):
     """A unit that drops digits is an error when it has to be safe, and so is one that overflows."""
     for text in TIMES:
+        if unit == "ns" and text[:4] in ("0001", "9999"):
+            continue  # nanoseconds since 1970 do not reach these years, and NumPy 2.5 raises instead of wrapping around
         column = pd.Series(np.array([text, "NaT"], "M8[us]" if len(text) < 27 else "M8[ns]").astype(f"M8[{unit}]"))
         zoned = column if tz is None else column.dt.tz_localize("UTC").dt.tz_convert(tz)
         df = pd.DataFrame({"x": zoned, "d": column - np.datetime64(0, unit)})

@@ -317,6 +317,7 @@ def one_of_each(*chunks):
 
 @given(data=st.data())
 @settings(max_examples=900)
+@pytest.mark.slow
 def test_any_table(data):
     kinds = data.draw(st.sampled_from([readable(), readable(), readable(), tuple(sorted(KINDS))]), label="kinds")
     recipe = data.draw(recipes(kinds), label="recipe")

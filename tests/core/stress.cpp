@@ -126,7 +126,7 @@ Outcome run_in_memory(const Plan& plan, int threads, const char* kernels, int64_
   for (Job& job : jobs)
     for (int64_t* at : {&job.values_at, &job.bitmap_at, &job.mask_at, &job.pandas_at})
       if (*at >= 0) *at += base;
-  execute(jobs, plan.pieces, Sink{}, threads, reinterpret_cast<Found*>(made.found.data()), stream_from);
+  execute(jobs, plan.pieces, Sink{}, threads, reinterpret_cast<Result*>(made.found.data()), stream_from);
   return made;
 }
 
@@ -139,7 +139,7 @@ bool check(unsigned seed, const char* folder) {
   const int fd = open(folder, O_TMPFILE | O_RDWR, 0600);
   if (fd < 0 || ftruncate(fd, plan.size) != 0) return false;
   Outcome file{std::vector<char>(plan.size), std::vector<int64_t>(2 * plan.jobs.size())};
-  const int error = execute(plan.jobs, plan.pieces, Sink{fd}, 3, reinterpret_cast<Found*>(file.found.data()));
+  const int error = execute(plan.jobs, plan.pieces, Sink{fd}, 3, reinterpret_cast<Result*>(file.found.data()));
   const bool read_back = pread(fd, file.bytes.data(), plan.size, 0) == plan.size;
   close(fd);
   return error == 0 && read_back && file == alone;

@@ -162,7 +162,7 @@ def test_booleans_from_bytes(rows):
 
 @pytest.mark.parametrize("element", [name for name in jobs.ELEMENTS if "int" in name])
 @pytest.mark.parametrize("code", ["int8", "int16", "int32", "int64"])
-def test_twins_of_integers(element, code):
+def test_pandas_buffers_of_integers(element, code):
     rng = np.random.default_rng(1)
     rows = 3000
     values = rng.integers(0, 100, rows).astype(element)
@@ -271,7 +271,7 @@ def convert(values, pandas_buffer, made, valid=None, through="memory", kind=Vali
     out = np.zeros(len(values), made)
     job, piece = np.zeros(1, jobs.JOB), np.zeros(1, jobs.PIECE)
     job["rows"], job["piece_count"], job["width"] = len(values), 1, values.itemsize
-    job["element"], job["twin"], job["pandas_element"] = (
+    job["element"], job["pandas_buffer"], job["pandas_element"] = (
         jobs.ELEMENT[values.dtype.name],
         pandas_buffer,
         jobs.ELEMENT[made],
@@ -398,14 +398,14 @@ def test_kernels_go_by_name():
 
 def test_a_stream_is_read_once():
     capsule = pa.table({"x": [1, None]}).__arrow_c_stream__()
-    source = _core.Source()
+    source = _core.ImportedArrays()
     assert source.add_table(capsule, 10)
     assert source.nulls().tolist() == [1]
     with pytest.raises(ValueError, match="read before"):
         source.add_table(capsule, 10)
     with pytest.raises(ValueError, match="incorrect name"):
         source.add_columns([pa.schema([]).__arrow_c_schema__()])
-    assert not _core.Source().add_table(pa.table({"x": pa.chunked_array([[1]] * 5)}).__arrow_c_stream__(), 4)
+    assert not _core.ImportedArrays().add_table(pa.table({"x": pa.chunked_array([[1]] * 5)}).__arrow_c_stream__(), 4)
 
 
 def test_a_stream_that_fails_says_why():
@@ -415,13 +415,13 @@ def test_a_stream_that_fails_says_why():
 
     reader = pa.RecordBatchReader.from_batches(pa.schema({"x": pa.int64()}), batches())
     with pytest.raises(RuntimeError, match="the source broke"):
-        _core.Source().add_table(reader.__arrow_c_stream__(), 10)
+        _core.ImportedArrays().add_table(reader.__arrow_c_stream__(), 10)
 
 
 def test_neighbouring_parts_of_a_chunk_are_joined():
     whole = pa.chunked_array([pa.array(range(1000)), pa.array([None, *range(499)])])
     cut = pa.chunked_array([pa.array(range(250)) for _ in range(6)])
-    source = _core.Source()
+    source = _core.ImportedArrays()
     source.add_table(pa.table({"whole": whole, "cut": cut}).__arrow_c_stream__(), 100)
     assert source.piece_counts().tolist() == [2, 6]
     assert source.nulls().tolist() == [1, 0]

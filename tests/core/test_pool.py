@@ -118,6 +118,7 @@ def test_gc_frees_it(monkeypatch, folder):
     assert idle_bytes() == 0
 
 
+@pytest.mark.slow
 def test_a_thousand_conversions_leave_nothing_behind():
     data = table(rows=MIB // 8)
     for _ in range(300):
@@ -151,6 +152,7 @@ def test_threads_share_it():
         list(pool.map(convert, range(60)))
 
 
+@pytest.mark.slow
 def test_a_child_shares_frames_but_no_idle_memory():
     data = table()
     kept, dropped = cn.to_pandas(data), cn.to_pandas(data)
@@ -258,6 +260,7 @@ def growth(*arguments):
 
 
 @pytest.mark.parametrize("split", ["split", "whole"])
+@pytest.mark.slow
 def test_self_destruct_frees_columns_as_they_move(split):
     assert growth("ours", split, "no") > 0.9  # the frame, beside the table
     assert growth("ours", split, "yes") < 0.4

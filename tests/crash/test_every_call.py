@@ -6,7 +6,6 @@ that a crash can leave. (With COLONNADE_EVERY_CALL set, before every call there 
 before, and what is done: a new step in the store needs a new row only where no row makes it.
 """
 
-import errno
 import functools
 import os
 import pickle
@@ -19,7 +18,7 @@ import colonnade as cn
 from colonnade.format.write.plan import plan
 from colonnade.format.write.table import lay_out
 from colonnade.storage import process_group  # noqa: F401 -- imported before the steps are counted
-from support import payload, stepping
+from support import payload, stepping, unnamed
 from support.place import Place, entries
 
 # Rows: 2 kB and 1.6 MB, which are written; 2.5 and 3.3 MB, which are mapped, and whose memory is used again.
@@ -64,11 +63,11 @@ def share(seed, rows=SMALL):
 
 
 def send(seed, rows=SMALL):
-    """Begin a family, and send a table to oneself."""
+    """Begin a process group, and send a table to oneself."""
 
     def act(store):
         sharing = store._sharing()
-        reference = sharing.send(lay_out(plan(make(seed, rows))), sharing.begin_family())
+        reference = sharing.send(lay_out(plan(make(seed, rows))), sharing.begin_process_group())
         payload.verify_pandas(sharing.receive(reference, lambda snapshot: snapshot.to_pandas()))
 
     return act
@@ -77,22 +76,15 @@ def send(seed, rows=SMALL):
 def litter(store):
     """What killed writers leave: a staged segment, and a draft that nobody holds."""
     (store.path / ".segments").mkdir(exist_ok=True)
-    for name in (".publish", ".segments/draft-00112233"):
-        (store.path / name).write_bytes(bytes(10_000))
+    shutil.copy(store.path / "t.arrow", store.path / ".publish")
+    (store.path / ".segments/draft-00112233").write_bytes(bytes(10_000))
 
 
 def without_unnamed_files(action):
     """The same on a file system that has no O_TMPFILE; in the child alone."""
 
     def act(store):
-        real = os.open
-
-        def refuse(path, flags, *args, **kwargs):
-            if flags & os.O_TMPFILE == os.O_TMPFILE:
-                raise OSError(errno.EOPNOTSUPP, "")
-            return real(path, flags, *args, **kwargs)
-
-        os.open = refuse
+        unnamed.refuse()
         action(store)
 
     return act

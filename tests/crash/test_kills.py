@@ -11,16 +11,17 @@ import pandas as pd
 import pytest
 
 import colonnade as cn
+from support import unnamed
 
 # Where a put changes what others could see, or holds something. Each is patched to kill its own process just before or after.
 STEPS = {
-    "before the draft": ("colonnade.storage.segment.Draft.__init__", "before"),
-    "after the draft": ("colonnade.storage.segment.Draft.__init__", "after"),
+    "before the draft": ("colonnade.storage.draft.Draft.__init__", "before"),
+    "after the draft": ("colonnade.storage.draft.Draft.__init__", "after"),
     "before the bytes": ("colonnade.format.write.table.LaidOut.write_to_memory", "before"),
     "after the bytes": ("colonnade.format.write.table.LaidOut.write_to_memory", "after"),
-    "holding the lock": ("colonnade.storage.catalog.Catalog.version_in", "after"),
-    "before the link": ("colonnade.storage.segment.Draft.stage", "before"),
-    "after the link": ("colonnade.storage.segment.Draft.stage", "after"),
+    "holding the lock": ("colonnade.storage.catalog.Catalog.seal_in", "after"),
+    "before the link": ("colonnade.storage.draft.Draft.stage", "before"),
+    "after the link": ("colonnade.storage.draft.Draft.stage", "after"),
     "after retaining": ("os.link", "after"),
     "before the rename": ("os.rename", "before"),
     "after the rename": ("os.rename", "after"),
@@ -51,27 +52,21 @@ setattr(owner, rest[-1], step)
 cn.Store(store).put("t", pd.DataFrame({"x": np.full(400_000, 2.0)}), keep=2)
 """
 
-WITHOUT_TMPFILE = """
-import errno, os
-real_open = os.open
-def refuse(path, flags, *args, **kwargs):
-    if flags & os.O_TMPFILE == os.O_TMPFILE:
-        raise OSError(errno.EOPNOTSUPP, "")
-    return real_open(path, flags, *args, **kwargs)
-os.open = refuse
-"""
 
-
-@pytest.mark.parametrize("tmpfile", [True, False], ids=["nameless", "hidden file"])
+@pytest.mark.parametrize("tmpfile", [True, False], ids=["unnamed", "temporary name"])
 @pytest.mark.parametrize("step", STEPS)
 def test_killed_at(small, step, tmpfile):
     store = cn.Store(small / "store")
     store.put("t", pd.DataFrame({"x": np.full(400_000, 1.0)}), keep=2)
     free = os.statvfs(store.path).f_bavail
     held = store.get("t")
-    program = WRITER if tmpfile else WITHOUT_TMPFILE + WRITER
+    program = WRITER if tmpfile else unnamed.PROGRAM + WRITER
     killed = subprocess.run(
-        [sys.executable, "-c", program, *STEPS[step], str(store.path)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", program, *STEPS[step], str(store.path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     snap = store.open("t")

@@ -18,8 +18,10 @@ from hypothesis import strategies as st
 from rich.pretty import pretty_repr
 
 import colonnade as cn
-from colonnade.display.fitting import Column, one_line
+from colonnade.display.base import Rendering
+from colonnade.display.fitting import one_line
 from colonnade.display.summary import Listing, Summary
+from colonnade.display.table import Column
 from colonnade.display.values import brief
 from support.summaries import FLIGHTS, Page, terminal
 
@@ -229,10 +231,10 @@ def test_any_text(tmp_path_factory, text):
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_whoever_draws_a_card_escapes_it(text):
+def test_every_form_of_a_summary_escapes_texts(text):
     column = Column(text, lambda row: row, "right")
     listings = [Listing(text, [column, column], [text], [text, text], wide=wide, folded=wide) for wide in (True, False)]
-    summary = Summary(text, text, lines=[text], facts={text: text}, listings=listings, remarks=[text])
+    summary = Rendering(Summary(text, text, lines=[text], facts={text: text}, listings=listings, remarks=[text]))
     page = Page(summary)
     shown = one_line(text)
     assert page.title == f"{shown} {shown}"

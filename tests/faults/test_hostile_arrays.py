@@ -1,13 +1,14 @@
-"""Files that tell of an array that is not there: an error each time, and never a view of other memory."""
+"""Files that describe an array which is not there: an error each time, and never a view of other memory."""
 
 import copy
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
 
 import colonnade as cn
-from colonnade.format import ndarray_layout
+from colonnade.format import ndarray_layout, schema
 from colonnade.format.bounds import Body
 from fuzz.anatomy import Anatomy
 
@@ -20,25 +21,17 @@ COLUMNS = np.asfortranarray(np.arange(32.0).reshape(8, 4))
 STRUCTURES = np.array([(1, 2.5)] * 3, [("a", "i4"), ("b", "f8")])
 
 
-def _told(**changes):
-    """An edit of what a file tells of its array."""
+def _stored(**changes):
+    """An edit of the array's layout metadata."""
 
     def edit(file):
-        form = copy.deepcopy(file.form)
-        form["array"].update(changes)
-        return file.with_form(form)
+        return file.with_layout({**copy.deepcopy(file.layout), **changes})
 
     return edit
 
 
-def _whole(value):
-    return lambda file: file.with_form({**file.form, "array": value})
-
-
 def _without(key):
-    return lambda file: file.with_form(
-        {**file.form, "array": {k: v for k, v in file.form["array"].items() if k != key}}
-    )
+    return lambda file: file.with_layout({k: v for k, v in file.layout.items() if k != key})
 
 
 def _with_bytes(at, value, dtype):
@@ -46,18 +39,25 @@ def _with_bytes(at, value, dtype):
 
     def edit(file):
         new = np.array(value, dtype).tobytes()
-        start = file.body_start()[0] + file.form["array"]["at"] + at
+        start = file.body_start()[0] + file.layout["at"] + at
         return file.data[:start] + new + file.data[start + len(new) :]
 
     return edit
 
 
 def _structure(**changes):
-    return {"names": ["a", "b"], "formats": ["<i4", "<f8"], "offsets": [0, 4], "itemsize": 12, **changes}
+    return {
+        "kind": "structure",
+        "names": ["a", "b"],
+        "formats": ["<i4", "<f8"],
+        "offsets": [0, 4],
+        "itemsize": 12,
+        **changes,
+    }
 
 
 def _nested(depth):
-    return {"base": _nested(depth - 1), "shape": [1]} if depth else "<f8"
+    return {"kind": "subarray", "base": _nested(depth - 1), "shape": [1]} if depth else "<f8"
 
 
 _SHAPES = {
@@ -106,22 +106,22 @@ _DTYPES = {
     "a structure of fewer names than parts": _structure(names=["a"]),
     "a structure of fewer places than parts": _structure(offsets=[0]),
     "a structure without parts": {},
-    "a part of negative shape": {"base": "<f8", "shape": [-1]},
-    "a part of no shape": {"base": "<f8", "shape": []},
-    "a part of too many bytes": {"base": "<f8", "shape": [2**20, 2**20]},
-    "a part of much too many bytes": {"base": "<f8", "shape": [2**32, 2**32]},
+    "a part of negative shape": {"kind": "subarray", "base": "<f8", "shape": [-1]},
+    "a part of no shape": {"kind": "subarray", "base": "<f8", "shape": []},
+    "a part of too many bytes": {"kind": "subarray", "base": "<f8", "shape": [2**20, 2**20]},
+    "a part of much too many bytes": {"kind": "subarray", "base": "<f8", "shape": [2**32, 2**32]},
     "parts of parts of parts": _nested(60),
 }
 # Checked whenever the array is looked at.
 PLACES = {
-    **{f"a shape: {what}": (MATRIX, _told(shape=shape)) for what, shape in _SHAPES.items()},
-    **{f"a dtype: {what}": (MATRIX, _told(dtype=dtype)) for what, dtype in _DTYPES.items()},
-    **{f"an order: {order!r}": (MATRIX, _told(order=order)) for order in ("K", "A", "", None, 5, ["C"], {})},
-    **{f"a place: {at!r}": (MATRIX, _told(at=at)) for at in (-64, 4, 2**40, 2**63, 2**64, -(2**64), "0", None, 0.0, True)},
-    **{f"an array: {value!r}": (MATRIX, _whole(value)) for value in ({}, [], "array", 5, False)},
+    **{f"a shape: {what}": (MATRIX, _stored(shape=shape)) for what, shape in _SHAPES.items()},
+    **{f"a dtype: {what}": (MATRIX, _stored(dtype=dtype)) for what, dtype in _DTYPES.items()},
+    **{f"an order: {order!r}": (MATRIX, _stored(order=order)) for order in ("K", "A", "", None, 5, ["C"], {})},
+    **{f"a place: {at!r}": (MATRIX, _stored(at=at)) for at in (-64, 4, 2**40, 2**63, 2**64, -(2**64), "0", None, 0.0, True)},
+    **{f"a kind: {value!r}": (MATRIX, _stored(kind=value)) for value in ({}, [], "frame", "tables", 5, False, None)},
     **{f"no {key}": (MATRIX, _without(key)) for key in ("dtype", "shape", "order", "at")},
-    "the last byte past the end": (MATRIX, _told(shape=[3, 4, 2])),
-    "elements that are larger": (STRUCTURES, _told(dtype=_structure(itemsize=2000))),
+    "the last byte past the end": (MATRIX, _stored(shape=[3, 4, 2])),
+    "elements that are larger": (STRUCTURES, _stored(dtype=_structure(itemsize=2000))),
 }  # fmt: skip
 
 
@@ -141,15 +141,15 @@ def test_hostile_places(folder, what):
 
 # Nothing of it can be seen without a look at Arrow's reading, or at every value.
 VALUES = {
-    "another dtype of as many bytes": (MATRIX, _told(dtype="<i8")),
-    "the other byte order": (MATRIX, _told(dtype=">f8")),
-    "another shape of as many elements": (MATRIX, _told(shape=[4, 3])),
-    "fewer elements": (MATRIX, _told(shape=[2, 4])),
-    "the other order": (SQUARE, _told(order="F")),
-    "another place": (MATRIX, _told(at=8)),
-    "columns in the order of rows": (COLUMNS, _told(order="C")),
-    "columns of another place": (COLUMNS, _told(at=8)),
-    "structures of other parts": (STRUCTURES, _told(dtype=_structure(itemsize=4, formats=["<i2", "|i1"], offsets=[0, 1]))),
+    "another dtype of as many bytes": (MATRIX, _stored(dtype="<i8")),
+    "the other byte order": (MATRIX, _stored(dtype=">f8")),
+    "another shape of as many elements": (MATRIX, _stored(shape=[4, 3])),
+    "fewer elements": (MATRIX, _stored(shape=[2, 4])),
+    "the other order": (SQUARE, _stored(order="F")),
+    "another place": (MATRIX, _stored(at=8)),
+    "columns in the order of rows": (COLUMNS, _stored(order="C")),
+    "columns of another place": (COLUMNS, _stored(at=8)),
+    "structures of other parts": (STRUCTURES, _stored(dtype=_structure(itemsize=4, formats=["<i2", "|i1"], offsets=[0, 1]))),
     "a boolean that is neither 0 nor 1": (BOOLS, _with_bytes(3, 2, "u1")),
     "a boolean that is not Arrow's": (BOOLS, _with_bytes(3, 0, "u1")),
     "a boolean in a row that is neither 0 nor 1": (BOOLS.reshape(4, 5), _with_bytes(7, 255, "u1")),
@@ -180,20 +180,20 @@ def test_shapes_are_checked_before_numpy_sees_them(what):
         body.ndarray(np.dtype("f8"), 0, _SHAPES[what], "C")
 
 
-@pytest.mark.parametrize("what", [what for what, told in _DTYPES.items() if isinstance(told, dict)])
+@pytest.mark.parametrize("what", [what for what, dtype in _DTYPES.items() if isinstance(dtype, dict)])
 def test_structures_are_checked_before_numpy_sees_them(what, monkeypatch):
-    """But for two of one name, which lead nowhere."""
+    """But for two fields of one name, which lead nowhere."""
     made = []
     real = np.dtype
 
-    def dtype(told, *rest):
-        made.append(told)
-        return real(told, *rest)
+    def dtype(spec, *rest):
+        made.append(spec)
+        return real(spec, *rest)
 
     monkeypatch.setattr(ndarray_layout.np, "dtype", dtype)
-    with pytest.raises((ValueError, TypeError, KeyError)):
-        ndarray_layout.decode_array_dtype(_DTYPES[what])
-    assert all(isinstance(told, str) for told in made) or what.endswith("of one name")
+    with pytest.raises((ValueError, TypeError, KeyError)):  # a ValidationError of the schema is a ValueError
+        ndarray_layout.decode_array_dtype(msgspec.convert(_DTYPES[what], schema.NumpyDtype))
+    assert all(isinstance(spec, str) for spec in made) or what.endswith("of one name")
 
 
 def test_nulls_in_numbers_are_found(folder):
@@ -243,8 +243,9 @@ def test_a_frame_that_claims_to_be_an_array(folder):
     store = cn.Store(folder / "s")
     path = store.put("t", pd.DataFrame({"x": [1.5, 2.5], "s": ["a", "b"]})).path
     file = Anatomy(path.read_bytes())
-    told = {"dtype": "<f8", "shape": [2], "order": "C", "at": 0}
-    path.write_bytes(file.with_form({**file.form, "array": told}))
+    path.write_bytes(
+        file.with_layout({"kind": "array", "rows": 2, "dtype": "<f8", "shape": [2], "order": "C", "at": 0})
+    )
     assert store.open("t").to_numpy().tolist() == [1.5, 2.5]
     with pytest.raises(cn.CorruptSnapshotError, match="other columns for Arrow"):
         store.open("t", validate="full")

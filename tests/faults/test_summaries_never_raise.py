@@ -32,7 +32,7 @@ def test_closed(look, flights):
 
 @BOTH
 def test_superseded_and_deleted(look, store, flights):
-    gone = "It was superseded or deleted meanwhile, and lives on while it is held."
+    gone = "It was replaced or deleted since; its memory stays until it is closed."
     assert gone not in look(flights)
     newer = store.put("nyc/flights", FLIGHTS.iloc[:2])
     assert gone in look(flights)
@@ -126,7 +126,7 @@ def test_files_that_are_no_tables(look, store):
 
 
 @BOTH
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give a file away")
+@pytest.mark.privileged("users")
 def test_tables_of_others(look, store, flights):
     os.chown(flights.path, 65534, 65534)
     said = look(store)

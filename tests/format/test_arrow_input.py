@@ -42,6 +42,7 @@ def tables(draw):
 
 @given(table=tables())
 @settings(max_examples=300)
+@pytest.mark.slow
 def test_any_table(store, table):
     snap = store.put("t", table)
     snap.validate()
@@ -61,6 +62,7 @@ def table():
 @given(df=frames())
 @settings(max_examples=150)
 @pytest.mark.filterwarnings("ignore::UserWarning")  # PyArrow's, about labels that it turns into strings
+@pytest.mark.slow
 def test_tables_that_were_frames(store, df):
     """The index, the labels and the dtypes that PyArrow restores from its metadata."""
     try:
@@ -165,6 +167,7 @@ def test_polars_categories_and_views(store):
     assert snap.to_pandas()["c"].tolist()[:2] == ["a", "b"]
 
 
+@pytest.mark.slow
 def test_polars_in_a_child_forked_by_a_process_that_used_its_threads(tmp_path):
     """Polars' threads are not there in such a child, and much of Polars waits for them for ever."""
     program = """

@@ -106,6 +106,7 @@ def test_frames_laid_out_in_other_ways(store):
         assert_round_trip(store, df)
 
 
+@pytest.mark.slow
 def test_a_table_larger_than_the_buffers_it_is_written_through(store):
     rng = np.random.default_rng(0)
     n = 700_001

@@ -1,6 +1,7 @@
-"""A stored file taken apart: where its numbers stand, and how it is put together with others in their place.
+"""A stored file taken apart: where its numbers stand, and how a file with other numbers is made.
 
-Knows: the format (docs/format.md), flatbuffers. Does not depend on: what a number is to be changed to.
+It follows docs/format.md and the flatbuffers library, and not the reader. Does not depend on: what a number is changed
+to.
 """
 
 import json
@@ -39,7 +40,7 @@ class Number:
 
 
 class _Flat:
-    """A flatbuffers table inside of a file; places are the file's."""
+    """A flatbuffers table inside of a file; places are counted from the start of the file."""
 
     def __init__(self, data, at):
         self.table = Table(data, at)
@@ -107,7 +108,7 @@ class Anatomy:
         raise AssertionError("no layout metadata")
 
     @cached_property
-    def form(self):
+    def layout(self):
         """The layout metadata."""
         _, at, size = self._layout_metadata
         return json.loads(self.data[at : at + size])
@@ -172,14 +173,14 @@ class Anatomy:
                 elif number.what == f"{kind} buffer length" and number.read(self.data):
                     found.append((start + offset, number.read(self.data)))
         (body,) = self.body_start()
-        rows = self.form["rows"]
-        found += [(body + at, max(stride, 8)) for _, at, stride, _ in self.form["blocks"]]
-        found += [(body + at, rows) for at in _places(self.form) if rows]
+        rows = self.layout["rows"]
+        found += [(body + block["at"], max(block["stride"], 8)) for block in self.layout.get("blocks", [])]
+        found += [(body + at, rows) for at in places(self.layout) if rows]
         return [(at, size) for at, size in found if 0 <= at <= at + size <= len(self.data)]
 
-    def with_form(self, form):
+    def with_layout(self, layout):
         """The file with another layout metadata: a new string at the end of the footer, and the old one left alone."""
-        return self.with_text(json.dumps(form, separators=(",", ":")).encode())
+        return self.with_text(json.dumps(layout, separators=(",", ":")).encode())
 
     def with_text(self, text):
         data = bytearray(self.data[: self.footer_at + self.footer_size])
@@ -190,11 +191,11 @@ class Anatomy:
         return self._closed(data, len(data) - self.footer_at)
 
     def with_child(self, child):
-        """The file with one more nested table in its annex, and the place of that table."""
+        """The file with one more nested table behind its body, and the layout metadata of its place."""
         (body,) = self.body_start()
         head = bytearray(self.data[: self.seal_at])
         head += bytes(-(len(head) - body) % 64)
-        place = [len(head) - body, len(child)]
+        place = {"kind": "table", "at": len(head) - body, "size": len(child)}
         head += child + bytes(-len(child) % 8) + self.data[self.seal_at : -TAIL_SIZE]
         return Anatomy(self._closed(head, self.footer_size)), place
 
@@ -217,27 +218,30 @@ def resealed(data):
     return data[:at] + len(data).to_bytes(8, "little") + data[at + 8 :]
 
 
-def _places(form):
-    """Every place that the layout metadata names."""
-    if isinstance(form, dict):
-        for key, value in form.items():
-            if key in ("at", "values", "mask", "codes") and type(value) is int:
+def places(layout):
+    """Every place in the body that the layout metadata names, but for those of nested tables."""
+    if isinstance(layout, dict) and layout.get("kind") != "table":
+        for key, value in layout.items():
+            if key in PLACE_KEYS and type(value) is int:
                 yield value
             else:
-                yield from _places(value)
-    elif isinstance(form, list):
-        for item in form:
-            yield from _places(item)
+                yield from places(value)
+    elif isinstance(layout, list):
+        for item in layout:
+            yield from places(item)
 
 
-def children(form):
-    """Every place of a nested table, as the list that names it."""
-    if isinstance(form, dict):
-        if "child" in form:
-            yield form["child"]
+PLACE_KEYS = ("at", "values", "mask", "codes", "left", "right")
+
+
+def nested_tables(layout):
+    """Every place of a nested table, as the structure that names it."""
+    if isinstance(layout, dict):
+        if layout.get("kind") == "table":
+            yield layout
         else:
-            for value in form.values():
-                yield from children(value)
-    elif isinstance(form, list):
-        for item in form:
-            yield from children(item)
+            for value in layout.values():
+                yield from nested_tables(value)
+    elif isinstance(layout, list):
+        for item in layout:
+            yield from nested_tables(item)

@@ -20,7 +20,8 @@ with atheris.instrument_imports(include=["colonnade"]):
     import colonnade as cn
     from colonnade.format.explain import explain
     from colonnade.format.ipc import read_envelope
-    from colonnade.format.read.table import StoredTable
+    from colonnade.format.read.file import open_file
+    from colonnade.format.read.table import read_frame, validate
     from colonnade.format.seal import SEAL_SIZE, TAIL_SIZE, Seal, seal_place
 
 from fuzz.anatomy import Anatomy, resealed
@@ -43,14 +44,13 @@ def _seal(data):
 
 
 def _table(data):
-    table = StoredTable(data, 0, len(data))
-    explain(table)
-    StoredTable(data, 0, len(data)).to_pandas()
+    explain(open_file(data, 0, len(data)))
+    read_frame(open_file(data, 0, len(data)))
 
 
 def _valid(data):
-    StoredTable(data, 0, len(data)).validate()
-    StoredTable(data, 0, len(data)).to_pandas()
+    validate(open_file(data, 0, len(data)))
+    read_frame(open_file(data, 0, len(data)))
 
 
 def change(data, most, seed):

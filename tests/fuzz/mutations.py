@@ -7,14 +7,16 @@ import copy
 import random
 import struct
 
-from fuzz.anatomy import SEAL_FIELDS, Anatomy, Number, children, resealed
+from fuzz.anatomy import PLACE_KEYS, SEAL_FIELDS, Anatomy, Number, nested_tables, resealed
 
 _LIMITS = [0, 1, -1, 2, 7, 8, 63, 64, 127, 128, 255, 4095, 4096, 2**15, 2**16, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**40, 2**62, 2**63 - 8, 2**63 - 1, -(2**63), 2**64 - 1, -8, -64, -4096]  # fmt: skip
 _NAMES = ["int8", "int64", "uint64", "float16", "float64", "bool", "object", "category", "str", "string", "Int8", "Int64", "boolean", "period[D]", "interval[int64, right]", "datetime64[ns]", "datetime64[ns, UTC]",
-          "timedelta64[s]", "datetime64", ">i8", "longdouble", "complex128", "V8", "S8", "i8,i8", "Sparse[int64]", "range", "list", "array", "multi", "child", "values", "masked", "categorical", "interval", "wrapped",
-          "converted", "C", "F", "<f8", "<M8[ns]", "<M8[D]", "|O", "|b1", "|S3", "<U9", "|V8", "<c16", "<f16", "|V0", "None", "NaT", "D", "-3ME", "1000000000h", "Europe/Paris", "../../etc/passwd", "pyarrow", "python", "\ud800", "\0", ""]  # fmt: skip
-_OTHERS = [None, True, False, 0.5, float("nan"), 1e308, 10**30, [], {}, [[]], {"tuple": [1]}, {"list": [0]}, {"list": [-1, 2**62]}, {"unit": "ns", "tz": "UTC"}, {"string": "pyarrow", "na": "nan"},
-           {"string": "python", "na": "NA"}, {"interval": "int64", "closed": "left"}, {"arrow": ""}]  # fmt: skip
+          "timedelta64[s]", "datetime64", ">i8", "longdouble", "complex128", "V8", "S8", "i8,i8", "Sparse[int64]", "range", "list", "column", "multi", "table", "values", "masked", "categorical", "interval", "wrapped",
+          "converted", "tuple", "float", "string", "zoned", "arrow", "structure", "subarray", "frame", "array", "nan", "inf", "C", "F", "<f8", "<M8[ns]", "<M8[D]", "|O", "|b1", "|S3", "<U9", "|V8", "<c16", "<f16", "|V0", "None", "NaT", "D", "-3ME", "1000000000h", "Europe/Paris", "../../etc/passwd", "pyarrow", "python", "\ud800", "\0", ""]  # fmt: skip
+_OTHERS = [None, True, False, 0.5, float("nan"), 1e308, 10**30, [], {}, [[]], {"kind": "tuple", "items": [1]}, [0], [2**62, 1], {"first": 0, "count": 2**40}, {"kind": "zoned", "unit": "ns", "tz": "UTC"},
+           {"kind": "string", "storage": "pyarrow", "na": "nan"}, {"kind": "string", "storage": "python", "na": "NA"}, {"kind": "float", "value": "nan"},
+           {"kind": "interval", "subtype": "int64", "closed": "left"}, {"kind": "arrow", "schema": ""}, {"kind": "table", "at": 0, "size": 64},
+           {"kind": "range", "start": 0, "stop": 5, "step": 1, "name": None}]  # fmt: skip
 
 
 def near(rng: random.Random, value, size):
@@ -103,17 +105,17 @@ def values(rng, file, _):
     return bytes(data)
 
 
-def _nodes(form, path=()):
+def _nodes(layout, path=()):
     """(container, key) of everything in the layout metadata."""
-    for key, value in form.items() if isinstance(form, dict) else enumerate(form):
-        yield form, key
+    for key, value in layout.items() if isinstance(layout, dict) else enumerate(layout):
+        yield layout, key
         if isinstance(value, (dict, list)):
             yield from _nodes(value, (*path, key))
 
 
 def _changed(rng, value, file, others):
     if type(value) is int and rng.random() < 0.8:
-        return near(rng, value, rng.choice([len(file.data), file.form["rows"]]))
+        return near(rng, value, rng.choice([len(file.data), file.layout["rows"]]))
     if isinstance(value, str) and rng.random() < 0.7:
         return rng.choice(_NAMES)
     container, key = rng.choice(others)
@@ -123,10 +125,10 @@ def _changed(rng, value, file, others):
 
 def layout_metadata(rng, file, other):
     """The JSON: places, counts, dtypes, kinds; things removed, doubled, put elsewhere, or another file's."""
-    form = copy.deepcopy(file.form)
-    others = [*_nodes(file.form), *_nodes(other.form)]
+    layout = copy.deepcopy(file.layout)
+    others = [*_nodes(file.layout), *_nodes(other.layout)]
     for _ in range(rng.choice([1, 1, 1, 2, 3])):
-        container, key = rng.choice([*_nodes(form)] or [(form, "rows")])
+        container, key = rng.choice([*_nodes(layout)] or [(layout, "rows")])
         action = rng.random()
         if action < 0.08:
             container.pop(key)
@@ -136,12 +138,12 @@ def layout_metadata(rng, file, other):
             container[key] = _changed(
                 rng, container.get(key) if isinstance(container, dict) else container[key], file, others
             )
-    return file.with_form(form)
+    return file.with_layout(layout)
 
 
 def text(rng, file, _):
     """The JSON as text: characters, nesting."""
-    made = bytearray(file.with_form(file.form))
+    made = bytearray(file.with_layout(file.layout))
     whole = Anatomy(bytes(made))
     _, at, size = whole._layout_metadata
     choice = rng.random()
@@ -155,7 +157,7 @@ def text(rng, file, _):
 
 
 def splice(rng, file, other):
-    """Pieces of two files: bytes, bodies, footers, second readings."""
+    """Pieces of two files: bytes, bodies, footers, layout metadata."""
     a, b = file.data, other.data
     choice = rng.randrange(5)
     if choice == 0:
@@ -168,16 +170,15 @@ def splice(rng, file, other):
         start, theirs = file.body_start()[0], other.body_start()[0]
         return a[:start] + b[theirs : other.seal_at] + a[file.seal_at :]
     if choice == 3:
-        return file.with_form(other.form)
+        return file.with_layout(other.layout)
     at = rng.randrange(min(len(a), len(b)))
     return a[:at] + b[at:]
 
 
 def overlap(rng, file, _):
     """One view or buffer moved on to another, or a few bytes to one side."""
-    form = copy.deepcopy(file.form)
-    places = [(c, k) for c, k in _nodes(form) if k in ("at", "values", "mask", "codes") and type(c[k]) is int]
-    places += [(block, 1) for block in form["blocks"]]
+    layout = copy.deepcopy(file.layout)
+    places = [(c, k) for c, k in _nodes(layout) if k in PLACE_KEYS and type(c[k]) is int]
     offsets = [number for number in file.numbers if number.what == "batch buffer offset"]
     if offsets and (not places or rng.random() < 0.4):
         data = bytearray(file.data)
@@ -189,18 +190,18 @@ def overlap(rng, file, _):
     container, key = rng.choice(places)
     theirs, its = rng.choice(places)
     container[key] = theirs[its] + rng.choice([0, 0, 8, -8, 64, 1])
-    return file.with_form(form)
+    return file.with_layout(layout)
 
 
 def nested(rng, file, other):
     """A nested table broken in any of these ways, or moved, or nested once more."""
-    form = copy.deepcopy(file.form)
-    named = [*children(form)]
-    if not named:
+    layout = copy.deepcopy(file.layout)
+    tables = [*nested_tables(layout)]
+    if not tables:
         return layout_metadata(rng, file, other)
     (body,) = file.body_start()
-    place = rng.choice(named)
-    at, size = place
+    place = rng.choice(tables)
+    at, size = place["at"], place["size"]
     child = file.data[body + at : body + at + size]
     choice = rng.random()
     broken = (
@@ -211,8 +212,8 @@ def nested(rng, file, other):
         else mutate(rng, Anatomy(child), other, exclude="nested")[1]
     )
     made, moved = file.with_child(broken)
-    place[:] = moved
-    return made.with_form(form)
+    place.update(moved)
+    return made.with_layout(layout)
 
 
 MUTATIONS = {

@@ -97,6 +97,7 @@ def test_only_the_names_in_the_query_are_opened(store):
     path.unlink()
 
 
+@pytest.mark.slow
 def test_a_query_reads_the_versions_it_began_with(store, producer):
     producer.do(store, "put", "n", 1)
     before = len(os.listdir("/proc/self/fd"))
@@ -115,6 +116,7 @@ def test_a_query_reads_the_versions_it_began_with(store, producer):
         store.sql("from n")
 
 
+@pytest.mark.slow
 def test_threads_query_side_by_side(store):
     def ask(n):
         store.put(f"t{n}", pd.DataFrame({"x": np.full(10_000, n)})).close()
@@ -138,6 +140,7 @@ for query in ("select 0, sum(x) from large where y > 0.5", "select g, sum(x) fro
 """
 
 
+@pytest.mark.slow
 def test_numbers_are_read_where_they_are(store):
     """96 MiB are added up and joined in a process that has by far less memory of its own.
 
@@ -166,6 +169,7 @@ print(os.waitpid(child, 0)[1])
 """
 
 
+@pytest.mark.slow
 def test_a_forked_child_queries_too_and_ends(store):
     store.put("n", pd.DataFrame({"n": [1]})).close()
     done = subprocess.run([sys.executable, "-c", FORKED, store.path], capture_output=True, text=True, check=True)
@@ -191,6 +195,7 @@ print(cn.Store(sys.argv[1]).sql("from n").fetchall())
 """
 
 
+@pytest.mark.slow
 def test_a_forked_child_lets_go_of_a_relation_of_its_parents(store):
     """DuckDB ends a process that closes a database whose threads a fork has left behind."""
     store.put("n", pd.DataFrame({"n": [1]})).close()
@@ -302,6 +307,7 @@ def test_an_error_within_duckdb_does_not_outlive_its_query(store):
 
 
 @pytest.mark.parametrize("missing", ["sys.modules['duckdb'] = None", "import duckdb; duckdb.__version__ = '1.5.6'"])
+@pytest.mark.slow
 def test_without_duckdb_it_says_what_to_install(missing):
     program = f"import sys; {missing}\nimport colonnade as cn\ncn.sql('select 1')"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

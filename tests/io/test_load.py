@@ -26,7 +26,7 @@ import colonnade as cn
 from colonnade.cli.commands import app
 from colonnade.io import text
 from colonnade.io.load import read
-from colonnade.io.meter import Meter
+from colonnade.io.progress import Meter
 
 ROWS = 300_000  # several batches
 
@@ -211,7 +211,7 @@ def test_a_url(store, tmp_path):
     pq.write_table(pa.table({"a": [1]}), tmp_path / "t.parquet")
     for file in ("t.csv", "t.parquet"):
         assert store.load("t", f"file://{tmp_path}/{file}").to_arrow().to_pydict() == {"a": [1]}
-    assert CliRunner().invoke(app, ["--store", str(store.path), "put", f"file://{tmp_path}/t.csv"]).exit_code == 0
+    assert CliRunner().invoke(app, ["--store", str(store.path), "load", "t", f"file://{tmp_path}/t.csv"]).exit_code == 0
     assert store.exists("t")
 
 
@@ -301,6 +301,7 @@ sys.stdin.readline()
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
+@pytest.mark.slow
 def test_memory_is_the_table_and_a_batch(suffix, store, folder):
     """Private memory and pages of the store together, seen from outside while a table of 160 MB is loaded."""
     rng = np.random.default_rng(1)

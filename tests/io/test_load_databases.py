@@ -89,6 +89,7 @@ def test_sqlite_makes_no_database(store, tmp_path):
     ("select nothing from nowhere", "nowhere|syntax"),
     ("select", "incomplete input"),
 ])  # fmt: skip
+@pytest.mark.slow
 def test_a_query_that_fails(query, words, store, sqlite, before):
     """The first two fail in their last batch."""
     with pytest.raises(cn.QueryError, match=words) as error:
@@ -108,6 +109,7 @@ def test_a_database_that_is_none(store, tmp_path, before):
 SERIES = f"generate_series(1, {ROWS}) as i"
 
 
+@pytest.mark.slow
 def test_postgresql(store, server):
     query = f"""select i::bigint, i / 8.0::float8 as f, case when i % 3 > 0 then 'row ' || i end as s, i % 2 = 0 as b,
                        date '2013-01-01' + i % 365 as d, timestamptz '2013-01-01 05:00+00' as t from {SERIES}"""
@@ -248,10 +250,11 @@ def test_a_driver_that_is_not_installed(store):
 
 def test_from_the_shell(store, sqlite):
     def run(*args):
-        return CliRunner().invoke(app, ["--store", str(store.path), "put", f"sqlite:///{sqlite}", *args])
+        return CliRunner().invoke(app, ["--store", str(store.path), "load", *args])
 
-    said = run("nyc/t", "--query", "select i from t")
+    url = f"sqlite:///{sqlite}"
+    said = run("nyc/t", url, "--query", "select i from t")
     assert said.output.startswith("nyc/t version 1: 200,000 rows, 1 column, ")
-    assert run("--query", "select 1").exit_code == 2  # no name
-    assert run("t").exit_code == 2  # no query
-    assert run("t", "--query", "selec").exit_code == 1
+    assert run(url, "--query", "select 1").exit_code == 2  # no name
+    assert run("t", url).exit_code == 2  # no query
+    assert run("t", url, "--query", "selec").exit_code == 1

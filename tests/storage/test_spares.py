@@ -294,7 +294,7 @@ def test_nothing_is_kept_on_a_disk(tmp_path):
     assert (store.get("t")["x"] == 2).all()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give a file away")
+@pytest.mark.privileged("users")
 def test_a_foreign_spare_is_not_taken(store):
     store.put("t", frame(1)).close()
     store.put("t", frame(2)).close()
@@ -359,6 +359,7 @@ def test_nothing_is_read_before_the_name_is_checked(store, monkeypatch):
     assert order == ["is_at", "seal"]
 
 
+@pytest.mark.slow
 def test_two_writers_do_not_take_one_spare(store):
     """Processes that put at once under names of their own; each reads back what it wrote."""
     program = f"""
@@ -428,7 +429,7 @@ def test_gc_gives_huge_pages_to_what_has_none(store, folder, monkeypatch):
     if not gives_huge_pages(folder):
         pytest.skip("this kernel gives no huge pages to files in memory")
     with monkeypatch.context() as without:
-        without.setattr("colonnade.storage.segment.Draft.map", lambda self, size: os.ftruncate(self.fd, size))
+        without.setattr("colonnade.storage.draft.Draft.map", lambda self, size: os.ftruncate(self.fd, size))
         snapshot = store.put("t", frame(1, mib=9))
     with pytest.raises(StopIteration):
         in_huge_pages(snapshot.path, snapshot.nbytes)
@@ -439,7 +440,7 @@ def test_gc_gives_huge_pages_to_what_has_none(store, folder, monkeypatch):
 
 
 def test_without_huge_pages_all_works_as_before(store, monkeypatch):
-    monkeypatch.setattr("colonnade.storage.segment.Draft.map", lambda self, size: os.ftruncate(self.fd, size))
+    monkeypatch.setattr("colonnade.storage.draft.Draft.map", lambda self, size: os.ftruncate(self.fd, size))
     rng = np.random.default_rng(1)
     for _ in range(4):
         df = pd.DataFrame({"x": rng.standard_normal(600_000), "b": rng.random(600_000) < 0.5})
@@ -476,9 +477,9 @@ def test_folders_are_given_back(store):
     with store._directory.opened() as root:
         before = len(os.listdir("/proc/self/fd"))
         for _ in range(3):
-            with folders.below(root, ["a", "b"], make=0o700):
+            with folders.below(root, ["a", "b"], None, make=0o700):
                 pass
-            with pytest.raises(FileNotFoundError), folders.below(root, ["a", "c"]):
+            with pytest.raises(FileNotFoundError), folders.below(root, ["a", "c"], None):
                 pass
         assert len(os.listdir("/proc/self/fd")) == before
     store.gc()

@@ -77,7 +77,7 @@ def killed(_frame):
     """Be killed as soon as another frame is in flight."""
     folder = cn.Store().path / ".segments"
     for _ in range(1000):
-        if list(folder.glob("sent-*")):
+        if list(folder.glob("inflight-*")):
             break
         time.sleep(0.01)
     os.kill(os.getpid(), signal.SIGKILL)

@@ -4,13 +4,17 @@ Columns are drawn from a table of makers; a maker gets a seeded NumPy generator 
 rows, how they are sliced, and shrinks to the maker that fails.
 """
 
+import collections
 import datetime as dt
 import decimal
+import enum
 import zoneinfo
 
+import dateutil.tz
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pytz
 from hypothesis import strategies as st
 
 WORDS = np.array(["", "a", "Ada", "naïve", "数据", "🏛", "x" * 40, "with\0nul", "é" * 17], dtype=object)
@@ -305,3 +309,119 @@ def frames(draw, max_rows=70):
     if draw(st.booleans()):
         df.attrs = {"source": "test", "n": [1, 2.5, None]}
     return df
+
+
+# ---- Python objects -------------------------------------------------------------------------------------------------------------
+
+
+class Text(str):
+    """A subclass: equal to a string, and none."""
+
+    __slots__ = ()
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+class Weekday(enum.IntEnum):
+    MONDAY = 0
+
+
+Point = collections.namedtuple("Point", "x y")
+
+PARIS = zoneinfo.ZoneInfo("Europe/Paris")
+ZONES = [dt.UTC, PARIS, zoneinfo.ZoneInfo("UTC"), pytz.UTC, dt.timezone(dt.timedelta(hours=-3, minutes=-30)), dateutil.tz.gettz("Asia/Tokyo")]  # fmt: skip
+
+# One strategy for each kind of scalar; kinds that are easily taken for each other stand side by side.
+SCALARS = {
+    "str": st.text(max_size=5),
+    "str of its own class": st.builds(Text, st.text(max_size=3)),
+    "numpy str": st.builds(np.str_, st.text(max_size=3)),
+    "bytes": st.binary(max_size=4),
+    "bytearray": st.builds(bytearray, st.binary(max_size=4)),
+    "bool": st.booleans(),
+    "numpy bool": st.builds(np.bool_, st.booleans()),
+    "int": st.integers(-9, 9),
+    "large int": st.integers(-(2**65), 2**65),
+    "numpy int": st.builds(np.int64, st.integers(-9, 9)),
+    "IntEnum": st.just(Weekday.MONDAY),
+    "Enum": st.just(Colour.RED),
+    "float": st.floats(width=32) | st.sampled_from([0.0, -0.0, 1.0]),
+    "numpy float": st.builds(np.float32, st.floats(width=32)),
+    "Fraction": st.fractions(),
+    "complex": st.complex_numbers(),
+    "Decimal": st.decimals(allow_nan=False, allow_infinity=False, places=2, min_value=-999, max_value=999),
+    "any Decimal": st.decimals(),
+    "date": st.dates(),
+    "datetime": st.datetimes(),
+    "datetime of a zone": st.datetimes(dt.datetime(1902, 1, 1), dt.datetime(2100, 1, 1), timezones=st.sampled_from(ZONES)),
+    "Timestamp": st.datetimes(dt.datetime(1700, 1, 1), dt.datetime(2200, 1, 1)).map(pd.Timestamp),
+    "Timestamp of any unit": st.builds(lambda at, unit: pd.Timestamp(at, unit="s").as_unit(unit), st.integers(0, 2**31), st.sampled_from(["s", "ms", "us", "ns"])),
+    "Timestamp of a zone": st.builds(lambda at, tz: pd.Timestamp(at, unit="s", tz=tz), st.integers(0, 2**31), st.sampled_from(ZONES[:3])),
+    "Timestamp of nanoseconds": st.integers(0, 2**60).map(pd.Timestamp),
+    "numpy datetime": st.integers(0, 9999).map(lambda days: np.datetime64(days, "D")),
+    "time": st.times(),
+    "time of a zone": st.times(timezones=st.sampled_from(ZONES)),
+    "timedelta": st.timedeltas(),
+    "Timedelta": st.integers(-(2**60), 2**60).map(pd.Timedelta),
+    "UUID": st.uuids(),
+    "Period": st.integers(0, 99).map(lambda ordinal: pd.Period(ordinal=ordinal, freq="M")),
+    "Interval": st.integers(0, 99).map(lambda left: pd.Interval(left, left + 1)),
+    "range": st.just(range(3)),
+    "object": st.just(object()),
+}  # fmt: skip
+MISSING = st.sampled_from([None, np.nan, pd.NA, pd.NaT])
+
+
+def _containers(items):
+    return {
+        "list": st.lists(items, max_size=3),
+        "tuple": st.lists(items, max_size=3).map(tuple),
+        "set": st.frozensets(st.integers(0, 3)),
+        "dict": st.dictionaries(st.sampled_from("ab"), items, max_size=2),
+        "full dict": st.fixed_dictionaries({"a": items, "b": items}),
+        "dict of number keys": st.dictionaries(st.integers(0, 2), items, max_size=1),
+        "OrderedDict": st.dictionaries(st.sampled_from("ab"), items, max_size=2).map(collections.OrderedDict),
+        "namedtuple": st.builds(Point, items, items),
+    }
+
+
+ARRAYS = {
+    "array": st.builds(
+        lambda dtype, items: np.array(items, dtype),
+        st.sampled_from(["int64", "int8", "uint64", "float32", "float64", "bool", ">i4", "M8[ns]", "M8[us]", "m8[s]", "U3", "S2", "float16", object]),
+        st.lists(st.integers(0, 99), max_size=4),
+    ),
+    "array of two axes": st.just(np.ones((2, 2))),
+    "array of objects": st.lists(st.sampled_from(["a", "b", None]), max_size=3).map(lambda items: np.array(items, object)),
+    "array of no axes": st.just(np.array(1)),
+}  # fmt: skip
+
+
+@st.composite
+def object_cells(draw, max_rows=12):
+    """The cells of a column of Python objects: of one kind, of kinds that are taken for each other, or of any; some are missing."""
+    names = st.sampled_from(sorted(SCALARS))
+    depth = draw(st.sampled_from([0, 0, 0, 1, 1, 2, 3]))
+    cell = SCALARS[draw(names)]
+    if draw(st.integers(0, 3)) == 0:
+        cell |= SCALARS[draw(names)]
+    if depth == 3:
+        cell = ARRAYS[draw(st.sampled_from(sorted(ARRAYS)))]
+    else:
+        for _ in range(depth):
+            inner = cell | MISSING if draw(st.booleans()) else cell
+            containers = _containers(inner)
+            cell = containers[draw(st.sampled_from(sorted(containers)))]
+    if draw(st.booleans()):
+        cell |= draw(st.sampled_from([st.none(), st.just(np.nan), MISSING]))
+    return draw(st.lists(cell, max_size=max_rows))
+
+
+def object_array(cells):
+    """An array of dtype object with these cells; NumPy would take containers apart."""
+    array = np.empty(len(cells), object)
+    for row, cell in enumerate(cells):
+        array[row] = cell
+    return array

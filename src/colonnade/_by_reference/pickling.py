@@ -40,10 +40,10 @@ _MISSING: Any = object()
 
 
 class Sending(NamedTuple):
-    """How a process sends: through which store, as one of which family, from which size on, of which libraries."""
+    """How a process sends: through which store, in which process group, from which size on, of which libraries."""
 
     store: str
-    family: str
+    group: str
     min_bytes: int
     libraries: tuple[str, ...]
 
@@ -110,12 +110,12 @@ class by_reference:  # noqa: N801 -- a block, as contextlib.suppress is one
 def _begin_here(min_bytes: int) -> Sending:
     from colonnade.store import Store  # noqa: PLC0415 -- api imports what this needs
 
-    if _sending:  # a worker's results go to its parent's family
-        store, family = _sending[-1][:2]
+    if _sending:  # a worker's results go to its parent's process group
+        store, group = _sending[-1][:2]
     else:
         store = str(Store().path)
-        family = Store(store)._sharing().begin_family()
-    return _begin(Sending(store, family, min_bytes, tables.imported()))
+        group = Store(store)._sharing().begin_process_group()
+    return _begin(Sending(store, group, min_bytes, tables.imported()))
 
 
 def _begin(sending: Sending) -> Sending:
@@ -183,7 +183,7 @@ def _send(sending: Sending, kind: tables.Kind, table: Any) -> Any:
     sharing = Store(sending.store)._sharing()
     if not sharing.has_room(laid.size):
         return None
-    return _receive, (sharing.send(laid, sending.family), kind.name, exactly, sending)
+    return _receive, (sharing.send(laid, sending.group), kind.name, exactly, sending)
 
 
 def _reduce_process(process: Any) -> Any:
@@ -204,7 +204,7 @@ def _make_process(sending: Sending, make: Callable[..., Any], arguments: tuple[A
 def _begin_as_child(sending: Sending) -> None:
     from colonnade.store import Store  # noqa: PLC0415 -- api imports what this needs
 
-    Store(sending.store)._sharing().join_family(sending.family)
+    Store(sending.store)._sharing().join_process_group(sending.group)
     _begin(sending)
 
 

@@ -1,4 +1,4 @@
-"""The command line: ``colonnade``."""
+"""The command line, ``colonnade``. It needs the extra ``cli``: Typer and Rich."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import os
 import signal
 import sys
 
-from colonnade.cli.commands import app
-
 
 def main() -> None:
     """Run the command line, and exit with its status."""
-    # Who reads the output may leave before its end, as `head` does; that ends this command quietly, like any other.
+    try:
+        from colonnade.cli.commands import app
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("typer", "rich"):
+            raise
+        sys.exit("colonnade: the command line needs Typer and Rich: pip install 'colonnade[cli]'")
+    # The reader of a pipe may close it early, as `head` does. That ends this command quietly, as it ends others.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         app(prog_name="colonnade")
@@ -19,4 +23,4 @@ def main() -> None:
         try:
             sys.stdout.flush()
         except OSError:
-            os._exit(1)  # it has been said; a regular exit would try once more, and say it in its own words
+            os._exit(1)  # the error is printed already; a regular exit would flush again and print a second one

@@ -1,55 +1,43 @@
-"""The command ``colonnade``: a store, seen from the shell.
-
-Knows: the public API, how files are named, terminals. Does not depend on: how anything is stored.
+"""The command ``colonnade``: the public API in a shell. A command has the name of its function in Python.
 
 Results go to stdout, everything else to stderr. A terminal gets tables fitted to its width; a pipe gets them complete,
-a row a line; ``--json`` gives one JSON value. Status 0: done; 1: not done, or `check` found something; 2: wrong usage;
-130: Ctrl-C.
+one row a line; ``--json`` prints one JSON value. Exit status 0: done; 1: failed, or `check` found something; 2: wrong
+usage; 130: Ctrl-C.
+
+Does not depend on: how anything is stored.
 """
 
 from __future__ import annotations
 
-import re
 import sys
 from enum import Enum
 from operator import itemgetter
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from colonnade import ColonnadeError, Snapshot, Store, TableInfo, __version__
+from colonnade.cli.output import console, print_error, print_json, print_line, print_table
 from colonnade.display.columns import REPORTS, TABLES, justify
-from colonnade.display.fitting import (
-    ELIDED,
-    Column,
-    complain,
-    console,
-    counted,
-    fit_to_width,
-    format_part,
-    one_line,
-    print_json,
-    print_line,
-    print_table,
-)
-from colonnade.display.values import text_of
-from colonnade.io.formats import FileFormat, recognise
+from colonnade.display.fitting import counted, format_part, one_line
+from colonnade.display.table import ELIDED, Column, fit_to_width
+from colonnade.io.formats import FileFormat
 from colonnade.sizes import format_size
 
 
 class _Commands(TyperGroup):
-    """All commands; what one of them raises becomes the line and the status that a shell expects."""
+    """All commands; an error of one becomes the line and the exit status that a shell expects."""
 
     def main(self, *args: Any, **extra: Any) -> Any:
         try:
             try:
                 return super().main(*args, **extra)
             finally:
-                sys.stdout.flush()  # to hear of a full disk while it can still be said
+                sys.stdout.flush()  # a full disk must be reported before the end
         except (ColonnadeError, OSError) as error:
-            complain(error)
+            print_error(error)
             sys.exit(1)
 
 
@@ -98,18 +86,16 @@ def _common(
 
 
 @app.command()
-def put(
+def load(
     ctx: typer.Context,
+    name: Name,
     source: Annotated[
         str, typer.Argument(metavar="SOURCE", help="The file, folder or URL to load; with --query, a database's URL.")
     ],
-    name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="The table's name; else made from the file's.")
-    ] = None,
     *,
-    query: Annotated[str | None, typer.Option(metavar="SQL", help="What to ask the database.")] = None,
+    query: Annotated[str | None, typer.Option(metavar="SQL", help="The query that the database runs.")] = None,
     kind: Annotated[
-        FileFormat | None, typer.Option("--format", help="What the file holds, whatever its suffix.")
+        FileFormat | None, typer.Option("--format", help="The format of the file, whatever its suffix.")
     ] = None,
     keep: Annotated[int, typer.Option(min=1, metavar="N", help="Keep this many versions, this one included.")] = 1,
     expect_version: Annotated[
@@ -117,20 +103,15 @@ def put(
         typer.Option(min=0, metavar="N", help="Store only if the table is at this version; 0: if it is new."),
     ] = None,
     ttl: Annotated[
-        float | None, typer.Option(min=1, metavar="SECONDS", help="It may be removed once so much time has passed.")
+        float | None, typer.Option(min=1, metavar="SECONDS", help="The table may be removed when this time has passed.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Load a file, a folder or a query into the store, as the next version of a table.
 
-    Parquet, CSV, Feather, Arrow IPC, ORC or JSON lines, told by the suffix; text also with .gz, .bz2 or .zst after it.
-    sqlite:///data.db and postgresql://user@host/name with --query.
+    The suffix says which format: Parquet, CSV, Feather, Arrow IPC, ORC or JSON lines; text also with .gz, .bz2 or .zst
+    after it. With --query: sqlite:///data.db and postgresql://user@host/name.
     """
-    if name is None and query is not None:
-        raise typer.BadParameter("a query has no name; write one after the URL")
-    name = name or _name_from(recognise(PurePath(source)).stem)
-    if not name:
-        raise typer.BadParameter(f"no name can be made from {source}; write one after it")
     try:
         options: dict[str, Any] = {"keep": keep, "expect_version": expect_version, "ttl": ttl}
         snapshot = _store(ctx).load(name, source, query=query, format=kind, **options)
@@ -154,10 +135,10 @@ def dump(
     ctx: typer.Context,
     name: Name,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write; one that is there is replaced.")],
-    version: Annotated[int | None, typer.Option(metavar="N", help="A version that was kept; else the newest.")] = None,
+    version: Annotated[int | None, typer.Option(metavar="N", help="A version that --keep retained.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a table to a file: Parquet, Feather, Arrow IPC or CSV, told by the suffix."""
+    """Write a table to a file; the suffix says which format: Parquet, Feather, Arrow IPC or CSV."""
     try:
         _store(ctx).dump(name, file, version=version)
     except ValueError as error:
@@ -206,7 +187,7 @@ def show(
 @app.command()
 def sql(
     ctx: typer.Context,
-    query: Annotated[str, typer.Argument(metavar="QUERY", help="One query, as DuckDB knows them.")],
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="One query in DuckDB's SQL.")],
     rows: Annotated[int, typer.Option(min=0, metavar="N", help="How many rows.")] = 10,
     as_json: AsJson = False,
 ) -> None:
@@ -215,7 +196,7 @@ def sql(
     A name with slashes is written in double quotes: colonnade sql 'select count(*) from "nyc/flights"'
     """
     try:
-        import duckdb  # noqa: PLC0415 -- an extra
+        import duckdb
     except ModuleNotFoundError as error:
         raise ColonnadeError("sql needs DuckDB: pip install 'colonnade[duckdb]'") from error
     try:
@@ -229,23 +210,25 @@ def sql(
 
 
 @app.command()
-def info(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
-    """Describe a table, and say how pandas reads each of its columns."""
+def explain(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
+    """Describe a table, and how pandas reads each of its columns."""
     with _store(ctx).open(name) as snapshot:
-        found, path = _info(snapshot), snapshot.path
+        info, path = _info(snapshot), snapshot.path
         # The names in the file, which all its readers see; pandas' labels need not be strings.
-        named = zip(snapshot.schema.names, snapshot.explain(), strict=True)
-        columns = [report._replace(column=column) for column, report in named]
+        columns = [
+            report._replace(column=column)
+            for column, report in zip(snapshot.schema.names, snapshot.explain(), strict=True)
+        ]
     if as_json:
-        print_json(found._asdict() | {"path": path, "schema": [column._asdict() for column in columns]})
+        print_json(info._asdict() | {"path": path, "schema": [column._asdict() for column in columns]})
         return
     for fact, text in {
-        "name": found.name,
-        "version": found.version,
-        "rows": f"{found.rows:,}",
-        "columns": f"{found.columns:,}",
-        "size": f"{format_size(found.nbytes)} ({found.nbytes:,} bytes)",
-        "created": found.created.astimezone().isoformat(" ", "seconds"),
+        "name": info.name,
+        "version": info.version,
+        "rows": f"{info.rows:,}",
+        "columns": f"{info.columns:,}",
+        "size": f"{format_size(info.nbytes)} ({info.nbytes:,} bytes)",
+        "created": info.created.astimezone().isoformat(" ", "seconds"),
         "path": path,
     }.items():
         print_line(f"{fact:<9}{text}")
@@ -254,28 +237,28 @@ def info(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def rm(
+def delete(
     ctx: typer.Context,
     names: Annotated[list[str], typer.Argument(metavar="NAME", help="The tables.")],
     as_json: AsJson = False,
 ) -> None:
-    """Remove tables, all versions of each. Who has one open keeps it."""
-    removed = []
+    """Delete tables, all versions of each. Processes that have one open keep it."""
+    deleted = []
     for name in names:
         try:
             _store(ctx).delete(name)
-            removed.append(name)
+            deleted.append(name)
         except ColonnadeError as error:
-            complain(error)  # and the others are still removed
+            print_error(error)  # and the other tables are still deleted
     if as_json:
-        print_json(removed)
-    if len(removed) < len(names):
+        print_json(deleted)
+    if len(deleted) < len(names):
         raise typer.Exit(1)
 
 
 @app.command()
 def gc(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """Free spares, expired tables and what killed writers left; remove empty folders."""
+    """Free spares, expired tables and what killed writers left behind; remove empty folders."""
     freed = _store(ctx).gc()
     if as_json:
         print_json(freed._asdict())
@@ -288,29 +271,33 @@ def gc(ctx: typer.Context, as_json: AsJson = False) -> None:
 def configure(
     ctx: typer.Context,
     capacity: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="What all tables together may hold, as in 8GiB.")
+        str | None, typer.Option(metavar="SIZE", help="The limit of all tables together, as in 8GiB.")
     ] = None,
     spares: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Superseded tables kept for the next puts to write to; 0: none.")
+        str | None, typer.Option(metavar="SIZE", help="Memory of replaced tables kept for the next puts; 0: none.")
     ] = None,
     mode: Annotated[_Mode | None, typer.Option(help="600: yours alone; 640: the group may read.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Set what every process that names the store keeps to, and print what holds.
+    """Set the settings that all processes keep to, and print them.
 
     Without an option it only prints.
     """
     try:
         octal = None if mode is None else int(mode.value, 8)
-        found = _store(ctx).configure(capacity=capacity, spares=spares, mode=octal)
+        settings = _store(ctx).configure(capacity=capacity, spares=spares, mode=octal)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     if as_json:
-        print_json(found._asdict() | {"mode": f"{found.file_mode:o}"})
+        print_json(settings._asdict() | {"mode": f"{settings.file_mode:o}"})
     else:
-        given = {"capacity": _size(found.capacity), "spares": _size(found.spares), "mode": f"{found.file_mode:o}"}
-        for setting, default in _DEFAULTS.items():
-            print_line(f"{setting:<9}{given[setting] or default}")
+        values = {
+            "capacity": _size(settings.capacity) or "as much as the file system has",
+            "spares": _size(settings.spares) or "an eighth of the file system",
+            "mode": f"{settings.file_mode:o}",
+        }
+        for setting, value in values.items():
+            print_line(f"{setting:<9}{value}")
 
 
 @app.command()
@@ -321,9 +308,9 @@ def top(
 ) -> None:
     """Watch what occupies the store's memory, and which processes hold it; q ends it.
 
-    A pipe gets it once.
+    In a pipe it prints once.
     """
-    from colonnade.cli import top as view  # noqa: PLC0415 -- seldom needed
+    from colonnade.cli import top as view
 
     if as_json:
         print_json(view.to_json(_store(ctx).usage()))
@@ -368,44 +355,34 @@ def _size(nbytes: int | None) -> str | None:
     return None if nbytes is None else f"{format_size(nbytes)} ({nbytes:,} bytes)"
 
 
-_DEFAULTS = {
-    "capacity": "as much as the file system has",
-    "spares": "an eighth of the file system",
-    "mode": "600",
-}
-
-
-def _name_from(stem: str) -> str:
-    """A table's name from a file's: the runs of what a name may hold, as in ``data (1)`` -> ``data_1``."""
-    return "_".join(re.findall(r"[A-Za-z0-9._-]+", stem)).lstrip(".")
-
-
 def _values(column: Any) -> list[Any]:
-    """The values of an Arrow column as Python objects; None is null."""
-    import pyarrow as pa  # noqa: PLC0415 -- not for --help
+    """Give the values of an Arrow column as Python objects; None is null."""
+    import pyarrow as pa
 
-    if getattr(column.type, "extension_name", "").startswith("pandas."):  # Arrow gives the numbers these are made of
+    from colonnade.display.values import text_of
+
+    if getattr(column.type, "extension_name", "").startswith("pandas."):  # Arrow gives the numbers that represent them
         valid = column.is_valid().to_pylist()
         return [value if there else None for value, there in zip(column.to_pandas(), valid, strict=True)]
     try:
         return list(column.to_pylist())
-    except (OverflowError, pa.ArrowInvalid):  # a year that Python has not, a zone that nobody knows
+    except (OverflowError, KeyError, pa.ArrowInvalid):  # a year outside of Python's range, an unknown zone
         array = pa.concat_arrays(column.chunks)
         return [None if missing else text_of(array, row) for row, missing in enumerate(array.is_null().to_pylist())]
 
 
 def _show(table: Any, as_json: bool) -> str | None:
-    """Print rows; to a terminal, what fits, and then give how many of the columns that is."""
-    found = list(zip(*map(_values, table.columns), strict=True))
+    """Print rows. A terminal gets the columns that fit; then say how many these are."""
+    cells = list(zip(*map(_values, table.columns), strict=True))
     if as_json:
         if len(set(table.column_names)) < table.num_columns:
-            raise ColonnadeError("there are columns of the same name, which a JSON object cannot hold")
-        print_json([dict(zip(table.column_names, row, strict=True)) for row in found])
+            raise ColonnadeError("several columns have the same name, which a JSON object cannot hold")
+        print_json([dict(zip(table.column_names, row, strict=True)) for row in cells])
         return None
     columns = [
         Column(one_line(field.name), itemgetter(at), justify(field.type)) for at, field in enumerate(table.schema)
     ]
-    texts = [[one_line(value) for value in row] for row in found]
+    texts = [[one_line(value) for value in row] for row in cells]
     if not sys.stdout.isatty():
         print_table(columns, texts)
         return None

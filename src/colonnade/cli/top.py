@@ -1,6 +1,6 @@
 """The view of ``colonnade top``: a store's memory and who holds it, live in a terminal or once in a pipe.
 
-Knows: `Usage`, terminals and their keys. Does not depend on: how usage is found out, commands.
+Does not depend on: how usage is measured, commands.
 """
 
 from __future__ import annotations
@@ -16,20 +16,21 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
-from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.text import Text
 
 from colonnade import SegmentUsage, Usage
-from colonnade.display.fitting import GAP, console, one_line, print_line, print_table, shortened
+from colonnade.cli.output import console, print_line, print_table
+from colonnade.display.fitting import cell_len, one_line, shortened
+from colonnade.display.table import GAP, Column, format_lines
 from colonnade.display.usage import COLUMNS, PROCESSES, bytes_of, processes_in, rows_of, totals
 
 _WIDEST_BAR = 60
 
 
 def to_json(usage: Usage) -> dict[str, Any]:
-    """All of it, for a program."""
+    """Give all of it, for a program."""
     segments = [
         segment._asdict() | {"holders": [holder._asdict() for holder in segment.holders]} for segment in usage.segments
     ]
@@ -37,7 +38,7 @@ def to_json(usage: Usage) -> dict[str, Any]:
 
 
 def print_once(usage: Usage) -> None:
-    """Print it, complete, a segment a line."""
+    """Print all of it, one line for each segment."""
     for line in (str(usage.path), *totals(usage)):
         print_line(line)
     print_line()
@@ -50,25 +51,26 @@ def can_watch() -> bool:
 
 
 def watch(look: Callable[[], Usage], every: float) -> None:
-    """Show it on the whole screen, time and again, until q is pressed."""
+    """Show it on the whole screen, again and again, until q is pressed."""
     while True:
         with _Keyboard() as keyboard, Live(console=console(), screen=True, auto_refresh=False) as live:
             while not keyboard.signals:
                 live.update(_Picture(look()), refresh=True)
                 if "q" in keyboard.wait(every).lower():
                     return
-        # The terminal is as it was, and the signal has its usual effect; a process that was stopped comes back here.
+        # The terminal is restored, and the signal has its usual effect. A process that was stopped continues here.
         for number in keyboard.signals:
             os.kill(os.getpid(), number)
 
 
 class _Keyboard:
-    """Keys that arrive without a return and without an echo; on leaving, the terminal is as before.
+    """Read keys without return and echo; the terminal is restored at the end.
 
-    ``signals`` are those that arrived and want the terminal restored first. A change of the window's size ends `wait`.
+    ``signals`` are those that arrived; the terminal must be restored before they act. A change of the window's size
+    ends `wait`.
     """
 
-    _WANTED = (signal.SIGTSTP, signal.SIGTERM, signal.SIGHUP)
+    _HANDLED = (signal.SIGTSTP, signal.SIGTERM, signal.SIGHUP)
 
     def __init__(self) -> None:
         self.signals: list[int] = []
@@ -87,7 +89,7 @@ class _Keyboard:
                 self._sources.append(keys)
                 undo.callback(termios.tcsetattr, keys, termios.TCSADRAIN, termios.tcgetattr(keys))
                 tty.setcbreak(keys, termios.TCSADRAIN)
-            for number in self._WANTED:
+            for number in self._HANDLED:
                 undo.callback(signal.signal, number, signal.signal(number, lambda n, _: self.signals.append(n)))
             undo.callback(signal.signal, signal.SIGWINCH, signal.signal(signal.SIGWINCH, lambda *_: None))
             undo.callback(signal.set_wakeup_fd, signal.set_wakeup_fd(wake, warn_on_full_buffer=False))
@@ -98,7 +100,7 @@ class _Keyboard:
         self._undo.close()
 
     def wait(self, seconds: float) -> str:
-        """The keys that are pressed within a time; returns early with them, or at a signal."""
+        """Give the keys that are pressed within a time; return early when there are some, or at a signal."""
         keys = b""
         for source in select.select(self._sources, [], [], seconds)[0]:
             with contextlib.suppress(BlockingIOError):
@@ -114,7 +116,7 @@ class _Keyboard:
 
 
 class _Picture:
-    """All that a screen shows; laid out when it is drawn, for the size that the window then has."""
+    """What the screen shows, laid out when it is drawn, for the size of the window at that moment."""
 
     def __init__(self, usage: Usage) -> None:
         self._usage = usage
@@ -140,31 +142,32 @@ class _Picture:
 
 
 def _bar(usage: Usage, width: int) -> Text:
-    """Tables, what else the store occupies, and room: up to its capacity, or as far as its file system has any."""
+    """Draw tables, the rest that the store occupies, and room: up to its capacity, else what its file system has."""
     tables = bytes_of(usage.of("newest", "retained"))
     total = usage.nbytes + usage.free if usage.capacity is None else usage.capacity
-    bar, end, sofar = Text(), 0, 0
+    bar, end, total_so_far = Text(), 0, 0
     for nbytes, sign, style in ((tables, "█", "green"), (usage.nbytes - tables, "▓", "yellow"), (total, "░", "dim")):
-        sofar += nbytes
-        upto = min(max(round(width * sofar / max(total, 1)), end + (nbytes > 0)), width)
+        total_so_far += nbytes
+        upto = min(max(round(width * total_so_far / max(total, 1)), end + (nbytes > 0)), width)
         bar.append(sign * (upto - end), style=style)
         end = upto
     return bar
 
 
 def _table_lines(rows: list[SegmentUsage], width: int) -> Iterator[Text]:
-    """A heading and a line for each row; where a terminal is too narrow, names and processes are cut to their share."""
-    lines = [[column.heading for column in COLUMNS], *([column.cell(row) for column in COLUMNS] for row in rows)]
-    widths = [max(map(cell_len, texts)) for texts in zip(*lines, strict=True)]
-    room = max(width - sum(widths[1:]) - GAP * len(widths), 16)  # of names and processes
-    wanted = max(cell_len(text) for text in [PROCESSES.heading, *map(PROCESSES.cell, rows)])
-    widths[0] = min(widths[0], max(room - wanted, room // 2))
-    processes = [PROCESSES.heading, *(processes_in(row.holders, room - widths[0]) for row in rows)]
+    """Draw a heading and a line for each row; in a narrow terminal, names and processes are cut to their share."""
+    name, *others = COLUMNS
+    names, processes = (
+        max(cell_len(text) for text in [column.heading, *map(column.cell, rows)]) for column in (name, PROCESSES)
+    )
+    rest = max(map(cell_len, format_lines(others, rows)), default=0)
+    room = max(width - rest - 2 * GAP, 16)  # of names and processes
+    names = min(names, max(room - processes, room // 2))
+    columns = [
+        Column(name.heading, lambda row: shortened(name.cell(row), names)),
+        *others,
+        Column(PROCESSES.heading, lambda row: processes_in(row.holders, room - names)),
+    ]
     styles = ["bold", *("" if row.version is not None else "yellow" for row in rows)]
-    for texts, held_by, style in zip(lines, processes, styles, strict=True):
-        texts[0] = shortened(texts[0], widths[0])
-        padded = []
-        for column, text, wide in zip(COLUMNS, texts, widths, strict=True):
-            blanks = " " * (wide - cell_len(text))
-            padded.append(text + blanks if column.justify == "left" else blanks + text)
-        yield Text((" " * GAP).join([*padded, held_by]), style=style)
+    for line, style in zip(format_lines(columns, rows), styles, strict=True):
+        yield Text(line, style=style)

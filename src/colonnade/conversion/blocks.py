@@ -46,12 +46,12 @@ def _copied(group: Group) -> dict[str, int]:
 
 
 def _bytes(_: Group) -> dict[str, int]:
-    return {"values": Values.BITS, "twin": PandasBuffer.BYTES, "pandas_element": ELEMENT["uint8"]}
+    return {"values": Values.BITS, "pandas_buffer": PandasBuffer.BYTES, "pandas_element": ELEMENT["uint8"]}
 
 
 def _float64(group: Group) -> dict[str, int]:
     source = {"width": group.arrow.bit_width // 8, "element": ELEMENT[str(group.arrow)]}
-    return source | {"twin": PandasBuffer.FLOAT64, "pandas_element": ELEMENT["float64"]}
+    return source | {"pandas_buffer": PandasBuffer.FLOAT64, "pandas_element": ELEMENT["float64"]}
 
 
 def _scaled(group: Group) -> dict[str, int]:
@@ -59,7 +59,7 @@ def _scaled(group: Group) -> dict[str, int]:
     have = _DAY if pt.is_date32(type_) else _NANOSECONDS["ms" if pt.is_date64(type_) else type_.unit]
     source = {"width": type_.bit_width // 8, "element": ELEMENT[f"int{type_.bit_width}"]}
     factor = have // _NANOSECONDS[np.datetime_data(group.dtype)[0]]
-    return source | {"twin": PandasBuffer.SCALED, "pandas_element": ELEMENT["int64"], "operand": factor}
+    return source | {"pandas_buffer": PandasBuffer.SCALED, "pandas_element": ELEMENT["int64"], "operand": factor}
 
 
 # How a column becomes a row of a NumPy block: the fields of its job, and the output that is the row.
@@ -233,7 +233,11 @@ class BlockMaker:
             return None
         codes = self._jobs.outputs.new((self._rows,), dtype)
         fields = {"width": index_type.bit_width // 8, "element": ELEMENT[str(index_type)], "operand": limit}
-        fields |= {"twin": PandasBuffer.CODES, "pandas_element": ELEMENT[dtype], "pandas_at": address_of(codes)}
+        fields |= {
+            "pandas_buffer": PandasBuffer.CODES,
+            "pandas_element": ELEMENT[dtype],
+            "pandas_at": address_of(codes),
+        }
         self._jobs.set(member, fields)
         if united.maps is not None:
             self._jobs.renumber(member, united.maps)

@@ -31,7 +31,7 @@ class ImportedColumns:
     the columns in their table. ``source`` keeps the memory alive that the pieces point to.
     """
 
-    source: _core.Source | None
+    source: _core.ImportedArrays | None
     rows: int
     positions: npt.NDArray[np.intp]
     pieces: npt.NDArray[Any]
@@ -62,18 +62,18 @@ def import_columns(table: pa.Table, positions: npt.NDArray[np.intp], threads: in
 
     Each chunk is one piece. Where there are thousands of columns, adjacent chunks may be joined.
     """
-    source = _core.Source()
+    source = _core.ImportedArrays()
     chosen = positions.tolist()
     if len(chosen) >= _MANY_COLUMNS:
         part = table if len(chosen) == table.num_columns else table.select(chosen)
         if source.add_table(part.__arrow_c_stream__(), _MOST_BATCHES):
             return _imported(source, table.num_rows, positions)
-        source = _core.Source()
+        source = _core.ImportedArrays()
     source.add_columns([table.column(position).__arrow_c_stream__() for position in chosen], threads)
     return _imported(source, table.num_rows, positions)
 
 
-def _imported(source: _core.Source, rows: int, positions: npt.NDArray[np.intp]) -> ImportedColumns:
+def _imported(source: _core.ImportedArrays, rows: int, positions: npt.NDArray[np.intp]) -> ImportedColumns:
     counts = source.piece_counts()
     first = np.cumsum(counts) - counts
     pieces = source.pieces().view(PIECE).reshape(-1)

@@ -132,7 +132,7 @@ def _run(plans: Sequence[_Copied], outputs: Outputs, threads: int) -> list[tuple
         job["bitmap_at"] = -1 if plan.bitmap is None else address_of(plan.bitmap)
         for name, value in plan.fields.items():
             job[name] = value
-        place, other = ("pandas_at", "values_at") if job["twin"] else ("values_at", "pandas_at")
+        place, other = ("pandas_at", "values_at") if job["pandas_buffer"] else ("values_at", "pandas_at")
         job[place], job[other] = address_of(plan.out), -1
         piece["values"], piece["stride"], piece["length"] = (
             address_of(plan.values),
@@ -188,7 +188,7 @@ def _plan_numpy(values: npt.NDArray[Any], type_: pa.DataType | None, safe: bool,
         bitmap = outputs.new(((len(values) + 7) // 8,), np.uint8)
         out = outputs.new((len(values),), type_.to_pandas_dtype())
         fields = {"validity": _NAN[values.itemsize], "element": ELEMENT[values.dtype.name]}
-        fields |= {"twin": PandasBuffer.INTEGERS, "pandas_element": ELEMENT[str(type_)]}
+        fields |= {"pandas_buffer": PandasBuffer.INTEGERS, "pandas_element": ELEMENT[str(type_)]}
         return _Copied(type_, fields, values, None, out, bitmap)
     return None
 

@@ -63,10 +63,10 @@ def _rows_of(*names: str) -> np.dtype[Any]:
 
 JOB = _rows_of(
     *("rows", "first_piece", "piece_count", "values", "width", "out_width", "validity", "fill", "element"),
-    *("twin", "pandas_element", "operand", "values_at", "bitmap_at", "mask_at", "pandas_at"),
+    *("pandas_buffer", "pandas_element", "operand", "values_at", "bitmap_at", "mask_at", "pandas_at"),
 )
 PIECE = _rows_of("values", "stride", "validity", "offset", "length", "base", "map", "map_length")
-FOUND = _rows_of("nulls", "overflows")
+RESULT = _rows_of("nulls", "overflows")
 
 
 class Piece(NamedTuple):
@@ -153,8 +153,8 @@ def run(placed: Sequence[Placed], write: Callable[[npt.NDArray[Any], npt.NDArray
 def into_file(
     jobs: npt.NDArray[Any], pieces: npt.NDArray[Any], *, fd: int, size: int, threads: int = 0
 ) -> npt.NDArray[Any]:
-    """Run a plan (arrays of JOB and PIECE) into a file; returns an array of FOUND."""
-    found = np.zeros(len(jobs), FOUND)
+    """Run a plan (arrays of JOB and PIECE) into a file; returns an array of RESULT."""
+    found = np.zeros(len(jobs), RESULT)
     _core.write_file(_numbers(jobs), _numbers(pieces), _numbers(found), fd, size, threads)
     return found
 
@@ -167,8 +167,8 @@ def into_memory(
     threads: int = 0,
     **tuning: int,
 ) -> npt.NDArray[Any]:
-    """Run a plan whose places are addresses inside of ``outputs``; returns an array of FOUND."""
-    found = np.zeros(len(jobs), FOUND)
+    """Run a plan whose places are addresses inside of ``outputs``; returns an array of RESULT."""
+    found = np.zeros(len(jobs), RESULT)
     _core.write_memory(_numbers(jobs), _numbers(pieces), _numbers(found), list(outputs), threads, **tuning)
     return found
 

@@ -1,1 +1,1 @@
-"""What people see: reprs, HTML, Rich."""
+"""What people see of an object: reprs, HTML for notebooks, Rich."""

@@ -1,17 +1,20 @@
-"""The columns of the tables that summaries and the command line have in common.
+"""The columns of the tables that summaries and the command line share.
 
-Knows: what is said of a stored table and of a column. Does not depend on: how it was found out, who prints it.
+Does not depend on: how the rows were found, who prints them.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from colonnade.display.fitting import Column, Justify, format_age, one_line
+import pyarrow.types as pt
+
+from colonnade.display.fitting import format_age, one_line
+from colonnade.display.table import Column, Justify
 from colonnade.sizes import format_size
 
 TABLES = (
-    Column("name", lambda table: table.name),
+    Column("name", lambda table: one_line(table.name)),
     Column("version", lambda table: str(table.version), "right"),
     Column("rows", lambda table: f"{table.rows:,}", "right"),
     Column("columns", lambda table: f"{table.columns:,}", "right"),
@@ -20,24 +23,22 @@ TABLES = (
 )
 _NAME = Column("column", lambda report: one_line(report.column))
 _ROLE = Column("role", lambda report: report.role)
-_HOW = (
+_TYPES = (
     Column("arrow type", lambda report: one_line(report.arrow_type)),
     Column("pandas dtype", lambda report: one_line(report.dtype)),
     Column("size", lambda report: format_size(report.nbytes), "right"),
     Column("nulls", lambda report: f"{report.nulls:,}", "right"),
 )
 _COPIED = Column("copied", lambda report: format_size(report.copied), "right")
-_OPENS = Column("opens", lambda report: report.why or "zero-copy")
+_OPENS = Column("opens", lambda report: one_line(report.why or "zero-copy"))
 _NAME_AND_ROLE = Column("column", lambda report: _NAME.cell(report) + (" (index)" if report.role == "index" else ""))
 
-REPORTS = (_NAME, _ROLE, *_HOW, _OPENS)  # the command line's
-SHORT_REPORTS = (_NAME_AND_ROLE, *_HOW, _OPENS)
-FULL_REPORTS = (_NAME_AND_ROLE, *_HOW, _COPIED, _OPENS)
+REPORTS = (_NAME, _ROLE, *_TYPES, _OPENS)  # the command line's
+SHORT_REPORTS = (_NAME_AND_ROLE, *_TYPES, _OPENS)
+FULL_REPORTS = (_NAME_AND_ROLE, *_TYPES, _COPIED, _OPENS)
 
 
 def justify(arrow_type: Any) -> Justify:
-    """On which side values of a type stand."""
-    import pyarrow.types as pt  # noqa: PLC0415 -- not for --help
-
+    """Say on which side values of an Arrow type stand: numbers on the right."""
     numeric = pt.is_integer(arrow_type) or pt.is_floating(arrow_type) or pt.is_decimal(arrow_type)
     return "right" if numeric else "left"

@@ -1,49 +1,45 @@
 """The summary of an explanation; and how much of a table is zero-copy, in words.
 
-Knows: what is said of an `Explanation`. Does not depend on: how it was found out, who draws it.
+Does not depend on: how columns were examined, who draws the summary.
 """
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 from colonnade.display.columns import FULL_REPORTS
 from colonnade.display.fitting import counted
 from colonnade.display.summary import Listing, Summary
 from colonnade.display.values import brief
+from colonnade.explanation import ColumnReport, Explanation
 from colonnade.sizes import format_size
-
-if TYPE_CHECKING:
-    from colonnade.explanation import ColumnReport, Explanation
 
 _MOST = 60  # columns
 
 
 def summary(explanation: Explanation) -> Summary:
-    """The summary."""
-    held, copied = sum(report.nbytes for report in explanation), sum(report.copied for report in explanation)
+    """List every column, up to a number that a person reads."""
+    stored, copied = sum(report.nbytes for report in explanation), sum(report.copied for report in explanation)
     shown = [briefly(report) for report in explanation[:_MOST]]
     return Summary(
         "Explanation",
         "how pandas reads each column",
-        facts={"zero-copy": share(explanation), "size": format_size(held), "written for pandas": format_size(copied)},
+        facts={"zero-copy": share(explanation), "size": format_size(stored), "written for pandas": format_size(copied)},
         listings=[Listing(columns_of(len(shown), len(explanation)), FULL_REPORTS, shown)],
     )
 
 
 def columns_of(shown: int, total: int) -> str:
-    """How many columns of how many are listed."""
+    """Write how many columns of how many are listed."""
     return counted(total, "column") if shown == total else f"first {shown:,} of {total:,} columns"
 
 
 def briefly(report: ColumnReport, column: str | None = None) -> ColumnReport:
-    """A report whose texts are no longer than a summary shows, perhaps with another name of its column."""
+    """Cut the texts of a report to what a summary shows; ``column`` is another name for its column."""
     name = brief(report.column if column is None else column)
     return report._replace(column=name, arrow_type=brief(report.arrow_type), dtype=brief(report.dtype))
 
 
 def share(explanation: Explanation) -> str:
-    """How much of a table pandas reads where it is."""
+    """Write how much of a table pandas reads in place."""
     free = [report for report in explanation if report.zero_copy]
     nbytes, total = sum(report.nbytes for report in free), sum(report.nbytes for report in explanation)
     size = format_size(total) if nbytes == total else f"{format_size(nbytes)} of {format_size(total)}"

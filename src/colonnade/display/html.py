@@ -1,9 +1,9 @@
 """A summary as HTML: one element with its own style, no script and nothing from elsewhere.
 
-Knows: HTML. Does not depend on: what a summary is about.
+Does not depend on: what is summarised.
 
-Its colours are those of the notebook around it, thinned, so it suits a dark one and a light one. Where a style is not
-let through, as in a notebook that is not trusted, what is left are lines and tables as that notebook has them.
+The colours are those of the notebook around it, made fainter, so that they suit a dark and a light theme. Where a
+notebook removes styles, as one that is not trusted does, lines and tables in its own style are left.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from colonnade.display.fitting import ELIDED, one_line
+from colonnade.display.fitting import ELLIPSIS, one_line
 from colonnade.display.summary import Listing, Summary
 
-_WIDEST = 80  # signs of a cell
-_NARROW = 40  # the same where columns are many
+_WIDEST = 80  # characters of a cell
+_NARROW = 40  # the same in a table of many columns
 
-# Notebooks style tables by a class and an element; a class named twice outdoes them.
+# Notebooks style tables by a class and an element; a class named twice has priority over that.
 _STYLE = """
 .colonnade.colonnade{font-size:13px;line-height:1.45;max-width:100%;padding:2px 0 4px}
 .colonnade.colonnade .title{font-weight:600;font-size:14px;margin:0 0 4px;overflow-wrap:anywhere}
@@ -44,7 +44,7 @@ vertical-align:bottom}
 
 
 def draw(summary: Summary) -> str:
-    """The whole summary."""
+    """Write the whole summary."""
     return "".join(
         ["<style>", _STYLE.strip().replace("\n", ""), "</style>", '<div class="colonnade">', *_parts(summary), "</div>"]
     )
@@ -88,9 +88,9 @@ def _side(justify: str) -> str:
 def _cell(text: str, most: int) -> str:
     if len(text) <= most:
         return _text(text)
-    return f'<span title="{escape(one_line(text))}">{_text(text[: most - 1] + ELIDED.heading)}</span>'
+    return f'<span title="{escape(one_line(text))}">{_text(text[: most - 1] + ELLIPSIS)}</span>'
 
 
 def _text(text: str) -> str:
-    # Isolated: a text that runs from right to left must not turn what stands beside it.
+    # Isolated: text that runs from right to left must not reorder what stands beside it.
     return f"<bdi>{escape(one_line(text))}</bdi>"

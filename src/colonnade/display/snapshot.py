@@ -1,9 +1,9 @@
 """The summary of a snapshot.
 
-Knows: what is said of a `Snapshot`, in a time that does not depend on its rows. Does not depend on: who draws it.
+It takes a time that does not depend on the number of rows. Version and size come from the seal. Any failure further
+in, as in a file that is damaged or gone, becomes a remark: a repr must not raise.
 
-The seal has told of version and size. Whatever goes wrong further in, in a file that is damaged or gone, becomes a
-remark: to look at something must not raise.
+Does not depend on: who draws the summary.
 """
 
 from __future__ import annotations
@@ -12,18 +12,16 @@ import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from operator import itemgetter
-from typing import TYPE_CHECKING
 
 from colonnade.display.columns import SHORT_REPORTS, justify
 from colonnade.display.explanation import briefly, columns_of, share
-from colonnade.display.fitting import ELIDED, Column, counted, format_age
+from colonnade.display.fitting import counted, format_age
 from colonnade.display.summary import Listing, Summary
+from colonnade.display.table import ELIDED, Column
 from colonnade.display.values import brief, text_of
+from colonnade.explanation import ColumnReport
 from colonnade.sizes import format_size
-
-if TYPE_CHECKING:
-    from colonnade.explanation import ColumnReport
-    from colonnade.snapshot import Snapshot
+from colonnade.snapshot import Snapshot
 
 _ROWS = 5
 _REPORTS = 20  # columns of which there is a line
@@ -31,62 +29,62 @@ _SIDE = 6  # columns of the first rows, from the left and from the right
 
 
 def summary(snapshot: Snapshot) -> Summary:
-    """The summary."""
-    called = f"{snapshot.name} version {snapshot.version}" if snapshot.name else "without a name"
-    made = Summary("Snapshot", called, facts=facts(snapshot))
-    found = snapshot._now()
-    if found is None:
-        made.remarks.append("It is closed; open the table again to look inside.")
-        return made
-    if found.st_size != snapshot.nbytes:  # to read where it was cut off would be the end of this process
-        sizes = f"its file has {found.st_size:,} bytes and was sealed with {snapshot.nbytes:,}"
-        made.remarks.append(f"It is damaged: {sizes}. Put it again.")
-        return made
-    if not _is_at(snapshot.path, found):
-        made.remarks.append("It was superseded or deleted meanwhile, and lives on while it is held.")
+    """Show what the seal says, the first rows, and how each column opens."""
+    title = f"{snapshot.name} version {snapshot.version}" if snapshot.name else "without a name"
+    result = Summary("Snapshot", title, facts=facts(snapshot))
+    stat = snapshot._now()
+    if stat is None:
+        result.remarks.append("It is closed; open the table again to look inside.")
+        return result
+    if stat.st_size != snapshot.nbytes:  # to read past the end of the file would end this process
+        sizes = f"its file has {stat.st_size:,} bytes and was sealed with {snapshot.nbytes:,}"
+        result.remarks.append(f"It is damaged: {sizes}. Put it again.")
+        return result
+    if not _is_at(snapshot.path, stat):
+        result.remarks.append("It was replaced or deleted since; its memory stays until it is closed.")
     try:
-        _look_inside(made, snapshot)
+        _look_inside(result, snapshot)
     except Exception as error:
-        made.remarks.append(brief(error))
-    return made
+        result.remarks.append(brief(error))
+    return result
 
 
 def facts(snapshot: Snapshot) -> dict[str, str]:
-    """What its seal tells."""
-    told = {
+    """Give the facts that the seal contains."""
+    facts = {
         "rows": f"{snapshot.num_rows:,}",
         "columns": f"{snapshot.num_columns:,}",
         "size": format_size(snapshot.nbytes),
         "created": f"{_moment(snapshot.created)}, {format_age(snapshot.created)} ago",
     }
     if snapshot.expires is not None:
-        told["expired" if snapshot.expires <= datetime.now(UTC) else "expires"] = _moment(snapshot.expires)
-    return told
+        facts["expired" if snapshot.expires <= datetime.now(UTC) else "expires"] = _moment(snapshot.expires)
+    return facts
 
 
 def _moment(moment: datetime) -> str:
     return moment.astimezone().isoformat(" ", "seconds")
 
 
-def _is_at(path: os.PathLike[str], found: os.stat_result) -> bool:
+def _is_at(path: os.PathLike[str], stat: os.stat_result) -> bool:
     try:
-        return os.path.samestat(os.lstat(path), found)
+        return os.path.samestat(os.lstat(path), stat)
     except OSError:
         return False
 
 
-def _look_inside(made: Summary, snapshot: Snapshot) -> None:
+def _look_inside(result: Summary, snapshot: Snapshot) -> None:
     array = snapshot._array()
     if array is not None:
-        made.facts["array"] = brief(f"{array.dtype} of shape {array.shape}")
+        result.facts["array"] = brief(f"{array.dtype} of shape {array.shape}")
     reports = snapshot.explain()
     if reports:
-        made.facts["zero-copy"] = share(reports)
-        made.listings.append(_first_rows(snapshot, reports))
+        result.facts["zero-copy"] = share(reports)
+        result.listings.append(_first_rows(snapshot, reports))
         # The names in the file, as above the rows; pandas' labels need not be strings.
         shown = [briefly(report, name) for report, name in zip(reports[:_REPORTS], snapshot.schema.names, strict=False)]
         caption = f"{columns_of(len(shown), len(reports))}: types, nulls, and how each opens"
-        made.listings.append(Listing(caption, SHORT_REPORTS, shown, folded=True))
+        result.listings.append(Listing(caption, SHORT_REPORTS, shown, folded=True))
 
 
 def _first_rows(snapshot: Snapshot, reports: Sequence[ColumnReport]) -> Listing:

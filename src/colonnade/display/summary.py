@@ -1,26 +1,33 @@
-"""A summary: a title, facts, tables of texts, remarks.
+"""A summary of an object, for people: a title, facts, tables of texts, remarks.
 
-Knows: what is on a summary, and who draws it. Does not depend on: what it is about, HTML, terminals.
+Does not depend on: what is summarised, HTML, terminals. `base` draws it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from colonnade.display.fitting import Column
-
-if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderableType
+from colonnade.display.table import Column
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A table of texts; ``caption`` says what it has, and how much of it is shown.
+    """A table of texts.
 
-    ``below`` are second headings, smaller; ``wide``: where there is no room, its middle columns are left out (else its
-    cells are wrapped); ``folded``: a notebook shows the caption alone until it is clicked.
+    Attributes
+    ----------
+    caption : str
+        What the table lists, and how much of it is shown.
+    columns, rows
+        As `table.format_lines` takes them.
+    below : sequence of str
+        Second headings, in smaller type.
+    wide : bool
+        Where there is no room, middle columns are left out. Otherwise cells are wrapped.
+    folded : bool
+        A notebook shows only the caption until it is clicked.
     """
 
     caption: str
@@ -33,9 +40,9 @@ class Listing:
 
 @dataclass(slots=True)
 class Summary:
-    """What is shown of an object; ``lines`` are facts that need no word before them.
+    """What is shown of an object. ``lines`` are facts that need no label.
 
-    Every text is taken as it is: who draws it escapes it.
+    Every text is plain: whoever draws it escapes it.
     """
 
     kind: str
@@ -44,16 +51,3 @@ class Summary:
     facts: dict[str, str] = field(default_factory=dict)
     listings: list[Listing] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
-
-    def to_html(self) -> str:
-        """For a notebook."""
-        from colonnade.display.html import draw  # noqa: PLC0415 -- a terminal has no need of it
-
-        return draw(self)
-
-    _repr_html_ = to_html
-
-    def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        from colonnade.display.terminal import draw  # noqa: PLC0415 -- a notebook has no need of it
-
-        return draw(self, options.max_width)

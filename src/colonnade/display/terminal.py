@@ -1,6 +1,6 @@
-"""A summary in a terminal, drawn by Rich.
+"""A summary in a terminal, drawn by Rich. Imported only when Rich asks for one.
 
-Knows: Rich. Does not depend on: what a summary is about.
+Does not depend on: what is summarised.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from colonnade.display.fitting import Column, fit_to_width, one_line, rich_table, with_short_cells
+from colonnade.display.fitting import one_line
 from colonnade.display.summary import Listing, Summary
+from colonnade.display.table import Column, fit_to_width, rich_table, with_short_cells
 
-_WIDEST = 24  # a cell of a table whose columns all are shown
+_WIDEST = 24  # a cell of a table that shows all its columns
 
 
 def draw(summary: Summary, width: int) -> Iterator[RenderableType]:
-    """The whole summary, as wide as the terminal and no wider."""
+    """Draw the whole summary, no wider than the terminal."""
     yield Text.assemble((one_line(summary.kind), "dim"), " ", (one_line(summary.title), "bold"))
     yield from map(Text, map(one_line, summary.lines))
     if summary.facts:
@@ -30,7 +31,7 @@ def draw(summary: Summary, width: int) -> Iterator[RenderableType]:
 
 
 def _facts(facts: dict[str, str], width: int) -> Text:
-    """In as few lines as there is room for, none broken where another line could have it."""
+    """Draw facts in as few lines as there is room for; a fact that fits a line of its own is not broken."""
     lines = [Text()]
     for label, fact in facts.items():
         piece = Text.assemble((one_line(label), "dim"), " ", one_line(fact))
@@ -47,7 +48,7 @@ def _listing(listing: Listing, width: int) -> Iterator[RenderableType]:
         columns = [*map(_on_one_line, listing.columns)]
         if listing.wide:
             columns = fit_to_width(columns, listing.rows, width)
-        else:  # the last one has sentences, and is wrapped
+        else:  # the last column has sentences, and is wrapped
             columns[:-1] = [with_short_cells(column, _WIDEST) for column in columns[:-1]]
         yield rich_table(columns, listing.rows)
     yield Text(one_line(listing.caption), style="dim")

@@ -1,26 +1,22 @@
 """The summary of a store's usage; `colonnade top` shows the same, live.
 
-Knows: what is said of a `Usage`. Does not depend on: how usage is found out, who draws it.
+Does not depend on: how usage is measured, who draws the summary.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import groupby
-from typing import TYPE_CHECKING
 
-from rich.cells import cell_len
-
-from colonnade.display.fitting import Column, counted, format_age, one_line, shortened
+from colonnade.display.fitting import cell_len, counted, format_age, one_line, shortened
 from colonnade.display.summary import Listing, Summary
+from colonnade.display.table import Column
 from colonnade.display.values import brief
 from colonnade.sizes import format_size
+from colonnade.storage.processes import Holder
+from colonnade.storage.usage import Role, SegmentUsage, Usage
 
-if TYPE_CHECKING:
-    from colonnade.storage.processes import Holder
-    from colonnade.storage.usage import Role, SegmentUsage, Usage
-
-# In the column of versions stands what has none.
+# The column "version" shows the role of a segment that has no version.
 COLUMNS = (
     Column("name", lambda segment: one_line(segment.name or "-")),
     Column("version", lambda segment: segment.role if segment.version is None else str(segment.version), "right"),
@@ -33,7 +29,7 @@ _MOST = 60  # segments
 
 
 def summary(usage: Usage) -> Summary:
-    """The summary: the largest segments, and who holds each."""
+    """Show the largest segments, and the processes that hold each."""
     rows = rows_of(usage)
     caption = counted(len(rows), "segment") if len(rows) <= _MOST else f"the largest {_MOST} of {len(rows):,} segments"
     listing = Listing(caption, [*COLUMNS, PROCESSES], rows[:_MOST])
@@ -41,13 +37,13 @@ def summary(usage: Usage) -> Summary:
 
 
 def rows_of(usage: Usage) -> list[SegmentUsage]:
-    """Tables, and whatever else somebody holds; the largest first."""
+    """Give tables, and all other segments that a process holds; the largest first."""
     shown = [segment for segment in usage.segments if segment.version is not None or segment.holders]
     return sorted(shown, key=lambda segment: (-segment.nbytes, segment.name or "", -(segment.version or 0)))
 
 
 def totals(usage: Usage, signs: tuple[str, str] = ("", ", ")) -> Iterator[str]:
-    """What is used and free, and what by; ``signs`` are those of the bar."""
+    """Write what is used and free, and by what; ``signs`` are the characters of the bar."""
     limit = "" if usage.capacity is None else f" of {format_size(usage.capacity)}"
     file_system = f"{format_size(usage.free)} of {format_size(usage.filesystem)} free"
     yield f"{format_size(usage.nbytes)}{limit} used, {file_system} on its file system"
@@ -68,12 +64,12 @@ def _sum(usage: Usage, noun: str, role: Role) -> str:
 
 
 def bytes_of(segments: tuple[SegmentUsage, ...]) -> int:
-    """What they occupy together."""
+    """Add up the bytes that segments occupy."""
     return sum(segment.nbytes for segment in segments)
 
 
 def processes_in(holders: tuple[Holder, ...], room: int | None = None) -> str:
-    """Processes by command, ``python 311 312, duckdb 320``: as many as there is room for, and how many more."""
+    """Write processes by command, ``python 311 312, duckdb 320``: as many as fit, and how many more."""
     ordered = sorted(holders, key=lambda holder: holder.command)
     for shown in range(len(ordered), 0, -1):
         groups = groupby(ordered[:shown], key=lambda holder: holder.command)
@@ -88,4 +84,4 @@ def processes_in(holders: tuple[Holder, ...], room: int | None = None) -> str:
 
 
 def _processes(count: int) -> str:
-    return f"{count:,} process{'' if count == 1 else 'es'}"
+    return counted(count, "process", "processes")

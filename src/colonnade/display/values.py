@@ -1,9 +1,9 @@
 """One value of an Arrow column, as a short text.
 
-Knows: Arrow's layouts, as far as to find one value without reading others. Does not depend on: how a text is shown.
+A bounded number of bytes is read, whatever the value is: the beginning of a string, the first items of a list. Every
+offset is checked before memory is read, because opening a stored table does not check its values.
 
-Whatever the value is, a bounded number of bytes is read: of a string its beginning, of a list its first items. Every
-place is checked before memory is looked at, for the values of a stored table are not checked when it is opened.
+Does not depend on: how a text is shown.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from colonnade.display.fitting import one_line
 
-_LONGEST = 300  # signs of a text
+_LONGEST = 300  # characters of a text
 _BYTES = 4 * _LONGEST  # of a string
 _ITEMS = 5  # of a list or struct
 _DEPTH = 3  # of lists in lists
@@ -26,12 +27,12 @@ DAMAGED = "(damaged)"
 
 
 def text_of(column: Any, row: int) -> str:
-    """The value of an Arrow array at a row; null, and what is damaged, say so."""
+    """Write the value of an Arrow array at a row; "null" for a null, `DAMAGED` for a damaged value."""
     return brief(_text(column, row, _DEPTH, quoted=False))
 
 
 def brief(value: Any) -> str:
-    """Any value on one line, and no longer than a person reads."""
+    """Write any value on one line, and no longer than a person reads."""
     text = str(value)
     return one_line(text) if len(text) <= _LONGEST else one_line(text[: _LONGEST - 1]) + _MORE
 
@@ -39,7 +40,7 @@ def brief(value: Any) -> str:
 def _text(array: Any, row: int, depth: int, *, quoted: bool) -> str:
     try:
         one = array.slice(row, 1)
-        one.validate()  # of one value, whatever it is: that its places are inside of the buffers
+        one.validate()  # the offsets of this one value must be inside of the buffers
         if len(one) != 1:
             return DAMAGED
         if one.null_count:
@@ -62,8 +63,6 @@ def _binary(one: Any, _: int, __: bool) -> str:
 
 
 def _beginning(one: Any) -> bytes:
-    import pyarrow.compute as pc  # noqa: PLC0415 -- it takes a while to import
-
     data: bytes = pc.binary_slice(one, 0, _BYTES + 1)[0].as_py()
     return data
 
@@ -81,7 +80,7 @@ def _list(one: Any, depth: int, _: bool) -> str:
     else:
         start, end = one.offsets.to_pylist()
         size = end - start
-    # Of a map, `values` are its items; its keys and items are a struct.
+    # `values` of a map are its items; keys and items together are a struct.
     if pt.is_map(one.type):
         keys, items = one.keys, one.items
         return _joined("{}", start, size, depth, lambda at: f"{_inner(keys, at, depth)}: {_inner(items, at, depth)}")
@@ -110,7 +109,7 @@ def _joined(brackets: str, start: int, size: int, depth: int, item: Callable[[in
 
 
 def _of_pandas(one: Any, _: int, __: bool) -> str:
-    return str(one.to_pandas().iloc[0])  # Arrow gives the numbers that periods and intervals are made of
+    return str(one.to_pandas().iloc[0])  # Arrow gives the numbers that represent periods and intervals
 
 
 def _extension(one: Any, depth: int, quoted: bool) -> str:
@@ -121,7 +120,7 @@ def _extension(one: Any, depth: int, quoted: bool) -> str:
 def _small(one: Any, _: int, quoted: bool) -> str:
     try:
         value = one[0].as_py()
-    except (OverflowError, ValueError):  # a year that Python does not have, a zone that nobody knows
+    except (OverflowError, ValueError, KeyError):  # a year outside of Python's range, an unknown time zone
         if pt.is_timestamp(one.type) and one.type.tz is not None:
             one = one.view(pa.timestamp(one.type.unit, "UTC"))
         try:
@@ -142,7 +141,7 @@ def _is_small(kind: Any) -> bool:
         return False
 
 
-# What fits first reads the value. Unions, which nearly nobody stores, are not looked into.
+# The first entry whose test is true reads the value. Unions, which hardly anybody stores, are not read.
 _WAYS: tuple[tuple[Callable[[Any], bool], Callable[[Any, int, bool], str]], ...] = (
     (lambda kind: getattr(kind, "extension_name", "").startswith("pandas."), _of_pandas),
     (lambda kind: isinstance(kind, pa.BaseExtensionType), _extension),

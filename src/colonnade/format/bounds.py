@@ -1,7 +1,7 @@
 """Bounds checks: the only maker of views into a body.
 
-Knows: a body's address range. Does not depend on: what a view is for.
-Every place and count that comes from a file passes through `Body` before memory is looked at.
+Every place and count that comes from a file passes through `Body` before memory is looked at. Does not depend on: what
+a view is used for.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Stretch = tuple[int, int]  # the first byte, and the one after the last
 class Body:
     """``size`` bytes of ``buffer`` from ``start``: the area that a snapshot's places count from.
 
-    Views keep ``buffer`` alive. ``seen``, where it is a list, is told what each view covers, in bytes of ``buffer``.
+    Views keep ``buffer`` alive. ``seen``, where it is a list, records the bytes of ``buffer`` that each view covers.
     """
 
     buffer: Any
@@ -38,12 +38,14 @@ class Body:
     def _check(self, at: Any, count: Any, what: str, *details: Any) -> None:
         # The words are put together only when they are needed: they take longer than the check.
         if type(at) is not int or type(count) is not int or at < 0 or count < 0 or at + count > self.size:
-            told = what.format(*details)
-            raise CorruptSnapshotError(f"{told} would stand at byte {at}, {count} bytes long, in a body of {self.size}")
+            name = what.format(*details)
+            raise CorruptSnapshotError(
+                f"{name} at byte {at}, {count} bytes long, is outside of the body of {self.size} bytes"
+            )
         # Compiled loops over numbers take for granted that these stand at a multiple of their size.
         if at % STRIDE_STEP:
-            told = what.format(*details)
-            raise CorruptSnapshotError(f"{told} would stand at byte {at}, which is no multiple of {STRIDE_STEP}")
+            name = what.format(*details)
+            raise CorruptSnapshotError(f"{name} is at byte {at} of the body, which is no multiple of {STRIDE_STEP}")
 
     def array(self, dtype: np.dtype[Any], at: int, rows: int) -> npt.NDArray[Any]:
         """View ``rows`` elements at ``at``; nothing is copied."""
@@ -55,7 +57,7 @@ class Body:
     def ndarray(self, dtype: np.dtype[Any], at: int, shape: Any, order: Any) -> npt.NDArray[Any]:
         """View an array whose memory is contiguous in an order, C or F; nothing is copied."""
         if order not in ("C", "F"):
-            raise CorruptSnapshotError(f"an array in the order {order!r}")
+            raise CorruptSnapshotError(f"an array has the order {order!r}; it must be C or F")
         if type(shape) is not list or len(shape) > _MOST_AXES:
             raise CorruptSnapshotError(f"an array of the shape {str(shape)[:200]}")
         for length in shape:

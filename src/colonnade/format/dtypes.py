@@ -1,8 +1,6 @@
-"""pandas dtypes as JSON, and back.
+"""pandas dtypes as the layout metadata has them, and back.
 
-Knows: pandas' public dtypes.
-Does not depend on: memory, files. A dtype is its name, but for the few whose name does not
-say all.
+A dtype is its name, except for the few whose name does not say all. Does not depend on: memory, files.
 """
 
 from __future__ import annotations
@@ -17,37 +15,54 @@ import pandas as pd
 import pyarrow as pa
 
 from colonnade.errors import UnsupportedTypeError
+from colonnade.format import schema
 from colonnade.interop import pyarrow as pyarrow_internals
 from colonnade.rules import family
 
 
-def encode_dtype(dtype: Any) -> Any:
-    """A dtype as a string or a small dictionary."""
+def encode_dtype(dtype: Any) -> schema.Dtype:
+    """Give a dtype its form in the layout metadata: its name, where that says all."""
     kind = family(dtype)
     if kind == "string":
-        return {"string": dtype.storage, "na": "NA" if dtype.na_value is pd.NA else "nan"}
+        return schema.StringDtype(dtype.storage, "NA" if dtype.na_value is pd.NA else "nan")
     if kind == "datetimetz":
         # Python has two UTCs, and pandas tells them apart where it compares intervals.
-        return {"unit": dtype.unit, "tz": None if dtype.tz is UTC else zone_name(dtype)}
+        return schema.ZonedDtype(dtype.unit, None if dtype.tz is UTC else zone_name(dtype))
     if kind == "interval":
-        return {"interval": encode_dtype(dtype.subtype), "closed": dtype.closed}
+        return schema.IntervalDtype(encode_plain_dtype(dtype.subtype), dtype.closed)
     if kind == "arrow":
-        schema = pa.schema([pa.field("", dtype.pyarrow_dtype)])
-        return {"arrow": base64.b64encode(schema.serialize()).decode()}
+        field = pa.schema([pa.field("", dtype.pyarrow_dtype)])
+        return schema.ArrowDtype(base64.b64encode(field.serialize()).decode())
     return str(dtype)
 
 
-def decode_dtype(form: Any) -> Any:
-    """Invert `encode_dtype`."""
-    if isinstance(form, str):
-        return _named(form)
-    if "string" in form:
-        return pd.StringDtype(form["string"], na_value=pd.NA if form["na"] == "NA" else np.nan)
-    if "tz" in form:
-        return _zoned(form["unit"], form["tz"])
-    if "interval" in form:
-        return pd.IntervalDtype(decode_dtype(form["interval"]), form["closed"])
-    return pd.ArrowDtype(pa.ipc.read_schema(pa.py_buffer(base64.b64decode(form["arrow"]))).field(0).type)
+def encode_plain_dtype(dtype: Any) -> str | schema.ZonedDtype:
+    """Give the dtype of a block, or of an interval's ends, its form in the layout metadata."""
+    encoded = encode_dtype(dtype)
+    assert isinstance(encoded, (str, schema.ZonedDtype))
+    return encoded
+
+
+def decode_dtype(encoded: schema.Dtype) -> Any:
+    """Invert `encode_dtype`; CorruptSnapshotError for what it does not make."""
+    try:
+        return _decoded(encoded)
+    except MemoryError:
+        raise
+    except Exception as error:  # pandas and PyArrow fail in many ways
+        raise schema.invalid(f"no dtype: {encoded!r} ({error})") from error
+
+
+def _decoded(encoded: schema.Dtype) -> Any:
+    if isinstance(encoded, str):
+        return _named(encoded)
+    if isinstance(encoded, schema.StringDtype):
+        return pd.StringDtype(encoded.storage, na_value=pd.NA if encoded.na == "NA" else np.nan)
+    if isinstance(encoded, schema.ZonedDtype):
+        return _zoned(encoded.unit, encoded.tz)
+    if isinstance(encoded, schema.IntervalDtype):
+        return pd.IntervalDtype(_decoded(encoded.subtype), encoded.closed)
+    return pd.ArrowDtype(pa.ipc.read_schema(pa.py_buffer(base64.b64decode(encoded.schema))).field(0).type)
 
 
 @lru_cache(256)

@@ -1,6 +1,6 @@
 """How each column of a stored table is read, in words.
 
-Knows: the layout metadata and the rules. Does not depend on: files.
+Does not depend on: names, descriptors, values (those of nested tables are validated before they are read).
 """
 
 from __future__ import annotations
@@ -8,11 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import pandas as pd
+import pyarrow as pa
+
 from colonnade.explanation import ColumnReport, Explanation
+from colonnade.format import schema
 from colonnade.format.dtypes import decode_dtype
-from colonnade.format.labels import decode_scalar
-from colonnade.format.read.ndarray import explain_array
-from colonnade.format.read.table import StoredTable, following
+from colonnade.format.labels import decode_label
+from colonnade.format.read.blocks import read_blocks
+from colonnade.format.read.file import StoredFile, reading
+from colonnade.format.read.index import read_labels
+from colonnade.format.read.ndarray import explain_array, read_ndarray
+from colonnade.format.read.validate import validate_values
 from colonnade.rules import RULES, Reading, family
 
 _WHY_OBJECTS = next(rule.note for rule in RULES if rule.reading is Reading.CONVERTED)
@@ -23,55 +30,56 @@ _WHY = {
 }
 
 
-def explain(table: StoredTable) -> Explanation:
+def explain(file: StoredFile) -> Explanation:
     """Report on each column, in the order of the Arrow schema."""
-    table.careful = True
-    with following():
-        return Explanation(_reports(table))
+    with reading():
+        if isinstance(file.layout, schema.ArrayLayout):
+            return Explanation(explain_array(file.batch, read_ndarray(file, file.layout)))
+        return Explanation(_reports(file.checked(validate_values)))
 
 
-def _reports(table: StoredTable) -> list[ColumnReport]:
-    batch = table.batch
-    if table.array is not None:
-        return explain_array(batch, table.to_numpy())
-    index_fields = table.form["index_fields"]
-    data_fields = [field for field in range(batch.num_columns) if field not in set(index_fields)]
-    labels = table.labels()
-    read_as = dict(_data_dtypes(table, labels))
+def _reports(file: StoredFile) -> list[ColumnReport]:
+    batch, layout = file.batch, file.frame
+    data_fields = [field for field in range(batch.num_columns) if field not in set(layout.index_fields)]
+    labels = read_labels(file)
+    read_as = dict(_data_dtypes(file, len(labels)))
     rows = {}
     for position, (label, field) in enumerate(zip(labels, data_fields, strict=True)):
         rows[field] = (label, "column", *read_as[position])
-    for field, name, dtype, why in _index_dtypes(table.form["index"], index_fields, batch.schema):
+    for field, name, dtype, why in _index_dtypes(layout.index, layout.index_fields, batch.schema):
         rows[field] = (name, "index", dtype, why)
     reports = []
     for field, (label, role, dtype, why) in sorted(rows.items()):
         column = batch.column(field)
         nbytes = column.get_total_buffer_size()  # `nbytes` follows offsets, and nobody looked at these
-        copied = 0 if not why else table.rows * 8 if dtype == "object" else nbytes
-        of_it = nbytes, column.null_count, copied
-        reports.append(ColumnReport(label, role, str(column.type), dtype, *of_it, why))
+        copied = 0 if not why else file.rows * 8 if dtype == "object" else nbytes
+        reports.append(ColumnReport(label, role, str(column.type), dtype, nbytes, column.null_count, copied, why))
     return reports
 
 
-def _data_dtypes(table: StoredTable, labels: Any) -> Iterator[tuple[int, tuple[str, str]]]:
+def _data_dtypes(file: StoredFile, columns: int) -> Iterator[tuple[int, tuple[str, str]]]:
     """(position, (dtype, why it is converted))."""
-    for dtype, _, where in table.blocks(labels):
-        for position in where.tolist():
-            yield position, (str(dtype), "")
-    for position, array in table.form["arrays"]:
-        yield position, _array_dtype(array)
+    for block in read_blocks(file, columns):
+        for position in block.positions.tolist():
+            yield position, (str(block.dtype), "")
+    for position, column in file.frame.columns:
+        yield position, _column_dtype(column, file.batch.schema)
 
 
-def _array_dtype(array: dict[str, Any]) -> tuple[str, str]:
-    if array["kind"] == "categorical":
+def _column_dtype(column: schema.ColumnLayout, arrow: pa.Schema) -> tuple[str, str]:
+    if isinstance(column, schema.Categorical):
         return "category", ""
-    dtype = decode_dtype(array["dtype"])
-    return str(dtype), _WHY.get(family(dtype), _WHY_OBJECTS) if array["kind"] == "converted" else ""
+    if isinstance(column, schema.Wrapped) and column.dtype is None:
+        return str(pd.ArrowDtype(arrow.field(column.field).type)), ""
+    assert column.dtype is not None
+    dtype = decode_dtype(column.dtype)
+    why = _WHY.get(family(dtype), _WHY_OBJECTS) if isinstance(column, schema.Converted) else ""
+    return str(dtype), why
 
 
-def _index_dtypes(form: dict[str, Any], fields: list[int], schema: Any) -> Iterator[tuple[int, Any, str, str]]:
-    if form["kind"] == "array":
-        yield fields[0], decode_scalar(form["name"]), *_array_dtype(form["column"])
-    elif form["kind"] == "multi":
-        for field, name in zip(fields, form["names"], strict=True):
-            yield field, decode_scalar(name), f"level of {schema.field(field).type}", ""
+def _index_dtypes(index: schema.RowIndex, fields: list[int], arrow: pa.Schema) -> Iterator[tuple[int, Any, str, str]]:
+    if isinstance(index, schema.ColumnIndex):
+        yield fields[0], decode_label(index.name), *_column_dtype(index.column, arrow)
+    elif isinstance(index, schema.MultiIndexOfRows):
+        for field, name in zip(fields, index.names, strict=True):
+            yield field, decode_label(name), f"level of {arrow.field(field).type}", ""

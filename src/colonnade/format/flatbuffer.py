@@ -1,6 +1,6 @@
 """A table of a flatbuffer, its fields taken by slot.
 
-Knows: flatbuffers' binary form (https://flatbuffers.dev/internals). Does not depend on: what a slot means.
+The binary form is https://flatbuffers.dev/internals. Does not depend on: what a slot means.
 
 The four kinds of field that Arrow's footers need take fewer lines here than the calls of the library take, and a
 quarter of its time, which was a fifth of opening a small table. Whatever a number in the buffer says, nothing outside

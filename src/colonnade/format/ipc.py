@@ -1,15 +1,16 @@
 """The Arrow IPC file around a body: written by PyArrow for one row, then given the real numbers.
 
-Knows: the Arrow IPC file format (https://arrow.apache.org/docs/format/Columnar.html#ipc-file-format), and
-where a number stands in a flatbuffer. Does not depend on: names, descriptors, pandas, what a column means.
+The format is https://arrow.apache.org/docs/format/Columnar.html#ipc-file-format. Does not depend on: names,
+descriptors, pandas, what a column means.
 
 A file is::
 
-    "ARROW1" | schema | dictionaries | record batch message, padded | BODY | end of stream | annex | SEAL | footer |
-    "ARROW1"
+    "ARROW1" | schema | dictionaries | record batch message, padded | BODY | end of stream | NESTED TABLES | SEAL |
+    footer | "ARROW1"
 
 PyArrow writes everything but the capitals, for a batch of one row of the same schema and dictionaries, so no schema is
-encoded by hand. One row and not none: flatbuffers leave out a number that is zero, and a number left out cannot be set.
+encoded by hand. The batch must have a row: flatbuffers leave out a number that is zero, and what is left out cannot be
+set.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ import pyarrow as pa
 from colonnade.core.regions import CACHE_LINE, Region, align
 from colonnade.errors import CorruptSnapshotError
 from colonnade.format.flatbuffer import Table
+from colonnade.format.schema import METADATA_KEY
 from colonnade.format.seal import MAGIC, SEAL_SIZE, TAIL_SIZE, TRAILER, seal_place
 
 END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
-METADATA_KEY = b"colonnade"
 
 _MESSAGE_PREFIX = struct.Struct("<Ii")  # continuation mark, metadata length
 _BLOCK = np.dtype([("offset", "<i8"), ("metadata_length", "<i4"), ("_pad", "<i4"), ("body_length", "<i8")])
@@ -82,7 +83,7 @@ class Envelope:
             raise AssertionError("buffers in a message that has no body")
 
     def tail(self, seal: bytes) -> bytes:
-        """Everything after the annex."""
+        """Everything after the nested tables section."""
         return seal + self.footer + TRAILER.pack(len(self.footer), MAGIC)
 
 
@@ -120,20 +121,19 @@ def read_message(message: memoryview) -> tuple[list[tuple[int, int]], list[tuple
 
 def without_layout_metadata(schema: pa.Schema) -> dict[bytes, bytes] | None:
     """The schema's metadata as other libraries are to see it."""
-    kept = {key: value for key, value in (schema.metadata or {}).items() if key != METADATA_KEY}
-    return kept or None
+    return {key: value for key, value in (schema.metadata or {}).items() if key != METADATA_KEY} or None
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """What `read_envelope` finds. ``body_start`` is in bytes from the file's start, ``body_limit`` from there."""
+class OpenedEnvelope:
+    """The layout metadata as text, and the body: its first byte in the file, and how many bytes it may have."""
 
     metadata: bytes
     body_start: int
     body_limit: int
 
 
-def read_envelope(data: memoryview) -> Opened:
+def read_envelope(data: memoryview) -> OpenedEnvelope:
     """Find the layout metadata and the body of a whole file; every place is checked against the file's size."""
     end = seal_place(len(data), bytes(data[-TAIL_SIZE:]))
     footer = data[end + SEAL_SIZE : -TAIL_SIZE]
@@ -142,13 +142,19 @@ def read_envelope(data: memoryview) -> Opened:
         blocks = root.structs(_FOOTER_RECORD_BATCHES, _BLOCK)
         pairs = root.table(_FOOTER_SCHEMA).tables(_SCHEMA_METADATA)
         ours = [pair for pair in pairs if pair.text(_KEY, len(METADATA_KEY)) == METADATA_KEY]
-        found = [pair.text(_VALUE) for pair in ours[:2]]
+        metadata = [pair.text(_VALUE) for pair in ours[:2]]
     except (struct.error, ValueError, IndexError, TypeError, OverflowError) as error:
-        raise CorruptSnapshotError(f"its footer cannot be read ({error})") from error
-    if len(found) != 1 or len(blocks) != 1:
-        raise CorruptSnapshotError("its footer does not name one record batch and one layout metadata")
+        raise CorruptSnapshotError(f"corrupt footer: it is not a flatbuffer of Arrow's schema ({error})") from error
+    if len(metadata) != 1 or len(blocks) != 1:
+        raise CorruptSnapshotError(
+            f"corrupt footer: {len(blocks)} record batches, and the schema key 'colonnade' {len(metadata)} times; "
+            "both must be there once"
+        )
     offset, length = int(blocks["offset"][0]), int(blocks["metadata_length"][0])
     body_start = offset + length
     if offset <= 0 or length <= 0 or body_start > end or body_start % CACHE_LINE:
-        raise CorruptSnapshotError(f"its body would start at byte {body_start} of {len(data)}")
-    return Opened(found[0], body_start, end - body_start)
+        raise CorruptSnapshotError(
+            f"corrupt footer: the body starts at byte {body_start} of {len(data)}, which is out of range or not a "
+            f"multiple of {CACHE_LINE}"
+        )
+    return OpenedEnvelope(metadata[0], body_start, end - body_start)

@@ -1,52 +1,55 @@
-"""Labels, names and frequencies as JSON: the parts of a frame that are few and may be any Python scalar.
+"""Labels, names and frequencies as the layout metadata has them: few values that may be any Python scalar.
 
 Does not depend on: memory, files, the values of an index.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from colonnade.errors import UnsupportedTypeError
+from colonnade.format.schema import FloatLabel, Label, TupleLabel
 
 _EXACT = (str, int, float, bool, type(None))
 
 
-def encode_scalar(value: Any, what: str) -> Any:
-    """A label as JSON. Tuples become ``{"tuple": [...]}``; NumPy scalars become Python's.
+def encode_label(value: Any, what: str) -> Label:
+    """Give a label its form in the layout metadata. NumPy scalars become Python's.
 
     Raises
     ------
     UnsupportedTypeError
-        For anything that JSON would not give back equal.
+        For anything that would not come back equal.
     """
-    if type(value) in _EXACT:
-        return value
     if isinstance(value, np.generic) and type(value.item()) in _EXACT:
-        return value.item()
+        value = value.item()
+    if type(value) is float and not math.isfinite(value):
+        return FloatLabel("nan" if math.isnan(value) else "inf" if value > 0 else "-inf")
+    if type(value) in _EXACT:
+        exact: Label = value
+        return exact
     if type(value) is tuple:
-        return {"tuple": [encode_scalar(item, what) for item in value]}
+        return TupleLabel([encode_label(item, what) for item in value])
     raise UnsupportedTypeError(
         f"{what} is {value!r}, a {type(value).__name__}; "
         "it must be a string, a number, a bool, None or a tuple of these"
     )
 
 
-def decode_scalar(value: Any) -> Any:
-    """Invert `encode_scalar`; TypeError for JSON that it does not make."""
-    if type(value) in _EXACT:
-        return value
-    if type(value) is dict:
-        return tuple(decode_scalar(item) for item in value["tuple"])
-    raise TypeError(f"{value!r} is no label")
+def decode_label(label: Label) -> Any:
+    """Invert `encode_label`."""
+    if isinstance(label, TupleLabel):
+        return tuple(decode_label(item) for item in label.items)
+    return float(label.value) if isinstance(label, FloatLabel) else label
 
 
-def index_name(index: pd.Index[Any]) -> Any:
-    """The name of an index, as JSON."""
-    return encode_scalar(index.name, "the name of an index")
+def index_name(index: pd.Index[Any]) -> Label:
+    """The name of an index, as a label."""
+    return encode_label(index.name, "the name of an index")
 
 
 def index_freq(index: pd.Index[Any]) -> str | None:

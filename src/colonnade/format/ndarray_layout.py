@@ -1,19 +1,19 @@
-"""NumPy arrays as Arrow columns: what Arrow sees of an array's memory, and how a file spells its dtype.
+"""NumPy arrays as Arrow columns: how Arrow describes an array's memory, and how a file spells its dtype.
 
-Knows: NumPy dtypes, Arrow types. Does not depend on: memory, files, pandas.
+Does not depend on: memory, files, pandas.
 
 An array's memory is stored as it stands, so that a view of the file is the array again. Arrow gets the best description
 of these very bytes that it has:
 
-1. What Arrow sees of an element is a **carrier** of the same bytes: the element itself where Arrow has its type, else
-   numbers that it is made of, along one more axis: two floats of a complex number, the bytes of a text, a structure or
-   a number in the other byte order. Times in units that Arrow lacks are int64.
+1. Arrow sees each element as a **carrier** of the same bytes. That is the element itself where Arrow has its type, else
+   the numbers that it is made of, along one more axis: two floats of a complex number, the bytes of a text, a structure
+   or a number in the other byte order. Times in units that Arrow lacks are int64.
 2. The elements are one column (of one axis), the columns of one block (of two, in Fortran's order), or rows of the
    canonical tensor type: the first axis is the rows, or as many as it takes for rows of a moderate size.
 3. Any other array in Fortran's order is its transpose in C's order.
 
-So an array of two axes in C's order is no columns, but one column of rows. To turn it would take 2 to 20 times as
-long as to copy it (100 MB of 4 to 1,024 columns), and who gets it back would walk through memory in strides.
+So an array of two axes in C's order is one column of rows. To transpose it would take 2 to 20 times as long as to copy
+it (100 MB of 4 to 1,024 columns), and a reader of the array would then walk through memory in strides.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+
+from colonnade.format import schema
 
 _UNITS = ("s", "ms", "us", "ns")
 _KINDS = "biufcmMSUV"
@@ -35,7 +37,7 @@ _SMALL_ROW, _ROWS = 1 << 20, 16
 
 
 class Layout(NamedTuple):
-    """How an array stands in Arrow: ``columns`` of ``rows``; ``tensor`` is the shape of a row, () for plain values."""
+    """An array as Arrow columns: ``columns`` of ``rows``; ``tensor`` is the shape of a row, () for plain values."""
 
     carrier: np.dtype[Any]
     rows: int
@@ -96,54 +98,56 @@ def _carrier(dtype: np.dtype[Any]) -> tuple[np.dtype[Any], int]:
     return np.dtype(np.uint8), dtype.itemsize
 
 
-def encode_array_dtype(dtype: np.dtype[Any]) -> Any:
-    """Spell a dtype in JSON: NumPy's own text for it, or the parts of a structure."""
+def encode_array_dtype(dtype: np.dtype[Any]) -> schema.NumpyDtype:
+    """Give a dtype its form in the layout metadata: NumPy's own text for it, or the parts of a structure."""
     if dtype.subdtype is not None:
         base, shape = dtype.subdtype
-        return {"base": encode_array_dtype(base), "shape": list(shape)}
+        return schema.SubarrayDtype(encode_array_dtype(base), list(shape))
     if dtype.names is None:
         return dtype.str
     fields: list[Any] = [dtype.fields[name] for name in dtype.names]  # type: ignore[index]
-    told: dict[str, Any] = {
-        "names": list(dtype.names),
-        "formats": [encode_array_dtype(field[0]) for field in fields],
-        "offsets": [field[1] for field in fields],
-        "itemsize": dtype.itemsize,
-    }
-    if any(len(field) == 3 for field in fields):
-        told["titles"] = [field[2] if len(field) == 3 else None for field in fields]
-    return told
+    titles = [field[2] if len(field) == 3 else None for field in fields]
+    return schema.StructureDtype(
+        list(dtype.names),
+        [encode_array_dtype(field[0]) for field in fields],
+        [field[1] for field in fields],
+        dtype.itemsize,
+        titles if any(len(field) == 3 for field in fields) else None,
+    )
 
 
-def decode_array_dtype(told: Any, depth: int = 0) -> np.dtype[Any]:
+def decode_array_dtype(encoded: schema.NumpyDtype, depth: int = 0) -> np.dtype[Any]:
     """Read a dtype that memory of any bytes may be viewed as; ValueError for another, or what NumPy raises."""
     if depth > _DEEPEST:
         raise ValueError("a structure nested too deep")
-    if isinstance(told, str):
-        plain: np.dtype[Any] = np.dtype(told)
-        if plain.str != told or plain.kind not in _KINDS or plain.names is not None:
-            raise ValueError(f"{told!r} is no dtype of plain memory")
+    if isinstance(encoded, str):
+        plain: np.dtype[Any] = np.dtype(encoded)
+        if plain.str != encoded or plain.kind not in _KINDS or plain.names is not None:
+            raise ValueError(f"{encoded!r} is no dtype of plain memory")
         return _of_some_size(plain)
-    if "base" in told:
-        base, shape = decode_array_dtype(told["base"], depth + 1), told["shape"]
-        if not all(type(length) is int and 0 < length < _MOST_BYTES for length in shape) or not shape:
-            raise ValueError(f"a part of shape {shape}")
+    if isinstance(encoded, schema.SubarrayDtype):
+        base, shape = decode_array_dtype(encoded.base, depth + 1), encoded.shape
+        if not all(0 < length < _MOST_BYTES for length in shape) or not shape:
+            raise ValueError(f"a field of shape {shape}")
         if base.itemsize * math.prod(shape) >= _MOST_BYTES:
-            raise ValueError("a part of too many bytes")
+            raise ValueError("a field of too many bytes")
         return _of_some_size(np.dtype((base, tuple(shape))))
-    formats = [decode_array_dtype(part, depth + 1) for part in told["formats"]]
-    offsets, itemsize = told["offsets"], told["itemsize"]
-    if type(itemsize) is not int or not 0 < itemsize < _MOST_BYTES:
-        raise ValueError(f"a structure of {itemsize!r} bytes")
-    for name, part, offset in zip(told["names"], formats, offsets, strict=True):
-        if type(name) is not str:
-            raise ValueError(f"a part of the name {name!r}")
-        if type(offset) is not int or not 0 <= offset <= itemsize - part.itemsize:
-            raise ValueError(f"a part at byte {offset!r} of a structure of {itemsize}")
-    parts = {key: told[key] for key in ("names", "offsets", "itemsize", "titles") if key in told}
-    structure: Any = {**parts, "formats": formats}
-    made: np.dtype[Any] = np.dtype(structure)
-    return made
+    formats = [decode_array_dtype(part, depth + 1) for part in encoded.formats]
+    if not 0 < encoded.itemsize < _MOST_BYTES:
+        raise ValueError(f"a structure of {encoded.itemsize} bytes")
+    for _, part, offset in zip(encoded.names, formats, encoded.offsets, strict=True):
+        if offset > encoded.itemsize - part.itemsize:
+            raise ValueError(f"a field at byte {offset} of a structure of {encoded.itemsize}")
+    structure: Any = {
+        "names": encoded.names,
+        "formats": formats,
+        "offsets": encoded.offsets,
+        "itemsize": encoded.itemsize,
+    }
+    if encoded.titles is not None:
+        structure["titles"] = encoded.titles
+    dtype: np.dtype[Any] = np.dtype(structure)
+    return dtype
 
 
 def _of_some_size(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -1,7 +1,7 @@
 """The last bytes of a file: Arrow's trailer, and the seal before its footer.
 
-Knows: what is known of a snapshot without opening it. Does not depend on: columns, descriptors.
-Every `import colonnade` brings this file in, so it imports next to nothing itself.
+A seal holds what is known of a snapshot without opening it. Does not depend on: columns, descriptors. Every
+`import colonnade` imports this file, so it imports next to nothing itself.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Other formats in and out."""
+"""Other formats in (`load`) and out (`dump`): files, folders, databases."""

@@ -1,10 +1,10 @@
-"""Record batches as they come, made fit to be stored and let go of one after the other.
+"""Record batches of any length, made ready to be stored and released one after the other.
 
-Knows: PyArrow's batches. Does not depend on: where they come from, where they go.
+Sources give batches of any length: SQLite 1,024 rows, a Parquet file what is left of a row group. A table is stored
+batch by batch, and a batch must end at a whole byte of each bitmap. So every batch but the last gets a multiple of 8
+rows. Small batches are joined, because each column of a batch costs the same few microseconds, whatever its length.
 
-Sources give batches of any length: SQLite 1,024 rows, a Parquet file what a row group leaves over. Stored in turns, a
-turn has to end at a whole byte of each bitmap, so every batch but the last gets a multiple of 8 rows. Small ones are
-joined, for a column costs the same few microseconds in each.
+Does not depend on: where batches come from, where they are stored.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.types as pt
 
-# What a load reads goes here: glibc gives all of it back (`give_back`), where mimalloc, PyArrow's own choice, keeps a
-# third of a table for later. Measured on 150 MB of Parquet: 177 MB at the most, and 210 MB.
+# The memory pool of everything that a load reads. glibc returns all of it (`release_memory`); mimalloc, PyArrow's own
+# choice, keeps a third of a table for later. Measured on 150 MB of Parquet: a peak of 177 MB, and of 210 MB.
 POOL = pa.system_memory_pool()
 _WHOLE_BYTE = 8
 _SMALL = 1 << 20
@@ -25,28 +25,28 @@ _JOINED = 8 << 20
 
 
 class Source(NamedTuple):
-    """Tabular data of one schema, in batches that are made when they are asked for."""
+    """Tabular data of one schema, in batches that are read when they are asked for."""
 
     schema: pa.Schema
     batches: Iterator[pa.RecordBatch]
 
 
 def release_memory() -> None:
-    """Give the memory of dropped batches back to the kernel; drivers of databases have theirs from malloc as well."""
-    # PyArrow 26's own release_unused() of this pool does nothing; and musl has no malloc_trim, for it keeps nothing.
+    """Return the memory of dropped batches to the kernel; database drivers allocate theirs with malloc as well."""
+    # PyArrow 26's own release_unused() of this pool does nothing. musl has no malloc_trim, because it keeps nothing.
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
         trim(0)
 
 
 def gather(source: Source) -> pa.Table:
-    """Read a source to its end; nothing else refers to the table's memory."""
+    """Read a source to its end; the table alone refers to its memory."""
     schema = pa.schema([_storable(field) for field in source.schema], source.schema.metadata)
     batches = list(_whole_bytes(_joined(_as_stored(source.batches, schema))))
     return pa.Table.from_batches(batches, schema)
 
 
 def _storable(field: pa.Field) -> pa.Field:
-    """Views are stored as what they view; converted batch by batch, there never are two of the whole column."""
+    """Replace view types; converted batch by batch, the whole column is never in memory twice."""
     if pt.is_string_view(field.type):
         return field.with_type(pa.large_string())
     if pt.is_binary_view(field.type):
@@ -60,14 +60,14 @@ def _as_stored(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator
 
 
 def _joined(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Join small batches; one without rows is given only where there is no other, for its dictionaries."""
+    """Join small batches. One without rows is given only if there is no other: it has the dictionaries."""
     group: list[pa.RecordBatch] = []
-    nbytes, empty, some = 0, None, False
+    nbytes, empty, any_rows = 0, None, False
     for batch in batches:
         if batch.num_rows == 0:
             empty = batch
             continue
-        some = True
+        any_rows = True
         large = batch.nbytes >= _SMALL
         if group and (large or nbytes >= _JOINED):
             one = as_one(*group)
@@ -81,12 +81,12 @@ def _joined(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             nbytes += batch.nbytes
     if group:
         yield as_one(*group)
-    elif empty is not None and not some:
+    elif empty is not None and not any_rows:
         yield empty
 
 
 def _whole_bytes(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The same rows in batches of multiples of 8, but for the last; only the rows at their seams are copied."""
+    """Give the same rows in batches of multiples of 8, except the last; only rows at the seams are copied."""
     seam: list[pa.RecordBatch] = []
     for batch in batches:
         rest = batch
@@ -102,13 +102,13 @@ def _whole_bytes(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         if whole or batch.num_rows == 0:
             yield rest.slice(0, whole)
         if whole < rest.num_rows:
-            seam = [as_one(rest.slice(whole))]  # a copy, which does not keep the batch
+            seam = [as_one(rest.slice(whole))]  # a copy, so that the batch can be released
     if seam:
         yield as_one(*seam)
 
 
 def as_one(*batches: pa.RecordBatch) -> pa.RecordBatch:
-    """Copy batches together."""
+    """Copy batches into one."""
     table = pa.Table.from_batches(batches)
     if any(pt.is_dictionary(field.type) for field in table.schema):
         table = table.unify_dictionaries(memory_pool=POOL)

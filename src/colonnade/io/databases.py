@@ -1,9 +1,9 @@
-"""Queries of databases, and whatever else gives Arrow, as batches.
+"""Queries of databases, and everything else that gives Arrow data, as batches.
 
-Knows: ADBC's drivers, the Arrow side of DB-API cursors. Does not depend on: files, stores.
+Batches are copied as they arrive, because their producer (DuckDB, Polars) may keep the memory of a dropped batch and
+use it for the next.
 
-Batches are copied as they come: who made them (DuckDB, Polars) may keep the memory of those that are dropped, and uses
-it for the next.
+Does not depend on: files, stores.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ class _Driver(NamedTuple):
 
 _POSTGRESQL = _Driver("adbc_driver_postgresql", {})
 DRIVERS = {
-    # The types of SQLite's columns are those of the first batch; 1,024 rows are too few for that, and slow.
+    # SQLite's driver finds the types of columns in the first batch; its 1,024 rows are too few for that, and slow.
     "sqlite": _Driver("adbc_driver_sqlite", {"adbc.sqlite.query.batch_rows": "65536"}),
     "postgresql": _POSTGRESQL,
     "postgres": _POSTGRESQL,
 }
 
 
-# What cursors call it. DuckDB's have been renamed.
+# The methods of cursors that give Arrow data. DuckDB has renamed its own.
 _READERS = ("to_arrow_reader", "fetch_record_batch")
 _TABLES = ("to_arrow_table", "fetch_arrow_table")
 
 
 def is_database(source: str) -> bool:
-    """Whether a URL is a database's that has a driver here."""
+    """Say whether a URL is that of a database which has a driver here."""
     return source.partition("://")[0] in DRIVERS
 
 
@@ -75,7 +75,7 @@ def open_database(url: str, query: str) -> Iterator[Source]:
 def open_connection(connection: Any, query: str) -> Iterator[Source]:
     """Run a query by a DB-API connection whose cursors give Arrow: ADBC's, DuckDB's."""
     shown = _described(connection)
-    if hasattr(connection, "sql"):  # DuckDB's: its cursors copy all rows to make Arrow of them, its relations do not
+    if hasattr(connection, "sql"):  # DuckDB: its cursors copy all rows to make Arrow data, its relations do not
         with _explaining(shown):
             reader = _reader(connection.sql(query))
         assert reader is not None
@@ -90,21 +90,21 @@ def open_connection(connection: Any, query: str) -> Iterator[Source]:
 
 
 def open_arrow(data: Any) -> Source:
-    """Open what gives a stream of Arrow data: a DuckDB relation, an executed cursor, a reader."""
+    """Open an object that gives a stream of Arrow data: a DuckDB relation, an executed cursor, a reader."""
     reader = _reader(data)
     if reader is None:
         raise NotATableError(
             f"a {_described(data)} gives no Arrow data; load a path, a URL, a connection and its query=, or what has "
             "__arrow_c_stream__ or fetch_record_batch. Frames are for put"
         )
-    return Source(reader.schema, map(as_one, reader))  # what fails from here on is the source's own error
+    return Source(reader.schema, map(as_one, reader))  # later errors are the source's own
 
 
 def _run(cursor: Any, query: str, shown: str) -> Source:
     with _explaining(shown):
-        found = cursor.execute(query)
-        # DB-API lets execute give anything; DuckDB's and many others' give the cursor.
-        reader = _reader(cursor) or _reader(found)
+        result = cursor.execute(query)
+        # DB-API does not say what execute returns; DuckDB and many others return the cursor.
+        reader = _reader(cursor) or _reader(result)
     if reader is None:
         raise NotATableError(
             f"the cursors of a {shown} give no Arrow data; "
@@ -141,16 +141,16 @@ def _explaining(shown: str) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise
-    except Exception as error:  # each driver has a tree of its own
+    except Exception as error:  # each driver has its own tree of errors
         raise QueryError(f"the query of {shown} failed: {error}; nothing was stored") from error
 
 
 def _sqlite_file(url: str) -> str:
-    """What SQLite calls a database that it must not make; as SQLAlchemy, ``sqlite:///`` is before a path."""
+    """Give SQLite's URI of a database, which it must not create; ``sqlite:///`` stands before a path."""
     path, _, parameters = url.removeprefix("sqlite://").removeprefix("/").partition("?")
-    if not os.path.exists(path):  # noqa: PTH110 -- a string it is, and stays
+    if not os.path.exists(path):  # noqa: PTH110 -- it stays a string
         raise FileNotFoundError(
-            2, f"{os.strerror(2)}; sqlite:///data.db is below the working folder, sqlite:////data.db is not", path
+            2, f"{os.strerror(2)} (sqlite:///data.db is below the working folder, sqlite:////data.db is absolute)", path
         )
     return f"file:{path}?{parameters or 'mode=ro'}"
 

@@ -1,8 +1,9 @@
-"""Tables, as files of other formats.
+"""Tables, written to files of other formats.
 
-Knows: PyArrow's writers.
-Does not depend on: stores. A file is written beside its place, in batches, and renamed when it is
-whole: who opens the path finds the old file or the new one.
+A file is written in batches under a temporary name beside its path, and renamed when it is complete. So the path
+always leads to the old file or to the new one.
+
+Does not depend on: stores.
 """
 
 from __future__ import annotations
@@ -15,16 +16,18 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.types as pt
+from pyarrow.csv import CSVWriter
+from pyarrow.parquet import ParquetWriter
 
 from colonnade.errors import UnsupportedTypeError
 from colonnade.io.formats import CODECS, TEXT, FileFormat, recognise
-from colonnade.io.meter import Meter
+from colonnade.io.progress import Meter
 
 _ROWS = 1 << 20  # a row group, as PyArrow makes them
 
 
 def checked_path(path: str | os.PathLike[str]) -> tuple[Path, FileFormat]:
-    """Where to write, and what.
+    """Take a path apart: where to write, and in which format.
 
     Raises
     ------
@@ -39,7 +42,7 @@ def checked_path(path: str | os.PathLike[str]) -> tuple[Path, FileFormat]:
 
 
 def dump(table: pa.Table, path: Path, kind: FileFormat, meter: Meter) -> None:
-    """Write a table to a file; what is there already is replaced when the new one is whole.
+    """Write a table to a file; an older file is replaced when the new one is complete.
 
     Raises
     ------
@@ -66,14 +69,14 @@ def dump(table: pa.Table, path: Path, kind: FileFormat, meter: Meter) -> None:
 
 @contextlib.contextmanager
 def _beside(path: Path) -> Iterator[Any]:
-    """A file that becomes ``path`` when the block ends, and is gone if it fails."""
-    other = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
+    """Open a file that is renamed to ``path`` when the block ends, and removed if the block fails."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
     try:
-        with other.open("xb") as file:
+        with temporary.open("xb") as file:
             yield file
-        other.replace(path)
+        temporary.replace(path)
     except BaseException:
-        other.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -81,8 +84,6 @@ def _beside(path: Path) -> Iterator[Any]:
 
 
 def _parquet(sink: Any, schema: pa.Schema) -> Any:
-    from pyarrow.parquet import ParquetWriter  # noqa: PLC0415 -- each format's writer is imported when it is needed
-
     return ParquetWriter(sink, schema)
 
 
@@ -95,13 +96,11 @@ def _feather(sink: Any, schema: pa.Schema) -> Any:
 
 
 def _csv(sink: Any, schema: pa.Schema) -> Any:
-    from pyarrow.csv import CSVWriter  # noqa: PLC0415 -- as above
-
     return CSVWriter(sink, schema)
 
 
 def _as_text(table: pa.Table) -> pa.Table:
-    """What CSV can hold: the index first, categories as what they are."""
+    """Convert to what CSV can hold: the index first, categories as their values."""
     metadata = table.schema.pandas_metadata or {}
     index = [name for name in metadata.get("index_columns", []) if isinstance(name, str)]
     if index and len(set(table.column_names)) == table.num_columns:

@@ -1,6 +1,6 @@
 """Files and folders of other formats, as batches.
 
-Knows: PyArrow's file systems and datasets. Does not depend on: stores, names of tables, terminals.
+Does not depend on: stores, names of tables, terminals.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from pathlib import PurePath
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+from pyarrow import dataset as ds
 from pyarrow import fs
 
 from colonnade.errors import UnreadableFileError
 from colonnade.io.batches import POOL, Source
 from colonnade.io.formats import SUFFIXES, TEXT, FileFormat, explaining, recognise
-from colonnade.io.meter import Meter
+from colonnade.io.progress import Meter
 from colonnade.io.text import TextFile, read_text
 
 
@@ -28,16 +29,16 @@ def open_files(path: str, kind: FileFormat | None, meter: Meter) -> Source:
     ------
     UnreadableFileError, ValueError, OSError
     """
-    found = _find(path)
-    kind = kind or _format_of(path, found.files)
-    # A folder has other files as well: checksums, a README. What none of them says by its suffix, all are.
-    files = [file for file in found.files if recognise(PurePath(file.path)).format is kind] or found.files
-    found = found._replace(files=files)
-    return _text(found, kind, meter) if kind in TEXT else _columns(found, kind, meter)
+    source = _find(path)
+    kind = kind or _format_of(path, source.files)
+    # A folder has other files as well: checksums, a README. If no suffix says this format, all files are taken.
+    files = [file for file in source.files if recognise(PurePath(file.path)).format is kind] or source.files
+    source = source._replace(files=files)
+    return _text(source, kind, meter) if kind in TEXT else _columns(source, kind, meter)
 
 
-class _Found(NamedTuple):
-    """Files of one file system; ``base`` is the folder that they are below of, "" where one file was asked for."""
+class _Files(NamedTuple):
+    """Files of one file system; ``base`` is the folder above them, "" if one file was asked for."""
 
     asked: str
     system: fs.FileSystem
@@ -45,25 +46,25 @@ class _Found(NamedTuple):
     base: str
 
 
-def _find(path: str) -> _Found:
+def _find(path: str) -> _Files:
     system, inside = _locate(path)
     with explaining(path):
         info = system.get_file_info(inside)
         if info.type is fs.FileType.NotFound:
             raise FileNotFoundError(2, os.strerror(2), path)
         if info.type is not fs.FileType.Directory:
-            return _Found(path, system, [info], "")
+            return _Files(path, system, [info], "")
         below = system.get_file_info(fs.FileSelector(inside, recursive=True))
     depth = len(PurePath(inside).parts)
     files = [file for file in below if file.is_file and not _is_hidden(PurePath(file.path).parts[depth:])]
     if not files:
         raise UnreadableFileError(f"{path} is a folder without files; nothing was stored")
-    return _Found(path, system, sorted(files, key=lambda file: str(file.path)), inside)
+    return _Files(path, system, sorted(files, key=lambda file: str(file.path)), inside)
 
 
 def _locate(path: str) -> tuple[fs.FileSystem, str]:
     if "://" not in path:
-        # Mapped, for IPC: what is not compressed goes from the page cache to the store in one copy.
+        # Mapped, because IPC data that is not compressed is then copied once, from the page cache to the store.
         return fs.LocalFileSystem(use_mmap=True), os.path.abspath(path)  # noqa: PTH100 -- and follow no link
     try:
         system, inside = fs.FileSystem.from_uri(path)
@@ -90,33 +91,29 @@ def _format_of(path: str, files: list[fs.FileInfo]) -> FileFormat:
 # -- columns: Parquet, Feather, Arrow, ORC -----------------------------------------------------------------------------
 
 
-def _columns(found: _Found, kind: FileFormat, meter: Meter) -> Source:
-    from pyarrow import dataset as ds  # noqa: PLC0415 -- 20 ms of imports
-
-    options = ds.FileSystemFactoryOptions(found.base)
-    if found.base:
-        options.partitioning_factory = ds.HivePartitioning.discover()  # year=2013/ is a column
-    format_, scanning = _format(kind, remote=not isinstance(found.system, fs.LocalFileSystem))
-    with explaining(found.asked, kind):
-        factory = ds.FileSystemDatasetFactory(found.system, [file.path for file in found.files], format_, options)
-        # What all files have together; PyArrow's default is what the first one has.
+def _columns(source: _Files, kind: FileFormat, meter: Meter) -> Source:
+    options = ds.FileSystemFactoryOptions(source.base)
+    if source.base:
+        options.partitioning_factory = ds.HivePartitioning.discover()  # a folder year=2013/ is a column
+    format_, scanning = _format(kind, remote=not isinstance(source.system, fs.LocalFileSystem))
+    with explaining(source.asked, kind):
+        factory = ds.FileSystemDatasetFactory(source.system, [file.path for file in source.files], format_, options)
+        # The columns of all files together; PyArrow's default is those of the first file.
         dataset = factory.finish(factory.inspect(promote_options="permissive", fragments=None))
         meter.total = sum(fragment.count_rows() for fragment in dataset.get_fragments())
     return Source(dataset.schema, _scan(dataset, kind, scanning, meter))
 
 
 def _format(kind: FileFormat, *, remote: bool) -> tuple[Any, dict[str, Any]]:
-    """A dataset's format, and how its fragments are scanned."""
-    from pyarrow import dataset as ds  # noqa: PLC0415 -- as above
-
+    """Give a dataset's format, and how its fragments are scanned."""
     if kind is FileFormat.PARQUET:
-        # Far away a row group's parts are worth asking for at once; here that holds the whole file in memory.
+        # Over a network, a row group's parts are worth one request. Locally that would hold the whole file in memory.
         return ds.ParquetFileFormat(), {"fragment_scan_options": ds.ParquetFragmentScanOptions(pre_buffer=remote)}
     return ds.OrcFileFormat() if kind is FileFormat.ORC else ds.IpcFileFormat(), {}
 
 
 def _scan(dataset: Any, kind: FileFormat, scanning: dict[str, Any], meter: Meter) -> Iterator[pa.RecordBatch]:
-    for fragment in dataset.get_fragments():  # one after the other, to know whose fault an error is
+    for fragment in dataset.get_fragments():  # one after the other, so that an error names its file
         scanner = fragment.scanner(schema=dataset.schema, batch_readahead=2, memory_pool=POOL, **scanning)
         batches = scanner.to_batches()
         while True:
@@ -132,20 +129,20 @@ def _scan(dataset: Any, kind: FileFormat, scanning: dict[str, Any], meter: Meter
 # -- text: CSV, JSON lines ---------------------------------------------------------------------------------------------
 
 
-def _text(found: _Found, kind: FileFormat, meter: Meter) -> Source:
+def _text(source: _Files, kind: FileFormat, meter: Meter) -> Source:
     files = [
-        TextFile(file.path, partial(_Stream, found.system, file), file.size or 0, again=file.is_file)
-        for file in found.files
+        TextFile(file.path, partial(_Stream, source.system, file), file.size or 0, again=file.is_file)
+        for file in source.files
     ]
     meter.total = sum(file.size for file in files)
     return read_text(files, kind, meter)
 
 
 class _Stream:
-    """A file's bytes, decompressed if its suffix is one of `CODECS`; `tell` counts those that it has as it is."""
+    """A file's bytes, decompressed if its suffix is one of `CODECS`; `tell` counts bytes before decompression."""
 
     def __init__(self, system: fs.FileSystem, info: fs.FileInfo) -> None:
-        # Python's own file here: Ctrl-C is heard while it waits for a pipe.
+        # Python's own file, because Ctrl-C interrupts it while it waits for a pipe.
         local = isinstance(system, fs.LocalFileSystem)
         opened = partial(open, info.path, "rb") if local else partial(system.open_input_stream, info.path)
         self._file: Any = opened()

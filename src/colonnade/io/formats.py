@@ -1,6 +1,6 @@
-"""What a file holds, told by its name.
+"""The formats of files, recognised by suffix.
 
-Knows: which suffix means which format. Does not depend on: how any is read or written.
+Does not depend on: how a format is read or written.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from colonnade.errors import UnreadableFileError
 
 
 class FileFormat(StrEnum):
-    """What a file holds."""
+    """The format of a file."""
 
     PARQUET = "parquet"
     CSV = "csv"
@@ -28,7 +28,7 @@ class FileFormat(StrEnum):
 
 
 class Recognised(NamedTuple):
-    """A file's name taken apart: the stem, the format if the suffix tells, the codec it is compressed with, if any."""
+    """A file's name taken apart: its stem, its format if the suffix is known, its codec if it is compressed."""
 
     stem: str
     format: FileFormat | None
@@ -36,7 +36,7 @@ class Recognised(NamedTuple):
 
 
 def recognise(path: PurePath) -> Recognised:
-    """Tell the format by the suffix, one of `SUFFIXES`, maybe before one of `CODECS`."""
+    """Recognise the format by the suffix: one of `SUFFIXES`, with or without one of `CODECS` after it."""
     codec = CODECS.get(path.suffix.lower())
     if codec is not None:
         path = path.with_suffix("")
@@ -44,7 +44,7 @@ def recognise(path: PurePath) -> Recognised:
 
 
 def checked_format(given: str | None) -> FileFormat | None:
-    """A format by its name; None where none is given.
+    """Give a format by its name; None for None.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def checked_format(given: str | None) -> FileFormat | None:
     try:
         return None if given is None else FileFormat(given)
     except ValueError:
-        raise ValueError(f"format={given!r}: it is one of {', '.join(FileFormat)}") from None
+        raise ValueError(f"format must be one of {', '.join(FileFormat)}, got {given!r}") from None
 
 
 SUFFIXES = {
@@ -76,11 +76,11 @@ CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 
 @contextlib.contextmanager
 def explaining(path: str, kind: FileFormat | None = None) -> Iterator[None]:
-    """Say of a file that it is not what it was taken for."""
+    """Turn the errors of PyArrow's readers into one that names the file and its format."""
     try:
         yield
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # the kernel's; PyArrow's own, about a broken file, have no number
+            raise  # an error of the system; PyArrow's own, about a broken file, have no number
         what = f"cannot be read as {kind}" if kind else "cannot be read"
         raise UnreadableFileError(f"{path} {what}: {error}; nothing was stored") from error

@@ -1,6 +1,6 @@
-"""A source, read into a table that nobody else has.
+"""The sources of `load`: each is read into a table whose memory nothing else refers to.
 
-Knows: the kinds of sources. Does not depend on: stores; how any is read.
+Does not depend on: stores, how a source is read.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from colonnade.io import databases
 from colonnade.io.batches import Source, gather
 from colonnade.io.files import open_files
 from colonnade.io.formats import checked_format
-from colonnade.io.meter import Meter
+from colonnade.io.progress import Meter
 
 
 def read(source: Any, query: str | None, format_: str | None, meter: Meter) -> pa.Table:
@@ -30,7 +30,7 @@ def _opened(source: Any, query: str | None, format_: str | None, meter: Meter) -
     kind = checked_format(format_)
     if not isinstance(source, (str, os.PathLike)):
         if kind is not None:
-            raise ValueError("format= is for files")
+            raise ValueError("format= is for files, not for connections and Arrow data")
         if query is None:
             yield _counted(databases.open_arrow(source), meter)
         else:

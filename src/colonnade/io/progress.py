@@ -1,66 +1,89 @@
-"""A bar in a terminal, for what takes long.
+"""How far a load or a dump has come, and a bar of it in a terminal.
 
-Knows: rich. Does not depend on: what is read or written; it looks at a meter.
+Nothing is drawn in the first second, and nothing at all where stderr is not a terminal.
 
-Nothing is drawn in the first second, and nothing ever where stderr is no terminal.
+Does not depend on: what is read or written, Rich.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import Any, TextIO
 
-from colonnade.io.meter import Meter
 from colonnade.sizes import format_size
 
-if TYPE_CHECKING:
-    from rich.live import Live
+_PATIENCE = 1.0  # seconds before the bar is drawn
+_INTERVAL = 0.2  # seconds between two drawings
+_ERASE = "\r\x1b[K"
 
-_PATIENCE = 1.0
+
+@dataclass(slots=True)
+class Meter:
+    """How much is ``done`` of a ``total``, in the unit of the source: rows, or bytes of text; 0: total is unknown.
+
+    A bar reads it in its own thread.
+    """
+
+    rows: int = 0
+    nbytes: int = 0
+    done: int = 0
+    total: int = 0
+
+    def count(self, data: Any) -> None:
+        """Count the rows and bytes of a table or a batch."""
+        self.rows += data.num_rows
+        self.nbytes += data.nbytes
 
 
 @contextlib.contextmanager
-def shown(what: str, *, wanted: bool) -> Iterator[Meter]:
-    """Give a meter, and show it while the block runs."""
+def progress_bar(task: str, *, enabled: bool) -> Iterator[Meter]:
+    """Give a meter, and draw it on stderr while the block runs."""
     meter = Meter()
-    if not (wanted and sys.stderr is not None and sys.stderr.isatty()):
+    if not (enabled and sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"):
         yield meter
         return
-    bar = _bar(what, meter)
-    timer = threading.Timer(_PATIENCE, bar.start)
-    timer.daemon = True
-    timer.start()
+    finished = threading.Event()
+    thread = threading.Thread(target=_draw, args=(task, meter, finished, sys.stderr), daemon=True)
+    thread.start()
     try:
         yield meter
     finally:
-        timer.cancel()
-        timer.join()
-        bar.stop()
+        finished.set()
+        thread.join()
 
 
-def _bar(what: str, meter: Meter) -> Live:
-    from rich.console import Console  # noqa: PLC0415 -- most programs have no terminal
-    from rich.live import Live  # noqa: PLC0415 -- the same
-    from rich.progress_bar import ProgressBar  # noqa: PLC0415 -- the same
-    from rich.table import Table  # noqa: PLC0415 -- the same
-    from rich.text import Text  # noqa: PLC0415 -- the same
-
+def _draw(task: str, meter: Meter, finished: threading.Event, stream: TextIO) -> None:
     started = time.monotonic()
+    if finished.wait(_PATIENCE):
+        return
+    with contextlib.suppress(OSError, ValueError):  # the terminal is gone
+        while True:
+            seconds = int(time.monotonic() - started)
+            stream.write(_ERASE + _line(task, meter, seconds, shutil.get_terminal_size().columns - 1))
+            stream.flush()
+            if finished.wait(_INTERVAL):
+                break
+        stream.write(_ERASE)
+        stream.flush()
 
-    def look() -> Table:
-        seconds = timedelta(seconds=int(time.monotonic() - started))
-        part = f"{min(meter.done / meter.total, 1):4.0%}" if meter.total else ""
-        line = Table.grid(padding=(0, 1), expand=True)
-        for ratio in (None, 1, None):  # the bar has what the words leave
-            line.add_column(ratio=ratio, no_wrap=True)
-        said = f"{part} {meter.rows:,} rows {format_size(meter.nbytes)} {seconds}"
-        line.add_row(Text(what), ProgressBar(meter.total or None, meter.done), Text(said.strip()))
-        return line
 
-    console = Console(stderr=True)
-    return Live(get_renderable=look, console=console, transient=True, refresh_per_second=5, redirect_stdout=False)
+def _line(task: str, meter: Meter, seconds: int, width: int) -> str:
+    """Write one line: the task, a bar in the room that the words leave, and the figures."""
+    figures = f"{meter.rows:,} rows {format_size(meter.nbytes)} {timedelta(seconds=seconds)}"
+    if not meter.total:
+        return f"{task} {figures}"[:width]
+    part = min(meter.done / meter.total, 1)
+    figures = f"{part:4.0%} {figures}"
+    room = width - len(task) - len(figures) - 2
+    if room < 1:
+        return f"{task} {figures}"[:width]
+    full = round(room * part)
+    return f"{task} {'█' * full}{'░' * (room - full)} {figures}"

@@ -1,11 +1,12 @@
 """CSV and JSON lines, block by block.
 
-Knows: PyArrow's readers of text, and how the types that parts of a file have go together. Does not depend on: stores.
+Text does not declare the types of its columns. PyArrow's streams (and its datasets, which use them) find the types in
+the first block: they fail at the first ``1.5`` of an integer column, and leave out columns that the first objects lack.
+PyArrow's readers of whole files look at all values, but hold all of the text in memory. So every block is read by
+itself, and the types of the blocks are united: integers become floats if one block has floats. A column for which no
+type holds all values is read again, as text.
 
-Text does not say what its columns are. PyArrow's streams (and its datasets, which are made of them) look at the first
-block: they fail at an integer column's first ``1.5``, and leave out what the first objects lack. Its whole-file readers
-look at all values, and hold all of the text. So every block is read by itself, and the blocks are united: integers
-become floats where some are; a column that no type holds is read again, as the text it is.
+Does not depend on: stores.
 """
 
 from __future__ import annotations
@@ -18,25 +19,26 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.types as pt
+from pyarrow import csv, json
 
 from colonnade.errors import UnreadableFileError
 from colonnade.io.batches import POOL, Source, release_memory
 from colonnade.io.formats import FileFormat, explaining
-from colonnade.io.meter import Meter
+from colonnade.io.progress import Meter
 
 # Measured on 59 MB of CSV, two processors: a whole read 110 ms; blocks of 1, 4 and 16 MiB 180, 140 and 160 ms.
 _BLOCK = 4 << 20
-# Between a column's name and its number, where several have that name.
+# Stands between a column's name and its number, if several columns have the same name.
 _NTH = "\0"
 
 
 class TextFile(NamedTuple):
-    """A file: its path, for people; its bytes, decompressed; and how many it has as it is."""
+    """A file: its path, for messages; how to open it, decompressed; its size before decompression."""
 
     path: str
     open: Callable[[], Any]
     size: int
-    again: bool  # whether it can be read twice, as a pipe cannot
+    again: bool  # whether it can be read twice; a pipe cannot
 
 
 def read_text(files: Sequence[TextFile], kind: FileFormat, meter: Meter) -> Source:
@@ -151,43 +153,37 @@ def _end_of_csv_rows(data: bytes) -> int:
 
 
 def _csv_names(data: pa.Buffer) -> list[str]:
-    from pyarrow.csv import ReadOptions, open_csv  # noqa: PLC0415 -- each format's reader is imported when needed
-
     seen: Counter[str] = Counter()
     names = []
-    for name in open_csv(pa.BufferReader(data), ReadOptions(block_size=max(data.size, 1))).schema.names:
+    for name in csv.open_csv(pa.BufferReader(data), csv.ReadOptions(block_size=max(data.size, 1))).schema.names:
         names.append(f"{name}{_NTH}{seen[name]}" if seen[name] else name)
         seen[name] += 1
     return names
 
 
 def _read_csv(data: pa.Buffer, names: list[str], first: bool, as_text: list[str]) -> pa.Table:
-    from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions, read_csv  # noqa: PLC0415 -- as above
-
     # As pandas reads it: an empty cell is null, among strings too.
-    converting = ConvertOptions(strings_can_be_null=True)
+    converting = csv.ConvertOptions(strings_can_be_null=True)
     if as_text:
         converting.include_columns = [name for name in names if name in as_text]
         converting.column_types = dict.fromkeys(as_text, pa.string())
-    parsing = ParseOptions(newlines_in_values=True)
+    parsing = csv.ParseOptions(newlines_in_values=True)
 
     def read(parts: dict[str, int]) -> pa.Table:
-        reading = ReadOptions(column_names=names, skip_rows=int(first), **parts)
-        return read_csv(pa.BufferReader(data), reading, parsing, converting, memory_pool=POOL)
+        reading = csv.ReadOptions(column_names=names, skip_rows=int(first), **parts)
+        return csv.read_csv(pa.BufferReader(data), reading, parsing, converting, memory_pool=POOL)
 
     return _of_long_rows(read, data)
 
 
 def _read_json(data: pa.Buffer, _names: list[str], _first: bool, as_text: list[str]) -> pa.Table:
-    from pyarrow.json import ParseOptions, ReadOptions, read_json  # noqa: PLC0415 -- as above
-
-    parsing = ParseOptions()
+    parsing = json.ParseOptions()
     if as_text:
         schema = pa.schema([(name, pa.string()) for name in as_text])
-        parsing = ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
+        parsing = json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
 
     def read(parts: dict[str, int]) -> pa.Table:
-        return read_json(pa.BufferReader(data), ReadOptions(**parts), parsing, memory_pool=POOL)
+        return json.read_json(pa.BufferReader(data), json.ReadOptions(**parts), parsing, memory_pool=POOL)
 
     return _of_long_rows(read, data)
 

@@ -1,6 +1,6 @@
 """Room for a table: the capacity of a store, the space of its file system, and what may be freed for a put.
 
-Knows: sizes, expiry, spares. Does not depend on: how a table is written.
+Does not depend on: how a table is written.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SHOWN = 3
 
 
 class Held(NamedTuple):
-    """A table's file, and what it holds of memory."""
+    """A table's file, and the bytes of memory that it takes."""
 
     entry: Entry
     nbytes: int
@@ -34,8 +34,8 @@ class Held(NamedTuple):
 
 def free_bytes(root: int) -> int:
     """What the file system still has for this user."""
-    found = os.fstatvfs(root)
-    return found.f_bavail * found.f_frsize
+    file_system = os.fstatvfs(root)
+    return file_system.f_bavail * file_system.f_frsize
 
 
 def _is_expired(expires_ns: int | None) -> bool:
@@ -44,7 +44,7 @@ def _is_expired(expires_ns: int | None) -> bool:
 
 
 def _files(root: int) -> Iterator[tuple[folders.File, Entry | None, int]]:
-    """All whole tables; what is shared or sent has no entry."""
+    """All whole tables; what is shared or in flight has no entry."""
     for file in folders.walk(root):
         entry = paths.parse(file.folders, file.name)
         if entry is not None or paths.is_unnamed(file.folders, file.name):
@@ -53,24 +53,35 @@ def _files(root: int) -> Iterator[tuple[folders.File, Entry | None, int]]:
 
 
 def used_bytes(root: int) -> int:
-    """What all tables' files hold: expired ones too, and those that are shared or sent."""
+    """The bytes of all tables' files: expired ones too, and those that are shared or in flight."""
     return sum(nbytes for _, _, nbytes in _files(root))
 
 
-def _expired_tables(root: int) -> list[Held]:
-    """The tables' files that may go. Reads every seal, which takes ten times as long as to add up sizes."""
-    found = []
+class _Version(NamedTuple):
+    """One version of a table that is stored."""
+
+    held: Held
+    expired: bool = False
+    sealed: bool = False  # not another program's file of that name
+
+
+def _versions(root: int) -> dict[str, list[_Version]]:
+    """The versions of each table of which one has expired. Reads every seal: ten times as slow as adding up sizes."""
+    tables: dict[str, list[_Version]] = {}
     for file, entry, nbytes in _files(root):
         if entry is None:
             continue
+        version = _Version(Held(entry, nbytes))
         with contextlib.suppress(OSError, CorruptSnapshotError):
             segment = Segment.open(file.path, file.folder, file.name)
             try:
-                if _is_expired(segment.seal().expires_ns):
-                    found.append(Held(entry, nbytes))
+                seal = segment.seal()
+                sealed = entry.version in (None, seal.version)
+                version = version._replace(expired=_is_expired(seal.expires_ns), sealed=sealed)
             finally:
                 segment.close()
-    return found
+        tables.setdefault(entry.name, []).append(version)
+    return {name: versions for name, versions in tables.items() if any(version.expired for version in versions)}
 
 
 def refuse_for_capacity(root: Path, size: int, capacity: int, usage: Usage) -> StoreFullError:
@@ -78,7 +89,7 @@ def refuse_for_capacity(root: Path, size: int, capacity: int, usage: Usage) -> S
     return StoreFullError(
         errno.ENOSPC,
         f"the store {root} has a capacity of {format_size(capacity)} and the table needs {format_size(size)} "
-        f"({size:,} bytes); nothing was stored. {_told(usage)}. {_REMEDY}, or give the store more capacity. "
+        f"({size:,} bytes); nothing was stored. {_describe(usage)}. {_REMEDY}, or give the store more capacity. "
         "A table that is replaced counts until the new version has its name",
     )
 
@@ -88,30 +99,30 @@ def refuse_for_file_system(root: Path, size: int, free: int, usage: Usage) -> St
     return StoreFullError(
         errno.ENOSPC,
         f"{root} has {free:,} bytes free and the table needs {size:,}; nothing was stored. "
-        f"{_told(usage)}. {_REMEDY}, or use a store on a larger file system",
+        f"{_describe(usage)}. {_REMEDY}, or use a store on a larger file system",
     )
 
 
-_REMEDY = "Delete tables, let go of deleted ones, put with ttl="
+_REMEDY = "Delete tables, close deleted ones that are still open, put with ttl="
 
 
-def _told(usage: Usage) -> str:
-    """What is used, by whom."""
+def _describe(usage: Usage) -> str:
+    """Say what is used, and by which processes."""
     tables, deleted = usage.of("newest", "retained"), usage.of("deleted", "spare")
     largest = sorted(tables, key=lambda table: -table.nbytes)
     shown = ", ".join(
         f"{table.name!r} version {table.version} {format_size(table.nbytes)}" for table in largest[:_SHOWN]
     )
     more = f" and {len(largest) - _SHOWN} more" if len(largest) > _SHOWN else ""
-    told = f"Its tables hold {_size(tables)}" + (f" ({shown}{more})" if shown else "")
+    text = f"Its tables hold {_size(tables)}" + (f" ({shown}{more})" if shown else "")
     held = [segment for segment in deleted if segment.holders]
     if held:
         holders = sorted({(holder.pid, holder.command) for segment in held for holder in segment.holders})
         names = ", ".join(f"{pid} {command}" for pid, command in holders[:_SHOWN])
-        told += (
+        text += (
             f"; deleted and superseded ones hold {_size(held)}, for {names}{' and others' * (len(holders) > _SHOWN)}"
         )
-    return told
+    return text
 
 
 def _size(segments: Iterable[SegmentUsage]) -> str:
@@ -119,18 +130,32 @@ def _size(segments: Iterable[SegmentUsage]) -> str:
 
 
 def remove_expired(root: int) -> list[Held]:
-    """Remove expired tables' files; which they were."""
-    expired = _expired_tables(root)
-    for held in expired:
-        where = paths.locate(held.entry.name)
-        version = held.entry.version
-        with contextlib.suppress(OSError), folders.below(root, where.folders) as folder:
-            os.unlink(where.current if version is None else where.retained(version), dir_fd=folder)
-    return expired
+    """Remove expired tables' files; returns which they were.
+
+    If the newest version of a table has expired and a retained one has not, the newest of these takes the name.
+    """
+    removed = []
+    for name, versions in _versions(root).items():
+        where = paths.locate(name)
+        alive = [version.held.entry.version for version in versions if version.sealed and not version.expired]
+        successor = None if None in alive else max((number for number in alive if number is not None), default=None)
+        with contextlib.suppress(OSError), folders.below(root, where.folders, None) as folder:
+            for held, expired, _ in sorted(versions, key=lambda version: version.held.entry.version is None):
+                if not expired:
+                    continue
+                number = held.entry.version
+                if number is not None:
+                    os.unlink(where.retained(number), dir_fd=folder)
+                elif successor is not None:
+                    os.rename(where.retained(successor), where.current, src_dir_fd=folder, dst_dir_fd=folder)
+                else:
+                    os.unlink(where.current, dir_fd=folder)
+                removed.append(held)
+    return removed
 
 
 def free_spares(root: int, size: int) -> None:
-    """Free the longest unused spares until so many bytes are free, or none is left."""
+    """Free the longest unused spares until so many bytes are free, or no spare is left."""
     missing = size - free_bytes(root)
     if missing > 0:
         spares.trim(root, max(spares.held(root) - missing, 0))

@@ -1,9 +1,9 @@
 """Names to versions, as a reader sees them.
 
-Knows: a store's directory, versions, owners. Does not depend on: columns; how a name comes to lead elsewhere.
+Does not depend on: columns; how a name comes to lead elsewhere.
 
 A reader opens by name, and then asks whether the name still leads to what it opened, before it reads anything of it;
-if not, it starts again. `recycle` argues why it never sees a page that is being rewritten. A segment of a user who is
+if not, it starts again. `spares` argues why it never sees a page that is being rewritten. A segment of a user who is
 neither this one nor trusted is never read.
 """
 
@@ -13,11 +13,19 @@ import contextlib
 import errno
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
-from colonnade.errors import ConflictError, CorruptSnapshotError, NotFoundError, StoreAccessError
+from colonnade import _core
+from colonnade.errors import (
+    ConflictError,
+    CorruptSnapshotError,
+    InvalidNameError,
+    NotFoundError,
+    StoreAccessError,
+)
 from colonnade.format.seal import Seal
 from colonnade.storage import folders, paths
 from colonnade.storage.directory import Directory
@@ -31,6 +39,49 @@ _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 # How long to wait for a lease test, which takes microseconds, in seconds; and how often to ask for what is denied.
 _PAUSE = 1e-4
 _DENIED = 3
+
+
+class Versioned(Protocol):
+    """A snapshot, for whoever expects it to be the newest one."""
+
+    @property
+    def version(self) -> int: ...
+
+    @property
+    def identity(self) -> int: ...
+
+
+class Expected(NamedTuple):
+    """The snapshot that a name must lead to for a put to be made.
+
+    ``version`` 0: none. ``identity`` tells two snapshots of one version apart, because versions start again at 1 after
+    a delete; None: any.
+    """
+
+    version: int
+    identity: int | None = None
+
+    @classmethod
+    def of(cls, expected: int | Versioned) -> Expected:
+        """Read ``expect_version=``: a number, or the Snapshot itself."""
+        return cls(expected) if isinstance(expected, int) else cls(expected.version, expected.identity)
+
+    def check(self, name: str, present: Seal | None) -> None:
+        """See that a name's newest snapshot is the expected one.
+
+        Raises
+        ------
+        ConflictError
+        """
+        version = present.version if present else 0
+        if version != self.version:
+            found = f"is at version {version}" if present else "does not exist"
+            raise ConflictError(f"{name!r} {found}, and version {self.version} was expected; read it again and retry")
+        if present and self.identity not in (None, present.identity):
+            raise ConflictError(
+                f"{name!r} was deleted and put again: it is at version {version} as expected, and it is another "
+                "snapshot; read it again and retry"
+            )
 
 
 class Catalog:
@@ -48,7 +99,7 @@ class Catalog:
         """
         where = paths.locate(name)
         try:
-            with self.directory.opened() as root, folders.below(root, where.folders) as folder:
+            with self.directory.opened() as root, self._folder(root, where) as folder:
                 segment, seal = self._attach(folder, where.current, name)
                 if version is None or seal.version == version:
                     return segment, seal
@@ -60,20 +111,27 @@ class Catalog:
             raise _unreadable(name, self.directory.root, error) from error
 
     def attach_unnamed(self, file: str) -> tuple[Segment, Seal]:
-        """Open a segment that was shared or sent.
+        """Open a segment that was shared, or is in flight.
 
         Raises
         ------
         FileNotFoundError
-            Where it is gone, or has been received.
+            If it is gone, or has been received.
+        InvalidNameError
+            If the file's name is none of theirs: a reference that was forged could lead out of the store.
         CorruptSnapshotError, StoreAccessError
         """
+        if not paths.is_unnamed((paths.SEGMENTS,), file):
+            raise InvalidNameError(f"{file!r} is not the file of a shared table: the reference is damaged or forged")
         name = f"{paths.SEGMENTS}/{file}"
         try:
-            with self.directory.opened() as root, folders.below(root, [paths.SEGMENTS]) as folder:
+            with self.directory.opened() as root, folders.segments(root) as folder:
                 return self._attach(folder, file, name)
         except PermissionError as error:
             raise _unreadable(name, self.directory.root, error) from error
+
+    def _folder(self, root: int, where: Location) -> _core.Descriptor:
+        return folders.below(root, where.folders, self.directory.trusts)
 
     def _attach(self, folder: int, file: str, name: str) -> tuple[Segment, Seal]:
         for attempt in count(1):
@@ -90,7 +148,7 @@ class Catalog:
                 if not segment.is_at(folder, file):
                     segment.close()
                     continue
-                # From here on it is nobody's to write, for it is open.
+                # From here on nobody writes to it, because it is open.
                 self._check_owner(segment, name)
                 return segment, segment.seal()
             except CorruptSnapshotError as error:
@@ -118,7 +176,7 @@ class Catalog:
 
     def _check_owner(self, segment: Segment, name: str) -> None:
         owner = segment.owner
-        if owner not in self.directory.trusted:
+        if not self.directory.trusts(owner):
             raise StoreAccessError(
                 errno.EPERM,
                 f"{name!r} belongs to user {owner}, who could change it while it is read; the file is {segment.path}. "
@@ -129,9 +187,9 @@ class Catalog:
         if version is not None:
             with contextlib.suppress(OSError):
                 where = paths.locate(name)
-                with self.directory.opened() as root, folders.below(root, where.folders) as folder:
-                    newest = self.version_in(folder, where, name)
-                    kept = sorted([*retained(folder, where), *([newest] if newest else [])])
+                with self.directory.opened() as root, self._folder(root, where) as folder:
+                    newest = self.seal_in(folder, where, name)
+                    kept = sorted([*retained(folder, where), *([newest.version] if newest else [])])
                 if kept:
                     return NotFoundError(
                         f"there is no version {version} of {name!r} in {self.directory.root}; there are "
@@ -142,8 +200,8 @@ class Catalog:
         there = f"there are: {shown}" if names else "the store is empty"
         return NotFoundError(f"there is no table {name!r} in {self.directory.root}; {there}")
 
-    def current_version(self, name: str) -> int:
-        """A name's newest version; 0 where there is none. What is no snapshot counts as none, and a put replaces it.
+    def seal_of(self, name: str) -> Seal | None:
+        """The seal of a name's newest version; None if there is none. What is no snapshot counts as none.
 
         Raises
         ------
@@ -151,44 +209,57 @@ class Catalog:
         """
         where = paths.locate(name)
         try:
-            with self.directory.opened() as root, folders.below(root, where.folders) as folder:
-                return self.version_in(folder, where, name)
+            with self.directory.opened() as root, self._folder(root, where) as folder:
+                return self.seal_in(folder, where, name)
         except (FileNotFoundError, NotADirectoryError):
-            return 0
+            return None
 
-    def version_in(self, folder: int, where: Location, name: str) -> int:
-        try:
-            segment, seal = self._attach(folder, where.current, name)
-        except (FileNotFoundError, NotADirectoryError, CorruptSnapshotError, IsADirectoryError):
-            return 0
-        except StoreAccessError as error:
-            if error.errno in _NO_FILE:
-                return 0
-            raise
-        segment.close()
-        return seal.version
-
-    def expect(self, name: str, version: int | None) -> None:
-        """See that a name's newest version is ``version``, unless that is None; 0: the name does not exist.
-
-        Raises
-        ------
-        ConflictError
-        """
-        if version is not None:
-            compare(name, version, self.current_version(name))
-
-    def entries(self) -> Iterator[Entry]:
-        """All tables' files, retained versions included, by name; none where the directory is not there yet.
+    def current_version(self, name: str) -> int:
+        """A name's newest version; 0 if there is none.
 
         Raises
         ------
         StoreAccessError
         """
-        return (entry for entry, _ in self.files())
+        seal = self.seal_of(name)
+        return seal.version if seal else 0
 
-    def files(self) -> Iterator[tuple[Entry, folders.File]]:
-        """The same, each with where it is found.
+    def seal_in(self, folder: int, where: Location, name: str) -> Seal | None:
+        """The same as `seal_of`, in a folder that is open."""
+        try:
+            segment, seal = self._attach(folder, where.current, name)
+        except (FileNotFoundError, NotADirectoryError, CorruptSnapshotError, IsADirectoryError):
+            return None
+        except StoreAccessError as error:
+            if error.errno in _NO_FILE:
+                return None
+            raise
+        segment.close()
+        return seal
+
+    def expect(self, name: str, expected: Expected | None) -> None:
+        """See that a name's newest snapshot is the expected one, if one is expected.
+
+        Raises
+        ------
+        ConflictError
+        """
+        if expected is not None:
+            expected.check(name, self.seal_of(name))
+
+    def entries(self, refused: Callable[[Path, OSError], None] | None = None) -> Iterator[Entry]:
+        """All tables' files, retained versions included, by name; none if the directory is not there yet.
+
+        ``refused`` is called for each folder that may not be read.
+
+        Raises
+        ------
+        StoreAccessError
+        """
+        return (entry for entry, _ in self.files(refused))
+
+    def files(self, refused: Callable[[Path, OSError], None] | None = None) -> Iterator[tuple[Entry, folders.File]]:
+        """The same, each with the file that was found.
 
         Raises
         ------
@@ -196,7 +267,7 @@ class Catalog:
         """
         try:
             with self.directory.opened() as root:
-                for file in folders.walk(root):
+                for file in folders.walk(root, refused):
                     entry = paths.parse(file.folders, file.name)
                     if entry is not None:
                         yield entry, file
@@ -210,18 +281,6 @@ class Catalog:
 
 def _unreadable(name: str, place: Path, error: OSError) -> StoreAccessError:
     return StoreAccessError(error.errno, f"{name!r} cannot be read from {place}: {os.strerror(error.errno or 0)}")
-
-
-def compare(name: str, version: int, found: int) -> None:
-    """See that a name is at the version that is expected; 0: it does not exist.
-
-    Raises
-    ------
-    ConflictError
-    """
-    if version != found:
-        told = f"is at version {found}" if found else "does not exist"
-        raise ConflictError(f"{name!r} {told}, and version {version} was expected; read it again and retry")
 
 
 def retained(folder: int, where: Location) -> set[int]:

@@ -1,6 +1,6 @@
-"""What is there against what should be there.
+"""Compares the files that a store has with the files that it should have.
 
-Knows: the files of a store. Does not depend on: columns; whoever calls hands in how a snapshot's inside is looked at.
+Does not depend on: columns; the caller hands in a function that looks inside a snapshot.
 """
 
 from __future__ import annotations
@@ -15,7 +15,13 @@ from colonnade.errors import ColonnadeError
 from colonnade.storage import folders, paths
 from colonnade.storage.segment import Segment
 
-_HIDDEN = (paths.DRAFT_PREFIX, paths.SPARE_PREFIX, paths.SHARED_PREFIX, paths.SENT_PREFIX, paths.FAMILY_PREFIX)
+_UNNAMED = (
+    paths.DRAFT_PREFIX,
+    paths.SPARE_PREFIX,
+    paths.SHARED_PREFIX,
+    paths.IN_FLIGHT_PREFIX,
+    paths.GROUP_PREFIX,
+)
 
 
 class Problem(NamedTuple):
@@ -26,7 +32,7 @@ class Problem(NamedTuple):
     remedy: str
 
 
-def check(root: Path, trusted: frozenset[int], look_inside: Callable[[paths.Entry], None]) -> Iterator[Problem]:
+def check(root: Path, trusts: Callable[[int], bool], look_inside: Callable[[paths.Entry], None]) -> Iterator[Problem]:
     """Look at every file below a store, and at the directory itself.
 
     ``look_inside`` raises a ColonnadeError for a snapshot that does not hold together.
@@ -36,41 +42,43 @@ def check(root: Path, trusted: frozenset[int], look_inside: Callable[[paths.Entr
     if not root.is_dir():
         yield Problem(root, "the store is a file", "name another directory")
         return
-    yield from _ownership(root, root.stat(), trusted)
+    yield from _ownership(root, root.stat(), trusts)
     with folders.opened(root) as directory:
         for file in folders.walk(directory):
             try:
-                yield from _file(root, file, trusted, look_inside)
+                yield from _file(root, file, trusts, look_inside)
             except FileNotFoundError:
                 continue  # superseded since it was listed
 
 
 def _file(
-    root: Path, file: folders.File, trusted: frozenset[int], look_inside: Callable[[paths.Entry], None]
+    root: Path, file: folders.File, trusts: Callable[[int], bool], look_inside: Callable[[paths.Entry], None]
 ) -> Iterator[Problem]:
     found = file.stat()
     path = root / file.path
     entry = paths.parse(file.folders, file.name)
     if not stat.S_ISREG(found.st_mode):
         yield Problem(path, "neither a file nor a folder", "remove it")
-    elif _is_hidden(file):
+    elif _is_the_stores(file):
         # Not a problem: a put that is under way has one, spares wait there, and gc removes what a killed one left.
-        yield from _ownership(path, found, trusted)
+        yield from _ownership(path, found, trusts)
     elif entry is None:
         yield Problem(path, "not a file of this store", "remove it")
     else:
-        yield from _ownership(path, found, trusted)
+        yield from _ownership(path, found, trusts)
         yield from _inside(path, file, entry, look_inside)
 
 
-def _is_hidden(file: folders.File) -> bool:
+def _is_the_stores(file: folders.File) -> bool:
     if file.folders == (paths.SEGMENTS,):
-        return file.name.startswith(_HIDDEN)
-    return not file.folders and file.name.startswith((paths.PUBLISH, paths.SETTINGS))
+        return file.name.startswith(_UNNAMED)
+    return not file.folders and (
+        file.name == paths.SETTINGS or paths.is_staged(file.name) or paths.is_temporary_settings(file.name)
+    )
 
 
-def _ownership(path: Path, found: os.stat_result, trusted: frozenset[int]) -> Iterator[Problem]:
-    if found.st_uid not in trusted:
+def _ownership(path: Path, found: os.stat_result, trusts: Callable[[int], bool]) -> Iterator[Problem]:
+    if not trusts(found.st_uid):
         yield Problem(path, f"owned by user {found.st_uid}", "remove it, unless that user is trusted")
     elif found.st_mode & stat.S_IWOTH:
         yield Problem(path, "writable by every user", f"chmod o-w {path}")

@@ -1,55 +1,94 @@
-"""A store's directory: made, opened, locked; and what it is told to keep to.
+"""A store's directory: made, opened, locked; and the settings that hold in it.
 
-Knows: its owner, its lock, its settings. Does not depend on: names, segments.
+Does not depend on: names, segments.
 
-A child forked while a thread of its parent holds the lock shares it; so it is dropped by LOCK_UN, which works for
-both, and not by closing the descriptor, which would not.
+The lock
+--------
+1. It is a ``flock`` of the folder ``.segments``, which only its owner may open: a group that may read the tables cannot
+   stop the writers. If others may write to the directory, they could stop each other anyway, and the folder may be
+   somebody else's: then it is a ``flock`` of the directory itself.
+2. Whoever gets the lock sees then that the name still leads to the folder: `gc` removes an empty one, as its last step.
+3. A process that ends drops its lock, however it ends. A child that was forked meanwhile shares it; so the lock is
+   dropped by LOCK_UN, which works for both, and not by closing the descriptor, which would not.
+4. Nobody waits in silence, nor for ever: after `WARN_AFTER` seconds a warning names the process that has the lock (it
+   may be stopped, in a debugger or a frozen container), and after ``timeout=`` seconds an error does.
+5. A thread never waits for itself. A signal handler or a finalizer that changes the store while the same thread has the
+   lock gets an error at once.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
-from collections.abc import Iterator
+import stat
+import time
+import warnings
 from pathlib import Path
 
-from colonnade.errors import StoreAccessError
-from colonnade.storage import folders, settings
+from colonnade import _core
+from colonnade.errors import LockTimeoutError, ReentrantCallError, StoreAccessError
+from colonnade.storage import folders, paths, processes, settings
 from colonnade.storage.settings import Settings
+
+# How long to wait for the store's lock, in seconds: it is held for about 100 us, and longer where many tables expire.
+TIMEOUT = 300.0
+WARN_AFTER = 5.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 5e-5, 5e-3
+_OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 class Directory:
     """The directory of one store, and how it was opened.
 
-    ``own``: one of another user is refused. ``trusted`` are the users whose files are read. ``chosen`` settings hold
-    before those that the directory keeps.
+    Parameters
+    ----------
+    root : Path
+        The directory.
+    own : bool
+        Whether one of another user is refused.
+    durable : bool
+        Whether changes are on the disk before they are reported.
+    trusted : frozenset of int
+        The users whose files are read.
+    chosen : Settings
+        Settings that hold before those that the directory stores.
+    timeout : float
+        How many seconds to wait for the lock.
     """
 
-    def __init__(self, root: Path, *, own: bool, durable: bool, trusted: frozenset[int], chosen: Settings) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        own: bool,
+        durable: bool,
+        trusted: frozenset[int],
+        chosen: Settings,
+        timeout: float = TIMEOUT,
+    ) -> None:
         self.root = root
         self.durable = durable
         self.trusted = trusted
-        self._own = own
         self.chosen = chosen
+        self.timeout = timeout
+        self._own = own
 
     def prepare(self) -> None:
-        """Make the directory, or see that it is one that this user may write.
+        """Make the directory, or see that this user may write to it.
 
         Raises
         ------
         StoreAccessError
-            Where it is a file, cannot be made, is not writable, or is another user's and should not be.
+            If it is a file, cannot be made, is not writable, or is another user's and should not be.
         """
         try:
             if not self.root.is_dir():
-                self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-                self.root.chmod(self.chosen.folder_mode)
+                self._make()
+                self.opened().close()  # it may be a file
             if not os.access(self.root, os.W_OK | os.X_OK):
                 raise StoreAccessError(errno.EACCES, f"this user may not write to the store {self.root}")
-            with self.opened():
-                pass
+            self.opened().close()
         except StoreAccessError:
             raise
         except OSError as error:
@@ -57,50 +96,149 @@ class Directory:
                 error.errno, f"{self.root} cannot be a store: {os.strerror(error.errno or 0)}; name another directory"
             ) from error
 
-    def opened(self) -> contextlib.AbstractContextManager[int]:
+    def _make(self) -> None:
+        missing = [path for path in (self.root, *self.root.parents) if not path.exists()]
+        for path in reversed(missing):
+            mode = 0o700 if path == self.root else 0o777
+            with contextlib.suppress(FileExistsError):
+                path.mkdir(mode)
+                if path == self.root:
+                    # By its descriptor: whoever may write beside it may put a link in its place.
+                    with folders.opened(path, own=True) as root:
+                        folders.set_mode(root, self.chosen.folder_mode)
+            if self.durable:
+                with folders.opened(path.parent) as parent:
+                    os.fsync(parent)
+
+    def opened(self) -> _core.Descriptor:
+        """Open the directory; a context manager that gives the number."""
         return folders.opened(self.root, own=self._own)
 
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[int]:
-        """Hold the store's lock; gives the descriptor of its directory."""
-        with self.opened() as root:
-            fcntl.flock(root, fcntl.LOCK_EX)
-            try:
-                yield root
-            finally:
-                fcntl.flock(root, fcntl.LOCK_UN)
+    # -- the lock ------------------------------------------------------------------------------------------------------
 
-    @contextlib.contextmanager
-    def lock_at_once(self) -> Iterator[int]:
-        """The same for who may not wait: a destructor, which may run in the very thread that holds the lock.
+    def lock(self) -> _core.Descriptor:
+        """Hold the store's lock, as a context manager that gives the directory's descriptor.
+
+        Raises
+        ------
+        ReentrantCallError
+            If this thread has it already.
+        LockTimeoutError
+        StoreAccessError
+        """
+        return self._locked(self.timeout)
+
+    def lock_at_once(self) -> _core.Descriptor:
+        """The same without waiting: for destructors, which may run in the thread that holds the lock, and at exit.
 
         Raises
         ------
         BlockingIOError
-            Where somebody holds it.
+            If somebody holds it.
         """
-        with self.opened() as root:
-            fcntl.flock(root, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return self._locked(None)
+
+    def _locked(self, timeout: float | None) -> _core.Descriptor:
+        root = self.opened()
+        file: _core.Descriptor | None = None
+        try:
+            while True:
+                file = self._lock_file(root.fileno())
+                self._wait(file, timeout)
+                if _is_current(root.fileno(), file.fileno()):
+                    root.keep(file)
+                    return root
+                file.close()
+        except BaseException:  # a traceback keeps this frame, and must not keep the lock
+            if file is not None:
+                file.close()
+            root.close()
+            raise
+
+    def _lock_file(self, root: int) -> _core.Descriptor:
+        """Open what is locked; see the top of this file."""
+        if os.fstat(root).st_mode & _OTHERS_MAY_WRITE:
+            return _core.Descriptor(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=root)
+        try:
             try:
-                yield root
-            finally:
-                fcntl.flock(root, fcntl.LOCK_UN)
+                return folders.segments(root)
+            except FileNotFoundError:
+                return folders.segments(root, make=True)
+        except PermissionError as error:
+            raise StoreAccessError(errno.EACCES, f"this user may not write to the store {self.root}") from error
+
+    def _wait(self, file: _core.Descriptor, timeout: float | None) -> None:
+        pause, warned = _FIRST_PAUSE, False
+        began = time.monotonic()
+        while not file.try_lock():
+            if timeout is None:
+                raise BlockingIOError(errno.EWOULDBLOCK, f"the store {self.root} is locked")
+            if file.locked_by_this_thread():
+                raise ReentrantCallError(
+                    f"the store {self.root} is being changed by this very thread, which was interrupted by a signal "
+                    "handler or a finalizer (__del__) that changes it too. Let the handler set a flag, or let another "
+                    "thread change the store"
+                )
+            waited = time.monotonic() - began
+            if waited >= timeout:
+                raise LockTimeoutError(
+                    f"the store {self.root} was locked for {timeout:g} seconds by {_describe_holder(file)}; "
+                    "nothing was changed. Continue or end that process, or wait longer: Store(..., timeout=seconds)"
+                )
+            if waited >= WARN_AFTER and not warned:
+                warned = True
+                warnings.warn(
+                    f"waiting for the store {self.root}, which is locked by {_describe_holder(file)}",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+            time.sleep(min(pause, max(timeout - waited, 0)))
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+    # -- settings ------------------------------------------------------------------------------------------------------
 
     def settings(self, root: int) -> Settings:
-        """What was chosen, else what the directory keeps."""
+        """The settings that hold: the chosen ones, and those that the directory stores where none is chosen."""
         return self.chosen.or_else(settings.read(root, self.trusted))
 
-    def configure(self, wanted: Settings) -> Settings:
-        """Keep settings in the directory; those that are None stay as they are."""
+    def configure(self, changes: Settings) -> Settings:
+        """Store settings in the directory; those that are None stay as they are. Returns all that hold then."""
         with self.lock() as root:
             try:
-                kept = settings.read(root, self.trusted)
+                stored = settings.read(root, self.trusted)
             except StoreAccessError as error:
                 if error.errno != errno.EINVAL:
                     raise
-                kept = Settings()  # they cannot be read, and are set anew
-            settings.write(root, wanted.or_else(kept))
-            found = self.settings(root)
-            if wanted.mode is not None:
-                os.fchmod(root, found.folder_mode)
-            return found
+                stored = Settings()  # they cannot be read, and are set anew
+            settings.write(root, changes.or_else(stored))
+            result = self.settings(root)
+            if changes.mode is not None:
+                folders.set_modes(root, result.folder_mode)
+            return result
+
+    def trusts(self, owner: int) -> bool:
+        """Whether files of a user are read: this user's, a trusted one's, or one whom this user's settings trust."""
+        if owner in self.trusted:
+            return True
+        with contextlib.suppress(OSError), self.opened() as root:
+            return owner in settings.trusted_by_owner(root)
+        return False
+
+
+def _is_current(root: int, file: int) -> bool:
+    """Whether a locked file is still the one that the store's lock is."""
+    locked = os.fstat(file)
+    if os.path.samestat(locked, os.fstat(root)):
+        return True
+    try:
+        return os.path.samestat(locked, os.stat(paths.SEGMENTS, dir_fd=root, follow_symlinks=False))
+    except FileNotFoundError:
+        return False
+
+
+def _describe_holder(file: _core.Descriptor) -> str:
+    holder = processes.lock_holder(file.fileno())
+    if holder is None:
+        return "a process that this one cannot see (in another container, for instance)"
+    state = ", which is stopped" if holder.stopped else ""
+    return f"process {holder.pid} ({holder.command}){state}"

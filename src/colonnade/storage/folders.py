@@ -1,9 +1,13 @@
 """Folders of a store, opened part by part: no link below the store's directory is ever followed.
 
-Knows: descriptors of directories. Does not depend on: what their files are.
+Does not depend on: what the files in them are.
 
-Whoever may write into a folder may swap a folder below it for a link at any instant, so nothing is checked by path and
-used by path afterwards: a folder is opened once, and what is done in it is done by its descriptor.
+Whoever may write into a folder may swap a folder below it for a link at any instant. So nothing is checked by path and
+used by path afterwards: a folder is opened once, its owner is looked at, and what is done in it is done by its
+descriptor.
+
+A folder that the store made has the sticky bit, from the `mkdir` on. It is how the store proves later that it may
+remove the folder when it is empty; a user's own empty folders stay.
 """
 
 from __future__ import annotations
@@ -12,39 +16,37 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
+from colonnade import _core
 from colonnade.errors import StoreAccessError
 from colonnade.storage import paths
 
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY
+_KEPT_BITS = stat.S_ISGID | stat.S_ISVTX  # a folder of a group hands its group on; see above
 
 
-@contextlib.contextmanager
-def opened(root: Path, *, own: bool = False) -> Iterator[int]:
+def opened(root: Path, *, own: bool = False) -> _core.Descriptor:
     """Open a store's directory. ``own``: it must be this user's, and no link: anybody may make one in shared memory.
 
     Raises
     ------
     OSError
-        As the kernel has it: FileNotFoundError where there is none.
+        As the kernel has it: FileNotFoundError if there is none.
     StoreAccessError
-        Where it is not this user's.
+        If it is not this user's.
     """
     try:
-        fd = os.open(root, _FOLDER | (os.O_NOFOLLOW if own else 0))
+        descriptor = _core.Descriptor(root, _FOLDER | (os.O_NOFOLLOW if own else 0))
     except NotADirectoryError:
         if own and root.is_symlink():
             raise _not_own(root, "is a link") from None
         raise
-    try:
-        if own and (owner := os.fstat(fd).st_uid) != os.geteuid():
-            raise _not_own(root, f"belongs to user {owner}")
-        yield fd
-    finally:
-        os.close(fd)
+    if own and (owner := os.fstat(descriptor.fileno()).st_uid) != os.geteuid():
+        raise _not_own(root, f"belongs to user {owner}")
+    return descriptor
 
 
 def _not_own(root: Path, what: str) -> StoreAccessError:
@@ -53,45 +55,96 @@ def _not_own(root: Path, what: str) -> StoreAccessError:
     )
 
 
-@contextlib.contextmanager
-def below(root: int, folders: Iterable[str], *, make: int | None = None) -> Iterator[int]:
-    """Open a folder below a store; ``make`` is the mode to make missing ones with.
+def below(
+    root: int, folders: Iterable[str], trusts: Callable[[int], bool] | None, *, make: int | None = None
+) -> _core.Descriptor:
+    """Open a folder below a store.
+
+    Parameters
+    ----------
+    root : int
+        The store's directory.
+    folders : iterable of str
+        The parts of the path.
+    trusts : callable, optional
+        Says to which users a part may belong. None: to anybody.
+    make : int, optional
+        The mode to make missing folders with.
 
     Raises
     ------
     FileNotFoundError, NotADirectoryError
     StoreAccessError
-        Where a part of it is a link.
+        If a part of it is a link, or another user's, who could exchange what is in it.
     """
-    parts = list(folders)
-    if not parts:
-        yield root
-        return
-    fd = os.dup(root)
-    try:
-        for folder in parts:
-            made = make is not None and _make(fd, folder)
-            inner = _open_inner(fd, folder)
-            os.close(fd)
-            fd = inner
-            if made:
-                os.fchmod(fd, cast(int, make))  # whatever the umask
-        yield fd
-    finally:
-        os.close(fd)
+    descriptor = _core.Descriptor.duplicate(root)
+    for folder in folders:
+        new = make is not None and _make(descriptor.fileno(), folder, 0o700 | stat.S_ISVTX)
+        inner = _open_inner(descriptor.fileno(), folder)
+        if new and make is not None:
+            set_mode(inner.fileno(), make | stat.S_ISVTX)  # whatever the umask
+        elif trusts is not None and not trusts(owner := os.fstat(inner.fileno()).st_uid):
+            raise StoreAccessError(
+                errno.EPERM,
+                f"the folder {folder!r} of the store belongs to user {owner}, who could exchange what is in it. "
+                f"Remove it, or trust that user: Store(..., trust={owner})",
+            )
+        descriptor.close()
+        descriptor = inner
+    return descriptor
 
 
-def _make(fd: int, folder: str) -> bool:
+def segments(root: int, *, make: bool = False) -> _core.Descriptor:
+    """Open the folder of the segments without a table's name, which is closed to everybody but its owner.
+
+    Raises
+    ------
+    FileNotFoundError
+    StoreAccessError
+        If it is a link, or belongs to neither this user nor the directory's owner.
+    """
+    if make:
+        _make(root, paths.SEGMENTS, 0o700)
+    descriptor = _open_inner(root, paths.SEGMENTS)
+    found, directory = os.fstat(descriptor.fileno()), os.fstat(root)
+    user = os.geteuid()
+    if found.st_uid not in (user, directory.st_uid):
+        raise StoreAccessError(
+            errno.EPERM,
+            f"the folder {paths.SEGMENTS!r} of the store belongs to user {found.st_uid}; "
+            "use a store in a directory of your own",
+        )
+    if found.st_uid == user != directory.st_uid and user == 0:  # made by root in a user's store
+        os.fchown(descriptor.fileno(), directory.st_uid, directory.st_gid)
+    return descriptor
+
+
+def set_mode(folder: int, mode: int) -> None:
+    """Set the mode of a folder; the bits that hand its group on and that mark it as the store's stay."""
+    os.fchmod(folder, mode | (os.fstat(folder).st_mode & _KEPT_BITS))
+
+
+def set_modes(root: int, mode: int) -> None:
+    """Set the mode of a store's directory and of the folders of tables in it that belong to this user."""
+    set_mode(root, mode)
+    for name, is_directory in _entries(root):
+        if is_directory and paths.is_part(name):
+            with contextlib.suppress(OSError), _open_inner(root, name) as inner:
+                if os.fstat(inner).st_uid == os.geteuid():
+                    set_modes(inner, mode)
+
+
+def _make(fd: int, folder: str, mode: int) -> bool:
     try:
-        os.mkdir(folder, 0o700, dir_fd=fd)
+        os.mkdir(folder, mode, dir_fd=fd)
     except FileExistsError:
         return False
     return True
 
 
-def _open_inner(fd: int, folder: str) -> int:
+def _open_inner(fd: int, folder: str) -> _core.Descriptor:
     try:
-        return os.open(folder, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)
+        return _core.Descriptor(folder, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)
     except NotADirectoryError:
         if _is_link(fd, folder):
             raise StoreAccessError(
@@ -101,7 +154,7 @@ def _open_inner(fd: int, folder: str) -> int:
 
 
 class File(NamedTuple):
-    """One thing in a store that is no folder. ``folder`` is a descriptor that is good until the walk goes on."""
+    """One thing in a store that is not a folder. ``folder`` is a descriptor that is good until the walk goes on."""
 
     folders: tuple[str, ...]
     name: str
@@ -113,58 +166,112 @@ class File(NamedTuple):
         return Path(*self.folders, self.name)
 
     def stat(self) -> os.stat_result:
-        """What is there; a link itself, where it is one."""
+        """What is there; a link itself, if it is one."""
         return os.stat(self.name, dir_fd=self.folder, follow_symlinks=False)
 
 
-def walk(root: int) -> Iterator[File]:
-    """Everything below a store that is no folder, in the order of names; links are things, and are not followed."""
-    for where, folders, files, fd in os.fwalk(".", dir_fd=root, follow_symlinks=False):
-        folders.sort()
-        parts = Path(where).parts
-        links = [name for name in folders if _is_link(fd, name)]
-        yield from (File(parts, name, fd) for name in sorted([*files, *links]))
+def walk(root: int, refused: Callable[[Path, OSError], None] | None = None) -> Iterator[File]:
+    """Give everything below a store that is not a folder, in the order of names; no link is followed.
+
+    Folders whose names are not a table's are left alone: they are somebody else's. ``refused`` is called for each
+    folder that may not be read.
+    """
+    with _core.Descriptor.duplicate(root) as fd:
+        yield from _walk(fd, (), refused)
+
+
+def _walk(fd: int, parts: tuple[str, ...], refused: Callable[[Path, OSError], None] | None) -> Iterator[File]:
+    inner = []
+    for name, is_folder in sorted(_entries(fd)):
+        if not is_folder:
+            yield File(parts, name, fd)
+        elif paths.is_part(name) or (not parts and name == paths.SEGMENTS):
+            inner.append(name)
+    for name in inner:
+        try:
+            folder = _open_inner(fd, name)
+        except (FileNotFoundError, NotADirectoryError, StoreAccessError):
+            continue  # gone since it was listed, or swapped
+        except OSError as error:
+            if refused is not None and name != paths.SEGMENTS:
+                refused(Path(*parts, name), error)
+            continue
+        with folder as opened:
+            yield from _walk(opened, (*parts, name), refused)
+
+
+def _entries(fd: int) -> list[tuple[str, bool]]:
+    with os.scandir(fd) as entries:
+        return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
 
 
 def is_there(folder: int, name: str) -> bool:
     """Whether there is anything of that name in a folder."""
-    return _mode(folder, name) is not None
+    return _stat(folder, name) is not None
 
 
 def is_folder(folder: int, name: str) -> bool:
     """Whether there is a folder of that name in a folder."""
-    mode = _mode(folder, name)
-    return mode is not None and stat.S_ISDIR(mode)
+    found = _stat(folder, name)
+    return found is not None and stat.S_ISDIR(found.st_mode)
 
 
-def _mode(folder: int, name: str) -> int | None:
+def _stat(folder: int, name: str) -> os.stat_result | None:
     try:
-        return os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+        return os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
         return None
 
 
 def _is_link(folder: int, name: str) -> bool:
-    mode = _mode(folder, name)
-    return mode is not None and stat.S_ISLNK(mode)
+    found = _stat(folder, name)
+    return found is not None and stat.S_ISLNK(found.st_mode)
+
+
+def _is_made_here(folder: int, name: str) -> bool:
+    """Whether a folder is one that this user's store made."""
+    found = _stat(folder, name)
+    return (
+        found is not None
+        and stat.S_ISDIR(found.st_mode)
+        and bool(found.st_mode & stat.S_ISVTX)
+        and found.st_uid == os.geteuid()
+    )
 
 
 def remove_empty(root: int) -> int:
-    """Remove empty folders below a store; how many."""
+    """Remove the empty folders below a store that the store made; how many."""
     removed = 0
-    for _, folders, _, fd in os.fwalk(".", dir_fd=root, topdown=False, follow_symlinks=False):
-        for folder in folders:
+    for name in os.listdir(root):
+        if paths.is_part(name) and is_folder(root, name):
             with contextlib.suppress(OSError):
-                os.rmdir(folder, dir_fd=fd)
-                removed += 1
+                with _open_inner(root, name) as inner:
+                    removed += remove_empty(inner)
+                if _is_made_here(root, name):
+                    os.rmdir(name, dir_fd=root)
+                    removed += 1
     return removed
 
 
-def remove_empty_parents(root: int, folders: tuple[str, ...]) -> None:
-    """Remove a folder that is empty, and those above it that are empty then."""
+def remove_empty_parents(root: int, folders: tuple[str, ...]) -> int:
+    """Remove a folder that the store made and that is empty, and those above it that are empty then.
+
+    Returns how many of the folders are left.
+    """
     for depth in range(len(folders), 0, -1):
-        with contextlib.suppress(FileNotFoundError), below(root, folders[: depth - 1]) as parent:
-            try:
+        try:
+            with below(root, folders[: depth - 1], None) as parent:
+                if not _is_made_here(parent, folders[depth - 1]):
+                    return depth
                 os.rmdir(folders[depth - 1], dir_fd=parent)
-            except OSError:
-                return
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return depth
+    return 0
+
+
+def remove_segments(root: int) -> None:
+    """Remove the folder of segments if it is empty: the last step under the store's lock, which may be its lock."""
+    with contextlib.suppress(OSError):  # others' segments are there
+        os.rmdir(paths.SEGMENTS, dir_fd=root)

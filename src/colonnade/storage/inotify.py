@@ -1,11 +1,11 @@
-"""The kernel's news of folders: inotify, three functions of the C library.
+"""The kernel's events of folders: inotify, three functions of the C library.
 
-Knows: the structure of an event. Does not depend on: stores, names, why a folder is watched.
+Does not depend on: stores, names, why a folder is watched.
 
-Why no library: `watchfiles`, the best kept one, collects events for 50 ms before it tells of them, in a thread of its
-own, and watches whole trees; a put is to be seen within 2 ms. `inotify_simple` and `asyncinotify` are this file again,
-as a dependency, without the limits explained in words. What they add, asyncio and threads, needs no more than the
-descriptor.
+Why no library: `watchfiles`, the best kept one, collects events for 50 ms before it reports them, in a thread of its
+own, and watches whole trees; a put is to be seen within 2 ms. `inotify_simple` and `asyncinotify` do what this file
+does, as a dependency, and do not explain the limits in words. What they add, asyncio and threads, needs no more than
+the descriptor.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from colonnade import _core
 from colonnade.errors import StoreAccessError
 
 MOVED_FROM, MOVED_TO = 0x40, 0x80
@@ -38,7 +39,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Event(NamedTuple):
-    """What happened: in which watched folder, what (bits), and to which name in it (empty: to the folder itself)."""
+    """One event: the watched folder, what happened (bits), and to which name in it (empty: to the folder itself)."""
 
     watch: int
     mask: int
@@ -48,21 +49,28 @@ class Event(NamedTuple):
 class Inotify:
     """One inotify instance; its descriptor is closed when nobody has the object any more.
 
-    So whoever waits for the descriptor holds it, and no other thread can close it, and have its number used again,
-    meanwhile.
+    So a thread that waits for the descriptor holds it, and no other thread can close it, and have its number used
+    again, meanwhile.
     """
 
     def __init__(self) -> None:
-        self._fd = -1
-        self._fd = _checked(_libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK))
+        try:
+            self._descriptor = _core.Descriptor.inotify()
+        except OSError as error:
+            raise _explained(error.errno or 0) from None
+        self._fd = self._descriptor.fileno()
 
     def fileno(self) -> int:
+        """The number of the descriptor."""
         return self._fd
 
     def add(self, folder: int, mask: int) -> int:
         """Watch an open folder; one that is watched already gets the new mask and keeps its number."""
         # By its descriptor, so what is watched is what was opened, whatever the path leads to by now.
-        return _checked(_libc.inotify_add_watch(self._fd, f"/proc/self/fd/{folder}".encode(), mask))
+        watch = _libc.inotify_add_watch(self._fd, f"/proc/self/fd/{folder}".encode(), mask)
+        if watch < 0 and ctypes.get_errno() == errno.ENOENT and not os.path.isdir("/proc/self/fd"):
+            raise StoreAccessError(errno.ENOENT, "cannot watch for new versions: /proc is not mounted. Mount it")
+        return _checked(watch)
 
     def remove(self, watch: int) -> None:
         """Watch a folder no more. Who waits is woken, by the event IGNORED; one that is gone already is no error."""
@@ -76,18 +84,17 @@ class Inotify:
                 events += _parsed(os.read(self._fd, 1 << 16))
         return events
 
-    def __del__(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-
 
 def _checked(result: int) -> int:
     if result >= 0:
         return result
-    number = ctypes.get_errno()
+    raise _explained(ctypes.get_errno())
+
+
+def _explained(number: int) -> OSError:
     if number in _LIMITS:
-        raise StoreAccessError(number, f"cannot watch for new versions: {_LIMITS[number]}")
-    raise OSError(number, os.strerror(number))
+        return StoreAccessError(number, f"cannot watch for new versions: {_LIMITS[number]}")
+    return OSError(number, os.strerror(number))
 
 
 def _parsed(data: bytes) -> Iterator[Event]:

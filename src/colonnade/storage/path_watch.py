@@ -1,17 +1,17 @@
-"""The folders that lead to a name, watched: told when the name may lead elsewhere.
+"""Watches the folders that lead to a name, and says when the name may lead elsewhere.
 
-Knows: where a name's file is, which events concern it. Does not depend on: what a version is, who waits.
+Does not depend on: what a version is, who waits.
 
 A put ends with a ``rename`` in the folder of the name, and a delete with one out of it, or an ``unlink``. That folder
 is made by the first put and removed with its last table, and so are those above it; the store itself may come and go.
 So each folder from the one above the store (or the lowest that there is) down to the name's is watched.
 
-Nothing is missed, for a folder is watched first and looked into then: what happened before is found by looking, and
-what happens after is an event. The same holds for who uses this: `follow` or `news` first, then look at the name.
+Nothing is missed, because a folder is watched first and looked into then: what happened before is found by looking, and
+what happens after is an event. The same holds for the caller: `news` first, then look at the name.
 
-A folder that is removed while somebody has it open (a shell stands in it) tells of its own end only when that ends;
-the folder above tells at once. That is why these stay watched, for deletions alone: a put in another folder wakes
-nobody, one under another name of the same folder costs its watchers some microseconds.
+A folder that is removed while somebody has it open (a shell stands in it) reports its own end only when that ends; the
+folder above reports it at once. That is why the folders above stay watched, for deletions alone: a put in another
+folder wakes nobody, and one under another name of the same folder costs its watchers some microseconds.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import contextlib
 import errno
 import select
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 
+from colonnade import _core
 from colonnade.errors import StoreAccessError
 from colonnade.storage import folders, paths
 from colonnade.storage.directory import Directory
@@ -53,7 +53,7 @@ _LONGEST_POLL = 86_400.0  # seconds; the kernel counts milliseconds in 32 bits
 
 
 class PathWatch:
-    """The trail of one name. One descriptor, given back when nobody has the object any more."""
+    """The watched path of one name. It has one descriptor, closed when nobody has the object any more."""
 
     def __init__(self, directory: Directory, name: str) -> None:
         where = paths.locate(name)
@@ -75,7 +75,7 @@ class PathWatch:
         return bool(poll.poll(1000 * min(seconds, _LONGEST_POLL) if seconds is not None else None))
 
     def interrupt(self) -> None:
-        """Wake who waits, from any thread. Who goes on using it finds its folders lost, and watches them again."""
+        """Wake a thread that waits, from any thread. If it goes on, it watches its folders again."""
         for watch in list(self._watched):
             self._inotify.remove(watch)
 
@@ -95,7 +95,7 @@ class PathWatch:
         return names is not None and (not name or name in names)
 
     def _follow(self) -> None:
-        """Watch what there is of the trail now, and nothing else."""
+        """Watch what there is of the path now, and nothing else."""
         watched: defaultdict[int, set[str]] = defaultdict(set)
         while not watched:
             with contextlib.suppress(*_GONE):  # removed since it was found: there is one above it
@@ -135,11 +135,8 @@ class PathWatch:
             errno.EACCES, f"{Path(*self._parts[:depth])} cannot be watched: this user may not read it"
         ) from error
 
-    @contextlib.contextmanager
-    def _opened(self, depth: int) -> Iterator[int]:
+    def _opened(self, depth: int) -> _core.Descriptor:
         if depth < self._above:
-            with folders.opened(Path(*self._parts[:depth])) as folder:
-                yield folder
-        else:
-            with self._directory.opened() as root, folders.below(root, self._parts[self._above : depth]) as folder:
-                yield folder
+            return folders.opened(Path(*self._parts[:depth]))
+        with self._directory.opened() as root:
+            return folders.below(root, self._parts[self._above : depth], None)

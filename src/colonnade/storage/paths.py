@@ -1,19 +1,20 @@
-"""The only maker and parser of file names.
+"""The only maker and parser of file names: the grammar of names, and what each file of a store is called.
 
-Knows: the grammar of names, and what each file of a store is called. Does not depend on: what is in a file.
+Does not depend on: what is in a file.
 
 ::
 
     <store>/prices/eurusd.arrow        the newest version of the table prices/eurusd
     <store>/prices/eurusd@7.arrow      version 7, retained by keep=
-    <store>/.publish                   a segment on its way to its name, under the store's lock
-    <store>/.segments/draft-<random>   a segment being written: one that was a spare, or has no other way to be made
+    <store>/.publish                   a segment that is about to get its name, under the store's lock
+    <store>/.segments                  what has no table's name; only its owner may open it, and its lock is the store's
+    <store>/.segments/draft-<random>   a segment that is being written, if it needs a name for that
     <store>/.segments/spare-<random>   a spare
-    <store>/.segments/shared-<random>  a segment without a table's name; its owner has it locked
-    <store>/.segments/sent-<family>-<random>
-                                       a segment on its way from one process to another, of that family of processes
-    <store>/.segments/family-<family>  what the processes of a family have locked, together
-    <store>/.settings                  what `Store.configure` keeps
+    <store>/.segments/shared-<random>  a shared segment; its owner has it locked
+    <store>/.segments/inflight-<group>-<random>
+                                       a segment on its way from one process of a process group to another
+    <store>/.segments/group-<group>    an empty file that all processes of a process group have locked
+    <store>/.settings                  the settings that `Store.configure` stores
 
 ``@`` is in no name, so a retained version is never taken for a table.
 """
@@ -34,19 +35,23 @@ SEGMENTS = ".segments"
 DRAFT_PREFIX = "draft-"
 SPARE_PREFIX = "spare-"
 SHARED_PREFIX = "shared-"
-SENT_PREFIX = "sent-"
-FAMILY_PREFIX = "family-"
+IN_FLIGHT_PREFIX = "inflight-"
+GROUP_PREFIX = "group-"
 SETTINGS = ".settings"
 STORE_VARIABLE = "COLONNADE_STORE"
+TRUST_VARIABLE = "COLONNADE_TRUST"
 
 _PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _VERSIONED = re.compile(rf"(?P<part>{_PART.pattern})(@(?P<version>[1-9][0-9]*))?{re.escape(SUFFIX)}")
+_UNNAMED = re.compile(rf"(?:{SHARED_PREFIX}|{IN_FLIGHT_PREFIX}[0-9a-z]+-)[0-9a-f]+")
+_STAGED = re.compile(rf"{re.escape(PUBLISH)}(?:-[0-9a-f]{{16}})?")
+_TEMPORARY_SETTINGS = re.compile(rf"{re.escape(SETTINGS)}-[0-9a-f]{{16}}")
 # The longest file name of Linux' file systems, less room for "@<version>.arrow".
 _LONGEST_PART = 255 - 28
 
 
 def default_store() -> Path:
-    """Where the default store is: ``$COLONNADE_STORE``, else shared memory, else the user's runtime folder."""
+    """The default store's directory: ``$COLONNADE_STORE``, else shared memory, else the user's runtime folder."""
     named = os.environ.get(STORE_VARIABLE)
     if named:
         return Path(named)
@@ -66,7 +71,7 @@ def check_name(name: str) -> str:
     if not isinstance(name, str):
         raise InvalidNameError(f"a name is a string, not {type(name).__name__}: {name!r}")
     for part in name.split("/"):
-        if not _is_part(part):
+        if not is_part(part):
             raise InvalidNameError(
                 f"{name!r} is not a name: {part!r} must be 1 to {_LONGEST_PART} of A-Z a-z 0-9 . _ - "
                 "and not start with a dot; folders are written with slashes, as in 'prices/2026/eurusd'"
@@ -74,7 +79,8 @@ def check_name(name: str) -> str:
     return name
 
 
-def _is_part(text: str) -> bool:
+def is_part(text: str) -> bool:
+    """Whether a text is one part of a name, between two slashes."""
     return len(text) <= _LONGEST_PART and _PART.fullmatch(text) is not None
 
 
@@ -117,19 +123,29 @@ def random_name(prefix: str) -> str:
     return f"{prefix}{os.urandom(8).hex()}"
 
 
-def sent_name(family: str) -> str:
-    """Make a name for a segment that is sent."""
-    return random_name(f"{SENT_PREFIX}{family}-")
+def in_flight_name(group: str) -> str:
+    """Make a name for a segment that is sent by reference."""
+    return random_name(f"{IN_FLIGHT_PREFIX}{group}-")
 
 
-def family_of(file: str) -> str:
-    """The family that a segment is sent in."""
-    return file.removeprefix(SENT_PREFIX).partition("-")[0]
+def group_of(file: str) -> str:
+    """The process group that an in-flight segment belongs to."""
+    return file.removeprefix(IN_FLIGHT_PREFIX).partition("-")[0]
 
 
 def is_unnamed(folders: Sequence[str], file: str) -> bool:
-    """Whether a file is a whole table that has no name: shared, or sent."""
-    return tuple(folders) == (SEGMENTS,) and file.startswith((SHARED_PREFIX, SENT_PREFIX))
+    """Whether a file is a whole table that has no name: shared, or in flight."""
+    return tuple(folders) == (SEGMENTS,) and _UNNAMED.fullmatch(file) is not None
+
+
+def is_staged(file: str) -> bool:
+    """Whether a file in the store's directory has the name of a segment that is about to be published."""
+    return _STAGED.fullmatch(file) is not None
+
+
+def is_temporary_settings(file: str) -> bool:
+    """Whether a file in the store's directory has the name of settings that are being written."""
+    return _TEMPORARY_SETTINGS.fullmatch(file) is not None
 
 
 class Entry(NamedTuple):
@@ -142,7 +158,7 @@ class Entry(NamedTuple):
 def parse(folders: Sequence[str], file: str) -> Entry | None:
     """Which table a file is of, by the folders below the store and its own name; None where it is none's."""
     match = _VERSIONED.fullmatch(file)
-    if match is None or not all(map(_is_part, [*folders, match["part"]])):
+    if match is None or not all(map(is_part, [*folders, match["part"]])):
         return None
     version = match["version"]
     return Entry("/".join([*folders, match["part"]]), None if version is None else int(version))

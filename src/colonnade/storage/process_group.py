@@ -1,67 +1,70 @@
-"""Families: the processes that may still receive what one of them has sent. `sent` argues what that is for.
+"""Process groups: the processes that may still receive what one of them has sent. `in_flight` argues what they are for.
 
-Knows: locks on descriptors, forks, exits. Does not depend on: what is sent.
+Does not depend on: what is sent.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import multiprocessing
 import os
 from multiprocessing.util import Finalize
 from pathlib import Path
 
-from colonnade.storage import folders, paths, segment, spares
+from colonnade import _core
+from colonnade.storage import draft, folders, paths, spares
 from colonnade.storage.directory import Directory
 from colonnade.storage.in_flight import ALONE
 from colonnade.storage.shared import AT_THE_END
 
-_joined: dict[str, int] = {}  # the descriptors that keep them
+_joined: dict[str, _core.Descriptor] = {}  # what keeps this process in a group
 _begun: dict[Path, str] = {}  # by the store
 
 
 def begin(directory: Directory) -> str:
-    """Begin a family, of this process and the children that it will have; or go on with the one that it began."""
-    # Under the store's lock, so that nobody who cleans sees it unlocked.
-    with directory.lock() as root, folders.below(root, [paths.SEGMENTS], make=0o700) as folder:
+    """Begin a process group, of this process and its later children; or go on with the one that this process began."""
+    # Under the store's lock, so that no cleaner sees the file unlocked.
+    with directory.lock() as root, folders.segments(root, make=True) as folder:
         known = _begun.get(directory.root)  # a forked child has its parent's
-        if known is not None and folders.is_there(folder, f"{paths.FAMILY_PREFIX}{known}"):
+        if known is not None and folders.is_there(folder, f"{paths.GROUP_PREFIX}{known}"):
             return known
         if multiprocessing.parent_process() is not None:
             return ALONE
-        file = paths.random_name(paths.FAMILY_PREFIX)
-        fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder)
-        fcntl.flock(fd, fcntl.LOCK_SH)
-    family = file.removeprefix(paths.FAMILY_PREFIX)
-    _stay(directory, family, fd)
-    _begun[directory.root] = family
-    return family
+        file = paths.random_name(paths.GROUP_PREFIX)
+        descriptor = _core.Descriptor(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600, folder)
+        descriptor.try_lock(shared=True)
+    group = file.removeprefix(paths.GROUP_PREFIX)
+    _stay(directory, group, descriptor)
+    _begun[directory.root] = group
+    return group
 
 
-def join(directory: Directory, family: str) -> None:
-    """Be one of a family that a parent began; nothing where it has ended, or where a fork made this one of it."""
-    if family == ALONE or family in _joined:
+def join(directory: Directory, group: str) -> None:
+    """Join a process group that a parent began; nothing if it has ended, or if this process was forked in it."""
+    if group == ALONE or group in _joined:
         return
     with contextlib.suppress(OSError):
-        with directory.opened() as root, folders.below(root, [paths.SEGMENTS]) as folder:
-            fd = os.open(f"{paths.FAMILY_PREFIX}{family}", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=folder)
-        fcntl.flock(fd, fcntl.LOCK_SH)
-        _stay(directory, family, fd)
+        with directory.opened() as root, folders.segments(root) as folder:
+            descriptor = _core.Descriptor(f"{paths.GROUP_PREFIX}{group}", os.O_RDWR | os.O_NOFOLLOW, dir_fd=folder)
+        if descriptor.try_lock(shared=True):  # else a cleaner is removing it: it has ended
+            _stay(directory, group, descriptor)
 
 
-def _stay(directory: Directory, family: str, fd: int) -> None:
-    _joined[family] = fd
-    Finalize(None, _leave, (directory, family), exitpriority=AT_THE_END)
+def _stay(directory: Directory, group: str, descriptor: _core.Descriptor) -> None:
+    _joined[group] = descriptor
+    Finalize(None, _leave, (directory, group), exitpriority=AT_THE_END)
 
 
-def _leave(directory: Directory, family: str) -> None:
-    """End with it. Who is the last one frees what nobody can receive any more, and the spares of what was received."""
-    os.close(_joined.pop(family))
-    with contextlib.suppress(OSError), directory.lock() as root:
-        with folders.below(root, [paths.SEGMENTS]) as folder:
-            if segment.remove_abandoned(folder, f"{paths.FAMILY_PREFIX}{family}") is None:
+def _leave(directory: Directory, group: str) -> None:
+    """Leave the group. The last process to leave frees in-flight segments that nobody can receive, and the spares.
+
+    It does not wait for the store's lock, whose holder may be stopped: then the next put, delete or gc of anybody does
+    it.
+    """
+    _joined.pop(group).close()
+    with contextlib.suppress(OSError), directory.lock_at_once() as root:
+        with folders.segments(root) as folder:
+            if draft.remove_if_abandoned(folder, f"{paths.GROUP_PREFIX}{group}") is None:
                 return
         spares.trim(root, 0)
-        with contextlib.suppress(OSError):  # others' are there
-            os.rmdir(paths.SEGMENTS, dir_fd=root)
+        folders.remove_segments(root)

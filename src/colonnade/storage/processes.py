@@ -1,6 +1,6 @@
-"""Which processes have files below a directory mapped or open: one pass over /proc.
+"""Which processes have files below a directory mapped or open, and which one has a file locked: passes over /proc.
 
-Knows: /proc. Does not depend on: what the files are for.
+Does not depend on: what the files are for.
 
 1. A file is told by its inode number. The path that a mapping shows is the name it was opened by, which may be taken by
    another file since; of a segment written without a name it never was one (``/dev/shm/x/#123 (deleted)``).
@@ -11,8 +11,6 @@ Knows: /proc. Does not depend on: what the files are for.
 3. Descriptors are told by path first: a ``stat`` of all that anybody has open would hang on a dead network mount.
 4. Processes come and go meanwhile. One that is gone holds nothing, and is no error.
 """
-
-# ruff: noqa: PTH115, PTH116, PTH123, PTH208 -- half the time would go into Path objects, made by the thousand
 
 from __future__ import annotations
 
@@ -152,6 +150,37 @@ def _device_shown(directory: Path) -> int | None:
             if kind == "overlay" or number != f"{os.major(device)}:{os.minor(device)}":
                 return None
     return device
+
+
+class LockHolder(NamedTuple):
+    """A process that has a file locked. ``stopped``: it does not run, because of a signal, a debugger or a freezer."""
+
+    pid: int
+    command: str
+    stopped: bool
+
+
+def lock_holder(fd: int) -> LockHolder | None:
+    """Find who has an open file locked by flock; None if /proc/locks does not say, or another namespace has it."""
+    found = os.fstat(fd)
+    try:
+        with open("/proc/locks", encoding="ascii", errors="replace") as file:
+            lines = [line.split() for line in file if "->" not in line]
+    except OSError:
+        return None
+    # "1: FLOCK ADVISORY WRITE 4711 00:1b:4242 0 EOF". On btrfs and overlayfs the device is not the one that stat gives.
+    flocks = [(int(line[4]), line[5].split(":")) for line in lines if line[1] == "FLOCK" and line[3] == "WRITE"]
+    same = [(pid, place) for pid, place in flocks if int(place[2]) == found.st_ino and pid > 0]
+    device = [os.major(found.st_dev), os.minor(found.st_dev)]
+    exact = [pid for pid, place in same if [int(place[0], 16), int(place[1], 16)] == device]
+    pids = exact or [pid for pid, _ in same]
+    if not pids:
+        return None
+    try:
+        state = Path(f"/proc/{pids[0]}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+        return LockHolder(pids[0], _command(pids[0]), state in "TtD")
+    except OSError:
+        return LockHolder(pids[0], "ended", False)
 
 
 def _command(pid: int) -> str:

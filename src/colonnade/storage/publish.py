@@ -1,34 +1,38 @@
-"""What changes a name: put, delete. Publishing is one atomic rename.
+"""Everything that changes a name: put and delete. Publishing is one atomic rename.
 
-Knows: the store's lock, drafts, spares, room. Does not depend on: columns; how a spare is proved unused.
+Does not depend on: columns; how a spare is proved unused.
 
 Invariants
 ----------
 1. A name leads to a whole, sealed segment or to nothing. The only step that makes a name lead elsewhere is ``rename``,
-   which is atomic, of a file that is complete.
-2. The version in a name's seal grows by 1 with each put, because it is read, increased and renamed under the store's
-   lock: ``flock`` on the directory, which the kernel drops when its holder dies. It is never held while columns move.
-3. A crash leaves at most: one ``.publish`` (removed by the next put or gc), hidden drafts, a spare's name of a
+   which is atomic, of a file that is complete. This is the **commit**.
+2. The version in a name's seal grows by 1 with each put: it is read, increased and renamed under the store's lock
+   (`directory`). The lock is never held while columns move, nor while a table is written to a disk.
+3. Whatever fails before the commit leaves the store as it was. Nothing that follows the commit raises, but for
+   NotDurableError, which says so: what could still be tidied up is left to the next put or gc.
+4. A crash leaves at most: one ``.publish`` (removed by the next put or gc), unlocked drafts, a spare's name of a
    segment that has another one (both removed by the next put, delete or gc), or a retained version that is also the
    newest one, or one too many (removed by the next put of the name).
-4. A segment of a user who is neither this one nor trusted is never replaced.
+5. A segment of a user who is neither this one nor trusted is never replaced.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import errno
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from colonnade.errors import InvalidNameError
+from colonnade import _core
+from colonnade.errors import InvalidNameError, NotDurableError
 from colonnade.format.seal import Seal
 from colonnade.storage import capacity, folders, paths, spares
-from colonnade.storage.catalog import Catalog, compare, retained
+from colonnade.storage.catalog import Catalog, Expected, retained
+from colonnade.storage.draft import Draft
 from colonnade.storage.paths import Location
-from colonnade.storage.segment import MAPPED, Draft
+from colonnade.storage.segment import MAPPED, Segment
 from colonnade.storage.settings import Settings
 
 if TYPE_CHECKING:
@@ -43,8 +47,10 @@ class Publisher:
         self._directory = catalog.directory
         self._keeps_spares: bool | None = None
 
+    # -- drafts --------------------------------------------------------------------------------------------------------
+
     def draft(self, size: int) -> Draft:
-        """Make a segment of so many bytes, of a spare if one fits; there is room for it.
+        """Make a segment of so many bytes, from a spare if one fits; there is room for it.
 
         Raises
         ------
@@ -52,20 +58,20 @@ class Publisher:
             Before anything is written.
         """
         with self._directory.opened() as root:
-            chosen = self._directory.settings(root)
-            if chosen.capacity is None and size < MAPPED and capacity.free_bytes(root) >= size:
-                return Draft.fresh(root, chosen.file_mode)
+            settings = self._directory.settings(root)
+            if settings.capacity is None and size < MAPPED and capacity.free_bytes(root) >= size:
+                return Draft.fresh(root, settings.file_mode)
         with self._directory.lock() as root:
-            if chosen.capacity is not None:
-                self._check_capacity(root, size, chosen.capacity)
-            draft = spares.claim(root, size, chosen.file_mode) if size >= MAPPED else None
+            if settings.capacity is not None:
+                self._check_capacity(root, size, settings.capacity)
+            draft = spares.claim(root, size, settings.file_mode) if size >= MAPPED else None
             try:
                 self._make_room(root, size - (draft.allocated if draft else 0))
             except BaseException:
                 if draft:
                     draft.close()
                 raise
-            return draft or Draft.fresh(root, chosen.file_mode)
+            return draft or Draft.fresh(root, settings.file_mode)
 
     def _make_room(self, root: int, size: int) -> None:
         """Free what may go, spares first, where the file system has less than ``size`` bytes."""
@@ -77,161 +83,207 @@ class Publisher:
                 raise capacity.refuse_for_file_system(self._directory.root, size, free, self._usage())
 
     def _usage(self) -> Usage:
-        from colonnade.storage.usage import look_at  # noqa: PLC0415 -- 12 ms of imports, for an error's words
+        from colonnade.storage.usage import look_at
 
         return look_at(self._catalog)
 
     def _check_capacity(self, root: int, size: int, limit: int) -> None:
-        """See that a table may be added, now that expired ones do not count; they go where it could not."""
+        """See that a table may be added. Expired tables do not count; they are removed if it would not fit."""
         if capacity.used_bytes(root) + size <= limit:
             return
         capacity.remove_expired(root)
         if capacity.used_bytes(root) + size > limit:
             raise capacity.refuse_for_capacity(self._directory.root, size, limit, self._usage())
 
+    # -- put -----------------------------------------------------------------------------------------------------------
+
     def publish(
-        self, name: str, draft: Draft, seal: Seal, write_seal: Callable[[Seal], None], *, keep: int, expect: int | None
-    ) -> Seal:
+        self,
+        name: str,
+        draft: Draft,
+        seal: Seal,
+        write_seal: Callable[[Seal], None],
+        *,
+        keep: int,
+        expected: Expected | None,
+    ) -> tuple[Segment, Seal]:
         """Give a complete draft its name and version, and retain the ``keep`` newest versions.
+
+        Returns
+        -------
+        Segment, Seal
+            The segment, opened for reading, and its seal with the version.
 
         Raises
         ------
         ConflictError
-            Where ``expect`` is not the present version.
+            If the present version is not the expected one.
         StoreFullError
-            Where others were faster, and the store's capacity would be passed.
+            If others were faster, and the store's capacity would be passed.
+        NotDurableError
+            The table is stored, and not known to be on the disk.
         """
         where = paths.locate(name)
+        if self._directory.durable:
+            draft.sync()  # without the lock: a disk may take seconds
         with self._directory.lock() as root:
-            chosen = self._directory.settings(root)
-            limit = self._spares_limit(root, chosen)
-            if chosen.capacity is not None:
-                self._check_capacity(root, seal.size, chosen.capacity)
-            with self._made(root, name, where, chosen.folder_mode) as folder:
-                version = self._catalog.version_in(folder, where, name)
-                if expect is not None:
-                    compare(name, expect, version)
-                older = retained(folder, where)
-                sealed = seal._replace(version=max([version, *older]) + 1)
-                write_seal(sealed)
-                if self._directory.durable:
-                    draft.sync()
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(paths.PUBLISH, dir_fd=root)
-                staged = draft.stage(root)
-                if version and keep > 1:
-                    _retain(folder, where, version)
-                    older.add(version)
-                elif version and self._is_worth_keeping(folder, where.current, limit):
-                    spares.link(root, folder, where.current)
-                os.rename(staged.name, where.current, src_dir_fd=staged.folder, dst_dir_fd=folder)
-                draft.published()
-                for old in sorted(older)[: max(len(older) - (keep - 1), 0)]:
-                    self._drop(root, folder, where.retained(old), limit)
-                if self._directory.durable:
-                    self._sync_folders(root, where)
-            spares.trim(root, self._within_capacity(root, chosen, limit))
-        return sealed
+            settings = self._directory.settings(root)
+            limit = self._spares_limit(root, settings)
+            if settings.capacity is not None:
+                self._check_capacity(root, seal.size, settings.capacity)
+            try:
+                with self._make_folder(root, name, where, settings.folder_mode) as folder:
+                    present = self._catalog.seal_in(folder, where, name)
+                    if expected is not None:
+                        expected.check(name, present)
+                    older = retained(folder, where)
+                    version = present.version if present else 0
+                    sealed = seal._replace(version=max([version, *older]) + 1)
+                    write_seal(sealed)
+                    if self._directory.durable:
+                        draft.sync()
+                    segment = Segment(paths.path_of(self._directory.root, paths.Entry(name, None)), draft.reopen())
+                    if version and keep > 1:
+                        older.add(version)
+                    self._commit(root, folder, where, draft, retain=version if keep > 1 else 0, limit=limit)
+                    with contextlib.suppress(OSError):  # one too many is the next put's to remove
+                        for old in sorted(older)[: max(len(older) - (keep - 1), 0)]:
+                            self._drop(root, folder, where.retained(old), limit)
+            except BaseException:
+                if where.folders:
+                    with contextlib.suppress(OSError):
+                        folders.remove_empty_parents(root, where.folders)
+                raise
+            with contextlib.suppress(OSError):
+                spares.trim(root, self._within_capacity(root, settings, limit))
+            if self._directory.durable:
+                self._sync_folders(root, where, len(where.folders), f"{name!r} is stored as version {sealed.version}")
+        return segment, sealed
 
-    @contextlib.contextmanager
-    def _made(self, root: int, name: str, where: Location, mode: int) -> Iterator[int]:
-        """The folder of a name, made if it is not there, in which nothing else has the name."""
+    def _commit(self, root: int, folder: int, where: Location, draft: Draft, *, retain: int, limit: int) -> None:
+        """Make the name lead to the draft; what it led to is retained under a version's name, or becomes a spare."""
+        with contextlib.suppress(FileNotFoundError, PermissionError, IsADirectoryError):
+            os.unlink(paths.PUBLISH, dir_fd=root)
+        staged = draft.stage(root)
+        staged_folder = staged.folder.fileno()
+        draft.check_is_at(staged_folder, staged.name)
+        second_name: tuple[int, str] | None = None
+        if retain:
+            second_name = folder, where.retained(retain)
+            _retain(folder, where, retain)
+        elif self._is_worth_keeping(folder, where.current, limit):
+            spares.link(root, folder, where.current)  # if the rename fails, the next put removes it
         try:
-            inside = folders.below(root, where.folders, make=mode)
-            with inside as folder:
-                if folders.is_folder(folder, where.current):
-                    raise InvalidNameError(
-                        f"{name!r} cannot be a table: {self._directory.root / name}{paths.SUFFIX} "
-                        "is the folder of other tables"
-                    )
-                yield folder
+            os.rename(staged.name, where.current, src_dir_fd=staged_folder, dst_dir_fd=folder)
+        except BaseException:
+            if second_name is not None and folders.is_there(staged_folder, staged.name):
+                os.unlink(second_name[1], dir_fd=second_name[0])
+            raise
+        draft.published()
+        draft.check_is_at(folder, where.current)
+
+    def _make_folder(self, root: int, name: str, where: Location, mode: int) -> _core.Descriptor:
+        """Open the folder of a name, made if it is not there, in which nothing else has the name."""
+        try:
+            folder = folders.below(root, where.folders, self._directory.trusts, make=mode)
         except NotADirectoryError:
             raise InvalidNameError(f"{name!r} cannot be a table: a part of it is the file of another table") from None
+        if folders.is_folder(folder.fileno(), where.current):
+            raise InvalidNameError(
+                f"{name!r} cannot be a table: {self._directory.root / name}{paths.SUFFIX} is the folder of other tables"
+            )
+        return folder
 
-    def _spares_limit(self, root: int, chosen: Settings) -> int:
+    # -- spares --------------------------------------------------------------------------------------------------------
+
+    def _spares_limit(self, root: int, settings: Settings) -> int:
         """How many bytes of spares are kept: none where they could not be proved unused."""
         if self._keeps_spares is None:
             self._keeps_spares = spares.is_possible(root)
         if not self._keeps_spares:
             return 0
-        return spares.default_limit(root) if chosen.spares is None else chosen.spares
+        return spares.default_limit(root) if settings.spares is None else settings.spares
 
-    def _within_capacity(self, root: int, chosen: Settings, limit: int) -> int:
-        if chosen.capacity is None or not spares.held(root):
+    def _within_capacity(self, root: int, settings: Settings, limit: int) -> int:
+        if settings.capacity is None or not spares.held(root):
             return limit
-        return min(limit, max(chosen.capacity - capacity.used_bytes(root), 0))
+        return min(limit, max(settings.capacity - capacity.used_bytes(root), 0))
 
     def _is_worth_keeping(self, folder: int, file: str, limit: int) -> bool:
-        found = os.stat(file, dir_fd=folder, follow_symlinks=False)
+        try:
+            found = os.stat(file, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
         return stat.S_ISREG(found.st_mode) and spares.is_worth_keeping(found, limit)
 
     def _drop(self, root: int, folder: int, file: str, limit: int) -> None:
-        """Take a name away; what it led to becomes a spare if it is worth it."""
-        try:
+        """Remove a name; what it led to becomes a spare if it is worth it."""
+        with contextlib.suppress(FileNotFoundError):
             if self._is_worth_keeping(folder, file, limit):
                 spares.retire(root, folder, file)
             else:
                 os.unlink(file, dir_fd=folder)
-        except FileNotFoundError:
-            pass
 
-    def place(self, draft: Draft, size: int, file: str) -> int:
-        """Give a complete draft a hidden name, and open it for reading, locked; of `shared` and `sent` to use.
+    # -- segments without a table's name -------------------------------------------------------------------------------
+
+    def place(self, draft: Draft, size: int, file: str) -> Segment:
+        """Give a complete draft a name that is no table's, and open it for reading, locked.
 
         Raises
         ------
         StoreFullError
-            Where others were faster, and the store's capacity would be passed.
+            If others were faster, and the store's capacity would be passed.
         """
         with self._directory.lock() as root:
             limit = self._directory.settings(root).capacity
             if limit is not None:
                 self._check_capacity(root, size, limit)
-            with folders.below(root, [paths.SEGMENTS], make=0o700) as folder:
-                draft.place(folder, file)
+            with folders.segments(root, make=True) as folder:
+                reading = draft.reopen()
                 try:
-                    fd = draft.reopen()
+                    draft.place(folder, file)
+                    # Whoever cleans does it under the store's lock, and never sees the file without one.
+                    draft.unlock()
+                    reading.try_lock()
+                    return Segment(self._directory.root / paths.SEGMENTS / file, reading)
                 except BaseException:
-                    os.unlink(file, dir_fd=folder)
+                    with contextlib.suppress(OSError):
+                        os.unlink(file, dir_fd=folder)
                     raise
-            # Whoever cleans does it under the store's lock, and never sees it without one.
-            fcntl.flock(draft.fd, fcntl.LOCK_UN)
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            return fd
 
-    def take_away(self, file: str, *, spare: bool) -> None:
-        """Take a hidden name away; with ``spare``, what it led to becomes a spare if it is worth it.
+    def remove_unnamed(self, file: str, *, spare: bool) -> None:
+        """Remove the name of a segment without a table's name; with ``spare``, it becomes a spare if it is worth it.
 
         Does not wait: where somebody holds the store's lock there is no spare.
         """
         with contextlib.suppress(FileNotFoundError):  # it is gone, or somebody removed the store
-            with contextlib.suppress(BlockingIOError), self._directory.lock_at_once() as root:
-                chosen = self._directory.settings(root)
-                limit = self._within_capacity(root, chosen, self._spares_limit(root, chosen)) if spare else 0
-                with folders.below(root, [paths.SEGMENTS]) as folder:
-                    self._drop(root, folder, file, limit)
-                if spare:
-                    spares.trim(root, limit)
-                return
-            with self._directory.opened() as root, folders.below(root, [paths.SEGMENTS]) as folder:
-                os.unlink(file, dir_fd=folder)
+            try:
+                with self._directory.lock_at_once() as root:
+                    settings = self._directory.settings(root)
+                    limit = self._within_capacity(root, settings, self._spares_limit(root, settings)) if spare else 0
+                    with folders.segments(root) as folder:
+                        self._drop(root, folder, file, limit)
+                    if spare:
+                        spares.trim(root, limit)
+            except BlockingIOError:
+                with self._directory.opened() as root, folders.segments(root) as folder:
+                    os.unlink(file, dir_fd=folder)
 
-    def _sync_folders(self, root: int, where: Location) -> None:
-        for depth in range(len(where.folders), -1, -1):
-            with folders.below(root, where.folders[:depth]) as folder:
-                os.fsync(folder)
+    # -- delete --------------------------------------------------------------------------------------------------------
 
     def delete(self, name: str) -> None:
-        """Remove a name and all its versions; who has them mapped keeps them.
+        """Remove a name and all its versions; processes that have them mapped keep them.
 
         Raises
         ------
         NotFoundError
+        NotDurableError
+            The name is gone, and that is not known to be on the disk.
         """
         where = paths.locate(name)
         try:
             with self._directory.lock() as root:
-                with folders.below(root, where.folders) as folder:
+                with folders.below(root, where.folders, self._directory.trusts) as folder:
                     if not folders.is_there(folder, where.current):
                         raise FileNotFoundError
                     limit = self._spares_limit(root, self._directory.settings(root))
@@ -239,10 +291,28 @@ class Publisher:
                     for version in retained(folder, where):
                         self._drop(root, folder, where.retained(version), limit)
                     self._drop(root, folder, where.current, limit)
-                folders.remove_empty_parents(root, where.folders)
-                spares.trim(root, limit)
+                depth = len(where.folders)
+                with contextlib.suppress(OSError):
+                    depth = folders.remove_empty_parents(root, where.folders)
+                    spares.trim(root, limit)
+                if self._directory.durable:
+                    self._sync_folders(root, where, depth, f"{name!r} is deleted")
+                folders.remove_segments(root)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             raise self._catalog.not_found(name, None) from None
+
+    def _sync_folders(self, root: int, where: Location, depth: int, result: str) -> None:
+        """Sync the folders above a name, so many of them as there are, and the directory itself."""
+        try:
+            for level in range(depth, -1, -1):
+                with folders.below(root, where.folders[:level], None) as folder:
+                    os.fsync(folder)
+        except OSError as error:
+            raise NotDurableError(
+                error.errno or errno.EIO,
+                f"{result}, and everybody sees it, but it is not known to be on the disk: "
+                f"{os.strerror(error.errno or errno.EIO)}. Look at the disk, and do it again to be sure",
+            ) from error
 
 
 def _retain(folder: int, where: Location, version: int) -> None:

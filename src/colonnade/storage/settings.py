@@ -1,35 +1,42 @@
-"""What a store is told to keep to: its capacity, its spares, its files' mode.
+"""The settings of a store: its capacity, its spares, its files' mode, whom it trusts; and the file that stores them.
 
-Knows: the file `.settings`. Does not depend on: how a setting is kept to.
+Does not depend on: how a setting is applied.
 """
 
 from __future__ import annotations
 
 import errno
+import json
 import os
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
+from colonnade import _core
 from colonnade.errors import StoreAccessError
 from colonnade.sizes import parse_size
 from colonnade.storage import paths
+from colonnade.storage.users import user_numbers
 
 MODES = {0o600: "this user alone", 0o640: "the group may read"}
 
 
 class Settings(NamedTuple):
-    """The settings of a store; None: as if it were not set.
+    """The settings of a store; None: not set.
 
     ``capacity`` is in bytes, of all tables together; None: as much as the file system has. ``spares`` is in bytes;
-    None: an eighth of the file system, 0: none. ``mode`` is the segments' mode.
+    None: an eighth of the file system, 0: none. ``mode`` is the segments' mode. ``trust`` are the numbers of other
+    users whose tables this store's owner reads.
     """
 
     capacity: int | None = None
     spares: int | None = None
     mode: int | None = None
+    trust: tuple[int, ...] | None = None
 
     def or_else(self, other: Settings) -> Settings:
         """These settings, and those of another where these are not set."""
-        return Settings(*(mine if mine is not None else theirs for mine, theirs in zip(self, other, strict=True)))
+        pairs: Any = zip(self, other, strict=True)
+        return Settings(*(theirs if mine is None else mine for mine, theirs in pairs))
 
     @property
     def file_mode(self) -> int:
@@ -42,7 +49,13 @@ class Settings(NamedTuple):
         return 0o700 | self.file_mode | (self.file_mode & 0o444) >> 2
 
 
-def checked(*, capacity: object = None, spares: object = None, mode: object = None) -> Settings:
+def checked(
+    *,
+    capacity: object = None,
+    spares: object = None,
+    mode: object = None,
+    trust: int | str | Iterable[int | str] | None = None,
+) -> Settings:
     """Make settings of what a user wrote.
 
     Raises
@@ -50,54 +63,68 @@ def checked(*, capacity: object = None, spares: object = None, mode: object = No
     ValueError
     """
     if mode is not None and mode not in MODES:
-        told = " and ".join(f"0o{number:o} ({what})" for number, what in MODES.items())
+        modes = " and ".join(f"0o{number:o} ({who})" for number, who in MODES.items())
         shown = f"0o{mode:o}" if isinstance(mode, int) else repr(mode)
-        raise ValueError(f"mode={shown}: modes are {told}; a snapshot never changes, so nobody else may write")
+        raise ValueError(f"mode={shown}: modes are {modes}; a snapshot never changes, so nobody else may write")
     return Settings(
         None if capacity is None else parse_size(capacity, "capacity"),
         None if spares is None else parse_size(spares, "spares"),
         mode if isinstance(mode, int) else None,
+        None if trust is None else tuple(sorted(user_numbers(trust))),
     )
 
 
 def read(root: int, trusted: frozenset[int]) -> Settings:
-    """What the directory keeps.
+    """Read the settings that the directory stores.
 
     Raises
     ------
     StoreAccessError
-        Where the file is not this user's, nor of one who is trusted, or cannot be read as settings.
+        If the file belongs to neither this user nor a trusted one, or is damaged.
     """
-    try:
-        fd = os.open(paths.SETTINGS, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=root)
-    except FileNotFoundError:
-        return Settings()
-    import json  # noqa: PLC0415 -- seldom needed
+    return _read(root, trusted)[1]
 
-    with os.fdopen(fd, "rb") as file:
-        owner = os.fstat(fd).st_uid
-        if owner not in trusted:
-            raise StoreAccessError(errno.EPERM, f"the store's settings belong to user {owner}; remove {paths.SETTINGS}")
-        try:
-            return checked(**json.loads(file.read()))
-        except (ValueError, TypeError) as error:
+
+def trusted_by_owner(root: int) -> tuple[int, ...]:
+    """The users whom the directory's settings trust; none unless this user wrote these settings."""
+    owner, settings = _read(root, frozenset([os.geteuid()]))
+    return settings.trust or () if owner == os.geteuid() else ()
+
+
+def _read(root: int, trusted: frozenset[int]) -> tuple[int, Settings]:
+    try:
+        file = _core.Descriptor(paths.SETTINGS, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=root)
+    except FileNotFoundError:
+        return -1, Settings()
+    with file as fd:
+        stat = os.fstat(fd)
+        if stat.st_uid not in trusted:
             raise StoreAccessError(
-                errno.EINVAL, f"the store's settings cannot be read ({error}); set them anew with configure()"
-            ) from error
+                errno.EPERM, f"the store's settings belong to user {stat.st_uid}; remove {paths.SETTINGS}"
+            )
+        data = os.pread(fd, stat.st_size, 0)
+    if not data:  # a power failure came before the bytes were on the disk
+        return stat.st_uid, Settings()
+    try:
+        return stat.st_uid, checked(**json.loads(data))
+    except (ValueError, TypeError) as error:
+        raise StoreAccessError(
+            errno.EINVAL, f"the store's settings cannot be read ({error}); set them anew with configure()"
+        ) from error
 
 
 def write(root: int, settings: Settings) -> None:
-    """Keep settings in the directory; under the store's lock."""
-    import json  # noqa: PLC0415 -- seldom needed
-
-    told = {name: value for name, value in settings._asdict().items() if value is not None}
-    fresh = paths.random_name(f"{paths.SETTINGS}-")
-    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=root)
+    """Store settings in the directory, and on its disk; under the store's lock. They are whole or unchanged."""
+    values = {name: value for name, value in settings._asdict().items() if value is not None}
+    temporary = paths.random_name(f"{paths.SETTINGS}-")
+    file = _core.Descriptor(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=root)
     try:
-        with os.fdopen(fd, "w") as file:
-            json.dump(told, file)
+        with file as fd:
+            os.write(fd, json.dumps(values).encode())
             os.fchmod(fd, settings.file_mode)
-        os.rename(fresh, paths.SETTINGS, src_dir_fd=root, dst_dir_fd=root)
+            os.fsync(fd)
+        os.rename(temporary, paths.SETTINGS, src_dir_fd=root, dst_dir_fd=root)
     except BaseException:
-        os.unlink(fresh, dir_fd=root)
+        os.unlink(temporary, dir_fd=root)
         raise
+    os.fsync(root)

@@ -1,18 +1,18 @@
-"""Segments that are shared without a name, and whose they are.
+"""Segments that are shared without a name, and their owners.
 
-Knows: locks on descriptors, forks, exits. Does not depend on: columns; who has a reference.
+Does not depend on: columns; who has a reference.
 
-1. A shared segment has a hidden, random name, by which references lead to it, and its **owner** has it locked by
-   ``flock`` from before anybody can see it. The kernel drops the lock when the owner ends, however it ends, and
-   whoever cleans removes what nobody has locked, as with drafts.
-2. Owners that live take the name away: when they let go of it, and it may become a spare then, by the same rename
-   under the store's lock as any segment (`recycle`); and when they exit, after `multiprocessing` has joined its
-   children, and then it is freed.
-3. A child that is forked inherits the owner's descriptor, and with it the lock, which would hold for as long as the
-   child lives. So in the child the descriptor is replaced at once by one of its own, which has no lock. It owns
-   nothing, and takes no name away.
-4. Whoever attached it needs the name no more: a mapping keeps the inode. Names are random and never used again, so
-   one that leads nowhere never comes to lead to another table.
+1. A shared segment has a random name, by which references lead to it, and its **owner** has it locked by ``flock`` from
+   before anybody can see it. The kernel drops the lock when the owner ends, however it ends, and every cleaner removes
+   what nobody has locked, as with drafts.
+2. An owner that lives removes the name: when it releases the table, which may become a spare then, by the same rename
+   under the store's lock as any segment (`spares`); and when it exits, after `multiprocessing` has joined its children,
+   and then the memory is freed.
+3. A child that is forked inherits the owner's descriptor, and with it the lock, which would last as long as the child.
+   So the child replaces the descriptor at once by one of its own, which has no lock. It owns nothing, and removes no
+   name.
+4. A process that has attached the segment does not need the name: a mapping keeps the inode. Names are random and never
+   used again, so a name that leads nowhere never comes to lead to another table.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ AT_THE_END = -100
 
 
 class Owned:
-    """A shared segment, as its owner has it."""
+    """A shared segment, from the side of its owner."""
 
     def __init__(self, publisher: Publisher, segment: Segment, file: str) -> None:
         self._publisher = publisher
@@ -43,22 +43,20 @@ class Owned:
         _owned.add(self)
 
     def release(self) -> None:
-        """Take its name away, unless that was done, or it is a parent's."""
+        """Remove its name, unless that was done, or it is a parent's."""
         if self in _owned and os.getpid() == self._owner:  # in a child, a destructor may come before `_in_child`
             self._at_exit.cancel()
             self._release(spare=True)
 
     def _release(self, *, spare: bool) -> None:
         _owned.discard(self)
-        with contextlib.suppress(OSError):  # of a store that became another user's, for instance: gc has it
-            self._publisher.take_away(self._file, spare=spare)
+        with contextlib.suppress(OSError):  # of a store that became another user's, for instance: gc removes it
+            self._publisher.remove_unnamed(self._file, spare=spare)
 
     def disown(self) -> None:
         """Go on without the lock, in a child."""
         with contextlib.suppress(OSError):
-            fd = os.open(f"/proc/self/fd/{self.segment.fd}", os.O_RDONLY | os.O_CLOEXEC)
-            os.dup2(fd, self.segment.fd, inheritable=False)
-            os.close(fd)
+            self.segment.drop_inherited_lock()
 
 
 _owned: set[Owned] = set()

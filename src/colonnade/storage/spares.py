@@ -1,12 +1,12 @@
 """Spares: segments that no name leads to, whose pages the next put writes again.
 
-Knows: the folder of spares, leases. Does not depend on: names, versions, what is in a segment.
+Does not depend on: names, versions, what is in a segment.
 
 Fresh memory costs more than the copy into it: the kernel has to find and clear it. So what a put or a delete supersedes
 is kept, and a later put writes it again. It must then be certain that nobody can see it. This is why:
 
 1. **Retire.** Under the store's lock the segment gets a name in the folder of spares, and its own name stops leading to
-   it: by `rename`, or, where a new version takes the name over, by a link before that `rename`. Nothing else is done.
+   it: by `rename`, or, if a new version takes the name over, by a link before that `rename`. Nothing else is done.
 2. **Claim.** Under the store's lock, for a spare that fits:
 
    a. Its link count is 1. So step 1 was completed: no name leads to it. (A writer that was killed between the link
@@ -15,29 +15,30 @@ is kept, and a later put writes it again. It must then be certain that nobody ca
    b. It is this user's, and its mode becomes 0600: from here on no other user can open it.
    c. The **lease test**: ``fcntl(F_SETLEASE, F_WRLCK)`` succeeds only if no other open file description of the inode
       exists, in any process. A mapping holds one, also after its descriptor is closed. So nobody sees its pages now.
-      The lease is dropped at once. (``F_SETSIG`` before it: who opens the segment meanwhile makes the kernel send the
-      holder a signal, by default SIGIO, which would kill it. SIGURG is ignored.)
-   d. It is renamed to a draft, which this writer has locked.
+      The lease is dropped at once. (``F_SETSIG`` before it: a process that opens the segment meanwhile makes the kernel
+      send the holder a signal, by default SIGIO, which would kill it. SIGURG is ignored.)
+   d. It is renamed to a draft, which this writer has locked. The folder is closed to other users, so none of them can
+      swap the two names.
 
 3. **Rewrite**, without the store's lock, and publish like any draft: sealed first, named then.
 
-Who could see a page that is being rewritten? Only who opened the segment after the lease test, for (c) excludes
-everybody before. A reader opens by name, and that name stopped leading to the segment before the lease test (1 before
-2c). So such a reader had looked the name up before step 1, and its open was completed after step 2c. Every reader,
-having opened and having read *nothing* yet, checks that the name still leads to what it opened:
+Who could see a page that is being rewritten? Only a process that opened the segment after the lease test, because (c)
+excludes everybody before. A reader opens by name, and that name stopped leading to the segment before the lease test (1
+before 2c). So such a reader had looked the name up before step 1, and its open was completed after step 2c. Every
+reader, which has opened the file and read *nothing* yet, checks that the name still leads to what it opened:
 
 * It does not: the reader closes it and starts again.
-* It does, because the segment has been published again, under the same name, since. It is complete then, being sealed
-  before it is named; and it stays so, because this reader has it open, and the lease test of any later claim comes
+* It does, because the segment has been published again, under the same name, since. It is complete then: it was sealed
+  before it got its name. And it stays so, because this reader has it open, and the lease test of any later claim comes
   after the name stopped leading to it. So the reader attaches the newer version, whole. That is why not even the size
   may be read before the check.
 
 Two writers do not claim one spare: claims are made under the lock, and end in a rename. A writer that is killed
-leaves its draft unlocked, and `trim` or `gc` frees it. Where leases are not to be had, nothing is ever kept. Nor in
-file systems that are not memory: there a power failure could leave a name that leads to a mixture of old and new
-pages, which no seal would betray. What is not promised: who opens a segment by its path, as other programs do, and
-does not check the path afterwards, may meet the same instant; and pages that the kernel still holds for a transfer
-(sendfile, direct I/O) after its file was closed.
+leaves its draft unlocked, and `trim` or `gc` frees it. A file system without leases keeps no spares. Nor does a file
+system that is not memory: there a power failure could leave a name that leads to a mixture of old and new pages, which
+no seal would betray. Not promised: another program that opens a segment by its path, and does not check the path
+afterwards, may meet the same instant; and the kernel may still hold pages for a transfer (sendfile, direct I/O) after
+its file was closed.
 """
 
 from __future__ import annotations
@@ -47,22 +48,22 @@ import fcntl
 import os
 import signal
 import time
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from colonnade import _core
 from colonnade.errors import StoreAccessError
 from colonnade.storage import folders, in_flight, paths
-from colonnade.storage.segment import MAPPED, Draft, Hidden
+from colonnade.storage.draft import Draft, TemporaryName
+from colonnade.storage.segment import MAPPED
 
-# A spare that nobody used for so long is freed by the next put.
+# A spare that nobody used for so many seconds is freed by the next put.
 AGE = 600.0
 # Of the file system, where nothing else is set.
 SHARE = 8
-# So many spares are tried: one that somebody still has mapped takes 10 us.
+# How many spares are tried: one that somebody still has mapped takes 10 us.
 _TRIES = 16
-# No folder of spares, or a link in its place: then there are none, and none is made either.
-_NONE = (FileNotFoundError, StoreAccessError)
+# No folder of spares, or a link in its place, or another user's: then there are none, and none is made either.
+_NONE = (FileNotFoundError, NotADirectoryError, PermissionError, StoreAccessError)
 
 
 class Spare(NamedTuple):
@@ -80,26 +81,24 @@ class Spare(NamedTuple):
 
 def default_limit(root: int) -> int:
     """The bytes of spares that a store keeps where nothing is set."""
-    found = os.fstatvfs(root)
-    return found.f_blocks * found.f_frsize // SHARE
+    file_system = os.fstatvfs(root)
+    return file_system.f_blocks * file_system.f_frsize // SHARE
 
 
 def is_possible(root: int) -> bool:
-    """Whether segments of this store can be proved unused: leases are to be had, and the file system is memory."""
+    """Whether segments of this store can be proved unused: there are leases, and the file system is memory."""
     if not _core.in_memory(root):
         return False
     try:
-        fd = os.open(".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600, dir_fd=root)
+        file = _core.Descriptor(".", os.O_TMPFILE | os.O_RDWR, 0o600, root)
     except OSError:
         return False
-    try:
+    with file as fd:
         return is_unused(fd)
-    finally:
-        os.close(fd)
 
 
 def is_unused(fd: int) -> bool:
-    """The lease test: whether nobody else has this file open or mapped. False too where leases are not to be had."""
+    """The lease test: whether nobody else has this file open or mapped. Also False where there are no leases."""
     try:
         fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
@@ -114,40 +113,34 @@ def is_worth_keeping(found: os.stat_result, limit: int) -> bool:
     return found.st_size >= MAPPED and found.st_blocks * 512 <= limit and found.st_uid == os.geteuid()
 
 
-@contextlib.contextmanager
-def _spares(root: int) -> Iterator[int]:
-    with folders.below(root, [paths.SEGMENTS], make=0o700) as folder:
-        yield folder
-
-
 def link(root: int, folder: int, file: str) -> None:
     """Give a segment a spare's name, before a new version takes its own over."""
-    with _spares(root) as spares:
+    with folders.segments(root, make=True) as spares:
         os.link(
             file, paths.random_name(paths.SPARE_PREFIX), src_dir_fd=folder, dst_dir_fd=spares, follow_symlinks=False
         )
 
 
 def retire(root: int, folder: int, file: str) -> None:
-    """Make a spare of a segment, whose name is gone then."""
-    with _spares(root) as spares:
+    """Make a spare of a segment, and remove its name."""
+    with folders.segments(root, make=True) as spares:
         os.rename(file, paths.random_name(paths.SPARE_PREFIX), src_dir_fd=folder, dst_dir_fd=spares)
 
 
 def _listed(folder: int) -> list[Spare]:
     """The spares, the longest unused first."""
-    found = []
+    spares = []
     for name in os.listdir(folder):
         if name.startswith(paths.SPARE_PREFIX):
             stat = os.stat(name, dir_fd=folder, follow_symlinks=False)
-            found.append(Spare(name, stat.st_blocks * 512, stat.st_nlink, stat.st_ctime))
-    return sorted(found, key=lambda spare: spare.since)
+            spares.append(Spare(name, stat.st_blocks * 512, stat.st_nlink, stat.st_ctime))
+    return sorted(spares, key=lambda spare: spare.since)
 
 
 def held(root: int) -> int:
     """The bytes of all spares."""
     try:
-        with folders.below(root, [paths.SEGMENTS]) as folder:
+        with folders.segments(root) as folder:
             return sum(spare.nbytes for spare in _listed(folder))
     except _NONE:
         return 0
@@ -156,7 +149,7 @@ def held(root: int) -> int:
 def claim(root: int, size: int, mode: int) -> Draft | None:
     """Take a spare that fits ``size`` bytes and that nobody sees, as a draft; None where there is none."""
     try:
-        with folders.below(root, [paths.SEGMENTS]) as folder:
+        with folders.segments(root) as folder:
             fitting = [spare for spare in _listed(folder) if spare.fits(size)]
             # The most bytes that are there already first, and of these the least to be given back.
             fitting.sort(key=lambda spare: (-min(spare.nbytes, size), spare.nbytes))
@@ -170,46 +163,42 @@ def claim(root: int, size: int, mode: int) -> Draft | None:
 
 
 def _claim(folder: int, spare: Spare, mode: int) -> Draft | None:
-    fd = os.open(spare.name, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=folder)
-    try:
-        found = os.fstat(fd)
-        if found.st_nlink == 1 and found.st_uid == os.geteuid():
-            os.fchmod(fd, 0o600)
-            if is_unused(fd):
-                fcntl.flock(fd, fcntl.LOCK_EX)
-                name = paths.random_name(paths.DRAFT_PREFIX)
-                os.rename(spare.name, name, src_dir_fd=folder, dst_dir_fd=folder)
-                return Draft(fd, Hidden(os.dup(folder), name), mode, used=True)
-    except BaseException:
-        os.close(fd)
-        raise
-    os.close(fd)
-    return None
+    descriptor = _core.Descriptor(spare.name, os.O_RDWR | os.O_NOFOLLOW, dir_fd=folder)
+    fd = descriptor.fileno()
+    found = os.fstat(fd)
+    if found.st_nlink != 1 or found.st_uid != os.geteuid():
+        return None
+    os.fchmod(fd, 0o600)
+    if not is_unused(fd) or not descriptor.try_lock():
+        return None
+    name = paths.random_name(paths.DRAFT_PREFIX)
+    os.rename(spare.name, name, src_dir_fd=folder, dst_dir_fd=folder)
+    return Draft(descriptor, TemporaryName(_core.Descriptor.duplicate(folder), name), mode, used=True)
 
 
 def trim(root: int, limit: int) -> int:
     """Free what killed writers left, and the longest unused spares above the limits in bytes and age.
 
-    Returns the bytes that were freed; of what somebody still has mapped, they are free once it is not.
+    Returns the bytes that were freed. What somebody still has mapped is free once it is not.
     """
     freed = 0
     try:
-        with folders.below(root, [paths.SEGMENTS]) as folder:
-            for name in sorted(os.listdir(folder)):  # noqa: PTH208 -- it is a descriptor
+        with folders.segments(root) as folder:
+            for name in sorted(os.listdir(folder)):
                 with contextlib.suppress(FileNotFoundError):  # a writer gives its own draft up without the lock
                     if in_flight.is_cleaned(name):
-                        freed += in_flight.remove_abandoned(folder, name) or 0
+                        freed += in_flight.remove_if_abandoned(folder, name) or 0
             spares = _listed(folder)
-            held = sum(spare.nbytes for spare in spares)
+            total = sum(spare.nbytes for spare in spares)
             oldest = time.time() - AGE
             for spare in spares:
                 if spare.links > 1:  # a name leads to it, or it has two spare's names
                     os.unlink(spare.name, dir_fd=folder)
-                elif held > limit or spare.since < oldest:
+                elif total > limit or spare.since < oldest:
                     freed += _free(folder, spare.name)
                 else:
                     continue
-                held -= spare.nbytes
+                total -= spare.nbytes
     except _NONE:
         pass
     return freed

@@ -1,9 +1,9 @@
 """What occupies a store's memory, and which processes hold it.
 
-Knows: the files of a store, their seals, who holds what. Does not depend on: columns, how processes are looked at.
+Does not depend on: columns, how processes are looked at.
 
-Processes are looked at first and the directory afterwards, so what is held and has no name then has lost it or never
-had one. Nothing is locked: where a table is put at that very moment, its old or its new version may be missing once.
+Processes are looked at first and the directory afterwards. So a file that is held and has no name then has lost it or
+never had one. Nothing is locked: if a table is put at that very moment, its old or its new version may be missing once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
-from colonnade.displayed import displayed
+from colonnade.displayed import displayed, to_text
 from colonnade.errors import ColonnadeError, NotFoundError, StoreAccessError
 from colonnade.format.seal import Seal
 from colonnade.storage import folders, paths
@@ -30,11 +30,11 @@ _ROLES = get_args(Role)  # a file that has two names is the first of these
 class SegmentUsage(NamedTuple):
     """A file of a store, with the bytes it occupies and the processes that hold it.
 
-    ``role`` is ``newest`` or ``retained`` for the versions of a table; ``shared`` for what was shared without a name or
-    is on its way to another process; ``spare``; ``draft`` for what is being written or published; ``deleted`` for what
-    no name leads to and somebody still holds; ``other`` for what is no segment.
-    ``name`` is the table's: of spares and deleted segments the one that a holder opened it by, if any did. ``version``,
-    ``rows`` and ``created`` are known of tables alone.
+    ``role`` is ``newest`` or ``retained`` for the versions of a table; ``shared`` for a table that was shared without a
+    name or is in flight; ``spare``; ``draft`` for a segment that is being written or published; ``deleted`` for a
+    segment that no name leads to and somebody still holds; ``other`` for a file that is no segment.
+    ``name`` is the table's. For spares and deleted segments it is the name by which a holder opened it, if one did.
+    ``version``, ``rows`` and ``created`` are known for tables only.
     """
 
     role: Role
@@ -71,24 +71,7 @@ class Usage(NamedTuple):
         return sum(segment.nbytes for segment in self.segments)
 
     def __repr__(self) -> str:
-        lines = [("role", "name", "version", "bytes", "held by"), *map(_texts, self.segments)]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        aligned = [
-            "  ".join(
-                [role.ljust(widths[0]), name.ljust(widths[1]), version.rjust(widths[2]), nbytes.rjust(widths[3]), by]
-            )
-            for role, name, version, nbytes, by in lines
-        ]
-        unseen = f" Processes that could not be looked at: {self.unseen}." if self.unseen else ""
-        limit = f" of its {self.capacity:,}" if self.capacity is not None else ""
-        held = f"{self.path} holds {self.nbytes:,}{limit} bytes; {self.free:,} of {self.filesystem:,} are free."
-        return "\n".join([*(line.rstrip() for line in aligned), "", held + unseen])
-
-
-def _texts(segment: SegmentUsage) -> tuple[str, str, str, str, str]:
-    version = "" if segment.version is None else str(segment.version)
-    holders = ", ".join(f"{holder.pid} {holder.command}" for holder in segment.holders)
-    return segment.role, segment.name or "", version, f"{segment.nbytes:,}", holders
+        return to_text(self)
 
 
 def look_at(catalog: Catalog) -> Usage:
@@ -97,7 +80,7 @@ def look_at(catalog: Catalog) -> Usage:
     Raises
     ------
     StoreAccessError
-        Where the store is a file, or may not be read.
+        If the store is a file, or may not be read.
     """
     root = catalog.directory.root
     held, unseen = scan(root)
@@ -105,7 +88,7 @@ def look_at(catalog: Catalog) -> Usage:
     unnamed = {inode: file for inode, file in held.items() if file.deleted}
     try:
         with catalog.directory.opened() as directory:
-            with contextlib.suppress(StoreAccessError):  # settings that cannot be read are a put's to complain of
+            with contextlib.suppress(StoreAccessError):  # a put complains about settings that cannot be read
                 capacity = catalog.directory.settings(directory).capacity
             segments = _named(catalog, directory, held)
             unnamed = {inode: file for inode, file in unnamed.items() if inode not in segments}
@@ -141,15 +124,15 @@ def _files(directory: int) -> Iterator[tuple[folders.File, os.stat_result]]:
     for file in folders.walk(directory):
         with contextlib.suppress(FileNotFoundError):
             found = file.stat()
-            if stat.S_ISREG(found.st_mode) and not file.name.startswith(paths.FAMILY_PREFIX):  # it holds no byte
+            if stat.S_ISREG(found.st_mode) and not file.name.startswith(paths.GROUP_PREFIX):  # it is empty
                 yield file, found
 
 
 def _named(catalog: Catalog, directory: int, held: dict[int, Held]) -> dict[int, SegmentUsage]:
     """All files of the directory, by inode number."""
-    told = [(*_role(file), found) for file, found in _files(directory)]
+    files = [(*_role(file), found) for file, found in _files(directory)]
     segments: dict[int, SegmentUsage] = {}
-    for role, entry, seen in sorted(told, key=lambda each: _ROLES.index(each[0])):
+    for role, entry, seen in sorted(files, key=lambda each: _ROLES.index(each[0])):
         try:
             found, seal = (seen, None) if entry is None else _attach(catalog, entry)
         except NotFoundError:
@@ -188,7 +171,7 @@ def _role(file: folders.File) -> tuple[Role, paths.Entry | None]:
         if paths.is_unnamed(file.folders, file.name):
             return "shared", None
         return "spare" if file.name.startswith(paths.SPARE_PREFIX) else "draft", None
-    return "draft" if file.name == paths.PUBLISH else "other", None
+    return "draft" if not file.folders and paths.is_staged(file.name) else "other", None
 
 
 def _opened_as(root: Path, file: Held) -> str | None:

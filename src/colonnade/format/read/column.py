@@ -1,14 +1,13 @@
-"""The arrays of the layout metadata: each kind, made of views of the body and of Arrow's arrays.
+"""The columns of the layout metadata: each kind, made of views of the body and of Arrow's arrays.
 
-Knows: the layout metadata of one column.
-Does not depend on: frames, indexes, files. Nothing here depends on the number of
-rows, but for columns that are ``converted``; these are read whole, so Arrow checks all their values first.
+Nothing here depends on the number of rows, except for columns that are ``converted``: these are read whole, so Arrow
+checks all their values first. Does not depend on: frames, indexes, names.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +15,12 @@ import pandas as pd
 import pyarrow as pa
 
 from colonnade.errors import CorruptSnapshotError, UnsupportedTypeError
+from colonnade.format import schema
 from colonnade.format.dtypes import decode_dtype
-from colonnade.format.labels import decode_scalar
+from colonnade.format.labels import decode_label
+from colonnade.format.read.file import StoredFile
 from colonnade.interop import pandas as internals
 from colonnade.rules import codes_dtype, family
-
-if TYPE_CHECKING:
-    from colonnade.format.read.table import StoredTable
 
 # What a view of memory may be: what pandas holds in blocks, without Python objects and in this machine's byte order.
 _PLAIN = frozenset(
@@ -34,7 +32,6 @@ _PLAIN = frozenset(
         *(f"{kind}64[{unit}]" for kind in ("datetime", "timedelta") for unit in ("s", "ms", "us", "ns")),
     )
 )
-CODES = frozenset({"int8", "int16", "int32", "int64"})
 
 
 def plain_dtype(dtype: Any) -> np.dtype[Any]:
@@ -46,7 +43,7 @@ def plain_dtype(dtype: Any) -> np.dtype[Any]:
         return np.dtype(f"M8[{dtype.unit}]")
     if kind == "period":
         return np.dtype(np.int64)
-    raise CorruptSnapshotError(f"{dtype} cannot be a view of memory")
+    raise schema.invalid(f"{dtype} cannot be a view of memory")
 
 
 def is_wrapped_string(dtype: Any) -> bool:
@@ -54,60 +51,60 @@ def is_wrapped_string(dtype: Any) -> bool:
     return family(dtype) == "string" and dtype.storage == "pyarrow"
 
 
-def _values(table: StoredTable, form: dict[str, Any]) -> Any:
-    dtype = decode_dtype(form["dtype"])
-    values = table.body.array(plain_dtype(dtype), form["at"], table.rows)
+def _view(file: StoredFile, dtype: Any, at: int) -> Any:
+    values = file.body.array(plain_dtype(dtype), at, file.rows)
     make = {"numpy": lambda v, _: v, "datetimetz": internals.make_datetimes, "period": internals.make_periods}
     return make[family(dtype)](values, dtype)
 
 
-def _masked(table: StoredTable, form: dict[str, Any]) -> Any:
-    dtype = decode_dtype(form["dtype"])
-    values = table.body.array(plain_dtype(dtype.numpy_dtype), form["values"], table.rows)
-    return internals.make_masked(dtype, values, table.body.array(np.dtype(bool), form["mask"], table.rows))
+def _values(file: StoredFile, layout: schema.Values) -> Any:
+    return _view(file, decode_dtype(layout.dtype), layout.at)
 
 
-def _categorical(table: StoredTable, form: dict[str, Any]) -> Any:
-    told = form["categories"]
-    name, dtype = decode_scalar(told["name"]), decode_dtype(told["dtype"])
-    dictionary = table.batch.column(form["field"]).dictionary
+def _masked(file: StoredFile, layout: schema.Masked) -> Any:
+    dtype = decode_dtype(layout.dtype)
+    values = file.body.array(plain_dtype(dtype.numpy_dtype), layout.values, file.rows)
+    return internals.make_masked(dtype, values, file.body.array(np.dtype(bool), layout.mask, file.rows))
+
+
+def _categorical(file: StoredFile, layout: schema.Categorical) -> Any:
+    name, dtype = decode_label(layout.categories.name), decode_dtype(layout.categories.dtype)
+    dictionary = file.batch.column(layout.field).dictionary
     if is_wrapped_string(dtype):
         categories = internals.make_string_index(dictionary, dtype, name)
     else:
         dictionary.validate(full=True)
-        categories = internals.make_index(_from_arrow(dictionary, dtype), name, told["freq"])
-    if form["dtype"] != codes_dtype(len(categories)):
-        raise CorruptSnapshotError(f"{len(categories)} categories have codes of {form['dtype']!r}")
-    codes = table.body.array(np.dtype(form["dtype"]), form["codes"], table.rows)
-    return internals.make_categorical(codes, categories, form["ordered"])
+        categories = internals.make_index(_from_arrow(dictionary, dtype), name, layout.categories.freq)
+    if layout.dtype != codes_dtype(len(categories)):
+        raise schema.invalid(f"{len(categories)} categories have codes of {layout.dtype}")
+    codes = file.body.array(np.dtype(layout.dtype), layout.codes, file.rows)
+    return internals.make_categorical(codes, categories, layout.ordered)
 
 
-def _interval(table: StoredTable, form: dict[str, Any]) -> Any:
-    wrap = internals.wrap_datetimes
-    left, right = wrap(_values(table, form["left"])), wrap(_values(table, form["right"]))
-    dtype = decode_dtype(form["dtype"])
-    if not left.dtype == right.dtype == dtype.subtype:
-        raise CorruptSnapshotError(f"{dtype} would reach from {left.dtype} to {right.dtype}")
+def _interval(file: StoredFile, layout: schema.Interval) -> Any:
+    dtype = decode_dtype(layout.dtype)
+    left, right = (internals.wrap_datetimes(_view(file, dtype.subtype, place)) for place in (layout.left, layout.right))
     return internals.make_intervals(left, right, dtype)
 
 
-def _wrapped(table: StoredTable, form: dict[str, Any]) -> Any:
-    array = table.batch.column(form["field"])
-    dtype = decode_dtype(form["dtype"])
-    return internals.make_strings(array, dtype) if family(dtype) == "string" else internals.make_arrow(array)
+def _wrapped(file: StoredFile, layout: schema.Wrapped) -> Any:
+    array = file.batch.column(layout.field)
+    if layout.dtype is None:
+        return internals.make_arrow(array)
+    return internals.make_strings(array, decode_dtype(layout.dtype))
 
 
-def _converted(table: StoredTable, form: dict[str, Any]) -> Any:
-    field = table.batch.schema.field(form["field"])
-    array = table.batch.column(form["field"])
-    dtype = decode_dtype(form["dtype"])
-    # Before anything is tried: what it says is that the file is broken, and not that pandas cannot hold the type.
+def _converted(file: StoredFile, layout: schema.Converted) -> Any:
+    field = file.batch.schema.field(layout.field)
+    array = file.batch.column(layout.field)
+    dtype = decode_dtype(layout.dtype)
+    # First of all: if values are damaged, the error is about the file, and not about a type that pandas cannot hold.
     try:
         array.validate(full=True)
     except pa.ArrowException as error:
-        raise CorruptSnapshotError(f"column {field.name!r} is broken ({error})") from error
+        raise CorruptSnapshotError(f"column {field.name!r} is damaged ({error})") from error
     try:
-        return _from_arrow(array, dtype, form.get("missing"))
+        return _from_arrow(array, dtype, layout.missing)
     except (pa.ArrowNotImplementedError, ValueError) as error:
         raise UnsupportedTypeError(
             f"column {field.name!r} is {field.type}, which pandas cannot hold ({error}); "
@@ -145,19 +142,19 @@ def _objects(array: pa.Array, missing: str | None) -> npt.NDArray[Any]:
     return values
 
 
-_ARRAY: dict[str, Callable[[StoredTable, dict[str, Any]], Any]] = {
-    "values": _values,
-    "masked": _masked,
-    "categorical": _categorical,
-    "interval": _interval,
-    "wrapped": _wrapped,
-    "converted": _converted,
+_READERS: dict[type, Callable[[StoredFile, Any], Any]] = {
+    schema.Values: _values,
+    schema.Masked: _masked,
+    schema.Categorical: _categorical,
+    schema.Interval: _interval,
+    schema.Wrapped: _wrapped,
+    schema.Converted: _converted,
 }
 
 
-def read_array(table: StoredTable, form: dict[str, Any]) -> Any:
+def read_column(file: StoredFile, layout: schema.ColumnLayout) -> Any:
     """Make one column's array."""
-    values = _ARRAY[form["kind"]](table, form)
-    if values.shape != (table.rows,):
-        raise CorruptSnapshotError(f"an array of {values.shape} in a table of {table.rows} rows")
+    values = _READERS[type(layout)](file, layout)
+    if values.shape != (file.rows,):
+        raise schema.invalid(f"a column of shape {values.shape} in a table of {file.rows} rows")
     return values

@@ -1,12 +1,12 @@
-"""A stored array, read: as NumPy, as bytes, as the frame that pandas makes of it; and looked at in full.
+"""A stored array: read as NumPy, as bytes, or as the frame that pandas makes of it; and validated.
 
-Knows: the layout metadata of an array. Does not depend on: files, descriptors. Every place goes through `Body`.
+Every place goes through `Body`, which checks it. Does not depend on: names, descriptors.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,27 +16,32 @@ import pyarrow.types as pt
 
 from colonnade.errors import CorruptSnapshotError, UnsupportedTypeError
 from colonnade.explanation import ColumnReport
-from colonnade.format.bounds import Body
+from colonnade.format import schema
 from colonnade.format.ndarray_layout import Layout, decode_array_dtype, is_plain, lay_out_array
+from colonnade.format.read.file import StoredFile, reading
 from colonnade.interop import pandas as internals
-
-if TYPE_CHECKING:
-    from colonnade.format.read.table import StoredTable
-
 
 # Beyond, pandas' own book-keeping takes seconds.
 _MOST_COLUMNS = 1 << 24
 
 
-def read_ndarray(body: Body, told: dict[str, Any]) -> npt.NDArray[Any]:
+def read_ndarray(file: StoredFile, layout: schema.ArrayLayout) -> npt.NDArray[Any]:
     """View the array; nothing is copied."""
-    return body.ndarray(decode_array_dtype(told["dtype"]), told["at"], told["shape"], told["order"])
+    with reading():
+        return file.body.ndarray(_dtype(layout), layout.at, layout.shape, layout.order)
 
 
-def read_bytes(body: Body, told: dict[str, Any]) -> pa.Buffer:
+def read_bytes(file: StoredFile, layout: schema.ArrayLayout) -> pa.Buffer:
     """View the array's bytes, as they stand in memory."""
-    array = read_ndarray(body, told)
-    return pa.py_buffer(body.bytes(told["at"], array.nbytes))
+    array = read_ndarray(file, layout)
+    return pa.py_buffer(file.body.bytes(layout.at, array.nbytes))
+
+
+def _dtype(layout: schema.ArrayLayout) -> np.dtype[Any]:
+    try:
+        return decode_array_dtype(layout.dtype)
+    except (ValueError, TypeError, KeyError, SyntaxError, OverflowError) as error:
+        raise schema.invalid(f"no dtype of an array ({error})") from error
 
 
 def is_held(dtype: np.dtype[Any]) -> bool:
@@ -84,7 +89,7 @@ def explain_array(batch: pa.RecordBatch, array: npt.NDArray[Any]) -> list[Column
     return reports
 
 
-def shares_memory_with_arrow(table: StoredTable, told: dict[str, Any]) -> bool:
+def shares_memory_with_arrow(file: StoredFile, stored: schema.ArrayLayout) -> bool:
     """Whether Arrow's columns are the array's own memory, and not bits that say the same.
 
     Raises
@@ -92,14 +97,14 @@ def shares_memory_with_arrow(table: StoredTable, told: dict[str, Any]) -> bool:
     CorruptSnapshotError
         Where they are neither.
     """
-    array = read_ndarray(table.body, told)
-    batch = table.batch
-    layout = lay_out_array(array.dtype, tuple(array.shape), told["order"])
+    array = read_ndarray(file, stored)
+    batch = file.batch
+    layout = lay_out_array(array.dtype, tuple(array.shape), stored.order)
     if batch.schema.types != [layout.type] * layout.columns or batch.num_rows != layout.rows:
         raise CorruptSnapshotError(f"an array of shape {array.shape} and {array.dtype} is other columns for Arrow")
-    if array.dtype == np.bool_ and array.size and array.reshape(-1, order=told["order"]).view(np.uint8).max() > 1:
+    if array.dtype == np.bool_ and array.size and array.reshape(-1, order=stored.order).view(np.uint8).max() > 1:
         raise CorruptSnapshotError("it has booleans that are neither 0 nor 1")
-    memory = array.reshape(-1, order=told["order"])
+    memory = array.reshape(-1, order=stored.order)
     for number, column in enumerate(batch.columns):
         part = memory[number * layout.rows : (number + 1) * layout.rows] if layout.columns > 1 else memory
         if not _is_same(part, column, layout):
@@ -122,14 +127,15 @@ def _is_same(memory: npt.NDArray[Any], column: pa.Array, layout: Layout) -> bool
     return not values.null_count
 
 
-def values_buffer(called: str, batch: pa.RecordBatch) -> pa.Buffer:
+def values_buffer(name: str, file: StoredFile) -> pa.Buffer:
     """The values of a table's one column, where they are memory of fixed width and nothing else; not copied."""
-    column = batch.column(0) if batch.num_columns == 1 else None
-    if column is None or not pt.is_primitive(column.type) or column.type.bit_width < 8 or column.null_count:
-        found = f"{batch.num_columns} columns" if column is None else f"a column of {column.type}"
+    with reading():
+        column = file.batch.column(0) if file.batch.num_columns == 1 else None
+        if column is not None and pt.is_primitive(column.type) and column.type.bit_width >= 8 and not column.null_count:
+            return column.buffers()[1]
+        columns = f"{file.batch.num_columns} columns" if column is None else f"a column of {column.type}"
         nulls = " with nulls" if column is not None and column.null_count else ""
         raise UnsupportedTypeError(
-            f"to_buffer() gives bytes, an array, or one column of fixed width without nulls, and {called} is a table "
-            f"of {found}{nulls}; use to_arrow(), whose columns have buffers()"
+            f"to_buffer() gives bytes, an array, or one column of fixed width without nulls, and {name} is a table of "
+            f"{columns}{nulls}; use to_arrow(), whose columns have buffers()"
         )
-    return column.buffers()[1]

@@ -1,26 +1,25 @@
-"""Everything in a table looked at: both readings, value by value, and where each byte of them stands.
+"""Every value of a file looked at: what Arrow reads, what pandas reads, and where each byte of them stands.
 
-Knows: the layout metadata, and what Arrow's own validation does not look at. Does not depend on: names, descriptors.
+Arrow's full validation covers what Arrow reads: offsets, indices, UTF-8, null counts. What pandas reads beyond that is
+checked here:
 
-Arrow's full validation covers its own reading: offsets, indices, UTF-8, null counts. What pandas reads beyond that is
-held here:
-
-1. Each view shows what Arrow's reading of the same column shows: values, nulls, codes. So no code is out of range.
-   The levels of a MultiIndex are not compared, only seen to be unique, and its codes to be in range.
+1. Each view shows what Arrow reads of the same column: values, nulls, codes. So no code is out of range. The levels of
+   a MultiIndex are not compared; they must be unique, and its codes in range.
 2. Booleans and masks are bytes of 0 and 1, which NumPy takes for granted where it counts them.
 3. Categories are unique and not null; intervals end after they start; an index has the frequency it claims.
-4. No two buffers or views have a byte in common, but for a view of the very buffer that its own column has. So who
-   writes to one column does not write to another, or to the offsets of its strings.
+4. No two buffers or views have a byte in common, except a view of the very buffer that its own column has. So a write
+   to one column changes no other column, and no offsets of strings.
 5. Nested tables are validated like the table itself.
-6. An array is the very memory of Arrow's columns (booleans: says what their bits say), and NaT is null.
+6. An array is the very memory of Arrow's columns (or, for booleans, agrees with their bits), and NaT is null.
+
+Does not depend on: names, descriptors.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,64 +27,75 @@ import pandas as pd
 import pyarrow as pa
 
 from colonnade.errors import CorruptSnapshotError, UnsupportedTypeError
+from colonnade.format import schema
 from colonnade.format.bounds import Stretch, check_apart
-from colonnade.format.read.column import read_array
-from colonnade.format.read.index import read_rows
+from colonnade.format.read.blocks import read_blocks
+from colonnade.format.read.column import read_column
+from colonnade.format.read.file import StoredFile, reading
+from colonnade.format.read.index import read_labels, read_rows
 from colonnade.format.read.ndarray import shares_memory_with_arrow
 from colonnade.interop import pandas as internals
 from colonnade.rules import family
 
-if TYPE_CHECKING:
-    from colonnade.format.read.table import StoredTable
+
+def validate_values(file: StoredFile) -> None:
+    """Raise CorruptSnapshotError where anything is wrong."""
+    with reading():
+        batch = file.batch
+        _check_arrow(batch)
+        # Names and metadata of the Arrow schema, which nothing else looks at: text, and JSON.
+        _ = str(batch.schema), batch.schema.names, batch.schema.pandas_metadata
+        seen: list[Stretch] = []
+        memory = _Memory(file, seen)
+        file = file.checked(validate_values).watched(seen)
+        if isinstance(file.layout, schema.ArrayLayout):
+            if shares_memory_with_arrow(file, file.layout):
+                memory.forget_views()
+            memory.keep_views()
+        else:
+            _validate_frame(file, file.layout, memory)
+        memory.check_apart()
 
 
-def validate(table: StoredTable) -> None:
-    """Raise CorruptSnapshotError, or what following a malformed layout metadata raises, where anything is amiss."""
-    batch = table.batch
-    batch.validate(full=True)
-    # Names and metadata of the Arrow reading, which nothing else looks at: text, and JSON.
-    _ = str(batch.schema), batch.schema.names, batch.schema.pandas_metadata
-    looked = _Looked(table)
-    if table.array is not None:
-        if shares_memory_with_arrow(table, table.array):
-            looked.forget_views()
-        looked.keep_views()
-        looked.check_apart()
-        return
-    labels = table.labels()
+def _check_arrow(batch: pa.RecordBatch) -> None:
+    try:
+        batch.validate(full=True)
+    except pa.ArrowException as error:
+        raise CorruptSnapshotError(f"damaged values ({error})") from error
+
+
+def _validate_frame(file: StoredFile, layout: schema.FrameLayout, memory: _Memory) -> None:
+    batch = file.batch
+    labels = read_labels(file)
     _check_index(labels)
-    index_fields = table.form["index_fields"]
+    index_fields = layout.index_fields
     data_fields = [field for field in range(batch.num_columns) if field not in set(index_fields)]
     if len(labels) != len(data_fields) or len({*data_fields, *index_fields}) != batch.num_columns:
-        raise CorruptSnapshotError(
-            f"{len(labels)} labels and index fields {index_fields} of {batch.num_columns} fields"
-        )
-    looked.keep_views()
+        raise schema.invalid(f"{len(labels)} labels and index fields {index_fields} of {batch.num_columns} fields")
+    memory.keep_views()
     in_blocks = []
-    for _, values, where in table.blocks(labels):
-        for row, position in enumerate(where.tolist()):
+    for block in read_blocks(file, len(labels)):
+        for row, position in enumerate(block.positions.tolist()):
             in_blocks.append(batch.column(data_fields[position]))
-            _check_values(values[row], in_blocks[-1])
-    looked.keep_views(*in_blocks)
-    for position, form in table.form["arrays"]:
-        with contextlib.suppress(UnsupportedTypeError):  # whole, but of a type that pandas does not have
-            _check_column(table, form, read_array(table, form), data_fields[position])
-        looked.keep_views(batch.column(data_fields[position]))
-    _check_rows(table, index_fields)
-    looked.keep_views(*(batch.column(field) for field in index_fields))
-    looked.check_apart()
+            _check_values(block.values[row], in_blocks[-1])
+    memory.keep_views(*in_blocks)
+    for position, column in layout.columns:
+        with contextlib.suppress(UnsupportedTypeError):  # the file is right, but pandas has no such type
+            _check_column(file, column, read_column(file, column), data_fields[position])
+        memory.keep_views(batch.column(data_fields[position]))
+    _check_rows(file, layout)
+    memory.keep_views(*(batch.column(field) for field in index_fields))
 
 
-class _Looked:
-    """What of a table's memory has been looked at: Arrow's buffers, and the views that are none of them."""
+class _Memory:
+    """Which bytes of a file are in use: those of Arrow's buffers, and those of views of other bytes."""
 
-    def __init__(self, table: StoredTable) -> None:
-        self._base = table.address
-        self._size = table.body.start + table.body.size
+    def __init__(self, file: StoredFile, seen: list[Stretch]) -> None:
+        self._base = file.address
+        self._size = file.body.start + file.body.size
         self._views: list[Stretch] = []
-        self._seen: list[Stretch] = []
-        self._buffers = [stretch for column in table.batch.columns for stretch in self._of(column)]
-        table.body = replace(table.body, seen=self._seen)
+        self._seen = seen
+        self._buffers = [stretch for column in file.batch.columns for stretch in self._of(column)]
 
     def _of(self, array: pa.Array) -> Iterator[Stretch]:
         for part in (array, *_dictionaries(array)):
@@ -130,11 +140,12 @@ def _children(array: pa.Array) -> list[pa.Array]:
     return [array.values] if array.type.num_fields else []  # lists and run ends
 
 
-def _check_column(table: StoredTable, form: dict[str, Any], values: Any, field: int) -> None:
-    if form.get("field", field) != field:
-        raise CorruptSnapshotError(f"field {field} would be read as field {form['field']!r}")
-    if form["kind"] in _CHECKS:
-        _CHECKS[form["kind"]](values, table.batch.column(field))
+def _check_column(file: StoredFile, column: schema.ColumnLayout, values: Any, field: int) -> None:
+    if isinstance(column, (schema.Categorical, schema.Wrapped, schema.Converted)) and column.field != field:
+        raise schema.invalid(f"the column of field {field} refers to field {column.field}")
+    check = _CHECKS.get(type(column))
+    if check is not None:
+        check(values, file.batch.column(field))
 
 
 def _check_values(values: Any, column: pa.Array) -> None:
@@ -162,10 +173,10 @@ def _numbers(values: Any) -> npt.NDArray[Any]:
     return memory
 
 
-def _compare(found: npt.NDArray[Any], expected: npt.NDArray[Any], dtype: Any) -> None:
-    if found.dtype != expected.dtype:
-        raise CorruptSnapshotError(f"a column of {dtype} is stored for pandas, and one of {expected.dtype} for Arrow")
-    if not np.array_equal(found, expected, equal_nan=found.dtype.kind in "fmM"):
+def _compare(values: npt.NDArray[Any], expected: npt.NDArray[Any], dtype: Any) -> None:
+    if values.dtype != expected.dtype:
+        raise CorruptSnapshotError(f"a column of {dtype} for pandas is a column of {expected.dtype} for Arrow")
+    if not np.array_equal(values, expected, equal_nan=values.dtype.kind in "fmM"):
         raise CorruptSnapshotError(f"a column of {dtype} has other values for pandas than for Arrow")
 
 
@@ -192,26 +203,26 @@ def _check_interval(array: Any, column: pa.Array) -> None:
     pd.arrays.IntervalArray.from_arrays(array.left, array.right, array.closed)  # looks at their order and their nulls
 
 
-_CHECKS: dict[str, Callable[[Any, pa.Array], None]] = {
-    "values": _check_values,
-    "masked": _check_masked,
-    "categorical": _check_categorical,
-    "interval": _check_interval,
+_CHECKS: dict[type, Callable[[Any, pa.Array], None]] = {
+    schema.Values: _check_values,
+    schema.Masked: _check_masked,
+    schema.Categorical: _check_categorical,
+    schema.Interval: _check_interval,
 }
 
 
-def _check_rows(table: StoredTable, fields: list[int]) -> None:
+def _check_rows(file: StoredFile, layout: schema.FrameLayout) -> None:
     try:
-        index = read_rows(table)
+        index = read_rows(file)
     except UnsupportedTypeError:
         return
-    form = table.form["index"]
-    levels = {"range": 0, "array": 1}.get(form["kind"], index.nlevels)
+    fields = layout.index_fields
+    levels = 0 if isinstance(layout.index, schema.RangeIndex) else index.nlevels
     if len(fields) != levels:
-        raise CorruptSnapshotError(f"{len(fields)} fields for {levels} levels of the index")
-    if form["kind"] == "array":
+        raise schema.invalid(f"{len(fields)} fields for {levels} levels of the index")
+    if isinstance(layout.index, schema.ColumnIndex):
         (field,) = fields
-        _check_column(table, form["column"], internals.array_of_index(index), field)
+        _check_column(file, layout.index.column, internals.array_of_index(index), field)
     _check_index(index)
 
 

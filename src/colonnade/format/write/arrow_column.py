@@ -1,23 +1,27 @@
-"""One Arrow column, planned, for the pandas dtype that it is to be read as.
+"""One Arrow column, planned for the pandas dtype that it is to be read as.
 
-Knows: Arrow types, the rules. Does not depend on: files, places, tables.
+Does not depend on: files, places, tables.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.types as pt
 
-from colonnade.core.jobs import Job, PandasBuffer
+from colonnade.core.jobs import PandasBuffer
 from colonnade.core.regions import Region
-from colonnade.format.dtypes import encode_dtype
-from colonnade.format.write.column import Column, Flat, one_null
+from colonnade.format import schema
+from colonnade.format.dtypes import encode_dtype, encode_plain_dtype
+from colonnade.format.write.column import Column, Flat, MakeLayout, one_null
 from colonnade.format.write.flatten import flatten, widen_strings
-from colonnade.rules import Reading, codes_dtype, family, rule_for
+from colonnade.rules import CodesType, Reading, codes_dtype, family, rule_for
+
+Missing = Literal["None", "nan", "NA", "NaT"] | None
 
 
 def chunks_of(array: pa.Array | pa.ChunkedArray) -> list[pa.Array]:
@@ -25,76 +29,92 @@ def chunks_of(array: pa.Array | pa.ChunkedArray) -> list[pa.Array]:
     return list(array.chunks) if isinstance(array, pa.ChunkedArray) else [array]
 
 
-def _to_bytes(column: Column, _: Any) -> None:
-    job = _only_job(column)
-    job.pandas_kind, job.pandas_element, job.pandas_buffer = PandasBuffer.BYTES, "uint8", Region(job.rows)
-    column.block = ("bool", job.pandas_buffer)
+def _to_bytes(column: Column, _: Any) -> Column:
+    buffer = Region(column.job.rows)
+    column = column.with_job(pandas_kind=PandasBuffer.BYTES, pandas_element="uint8", pandas_buffer=buffer)
+    return replace(column, block=("bool", buffer))
 
 
-def _to_values(column: Column, dtype: Any) -> None:
-    job = _only_job(column)
-    assert job.values is not None
-    column.block = (encode_dtype(dtype), job.values)
+def _to_values(column: Column, dtype: Any) -> Column:
+    values = column.job.values
+    assert values is not None
     if family(dtype) == "period":
-        column.block, column.form = None, column.array_form()
+        return replace(column, make_layout=values_layout(dtype, values))
+    return replace(column, block=(encode_plain_dtype(dtype), values))
 
 
-def _to_float64(column: Column, dtype: Any) -> None:
-    job = _only_job(column)
-    job.element = column.flat.type.to_pandas_dtype().__name__
-    job.pandas_kind, job.pandas_element, job.pandas_buffer = PandasBuffer.FLOAT64, "float64", Region(job.rows * 8)
-    column.block = (encode_dtype(dtype), job.pandas_buffer)
+def values_layout(dtype: Any, values: Region) -> MakeLayout:
+    """The layout of a column that is a view and stands in no block."""
+    encoded = encode_dtype(dtype)
+    return lambda place, _: schema.Values(encoded, place(values))
 
 
-def _to_masked(column: Column, dtype: Any) -> None:
-    job = _only_job(column)
-    held = job.values
+def _to_float64(column: Column, dtype: Any) -> Column:
+    buffer = Region(column.job.rows * 8)
+    column = column.with_job(
+        element=column.flat.type.to_pandas_dtype().__name__,
+        pandas_kind=PandasBuffer.FLOAT64,
+        pandas_element="float64",
+        pandas_buffer=buffer,
+    )
+    return replace(column, block=(encode_plain_dtype(dtype), buffer))
+
+
+def _to_masked(column: Column, dtype: Any) -> Column:
+    values, mask = column.job.values, Region(column.job.rows)
     if pt.is_boolean(column.flat.type):
-        job.pandas_kind, job.pandas_element, job.pandas_buffer = PandasBuffer.BYTES, "uint8", Region(job.rows)
-        held = job.pandas_buffer
-    job.mask = Region(job.rows)
-    column.form = {"kind": "masked", "dtype": encode_dtype(dtype), "values": held, "mask": job.mask}
+        values = Region(column.job.rows)
+        column = column.with_job(pandas_kind=PandasBuffer.BYTES, pandas_element="uint8", pandas_buffer=values)
+    assert values is not None
+    return replace(column.with_job(mask=mask), make_layout=masked_layout(dtype, values, mask))
 
 
-def _to_wrapped(column: Column, dtype: Any) -> None:
-    column.form = {"kind": "wrapped", "dtype": encode_dtype(dtype)}
+def masked_layout(dtype: Any, values: Region, mask: Region) -> MakeLayout:
+    """The layout of a masked array."""
+    encoded = encode_dtype(dtype)
+    return lambda place, _: schema.Masked(encoded, place(values), place(mask))
 
 
-def _to_converted(column: Column, dtype: Any) -> None:
-    column.reading = Reading.CONVERTED
-    column.block, column.form = None, {"kind": "converted", "dtype": encode_dtype(dtype)}
+def _to_wrapped(column: Column, dtype: Any) -> Column:
+    encoded = None if family(dtype) == "arrow" else encode_dtype(dtype)
+    assert encoded is None or isinstance(encoded, schema.StringDtype)
+    return replace(column, make_layout=lambda _, field: schema.Wrapped(encoded, field))
 
 
-def _to_codes(column: Column, dtype: Any) -> None:
+def _to_converted(column: Column, dtype: Any) -> Column:
+    return replace(column, reading=Reading.CONVERTED, make_layout=converted_layout(dtype))
+
+
+def converted_layout(dtype: Any, missing: Missing = None) -> MakeLayout:
+    """The layout of a column that PyArrow converts when the table is opened."""
+    encoded = encode_dtype(dtype)
+    return lambda _, field: schema.Converted(encoded, field, missing)
+
+
+def _to_codes(column: Column, dtype: Any) -> Column:
     dictionary = column.one_row.dictionary
     if dictionary.null_count or len(dictionary.unique()) != len(dictionary):
-        _to_converted(column, dtype)  # as PyArrow: an error, or null categories, but on open and for this column alone
-        return
-    job = _only_job(column)
-    job.element = column.one_row.type.index_type.to_pandas_dtype().__name__
-    codes = codes_dtype(len(dictionary))
-    if job.bitmap is not None or job.element != codes:
-        width = np.dtype(codes).itemsize
-        job.pandas_kind, job.pandas_element, job.pandas_buffer = PandasBuffer.CODES, codes, Region(job.rows * width)
-    column.form = {
-        "kind": "categorical",
-        "codes": job.pandas_buffer or job.values,
-        "dtype": codes,
-        "ordered": bool(column.one_row.type.ordered),
-        "categories": {
-            "dtype": encode_dtype(column.one_row.to_pandas().cat.categories.dtype),
-            "freq": None,
-            "name": None,
-        },
-    }
+        return _to_converted(column, dtype)  # as PyArrow: an error, or null categories, for this column alone
+    element = column.one_row.type.index_type.to_pandas_dtype().__name__
+    column = column.with_job(element=element)
+    codes_type, codes = codes_dtype(len(dictionary)), column.job.values
+    if column.job.bitmap is not None or element != codes_type:
+        codes = Region(column.job.rows * np.dtype(codes_type).itemsize)
+        column = column.with_job(pandas_kind=PandasBuffer.CODES, pandas_element=codes_type, pandas_buffer=codes)
+    assert codes is not None
+    categories = schema.Categories(encode_dtype(column.one_row.to_pandas().cat.categories.dtype))
+    ordered = bool(column.one_row.type.ordered)
+    return replace(column, make_layout=categorical_layout(codes, codes_type, categories, ordered=ordered))
 
 
-def _only_job(column: Column) -> Job:
-    (job,) = column.flat.jobs
-    return job
+def categorical_layout(
+    codes: Region, codes_type: CodesType, categories: schema.Categories, *, ordered: bool
+) -> MakeLayout:
+    """The layout of a categorical."""
+    return lambda place, field: schema.Categorical(place(codes), codes_type, ordered, categories, field)
 
 
-_PANDAS_BUFFERS: dict[Reading, Callable[[Column, Any], None]] = {
+_READINGS: dict[Reading, Callable[[Column, Any], Column]] = {
     Reading.VALUES: _to_values,
     Reading.BYTES: _to_bytes,
     Reading.FLOAT64: _to_float64,
@@ -119,11 +139,10 @@ def arrow_column(name: str, data: pa.ChunkedArray, dtype: Any) -> Column:
     widened = pt.is_string(type_) and family(dtype) != "arrow"
     flat = widen_strings(type_, chunks) if widened else flatten(type_, chunks)
     if dictionary is not None:
-        flat.type = type_
+        flat = replace(flat, type=type_)
     one_row = flat.one_row if flat.one_row is not None else one_null(flat.type, dictionary)
     column = Column(name, flat, one_row, _reading(flat, type_, dtype, data.null_count > 0))
-    _PANDAS_BUFFERS[column.reading](column, dtype)
-    return column
+    return _READINGS[column.reading](column, dtype)
 
 
 def _plain_dictionary(

@@ -1,8 +1,7 @@
 """An Arrow table, planned: each column's buffers as they stand, and the frame that PyArrow would make of them.
 
-Knows: which pandas dtype PyArrow gives each column.
-Does not depend on: files, places, how a column's bytes are laid out.
-What ``Table.to_pandas`` would give is not worked out again here: it is asked, for the table's first row.
+What ``Table.to_pandas`` gives is not worked out again here: it is called with the table's first row. Does not depend
+on: files, places, how a column's bytes are laid out.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ from colonnade.format.ipc import without_layout_metadata
 from colonnade.format.labels import index_name
 from colonnade.format.write.arrow_column import arrow_column
 from colonnade.format.write.column import Column
-from colonnade.format.write.frame import FrameParts, range_form
+from colonnade.format.write.frame import FrameParts, column_index, encode_attrs, range_layout
 from colonnade.format.write.pandas_column import pandas_column
-from colonnade.format.write.table import TablePlan, group_blocks
+from colonnade.format.write.table import FrameLayoutPlan, MakeIndex, TablePlan, group_blocks
 from colonnade.rules import family
 
 
@@ -70,11 +69,11 @@ def _has_nulls(data: pa.ChunkedArray) -> bool:
 
 
 def range_index(pandas_metadata: dict[str, Any] | None, rows: int) -> pd.RangeIndex:
-    """The RangeIndex that the metadata tells of, where its length fits; else the default one."""
+    """The RangeIndex that the metadata describes, where its length fits; else the default one."""
     descriptors = (pandas_metadata or {}).get("index_columns") or []
     if len(descriptors) == 1 and isinstance(descriptors[0], dict) and descriptors[0].get("kind") == "range":
-        told = descriptors[0]
-        index = pd.RangeIndex(told["start"], told["stop"], told["step"], name=told["name"])
+        bounds = descriptors[0]
+        index = pd.RangeIndex(bounds["start"], bounds["stop"], bounds["step"], name=bounds["name"])
         if len(index) == rows:
             return index
     return pd.RangeIndex(rows)
@@ -83,8 +82,8 @@ def range_index(pandas_metadata: dict[str, Any] | None, rows: int) -> pd.RangeIn
 def index_fields(table: pa.Table) -> list[int]:
     """The columns that are the frame's index, in the order of its levels."""
     descriptors = (table.schema.pandas_metadata or {}).get("index_columns") or []
-    found = [table.schema.get_field_index(name) for name in descriptors if isinstance(name, str)]
-    return [field for field in found if field >= 0]
+    fields = [table.schema.get_field_index(name) for name in descriptors if isinstance(name, str)]
+    return [field for field in fields if field >= 0]
 
 
 def _table_column(name: str, data: pa.ChunkedArray, dtype: Any) -> Column:
@@ -105,9 +104,9 @@ def plan_table(table: pa.Table) -> TablePlan:
         table = table.replace_schema_metadata(None)
     expected = pandas_dtypes(table)
     stored_index = index_fields(table)
-    frame = FrameParts(expected)
+    frame = FrameParts()
     data_position = 0
-    placed: list[tuple[int, Column]] = []
+    data_columns: list[tuple[int, int, Column]] = []
     for field, (name, data) in enumerate(zip(table.column_names, table.columns, strict=True)):
         is_data = field not in stored_index
         if is_data:
@@ -120,33 +119,40 @@ def plan_table(table: pa.Table) -> TablePlan:
         try:
             column = _table_column(name, data, dtype)
         except (pa.ArrowException, TypeError) as error:
-            frame.complaints.append(f"column {name!r}: Arrow type {data.type} cannot be laid out ({error})")
+            frame.errors.append(f"column {name!r}: Arrow type {data.type} cannot be laid out ({error})")
             continue
-        if column.form is not None:
-            column.form["field"] = field
         frame.columns.append(column)
         if is_data:
-            placed.append((data_position, column))
+            data_columns.append((data_position, field, column))
             data_position += 1
-    frame.raise_complaints()
+    frame.raise_errors()
+    make_index: MakeIndex
     if len(stored_index) > 1:
         # Levels and codes are pandas' work, on the index columns alone.
         index: Any = table.select(stored_index).to_pandas().index
-        form = frame.multi_with_codes(index)
+        make_index = frame.multi_of_rows(index)
     elif stored_index:
-        column = frame.columns[stored_index[0]]
-        form = {"kind": "array", "name": index_name(expected.index), "freq": None, "column": column.array_form()}
+        field = stored_index[0]
+        make_index = column_index(frame.columns[field], field, index_name(expected.index), None)
     else:
-        form = range_form(range_index(table.schema.pandas_metadata, table.num_rows))
-    second = {
-        "arrays": [[position, column.form] for position, column in placed if column.form is not None],
-        "index": form,
-        "index_fields": stored_index,
-        "labels": frame.labels(expected.columns),
-        "attrs": expected.attrs,
-        "unique_labels": False,
-    }
+        layout = range_layout(range_index(table.schema.pandas_metadata, table.num_rows))
+        make_index = lambda _: layout  # noqa: E731 -- the simplest of the three
     fields = [field.with_type(column.flat.type) for field, column in zip(table.schema, frame.columns, strict=True)]
     return TablePlan(
-        table.num_rows, frame.columns, fields, metadata, second, group_blocks(placed), frame.codes, frame.children
+        table.num_rows,
+        frame.columns,
+        fields,
+        metadata,
+        FrameLayoutPlan(
+            rows=table.num_rows,
+            columns=data_columns,
+            index=make_index,
+            index_fields=stored_index,
+            labels=frame.labels(expected.columns),
+            attrs=encode_attrs(expected.attrs),
+            unique_labels=False,
+        ),
+        group_blocks((position, column) for position, _, column in data_columns),
+        frame.codes,
+        frame.nested,
     )

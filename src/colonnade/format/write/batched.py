@@ -1,9 +1,8 @@
-"""Jobs, cut at the batches of their source: what is written can be let go of before the next is.
+"""Jobs, cut at the batches of their source, so that each batch can be released before the next one is written.
 
-Knows: jobs and their pieces. Does not depend on: files, tables, who gives memory back.
-
-A job that moves one batch's piece after the other runs in turns; all others (children of lists, whose lengths are
-their own; what was converted as a whole) run at the end.
+A job that moves one batch's piece after the other runs batch by batch. All others run at the end: children of lists,
+whose lengths are their own, and columns that were converted as a whole. Does not depend on: files, tables, who owns the
+source.
 """
 
 from __future__ import annotations
@@ -62,7 +61,7 @@ class Cut:
         )
 
     def done(self, part: Job, first: int, end: int) -> None:
-        """Count what the part found, and forget its source."""
+        """Add the part's nulls, and release its source."""
         self._job.nulls += part.nulls
         self._job.keep[first:end] = [None] * (end - first)
 
@@ -82,7 +81,7 @@ def _pandas_width(job: Job) -> int:
 
 
 def split(jobs: Iterable[Job], lengths: Sequence[int]) -> tuple[list[Cut], list[Job]]:
-    """The jobs that run in turns, and the others."""
+    """The jobs that run batch by batch, and the others."""
     cuts: list[Cut] = []
     others: list[Job] = []
     for job in jobs:

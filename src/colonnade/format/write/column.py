@@ -1,21 +1,29 @@
 """A column as the plan sees it: its Arrow nodes and buffers, the jobs that fill them, and how pandas will read it.
 
-Does not depend on: Arrow's physical layouts (`flatten`), pandas, files.
+Nothing here changes once it is made: where a region stands in the file is decided later, and is kept apart. Does not
+depend on: Arrow's physical layouts (`flatten`), pandas, files.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 
 from colonnade.core.jobs import Job
 from colonnade.core.regions import Region
+from colonnade.format import schema
 from colonnade.rules import Reading
 
+# Where each region stands, in bytes from the start of the body.
+Places = Callable[[Region], int]
+# A column's layout metadata, once places and the column's field number are known.
+MakeLayout = Callable[[Places, int], schema.ColumnLayout]
 
-@dataclass(slots=True, eq=False)
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Node:
     """One node of the record batch: a field or a child. ``nulls`` is a count, or the job that counts.
 
@@ -24,21 +32,21 @@ class Node:
 
     length: int
     nulls: Job | int
-    buffers: list[Region | None]
+    buffers: tuple[Region | None, ...]
     has_validity: bool = True
 
     @property
     def null_count(self) -> int:
         return self.nulls.nulls if isinstance(self.nulls, Job) else self.nulls
 
-    def final_buffers(self) -> list[Region | None]:
+    def final_buffers(self) -> tuple[Region | None, ...]:
         """The buffers once the jobs have run: a bitmap without a null is left out."""
         if self.has_validity and self.null_count == 0:
-            return [None, *self.buffers[1:]]
+            return (None, *self.buffers[1:])
         return self.buffers
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Flat:
     """An Arrow column taken apart. ``patches`` are (region, offset in it, bytes), written besides the jobs' outputs.
 
@@ -46,45 +54,68 @@ class Flat:
     """
 
     type: pa.DataType
-    nodes: list[Node] = field(default_factory=list)
-    jobs: list[Job] = field(default_factory=list)
-    patches: list[tuple[Region, int, bytes]] = field(default_factory=list)
+    nodes: tuple[Node, ...] = ()
+    jobs: tuple[Job, ...] = ()
+    patches: tuple[tuple[Region, int, bytes], ...] = ()
     one_row: pa.Array | None = None
 
-    def add(self, child: Flat) -> None:
-        self.nodes += child.nodes
-        self.jobs += child.jobs
-        self.patches += child.patches
+    def followed_by(self, children: Sequence[Flat], type_: pa.DataType) -> Flat:
+        """A nested column: this one, and its children behind it."""
+        parts = [self, *children]
+        return Flat(
+            type_,
+            tuple(node for part in parts for node in part.nodes),
+            tuple(job for part in parts for job in part.jobs),
+            tuple(patch for part in parts for patch in part.patches),
+        )
+
+    def with_jobs(self, change: Callable[[Job], Job]) -> Flat:
+        """The same column with other jobs; each node counts its nulls with the job that takes the place of its own."""
+        jobs = {id(job): change(job) for job in self.jobs}
+        nodes = tuple(
+            replace(node, nulls=jobs[id(node.nulls)]) if isinstance(node.nulls, Job) else node for node in self.nodes
+        )
+        return replace(self, nodes=nodes, jobs=tuple(jobs.values()))
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Column:
     """One column of the stored table.
 
-    ``block`` is the encoded pandas dtype and the region where it stands in a block, or None; then ``form`` says how
-    pandas reads it. Regions inside ``form`` become their places when it is written as JSON.
+    ``block`` is the dtype and the region of a column that stands in a block; any other one has ``make_layout``.
     """
 
     name: str
     flat: Flat
     one_row: pa.Array
     reading: Reading
-    block: tuple[Any, Region] | None = None
-    form: dict[str, Any] | None = None
+    block: tuple[str | schema.ZonedDtype, Region] | None = None
+    make_layout: MakeLayout | None = None
 
-    def array_form(self) -> dict[str, Any]:
+    @property
+    def job(self) -> Job:
+        """The only job of a column of fixed width."""
+        (job,) = self.flat.jobs
+        return job
+
+    def with_job(self, **changes: Any) -> Column:
+        """The same column, whose only job differs in some fields."""
+        return replace(self, flat=self.flat.with_jobs(lambda job: replace(job, **changes)))
+
+    def layout(self, place: Places, field: int) -> schema.ColumnLayout:
         """How the column is read when it stands alone, as an index does."""
-        if self.form is not None:
-            return self.form
+        if self.make_layout is not None:
+            return self.make_layout(place, field)
         assert self.block is not None
         dtype, region = self.block
-        return {"kind": "values", "dtype": dtype, "at": region}
+        return schema.Values(dtype, place(region))
 
     def regions(self) -> list[Region]:
         """All regions, Arrow's buffers first."""
-        found = [region for node in self.flat.nodes for region in node.buffers if region is not None]
-        found += [region for job in self.flat.jobs for region in (job.mask, job.pandas_buffer) if region is not None]
-        return found
+        regions = [region for node in self.flat.nodes for region in node.buffers if region is not None]
+        for job in self.flat.jobs:
+            regions += [region for region in (job.mask, job.pandas_buffer) if region is not None]
+        return regions
 
 
 def bitmap_region(rows: int) -> Region:

@@ -1,18 +1,16 @@
 """A table that is to be filled in place, planned: which columns are given, which are filled, and where.
 
-Knows: dtypes, plans.
-Does not depend on: files, descriptors. The frame that is planned holds no values yet: its columns to
-be filled are one value each, seen as many.
+The frame that is planned holds no values yet: each column to be filled is one value, repeated without memory. Does not
+depend on: files, descriptors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from colonnade.core.jobs import Job, PandasBuffer, Piece, Validity, Values
@@ -27,7 +25,7 @@ from colonnade.rules import family
 _KINDS = "biufmM"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Filled:
     """A column that is filled in place: ``dtype`` is NumPy's, ``region`` is where its values will stand."""
 
@@ -45,7 +43,7 @@ class Filled:
         return [job] if job.bitmap is not None or job.values is not None else []
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class DraftPlan:
     """A plan, and its columns to be filled, by label."""
 
@@ -63,28 +61,29 @@ def plan_draft(schema: Mapping[Any, Any], rows: int, *, nulls: bool) -> DraftPla
     ValueError
         For data of another length.
     """
-    dtypes = {label: _dtype(label, told) for label, told in schema.items() if _is_dtype(told)}
-    columns = {
-        label: _placeholder(dtypes[label], rows) if label in dtypes else _data(label, told, rows)
-        for label, told in schema.items()
+    dtypes = {label: _dtype(label, given) for label, given in schema.items() if _is_dtype(given)}
+    data = {
+        label: _placeholder(dtypes[label], rows) if label in dtypes else _data(label, given, rows)
+        for label, given in schema.items()
     }
-    table = plan_frame(pd.DataFrame(columns, index=pd.RangeIndex(rows), copy=False))
-    filled = {}
-    for label, column in zip(schema, table.columns, strict=True):
-        if label in dtypes:
-            filled[label] = _filled(column, nulls=nulls)
-    return DraftPlan(table, filled)
+    table = plan_frame(pd.DataFrame(data, index=pd.RangeIndex(rows), copy=False))
+    columns = {
+        label: _without_nulls(column) if label in dtypes and not (nulls and _has_nulls(column)) else column
+        for label, column in zip(schema, table.columns, strict=True)
+    }
+    filled = {label: _filled(columns[label]) for label in dtypes}
+    return DraftPlan(replace(table, columns=list(columns.values())), filled)
 
 
-def _is_dtype(told: Any) -> bool:
-    return isinstance(told, (str, type, np.dtype, pd.api.extensions.ExtensionDtype))
+def _is_dtype(given: Any) -> bool:
+    return isinstance(given, (str, type, np.dtype, pd.api.extensions.ExtensionDtype))
 
 
-def _dtype(label: Any, told: Any) -> Any:
+def _dtype(label: Any, given: Any) -> Any:
     try:
-        dtype = pd.api.types.pandas_dtype(told)
+        dtype = pd.api.types.pandas_dtype(given)
     except TypeError as error:
-        raise UnsupportedTypeError(f"column {label!r}: {told!r} is no dtype") from error
+        raise UnsupportedTypeError(f"column {label!r}: {given!r} is no dtype") from error
     fixed = isinstance(dtype, np.dtype) and dtype.kind in _KINDS and dtype.itemsize <= 8 and dtype.isnative
     if not fixed and family(dtype) != "datetimetz":
         raise UnsupportedTypeError(
@@ -100,27 +99,30 @@ def _placeholder(dtype: Any, rows: int) -> Any:
     return internals.make_datetimes(np.broadcast_to(np.zeros((), f"M8[{dtype.unit}]"), rows), dtype)
 
 
-def _data(label: Any, told: Any, rows: int) -> Any:
-    values = pd.Series(told).array
+def _data(label: Any, given: Any, rows: int) -> Any:
+    values = pd.Series(given).array
     if len(values) != rows:
         raise ValueError(f"column {label!r} has {len(values):,} values, and the table {rows:,} rows")
     return values
 
 
-def _filled(column: Column, *, nulls: bool) -> Filled:
-    (job,) = column.flat.jobs
+def _has_nulls(column: Column) -> bool:
+    return column.job.validity_kind is not Validity.NONE
+
+
+def _without_nulls(column: Column) -> Column:
+    """A column without a bitmap: NaN and NaT, where there are any, are values."""
+    column = column.with_job(validity_kind=Validity.NONE, bitmap=None)
     (node,) = column.flat.nodes
-    region = job.pandas_buffer if job.pandas_kind is PandasBuffer.BYTES else job.values
+    is_counted = column.job.pandas_kind is not PandasBuffer.NONE
+    node = replace(node, nulls=node.nulls if is_counted else 0, buffers=(None, *node.buffers[1:]))
+    return replace(column, flat=replace(column.flat, nodes=(node,)))
+
+
+def _filled(column: Column) -> Filled:
+    job = column.job
+    is_bytes = job.pandas_kind is PandasBuffer.BYTES
+    region = job.pandas_buffer if is_bytes else job.values
     assert region is not None
-    if not nulls or job.validity_kind is Validity.NONE:
-        job.validity_kind, job.bitmap = Validity.NONE, None
-        node.buffers[0] = None
-        if job.pandas_kind is PandasBuffer.NONE:
-            node.nulls = 0
-    dtype = np.dtype(np.bool_) if job.pandas_kind is PandasBuffer.BYTES else _numpy(job)
+    dtype = np.dtype(np.bool_) if is_bytes else job.keep.dtype
     return Filled(dtype, column, region)
-
-
-def _numpy(job: Job) -> np.dtype[Any]:
-    held: npt.NDArray[Any] = job.keep
-    return held.dtype

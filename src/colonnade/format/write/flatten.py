@@ -6,6 +6,7 @@ The layouts are https://arrow.apache.org/docs/format/Columnar.html. Does not dep
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -36,7 +37,7 @@ def _fixed(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
         pieces.append(
             Piece(_address(values), width, _address(validity) if array.null_count else 0, array.offset, len(array))
         )
-    return _leaf(type_, arrays, pieces, Values.FIXED, width=width, size=width)
+    return _leaf(type_, arrays, pieces, Values.FIXED, width=width, region=Region(sum(map(len, arrays)) * width))
 
 
 def _bool(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
@@ -46,14 +47,11 @@ def _bool(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
         pieces.append(
             Piece(_address(values), 0, _address(validity) if array.null_count else 0, array.offset, len(array))
         )
-    flat = _leaf(type_, arrays, pieces, Values.BITS, width=0, size=0)
-    job = flat.jobs[0]
-    job.values = flat.nodes[0].buffers[1] = bitmap_region(job.rows)
-    return flat
+    return _leaf(type_, arrays, pieces, Values.BITS, width=0, region=bitmap_region(sum(map(len, arrays))))
 
 
 def _leaf(
-    type_: pa.DataType, arrays: Sequence[pa.Array], pieces: list[Piece], values: Values, *, width: int, size: int
+    type_: pa.DataType, arrays: Sequence[pa.Array], pieces: list[Piece], values: Values, *, width: int, region: Region
 ) -> Flat:
     rows = sum(map(len, arrays))
     job = Job(
@@ -63,11 +61,11 @@ def _leaf(
         width=width,
         validity_kind=Validity.BITS,
         fill=fill_pattern(type_),
-        values=Region(rows * size),
+        values=region,
         bitmap=bitmap_region(rows) if _has_nulls(arrays) else None,
         keep=arrays,
     )
-    return Flat(type_, [Node(rows, job, [job.bitmap, job.values])], [job])
+    return Flat(type_, (Node(rows, job, (job.bitmap, job.values)),), (job,))
 
 
 def _offsets(array: pa.Array, wide: bool) -> tuple[int, int, int]:
@@ -103,9 +101,8 @@ def _variable(
         bitmap=bitmap_region(rows) if _has_nulls(arrays) else None,
         keep=arrays,
     )
-    flat = Flat(type_, [Node(rows, job, [job.bitmap, offsets])], [job])
-    flat.patches.append((offsets, rows * width, total.to_bytes(width, "little")))
-    return flat, ranges
+    last_offset = (offsets, rows * width, total.to_bytes(width, "little"))
+    return Flat(type_, (Node(rows, job, (job.bitmap, offsets)),), (job,), (last_offset,)), ranges
 
 
 def _total(arrays: Sequence[pa.Array], wide: bool) -> int:
@@ -121,9 +118,8 @@ def _binary(type_: pa.DataType, arrays: Sequence[pa.Array], large: pa.DataType, 
     ]
     size = sum(piece.length for piece in pieces)
     data = Job(size, pieces, Values.FIXED, width=1, values=Region(size), keep=arrays)
-    flat.jobs.append(data)
-    flat.nodes[0].buffers.append(data.values)
-    return flat
+    (node,) = flat.nodes
+    return replace(flat, nodes=(replace(node, buffers=(*node.buffers, data.values)),), jobs=(*flat.jobs, data))
 
 
 def _list(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
@@ -132,12 +128,11 @@ def _list(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
     flat, ranges = _variable(arrays, wide=wide, out_wide=out_wide, type_=type_)
     children = [array.values.slice(first, last - first) for array, (first, last) in zip(arrays, ranges, strict=True)]
     child = flatten(type_.value_type if not pt.is_map(type_) else _entries(type_), children)
-    flat.add(child)
     if not pt.is_map(type_):
-        flat.type = (pa.large_list if out_wide else pa.list_)(type_.value_field.with_type(child.type))
+        type_ = (pa.large_list if out_wide else pa.list_)(type_.value_field.with_type(child.type))
     elif child.type != _entries(type_):
-        flat.type = pa.map_(child.type.field(0), child.type.field(1), type_.keys_sorted)
-    return flat
+        type_ = pa.map_(child.type.field(0), child.type.field(1), type_.keys_sorted)
+    return flat.followed_by([child], type_)
 
 
 def _entries(type_: pa.MapType) -> pa.DataType:
@@ -152,27 +147,21 @@ def _validity_only(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
     ]
     bitmap = bitmap_region(rows) if _has_nulls(arrays) else None
     job = Job(rows, pieces, validity_kind=Validity.BITS, bitmap=bitmap, keep=arrays)
-    return Flat(type_, [Node(rows, job, [bitmap])], [job])
+    return Flat(type_, (Node(rows, job, (bitmap,)),), (job,))
 
 
 def _struct(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
-    flat = _validity_only(type_, arrays)
-    fields = []
-    for i in range(type_.num_fields):
-        child = flatten(type_.field(i).type, [array.field(i) for array in arrays])
-        flat.add(child)
-        fields.append(type_.field(i).with_type(child.type))
-    flat.type = pa.struct(fields)
-    return flat
+    fields = [type_.field(i) for i in range(type_.num_fields)]
+    children = [flatten(field.type, [array.field(i) for array in arrays]) for i, field in enumerate(fields)]
+    stored = [field.with_type(child.type) for field, child in zip(fields, children, strict=True)]
+    return _validity_only(type_, arrays).followed_by(children, pa.struct(stored))
 
 
 def _fixed_size_list(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
-    flat = _validity_only(type_, arrays)
     size = type_.list_size
     child = flatten(type_.value_type, [a.values.slice(a.offset * size, len(a) * size) for a in arrays])
-    flat.add(child)
-    flat.type = pa.list_(type_.value_field.with_type(child.type), size)
-    return flat
+    stored = pa.list_(type_.value_field.with_type(child.type), size)
+    return _validity_only(type_, arrays).followed_by([child], stored)
 
 
 def _cast(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
@@ -181,7 +170,7 @@ def _cast(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
 
 def _null(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
     rows = sum(map(len, arrays))
-    return Flat(type_, [Node(rows, rows, [], has_validity=False)])
+    return Flat(type_, (Node(rows, rows, (), has_validity=False),))
 
 
 def _serialized(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
@@ -189,17 +178,23 @@ def _serialized(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
     array = arrays[0] if len(arrays) == 1 else pa.concat_arrays(arrays) if arrays else pa.array([], type_)
     message = pa.record_batch([array], names=[""]).serialize()
     nodes, buffers, body = read_message(memoryview(message))
-    flat = Flat(type_, one_row=array.slice(0, 1) if len(array) and _contains(type_, pt.is_dictionary) else None)
-    regions: list[Region | None] = []
-    for offset, size in buffers:
-        region = Region(size)
-        regions.append(region)
-        pieces = [Piece(message.address + body + offset, 1, 0, 0, size)]
-        flat.jobs.append(Job(size, pieces, Values.FIXED, width=1, values=region, keep=message))
+    jobs = [
+        Job(
+            size,
+            [Piece(message.address + body + offset, 1, 0, 0, size)],
+            Values.FIXED,
+            width=1,
+            values=Region(size),
+            keep=message,
+        )
+        for offset, size in buffers
+    ]
     # One node takes all buffers: only their order in the whole batch matters.
-    flat.nodes = [Node(length, nulls, [], has_validity=False) for length, nulls in nodes]
-    flat.nodes[-1].buffers = regions
-    return flat
+    *first, (length, nulls) = nodes
+    last = Node(length, nulls, tuple(job.values for job in jobs), has_validity=False)
+    one_row = array.slice(0, 1) if len(array) and _contains(type_, pt.is_dictionary) else None
+    others = [Node(length, nulls, (), has_validity=False) for length, nulls in first]
+    return Flat(type_, (*others, last), tuple(jobs), one_row=one_row)
 
 
 _Flatten = Callable[[pa.DataType, Sequence[pa.Array]], Flat]
@@ -234,14 +229,11 @@ def flatten(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
     if isinstance(type_, pa.BaseExtensionType):
         flat = flatten(type_.storage_type, [array.storage for array in arrays])
         if flat.type == type_.storage_type:
-            flat.type = type_
-            if flat.one_row is not None:
-                flat.one_row = pa.ExtensionArray.from_storage(type_, flat.one_row)
-        for job in flat.jobs:
-            job.fill = job.fill or fill_pattern(type_)
-        return flat
+            one_row = None if flat.one_row is None else pa.ExtensionArray.from_storage(type_, flat.one_row)
+            flat = replace(flat, type=type_, one_row=one_row)
+        return flat.with_jobs(lambda job: replace(job, fill=job.fill or fill_pattern(type_)))
     if pt.is_dictionary(type_):
-        # The dictionary itself travels in the envelope; the column's own bytes are its indices.
+        # The dictionary itself is in the envelope; the column's own bytes are its indices.
         return _fixed(type_.index_type, [array.indices for array in arrays])
     nested = type_.num_fields > 0
     if not (nested and _contains(type_, pt.is_dictionary)):

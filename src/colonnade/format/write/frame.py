@@ -1,109 +1,138 @@
 """A pandas frame, planned: its columns, its index, its labels, and all that makes it equal again.
 
-Knows: frames and indexes. Does not depend on: files, places, how a column's bytes are laid out.
+Does not depend on: files, places, how a column's bytes are laid out.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
 from colonnade.core.jobs import Job
+from colonnade.core.regions import Region
 from colonnade.errors import UnsupportedTypeError
+from colonnade.format import schema
 from colonnade.format.dtypes import encode_dtype
-from colonnade.format.labels import encode_scalar, index_freq, index_name
-from colonnade.format.write.column import Column
+from colonnade.format.labels import encode_label, index_freq, index_name
+from colonnade.format.write.column import Column, Places
 from colonnade.format.write.pandas_column import pandas_column, plain_job
-from colonnade.format.write.table import PANDAS_KEY, Child, TablePlan, group_blocks
+from colonnade.format.write.table import (
+    PANDAS_KEY,
+    FrameLayoutPlan,
+    MakeIndex,
+    MakeLabels,
+    NestedPlan,
+    TablePlan,
+    group_blocks,
+)
 from colonnade.interop import pandas as internals
 from colonnade.interop.pyarrow import field_name, index_field_name, pandas_metadata
 from colonnade.rules import family
 
 
 class FrameParts:
-    """Collects what one frame needs: columns, codes, nested tables; and complaints, to tell all at once."""
+    """Collects what one frame needs: columns, codes, nested tables, and errors, which are reported all at once."""
 
-    def __init__(self, df: pd.DataFrame) -> None:
-        self.df = df
+    def __init__(self) -> None:
         self.columns: list[Column] = []
         self.codes: list[Job] = []
-        self.children: list[Child] = []
-        self.complaints: list[str] = []
+        self.nested: list[NestedPlan] = []
+        self.errors: list[str] = []
 
     def add(self, name: str, array: Any, what: str) -> Column | None:
+        """Plan one column; an error is kept for later."""
         try:
             column = pandas_column(name, array)
         except UnsupportedTypeError as error:
-            self.complaints.append(f"{what}: {error}")
+            self.errors.append(f"{what}: {error}")
             return None
         self.columns.append(column)
         return column
 
-    def raise_complaints(self) -> None:
-        if self.complaints:
-            listed = "\n  ".join(self.complaints)
+    def raise_errors(self) -> None:
+        """Raise one UnsupportedTypeError that names every column which cannot be stored."""
+        if self.errors:
+            listed = "\n  ".join(self.errors)
             raise UnsupportedTypeError(f"these columns cannot be stored, and nothing was:\n  {listed}")
 
-    def row_index(self, index: pd.Index[Any], taken: Sequence[str]) -> tuple[dict[str, Any], list[Any]]:
-        """The index's form, and the levels that became columns."""
+    def row_index(self, index: pd.Index[Any], taken: Sequence[str]) -> tuple[MakeIndex, list[Any]]:
+        """How the row index is read, and the levels that became columns. ``taken``: the names of the data columns."""
         if isinstance(index, pd.RangeIndex):
-            return range_form(index), [index]
+            layout = range_layout(index)
+            return lambda _: layout, [index]
         if isinstance(index, pd.MultiIndex):
             levels = [index.get_level_values(i) for i in range(index.nlevels)]
             for position, level in enumerate(levels):
                 self._add_level(level, position, taken)
-            return self.multi_with_codes(index), levels
+            return self.multi_of_rows(index), levels
         column = self._add_level(index, 0, taken)
-        form = {"kind": "array", "name": index_name(index), "freq": index_freq(index)}
-        if column is not None:
-            form["column"] = column.array_form()
-        return form, [index]
+        if column is None:  # its error is raised later, and the layout is made by nobody
+            return lambda _: range_layout(pd.RangeIndex(0)), [index]
+        return column_index(column, len(self.columns) - 1, index_name(index), index_freq(index)), [index]
 
     def _add_level(self, level: pd.Index[Any], position: int, taken: Sequence[str]) -> Column | None:
         used = [*taken, *(column.name for column in self.columns[len(taken) :])]
         name = index_field_name(level, position, used)
         return self.add(name, internals.array_of_index(level), f"index level {position} ({level.name!r})")
 
-    def code_region(self, codes: npt.NDArray[Any]) -> dict[str, Any]:
-        job = plain_job(np.ascontiguousarray(codes))
-        self.codes.append(job)
-        return {"dtype": codes.dtype.name, "at": job.values}
+    def multi_of_rows(self, index: pd.MultiIndex) -> MakeIndex:
+        """A MultiIndex of the rows: its codes are as long as the table, and stand in the body."""
+        levels, names = self._levels(index), _level_names(index)
+        jobs = [plain_job(np.ascontiguousarray(codes)) for codes in index.codes]
+        self.codes += jobs
+        codes: list[tuple[Any, Region]] = [(job.keep.dtype.name, job.values) for job in jobs if job.values is not None]
+        return lambda place: schema.MultiIndexOfRows(
+            [make(place) for make in levels], [schema.Codes(dtype, place(region)) for dtype, region in codes], names
+        )
 
-    def multi_with_codes(self, index: pd.MultiIndex) -> dict[str, Any]:
-        """A row MultiIndex: its codes are as long as the table, and stand in the body."""
-        return {**self.multi(index), "codes": [self.code_region(np.asarray(codes)) for codes in index.codes]}
-
-    def multi(self, index: pd.MultiIndex) -> dict[str, Any]:
-        return {
-            "kind": "multi",
-            "levels": [self.labels(level) for level in index.levels],
-            "names": [encode_scalar(name, "the name of an index level") for name in index.names],
-        }
-
-    def labels(self, index: pd.Index[Any]) -> dict[str, Any]:
-        """Column labels, or the level of a MultiIndex: as JSON where that is exact, else as a nested table."""
-        if isinstance(index, pd.RangeIndex):
-            return range_form(index)
+    def labels(self, index: pd.Index[Any]) -> MakeLabels:
+        """How column labels are read: in the metadata itself where that is exact, else from a nested table."""
         if isinstance(index, pd.MultiIndex):
-            return {**self.multi(index), "codes": [np.asarray(codes).tolist() for codes in index.codes]}
-        if (
-            family(index.dtype) == "string" and not index.hasnans and len(index) <= _JSON_LABELS
-        ) or index.dtype == object:
-            try:
-                values = [encode_scalar(value, "a label") for value in index.tolist()]
-            except UnsupportedTypeError:
-                pass
-            else:
-                return {"kind": "list", "dtype": encode_dtype(index.dtype), "values": values, "name": index_name(index)}
-        child = Child(plan_frame(pd.DataFrame(index=index)))
-        self.children.append(child)
-        return child.form()
+            levels, names = self._levels(index), _level_names(index)
+            codes = [np.asarray(codes).tolist() for codes in index.codes]
+            return lambda place: schema.MultiIndexOfLabels([make(place) for make in levels], codes, names)
+        return self._level(index)
+
+    def _levels(self, index: pd.MultiIndex) -> list[Callable[[Places], schema.Level]]:
+        return [self._level(level) for level in index.levels]
+
+    def _level(self, index: pd.Index[Any]) -> Callable[[Places], schema.Level]:
+        if isinstance(index, pd.RangeIndex):
+            layout = range_layout(index)
+            return lambda _: layout
+        listed = _list_layout(index)
+        if listed is not None:
+            return lambda _: listed
+        plan = plan_frame(pd.DataFrame(index=index))
+        nested = NestedPlan(plan)
+        self.nested.append(nested)
+        return lambda place: schema.NestedTable(place(nested.region), nested.region.size)
+
+
+def _level_names(index: pd.MultiIndex) -> list[schema.Label]:
+    return [encode_label(name, "the name of an index level") for name in index.names]
+
+
+def _list_layout(index: pd.Index[Any]) -> schema.ListIndex | None:
+    is_short = family(index.dtype) == "string" and not index.hasnans and len(index) <= _JSON_LABELS
+    if not is_short and index.dtype != object:
+        return None
+    try:
+        values = [encode_label(value, "a label") for value in index.tolist()]
+    except UnsupportedTypeError:
+        return None
+    dtype: Any = encode_dtype(index.dtype)
+    return schema.ListIndex(values, dtype, index_name(index))
+
+
+def column_index(column: Column, field: int, name: schema.Label, freq: str | None) -> MakeIndex:
+    """How a row index is read that is one column."""
+    return lambda place: schema.ColumnIndex(column.layout(place, field), name, freq)
 
 
 # Strings up to here are read faster from JSON than from a nested table. Measured, opening a frame of so many columns:
@@ -112,13 +141,14 @@ class FrameParts:
 _JSON_LABELS = 1_500
 
 
-def range_form(index: pd.RangeIndex) -> dict[str, Any]:
+def range_layout(index: pd.RangeIndex) -> schema.RangeIndex:
     """Describe a RangeIndex."""
-    return {"kind": "range", "range": [index.start, index.stop, index.step], "name": index_name(index)}
+    return schema.RangeIndex(index.start, index.stop, index.step, index_name(index))
 
 
-def _attrs(df: pd.DataFrame) -> dict[str, Any]:
-    for key, value in df.attrs.items():
+def encode_attrs(attrs: Mapping[Any, Any]) -> str:
+    """``DataFrame.attrs`` as JSON; UnsupportedTypeError for what would not come back equal."""
+    for key, value in attrs.items():
         try:
             same = json.loads(json.dumps({key: value})) == {key: value}
         except (TypeError, ValueError):
@@ -128,7 +158,7 @@ def _attrs(df: pd.DataFrame) -> dict[str, Any]:
                 f"df.attrs[{key!r}] is {value!r}, which JSON does not give back equal; "
                 "change it, or remove it with df.attrs.pop"
             )
-    return {str(key): value for key, value in df.attrs.items()}  # a key that is no string was refused above
+    return json.dumps(dict(attrs)) if attrs else ""
 
 
 def plan_frame(df: pd.DataFrame) -> TablePlan:
@@ -139,25 +169,14 @@ def plan_frame(df: pd.DataFrame) -> TablePlan:
     UnsupportedTypeError
         Naming every column that cannot be stored, and what it holds.
     """
-    frame = FrameParts(df)
+    frame = FrameParts()
     arrays = internals.arrays_of(df)
     names = [field_name(label) for label in df.columns]
     for name, array, label in zip(names, arrays, df.columns, strict=True):
         frame.add(name, array, f"column {label!r}")
-    index, levels = frame.row_index(df.index, names)
-    frame.raise_complaints()
-    data = frame.columns[: len(arrays)]
-    for field, column in enumerate(frame.columns):
-        if column.form is not None:
-            column.form["field"] = field
-    form: dict[str, Any] = {
-        "arrays": [[position, column.form] for position, column in enumerate(data) if column.form is not None],
-        "index": index,
-        "index_fields": list(range(len(arrays), len(frame.columns))),
-        "labels": frame.labels(df.columns),
-        "attrs": _attrs(df),
-        "unique_labels": not df.flags.allows_duplicate_labels,
-    }
+    make_index, levels = frame.row_index(df.index, names)
+    frame.raise_errors()
+    data = list(enumerate(frame.columns[: len(arrays)]))
     fields = [pa.field(column.name, column.flat.type) for column in frame.columns]
     dtypes = [_Dtype(array) for array in arrays]
     written = pandas_metadata(df, dtypes, levels, fields)
@@ -166,10 +185,18 @@ def plan_frame(df: pd.DataFrame) -> TablePlan:
         frame.columns,
         fields,
         {} if written is None else {PANDAS_KEY: written},
-        form,
-        group_blocks(list(enumerate(data))),
+        FrameLayoutPlan(
+            rows=len(df),
+            columns=[(position, position, column) for position, column in data],
+            index=make_index,
+            index_fields=list(range(len(arrays), len(frame.columns))),
+            labels=frame.labels(df.columns),
+            attrs=encode_attrs(df.attrs),
+            unique_labels=not df.flags.allows_duplicate_labels,
+        ),
+        group_blocks(data),
         frame.codes,
-        frame.children,
+        frame.nested,
     )
 
 

@@ -1,11 +1,11 @@
 """A NumPy array, planned: its memory as it stands, and the columns that Arrow sees in it.
 
-Knows: arrays, jobs. Does not depend on: files, places, pandas.
+Does not depend on: files, places, pandas.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,10 @@ import pyarrow as pa
 from colonnade.core.jobs import Job, PandasBuffer, Piece, Validity, Values
 from colonnade.core.regions import Region
 from colonnade.errors import UnsupportedTypeError
+from colonnade.format import schema
 from colonnade.format.ndarray_layout import Layout, decode_array_dtype, encode_array_dtype, lay_out_array
 from colonnade.format.write.column import Column, Flat, Node, bitmap_region, one_null
-from colonnade.format.write.table import TablePlan, group_blocks
+from colonnade.format.write.table import ArrayLayoutPlan, TablePlan, group_blocks
 from colonnade.rules import Reading
 
 
@@ -27,11 +28,11 @@ def plan_array(array: npt.NDArray[Any]) -> TablePlan:
     ------
     UnsupportedTypeError
     """
-    told = _dtype_told(array)
+    dtype = _encoded_dtype(array)
     if not (array.flags.c_contiguous or array.flags.f_contiguous):
         strided, array = array, np.zeros(array.shape, array.dtype)  # zeros where a structure has gaps
         np.copyto(array, strided)
-    order = "C" if array.flags.c_contiguous else "F"
+    order: Literal["C", "F"] = "C" if array.flags.c_contiguous else "F"
     layout = lay_out_array(array.dtype, array.shape, order)
     if order == "C" and array.flags.f_contiguous and array.ndim == 2:  # one row or one column: both, so take columns
         in_columns = lay_out_array(array.dtype, array.shape, "F")
@@ -44,13 +45,13 @@ def plan_array(array: npt.NDArray[Any]) -> TablePlan:
     ]
     first = columns[0].block
     assert first is not None
-    form = {"array": {"dtype": told, "shape": list(array.shape), "order": order, "at": first[1]}}
+    stored = ArrayLayoutPlan(layout.rows, dtype, array.shape, order, first[1])
     fields = [pa.field(column.name, layout.type) for column in columns]
-    return TablePlan(layout.rows, columns, fields, {}, form, group_blocks(list(enumerate(columns))))
+    return TablePlan(layout.rows, columns, fields, {}, stored, group_blocks(enumerate(columns)))
 
 
-def _dtype_told(array: npt.NDArray[Any]) -> Any:
-    """How the file spells the dtype; whatever does not come back from that as it is now is refused."""
+def _encoded_dtype(array: npt.NDArray[Any]) -> schema.NumpyDtype:
+    """The dtype as the layout metadata has it; a dtype that would not come back equal is refused."""
     dtype = array.dtype
     if isinstance(array, np.ma.MaskedArray):
         raise UnsupportedTypeError(
@@ -66,10 +67,10 @@ def _dtype_told(array: npt.NDArray[Any]) -> Any:
             f"an array of {dtype} holds references to memory of this process, which mean nothing in another one; put a "
             "pandas.DataFrame(array), or use .astype() with a dtype of numbers, times or texts of fixed length"
         )
-    told = encode_array_dtype(dtype)
+    encoded = encode_array_dtype(dtype)
     try:
-        if decode_array_dtype(told) == dtype:
-            return told
+        if decode_array_dtype(encoded) == dtype:
+            return encoded
     except (ValueError, TypeError, KeyError):
         pass
     raise UnsupportedTypeError(
@@ -80,25 +81,40 @@ def _dtype_told(array: npt.NDArray[Any]) -> Any:
 
 def _column(name: str, layout: Layout, address: int, keep: Any, one_row: pa.Array) -> Column:
     job = _job(layout, address, keep)
-    nodes = [Node(job.rows, job, [job.bitmap, job.values])]
+    nodes: tuple[Node, ...] = (Node(job.rows, job, (job.bitmap, job.values)),)
     if layout.tensor:
-        nodes.insert(0, Node(layout.rows, 0, [None]))
+        nodes = (Node(layout.rows, 0, (None,)), *nodes)
     region = job.values if job.pandas_buffer is None else job.pandas_buffer
     assert region is not None
     # The spelling only tells columns of one block from others.
     block = (layout.carrier.str, region)
-    return Column(name, Flat(layout.type, nodes, [job]), one_row, Reading.VALUES, block)
+    return Column(name, Flat(layout.type, nodes, (job,)), one_row, Reading.VALUES, block)
 
 
 def _job(layout: Layout, address: int, keep: Any) -> Job:
-    """Copy a column; NaT is a null, for Arrow has no other word for it, and NaN a value."""
+    """Copy a column; NaT is a null, because Arrow has no NaT, and NaN a value."""
     rows, width = layout.length, layout.carrier.itemsize
-    job = Job(rows, [Piece(address, width, 0, 0, rows)], Values.FIXED, width=width, keep=keep)
+    pieces = [Piece(address, width, 0, 0, rows)]
     if layout.carrier.kind == "b":
-        job.values_kind, job.values = Values.BYTES_TO_BITS, bitmap_region(rows)
-        job.pandas_kind, job.pandas_element, job.pandas_buffer = PandasBuffer.BYTES, "uint8", Region(rows)
-        return job
-    job.values = Region(rows * width)
-    if layout.carrier.kind in "mM":
-        job.validity_kind, job.bitmap = Validity.NAT, bitmap_region(rows)
-    return job
+        return Job(
+            rows,
+            pieces,
+            Values.BYTES_TO_BITS,
+            width=width,
+            pandas_kind=PandasBuffer.BYTES,
+            pandas_element="uint8",
+            values=bitmap_region(rows),
+            pandas_buffer=Region(rows),
+            keep=keep,
+        )
+    is_time = layout.carrier.kind in "mM"
+    return Job(
+        rows,
+        pieces,
+        Values.FIXED,
+        width=width,
+        validity_kind=Validity.NAT if is_time else Validity.NONE,
+        values=Region(rows * width),
+        bitmap=bitmap_region(rows) if is_time else None,
+        keep=keep,
+    )

@@ -8,6 +8,7 @@ copied here; columns of Python objects become Arrow arrays first, by PyArrow.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,18 @@ import pyarrow as pa
 from colonnade.core.jobs import Job, PandasBuffer, Piece, Validity, Values
 from colonnade.core.regions import Region
 from colonnade.errors import UnsupportedTypeError
-from colonnade.format.dtypes import encode_dtype, zone_name
+from colonnade.format import schema
+from colonnade.format.dtypes import encode_dtype, encode_plain_dtype, zone_name
 from colonnade.format.labels import index_freq, index_name
-from colonnade.format.write.arrow_column import arrow_column, chunks_of
+from colonnade.format.write.arrow_column import (
+    Missing,
+    arrow_column,
+    categorical_layout,
+    chunks_of,
+    converted_layout,
+    masked_layout,
+    values_layout,
+)
 from colonnade.format.write.column import Column, Flat, Node, bitmap_region, one_null
 from colonnade.format.write.flatten import flatten, widen_strings
 from colonnade.interop import pandas as internals
@@ -36,8 +46,8 @@ def _piece(values: npt.NDArray[Any], mask: npt.NDArray[np.bool_] | None = None) 
 
 
 def _leaf(name: str, type_: pa.DataType, job: Job, reading: Reading) -> Column:
-    node = Node(job.rows, job, [job.bitmap, job.values])
-    return Column(name, Flat(type_, [node], [job]), one_null(type_), reading)
+    node = Node(job.rows, job, (job.bitmap, job.values))
+    return Column(name, Flat(type_, (node,), (job,)), one_null(type_), reading)
 
 
 def _numeric(name: str, values: npt.NDArray[Any], type_: pa.DataType, dtype: Any) -> Column:
@@ -46,8 +56,7 @@ def _numeric(name: str, values: npt.NDArray[Any], type_: pa.DataType, dtype: Any
     job = _values_job(values, validity)
     column = _leaf(name, type_, job, Reading.VALUES)
     assert job.values is not None
-    column.block = (encode_dtype(dtype), job.values)
-    return column
+    return replace(column, block=(encode_plain_dtype(dtype), job.values))
 
 
 def _values_job(values: npt.NDArray[Any], validity: Validity) -> Job:
@@ -86,8 +95,7 @@ def _bool(name: str, values: npt.NDArray[np.bool_]) -> Column:
     job = _bits_job(values, Validity.NONE, None)
     column = _leaf(name, pa.bool_(), job, Reading.BYTES)
     assert job.pandas_buffer is not None
-    column.block = ("bool", job.pandas_buffer)
-    return column
+    return replace(column, block=("bool", job.pandas_buffer))
 
 
 def _bits_job(values: npt.NDArray[np.bool_], validity: Validity, mask: npt.NDArray[np.bool_] | None) -> Job:
@@ -114,17 +122,15 @@ def _object(name: str, values: Any) -> Column:
     flat = (
         widen_strings(converted.type, chunks) if pa.types.is_string(converted.type) else flatten(converted.type, chunks)
     )
-    column = Column(name, flat, one_null(flat.type), Reading.CONVERTED)
-    column.form = {"kind": "converted", "dtype": encode_dtype(values.dtype)}
-    if values.dtype == object and converted.null_count:
-        column.form["missing"] = _missing_of(values)
-    return column
+    missing = _missing_of(values) if values.dtype == object and converted.null_count else None
+    layout = converted_layout(values.dtype, missing)
+    return Column(name, flat, one_null(flat.type), Reading.CONVERTED, make_layout=layout)
 
 
-def _missing_of(values: npt.NDArray[Any]) -> str:
+def _missing_of(values: npt.NDArray[Any]) -> Missing:
     """What stands for a missing value, where it is one thing throughout; else None, as PyArrow has it."""
     kinds = {type(value).__name__ for value in values[pd.isna(values)].tolist()}
-    names = {"float": "nan", "NAType": "NA", "NaTType": "NaT"}
+    names: dict[str, Missing] = {"float": "nan", "NAType": "NA", "NaTType": "NaT"}
     return names.get(kinds.pop(), "None") if len(kinds) == 1 else "None"
 
 
@@ -154,15 +160,19 @@ def _masked(name: str, array: Any) -> Column:
     values, mask = np.ascontiguousarray(values), np.ascontiguousarray(mask)
     if values.dtype == np.bool_:
         job = _bits_job(values, Validity.MASK, mask)
-        held = job.pandas_buffer
+        region = job.pandas_buffer
     else:
-        job = _values_job(values, Validity.MASK)
-        job.pieces = [_piece(values, mask)]
-        job.mask, job.keep = Region(job.rows), (values, mask)
-        held = job.values
+        job = replace(
+            _values_job(values, Validity.MASK),
+            pieces=[_piece(values, mask)],
+            mask=Region(len(values)),
+            keep=(values, mask),
+        )
+        region = job.values
+    assert region is not None
+    assert job.mask is not None
     column = _leaf(name, pa.from_numpy_dtype(values.dtype), job, Reading.MASKED)
-    column.form = {"kind": "masked", "dtype": encode_dtype(array.dtype), "values": held, "mask": job.mask}
-    return column
+    return replace(column, make_layout=masked_layout(array.dtype, region, job.mask))
 
 
 def _categorical(name: str, array: Any) -> Column:
@@ -193,30 +203,25 @@ def _categorical(name: str, array: Any) -> Column:
         keep=codes,
     )
     type_ = pa.dictionary(pa.from_numpy_dtype(codes.dtype), dictionary.type, ordered=array.ordered)
-    column = _leaf(name, type_, job, Reading.CODES)
-    column.one_row = one_null(type_, dictionary)
-    column.form = {
-        "kind": "categorical",
-        "codes": pandas_buffer or job.values,
-        "dtype": codes_dtype(len(categories)),
-        "ordered": bool(array.ordered),
-        "categories": {
-            "dtype": encode_dtype(categories.dtype),
-            "freq": index_freq(categories),
-            "name": index_name(categories),
-        },
-    }
-    if column.form["dtype"] != codes.dtype.name:
+    codes_type = codes_dtype(len(categories))
+    if codes_type != codes.dtype.name:
         raise AssertionError(f"pandas holds {len(categories)} categories as {codes.dtype}")
-    return column
+    stored = schema.Categories(encode_dtype(categories.dtype), index_name(categories), index_freq(categories))
+    region = pandas_buffer or job.values
+    assert region is not None
+    return replace(
+        _leaf(name, type_, job, Reading.CODES),
+        one_row=one_null(type_, dictionary),
+        make_layout=categorical_layout(region, codes_type, stored, ordered=bool(array.ordered)),
+    )
 
 
 def _period(name: str, array: Any) -> Column:
     values = internals.numpy_of(array)
     job = _values_job(values, Validity.NAT)
+    assert job.values is not None
     column = _leaf(name, pa.array(array[:0]).type, job, Reading.VALUES)
-    column.form = {"kind": "values", "dtype": encode_dtype(array.dtype), "at": job.values}
-    return column
+    return replace(column, make_layout=values_layout(array.dtype, job.values))
 
 
 def _interval(name: str, array: Any) -> Column:
@@ -225,13 +230,18 @@ def _interval(name: str, array: Any) -> Column:
         raise UnsupportedTypeError(f"Arrow has no form for intervals of {subtype}")
     arrow = _to_arrow(array)
     flat = flatten(arrow.type, [arrow])
-    column = Column(name, flat, one_null(arrow.type), Reading.INTERVAL)
-    ends = {
-        side: {"kind": "values", "dtype": encode_dtype(subtype), "at": node.buffers[1]}
-        for side, node in zip(("left", "right"), flat.nodes[1:], strict=True)
-    }
-    column.form = {"kind": "interval", "dtype": encode_dtype(array.dtype), **ends}
-    return column
+    left, right = (node.buffers[1] for node in flat.nodes[1:])
+    assert left is not None
+    assert right is not None
+    dtype = encode_dtype(array.dtype)
+    assert isinstance(dtype, schema.IntervalDtype)
+    return Column(
+        name,
+        flat,
+        one_null(arrow.type),
+        Reading.INTERVAL,
+        make_layout=lambda place, _: schema.Interval(dtype, place(left), place(right)),
+    )
 
 
 def _string(name: str, array: Any) -> Column:

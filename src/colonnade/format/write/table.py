@@ -1,17 +1,14 @@
-"""A whole table, planned: its columns, how pandas reads it, and the nested tables that hold what JSON cannot.
+"""A whole table, planned and then laid out: its columns, how pandas reads it, and its nested tables.
 
-Knows: columns, regions, envelopes.
-Does not depend on: pandas, names, where the bytes will go: a descriptor or memory is
-handed in.
+Does not depend on: pandas, names, where the bytes will go: a descriptor or memory is an argument.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,41 +17,92 @@ import pyarrow as pa
 from colonnade.core import jobs
 from colonnade.core.jobs import Job, Placed
 from colonnade.core.regions import CACHE_LINE, PAGE, STRIDE_STEP, Block, Region, align, arrange
-from colonnade.format.ipc import END_OF_STREAM, METADATA_KEY, Envelope, write_envelope
+from colonnade.format import schema
+from colonnade.format.ipc import END_OF_STREAM, Envelope, write_envelope
+from colonnade.format.schema import METADATA_KEY
 from colonnade.format.seal import SEAL_SIZE, TAIL_SIZE
 from colonnade.format.write.batched import batches_of, split
-from colonnade.format.write.column import Column
+from colonnade.format.write.column import Column, Places
 
 PANDAS_KEY = b"pandas"
 
-# What is written before its source is let go of, in bytes; of each column enough to be worth a job.
-_TURN = 16 << 20
-_TURN_OF_A_JOB = 16 << 10
+# How much is written before its source is released, in bytes; of each column enough to be worth a job.
+_BATCH = 16 << 20
+_BATCH_OF_A_JOB = 16 << 10
 
 
-@dataclass(slots=True, eq=False)
-class Child:
-    """A nested table, stored whole in the annex: the levels of a MultiIndex, or labels that JSON cannot hold."""
+MakeIndex = Callable[[Places], schema.RowIndex]
+MakeLabels = Callable[[Places], schema.LabelIndex]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameLayoutPlan:
+    """The layout metadata of a table, but for places.
+
+    ``columns`` are (position in the frame, field, column); those that stand in a block are left out of the metadata.
+    """
+
+    rows: int
+    columns: Sequence[tuple[int, int, Column]]
+    index: MakeIndex
+    index_fields: Sequence[int]
+    labels: MakeLabels
+    attrs: str
+    unique_labels: bool
+
+    def placed(self, place: Places, blocks: Sequence[schema.Block]) -> schema.TableLayout:
+        """The layout metadata, with each region's place."""
+        return schema.FrameLayout(
+            rows=self.rows,
+            blocks=list(blocks),
+            columns=[
+                (position, column.layout(place, field))
+                for position, field, column in self.columns
+                if column.block is None
+            ],
+            index=self.index(place),
+            index_fields=list(self.index_fields),
+            labels=self.labels(place),
+            attrs=self.attrs,
+            unique_labels=self.unique_labels,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ArrayLayoutPlan:
+    """The layout metadata of an array, but for its place."""
+
+    rows: int
+    dtype: schema.NumpyDtype
+    shape: Sequence[int]
+    order: Literal["C", "F"]
+    region: Region
+
+    def placed(self, place: Places, _: Sequence[schema.Block]) -> schema.TableLayout:
+        """The layout metadata, with the array's place."""
+        return schema.ArrayLayout(self.rows, self.dtype, list(self.shape), self.order, place(self.region))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NestedPlan:
+    """A nested table, stored whole behind the body: the levels of a MultiIndex, or labels that JSON cannot hold."""
 
     plan: TablePlan
     region: Region = field(default_factory=lambda: Region(0))
 
-    def form(self) -> dict[str, Any]:
-        return {"kind": "child", "child": self}
 
-
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class TablePlan:
-    """What is to be stored. ``form`` is the layout metadata: JSON, with regions and children where numbers will be."""
+    """What is to be stored; where it stands in the file is decided by `lay_out`."""
 
     rows: int
-    columns: list[Column]
-    fields: list[pa.Field]
-    metadata: dict[bytes, bytes]
-    form: dict[str, Any]
-    blocks: list[Block] = field(default_factory=list)
-    extra_jobs: list[Job] = field(default_factory=list)
-    children: list[Child] = field(default_factory=list)
+    columns: Sequence[Column]
+    fields: Sequence[pa.Field]
+    metadata: Mapping[bytes, bytes]
+    layout: FrameLayoutPlan | ArrayLayoutPlan
+    blocks: Sequence[Block] = ()
+    extra_jobs: Sequence[Job] = ()
+    nested: Sequence[NestedPlan] = ()
 
     def regions(self) -> list[Region]:
         """Everything of the body that is written."""
@@ -62,21 +110,23 @@ class TablePlan:
         return regions + [job.values for job in self.extra_jobs if job.values is not None]
 
 
-def group_blocks(columns: Sequence[tuple[int, Column]]) -> list[Block]:
+def group_blocks(columns: Iterable[tuple[int, Column]]) -> list[Block]:
     """Put the columns that stand in blocks side by side, by dtype; ``columns`` are (position in the frame, column)."""
-    blocks: dict[str, Block] = {}
+    blocks: dict[str | schema.ZonedDtype, Block] = {}
     for position, column in columns:
         if column.block is not None:
             dtype, region = column.block
-            block = blocks.setdefault(str(dtype), Block(dtype))
+            block = blocks.setdefault(dtype, Block(dtype))
             block.regions.append(region)
             block.positions.append(position)
     return list(blocks.values())
 
 
-def _positions(block: Block) -> Any:
+def _block_layout(block: Block, place: Places) -> schema.Block:
     first, count = block.positions[0], len(block.positions)
-    return [first, count] if block.positions == list(range(first, first + count)) else {"list": block.positions}
+    is_run = block.positions == list(range(first, first + count))
+    columns: schema.Run | list[int] = schema.Run(first, count) if is_run else block.positions
+    return schema.Block(block.dtype, place(block.regions[0]), block.stride, columns)
 
 
 @dataclass(slots=True, eq=False)
@@ -88,13 +138,13 @@ class LaidOut:
     body_size: int
     seal_at: int
     size: int
-    children: list[tuple[int, LaidOut]]
+    nested: list[tuple[int, LaidOut]]
 
     def _placed(self, start: int, own: Sequence[Job]) -> Iterator[Placed]:
         """Some jobs of the table's own columns, and all that it has besides them."""
         body = start + self.envelope.body_start
         yield Placed([*own, *self.plan.extra_jobs], body)
-        for at, child in self.children:
+        for at, child in self.nested:
             yield from child._placed(body + at, _jobs_of(child.plan.columns))
 
     def _finish(self, start: int, write: Callable[[int, bytes | bytearray], None], seal: bytes) -> None:
@@ -110,7 +160,7 @@ class LaidOut:
             for region, offset, data in column.flat.patches:
                 write(body + region.at + offset, data)
         write(body + self.body_size, END_OF_STREAM)
-        for at, child in self.children:
+        for at, child in self.nested:
             child._finish(body + at, write, bytes(SEAL_SIZE))
         write(start, self.envelope.head)
         write(start + self.seal_at, self.envelope.tail(seal))
@@ -124,7 +174,7 @@ class LaidOut:
         body = start + self.envelope.body_start
         taken = [(body + region.at, body + region.at + region.size) for region in self.plan.regions()]
         taken.append((body + self.body_size, body + self.body_size + len(END_OF_STREAM)))
-        taken += [(body + at, body + at + child.size) for at, child in self.children]
+        taken += [(body + at, body + at + child.size) for at, child in self.nested]
         end = body
         for first, last in sorted(taken):
             if first > end:
@@ -132,7 +182,7 @@ class LaidOut:
             end = max(end, last)
         if end < start + self.seal_at:
             yield end, start + self.seal_at
-        for at, child in self.children:
+        for at, child in self.nested:
             yield from child._gaps(body + at)
 
     def write_to_memory(self, memory: npt.NDArray[np.uint8], seal: bytes) -> None:
@@ -166,17 +216,17 @@ class LaidOut:
         fd: int,
         write: Callable[[int, bytes | bytearray], None],
         seal: bytes,
-        turns: Sequence[int],
+        lengths: Sequence[int],
         release: Callable[[], None],
     ) -> None:
-        """Write the file as above, so many of the source's rows after each other, and forget each when it is written.
+        """Write the file as above, batch after batch of the source; each is released when it is written.
 
-        ``turns`` are the lengths of the source's batches; ``let_go`` is called when some are not needed any more.
+        ``lengths`` are the rows of the source's batches; ``release`` is called when some are not needed any more.
         """
         into_file = partial(jobs.into_file, fd=fd, size=self.size)
-        cuts, others = split(_jobs_of(self.plan.columns), turns)
-        most = max(_TURN, len(cuts) * _TURN_OF_A_JOB) * self.plan.rows // self.size
-        for first, end in batches_of(turns, most):
+        cuts, others = split(_jobs_of(self.plan.columns), lengths)
+        most = max(_BATCH, len(cuts) * _BATCH_OF_A_JOB) * self.plan.rows // self.size
+        for first, end in batches_of(lengths, most):
             parts = [cut.part(first, end) for cut in cuts]
             jobs.run([Placed(parts, self.envelope.body_start)], into_file)
             for cut, part in zip(cuts, parts, strict=True):
@@ -192,28 +242,19 @@ def _jobs_of(columns: Sequence[Column]) -> list[Job]:
 
 def lay_out(plan: TablePlan, alignment: int = PAGE) -> LaidOut:
     """Give every byte of a plan its place; no data is looked at."""
-    children = [lay_out(child.plan, CACHE_LINE) for child in plan.children]
+    nested = [lay_out(table.plan, CACHE_LINE) for table in plan.nested]
     body_size = align(arrange(plan.blocks, plan.regions()), STRIDE_STEP)
-    for child, laid in zip(plan.children, children, strict=True):
-        child.region.size = laid.size
-    annex_end = arrange([], [child.region for child in plan.children], body_size + len(END_OF_STREAM))
-    form = {
-        "rows": plan.rows,
-        "blocks": [[block.dtype, block.regions[0].at, block.stride, _positions(block)] for block in plan.blocks],
-        **plan.form,
-    }
-    metadata = {**plan.metadata, METADATA_KEY: json.dumps(form, default=_place, separators=(",", ":")).encode()}
-    schema = pa.schema(plan.fields, metadata)
-    envelope = write_envelope(schema, [column.one_row for column in plan.columns], alignment)
-    seal_at = align(envelope.body_start + annex_end, STRIDE_STEP)
+    for table, laid in zip(plan.nested, nested, strict=True):
+        table.region.size = laid.size
+    nested_end = arrange([], [table.region for table in plan.nested], body_size + len(END_OF_STREAM))
+    layout = plan.layout.placed(_place, [_block_layout(block, _place) for block in plan.blocks])
+    arrow_schema = pa.schema(list(plan.fields), {**plan.metadata, METADATA_KEY: schema.encode(layout)})
+    envelope = write_envelope(arrow_schema, [column.one_row for column in plan.columns], alignment)
+    seal_at = align(envelope.body_start + nested_end, STRIDE_STEP)
     size = seal_at + SEAL_SIZE + len(envelope.footer) + TAIL_SIZE
-    places = [child.region.at for child in plan.children]
-    return LaidOut(plan, envelope, body_size, seal_at, size, list(zip(places, children, strict=True)))
+    places = [_place(table.region) for table in plan.nested]
+    return LaidOut(plan, envelope, body_size, seal_at, size, list(zip(places, nested, strict=True)))
 
 
-def _place(value: Any) -> Any:
-    if isinstance(value, Region):
-        return value.at
-    if isinstance(value, Child):
-        return [value.region.at, value.region.size]
-    raise TypeError(f"{value!r} in the layout metadata")
+def _place(region: Region) -> int:
+    return region.at

@@ -49,7 +49,7 @@ struct ArrowArrayStream {
 namespace colonnade {
 
 // Holds the arrays until it goes.
-class Source {
+class ImportedArrays {
  public:
   struct Column {
     std::vector<Piece> pieces;
@@ -57,10 +57,10 @@ class Source {
     const void* last_bitmap = nullptr;  // of the last piece, also where it has no null
   };
 
-  Source() = default;
-  ~Source();
-  Source(const Source&) = delete;
-  Source& operator=(const Source&) = delete;
+  ImportedArrays() = default;
+  ~ImportedArrays();
+  ImportedArrays(const ImportedArrays&) = delete;
+  ImportedArrays& operator=(const ImportedArrays&) = delete;
 
   // Each stream of arrays becomes one more column, each array one piece. Consumes the streams, by so many threads: they must
   // not share what is not safe to share. Throws std::runtime_error.

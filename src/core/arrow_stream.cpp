@@ -1,4 +1,4 @@
-#include "source.h"
+#include "arrow_stream.h"
 
 #include <algorithm>
 #include <atomic>
@@ -47,7 +47,7 @@ int64_t count_nulls(const ArrowArray& array, int64_t from, int64_t length) {
 }
 
 // `length` elements from `from` on: a batch may be a slice of its columns.
-void add_array(Source::Column& column, const ArrowArray& array, int64_t from, int64_t length, bool join) {
+void add_array(ImportedArrays::Column& column, const ArrowArray& array, int64_t from, int64_t length, bool join) {
   if (array.n_buffers < 2) throw std::runtime_error("an array without a validity and a value buffer");
   const int64_t nulls = count_nulls(array, from, length);
   Piece piece{};
@@ -72,11 +72,11 @@ void add_array(Source::Column& column, const ArrowArray& array, int64_t from, in
 
 }  // namespace
 
-Source::~Source() {
+ImportedArrays::~ImportedArrays() {
   for (ArrowArray& array : arrays_) array.release(&array);
 }
 
-void Source::add_columns(std::span<ArrowArrayStream* const> streams, int threads) {
+void ImportedArrays::add_columns(std::span<ArrowArrayStream* const> streams, int threads) {
   const size_t first = columns_.size();
   columns_.resize(first + streams.size());
   // Each thread keeps what it reads to itself until it has ended: then all of it is released, whatever failed.
@@ -105,7 +105,7 @@ void Source::add_columns(std::span<ArrowArrayStream* const> streams, int threads
     if (!part.error.empty()) throw std::runtime_error(part.error);
 }
 
-bool Source::add_table(ArrowArrayStream& stream, int64_t most_batches) {
+bool ImportedArrays::add_table(ArrowArrayStream& stream, int64_t most_batches) {
   Reading reading(stream);
   for (ArrowArray batch{}; reading.next(batch); batch = {}) {
     arrays_.push_back(batch);

@@ -20,10 +20,10 @@ struct Sink {
 };
 
 // One output of one unit of work: where to write it, and the write itself.
-class Span {
+class Output {
  public:
   // `scratch` holds `size` bytes while the span is open; unused where the sink is memory.
-  Span(const Sink& sink, int64_t at, int64_t size, char* scratch)
+  Output(const Sink& sink, int64_t at, int64_t size, char* scratch)
       : sink_(sink), at_(at), size_(size), begin_(sink.to_file() ? scratch : reinterpret_cast<char*>(at)) {}
 
   char* begin() const { return begin_; }

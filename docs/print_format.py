@@ -1,0 +1,117 @@
+"""Print the tables of docs/format.md that describe the layout metadata, from the types that the code itself uses."""
+
+import sys
+import types
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from colonnade.format import schema
+
+PAGE = Path(__file__).parent / "format.md"
+START = "<!-- printed from src/colonnade/format/schema.py by `make docs` -->\n"
+END = "<!-- end -->\n"
+
+# Heading, and the structures of the table below it.
+TABLES = (
+    ("A column", schema.ColumnLayout, "A column that is in a block has kind `values` where it is an index."),
+    ("An index or labels", schema.RowIndex | schema.LabelIndex, "Levels are `range`, `list` or `table`."),
+    ("A label or a name", schema.Label, "Strings, numbers, booleans and null stand for themselves."),
+    ("A dtype of pandas", schema.Dtype, "Its name, where that says all; else one of these."),
+    ("A dtype of NumPy", schema.NumpyDtype, "`dtype.str`, or one of these."),
+)
+# Unions that are called by one name.
+NAMED = {
+    schema.ColumnLayout: "column",
+    schema.RowIndex: "index",
+    schema.LabelIndex: "labels",
+    schema.Level: "level",
+    schema.Label: "label",
+    schema.Dtype: "dtype",
+    schema.NumpyDtype: "NumPy dtype",
+}
+BASIC = {str: "text", int: "integer", float: "float", bool: "boolean", types.NoneType: "null"}
+
+
+def structures(union: Any) -> Iterator[Any]:
+    """The structures in a union of types."""
+    for member in typing.get_args(union):
+        if isinstance(member, type) and issubclass(member, msgspec.Struct):
+            yield member
+
+
+def name_of(hint: Any) -> str:
+    """A type, as the page calls it."""
+    if hint in NAMED:
+        return NAMED[hint]
+    if hint in BASIC:
+        return BASIC[hint]
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Annotated:
+        title = hint.__metadata__[0].title
+        return title if title is not None else name_of(args[0])
+    if origin is list:
+        return f"list of {name_of(args[0])}"
+    if origin is tuple:
+        return f"({', '.join(map(name_of, args))})"
+    if origin is typing.Literal:
+        return " or ".join(f"`{value}`" for value in args)
+    if args:
+        return " or ".join(map(name_of, args))
+    return f"`{hint.__struct_config__.tag}`" if hint.__struct_config__.tag else hint.__name__.lower()
+
+
+def keys_of(struct: Any) -> str:
+    """The keys of a structure, with their types."""
+    hints = typing.get_type_hints(struct, include_extras=True)
+    return "; ".join(f"`{key}`: {name_of(hints[key])}" for key in struct.__struct_fields__)
+
+
+def meaning_of(struct: Any) -> str:
+    """The docstring of a structure, in one line."""
+    return " ".join(struct.__doc__.split()).replace("``", "`")
+
+
+def table_of_keys(struct: Any) -> list[str]:
+    """A row for each key of a structure."""
+    rows = ["| key | type | meaning |", "| --- | --- | --- |"]
+    for key, hint in typing.get_type_hints(struct, include_extras=True).items():
+        notes = getattr(hint, "__metadata__", ())
+        meaning = next((note.description for note in notes if note.description is not None), "")
+        bare = hint.__origin__ if meaning and len(notes) == 1 else hint
+        rows.append(f"| `{key}` | {name_of(bare)} | {meaning} |")
+    return rows
+
+
+def section() -> str:
+    """Everything between the two marks of the page."""
+    lines: list[str] = []
+    for struct in (schema.FrameLayout, schema.ArrayLayout):
+        lines += [f"### Kind `{struct.__struct_config__.tag}`", "", meaning_of(struct), ""]
+        lines += [*table_of_keys(struct), ""]
+    lines += ["### Parts", "", "They have no kind, because only they may stand where they stand.", ""]
+    lines += ["| part | keys | meaning |", "| --- | --- | --- |"]
+    for struct in (schema.Block, schema.Run, schema.Categories, schema.Codes):
+        lines.append(f"| {struct.__name__.lower()} | {keys_of(struct)} | {meaning_of(struct)} |")
+    lines.append("")
+    for heading, union, note in TABLES:
+        lines += [f"### {heading}", "", note, "", "| kind | keys | read as |", "| --- | --- | --- |"]
+        for struct in dict.fromkeys(structures(union)):
+            lines.append(f"| `{struct.__struct_config__.tag}` | {keys_of(struct)} | {meaning_of(struct)} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def page() -> str:
+    """The whole page, its tables printed again."""
+    text = PAGE.read_text()
+    before, _, rest = text.partition(START)
+    _, _, after = rest.partition(END)
+    return f"{before}{START}\n{section()}\n{END}{after}"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

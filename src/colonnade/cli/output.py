@@ -1,0 +1,73 @@
+"""What commands print: tables fitted to a terminal or complete in a pipe, JSON, errors.
+
+Does not depend on: stores, commands.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import date, time
+from typing import TYPE_CHECKING, Any
+
+from colonnade.display.fitting import one_line
+from colonnade.display.table import Column, format_lines, rich_table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def print_line(text: str = "") -> None:
+    """Print a line of the result."""
+    print(text)  # noqa: T201 -- a command prints its result
+
+
+def print_error(error: Exception) -> None:
+    """Print an error to stderr, without what would move the terminal's cursor."""
+    # The text of an OSError starts with its number.
+    message = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    file = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+    lines = [f"{file}{message}", *getattr(error, "__notes__", [])]
+    text = "\n".join(one_line(line) for lines_of in lines for line in lines_of.split("\n"))
+    print(f"colonnade: {text}", file=sys.stderr)  # noqa: T201 -- the same
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON."""
+    print_line(json.dumps(_for_json(value), indent=2, allow_nan=False))
+
+
+def _for_json(value: Any) -> Any:
+    """Convert to what JSON can hold: NaN and infinity become null, times ISO 8601, bytes hexadecimal."""
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case float():
+            return value if math.isfinite(value) else None
+        case dict():
+            return {str(key): _for_json(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_for_json(item) for item in value]
+        case date() | time():
+            return value.isoformat()
+        case bytes():
+            return value.hex()
+    return str(value)
+
+
+def print_table(columns: Sequence[Column], rows: Iterable[Any]) -> None:
+    """Print rows under headings; only a terminal wraps what does not fit."""
+    if sys.stdout.isatty():
+        console().print(rich_table(columns, rows))
+        return
+    for line in format_lines(columns, rows):
+        print_line(line)
+
+
+def console() -> Console:
+    """Give a Rich console that prints text as it is."""
+    from rich.console import Console
+
+    return Console(markup=False, highlight=False, emoji=False)

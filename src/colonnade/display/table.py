@@ -1,0 +1,78 @@
+"""The one formatter of tables: columns of texts, as aligned lines, as a Rich table, or fitted into a width.
+
+`ls`, `top`, `usage`, `explain`, summaries and the command line all print their tables by it.
+
+Does not depend on: what the rows are, who prints them. Rich is used only for Rich.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from colonnade.display.fitting import ELLIPSIS, cell_len, padded, shortened
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Justify = Literal["left", "right"]
+GAP = 2  # blanks between columns
+
+
+class Column(NamedTuple):
+    """A column of a table: its heading, its text of a row, and on which side the texts stand."""
+
+    heading: str
+    cell: Callable[[Any], str]
+    justify: Justify = "left"
+
+
+ELIDED = Column(ELLIPSIS, lambda _: ELLIPSIS)
+
+
+def format_lines(columns: Sequence[Column], rows: Iterable[Any]) -> list[str]:
+    """Align rows below their headings, one line each; nothing is cut."""
+    texts = [[column.heading for column in columns], *([column.cell(row) for column in columns] for row in rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*texts, strict=True)]
+    return [_line(columns, line, widths).rstrip() for line in texts]
+
+
+def _line(columns: Sequence[Column], texts: Sequence[str], widths: Sequence[int]) -> str:
+    cells = zip(texts, widths, columns, strict=True)
+    return (" " * GAP).join(padded(text, width, column.justify) for text, width, column in cells)
+
+
+def rich_table(columns: Sequence[Column], rows: Iterable[Any]) -> Table:
+    """Give the same table to Rich, which wraps what does not fit; no text is taken for markup."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(Text(column.heading), justify=column.justify, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(column.cell(row)) for column in columns))
+    return table
+
+
+def fit_to_width(columns: Sequence[Column], rows: Sequence[Any], room: int) -> list[Column]:
+    """Fit columns into a width: cells are cut; if that is not enough, `ELIDED` stands for the middle columns."""
+    short = [with_short_cells(column) for column in columns]
+    widths = [max(cell_len(text) for text in [column.heading, *map(column.cell, rows)]) for column in short]
+    if sum(widths) + GAP * (len(widths) - 1) <= room:
+        return short
+    room -= 1  # the ellipsis
+    head, tail = 0, len(short)
+    while head < tail:
+        at = head if head <= len(short) - tail else tail - 1  # from the left and from the right by turns
+        room -= widths[at] + GAP
+        if room < 0 < head:
+            break
+        head, tail = (head + 1, tail) if at == head else (head, at)
+    return [*short[:head], *([ELIDED] if head < tail else []), *short[tail:]]
+
+
+def with_short_cells(column: Column, room: int | None = None) -> Column:
+    """Cut the cells of a column, to ``room`` or to what `shortened` allows."""
+    cut = shortened if room is None else lambda text: shortened(text, room)
+    return Column(cut(column.heading), lambda row: cut(column.cell(row)), column.justify)

@@ -1,0 +1,430 @@
+"""Columns of Python objects: as an Arrow array, and back as the very same objects.
+
+PyArrow infers one Arrow type for all objects of a column. What differs from that type is converted without a word: the
+time of a datetime beside a date, the zone of a datetime, a tuple, a key that a dict has not. So a column is stored only
+if what `to_objects` gives back is equal, types included; otherwise `to_arrow` raises. `Objects` records what Arrow's
+type does not say.
+
+How that is known, from the cheapest to the dearest:
+
+1. The core lists the distinct types of the objects. A column has one type, and perhaps one kind of missing value.
+2. Of most types every value has exactly one form in Arrow (`_INFERRED`), or has one in a type chosen here.
+3. Containers are made again and compared.
+
+Does not depend on: frames, memory, how Arrow arrays are laid out.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import marshal
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.types as pt
+
+from colonnade import _core
+from colonnade.errors import UnsupportedTypeError
+from colonnade.format.zones import decode_zone, encode_zone
+from colonnade.interop import pandas as pandas_internals
+from colonnade.interop import pyarrow as pyarrow_internals
+
+ObjectArray = npt.NDArray[np.object_]
+
+_MISSING: dict[type, tuple[str, Any]] = {
+    type(None): ("None", None),
+    float: ("nan", np.nan),
+    type(pd.NA): ("NA", pd.NA),
+    type(pd.NaT): ("NaT", pd.NaT),
+}
+_MISSING_VALUES = dict(_MISSING.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """Which Python objects an Arrow array stands for.
+
+    ``kind`` is the type of the objects; ``value`` for those that Arrow's type alone decides. ``missing`` is the object
+    in place of null, None if there are no nulls. ``unit`` and ``zone`` are those of timestamps and durations.
+    """
+
+    kind: str = "value"
+    missing: str | None = None
+    unit: str | None = None
+    zone: str | None = None
+
+
+# ---- Objects to Arrow ------------------------------------------------------------------------------------------------
+
+
+def to_arrow(values: ObjectArray) -> tuple[pa.Array | pa.ChunkedArray, Objects]:
+    """Convert objects, shape (rows,), to an Arrow array that `to_objects` converts back exactly.
+
+    Raises
+    ------
+    UnsupportedTypeError
+        If there is no such array. The message says what the objects are.
+    """
+    types = _core.types_of(values)
+    of_values = [type_ for type_ in types if type_ not in _MISSING]
+    if len(of_values) > 1:
+        raise _mixed(of_values)
+    if not of_values:
+        if float not in types:
+            return pa.nulls(len(values)), Objects(missing=_missing_kind(types) if types else None)
+        if set(types) <= {float, type(None)}:
+            # NaN is a value here, and None is null, so both come back.
+            return pa.array(values, pa.float64(), from_pandas=False), Objects(missing="None")
+        of_values = [float]
+    type_ = of_values[0]
+    convert = _CONVERT.get(type_)
+    if convert is None:
+        raise UnsupportedTypeError(f"it holds objects of type {_type_name(type_)}, which Arrow would not give back")
+    try:
+        array, objects = convert(values)
+    except UnsupportedTypeError:
+        raise
+    except (pa.ArrowException, TypeError, ValueError, OverflowError, SystemError) as error:
+        reason = str(error).splitlines()[0]
+        raise UnsupportedTypeError(f"it holds {_type_name(type_)}, and Arrow has no type for it ({reason})") from error
+    if not array.null_count and (float not in types or type_ is float):
+        return array, objects
+    is_null = array.is_null().to_numpy(zero_copy_only=False)
+    nulls = _core.types_of(values[is_null])
+    if type_ is not float:
+        if float in _core.types_of(values[~is_null]):
+            raise _mixed([type_, float])
+        if type_ in nulls:
+            raise UnsupportedTypeError(f"it holds a {_type_name(type_)} that Arrow takes for null, such as NaN")
+    return array, replace(objects, missing=_missing_kind(nulls))
+
+
+def _missing_kind(types: list[type]) -> str:
+    names = [_MISSING[type_][0] for type_ in types]
+    if len(names) > 1:
+        raise UnsupportedTypeError(
+            f"{' and '.join(names)} both stand for missing values in it; replace one by the other, "
+            "as with series.where(series.notna(), None)"
+        )
+    return names[0]
+
+
+def _mixed(types: Iterable[type]) -> UnsupportedTypeError:
+    names = " and ".join(sorted(_type_name(type_) for type_ in types))
+    return UnsupportedTypeError(f"it holds {names}, and an Arrow column has one type; convert them to one type")
+
+
+def _type_name(type_: type) -> str:
+    return type_.__qualname__ if type_.__module__ == "builtins" else f"{type_.__module__}.{type_.__qualname__}"
+
+
+Converted = tuple[Any, Objects]
+
+
+def _inferred(values: ObjectArray) -> Converted:
+    """For types of which every value is exact in the Arrow type that PyArrow infers."""
+    return pa.array(values, from_pandas=True), Objects()
+
+
+def _integers(values: ObjectArray) -> Converted:
+    try:
+        return _inferred(values)
+    except OverflowError:
+        return pa.array(values, pa.uint64(), from_pandas=True), Objects()
+
+
+def _decimals(values: ObjectArray) -> Converted:
+    """Equal decimals may have more zeros behind the point: a column has one scale."""
+    array = pa.array(values, from_pandas=True)
+    if any(value.is_signed() and not value for value in values if type(value) is decimal.Decimal):
+        raise UnsupportedTypeError("it holds a decimal -0, and Arrow's decimals have only one zero")
+    return array, Objects()
+
+
+def _times(values: ObjectArray) -> Converted:
+    if any(value.tzinfo is not None for value in values if type(value) is dt.time):
+        raise UnsupportedTypeError("it holds a time of day with a zone, and Arrow's have none")
+    return _inferred(values)
+
+
+def _datetimes(values: ObjectArray) -> Converted:
+    present = [value for value in values if type(value) is dt.datetime]
+    zone = _common_zone(present)
+    if zone is None:
+        if any(value.fold for value in present):
+            raise UnsupportedTypeError("it holds a datetime with fold=1 and no zone, and Arrow does not keep the fold")
+        return pa.array(values, pa.timestamp("us"), from_pandas=True), Objects("datetime", unit="us")
+    array = pa.array(values, pa.timestamp("us", "UTC"), from_pandas=True)
+    restored = (_in_zone(value, decode_zone(zone)) for value in _utc_datetimes(array) if value is not None)
+    if any(one != other or one.fold != other.fold for one, other in zip(present, restored, strict=True)):
+        raise UnsupportedTypeError("it holds a datetime that its time zone does not have")
+    name = pyarrow_internals.zone_name(decode_zone(zone))
+    return array.cast(pa.timestamp("us", name)), Objects("datetime", unit="us", zone=zone)
+
+
+def _common_zone(values: list[Any]) -> str | None:
+    """The zone of datetimes or timestamps, as it is recorded; None if they have none."""
+    zones: dict[int, Any] = {id(zone): zone for zone in (value.tzinfo for value in values)}
+    names = {None if zone is None else encode_zone(zone) for zone in zones.values()}
+    if len(names) != 1:
+        listed = " and ".join(sorted("none" if name is None else name for name in names))
+        raise UnsupportedTypeError(
+            f"its times have different zones ({listed}); convert them to one, as with tz_convert"
+        )
+    (name,) = names
+    return name
+
+
+def _timestamps(values: ObjectArray) -> Converted:
+    present = [value for value in values if type(value) is pd.Timestamp]
+    unit, zone = _common_unit(present), _common_zone(present)
+    dtype: Any = pd.DatetimeTZDtype
+    chosen = f"M8[{unit}]" if zone is None else dtype(unit, decode_zone(zone))
+    return pa.array(pd.Series(values, dtype=chosen)), Objects("Timestamp", unit=unit, zone=zone)
+
+
+def _timedeltas(values: ObjectArray) -> Converted:
+    unit = _common_unit([value for value in values if type(value) is pd.Timedelta])
+    return pa.array(pd.Series(values, dtype=f"m8[{unit}]")), Objects("Timedelta", unit=unit)
+
+
+def _common_unit(values: list[Any]) -> str:
+    units = {value.unit for value in values}
+    if len(units) != 1:
+        raise UnsupportedTypeError(
+            f"its times have different units ({' and '.join(sorted(units))}); convert them to one with .as_unit"
+        )
+    (unit,) = units
+    return str(unit)
+
+
+def _containers(kind: str) -> Callable[[ObjectArray], Converted]:
+    def convert(values: ObjectArray) -> Converted:
+        objects = Objects(kind)
+        array = _nested(values)
+        _check_same(values, array, objects)
+        return array, objects
+
+    return convert
+
+
+def _nested(values: ObjectArray) -> Any:
+    """Containers as PyArrow converts them; a NaN inside of them is a value, unless a container itself is missing so."""
+    return pa.array(values, from_pandas=not {float, type(pd.NA), type(pd.NaT)}.isdisjoint(_core.types_of(values)))
+
+
+def _arrays(values: ObjectArray) -> Converted:
+    array = _nested(values)
+    dtypes = {value.dtype for value in values if type(value) is np.ndarray}
+    dtype = dtypes.pop() if len(dtypes) == 1 else np.dtype(object)
+    # PyArrow copies numbers bit for bit, so these need no comparison.
+    if not (dtype.kind in "iuf" and dtype.isnative and array.type.value_type == pa.from_numpy_dtype(dtype)):
+        _check_same(values, array, Objects("array"))
+    return array, Objects("array")
+
+
+_CONVERT: dict[type, Callable[[ObjectArray], Converted]] = {
+    **dict.fromkeys((str, bytes, bool, float, dt.date, dt.timedelta, uuid.UUID), _inferred),
+    int: _integers,
+    decimal.Decimal: _decimals,
+    dt.time: _times,
+    dt.datetime: _datetimes,
+    pd.Timestamp: _timestamps,
+    pd.Timedelta: _timedeltas,
+    list: _containers("value"),
+    dict: _containers("value"),
+    tuple: _containers("tuple"),
+    np.ndarray: _arrays,
+}
+
+# How many rows are made again and compared at a time.
+_STEP = 1 << 14
+
+
+def _check_same(values: ObjectArray, array: Any, objects: Objects) -> None:
+    """Raise UnsupportedTypeError with the first row that would come back as another object."""
+    fast = not _has_buffers(array.type)
+    for start in range(0, len(values), _STEP):
+        originals, restored = values[start : start + _STEP].tolist(), _restore(array[start : start + _STEP], objects)
+        if fast and _same_bytes(originals, restored):
+            continue
+        for row, (one, other) in enumerate(zip(originals, restored, strict=True), start):
+            if type(one) not in _MISSING and not same(one, other):
+                raise UnsupportedTypeError(f"row {row} holds {_brief(one)}, which would come back as {_brief(other)}")
+
+
+def _brief(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _same_bytes(originals: list[Any], restored: list[Any]) -> bool:
+    """Whether ``marshal`` writes both in the same way: True proves that they are the same, False proves nothing.
+
+    It writes plain containers exactly, types included, and takes a tenth of the time that `same` takes. Objects that
+    give a buffer are written as bytes; so nothing restored may be bytes (`_has_buffers`).
+    """
+    try:
+        return marshal.dumps(originals, 2) == marshal.dumps(restored, 2)
+    except ValueError:  # other objects
+        return False
+
+
+def _has_buffers(type_: pa.DataType) -> bool:
+    """Whether objects of an Arrow type, or parts of them, give a buffer, as bytes do."""
+    if isinstance(type_, pa.BaseExtensionType) or pt.is_binary(type_) or pt.is_large_binary(type_):
+        return True
+    return any(_has_buffers(type_.field(i).type) for i in range(type_.num_fields))
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two objects are equal, of one type, and the same in all their parts. NaN is NaN; dicts have no order."""
+    type_ = type(one)
+    if type_ is not type(other):
+        return False
+    if type_ in (list, tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    if type_ is dict:
+        if bool(one.keys() != other.keys()):
+            return False
+        types = {key: type(key) for key in other}
+        return all(type(key) is types[key] and same(value, other[key]) for key, value in one.items())
+    if type_ is np.ndarray:
+        if one.dtype != other.dtype or one.shape != other.shape:
+            return False
+        if one.dtype == object:
+            return all(map(same, one.tolist(), other.tolist()))
+        return bool(one.tobytes() == other.tobytes())
+    if type_ is float:
+        return bool(one.hex() == other.hex())
+    if type_ in (dt.datetime, pd.Timestamp, pd.Timedelta):
+        return bool(one == other) and _time_details(one) == _time_details(other)
+    return bool(one is other or one == other)
+
+
+def _time_details(value: Any) -> tuple[Any, ...]:
+    """What two equal times may differ in."""
+    zone = getattr(value, "tzinfo", None)
+    return getattr(value, "unit", None), getattr(value, "fold", None), type(zone), str(zone)
+
+
+# ---- Arrow to objects ------------------------------------------------------------------------------------------------
+
+
+def to_objects(array: pa.Array, objects: Objects) -> ObjectArray:
+    """Convert an Arrow array back to the objects that `to_arrow` took, shape (rows,)."""
+    # From an iterator: NumPy would take a list of containers apart.
+    values = np.fromiter(_restore(array, objects), object, len(array))
+    if objects.missing is not None and array.null_count:
+        values[array.is_null().to_numpy(zero_copy_only=False)] = _MISSING_VALUES[objects.missing]
+    return values
+
+
+def _restore(array: Any, objects: Objects) -> Any:
+    """The objects, with any object in place of null."""
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    return _RESTORE[objects.kind](array, objects)
+
+
+def _timestamp_objects(array: pa.Array, objects: Objects) -> Any:
+    values = array.to_numpy(zero_copy_only=False).astype(f"M8[{objects.unit}]")
+    if objects.zone is None:
+        return pd.array(values).astype(object)
+    dtype: Any = pd.DatetimeTZDtype
+    return pandas_internals.make_datetimes(values, dtype(objects.unit, decode_zone(objects.zone))).astype(object)
+
+
+def _timedelta_objects(array: pa.Array, objects: Objects) -> Any:
+    return pd.array(array.to_numpy(zero_copy_only=False).astype(f"m8[{objects.unit}]")).astype(object)
+
+
+def _datetime_objects(array: pa.Array, objects: Objects) -> Any:
+    values = _utc_datetimes(array)
+    if objects.zone is None:
+        return values
+    zone = decode_zone(objects.zone)
+    return [None if value is None else _in_zone(value, zone) for value in values]
+
+
+def _utc_datetimes(array: pa.Array) -> list[Any]:
+    """Datetimes without a zone, of the instants that Arrow holds; None for null."""
+    return array.to_numpy(zero_copy_only=False).astype("M8[us]").tolist()  # type: ignore[no-any-return]
+
+
+def _in_zone(value: dt.datetime, zone: dt.tzinfo) -> dt.datetime:
+    return value.replace(tzinfo=dt.UTC).astimezone(zone)
+
+
+def _array_objects(array: pa.Array, _: Objects) -> Any:
+    return pa.table([array], [""]).to_pandas().iloc[:, 0].to_numpy(object)
+
+
+def _tuples(array: pa.Array, _: Objects) -> list[Any]:
+    return [None if value is None else tuple(value) for value in _values(array, None)]
+
+
+def _values(array: pa.Array, _: Objects | None) -> list[Any]:
+    """What ``array.to_pylist()`` gives, column by column: of lists in a third of the time."""
+    type_ = array.type
+    if isinstance(type_, pa.BaseExtensionType) or array.null_count == len(array):
+        return array.to_pylist()  # type: ignore[no-any-return]
+    if pt.is_list(type_) or pt.is_large_list(type_):
+        return _lists(array)
+    if pt.is_struct(type_):
+        return _dicts(array)
+    if pt.is_duration(type_) or (pt.is_timestamp(type_) and type_.tz is None):
+        if type_.unit == "ns":
+            return array.to_pylist()  # type: ignore[no-any-return]
+        return array.to_numpy(zero_copy_only=False).astype(f"{'m' if pt.is_duration(type_) else 'M'}8[us]").tolist()  # type: ignore[no-any-return]
+    if pt.is_string(type_) or pt.is_large_string(type_) or pt.is_boolean(type_):
+        return array.to_numpy(zero_copy_only=False).tolist()  # type: ignore[no-any-return]
+    if pt.is_integer(type_) or pt.is_date32(type_):
+        return array.to_pandas(integer_object_nulls=True).tolist()  # type: ignore[no-any-return]
+    if pt.is_floating(type_) and not array.null_count:
+        return array.to_numpy().tolist()  # type: ignore[no-any-return]
+    return array.to_pylist()  # type: ignore[no-any-return]
+
+
+def _lists(array: pa.Array) -> list[Any]:
+    offsets = array.offsets.to_numpy().tolist()
+    first = offsets[0]
+    items = _values(array.values.slice(first, offsets[-1] - first), None)
+    lists = [items[start - first : end - first] for start, end in pairwise(offsets)]
+    for row in _null_rows(array):
+        lists[row] = None  # type: ignore[call-overload]
+    return lists
+
+
+def _dicts(array: pa.Array) -> list[Any]:
+    names = [field.name for field in array.type]
+    parts = [_values(array.field(i), None) for i in range(len(names))]
+    dicts = [dict(zip(names, row, strict=True)) for row in zip(*parts, strict=True)] if parts else [{} for _ in array]
+    for row in _null_rows(array):
+        dicts[row] = None  # type: ignore[call-overload]
+    return dicts
+
+
+def _null_rows(array: pa.Array) -> list[int]:
+    if not array.null_count:
+        return []
+    rows: list[int] = np.flatnonzero(array.is_null().to_numpy(zero_copy_only=False)).tolist()
+    return rows
+
+
+_RESTORE: dict[str, Callable[[pa.Array, Objects], Any]] = {
+    "value": _values,
+    "tuple": _tuples,
+    "array": _array_objects,
+    "datetime": _datetime_objects,
+    "Timestamp": _timestamp_objects,
+    "Timedelta": _timedelta_objects,
+}

@@ -1,0 +1,61 @@
+"""The blocks of the layout metadata: columns of one dtype, viewed as one array.
+
+Does not depend on: names, descriptors, labels. Every place goes through `Body`, which checks it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from colonnade.format import schema
+from colonnade.format.dtypes import decode_dtype
+from colonnade.format.read.column import plain_dtype
+from colonnade.format.read.file import StoredFile
+from colonnade.format.read.projection import Positions
+from colonnade.interop import pandas as internals
+from colonnade.rules import family
+
+
+class StoredBlock(NamedTuple):
+    """Columns of one dtype: an array of shape (columns, rows), and the columns' positions in the frame."""
+
+    dtype: Any
+    values: Any
+    positions: Positions
+
+
+def read_blocks(file: StoredFile, columns: int) -> list[StoredBlock]:
+    """View each block. Every column must be in one block, or be a column of its own."""
+    layout = file.frame
+    positions = [_positions_of_block(block.columns, columns) for block in layout.blocks]
+    _check_positions([*positions, [position for position, _ in layout.columns]], columns)
+    return [_block(file, block, where) for block, where in zip(layout.blocks, positions, strict=True)]
+
+
+def _block(file: StoredFile, block: schema.Block, positions: Positions) -> StoredBlock:
+    dtype = decode_dtype(block.dtype)
+    if family(dtype) not in ("numpy", "datetimetz"):
+        raise schema.invalid(f"a block of {dtype}")
+    values = file.body.block(plain_dtype(dtype), block.at, block.stride, len(positions), file.rows)
+    return StoredBlock(
+        dtype, values if isinstance(dtype, np.dtype) else internals.make_datetimes(values, dtype), positions
+    )
+
+
+def _positions_of_block(columns: schema.Run | list[int], limit: int) -> Positions:
+    if isinstance(columns, list):
+        return np.array(columns, np.intp)
+    end = columns.first + columns.count
+    if end > limit:
+        raise schema.invalid(f"a block of columns {columns.first} to {end} in a table of {limit}")
+    return np.arange(columns.first, end, dtype=np.intp)
+
+
+def _check_positions(parts: Sequence[Any], columns: int) -> None:
+    """See that every position occurs once: pandas takes positions as they are."""
+    positions = np.concatenate([np.asarray(part, np.intp) for part in parts])
+    if len(positions) != columns or (columns and not np.array_equal(np.sort(positions), np.arange(columns))):
+        raise schema.invalid("its blocks and columns do not hold every column of the frame once")

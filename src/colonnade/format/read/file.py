@@ -1,0 +1,136 @@
+"""One Arrow file in memory and its layout metadata, opened and not yet read.
+
+Does not depend on: pandas' frames, names, descriptors, how a column is read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pyarrow as pa
+
+from colonnade.errors import ColonnadeError, CorruptSnapshotError
+from colonnade.format import schema
+from colonnade.format.bounds import Body, Stretch
+from colonnade.format.ipc import read_envelope
+
+
+@contextlib.contextmanager
+def reading() -> Iterator[None]:
+    """Turn whatever a malformed file leads to into a CorruptSnapshotError.
+
+    pandas and PyArrow fail in many ways where values make no sense. The library's own errors pass, and so does a lack
+    of memory, which need not be the file's fault.
+    """
+    try:
+        yield
+    except (ColonnadeError, MemoryError):
+        raise
+    except Exception as error:
+        raise CorruptSnapshotError(f"damaged values or layout metadata ({type(error).__name__}: {error})") from error
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredFile:
+    """One Arrow file, ``buffer[start : start + size]``: its body, its rows and its layout metadata.
+
+    Whatever is made from it keeps ``buffer`` alive. ``nested``: the file stands in the nested tables section of another
+    one, and has no nested tables itself; else a small file could be as many tables as 2 has powers. ``check`` is called
+    with each nested table before its values are looked at.
+    """
+
+    buffer: Any
+    start: int
+    size: int
+    body: Body
+    layout: schema.TableLayout
+    nested: bool = False
+    check: Callable[[StoredFile], None] | None = None
+    _batches: list[pa.RecordBatch] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return self.layout.rows
+
+    @property
+    def frame(self) -> schema.FrameLayout:
+        """The layout metadata of what was put as a table."""
+        if not isinstance(self.layout, schema.FrameLayout):
+            raise schema.invalid("an array where a table should be")
+        return self.layout
+
+    @property
+    def array(self) -> schema.ArrayLayout | None:
+        """The layout metadata of what was put as an array or as bytes; None for a table."""
+        return self.layout if isinstance(self.layout, schema.ArrayLayout) else None
+
+    @property
+    def batch(self) -> pa.RecordBatch:
+        """The Arrow record batch, over the same memory. Buffer sizes are checked; values are not looked at.
+
+        It is read once, at the first use: a frame of numbers does not need it.
+        """
+        # No cached_property: before Python 3.12 it has a lock, which a child forked meanwhile would wait for for ever.
+        if not self._batches:
+            self._batches.append(_read_batch(memoryview(self.buffer)[self.start : self.start + self.size], self.rows))
+        return self._batches[0]
+
+    @property
+    def address(self) -> int:
+        """The address of ``buffer``, from which `bounds.Stretch` counts."""
+        address: int = pa.py_buffer(self.buffer).address
+        return address
+
+    def checked(self, check: Callable[[StoredFile], None] | None) -> StoredFile:
+        """The same file, whose nested tables are checked before they are read."""
+        return replace(self, check=check)
+
+    def watched(self, seen: list[Stretch]) -> StoredFile:
+        """The same file, whose views are recorded in a list."""
+        return replace(self, body=replace(self.body, seen=seen))
+
+
+def open_file(buffer: Any, start: int, size: int) -> StoredFile:
+    """Open a file that stands in memory; every place in its envelope is checked against its size.
+
+    Raises
+    ------
+    CorruptSnapshotError
+    """
+    return _open(buffer, start, size, nested=False)
+
+
+def _open(buffer: Any, start: int, size: int, *, nested: bool) -> StoredFile:
+    envelope = read_envelope(memoryview(buffer)[start : start + size])
+    body = Body(buffer, start + envelope.body_start, envelope.body_limit)
+    return StoredFile(buffer, start, size, body, schema.decode(envelope.metadata), nested)
+
+
+def open_nested(file: StoredFile, place: schema.NestedTable) -> StoredFile:
+    """Open a nested table, checked first where that is asked for."""
+    if file.nested:
+        raise schema.invalid("a nested table has nested tables")
+    file.body.bytes(place.at, place.size)
+    table = _open(file.buffer, file.body.start + place.at, place.size, nested=True)
+    if file.check is not None:
+        file.check(table)
+    return table
+
+
+def _read_batch(memory: memoryview, rows: int) -> pa.RecordBatch:
+    try:
+        batch = pa.ipc.open_file(pa.py_buffer(memory)).get_batch(0)
+        batch.validate()
+    except MemoryError:
+        raise
+    except Exception as error:  # extension types of pandas fail in Python
+        raise CorruptSnapshotError(f"PyArrow cannot read it ({error})") from error
+    if batch.num_rows != rows:
+        raise CorruptSnapshotError(
+            f"the record batch has {batch.num_rows} rows and the layout metadata declares {rows}"
+        )
+    return batch

@@ -1,0 +1,231 @@
+"""A segment that is being written: made without a name, filled, sealed, and given a name at the end.
+
+Does not depend on: which name it will get, what is in it.
+
+Invariants
+----------
+1. A draft has no name that a reader could find: it is an ``O_TMPFILE``, which the kernel frees when its writer is gone,
+   however it ends. If the file system has no such files, or the draft was a spare, or there is no /proc, it is a file
+   with a temporary name. Its writer holds a lock on it, and whoever gets that lock may remove it.
+2. A draft is written with ``pwrite``, or through a mapping whose pages all exist before the first store. So a full file
+   system is ENOSPC and never SIGBUS.
+3. A draft that is given up frees its memory at once, whoever still refers to its mapping: a traceback does, for as long
+   as a notebook shows it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from typing import NamedTuple
+
+from colonnade import _core
+from colonnade.errors import StoreAccessError
+from colonnade.storage import folders, paths
+from colonnade.storage.segment import MAPPED
+
+_NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
+_NEW_FILE = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW
+
+
+class TemporaryName(NamedTuple):
+    """A draft's name before it is published, and the folder where it is."""
+
+    folder: _core.Descriptor
+    name: str
+
+
+class Draft:
+    """A segment that is being written. If nothing publishes it, it leaves nothing.
+
+    Use it as a context manager. ``temporary`` is its name, if it has one. ``used``: its memory contains what was
+    written there before.
+    """
+
+    def __init__(
+        self, descriptor: _core.Descriptor, temporary: TemporaryName | None, mode: int, *, used: bool = False
+    ) -> None:
+        self._descriptor = descriptor
+        self._mapping: _core.Mapping | None = None
+        self.temporary = temporary
+        self.used = used
+        os.fchmod(self.fd, mode)  # whatever the umask
+
+    @classmethod
+    def fresh(cls, root: int, mode: int) -> Draft:
+        """Make a segment without a name, in a store's directory."""
+        if has_proc():
+            try:
+                return cls(_core.Descriptor(".", os.O_TMPFILE | os.O_RDWR, 0o600, root), None, mode)
+            except OSError as error:
+                if error.errno not in _NO_TMPFILE:
+                    raise
+        with folders.segments(root, make=True) as folder:
+            while True:
+                name = paths.random_name(paths.DRAFT_PREFIX)
+                descriptor = _core.Descriptor(name, _NEW_FILE, 0o600, folder)
+                descriptor.try_lock()
+                # A gc may come between the two calls, and take it for abandoned.
+                if os.fstat(descriptor.fileno()).st_nlink:
+                    return cls(descriptor, TemporaryName(_core.Descriptor.duplicate(folder), name), mode)
+
+    def __enter__(self) -> Draft:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def fd(self) -> int:
+        """The number of the descriptor; -1 once it is closed."""
+        return self._descriptor.fileno()
+
+    def close(self) -> None:
+        """Give it up, unless it was published."""
+        mapping, self._mapping = self._mapping, None
+        try:
+            if self.temporary is not None:
+                with contextlib.suppress(OSError):  # somebody removed the store; or the next put or gc removes it
+                    os.unlink(self.temporary.name, dir_fd=self.temporary.folder.fileno())
+            if mapping is not None:
+                mapping.abandon()
+        finally:
+            self._forget_name()
+            self._descriptor.close()
+
+    def _forget_name(self) -> None:
+        temporary, self.temporary = self.temporary, None
+        if temporary is not None:
+            temporary.folder.close()
+
+    @property
+    def allocated(self) -> int:
+        """The bytes of memory that it has."""
+        return os.fstat(self.fd).st_blocks * 512
+
+    def write(self, at: int, data: bytes | bytearray | memoryview) -> None:
+        """Write all of ``data`` at a place."""
+        left = memoryview(data)
+        while left:
+            count = os.pwrite(self.fd, left, at)
+            at += count
+            left = left[count:]
+
+    def map(self, size: int) -> _core.Mapping | None:
+        """Map it for writing, with all of its pages, as huge pages; None if the kernel does not give these.
+
+        Raises
+        ------
+        OSError
+            ENOSPC if the file system is full.
+        """
+        os.ftruncate(self.fd, size)
+        if size < MAPPED or not _core.in_memory(self.fd):
+            return None
+        self._mapping = _core.Mapping.of_draft(self.fd, size)
+        return self._mapping if self._mapping.reserve(self.fd) else None
+
+    def map_in_any_pages(self, size: int) -> _core.Mapping:
+        """Map it for writing, with all of its pages, whatever their size: a full file system is an error now.
+
+        Raises
+        ------
+        OSError
+            ENOSPC if the file system is full.
+        """
+        mapping = self.map(size)
+        if mapping is None:
+            os.posix_fallocate(self.fd, 0, size)
+            mapping = self._mapping = _core.Mapping.of_draft(self.fd, size)
+        return mapping
+
+    def sync(self) -> None:
+        """Wait until the bytes are on the disk."""
+        os.fsync(self.fd)
+
+    def stage(self, root: int) -> TemporaryName:
+        """Give it a name in the store, from which `rename` can take it to its own."""
+        if self.temporary is None:
+            try:
+                self._link(root, paths.PUBLISH)
+                name = paths.PUBLISH
+            except FileExistsError:  # somebody else's, who may write here too
+                name = paths.random_name(f"{paths.PUBLISH}-")
+                self._link(root, name)
+            self.temporary = TemporaryName(_core.Descriptor.duplicate(root), name)
+        return self.temporary
+
+    def _link(self, folder: int, name: str) -> None:
+        # linkat with AT_SYMLINK_FOLLOW on the descriptor's own entry. Python calls plain link(), which does not follow,
+        # unless a directory is named too; with an absolute path it is ignored.
+        os.link(f"/proc/self/fd/{self.fd}", name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=True)
+
+    def place(self, folder: int, name: str) -> None:
+        """Give it a name in a folder that nothing else has."""
+        if self.temporary is None:
+            self._link(folder, name)
+        else:
+            os.rename(self.temporary.name, name, src_dir_fd=self.temporary.folder.fileno(), dst_dir_fd=folder)
+        self.published()
+
+    def published(self) -> None:
+        """Record that it has its own name by now: it is nobody's to give up."""
+        self._mapping = None
+        self._forget_name()
+
+    def is_at(self, folder: int, name: str) -> bool:
+        """Whether a name in a folder leads to this very file, or to none."""
+        try:
+            found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return True
+        return os.path.samestat(found, os.fstat(self.fd))
+
+    def unlock(self) -> None:
+        """Drop the lock that says that its writer lives."""
+        self._descriptor.unlock()
+
+    def check_is_at(self, folder: int, name: str) -> None:
+        """See that nobody swapped a name for another.
+
+        Raises
+        ------
+        StoreAccessError
+        """
+        if not self.is_at(folder, name):
+            raise StoreAccessError(
+                errno.EPERM,
+                f"another file was put in the place of {name!r}: somebody else may write to this directory. "
+                "Use a store in a directory of your own",
+            )
+
+    def reopen(self) -> _core.Descriptor:
+        """Open the segment for reading only, whatever name it has."""
+        if self.temporary is None or has_proc():
+            return _core.Descriptor(f"/proc/self/fd/{self.fd}", os.O_RDONLY)
+        return _core.Descriptor(self.temporary.name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=self.temporary.folder.fileno())
+
+
+def has_proc() -> bool:
+    """Whether /proc is mounted: files without names are given names through it."""
+    return os.access("/proc/self/fd", os.X_OK)
+
+
+def remove_if_abandoned(folder: int, name: str) -> int | None:
+    """Remove a file whose writer or owner is gone; the bytes that it held, or None if its writer or owner lives.
+
+    It is removed while it is locked: a writer that has just made it finds that out, because it looks once it has the
+    lock.
+
+    Raises
+    ------
+    FileNotFoundError
+        If its writer was faster.
+    """
+    descriptor = _core.Descriptor(name, os.O_RDWR | os.O_NOFOLLOW, dir_fd=folder)
+    with descriptor as fd:
+        if not descriptor.try_lock():
+            return None
+        os.unlink(name, dir_fd=folder)
+        return os.fstat(fd).st_blocks * 512

@@ -1,0 +1,59 @@
+"""Turns errors of the kernel into errors that a user can act on.
+
+Does not depend on: which operation failed, what a file contains.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from colonnade.errors import ColonnadeError, StoreAccessError, StoreFullError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_REMEDIES = {
+    errno.EMFILE: "this process has as many files open as it may: close some, or raise ulimit -n",
+    errno.ENFILE: "the machine has as many files open as it may: raise fs.file-max (sysctl)",
+    errno.ENOMEM: "there is no memory for it, or the process has too many mappings: drop frames that are not needed, "
+    "or raise vm.max_map_count (sysctl)",
+}
+
+
+def explain_os_error(error: OSError, root: Path, doing: str) -> ColonnadeError:
+    """Make the error that a user can act on from an error of the kernel."""
+    if error.errno in _FULL:
+        return StoreFullError(
+            errno.ENOSPC,
+            f"no room in {root} for {doing}; nothing was stored. "
+            "Delete tables, run gc, or use a store on a larger file system",
+        )
+    remedy = _REMEDIES.get(error.errno or 0)
+    return StoreAccessError(
+        error.errno, f"{doing} failed in {root}: {os.strerror(error.errno or 0)}" + (f"; {remedy}" if remedy else "")
+    )
+
+
+@contextlib.contextmanager
+def explained(root: Path, doing: str) -> Iterator[None]:
+    """Raise errors of the kernel as errors that a user can act on.
+
+    Parameters
+    ----------
+    root : Path
+        The store's directory.
+    doing : str
+        What was tried, as the subject of a sentence: ``"a table of 1,024 bytes"``.
+
+    Raises
+    ------
+    StoreFullError, StoreAccessError
+    """
+    try:
+        yield
+    except ColonnadeError:
+        raise
+    except OSError as error:
+        raise explain_os_error(error, root, doing) from error

@@ -1,0 +1,108 @@
+"""Tests that need privileges: run as root, or in a user namespace, or skipped with a reason that is counted.
+
+A test is marked ``privileged`` with what it needs: ``mounts`` (a file system of its own), ``users`` (files and processes
+of a second user) or ``disks`` (a loop device). If the tests do not run as root, each such test runs in a pytest of its
+own, in a user namespace where this user is root. A second user needs subordinate ids there (``/etc/subuid`` and the
+program newuidmap). Loop devices are not to be had in a namespace.
+
+Does not depend on: what the tests do.
+"""
+
+import collections
+import functools
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+MARK = "privileged"
+MOUNTS, USERS, DISKS = "mounts", "users", "disks"
+# Fixtures whose tests need privileges without saying so themselves.
+FIXTURES = {"small": MOUNTS, "open_to_all": USERS, "small_disk": DISKS}
+_ROOT = Path(__file__).parents[2]
+_NAMESPACES = {
+    MOUNTS: ["unshare", "--user", "--map-root-user", "--mount"],
+    USERS: ["unshare", "--user", "--map-root-user", "--map-auto", "--mount"],
+}
+_TRIALS = {
+    MOUNTS: "mount -t tmpfs -o size=1m none /mnt",
+    USERS: "mount -t tmpfs -o size=1m none /mnt && touch /mnt/file && chown 65534:12345 /mnt/file",
+    DISKS: "command -v mkfs.ext4 && losetup --find",
+}
+_REMEDIES = {
+    MOUNTS: "allow user namespaces (sysctl user.max_user_namespaces), or run as root",
+    USERS: "install newuidmap (Debian: uidmap) and give this user ids in /etc/subuid and /etc/subgid, or run as root",
+    DISKS: "run as root with e2fsprogs on a machine with loop devices",
+}
+
+
+def needed(item):
+    """Which privileges a test needs; None if it needs none."""
+    mark = item.get_closest_marker(MARK)
+    if mark is not None:
+        return mark.args[0]
+    return next((kind for fixture, kind in FIXTURES.items() if fixture in item.fixturenames), None)
+
+
+@functools.cache
+def why_not_here(kind):
+    """Why this process has not the privileges of a kind; None if it has."""
+    if os.geteuid() != 0:
+        return f"user {os.geteuid()} is not root"
+    return _error_of(["unshare", "--mount", "sh", "-c", _TRIALS[kind]])
+
+
+@functools.cache
+def why_not_in_a_namespace(kind):
+    """Why the privileges of a kind cannot be had in a user namespace; None if they can."""
+    if kind not in _NAMESPACES:
+        return f"a user namespace has no {kind}"
+    return _error_of([*_NAMESPACES[kind], "sh", "-c", _TRIALS[kind]])
+
+
+def _error_of(command):
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    except OSError as error:
+        return f"{command[0]}: {error.strerror}"
+    if done.returncode == 0:
+        return None
+    return (done.stderr.strip().splitlines() or [f"{command[-1]!r} ended with status {done.returncode}"])[-1]
+
+
+def run_elsewhere(item, kind):
+    """Run one test in a namespace where it is root, or skip it; gives its report."""
+    began = time.time()
+    reason = why_not_here(kind) if os.geteuid() == 0 else why_not_in_a_namespace(kind)
+    if reason is not None:
+        return _report(item, "skipped", f"{kind}: {reason}; {_REMEDIES[kind]}", began)
+    pytest_alone = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", item.nodeid]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    command = [*_NAMESPACES[kind], *pytest_alone]
+    done = subprocess.run(command, cwd=_ROOT, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return _report(item, "failed", f"in a user namespace:\n{done.stdout}{done.stderr}", began)
+    if skipped := re.search(r"^SKIPPED \[1\] [^ ]+ (.*)$", done.stdout, re.MULTILINE):
+        return _report(item, "skipped", skipped[1], began)
+    return _report(item, "passed", None, began)
+
+
+def _report(item, outcome, text, began):
+    file, line, _ = item.location
+    details = (file, (line or 0) + 1, f"Skipped: {text}") if outcome == "skipped" else text
+    when, ended = "setup" if outcome == "skipped" else "call", time.time()
+    keywords = {MARK: 1}
+    return pytest.TestReport(
+        item.nodeid, item.location, keywords, outcome, details, when, (), ended - began, start=began, stop=ended
+    )
+
+
+def summary(skipped):
+    """A line for each reason that kept privileged tests, among these reports, from running."""
+    privileged = [report for report in skipped if MARK in report.keywords]
+    reasons = collections.Counter(report.longrepr[2].removeprefix("Skipped: ") for report in privileged)
+    return [f"{count} security and full-disk tests were skipped: {reason}" for reason, count in reasons.items()]
