@@ -1,7 +1,7 @@
 """Look-ups by key: from the values of key columns to row numbers, and to rows.
 
-The key index stands in the file (``core/key_index.py``), so a process that looks keys up builds nothing and holds nothing
-of its own. Does not depend on: stores, how a snapshot is attached.
+The key index stands in the file (``core/key_index.py``), so a process that looks keys up builds nothing and
+holds nothing of its own. Does not depend on: stores, how a snapshot is attached.
 """
 
 from __future__ import annotations
@@ -147,6 +147,7 @@ def build_key(memory: Any, size: int, into: npt.NDArray[np.uint8] | None, *, uni
     if unique and index.duplicates:
         names = [file.batch.schema.field(field).name for field in key.fields]
         raise DuplicateKeyError(
-            f"unique=True: {index.duplicates:,} of {file.rows:,} rows repeat a key of {', '.join(names)}; nothing was stored"
+            f"unique=True: {index.duplicates:,} of {file.rows:,} rows repeat a key of {', '.join(names)}; "
+            "nothing was stored"
         )
     return region

@@ -1,7 +1,7 @@
 """Keys of a table: the memory of key columns, and values that are looked up in the same form.
 
-A key column is compared byte by byte, so its type has one byte form for each value: integers, times, decimals, text, bytes
-and categories have. Floats have not (-0.0 equals 0.0, NaN equals nothing).
+A key column is compared byte by byte, so its type has one byte form for each value: integers, times, decimals, text,
+bytes and categories have. Floats have not (-0.0 equals 0.0, NaN equals nothing).
 
 Does not depend on: how rows are found, files, names.
 """
@@ -39,8 +39,8 @@ def check_key_type(name: str, arrow_type: pa.DataType) -> None:
     plain = _plain(arrow_type)
     if not any(fits(plain) for fits in (*_FIXED, *_TEXT)):
         raise UnsupportedTypeError(
-            f"column {name!r} cannot be a key: it is {arrow_type}. Integers, times, decimals, text, bytes and categories "
-            "can; convert the column before you put the table"
+            f"column {name!r} cannot be a key: it is {arrow_type}. Integers, times, decimals, text, bytes and "
+            "categories can; convert the column before you put the table"
         )
 
 
