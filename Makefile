@@ -63,6 +63,7 @@ bench-handoff: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell src tests docs benchmarks examples *.md Makefile
 	$(BIN)/mypy
 
 # Pages and stubs that are printed from the code.
@@ -128,4 +129,4 @@ $(READY): pyproject.toml CMakeLists.txt $(wildcard src/core/*)
 	touch $@
 
 clean:
-	rm -rf $(VENV) build examples/javascript/node_modules
+	rm -rf $(VENV) .venv-* build examples/javascript/node_modules

@@ -309,7 +309,7 @@ def test_sql_without_duckdb():
     done = subprocess.run([sys.executable, "-c", program, "sql", "x"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (
         1,
-        "colonnade: sql needs DuckDB: pip install 'colonnade[duckdb]'\n",
+        "colonnade: sql needs DuckDB 2.0 or newer: pip install 'colonnade[duckdb]'\n",
     )
 
 
@@ -468,6 +468,22 @@ def test_interrupt(store, tmp_path):
     assert store.ls() == []
 
 
+def test_interrupt_of_a_query(store):
+    store.put("n", pd.DataFrame({"n": np.arange(1_000_000)})).close()
+    query = "select sum(a.n * b.n) from n a, n b"  # it would take minutes
+    program = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from colonnade.cli import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, "sql", query],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(store),
+    )
+    time.sleep(4)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=20) == (b"", b"")
+    assert process.returncode == 130
+
+
 def terminal(read_from, command, store, **streams):
     """What a command shows in a terminal of 60 columns; ``streams`` are those that are no terminal."""
     mine, its = pty.openpty()
@@ -551,8 +567,8 @@ def test_configure_sets_and_prints(cli, store):
     assert not store.path.exists()
     said = cli("configure", "--capacity", "8GiB", "--spares", "0", "--mode", "640").stdout.splitlines()
     assert said == ["capacity 8.0GiB (8,589,934,592 bytes)", "spares   0B (0 bytes)", "mode     640"]
-    assert json.loads(cli("configure", "--json").stdout) == {"capacity": 8 << 30, "spares": 0, "mode": "640"}
-    assert cn.Store(store.path).settings == (8 << 30, 0, 0o640)
+    assert json.loads(cli("configure", "--json").stdout) == {"capacity": 8 << 30, "spares": 0, "mode": "640", "trust": None}
+    assert cn.Store(store.path).settings == (8 << 30, 0, 0o640, None)
 
 
 @pytest.mark.parametrize(

@@ -239,7 +239,7 @@ def test_a_spare_that_a_reader_holds_is_named_as_it_was_opened(folder):
 
 def test_a_draft_without_a_name_is_its_writers(store):
     store.put("t", frame(1)).close()
-    with store._directory.opened() as directory, Draft.fresh(directory, 0o600) as draft:
+    with store._catalog.directory.opened() as directory, Draft.fresh(directory, 0o600) as draft:
         draft.write(0, bytes(MIB))
         assert roles(store) == [("newest", "t", 1, allocated(store.path / "t.arrow")), ("draft", None, None, MIB)]
         assert holders(store, "draft") == {(os.getpid(), "open")}

@@ -31,6 +31,7 @@ from colonnade.storage import folders, paths
 from colonnade.storage.directory import Directory
 from colonnade.storage.paths import Entry, Location
 from colonnade.storage.segment import Segment
+from colonnade.storage.settings import Settings
 
 # No file of that name, a part of it that is no folder, a link.
 _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
@@ -89,6 +90,12 @@ class Catalog:
 
     def __init__(self, directory: Directory) -> None:
         self.directory = directory
+
+    @classmethod
+    def at(cls, root: str, owner: int) -> Catalog:
+        """The names of the store that a reference leads to, whose owner is trusted."""
+        trusted = frozenset([os.geteuid(), owner])
+        return cls(Directory(Path(root), own=False, durable=False, trusted=trusted, chosen=Settings()))
 
     def attach(self, name: str, version: int | None = None) -> tuple[Segment, Seal]:
         """Open a name's newest version, or the given one.
@@ -246,6 +253,19 @@ class Catalog:
         """
         if expected is not None:
             expected.check(name, self.seal_of(name))
+
+    def sizes(self) -> dict[str, int]:
+        """The bytes of each table, all its versions together.
+
+        Raises
+        ------
+        StoreAccessError
+        """
+        sizes: dict[str, int] = {}
+        for entry, file in self.files():
+            with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
+                sizes[entry.name] = sizes.get(entry.name, 0) + file.stat().st_size
+        return sizes
 
     def entries(self, refused: Callable[[Path, OSError], None] | None = None) -> Iterator[Entry]:
         """All tables' files, retained versions included, by name; none if the directory is not there yet.

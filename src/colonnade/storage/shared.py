@@ -55,6 +55,7 @@ class Owned:
 
     def disown(self) -> None:
         """Go on without the lock, in a child."""
+        self._at_exit.cancel()  # else it keeps the segment open
         with contextlib.suppress(OSError):
             self.segment.drop_inherited_lock()
 
