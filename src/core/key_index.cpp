@@ -163,8 +163,8 @@ std::optional<KeyIndexCounts> build_key_index(std::span<const KeyColumn> columns
   std::vector<int64_t> region_starts(regions + 1);
   std::vector<int64_t> nulls(workers), duplicates(regions);
 
-  const auto part = [&](size_t worker) { return static_cast<int64_t>(rows * worker / workers); };
-  run_on_threads(workers, [&](size_t worker) {
+  const auto part = [&](size_t worker) noexcept { return static_cast<int64_t>(rows * worker / workers); };
+  run_on_threads(workers, [&](size_t worker) noexcept {
     std::memset(next.data() + part(worker), 0, (part(worker + 1) - part(worker)) * sizeof(uint32_t));
     for (int64_t row = part(worker); row < part(worker + 1); ++row) {
       if (has_null(columns, row)) {
@@ -183,14 +183,14 @@ std::optional<KeyIndexCounts> build_key_index(std::span<const KeyColumn> columns
     place += std::exchange(starts[i], place);
   }
   region_starts[regions] = place;
-  run_on_threads(workers, [&](size_t worker) {
+  run_on_threads(workers, [&](size_t worker) noexcept {
     for (int64_t row = part(worker); row < part(worker + 1); ++row)
       if (!has_null(columns, row))
         sorted[starts[region_of(hashes[row], bits) * workers + worker]++] = slot_of(hashes[row], row);
   });
   std::atomic<int64_t> taken = 0;
   std::atomic<bool> full = false;
-  run_on_threads(workers, [&](size_t) {
+  run_on_threads(workers, [&](size_t) noexcept {
     for (int64_t region = taken++; region < regions; region = taken++) {
       const std::span<uint64_t> own = slots.subspan(region * region_slots, region_slots);
       std::fill(own.begin(), own.end(), 0);
@@ -267,15 +267,11 @@ bool find_keys(const KeyIndex& index, std::span<const KeyColumn> columns, int64_
   const size_t workers = threads_for(count, threads);
   if (workers == 1) return find_part(index, columns, rows, keys, out, 0, count);
   std::atomic<bool> sound = true;
-  const auto work = [&](size_t worker) {
+  const auto work = [&](size_t worker) noexcept {
     const auto from = static_cast<int64_t>(count * worker / workers), to = static_cast<int64_t>(count * (worker + 1) / workers);
     if (!find_part(index, columns, rows, keys, out, from, to)) sound = false;
   };
-  try {
-    run_on_threads(workers, work);
-  } catch (...) {  // no memory for a thread: here
-    for (size_t worker = 0; worker < workers; ++worker) work(worker);
-  }
+  run_on_threads(workers, work);
   return sound;
 }
 
