@@ -78,6 +78,25 @@ class Lookup:
             self._frame = self._make_frame()
         return self._frame.take(self.positions(keys))
 
+    def validate(self) -> None:
+        """Check that the index leads to each row without a null in its key, and to no other.
+
+        Raises
+        ------
+        CorruptSnapshotError
+        """
+        own = [key_column(column) for column in self._columns]
+        rows = len(self._columns[0])
+        first = _following(self._index.find, own, rows)
+        indexed = np.sort(_following(self._index.all_rows, np.unique(first[first >= 0])))
+        without_null = np.ones(rows, bool)
+        for column in self._columns:
+            without_null &= np.asarray(column.is_valid())
+        if not np.array_equal(indexed, np.flatnonzero(without_null)):
+            raise CorruptSnapshotError(
+                f"damaged key index: it leads to {len(indexed):,} rows of {without_null.sum():,}"
+            )
+
     def _find(self, keys: Any) -> tuple[npt.NDArray[np.int64], bool]:
         parts, count = key_parts(keys, self._names)
         wanted = [
@@ -128,20 +147,18 @@ def key_fields(plan: TablePlan, key: Key | None) -> list[int]:
     return fields
 
 
-def build_key(memory: Any, size: int, into: npt.NDArray[np.uint8] | None, *, unique: bool) -> npt.NDArray[np.uint8]:
-    """Build the key index of a table whose file stands in memory, whole but for its seal.
-
-    ``into`` is where the index stands in the file, if it may be written there; else other memory is returned.
+def build_key(memory: Any, key_at: int, *, unique: bool) -> None:
+    """Build the key index of a table in its place, ``key_at``. The table's file is ``memory``, whole but for its seal.
 
     Raises
     ------
     DuplicateKeyError
         ``unique`` is asked for, and a key stands in several rows.
     """
-    file = open_file(memory, 0, size)
+    file = open_file(memory, 0, len(memory))
     key = file.frame.key
     assert key is not None
-    region = np.empty(key.size, np.uint8) if into is None else into
+    region = np.frombuffer(memory, np.uint8)[key_at : key_at + key.size]
     columns = [file.batch.column(field) for field in key.fields]
     index = build_index(region, [key_column(column) for column in columns], file.rows)
     if unique and index.duplicates:
@@ -150,4 +167,3 @@ def build_key(memory: Any, size: int, into: npt.NDArray[np.uint8] | None, *, uni
             f"unique=True: {index.duplicates:,} of {file.rows:,} rows repeat a key of {', '.join(names)}; "
             "nothing was stored"
         )
-    return region

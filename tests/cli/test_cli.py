@@ -567,7 +567,12 @@ def test_configure_sets_and_prints(cli, store):
     assert not store.path.exists()
     said = cli("configure", "--capacity", "8GiB", "--spares", "0", "--mode", "640").stdout.splitlines()
     assert said == ["capacity 8.0GiB (8,589,934,592 bytes)", "spares   0B (0 bytes)", "mode     640"]
-    assert json.loads(cli("configure", "--json").stdout) == {"capacity": 8 << 30, "spares": 0, "mode": "640", "trust": None}
+    assert json.loads(cli("configure", "--json").stdout) == {
+        "capacity": 8 << 30,
+        "spares": 0,
+        "mode": "640",
+        "trust": None,
+    }
     assert cn.Store(store.path).settings == (8 << 30, 0, 0o640, None)
 
 

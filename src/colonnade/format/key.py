@@ -39,8 +39,8 @@ def check_key_type(name: str, arrow_type: pa.DataType) -> None:
     plain = _plain(arrow_type)
     if not any(fits(plain) for fits in (*_FIXED, *_TEXT)):
         raise UnsupportedTypeError(
-            f"column {name!r} cannot be a key: it is {arrow_type}. Integers, times, decimals, text, bytes and "
-            "categories can; convert the column before you put the table"
+            f"column {name!r} cannot be a key: it is {arrow_type}. Integers, times, decimals, text, bytes of a "
+            "fixed length and categories can; convert the column before you put the table"
         )
 
 
@@ -82,22 +82,44 @@ def looked_up(values: Any, name: str, column: pa.Array) -> KeyColumn:
     arrow_type = column.type
     if isinstance(arrow_type, pa.BaseExtensionType):
         return looked_up(values, name, column.storage)
+    one = _one_value(values, arrow_type)
+    if one is not None:
+        return one
     if pt.is_dictionary(arrow_type):
-        wanted = _in_type(_arrow_values(values), name, arrow_type.value_type)
+        wanted = _in_type(_arrow_values(values, arrow_type.value_type), name, arrow_type.value_type)
         codes = pc.index_in(wanted, value_set=column.dictionary, skip_nulls=True)
         return key_column(codes.cast(arrow_type.index_type))
-    return key_column(_in_type(_arrow_values(values), name, arrow_type))
+    return key_column(_in_type(_arrow_values(values, arrow_type), name, arrow_type))
 
 
-def _arrow_values(values: Any) -> pa.Array:
+def _one_value(values: Any, arrow_type: pa.DataType) -> KeyColumn | None:
+    """One integer or one text, which most look-ups are: a fifth of the time that Arrow's conversions take."""
+    if type(values) is not list or len(values) != 1:
+        return None
+    value = values[0]
+    if type(value) is int and pt.is_integer(arrow_type):
+        dtype = np.dtype(arrow_type.to_pandas_dtype())
+        limits = np.iinfo(dtype)
+        if limits.min <= value <= limits.max:
+            return KeyColumn(np.array([value], dtype).view(np.uint8), dtype.itemsize)
+    if type(value) is str and pt.is_large_string(arrow_type):
+        text = np.frombuffer(value.encode(errors="surrogatepass"), np.uint8)
+        return KeyColumn(text, 0, np.array([0, len(text)], np.int64))
+    return None
+
+
+def _arrow_values(values: Any, arrow_type: pa.DataType) -> pa.Array:
     if isinstance(values, pa.ChunkedArray):
         return values.combine_chunks()
     if isinstance(values, pa.Array):
         return values
     try:
         return pa.array(values, from_pandas=True)
-    except OverflowError:  # integers beyond 64 bits, which no column holds
-        return pa.array([value if -(2**63) <= value < 2**64 else None for value in values])
+    except OverflowError:  # integers that no column holds together
+        least, greatest = _limits(arrow_type) if pt.is_integer(arrow_type) else (0, 0)
+        return pa.array(
+            [value if value is None or least <= value <= greatest else None for value in values], arrow_type
+        )
 
 
 def _in_type(values: pa.Array, name: str, arrow_type: pa.DataType) -> pa.Array:
