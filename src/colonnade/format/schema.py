@@ -248,7 +248,7 @@ RowIndex = RangeIndex | ColumnIndex | MultiIndexOfRows
 LabelIndex = RangeIndex | ListIndex | NestedTable | MultiIndexOfLabels
 
 
-class KeyIndex(_Part, frozen=True):
+class Key(_Part, frozen=True):
     """A hash index over key columns: ``size`` bytes at ``at``, behind the body."""
 
     fields: list[Number]
@@ -272,9 +272,7 @@ class FrameLayout(_Kind, frozen=True, tag="frame"):
     labels: Annotated[LabelIndex, Meta(description="the column labels")]
     attrs: Annotated[str, Meta(description="`DataFrame.attrs` as the text of a JSON document; empty for none")]
     unique_labels: Annotated[bool, Meta(description="whether the frame refuses duplicate labels")]
-    key: Annotated[KeyIndex | None, Meta(description="the key index, by which rows are looked up; null for none")] = (
-        None
-    )
+    key: Annotated[Key | None, Meta(description="the key index, by which rows are looked up; null for none")] = None
 
 
 class ArrayLayout(_Kind, frozen=True, tag="array"):

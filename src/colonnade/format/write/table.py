@@ -51,7 +51,7 @@ class FrameLayoutPlan:
     attrs: str
     unique_labels: bool
 
-    def placed(self, place: Places, blocks: Sequence[schema.Block], key: schema.KeyIndex | None) -> schema.TableLayout:
+    def placed(self, place: Places, blocks: Sequence[schema.Block], key: schema.Key | None) -> schema.TableLayout:
         """The layout metadata, with each region's place."""
         return schema.FrameLayout(
             rows=self.rows,
@@ -80,7 +80,7 @@ class ArrayLayoutPlan:
     order: Literal["C", "F"]
     region: Region
 
-    def placed(self, place: Places, _: Sequence[schema.Block], __: schema.KeyIndex | None) -> schema.TableLayout:
+    def placed(self, place: Places, _: Sequence[schema.Block], __: schema.Key | None) -> schema.TableLayout:
         """The layout metadata, with the array's place."""
         return schema.ArrayLayout(self.rows, self.dtype, list(self.shape), self.order, place(self.region))
 
@@ -141,7 +141,7 @@ class LaidOut:
     seal_at: int
     size: int
     nested: list[tuple[int, LaidOut]]
-    key: schema.KeyIndex | None = None
+    key: schema.Key | None = None
 
     @property
     def key_at(self) -> int:
@@ -264,7 +264,7 @@ def lay_out(plan: TablePlan, key_fields: Sequence[int] = (), alignment: int = PA
     if key_fields:
         region = Region(size_of_index(plan.rows))
         nested_end = arrange([], [region], max(nested_end, body_size + len(END_OF_STREAM)))
-        key = schema.KeyIndex(list(key_fields), _place(region), region.size)
+        key = schema.Key(list(key_fields), _place(region), region.size)
     layout = plan.layout.placed(_place, [_block_layout(block, _place) for block in plan.blocks], key)
     arrow_schema = pa.schema(list(plan.fields), {**plan.metadata, METADATA_KEY: schema.encode(layout)})
     envelope = write_envelope(arrow_schema, [column.one_row for column in plan.columns], alignment)
