@@ -178,8 +178,8 @@ class Store:
             needs its room.
         key : str, list of str or True, optional
             Columns to look rows up by, or True for the row index: integers, times, decimals, text, bytes of a fixed
-            length or categories. An index over them, of about 16 bytes a row, is stored in the table's file. Every process
-            uses it as it is: see `Snapshot.locate` and `Snapshot.rows`. Rows whose key has a null are not in it.
+            length or categories. The file gets an index over them, of about 16 bytes a row, which each process uses
+            as it is: see `Snapshot.locate` and `Snapshot.rows`. Rows whose key has a null are not in it.
         unique : bool, default False
             With ``key``: refuse a table in which a key stands in several rows.
 
