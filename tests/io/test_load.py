@@ -73,8 +73,8 @@ WRITERS = {
 
 
 @pytest.mark.parametrize("suffix", WRITERS)
-def test_stored_in_turns_is_what_put_stores(suffix, store, tmp_path, monkeypatch):
-    monkeypatch.setattr("colonnade.format.write.table._TURN", 1 << 19)
+def test_stored_batch_by_batch_is_what_put_stores(suffix, store, tmp_path, monkeypatch):
+    monkeypatch.setattr("colonnade.format.write.table._BATCH", 1 << 19)
     monkeypatch.setattr("colonnade.io.batches._SMALL", 1 << 16)
     table = table_of_all_sorts(50_001)  # no multiple of 8
     if suffix == "orc":

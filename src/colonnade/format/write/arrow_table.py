@@ -79,11 +79,12 @@ def range_index(pandas_metadata: dict[str, Any] | None, rows: int) -> pd.RangeIn
     return pd.RangeIndex(rows)
 
 
-def index_fields(table: pa.Table) -> list[int]:
-    """The columns that are the frame's index, in the order of its levels."""
+def index_fields(table: pa.Table) -> list[int | None]:
+    """The column of each level of the frame's index; None for a level that is a range, which has none."""
     descriptors = (table.schema.pandas_metadata or {}).get("index_columns") or []
-    fields = [table.schema.get_field_index(name) for name in descriptors if isinstance(name, str)]
-    return [field for field in fields if field >= 0]
+    fields = [table.schema.get_field_index(d) if isinstance(d, str) else None for d in descriptors]
+    fields = [field for field in fields if field is None or field >= 0]
+    return fields if any(field is not None for field in fields) else []
 
 
 def _table_column(name: str, data: pa.ChunkedArray, dtype: Any) -> Column:
@@ -103,7 +104,8 @@ def plan_table(table: pa.Table) -> TablePlan:
         # PyArrow goes by names, and would read all columns of one name as the dtype of the last.
         table = table.replace_schema_metadata(None)
     expected = pandas_dtypes(table)
-    stored_index = index_fields(table)
+    level_fields = index_fields(table)
+    stored_index = [field for field in level_fields if field is not None]
     frame = FrameParts()
     data_position = 0
     data_columns: list[tuple[int, int, Column]] = []
@@ -111,7 +113,7 @@ def plan_table(table: pa.Table) -> TablePlan:
         is_data = field not in stored_index
         if is_data:
             dtype: Any = expected.dtypes.iloc[data_position]
-        elif len(stored_index) == 1:
+        elif len(level_fields) == 1:
             dtype = expected.index.dtype
         else:
             dtype = np.dtype(object)  # read through levels and codes
@@ -127,7 +129,7 @@ def plan_table(table: pa.Table) -> TablePlan:
             data_position += 1
     frame.raise_errors()
     make_index: MakeIndex
-    if len(stored_index) > 1:
+    if len(level_fields) > 1:
         # Levels and codes are pandas' work, on the index columns alone.
         index: Any = table.select(stored_index).to_pandas().index
         make_index = frame.multi_of_rows(index)
@@ -147,7 +149,7 @@ def plan_table(table: pa.Table) -> TablePlan:
             rows=table.num_rows,
             columns=data_columns,
             index=make_index,
-            index_fields=stored_index,
+            index_fields=level_fields,
             labels=frame.labels(expected.columns),
             attrs=encode_attrs(expected.attrs),
             unique_labels=False,
