@@ -131,11 +131,10 @@ def key_fields(plan: TablePlan, key: Key | None) -> list[int]:
         return []
     names = [field.name for field in plan.fields]
     if key is True:
-        fields = list(plan.layout.index_fields) if isinstance(plan.layout, FrameLayoutPlan) else []
-        if not fields:
-            raise ValueError(
-                "key=True is the row index, which is a range here: its row numbers are known without a key"
-            )
+        levels = plan.layout.index_fields if isinstance(plan.layout, FrameLayoutPlan) else []
+        fields = [field for field in levels if field is not None]
+        if not fields or len(fields) < len(levels):
+            raise ValueError("key=True is the row index, but that is a range here: its values are not stored")
     else:
         wanted = [key] if isinstance(key, str) else list(key)
         for name in wanted:

@@ -87,7 +87,7 @@ def test_the_row_index(store):
     assert_frame_equal(snap.rows(12), frame.loc[[12]])
     two = USERS.dropna().set_index(["user", "city"])
     assert store.put("t", two, key=True).locate([(12, "Bern"), (12, "Rome")]).tolist() == [2, -1]
-    with pytest.raises(ValueError, match="the row index, which is a range"):
+    with pytest.raises(ValueError, match="the row index, but that is a range"):
         store.put("t", USERS, key=True)
 
 
