@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,8 +18,9 @@ from colonnade.errors import CorruptSnapshotError, NotFoundError, StoreAccessErr
 from colonnade.snapshot import Snapshot
 from colonnade.storage import paths, settings
 from colonnade.storage.catalog import Catalog
-from colonnade.storage.directory import Directory
+from colonnade.storage.directory import TIMEOUT, Directory
 from colonnade.storage.settings import Settings
+from colonnade.storage.users import trusted_by_environment, user_numbers
 
 if TYPE_CHECKING:
     import duckdb
@@ -58,17 +60,21 @@ def open_catalog(
     capacity: int | str | None = None,
     spares: int | str | None = None,
     mode: int | None = None,
-    trust: int | Iterable[int] = (),
+    trust: int | str | Iterable[int | str] = (),
     durable: bool = False,
+    timeout: float = TIMEOUT,
 ) -> Catalog:
     """Make the catalog of a store from the parameters of `Store`. It opens nothing."""
+    if not timeout >= 0:
+        raise ValueError(f"timeout must be >= 0 seconds, got {timeout!r}")
     root = paths.default_store() if path is None else Path(path)
     directory = Directory(
         Path(os.path.abspath(root)),  # noqa: PTH100 -- links are not followed
-        own=path is None,
+        own=path is None and not os.environ.get(paths.STORE_VARIABLE),
         durable=durable,
-        trusted=frozenset([os.geteuid(), *([trust] if isinstance(trust, int) else trust)]),
+        trusted=user_numbers(trust) | trusted_by_environment() | {os.geteuid()},
         chosen=settings.checked(capacity=capacity, spares=spares, mode=mode),
+        timeout=timeout,
     )
     return Catalog(directory)
 
@@ -92,11 +98,16 @@ class Store:
     mode : int, optional
         The mode of the files: 0o600, this user alone, or 0o640, the group may read. By default what `configure` stored,
         else 0o600.
-    trust : int or iterable of int, optional
-        The numbers of other users whose snapshots are opened too. The owner of a file can change it while it is read.
+    trust : int, str, or iterable of these, optional
+        Other users whose snapshots are opened too: numbers or names (``"alice,1001"``). The users that
+        ``$COLONNADE_TRUST`` names, and those that `configure` stored, are trusted as well. The owner of a file can
+        change it while it is read.
     durable : bool, default False
         Sync file and directory to the disk before a put returns. Without it, a power failure may lose the newest
         versions.
+    timeout : float, default 300
+        How many seconds to wait while another process changes the store, which takes about 100 us. After 5 seconds a
+        warning names that process; after ``timeout`` seconds LockTimeoutError does.
 
     Examples
     --------
@@ -115,11 +126,12 @@ class Store:
         capacity: int | str | None = None,
         spares: int | str | None = None,
         mode: int | None = None,
-        trust: int | Iterable[int] = (),
+        trust: int | str | Iterable[int | str] = (),
         durable: bool = False,
+        timeout: float = TIMEOUT,
     ) -> None:
         self._own_catalog = open_catalog(
-            path, capacity=capacity, spares=spares, mode=mode, trust=trust, durable=durable
+            path, capacity=capacity, spares=spares, mode=mode, trust=trust, durable=durable, timeout=timeout
         )
 
     @property
@@ -151,7 +163,7 @@ class Store:
         data: Data,
         *,
         keep: int = 1,
-        expect_version: int | None = None,
+        expect_version: int | Snapshot | None = None,
         ttl: float | timedelta | None = None,
         key: Key | None = None,
         unique: bool = False,
@@ -171,8 +183,9 @@ class Store:
             come back as they are, by `Snapshot.to_numpy` and `Snapshot.to_buffer`.
         keep : int, default 1
             How many versions of the name to keep, this one included: ``open(name, version=n)`` finds them.
-        expect_version : int, optional
-            Store only if the name is at this version (0: does not exist).
+        expect_version : int or Snapshot, optional
+            Store only if the name is at this version (0: does not exist). Versions start again at 1 after a delete; a
+            Snapshot tells two tables of one version apart.
         ttl : float (seconds) or timedelta, optional
             The table's lifetime, in whole seconds, rounded up. After that, the next `gc` removes it, or a put that
             needs its room.
@@ -259,7 +272,7 @@ class Store:
         format: str | None = None,
         progress: bool = True,
         keep: int = 1,
-        expect_version: int | None = None,
+        expect_version: int | Snapshot | None = None,
         ttl: float | timedelta | None = None,
         key: Key | None = None,
         unique: bool = False,
@@ -334,7 +347,7 @@ class Store:
         *,
         nulls: bool = True,
         keep: int = 1,
-        expect_version: int | None = None,
+        expect_version: int | Snapshot | None = None,
         ttl: float | timedelta | None = None,
     ) -> contextlib.AbstractContextManager[DraftTable]:
         """Make a table to be filled in place, in a ``with`` block, and publish it when the block ends.
@@ -701,6 +714,8 @@ class Store:
     def ls(self) -> list[TableInfo]:
         """List the newest versions, by name. Files that are no snapshots are left out; `check` names them.
 
+        A warning says which tables this user may not read.
+
         Returns
         -------
         list of TableInfo
@@ -719,13 +734,27 @@ class Store:
         [('docs/ls', 1, 3)]
         >>> cn.delete("docs/ls")
         """
-        return Tables(sorted(self._infos()))
+        unreadable: list[str] = []
+        tables = Tables(sorted(self._infos(unreadable)))
+        if unreadable:
+            more = ", ..." if len(unreadable) > 5 else ""
+            warnings.warn(
+                f"{len(unreadable)} tables or folders of {self.path} are left out, because this user may not read them "
+                f"or does not trust their owner: {', '.join(map(repr, unreadable[:5]))}{more}. check() says why",
+                UserWarning,
+                stacklevel=2,
+            )
+        return tables
 
-    def _infos(self) -> Iterator[TableInfo]:
-        for entry in self._catalog.entries():
+    def _infos(self, unreadable: list[str]) -> Iterator[TableInfo]:
+        for entry in self._catalog.entries(lambda folder, _: unreadable.append(f"{folder}/")):
             if entry.version is None:
-                with contextlib.suppress(NotFoundError, CorruptSnapshotError, StoreAccessError):
+                try:
                     yield self.info(entry.name)
+                except (NotFoundError, CorruptSnapshotError):
+                    continue
+                except StoreAccessError:
+                    unreadable.append(entry.name)
 
     def info(self, name: str, *, version: int | None = None) -> TableInfo:
         """Get the line of `ls` of one table.
@@ -857,14 +886,19 @@ class Store:
             return directory.chosen
 
     def configure(
-        self, *, capacity: int | str | None = None, spares: int | str | None = None, mode: int | None = None
+        self,
+        *,
+        capacity: int | str | None = None,
+        spares: int | str | None = None,
+        mode: int | None = None,
+        trust: int | str | Iterable[int | str] | None = None,
     ) -> Settings:
         """Store settings in the directory, for every process that opens it.
 
         Parameters
         ----------
-        capacity, spares, mode
-            As those of `Store`. None leaves a setting as it is.
+        capacity, spares, mode, trust
+            As those of `Store`. None leaves a setting as it is. The trust holds for this user alone.
 
         Returns
         -------
@@ -883,9 +917,9 @@ class Store:
         >>> import colonnade as cn, tempfile
         >>> store = cn.Store(tempfile.mkdtemp())
         >>> store.configure(capacity="8GiB", spares=0)
-        Settings(capacity=8589934592, spares=0, mode=None)
+        Settings(capacity=8589934592, spares=0, mode=None, trust=None)
         """
-        changes = settings.checked(capacity=capacity, spares=spares, mode=mode)
+        changes = settings.checked(capacity=capacity, spares=spares, mode=mode, trust=trust)
         if changes == Settings():
             return self.settings
         self._catalog.directory.prepare()

@@ -76,8 +76,8 @@ class Expected(NamedTuple):
         """
         version = present.version if present else 0
         if version != self.version:
-            found = f"is at version {version}" if present else "does not exist"
-            raise ConflictError(f"{name!r} {found}, and version {self.version} was expected; read it again and retry")
+            state = f"is at version {version}" if present else "does not exist"
+            raise ConflictError(f"{name!r} {state}, and version {self.version} was expected; read it again and retry")
         if present and self.identity not in (None, present.identity):
             raise ConflictError(
                 f"{name!r} was deleted and put again: it is at version {version} as expected, and it is another "
@@ -307,3 +307,19 @@ def _unreadable(name: str, place: Path, error: OSError) -> StoreAccessError:
 def retained(folder: int, where: Location) -> set[int]:
     """The versions that are retained for a name."""
     return {version for file in os.listdir(folder) if (version := where.version_of(file)) is not None}
+
+
+def sealed_version(folder: int, file: str) -> int | None:
+    """The version in the seal of a file in a folder; None if there is no such file, or a store did not write it."""
+    if not folders.is_there(folder, file):
+        return None
+    try:
+        segment = Segment.open(Path(file), folder, file)
+    except OSError:
+        return None
+    try:
+        return segment.seal().version
+    except (OSError, CorruptSnapshotError):
+        return None
+    finally:
+        segment.close()

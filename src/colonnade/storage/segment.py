@@ -33,6 +33,13 @@ class Segment:
         self._stat: os.stat_result | None = None
 
     @classmethod
+    def of_draft(cls, path: Path, descriptor: _core.Descriptor) -> Segment:
+        """Make one of a complete draft. All that can be asked of the file is known then, so nothing fails later."""
+        segment = cls(path, descriptor)
+        segment._fstat()
+        return segment
+
+    @classmethod
     def open(cls, path: Path, folder: int, name: str) -> Segment:
         """Open a segment by its name in a folder; no link is followed.
 
