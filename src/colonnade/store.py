@@ -19,6 +19,7 @@ from colonnade.snapshot import Snapshot
 from colonnade.storage import paths, settings
 from colonnade.storage.catalog import Catalog
 from colonnade.storage.directory import TIMEOUT, Directory
+from colonnade.storage.os_errors import explained
 from colonnade.storage.settings import Settings
 from colonnade.storage.users import trusted_by_environment, user_numbers
 
@@ -844,7 +845,8 @@ class Store:
             with self.open(entry.name, version=entry.version) as snapshot:
                 snapshot.validate()
 
-        return list(check.check(self.path, self._catalog.directory.trusts, look_inside))
+        with explained(self.path, "check"):
+            return list(check.check(self.path, self._catalog.directory.trusts, look_inside))
 
     def usage(self) -> Usage:
         """See what occupies the store's memory, and which processes hold it.
@@ -879,11 +881,12 @@ class Store:
     def settings(self) -> Settings:
         """The settings that hold: those of this object, else those that the directory stores."""
         directory = self._catalog.directory
-        try:
-            with directory.opened() as root:
-                return directory.settings(root)
-        except FileNotFoundError:
-            return directory.chosen
+        with explained(self.path, "reading settings"):
+            try:
+                with directory.opened() as root:
+                    return directory.settings(root)
+            except FileNotFoundError:
+                return directory.chosen
 
     def configure(
         self,

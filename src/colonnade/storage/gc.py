@@ -80,7 +80,7 @@ def _is_leftover(file: folders.File) -> bool:
 
 def collapse(catalog: Catalog) -> None:
     """Put tables into huge pages that are not in them yet; if they are already, it takes 0.4 ms for 1 GiB."""
-    with contextlib.suppress(FileNotFoundError), catalog.directory.opened() as root:
+    with contextlib.suppress(OSError), catalog.directory.opened() as root:
         if not _core.in_memory(root):
             return
         for file in folders.walk(root):
