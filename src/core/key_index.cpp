@@ -14,7 +14,7 @@ namespace colonnade {
 namespace {
 
 constexpr uint64_t row_mask = 0xFFFFFFFF;
-constexpr int64_t threaded_rows = 1 << 16;    // below, a thread costs more to start than it saves
+constexpr int64_t threaded_rows = 1 << 16;  // below, a thread costs more to start than it saves
 
 // The mixing step of wyhash (Wang Yi, https://github.com/wangyi-fudan/wyhash, public domain).
 inline uint64_t mix(uint64_t a, uint64_t b) {
@@ -79,8 +79,8 @@ inline uint64_t hash_row(std::span<const KeyColumn> columns, int64_t row, uint64
   return mix(hash, secret_0);  // the region and the tag are other ends of it: each needs all bits mixed in
 }
 
-inline bool equal_rows(std::span<const KeyColumn> left, int64_t left_row, std::span<const KeyColumn> right, int64_t right_row,
-                       bool& bad) {
+inline bool equal_rows(std::span<const KeyColumn> left, int64_t left_row, std::span<const KeyColumn> right,
+                       int64_t right_row, bool& bad) {
   for (size_t i = 0; i < left.size(); ++i) {
     const Value a = value_of(left[i], left_row), b = value_of(right[i], right_row);
     if (a.bad || b.bad) {
@@ -92,7 +92,9 @@ inline bool equal_rows(std::span<const KeyColumn> left, int64_t left_row, std::s
   return true;
 }
 
-inline int64_t region_of(uint64_t hash, int64_t bits) { return bits == 0 ? 0 : static_cast<int64_t>(hash >> (64 - bits)); }
+inline int64_t region_of(uint64_t hash, int64_t bits) {
+  return bits == 0 ? 0 : static_cast<int64_t>(hash >> (64 - bits));
+}
 
 // What a slot holds: the low half of a hash, and a row.
 inline uint64_t slot_of(uint64_t hash, int64_t row) { return hash << 32 | static_cast<uint64_t>(row + 1); }
@@ -121,10 +123,10 @@ size_t threads_for(int64_t rows, int threads) {
   return rows < threaded_rows ? 1 : static_cast<size_t>(std::max(threads, 1));
 }
 
-// Puts a region's rows into its slots, the last row first, so that a slot ends up with the first row of its key. `entries`
-// are what the slots will hold. False if there are more keys than slots.
-bool fill_region(std::span<uint64_t> slots, std::span<const uint64_t> entries, std::span<const KeyColumn> columns, uint32_t* next,
-                 int64_t& duplicates) {
+// Puts a region's rows into its slots, the last row first, so that a slot ends up with the first row of its key.
+// `entries` are what the slots will hold. False if there are more keys than slots.
+bool fill_region(std::span<uint64_t> slots, std::span<const uint64_t> entries, std::span<const KeyColumn> columns,
+                 uint32_t* next, int64_t& duplicates) {
   const auto region_slots = static_cast<int64_t>(slots.size());
   int64_t used = 0;
   for (size_t i = entries.size(); i-- > 0;) {
@@ -132,7 +134,8 @@ bool fill_region(std::span<uint64_t> slots, std::span<const uint64_t> entries, s
     for (int64_t at = start_of(entry, region_slots);; at = at + 1 == region_slots ? 0 : at + 1) {
       uint64_t& slot = slots[at];
       if (slot == 0) {
-        if (++used >= region_slots) return false;  // one slot stays empty: a search for a key that is missing ends there
+        if (++used >= region_slots)
+          return false;  // one slot stays empty: a search for a key that is missing ends there
         slot = entry;
         break;
       }
@@ -150,8 +153,9 @@ bool fill_region(std::span<uint64_t> slots, std::span<const uint64_t> entries, s
 
 }  // namespace
 
-std::optional<KeyIndexCounts> build_key_index(std::span<const KeyColumn> columns, int64_t rows, uint64_t seed, int64_t bits,
-                                              std::span<uint64_t> slots, std::span<uint32_t> next, int threads) {
+std::optional<KeyIndexCounts> build_key_index(std::span<const KeyColumn> columns, int64_t rows, uint64_t seed,
+                                              int64_t bits, std::span<uint64_t> slots, std::span<uint32_t> next,
+                                              int threads) {
   const size_t workers = threads_for(rows, threads);
   const int64_t regions = INT64_C(1) << bits;
   const int64_t region_slots = static_cast<int64_t>(slots.size()) >> bits;
@@ -196,8 +200,7 @@ std::optional<KeyIndexCounts> build_key_index(std::span<const KeyColumn> columns
       std::fill(own.begin(), own.end(), 0);
       const int64_t first = region_starts[region];
       const std::span entries{&sorted[first], static_cast<size_t>(region_starts[region + 1] - first)};
-      if (!fill_region(own, entries, columns, next.data(), duplicates[region]))
-        full = true;
+      if (!fill_region(own, entries, columns, next.data(), duplicates[region])) full = true;
     }
   });
   if (full) return std::nullopt;
@@ -268,14 +271,16 @@ bool find_keys(const KeyIndex& index, std::span<const KeyColumn> columns, int64_
   if (workers == 1) return find_part(index, columns, rows, keys, out, 0, count);
   std::atomic<bool> sound = true;
   const auto work = [&](size_t worker) noexcept {
-    const auto from = static_cast<int64_t>(count * worker / workers), to = static_cast<int64_t>(count * (worker + 1) / workers);
+    const auto from = static_cast<int64_t>(count * worker / workers),
+               to = static_cast<int64_t>(count * (worker + 1) / workers);
     if (!find_part(index, columns, rows, keys, out, from, to)) sound = false;
   };
   run_on_threads(workers, work);
   return sound;
 }
 
-bool count_rows(const KeyIndex& index, int64_t rows, std::span<const int64_t> first, std::span<int64_t> counts) noexcept {
+bool count_rows(const KeyIndex& index, int64_t rows, std::span<const int64_t> first,
+                std::span<int64_t> counts) noexcept {
   for (size_t i = 0; i < first.size(); ++i) {
     counts[i] = 0;
     int64_t row = first[i];

@@ -453,7 +453,8 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
 template <class Memory>
 PyType_Slot buffer_slots[] = {{Py_bf_getbuffer, reinterpret_cast<void*>(get_buffer<Memory>)}, {0, nullptr}};
 
-// -- key indices -------------------------------------------------------------------------------------------------------
+// -- key indices
+// -------------------------------------------------------------------------------------------------------
 
 using Words = nb::ndarray<const uint64_t, nb::shape<-1>, nb::c_contig, nb::device::cpu>;
 using RowNumbers = nb::ndarray<const uint32_t, nb::shape<-1>, nb::c_contig, nb::device::cpu>;
@@ -497,26 +498,31 @@ KeyIndex key_index(const Words& slots, const RowNumbers& next, int64_t bits, uin
   return {span_of(slots), span_of(next), bits, seed};
 }
 
-std::optional<std::pair<int64_t, int64_t>> build_key_index_of(const std::vector<KeyParts>& parts, int64_t rows, uint64_t seed, int64_t bits, NewWords slots,
-                              NewRowNumbers next, int threads) {
+std::optional<std::pair<int64_t, int64_t>> build_key_index_of(const std::vector<KeyParts>& parts, int64_t rows,
+                                                              uint64_t seed, int64_t bits, NewWords slots,
+                                                              NewRowNumbers next, int threads) {
   if (rows < 0 || rows > most_key_rows) throw nb::value_error("a key index has at most 4,294,967,294 rows");
   const std::vector<KeyColumn> columns = key_columns(parts, rows);
   if (bits < 0 || bits > 32 || static_cast<int64_t>(slots.shape(0)) % (INT64_C(1) << bits) != 0 ||
       static_cast<int64_t>(slots.shape(0)) >> bits < 1)
     throw nb::value_error("the slots of a key index do not divide into its regions");
-  if (static_cast<int64_t>(next.shape(0)) != rows) throw nb::value_error("the chain of a key index is not as long as the table");
+  if (static_cast<int64_t>(next.shape(0)) != rows)
+    throw nb::value_error("the chain of a key index is not as long as the table");
   for (const KeyColumn& column : columns)
     for (size_t row = 0; row + 1 < column.offsets.size(); ++row)
       if (column.offsets[row] < 0 || column.offsets[row + 1] < column.offsets[row] ||
           column.offsets[row + 1] > static_cast<int64_t>(column.values.size()))
         throw nb::value_error("the offsets of a key column lead outside of its values");
-  const std::optional<KeyIndexCounts> counts = without_gil([&] { return build_key_index(columns, rows, seed, bits, span_of(slots), span_of(next), threads_or_all(threads)); });
+  const std::optional<KeyIndexCounts> counts = without_gil([&] {
+    return build_key_index(columns, rows, seed, bits, span_of(slots), span_of(next), threads_or_all(threads));
+  });
   if (!counts) return std::nullopt;
   return std::pair{counts->nulls, counts->duplicates};
 }
 
-bool find_keys_in(const Words& slots, const RowNumbers& next, int64_t bits, uint64_t seed, const std::vector<KeyParts>& parts,
-                  int64_t rows, const std::vector<KeyParts>& keys, NewPositions out, int threads) {
+bool find_keys_in(const Words& slots, const RowNumbers& next, int64_t bits, uint64_t seed,
+                  const std::vector<KeyParts>& parts, int64_t rows, const std::vector<KeyParts>& keys, NewPositions out,
+                  int threads) {
   const KeyIndex index = key_index(slots, next, bits, seed, rows);
   const std::vector<KeyColumn> columns = key_columns(parts, rows);
   const std::vector<KeyColumn> wanted = key_columns(keys, static_cast<int64_t>(out.shape(0)));
@@ -545,12 +551,16 @@ bool list_key_rows(const Words& slots, const RowNumbers& next, int64_t bits, int
 }
 
 void export_key_index(nb::module_& m) {
-  m.def("build_key_index", &build_key_index_of, "columns"_a, "rows"_a, "seed"_a, "bits"_a, "slots"_a, "next"_a, "threads"_a = 0,
-        "Index the rows by their key: (rows left out for a null, rows that are not the first of their key), or None where there "
-        "are too few slots.\n\n``columns``: (values as uint8, bytes of a value or 0 for text, int64 offsets of text, validity "
+  m.def("build_key_index", &build_key_index_of, "columns"_a, "rows"_a, "seed"_a, "bits"_a, "slots"_a, "next"_a,
+        "threads"_a = 0,
+        "Index the rows by their key: (rows left out for a null, rows that are not the first of their key), or None "
+        "where there "
+        "are too few slots.\n\n``columns``: (values as uint8, bytes of a value or 0 for text, int64 offsets of text, "
+        "validity "
         "bytes) each; the last two may be empty.");
   m.def("find_keys", &find_keys_in, "slots"_a, "next"_a, "bits"_a, "seed"_a, "columns"_a, "rows"_a, "keys"_a, "out"_a,
-        "threads"_a = 0, "The first row of each key, -1 where there is none, into ``out``; False if the index is damaged.");
+        "threads"_a = 0,
+        "The first row of each key, -1 where there is none, into ``out``; False if the index is damaged.");
   m.def("count_key_rows", &count_key_rows, "slots"_a, "next"_a, "bits"_a, "rows"_a, "first"_a, "counts"_a,
         "How many rows each key has whose first row is given; False if the index is damaged.");
   m.def("list_key_rows", &list_key_rows, "slots"_a, "next"_a, "bits"_a, "rows"_a, "first"_a, "out"_a,
