@@ -602,9 +602,12 @@ def test_interrupt_of_a_query(store):
         stderr=subprocess.PIPE,
         env=environment(store),
     )
-    time.sleep(4)
+    while "/n.arrow" not in Path(f"/proc/{process.pid}/maps").read_text():
+        assert process.poll() is None
+        time.sleep(0.05)
+    time.sleep(1)  # it has the table, and is about to run
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=20) == (b"", b"")
+    assert process.communicate(timeout=60) == (b"", b"")
     assert process.returncode == 130
 
 

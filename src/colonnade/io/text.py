@@ -65,6 +65,7 @@ def read_text(files: Sequence[TextFile], kind: FileFormat, meter: Meter) -> Sour
         for key, column in part.columns.items():
             arrays.setdefault(key, []).append(column)
     types = {key: _united(columns) for key, columns in arrays.items()}
+    kinds = {key: {column.type for column in columns} for key, columns in arrays.items()}
     del arrays
     if as_text := {key for key, type_ in types.items() if type_ is None}:
         for file in files:
@@ -79,8 +80,27 @@ def read_text(files: Sequence[TextFile], kind: FileFormat, meter: Meter) -> Sour
                 del part.columns[key]
         for part, again in zip(parts, _parts(files, kind, Meter(), as_text), strict=True):
             part.columns.update(again.columns)
+        for key in as_text:
+            if kinds[key] <= _BOOLEANS and _to_booleans(parts, key):
+                types[key] = pa.bool_()
     schema = pa.schema([pa.field(name, types[name, nth] or pa.string()) for name, nth in types])
     return Source(schema, _batches(parts, list(types), schema))
+
+
+# PyArrow reads 1 and 0 as booleans if the other values are true and false, and as integers if there are no others.
+_BOOLEANS = {pa.bool_(), pa.int64(), pa.null()}
+
+
+def _to_booleans(parts: list[_Part], key: _Key) -> bool:
+    """Turn a column of texts into booleans, if it has no other values."""
+    try:
+        booleans = [part.columns[key].cast(pa.bool_()) if key in part.columns else None for part in parts]
+    except pa.ArrowInvalid:
+        return False
+    for part, column in zip(parts, booleans, strict=True):
+        if column is not None:
+            part.columns[key] = column
+    return True
 
 
 def _batches(parts: list[_Part], keys: list[_Key], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -217,6 +237,7 @@ def _end_of_regular_rows(data: bytes) -> int | None:
 
 _BOM = b"\xef\xbb\xbf"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_EMPTY = re.compile(rb"(?:\xef\xbb\xbf)?[\r\n]*+")
 _NO_ROWS = re.compile(rb"[\r\n]*+")  # PyArrow and pandas skip empty lines, also those before the header
 _HEADER_FIELD = rb'(?:"(?:[^"]++|"")*+"[^,\r\n]*+|(?!")[^,\r\n]*+)'
 _HEADER = re.compile(rb"(?:%b,)*+%b(?:\r\n|\r|\n|\Z)" % (_HEADER_FIELD, _HEADER_FIELD))
@@ -224,11 +245,16 @@ _HEADER = re.compile(rb"(?:%b,)*+%b(?:\r\n|\r|\n|\Z)" % (_HEADER_FIELD, _HEADER_
 
 def _read_csv(stream: Any, as_text: set[_Key] | None) -> Iterator[_Part]:
     keys: list[_Key] = []
+    empty_lines = b""
     for block in _blocks(stream, _end_of_csv_rows):
         rows = memoryview(block)
         if not keys:
+            block = empty_lines + block  # noqa: PLW2901 -- the header may begin in a later block
+            if _EMPTY.fullmatch(block):
+                empty_lines = block
+                continue
             keys, start = _header(block)
-            rows = rows[start:]
+            rows = memoryview(block)[start:]
         ids = dict(zip(map(str, range(len(keys))), keys, strict=True))  # names need not be unique
         chosen = [id_ for id_, key in ids.items() if as_text is None or key in as_text]
         if _NO_ROWS.fullmatch(rows):
@@ -236,6 +262,8 @@ def _read_csv(stream: Any, as_text: set[_Key] | None) -> Iterator[_Part]:
             continue
         table = _parse_csv(pa.py_buffer(rows), list(ids), chosen, as_text is not None)
         yield _Part(table.num_rows, {ids[id_]: table.column(id_) for id_ in chosen})
+    if not keys:
+        raise pa.ArrowInvalid("it is empty; a CSV file begins with a row of names")
 
 
 def _header(block: bytes) -> tuple[list[_Key], int]:
@@ -249,9 +277,7 @@ def _header(block: bytes) -> tuple[list[_Key], int]:
         raise pa.ArrowInvalid("the header has a quote that is not closed")
     text = row[0].rstrip(b"\r\n")
     options = csv.ReadOptions(block_size=len(text) + 2)
-    names = csv.read_csv(pa.BufferReader(text + b"\n"), options, _PARSING).column_names if text else []
-    if not names:
-        raise pa.ArrowInvalid("it is empty; a CSV file begins with a row of names")
+    names = csv.read_csv(pa.BufferReader(text + b"\n"), options, _PARSING).column_names
     seen: Counter[str] = Counter()
     keys = []
     for name in names:
