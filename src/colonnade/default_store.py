@@ -19,7 +19,7 @@ from colonnade.store import Store, open_catalog
 
 
 @cache
-def _catalog_of(_path: str | None, _user: int) -> Catalog:
+def _catalog_of(_path: str | None, _trust: str | None, _user: int) -> Catalog:
     return open_catalog(None)
 
 
@@ -31,7 +31,8 @@ class DefaultStore(Store):
 
     @property
     def _catalog(self) -> Catalog:
-        return _catalog_of(os.environ.get(paths.STORE_VARIABLE), os.getuid())
+        environment = os.environ
+        return _catalog_of(environment.get(paths.STORE_VARIABLE), environment.get(paths.TRUST_VARIABLE), os.getuid())
 
     def gc(self) -> Freed:
         """Free spares, expired tables, what killed writers left, and the memory that `to_pandas` keeps for later.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,8 +19,10 @@ from colonnade.errors import CorruptSnapshotError, NotFoundError, StoreAccessErr
 from colonnade.snapshot import Snapshot
 from colonnade.storage import paths, settings
 from colonnade.storage.catalog import Catalog
-from colonnade.storage.directory import Directory
+from colonnade.storage.directory import TIMEOUT, Directory
+from colonnade.storage.os_errors import explained
 from colonnade.storage.settings import Settings
+from colonnade.storage.users import trusted_by_environment, user_numbers
 
 if TYPE_CHECKING:
     import duckdb
@@ -58,17 +61,21 @@ def open_catalog(
     capacity: int | str | None = None,
     spares: int | str | None = None,
     mode: int | None = None,
-    trust: int | Iterable[int] = (),
+    trust: int | str | Iterable[int | str] = (),
     durable: bool = False,
+    timeout: float = TIMEOUT,
 ) -> Catalog:
     """Make the catalog of a store from the parameters of `Store`. It opens nothing."""
+    if not timeout >= 0:
+        raise ValueError(f"timeout must be >= 0 seconds, got {timeout!r}")
     root = paths.default_store() if path is None else _directory_path(path)
     directory = Directory(
         Path(os.path.abspath(root)),  # noqa: PTH100 -- links are not followed
-        own=path is None,
+        own=path is None and not os.environ.get(paths.STORE_VARIABLE),
         durable=durable,
-        trusted=frozenset([os.geteuid(), *([trust] if isinstance(trust, int) else trust)]),
+        trusted=user_numbers(trust) | trusted_by_environment() | {os.geteuid()},
         chosen=settings.checked(capacity=capacity, spares=spares, mode=mode),
+        timeout=timeout,
     )
     return Catalog(directory)
 
@@ -102,11 +109,16 @@ class Store:
     mode : int, optional
         The mode of the files: 0o600, this user alone, or 0o640, the group may read. By default what `configure` stored,
         else 0o600.
-    trust : int or iterable of int, optional
-        The numbers of other users whose snapshots are opened too. The owner of a file can change it while it is read.
+    trust : int, str, or iterable of these, optional
+        Other users whose snapshots are opened too: numbers or names (``"alice,1001"``). The users that
+        ``$COLONNADE_TRUST`` names, and those that `configure` stored, are trusted as well. The owner of a file can
+        change it while it is read.
     durable : bool, default False
         Sync file and directory to the disk before a put returns. Without it, a power failure may lose the newest
         versions.
+    timeout : float, default 300
+        How many seconds to wait while another process changes the store, which takes about 100 us. After 5 seconds a
+        warning names that process; after ``timeout`` seconds LockTimeoutError does.
 
     Examples
     --------
@@ -125,11 +137,12 @@ class Store:
         capacity: int | str | None = None,
         spares: int | str | None = None,
         mode: int | None = None,
-        trust: int | Iterable[int] = (),
+        trust: int | str | Iterable[int | str] = (),
         durable: bool = False,
+        timeout: float = TIMEOUT,
     ) -> None:
         self._own_catalog = open_catalog(
-            path, capacity=capacity, spares=spares, mode=mode, trust=trust, durable=durable
+            path, capacity=capacity, spares=spares, mode=mode, trust=trust, durable=durable, timeout=timeout
         )
 
     @property
@@ -700,6 +713,8 @@ class Store:
     def ls(self) -> list[TableInfo]:
         """List the newest versions, by name. Files that are no snapshots are left out; `check` names them.
 
+        A warning says which tables this user may not read.
+
         Returns
         -------
         list of TableInfo
@@ -718,13 +733,27 @@ class Store:
         [('docs/ls', 1, 3)]
         >>> cn.delete("docs/ls")
         """
-        return Tables(sorted(self._infos()))
+        unreadable: list[str] = []
+        tables = Tables(sorted(self._infos(unreadable)))
+        if unreadable:
+            more = ", ..." if len(unreadable) > 5 else ""
+            warnings.warn(
+                f"{len(unreadable)} tables or folders of {self.path} are left out, because this user may not read them "
+                f"or does not trust their owner: {', '.join(map(repr, unreadable[:5]))}{more}. check() says why",
+                UserWarning,
+                stacklevel=2,
+            )
+        return tables
 
-    def _infos(self) -> Iterator[TableInfo]:
-        for entry in self._catalog.entries():
+    def _infos(self, unreadable: list[str]) -> Iterator[TableInfo]:
+        for entry in self._catalog.entries(lambda folder, _: unreadable.append(f"{folder}/")):
             if entry.version is None:
-                with contextlib.suppress(NotFoundError, CorruptSnapshotError, StoreAccessError):
+                try:
                     yield self.info(entry.name)
+                except (NotFoundError, CorruptSnapshotError):
+                    continue
+                except StoreAccessError:
+                    unreadable.append(entry.name)
 
     def info(self, name: str, *, version: int | None = None) -> TableInfo:
         """Get the line of `ls` of one table.
@@ -814,7 +843,8 @@ class Store:
             with self.open(entry.name, version=entry.version) as snapshot:
                 snapshot.validate()
 
-        return list(check.check(self.path, self._catalog.directory.trusts, look_inside))
+        with explained(self.path, "check"):
+            return list(check.check(self.path, self._catalog.directory.trusts, look_inside))
 
     def usage(self) -> Usage:
         """See what occupies the store's memory, and which processes hold it.
@@ -849,21 +879,27 @@ class Store:
     def settings(self) -> Settings:
         """The settings that hold: those of this object, else those that the directory stores."""
         directory = self._catalog.directory
-        try:
-            with directory.opened() as root:
-                return directory.settings(root)
-        except FileNotFoundError:
-            return directory.chosen
+        with explained(self.path, "reading settings"):
+            try:
+                with directory.opened() as root:
+                    return directory.settings(root)
+            except FileNotFoundError:
+                return directory.chosen
 
     def configure(
-        self, *, capacity: int | str | None = None, spares: int | str | None = None, mode: int | None = None
+        self,
+        *,
+        capacity: int | str | None = None,
+        spares: int | str | None = None,
+        mode: int | None = None,
+        trust: int | str | Iterable[int | str] | None = None,
     ) -> Settings:
         """Store settings in the directory, for every process that opens it.
 
         Parameters
         ----------
-        capacity, spares, mode
-            As those of `Store`. None leaves a setting as it is.
+        capacity, spares, mode, trust
+            As those of `Store`. None leaves a setting as it is. The trust holds for this user alone.
 
         Returns
         -------
@@ -882,9 +918,9 @@ class Store:
         >>> import colonnade as cn, tempfile
         >>> store = cn.Store(tempfile.mkdtemp())
         >>> store.configure(capacity="8GiB", spares=0)
-        Settings(capacity=8589934592, spares=0, mode=None)
+        Settings(capacity=8589934592, spares=0, mode=None, trust=None)
         """
-        changes = settings.checked(capacity=capacity, spares=spares, mode=mode)
+        changes = settings.checked(capacity=capacity, spares=spares, mode=mode, trust=trust)
         if changes == Settings():
             return self.settings
         self._catalog.directory.prepare()

@@ -3,7 +3,7 @@
 It takes a time that does not depend on the number of rows. Version and size come from the seal. Any failure further
 in, as in a file that is damaged or gone, becomes a remark: a repr must not raise.
 
-Does not depend on: who draws the summary.
+Does not depend on: how a summary is drawn.
 """
 
 from __future__ import annotations

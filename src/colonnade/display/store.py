@@ -2,7 +2,7 @@
 
 All names are listed and counted; the first are opened. Any failure becomes a remark: a repr must not raise.
 
-Does not depend on: who draws the summary.
+Does not depend on: how a summary is drawn.
 """
 
 from __future__ import annotations
