@@ -105,11 +105,26 @@ def _converted(file: StoredFile, layout: schema.Converted) -> Any:
         raise CorruptSnapshotError(f"column {field.name!r} is damaged ({error})") from error
     try:
         return _from_arrow(array, dtype, layout.missing)
-    except (pa.ArrowNotImplementedError, ValueError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # the values are valid, so pandas or PyArrow does not have them: dates of the year 10000
         raise UnsupportedTypeError(
             f"column {field.name!r} is {field.type}, which pandas cannot hold ({error}); "
             "use to_arrow(), or name other columns="
         ) from error
+
+
+def _cast(array: pa.Array, type_: pa.DataType) -> pa.ChunkedArray:
+    """Cast to a plainer type, in as many chunks as its 32-bit offsets take."""
+    try:
+        return pa.chunked_array([array.cast(type_)])
+    except pa.ArrowInvalid:
+        if len(array) < 2:
+            raise
+    half = len(array) // 2
+    # Copied, because the offsets of a slice are those of the whole.
+    halves = [pa.concat_arrays([part]) for part in (array.slice(0, half), array.slice(half))]
+    return pa.chunked_array([chunk for part in halves for chunk in _cast(part, type_).chunks])
 
 
 def _from_arrow(array: pa.Array, dtype: Any, missing: str | None = None) -> Any:
@@ -118,7 +133,7 @@ def _from_arrow(array: pa.Array, dtype: Any, missing: str | None = None) -> Any:
     if is_wrapped_string(dtype):
         return internals.make_strings(array, dtype)
     if kind == "arrow":
-        return internals.make_arrow(array.cast(dtype.pyarrow_dtype))
+        return internals.make_arrow(_cast(array, dtype.pyarrow_dtype))
     if kind != "numpy":
         return dtype.__from_arrow__(array)
     if dtype.kind == "O":
@@ -134,6 +149,8 @@ def _objects(array: pa.Array, missing: str | None) -> npt.NDArray[Any]:
     if isinstance(array, (pa.StringArray, pa.LargeStringArray)):
         values = np.array(array.to_numpy(zero_copy_only=False), dtype=object)
     else:
+        if isinstance(array, pa.DictionaryArray) and array.type.value_type.num_fields:
+            array = array.dictionary_decode()  # PyArrow looks for hashes of such values, which are dicts and lists
         # As a table: PyArrow converts some extension types otherwise when they stand alone.
         converted = pa.table([array], [""]).to_pandas(integer_object_nulls=True)
         values = converted.iloc[:, 0].to_numpy(object, copy=True)

@@ -93,7 +93,7 @@ def converted_layout(dtype: Any, missing: Missing = None) -> MakeLayout:
 
 def _to_codes(column: Column, dtype: Any) -> Column:
     dictionary = column.one_row.dictionary
-    if dictionary.null_count or len(dictionary.unique()) != len(dictionary):
+    if dictionary.null_count or not _is_unique(dictionary, dtype):
         return _to_converted(column, dtype)  # as PyArrow: an error, or null categories, for this column alone
     element = column.one_row.type.index_type.to_pandas_dtype().__name__
     column = column.with_job(element=element)
@@ -102,9 +102,23 @@ def _to_codes(column: Column, dtype: Any) -> Column:
         codes = Region(column.job.rows * np.dtype(codes_type).itemsize)
         column = column.with_job(pandas_kind=PandasBuffer.CODES, pandas_element=codes_type, pandas_buffer=codes)
     assert codes is not None
-    categories = schema.Categories(encode_dtype(column.one_row.to_pandas().cat.categories.dtype))
+    categories = schema.Categories(encode_dtype(_categories_dtype(dtype, column.one_row)))
     ordered = bool(column.one_row.type.ordered)
     return replace(column, make_layout=categorical_layout(codes, codes_type, categories, ordered=ordered))
+
+
+def _is_unique(dictionary: pa.Array, dtype: Any) -> bool:
+    try:
+        return len(dictionary.unique()) == len(dictionary)
+    except pa.ArrowNotImplementedError:  # of structures, as intervals are
+        categories = getattr(dtype, "categories", None)  # which pandas has seen to be unique
+        return categories is not None and len(categories) == len(dictionary)
+
+
+def _categories_dtype(dtype: Any, one_row: pa.Array) -> Any:
+    """The dtype of the categories, as pandas has it where it has made them: the dictionary here has storage alone."""
+    known = getattr(dtype, "categories", None)
+    return (one_row.to_pandas().cat.categories if known is None else known).dtype
 
 
 def categorical_layout(

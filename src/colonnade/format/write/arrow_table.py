@@ -13,43 +13,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.types as pt
 
+from colonnade.errors import UnsupportedTypeError
 from colonnade.format.ipc import without_layout_metadata
 from colonnade.format.labels import index_name
+from colonnade.format.write.arrow_check import check_table
 from colonnade.format.write.arrow_column import arrow_column
 from colonnade.format.write.column import Column
 from colonnade.format.write.frame import FrameParts, column_index, encode_attrs, range_layout
 from colonnade.format.write.pandas_column import pandas_column
-from colonnade.format.write.table import FrameLayoutPlan, MakeIndex, TablePlan, group_blocks
+from colonnade.format.write.pandas_head import head_of, index_fields, parsed_metadata
+from colonnade.format.write.table import PANDAS_KEY, FrameLayoutPlan, MakeIndex, TablePlan, group_blocks
 from colonnade.rules import family
-
-
-def pandas_dtypes(table: pa.Table) -> pd.DataFrame:
-    """The frame that PyArrow makes of the table's first row: its dtypes, labels, index names and attrs.
-
-    Not of no row: there PyArrow 26 refuses intervals of zoned datetimes. A null in that row makes another dtype, but
-    no other than the whole column gets for having a null (`with_nulls`).
-    """
-    sample = table.slice(0, 1) if table.num_rows else table
-    names = table.column_names
-    if len(set(names)) < len(names):
-        sample = sample.rename_columns([str(position) for position in range(len(names))])
-    try:
-        expected: pd.DataFrame = sample.to_pandas()
-    except (pa.ArrowException, TypeError, ValueError, KeyError, NotImplementedError):
-        # A type that pandas has no form for, or metadata that does not fit: each column by itself.
-        columns = [_dtype_alone(column) for column in sample.columns]
-        expected = pd.DataFrame(dict(enumerate(columns))).set_axis(pd.Index(names), axis="columns")
-    if sample.column_names != names:
-        expected.columns = pd.Index(names)
-    return expected
-
-
-def _dtype_alone(column: pa.ChunkedArray) -> pd.Series[Any]:
-    try:
-        series: pd.Series[Any] = column.to_pandas()
-        return series
-    except (pa.ArrowException, TypeError, ValueError, KeyError, NotImplementedError):
-        return pd.Series([], dtype=object)
 
 
 def with_nulls(data: pa.ChunkedArray, dtype: Any) -> Any:
@@ -79,11 +53,12 @@ def range_index(pandas_metadata: dict[str, Any] | None, rows: int) -> pd.RangeIn
     return pd.RangeIndex(rows)
 
 
-def index_fields(table: pa.Table) -> list[int]:
-    """The columns that are the frame's index, in the order of its levels."""
-    descriptors = (table.schema.pandas_metadata or {}).get("index_columns") or []
-    fields = [table.schema.get_field_index(name) for name in descriptors if isinstance(name, str)]
-    return [field for field in fields if field >= 0]
+def _check_zone(type_: pa.DataType, error: Exception | None) -> None:
+    """Refuse a time zone that cannot be found; other types that PyArrow cannot convert are Arrow's alone."""
+    if error is not None and pt.is_timestamp(type_):
+        raise UnsupportedTypeError(
+            f"the time zone {type_.tz!r} is not known here; cast the column to timestamp({type_.unit!r}, 'UTC') first"
+        )
 
 
 def _table_column(name: str, data: pa.ChunkedArray, dtype: Any) -> Column:
@@ -98,12 +73,14 @@ def plan_table(table: pa.Table) -> TablePlan:
 
     The table's own schema metadata is kept, but for the key that holds the layout metadata.
     """
+    check_table(table)
     metadata = without_layout_metadata(table.schema) or {}
-    if len(set(table.column_names)) < table.num_columns:
-        # PyArrow goes by names, and would read all columns of one name as the dtype of the last.
-        table = table.replace_schema_metadata(None)
-    expected = pandas_dtypes(table)
-    stored_index = index_fields(table)
+    if parsed_metadata(table.schema) is None:
+        metadata.pop(PANDAS_KEY, None)
+    rows = table.num_rows  # which a table without columns loses with other metadata
+    head = head_of(table)
+    table, expected = head.table, head.frame
+    stored_index = index_fields(table.schema, table.schema.pandas_metadata)
     frame = FrameParts()
     data_position = 0
     data_columns: list[tuple[int, int, Column]] = []
@@ -117,9 +94,10 @@ def plan_table(table: pa.Table) -> TablePlan:
             dtype = np.dtype(object)  # read through levels and codes
         dtype = with_nulls(data, dtype)
         try:
+            _check_zone(data.type, head.errors.get(field))
             column = _table_column(name, data, dtype)
         except (pa.ArrowException, TypeError) as error:
-            frame.errors.append(f"column {name!r}: Arrow type {data.type} cannot be laid out ({error})")
+            frame.errors.append(f"column {name!r}: Arrow type {data.type} cannot be stored ({error})")
             continue
         frame.columns.append(column)
         if is_data:
@@ -135,16 +113,16 @@ def plan_table(table: pa.Table) -> TablePlan:
         field = stored_index[0]
         make_index = column_index(frame.columns[field], field, index_name(expected.index), None)
     else:
-        layout = range_layout(range_index(table.schema.pandas_metadata, table.num_rows))
+        layout = range_layout(range_index(table.schema.pandas_metadata, rows))
         make_index = lambda _: layout  # noqa: E731 -- the simplest of the three
     fields = [field.with_type(column.flat.type) for field, column in zip(table.schema, frame.columns, strict=True)]
     return TablePlan(
-        table.num_rows,
+        rows,
         frame.columns,
         fields,
         metadata,
         FrameLayoutPlan(
-            rows=table.num_rows,
+            rows=rows,
             columns=data_columns,
             index=make_index,
             index_fields=stored_index,

@@ -22,6 +22,7 @@ from colonnade.errors import UnsupportedTypeError
 from colonnade.format import schema
 from colonnade.format.dtypes import encode_dtype, encode_plain_dtype, zone_name
 from colonnade.format.labels import index_freq, index_name
+from colonnade.format.write.arrow_check import check_column
 from colonnade.format.write.arrow_column import (
     Missing,
     arrow_column,
@@ -247,11 +248,13 @@ def _interval(name: str, array: Any) -> Column:
 def _string(name: str, array: Any) -> Column:
     if array.dtype.storage == "python":
         return _object(name, array)
-    return arrow_column(name, internals.arrow_of(array), array.dtype)
+    return _arrow(name, array)
 
 
 def _arrow(name: str, array: Any) -> Column:
-    return arrow_column(name, internals.arrow_of(array), array.dtype)
+    data = internals.arrow_of(array)
+    check_column(name, data)
+    return arrow_column(name, data, array.dtype)
 
 
 def _other(_: str, array: Any) -> Column:
