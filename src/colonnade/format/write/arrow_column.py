@@ -140,12 +140,27 @@ _READINGS: dict[Reading, Callable[[Column, Any], Column]] = {
 }
 
 
+def _of_one_dictionary(data: pa.ChunkedArray) -> pa.ChunkedArray:
+    if data.num_chunks < 2:
+        return data
+    return pa.chunked_array([_with_small_indices(chunk) for chunk in data.chunks], data.type).unify_dictionaries()
+
+
+def _with_small_indices(array: pa.DictionaryArray) -> pa.DictionaryArray:
+    """The same array, with 0 under each null: PyArrow 26 follows those indices too, past the end of its memory."""
+    if not array.null_count:
+        return array
+    indices = array.indices
+    filled = pa.array(indices.fill_null(0).to_numpy(), indices.type, mask=indices.is_null().to_numpy(False))
+    return pa.DictionaryArray.from_arrays(filled, array.dictionary, ordered=array.type.ordered)
+
+
 def arrow_column(name: str, data: pa.ChunkedArray, dtype: Any) -> Column:
     """Plan one Arrow column that pandas is to read as ``dtype``."""
     type_ = data.type
     dictionary = None
     if pt.is_dictionary(type_):
-        data = data.unify_dictionaries()
+        data = _of_one_dictionary(data)
         dictionary = data.chunk(0).dictionary if data.num_chunks else pa.array([], type_.value_type)
         type_, dictionary = _plain_dictionary(type_, dictionary, keep=family(dtype) == "arrow")
     chunks = chunks_of(data)
