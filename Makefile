@@ -63,6 +63,7 @@ bench-handoff: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell src tests docs benchmarks examples *.md Makefile
 	$(BIN)/mypy
 
 # Pages and stubs that are printed from the code.
@@ -83,7 +84,7 @@ build/sanitize-%: tests/core/stress.cpp $(wildcard src/core/*)
 	$(SANITIZED) -c -o $@-portable.o src/core/kernels.cpp
 	if [ "$$(uname -m)" = x86_64 ]; then $(SANITIZED) -mavx2 -mbmi2 -c -o $@-avx2.o src/core/kernels.cpp; fi
 	$(SANITIZED) $$([ "$$(uname -m)" = x86_64 ] && echo -DCOLONNADE_X86 $@-avx2.o) -o $@ $@-portable.o \
-		tests/core/stress.cpp src/core/execute.cpp src/core/dispatch.cpp src/core/mapping.cpp src/core/pool.cpp
+		tests/core/stress.cpp src/core/execute.cpp src/core/plan.cpp src/core/dispatch.cpp src/core/arrow_stream.cpp src/core/mapping.cpp src/core/pool.cpp
 
 # The sharing protocol, every interleaving and every kill of it, and that its check finds what would break it.
 model:
@@ -128,4 +129,4 @@ $(READY): pyproject.toml CMakeLists.txt $(wildcard src/core/*)
 	touch $@
 
 clean:
-	rm -rf $(VENV) build examples/javascript/node_modules
+	rm -rf $(VENV) .venv-* build examples/javascript/node_modules

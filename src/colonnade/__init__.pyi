@@ -29,10 +29,13 @@ from .errors import ConflictError as ConflictError
 from .errors import CorruptSnapshotError as CorruptSnapshotError
 from .errors import InvalidDataError as InvalidDataError
 from .errors import InvalidNameError as InvalidNameError
+from .errors import LockTimeoutError as LockTimeoutError
 from .errors import NotASnapshotError as NotASnapshotError
 from .errors import NotATableError as NotATableError
+from .errors import NotDurableError as NotDurableError
 from .errors import NotFoundError as NotFoundError
 from .errors import QueryError as QueryError
+from .errors import ReentrantCallError as ReentrantCallError
 from .errors import StoreAccessError as StoreAccessError
 from .errors import StoreFullError as StoreFullError
 from .errors import UnreadableFileError as UnreadableFileError

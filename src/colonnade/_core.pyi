@@ -1,17 +1,116 @@
 """Moves bytes. Python decides which."""
 
 from collections.abc import Sequence
+import enum
 from typing import Annotated, Any, overload
 
 import numpy
 from numpy.typing import NDArray
 
 
+class Values(enum.IntEnum):
+    """What the values output is made from."""
+
+    NONE = 0
+
+    FIXED = 1
+
+    BITS = 2
+
+    BYTES_TO_BITS = 3
+
+    OFFSETS32 = 4
+
+    OFFSETS64 = 5
+
+    INDICES = 6
+
+class Validity(enum.IntEnum):
+    """Where an element's validity is read from."""
+
+    NONE = 0
+
+    BITS = 1
+
+    NAN16 = 2
+
+    NAN32 = 3
+
+    NAN64 = 4
+
+    NAT = 5
+
+    MASK = 6
+
+    NEGATIVE = 7
+
+class PandasBuffer(enum.IntEnum):
+    """The second physical form of a column."""
+
+    NONE = 0
+
+    BYTES = 1
+
+    FLOAT64 = 2
+
+    CODES = 3
+
+    SCALED = 4
+
+    INTEGERS = 5
+
+class Element(enum.IntEnum):
+    """The type of an element."""
+
+    INT8 = 0
+
+    INT16 = 1
+
+    INT32 = 2
+
+    INT64 = 3
+
+    UINT8 = 4
+
+    UINT16 = 5
+
+    UINT32 = 6
+
+    UINT64 = 7
+
+    FLOAT32 = 8
+
+    FLOAT64 = 9
+
+def job_fields() -> list[str]:
+    """The fields of a job, in the order of its table."""
+
+def piece_fields() -> list[str]:
+    """The fields of a piece, in the order of its table."""
+
+def result_fields() -> list[str]:
+    """The fields of a result, in the order of its table."""
+
+def write_file(jobs: Annotated[NDArray[numpy.int64], dict(shape=(None, 16), order='C', device='cpu', writable=False)], pieces: Annotated[NDArray[numpy.int64], dict(shape=(None, 8), order='C', device='cpu', writable=False)], fd: int, size: int, threads: int = 0) -> Annotated[NDArray[numpy.int64], dict(shape=(None, 2))]:
+    """
+    Run a plan into a file of ``size`` bytes, with pwrite; returns the result of each job.
+
+    Raises ValueError if the plan is inconsistent, OSError with the errno of a write that failed, and MemoryError.
+    """
+
+def write_memory(jobs: Annotated[NDArray[numpy.int64], dict(shape=(None, 16), order='C', device='cpu', writable=False)], pieces: Annotated[NDArray[numpy.int64], dict(shape=(None, 8), order='C', device='cpu', writable=False)], outputs: Sequence[Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu')]], threads: int = 0, stream_from: int = 8388608) -> Annotated[NDArray[numpy.int64], dict(shape=(None, 2))]:
+    """
+    Run a plan whose places are addresses inside of ``outputs`` (uint8 arrays); returns the result of each job.
+
+    Outputs of ``stream_from`` bytes in all, or more, are written past the caches.
+    Raises ValueError if the plan is inconsistent, and MemoryError.
+    """
+
 class Mapping:
     """
-    A file's bytes, mapped; gives them by the buffer protocol and keeps no descriptor.
+    The bytes of a file, mapped; gives them by the buffer protocol and keeps no descriptor.
 
-    ``writable``: private to this mapping, copied page by page on the first store.
+    ``writable``: private to this mapping, copied page by page on the first store. Threads may share a mapping and its views; ``detach`` must not run while another thread stores through one.
     """
 
     def __init__(self, fd: int, size: int, writable: bool) -> None: ...
@@ -24,20 +123,20 @@ class Mapping:
 
     def reserve(self, fd: int) -> bool:
         """
-        Have all pages of the file there, as huge pages, whatever they hold; False if the kernel does not give them.
+        Allocate all pages of the file, as huge pages with any contents; False if the kernel does not.
         """
 
     def collapse(self) -> bool:
-        """Put what is there into huge pages; False if the kernel does not."""
+        """Put the file's pages into huge pages; False if the kernel does not."""
 
     def detach(self, fd: int) -> None:
         """
-        Let further stores be this mapping's alone; views of it stay where they are.
+        Make further stores private to this mapping; views of it stay where they are.
         """
 
     def abandon(self) -> None:
         """
-        Give the file's memory back at once; views of it stay where they are, and hold zeros.
+        Release the file's memory at once; views of it stay where they are, and contain zeros.
         """
 
     def __len__(self) -> int: ...
@@ -47,6 +146,38 @@ class Mapping:
 
     @property
     def writable(self) -> bool: ...
+
+class Buffer:
+    """
+    Memory of the pool, by the buffer protocol; it returns to the pool with the last view of it.
+
+    Threads may share a buffer; as with any memory, a thread must not read what another one writes.
+    """
+
+    def __init__(self, size: int) -> None: ...
+
+    def __len__(self) -> int: ...
+
+    @property
+    def address(self) -> int: ...
+
+def touch(buffers: Sequence[Buffer], threads: int = 0) -> None:
+    """Fault in the pages of buffers that were not touched yet."""
+
+def pool_usage() -> tuple[int, int, int, int]:
+    """(idle bytes, idle buffers, live bytes, live buffers)."""
+
+def set_pool_limit(bytes: int) -> None:
+    """Set how many bytes may stay idle; the rest is freed."""
+
+def trim_pool() -> int:
+    """Free all idle buffers; returns their bytes."""
+
+def page_size() -> int:
+    """The bytes of a page of memory."""
+
+def in_memory(fd: int) -> bool:
+    """Whether a file is in a file system that is memory (tmpfs)."""
 
 class Descriptor:
     """
@@ -86,38 +217,32 @@ class Descriptor:
         """Drop its lock, if it has one."""
 
     def locked_by_this_thread(self) -> bool:
-        """Whether the calling thread has this very file locked by any Descriptor."""
+        """
+        Whether the calling thread has this very file locked by any Descriptor.
+        """
 
     def __enter__(self) -> int: ...
 
     def __exit__(self, *args: object) -> None: ...
 
-class Buffer:
-    """
-    Memory of the pool, by the buffer protocol; it goes back when the last view of it is gone.
-    """
-
-    def __init__(self, size: int) -> None: ...
-
-    def __len__(self) -> int: ...
-
-    @property
-    def address(self) -> int: ...
-
 class ImportedArrays:
     """
-    Arrow arrays from C streams, as pieces of a plan; holds them until it goes.
+    Arrow arrays from C streams, as pieces of a plan; keeps them alive.
+
+    Not to be used by two threads at once. Streams are consumed also where an error is raised: ValueError if the arrays contradict each other or their rows, RuntimeError if a stream fails.
     """
 
     def __init__(self) -> None: ...
 
-    def add_columns(self, streams: Sequence[object], threads: int = 0) -> None:
+    def add_columns(self, streams: Sequence[object], rows: int, threads: int = 0) -> None:
         """
-        One column of each stream; ``threads`` read them, so they must not share what is not safe to share.
+        Add one column of each stream. ``threads`` read them, so they must not share what is not safe to share.
         """
 
-    def add_table(self, stream: object, most_batches: int) -> bool:
-        """False, and no column, if the stream has more than ``most_batches``."""
+    def add_table(self, stream: object, columns: int, rows: int, most_batches: int) -> bool:
+        """
+        Add the columns of a stream of batches; False, and no column, if there are more than ``most_batches``.
+        """
 
     def pieces(self) -> Annotated[NDArray[numpy.int64], dict(shape=(None, 8))]:
         """Shape (pieces, 8): those of the first column first. Strides are 0."""
@@ -128,26 +253,6 @@ class ImportedArrays:
     def nulls(self) -> Annotated[NDArray[numpy.int64], dict(shape=(None,))]:
         """How many nulls each column has."""
 
-def write_file(jobs: Annotated[NDArray[numpy.int64], dict(shape=(None, 16), order='C', device='cpu', writable=False)], pieces: Annotated[NDArray[numpy.int64], dict(shape=(None, 8), order='C', device='cpu', writable=False)], found: Annotated[NDArray[numpy.int64], dict(shape=(None, 2), order='C', device='cpu')], fd: int, size: int, threads: int = 0) -> None:
-    """
-    Run a plan into a file of ``size`` bytes, with pwrite; ``found`` (int64, nulls and overflows of each job) is added to.
-
-    Raises OSError with the errno of the first write that failed.
-    """
-
-def write_memory(jobs: Annotated[NDArray[numpy.int64], dict(shape=(None, 16), order='C', device='cpu', writable=False)], pieces: Annotated[NDArray[numpy.int64], dict(shape=(None, 8), order='C', device='cpu', writable=False)], found: Annotated[NDArray[numpy.int64], dict(shape=(None, 2), order='C', device='cpu')], outputs: Sequence[Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu')]], threads: int = 0, stream_from: int = 8388608) -> None:
-    """
-    Run a plan whose places are addresses inside of ``outputs`` (uint8 arrays); outputs of ``stream_from`` bytes in all, or more, are written past the caches.
-    """
-
-def in_memory(fd: int) -> bool:
-    """Whether a file is in a file system that is memory (tmpfs)."""
-
-def types_of(array: object) -> list[Any]:
-    """
-    The distinct types of an array's objects, in the order in which they occur.
-    """
-
 @overload
 def share_objects(out: object, objects: list[Any], codes: Annotated[NDArray[numpy.int8], dict(shape=(None,), order='C', device='cpu', writable=False)], first: int = 0, threads: int = 0) -> None: ...
 
@@ -157,28 +262,21 @@ def share_objects(out: object, objects: list[Any], codes: Annotated[NDArray[nump
     out[i] = objects[codes[i] - first], and the last of ``objects`` for a code outside of the others.
     """
 
+def types_of(array: object) -> list[Any]:
+    """
+    The distinct types of an array's objects, in the order in which they occur.
+    """
+
 def range_of(numbers: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], null: int) -> tuple[int, int]:
-    """(least, greatest) of int32 numbers, without those that stand for null."""
+    """(least, greatest) of int32 numbers, without those that mean null."""
 
 def available_threads() -> int:
-    """The processors this process may use."""
+    """The number of processors this process may use."""
 
 def kernels() -> str:
-    """The name of the kernels that run."""
+    """The name of the kernels in use."""
 
 def use_kernels(name: str) -> bool:
     """
-    Run the kernels of this name ('portable', 'avx2'; '': the fastest); False if there are none here.
+    Use the kernels of this name ('portable', 'avx2'; '': the fastest); False if this processor has none.
     """
-
-def touch(buffers: Sequence[Buffer], threads: int = 0) -> None:
-    """Fault in the pages of buffers that nobody touched yet."""
-
-def pool_usage() -> tuple[int, int, int, int]:
-    """(idle bytes, idle buffers, live bytes, live buffers)."""
-
-def set_pool_limit(bytes: int) -> None:
-    """Let so many bytes stay idle; what is above is freed."""
-
-def trim_pool() -> int:
-    """Free all idle buffers; returns their bytes."""

@@ -148,7 +148,7 @@ def open(name: str, *, version: int | None = None, validate: Literal["full"] | N
     return _default().open(name, version=version, validate=validate)
 
 
-def sql(query: str, *, params: Any = None) -> duckdb.DuckDBPyRelation:
+def sql(query: str, *, params: Any = None, external_access: bool = False) -> duckdb.DuckDBPyRelation:
     """Query tables of the default store by their names, with DuckDB; see `Store.sql`.
 
     Examples
@@ -159,7 +159,7 @@ def sql(query: str, *, params: Any = None) -> duckdb.DuckDBPyRelation:
     [(6,)]
     >>> cn.delete("docs/sql")
     """
-    return _default().sql(query, params=params)
+    return _default().sql(query, params=params, external_access=external_access)
 
 
 def watch(name: str, *, timeout: float | None = None) -> Watch:

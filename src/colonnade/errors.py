@@ -26,15 +26,24 @@ A message says what was asked, what was found and what to do next.
 from __future__ import annotations
 
 
+def printable(text: str) -> str:
+    """Escape the characters that would move a terminal's cursor; names of files and columns may contain them."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in text)
+
+
 class ColonnadeError(Exception):
-    """The base of all errors that Colonnade raises by itself."""
+    """The base of all errors that Colonnade raises by itself. Its message is safe to print."""
+
+    def __str__(self) -> str:
+        # OSError puts its number before the sentence, and KeyError the sentence in quotes.
+        message = self.strerror if isinstance(self, OSError) and self.strerror else Exception.__str__(self)
+        return printable(message)
 
 
 class NotFoundError(ColonnadeError, KeyError):
     """No such name, version or column."""
-
-    # KeyError shows the repr of its argument, and a sentence would stand in quotes.
-    __str__ = Exception.__str__
 
 
 class InvalidNameError(ColonnadeError, ValueError):
@@ -48,16 +57,9 @@ class ConflictError(ColonnadeError):
 class StoreFullError(ColonnadeError, OSError):
     """The store's file system has no room for the table; nothing was stored."""
 
-    # OSError puts its number before the sentence.
-    def __str__(self) -> str:
-        return self.strerror or super().__str__()
-
 
 class StoreAccessError(ColonnadeError, OSError):
     """The directory cannot serve as a store, or this user may not read or write it."""
-
-    def __str__(self) -> str:
-        return self.strerror or super().__str__()
 
 
 class LockTimeoutError(ColonnadeError, TimeoutError):

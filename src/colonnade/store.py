@@ -489,15 +489,14 @@ class Store:
         with self.open(name, version=version, validate=validate) as snapshot:
             return snapshot.to_pandas(columns=columns, writable=writable)
 
-    def sql(self, query: str, *, params: Any = None) -> duckdb.DuckDBPyRelation:
+    def sql(self, query: str, *, params: Any = None, external_access: bool = False) -> duckdb.DuckDBPyRelation:
         """Query tables by their names, with DuckDB. Needs the extra ``duckdb``.
 
         The tables that the query mentions are opened now, the newest version of each, and it reads those and no others
         however often it is run, whatever is put meanwhile. Numbers and times are read where they stand in the store.
 
-        A name with slashes or dots is written in double quotes. SQL may also read local files and addresses on the
-        network, with the rights of this process: a query that is not trusted is not to be run, and values from
-        outside belong into ``params``.
+        A name with slashes or dots is written in double quotes. DuckDB is given one SELECT and nothing else to run; it
+        has no access to files, the network, settings and extensions. Values from outside belong into ``params``.
 
         Parameters
         ----------
@@ -505,6 +504,9 @@ class Store:
             One query: ``select``, ``with``, ``from``, ``values``, ``describe`` or ``summarize``.
         params : sequence or mapping, optional
             The values of ``?``, or of ``$name``. With them the query is run at once.
+        external_access : bool, default False
+            Let the query, and the methods of its relation, read and write local files and the network with the rights
+            of this process (``from 'file.csv'``, ``read_parquet('s3://...')``), and change DuckDB's settings.
 
         Returns
         -------
@@ -548,7 +550,7 @@ class Store:
             with self.open(name) as snapshot:
                 return snapshot.to_arrow()
 
-        return run(query, params, find)
+        return run(query, params, find, external_access=external_access)
 
     def watch(self, name: str, *, timeout: float | None = None) -> Watch:
         """Wait for each new version of a table: an iterator of Snapshots, for ``for`` and ``async for``.

@@ -1,8 +1,10 @@
 #include "execute.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstring>
+#include <memory>
 #include <vector>
 
 #include "bitmap.h"
@@ -12,40 +14,27 @@
 namespace colonnade {
 namespace {
 
-// Large enough that a write's cost is its bytes, small enough that it is still in the second-level cache when written.
+// Large enough that the cost of a write is its bytes, small enough that a unit is still in the second-level cache when it is
+// written.
 constexpr int64_t unit_bytes = 1 << 20;
 // A unit starts at a multiple of this many rows, so that no two units share a byte, or a cache line, of a bitmap.
 constexpr int64_t unit_row_step = 512;
-// Columns that are interleaved in memory (a NumPy array of shape (rows, columns)) are cut short and taken in turn, so that
-// the cache lines that one column brings in are still there for the next.
+// Columns that are interleaved in memory (a NumPy array of shape (rows, columns)) are cut into short units that take turns:
+// the cache lines that one column reads are then still there for the next.
 constexpr int64_t strided_unit_rows = 4096;
-// Below this, starting a thread costs more than it saves.
+// Below this, to start a thread costs more than it saves.
 constexpr int64_t threaded_bytes = 2 << 20;
 constexpr int64_t line_bytes = 64;
+
+constexpr int64_t whole_lines(int64_t bytes) { return (bytes + line_bytes - 1) / line_bytes * line_bytes; }
 
 struct Unit {
   int64_t job;
   int64_t row;
   int64_t count;
-  int64_t piece;        // the one that `row` is in, counted from the job's first
+  int64_t piece;        // the one that contains `row`, counted from the job's first
   int64_t piece_start;  // the row of the job that it starts at
 };
-
-int64_t values_size(const Job& job, int64_t rows) {
-  switch (job.values) {
-    case Values::none: return 0;
-    case Values::fixed: return rows * job.width;
-    case Values::bits:
-    case Values::bytes_to_bits: return (rows + 7) / 8;
-    case Values::offsets32:
-    case Values::offsets64: return rows * job.out_width;
-  }
-  return 0;
-}
-
-int64_t pandas_size(const Job& job, int64_t rows) {
-  return job.pandas_buffer == PandasBuffer::none ? 0 : rows * width_of(job.pandas_element);
-}
 
 int64_t widest(const Job& job) {
   return std::max<int64_t>({1, job.width, values_size(job, 8) / 8, pandas_size(job, 1)});
@@ -54,25 +43,34 @@ int64_t widest(const Job& job) {
 // Whether the source has elements of `width` bytes, which are read in place or gathered.
 bool has_elements(const Job& job) { return job.width > 0; }
 
-bool is_strided(const Job& job, std::span<const Piece> pieces) {
-  return has_elements(job) && job.piece_count == 1 && pieces[job.first_piece].stride != job.width;
+std::span<const Piece> pieces_of(const Plan& plan, const Job& job) {
+  return std::span(plan.pieces).subspan(job.first_piece, job.piece_count);
 }
 
-std::vector<Unit> cut(std::span<const Job> jobs, std::span<const Piece> pieces) {
+bool is_gathered(const Job& job, const Piece& piece) { return has_elements(job) && piece.stride != job.width; }
+
+bool is_strided(const Plan& plan, const Job& job) {
+  return job.piece_count == 1 && is_gathered(job, plan.pieces[job.first_piece]);
+}
+
+int64_t rows_of_unit(const Plan& plan, const Job& job) {
+  if (is_strided(plan, job)) return strided_unit_rows;
+  return std::max(unit_bytes / widest(job) / unit_row_step * unit_row_step, unit_row_step);
+}
+
+std::vector<Unit> cut(const Plan& plan) {
   std::vector<Unit> units;
   std::vector<Unit> strided;
-  for (size_t j = 0; j < jobs.size(); ++j) {
-    const Job& job = jobs[j];
-    const bool interleaved = is_strided(job, pieces);
-    int64_t rows = interleaved ? strided_unit_rows : unit_bytes / widest(job) / unit_row_step * unit_row_step;
-    rows = std::max(rows, unit_row_step);
+  for (size_t number = 0; number < plan.jobs.size(); ++number) {
+    const Job& job = plan.jobs[number];
+    const int64_t rows = rows_of_unit(plan, job);
+    std::vector<Unit>& mine = is_strided(plan, job) ? strided : units;
+    const std::span<const Piece> pieces = pieces_of(plan, job);
     int64_t piece = 0;
     int64_t piece_start = 0;
     for (int64_t row = 0; row < job.rows; row += rows) {
-      while (row >= piece_start + pieces[job.first_piece + piece].length)
-        piece_start += pieces[job.first_piece + piece++].length;
-      (interleaved ? strided : units)
-          .push_back({static_cast<int64_t>(j), row, std::min(rows, job.rows - row), piece, piece_start});
+      while (row >= piece_start + pieces[piece].length) piece_start += pieces[piece++].length;
+      mine.push_back({static_cast<int64_t>(number), row, std::min(rows, job.rows - row), piece, piece_start});
     }
   }
   std::stable_sort(strided.begin(), strided.end(), [](const Unit& a, const Unit& b) { return a.row < b.row; });
@@ -80,146 +78,221 @@ std::vector<Unit> cut(std::span<const Job> jobs, std::span<const Piece> pieces) 
   return units;
 }
 
-// What one thread needs besides its unit; grows to the largest unit it meets.
-struct Scratch {
-  std::vector<char> outputs;
-  std::vector<char> elements;
-  std::vector<uint64_t> validity_bits;
-  std::vector<uint64_t> boolean_bits;
+// The bytes of outputs that a unit stages before they are written to a file; each part starts on a cache line of its own.
+int64_t staged_bytes(const Job& job, int64_t rows) {
+  return whole_lines(values_size(job, rows)) + whole_lines((rows + 7) / 8) + whole_lines(rows) +
+         whole_lines(pandas_size(job, rows));
+}
+
+// Memory that a thread needs besides its unit: enough for the largest unit of the plan. It is allocated before the threads
+// start, because they cannot report that there is none.
+class Scratch {
+ public:
+  struct Sizes {
+    int64_t outputs = 0;
+    int64_t elements = 0;
+    int64_t words = 0;
+  };
+
+  static Sizes sizes_for(const Plan& plan, const Sink& sink) {
+    Sizes sizes;
+    for (const Job& job : plan.jobs) {
+      const int64_t rows = std::min(rows_of_unit(plan, job), job.rows);
+      const auto gathered = [&](const Piece& piece) { return is_gathered(job, piece); };
+      if (sink.to_file()) sizes.outputs = std::max(sizes.outputs, staged_bytes(job, rows));
+      if (std::ranges::any_of(pieces_of(plan, job), gathered))
+        sizes.elements = std::max(sizes.elements, std::min(rows, block_rows) * job.width);
+      sizes.words = std::max(sizes.words, words_for(rows) + 1);
+    }
+    return sizes;
+  }
+
+  explicit Scratch(const Sizes& sizes)
+      : outputs(std::make_unique_for_overwrite<char[]>(sizes.outputs)),
+        elements(std::make_unique_for_overwrite<char[]>(sizes.elements)),
+        validity_bits(std::make_unique_for_overwrite<uint64_t[]>(sizes.words)),
+        boolean_bits(std::make_unique_for_overwrite<uint64_t[]>(sizes.words)) {}
+
+  std::unique_ptr<char[]> outputs;
+  std::unique_ptr<char[]> elements;
+  std::unique_ptr<uint64_t[]> validity_bits;
+  std::unique_ptr<uint64_t[]> boolean_bits;
 };
 
+// One unit of one job. The job decides once which steps there are; each run of rows then goes through them in order.
 class UnitRun {
  public:
-  UnitRun(const Job& job, std::span<const Piece> pieces, const Sink& sink, Scratch& scratch, bool streams)
-      : job_(job),
-        pieces_(pieces.subspan(job.first_piece, job.piece_count)),
+  UnitRun(const Plan& plan, const Unit& unit, const Sink& sink, Scratch& scratch, bool streams)
+      : job_(plan.jobs[unit.job]),
+        pieces_(pieces_of(plan, job_)),
+        unit_(unit),
         sink_(sink),
         scratch_(scratch),
         kernels_(kernels()),
-        streams_(streams) {}
+        streams_(streams),
+        unchanged_(sink.to_file() ? unchanged_source() : nullptr) {
+    open_outputs();
+    choose_steps();
+  }
 
-  // Returns 0 or an errno; adds to `found`.
-  int operator()(const Unit& unit, Result& found) {
-    const int64_t values = values_size(job_, unit.count);
-    const int64_t bitmap = (unit.count + 7) / 8;
-    const int64_t pandas_buffer = pandas_size(job_, unit.count);
-    // Each part starts on a cache line of its own.
-    const auto room = [](int64_t bytes) { return (bytes + 63) / 64 * 64; };
-    if (sink_.to_file())
-      scratch_.outputs.resize(room(values) + room(bitmap) + room(unit.count) + room(pandas_buffer));
-    char* next = scratch_.outputs.data();
-    const auto span = [&](int64_t at, int64_t start, int64_t size) {
-      const Output made(sink_, at + start, at < 0 ? 0 : size, next);
-      next += room(size);
-      return made;
-    };
-    // Values that are written as they are go from the source to the file; staging them would be a copy for nothing.
-    char* const as_they_are = sink_.to_file() ? unchanged_source(unit) : nullptr;
-    const bool booleans = job_.values == Values::bits || job_.values == Values::bytes_to_bits;
-    const Output values_out = as_they_are != nullptr
-                                ? Output(sink_, job_.values_at + values_size(job_, unit.row), values, as_they_are)
-                                : span(job_.values_at, values_size(job_, unit.row), values);
-    const Output bitmap_out = span(job_.bitmap_at, unit.row / 8, bitmap);
-    const Output mask_out = span(job_.mask_at, unit.row, unit.count);
-    const Output pandas_out = span(job_.pandas_at, pandas_size(job_, unit.row), pandas_buffer);
-
-    scratch_.validity_bits.resize(words_for(unit.count) + 1);
-    scratch_.boolean_bits.resize(words_for(unit.count) + 1);
-    scratch_.elements.resize(block_rows * std::max<int64_t>(job_.width, 1));
-
-    const bool pandas_alone = job_.values_at < 0;
-    for_each_run(unit, (pandas_alone ? pandas_out : values_out).begin(), [&](Run run, int64_t row) {
-      run.elements = elements_of(run);
-      run.prefetch = prefetch_of(run);
-      uint64_t words[block_words];
-      const bool at_once = as_they_are == nullptr && scans_as_it_copies(job_);
-      const int64_t run_nulls = at_once ? kernels_.scan_fixed(run, words, values_out.begin() + row * job_.width)
-                                        : kernels_.read_validity(run, words);
-      found.nulls += run_nulls;
-      if (job_.bitmap_at >= 0) append_bits(scratch_.validity_bits.data(), row, words, run.count);
-      if (job_.mask_at >= 0) kernels_.write_bytes(words, run.count, true, streams_, mask_out.begin() + row);
-      if (job_.values == Values::fixed && job_.values_at >= 0 && as_they_are == nullptr && !at_once)
-        kernels_.write_fixed(run, words, run_nulls, values_out.begin() + row * job_.width);
-      if (job_.values == Values::offsets32 || job_.values == Values::offsets64)
-        kernels_.write_offsets(run, values_out.begin() + row * job_.out_width);
-      if (booleans) {
-        uint64_t bits[block_words];
-        kernels_.read_booleans(run, words, bits);
-        if (job_.values_at >= 0) append_bits(scratch_.boolean_bits.data(), row, bits, run.count);
-        if (job_.pandas_buffer == PandasBuffer::bytes) kernels_.write_bytes(bits, run.count, false, streams_, pandas_out.begin() + row);
-      } else if (job_.pandas_buffer != PandasBuffer::none) {
-        found.overflows |= kernels_.write_pandas_buffer(run, words, pandas_out.begin() + pandas_size(job_, row));
-      }
+  // Returns 0 or an errno, and adds to `result`.
+  int operator()(Result& result) {
+    Block block;
+    for_each_run([&](const Run& run, int64_t row) {
+      block.run = run;
+      block.row = row;
+      block.nulls = 0;
+      for (int64_t i = 0; i < step_count_; ++i) (this->*steps_[i])(block);
+      result.nulls += block.nulls;
+      result.overflows |= block.overflows;
     });
-
-    if (job_.bitmap_at >= 0) put_bits(scratch_.validity_bits, unit.count, bitmap_out.begin());
-    if (booleans && job_.values_at >= 0) put_bits(scratch_.boolean_bits, unit.count, values_out.begin());
-    for (const Output& out : {values_out, bitmap_out, mask_out, pandas_out})
-      if (const int error = out.flush(); error != 0) return error;
+    finish_bits();
+    for (const Output& output : {values_, bitmap_, mask_, pandas_})
+      if (const int error = output.flush(); error != 0) return error;
     return 0;
   }
 
  private:
-  // Bits above `count` in the last byte are zero, as Arrow asks for.
-  static void put_bits(std::vector<uint64_t>& words, int64_t count, char* out) {
+  // A run of rows on its way through the steps.
+  struct Block {
+    Run run;
+    int64_t row = 0;              // of the unit
+    uint64_t valid[block_words];  // its validity, 1 is valid
+    int64_t nulls = 0;
+    uint64_t booleans[block_words];
+    bool overflows = false;
+  };
+  using Step = void (UnitRun::*)(Block&);
+
+  // -- steps ---------------------------------------------------------------------------------------------------------
+
+  void read_validity(Block& block) { block.nulls = kernels_.read_validity(block.run, block.valid); }
+  // Values that contain their nulls and stay as they are: one pass copies them and reads their validity.
+  void copy_and_read_validity(Block& block) {
+    block.nulls = kernels_.scan_fixed(block.run, block.valid, values_.begin() + block.row * job_.width);
+  }
+  void keep_validity(Block& block) { append_bits(scratch_.validity_bits.get(), block.row, block.valid, block.run.count); }
+  void write_mask(Block& block) {
+    kernels_.write_bytes(block.valid, block.run.count, true, streams_, mask_.begin() + block.row);
+  }
+  void write_values(Block& block) {
+    kernels_.write_fixed(block.run, block.valid, block.nulls, values_.begin() + block.row * job_.width);
+  }
+  void check_indices(Block& block) { block.overflows |= kernels_.check_indices(block.run, block.valid); }
+  void write_offsets(Block& block) { kernels_.write_offsets(block.run, values_.begin() + block.row * job_.out_width); }
+  void read_booleans(Block& block) { kernels_.read_booleans(block.run, block.valid, block.booleans); }
+  void keep_booleans(Block& block) { append_bits(scratch_.boolean_bits.get(), block.row, block.booleans, block.run.count); }
+  void write_boolean_bytes(Block& block) {
+    kernels_.write_bytes(block.booleans, block.run.count, false, streams_, pandas_.begin() + block.row);
+  }
+  void write_pandas_buffer(Block& block) {
+    block.overflows |= kernels_.write_pandas_buffer(block.run, block.valid, pandas_.begin() + pandas_size(job_, block.row));
+  }
+
+  void choose_steps() {
+    const bool copies = is_fixed(job_) && unchanged_ == nullptr;
+    const bool in_one_pass = copies && scans_as_it_copies(job_);
+    const bool pandas = job_.pandas_buffer != PandasBuffer::none;
+    add(true, in_one_pass ? &UnitRun::copy_and_read_validity : &UnitRun::read_validity);
+    add(job_.bitmap_at >= 0, &UnitRun::keep_validity);
+    add(job_.mask_at >= 0, &UnitRun::write_mask);
+    add(copies && !in_one_pass, &UnitRun::write_values);
+    add(job_.values == Values::indices, &UnitRun::check_indices);
+    add(is_offsets(job_), &UnitRun::write_offsets);
+    add(is_boolean(job_), &UnitRun::read_booleans);
+    add(is_boolean(job_) && job_.values_at >= 0, &UnitRun::keep_booleans);
+    add(is_boolean(job_) && pandas, &UnitRun::write_boolean_bytes);
+    add(!is_boolean(job_) && pandas, &UnitRun::write_pandas_buffer);
+  }
+
+  void add(bool condition, Step step) {
+    if (condition) steps_[step_count_++] = step;
+  }
+
+  // -- outputs -------------------------------------------------------------------------------------------------------
+
+  void open_outputs() {
+    char* staged = scratch_.outputs.get();
+    const auto open = [&](int64_t at, int64_t start, int64_t size) {
+      const Output output(sink_, at + start, at < 0 ? 0 : size, staged);
+      if (sink_.to_file()) staged += whole_lines(size);
+      return output;
+    };
+    const int64_t start = values_size(job_, unit_.row);
+    const int64_t size = values_size(job_, unit_.count);
+    // Values that stay as they are go from the source to the file: to stage them would be a second copy.
+    values_ = unchanged_ != nullptr ? Output(sink_, job_.values_at + start, size, unchanged_)
+                                    : open(job_.values_at, start, size);
+    bitmap_ = open(job_.bitmap_at, unit_.row / 8, (unit_.count + 7) / 8);
+    mask_ = open(job_.mask_at, unit_.row, unit_.count);
+    pandas_ = open(job_.pandas_at, pandas_size(job_, unit_.row), pandas_size(job_, unit_.count));
+  }
+
+  void finish_bits() {
+    if (job_.bitmap_at >= 0) put_bits(scratch_.validity_bits.get(), bitmap_.begin());
+    if (is_boolean(job_) && job_.values_at >= 0) put_bits(scratch_.boolean_bits.get(), values_.begin());
+  }
+
+  // Bits above the unit's last row are zero, as Arrow asks for.
+  void put_bits(uint64_t* words, char* out) const {
+    const int64_t count = unit_.count;
     if (count % word_bits != 0) words[count / word_bits] &= low_bits(count % word_bits);
-    std::memcpy(out, words.data(), (count + 7) / 8);
+    std::memcpy(out, words, (count + 7) / 8);
   }
 
-  // The unit's elements, where they stand together in one piece and no null slot of theirs needs a fill; else nullptr.
-  char* unchanged_source(const Unit& unit) const {
-    if (job_.values != Values::fixed || job_.values_at < 0) return nullptr;
-    int64_t start = 0;
-    for (const Piece& piece : pieces_) {
-      if (unit.row < start + piece.length) {
-        const bool together = unit.row + unit.count <= start + piece.length && piece.stride == job_.width;
-        const bool separate = job_.validity == Validity::bits || job_.validity == Validity::mask;
-        const bool filled = separate ? piece.validity != 0 : job_.validity == Validity::negative;
-        if (!together || filled) return nullptr;
-        return reinterpret_cast<char*>(piece.values) + (piece.offset + unit.row - start) * job_.width;
-      }
-      start += piece.length;
-    }
-    return nullptr;
-  }
+  // -- source --------------------------------------------------------------------------------------------------------
 
-  const char* elements_of(const Run& run) {
-    if (!has_elements(job_)) return nullptr;
-    const char* first =
-        reinterpret_cast<const char*>(run.piece.values) + (run.piece.offset + run.row) * run.piece.stride;
-    if (run.piece.stride == job_.width) return first;
-    kernels_.gather(first, run.piece.stride, job_.width, run.count, scratch_.elements.data());
-    return scratch_.elements.data();
+  // The unit's elements, if they are contiguous in one piece and no null slot of theirs needs a fill; else nullptr.
+  char* unchanged_source() const {
+    if (!is_fixed(job_)) return nullptr;
+    const Piece& piece = pieces_[unit_.piece];
+    const bool is_contiguous = unit_.row + unit_.count <= unit_.piece_start + piece.length && piece.stride == job_.width;
+    const bool is_separate = job_.validity == Validity::bits || job_.validity == Validity::mask;
+    const bool needs_fill = is_separate ? piece.validity != 0 : job_.validity == Validity::negative;
+    if (!is_contiguous || needs_fill) return nullptr;
+    return reinterpret_cast<char*>(piece.values) + (piece.offset + unit_.row - unit_.piece_start) * job_.width;
   }
 
   const char* first_of(const Piece& piece) const {
     return reinterpret_cast<const char*>(piece.values) + piece.offset * piece.stride;
   }
 
-  // Where the run's piece ends, and where the next one starts; the last goes on where it ends.
-  Prefetch prefetch_of(const Run& run) const {
-    if (run.piece.stride != job_.width) return {};
-    const char* const end = first_of(run.piece) + run.piece.length * job_.width;
-    const bool is_last = &run.piece == &pieces_.back();
-    return {end, is_last ? end : first_of(*(&run.piece + 1))};
+  const char* elements_of(const Piece& piece, int64_t row, int64_t count) {
+    if (!has_elements(job_)) return nullptr;
+    const char* const first = first_of(piece) + row * piece.stride;
+    if (!is_gathered(job_, piece)) return first;
+    kernels_.gather(first, piece.stride, job_.width, count, scratch_.elements.get());
+    return scratch_.elements.get();
+  }
+
+  // Where the piece ends, and where the next one starts; the last goes on where it ends.
+  Prefetch prefetch_of(const Piece& piece) const {
+    if (piece.stride != job_.width) return {};
+    const char* const end = first_of(piece) + piece.length * job_.width;
+    const bool is_last = &piece == &pieces_.back();
+    return {end, is_last ? end : first_of(*(&piece + 1))};
   }
 
   // The unit's rows as runs that neither cross a piece nor exceed a block; `visit` gets the row within the unit. The first
   // run of a piece ends where the output begins a cache line, so that the others write whole lines.
   template <class Visit>
-  void for_each_run(const Unit& unit, const char* output, Visit visit) {
-    const int64_t width = job_.values_at < 0 ? pandas_size(job_, 1) : values_size(job_, 8) / 8;
-    int64_t row = unit.row;
-    int64_t piece_start = unit.piece_start;
-    for (int64_t p = unit.piece; row < unit.row + unit.count; ++p) {
-      const Piece& piece = pieces_[p];
-      const int64_t end = std::min(unit.row + unit.count, piece_start + piece.length);
+  void for_each_run(const Visit& visit) {
+    const bool is_written = job_.values_at >= 0;
+    const int64_t width = is_written ? values_size(job_, 8) / 8 : pandas_size(job_, 1);
+    const auto output = reinterpret_cast<uintptr_t>((is_written ? values_ : pandas_).begin());
+    const bool in_lines = streams_ && width > 0 && line_bytes % width == 0;
+    int64_t row = unit_.row;
+    int64_t piece_start = unit_.piece_start;
+    for (int64_t number = unit_.piece; row < unit_.row + unit_.count; ++number) {
+      const Piece& piece = pieces_[number];
+      const int64_t end = std::min(unit_.row + unit_.count, piece_start + piece.length);
       while (row < end) {
         int64_t count = block_rows;
-        if (streams_ && width > 0 && line_bytes % width == 0)
-          count -= static_cast<int64_t>((reinterpret_cast<uintptr_t>(output) + (row - unit.row) * width) % line_bytes) / width;
+        if (in_lines) count -= static_cast<int64_t>((output + (row - unit_.row) * width) % line_bytes) / width;
         count = std::min(count, end - row);
-        visit(Run{job_, piece, row - piece_start, count, nullptr, {}, streams_}, row - unit.row);
+        const int64_t in_piece = row - piece_start;
+        visit(Run{&job_, &piece, in_piece, count, elements_of(piece, in_piece, count), prefetch_of(piece), streams_},
+              row - unit_.row);
         row += count;
       }
       piece_start += piece.length;
@@ -227,58 +300,66 @@ class UnitRun {
   }
 
   const Job& job_;
-  std::span<const Piece> pieces_;
+  const std::span<const Piece> pieces_;
+  const Unit& unit_;
   const Sink& sink_;
   Scratch& scratch_;
   const Kernels& kernels_;
   const bool streams_;
+  char* const unchanged_;
+  Output values_;
+  Output bitmap_;
+  Output mask_;
+  Output pandas_;
+  std::array<Step, 10> steps_{};
+  int64_t step_count_ = 0;
 };
 
-}  // namespace
-
-std::array<Extent, 4> outputs_of(const Job& job) {
-  return {Extent{job.values_at, values_size(job, job.rows)}, Extent{job.bitmap_at, (job.rows + 7) / 8},
-          Extent{job.mask_at, job.rows}, Extent{job.pandas_at, pandas_size(job, job.rows)}};
-}
-
-int execute(std::span<const Job> jobs, std::span<const Piece> pieces, const Sink& sink, int threads, Result* found,
-            int64_t stream_from) {
-  const std::vector<Unit> units = cut(jobs, pieces);
+// The bytes that are read or written, whichever are more; and those that are written.
+std::pair<int64_t, int64_t> bytes_of(const Plan& plan) {
   int64_t read = 0;
   int64_t written = 0;
-  for (const Job& job : jobs) {
+  for (const Job& job : plan.jobs) {
     read += job.rows * std::max<int64_t>(job.width, 1);
     for (const Extent& output : outputs_of(job)) written += output.at < 0 ? 0 : output.size;
   }
-  if (std::max(read, written) < threaded_bytes) threads = 1;
-  const bool streams = !sink.to_file() && written >= stream_from;
+  return {std::max(read, written), written};
+}
 
-  std::vector<std::atomic<int64_t>> nulls(jobs.size());
-  std::vector<std::atomic<int64_t>> overflows(jobs.size());
+}  // namespace
+
+int execute(const Plan& plan, const Sink& sink, int threads, std::span<Result> results, int64_t stream_from) {
+  const std::vector<Unit> units = cut(plan);
+  const auto [moved, written] = bytes_of(plan);
+  if (moved < threaded_bytes) threads = 1;
+  const bool streams = !sink.to_file() && written >= stream_from;
+  const size_t workers = std::min<size_t>(std::max(threads, 1), std::max<size_t>(units.size(), 1));
+
+  const Scratch::Sizes sizes = Scratch::sizes_for(plan, sink);
+  std::vector<Scratch> scratch;
+  scratch.reserve(workers);
+  for (size_t worker = 0; worker < workers; ++worker) scratch.emplace_back(sizes);
+  std::vector<std::atomic<int64_t>> nulls(plan.jobs.size());
+  std::vector<std::atomic<int64_t>> overflows(plan.jobs.size());
   std::atomic<size_t> next{0};
   std::atomic<int> error{0};
-  const auto work = [&](size_t) {
-    Scratch scratch;
+  // Nothing in it allocates: see Scratch.
+  const auto work = [&](size_t worker) noexcept {
     for (size_t u = next++; u < units.size() && error == 0; u = next++) {
       const Unit& unit = units[u];
-      Result here{};
-      int expected = 0;
-      int failed = 0;
-      try {
-        failed = UnitRun(jobs[unit.job], pieces, sink, scratch, streams)(unit, here);
-      } catch (const std::bad_alloc&) {
-        failed = ENOMEM;
-      }
-      if (failed != 0) error.compare_exchange_strong(expected, failed);
-      nulls[unit.job] += here.nulls;
-      overflows[unit.job] |= here.overflows;
+      Result result{};
+      int none = 0;
+      if (const int failed = UnitRun(plan, unit, sink, scratch[worker], streams)(result); failed != 0)
+        error.compare_exchange_strong(none, failed);
+      nulls[unit.job] += result.nulls;
+      overflows[unit.job] |= result.overflows;
     }
     kernels().finish();
   };
-  run_on_threads(std::min<size_t>(std::max(threads, 1), std::max<size_t>(units.size(), 1)), work);
-  for (size_t j = 0; j < jobs.size(); ++j) {
-    found[j].nulls += nulls[j];
-    found[j].overflows |= overflows[j];
+  run_on_threads(workers, work);
+  for (size_t number = 0; number < results.size(); ++number) {
+    results[number].nulls += nulls[number];
+    results[number].overflows |= overflows[number];
   }
   return error;
 }

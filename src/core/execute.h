@@ -1,30 +1,22 @@
-// A plan, run: cut into ranges of about 1 MiB and shared out over threads.
+// Runs a plan: cuts it into units of about 1 MiB and distributes them over threads.
 //
-// Knows: jobs, sinks, threads. Does not depend on: Python, what a column means.
-// Threads are started for the call and joined at its end, so there is nothing for fork() to break and nothing left behind.
+// Does not depend on: Python, what a column means.
+// Threads are started for the call and joined at its end, so fork() has nothing to break and nothing is left behind.
 #pragma once
-#include <array>
 #include <cstdint>
 #include <span>
 
-#include "plan.h"
 #include "output.h"
+#include "plan.h"
 
 namespace colonnade {
 
-// From here on outputs in memory are written past the caches: they would not stay there.
+// Outputs in memory of so many bytes, or more, are written past the caches: they would not stay there.
 constexpr int64_t streamed_bytes = 8 << 20;
 
-// Runs all jobs and adds what each found to `found` (one a job). Returns 0, or the first errno of a write.
-int execute(std::span<const Job> jobs, std::span<const Piece> pieces, const Sink& sink, int threads, Result* found,
+// Runs all jobs of a plan that `check` has passed, and adds what each finds to `results` (one a job). Returns 0, or the errno
+// of a write that failed; then some outputs are written and some are not. Throws std::bad_alloc before it writes anything.
+int execute(const Plan& plan, const Sink& sink, int threads, std::span<Result> results,
             int64_t stream_from = streamed_bytes);
-
-struct Extent {
-  int64_t at;  // -1: not written
-  int64_t size;
-};
-
-// Where a job writes: checked before anything runs.
-std::array<Extent, 4> outputs_of(const Job& job);
 
 }  // namespace colonnade

@@ -13,7 +13,7 @@ namespace {
 
 // -- reading -----------------------------------------------------------------------------------------------------------
 
-// `valid` is asked of a vector, and answers with a mask of lanes.
+// `valid` takes a vector and returns a mask of lanes.
 template <class T, class Predicate>
 void scan(const char* elements, const Prefetch& prefetch, int64_t count, uint64_t* words, Predicate valid) {
   using Mask = Signed<sizeof(T)>;
@@ -22,7 +22,7 @@ void scan(const char* elements, const Prefetch& prefetch, int64_t count, uint64_
     uint64_t word = 0;
     for (int64_t i = 0; i < word_bits; i += lanes<T>) {
       const char* from = elements + (row + i) * sizeof(T);
-      if (i * sizeof(T) % line_bytes == 0) ask_for(from, prefetch.end, prefetch.next);
+      if (i * sizeof(T) % line_bytes == 0) prefetch_from(from, prefetch.end, prefetch.next);
       word |= bits_of<Mask>((Lanes<Mask>)valid(load<Lanes<T>>(from))) << i;
     }
     words[row / word_bits] = word;
@@ -68,14 +68,14 @@ void for_each_null(const uint64_t* words, int64_t count, Visit visit) {
 template <class Visit>
 bool with_integer(Element element, Visit visit) {
   switch (element) {
-    case Element::i8: return visit(int8_t{});
-    case Element::i16: return visit(int16_t{});
-    case Element::i32: return visit(int32_t{});
-    case Element::i64: return visit(int64_t{});
-    case Element::u8: return visit(uint8_t{});
-    case Element::u16: return visit(uint16_t{});
-    case Element::u32: return visit(uint32_t{});
-    case Element::u64: return visit(uint64_t{});
+    case Element::int8: return visit(int8_t{});
+    case Element::int16: return visit(int16_t{});
+    case Element::int32: return visit(int32_t{});
+    case Element::int64: return visit(int64_t{});
+    case Element::uint8: return visit(uint8_t{});
+    case Element::uint16: return visit(uint16_t{});
+    case Element::uint32: return visit(uint32_t{});
+    case Element::uint64: return visit(uint64_t{});
     default: return false;
   }
 }
@@ -111,7 +111,7 @@ int64_t count_nulls(const uint64_t* words, int64_t count) {
   return count - valid;
 }
 
-// What is told by the elements themselves: calls `visit` with their C++ type and the predicate.
+// Validity that the elements themselves contain: calls `visit` with their C++ type and the predicate.
 template <class Visit>
 bool with_scan(const Job& job, Visit visit) {
   switch (job.validity) {
@@ -132,9 +132,9 @@ bool with_scan(const Job& job, Visit visit) {
 
 int64_t read_validity(const Run& run, uint64_t* words) {
   const int64_t count = run.count;
-  const int64_t first = run.piece.offset + run.row;
-  const auto* separate = reinterpret_cast<const uint8_t*>(run.piece.validity);
-  const Validity kind = run.job.validity;
+  const int64_t first = run.piece->offset + run.row;
+  const auto* separate = reinterpret_cast<const uint8_t*>(run.piece->validity);
+  const Validity kind = run.job->validity;
   if (kind == Validity::none || ((kind == Validity::bits || kind == Validity::mask) && separate == nullptr)) {
     all_valid(count, words);
     return 0;
@@ -145,7 +145,7 @@ int64_t read_validity(const Run& run, uint64_t* words) {
     scan<int8_t>(reinterpret_cast<const char*>(separate) + first, Prefetch{}, count, words,
                  [](Lanes<int8_t> null) { return null == 0; });
   } else {
-    with_scan(run.job, [&](auto example, auto valid) {
+    with_scan(*run.job, [&](auto example, auto valid) {
       scan<decltype(example)>(run.elements, run.prefetch, count, words, valid);
       return true;
     });
@@ -154,11 +154,11 @@ int64_t read_validity(const Run& run, uint64_t* words) {
 }
 
 void write_fixed(const Run& run, const uint64_t* words, int64_t nulls, char* out) {
-  const int64_t width = run.job.width;
-  if (nulls != 0 && !holds_its_nulls(run.job.validity)) {
+  const int64_t width = run.job->width;
+  if (nulls != 0 && !holds_its_nulls(run.job->validity)) {
     const bool written = with_signed_width(width, [&](auto example) {
       using T = decltype(example);
-      Filled<T> op{{run.elements, run.prefetch, LineBits<sizeof(T)>(words)}, static_cast<T>(run.job.fill)};
+      Filled<T> op{{run.elements, run.prefetch, LineBits<sizeof(T)>(words)}, static_cast<T>(run.job->fill)};
       write(op, run.count, run.streams, out);
       return true;
     });
@@ -173,8 +173,8 @@ void write_fixed(const Run& run, const uint64_t* words, int64_t nulls, char* out
   } else {
     std::memcpy(out, run.elements, bytes);
   }
-  if (nulls == 0 || holds_its_nulls(run.job.validity)) return;
-  const int64_t pattern = run.job.fill;
+  if (nulls == 0 || holds_its_nulls(run.job->validity)) return;
+  const int64_t pattern = run.job->fill;
   const int64_t narrow = width < 8 ? width : 8;
   for_each_null(words, run.count, [&](int64_t row) {
     char* slot = out + row * width;
@@ -191,7 +191,7 @@ int64_t scan_fixed(const Run& run, uint64_t* words, char* out) {
     write_fixed(run, words, nulls, out);
     return nulls;
   }
-  with_scan(run.job, [&](auto example, auto valid) {
+  with_scan(*run.job, [&](auto example, auto valid) {
     Scanned<decltype(example), decltype(valid)> op{run.elements, run.prefetch, words, valid};
     write(op, run.count, run.streams, out);
     if (run.count % word_bits != 0) words[run.count / word_bits] = op.word;
@@ -201,8 +201,8 @@ int64_t scan_fixed(const Run& run, uint64_t* words, char* out) {
 }
 
 void read_booleans(const Run& run, const uint64_t* words, uint64_t* out) {
-  if (run.job.values == Values::bits) {
-    copy_bits(reinterpret_cast<const uint8_t*>(run.piece.values), run.piece.offset + run.row, run.count, out);
+  if (run.job->values == Values::bits) {
+    copy_bits(reinterpret_cast<const uint8_t*>(run.piece->values), run.piece->offset + run.row, run.count, out);
   } else {
     scan<int8_t>(run.elements, run.prefetch, run.count, out, [](Lanes<int8_t> byte) { return byte != 0; });
   }
@@ -213,14 +213,14 @@ void write_offsets(const Run& run, char* out) {
   const auto rebase = [&](auto source_example, auto out_example) {
     using Source = decltype(source_example);
     using Out = decltype(out_example);
-    const char* first = reinterpret_cast<const char*>(run.piece.values) + run.piece.offset * sizeof(Source);
+    const char* first = reinterpret_cast<const char*>(run.piece->values) + run.piece->offset * sizeof(Source);
     const uint64_t shift =
-        run.piece.base < 0 ? 0 : static_cast<uint64_t>(run.piece.base) - static_cast<uint64_t>(load<Source>(first));
+        run.piece->base < 0 ? 0 : static_cast<uint64_t>(run.piece->base) - static_cast<uint64_t>(load<Source>(first));
     Offsets<Source, Out> op{first + run.row * sizeof(Source), Prefetch{}, shift};
     write(op, run.count, run.streams, out);
   };
-  const bool wide = run.job.out_width == 8;
-  if (run.job.values == Values::offsets32) {
+  const bool wide = run.job->out_width == 8;
+  if (run.job->values == Values::offsets32) {
     wide ? rebase(int32_t{}, int64_t{}) : rebase(int32_t{}, int32_t{});
   } else {
     wide ? rebase(int64_t{}, int64_t{}) : rebase(int64_t{}, int32_t{});
@@ -238,8 +238,34 @@ bool write_checked(Op op, const Run& run, char* out) {
   return op.found_overflows();
 }
 
+bool check_indices(const Run& run, const uint64_t* words) {
+  return with_integer(run.job->element, [&](auto example) {
+    using Index = std::make_unsigned_t<decltype(example)>;
+    const auto operand = static_cast<uint64_t>(run.job->operand);
+    if (operand > std::numeric_limits<Index>::max()) return false;
+    const auto limit = static_cast<Index>(operand);  // a negative index is a large one
+    bool overflows = false;
+    for (int64_t start = 0; start < run.count; start += word_bits) {
+      const int64_t count = run.count - start < word_bits ? run.count - start : word_bits;
+      const char* const indices = run.elements + start * sizeof(Index);
+      if (words[start / word_bits] == ~uint64_t{0} && count == word_bits) {
+        Lanes<Index> most{};
+        for (int64_t i = 0; i < word_bits; i += lanes<Index>) {
+          const auto here = load<Lanes<Index>>(indices + i * sizeof(Index));
+          most = here > most ? here : most;
+        }
+        for (int64_t i = 0; i < lanes<Index>; ++i) overflows |= most[i] >= limit;
+      } else {
+        for (int64_t i = 0; i < count; ++i)
+          overflows |= is_valid(words, start + i) && load<Index>(indices + i * sizeof(Index)) >= limit;
+      }
+    }
+    return overflows;
+  });
+}
+
 bool write_pandas_buffer(const Run& run, const uint64_t* words, char* out) {
-  const Job& job = run.job;
+  const Job& job = *run.job;
   switch (job.pandas_buffer) {
     case PandasBuffer::none:
     case PandasBuffer::bytes: return false;
@@ -252,20 +278,23 @@ bool write_pandas_buffer(const Run& run, const uint64_t* words, char* out) {
     case PandasBuffer::codes:
       return with_integer(job.element, [&](auto example) {
         return with_signed_width(width_of(job.pandas_element), [&](auto code_example) {
-          const auto* map = reinterpret_cast<const int32_t*>(run.piece.map);
-          const int64_t limit = map == nullptr ? job.operand : run.piece.map_length;
-          return write_checked(Codes<decltype(example), decltype(code_example)>{{run.elements, run.prefetch, LineBits<sizeof(code_example)>(words)},
-                                                                              static_cast<uint64_t>(limit), map},
+          const auto* map = reinterpret_cast<const int32_t*>(run.piece->map);
+          using Code = decltype(code_example);
+          // Without a map an index is its own code, so it must fit.
+          constexpr int64_t codes = std::numeric_limits<Code>::max();
+          const int64_t limit = map != nullptr ? run.piece->map_length : job.operand > codes ? codes + (sizeof(Code) < 8) : job.operand;
+          return write_checked(Codes<decltype(example), Code>{{run.elements, run.prefetch, LineBits<sizeof(Code)>(words)},
+                                                              static_cast<uint64_t>(limit), map},
                                run, out);
         });
       });
     case PandasBuffer::scaled:
-      if (job.element == Element::i32) return write_checked(Scaled<int32_t>{{run.elements, run.prefetch, LineBits<sizeof(int64_t)>(words)}, job.operand}, run, out);
+      if (job.element == Element::int32) return write_checked(Scaled<int32_t>{{run.elements, run.prefetch, LineBits<sizeof(int64_t)>(words)}, job.operand}, run, out);
       return write_checked(Scaled<int64_t>{{run.elements, run.prefetch, LineBits<sizeof(int64_t)>(words)}, job.operand}, run, out);
     case PandasBuffer::integers:
       return with_integer(job.pandas_element, [&](auto example) {
         using Integer = decltype(example);
-        if (job.element == Element::f32) return write_checked(Integers<float, Integer>{{run.elements, run.prefetch, LineBits<sizeof(Integer)>(words)}}, run, out);
+        if (job.element == Element::float32) return write_checked(Integers<float, Integer>{{run.elements, run.prefetch, LineBits<sizeof(Integer)>(words)}}, run, out);
         return write_checked(Integers<double, Integer>{{run.elements, run.prefetch, LineBits<sizeof(Integer)>(words)}}, run, out);
       });
   }
@@ -309,12 +338,24 @@ void finish() {
 
 #ifdef __AVX2__
 extern const Kernels kernels_avx2;
-const Kernels kernels_avx2{"avx2",        gather,        read_validity, scan_fixed, write_fixed,
-                           read_booleans, write_offsets, write_bytes, write_pandas_buffer, find_range, finish};
+const Kernels kernels_avx2{
+    .name = "avx2",
 #else
 extern const Kernels kernels_portable;
-const Kernels kernels_portable{"portable",    gather,        read_validity, scan_fixed, write_fixed,
-                               read_booleans, write_offsets, write_bytes, write_pandas_buffer, find_range, finish};
+const Kernels kernels_portable{
+    .name = "portable",
 #endif
+    .gather = gather,
+    .read_validity = read_validity,
+    .scan_fixed = scan_fixed,
+    .write_fixed = write_fixed,
+    .read_booleans = read_booleans,
+    .write_offsets = write_offsets,
+    .write_bytes = write_bytes,
+    .check_indices = check_indices,
+    .write_pandas_buffer = write_pandas_buffer,
+    .find_range = find_range,
+    .finish = finish,
+};
 
 }  // namespace colonnade

@@ -1,8 +1,8 @@
-// One block of rows, moved: validity first, then everything that depends on it.
+// One block of rows: its validity first, then everything that depends on it.
 //
-// Knows: elements, bits, bytes. Does not depend on: threads, files, how a block was cut.
-// A block is small enough (block_rows) that its validity and its gathered elements stay in the first caches. There is one table
-// of kernels for each instruction set, all compiled from kernels.cpp.
+// Does not depend on: threads, files, how a block was cut.
+// A block is small enough (block_rows) that its validity and its gathered elements stay in the first-level caches. There is
+// one table of kernels for each instruction set, all compiled from kernels.cpp.
 #pragma once
 #include <cstdint>
 #include <string_view>
@@ -15,7 +15,7 @@ constexpr int64_t block_rows = 2048;
 // Words that hold the bits of a block, and one more that may be read and means nothing.
 constexpr int64_t block_words = block_rows / 64 + 1;
 
-// What is read after the source at hand: where that ends, and where the next one starts.
+// What is read after this source: where it ends, and where the next one starts.
 struct Prefetch {
   const char* end = nullptr;
   const char* next = nullptr;
@@ -23,13 +23,13 @@ struct Prefetch {
 
 // A contiguous run of one piece's elements; `row` counts from the piece's start.
 struct Run {
-  const Job& job;
-  const Piece& piece;
-  int64_t row;
-  int64_t count;         // at most block_rows
-  const char* elements;  // the run's elements, contiguous; unused by what reads a separate buffer
+  const Job* job = nullptr;
+  const Piece* piece = nullptr;
+  int64_t row = 0;
+  int64_t count = 0;               // at most block_rows
+  const char* elements = nullptr;  // the run's elements, contiguous; unused by what reads a separate buffer
   Prefetch prefetch;
-  bool streams;  // write past the caches: the output is larger than they are
+  bool streams = false;  // write past the caches: the output is larger than they are
 };
 
 // `words`: the run's validity, 1 is valid. `out`: where the run's output starts.
@@ -39,7 +39,7 @@ struct Kernels {
   void (*gather)(const char* first, int64_t stride, int64_t width, int64_t count, char* out);
   // Fills `words` and returns the number of nulls.
   int64_t (*read_validity)(const Run& run, uint64_t* words);
-  // Both at once, where the elements tell their validity and stay as they are (`scans_as_it_copies`).
+  // Both at once, where the elements contain their nulls and stay as they are (`scans_as_it_copies`).
   int64_t (*scan_fixed)(const Run& run, uint64_t* words, char* out);
   // Fixed-width elements, null slots replaced by the job's fill.
   void (*write_fixed)(const Run& run, const uint64_t* words, int64_t nulls, char* out);
@@ -48,11 +48,13 @@ struct Kernels {
   void (*write_offsets)(const Run& run, char* out);
   // One byte a bit: the bit itself, or its complement for pandas' masks.
   void (*write_bytes)(const uint64_t* words, int64_t count, bool inverted, bool streams, char* out);
-  // The pandas buffers that are made of elements. True if some valid element had no form in it.
+  // True if some valid index is outside of [0, the job's operand).
+  bool (*check_indices)(const Run& run, const uint64_t* words);
+  // The pandas buffers that are made of elements. True if some valid element is not representable in it.
   bool (*write_pandas_buffer)(const Run& run, const uint64_t* words, char* out);
   // The least and the greatest of some numbers, without those that stand for null.
   void (*find_range)(const int32_t* numbers, int64_t count, int32_t null, int32_t& least, int32_t& greatest);
-  // Makes streamed stores visible to other threads; once, when a thread has done its part.
+  // Makes streamed stores visible to other threads; a thread calls it once, after its last unit.
   void (*finish)();
 };
 
@@ -62,13 +64,13 @@ constexpr bool holds_its_nulls(Validity kind) {
 }
 
 constexpr bool scans_as_it_copies(const Job& job) {
-  return job.values == Values::fixed && job.values_at >= 0 && holds_its_nulls(job.validity);
+  return is_fixed(job) && job.values_at >= 0 && holds_its_nulls(job.validity);
 }
 
-// The fastest that this processor has, unless `use_kernels` named others.
+// The fastest kernels that this processor has, unless `use_kernels` named others.
 const Kernels& kernels();
 
-// False if there are none of this name here. "" takes the fastest again.
+// Uses the kernels of this name, or the fastest for "". False if this processor has none of this name.
 bool use_kernels(std::string_view name);
 
 }  // namespace colonnade

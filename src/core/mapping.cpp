@@ -13,25 +13,26 @@
 #include <cstdint>
 #include <system_error>
 
+#include "pages.h"
 #include "threads.h"
 
 #ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25  // Linux 6.1; older kernels say EINVAL, and files stay in pages of 4 KiB
+#define MADV_COLLAPSE 25  // Linux 6.1; older kernels return EINVAL, and files stay in pages of 4 KiB
 #endif
 
 namespace colonnade {
 namespace {
 
-constexpr size_t huge_page = 2 << 20;
-// What one call collapses: the kernel drains every processor's page lists in each, which costs as much as tens of pages.
+// The bytes that one call collapses: the kernel drains every processor's page lists in each call, which costs as much as tens
+// of pages.
 constexpr size_t collapsed_at_once = 64 << 20;
-// Within this, pwrite has written as much into fresh pages. The kernel takes 3 ms for huge pages that it has at hand, and
-// 60 ms and more where it must move others out of the way, or where a virtual machine gets the memory from its host.
+// In this time pwrite has written as much into fresh pages. The kernel takes 3 ms for huge pages that it has ready, and 60 ms
+// and more where it must move other pages, or where a virtual machine gets the memory from its host.
 constexpr std::chrono::milliseconds worth_waiting{25};
 
 int protection_of(Mapping::Kind kind) { return kind == Mapping::Kind::reading ? PROT_READ : PROT_READ | PROT_WRITE; }
 
-// No swap is reserved for a private copy: readers rarely write.
+// No swap is reserved for a private copy, because readers rarely write.
 int flags_of(Mapping::Kind kind) {
   return kind == Mapping::Kind::private_copy ? MAP_PRIVATE | MAP_NORESERVE : MAP_SHARED;
 }
@@ -47,7 +48,8 @@ Mapping::Mapping(int fd, size_t size, Kind kind) : size_(size), kind_(kind) {
     address_ = static_cast<char*>(mapped);
     return;
   }
-  // Room with a boundary in it; the file is mapped over that, and what is left around it is given back.
+  if (size > SIZE_MAX / 2) throw std::system_error(ENOMEM, std::generic_category(), "mmap");
+  // Addresses with a boundary in them; the file is mapped there, and the addresses around it are unmapped.
   const size_t room = size + huge_page;
   void* const taken = ::mmap(nullptr, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (taken == MAP_FAILED) fail();
@@ -55,26 +57,25 @@ Mapping::Mapping(int fd, size_t size, Kind kind) : size_(size), kind_(kind) {
   char* const aligned = first + (huge_page - reinterpret_cast<uintptr_t>(first) % huge_page) % huge_page;
   if (::mmap(aligned, size, protection_of(kind), flags_of(kind) | MAP_FIXED, fd, 0) == MAP_FAILED) {
     const int error = errno;
-    ::munmap(first, room);
+    unmap(first, room);
     errno = error;
     fail();
   }
   address_ = aligned;
-  const size_t page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
-  char* const end = aligned + (size + page - 1) / page * page;
-  if (aligned > first) ::munmap(first, aligned - first);
-  if (end < first + room) ::munmap(end, first + room - end);
+  char* const end = aligned + round_up(size, page_size());
+  unmap(first, aligned - first);
+  unmap(end, first + room - end);
 }
 
-Mapping::~Mapping() { ::munmap(address_, size_); }
+Mapping::~Mapping() { unmap(address_, size_); }
 
-bool Mapping::collapse(int threads, std::chrono::milliseconds patience) const {
+bool Mapping::collapse(int threads, std::chrono::milliseconds patience) const noexcept {
   using Clock = std::chrono::steady_clock;
   const size_t whole = size_ / huge_page * huge_page;
   const size_t steps = (whole + collapsed_at_once - 1) / collapsed_at_once;
   std::atomic<size_t> next{0};
   std::atomic<bool> collapsed{true};
-  const auto work = [&](size_t) {
+  const auto work = [&](size_t) noexcept {
     for (size_t step = next++; step < steps && collapsed; step = next++) {
       const size_t at = step * collapsed_at_once;
       const Clock::time_point began = Clock::now();
@@ -98,21 +99,21 @@ void Mapping::abandon() {
   kind_ = Kind::private_copy;
 }
 
-bool in_memory(int fd) {
-  struct statfs found;
-  return ::fstatfs(fd, &found) == 0 && found.f_type == TMPFS_MAGIC;
+bool in_memory(int fd) noexcept {
+  struct statfs system;
+  return ::fstatfs(fd, &system) == 0 && system.f_type == TMPFS_MAGIC;
 }
 
-bool reserve(int fd, const Mapping& mapping, int threads) {
+bool reserve(int fd, const Mapping& mapping, int threads) noexcept {
   const size_t size = mapping.size();
   const size_t whole = size / huge_page * huge_page;
-  // The kernel collapses where at least one page is there, and fills the holes around it with zeros.
+  // The kernel collapses a range where at least one page is there, and fills the holes around it with zeros.
   for (size_t at = 0; at < whole; at += huge_page)
     if (::pwrite(fd, "", 1, static_cast<off_t>(at)) != 1) return false;
   if (whole < size && ::fallocate(fd, 0, static_cast<off_t>(whole), static_cast<off_t>(size - whole)) != 0) return false;
   if (!mapping.collapse(threads, worth_waiting)) return false;
-  struct stat found;
-  return ::fstat(fd, &found) == 0 && static_cast<size_t>(found.st_blocks) * 512 >= size;
+  struct stat file;
+  return ::fstat(fd, &file) == 0 && static_cast<size_t>(file.st_blocks) * 512 >= size;
 }
 
 }  // namespace colonnade

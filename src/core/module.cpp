@@ -1,4 +1,5 @@
-// The only file that knows Python and nanobind. It checks what Python hands over, releases the GIL, and calls the core.
+// The only file that depends on Python and nanobind. It decodes and checks what Python passes, releases the GIL, and calls the
+// core.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/pair.h>
@@ -9,15 +10,21 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <exception>
+#include <memory>
 #include <string>
+#include <system_error>
+#include <type_traits>
 #include <vector>
 
+#include "arrow_stream.h"
 #include "descriptor.h"
 #include "execute.h"
 #include "kernels.h"
 #include "mapping.h"
+#include "pages.h"
+#include "plan.h"
 #include "pool.h"
-#include "arrow_stream.h"
 #include "threads.h"
 
 namespace nb = nanobind;
@@ -26,10 +33,33 @@ using namespace nb::literals;
 namespace colonnade {
 namespace {
 
-using JobTable = nb::ndarray<const int64_t, nb::shape<-1, 16>, nb::c_contig, nb::device::cpu>;
-using PieceTable = nb::ndarray<const int64_t, nb::shape<-1, 8>, nb::c_contig, nb::device::cpu>;
-using ResultTable = nb::ndarray<int64_t, nb::shape<-1, 2>, nb::c_contig, nb::device::cpu>;
+template <const auto& fields>
+using TableOf = nb::ndarray<const int64_t, nb::shape<-1, field_count<fields>>, nb::c_contig, nb::device::cpu>;
+using JobTable = TableOf<job_fields>;
+using PieceTable = TableOf<piece_fields>;
 using Bytes = nb::ndarray<uint8_t, nb::shape<-1>, nb::c_contig, nb::device::cpu>;
+template <auto... shape>
+using NewArray = nb::ndarray<nb::numpy, int64_t, nb::shape<shape...>>;
+
+// Makes a call without the GIL. nb::gil_scoped_release takes the GIL back in its destructor, and there Python ends a thread
+// of a process that is ending: see `stop_where_it_would_unwind`.
+template <class Call>
+auto without_gil(const Call& call) {
+  struct Nothing {};
+  using Result = decltype(call());
+  std::conditional_t<std::is_void_v<Result>, Nothing, Result> result{};
+  std::exception_ptr error;
+  PyThreadState* const thread = PyEval_SaveThread();
+  try {
+    if constexpr (std::is_void_v<Result>) call();
+    else result = call();
+  } catch (const std::exception&) {
+    error = std::current_exception();
+  }
+  stop_where_it_would_unwind([&] { PyEval_RestoreThread(thread); });
+  if (error != nullptr) std::rethrow_exception(error);
+  if constexpr (!std::is_void_v<Result>) return result;
+}
 
 // The processors this process may use, which in a container are fewer than the machine has.
 int available_threads() {
@@ -37,21 +67,26 @@ int available_threads() {
   return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
+// 0, or fewer, means as many as there are processors.
+int threads_or_all(int threads) { return threads > 0 ? threads : available_threads(); }
+
 [[noreturn]] void raise_os_error(int error) {
   errno = error;
   PyErr_SetFromErrno(PyExc_OSError);
   throw nb::python_error();
 }
 
-// Calls what fails with an errno, and raises the OSError.
+// Makes a call that fails with an errno, and raises the OSError.
 template <class Call>
-auto or_raise(Call call) {
+auto or_raise(const Call& call) {
   try {
     return call();
-  } catch (const std::system_error& failed) {
-    raise_os_error(failed.code().value());
+  } catch (const std::system_error& error) {
+    raise_os_error(error.code().value());
   }
 }
+
+// -- mappings ----------------------------------------------------------------------------------------------------------
 
 void map_file(Mapping* self, int fd, size_t size, bool writable) {
   or_raise([&] { new (self) Mapping(fd, size, writable ? Mapping::Kind::private_copy : Mapping::Kind::reading); });
@@ -80,88 +115,77 @@ void open_descriptor(Descriptor* self, nb::object path, int flags, unsigned mode
 }
 
 bool reserve_pages(const Mapping& mapping, int fd) {
-  nb::gil_scoped_release release;
-  return reserve(fd, mapping, available_threads());
+  return without_gil([&] { return reserve(fd, mapping, available_threads()); });
 }
 
 bool collapse(const Mapping& mapping) {
-  nb::gil_scoped_release release;
-  return mapping.collapse(available_threads());
+  return without_gil([&] { return mapping.collapse(available_threads()); });
 }
 
 void detach(Mapping& mapping, int fd) {
   or_raise([&] { mapping.detach(fd); });
 }
 
-// Memory that a plan may write to, as addresses or as places in a file: [first, last) of each stretch.
-using Stretches = std::vector<std::pair<int64_t, int64_t>>;
+// -- plans -------------------------------------------------------------------------------------------------------------
 
-bool is_inside(const Extent& output, const Stretches& sorted) {
-  if (output.at == -1 || output.size == 0) return true;
-  const auto after = std::upper_bound(sorted.begin(), sorted.end(), std::pair{output.at, INT64_MAX});
-  if (after == sorted.begin() || output.size < 0) return false;
-  const auto& [first, last] = *std::prev(after);
-  return output.at >= first && output.size <= last - output.at;
+// Gives the values to NumPy, which frees them.
+template <auto... shape>
+NewArray<shape...> new_array(std::vector<int64_t> values, std::initializer_list<size_t> sizes) {
+  auto kept = std::make_unique<std::vector<int64_t>>(std::move(values));
+  int64_t* const data = kept->data();
+  const nb::capsule owner(kept.get(), [](void* values) noexcept { delete static_cast<std::vector<int64_t>*>(values); });
+  kept.release();
+  return NewArray<shape...>(data, sizes, owner);
 }
 
-void check_plan(std::span<const Job> jobs, std::span<const Piece> pieces, Stretches stretches) {
-  std::sort(stretches.begin(), stretches.end());
-  for (size_t j = 0; j < jobs.size(); ++j) {
-    const Job& job = jobs[j];
-    const auto fail = [j](const char* what) {
-      throw nb::value_error(("job " + std::to_string(j) + ": " + what).c_str());
-    };
-    const int64_t piece_count = static_cast<int64_t>(pieces.size());
-    if (job.first_piece < 0 || job.piece_count < 0 || job.first_piece > piece_count - job.piece_count)
-      fail("its pieces are not in the table of pieces");
-    int64_t rows = 0;
-    for (const Piece& piece : pieces.subspan(job.first_piece, job.piece_count)) {
-      if (piece.length < 0 || piece.offset < 0) fail("a piece has a negative length or offset");
-      rows += piece.length;
-    }
-    if (rows != job.rows) fail("its pieces do not add up to its rows");
-    for (const Extent& output : outputs_of(job))
-      if (!is_inside(output, stretches)) fail("an output stands outside of the memory or file it is for");
-  }
+// Rows of int64, in the order of the fields.
+template <const auto& fields, class Row>
+void append_fields(std::vector<int64_t>& numbers, const Row& row) {
+  std::apply([&](const auto&... field) { (numbers.push_back(row.*field.member), ...); }, fields);
 }
 
-int run(std::span<const Job> jobs, std::span<const Piece> pieces, const Sink& sink, int threads, ResultTable& found,
-        int64_t stream_from) {
-  if (found.shape(0) != jobs.size()) throw nb::value_error("a row of what was found is needed for each job");
-  nb::gil_scoped_release release;
-  return execute(jobs, pieces, sink, threads > 0 ? threads : available_threads(),
-                 reinterpret_cast<Result*>(found.data()), stream_from);
+template <const auto& fields>
+std::vector<std::string> names_of() {
+  return std::apply([](const auto&... field) { return std::vector<std::string>{field.name...}; }, fields);
 }
 
-std::span<const Job> jobs_of(const JobTable& table) {
-  return {reinterpret_cast<const Job*>(table.data()), table.shape(0)};
+Plan decode_tables(const JobTable& jobs, const PieceTable& pieces) {
+  return decode({jobs.data(), static_cast<int64_t>(jobs.shape(0))}, {pieces.data(), static_cast<int64_t>(pieces.shape(0))});
 }
 
-std::span<const Piece> pieces_of(const PieceTable& table) {
-  return {reinterpret_cast<const Piece*>(table.data()), table.shape(0)};
-}
-
-void write_file(JobTable jobs, PieceTable pieces, ResultTable found, int fd, int64_t size, int threads) {
-  if (fd < 0) raise_os_error(EBADF);
-  check_plan(jobs_of(jobs), pieces_of(pieces), {{0, size}});
-  const int error = run(jobs_of(jobs), pieces_of(pieces), Sink{fd}, threads, found, streamed_bytes);
+NewArray<-1, field_count<result_fields>> run(const Plan& plan, const Sink& sink, int threads, int64_t stream_from) {
+  std::vector<Result> results(plan.jobs.size());
+  std::vector<int64_t> numbers;
+  numbers.reserve(results.size() * field_count<result_fields>);
+  const int error = without_gil([&] { return execute(plan, sink, threads_or_all(threads), results, stream_from); });
   if (error != 0) raise_os_error(error);
+  for (const Result& result : results) append_fields<result_fields>(numbers, result);
+  return new_array<-1, field_count<result_fields>>(std::move(numbers), {results.size(), field_count<result_fields>});
 }
 
-void write_memory(JobTable jobs, PieceTable pieces, ResultTable found, std::vector<Bytes> outputs, int threads,
+auto write_file(const JobTable& jobs, const PieceTable& pieces, int fd, int64_t size, int threads) {
+  if (fd < 0) raise_os_error(EBADF);
+  const Plan plan = decode_tables(jobs, pieces);
+  check(plan, {{0, size}}, Into::file);
+  return run(plan, Sink{fd}, threads, streamed_bytes);
+}
+
+auto write_memory(const JobTable& jobs, const PieceTable& pieces, const std::vector<Bytes>& outputs, int threads,
                   int64_t stream_from) {
-  Stretches stretches;
+  std::vector<Stretch> stretches;
   stretches.reserve(outputs.size());
   for (const Bytes& output : outputs) {
     const auto first = reinterpret_cast<int64_t>(output.data());
     stretches.emplace_back(first, first + static_cast<int64_t>(output.shape(0)));
   }
-  check_plan(jobs_of(jobs), pieces_of(pieces), std::move(stretches));
-  const int error = run(jobs_of(jobs), pieces_of(pieces), Sink{}, threads, found, stream_from);
-  if (error != 0) throw std::bad_alloc();  // memory has no other way to fail
+  const Plan plan = decode_tables(jobs, pieces);
+  check(plan, std::move(stretches), Into::memory);
+  return run(plan, Sink{}, threads, stream_from);
 }
 
-// Memory of the pool, for as long as Python holds it or a view of it.
+// -- memory of the pool ------------------------------------------------------------------------------------------------
+
+// Memory of the pool, for as long as Python refers to it or to a view of it.
 class Buffer {
  public:
   explicit Buffer(size_t size) : memory_(Pool::instance().take(size)), size_(size) {}
@@ -172,11 +196,11 @@ class Buffer {
   void* address() const { return memory_.address; }
   size_t size() const { return size_; }
   bool writable() const { return true; }
-  // Its memory; `fresh` if nobody touched it yet. From now on somebody has.
+  // Its memory, `fresh` if it was not touched yet. It counts as touched from now on.
   Pool::Memory take_fresh() {
-    const Pool::Memory taken = memory_;
+    const Pool::Memory memory = memory_;
     memory_.fresh = false;
-    return taken;
+    return memory;
   }
 
  private:
@@ -186,10 +210,10 @@ class Buffer {
 
 void touch(const std::vector<Buffer*>& buffers, int threads) {
   std::vector<Pool::Memory> fresh;
+  fresh.reserve(buffers.size());
   for (Buffer* buffer : buffers)
     if (const Pool::Memory memory = buffer->take_fresh(); memory.fresh) fresh.push_back(memory);
-  nb::gil_scoped_release release;
-  Pool::touch(fresh, threads > 0 ? threads : available_threads());
+  without_gil([&] { Pool::touch(fresh, threads_or_all(threads)); });
 }
 
 std::tuple<size_t, size_t, size_t, size_t> pool_usage() {
@@ -197,135 +221,186 @@ std::tuple<size_t, size_t, size_t, size_t> pool_usage() {
   return {usage.idle_bytes, usage.idle_count, usage.live_bytes, usage.live_count};
 }
 
+// -- Arrow streams -----------------------------------------------------------------------------------------------------
+
 ArrowArrayStream& stream_of(const nb::object& capsule) {
-  void* const stream = PyCapsule_GetPointer(capsule.ptr(), "arrow_array_stream");
-  if (stream == nullptr) throw nb::python_error();
-  auto& found = *static_cast<ArrowArrayStream*>(stream);
-  if (found.release == nullptr) throw nb::value_error("this Arrow stream was read before");
-  return found;
+  void* const address = PyCapsule_GetPointer(capsule.ptr(), "arrow_array_stream");
+  if (address == nullptr) throw nb::python_error();
+  auto& stream = *static_cast<ArrowArrayStream*>(address);
+  if (stream.release == nullptr) throw nb::value_error("this Arrow stream was read before");
+  if (stream.get_next == nullptr) throw nb::value_error("this Arrow stream has no get_next");
+  return stream;
 }
 
-void add_columns(ImportedArrays& source, const std::vector<nb::object>& capsules, int threads) {
+void add_columns(ImportedArrays& arrays, const std::vector<nb::object>& capsules, int64_t rows, int threads) {
   std::vector<ArrowArrayStream*> streams;
+  streams.reserve(capsules.size());
   for (const nb::object& capsule : capsules) streams.push_back(&stream_of(capsule));
-  nb::gil_scoped_release release;
-  source.add_columns(streams, threads > 0 ? threads : available_threads());
+  without_gil([&] { arrays.add_columns(streams, rows, threads_or_all(threads)); });
 }
 
-bool add_table(ImportedArrays& source, const nb::object& capsule, int64_t most_batches) {
+bool add_table(ImportedArrays& arrays, const nb::object& capsule, int64_t columns, int64_t rows, int64_t most_batches) {
+  if (columns < 0) throw nb::value_error("columns must be >= 0");
   ArrowArrayStream& stream = stream_of(capsule);
-  nb::gil_scoped_release release;
-  return source.add_table(stream, most_batches);
+  return without_gil([&] { return arrays.add_table(stream, columns, rows, most_batches); });
 }
 
-template <int... shape>
-auto new_array(std::vector<int64_t> values, size_t rows) {
-  auto* const kept = new std::vector<int64_t>(std::move(values));
-  const nb::capsule owner(kept, [](void* held) noexcept { delete static_cast<std::vector<int64_t>*>(held); });
-  if constexpr (sizeof...(shape) == 1) return nb::ndarray<nb::numpy, int64_t, nb::shape<shape...>>(kept->data(), {rows}, owner);
-  else return nb::ndarray<nb::numpy, int64_t, nb::shape<shape...>>(kept->data(), {rows, kept->size() / (rows > 0 ? rows : 1)}, owner);
+auto imported_pieces(const ImportedArrays& arrays) {
+  size_t count = 0;
+  for (const ImportedArrays::Column& column : arrays.columns()) count += column.pieces.size();
+  std::vector<int64_t> numbers;
+  numbers.reserve(count * field_count<piece_fields>);
+  for (const ImportedArrays::Column& column : arrays.columns())
+    for (const Piece& piece : column.pieces) append_fields<piece_fields>(numbers, piece);
+  return new_array<-1, field_count<piece_fields>>(std::move(numbers), {count, field_count<piece_fields>});
 }
 
-auto source_pieces(const ImportedArrays& source) {
-  std::vector<int64_t> fields;
-  size_t rows = 0;
-  for (const ImportedArrays::Column& column : source.columns()) {
-    const auto* first = reinterpret_cast<const int64_t*>(column.pieces.data());
-    fields.insert(fields.end(), first, first + column.pieces.size() * (sizeof(Piece) / sizeof(int64_t)));
-    rows += column.pieces.size();
-  }
-  return new_array<-1, 8>(std::move(fields), rows);
+// One number of each column.
+template <class Of>
+NewArray<-1> of_each_column(const ImportedArrays& arrays, const Of& of) {
+  std::vector<int64_t> numbers;
+  numbers.reserve(arrays.columns().size());
+  for (const ImportedArrays::Column& column : arrays.columns()) numbers.push_back(of(column));
+  const size_t columns = numbers.size();
+  return new_array<-1>(std::move(numbers), {columns});
 }
 
-auto source_counts(const ImportedArrays& source) {
-  std::vector<int64_t> counts;
-  for (const ImportedArrays::Column& column : source.columns()) counts.push_back(static_cast<int64_t>(column.pieces.size()));
-  const size_t columns = counts.size();
-  return new_array<-1>(std::move(counts), columns);
+auto imported_counts(const ImportedArrays& arrays) {
+  return of_each_column(arrays, [](const auto& column) { return std::ssize(column.pieces); });
 }
 
-auto source_nulls(const ImportedArrays& source) {
-  std::vector<int64_t> nulls;
-  for (const ImportedArrays::Column& column : source.columns()) nulls.push_back(column.nulls);
-  const size_t columns = nulls.size();
-  return new_array<-1>(std::move(nulls), columns);
+auto imported_nulls(const ImportedArrays& arrays) {
+  return of_each_column(arrays, [](const auto& column) { return column.nulls; });
 }
 
-// Adds to, or takes from, an object's references at once: one by one they would cost more than the pointers.
+// -- objects -----------------------------------------------------------------------------------------------------------
+
+// Adds to the references of an object, or takes from them, all at once: one by one they would cost more than the pointers.
 void add_references(PyObject* object, Py_ssize_t count) {
-#ifndef Py_GIL_DISABLED
-  // A small count, where a Python keeps 32 bits of it; of immortal objects nothing changes.
+  // A small count, because some versions of Python keep 32 bits of it; the count of immortal objects does not change.
   if (count < (1 << 30)) {
     Py_SET_REFCNT(object, Py_REFCNT(object) + count);
     return;
   }
-#endif
   for (; count > 0; --count) Py_INCREF(object);
   for (; count < 0; ++count) Py_DECREF(object);
 }
 
-// What one thread found while it set its rows' pointers; references are counted afterwards, by the one that has the GIL.
-struct Shared {
-  std::vector<Py_ssize_t> uses;
-  std::vector<PyObject*> dropped;
-  Py_ssize_t nones = 0;
+// A view of an object's memory by the buffer protocol, released when it is destroyed.
+class BufferView {
+ public:
+  BufferView(const nb::object& object, int flags) {
+    if (PyObject_GetBuffer(object.ptr(), &view_, flags) != 0) throw nb::python_error();
+  }
+  ~BufferView() { PyBuffer_Release(&view_); }
+  BufferView(const BufferView&) = delete;
+  BufferView& operator=(const BufferView&) = delete;
+
+  const Py_buffer& get() const { return view_; }
+
+ private:
+  Py_buffer view_;
 };
 
+// Fills slots with objects by code. Several threads do so at once without touching a reference; the thread that has the GIL
+// counts the references afterwards.
 template <class Code>
-Shared set_pointers(PyObject** slots, const Code* codes, size_t rows, int64_t first, const std::vector<PyObject*>& objects) {
-  Shared found;
-  // Counted in turns, where there are few: to add to the same number again and again is to wait for the last time.
-  const size_t turns = objects.size() <= 1024 ? 4 : 1;  // a power of two: a remainder would cost more than all the rest
-  found.uses.resize(turns * objects.size());
-  Py_ssize_t* const uses = found.uses.data();
-  const uint64_t last = objects.size() - 1;
-  for (size_t row = 0; row < rows; ++row) {
-    const uint64_t at = std::min(static_cast<uint64_t>(codes[row] - first), last);
-    PyObject* const old = slots[row];
-    slots[row] = objects[at];
-    ++uses[(row & (turns - 1)) * objects.size() + at];
-    if (old == Py_None) ++found.nones;
-    else if (old != nullptr) found.dropped.push_back(old);
+class ObjectSharing {
+ public:
+  ObjectSharing(PyObject** slots, const Code* codes, size_t rows, int64_t first, std::vector<PyObject*> objects, size_t parts)
+      : slots_(slots), codes_(codes), rows_(rows), first_(first), objects_(std::move(objects)), parts_(parts) {
+    for (Part& part : parts_) part.uses.resize(turns() * objects_.size());
   }
-  return found;
-}
+
+  void fill() {
+    run_on_threads(parts_.size(), [&](size_t number) noexcept {
+      fill_part(parts_[number], rows_ * number / parts_.size(), rows_ * (number + 1) / parts_.size());
+    });
+    Py_ssize_t nones = 0;
+    bool has_others = false;
+    for (const Part& part : parts_) {
+      for (size_t i = 0; i < part.uses.size(); ++i) add_references(objects_[i % objects_.size()], part.uses[i]);
+      nones += part.nones;
+      has_others |= part.has_others;
+    }
+    add_references(Py_None, -nones);
+    if (has_others) replace_others();
+  }
+
+ private:
+  struct Part {
+    std::vector<Py_ssize_t> uses;
+    Py_ssize_t nones = 0;
+    bool has_others = false;
+  };
+
+  // Few objects are counted in several counters that take turns: an addition waits for the last one to the same counter.
+  // A power of two, because a remainder would cost more than all the rest.
+  size_t turns() const { return objects_.size() <= 1024 ? 4 : 1; }
+
+  size_t object_at(size_t row) const {
+    return std::min(static_cast<uint64_t>(codes_[row] - first_), static_cast<uint64_t>(objects_.size() - 1));
+  }
+
+  // Replaces None and nothing else: to drop another object may run Python code.
+  void fill_part(Part& part, size_t from, size_t to) const noexcept {
+    Py_ssize_t* const uses = part.uses.data();
+    const size_t turn = turns() - 1;
+    for (size_t row = from; row < to; ++row) {
+      const size_t at = object_at(row);
+      PyObject* const old = slots_[row];
+      if (old == Py_None) {
+        ++part.nones;
+      } else if (old != nullptr) {
+        part.has_others = true;
+        continue;
+      }
+      slots_[row] = objects_[at];
+      ++uses[((row - from) & turn) * objects_.size() + at];
+    }
+  }
+
+  // The slots that already held an object, one by one.
+  void replace_others() const {
+    for (size_t row = 0; row < rows_; ++row) {
+      PyObject* const object = objects_[object_at(row)];
+      if (slots_[row] == object) continue;
+      PyObject* const old = slots_[row];
+      slots_[row] = Py_NewRef(object);
+      Py_XDECREF(old);
+    }
+  }
+
+  PyObject** const slots_;
+  const Code* const codes_;
+  const size_t rows_;
+  const int64_t first_;
+  const std::vector<PyObject*> objects_;
+  std::vector<Part> parts_;
+};
 
 // out[i] = objects[codes[i] - first], and the last of the objects for a code outside of the others.
 template <class Code>
 void share_objects(const nb::object& out, const nb::typed<nb::list, nb::any>& objects,
                    nb::ndarray<const Code, nb::shape<-1>, nb::c_contig, nb::device::cpu> codes, int64_t first, int threads) {
-  Py_buffer view;
-  if (PyObject_GetBuffer(out.ptr(), &view, PyBUF_CONTIG | PyBUF_FORMAT) != 0) throw nb::python_error();
-  const nb::capsule release(&view, [](void* held) noexcept { PyBuffer_Release(static_cast<Py_buffer*>(held)); });
-  const size_t rows = codes.shape(0);
-  if (std::string_view(view.format) != "O" || view.len != static_cast<Py_ssize_t>(rows * sizeof(PyObject*)))
-    throw nb::value_error("out is an array of objects, as many as there are codes");
-  if (objects.size() == 0) throw nb::value_error("there are no objects to share");
-  std::vector<PyObject*> shared;
-  for (const nb::handle object : objects) shared.push_back(object.ptr());
-
   constexpr size_t threaded_rows = 1 << 18;
-  const size_t wanted = rows < threaded_rows ? 1 : static_cast<size_t>(threads > 0 ? threads : available_threads());
-  std::vector<Shared> found(wanted);
-  const auto work = [&](size_t thread) {
-    const size_t from = rows * thread / wanted;
-    const size_t to = rows * (thread + 1) / wanted;
-    found[thread] = set_pointers(static_cast<PyObject**>(view.buf) + from, codes.data() + from, to - from, first, shared);
-  };
-  run_on_threads(wanted, work);
-  for (const Shared& part : found) {
-    for (size_t i = 0; i < part.uses.size(); ++i) add_references(shared[i % shared.size()], part.uses[i]);
-    add_references(Py_None, -part.nones);
-  }
-  for (const Shared& part : found)
-    for (PyObject* const old : part.dropped) Py_DECREF(old);
+  const size_t rows = codes.shape(0);
+  const BufferView buffer(out, PyBUF_CONTIG | PyBUF_FORMAT);
+  const Py_buffer& view = buffer.get();
+  if (std::string_view(view.format) != "O" || view.len != static_cast<Py_ssize_t>(rows * sizeof(PyObject*)))
+    throw nb::value_error("out must be an array of objects, as many as there are codes");
+  if (objects.size() == 0) throw nb::value_error("there are no objects to share");
+  std::vector<PyObject*> pointers;
+  pointers.reserve(objects.size());
+  for (const nb::handle object : objects) pointers.push_back(object.ptr());
+  const size_t parts = rows < threaded_rows ? 1 : static_cast<size_t>(threads_or_all(threads));
+  ObjectSharing<Code>(static_cast<PyObject**>(view.buf), codes.data(), rows, first, std::move(pointers), parts).fill();
 }
 
 // The distinct types of an array's objects, in the order in which they occur. A handful at most, so the search is linear.
 nb::typed<nb::list, nb::any> types_of(const nb::object& array) {
-  Py_buffer view;
-  if (PyObject_GetBuffer(array.ptr(), &view, PyBUF_STRIDES | PyBUF_FORMAT) != 0) throw nb::python_error();
-  const nb::capsule release(&view, [](void* buffer) noexcept { PyBuffer_Release(static_cast<Py_buffer*>(buffer)); });
+  const BufferView buffer(array, PyBUF_STRIDES | PyBUF_FORMAT);
+  const Py_buffer& view = buffer.get();
   if (view.ndim != 1 || std::string_view(view.format) != "O") throw nb::value_error("array must be one-dimensional, of objects");
   std::vector<PyTypeObject*> types;
   const PyTypeObject* previous = nullptr;
@@ -342,7 +417,7 @@ nb::typed<nb::list, nb::any> types_of(const nb::object& array) {
   return nb::borrow<nb::typed<nb::list, nb::any>>(result);
 }
 
-// The least and the greatest of some numbers, without those that stand for null; the greatest is the lesser if there are none.
+// The least and the greatest of some numbers, without those that mean null. If there are none, the greatest is below the least.
 std::pair<int64_t, int64_t> range_of(nb::ndarray<const int32_t, nb::shape<-1>, nb::c_contig, nb::device::cpu> numbers,
                                      int32_t null) {
   int32_t least = 0;
@@ -361,26 +436,63 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
 template <class Memory>
 PyType_Slot buffer_slots[] = {{Py_bf_getbuffer, reinterpret_cast<void*>(get_buffer<Memory>)}, {0, nullptr}};
 
-}  // namespace
+// An IntEnum of the core's enumerators.
+template <class Enum>
+void export_enum(nb::module_& m, const char* name, const char* doc) {
+  nb::enum_<Enum> made(m, name, nb::is_arithmetic(), doc);
+  for (int64_t number = 0; number < std::ssize(Names<Enum>::list); ++number)
+    made.value(Names<Enum>::list[number], static_cast<Enum>(number));
+}
 
-NB_MODULE(_core, m) {
-  // A frame that is still held when the interpreter ends keeps its mapping, as it should: the kernel unmaps it.
-  nb::set_leak_warnings(false);
-  m.doc() = "Moves bytes. Python decides which.";
+void export_plan(nb::module_& m) {
+  export_enum<Values>(m, "Values", "What the values output is made from.");
+  export_enum<Validity>(m, "Validity", "Where an element's validity is read from.");
+  export_enum<PandasBuffer>(m, "PandasBuffer", "The second physical form of a column.");
+  export_enum<Element>(m, "Element", "The type of an element.");
+  m.def("job_fields", &names_of<job_fields>, "The fields of a job, in the order of its table.");
+  m.def("piece_fields", &names_of<piece_fields>, "The fields of a piece, in the order of its table.");
+  m.def("result_fields", &names_of<result_fields>, "The fields of a result, in the order of its table.");
+  m.def("write_file", &write_file, "jobs"_a, "pieces"_a, "fd"_a, "size"_a, "threads"_a = 0,
+        "Run a plan into a file of ``size`` bytes, with pwrite; returns the result of each job.\n\n"
+        "Raises ValueError if the plan is inconsistent, OSError with the errno of a write that failed, and MemoryError.");
+  m.def("write_memory", &write_memory, "jobs"_a, "pieces"_a, "outputs"_a, "threads"_a = 0, "stream_from"_a = streamed_bytes,
+        "Run a plan whose places are addresses inside of ``outputs`` (uint8 arrays); returns the result of each job.\n\n"
+        "Outputs of ``stream_from`` bytes in all, or more, are written past the caches.\n"
+        "Raises ValueError if the plan is inconsistent, and MemoryError.");
+}
+
+void export_memory(nb::module_& m) {
   nb::class_<Mapping>(m, "Mapping", nb::type_slots(buffer_slots<Mapping>),
-                      "A file's bytes, mapped; gives them by the buffer protocol and keeps no descriptor.\n\n"
-                      "``writable``: private to this mapping, copied page by page on the first store.")
+                      "The bytes of a file, mapped; gives them by the buffer protocol and keeps no descriptor.\n\n"
+                      "``writable``: private to this mapping, copied page by page on the first store. Threads may share "
+                      "a mapping and its views; ``detach`` must not run while another thread stores through one.")
       .def("__init__", &map_file, "fd"_a, "size"_a, "writable"_a)
       .def_static("of_draft", &map_draft, "fd"_a, "size"_a,
                   "Map a file whose pages are there: what is stored is stored in the file.")
       .def("reserve", &reserve_pages, "fd"_a,
-           "Have all pages of the file there, as huge pages, whatever they hold; False if the kernel does not give them.")
-      .def("collapse", &collapse, "Put what is there into huge pages; False if the kernel does not.")
-      .def("detach", &detach, "fd"_a, "Let further stores be this mapping's alone; views of it stay where they are.")
-      .def("abandon", &abandon, "Give the file's memory back at once; views of it stay where they are, and hold zeros.")
+           "Allocate all pages of the file, as huge pages with any contents; False if the kernel does not.")
+      .def("collapse", &collapse, "Put the file's pages into huge pages; False if the kernel does not.")
+      .def("detach", &detach, "fd"_a, "Make further stores private to this mapping; views of it stay where they are.")
+      .def("abandon", &abandon, "Release the file's memory at once; views of it stay where they are, and contain zeros.")
       .def("__len__", &Mapping::size)
       .def_prop_ro("address", [](const Mapping& m) { return reinterpret_cast<uintptr_t>(m.address()); })
       .def_prop_ro("writable", &Mapping::writable);
+  nb::class_<Buffer>(m, "Buffer", nb::type_slots(buffer_slots<Buffer>),
+                     "Memory of the pool, by the buffer protocol; it returns to the pool with the last view of it.\n\n"
+                     "Threads may share a buffer; as with any memory, a thread must not read what another one writes.")
+      .def(nb::init<size_t>(), "size"_a)
+      .def("__len__", &Buffer::size)
+      .def_prop_ro("address", [](const Buffer& b) { return reinterpret_cast<uintptr_t>(b.address()); });
+  m.def("touch", &touch, "buffers"_a, "threads"_a = 0, "Fault in the pages of buffers that were not touched yet.");
+  m.def("pool_usage", &pool_usage, "(idle bytes, idle buffers, live bytes, live buffers).");
+  m.def("set_pool_limit", [](size_t bytes) { Pool::instance().set_limit(bytes); }, "bytes"_a,
+        "Set how many bytes may stay idle; the rest is freed.");
+  m.def("trim_pool", [] { return Pool::instance().trim(); }, "Free all idle buffers; returns their bytes.");
+  m.def("page_size", &page_size, "The bytes of a page of memory.");
+  m.def("in_memory", &in_memory, "fd"_a, "Whether a file is in a file system that is memory (tmpfs).");
+}
+
+void export_descriptor(nb::module_& m) {
   nb::class_<Descriptor>(m, "Descriptor",
                          "The one owner of a file descriptor: closed when the object is dropped, and never twice.\n\n"
                          "A context manager that gives the number and closes at its end.")
@@ -402,47 +514,47 @@ NB_MODULE(_core, m) {
            [](const Descriptor& self) { return or_raise([&] { return self.locked_by_this_thread(); }); },
            "Whether the calling thread has this very file locked by any Descriptor.")
       .def("__enter__", &Descriptor::number)
-      .def("__exit__", [](Descriptor& self, nb::args) { self.close(); });
-  nb::class_<Buffer>(m, "Buffer", nb::type_slots(buffer_slots<Buffer>),
-                     "Memory of the pool, by the buffer protocol; it goes back when the last view of it is gone.")
-      .def(nb::init<size_t>(), "size"_a)
-      .def("__len__", &Buffer::size)
-      .def_prop_ro("address", [](const Buffer& b) { return reinterpret_cast<uintptr_t>(b.address()); });
-  nb::class_<ImportedArrays>(m, "ImportedArrays", "Arrow arrays from C streams, as pieces of a plan; holds them until it goes.")
+      .def("__exit__", [](Descriptor& self, nb::args) { self.close(); }, nb::sig("def __exit__(self, *args: object) -> None"));
+}
+
+void export_arrow(nb::module_& m) {
+  nb::class_<ImportedArrays>(m, "ImportedArrays",
+                             "Arrow arrays from C streams, as pieces of a plan; keeps them alive.\n\n"
+                             "Not to be used by two threads at once. Streams are consumed also where an error is raised: "
+                             "ValueError if the arrays contradict each other or their rows, RuntimeError if a stream fails.")
       .def(nb::init<>())
-      .def("add_columns", &add_columns, "streams"_a, "threads"_a = 0,
-           "One column of each stream; ``threads`` read them, so they must not share what is not safe to share.")
-      .def("add_table", &add_table, "stream"_a, "most_batches"_a,
-           "False, and no column, if the stream has more than ``most_batches``.")
-      .def("pieces", &source_pieces, "Shape (pieces, 8): those of the first column first. Strides are 0.")
-      .def("piece_counts", &source_counts, "How many pieces each column has.")
-      .def("nulls", &source_nulls, "How many nulls each column has.");
-  m.def("write_file", &write_file, "jobs"_a, "pieces"_a, "found"_a, "fd"_a, "size"_a, "threads"_a = 0,
-        "Run a plan into a file of ``size`` bytes, with pwrite; ``found`` (int64, nulls and overflows of each job) is added "
-        "to.\n\nRaises OSError with the errno of the first write that failed.");
-  m.def("write_memory", &write_memory, "jobs"_a, "pieces"_a, "found"_a, "outputs"_a, "threads"_a = 0,
-        "stream_from"_a = streamed_bytes,
-        "Run a plan whose places are addresses inside of ``outputs`` (uint8 arrays); outputs of ``stream_from`` bytes in "
-        "all, or more, are written past the caches.");
+      .def("add_columns", &add_columns, "streams"_a, "rows"_a, "threads"_a = 0,
+           "Add one column of each stream. ``threads`` read them, so they must not share what is not safe to share.")
+      .def("add_table", &add_table, "stream"_a, "columns"_a, "rows"_a, "most_batches"_a,
+           "Add the columns of a stream of batches; False, and no column, if there are more than ``most_batches``.")
+      .def("pieces", &imported_pieces, "Shape (pieces, 8): those of the first column first. Strides are 0.")
+      .def("piece_counts", &imported_counts, "How many pieces each column has.")
+      .def("nulls", &imported_nulls, "How many nulls each column has.");
+}
+
+}  // namespace
+
+NB_MODULE(_core, m) {
+  // A frame that still exists when the interpreter ends keeps its mapping; the kernel unmaps it.
+  nb::set_leak_warnings(false);
+  m.doc() = "Moves bytes. Python decides which.";
+  export_plan(m);
+  export_memory(m);
+  export_descriptor(m);
+  export_arrow(m);
   constexpr const char* share =
       "out[i] = objects[codes[i] - first], and the last of ``objects`` for a code outside of the others.";
-  m.def("in_memory", &in_memory, "fd"_a, "Whether a file is in a file system that is memory (tmpfs).");
-  m.def("types_of", &types_of, "array"_a, "The distinct types of an array's objects, in the order in which they occur.");
   m.def("share_objects", &share_objects<int8_t>, "out"_a, "objects"_a, "codes"_a.noconvert(), "first"_a = 0,
         "threads"_a = 0, share);
   m.def("share_objects", &share_objects<int32_t>, "out"_a, "objects"_a, "codes"_a.noconvert(), "first"_a = 0,
         "threads"_a = 0, share);
+  m.def("types_of", &types_of, "array"_a, "The distinct types of an array's objects, in the order in which they occur.");
   m.def("range_of", &range_of, "numbers"_a, "null"_a,
-        "(least, greatest) of int32 numbers, without those that stand for null.");
-  m.def("available_threads", &available_threads, "The processors this process may use.");
-  m.def("kernels", [] { return std::string(kernels().name); }, "The name of the kernels that run.");
+        "(least, greatest) of int32 numbers, without those that mean null.");
+  m.def("available_threads", &available_threads, "The number of processors this process may use.");
+  m.def("kernels", [] { return std::string(kernels().name); }, "The name of the kernels in use.");
   m.def("use_kernels", [](const std::string& name) { return use_kernels(name); }, "name"_a,
-        "Run the kernels of this name ('portable', 'avx2'; '': the fastest); False if there are none here.");
-  m.def("touch", &touch, "buffers"_a, "threads"_a = 0, "Fault in the pages of buffers that nobody touched yet.");
-  m.def("pool_usage", &pool_usage, "(idle bytes, idle buffers, live bytes, live buffers).");
-  m.def("set_pool_limit", [](size_t bytes) { Pool::instance().set_limit(bytes); }, "bytes"_a,
-        "Let so many bytes stay idle; what is above is freed.");
-  m.def("trim_pool", [] { return Pool::instance().trim(); }, "Free all idle buffers; returns their bytes.");
+        "Use the kernels of this name ('portable', 'avx2'; '': the fastest); False if this processor has none.");
 }
 
 }  // namespace colonnade

@@ -78,7 +78,7 @@ struct Nullable {
   In at(int64_t row) const { return load<In>(source + row * sizeof(In)); }
   void begin(int64_t row) {
     valid.begin(row);
-    ask_for(source + row * sizeof(In), prefetch.end, prefetch.next);
+    prefetch_from(source + row * sizeof(In), prefetch.end, prefetch.next);
   }
 };
 
@@ -96,7 +96,7 @@ struct Copied {
   Prefetch prefetch;
   Out one(int64_t row) { return load<Out>(source + row * sizeof(Out)); }
   Lanes<Out> many(int64_t row) { return load<Lanes<Out>>(source + row * sizeof(Out)); }
-  void begin(int64_t row) { ask_for(source + row * sizeof(Out), prefetch.end, prefetch.next); }
+  void begin(int64_t row) { prefetch_from(source + row * sizeof(Out), prefetch.end, prefetch.next); }
 };
 
 // Elements, or the fill where null.
@@ -236,7 +236,7 @@ struct Offsets {
       return (Lanes<Offset>)(wide + splat(static_cast<std::make_unsigned_t<Offset>>(shift)));
     }
   }
-  void begin(int64_t row) { ask_for(source + row * sizeof(In), prefetch.end, prefetch.next); }
+  void begin(int64_t row) { prefetch_from(source + row * sizeof(In), prefetch.end, prefetch.next); }
 };
 
 // Copies elements and scans them on the way: they pass once. Rows come in ascending order, vectors at multiples of their
@@ -265,7 +265,7 @@ struct Scanned {
     words[row / word_bits] = word;
     word = 0;
   }
-  void begin(int64_t row) { ask_for(source + row * sizeof(T), prefetch.end, prefetch.next); }
+  void begin(int64_t row) { prefetch_from(source + row * sizeof(T), prefetch.end, prefetch.next); }
 };
 
 }  // namespace

@@ -1,21 +1,30 @@
 // The plan: what Python decides and the core carries out.
 //
-// Knows: the wire form of a job. A plan is two int64 tables (rows of `Job` and `Piece`, field by field in
-// the order below; `core/jobs.py` holds the same order for Python) and addresses of memory that the caller keeps alive.
+// A plan comes from Python as two int64 tables, one row for each job and one for each piece, and as addresses of memory that
+// the caller keeps alive. The order of the fields and the names of the enumerators are defined here alone; Python reads them
+// from the extension (`core/jobs.py`). `plan.cpp` decodes and checks the tables.
 // Does not depend on: Python, Arrow's C++ types, files, names.
 #pragma once
+#include <array>
 #include <cstdint>
+#include <span>
+#include <string_view>
+#include <tuple>
+#include <utility>
+#include <vector>
 
 namespace colonnade {
 
-// What the `values` output is made from.
+// What the `values` output is made from. It also describes the source, so `bits` and `bytes_to_bits` are set where only a
+// pandas buffer is written.
 enum class Values : int64_t {
   none = 0,           // not written
-  fixed = 1,          // `width` bytes an element; null slots get `fill`, but for NaN and NaT, which stay
+  fixed = 1,          // `width` bytes an element; null slots get `fill`, except NaN and NaT, which stay
   bits = 2,           // bitmap to bitmap
   bytes_to_bits = 3,  // one byte a boolean to bitmap
-  offsets32 = 4,      // int32 offsets, moved so that the piece's first becomes its `base`, written `out_width` wide
+  offsets32 = 4,      // int32 offsets, shifted so that the piece's first becomes its `base`, written `out_width` wide
   offsets64 = 5,      // int64 offsets, the same
+  indices = 6,        // as `fixed`; valid indices outside of [0, `operand`) are overflows, and are written as they are
 };
 
 // Where an element's validity is read from.
@@ -27,7 +36,7 @@ enum class Validity : int64_t {
   nan64 = 4,
   nat = 5,       // int64 minimum
   mask = 6,      // one byte an element, non-zero is null (pandas' masked arrays)
-  negative = 7,  // signed integers of `width` bytes, -1 is null (pandas' categorical codes)
+  negative = 7,  // signed integers of `width` bytes, negative is null (pandas' categorical codes)
 };
 
 // The second physical form of the same column, made of elements of type `element` and written as `pandas_element`.
@@ -36,16 +45,40 @@ enum class PandasBuffer : int64_t {
   bytes = 1,     // booleans, one byte each, 0 where null
   float64 = 2,   // integers, NaN where null
   codes = 3,     // integers as signed codes, -1 where null; those outside of [0, `operand`) are overflows
-  scaled = 4,    // int32 or int64 times `operand`, NaT where null; those that pass int64 are overflows
+  scaled = 4,    // int32 or int64 times `operand`, NaT where null; those that exceed int64 are overflows
   integers = 5,  // float32 or float64 as integers, 0 where null; those that are not whole or do not fit are overflows
 };
 
-enum class Element : int64_t { i8 = 0, i16, i32, i64, u8, u16, u32, u64, f32, f64 };
+enum class Element : int64_t { int8 = 0, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64 };
+
+// The names that Python gives to the enumerators; each one's place is its number.
+template <class Enum>
+struct Names;
+template <>
+struct Names<Values> {
+  static constexpr std::array list{"NONE", "FIXED", "BITS", "BYTES_TO_BITS", "OFFSETS32", "OFFSETS64", "INDICES"};
+};
+template <>
+struct Names<Validity> {
+  static constexpr std::array list{"NONE", "BITS", "NAN16", "NAN32", "NAN64", "NAT", "MASK", "NEGATIVE"};
+};
+template <>
+struct Names<PandasBuffer> {
+  static constexpr std::array list{"NONE", "BYTES", "FLOAT64", "CODES", "SCALED", "INTEGERS"};
+};
+template <>
+struct Names<Element> {
+  static constexpr std::array list{"INT8",  "INT16",  "INT32",  "INT64",   "UINT8",
+                                   "UINT16", "UINT32", "UINT64", "FLOAT32", "FLOAT64"};
+};
 
 constexpr int64_t width_of(Element element) {
   constexpr int64_t widths[] = {1, 2, 4, 8, 1, 2, 4, 8, 4, 8};
   return widths[static_cast<int64_t>(element)];
 }
+
+constexpr bool is_float(Element element) { return element == Element::float32 || element == Element::float64; }
+constexpr bool is_signed_integer(Element element) { return element <= Element::int64; }
 
 struct Job {
   int64_t rows;
@@ -78,14 +111,92 @@ struct Piece {
   int64_t map_length;
 };
 
-// What a job found: how many nulls, and whether any value had no form in the output.
+// What a job found out about its column.
 struct Result {
   int64_t nulls;
-  int64_t overflows;  // 0 or 1
+  int64_t overflows;  // 1 if some value is not representable in an output, else 0
 };
 
-static_assert(sizeof(Job) == 16 * sizeof(int64_t));
-static_assert(sizeof(Piece) == 8 * sizeof(int64_t));
-static_assert(sizeof(Result) == 2 * sizeof(int64_t));
+template <class Row, class Member>
+struct Field {
+  const char* name;
+  Member Row::* member;
+};
+template <class Row, class Member>
+Field(const char*, Member Row::*) -> Field<Row, Member>;
+
+constexpr std::tuple job_fields{
+    Field{"rows", &Job::rows},
+    Field{"first_piece", &Job::first_piece},
+    Field{"piece_count", &Job::piece_count},
+    Field{"values", &Job::values},
+    Field{"width", &Job::width},
+    Field{"out_width", &Job::out_width},
+    Field{"validity", &Job::validity},
+    Field{"fill", &Job::fill},
+    Field{"element", &Job::element},
+    Field{"pandas_buffer", &Job::pandas_buffer},
+    Field{"pandas_element", &Job::pandas_element},
+    Field{"operand", &Job::operand},
+    Field{"values_at", &Job::values_at},
+    Field{"bitmap_at", &Job::bitmap_at},
+    Field{"mask_at", &Job::mask_at},
+    Field{"pandas_at", &Job::pandas_at},
+};
+constexpr std::tuple piece_fields{
+    Field{"values", &Piece::values}, Field{"stride", &Piece::stride}, Field{"validity", &Piece::validity},
+    Field{"offset", &Piece::offset}, Field{"length", &Piece::length}, Field{"base", &Piece::base},
+    Field{"map", &Piece::map},       Field{"map_length", &Piece::map_length},
+};
+constexpr std::tuple result_fields{Field{"nulls", &Result::nulls}, Field{"overflows", &Result::overflows}};
+
+template <const auto& fields>
+constexpr int64_t field_count = std::tuple_size_v<std::remove_cvref_t<decltype(fields)>>;
+
+// A table forgets no field: each is one int64 of its struct.
+static_assert(sizeof(Job) == field_count<job_fields> * sizeof(int64_t));
+static_assert(sizeof(Piece) == field_count<piece_fields> * sizeof(int64_t));
+static_assert(sizeof(Result) == field_count<result_fields> * sizeof(int64_t));
+
+// A plan that is the core's own: the tables may change while it runs. The pieces of a job follow those of the job before.
+struct Plan {
+  std::vector<Job> jobs;
+  std::vector<Piece> pieces;
+};
+
+// A stretch of memory, or of a file, that a plan may write to: its first place and the one after its last.
+using Stretch = std::pair<int64_t, int64_t>;
+
+// Rows of a table, as they come from Python.
+struct Table {
+  const int64_t* rows;
+  int64_t count;
+};
+
+// Decodes a plan field by field. Throws std::invalid_argument where an enumerator has no name, or a job's pieces are not in
+// the table.
+Plan decode(Table jobs, Table pieces);
+
+enum class Into { file, memory };
+
+// Whether a decoded plan can be run: every field is in its range, agrees with the others, and each output is inside of one
+// stretch. What it cannot see is whether the sources are as long as the pieces say, and whether two outputs overlap.
+// Throws std::invalid_argument, with the number of the job.
+void check(const Plan& plan, std::vector<Stretch> stretches, Into into);
+
+struct Extent {
+  int64_t at;  // -1: not written
+  int64_t size;
+};
+
+// The sizes of what a job writes for so many rows.
+int64_t values_size(const Job& job, int64_t rows);
+int64_t pandas_size(const Job& job, int64_t rows);
+// Where a job writes: values, bitmap, mask, pandas buffer.
+std::array<Extent, 4> outputs_of(const Job& job);
+
+constexpr bool is_boolean(const Job& job) { return job.values == Values::bits || job.values == Values::bytes_to_bits; }
+constexpr bool is_offsets(const Job& job) { return job.values == Values::offsets32 || job.values == Values::offsets64; }
+constexpr bool is_fixed(const Job& job) { return job.values == Values::fixed || job.values == Values::indices; }
 
 }  // namespace colonnade

@@ -6,19 +6,15 @@
 #include <algorithm>
 #include <new>
 
+#include "pages.h"
 #include "threads.h"
 
 #ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23  // Linux 5.14; older kernels say EINVAL, and pages are touched when they are written
+#define MADV_POPULATE_WRITE 23  // Linux 5.14; older kernels return EINVAL, and pages are faulted in when they are written
 #endif
 
 namespace colonnade {
 namespace {
-
-constexpr size_t page = 4096;
-constexpr size_t huge_page = 2 << 20;
-
-size_t round_up(size_t size, size_t step) { return (size + step - 1) / step * step; }
 
 // Below this, starting a thread costs more than it saves.
 constexpr size_t touched_by_threads = 16 << 20;
@@ -29,9 +25,10 @@ char* map(size_t capacity) {
   if (mapped == MAP_FAILED) throw std::bad_alloc();
   char* const first = static_cast<char*>(mapped);
   char* const address = reinterpret_cast<char*>(round_up(reinterpret_cast<uintptr_t>(first), huge_page));
-  if (address > first) ::munmap(first, address - first);
-  if (address + capacity < first + room) ::munmap(address + capacity, first + room - (address + capacity));
-  ::madvise(address, capacity, MADV_HUGEPAGE);
+  unmap(first, address - first);
+  unmap(address + capacity, first + room - (address + capacity));
+  // Only advice: a kernel without transparent huge pages (EINVAL) uses small ones.
+  (void)::madvise(address, capacity, MADV_HUGEPAGE);
   return address;
 }
 
@@ -42,26 +39,29 @@ Pool& Pool::instance() {
   return *pool;
 }
 
-Pool::Pool() { ::pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child); }
+Pool::Pool() {
+  if (::pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) != 0) throw std::bad_alloc();  // its only error
+}
 
 Pool::Memory Pool::take(size_t size) {
-  const size_t capacity = round_up(size > 0 ? size : 1, page);
+  if (size > SIZE_MAX / 2) throw std::bad_alloc();  // it could not be rounded up
+  const size_t capacity = round_up(size > 0 ? size : 1, page_size());
   {
     const std::lock_guard guard(mutex_);
     // The tightest fit, and nothing that would waste more than an eighth.
     size_t best = idle_.size();
     for (size_t i = 0; i < idle_.size(); ++i) {
-      const size_t held = idle_[i].capacity;
-      if (held >= capacity && held <= capacity + capacity / 8 && (best == idle_.size() || held < idle_[best].capacity))
+      const size_t bytes = idle_[i].capacity;
+      if (bytes >= capacity && bytes <= capacity + capacity / 8 && (best == idle_.size() || bytes < idle_[best].capacity))
         best = i;
     }
     if (best < idle_.size()) {
-      const Memory found = idle_[best];
+      const Memory memory = idle_[best];
       idle_.erase(idle_.begin() + static_cast<std::ptrdiff_t>(best));
-      idle_bytes_ -= found.capacity;
-      live_bytes_ += found.capacity;
+      idle_bytes_ -= memory.capacity;
+      live_bytes_ += memory.capacity;
       ++live_count_;
-      return found;
+      return memory;
     }
   }
   char* const address = map(capacity);
@@ -71,33 +71,39 @@ Pool::Memory Pool::take(size_t size) {
   return {address, capacity, process_, true};
 }
 
-void Pool::give(const Memory& memory) {
+void Pool::give(const Memory& memory) noexcept {
   const std::lock_guard guard(mutex_);
   live_bytes_ -= memory.capacity;
   --live_count_;
-  if (memory.process != process_ || memory.capacity > limit_) {
-    ::munmap(memory.address, memory.capacity);
-    return;
+  if (memory.process == process_ && memory.capacity <= limit_) {
+    try {
+      trim_to(limit_ - memory.capacity);
+      idle_.push_back({memory.address, memory.capacity, memory.process, false});
+      idle_bytes_ += memory.capacity;
+      // Only advice: without it (EINVAL before Linux 4.5) the pages stay this process's until they are trimmed.
+      (void)::madvise(memory.address, memory.capacity, MADV_FREE);
+      return;
+    } catch (const std::bad_alloc&) {
+      // The list cannot grow: the buffer is unmapped, which frees memory.
+    }
   }
-  trim_to(limit_ - memory.capacity);
-  ::madvise(memory.address, memory.capacity, MADV_FREE);
-  idle_.push_back({memory.address, memory.capacity, memory.process, false});
-  idle_bytes_ += memory.capacity;
+  unmap(memory.address, memory.capacity);
 }
 
-void Pool::touch(std::span<const Memory> fresh, int threads) {
+void Pool::touch(std::span<const Memory> fresh, int threads) noexcept {
   size_t size = 0;
   for (const Memory& memory : fresh) size += memory.capacity;
-  if (size < touched_by_threads) threads = 1;
+  if (size < touched_by_threads || threads < 1) threads = 1;
   const size_t share = round_up(size / threads + 1, huge_page);
-  // Each thread walks all of the memory, and faults in what lies in its share.
-  const auto populate = [=](size_t thread) {
+  // Each thread goes through all of the memory, and faults in what lies in its share.
+  const auto populate = [=](size_t thread) noexcept {
     const size_t from = thread * share;
     size_t start = 0;
     for (const Memory& memory : fresh) {
       const size_t first = std::max(start, from);
       const size_t last = std::min(start + memory.capacity, from + share);
-      if (first < last) ::madvise(memory.address + (first - start), last - first, MADV_POPULATE_WRITE);
+      // Only advice: pages that are not populated now (an older kernel, a limit of memory) are faulted in when written.
+      if (first < last) (void)::madvise(memory.address + (first - start), last - first, MADV_POPULATE_WRITE);
       start += memory.capacity;
     }
   };
@@ -125,14 +131,14 @@ Pool::Usage Pool::usage() const {
 void Pool::trim_to(size_t bytes) {
   size_t gone = 0;
   for (; gone < idle_.size() && idle_bytes_ > bytes; ++gone) {
-    ::munmap(idle_[gone].address, idle_[gone].capacity);
+    unmap(idle_[gone].address, idle_[gone].capacity);
     idle_bytes_ -= idle_[gone].capacity;
   }
   idle_.erase(idle_.begin(), idle_.begin() + static_cast<std::ptrdiff_t>(gone));
 }
 
-// fork() copies only the calling thread. The lock is held across it, so that the child finds the pool whole. The child's idle
-// pages are its parent's too, and to write them would cost a copy of what nobody wants: it lets them go.
+// fork() copies only the calling thread. The lock is held across it, so that the pool of the child is consistent. The child
+// shares its idle pages with its parent, and each would be copied when it is written: the child unmaps them.
 void Pool::before_fork() { instance().mutex_.lock(); }
 
 void Pool::after_fork_in_parent() { instance().mutex_.unlock(); }

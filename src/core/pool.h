@@ -1,12 +1,14 @@
-// Output memory: buffers of huge pages that are used again once nobody holds them.
+// The memory that conversions write to: buffers of huge pages that are used again once nobody holds them.
 //
-// Knows: anonymous memory, and which of it is idle. Does not depend on: what is written there, Python.
+// Does not depend on: what is written there, Python.
 //
-// A buffer is live from `take` to `give`, and whoever took it says when it ends: a Python object whose views keep it
-// alive. An idle buffer is advised MADV_FREE: the kernel may take its pages when memory runs short, and if it did not, they
-// are written again without a fault. Measured for 1 GiB: 0.3 ms, and no slower writing after it.
+// A buffer is live from `take` to `give`; the caller of `take` decides when that is: a Python object whose views keep it alive.
+// An idle buffer is advised MADV_FREE: the kernel may take its pages when memory runs short, and if it did not, they are
+// written again without a fault. Measured for 1 GiB: 0.3 ms, and writing is no slower after it.
 // First touch by two threads, 1 GiB of huge pages, then a copy: 103 ms where the pages are populated first, each thread its
 // half; 152 to 205 ms where the copy itself faults them in.
+//
+// All functions may be called from any thread. A live buffer is its holder's: the pool neither reads nor writes it.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -21,7 +23,7 @@ class Pool {
   struct Memory {
     char* address = nullptr;
     size_t capacity = 0;
-    uint64_t process = 0;  // counts forks: what a parent took does not become its child's to use again
+    uint64_t process = 0;  // counts forks: a child does not use again what its parent took
     bool fresh = false;    // no page of it was touched yet
   };
   struct Usage {
@@ -35,13 +37,14 @@ class Pool {
 
   // At least `size` bytes, on a 2 MiB boundary; contents are anything. Throws std::bad_alloc.
   Memory take(size_t size);
-  void give(const Memory& memory);
+  // Makes a buffer idle, or unmaps it where the limit or the memory for the list of idle buffers is reached.
+  void give(const Memory& memory) noexcept;
   // Faults fresh pages in, each thread an equal share of them.
-  static void touch(std::span<const Memory> fresh, int threads);
+  static void touch(std::span<const Memory> fresh, int threads) noexcept;
 
-  // Bytes that may stay idle. What is above is freed at once, longest idle first.
+  // The bytes that may stay idle. What is above is unmapped at once, longest idle first.
   void set_limit(size_t bytes);
-  // Frees all that is idle; returns its bytes.
+  // Unmaps all idle buffers; returns their bytes.
   size_t trim();
   Usage usage() const;
 

@@ -52,7 +52,7 @@ Lanes<T> splat(T value) {
 }
 
 // Asks for what is read_ahead behind `at`, where a source that ends at `end` goes on at `next`: chunks may be short.
-inline void ask_for(const char* at, const char* end, const char* next) {
+inline void prefetch_from(const char* at, const char* end, const char* next) {
   const uintptr_t asked = reinterpret_cast<uintptr_t>(at) + read_ahead;
   const uintptr_t past = asked - reinterpret_cast<uintptr_t>(end);
   __builtin_prefetch(reinterpret_cast<const char*>(asked < reinterpret_cast<uintptr_t>(end)

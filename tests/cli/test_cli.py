@@ -309,7 +309,7 @@ def test_sql_without_duckdb():
     done = subprocess.run([sys.executable, "-c", program, "sql", "x"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (
         1,
-        "colonnade: sql needs DuckDB: pip install 'colonnade[duckdb]'\n",
+        "colonnade: sql needs DuckDB 2.0 or newer: pip install 'colonnade[duckdb]'\n",
     )
 
 
@@ -466,6 +466,22 @@ def test_interrupt(store, tmp_path):
     assert process.communicate() == (b"", b"")
     assert process.returncode == 130
     assert store.ls() == []
+
+
+def test_interrupt_of_a_query(store):
+    store.put("n", pd.DataFrame({"n": np.arange(1_000_000)})).close()
+    query = "select sum(a.n * b.n) from n a, n b"  # it would take minutes
+    program = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from colonnade.cli import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, "sql", query],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(store),
+    )
+    time.sleep(4)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=20) == (b"", b"")
+    assert process.returncode == 130
 
 
 def terminal(read_from, command, store, **streams):

@@ -44,7 +44,7 @@ def verify(snap):
 def is_locked(store):
     """Whether somebody holds the store's lock; others would have to wait then, and no order is left to be met."""
     try:
-        store._directory.lock_at_once().close()
+        store._catalog.directory.lock_at_once().close()
     except BlockingIOError:
         return True
     return False

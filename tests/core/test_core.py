@@ -160,7 +160,7 @@ def test_booleans_from_bytes(rows):
     np.testing.assert_array_equal(bits_at(out, job.bitmap, rows), ~mask)
 
 
-@pytest.mark.parametrize("element", [name for name in jobs.ELEMENTS if "int" in name])
+@pytest.mark.parametrize("element", [name for name in jobs.ELEMENT if "int" in name])
 @pytest.mark.parametrize("code", ["int8", "int16", "int32", "int64"])
 def test_pandas_buffers_of_integers(element, code):
     rng = np.random.default_rng(1)
@@ -290,7 +290,7 @@ def convert(values, pandas_buffer, made, valid=None, through="memory", kind=Vali
 
 
 @pytest.mark.parametrize("through", ["memory", "streamed memory"])
-@pytest.mark.parametrize("element", [name for name in jobs.ELEMENTS if "int" in name])
+@pytest.mark.parametrize("element", [name for name in jobs.ELEMENT if "int" in name])
 def test_integers_become_the_nearest_float64(element, through):
     info = np.iinfo(element)
     rng = np.random.default_rng(5)
@@ -323,7 +323,7 @@ def test_times_change_their_unit_or_do_not_fit(element):
 
 
 @pytest.mark.parametrize("element", ["float32", "float64"])
-@pytest.mark.parametrize("made", [name for name in jobs.ELEMENTS if "int" in name])
+@pytest.mark.parametrize("made", [name for name in jobs.ELEMENT if "int" in name])
 def test_whole_floats_become_integers_or_do_not_fit(element, made):
     info = np.iinfo(made)
     values = np.array([0.0, -0.0, 1, 100, 127, info.min] * 100, element)
@@ -340,7 +340,7 @@ def test_whole_floats_become_integers_or_do_not_fit(element, made):
         assert convert(one, PandasBuffer.INTEGERS, made)[1], bad
 
 
-@pytest.mark.parametrize("element", [name for name in jobs.ELEMENTS if "int" in name])
+@pytest.mark.parametrize("element", [name for name in jobs.ELEMENT if "int" in name])
 @pytest.mark.parametrize("code", ["int8", "int16", "int32"])
 @pytest.mark.parametrize("through", ["memory", "streamed memory"])
 def test_codes_stay_within_their_dictionary(element, code, through):
@@ -399,13 +399,16 @@ def test_kernels_go_by_name():
 def test_a_stream_is_read_once():
     capsule = pa.table({"x": [1, None]}).__arrow_c_stream__()
     source = _core.ImportedArrays()
-    assert source.add_table(capsule, 10)
+    assert source.add_table(capsule, 1, 2, 10)
     assert source.nulls().tolist() == [1]
     with pytest.raises(ValueError, match="read before"):
-        source.add_table(capsule, 10)
+        source.add_table(capsule, 1, 2, 10)
     with pytest.raises(ValueError, match="incorrect name"):
-        source.add_columns([pa.schema([]).__arrow_c_schema__()])
-    assert not _core.ImportedArrays().add_table(pa.table({"x": pa.chunked_array([[1]] * 5)}).__arrow_c_stream__(), 4)
+        source.add_columns([pa.schema([]).__arrow_c_schema__()], 0)
+    assert source.nulls().tolist() == [1]
+    many = pa.table({"x": pa.chunked_array([[1]] * 5)})
+    assert not source.add_table(many.__arrow_c_stream__(), 1, 5, 4)
+    assert source.nulls().tolist() == [1]
 
 
 def test_a_stream_that_fails_says_why():
@@ -415,14 +418,14 @@ def test_a_stream_that_fails_says_why():
 
     reader = pa.RecordBatchReader.from_batches(pa.schema({"x": pa.int64()}), batches())
     with pytest.raises(RuntimeError, match="the source broke"):
-        _core.ImportedArrays().add_table(reader.__arrow_c_stream__(), 10)
+        _core.ImportedArrays().add_table(reader.__arrow_c_stream__(), 1, 1, 10)
 
 
 def test_neighbouring_parts_of_a_chunk_are_joined():
     whole = pa.chunked_array([pa.array(range(1000)), pa.array([None, *range(499)])])
     cut = pa.chunked_array([pa.array(range(250)) for _ in range(6)])
     source = _core.ImportedArrays()
-    source.add_table(pa.table({"whole": whole, "cut": cut}).__arrow_c_stream__(), 100)
+    source.add_table(pa.table({"whole": whole, "cut": cut}).__arrow_c_stream__(), 2, 1500, 100)
     assert source.piece_counts().tolist() == [2, 6]
     assert source.nulls().tolist() == [1, 0]
 

@@ -268,7 +268,7 @@ def test_full_file_system(small):
 
 def test_file_system_that_fills_up_while_writing(small, monkeypatch):
     """The check beforehand can be overtaken by another writer; then the kernel says ENOSPC, and never SIGBUS."""
-    monkeypatch.setattr("colonnade.storage.capacity.free_bytes", lambda _: 1 << 40)
+    monkeypatch.setattr("colonnade.storage.capacity.free_bytes", lambda *_: 1 << 40)
     store = cn.Store(small / "s")
     store.put("kept", pd.DataFrame({"x": [1, 2, 3]}))
     free = os.statvfs(small).f_bavail

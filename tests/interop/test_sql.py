@@ -74,7 +74,7 @@ def test_names_that_duckdb_has_too_are_the_stores(store, tmp_path, monkeypatch):
     for name in ("duckdb_tables", "order", "found.csv"):
         store.put(name, pd.DataFrame({"x": [9]})).close()
         assert store.sql(f'from "{name}"').fetchall() == [(9,)]
-    assert store.sql("from 'other.csv'").fetchall() == [(2,)]  # as the limits say: it reads files
+    assert store.sql("from 'other.csv'", external_access=True).fetchall() == [(2,)]
 
 
 def test_params_are_values_and_no_part_of_the_query(store):
@@ -213,7 +213,7 @@ REFUSED = {
     "from frame": (cn.NotFoundError, "no table 'frame'"),  # a variable of the caller
     "from query": (cn.NotFoundError, "no table 'query'"),  # a variable within
     "from duckdb": (cn.NotFoundError, "no table 'duckdb'"),  # a module within
-    "from 'nope.csv'": (duckdb.IOException, "nope.csv"),
+    "from 'nope.csv'": (duckdb.PermissionException, "nope.csv"),
     "selec": (duckdb.ParserException, 'at or near "selec"'),
     "from nyc/flights": (duckdb.ParserException, 'at or near "/"'),
     "from nyc.flights": (duckdb.CatalogException, 'schema "nyc" does not exist'),
@@ -223,7 +223,36 @@ REFUSED = {
     "create table t as from airlines": (ValueError, "put.name, sql"),
     "copy airlines to 'out.csv'": (ValueError, "runs one query"),
     "set threads = 1": (ValueError, "runs one query"),
+    "explain select 1": (ValueError, "runs one query"),
+    "pivot (select 1 a, 2 b) on a using sum(b)": (ValueError, "runs one query"),
+    "with x as (select 1) insert into airlines select * from x": (ValueError, "runs one query"),
 }
+
+# What would write a file, change a setting or load code, alone and before or after something else.
+EFFECTS = [
+    "copy (select 42) to 'x.csv'",
+    "attach 'x.db'",
+    "set threads = 1",
+    "set global lock_configuration = false",
+    "load json",
+    "install httpfs",
+    "pragma enable_profiling",
+    "call enable_logging()",
+    "create table t as select 1",
+    "export database 'x'",
+    "prepare p as copy (select 42) to 'x.csv'",
+    "checkpoint",
+]
+SURROUNDED = ["{}", "{}; selec", "{}; select 1", "select 1; {}", "/* */ ;{};", "selec; {}"]
+
+# Selects that reach out of the store.
+REACHING = [
+    "from 'a.csv'", "from read_csv('a.csv')", "from read_text('/etc/passwd')", "from read_blob('a.csv')", "from glob('*')", "from sniff_csv('a.csv')",
+    "from 'https://127.0.0.1:1/x.parquet'", "from parquet_scan('a.parquet')", "from read_json('a.csv')", "from duckdb_secrets()", "from enable_logging()",
+    "from enable_logging('QueryLog', storage='file', storage_path='logs')", "from enable_profiling()", "from add_grammar_extension('x')",
+    "from query($$copy (select 1) to 'x.csv'$$)", "from query($$from 'a.csv'$$)", "from query_table('a.csv')",
+    "select (select content from read_text('a.csv'))", "with a as (from 'a.csv') from a", "from airlines where name in (select content from read_text('a.csv'))",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("query", REFUSED)
@@ -239,6 +268,67 @@ def test_what_is_wrong_is_said(query, store, tmp_path, monkeypatch):
     assert hinted == (query in ("from nyc/flights", "from nyc.flights"))
     assert list(tmp_path.iterdir()) == []
     assert store.sql("select count(*) from airlines").fetchall() == [(16,)]
+
+
+@pytest.mark.parametrize("effect", EFFECTS)
+def test_nothing_but_one_select_ever_runs(effect, store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = "select name, value from duckdb_settings() order by all"
+    before = store.sql(settings).fetchall(), store.sql(settings, external_access=True).fetchall()
+    for external_access in (False, True):
+        for text in SURROUNDED:
+            with pytest.raises((ValueError, duckdb.ParserException)):
+                store.sql(text.format(effect), external_access=external_access)
+    assert list(tmp_path.iterdir()) == []
+    assert (store.sql(settings).fetchall(), store.sql(settings, external_access=True).fetchall()) == before
+
+
+@pytest.mark.parametrize("query", REACHING)
+def test_a_select_reaches_nothing_but_the_store(query, store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text("x\n1\n")
+    store.put("airlines", nyc("airlines")).close()
+    with pytest.raises((duckdb.Error, cn.ColonnadeError)):
+        store.sql(query).fetchall()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_external_access_is_asked_for(store, tmp_path):
+    (tmp_path / "a.csv").write_text("x\n1\n")
+    query = f"from '{tmp_path}/a.csv'"
+    with pytest.raises(duckdb.PermissionException, match="disabled by configuration") as raised:
+        store.sql(query)
+    assert "external_access=True" in raised.value.__notes__[0]
+    with pytest.raises(duckdb.PermissionException):
+        store.sql("select 1").to_csv(str(tmp_path / "b.csv"))
+    relation = store.sql(query, external_access=True)
+    assert relation.fetchall() == [(1,)]
+    relation.to_csv(str(tmp_path / "b.csv"))
+    assert (tmp_path / "b.csv").read_text() == "x\n1\n"
+    with pytest.raises(duckdb.PermissionException):  # the two share nothing
+        store.sql(query)
+
+
+INTERRUPTED = """
+import random, signal, sys, time, colonnade as cn
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+store, raised = cn.Store(sys.argv[1]), 0
+end = time.monotonic() + 4
+while time.monotonic() < end:
+    try:
+        signal.setitimer(signal.ITIMER_REAL, random.random() * 0.02 + 1e-5)
+        store.sql("select count(*) from wide where c0 >= ?", params=[0])
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    except KeyboardInterrupt:
+        raised += 1
+print(raised > 20, store.sql("select 1").fetchall())
+"""
+
+
+def test_ctrl_c_stays_keyboard_interrupt(store):
+    store.put("wide", pd.DataFrame({f"c{i}": [1, 2] for i in range(300)})).close()
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED, store.path], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("True [(1,)]\n", "")
 
 
 def test_a_query_that_fails_half_way_leaves_the_store_as_it_was(store):

@@ -250,7 +250,7 @@ def test_a_full_disk(small_disk, monkeypatch, blind):
     store = cn.Store(small_disk / "s")
     store.put("kept", frame(8)).close()
     if blind:
-        monkeypatch.setattr("colonnade.storage.capacity.free_bytes", lambda _: 1 << 40)
+        monkeypatch.setattr("colonnade.storage.capacity.free_bytes", lambda *_: 1 << 40)
     for _ in range(2):
         with pytest.raises(cn.StoreFullError):
             store.put("kept", frame(28))
@@ -266,7 +266,7 @@ def test_a_file_system_that_fills_up_meanwhile(small, monkeypatch, mapped):
     """Somebody else was faster after the room was looked at."""
     store = cn.Store(small / "s")
     store.put("kept", frame(2)).close()
-    monkeypatch.setattr("colonnade.storage.capacity.free_bytes", lambda _: 1 << 40)
+    monkeypatch.setattr("colonnade.storage.capacity.free_bytes", lambda *_: 1 << 40)
     if not mapped:
         monkeypatch.setattr("colonnade.storage.draft.Draft.map", lambda self, size: os.ftruncate(self.fd, size))
     free = os.statvfs(small).f_bavail

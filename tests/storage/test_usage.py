@@ -317,6 +317,7 @@ import colonnade as cn
 store = cn.Store(sys.argv[1])
 others = [subprocess.Popen(["cat"], stdin=subprocess.PIPE) for _ in range(3)]
 held = store.get("t")
+repr(store.usage())  # imported while it may be
 os.setgroups([]), os.setgid(65534), os.setuid(65534)
 ctypes.CDLL(None).prctl(4, 1)  # PR_SET_DUMPABLE: a process that was root may not be looked at, not by itself either
 found = store.usage()

@@ -50,3 +50,10 @@ def test_endurance():
     done = run("endure", "--puts", 2000)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2,000 puts in" in done.stdout
+
+
+def test_interrupts():
+    done = run("interrupts", "--seconds", 6, "--seed", 1)
+    assert done.returncode == 0, done.stdout + done.stderr
+    interrupts = int(re.search(r"([\d,]+) interrupts, 0 wrong", done.stdout)[1].replace(",", ""))
+    assert interrupts > 50

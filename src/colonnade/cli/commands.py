@@ -189,6 +189,9 @@ def sql(
     ctx: typer.Context,
     query: Annotated[str, typer.Argument(metavar="QUERY", help="One query in DuckDB's SQL.")],
     rows: Annotated[int, typer.Option(min=0, metavar="N", help="How many rows.")] = 10,
+    external_access: Annotated[
+        bool, typer.Option("--external-access", help="Let the query read and write files and the network.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Query tables by their names, with DuckDB, and print the first rows.
@@ -197,12 +200,15 @@ def sql(
     """
     try:
         import duckdb
+
+        from colonnade.interop.duckdb import read, with_hint
     except ModuleNotFoundError as error:
-        raise ColonnadeError("sql needs DuckDB: pip install 'colonnade[duckdb]'") from error
+        raise ColonnadeError("sql needs DuckDB 2.0 or newer: pip install 'colonnade[duckdb]'") from error
     try:
-        table = _store(ctx).sql(query).limit(rows + 1).to_arrow_table()
-    except (duckdb.Error, ValueError, ModuleNotFoundError) as error:  # the last: DuckDB is too old
-        raise ColonnadeError("\n".join([str(error), *getattr(error, "__notes__", [])])) from error
+        table = read(_store(ctx).sql(query, external_access=external_access).limit(rows + 1))
+    except (duckdb.Error, ValueError) as error:
+        hinted = with_hint(error)
+        raise ColonnadeError("\n".join([str(hinted), *getattr(hinted, "__notes__", [])])) from error
     shown = _show(table.slice(0, rows), as_json)
     if shown:
         more = " and more" if table.num_rows > rows else ""

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from datetime import date, time
 from typing import TYPE_CHECKING, Any
 
-from colonnade.display.fitting import one_line
 from colonnade.display.table import Column, format_lines, rich_table
+from colonnade.errors import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,9 +29,7 @@ def print_error(error: Exception) -> None:
     # The text of an OSError starts with its number.
     message = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     file = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
-    lines = [f"{file}{message}", *getattr(error, "__notes__", [])]
-    text = "\n".join(one_line(line) for lines_of in lines for line in lines_of.split("\n"))
-    print(f"colonnade: {text}", file=sys.stderr)  # noqa: T201 -- the same
+    print(f"colonnade: {printable(file + message)}", file=sys.stderr)  # noqa: T201 -- the same
 
 
 def print_json(value: Any) -> None:

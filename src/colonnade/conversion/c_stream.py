@@ -61,15 +61,21 @@ def import_columns(table: pa.Table, positions: npt.NDArray[np.intp], threads: in
     """Import columns of primitive values or dictionary indices.
 
     Each chunk is one piece. Where there are thousands of columns, adjacent chunks may be joined.
+
+    Raises
+    ------
+    ValueError
+        The arrays contradict each other, as only those of a faulty producer do: a column has fewer rows than the table,
+        or declares more nulls than it has rows.
     """
     source = _core.ImportedArrays()
     chosen = positions.tolist()
     if len(chosen) >= _MANY_COLUMNS:
         part = table if len(chosen) == table.num_columns else table.select(chosen)
-        if source.add_table(part.__arrow_c_stream__(), _MOST_BATCHES):
+        if source.add_table(part.__arrow_c_stream__(), len(chosen), table.num_rows, _MOST_BATCHES):
             return _imported(source, table.num_rows, positions)
-        source = _core.ImportedArrays()
-    source.add_columns([table.column(position).__arrow_c_stream__() for position in chosen], threads)
+    streams = [table.column(position).__arrow_c_stream__() for position in chosen]
+    source.add_columns(streams, table.num_rows, threads)
     return _imported(source, table.num_rows, positions)
 
 

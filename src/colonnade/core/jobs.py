@@ -1,13 +1,14 @@
-"""Jobs for the core: the Python side of ``src/core/plan.h``.
+"""The jobs of a plan, as tables for the core.
 
-Knows: the fields of a job and their order. Does not depend on: pandas, PyArrow, files.
+The enumerations and the order of the fields are defined in ``src/core/plan.h``; this module reads them from the core.
+
+Does not depend on: pandas, PyArrow, files.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from enum import IntEnum
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,61 +17,28 @@ import numpy.typing as npt
 from colonnade import _core
 from colonnade.core.regions import Region
 
+Values = _core.Values
+Validity = _core.Validity
+PandasBuffer = _core.PandasBuffer
 
-class Values(IntEnum):
-    """What the ``values`` output is made from."""
-
-    NONE = 0
-    FIXED = 1
-    BITS = 2
-    BYTES_TO_BITS = 3
-    OFFSETS32 = 4
-    OFFSETS64 = 5
-
-
-class Validity(IntEnum):
-    """Where an element's validity is read from."""
-
-    NONE = 0
-    BITS = 1
-    NAN16 = 2
-    NAN32 = 3
-    NAN64 = 4
-    NAT = 5
-    MASK = 6
-    NEGATIVE = 7
-
-
-class PandasBuffer(IntEnum):
-    """The second physical form."""
-
-    NONE = 0
-    BYTES = 1
-    FLOAT64 = 2
-    CODES = 3
-    SCALED = 4
-    INTEGERS = 5
-
-
-ELEMENTS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64")
-ELEMENT = {name: number for number, name in enumerate(ELEMENTS)}
+# The number of an element type, by its NumPy name.
+ELEMENT = {element.name.lower(): int(element) for element in _core.Element}
+# The operand of codes that may be any number.
 NO_LIMIT = 2**63 - 1
 
 
-def _rows_of(*names: str) -> np.dtype[Any]:
+def _rows_of(names: Sequence[str]) -> np.dtype[Any]:
     return np.dtype([(name, np.int64) for name in names])
 
 
-JOB = _rows_of(
-    *("rows", "first_piece", "piece_count", "values", "width", "out_width", "validity", "fill", "element"),
-    *("pandas_buffer", "pandas_element", "operand", "values_at", "bitmap_at", "mask_at", "pandas_at"),
-)
-PIECE = _rows_of("values", "stride", "validity", "offset", "length", "base", "map", "map_length")
-RESULT = _rows_of("nulls", "overflows")
+_JOB_FIELDS = _core.job_fields()
+JOB = _rows_of(_JOB_FIELDS)
+PIECE = _rows_of(_core.piece_fields())
+RESULT = _rows_of(_core.result_fields())
 
 
 class Piece(NamedTuple):
-    """One run of source elements: addresses of its buffers, and where in them it starts."""
+    """One run of source elements: the addresses of its buffers, and where in them it starts."""
 
     values: int
     stride: int
@@ -84,9 +52,10 @@ class Piece(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One column's bytes, moved in one pass: values, validity bitmap, byte mask and pandas buffer.
+    """Moves the bytes of one column in one pass: values, validity bitmap, byte mask and pandas buffer.
 
-    ``keep`` holds what owns the source memory until the job has run; ``nulls`` is set then.
+    ``keep`` holds what owns the source memory until the job has run. Then ``nulls`` is the number of nulls, and
+    ``overflows`` is whether some value is not representable in an output, or some index is outside of its dictionary.
     """
 
     rows: int
@@ -106,15 +75,29 @@ class Job:
     pandas_buffer: Region | None = None
     keep: Any = None
     nulls: int = field(default=-1, init=False)
+    overflows: bool = field(default=False, init=False)
 
     def row(self, first_piece: int, start: int) -> tuple[int, ...]:
-        """The job as the core reads it; its outputs are counted from ``start``."""
-        return (
-            *(self.rows, first_piece, len(self.pieces), self.values_kind, self.width, self.out_width),
-            *(self.validity_kind, self.fill, ELEMENT[self.element], self.pandas_kind, ELEMENT[self.pandas_element]),
-            *(self.operand, _place(self.values, start), _place(self.bitmap, start)),
-            *(_place(self.mask, start), _place(self.pandas_buffer, start)),
-        )
+        """The job as a row of `JOB`; the places of its outputs are counted from ``start``."""
+        fields = {
+            "rows": self.rows,
+            "first_piece": first_piece,
+            "piece_count": len(self.pieces),
+            "values": self.values_kind,
+            "width": self.width,
+            "out_width": self.out_width,
+            "validity": self.validity_kind,
+            "fill": self.fill,
+            "element": ELEMENT[self.element],
+            "pandas_buffer": self.pandas_kind,
+            "pandas_element": ELEMENT[self.pandas_element],
+            "operand": self.operand,
+            "values_at": _place(self.values, start),
+            "bitmap_at": _place(self.bitmap, start),
+            "mask_at": _place(self.mask, start),
+            "pandas_at": _place(self.pandas_buffer, start),
+        }
+        return tuple([fields[name] for name in _JOB_FIELDS])
 
 
 def _place(region: Region | None, start: int) -> int:
@@ -123,40 +106,41 @@ def _place(region: Region | None, start: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Jobs whose regions are counted from ``start``: the place of their body in the file, or its address in memory."""
+    """Jobs whose regions are counted from ``start``: the place of the body in the file, or its address in memory."""
 
     jobs: Sequence[Job]
     start: int
 
 
 def run(placed: Sequence[Placed], write: Callable[[npt.NDArray[Any], npt.NDArray[Any]], npt.NDArray[Any]]) -> None:
-    """Run jobs and set each one's ``nulls``; ``write`` is one of the functions below, its last arguments bound.
+    """Run jobs and set the ``nulls`` and ``overflows`` of each.
+
+    ``write`` is `into_file` or `into_memory` with its keyword arguments bound.
 
     Raises
     ------
     OSError
         With the errno of the first write that failed; ENOSPC where the file system is full.
     """
-    pieces: list[Piece] = []
+    pieces: list[tuple[int, ...]] = []
     rows: list[tuple[int, ...]] = []
     for group in placed:
         for job in group.jobs:
             rows.append(job.row(len(pieces), group.start))
             pieces.extend(job.pieces)
-    found = write(np.array(rows, JOB), np.array(pieces, PIECE))
-    nulls = iter(found["nulls"].tolist())
+    results = write(np.array(rows, JOB), np.array(pieces, PIECE))
+    numbers = zip(results["nulls"].tolist(), results["overflows"].tolist(), strict=True)
     for group in placed:
         for job in group.jobs:
-            job.nulls = next(nulls)
+            nulls, overflows = next(numbers)
+            job.nulls, job.overflows = nulls, bool(overflows)
 
 
 def into_file(
     jobs: npt.NDArray[Any], pieces: npt.NDArray[Any], *, fd: int, size: int, threads: int = 0
 ) -> npt.NDArray[Any]:
-    """Run a plan (arrays of JOB and PIECE) into a file; returns an array of RESULT."""
-    found = np.zeros(len(jobs), RESULT)
-    _core.write_file(_numbers(jobs), _numbers(pieces), _numbers(found), fd, size, threads)
-    return found
+    """Run a plan (arrays of `JOB` and `PIECE`) into a file; returns an array of `RESULT`."""
+    return _results(_core.write_file(_numbers(jobs), _numbers(pieces), fd, size, threads))
 
 
 def into_memory(
@@ -167,14 +151,12 @@ def into_memory(
     threads: int = 0,
     **tuning: int,
 ) -> npt.NDArray[Any]:
-    """Run a plan whose places are addresses inside of ``outputs``; returns an array of RESULT."""
-    found = np.zeros(len(jobs), RESULT)
-    _core.write_memory(_numbers(jobs), _numbers(pieces), _numbers(found), list(outputs), threads, **tuning)
-    return found
+    """Run a plan whose places are addresses inside of ``outputs``; returns an array of `RESULT`."""
+    return _results(_core.write_memory(_numbers(jobs), _numbers(pieces), list(outputs), threads, **tuning))
 
 
 def joined(tables: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    """Join tables of one kind; NumPy takes 15 us to find out that their fields are the same."""
+    """Join tables of one kind. They are joined as numbers: to compare their fields takes NumPy 15 us."""
     if len(tables) == 1:
         return tables[0]
     return np.concatenate([_numbers(table) for table in tables]).reshape(-1).view(tables[0].dtype)
@@ -182,3 +164,7 @@ def joined(tables: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
 
 def _numbers(table: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     return table.view(np.int64).reshape(len(table), table.dtype.itemsize // 8)
+
+
+def _results(numbers: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+    return numbers.view(RESULT).reshape(-1)

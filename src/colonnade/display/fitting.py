@@ -9,6 +9,8 @@ import unicodedata
 from datetime import UTC, datetime
 from typing import Any
 
+from colonnade.errors import printable
+
 ELLIPSIS = "…"
 _WIDEST = 32  # a cell of a terminal's `show`
 
@@ -17,10 +19,7 @@ def one_line(value: Any) -> str:
     """Write a value on one line, without characters that would move a terminal's cursor."""
     if value is None:
         return "null"
-    text = str(value)
-    if text.isprintable():
-        return text
-    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+    return printable(str(value)).replace("\n", r"\n")
 
 
 def cell_len(text: str) -> int:

@@ -18,6 +18,7 @@ from colonnade.display.table import Column
 from colonnade.display.values import brief
 from colonnade.errors import NotFoundError
 from colonnade.sizes import format_size
+from colonnade.storage.room import file_system_bytes
 from colonnade.store import Store, TableInfo
 
 _MOST = 20  # tables that are opened
@@ -45,8 +46,7 @@ def _look_inside(result: Summary, store: Store) -> None:
     if sizes:
         result.facts["size"] = format_size(sum(sizes.values()))
         _list(result, store, sorted(sizes))
-    room = os.statvfs(store.path)
-    free, total = room.f_bavail * room.f_frsize, room.f_blocks * room.f_frsize
+    total, free = file_system_bytes(store.path)
     result.facts["file system"] = f"{format_size(free)} of {format_size(total)} free"
     capacity = store.settings.capacity
     if capacity is not None:

@@ -1,15 +1,19 @@
 """Queries by DuckDB over tables that are found by their names. Imported only when one is asked for.
 
-Knows: DuckDB, and which names a query mentions. Does not depend on: where tables come from.
+DuckDB is given exactly one SELECT to run. Nothing runs before a query is parsed, and a query that is not one SELECT is
+refused by its statement type. Files, the network, settings and extensions are switched off in the database itself,
+unless the caller asks for ``external_access``.
 
-One database in memory for the process, and a cursor for each query: a cursor takes 0.2 ms where a database takes 10.
-What is registered with a cursor no other sees, and a relation keeps its cursor alive, so a query reads the tables it
-began with however often it is run.
+One database in memory serves the process, and each query has a cursor: a cursor takes 0.2 ms, a database 10. What is
+registered with a cursor is visible to no other, and a relation keeps its cursor alive. So a query reads the tables that
+it began with, however often it runs.
 
-Tables are registered as `pyarrow.Table`: DuckDB reads their buffers where they are, only the columns it needs, and
-knows how many rows there are. Of a dataset, or of a stream, it thinks that there is one, and so made a join's hash
-table of the 5 million rows instead of the 1,000: 199 ms and 152 ms, where it takes 32. A dataset alone gets the filter
-too, which pays where that leaves few rows of many strings (12 ms instead of 51); but what is left is a copy.
+Tables are registered as `pyarrow.Table`: DuckDB reads their buffers in place, only the columns it needs, and knows the
+number of rows. For a dataset or a stream it assumes one row, and so built a join's hash table of the 5 million rows
+instead of the 1,000: 199 ms and 152 ms, instead of 32. Only a dataset gets the filter too, which helps if few rows with
+many strings remain (12 ms instead of 51); but those are copied.
+
+Does not depend on: where tables come from.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ import ctypes
 import json
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from typing import Any
 from weakref import WeakSet
@@ -27,21 +32,31 @@ import pyarrow as pa
 
 from colonnade.errors import InvalidNameError, NotFoundError, UnsupportedTypeError
 
-if int(duckdb.__version__.partition(".")[0]) < 2:  # its relations let go of their cursors: 'Connection ... closed'
+if int(duckdb.__version__.partition(".")[0]) < 2:  # its relations close their cursors: 'Connection ... closed'
     raise ModuleNotFoundError(f"DuckDB {duckdb.__version__} is too old")
 
 _QUOTING = 'a name with slashes or dots is written in double quotes, as in: from "prices/2026/eurusd"'
-# What DuckDB says where they are not.
-_UNQUOTED = ('syntax error at or near "/"', "does not exist because schema")
+_UNQUOTED = ('syntax error at or near "/"', "does not exist because schema")  # what DuckDB says without the quotes
+_EXTERNAL = "files, the network and settings are switched off; sql(..., external_access=True) allows them"
+_REFUSED = ("disabled by configuration", "the configuration has been locked")  # what DuckDB says when they are
+
+# Names are the store's alone: DuckDB would also take the variables of its caller, which are those of this file.
+_OPEN: dict[str, Any] = {"python_enable_replacements": False}
+_LOCKED = _OPEN | {
+    "enable_external_access": False,
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "allow_community_extensions": False,
+    "lock_configuration": True,
+}
 
 
 @cache
-def _database() -> Any:
-    # Names are the store's alone: DuckDB would also take the variables of whoever calls it, and those are ours.
-    return _remembered(duckdb.connect(config={"python_enable_replacements": False}))
+def _database(external_access: bool = False) -> Any:
+    return _remembered(duckdb.connect(config=_OPEN if external_access else _LOCKED))
 
 
-# The database's connections; a relation keeps its own alive.
+# The connections of the databases; a relation keeps its own alive.
 _connections: WeakSet[Any] = WeakSet()
 
 
@@ -51,9 +66,9 @@ def _remembered(connection: Any) -> Any:
 
 
 def _in_child() -> None:
-    """A forked child has no threads of the database, and to end it without them is the child's own end, by a signal.
+    """Keep the databases alive in a forked child, unused; its first query makes another.
 
-    So it lives on there as it is, unused: a child's first query makes another.
+    The child has none of a database's threads, and closing the database without them would end the child by a signal.
     """
     for connection in _connections:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
@@ -63,63 +78,96 @@ def _in_child() -> None:
 os.register_at_fork(after_in_child=_in_child)
 
 
-def run(query: str, params: Any, find: Callable[[str], pa.Table]) -> duckdb.DuckDBPyRelation:
+def run(
+    query: str, params: Any, find: Callable[[str], pa.Table], *, external_access: bool = False
+) -> duckdb.DuckDBPyRelation:
     """Make a relation of a query.
 
-    ``find`` gives a table by its name; NotFoundError and InvalidNameError leave the name to DuckDB, for it may be one
-    that the query itself defines, or a file's.
+    ``find`` gives a table by its name. NotFoundError and InvalidNameError leave the name to DuckDB, because the query
+    itself may define it, or it may be a file's.
 
     Raises
     ------
     NotFoundError, UnsupportedTypeError, ValueError, duckdb.Error
+    KeyboardInterrupt
+        For Ctrl-C; a query with ``params`` runs at once.
     """
-    unknown: dict[str, Exception] = {}
+    missing: dict[str, Exception] = {}
     try:
-        cursor, names = _begin(query)
-        found = {}
+        cursor, names = _begin(query, external_access)
+        tables = {}
         for name in names:
             try:
-                found[name] = find(name)
+                tables[name] = find(name)
             except (NotFoundError, InvalidNameError) as error:
-                unknown[name] = error
-        _tell_apart(found)
-        for name, table in found.items():
+                missing[name] = error
+        _check_case(tables)
+        for name, table in tables.items():
             _register(cursor, name, table)
         relation: duckdb.DuckDBPyRelation = cursor.sql(query, params=params)
         return relation
     except duckdb.CatalogException as error:
-        for name, reason in unknown.items():
+        for name, reason in missing.items():
             if str(error).startswith(f"Catalog Error: Table with name {name} does not exist!"):
                 raise reason from None
-        raise _hinted(error) from None
-    except duckdb.ParserException as error:
-        raise _hinted(error) from None
+        raise with_hint(error) from None
+    except (duckdb.Error, RuntimeError) as error:
+        if is_interrupt(error):
+            raise KeyboardInterrupt from None
+        raise with_hint(error) from None
 
 
-def _begin(query: str) -> tuple[Any, list[str]]:
-    """A cursor, and every name that stands for a table, those included that the query defines; by DuckDB's own parser.
+def read(relation: duckdb.DuckDBPyRelation) -> pa.Table:
+    """Run a query to its end as an Arrow table; unlike DuckDB's own method, Ctrl-C stops it."""
+    with ThreadPoolExecutor(1) as pool:
+        result = pool.submit(relation.to_arrow_table)
+        try:
+            return result.result()
+        except KeyboardInterrupt:
+            while not result.done():  # an interrupt that comes before the query begins has no effect
+                for connection in list(_connections):
+                    connection.interrupt()
+                wait([result], 0.05)
+            raise
 
-    Its `get_table_names` also binds, to tables without columns, and so fails at ``using``.
+
+def is_interrupt(error: Exception) -> bool:
+    """Say whether DuckDB made this error of a KeyboardInterrupt."""
+    return str(error) == "Query interrupted" or "failed: KeyboardInterrupt" in str(error)
+
+
+def with_hint(error: Exception) -> Exception:
+    """Add what to do next to an error of DuckDB, if it is one that this file knows."""
+    for words, hint in ((_UNQUOTED, _QUOTING), (_REFUSED, _EXTERNAL)):
+        if any(text in str(error) for text in words) and hint not in getattr(error, "__notes__", []):
+            error.add_note(hint)
+    return error
+
+
+def _begin(query: str, external_access: bool) -> tuple[Any, list[str]]:
+    """Give a cursor, and every name that stands for a table in the query, also those that the query itself defines.
+
+    DuckDB's own parser finds them. Its `get_table_names` also binds, to tables without columns, and so fails at
+    ``using``.
     """
-    cursor = _remembered(_database().cursor())
+    cursor = _remembered(_database(external_access).cursor())
     try:
-        text = _parsed(cursor, query)
-    except duckdb.FatalException:  # an error within DuckDB, in an earlier query, has made the database useless
+        text = _serialized(cursor, query)
+    except duckdb.FatalException:  # an internal error of DuckDB, in an earlier query, has made the database useless
         _database.cache_clear()
-        cursor = _remembered(_database().cursor())
-        text = _parsed(cursor, query)
+        cursor = _remembered(_database(external_access).cursor())
+        text = _serialized(cursor, query)
+    statements = cursor.extract_statements(query)  # it only parses; its ParserException says where the error is
     parsed = json.loads(text)
-    if parsed["error"] and parsed["error_type"] == "parser":
-        cursor.sql(query)  # raises it, and says where in the query it is
-    if parsed["error"] or len(parsed["statements"]) != 1:
+    if parsed["error"] or [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
         raise ValueError(
             f"sql() runs one query, and this is none: {query!r}. Queries are select, with, from, values, describe, "
-            "summarize, and pivot where it says which values in (...); to store what one gives: put(name, sql(...))"
+            "summarize, and pivot where it says which values in (...); to store the result of one: put(name, sql(...))"
         )
     return cursor, list(dict.fromkeys(_tables(parsed["statements"])))
 
 
-def _parsed(cursor: Any, query: str) -> str:
+def _serialized(cursor: Any, query: str) -> str:
     ((text,),) = cursor.execute("select json_serialize_sql(?)", [query]).fetchall()
     return str(text)
 
@@ -134,10 +182,10 @@ def _tables(node: Any) -> Iterator[str]:
             yield from _tables(part)
 
 
-def _tell_apart(found: dict[str, pa.Table]) -> None:
-    seen: dict[str, str] = {}
-    for name in found:
-        other = seen.setdefault(name.lower(), name)
+def _check_case(tables: dict[str, Any]) -> None:
+    names: dict[str, str] = {}
+    for name in tables:
+        other = names.setdefault(name.lower(), name)
         if other != name:
             raise ValueError(f"{other!r} and {name!r} are one name to SQL; query one, or put it by another name")
 
@@ -146,19 +194,18 @@ def _register(cursor: Any, name: str, table: pa.Table) -> None:
     try:
         cursor.register(name, table)
     except duckdb.Error as error:
-        refused = []
-        for at, field in enumerate(table.schema):
-            try:
-                cursor.register("one column", table.select([at]))
-            except duckdb.Error:
-                refused.append(f"{field.name!r} ({field.type})")
+        if is_interrupt(error):
+            raise
+        refused = [f"{field.name!r} ({field.type})" for field in table.schema if not _takes(cursor, field)]
         raise UnsupportedTypeError(
             f"DuckDB cannot read {name!r}: {', '.join(refused) or error}. "
             "Query a table without, by duckdb.sql: table = open(name).to_arrow().drop_columns(...)"
         ) from error
 
 
-def _hinted(error: duckdb.Error) -> duckdb.Error:
-    if any(words in str(error) for words in _UNQUOTED):
-        error.add_note(_QUOTING)
-    return error
+def _takes(cursor: Any, field: pa.Field) -> bool:
+    try:
+        cursor.register("one column", pa.table([pa.array([], field.type)], schema=pa.schema([field])))
+    except duckdb.Error:
+        return False
+    return True

@@ -107,8 +107,15 @@ def _whole_bytes(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield as_one(*seam)
 
 
+def without_columns(rows: int, schema: pa.Schema) -> pa.RecordBatch:
+    """Make a batch that has rows and no columns; PyArrow makes one only by taking the columns away."""
+    return pa.record_batch([pa.nulls(rows)], [""]).select([]).replace_schema_metadata(schema.metadata)
+
+
 def as_one(*batches: pa.RecordBatch) -> pa.RecordBatch:
     """Copy batches into one."""
+    if not batches[0].num_columns:
+        return without_columns(sum(batch.num_rows for batch in batches), batches[0].schema)
     table = pa.Table.from_batches(batches)
     if any(pt.is_dictionary(field.type) for field in table.schema):
         table = table.unify_dictionaries(memory_pool=POOL)

@@ -142,6 +142,8 @@ def _explaining(shown: str) -> Iterator[None]:
     except FileNotFoundError:
         raise
     except Exception as error:  # each driver has its own tree of errors
+        if str(error) == "Query interrupted":  # DuckDB's RuntimeError for Ctrl-C
+            raise KeyboardInterrupt from None
         raise QueryError(f"the query of {shown} failed: {error}; nothing was stored") from error
 
 

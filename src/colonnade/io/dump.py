@@ -49,6 +49,8 @@ def dump(table: pa.Table, path: Path, kind: FileFormat, meter: Meter) -> None:
     UnsupportedTypeError, OSError
     """
     writer = _WRITERS[kind]
+    if not table.num_columns and (kind is FileFormat.CSV or (kind is FileFormat.PARQUET and table.num_rows)):
+        raise UnsupportedTypeError(f"{path}: {kind} cannot hold rows without columns; Feather and Arrow (.arrow) can")
     meter.total = table.num_rows
     with _beside(path) as file:
         try:
@@ -59,7 +61,7 @@ def dump(table: pa.Table, path: Path, kind: FileFormat, meter: Meter) -> None:
                     held.enter_context(sink)
                 write = held.enter_context(writer.opened(sink, table.schema))
                 for first in range(0, table.num_rows, _ROWS):
-                    part = table.slice(first, _ROWS)
+                    part = table.slice(first, min(_ROWS, table.num_rows - first))  # without columns, PyArrow cuts none
                     write.write_table(part)
                     meter.count(part)
                     meter.done = meter.rows

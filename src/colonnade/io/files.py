@@ -12,12 +12,15 @@ from pathlib import PurePath
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as pt
 from pyarrow import dataset as ds
 from pyarrow import fs
 
 from colonnade.errors import UnreadableFileError
 from colonnade.io.batches import POOL, Source
 from colonnade.io.formats import SUFFIXES, TEXT, FileFormat, explaining, recognise
+from colonnade.io.pandas_metadata import with_united_dtypes
 from colonnade.io.progress import Meter
 from colonnade.io.text import TextFile, read_text
 
@@ -95,27 +98,86 @@ def _columns(source: _Files, kind: FileFormat, meter: Meter) -> Source:
     options = ds.FileSystemFactoryOptions(source.base)
     if source.base:
         options.partitioning_factory = ds.HivePartitioning.discover()  # a folder year=2013/ is a column
-    format_, scanning = _format(kind, remote=not isinstance(source.system, fs.LocalFileSystem))
-    with explaining(source.asked, kind):
+    remote = not isinstance(source.system, fs.LocalFileSystem)
+
+    def opened(format_: Any) -> Any:
         factory = ds.FileSystemDatasetFactory(source.system, [file.path for file in source.files], format_, options)
         # The columns of all files together; PyArrow's default is those of the first file.
-        dataset = factory.finish(factory.inspect(promote_options="permissive", fragments=None))
+        return factory.finish(factory.inspect(promote_options="permissive", fragments=None))
+
+    with explaining(source.asked, kind):
+        dataset = opened(_FORMATS[kind]())
+        if kind is FileFormat.PARQUET and _has_far_int96(dataset):
+            dataset = opened(_parquet("us"))
         meter.total = sum(fragment.count_rows() for fragment in dataset.get_fragments())
-    return Source(dataset.schema, _scan(dataset, kind, scanning, meter))
+        schema = with_united_dtypes(dataset.schema, [fragment.physical_schema for fragment in dataset.get_fragments()])
+    return Source(schema, _scan(dataset, kind, schema, meter, remote=remote))
 
 
-def _format(kind: FileFormat, *, remote: bool) -> tuple[Any, dict[str, Any]]:
-    """Give a dataset's format, and how its fragments are scanned."""
+def _parquet(int96: str = "ns") -> Any:
+    return ds.ParquetFileFormat(coerce_int96_timestamp_unit=int96)
+
+
+_FORMATS = {
+    FileFormat.PARQUET: _parquet,
+    FileFormat.ORC: ds.OrcFileFormat,
+    FileFormat.FEATHER: ds.IpcFileFormat,
+    FileFormat.ARROW: ds.IpcFileFormat,
+}
+
+
+def _has_far_int96(dataset: Any) -> bool:
+    """Say whether times of the old type INT96 lie outside of the years 1677 to 2262.
+
+    PyArrow reads INT96 as nanoseconds, and gives other times for those that nanoseconds cannot hold. There are no
+    statistics of INT96, so its columns are read once more, as microseconds.
+    """
+    columns = {
+        fragment.metadata.schema.column(at).path.partition(".")[0]
+        for fragment in dataset.get_fragments()
+        for at in range(len(fragment.metadata.schema))
+        if fragment.metadata.schema.column(at).physical_type == "INT96"
+    }
+    if not columns:
+        return False
+    as_microseconds = ds.FileSystemDataset(
+        [_parquet("us").make_fragment(fragment.path, fragment.filesystem) for fragment in dataset.get_fragments()],
+        pa.schema([]),
+        _parquet("us"),
+    )
+    for fragment in as_microseconds.get_fragments():
+        names = [name for name in fragment.physical_schema.names if name in columns]
+        for batch in fragment.scanner(schema=fragment.physical_schema, columns=names, memory_pool=POOL).to_batches():
+            if any(map(_is_far, batch.columns)):
+                return True
+    return False
+
+
+_NS_RANGE = (-(1 << 63) // 1000 + 1, (1 << 63) // 1000 - 1)  # of nanoseconds, in microseconds
+
+
+def _is_far(array: pa.Array) -> bool:
+    """Say whether an array, or one inside of it, has times that nanoseconds cannot hold."""
+    if pt.is_timestamp(array.type):
+        bounds = pc.min_max(array.cast(pa.timestamp("us")).view(pa.int64()))
+        first, last = (bound.as_py() for bound in bounds.values())
+        return first is not None and (first < _NS_RANGE[0] or last > _NS_RANGE[1])
+    if pt.is_struct(array.type):
+        return any(map(_is_far, array.flatten()))
+    if pt.is_map(array.type):
+        return _is_far(array.keys) or _is_far(array.items)
+    if pt.is_list(array.type) or pt.is_large_list(array.type) or pt.is_fixed_size_list(array.type):
+        return _is_far(array.flatten())
+    return False
+
+
+def _scan(dataset: Any, kind: FileFormat, schema: pa.Schema, meter: Meter, *, remote: bool) -> Iterator[pa.RecordBatch]:
+    options: dict[str, Any] = {"batch_readahead": 2, "memory_pool": POOL}
     if kind is FileFormat.PARQUET:
         # Over a network, a row group's parts are worth one request. Locally that would hold the whole file in memory.
-        return ds.ParquetFileFormat(), {"fragment_scan_options": ds.ParquetFragmentScanOptions(pre_buffer=remote)}
-    return ds.OrcFileFormat() if kind is FileFormat.ORC else ds.IpcFileFormat(), {}
-
-
-def _scan(dataset: Any, kind: FileFormat, scanning: dict[str, Any], meter: Meter) -> Iterator[pa.RecordBatch]:
+        options["fragment_scan_options"] = ds.ParquetFragmentScanOptions(pre_buffer=remote)
     for fragment in dataset.get_fragments():  # one after the other, so that an error names its file
-        scanner = fragment.scanner(schema=dataset.schema, batch_readahead=2, memory_pool=POOL, **scanning)
-        batches = scanner.to_batches()
+        batches = fragment.scanner(schema=dataset.schema, **options).to_batches()
         while True:
             with explaining(fragment.path, kind):
                 batch = next(batches, None)
@@ -123,7 +185,7 @@ def _scan(dataset: Any, kind: FileFormat, scanning: dict[str, Any], meter: Meter
                 break
             meter.count(batch)
             meter.done = meter.rows
-            yield batch
+            yield batch.replace_schema_metadata(schema.metadata)
 
 
 # -- text: CSV, JSON lines ---------------------------------------------------------------------------------------------

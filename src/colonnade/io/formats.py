@@ -79,6 +79,8 @@ def explaining(path: str, kind: FileFormat | None = None) -> Iterator[None]:
     """Turn the errors of PyArrow's readers into one that names the file and its format."""
     try:
         yield
+    except UnicodeDecodeError as error:
+        raise UnreadableFileError(f"{path} has text that is not UTF-8: {error}; nothing was stored") from error
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # an error of the system; PyArrow's own, about a broken file, have no number

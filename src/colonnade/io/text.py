@@ -11,6 +11,7 @@ Does not depend on: stores.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -18,18 +19,17 @@ from functools import reduce
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.types as pt
 from pyarrow import csv, json
 
 from colonnade.errors import UnreadableFileError
-from colonnade.io.batches import POOL, Source, release_memory
+from colonnade.io.batches import POOL, Source, release_memory, without_columns
 from colonnade.io.formats import FileFormat, explaining
 from colonnade.io.progress import Meter
 
 # Measured on 59 MB of CSV, two processors: a whole read 110 ms; blocks of 1, 4 and 16 MiB 180, 140 and 160 ms.
 _BLOCK = 4 << 20
-# Stands between a column's name and its number, if several columns have the same name.
-_NTH = "\0"
 
 
 class TextFile(NamedTuple):
@@ -41,47 +41,75 @@ class TextFile(NamedTuple):
     again: bool  # whether it can be read twice; a pipe cannot
 
 
+# The type of integers that no type of PyArrow's readers holds, as their text.
+_DIGITS = pa.large_string()
+
+# A column, as all files of a load have it: its name, and which one it is of those that a file gives this name.
+_Key = tuple[str, int]
+
+
+class _Part(NamedTuple):
+    """The columns of one block. A table would lose the rows of a block without columns."""
+
+    rows: int
+    columns: dict[_Key, pa.ChunkedArray]
+
+
 def read_text(files: Sequence[TextFile], kind: FileFormat, meter: Meter) -> Source:
     """Read files to their end, and find each column's type in all of its values."""
-    tables = list(_tables(files, kind, meter, []))
-    types: dict[str, list[pa.DataType]] = {}
-    for table in tables:
-        for field in table.schema:
-            types.setdefault(field.name, []).append(field.type)
-    united = {name: _united(found) for name, found in types.items()}
-    if as_text := [name for name, type_ in united.items() if type_ is None]:
+    parts = list(_parts(files, kind, meter, None))
+    arrays: dict[_Key, list[pa.ChunkedArray]] = {}
+    for part in parts:
+        for key, column in part.columns.items():
+            arrays.setdefault(key, []).append(column)
+    types = {key: _united(columns) for key, columns in arrays.items()}
+    del arrays
+    if as_text := {key for key, type_ in types.items() if type_ is None}:
         for file in files:
             if not file.again:
+                names = ", ".join(name for name, _ in sorted(as_text))
                 raise UnreadableFileError(
-                    f"{file.path} cannot be read twice, which columns of several types need ({', '.join(as_text)}); "
-                    "nothing was stored. Save it to a file first"
+                    f"{file.path} cannot be read twice, which columns of several types need ({names}); nothing was "
+                    "stored. Save it to a file first"
                 )
-        tables = [table.select([name for name in table.column_names if name not in as_text]) for table in tables]
-        for number, again in enumerate(_tables(files, kind, Meter(), as_text)):
-            for name in again.column_names:
-                tables[number] = tables[number].append_column(name, again.column(name))
-    fields = [pa.field(name.partition(_NTH)[0], type_ or pa.string()) for name, type_ in united.items()]
-    return Source(pa.schema(fields), _batches(tables, list(united), pa.schema(fields)))
+        for part in parts:
+            for key in as_text & part.columns.keys():
+                del part.columns[key]
+        for part, again in zip(parts, _parts(files, kind, Meter(), as_text), strict=True):
+            part.columns.update(again.columns)
+    schema = pa.schema([pa.field(name, types[name, nth] or pa.string()) for name, nth in types])
+    return Source(schema, _batches(parts, list(types), schema))
 
 
-def _batches(tables: list[pa.Table], names: list[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    tables.reverse()
-    while tables:
-        table = tables.pop()  # who gets its batches has them alone
-        found = dict(zip(table.column_names, table.columns, strict=True))
-        missing = pa.chunked_array([pa.nulls(table.num_rows)])
-        columns = [_cast(found.get(name, missing), type_) for name, type_ in zip(names, schema.types, strict=True)]
-        yield from pa.table(columns, schema=schema).to_batches()
+def _batches(parts: list[_Part], keys: list[_Key], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    parts.reverse()
+    while parts:
+        rows, columns = parts.pop()  # the caller alone has its batches then
+        if not keys:
+            yield without_columns(rows, schema)
+            continue
+        missing = pa.chunked_array([pa.nulls(rows)])
+        arrays = [_cast(columns.get(key, missing), type_) for key, type_ in zip(keys, schema.types, strict=True)]
+        yield from pa.table(arrays, schema=schema).to_batches()
 
 
-def _cast(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
-    # Integers past 2**53 become the nearest float, as they would where the text were read as floats.
-    return column if column.type == wanted else column.cast(wanted, safe=not pt.is_floating(wanted))
+def _cast(column: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray:
+    # Integers past 2**53 become the nearest float, as they would if the text were read as floats.
+    return column if column.type == type_ else column.cast(type_, safe=not pt.is_floating(type_))
 
 
-def _united(types: Sequence[pa.DataType]) -> pa.DataType | None:
-    """The type that holds all values of these, or None: only as text."""
-    return reduce(_together, dict.fromkeys(types))
+def _united(columns: Sequence[pa.ChunkedArray]) -> pa.DataType | None:
+    """Give the type that holds all values of these columns, or None: only text does."""
+    types = list(dict.fromkeys(column.type for column in columns))
+    if {pa.uint64(), _DIGITS} & set(types):
+        others = [type_ for type_ in types if type_ not in (_DIGITS, pa.uint64(), pa.null())]
+        if pa.float64() in others and all(pt.is_integer(type_) or pt.is_floating(type_) for type_ in others):
+            return pa.float64()
+        if _DIGITS in types or not all(map(pt.is_integer, others)):
+            return _DIGITS if set(types) <= {_DIGITS, pa.null()} else None
+        signed = (column for column in columns if pt.is_signed_integer(column.type))
+        return None if any((pc.min(column).as_py() or 0) < 0 for column in signed) else pa.uint64()
+    return reduce(_together, types)
 
 
 def _together(one: pa.DataType | None, other: pa.DataType | None) -> pa.DataType | None:
@@ -100,35 +128,32 @@ def _together(one: pa.DataType | None, other: pa.DataType | None) -> pa.DataType
 # -- blocks ------------------------------------------------------------------------------------------------------------
 
 
-def _tables(files: Sequence[TextFile], kind: FileFormat, meter: Meter, as_text: list[str]) -> Iterator[pa.Table]:
-    """One table a block: all columns, or these alone, as strings."""
-    format_ = _FORMATS[kind]
+def _parts(files: Sequence[TextFile], kind: FileFormat, meter: Meter, as_text: set[_Key] | None) -> Iterator[_Part]:
+    """Read one part for each block: all columns, or those in ``as_text``, as strings."""
+    read = _READERS[kind]
     before = 0
     for file in files:
         with explaining(file.path, kind), file.open() as stream:
-            names: list[str] = []
-            for block in _blocks(stream, format_.end_of_rows):
-                data = pa.py_buffer(block)
-                first = not names
-                names = names or format_.names(data)
-                table = format_.read(data, names, first, as_text)
-                meter.count(table)
+            for part in read(stream, as_text):
+                for column in part.columns.values():
+                    meter.nbytes += column.nbytes
+                meter.rows += part.rows
                 meter.done = before + stream.tell()
                 release_memory()
-                yield table
+                yield part
         before += file.size
 
 
 def _blocks(stream: Any, end_of_rows: Callable[[bytes], int]) -> Iterator[bytes]:
-    """The text in blocks that end with a row; at least one."""
+    """Give the text in blocks that end with a row; at least one."""
     rest = b""
-    some = False
+    any_block = False
     while data := stream.read(_BLOCK):
         rest += data
         if len(rest) >= _BLOCK and (end := end_of_rows(rest)):
             yield rest[:end]
-            rest, some = rest[end:], True
-    if rest.strip() or not some:
+            rest, any_block = rest[end:], True
+    if rest.strip() or not any_block:
         yield rest
 
 
@@ -136,73 +161,147 @@ def _end_of_lines(data: bytes) -> int:
     return data.rfind(b"\n") + 1
 
 
-# Whole rows. Quotes begin a field or are like any other character, as in 5" pipe; nothing is tried twice.
+# Whole rows. A quote begins a field, or is a character like any other, as in 5" pipe. Nothing is matched twice.
 _FIELD = rb'(?:"(?:[^"]++|"")*+"[^,\n]*+|(?!")[^,\n]*+)'
 _CSV_ROWS = re.compile(rb"(?:(?:%b,)*+%b\n)*+" % (_FIELD, _FIELD))
 
 
 def _end_of_csv_rows(data: bytes) -> int:
-    """Behind the last line break that stands in no quotes."""
+    """Find the end of the last line that ends outside of quotes."""
     if b'"' not in data:
         return _end_of_lines(data)
     rows = _CSV_ROWS.match(data)
     return rows.end() if rows else 0
 
 
-# -- formats -----------------------------------------------------------------------------------------------------------
+# -- CSV ---------------------------------------------------------------------------------------------------------------
+
+_BOM = b"\xef\xbb\xbf"
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_NO_ROWS = re.compile(rb"[\r\n]*+")  # PyArrow and pandas skip empty lines, also those before the header
+_HEADER_FIELD = rb'(?:"(?:[^"]++|"")*+"[^,\r\n]*+|(?!")[^,\r\n]*+)'
+_HEADER = re.compile(rb"(?:%b,)*+%b(?:\r\n|\r|\n|\Z)" % (_HEADER_FIELD, _HEADER_FIELD))
 
 
-def _csv_names(data: pa.Buffer) -> list[str]:
+def _read_csv(stream: Any, as_text: set[_Key] | None) -> Iterator[_Part]:
+    keys: list[_Key] = []
+    for block in _blocks(stream, _end_of_csv_rows):
+        rows = memoryview(block)
+        if not keys:
+            keys, start = _header(block)
+            rows = rows[start:]
+        ids = dict(zip(map(str, range(len(keys))), keys, strict=True))  # names need not be unique
+        wanted = [id_ for id_, key in ids.items() if as_text is None or key in as_text]
+        if _NO_ROWS.fullmatch(rows):
+            yield _Part(0, {ids[id_]: pa.chunked_array([pa.nulls(0)]) for id_ in wanted})
+            continue
+        table = _parse_csv(pa.py_buffer(rows), list(ids), wanted, as_text is not None)
+        yield _Part(table.num_rows, {ids[id_]: table.column(id_) for id_ in wanted})
+
+
+def _header(block: bytes) -> tuple[list[_Key], int]:
+    """Give the columns that the first row names, and where the second row begins."""
+    if block.startswith(_UTF_16):
+        raise pa.ArrowInvalid("it is UTF-16; save it as UTF-8")
+    start = len(_BOM) if block.startswith(_BOM) else 0
+    start += len(_NO_ROWS.match(block, start)[0])  # type: ignore[index]  # it always matches
+    row = _HEADER.match(block, start)
+    if row is None:
+        raise pa.ArrowInvalid("the header has a quote that is not closed")
+    text = row[0].rstrip(b"\r\n")
+    options = csv.ReadOptions(block_size=len(text) + 2)
+    names = csv.read_csv(pa.BufferReader(text + b"\n"), options, _PARSING).column_names if text else []
+    if not names:
+        raise pa.ArrowInvalid("it is empty; a CSV file begins with a row of names")
     seen: Counter[str] = Counter()
-    names = []
-    for name in csv.open_csv(pa.BufferReader(data), csv.ReadOptions(block_size=max(data.size, 1))).schema.names:
-        names.append(f"{name}{_NTH}{seen[name]}" if seen[name] else name)
+    keys = []
+    for name in names:
+        keys.append((name, seen[name]))
         seen[name] += 1
-    return names
+    return keys, row.end()
 
 
-def _read_csv(data: pa.Buffer, names: list[str], first: bool, as_text: list[str]) -> pa.Table:
+_PARSING = csv.ParseOptions(newlines_in_values=True)
+
+
+def _parse_csv(data: pa.Buffer, ids: list[str], wanted: list[str], as_text: bool) -> pa.Table:
     # As pandas reads it: an empty cell is null, among strings too.
-    converting = csv.ConvertOptions(strings_can_be_null=True)
+    converting = csv.ConvertOptions(strings_can_be_null=True, include_columns=wanted)
     if as_text:
-        converting.include_columns = [name for name in names if name in as_text]
-        converting.column_types = dict.fromkeys(as_text, pa.string())
-    parsing = csv.ParseOptions(newlines_in_values=True)
+        converting.column_types = dict.fromkeys(wanted, pa.string())
 
-    def read(parts: dict[str, int]) -> pa.Table:
-        reading = csv.ReadOptions(column_names=names, skip_rows=int(first), **parts)
-        return csv.read_csv(pa.BufferReader(data), reading, parsing, converting, memory_pool=POOL)
+    def parse(options: dict[str, int]) -> pa.Table:
+        reading = csv.ReadOptions(column_names=ids, **options)
+        return csv.read_csv(pa.BufferReader(data), reading, _PARSING, converting, memory_pool=POOL)
 
-    return _of_long_rows(read, data)
-
-
-def _read_json(data: pa.Buffer, _names: list[str], _first: bool, as_text: list[str]) -> pa.Table:
-    parsing = json.ParseOptions()
-    if as_text:
-        schema = pa.schema([(name, pa.string()) for name in as_text])
-        parsing = json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
-
-    def read(parts: dict[str, int]) -> pa.Table:
-        return json.read_json(pa.BufferReader(data), json.ReadOptions(**parts), parsing, memory_pool=POOL)
-
-    return _of_long_rows(read, data)
+    table = _of_long_rows(parse, data)
+    if not as_text and (large := [id_ for id_ in wanted if _may_be_integers(table.column(id_))]):
+        texts = _parse_csv(data, ids, large, as_text=True)
+        for id_ in large:
+            table = table.set_column(table.column_names.index(id_), id_, _exact(table.column(id_), texts.column(id_)))
+    return table
 
 
-def _of_long_rows(read: Callable[[dict[str, int]], pa.Table], data: pa.Buffer) -> pa.Table:
-    """Read a block in parts, by all processors; a row is to fit one of them, so a block of long rows is read as one."""
+def _may_be_integers(column: pa.ChunkedArray) -> bool:
+    """Say whether floats may be integers that int64 cannot hold, which PyArrow rounds."""
+    if not pt.is_float64(column.type):
+        return False
+    smallest, largest = pc.min_max(column).values()
+    return bool(smallest.is_valid and max(largest.as_py(), -smallest.as_py()) >= _PAST_INT64)
+
+
+_PAST_INT64 = 2.0**63
+
+
+def _exact(floats: pa.ChunkedArray, texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Give integers that int64 cannot hold as uint64, or else as their digits; floats as they are."""
+    if not pc.all(pc.match_substring_regex(texts, r"^[+-]?[0-9]+$")).as_py():
+        return floats
     try:
-        return read({})
+        return texts.cast(pa.uint64())
     except pa.ArrowInvalid:
-        return read({"block_size": max(data.size, 1)})
+        return texts.cast(_DIGITS)
 
 
-class _Format(NamedTuple):
-    names: Callable[[pa.Buffer], list[str]]
-    read: Callable[[pa.Buffer, list[str], bool, list[str]], pa.Table]
-    end_of_rows: Callable[[bytes], int]
+# -- JSON lines --------------------------------------------------------------------------------------------------------
 
 
-_FORMATS = {
-    FileFormat.CSV: _Format(_csv_names, _read_csv, _end_of_csv_rows),
-    FileFormat.JSON: _Format(lambda _: ["each object has its own"], _read_json, _end_of_lines),
-}
+def _read_json(stream: Any, as_text: set[_Key] | None) -> Iterator[_Part]:
+    names = None if as_text is None else [name for name, _ in as_text]
+    for number, block in enumerate(_blocks(stream, _end_of_lines)):
+        if number == 0 and block.lstrip(_BOM + b" \t\r\n").startswith(b"["):
+            raise pa.ArrowInvalid("it is a JSON array; JSON lines are wanted: one object a line, without [ and ]")
+        data = pa.py_buffer(block)
+        if names is not None:
+            table = _parse_json(data, dict.fromkeys(names, pa.string()))
+        else:
+            table = _parse_json(data, {})
+            for name in table.column_names:
+                if _may_be_integers(table.column(name)):
+                    with contextlib.suppress(pa.ArrowInvalid):
+                        exact = _parse_json(data, {name: pa.uint64()})
+                        table = table.set_column(table.column_names.index(name), name, exact.column(name))
+        table.validate(full=True)  # PyArrow's reader does not check that text is UTF-8
+        yield _Part(table.num_rows, {(name, 0): table.column(name) for name in table.column_names})
+
+
+def _parse_json(data: pa.Buffer, types: dict[str, pa.DataType]) -> pa.Table:
+    """Parse a block: all columns with the types that PyArrow finds, or those with these types."""
+    options = {"explicit_schema": pa.schema(types.items()), "unexpected_field_behavior": "ignore"} if types else {}
+    parsing = json.ParseOptions(**options)
+
+    def parse(options: dict[str, int]) -> pa.Table:
+        return json.read_json(pa.BufferReader(data), json.ReadOptions(**options), parsing, memory_pool=POOL)
+
+    return _of_long_rows(parse, data)
+
+
+def _of_long_rows(parse: Callable[[dict[str, int]], pa.Table], data: pa.Buffer) -> pa.Table:
+    """Parse a block in parts, by all processors. A row must fit into a part, else the block is parsed whole."""
+    try:
+        return parse({})
+    except pa.ArrowInvalid:
+        return parse({"block_size": max(data.size, 1)})
+
+
+_READERS = {FileFormat.CSV: _read_csv, FileFormat.JSON: _read_json}

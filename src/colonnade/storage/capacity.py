@@ -17,6 +17,7 @@ from colonnade.errors import CorruptSnapshotError, StoreFullError
 from colonnade.sizes import format_size
 from colonnade.storage import folders, paths, spares
 from colonnade.storage.paths import Entry
+from colonnade.storage.room import Room, room
 from colonnade.storage.segment import Segment
 
 if TYPE_CHECKING:
@@ -32,10 +33,9 @@ class Held(NamedTuple):
     nbytes: int
 
 
-def free_bytes(root: int) -> int:
-    """What the file system still has for this user."""
-    file_system = os.fstatvfs(root)
-    return file_system.f_bavail * file_system.f_frsize
+def free_bytes(root: int, wanted: int = 0) -> int:
+    """What the file system and the memory limits of the control group still have for this user."""
+    return room(root, wanted).nbytes
 
 
 def _is_expired(expires_ns: int | None) -> bool:
@@ -94,12 +94,22 @@ def refuse_for_capacity(root: Path, size: int, capacity: int, usage: Usage) -> S
     )
 
 
-def refuse_for_file_system(root: Path, size: int, free: int, usage: Usage) -> StoreFullError:
-    """The error for a table that its file system has no room for; another writer may still be faster."""
+def refuse_for_room(root: Path, size: int, room: Room, usage: Usage) -> StoreFullError:
+    """The error for a table that its file system or its memory limit has no room for."""
+    if room.limit:
+        what = (
+            f"the memory limit of this process's control group ({room.limit.file}: {format_size(room.limit.nbytes)}) "
+            f"leaves {room.nbytes:,} bytes"
+        )
+        remedy = "raise the limit (docker run --memory, MemoryMax= of systemd), or use a store on a disk"
+    else:
+        what = f"{root} has {room.nbytes:,} bytes free"
+        remedy = "use a store on a larger file system"
+        if root.is_relative_to("/dev/shm"):  # noqa: S108 -- a place that is named to the user
+            remedy += " (a container's /dev/shm is set by docker run --shm-size)"
     return StoreFullError(
         errno.ENOSPC,
-        f"{root} has {free:,} bytes free and the table needs {size:,}; nothing was stored. "
-        f"{_describe(usage)}. {_REMEDY}, or use a store on a larger file system",
+        f"{what} and the table needs {size:,}; nothing was stored. {_describe(usage)}. {_REMEDY}, or {remedy}",
     )
 
 
@@ -156,6 +166,6 @@ def remove_expired(root: int) -> list[Held]:
 
 def free_spares(root: int, size: int) -> None:
     """Free the longest unused spares until so many bytes are free, or no spare is left."""
-    missing = size - free_bytes(root)
+    missing = size - free_bytes(root, size)
     if missing > 0:
         spares.trim(root, max(spares.held(root) - missing, 0))

@@ -99,7 +99,7 @@ class Catalog:
         """
         where = paths.locate(name)
         try:
-            with self.directory.opened() as root, self._folder(root, where) as folder:
+            with self.directory.opened() as root, self.folder(root, where) as folder:
                 segment, seal = self._attach(folder, where.current, name)
                 if version is None or seal.version == version:
                     return segment, seal
@@ -130,7 +130,8 @@ class Catalog:
         except PermissionError as error:
             raise _unreadable(name, self.directory.root, error) from error
 
-    def _folder(self, root: int, where: Location) -> _core.Descriptor:
+    def folder(self, root: int, where: Location) -> _core.Descriptor:
+        """Open the folder of a name, each part of which belongs to this user or a trusted one."""
         return folders.below(root, where.folders, self.directory.trusts)
 
     def _attach(self, folder: int, file: str, name: str) -> tuple[Segment, Seal]:
@@ -187,7 +188,7 @@ class Catalog:
         if version is not None:
             with contextlib.suppress(OSError):
                 where = paths.locate(name)
-                with self.directory.opened() as root, self._folder(root, where) as folder:
+                with self.directory.opened() as root, self.folder(root, where) as folder:
                     newest = self.seal_in(folder, where, name)
                     kept = sorted([*retained(folder, where), *([newest.version] if newest else [])])
                 if kept:
@@ -209,7 +210,7 @@ class Catalog:
         """
         where = paths.locate(name)
         try:
-            with self.directory.opened() as root, self._folder(root, where) as folder:
+            with self.directory.opened() as root, self.folder(root, where) as folder:
                 return self.seal_in(folder, where, name)
         except (FileNotFoundError, NotADirectoryError):
             return None

@@ -27,8 +27,9 @@ import warnings
 from pathlib import Path
 
 from colonnade import _core
-from colonnade.errors import LockTimeoutError, ReentrantCallError, StoreAccessError
+from colonnade.errors import LockTimeoutError, NotDurableError, ReentrantCallError, StoreAccessError
 from colonnade.storage import folders, paths, processes, settings
+from colonnade.storage.os_errors import explained
 from colonnade.storage.settings import Settings
 
 # How long to wait for the store's lock, in seconds: it is held for about 100 us, and longer where many tables expire.
@@ -202,18 +203,38 @@ class Directory:
         return self.chosen.or_else(settings.read(root, self.trusted))
 
     def configure(self, changes: Settings) -> Settings:
-        """Store settings in the directory; those that are None stay as they are. Returns all that hold then."""
-        with self.lock() as root:
+        """Store settings in the directory; those that are None stay as they are. Returns all that hold then.
+
+        Raises
+        ------
+        StoreAccessError, LockTimeoutError, ReentrantCallError
+            The settings are as they were.
+        NotDurableError
+            They are stored, and not known to be on the disk.
+        """
+        with explained(self.root, "configure"), self.lock() as root:
             try:
                 stored = settings.read(root, self.trusted)
             except StoreAccessError as error:
                 if error.errno != errno.EINVAL:
                     raise
                 stored = Settings()  # they cannot be read, and are set anew
-            settings.write(root, changes.or_else(stored))
-            result = self.settings(root)
-            if changes.mode is not None:
-                folders.set_modes(root, result.folder_mode)
+            merged = changes.or_else(stored)
+            result = self.chosen.or_else(merged)
+            if changes.mode is None:
+                settings.write(root, merged)
+            else:
+                mode = stat.S_IMODE(os.fstat(root).st_mode)
+                folders.set_mode(root, result.folder_mode)
+                try:
+                    settings.write(root, merged)
+                except NotDurableError:
+                    folders.set_modes_below(root, result.folder_mode)
+                    raise
+                except BaseException:
+                    os.fchmod(root, mode)
+                    raise
+                folders.set_modes_below(root, result.folder_mode)
             return result
 
     def trusts(self, owner: int) -> bool:

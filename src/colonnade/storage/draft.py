@@ -147,13 +147,14 @@ class Draft:
     def stage(self, root: int) -> TemporaryName:
         """Give it a name in the store, from which `rename` can take it to its own."""
         if self.temporary is None:
+            folder = _core.Descriptor.duplicate(root)  # first, so that nothing fails once it has a name
+            name = paths.PUBLISH
             try:
-                self._link(root, paths.PUBLISH)
-                name = paths.PUBLISH
+                self._link(root, name)
             except FileExistsError:  # somebody else's, who may write here too
                 name = paths.random_name(f"{paths.PUBLISH}-")
                 self._link(root, name)
-            self.temporary = TemporaryName(_core.Descriptor.duplicate(root), name)
+            self.temporary = TemporaryName(folder, name)
         return self.temporary
 
     def _link(self, folder: int, name: str) -> None:
@@ -175,12 +176,11 @@ class Draft:
         self._forget_name()
 
     def is_at(self, folder: int, name: str) -> bool:
-        """Whether a name in a folder leads to this very file, or to none."""
+        """Whether a name in a folder leads to this very file, or to none, or it cannot be seen."""
         try:
-            found = os.stat(name, dir_fd=folder, follow_symlinks=False)
-        except FileNotFoundError:
+            return os.path.samestat(os.stat(name, dir_fd=folder, follow_symlinks=False), os.fstat(self.fd))
+        except OSError:
             return True
-        return os.path.samestat(found, os.fstat(self.fd))
 
     def unlock(self) -> None:
         """Drop the lock that says that its writer lives."""

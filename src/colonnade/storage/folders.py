@@ -124,14 +124,15 @@ def set_mode(folder: int, mode: int) -> None:
     os.fchmod(folder, mode | (os.fstat(folder).st_mode & _KEPT_BITS))
 
 
-def set_modes(root: int, mode: int) -> None:
-    """Set the mode of a store's directory and of the folders of tables in it that belong to this user."""
-    set_mode(root, mode)
-    for name, is_directory in _entries(root):
-        if is_directory and paths.is_part(name):
-            with contextlib.suppress(OSError), _open_inner(root, name) as inner:
-                if os.fstat(inner).st_uid == os.geteuid():
-                    set_modes(inner, mode)
+def set_modes_below(root: int, mode: int) -> None:
+    """Set the mode of the folders of tables below a store that belong to this user, as far as it may be set."""
+    with contextlib.suppress(OSError):
+        for name, is_directory in _entries(root):
+            if is_directory and paths.is_part(name):
+                with contextlib.suppress(OSError), _open_inner(root, name) as inner:
+                    if os.fstat(inner).st_uid == os.geteuid():
+                        set_mode(inner, mode)
+                        set_modes_below(inner, mode)
 
 
 def _make(fd: int, folder: str, mode: int) -> bool:

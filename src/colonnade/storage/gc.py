@@ -14,9 +14,10 @@ import stat
 from typing import NamedTuple
 
 from colonnade import _core
-from colonnade.errors import CorruptSnapshotError
+from colonnade.errors import ColonnadeError, CorruptSnapshotError
 from colonnade.storage import capacity, folders, in_flight, paths
 from colonnade.storage.catalog import Catalog
+from colonnade.storage.os_errors import explain_os_error
 from colonnade.storage.segment import MAPPED, Segment
 
 
@@ -45,6 +46,10 @@ def gc(catalog: Catalog) -> Freed:
             return Freed(files, removed, nbytes)
     except FileNotFoundError:
         return Freed(0, 0, 0)
+    except OSError as error:
+        if isinstance(error, ColonnadeError):
+            raise
+        raise explain_os_error(error, catalog.directory.root, "gc") from error
 
 
 def _remove_leftover(file: folders.File) -> int | None:

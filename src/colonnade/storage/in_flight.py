@@ -30,6 +30,7 @@ import time
 
 from colonnade.storage import draft, folders, paths
 from colonnade.storage.directory import Directory
+from colonnade.storage.room import total_bytes
 
 # In seconds, since it was sent.
 PATIENCE = 86_400.0
@@ -70,11 +71,10 @@ def remove_if_abandoned(folder: int, name: str) -> int | None:
 def has_room(directory: Directory, size: int) -> bool:
     """Whether so many bytes more may be in flight."""
     with directory.opened() as root:
-        file_system = os.fstatvfs(root)
         total = size
         with contextlib.suppress(FileNotFoundError), folders.segments(root) as folder:
             for name in os.listdir(folder):
                 if name.startswith(paths.IN_FLIGHT_PREFIX):
                     with contextlib.suppress(FileNotFoundError):
                         total += os.stat(name, dir_fd=folder, follow_symlinks=False).st_blocks * 512
-        return total <= file_system.f_blocks * file_system.f_frsize // SHARE
+        return total <= total_bytes(root) // SHARE

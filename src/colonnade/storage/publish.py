@@ -26,12 +26,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from colonnade import _core
-from colonnade.errors import InvalidNameError, NotDurableError
+from colonnade.errors import ColonnadeError, InvalidNameError, NotDurableError
 from colonnade.format.seal import Seal
 from colonnade.storage import capacity, folders, paths, spares
 from colonnade.storage.catalog import Catalog, Expected, retained
 from colonnade.storage.draft import Draft
+from colonnade.storage.os_errors import explain_os_error
 from colonnade.storage.paths import Location
+from colonnade.storage.room import room
 from colonnade.storage.segment import MAPPED, Segment
 from colonnade.storage.settings import Settings
 
@@ -59,7 +61,7 @@ class Publisher:
         """
         with self._directory.opened() as root:
             settings = self._directory.settings(root)
-            if settings.capacity is None and size < MAPPED and capacity.free_bytes(root) >= size:
+            if settings.capacity is None and size < MAPPED and capacity.free_bytes(root, size) >= size:
                 return Draft.fresh(root, settings.file_mode)
         with self._directory.lock() as root:
             if settings.capacity is not None:
@@ -76,11 +78,11 @@ class Publisher:
     def _make_room(self, root: int, size: int) -> None:
         """Free what may go, spares first, where the file system has less than ``size`` bytes."""
         capacity.free_spares(root, size)
-        if capacity.free_bytes(root) < size:
+        if capacity.free_bytes(root, size) < size:
             capacity.remove_expired(root)
             capacity.free_spares(root, size)
-            if (free := capacity.free_bytes(root)) < size:
-                raise capacity.refuse_for_file_system(self._directory.root, size, free, self._usage())
+            if capacity.free_bytes(root, size) < size:
+                raise capacity.refuse_for_room(self._directory.root, size, room(root, size), self._usage())
 
     def _usage(self) -> Usage:
         from colonnade.storage.usage import look_at
@@ -283,14 +285,11 @@ class Publisher:
         where = paths.locate(name)
         try:
             with self._directory.lock() as root:
-                with folders.below(root, where.folders, self._directory.trusts) as folder:
+                with self._catalog.folder(root, where) as folder:
                     if not folders.is_there(folder, where.current):
                         raise FileNotFoundError
                     limit = self._spares_limit(root, self._directory.settings(root))
-                    # The newest goes last: killed half-way, the name still leads to what it led to.
-                    for version in retained(folder, where):
-                        self._drop(root, folder, where.retained(version), limit)
-                    self._drop(root, folder, where.current, limit)
+                    self._drop_all(root, folder, where, limit)
                 depth = len(where.folders)
                 with contextlib.suppress(OSError):
                     depth = folders.remove_empty_parents(root, where.folders)
@@ -300,6 +299,45 @@ class Publisher:
                 folders.remove_segments(root)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             raise self._catalog.not_found(name, None) from None
+        except OSError as error:
+            if isinstance(error, ColonnadeError):
+                raise
+            raise explain_os_error(error, self._directory.root, f"deleting {name!r}") from error
+
+    def _drop_all(self, root: int, folder: int, where: Location, limit: int) -> None:
+        """Remove all versions of a name. The newest goes last: killed half-way, the name leads to what it led to.
+
+        The others go to the folder of segments first, and come back where the newest cannot be removed.
+        """
+        versions = retained(folder, where)
+        if not versions:
+            self._drop(root, folder, where.current, limit)
+            return
+        try:
+            segments = folders.segments(root, make=True)
+        except OSError:  # others may write here, and it is theirs
+            for version in versions:
+                self._drop(root, folder, where.retained(version), limit)
+            self._drop(root, folder, where.current, limit)
+            return
+        with segments as aside:
+            moved: list[tuple[str, str]] = []
+            try:
+                for version in versions:
+                    file = where.retained(version)
+                    keep = self._is_worth_keeping(folder, file, limit)
+                    moved.append((file, paths.random_name(paths.SPARE_PREFIX if keep else paths.DRAFT_PREFIX)))
+                    os.rename(file, moved[-1][1], src_dir_fd=folder, dst_dir_fd=aside)
+                self._drop(root, folder, where.current, limit)
+            except BaseException:
+                for file, temporary in moved:
+                    with contextlib.suppress(OSError):
+                        os.rename(temporary, file, src_dir_fd=aside, dst_dir_fd=folder)
+                raise
+            for _, temporary in moved:
+                if temporary.startswith(paths.DRAFT_PREFIX):
+                    with contextlib.suppress(OSError):  # else the next put, delete or gc does it
+                        os.unlink(temporary, dir_fd=aside)
 
     def _sync_folders(self, root: int, where: Location, depth: int, result: str) -> None:
         """Sync the folders above a name, so many of them as there are, and the directory itself."""

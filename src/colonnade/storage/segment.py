@@ -7,6 +7,7 @@ A reader needs no descriptor once it has a mapping: the mapping keeps the inode 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -71,7 +72,8 @@ class Segment:
     def close(self) -> None:
         """Close the descriptor; mappings stay, and so does what is known of the file."""
         if self.fd >= 0:
-            self._fstat()
+            with contextlib.suppress(OSError):
+                self._fstat()
             self._descriptor.close()
 
     def is_at(self, folder: int, name: str) -> bool:

@@ -5,6 +5,7 @@ Does not depend on: how a setting is applied.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -12,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from colonnade import _core
-from colonnade.errors import StoreAccessError
+from colonnade.errors import NotDurableError, StoreAccessError
 from colonnade.sizes import parse_size
 from colonnade.storage import paths
 from colonnade.storage.users import user_numbers
@@ -125,6 +126,14 @@ def write(root: int, settings: Settings) -> None:
             os.fsync(fd)
         os.rename(temporary, paths.SETTINGS, src_dir_fd=root, dst_dir_fd=root)
     except BaseException:
-        os.unlink(temporary, dir_fd=root)
+        with contextlib.suppress(OSError):
+            os.unlink(temporary, dir_fd=root)
         raise
-    os.fsync(root)
+    try:
+        os.fsync(root)
+    except OSError as error:
+        raise NotDurableError(
+            error.errno or errno.EIO,
+            "the settings are stored, but it is not known to be on the disk: "
+            f"{os.strerror(error.errno or errno.EIO)}. Look at the disk, and configure again to be sure",
+        ) from error

@@ -54,6 +54,7 @@ from colonnade import _core
 from colonnade.errors import StoreAccessError
 from colonnade.storage import folders, in_flight, paths
 from colonnade.storage.draft import Draft, TemporaryName
+from colonnade.storage.room import total_bytes
 from colonnade.storage.segment import MAPPED
 
 # A spare that nobody used for so many seconds is freed by the next put.
@@ -81,8 +82,7 @@ class Spare(NamedTuple):
 
 def default_limit(root: int) -> int:
     """The bytes of spares that a store keeps where nothing is set."""
-    file_system = os.fstatvfs(root)
-    return file_system.f_blocks * file_system.f_frsize // SHARE
+    return total_bytes(root) // SHARE
 
 
 def is_possible(root: int) -> bool:

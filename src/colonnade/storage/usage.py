@@ -22,6 +22,7 @@ from colonnade.format.seal import Seal
 from colonnade.storage import folders, paths
 from colonnade.storage.catalog import Catalog
 from colonnade.storage.processes import Held, Holder, scan
+from colonnade.storage.room import file_system_bytes
 
 Role = Literal["newest", "retained", "shared", "draft", "spare", "deleted", "other"]
 _ROLES = get_args(Role)  # a file that has two names is the first of these
@@ -104,13 +105,13 @@ def look_at(catalog: Catalog) -> Usage:
     for inode, file in unnamed.items():
         role: Role = "draft" if file.written else "deleted"
         segments[inode] = SegmentUsage(role, _opened_as(root, file), None, None, None, file.nbytes, _holders(file))
-    stats = os.statvfs(next(path for path in [root, *root.parents] if path.exists()))
+    total, free = file_system_bytes(next(path for path in [root, *root.parents] if path.exists()))
     return Usage(
         root,
         tuple(sorted(segments.values(), key=_order)),
         capacity,
-        stats.f_blocks * stats.f_frsize,
-        stats.f_bavail * stats.f_frsize,
+        total,
+        free,
         unseen,
     )
 

@@ -1,0 +1,84 @@
+"""Parquet files whose parts do not agree, and old ones: the values are those of each file."""
+
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+
+def column(values, dtype):
+    return pd.DataFrame({"x": pd.array(values, dtype=dtype)})
+
+
+FOLDERS = {
+    "Int64, Float64": ([column([1, None], "Int64"), column([1.5, None], "Float64")], "Float64"),
+    "Float64, Int64": ([column([1.5, None], "Float64"), column([1, None], "Int64")], "Float64"),
+    "Int8, Int64": ([column([1, None], "Int8"), column([2, None], "Int64")], "Int64"),
+    "Int32, UInt32": ([column([1, None], "Int32"), column([2, None], "UInt32")], "Int64"),
+    "int64, Float64": ([column([1, 2], "int64"), column([1.5, None], "Float64")], "Float64"),
+    "Int64, float64": ([column([1, None], "Int64"), column([1.5, np.nan], "float64")], "float64"),
+    "Int64, float64 without metadata": ([column([1, None], "Int64"), pa.table({"x": [1.5]})], "Float64"),
+    "nothing, text": ([pd.DataFrame({"x": [None, None]}), pd.DataFrame({"x": ["a", "b"]})], "str"),
+    "nanoseconds, seconds": (
+        [column(["2020-01-01"], "datetime64[ns]"), column(["2021-01-01"], "datetime64[s]")],
+        "datetime64[ns]",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FOLDERS)
+def test_a_folder_of_several_dtypes(case, store, tmp_path):
+    parts, dtype = FOLDERS[case]
+    for number, part in enumerate(parts):
+        table = part if isinstance(part, pa.Table) else pa.Table.from_pandas(part)
+        pq.write_table(table, tmp_path / f"{number}.parquet")
+    store.load("t", tmp_path).close()
+    frame = store.get("t")
+    assert str(frame["x"].dtype) == dtype
+    values = [value for part in parts for value in (part["x"].to_pylist() if isinstance(part, pa.Table) else part["x"])]
+    assert [None if pd.isna(value) else value for value in frame["x"]] == [
+        None if pd.isna(value) else value for value in values
+    ]
+
+
+def test_an_index_of_several_dtypes(store, tmp_path):
+    for number, keys in enumerate([[1, 2], [1.5, 2.5]]):
+        pd.DataFrame({"x": keys}, index=pd.Index(keys, name="k")).to_parquet(tmp_path / f"{number}.parquet")
+    store.load("t", tmp_path).close()
+    frame = store.get("t")
+    assert frame.index.name == "k"
+    assert frame.index.tolist() == frame["x"].tolist() == [1, 2, 1.5, 2.5]
+
+
+NEAR, FAR = dt.datetime(2020, 1, 1), [dt.datetime(1000, 1, 1), dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31)]
+
+
+@pytest.mark.parametrize("moment", FAR)
+def test_int96_outside_of_nanoseconds(moment, store, tmp_path):
+    times = [NEAR, None, moment]
+    time = pa.timestamp("us")
+    table = pa.table({
+        "t": pa.array(times, time),
+        "list": pa.array([[value] for value in times], pa.list_(time)),
+        "struct": pa.array([{"t": value} for value in times], pa.struct([("t", time)])),
+    })  # fmt: skip
+    pq.write_table(table.select(["list"]).slice(0, 1), tmp_path / "1.parquet", use_deprecated_int96_timestamps=True)
+    pq.write_table(table, tmp_path / "2.parquet", use_deprecated_int96_timestamps=True)
+    assert store.load("t", tmp_path / "2.parquet").to_arrow().to_pylist() == table.to_pylist()
+    assert store.get("t")["t"].dtype == "datetime64[us]"
+    folder = store.load("t", tmp_path).to_arrow()
+    assert folder.column("list").to_pylist() == [[NEAR], *[[value] for value in times]]
+
+
+def test_int96_keeps_nanoseconds_where_they_fit(store, tmp_path):
+    times = pa.array(
+        [1_577_836_800_000_000_001, None, pd.Timestamp.min.value + 1000, pd.Timestamp.max.value - 1000],
+        pa.timestamp("ns"),
+    )
+    pq.write_table(pa.table({"t": times}), tmp_path / "t.parquet", use_deprecated_int96_timestamps=True)
+    found = store.load("t", tmp_path / "t.parquet").to_arrow().column("t")
+    assert found.type == pa.timestamp("ns")
+    assert found.cast(pa.int64()).to_pylist() == times.cast(pa.int64()).to_pylist()

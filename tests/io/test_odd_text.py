@@ -1,0 +1,156 @@
+"""Text files that people have: each is read as pandas and PyArrow read it, or refused by one sentence."""
+
+import io
+import json
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as pc
+import pytest
+
+import colonnade as cn
+from colonnade.io import text
+
+
+@pytest.fixture(params=["one block", "small blocks"])
+def load(request, store, tmp_path, monkeypatch):
+    """Load bytes as a file, in one block and in blocks of a row or two."""
+    if request.param == "small blocks":
+        monkeypatch.setattr(text, "_BLOCK", 8)
+
+    def load(data, suffix=".csv"):
+        (tmp_path / f"t{suffix}").write_bytes(data)
+        return store.load("t", tmp_path / f"t{suffix}").to_arrow()
+
+    return load
+
+
+# What PyArrow reads, and pandas too.
+CSV = {
+    "an empty line first": b"\na,b\n1,2\n3,4\n",
+    "empty lines first": b"\n\r\n\na,b\n1,2\n",
+    "a BOM": b"\xef\xbb\xbfa,b\n1,2\n",
+    "a BOM, then an empty line": b"\xef\xbb\xbf\na,b\n1,2\n",
+    "a BOM, then quotes": b'\xef\xbb\xbf"a",b\n1,2\n',
+    "a line break in a quoted header": b'"a\nb",c\n1,2\n3,4\n',
+    "CRLF in a quoted header": b'"a\r\nb",c\r\n1,2\r\n3,4\r\n',
+    "a comma and quotes in a header": b'"a, ""x""",b\n1,2\n',
+    "NUL in a header": b"a\x00b,c\n1,2\n",
+    "NUL and a number in a header": b"a,a\x001\n1,2\n",
+    "NUL in a value": b"a,b\nx\x00y,2\n",
+    "CRLF": b"a,b\r\n1,2\r\n3,4\r\n",
+    "CR": b"a,b\r1,2\r3,4\r",
+    "empty lines between rows": b"a,b\n1,2\n\n3,4\n\n",
+    "empty lines in one column": b"a\n1\n\n3\n",
+    "no line break at the end": b"a,b\n1,2\n3,4",
+    "line breaks in values": b'a,b\n"x\ny",2\n"z\n\n",3\n',
+    "a quote within a value": b'a,b\n5" pipe,2\n6" pipe,3\n',
+    "blanks in the header": b" a , b\n1,2\n",
+    "floats late in the file": b"a\n" + b"1\n" * 20 + b"1.5\n",
+    "an empty value late in the file": b"a,b\n" + b"1,2\n" * 20 + b",3\n",
+}
+
+
+@pytest.mark.parametrize("case", CSV)
+def test_csv_as_pandas_and_pyarrow_read_it(case, load):
+    data = CSV[case]
+    found = load(data)
+    read = pc.read_csv(io.BytesIO(data), parse_options=pc.ParseOptions(newlines_in_values=True))
+    assert found.column_names == read.column_names
+    assert found.to_pydict() == read.to_pydict()
+    frame = pd.read_csv(io.BytesIO(data), keep_default_na=False, na_values=[""])
+    assert [list(row.values()) for row in found.to_pylist()] == frame.astype(object).where(
+        frame.notna(), None
+    ).to_numpy().tolist()
+
+
+def test_names_that_are_there_twice(load):
+    found = load(b"a,a,a\x001,,\n1,2,3,4,5\n6,7,8,9,0\n")
+    assert found.column_names == ["a", "a", "a\x001", "", ""]
+    assert [column.to_pylist() for column in found.columns] == [[1, 6], [2, 7], [3, 8], [4, 9], [5, 0]]
+
+
+def test_columns_of_a_folder_are_told_apart_by_name_and_number(store, tmp_path):
+    (tmp_path / "csv").mkdir()
+    (tmp_path / "csv" / "1.csv").write_bytes(b"a,b,a\n1,2,3\n")
+    (tmp_path / "csv" / "2.csv").write_bytes(b"\nb,a\n4,5.5\n")
+    found = store.load("t", tmp_path / "csv").to_arrow()
+    assert found.column_names == ["a", "b", "a"]
+    assert [column.to_pylist() for column in found.columns] == [[1, 5.5], [2, 4], [3, None]]
+
+
+@pytest.mark.parametrize("data", [b"a,b\n", b"a,b", b"\n\na,b\r\n\r\n"])
+def test_a_header_alone(data, load):
+    found = load(data)
+    assert (found.column_names, found.num_rows) == (["a", "b"], 0)
+
+
+@pytest.mark.parametrize(("data", "type_", "values"), [
+    (b"a\n18446744073709551615\n1\n", pa.uint64(), [18446744073709551615, 1]),
+    (b"a\n1\n" + b"2\n" * 20 + b"18446744073709551615\n", pa.uint64(), [1, *[2] * 20, 18446744073709551615]),
+    (b"a\n-1\n" + b"2\n" * 20 + b"18446744073709551615\n", None, ["-1", *["2"] * 20, "18446744073709551615"]),
+    (b"a\n99999999999999999999999\n1\n", None, ["99999999999999999999999", "1"]),
+    (b"a\n-9223372036854775809\n\n", None, ["-9223372036854775809"]),
+    (b"a\n9223372036854775807\n1\n", pa.int64(), [9223372036854775807, 1]),
+    (b"a\n1e20\n1\n", pa.float64(), [1e20, 1.0]),
+    (b"a\n1.5\n99999999999999999999999\n", pa.float64(), [1.5, 1e23]),
+])  # fmt: skip
+def test_integers_that_64_bits_cannot_hold_are_not_rounded(data, type_, values, load):
+    found = load(data).column("a")
+    exact = [value if type_ else int(value) for value in found.to_pylist()]
+    if type_ is None and pa.types.is_integer(found.type):
+        pytest.fail("a type that cannot hold them")
+    assert exact == [value if type_ else int(value) for value in values]
+
+
+def test_integers_past_int64_of_json_lines(load):
+    found = load(b'{"a": 18446744073709551615, "b": 1}\n{"a": 2, "b": 2}\n', ".jsonl")
+    assert found.to_pydict() == {"a": [18446744073709551615, 2], "b": [1, 2]}
+    assert load(b'{"a": 1e20}\n', ".jsonl").to_pydict() == {"a": [1e20]}
+
+
+def test_types_that_change_late_become_text(load):
+    rows = ["1"] * 30 + ["late", "2020-01-01"]
+    assert load("\n".join(["a", *rows, ""]).encode()).column("a").to_pylist() == rows
+
+
+@pytest.mark.parametrize(("data", "words"), [
+    (b"", "it is empty"), (b"\n", "it is empty"), (b"\xef\xbb\xbf\r\n\n", "it is empty"), ("a,b\n1,2\n".encode("utf-16"), "it is UTF-16"),
+    (b'"a,b\n1,2\n', "a quote that is not closed"), (b'a,b\n"x,2\n3,4\n', "Expected 2 columns"), (b"a,b\n1\n", "Expected 2 columns, got 1"),
+    (b"a,b\n1,2,3\n", "Expected 2 columns, got 3"), ("a\u00e9,b\n1,2\n".encode("latin-1"), "not UTF-8"),
+])  # fmt: skip
+def test_csv_that_is_refused(data, words, load, store):
+    with pytest.raises(cn.UnreadableFileError, match=words) as raised:
+        load(data)
+    assert str(raised.value).endswith("; nothing was stored")
+    assert not store.exists("t")
+
+
+# -- JSON lines --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("data", "rows"), [
+    (b"{}\n{}\n", [{}, {}]), (b"{}", [{}]), (b'{}\n{"a": 1}\n{}\n', [{"a": None}, {"a": 1}, {"a": None}]), (b"\n", []),
+    (b'{"a\\u0000b": 1}\n', [{"a\0b": 1}]), (b'\xef\xbb\xbf{"a": 1}\r\n{"a": 2}\r\n', [{"a": 1}, {"a": 2}]),
+    (b'{"": 1}\n\n{"": null}\n', [{"": 1}, {"": None}]), (b'{"a": []}\n{"a": [1]}\n', [{"a": []}, {"a": [1]}]),
+])  # fmt: skip
+def test_json_lines(data, rows, load, store):
+    found = load(data, ".jsonl")
+    assert (found.num_rows, found.to_pylist()) == (len(rows), rows)
+    assert len(store.get("t")) == len(rows)
+
+
+def test_many_objects_without_members(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(text, "_BLOCK", 1000)
+    (tmp_path / "t.jsonl").write_bytes(b"{}\n" * 5003)
+    assert store.load("t", tmp_path / "t.jsonl").num_rows == 5003
+    assert store.get("t").shape == (5003, 0)
+
+
+@pytest.mark.parametrize(("data", "words"), [
+    (json.dumps([{"a": 1}]).encode(), "JSON lines are wanted"), (b"", "Empty JSON file"), (b'{"a": 1, "a": 2}\n', "specified twice"),
+    (b'{"a": 1}\n2\n', "changed from object to number"), (b'{"a": 1', "JSON parse error"), (b'{"a": "\xff"}\n', "Invalid UTF8"),
+])  # fmt: skip
+def test_json_that_is_refused(data, words, load):
+    with pytest.raises(cn.UnreadableFileError, match=words):
+        load(data, ".json")

@@ -1,0 +1,174 @@
+"""Interrupts at random instants: of put, get, delete, share and gc, by exceptions that a signal handler raises.
+
+Python runs a signal handler between any two of its steps, and the handler may raise. Whatever is interrupted, no descriptor leaks and
+none is closed twice, the store's lock is free afterwards, no draft and no shared segment is left, and the store is whole.
+
+    python -m stress.interrupts --seconds 30 --seed 1
+
+A second thread opens and closes pipes of its own meanwhile: a descriptor that is closed twice is one of them sooner or later.
+"""
+
+import argparse
+import contextlib
+import gc
+import os
+import random
+import signal
+import sys
+import tempfile
+import threading
+import time
+
+import pandas as pd
+
+import colonnade as cn
+
+SMALL, MAPPED = 50, 400_000
+CODE = os.path.dirname(cn.__file__)
+
+
+class Interrupted(BaseException):
+    """What the handler raises; nothing catches it as an ordinary error."""
+
+
+class Bystander(threading.Thread):
+    """Opens, uses and closes descriptors of its own; `errors` says which of them somebody else closed."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.done = threading.Event()
+        self.errors = []
+
+    def run(self):
+        while not self.done.is_set():
+            try:
+                ends = os.pipe()
+                os.write(ends[1], b"x")
+                assert os.read(ends[0], 1) == b"x"
+                for end in ends:
+                    os.close(end)
+            except OSError as error:
+                self.errors.append(repr(error))
+
+
+def descriptors():
+    return len(os.listdir("/proc/self/fd"))
+
+
+def operations(store, frames):
+    """Everything that a program does to a store, each leaving nothing but the store's own files."""
+
+    def put(name, size):
+        store.put(name, frames[size]).close()
+
+    def share():
+        with store.share(frames[MAPPED]) as shared:
+            shared.to_pandas()
+
+    def allocate():
+        with store.allocate("a", {"x": "float64"}, rows=MAPPED) as draft:
+            draft["x"][:] = 1.0
+
+    def get():
+        with contextlib.suppress(cn.NotFoundError):
+            store.get("t")
+
+    def delete():
+        with contextlib.suppress(cn.NotFoundError):
+            store.delete("t")
+
+    return [
+        lambda: put("t", SMALL),
+        lambda: put("t", MAPPED),
+        lambda: put("a/b/t", MAPPED),
+        get,
+        delete,
+        share,
+        allocate,
+        store.gc,
+        store.ls,
+        store.check,
+    ]
+
+
+def interrupt_at_random(seconds, seed, path):
+    """Run operations under interrupts for so many seconds; gives how many were interrupted, and what was found wrong."""
+    generator = random.Random(seed)
+    store = cn.Store(path)
+    frames = {size: pd.DataFrame({"x": range(size)}) for size in (SMALL, MAPPED)}
+    actions = operations(store, frames)
+    for action in actions:  # imports are not what is tested
+        action()
+    store.gc()
+    wrong = []
+    interrupts = 0
+
+    def handle(*_):
+        # Only inside the library: what the test itself does is not to be interrupted.
+        frame = sys._getframe(1)
+        while frame is not None:
+            if frame.f_code.co_filename.startswith(CODE):
+                raise Interrupted
+            frame = frame.f_back
+
+    gc.collect()
+    before = statistics(store)
+    bystander = Bystander()
+    bystander.start()
+    signal.signal(signal.SIGALRM, handle)
+    gc.disable()  # so that what lives too long is seen, and not collected by chance
+    until = time.monotonic() + seconds
+    try:
+        while time.monotonic() < until:
+            action = generator.choice(actions)
+            signal.setitimer(
+                signal.ITIMER_REAL, generator.choice([1e-5, 1e-4, 3e-4, 1e-3, 5e-3]) * (0.1 + generator.random())
+            )
+            try:
+                action()
+            except Interrupted:
+                interrupts += 1
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+    finally:
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)
+        gc.enable()
+        bystander.done.set()
+        bystander.join()
+    gc.collect()
+    with store._catalog.directory.lock_at_once():  # nobody has it
+        pass
+    wrong += bystander.errors
+    wrong += [f"{problem}" for problem in store.check()]
+    store.put("t", frames[SMALL]).close()
+    for info in store.ls():
+        store.delete(info.name)
+    store.gc()
+    after = statistics(store)
+    if after != before:
+        wrong.append(f"descriptors, memory and names before {before}, after {after}")
+    return interrupts, wrong
+
+
+def statistics(store):
+    store.gc()
+    for info in store.ls():
+        store.delete(info.name)
+    store.gc()
+    names = sorted(os.path.join(folder, name) for folder, _, names in os.walk(store.path) for name in names)
+    return descriptors(), names
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        interrupts, wrong = interrupt_at_random(arguments.seconds, arguments.seed, os.path.join(folder, "store"))
+    print(f"{interrupts:,} interrupts, {len(wrong)} wrong", *wrong[:5], sep="\n")
+    sys.exit(bool(wrong))
+
+
+if __name__ == "__main__":
+    main()
