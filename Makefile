@@ -71,6 +71,23 @@ docs: $(READY)
 	$(BIN)/python docs/print_conversions.py > docs/conversions.md
 	$(BIN)/python docs/print_format.py > docs/format.new && mv docs/format.new docs/format.md
 
+# The documentation site, in build/site. Its tools have an environment of their own, which sees the package in $(VENV).
+.PHONY: site wheel-test
+site: .venv-docs/.ready
+	.venv-docs/bin/python -m sphinx -W --keep-going -q -b html docs build/site
+
+.venv-docs/.ready: pyproject.toml | $(READY)
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --upgrade "pip >= 25.1"
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --group docs
+	$(BIN)/python -c 'import site; print(f"import site; site.addsitedir({site.getsitepackages()[0]!r})")' \
+		> $$(.venv-docs/bin/python -c 'import site; print(site.getsitepackages()[0])')/package.pth
+	touch $@
+
+# Wheels for glibc 2.28 and an sdist, built, installed without a compiler on each Python of this machine, and tested.
+wheel-test: | $(READY)
+	$(BIN)/python packaging/wheel_test.py
+
 stubs: $(READY)
 	$(BIN)/python -m nanobind.stubgen -q -m colonnade._core -o src/colonnade/_core.pyi
 

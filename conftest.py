@@ -30,6 +30,25 @@ def _run_shell(example):
     return None
 
 
+def _run_script(example):
+    """A block with a ``__main__`` part: pasted into a file of its own, it must run as a program."""
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "script.py"
+        script.write_text(example.parsed)
+        done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    return f"the script failed: {done.stdout}{done.stderr}" if done.returncode else None
+
+
+class _Blocks(PythonCodeBlockParser):
+    """Python blocks of a page follow each other in one namespace, but for scripts, which run by themselves."""
+
+    def __call__(self, document):
+        for region in super().__call__(document):
+            if "__main__" in str(region.parsed):
+                region.evaluator = _run_script
+            yield region
+
+
 _HERE = Path(__file__).parent
 
 
@@ -50,11 +69,11 @@ def _teardown(namespace):
 pytest_collect_file = (
     Sybil(
         parsers=[
-            PythonCodeBlockParser(doctest_optionflags=_FLAGS),
+            _Blocks(doctest_optionflags=_FLAGS),
             CodeBlockParser("console", _run_shell),
             SkipParser(),
         ],
-        patterns=["README.md", "docs/*.md"],
+        patterns=["README.md", "docs/*.md", "docs/*/*.md"],
         setup=_setup,
         teardown=_teardown,
     )

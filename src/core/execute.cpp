@@ -40,14 +40,11 @@ int64_t widest(const Job& job) {
   return std::max<int64_t>({1, job.width, values_size(job, 8) / 8, pandas_size(job, 1)});
 }
 
-// Whether the source has elements of `width` bytes, which are read in place or gathered.
-bool has_elements(const Job& job) { return job.width > 0; }
-
 std::span<const Piece> pieces_of(const Plan& plan, const Job& job) {
   return std::span(plan.pieces).subspan(job.first_piece, job.piece_count);
 }
 
-bool is_gathered(const Job& job, const Piece& piece) { return has_elements(job) && piece.stride != job.width; }
+bool is_gathered(const Job& job, const Piece& piece) { return reads_elements(job) && piece.stride != job.width; }
 
 bool is_strided(const Plan& plan, const Job& job) {
   return job.piece_count == 1 && is_gathered(job, plan.pieces[job.first_piece]);
@@ -258,7 +255,7 @@ class UnitRun {
   }
 
   const char* elements_of(const Piece& piece, int64_t row, int64_t count) {
-    if (!has_elements(job_)) return nullptr;
+    if (!reads_elements(job_)) return nullptr;
     const char* const first = first_of(piece) + row * piece.stride;
     if (!is_gathered(job_, piece)) return first;
     kernels_.gather(first, piece.stride, job_.width, count, scratch_.elements.get());

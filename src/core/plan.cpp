@@ -131,7 +131,7 @@ void check_pandas_buffer(size_t number, const Job& job) {
   }
 }
 
-bool reads_buffer(const Job& job) { return job.width > 0 || job.values == Values::bits || is_offsets(job); }
+bool reads_buffer(const Job& job) { return reads_elements(job) || job.values == Values::bits || is_offsets(job); }
 
 void check_piece(size_t number, const Job& job, const Piece& piece) {
   int64_t end = 0;

@@ -199,4 +199,15 @@ constexpr bool is_boolean(const Job& job) { return job.values == Values::bits ||
 constexpr bool is_offsets(const Job& job) { return job.values == Values::offsets32 || job.values == Values::offsets64; }
 constexpr bool is_fixed(const Job& job) { return job.values == Values::fixed || job.values == Values::indices; }
 
+constexpr bool is_in_elements(Validity validity) {
+  return validity != Validity::none && validity != Validity::bits && validity != Validity::mask;
+}
+
+// Whether the source's elements of `width` bytes are read, in place or gathered.
+constexpr bool reads_elements(const Job& job) {
+  const bool is_used = is_fixed(job) || job.values == Values::bytes_to_bits || is_in_elements(job.validity) ||
+                       (job.pandas_buffer != PandasBuffer::none && job.pandas_buffer != PandasBuffer::bytes);
+  return job.width > 0 && is_used;
+}
+
 }  // namespace colonnade

@@ -200,10 +200,24 @@ def test_ls(cli, store, flights):
     ] == expected
 
 
-def test_ls_of_no_store(cli, store):
-    assert cli("ls").stdout.split() == ["name", "version", "rows", "columns", "size", "age"]
-    assert json.loads(cli("ls", "--json").stdout) == []
+@pytest.mark.parametrize(
+    "args",
+    [("ls",), ("ls", "--json"), ("show", "t"), ("explain", "t"), ("dump", "t", "t.csv"), ("dump", "t", "-"), ("delete", "t"),
+     ("delete", "*"), ("gc",), ("top",), ("check",)],
+)  # fmt: skip
+def test_there_is_no_such_store(args, cli, store):
+    said = cli(*args, status=1)
+    assert said.stdout == ""
+    assert said.stderr.startswith(f"colonnade: there is no store at {store.path}; ")
     assert not store.path.exists()
+
+
+@pytest.mark.parametrize(("prefix", "names"), [
+    ("nyc", ["nyc/airlines", "nyc/airports", "nyc/planes"]), ("nyc/", ["nyc/airlines", "nyc/airports", "nyc/planes"]), ("nyc/air*", ["nyc/airlines", "nyc/airports"]),
+    ("*p*", ["nyc/airports", "nyc/planes"]), ("nyc/planes", ["nyc/planes"]), ("ny", []), ("nyc/[!a]*", ["nyc/planes"]),
+])  # fmt: skip
+def test_ls_of_a_prefix(prefix, names, cli, flights):
+    assert [table["name"] for table in json.loads(cli("ls", prefix, "--json").stdout)] == names
 
 
 def test_a_pipe_gets_everything(cli, store):
@@ -226,6 +240,21 @@ def test_show(cli, flights):
     assert len(cli("show", "nyc/airlines", "--rows", 99).stdout.splitlines()) == 17
     first = json.loads(cli("show", "nyc/planes", "--rows", 1, "--json").stdout)
     assert first == [nyc("planes").iloc[0].where(nyc("planes").iloc[0].notna(), None).to_dict()]
+
+
+def test_show_columns_and_versions(cli, store):
+    for number in (1, 2):
+        store.put("t", pd.DataFrame({"a": [number], "b": ["x"], "c,d": [0.5]}), keep=2).close()
+    assert cli("show", "t", "--columns", "b,a").stdout.split() == ["b", "a", "x", "2"]
+    assert cli("show", "t", "--columns", "c,d", "--columns", "a", "--version", 1).stdout.split() == [
+        "c,d",
+        "a",
+        "0.5",
+        "1",
+    ]
+    assert "has no column 'z'; there are: 'a', 'b', 'c,d'" in cli("show", "t", "--columns", "a,z", status=1).stderr
+    assert "version 7" in cli("show", "t", "--version", 7, status=1).stderr
+    assert json.loads(cli("explain", "t", "--version", 1, "--json").stdout)["version"] == 1
 
 
 def test_show_every_kind_of_value(cli, store):
@@ -331,6 +360,45 @@ def test_explain(cli, store):
     assert "pandas holds Python objects here" in " ".join(cells["seen"])
 
 
+# -- standard input and output -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "feather", "arrow"])
+def test_a_table_goes_through_pipes(kind, store):
+    frame = nyc("planes")
+    store.put("t", frame).close()
+    dump = subprocess.Popen(
+        [*COMMAND, "dump", "t", "-", "--format", kind], stdout=subprocess.PIPE, env=environment(store)
+    )
+    load = subprocess.run(
+        [*COMMAND, "load", "u", "-", "--format", kind, "--json"],
+        stdin=dump.stdout,
+        capture_output=True,
+        env=environment(store),
+        check=True,
+    )
+    dump.stdout.close()
+    assert dump.wait() == 0
+    assert json.loads(load.stdout)["rows"] == len(frame)
+    assert_frame_equal(store.get("u"), frame)
+
+
+def test_standard_input_that_is_a_file(store, shell, tmp_path):
+    (tmp_path / "t.csv").write_bytes(b"x\n" + b"1\n" * 1_000_000 + b"late\n")  # it is read twice
+    with (tmp_path / "t.csv").open("rb") as file:
+        assert "1,000,001 rows" in shell("load", "t", "-", "--format", "csv", stdin=file).stdout
+    with subprocess.Popen(["cat", tmp_path / "t.csv"], stdout=subprocess.PIPE) as cat:
+        assert "1,000,001 rows" in shell("load", "t", "-", "--format", "csv", stdin=cat.stdout).stdout
+
+
+def test_standard_input_and_output_need_their_options(cli, store):
+    store.put("t", pd.DataFrame({"x": [1]})).close()
+    assert "--format" in cli("load", "u", "-", status=2).stderr
+    assert cli("dump", "t", "-").stdout == '"x"\n1\n'
+    assert "--json is for files" in cli("dump", "t", "-", "--json", status=2).stderr
+    assert "--format is for standard output" in cli("dump", "t", "t.csv", "--format", "csv", status=2).stderr
+
+
 # -- tidying -----------------------------------------------------------------------------------------------------------
 
 
@@ -341,6 +409,58 @@ def test_delete(cli, store, flights):
     assert [table.name for table in store.ls()] == ["nyc/airports"]
     assert json.loads(cli("delete", "nyc/airports", "--json").stdout) == ["nyc/airports"]
     assert cli("delete", status=2).stdout == ""
+
+
+def test_delete_by_pattern(cli, store, flights):
+    said = cli("delete", "nyc/air*", status=1)
+    assert said.stderr.startswith(
+        "colonnade: Delete 2 tables: nyc/airlines, nyc/airports? Nobody can be asked here; --yes"
+    )
+    assert len(store.ls()) == 3
+    assert "no table matches 'x*'" in cli("delete", "x*", "--yes", status=1).stderr
+    assert json.loads(cli("delete", "nyc/air*", "nyc/airlines", "--yes", "--json").stdout) == [
+        "nyc/airlines",
+        "nyc/airports",
+    ]
+    assert [table.name for table in store.ls()] == ["nyc/planes"]
+
+
+@pytest.mark.parametrize(("answer", "status", "left"), [(b"y\n", 0, 1), (b"n\n", 1, 3), (b"\n", 1, 3)])
+def test_delete_by_pattern_asks(answer, status, left, store, flights):
+    mine, its = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, "delete", "nyc/air*"],
+        stdin=its,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(store),
+    )
+    os.close(its)
+    os.write(mine, answer)
+    said, asked = process.communicate(timeout=30)
+    os.close(mine)
+    assert asked.startswith(b"Delete 2 tables: nyc/airlines, nyc/airports? [y/N]")
+    assert (said, process.returncode, len(store.ls())) == (b"", status, left)
+
+
+def test_names_are_completed(store, flights, shell):
+    script = {"_COLONNADE_COMPLETE": "complete_bash", "COMP_CWORD": "2"}
+
+    def complete(words, **more):
+        env = environment(store) | script | {"COMP_WORDS": words} | more
+        return subprocess.run(COMMAND, env=env, capture_output=True, text=True, check=False).stdout.split()
+
+    assert complete("colonnade show nyc/air") == ["nyc/airlines", "nyc/airports"]
+    assert complete("colonnade delete x") == []
+    assert {"load", "ls", "show"} <= set(complete("colonnade ", COMP_CWORD="1"))
+
+
+def test_other_users_are_trusted_by_name_and_number(cli, store, flights, monkeypatch):
+    seen = []
+    monkeypatch.setattr("colonnade.cli.commands.Store", lambda path, trust: seen.append(set(trust)) or store)
+    cli("--trust", "root", "--trust", "1234,5", "ls")
+    assert seen == [{0, 1234, 5}]
+    assert "there is no user of this name" in cli("--trust", "nobody-of-this-name", "ls", status=2).stderr
 
 
 def test_gc(cli, store):
@@ -374,6 +494,7 @@ def test_check(cli, store, flights):
 )
 def test_an_error_is_its_message(args, cli, store):
     name = args[1]
+    store.put("other", nyc("airlines")).close()
     with pytest.raises(cn.ColonnadeError) as error:
         store.put(name, nyc("airlines")) if args[0] == "load" else store.open(name)
     said = cli(*args, status=1)
@@ -418,13 +539,13 @@ def test_process(shell, store, tmp_path):
     assert_frame_equal(store.get("airlines"), nyc("airlines"))
     said = shell("load", "missing", "missing.csv", status=1)
     assert (said.stdout, said.stderr) == ("", "colonnade: missing.csv: No such file or directory\n")
-    assert shell("--store", tmp_path / "other", "ls", "--json").stdout == "[]\n"
+    assert shell("--store", tmp_path / "other", "ls", "--json", status=1).stdout == ""
 
 
 def test_version_and_help_are_quick():
     program = (
         "import sys\nfrom typer.testing import CliRunner\nfrom colonnade.cli.commands import app\n"
-        "for option in '--version', '--help':\n    print(CliRunner().invoke(app, [option]).output)\n"
+        "for option in '--version', '-h', '--help':\n    print(CliRunner().invoke(app, [option]).output)\n"
         "print([m for m in ('pandas', 'rich.progress', 'rich.table', 'pyarrow.parquet') if m in sys.modules])"
     )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
@@ -567,8 +688,13 @@ def test_configure_sets_and_prints(cli, store):
     assert not store.path.exists()
     said = cli("configure", "--capacity", "8GiB", "--spares", "0", "--mode", "640").stdout.splitlines()
     assert said == ["capacity 8.0GiB (8,589,934,592 bytes)", "spares   0B (0 bytes)", "mode     640"]
-    assert json.loads(cli("configure", "--json").stdout) == {"capacity": 8 << 30, "spares": 0, "mode": "640"}
-    assert cn.Store(store.path).settings == (8 << 30, 0, 0o640)
+    assert json.loads(cli("configure", "--json").stdout) == {
+        "capacity": 8 << 30,
+        "spares": 0,
+        "mode": "640",
+        "trust": None,
+    }
+    assert cn.Store(store.path).settings == (8 << 30, 0, 0o640, None)
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def test_reprs_are_plain_text(store):
     heading, n, day, caption = lines[start + 3 :]
     assert heading.split() == ["column", "arrow", "type", "pandas", "dtype", "size", "nulls", "copied", "opens"]
     assert n.split() == ["n", "int64", "int64", "16B", "0", "0B", "zero-copy"]
-    assert day.endswith("pandas holds Python objects here; PyArrow makes them")
+    assert day.endswith("pandas holds Python objects here; those that were put are made again")
     assert heading.index("pandas dtype") == n.index("int64", n.index("int64") + 1)
     assert caption == "2 columns"
 

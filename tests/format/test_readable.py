@@ -357,3 +357,12 @@ def test_strings_of_an_arrow_dtype_in_more_bytes_than_its_offsets_count(store, m
     store.put("t", df)
     assert store.open("t").schema.field("x").type == pa.large_string()
     pd.testing.assert_frame_equal(store.get("t"), df)
+
+
+def test_a_range_level_of_another_length_is_left_out(store):
+    df = pd.DataFrame({"x": [1, 2, 3], "key": ["a", "b", "c"]}).set_index("key", append=True)
+    table = pa.Table.from_pandas(df)
+    for part in (table, table.slice(0, 2), table.slice(0, 1), table.slice(0, 0)):
+        with store.put("t", part) as snap:
+            snap.validate()
+            pd.testing.assert_frame_equal(snap.to_pandas(), part.to_pandas())

@@ -13,12 +13,12 @@ ROOT = Path(__file__).parent.parent.parent
 
 FRAME = schema.FrameLayout(
     rows=5,
-    blocks=[schema.Block("int64", 0, 40, schema.Run(0, 2)), schema.Block(schema.ZonedDtype("ns", None), 128, 40, [3, 5])],
+    blocks=[schema.Block("int64", 0, 40, schema.Run(0, 2)), schema.Block(schema.ZonedDtype("ns", "datetime:UTC"), 128, 40, [3, 5])],
     columns=[
         (2, schema.Masked("Int64", 64, 104)),
         (4, schema.Wrapped(schema.StringDtype("pyarrow", "nan"), 4)),
         (6, schema.Wrapped(None, 6)),
-        (7, schema.Converted("object", 7, "NaT")),
+        (7, schema.Converted("object", 7, schema.Objects("Timestamp", "NaT", "ns", "UTC"))),
         (8, schema.Categorical(8, "int8", True, schema.Categories("str", "n", "D"), 8)),
         (9, schema.Interval(schema.IntervalDtype("int64", "both"), 8, 16)),
     ],

@@ -222,7 +222,7 @@ def test_a_stream_that_fails_keeps_its_error(store, before):
     ("x.csv", {"query": "select 1"}, ValueError, "query= is for databases"),
     (pa.table({"x": [1]}), {"format": "csv"}, ValueError, "format= is for files"),
     (pa.table({"x": [1]}), {"query": "select 1"}, cn.NotATableError, "runs no query"),
-    ([1, 2], {}, cn.NotATableError, "a list gives no Arrow data"),
+    ([1, 2], {}, cn.NotATableError, "list gives no Arrow data"),
     ("x.csv", {"format": "xls"}, ValueError, "format must be one of parquet, csv"),
 ])  # fmt: skip
 def test_what_does_not_go_together(source, options, error, words, store, before):

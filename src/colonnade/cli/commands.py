@@ -9,8 +9,15 @@ Does not depend on: how anything is stored.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shutil
+import stat
 import sys
-from enum import Enum
+import tempfile
+from collections.abc import Iterator
+from enum import Enum, StrEnum
+from fnmatch import fnmatchcase
 from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +25,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from colonnade import ColonnadeError, Snapshot, Store, TableInfo, __version__
+from colonnade import ColonnadeError, NotFoundError, Snapshot, Store, TableInfo, __version__
 from colonnade.cli.output import console, print_error, print_json, print_line, print_table
 from colonnade.display.columns import REPORTS, TABLES, justify
 from colonnade.display.fitting import counted, format_part, one_line
@@ -45,10 +52,19 @@ app = typer.Typer(
     cls=_Commands,
     help="Tables in shared memory: one copy of each, for all processes.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # no boxes around usage errors
 )
+
+
+class _DumpFormat(StrEnum):
+    """The formats that `dump` writes."""
+
+    CSV = "csv"
+    PARQUET = "parquet"
+    FEATHER = "feather"
+    ARROW = "arrow"
 
 
 class _Mode(Enum):
@@ -56,8 +72,18 @@ class _Mode(Enum):
     GROUP = "640"
 
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The table.")]
+def _complete_name(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Give the names of tables that begin with what is typed, for the shell."""
+    try:
+        given = ctx.find_root().params
+        return [table.name for table in _open_store(given).ls() if table.name.startswith(incomplete)]
+    except Exception:
+        return []
+
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The table.", autocompletion=_complete_name)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Version = Annotated[int | None, typer.Option(metavar="N", help="A version that --keep retained.")]
 
 
 def _print_version(wanted: bool) -> None:
@@ -75,11 +101,26 @@ def _common(
             metavar="PATH", help="The store's directory; else $COLONNADE_STORE, else your own in shared memory."
         ),
     ] = None,
+    trust: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="USER", help="Open the tables of this user too, a name or a number; else $COLONNADE_TRUST."
+        ),
+    ] = None,
     version: Annotated[  # noqa: ARG001 -- its callback has printed it
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    ctx.obj = Store(store)
+    ctx.obj = _open_store({"store": store, "trust": trust})
+
+
+def _open_store(given: dict[str, Any]) -> Store:
+    from colonnade.storage.users import user_numbers
+
+    try:
+        return Store(given["store"], trust=user_numbers(given["trust"] or []))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 # -- the commands ------------------------------------------------------------------------------------------------------
@@ -110,17 +151,15 @@ def load(
     """Load a file, a folder or a query into the store, as the next version of a table.
 
     The suffix says which format: Parquet, CSV, Feather, Arrow IPC, ORC or JSON lines; text also with .gz, .bz2 or .zst
-    after it. With --query: sqlite:///data.db and postgresql://user@host/name.
+    after it. With --query: sqlite:///data.db and postgresql://user@host/name. With -, standard input and --format.
     """
-    try:
-        options: dict[str, Any] = {"keep": keep, "expect_version": expect_version, "ttl": ttl}
+    options: dict[str, Any] = {"keep": keep, "expect_version": expect_version, "ttl": ttl}
+    with _usage_errors(), contextlib.ExitStack() as stack:
+        if source == "-":
+            if kind is None:
+                raise typer.BadParameter("standard input has no suffix; say with --format what it holds")
+            source = str(stack.enter_context(_standard_input()))
         snapshot = _store(ctx).load(name, source, query=query, format=kind, **options)
-    except ModuleNotFoundError as error:
-        raise ColonnadeError(str(error)) from error
-    except ValueError as error:
-        if isinstance(error, ColonnadeError):
-            raise
-        raise typer.BadParameter(str(error)) from error
     with snapshot:
         info = _info(snapshot)
         if as_json:
@@ -134,18 +173,31 @@ def load(
 def dump(
     ctx: typer.Context,
     name: Name,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write; one that is there is replaced.")],
-    version: Annotated[int | None, typer.Option(metavar="N", help="A version that --keep retained.")] = None,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The file to write; an older one is replaced. - is standard output.")
+    ],
+    *,
+    version: Version = None,
+    kind: Annotated[
+        _DumpFormat | None, typer.Option("--format", help="The format for standard output; csv if not given.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a table to a file; the suffix says which format: Parquet, Feather, Arrow IPC or CSV."""
-    try:
-        _store(ctx).dump(name, file, version=version)
-    except ValueError as error:
-        if isinstance(error, ColonnadeError):
-            raise
-        raise typer.BadParameter(str(error)) from error
-    size = file.stat().st_size
+    if str(file) == "-":
+        if as_json:
+            raise typer.BadParameter("standard output has the table; --json is for files")
+        from colonnade.io.dump import write
+        from colonnade.io.progress import Meter
+
+        with _existing_store(ctx).open(name, version=version) as snapshot:
+            write(snapshot.to_arrow(), sys.stdout.buffer, FileFormat((kind or _DumpFormat.CSV).value), Meter())
+        return
+    if kind is not None:
+        raise typer.BadParameter("--format is for standard output (-); the suffix of a file says its format")
+    with _usage_errors():
+        _existing_store(ctx).dump(name, file, version=version)
+    size = file.expanduser().stat().st_size
     if as_json:
         print_json({"name": name, "path": file, "nbytes": size})
     else:
@@ -153,9 +205,16 @@ def dump(
 
 
 @app.command()
-def ls(ctx: typer.Context, as_json: AsJson = False) -> None:
+def ls(
+    ctx: typer.Context,
+    prefix: Annotated[
+        str | None,
+        typer.Argument(metavar="PREFIX", help="A folder (nyc), or a pattern (nyc/*).", autocompletion=_complete_name),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """List the tables."""
-    tables = _store(ctx).ls()
+    tables = [table for table in _existing_store(ctx).ls() if prefix is None or _is_below(table.name, prefix)]
     if as_json:
         print_json([table._asdict() for table in tables])
     else:
@@ -166,18 +225,25 @@ def ls(ctx: typer.Context, as_json: AsJson = False) -> None:
 def show(
     ctx: typer.Context,
     name: Name,
+    *,
     rows: Annotated[int, typer.Option(min=0, metavar="N", help="How many rows.")] = 10,
+    columns: Annotated[
+        list[str] | None, typer.Option(metavar="NAMES", help="These columns, with commas between them.")
+    ] = None,
+    version: Version = None,
     as_json: AsJson = False,
 ) -> None:
     """Print a table's first rows, the index first.
 
     A terminal gets the columns that fit, a pipe gets all of them: colonnade show NAME | less -S
     """
-    with _store(ctx).open(name) as snapshot:
+    with _existing_store(ctx).open(name, version=version) as snapshot:
         total = snapshot.num_rows
         # Arrow has the index behind the columns; the sort is stable.
         order = sorted(enumerate(snapshot.explain()), key=lambda numbered: numbered[1].role != "index")
-        table = snapshot.to_arrow().slice(0, rows).select([field for field, _ in order])
+        table = snapshot.to_arrow()
+        chosen = [at for at, _ in order] if columns is None else _positions(columns, table.column_names, name)
+        table = table.slice(0, min(rows, total)).select(chosen)
     shown = _show(table, as_json)
     if shown:
         rows_shown = format_part(table.num_rows, total)
@@ -216,9 +282,9 @@ def sql(
 
 
 @app.command()
-def explain(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
+def explain(ctx: typer.Context, name: Name, version: Version = None, as_json: AsJson = False) -> None:
     """Describe a table, and how pandas reads each of its columns."""
-    with _store(ctx).open(name) as snapshot:
+    with _existing_store(ctx).open(name, version=version) as snapshot:
         info, path = _info(snapshot), snapshot.path
         # The names in the file, which all its readers see; pandas' labels need not be strings.
         columns = [
@@ -245,27 +311,49 @@ def explain(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
 @app.command()
 def delete(
     ctx: typer.Context,
-    names: Annotated[list[str], typer.Argument(metavar="NAME", help="The tables.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME", help="Tables, or patterns such as 'nyc/*'.", autocompletion=_complete_name),
+    ],
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask before tables of a pattern are deleted.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Delete tables, all versions of each. Processes that have one open keep it."""
-    deleted = []
+    store = _existing_store(ctx)
+    chosen: list[str] = []
+    by_pattern: list[str] = []
     for name in names:
+        if _is_pattern(name):
+            matching = [table.name for table in store.ls() if _is_below(table.name, name)]
+            if not matching:
+                print_error(ColonnadeError(f"no table matches {name!r} in {store.path}"))
+                raise typer.Exit(1)
+            by_pattern += matching
+            chosen += matching
+        else:
+            chosen.append(name)
+    chosen = list(dict.fromkeys(chosen))
+    if by_pattern and not yes:
+        _ask(f"Delete {counted(len(set(by_pattern)), 'table')}: {', '.join(dict.fromkeys(by_pattern))}?")
+    deleted = []
+    for name in chosen:
         try:
-            _store(ctx).delete(name)
+            store.delete(name)
             deleted.append(name)
         except ColonnadeError as error:
             print_error(error)  # and the other tables are still deleted
     if as_json:
         print_json(deleted)
-    if len(deleted) < len(names):
+    if len(deleted) < len(chosen):
         raise typer.Exit(1)
 
 
 @app.command()
 def gc(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Free spares, expired tables and what killed writers left behind; remove empty folders."""
-    freed = _store(ctx).gc()
+    freed = _existing_store(ctx).gc()
     if as_json:
         print_json(freed._asdict())
     else:
@@ -319,11 +407,11 @@ def top(
     from colonnade.cli import top as view
 
     if as_json:
-        print_json(view.to_json(_store(ctx).usage()))
+        print_json(view.to_json(_existing_store(ctx).usage()))
     elif view.can_watch():
-        view.watch(_store(ctx).usage, every)
+        view.watch(_existing_store(ctx).usage, every)
     else:
-        view.print_once(_store(ctx).usage())
+        view.print_once(_existing_store(ctx).usage())
 
 
 @app.command()
@@ -332,7 +420,7 @@ def check(ctx: typer.Context, as_json: AsJson = False) -> None:
 
     The exit status is 1 if anything is.
     """
-    problems = _store(ctx).check()
+    problems = _existing_store(ctx).check()
     if as_json:
         print_json([problem._asdict() for problem in problems])
     elif problems:
@@ -349,6 +437,68 @@ def check(ctx: typer.Context, as_json: AsJson = False) -> None:
 def _store(ctx: typer.Context) -> Store:
     store: Store = ctx.obj
     return store
+
+
+def _existing_store(ctx: typer.Context) -> Store:
+    """Give the store, for commands that make none."""
+    store = _store(ctx)
+    if not os.path.lexists(store.path):
+        raise NotFoundError(f"there is no store at {store.path}; `colonnade load` makes it, --store names another")
+    return store
+
+
+def _is_pattern(name: str) -> bool:
+    return any(sign in name for sign in "*?[")
+
+
+def _is_below(name: str, prefix: str) -> bool:
+    """Say whether a table has this name, is in this folder, or matches this pattern."""
+    if _is_pattern(prefix):
+        return fnmatchcase(name, prefix)
+    return name == prefix or name.startswith(prefix.removesuffix("/") + "/")
+
+
+def _ask(question: str) -> None:
+    """Ask; end the command with status 1 for any answer but yes, and where nobody can answer."""
+    if not sys.stdin.isatty():
+        raise ColonnadeError(f"{question} Nobody can be asked here; --yes deletes them")
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)  # noqa: T201 -- a question
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise typer.Exit(1)
+
+
+def _positions(given: list[str], names: list[str], table: str) -> list[int]:
+    """Find the columns that an option names; a name that has commas itself is found first."""
+    wanted = [name for text in given for name in ([text] if text in names else text.split(","))]
+    for name in wanted:
+        if name not in names:
+            raise NotFoundError(f"{table!r} has no column {name!r}; there are: {', '.join(map(repr, names))}")
+    return [names.index(name) for name in wanted]
+
+
+@contextlib.contextmanager
+def _usage_errors() -> Iterator[None]:
+    """Turn the errors of wrong arguments into those of wrong usage, and a missing extra into a line."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ColonnadeError(str(error)) from error
+    except ValueError as error:
+        if isinstance(error, ColonnadeError):
+            raise
+        raise typer.BadParameter(str(error)) from error
+
+
+@contextlib.contextmanager
+def _standard_input() -> Iterator[Path]:
+    """Give standard input as a file; a pipe is copied to one, because readers need to seek."""
+    if stat.S_ISREG(os.fstat(sys.stdin.fileno()).st_mode):
+        yield Path(f"/dev/fd/{sys.stdin.fileno()}")
+        return
+    with tempfile.NamedTemporaryFile(prefix="colonnade-") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
+        file.flush()
+        yield Path(file.name)
 
 
 def _info(snapshot: Snapshot) -> TableInfo:

@@ -6,7 +6,6 @@ A dtype is its name, except for the few whose name does not say all. Does not de
 from __future__ import annotations
 
 import base64
-from datetime import UTC
 from functools import lru_cache
 from typing import Any
 
@@ -14,9 +13,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from colonnade.errors import UnsupportedTypeError
 from colonnade.format import schema
-from colonnade.interop import pyarrow as pyarrow_internals
+from colonnade.format.zones import decode_zone, encode_zone
 from colonnade.rules import family
 
 
@@ -26,8 +24,7 @@ def encode_dtype(dtype: Any) -> schema.Dtype:
     if kind == "string":
         return schema.StringDtype(dtype.storage, "NA" if dtype.na_value is pd.NA else "nan")
     if kind == "datetimetz":
-        # Python has two UTCs, and pandas tells them apart where it compares intervals.
-        return schema.ZonedDtype(dtype.unit, None if dtype.tz is UTC else zone_name(dtype))
+        return schema.ZonedDtype(dtype.unit, encode_zone(dtype.tz))
     if kind == "interval":
         return schema.IntervalDtype(encode_plain_dtype(dtype.subtype), dtype.closed)
     if kind == "arrow":
@@ -71,20 +68,6 @@ def _named(name: str) -> Any:
 
 
 @lru_cache(256)
-def _zoned(unit: str, tz: str | None) -> Any:
+def _zoned(unit: str, tz: str) -> Any:
     make: Any = pd.DatetimeTZDtype
-    return make(unit, UTC if tz is None else pyarrow_internals.zone_of_name(tz))
-
-
-def zone_name(dtype: pd.DatetimeTZDtype) -> str:
-    """Arrow's name of a time zone; UnsupportedTypeError where that names another zone, or none."""
-    try:
-        name = pyarrow_internals.zone_name(dtype.tz)
-        same = bool(_zoned(dtype.unit, name) == dtype)
-    except (ValueError, pa.ArrowException):
-        same = False
-    if not same:
-        raise UnsupportedTypeError(
-            f"the time zone {dtype.tz!r} has no name that Arrow knows; convert it with .tz_convert('Area/City')"
-        )
-    return name
+    return make(unit, decode_zone(tz))

@@ -5,7 +5,7 @@ Does not depend on: names, descriptors, values (those of nested tables are valid
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -23,6 +23,7 @@ from colonnade.format.read.validate import validate_values
 from colonnade.rules import RULES, Reading, family
 
 _WHY_OBJECTS = next(rule.note for rule in RULES if rule.reading is Reading.CONVERTED)
+_WHY_THE_SAME_OBJECTS = "pandas holds Python objects here; those that were put are made again"
 _WHY = {
     "string": "its dtype keeps Python strings; PyArrow makes them",
     "arrow": "stored in a plainer layout, and cast back",
@@ -73,13 +74,20 @@ def _column_dtype(column: schema.ColumnLayout, arrow: pa.Schema) -> tuple[str, s
         return str(pd.ArrowDtype(arrow.field(column.field).type)), ""
     assert column.dtype is not None
     dtype = decode_dtype(column.dtype)
-    why = _WHY.get(family(dtype), _WHY_OBJECTS) if isinstance(column, schema.Converted) else ""
-    return str(dtype), why
+    if not isinstance(column, schema.Converted):
+        return str(dtype), ""
+    why = _WHY_OBJECTS if column.objects is None else _WHY_THE_SAME_OBJECTS
+    return str(dtype), _WHY.get(family(dtype), why)
 
 
-def _index_dtypes(index: schema.RowIndex, fields: list[int], arrow: pa.Schema) -> Iterator[tuple[int, Any, str, str]]:
+def _index_dtypes(
+    index: schema.RowIndex, fields: Sequence[int | None], arrow: pa.Schema
+) -> Iterator[tuple[int, Any, str, str]]:
     if isinstance(index, schema.ColumnIndex):
-        yield fields[0], decode_label(index.name), *_column_dtype(index.column, arrow)
+        (field,) = fields
+        assert field is not None
+        yield field, decode_label(index.name), *_column_dtype(index.column, arrow)
     elif isinstance(index, schema.MultiIndexOfRows):
         for field, name in zip(fields, index.names, strict=True):
-            yield field, decode_label(name), f"level of {arrow.field(field).type}", ""
+            if field is not None:
+                yield field, decode_label(name), f"level of {arrow.field(field).type}", ""

@@ -12,36 +12,63 @@ import numpy as np
 import pandas as pd
 
 from colonnade.errors import UnsupportedTypeError
-from colonnade.format.schema import FloatLabel, Label, TupleLabel
+from colonnade.format.schema import FloatLabel, Label, NumpyLabel, TupleLabel
+from colonnade.format.schema import invalid as schema_error
 
 _EXACT = (str, int, float, bool, type(None))
+# NumPy's scalars that Python's have a value for. On Linux `longlong` is another type of the same size, and stays out.
+_NUMPY_TYPES: dict[str, Any] = {
+    name: np.dtype(name).type
+    for name in (
+        "bool",
+        *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)),
+        *(f"float{bits}" for bits in (16, 32, 64)),
+    )
+}
+_NUMPY = frozenset(_NUMPY_TYPES.values())
 
 
 def encode_label(value: Any, what: str) -> Label:
-    """Give a label its form in the layout metadata. NumPy scalars become Python's.
+    """Give a label its form in the layout metadata.
 
     Raises
     ------
     UnsupportedTypeError
         For anything that would not come back equal.
     """
-    if isinstance(value, np.generic) and type(value.item()) in _EXACT:
-        value = value.item()
-    if type(value) is float and not math.isfinite(value):
-        return FloatLabel("nan" if math.isnan(value) else "inf" if value > 0 else "-inf")
-    if type(value) in _EXACT:
+    if type(value) in _NUMPY:
+        return NumpyLabel(value.dtype.name, _number(value.item()))
+    if type(value) is float:
+        number: Label = _number(value)
+        return number
+    if type(value) in _EXACT and _is_unicode(value):
         exact: Label = value
         return exact
     if type(value) is tuple:
         return TupleLabel([encode_label(item, what) for item in value])
     raise UnsupportedTypeError(
         f"{what} is {value!r}, a {type(value).__name__}; "
-        "it must be a string, a number, a bool, None or a tuple of these"
+        "it must be a string of valid Unicode, a number, a bool, None or a tuple of these"
     )
+
+
+def _number(value: Any) -> Any:
+    if type(value) is float and not math.isfinite(value):
+        return FloatLabel("nan" if math.isnan(value) else "inf" if value > 0 else "-inf")
+    return value
+
+
+def _is_unicode(value: Any) -> bool:
+    """Whether JSON can hold a value: half of a surrogate pair is a string of Python alone."""
+    return type(value) is not str or value.isascii() or value.encode("utf-8", "ignore").decode() == value
 
 
 def decode_label(label: Label) -> Any:
     """Invert `encode_label`."""
+    if isinstance(label, NumpyLabel):
+        if label.dtype not in _NUMPY_TYPES:
+            raise schema_error(f"no dtype of a label: {label.dtype!r}")
+        return _NUMPY_TYPES[label.dtype](decode_label(label.value))
     if isinstance(label, TupleLabel):
         return tuple(decode_label(item) for item in label.items)
     return float(label.value) if isinstance(label, FloatLabel) else label

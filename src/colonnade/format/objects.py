@@ -2,8 +2,8 @@
 
 PyArrow infers one Arrow type for all objects of a column. What differs from that type is converted without a word: the
 time of a datetime beside a date, the zone of a datetime, a tuple, a key that a dict has not. So a column is stored only
-if what `to_objects` gives back is equal, types included; otherwise `to_arrow` raises. `Objects` records what Arrow's
-type does not say.
+if what `to_objects` gives back is equal, types included; otherwise `to_arrow` raises. `Objects`, a part of the layout
+metadata, records what Arrow's type does not say.
 
 How that is known, from the cheapest to the dearest:
 
@@ -21,10 +21,10 @@ import decimal
 import marshal
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -33,33 +33,22 @@ import pyarrow.types as pt
 
 from colonnade import _core
 from colonnade.errors import UnsupportedTypeError
+from colonnade.format.schema import Objects, Unit
 from colonnade.format.zones import decode_zone, encode_zone
 from colonnade.interop import pandas as pandas_internals
 from colonnade.interop import pyarrow as pyarrow_internals
 
 ObjectArray = npt.NDArray[np.object_]
 
-_MISSING: dict[type, tuple[str, Any]] = {
+Missing = Literal["None", "nan", "NA", "NaT"]
+
+_MISSING: dict[type, tuple[Missing, Any]] = {
     type(None): ("None", None),
     float: ("nan", np.nan),
     type(pd.NA): ("NA", pd.NA),
     type(pd.NaT): ("NaT", pd.NaT),
 }
 _MISSING_VALUES = dict(_MISSING.values())
-
-
-@dataclass(frozen=True, slots=True)
-class Objects:
-    """Which Python objects an Arrow array stands for.
-
-    ``kind`` is the type of the objects; ``value`` for those that Arrow's type alone decides. ``missing`` is the object
-    in place of null, None if there are no nulls. ``unit`` and ``zone`` are those of timestamps and durations.
-    """
-
-    kind: str = "value"
-    missing: str | None = None
-    unit: str | None = None
-    zone: str | None = None
 
 
 # ---- Objects to Arrow ------------------------------------------------------------------------------------------------
@@ -104,10 +93,10 @@ def to_arrow(values: ObjectArray) -> tuple[pa.Array | pa.ChunkedArray, Objects]:
             raise _mixed([type_, float])
         if type_ in nulls:
             raise UnsupportedTypeError(f"it holds a {_type_name(type_)} that Arrow takes for null, such as NaN")
-    return array, replace(objects, missing=_missing_kind(nulls))
+    return array, msgspec.structs.replace(objects, missing=_missing_kind(nulls))
 
 
-def _missing_kind(types: list[type]) -> str:
+def _missing_kind(types: list[type]) -> Missing:
     names = [_MISSING[type_][0] for type_ in types]
     if len(names) > 1:
         raise UnsupportedTypeError(
@@ -132,6 +121,10 @@ Converted = tuple[Any, Objects]
 def _inferred(values: ObjectArray) -> Converted:
     """For types of which every value is exact in the Arrow type that PyArrow infers."""
     return pa.array(values, from_pandas=True), Objects()
+
+
+def _uuids(values: ObjectArray) -> Converted:
+    return pa.array(values, pa.uuid(), from_pandas=True), Objects("UUID")
 
 
 def _integers(values: ObjectArray) -> Converted:
@@ -159,8 +152,7 @@ def _datetimes(values: ObjectArray) -> Converted:
     present = [value for value in values if type(value) is dt.datetime]
     zone = _common_zone(present)
     if zone is None:
-        if any(value.fold for value in present):
-            raise UnsupportedTypeError("it holds a datetime with fold=1 and no zone, and Arrow does not keep the fold")
+        _refuse_folds(present)
         return pa.array(values, pa.timestamp("us"), from_pandas=True), Objects("datetime", unit="us")
     array = pa.array(values, pa.timestamp("us", "UTC"), from_pandas=True)
     restored = (_in_zone(value, decode_zone(zone)) for value in _utc_datetimes(array) if value is not None)
@@ -168,6 +160,11 @@ def _datetimes(values: ObjectArray) -> Converted:
         raise UnsupportedTypeError("it holds a datetime that its time zone does not have")
     name = pyarrow_internals.zone_name(decode_zone(zone))
     return array.cast(pa.timestamp("us", name)), Objects("datetime", unit="us", zone=zone)
+
+
+def _refuse_folds(values: list[Any]) -> None:
+    if any(value.fold for value in values):
+        raise UnsupportedTypeError("it holds a time with fold=1 and no zone, and Arrow does not keep the fold")
 
 
 def _common_zone(values: list[Any]) -> str | None:
@@ -186,6 +183,8 @@ def _common_zone(values: list[Any]) -> str | None:
 def _timestamps(values: ObjectArray) -> Converted:
     present = [value for value in values if type(value) is pd.Timestamp]
     unit, zone = _common_unit(present), _common_zone(present)
+    if zone is None:
+        _refuse_folds(present)
     dtype: Any = pd.DatetimeTZDtype
     chosen = f"M8[{unit}]" if zone is None else dtype(unit, decode_zone(zone))
     return pa.array(pd.Series(values, dtype=chosen)), Objects("Timestamp", unit=unit, zone=zone)
@@ -196,17 +195,17 @@ def _timedeltas(values: ObjectArray) -> Converted:
     return pa.array(pd.Series(values, dtype=f"m8[{unit}]")), Objects("Timedelta", unit=unit)
 
 
-def _common_unit(values: list[Any]) -> str:
-    units = {value.unit for value in values}
+def _common_unit(values: list[Any]) -> Unit:
+    units: set[Unit] = {value.unit for value in values}
     if len(units) != 1:
         raise UnsupportedTypeError(
             f"its times have different units ({' and '.join(sorted(units))}); convert them to one with .as_unit"
         )
     (unit,) = units
-    return str(unit)
+    return unit
 
 
-def _containers(kind: str) -> Callable[[ObjectArray], Converted]:
+def _containers(kind: Literal["value", "tuple"]) -> Callable[[ObjectArray], Converted]:
     def convert(values: ObjectArray) -> Converted:
         objects = Objects(kind)
         array = _nested(values)
@@ -232,7 +231,8 @@ def _arrays(values: ObjectArray) -> Converted:
 
 
 _CONVERT: dict[type, Callable[[ObjectArray], Converted]] = {
-    **dict.fromkeys((str, bytes, bool, float, dt.date, dt.timedelta, uuid.UUID), _inferred),
+    **dict.fromkeys((str, bytes, bool, float, dt.date, dt.timedelta), _inferred),
+    uuid.UUID: _uuids,
     int: _integers,
     decimal.Decimal: _decimals,
     dt.time: _times,
@@ -332,7 +332,7 @@ def _restore(array: Any, objects: Objects) -> Any:
     """The objects, with any object in place of null."""
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
-    return _RESTORE[objects.kind](array, objects)
+    return _RESTORE[objects.type](array, objects)
 
 
 def _timestamp_objects(array: pa.Array, objects: Objects) -> Any:
@@ -366,6 +366,11 @@ def _in_zone(value: dt.datetime, zone: dt.tzinfo) -> dt.datetime:
 
 def _array_objects(array: pa.Array, _: Objects) -> Any:
     return pa.table([array], [""]).to_pandas().iloc[:, 0].to_numpy(object)
+
+
+def _uuid_objects(array: pa.Array, _: Objects) -> list[Any]:
+    storage = array.storage if isinstance(array, pa.ExtensionArray) else array  # a dictionary has the storage alone
+    return [None if value is None else uuid.UUID(bytes=value) for value in storage.to_pylist()]
 
 
 def _tuples(array: pa.Array, _: Objects) -> list[Any]:
@@ -424,6 +429,7 @@ _RESTORE: dict[str, Callable[[pa.Array, Objects], Any]] = {
     "value": _values,
     "tuple": _tuples,
     "array": _array_objects,
+    "UUID": _uuid_objects,
     "datetime": _datetime_objects,
     "Timestamp": _timestamp_objects,
     "Timedelta": _timedelta_objects,

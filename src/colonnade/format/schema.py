@@ -49,7 +49,31 @@ class FloatLabel(_Kind, frozen=True, tag="float"):
     value: Literal["nan", "inf", "-inf"]
 
 
-Label = str | int | float | bool | None | TupleLabel | FloatLabel
+class NumpyLabel(_Kind, frozen=True, tag="numpy"):
+    """A NumPy scalar of this dtype."""
+
+    dtype: str
+    value: bool | int | float | FloatLabel
+
+
+Label = str | int | float | bool | None | TupleLabel | FloatLabel | NumpyLabel
+
+
+# -- Python objects ----------------------------------------------------------------------------------------------------
+
+Unit = Literal["s", "ms", "us", "ns"]
+
+
+class Objects(_Part, frozen=True):
+    """Python objects: ``type`` for those that Arrow's type does not tell apart, ``missing`` for what stands for null.
+
+    Times have their ``unit``, and a ``zone`` as in a zoned dtype.
+    """
+
+    type: Literal["value", "tuple", "array", "UUID", "datetime", "Timestamp", "Timedelta"] = "value"
+    missing: Literal["None", "nan", "NA", "NaT"] | None = None
+    unit: Unit | None = None
+    zone: str | None = None
 
 
 # -- dtypes ------------------------------------------------------------------------------------------------------------
@@ -63,10 +87,10 @@ class StringDtype(_Kind, frozen=True, tag="string"):
 
 
 class ZonedDtype(_Kind, frozen=True, tag="zoned"):
-    """``pandas.DatetimeTZDtype``; ``tz`` is null for ``datetime.UTC``."""
+    """``pandas.DatetimeTZDtype``; ``tz`` is Arrow's name of the zone, or a library and the name (``pytz:UTC``)."""
 
-    unit: Literal["s", "ms", "us", "ns"]
-    tz: str | None
+    unit: Unit
+    tz: str
 
 
 class IntervalDtype(_Kind, frozen=True, tag="interval"):
@@ -129,6 +153,7 @@ class Categories(_Part, frozen=True):
     dtype: Dtype
     name: Label = None
     freq: str | None = None
+    objects: Objects | None = None
 
 
 class Categorical(_Kind, frozen=True, tag="categorical"):
@@ -157,11 +182,11 @@ class Wrapped(_Kind, frozen=True, tag="wrapped"):
 
 
 class Converted(_Kind, frozen=True, tag="converted"):
-    """The Arrow array, converted by PyArrow when the table is opened."""
+    """The Arrow array, converted when the table is opened; without ``objects`` as PyArrow does."""
 
     dtype: Dtype
     field: Number
-    missing: Literal["None", "nan", "NA", "NaT"] | None = None
+    objects: Objects | None = None
 
 
 ColumnLayout = Values | Masked | Categorical | Interval | Wrapped | Converted
@@ -260,7 +285,10 @@ class FrameLayout(_Kind, frozen=True, tag="frame"):
         list[tuple[Number, ColumnLayout]], Meta(description="position and layout of each column that is in no block")
     ]
     index: Annotated[RowIndex, Meta(description="the row index")]
-    index_fields: Annotated[list[Number], Meta(description="the fields of the Arrow schema that are index levels")]
+    index_fields: Annotated[
+        list[Number | None],
+        Meta(description="the field of the Arrow schema of each index level; null for a level that has none"),
+    ]
     labels: Annotated[LabelIndex, Meta(description="the column labels")]
     attrs: Annotated[str, Meta(description="`DataFrame.attrs` as the text of a JSON document; empty for none")]
     unique_labels: Annotated[bool, Meta(description="whether the frame refuses duplicate labels")]

@@ -47,6 +47,12 @@ def encode_zone(zone: tzinfo) -> str:
     return text
 
 
+def arrow_zone(zone: tzinfo) -> str:
+    """Arrow's name of a time zone that `encode_zone` takes; UnsupportedTypeError for others."""
+    encode_zone(zone)
+    return pyarrow_internals.zone_name(zone)
+
+
 @lru_cache(256)
 def decode_zone(text: str) -> tzinfo:
     """Invert `encode_zone`. Where the library is not installed, the zone of ``zoneinfo``, which is equal to pandas.

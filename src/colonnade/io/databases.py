@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -19,6 +18,7 @@ import pyarrow as pa
 
 from colonnade.errors import NotATableError, QueryError
 from colonnade.io.batches import Source, as_one
+from colonnade.io.secrets import without_secrets
 
 
 class _Driver(NamedTuple):
@@ -62,13 +62,13 @@ def open_database(url: str, query: str) -> Iterator[Source]:
         dbapi = importlib.import_module(f"{driver.module}.dbapi")
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(f"{scheme}:// needs {package}: pip install 'colonnade[adbc]'") from error
-    shown = _without_password(url)
+    shown = without_secrets(url)
     with contextlib.ExitStack() as held:
-        with _explaining(shown):
+        with _explaining(shown, url):
             connection = held.enter_context(dbapi.connect(_sqlite_file(url) if scheme == "sqlite" else url))
             cursor = held.enter_context(connection.cursor())
             cursor.adbc_statement.set_options(**driver.options)
-        yield _run(cursor, query, shown)
+        yield _run(cursor, query, shown, url)
 
 
 @contextlib.contextmanager
@@ -82,7 +82,7 @@ def open_connection(connection: Any, query: str) -> Iterator[Source]:
         yield Source(reader.schema, map(as_one, _batches(reader, shown)))
         return
     if not hasattr(connection, "cursor"):
-        raise NotATableError(f"a {shown} runs no query; give a DB-API connection, or a URL as in sqlite:///data.db")
+        raise NotATableError(f"{shown} runs no query; give a DB-API connection, or a URL as in sqlite:///data.db")
     with _explaining(shown):
         cursor = connection.cursor()
     with contextlib.closing(cursor):
@@ -94,20 +94,20 @@ def open_arrow(data: Any) -> Source:
     reader = _reader(data)
     if reader is None:
         raise NotATableError(
-            f"a {_described(data)} gives no Arrow data; load a path, a URL, a connection and its query=, or what has "
+            f"{_described(data)} gives no Arrow data; load a path, a URL, a connection and its query=, or what has "
             "__arrow_c_stream__ or fetch_record_batch. Frames are for put"
         )
     return Source(reader.schema, map(as_one, reader))  # later errors are the source's own
 
 
-def _run(cursor: Any, query: str, shown: str) -> Source:
-    with _explaining(shown):
+def _run(cursor: Any, query: str, shown: str, url: str = "") -> Source:
+    with _explaining(shown, url):
         result = cursor.execute(query)
         # DB-API does not say what execute returns; DuckDB and many others return the cursor.
         reader = _reader(cursor) or _reader(result)
     if reader is None:
         raise NotATableError(
-            f"the cursors of a {shown} give no Arrow data; "
+            f"the cursors of {shown} give no Arrow data; "
             "for SQLite and PostgreSQL, load the database's URL with query= (needs 'colonnade[adbc]')"
         )
     return Source(reader.schema, map(as_one, _batches(reader, shown)))
@@ -136,7 +136,7 @@ def _reader(source: Any) -> pa.RecordBatchReader | None:
 
 
 @contextlib.contextmanager
-def _explaining(shown: str) -> Iterator[None]:
+def _explaining(shown: str, url: str = "") -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
@@ -144,7 +144,10 @@ def _explaining(shown: str) -> Iterator[None]:
     except Exception as error:  # each driver has its own tree of errors
         if str(error) == "Query interrupted":  # DuckDB's RuntimeError for Ctrl-C
             raise KeyboardInterrupt from None
-        raise QueryError(f"the query of {shown} failed: {error}; nothing was stored") from error
+        text = without_secrets(str(error), url)
+        # An error with a secret is not shown as the cause either.
+        cause = error if text == str(error) else None
+        raise QueryError(f"the query of {shown} failed: {text}; nothing was stored") from cause
 
 
 def _sqlite_file(url: str) -> str:
@@ -155,10 +158,6 @@ def _sqlite_file(url: str) -> str:
             2, f"{os.strerror(2)} (sqlite:///data.db is below the working folder, sqlite:////data.db is absolute)", path
         )
     return f"file:{path}?{parameters or 'mode=ro'}"
-
-
-def _without_password(url: str) -> str:
-    return re.sub("://[^/]*@", "://", url.partition("?")[0])
 
 
 def _described(source: Any) -> str:

@@ -19,9 +19,10 @@ import pyarrow.types as pt
 from pyarrow.csv import CSVWriter
 from pyarrow.parquet import ParquetWriter
 
-from colonnade.errors import UnsupportedTypeError
+from colonnade.errors import UnsupportedTypeError, printable
 from colonnade.io.formats import CODECS, TEXT, FileFormat, recognise
 from colonnade.io.progress import Meter
+from colonnade.io.secrets import without_secrets
 
 _ROWS = 1 << 20  # a row group, as PyArrow makes them
 
@@ -33,12 +34,19 @@ def checked_path(path: str | os.PathLike[str]) -> tuple[Path, FileFormat]:
     ------
     ValueError
     """
-    if "://" in os.fspath(path):
-        raise ValueError(f"{os.fspath(path)} is a URL; dump to a file, and copy that")
-    kind = recognise(Path(path)).format
-    if kind not in _WRITERS or (recognise(Path(path)).codec and kind not in TEXT):
-        raise ValueError(f"{os.fspath(path)} ends in none of {' '.join(SUFFIXES_WRITTEN)}, which can be written")
-    return Path(path), kind
+    text = os.fsdecode(path)
+    shown = printable(without_secrets(text))
+    if "://" in text:
+        raise ValueError(f"{shown} is a URL; dump to a file, and copy that")
+    if "\0" in text:
+        raise ValueError(f"{shown} is not the name of a file")
+    file = Path(text).expanduser()
+    kind = recognise(file).format
+    if kind not in _WRITERS or (recognise(file).codec and kind not in TEXT):
+        raise ValueError(f"{shown} ends in none of {' '.join(SUFFIXES_WRITTEN)}, which can be written")
+    if file.is_dir():
+        raise ValueError(f"{shown} is a folder; name a file in it")
+    return file, kind
 
 
 def dump(table: pa.Table, path: Path, kind: FileFormat, meter: Meter) -> None:
@@ -48,25 +56,35 @@ def dump(table: pa.Table, path: Path, kind: FileFormat, meter: Meter) -> None:
     ------
     UnsupportedTypeError, OSError
     """
+    with _beside(path) as file:
+        write(table, file, kind, meter, codec=recognise(path).codec, shown=printable(str(path)))
+
+
+def write(
+    table: pa.Table, file: Any, kind: FileFormat, meter: Meter, *, codec: str | None = None, shown: str = "the output"
+) -> None:
+    """Write a table to an open file, which need not be seekable; ``shown`` is its name in errors.
+
+    Raises
+    ------
+    UnsupportedTypeError, OSError
+    """
     writer = _WRITERS[kind]
     if not table.num_columns and (kind is FileFormat.CSV or (kind is FileFormat.PARQUET and table.num_rows)):
-        raise UnsupportedTypeError(f"{path}: {kind} cannot hold rows without columns; Feather and Arrow (.arrow) can")
+        raise UnsupportedTypeError(f"{shown}: {kind} cannot hold rows without columns; Feather and Arrow (.arrow) can")
     meter.total = table.num_rows
-    with _beside(path) as file:
-        try:
-            sink = pa.CompressedOutputStream(file, codec) if (codec := recognise(path).codec) else file
+    try:
+        with contextlib.ExitStack() as opened:
+            sink = opened.enter_context(pa.CompressedOutputStream(file, codec)) if codec else file
             table = writer.prepared(table)
-            with contextlib.ExitStack() as held:
-                if sink is not file:
-                    held.enter_context(sink)
-                write = held.enter_context(writer.opened(sink, table.schema))
-                for first in range(0, table.num_rows, _ROWS):
-                    part = table.slice(first, min(_ROWS, table.num_rows - first))  # without columns, PyArrow cuts none
-                    write.write_table(part)
-                    meter.count(part)
-                    meter.done = meter.rows
-        except (pa.ArrowNotImplementedError, pa.ArrowTypeError, pa.ArrowInvalid) as error:
-            raise UnsupportedTypeError(f"{path}: {kind} cannot hold this table: {error}; {writer.instead}") from error
+            target = opened.enter_context(writer.opened(sink, table.schema))
+            for first in range(0, table.num_rows, _ROWS):
+                part = table.slice(first, min(_ROWS, table.num_rows - first))  # without columns, PyArrow cuts none
+                target.write_table(part)
+                meter.count(part)
+                meter.done = meter.rows
+    except (pa.ArrowNotImplementedError, pa.ArrowTypeError, pa.ArrowInvalid) as error:
+        raise UnsupportedTypeError(f"{shown}: {kind} cannot hold this table: {error}; {writer.instead}") from error
 
 
 @contextlib.contextmanager
@@ -77,8 +95,11 @@ def _beside(path: Path) -> Iterator[Any]:
         with temporary.open("xb") as file:
             yield file
         temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename == str(temporary):
+            raise type(error)(error.errno, error.strerror, str(path)) from None  # the name that the caller knows
         raise
 
 

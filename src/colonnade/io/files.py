@@ -17,11 +17,12 @@ import pyarrow.types as pt
 from pyarrow import dataset as ds
 from pyarrow import fs
 
-from colonnade.errors import UnreadableFileError
+from colonnade.errors import UnreadableFileError, printable
 from colonnade.io.batches import POOL, Source
 from colonnade.io.formats import SUFFIXES, TEXT, FileFormat, explaining, recognise
 from colonnade.io.pandas_metadata import with_united_dtypes
 from colonnade.io.progress import Meter
+from colonnade.io.secrets import without_secrets
 from colonnade.io.text import TextFile, read_text
 
 
@@ -50,29 +51,34 @@ class _Files(NamedTuple):
 
 
 def _find(path: str) -> _Files:
+    if not path:
+        raise ValueError("the path is empty; load a file, a folder or a URL")
     system, inside = _locate(path)
     with explaining(path):
         info = system.get_file_info(inside)
         if info.type is fs.FileType.NotFound:
-            raise FileNotFoundError(2, os.strerror(2), path)
+            raise FileNotFoundError(2, os.strerror(2), without_secrets(path))
         if info.type is not fs.FileType.Directory:
             return _Files(path, system, [info], "")
         below = system.get_file_info(fs.FileSelector(inside, recursive=True))
-    depth = len(PurePath(inside).parts)
-    files = [file for file in below if file.is_file and not _is_hidden(PurePath(file.path).parts[depth:])]
+        depth = len(PurePath(inside).parts)
+        files = [file for file in below if file.is_file and not _is_hidden(PurePath(file.path).parts[depth:])]
     if not files:
-        raise UnreadableFileError(f"{path} is a folder without files; nothing was stored")
+        raise UnreadableFileError(f"{without_secrets(path)} is a folder without files; nothing was stored")
     return _Files(path, system, sorted(files, key=lambda file: str(file.path)), inside)
 
 
 def _locate(path: str) -> tuple[fs.FileSystem, str]:
     if "://" not in path:
         # Mapped, because IPC data that is not compressed is then copied once, from the page cache to the store.
-        return fs.LocalFileSystem(use_mmap=True), os.path.abspath(path)  # noqa: PTH100 -- and follow no link
+        path = os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 -- it stays a string, and no link is followed
+        return fs.LocalFileSystem(use_mmap=True), path
     try:
-        system, inside = fs.FileSystem.from_uri(path)
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{path} is on no file system that PyArrow knows ({error}); load a copy of it") from error
+        with explaining(path):
+            system, inside = fs.FileSystem.from_uri(path)
+    except UnreadableFileError as error:
+        reason = str(error).removesuffix("; nothing was stored")
+        raise ValueError(f"{reason}. PyArrow knows no such file system; load a copy of the file") from None
     return system, inside
 
 
@@ -81,12 +87,13 @@ def _is_hidden(parts: tuple[str, ...]) -> bool:
 
 
 def _format_of(path: str, files: list[fs.FileInfo]) -> FileFormat:
+    shown = printable(without_secrets(path))
     kinds = {recognise(PurePath(file.path)).format for file in files} - {None}
     if not kinds:
-        raise ValueError(f"{path} ends in none of {' '.join(SUFFIXES)}; say with format what it holds")
+        raise ValueError(f"{shown} ends in none of {' '.join(SUFFIXES)}; say with format what it holds")
     if len(kinds) > 1:
         raise ValueError(
-            f"{path} has files of several formats, {', '.join(sorted(map(str, kinds)))}; say with format which"
+            f"{shown} has files of several formats, {', '.join(sorted(map(str, kinds)))}; say with format which"
         )
     return next(kind for kind in kinds if kind is not None)
 

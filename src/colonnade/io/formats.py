@@ -14,6 +14,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from colonnade.errors import UnreadableFileError
+from colonnade.io.secrets import without_secrets
 
 
 class FileFormat(StrEnum):
@@ -79,10 +80,13 @@ def explaining(path: str, kind: FileFormat | None = None) -> Iterator[None]:
     """Turn the errors of PyArrow's readers into one that names the file and its format."""
     try:
         yield
-    except UnicodeDecodeError as error:
-        raise UnreadableFileError(f"{path} has text that is not UTF-8: {error}; nothing was stored") from error
+    except (FileNotFoundError, PermissionError):
+        raise
+    except UnicodeError as error:
+        text = f"{path} has text or a name that is not UTF-8: {error}"
+        raise UnreadableFileError(f"{without_secrets(text)}; nothing was stored") from None
     except (pa.ArrowException, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # an error of the system; PyArrow's own, about a broken file, have no number
-        what = f"cannot be read as {kind}" if kind else "cannot be read"
-        raise UnreadableFileError(f"{path} {what}: {error}; nothing was stored") from error
+        action = f"cannot be read as {kind}" if kind else "cannot be read"
+        text = f"{path} {action}: {error}"
+        cause = error if without_secrets(text) == text else None  # an error with a secret is not shown as the cause
+        raise UnreadableFileError(f"{without_secrets(text)}; nothing was stored") from cause

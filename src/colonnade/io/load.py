@@ -12,11 +12,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from colonnade.errors import printable
 from colonnade.io import databases
 from colonnade.io.batches import Source, gather
 from colonnade.io.files import open_files
 from colonnade.io.formats import checked_format
 from colonnade.io.progress import Meter
+from colonnade.io.secrets import without_secrets
 
 
 def read(source: Any, query: str | None, format_: str | None, meter: Meter) -> pa.Table:
@@ -40,7 +42,8 @@ def _opened(source: Any, query: str | None, format_: str | None, meter: Meter) -
     path = os.fspath(source)
     if not databases.is_database(path):
         if query is not None:
-            raise ValueError(f"query= is for databases ({', '.join(databases.DRIVERS)}), and {path} is a file")
+            shown = printable(without_secrets(path))
+            raise ValueError(f"query= is for databases ({', '.join(databases.DRIVERS)}), and {shown} is a file")
         yield open_files(path, kind, meter)
         return
     if query is None:

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 
 from colonnade.errors import CorruptSnapshotError, UnsupportedTypeError
 from colonnade.format import schema
 from colonnade.format.dtypes import decode_dtype
 from colonnade.format.labels import decode_label
+from colonnade.format.objects import to_objects
 from colonnade.format.read.file import StoredFile
 from colonnade.interop import pandas as internals
 from colonnade.rules import codes_dtype, family
@@ -74,7 +74,9 @@ def _categorical(file: StoredFile, layout: schema.Categorical) -> Any:
         categories = internals.make_string_index(dictionary, dtype, name)
     else:
         dictionary.validate(full=True)
-        categories = internals.make_index(_from_arrow(dictionary, dtype), name, layout.categories.freq)
+        categories = internals.make_index(
+            from_arrow(dictionary, dtype, layout.categories.objects), name, layout.categories.freq
+        )
     if layout.dtype != codes_dtype(len(categories)):
         raise schema.invalid(f"{len(categories)} categories have codes of {layout.dtype}")
     codes = file.body.array(np.dtype(layout.dtype), layout.codes, file.rows)
@@ -113,7 +115,7 @@ def _converted(file: StoredFile, layout: schema.Converted) -> Any:
     except pa.ArrowException as error:
         raise CorruptSnapshotError(f"column {field.name!r} is damaged ({error})") from error
     try:
-        return _from_arrow(array, dtype, layout.missing)
+        return from_arrow(array, dtype, layout.objects)
     except MemoryError:
         raise
     except Exception as error:  # the values are valid, so pandas or PyArrow does not have them: dates of the year 10000
@@ -139,8 +141,8 @@ def _cast(array: pa.Array, type_: pa.DataType) -> pa.ChunkedArray:
     return pa.chunked_array([chunk for part in halves for chunk in _cast(part, type_).chunks])
 
 
-def _from_arrow(array: pa.Array, dtype: Any, missing: str | None = None) -> Any:
-    """An Arrow array as pandas' array of a dtype: wrapped where pandas can, else converted by PyArrow."""
+def from_arrow(array: pa.Array, dtype: Any, objects: schema.Objects | None) -> Any:
+    """An Arrow array as pandas' array of a dtype. Objects are made as ``objects`` records; None: as PyArrow does."""
     kind = family(dtype)
     if is_wrapped_string(dtype):
         return internals.make_strings(array, dtype)
@@ -149,25 +151,18 @@ def _from_arrow(array: pa.Array, dtype: Any, missing: str | None = None) -> Any:
     if kind != "numpy":
         return dtype.__from_arrow__(array)
     if dtype.kind == "O":
-        return _objects(array, missing)
+        return _objects_of_pyarrow(array) if objects is None else to_objects(array, objects)
     return array.to_pandas().to_numpy(plain_dtype(dtype), copy=True)
 
 
-_MISSING = {"None": None, "nan": np.nan, "NA": pd.NA, "NaT": pd.NaT}
-
-
-def _objects(array: pa.Array, missing: str | None) -> npt.NDArray[Any]:
-    """Python objects; ``missing`` names what stood for a null, and without it PyArrow's choice stands."""
+def _objects_of_pyarrow(array: pa.Array) -> npt.NDArray[Any]:
     if isinstance(array, (pa.StringArray, pa.LargeStringArray)):
-        values = np.array(array.to_numpy(zero_copy_only=False), dtype=object)
-    else:
-        if isinstance(array, pa.DictionaryArray) and array.type.value_type.num_fields:
-            array = array.dictionary_decode()  # PyArrow looks for hashes of such values, which are dicts and lists
-        # As a table: PyArrow converts some extension types otherwise when they stand alone.
-        converted = pa.table([array], [""]).to_pandas(integer_object_nulls=True)
-        values = converted.iloc[:, 0].to_numpy(object, copy=True)
-    if missing is not None and array.null_count:
-        values[array.is_null().to_numpy(zero_copy_only=False)] = _MISSING[missing]
+        return np.array(array.to_numpy(zero_copy_only=False), dtype=object)
+    if isinstance(array, pa.DictionaryArray) and array.type.value_type.num_fields:
+        array = array.dictionary_decode()  # PyArrow looks for hashes of such values, which are dicts and lists
+    # As a table: PyArrow converts some extension types otherwise when they stand alone.
+    converted = pa.table([array], [""]).to_pandas(integer_object_nulls=True)
+    values: npt.NDArray[Any] = converted.iloc[:, 0].to_numpy(object, copy=True)
     return values
 
 

@@ -70,7 +70,7 @@ def _validate_frame(file: StoredFile, layout: schema.FrameLayout, memory: _Memor
     batch = file.batch
     labels = read_labels(file)
     _check_index(labels)
-    index_fields = layout.index_fields
+    index_fields = [field for field in layout.index_fields if field is not None]
     data_fields = [field for field in range(batch.num_columns) if field not in set(index_fields)]
     if len(labels) != len(data_fields) or len({*data_fields, *index_fields}) != batch.num_columns:
         raise schema.invalid(f"{len(labels)} labels and index fields {index_fields} of {batch.num_columns} fields")
@@ -224,6 +224,8 @@ def _check_rows(file: StoredFile, layout: schema.FrameLayout) -> None:
         raise schema.invalid(f"{len(fields)} fields for {levels} levels of the index")
     if isinstance(layout.index, schema.ColumnIndex):
         (field,) = fields
+        if field is None:
+            raise schema.invalid("an index without a field")
         _check_column(file, layout.index.column, internals.array_of_index(index), field)
     _check_index(index)
 

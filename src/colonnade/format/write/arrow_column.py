@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from colonnade.core.jobs import PandasBuffer
@@ -20,8 +21,6 @@ from colonnade.format.dtypes import encode_dtype, encode_plain_dtype
 from colonnade.format.write.column import Column, Flat, MakeLayout, one_null
 from colonnade.format.write.flatten import flatten, widen_strings
 from colonnade.rules import CodesType, Reading, codes_dtype, family, rule_for
-
-Missing = Literal["None", "nan", "NA", "NaT"] | None
 
 
 def chunks_of(array: pa.Array | pa.ChunkedArray) -> list[pa.Array]:
@@ -85,10 +84,10 @@ def _to_converted(column: Column, dtype: Any) -> Column:
     return replace(column, reading=Reading.CONVERTED, make_layout=converted_layout(dtype))
 
 
-def converted_layout(dtype: Any, missing: Missing = None) -> MakeLayout:
-    """The layout of a column that PyArrow converts when the table is opened."""
+def converted_layout(dtype: Any, objects: schema.Objects | None = None) -> MakeLayout:
+    """The layout of a column that is converted when the table is opened; without ``objects`` by PyArrow."""
     encoded = encode_dtype(dtype)
-    return lambda _, field: schema.Converted(encoded, field, missing)
+    return lambda _, field: schema.Converted(encoded, field, objects)
 
 
 def _to_codes(column: Column, dtype: Any) -> Column:
@@ -170,7 +169,10 @@ def arrow_column(name: str, data: pa.ChunkedArray, dtype: Any) -> Column:
     if dictionary is not None:
         flat = replace(flat, type=type_)
     one_row = flat.one_row if flat.one_row is not None else one_null(flat.type, dictionary)
-    column = Column(name, flat, one_row, _reading(flat, type_, dtype, data.null_count > 0))
+    reading = _reading(flat, type_, dtype, data.null_count > 0)
+    if reading is Reading.MASKED and pt.is_floating(type_) and pc.any(pc.is_nan(data)).as_py():
+        reading = Reading.CONVERTED  # pandas masks NaN as well
+    column = Column(name, flat, one_row, reading)
     return _READINGS[column.reading](column, dtype)
 
 

@@ -80,7 +80,8 @@ def plan_table(table: pa.Table) -> TablePlan:
     rows = table.num_rows  # which a table without columns loses with other metadata
     head = head_of(table)
     table, expected = head.table, head.frame
-    stored_index = index_fields(table.schema, table.schema.pandas_metadata)
+    level_fields = index_fields(table, table.schema.pandas_metadata, rows)
+    stored_index = [field for field in level_fields if field is not None]
     frame = FrameParts()
     data_position = 0
     data_columns: list[tuple[int, int, Column]] = []
@@ -88,7 +89,7 @@ def plan_table(table: pa.Table) -> TablePlan:
         is_data = field not in stored_index
         if is_data:
             dtype: Any = expected.dtypes.iloc[data_position]
-        elif len(stored_index) == 1:
+        elif len(level_fields) == 1:
             dtype = expected.index.dtype
         else:
             dtype = np.dtype(object)  # read through levels and codes
@@ -105,7 +106,7 @@ def plan_table(table: pa.Table) -> TablePlan:
             data_position += 1
     frame.raise_errors()
     make_index: MakeIndex
-    if len(stored_index) > 1:
+    if len(level_fields) > 1:
         # Levels and codes are pandas' work, on the index columns alone.
         index: Any = table.select(stored_index).to_pandas().index
         make_index = frame.multi_of_rows(index)
@@ -125,7 +126,7 @@ def plan_table(table: pa.Table) -> TablePlan:
             rows=rows,
             columns=data_columns,
             index=make_index,
-            index_fields=stored_index,
+            index_fields=level_fields,
             labels=frame.labels(expected.columns),
             attrs=encode_attrs(expected.attrs),
             unique_labels=False,

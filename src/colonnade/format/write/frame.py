@@ -19,6 +19,7 @@ from colonnade.errors import UnsupportedTypeError
 from colonnade.format import schema
 from colonnade.format.dtypes import encode_dtype
 from colonnade.format.labels import encode_label, index_freq, index_name
+from colonnade.format.objects import same
 from colonnade.format.write.column import Column, Places
 from colonnade.format.write.pandas_column import pandas_column, plain_job
 from colonnade.format.write.table import (
@@ -82,7 +83,7 @@ class FrameParts:
 
     def multi_of_rows(self, index: pd.MultiIndex) -> MakeIndex:
         """A MultiIndex of the rows: its codes are as long as the table, and stand in the body."""
-        levels, names = self._levels(index), _level_names(index)
+        levels, names = self._levels(index, "the index"), _level_names(index)
         jobs = [plain_job(np.ascontiguousarray(codes)) for codes in index.codes]
         self.codes += jobs
         codes: list[tuple[Any, Region]] = [(job.keep.dtype.name, job.values) for job in jobs if job.values is not None]
@@ -93,23 +94,26 @@ class FrameParts:
     def labels(self, index: pd.Index[Any]) -> MakeLabels:
         """How column labels are read: in the metadata itself where that is exact, else from a nested table."""
         if isinstance(index, pd.MultiIndex):
-            levels, names = self._levels(index), _level_names(index)
+            levels, names = self._levels(index, "the column labels"), _level_names(index)
             codes = [np.asarray(codes).tolist() for codes in index.codes]
             return lambda place: schema.MultiIndexOfLabels([make(place) for make in levels], codes, names)
-        return self._level(index)
+        return self._level(index, "the column labels")
 
-    def _levels(self, index: pd.MultiIndex) -> list[Callable[[Places], schema.Level]]:
-        return [self._level(level) for level in index.levels]
+    def _levels(self, index: pd.MultiIndex, what: str) -> list[Callable[[Places], schema.Level]]:
+        return [self._level(level, f"level {number} of {what}") for number, level in enumerate(index.levels)]
 
-    def _level(self, index: pd.Index[Any]) -> Callable[[Places], schema.Level]:
+    def _level(self, index: pd.Index[Any], what: str) -> Callable[[Places], schema.Level]:
         if isinstance(index, pd.RangeIndex):
             layout = range_layout(index)
             return lambda _: layout
         listed = _list_layout(index)
         if listed is not None:
             return lambda _: listed
-        plan = plan_frame(pd.DataFrame(index=index))
-        nested = NestedPlan(plan)
+        try:
+            pandas_column("", internals.array_of_index(index))
+        except UnsupportedTypeError as error:
+            raise UnsupportedTypeError(f"{what} cannot be stored, and nothing was: {error}") from error
+        nested = NestedPlan(plan_frame(pd.DataFrame(index=index)))
         self.nested.append(nested)
         return lambda place: schema.NestedTable(place(nested.region), nested.region.size)
 
@@ -150,10 +154,10 @@ def encode_attrs(attrs: Mapping[Any, Any]) -> str:
     """``DataFrame.attrs`` as JSON; UnsupportedTypeError for what would not come back equal."""
     for key, value in attrs.items():
         try:
-            same = json.loads(json.dumps({key: value})) == {key: value}
+            is_same = same(json.loads(json.dumps({key: value})), {key: value})
         except (TypeError, ValueError):
-            same = False
-        if not same:
+            is_same = False
+        if not is_same:
             raise UnsupportedTypeError(
                 f"df.attrs[{key!r}] is {value!r}, which JSON does not give back equal; "
                 "change it, or remove it with df.attrs.pop"
@@ -176,6 +180,7 @@ def plan_frame(df: pd.DataFrame) -> TablePlan:
         frame.add(name, array, f"column {label!r}")
     make_index, levels = frame.row_index(df.index, names)
     frame.raise_errors()
+    make_labels = frame.labels(df.columns)
     data = list(enumerate(frame.columns[: len(arrays)]))
     fields = [pa.field(column.name, column.flat.type) for column in frame.columns]
     dtypes = [_Dtype(array) for array in arrays]
@@ -190,7 +195,7 @@ def plan_frame(df: pd.DataFrame) -> TablePlan:
             columns=[(position, position, column) for position, column in data],
             index=make_index,
             index_fields=list(range(len(arrays), len(frame.columns))),
-            labels=frame.labels(df.columns),
+            labels=make_labels,
             attrs=encode_attrs(df.attrs),
             unique_labels=not df.flags.allows_duplicate_labels,
         ),

@@ -1,8 +1,7 @@
-"""One pandas column, planned: its memory as it stands.
+"""Plans one pandas column: its memory is taken as it is where that is possible.
 
-Knows: pandas dtypes.
-Does not depend on: files, places, frames. Where a column's memory can be taken as it is, nothing is
-copied here; columns of Python objects become Arrow arrays first, by PyArrow.
+Columns of Python objects become Arrow arrays first (`format.objects`).
+Does not depend on: files, places, frames.
 """
 
 from __future__ import annotations
@@ -13,18 +12,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 
 from colonnade.core.jobs import Job, PandasBuffer, Piece, Validity, Values
 from colonnade.core.regions import Region
 from colonnade.errors import UnsupportedTypeError
 from colonnade.format import schema
-from colonnade.format.dtypes import encode_dtype, encode_plain_dtype, zone_name
+from colonnade.format.dtypes import encode_dtype, encode_plain_dtype
 from colonnade.format.labels import index_freq, index_name
+from colonnade.format.objects import to_arrow
+from colonnade.format.read.column import from_arrow, is_wrapped_string
 from colonnade.format.write.arrow_check import check_column
 from colonnade.format.write.arrow_column import (
-    Missing,
     arrow_column,
     categorical_layout,
     chunks_of,
@@ -34,6 +33,7 @@ from colonnade.format.write.arrow_column import (
 )
 from colonnade.format.write.column import Column, Flat, Node, bitmap_region, one_null
 from colonnade.format.write.flatten import flatten, widen_strings
+from colonnade.format.zones import arrow_zone
 from colonnade.interop import pandas as internals
 from colonnade.rules import Reading, codes_dtype, family
 
@@ -118,42 +118,38 @@ def _bits_job(values: npt.NDArray[np.bool_], validity: Validity, mask: npt.NDArr
 
 
 def _object(name: str, values: Any) -> Column:
-    converted = _to_arrow(values)
-    chunks = chunks_of(converted)
-    flat = (
-        widen_strings(converted.type, chunks) if pa.types.is_string(converted.type) else flatten(converted.type, chunks)
-    )
-    missing = _missing_of(values) if values.dtype == object and converted.null_count else None
-    layout = converted_layout(values.dtype, missing)
+    return _converted(name, *to_arrow(values), values.dtype)
+
+
+def _converted(name: str, array: Any, objects: schema.Objects | None, dtype: Any) -> Column:
+    chunks = chunks_of(array)
+    flat = widen_strings(array.type, chunks) if pa.types.is_string(array.type) else flatten(array.type, chunks)
+    layout = converted_layout(dtype, objects)
     return Column(name, flat, one_null(flat.type), Reading.CONVERTED, make_layout=layout)
 
 
-def _missing_of(values: npt.NDArray[Any]) -> Missing:
-    """What stands for a missing value, where it is one thing throughout; else None, as PyArrow has it."""
-    kinds = {type(value).__name__ for value in values[pd.isna(values)].tolist()}
-    names: dict[str, Missing] = {"float": "nan", "NAType": "NA", "NaTType": "NaT"}
-    return names.get(kinds.pop(), "None") if len(kinds) == 1 else "None"
+def inexact_object_column(name: str, values: Any) -> Column:
+    """Plan a column of Python objects that is read as PyArrow reads what PyArrow has made of it.
+
+    Raises
+    ------
+    UnsupportedTypeError
+        If PyArrow makes nothing of it.
+    """
+    return _converted(name, _by_pyarrow(values), None, values.dtype)
 
 
-def _to_arrow(values: Any) -> pa.Array | pa.ChunkedArray:
+def _by_pyarrow(values: Any) -> pa.Array | pa.ChunkedArray:
     try:
         return pa.array(values, from_pandas=True)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-        held = sorted({_type_name(value) for value in values if value is not None})
+    except (pa.ArrowException, TypeError, ValueError, OverflowError, SystemError) as error:
         reason = str(error).splitlines()[0]
-        raise UnsupportedTypeError(
-            f"it holds {', '.join(held)}, and Arrow has no one type for that ({reason})"
-        ) from error
-
-
-def _type_name(value: Any) -> str:
-    kind = type(value)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+        raise UnsupportedTypeError(f"Arrow has no one type for what it holds ({reason})") from error
 
 
 def _zoned(name: str, values: Any) -> Column:
     dtype = values.dtype
-    return _numeric(name, internals.numpy_of(values), pa.timestamp(dtype.unit, zone_name(dtype)), dtype)
+    return _numeric(name, internals.numpy_of(values), pa.timestamp(dtype.unit, arrow_zone(dtype.tz)), dtype)
 
 
 def _masked(name: str, array: Any) -> Column:
@@ -179,14 +175,10 @@ def _masked(name: str, array: Any) -> Column:
 def _categorical(name: str, array: Any) -> Column:
     codes = np.ascontiguousarray(internals.codes_of(array))
     categories = array.categories
-    dictionary = _to_arrow(categories)
-    if isinstance(dictionary, pa.ChunkedArray):
-        dictionary = dictionary.combine_chunks()
-    if isinstance(dictionary, pa.ExtensionArray):
-        # PyArrow cannot read a dictionary of an extension type back; the dtype below tells what it was.
-        dictionary = dictionary.storage
+    dictionary, objects = _dictionary(categories)
     rows = len(codes)
-    # Looked at before anything is placed: without a null, Arrow's indices are pandas' codes; no other form is needed.
+    # This must be known before anything is placed: without a null, Arrow's indices are pandas' codes, and no other form
+    # is needed.
     nulls = bool(rows) and int(codes.min()) < 0
     pandas_buffer = Region(rows * codes.itemsize) if nulls else None
     job = Job(
@@ -207,7 +199,7 @@ def _categorical(name: str, array: Any) -> Column:
     codes_type = codes_dtype(len(categories))
     if codes_type != codes.dtype.name:
         raise AssertionError(f"pandas holds {len(categories)} categories as {codes.dtype}")
-    stored = schema.Categories(encode_dtype(categories.dtype), index_name(categories), index_freq(categories))
+    stored = schema.Categories(encode_dtype(categories.dtype), index_name(categories), index_freq(categories), objects)
     region = pandas_buffer or job.values
     assert region is not None
     return replace(
@@ -215,6 +207,51 @@ def _categorical(name: str, array: Any) -> Column:
         one_row=one_null(type_, dictionary),
         make_layout=categorical_layout(region, codes_type, stored, ordered=bool(array.ordered)),
     )
+
+
+def _dictionary(categories: Any) -> tuple[pa.Array, schema.Objects | None]:
+    """Categories as an Arrow dictionary, and which objects they are.
+
+    Raises
+    ------
+    UnsupportedTypeError
+        If they would not come back equal.
+    """
+    try:
+        if categories.dtype == object:
+            array, objects = to_arrow(categories.to_numpy())
+        else:
+            array, objects = _by_pyarrow(categories), None
+    except UnsupportedTypeError as error:
+        raise UnsupportedTypeError(f"its categories: {error}") from error
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    # PyArrow cannot read a dictionary of an extension type back; the dtype says what it was.
+    dictionary = array.storage if isinstance(array, pa.ExtensionArray) else array
+    if not _is_exact_dictionary(categories.dtype) and not _restores(dictionary, objects, categories):
+        raise UnsupportedTypeError(f"its categories of {categories.dtype} would not come back equal from Arrow")
+    return dictionary, objects
+
+
+def _is_exact_dictionary(dtype: Any) -> bool:
+    """Whether categories of a dtype need no comparison: those that are often many."""
+    return is_wrapped_string(dtype) or (isinstance(dtype, np.dtype) and dtype.kind in "biuf")
+
+
+def _restores(dictionary: pa.Array, objects: schema.Objects | None, categories: Any) -> bool:
+    # PyArrow reads no dictionary whose values have a dictionary themselves.
+    if _has_dictionary(dictionary.type):
+        return False
+    try:
+        restored = from_arrow(dictionary, categories.dtype, objects)
+        index = internals.make_index(restored, categories.name, None)
+        return bool(index.dtype == categories.dtype and type(index) is type(categories) and index.equals(categories))
+    except (pa.ArrowException, TypeError, ValueError, NotImplementedError):
+        return False
+
+
+def _has_dictionary(type_: pa.DataType) -> bool:
+    return pa.types.is_dictionary(type_) or any(_has_dictionary(type_.field(i).type) for i in range(type_.num_fields))
 
 
 def _period(name: str, array: Any) -> Column:
@@ -229,7 +266,7 @@ def _interval(name: str, array: Any) -> Column:
     subtype = array.dtype.subtype
     if family(subtype) not in ("numpy", "datetimetz"):
         raise UnsupportedTypeError(f"Arrow has no form for intervals of {subtype}")
-    arrow = _to_arrow(array)
+    arrow = _by_pyarrow(array)
     flat = flatten(arrow.type, [arrow])
     left, right = (node.buffers[1] for node in flat.nodes[1:])
     assert left is not None
@@ -247,7 +284,7 @@ def _interval(name: str, array: Any) -> Column:
 
 def _string(name: str, array: Any) -> Column:
     if array.dtype.storage == "python":
-        return _object(name, array)
+        return _converted(name, _by_pyarrow(array), None, array.dtype)
     return _arrow(name, array)
 
 
@@ -280,6 +317,6 @@ def pandas_column(name: str, array: Any) -> Column:
     Raises
     ------
     UnsupportedTypeError
-        With what the column holds, and without its name.
+        It says what the column holds, but not its name.
     """
     return _COLUMN[family(array.dtype)](name, array)

@@ -83,20 +83,29 @@ def _converted(sample: pa.Table, metadata: dict[str, Any] | None) -> pd.DataFram
     """The sample as pandas; None where PyArrow fails, or where index and columns are not what the metadata says."""
     try:
         frame: pd.DataFrame = _with_metadata(sample, metadata).to_pandas()
-        fields = index_fields(sample.schema, metadata)
+        levels = index_fields(sample, metadata, sample.num_rows)
     except MemoryError:
         raise
     except Exception:  # PyArrow and pandas fail in many ways where metadata make no sense
         return None
+    fields = [field for field in levels if field is not None]
     is_whole = len(set(fields)) == len(fields) and frame.shape[1] == sample.num_columns - len(fields)
     return frame if is_whole and len(fields) <= frame.index.nlevels else None
 
 
-def index_fields(schema: pa.Schema, metadata: dict[str, Any] | None) -> list[int]:
-    """The fields that are index levels, in the order of the levels."""
-    descriptors = (metadata or {}).get("index_columns") or []
-    fields = [schema.get_field_index(name) for name in descriptors if isinstance(name, str)]
-    return [field for field in fields if field >= 0]
+def index_fields(table: pa.Table, metadata: dict[str, Any] | None, rows: int) -> list[int | None]:
+    """The field of each index level, in the order of the levels; None for a level that is a range, which has none.
+
+    As PyArrow, a range of another length than the table is left out, and columns that are not there.
+    """
+    levels: list[int | None] = []
+    for descriptor in (metadata or {}).get("index_columns") or []:
+        if isinstance(descriptor, str):
+            field = table.schema.get_field_index(descriptor)
+            levels += [field] if field >= 0 else []
+        elif len(range(descriptor["start"], descriptor["stop"], descriptor["step"])) == rows:
+            levels.append(None)
+    return levels if any(field is not None for field in levels) else []
 
 
 def _errors_of_columns(sample: pa.Table) -> dict[int, Exception]:
@@ -129,7 +138,7 @@ def _weaker(
         columns = [_followed(sample, entry, arrays) for entry in _dicts(metadata.get("columns"))]
         for part in _parts({**metadata, "columns": columns}):
             frame = _converted(sample, part)
-            if frame is not None and _set_arrays(frame, index_fields(sample.schema, part), arrays):
+            if frame is not None and _set_arrays(frame, index_fields(sample, part, sample.num_rows), arrays):
                 return part, frame
     frame = _converted(sample, None)
     assert frame is not None  # each column can be converted, and there is no metadata
@@ -183,15 +192,16 @@ def _array_of_dictionary(data: pa.ChunkedArray) -> Any:
     return np.empty(len(data), object)
 
 
-def _set_arrays(frame: pd.DataFrame, index: Sequence[int], arrays: Mapping[int, Any]) -> bool:
+def _set_arrays(frame: pd.DataFrame, levels: Sequence[int | None], arrays: Mapping[int, Any]) -> bool:
     """Put arrays in the place of columns, by field; False where one is a level of a MultiIndex, which has no place."""
-    data = [field for field in range(frame.shape[1] + len(index)) if field not in set(index)]
+    index = {field for field in levels if field is not None}
+    data = [field for field in range(frame.shape[1] + len(index)) if field not in index]
     for field, array in arrays.items():
         if array is None:
             continue
         if field in data:
             frame.isetitem(data.index(field), array)
-        elif len(index) == 1 and frame.index.nlevels == 1:
+        elif len(levels) == 1 and frame.index.nlevels == 1:
             frame.index = pd.Index(array, name=frame.index.name)
         else:
             return False

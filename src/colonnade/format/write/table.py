@@ -45,7 +45,7 @@ class FrameLayoutPlan:
     rows: int
     columns: Sequence[tuple[int, int, Column]]
     index: MakeIndex
-    index_fields: Sequence[int]
+    index_fields: Sequence[int | None]
     labels: MakeLabels
     attrs: str
     unique_labels: bool

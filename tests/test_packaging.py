@@ -1,0 +1,87 @@
+"""What a release does to a clone, what an index shows of the front page, and what a build says on another system."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import colonnade as cn
+
+ROOT = Path(__file__).parent.parent
+
+pytestmark = pytest.mark.skipif(not (ROOT / "packaging").exists(), reason="installed without its sources")
+
+
+def git(folder, *words):
+    author = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
+    return subprocess.run(["git", *author, *words], cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A repository with the files that a release changes."""
+    for name in ("packaging/release.py", "src/colonnade/__init__.py", "CHANGELOG.md"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "config", "user.name", "A")
+    git(tmp_path, "config", "user.email", "a@example.org")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "all")
+    return tmp_path
+
+
+def release(folder, version):
+    command = [sys.executable, "packaging/release.py", version]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_a_release_is_version_changelog_and_tag(clone):
+    done = release(clone, "7.8.9")
+    assert done.returncode == 0, done.stderr
+    assert '__version__ = "7.8.9"' in (clone / "src/colonnade/__init__.py").read_text()
+    assert re.search(r"## \[Unreleased\]\n\n## \[7\.8\.9\] - 20\d\d-\d\d-\d\d\n", (clone / "CHANGELOG.md").read_text())
+    assert git(clone, "tag", "--points-at", "HEAD") == "v7.8.9\n"
+    assert git(clone, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("version", ["7.8", "v7.8.9", "seven"])
+def test_a_release_refuses_other_versions(clone, version):
+    assert "usage" in release(clone, version).stderr
+    assert git(clone, "tag") == ""
+
+
+def test_a_release_refuses_a_changed_clone(clone):
+    (clone / "CHANGELOG.md").write_text("changed")
+    assert "not committed" in release(clone, "7.8.9").stderr
+
+
+def test_a_release_is_made_once(clone):
+    assert release(clone, "7.8.9").returncode == 0
+    assert "is there already" in release(clone, "7.8.9").stderr
+
+
+def test_an_index_shows_pictures_and_links_of_the_front_page():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["metadata"]["hooks"]
+    text = (ROOT / "README.md").read_text()
+    for rule in settings["fancy-pypi-readme"]["substitutions"]:
+        text = re.sub(rule["pattern"], rule["replacement"], text)
+    targets = re.findall(r"\]\(([^)\s]+)\)", text)
+    assert targets
+    assert [target for target in targets if not target.startswith("https://")] == []
+
+
+def test_the_version_has_one_place():
+    assert re.findall(r'__version__ = "(.*)"', (ROOT / "src/colonnade/__init__.py").read_text()) == [cn.__version__]
+
+
+@pytest.mark.skipif(shutil.which("cmake") is None, reason="CMake is not installed")
+def test_a_build_says_at_once_that_it_is_for_linux(tmp_path):
+    command = ["cmake", "-DSKBUILD_PROJECT_NAME=colonnade", "-DCMAKE_SYSTEM_NAME=Darwin", ROOT]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode
+    assert "Linux only" in done.stderr
