@@ -123,24 +123,29 @@ def test_an_index_beside_a_column_that_pandas_cannot_hold(store):
 
 
 @pytest.mark.parametrize("zone", ["Z", "GMT+1", "Mars/Base", "+25:00", "utc+1"])
-@pytest.mark.parametrize("index", [None, "key"])
-def test_zones_that_nobody_knows_are_refused(store, zone, index):
-    store.put("t", pd.DataFrame({"x": [1]})).close()
+@pytest.mark.parametrize("index", [None, "key", "t"])
+def test_zones_that_nobody_knows_are_read_in_utc(store, zone, index):
+    """Arrow stores times in UTC, whatever their zone: the times are right, and the type says which zone it was."""
     table = pa.table({"t": pa.array([1, None], pa.timestamp("us", zone)), "key": ["a", "b"]})
     if index:
         entries = [
-            {"name": "key", "field_name": "key", "pandas_type": "unicode", "numpy_type": "str", "metadata": None}
+            {"name": name, "field_name": name, "pandas_type": kind, "numpy_type": dtype, "metadata": metadata}
+            for name, kind, dtype, metadata in (
+                ("key", "unicode", "str", None),
+                ("t", "datetimetz", "datetime64[us]", {"timezone": zone}),
+            )
         ]
-        table = table.replace_schema_metadata(
-            {"pandas": json.dumps({"index_columns": [index], "columns": entries, "column_indexes": []})}
-        )
-    with pytest.raises(
-        cn.UnsupportedTypeError, match=r"column 't'.*the time zone .* is not known here; cast the column"
-    ):
-        store.put("t", table)
-    assert store.open("t").version == 1
-    store.put("t", table.set_column(0, "t", table["t"].cast(pa.timestamp("us", "UTC"))))
-    assert str(store.get("t")["t"].dtype) == "datetime64[us, UTC]"
+        metadata = json.dumps({"index_columns": [index], "columns": entries, "column_indexes": []})
+        table = table.replace_schema_metadata({"pandas": metadata})
+    with store.put("t", table) as snap:
+        snap.validate()
+        assert snap.schema.field("t").type.tz == zone
+        frame = snap.to_pandas()
+        assert frame.index.name == index
+        times = frame.reset_index()["t"]
+        assert str(times.dtype) == "datetime64[us, UTC]"
+        assert times[0] == pd.Timestamp(1, unit="us", tz="UTC")
+        assert times.isna().tolist() == [False, True]
 
 
 class _Exported:

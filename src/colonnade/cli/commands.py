@@ -237,6 +237,8 @@ def show(
 
     A terminal gets the columns that fit, a pipe gets all of them: colonnade show NAME | less -S
     """
+    from colonnade.format.read.values import check_values
+
     with _existing_store(ctx).open(name, version=version) as snapshot:
         total = snapshot.num_rows
         # Arrow has the index behind the columns; the sort is stable.
@@ -244,6 +246,7 @@ def show(
         table = snapshot.to_arrow()
         chosen = [at for at, _ in order] if columns is None else _positions(columns, table.column_names, name)
         table = table.slice(0, min(rows, total)).select(chosen)
+        check_values(table)
     shown = _show(table, as_json)
     if shown:
         rows_shown = format_part(table.num_rows, total)

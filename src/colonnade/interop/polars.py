@@ -8,7 +8,7 @@ import pyarrow as pa
 from colonnade.errors import UnsupportedTypeError
 
 # What Polars raises for what it has no type for; the first is no Exception.
-_REFUSED = (pl.exceptions.PanicException, pl.exceptions.ComputeError, ValueError)
+_REFUSED = (pl.exceptions.PanicException, pl.exceptions.PolarsError, ValueError)
 
 
 class _Stream:

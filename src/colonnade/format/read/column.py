@@ -19,6 +19,7 @@ from colonnade.format.dtypes import decode_dtype
 from colonnade.format.labels import decode_label
 from colonnade.format.objects import to_objects
 from colonnade.format.read.file import StoredFile
+from colonnade.format.read.values import check_array
 from colonnade.interop import pandas as internals
 from colonnade.rules import codes_dtype, family
 
@@ -96,22 +97,13 @@ def _wrapped(file: StoredFile, layout: schema.Wrapped) -> Any:
     return internals.make_strings(array, decode_dtype(layout.dtype))
 
 
-def check_arrow_values(array: pa.Array) -> None:
-    """Look at every value that Arrow reads.
-
-    Dates in milliseconds may have a time of day: Arrow's specification says no, and PyArrow makes and converts them.
-    """
-    array = array.view(pa.int64()) if pa.types.is_date64(array.type) else array
-    array.validate(full=True)
-
-
 def _converted(file: StoredFile, layout: schema.Converted) -> Any:
     field = file.batch.schema.field(layout.field)
     array = file.batch.column(layout.field)
     dtype = decode_dtype(layout.dtype)
     # First of all: if values are damaged, the error is about the file, and not about a type that pandas cannot hold.
     try:
-        check_arrow_values(array)
+        check_array(array)
     except pa.ArrowException as error:
         raise CorruptSnapshotError(f"column {field.name!r} is damaged ({error})") from error
     try:

@@ -33,6 +33,16 @@ def check_column(name: str, data: pa.ChunkedArray) -> None:
     _check_dictionaries(name, data)
 
 
+def check_sample(table: pa.Table) -> None:
+    """Check the values of a table's first row, which PyArrow converts to find out what pandas makes of it."""
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        for chunk in column.chunks if not pt.is_date64(column.type) else ():
+            try:
+                chunk.validate(full=True)
+            except pa.ArrowException as error:
+                raise _invalid(f"column {name!r}: {error}") from error
+
+
 def _validate(data: pa.Table | pa.ChunkedArray) -> None:
     try:
         data.validate()
@@ -61,6 +71,10 @@ def _check_dictionaries(name: str, column: pa.ChunkedArray) -> None:
 
 
 def _check_indices(name: str, array: pa.DictionaryArray) -> None:
+    try:
+        array.dictionary.validate(full=True)  # its values are compared with each other
+    except pa.ArrowException as error:
+        raise _invalid(f"column {name!r}: the dictionary: {error}") from error
     bounds = pc.min_max(array.indices)
     low, high = bounds["min"].as_py(), bounds["max"].as_py()
     if low is not None and not 0 <= low <= high < len(array.dictionary):

@@ -13,7 +13,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.types as pt
 
-from colonnade.errors import UnsupportedTypeError
 from colonnade.format.ipc import without_layout_metadata
 from colonnade.format.labels import index_name
 from colonnade.format.write.arrow_check import check_table
@@ -53,14 +52,6 @@ def range_index(pandas_metadata: dict[str, Any] | None, rows: int) -> pd.RangeIn
     return pd.RangeIndex(rows)
 
 
-def _check_zone(type_: pa.DataType, error: Exception | None) -> None:
-    """Refuse a time zone that cannot be found; other types that PyArrow cannot convert are Arrow's alone."""
-    if error is not None and pt.is_timestamp(type_):
-        raise UnsupportedTypeError(
-            f"the time zone {type_.tz!r} is not known here; cast the column to timestamp({type_.unit!r}, 'UTC') first"
-        )
-
-
 def _table_column(name: str, data: pa.ChunkedArray, dtype: Any) -> Column:
     if family(dtype) == "interval":
         # Where only the interval is null and its ends are not, pandas wants NaN in the ends.
@@ -95,7 +86,6 @@ def plan_table(table: pa.Table) -> TablePlan:
             dtype = np.dtype(object)  # read through levels and codes
         dtype = with_nulls(data, dtype)
         try:
-            _check_zone(data.type, head.errors.get(field))
             column = _table_column(name, data, dtype)
         except (pa.ArrowException, TypeError) as error:
             frame.errors.append(f"column {name!r}: Arrow type {data.type} cannot be stored ({error})")

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from colonnade.format.write.arrow_check import check_sample
 from colonnade.format.write.column import one_null
 
 PANDAS_KEY = b"pandas"
@@ -24,14 +25,10 @@ PANDAS_KEY = b"pandas"
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A table whose metadata can be followed, and what pandas makes of its first row.
-
-    ``errors`` are those of columns that PyArrow cannot convert at all, by field.
-    """
+    """A table whose metadata can be followed, and what pandas makes of its first row."""
 
     table: pa.Table
     frame: pd.DataFrame
-    errors: Mapping[int, Exception]
 
 
 def head_of(table: pa.Table) -> Head:
@@ -42,19 +39,18 @@ def head_of(table: pa.Table) -> Head:
     """
     names = table.column_names
     sample = table.slice(0, 1) if table.num_rows else _with_chunks(table)
+    check_sample(sample)
     metadata = parsed_metadata(table.schema)
     if len(set(names)) < len(names):
         # PyArrow goes by names, and would read all columns of one name as the dtype of the last.
         sample = sample.rename_columns([str(position) for position in range(len(names))])
         metadata = None
     frame = _converted(sample, metadata)
-    errors: dict[int, Exception] = {}
     if frame is None:
-        errors = _errors_of_columns(sample)
-        metadata, frame = _weaker(sample, metadata, errors)
+        metadata, frame = _weaker(sample, metadata)
     if sample.column_names != names:
         frame.columns = pd.Index(names)
-    return Head(_with_metadata(table, metadata), frame, errors)
+    return Head(_with_metadata(table, metadata), frame)
 
 
 def _with_chunks(table: pa.Table) -> pa.Table:
@@ -108,32 +104,26 @@ def index_fields(table: pa.Table, metadata: dict[str, Any] | None, rows: int) ->
     return levels if any(field is not None for field in levels) else []
 
 
-def _errors_of_columns(sample: pa.Table) -> dict[int, Exception]:
-    errors: dict[int, Exception] = {}
-    for field, column in enumerate(sample.columns):
-        try:
-            pa.table([column], [""]).to_pandas()
-        except MemoryError:
-            raise
-        except Exception as error:  # as above
-            errors[field] = error
-    return errors
+def _is_convertible(column: pa.ChunkedArray) -> bool:
+    try:
+        pa.table([column], [""]).to_pandas()
+    except MemoryError:
+        raise
+    except Exception:  # as above
+        return False
+    return True
 
 
-def _weaker(
-    sample: pa.Table, metadata: dict[str, Any] | None, errors: dict[int, Exception]
-) -> tuple[dict[str, Any] | None, pd.DataFrame]:
+def _weaker(sample: pa.Table, metadata: dict[str, Any] | None) -> tuple[dict[str, Any] | None, pd.DataFrame]:
     """The most of the metadata that can be followed, and what pandas makes of the sample then.
 
-    Columns that PyArrow cannot convert are objects for it, and get their array afterwards where there is one; then
-    their error is removed.
+    Columns that PyArrow cannot convert are objects for it, and get their array afterwards where there is one.
     """
     arrays: dict[int, Any] = {}
-    for field in list(errors):
-        arrays[field] = _array_of_dictionary(sample.column(field))
-        if arrays[field] is not None:
-            errors.pop(field)
-        sample = sample.set_column(field, sample.column_names[field], pa.nulls(sample.num_rows))
+    for field, column in enumerate(sample.columns):
+        if not _is_convertible(column):
+            arrays[field] = _array_of(column)
+            sample = sample.set_column(field, sample.column_names[field], pa.nulls(sample.num_rows))
     if metadata is not None:
         columns = [_followed(sample, entry, arrays) for entry in _dicts(metadata.get("columns"))]
         for part in _parts({**metadata, "columns": columns}):
@@ -175,11 +165,15 @@ def _followed(sample: pa.Table, entry: dict[str, Any], arrays: dict[int, Any]) -
     return {**entry, "pandas_type": "object", "numpy_type": "object", "metadata": None}
 
 
-def _array_of_dictionary(data: pa.ChunkedArray) -> Any:
-    """A dictionary of intervals as pandas has it, one of structures as objects; None for other types.
+def _array_of(data: pa.ChunkedArray) -> Any:
+    """The array of a column that PyArrow cannot convert, but pandas can hold; None where it has no such type.
 
-    PyArrow makes Python dicts of the values of both, and then looks for a hash of them.
+    Times in a zone that is not known here are read in UTC: that is how Arrow stores them. A dictionary of intervals is
+    a categorical, and one of structures is objects: PyArrow makes Python dicts of the values of both, and then looks
+    for a hash of them.
     """
+    if pa.types.is_timestamp(data.type):
+        return data.cast(pa.timestamp(data.type.unit, "UTC")).to_pandas().array
     if not pa.types.is_dictionary(data.type):
         return None
     values = data.type.value_type
