@@ -47,6 +47,7 @@ $(VENV)/.torch: $(READY)
 stress: $(READY)
 	cd tests && ../$(BIN)/python -m stress.kills
 	cd tests && ../$(BIN)/python -m stress.endure
+	cd tests && ../$(BIN)/python -m faults.test_anomalies
 	COLONNADE_EVERY_CALL=1 $(BIN)/python -m pytest -q tests/crash/test_every_call.py tests/concurrency/test_interleavings.py
 
 bench: bench-share bench-convert bench-handoff
@@ -65,6 +66,8 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell src tests docs benchmarks examples *.md Makefile
 	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run --Werror src/core/*.h src/core/*.cpp tests/core/*.cpp
+	$(BIN)/clang-tidy --quiet $(filter-out src/core/module.cpp,$(wildcard src/core/*.cpp)) -- -std=c++20 -Isrc/core
 
 # Pages and stubs that are printed from the code.
 docs: $(READY)

@@ -2,10 +2,12 @@
 
 Every way does the same job. One process publishes a frame into shared memory. A process that was started separately
 opens it *as pandas*, reads every value, and writes one cell. The ways take turns, and each reader is a new process
-that has imported everything and has opened a tiny frame before. The figures are medians, with the least in parentheses,
-because other programs on the machine can only add to a time. The frame that arrives is compared with the one that left.
+that has imported everything and has opened a tiny frame before. A time is the least of all readers, because other
+programs on the machine can only add to it; memory is the median. The frame that arrives is compared with the one that
+left.
 
-``--write`` stores the figures under ``benchmarks/results`` and puts the tables into the pages that show them.
+``--write`` stores the figures under ``benchmarks/results`` and puts the tables into the pages that show them;
+``--show FILE`` draws the tables of stored figures again.
 
 Does not depend on: how a way works; each is a module of `benchmarks.rivals`.
 """
@@ -21,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -41,7 +43,9 @@ MEASURES = {
     "private": ("private memory of a reader", 1e-6, "MB"),
 }
 STEP = 4096  # values that are looked at together
-Result = dict[str, dict[str, list[float]]]
+ON_PAGES = ["open", "private"]  # publishing and scanning copy gigabytes: a busy machine tells nothing about them
+Figures = dict[str, list[float]]
+Result = dict[str, Figures]
 
 
 def workloads() -> dict[str, Callable[[], pd.DataFrame]]:
@@ -122,8 +126,23 @@ def reader(way_name: str, folder: Path) -> None:
     print(json.dumps({**report, "digest": numbers, "dtypes": dtypes, "writable": writable}))
 
 
-def one_turn(way_name: str, frame: pd.DataFrame, expected: list[int], folder: Path) -> dict[str, float]:
-    """Publish twice into an empty folder, and let one new process read."""
+def read(way_name: str, frame: pd.DataFrame, expected: list[int], folder: Path) -> dict[str, float]:
+    """Let one new process open the frame, and check what it got."""
+    command = [sys.executable, "-m", "benchmarks.against", "--reader", way_name, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout
+        if process.stdout.readline() != "ready\n":
+            raise OSError(f"a reader of {way_name} failed; what it said stands above")
+        report = json.loads(process.communicate("go\n")[0])
+    if report["digest"] != expected or report["dtypes"] != [str(dtype) for dtype in frame.dtypes]:
+        raise ValueError(f"{way_name} gave another frame back: {report['dtypes']}")
+    if not report["writable"]:
+        raise ValueError(f"the frame of {way_name} cannot be written to")
+    return {key: report[key] for key in ("open", "scan", "private")}
+
+
+def one_turn(way_name: str, frame: pd.DataFrame, expected: list[int], folder: Path, readers: int) -> Figures:
+    """Publish into an empty folder, twice again, and let new processes read, one after the other."""
     way = way_of(way_name)
     way.publish(folder, "tiny", frame.iloc[:10].copy())
     times = []
@@ -131,31 +150,24 @@ def one_turn(way_name: str, frame: pd.DataFrame, expected: list[int], folder: Pa
         start = time.perf_counter()
         way.publish(folder, "frame", frame)
         times.append(time.perf_counter() - start)
-    command = [sys.executable, "-m", "benchmarks.against", "--reader", way_name, str(folder)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
-        assert process.stdout
-        assert process.stdout.readline() == "ready\n"
-        report = json.loads(process.communicate("go\n")[0])
-    if report["digest"] != expected or report["dtypes"] != [str(dtype) for dtype in frame.dtypes]:
-        raise ValueError(f"{way.TITLE} gave another frame back: {report['dtypes']}")
-    if not report["writable"]:
-        raise ValueError(f"the frame of {way.TITLE} cannot be written to")
-    return {"publish": times[0], "again": times[-1], **{key: report[key] for key in ("open", "scan", "private")}}
+    reports = [read(way_name, frame, expected, folder) for _ in range(readers)]
+    seen = {key: [report[key] for report in reports] for key in reports[0]}
+    return {"publish": times[:1], "again": times[2:], **seen}
 
 
-def measure(rounds: int, ways: list[str]) -> dict[str, Result]:
+def measure(rounds: int, readers: int, names: list[str], ways: list[str]) -> dict[str, Result]:
     """All ways, in turns, on every workload."""
     results: dict[str, Result] = {}
-    for workload, make in workloads().items():
-        frame = make()
+    for workload in names:
+        frame = workloads()[workload]()
         expected = digest(frame)
         results[workload] = {name: {key: [] for key in MEASURES} for name in ways}
         for turn in range(rounds):
             for name in ways[turn % len(ways) :] + ways[: turn % len(ways)]:
                 folder = Path(tempfile.mkdtemp(prefix="colonnade-against-", dir="/dev/shm"))
                 try:
-                    for key, value in one_turn(name, frame, expected, folder).items():
-                        results[workload][name][key].append(value)
+                    for key, values in one_turn(name, frame, expected, folder, readers).items():
+                        results[workload][name][key] += values
                 finally:
                     shutil.rmtree(folder)
                 print(workload, way_of(name).TITLE, "round", turn + 1, file=sys.stderr, flush=True)
@@ -168,18 +180,18 @@ def shown(value: float, unit: str) -> str:
     return f"{value:,.{digits}f} {unit}" if value >= 0.005 else f"0 {unit}"
 
 
-def cell(values: list[float], scale: float, unit: str) -> str:
-    """The median of what was measured, and the least."""
-    return f"{shown(median(values) * scale, unit)} ({shown(min(values) * scale, unit).split()[0]})"
+def cell(values: list[float], key: str) -> str:
+    """The least of times, the median of bytes."""
+    _, scale, unit = MEASURES[key]
+    return shown((median if key == "private" else min)(values) * scale, unit)
 
 
-def table(result: Result) -> str:
-    """A Markdown table of the medians, one row for each way."""
-    lines = ["| way | " + " | ".join(title for title, *_ in MEASURES.values()) + " |"]
-    lines.append("| --- |" + " --- |" * len(MEASURES))
+def table(result: Result, measures: Collection[str]) -> str:
+    """A Markdown table, one row for each way."""
+    lines = ["| way | " + " | ".join(MEASURES[key][0] for key in measures) + " |"]
+    lines.append("| --- |" + " --- |" * len(measures))
     for name, figures in result.items():
-        cells = [cell(figures[key], scale, unit) for key, (_, scale, unit) in MEASURES.items()]
-        lines.append(f"| {way_of(name).TITLE} | " + " | ".join(cells) + " |")
+        lines.append(f"| {way_of(name).TITLE} | " + " | ".join(cell(figures[key], key) for key in measures) + " |")
     return "\n".join(lines)
 
 
@@ -190,11 +202,10 @@ def front(results: dict[str, Result]) -> str:
     rows = [
         ("open 5 million mixed rows as pandas", "mixed", "open"),
         ("private memory of each reader of them", "mixed", "private"),
-        ("open 1 GiB of float64 with nulls", "numbers", "open"),
+        ("private memory of each reader of 1 GiB of numbers", "numbers", "private"),
     ]
     for title, workload, key in rows:
-        _, scale, unit = MEASURES[key]
-        cells = [cell(results[workload][name][key], scale, unit) for name in ways.values()]
+        cells = [cell(results[workload][name][key], key) for name in ways.values()]
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -214,8 +225,11 @@ def main() -> None:
     """Measure, print the tables, and write them where they are shown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--readers", type=int, default=3, help="of each way in each round")
+    parser.add_argument("--workloads", nargs="+", choices=list(workloads()), default=list(workloads()))
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
     parser.add_argument("--write", action="store_true")
+    parser.add_argument("--show", type=Path, help="a file of benchmarks/results")
     parser.add_argument("--reader", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.reader:
@@ -223,16 +237,25 @@ def main() -> None:
         return
     from benchmarks.machine import facts
 
-    machine = facts()
-    results = measure(options.rounds, options.ways)
-    tables = {**{key: table(result) for key, result in results.items()}, "front": front(results)}
+    if options.show:
+        stored = json.loads(options.show.read_text())
+        machine, results = stored["machine"], stored["results"]
+    else:
+        machine = facts()
+        results = measure(options.rounds, options.readers, options.workloads, options.ways)
+    for key, result in results.items():
+        print(f"\n{key}\n\n{table(result, MEASURES)}")
+    tables = {key: table(result, ON_PAGES) for key, result in results.items()}
+    if set(results) == set(workloads()):
+        tables["front"] = front(results)
     tables["machine"] = ", ".join(f"{key} {value}" for key, value in machine.items())
     for key, lines in tables.items():
         print(f"\n{key}\n\n{lines}")
     if options.write:
-        stored = ROOT / "benchmarks" / "results" / f"{datetime.now(UTC):%Y-%m-%d}-against.json"
-        stored.parent.mkdir(exist_ok=True)
-        stored.write_text(json.dumps({"machine": machine, "rounds": options.rounds, "results": results}, indent=1))
+        if not options.show:
+            file = ROOT / "benchmarks" / "results" / f"{datetime.now(UTC):%Y-%m-%d}-against.json"
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(json.dumps({"machine": machine, "results": results}, indent=1) + "\n")
         for page in PAGES:
             fill(page, tables)
 

@@ -23,7 +23,8 @@ extensions = [
     "sphinx.ext.intersphinx",
     "sphinx_design",
 ]
-exclude_patterns = ["_build", "model/*.pml"]
+exclude_patterns = ["_build", "_templates", "model/*.pml"]
+templates_path = ["_templates"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 
 # Markdown

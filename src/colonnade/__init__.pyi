@@ -15,6 +15,7 @@ from .default_store import dump as dump
 from .default_store import exists as exists
 from .default_store import gc as gc
 from .default_store import get as get
+from .default_store import info as info
 from .default_store import latest as latest
 from .default_store import load as load
 from .default_store import ls as ls

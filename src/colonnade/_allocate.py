@@ -1,34 +1,56 @@
-"""A table that its producer fills in place, in the segment that is published then.
+"""A table that its producer fills in place, in the segment that is published afterwards.
 
-Knows: a draft and the columns in it; with `api` and `snapshot`, the only place where files meet columns.
 Does not depend on: how a draft gets its name.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from colonnade import _core
+from colonnade._put import Request, Writer
 from colonnade.errors import NotFoundError
+from colonnade.format.seal import SEAL_SIZE
+from colonnade.format.write.draft import DraftPlan, plan_draft
+from colonnade.format.write.table import LaidOut, lay_out
+from colonnade.storage.draft import Draft
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from colonnade.format.write.draft import DraftPlan
-    from colonnade.format.write.table import LaidOut
-    from colonnade.storage.draft import Draft
+
+@contextlib.contextmanager
+def allocate(
+    writer: Writer, schema: Mapping[Any, Any], rows: int, request: Request, *, nulls: bool
+) -> Iterator[DraftTable]:
+    """Give a table to fill, and publish it when the block ends without an error."""
+    if type(rows) is not int or rows < 0:
+        raise ValueError(f"rows must be an integer >= 0, got {rows!r}")
+    writer.prepare(request)
+    plan = plan_draft(schema, rows, nulls=nulls)
+    laid = lay_out(plan.table)
+    with contextlib.ExitStack() as stack:
+        with writer.explained(laid):
+            draft = stack.enter_context(writer.publisher.draft(laid.size))
+            table = DraftTable(plan, laid, draft)
+        stack.callback(table.discard)
+        yield table  # an error of the block is the caller's, and is not explained
+        with writer.explained(laid):
+            table.finish()
+            writer.publish(request, laid, draft).close()
 
 
 class DraftTable(Mapping[Any, "npt.NDArray[Any]"]):
-    """A table being filled: a mapping of labels to arrays, which are the segment's own memory.
+    """A table to fill: a mapping of column labels to arrays, which are the memory of the segment itself.
 
-    Made by `colonnade.allocate`; nobody sees the table before its block has ended without an error. Columns that were
-    given as data are there already and are no items. What an array holds before it is filled is anything, as with
-    `numpy.empty`. Once the block has ended, arrays that somebody still has are private copies: what is stored there is
-    no longer the table's.
+    Made by `colonnade.allocate`. Nobody else sees the table before its block has ended without an error. Columns that
+    were given as data are filled already and are no items. Before it is filled, an array holds arbitrary values, as
+    after `numpy.empty`. After the block, arrays that the caller still has are private copies: storing into them does
+    not change the table.
     """
 
     def __init__(self, plan: DraftPlan, laid: LaidOut, draft: Draft) -> None:
@@ -39,8 +61,8 @@ class DraftTable(Mapping[Any, "npt.NDArray[Any]"]):
         memory = np.frombuffer(cast(Any, self._mapping), np.uint8)
         if draft.used:
             laid.clear_gaps(draft.write)
-        to_be_filled = {id(filled.column) for filled in plan.filled.values()}
-        laid.move_to_memory(memory, [column for column in plan.table.columns if id(column) not in to_be_filled])
+        to_fill = {id(filled.column) for filled in plan.filled.values()}
+        laid.move_to_memory(memory, [column for column in plan.table.columns if id(column) not in to_fill])
         body = laid.envelope.body_start
         self._arrays: dict[Any, npt.NDArray[Any]] = {
             label: np.ndarray((plan.table.rows,), filled.dtype, memory, body + filled.region.at)
@@ -59,12 +81,12 @@ class DraftTable(Mapping[Any, "npt.NDArray[Any]"]):
 
     def __getitem__(self, label: Any) -> npt.NDArray[Any]:
         if self._mapping is None:
-            raise ValueError("the draft's block has ended: open the table by its name")
+            raise ValueError("the block of this draft has ended; open the table by its name")
         try:
             return self._arrays[label]
         except (KeyError, TypeError):
             raise NotFoundError(
-                f"there is no column {label!r} to be filled; there are: {', '.join(map(repr, self._arrays))}"
+                f"there is no column {label!r} to fill; columns to fill: {', '.join(map(repr, self._arrays))}"
             ) from None
 
     def __iter__(self) -> Iterator[Any]:
@@ -73,21 +95,21 @@ class DraftTable(Mapping[Any, "npt.NDArray[Any]"]):
     def __len__(self) -> int:
         return len(self._arrays)
 
-    def finish(self, seal: bytes) -> None:
-        """Make the segment whole: nothing that is stored in the arrays from now on comes into it."""
+    def finish(self) -> None:
+        """Complete the segment. What is stored into the arrays from now on does not reach it."""
         assert self._mapping is not None
         self._mapping.detach(self._draft.fd)
         self.discard()
-        # Not through the old mapping: what is stored there from now on is nobody's.
+        # Not through the old mapping: what is stored there from now on is not part of the table.
         filled = _core.Mapping(self._draft.fd, self._laid.size, False)
         body = filled.address + self._laid.envelope.body_start
         scans = [
             job for column in self._plan.filled.values() for job in column.scan(self.num_rows, body + column.region.at)
         ]
-        self._laid.finish_in_file(self._draft.fd, self._draft.write, scans, seal)
+        self._laid.finish_in_file(self._draft.fd, self._draft.write, scans, bytes(SEAL_SIZE))
 
     def discard(self) -> None:
-        """Let go of the arrays: from here on only who still has one keeps its memory."""
+        """Drop the arrays. The memory stays as long as the caller has one of them."""
         self._arrays.clear()
         self._mapping = None
 

@@ -1,9 +1,9 @@
-"""The newest version of a name, at hand: for who asks often and seldom finds a new one.
-
-Knows: that a name leads to a file, and which file it has open. Does not depend on: how a snapshot is opened.
+"""A cached handle to the newest version of a table, for callers that ask often while new versions are rare.
 
 Why one ``stat`` is enough: the snapshot is held open, so its inode is neither freed nor written again, and no other
-file has its number. The name leads to that number: nothing was put. Times and sizes do not matter.
+file has its number. If the name still leads to that number, nothing was put. Times and sizes do not matter.
+
+Does not depend on: how a snapshot is opened.
 """
 
 from __future__ import annotations
@@ -21,23 +21,25 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class _Held:
-    """A snapshot, and its frame once somebody asked for it."""
+class _Opened:
+    """A snapshot, where its file is, and its frame once somebody asked for it."""
 
     def __init__(self, snapshot: Snapshot) -> None:
+        stat = os.fstat(snapshot.fileno())
         self.snapshot = snapshot
+        self.inode = stat.st_dev, stat.st_ino
         self.frame: pd.DataFrame | None = None
 
 
 class Latest:
     """The newest version of a table; made by `Store.latest`.
 
-    Each time it is asked, it looks where the name leads, and opens what is new: a few microseconds where nothing is.
-    All threads may ask, and so may forked children. It holds one version, and one descriptor: the last it was asked
-    for, until it is asked again after the next put, or is collected itself.
+    Each access looks where the name leads, and opens the table if it is new; if it is not, that takes a few
+    microseconds. All threads may ask, and forked children too. The handle holds one version and one descriptor: the
+    last one it was asked for, until it is asked again after the next put, or is collected.
 
-    A table that was deleted stays what it was here until there is a newer one, so those who serve from it go on
-    meanwhile, and a table put again from version 1 is picked up as any other.
+    If the table is deleted, the handle keeps the last version until there is a newer one, so that a server can go on
+    meanwhile. A table that is put again, from version 1, is picked up like any other.
 
     Examples
     --------
@@ -56,7 +58,7 @@ class Latest:
         self.name = name
         self._path = os.fspath(path)
         self._attach = attach
-        self._held: _Held | None = None
+        self._opened: _Opened | None = None
         self._lock = Lock()
         self._process = os.getpid()
 
@@ -67,7 +69,7 @@ class Latest:
         Raises
         ------
         NotFoundError
-            Where there has been no such table since the handle was made, or first asked.
+            If the handle has found no such table yet.
         CorruptSnapshotError, StoreAccessError
             As `Store.open`.
         """
@@ -75,41 +77,42 @@ class Latest:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """The newest version as pandas: one frame for all who ask, so its arrays are read-only.
+        """The newest version as pandas: one frame for all callers, so its arrays are read-only.
 
-        For one to write to: ``latest.snapshot.to_pandas()``. Raises the same errors as `snapshot`.
+        For a frame to write to, use ``latest.snapshot.to_pandas()``. Raises the same errors as `snapshot`.
         """
-        held = self._newest()
-        if held.frame is None:
+        opened = self._newest()
+        if opened.frame is None:
             with self._alone():
-                if held.frame is None:
-                    held.frame = held.snapshot.to_pandas(writable=False)
-        return held.frame
+                if opened.frame is None:
+                    opened.frame = opened.snapshot.to_pandas(writable=False)
+        return opened.frame
 
-    def _newest(self) -> _Held:
-        held = self._held
-        if held is not None and self._is_newest(held):
-            return held
+    def _newest(self) -> _Opened:
+        opened = self._opened
+        if opened is not None and self._is_newest(opened):
+            return opened
         with self._alone():  # so many threads open it once, and none goes back to an older one
-            held = self._held
-            if held is not None and self._is_newest(held):
-                return held
+            opened = self._opened
+            if opened is not None and self._is_newest(opened):
+                return opened
             try:
-                self._held = newer = _Held(self._attach())
+                self._opened = newer = _Opened(self._attach())
             except NotFoundError:
-                if held is None or held.snapshot._place() is None:
+                if opened is None or opened.snapshot.closed:
                     raise
-                return held  # deleted in this instant
+                return opened  # deleted in this instant
             return newer
 
-    def _is_newest(self, held: _Held) -> bool:
-        """Whether the name leads to it, or to nothing. One that its user closed (its place is None) is opened again."""
-        place = held.snapshot._place()
+    def _is_newest(self, opened: _Opened) -> bool:
+        """Whether the name leads to it, or to nothing. If the caller has closed it, it is opened again."""
+        if opened.snapshot.closed:
+            return False
         try:
-            found = os.stat(self._path, follow_symlinks=False)  # noqa: PTH116 -- Path.stat takes longer
+            stat = os.stat(self._path, follow_symlinks=False)  # noqa: PTH116 -- Path.stat takes longer
         except (FileNotFoundError, NotADirectoryError):
-            return place is not None
-        return place == (found.st_dev, found.st_ino)
+            return True
+        return opened.inode == (stat.st_dev, stat.st_ino)
 
     def _alone(self) -> Lock:
         if self._process != os.getpid():  # forked, maybe while a thread of the parent had the lock
@@ -117,6 +120,6 @@ class Latest:
         return self._lock
 
     def __repr__(self) -> str:
-        held = self._held
-        state = f"version {held.snapshot.version}" if held else "not asked yet"
+        opened = self._opened
+        state = f"version {opened.snapshot.version}" if opened else "not asked yet"
         return f"<colonnade.Latest {self.name!r}: {state}>"

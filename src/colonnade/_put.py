@@ -1,88 +1,181 @@
-"""A laid-out table, written into a draft; and how it is to be published.
+"""How a table gets into a store. The steps stand here once, for put, load, allocate, share and by_reference.
 
-Knows: the ways a table gets into a segment. Does not depend on: how a draft is had, how it gets its name.
+1. **plan**: which columns, which jobs fill them. What cannot be stored is refused here; no byte has moved.
+2. **lay out**: every byte gets its place, so the size of the file is known.
+3. **draft**: a segment of that size, which nobody else sees. A full store is refused here.
+4. **write**: the jobs run, from the memory of the source into the draft.
+5. **commit**: the draft is sealed and gets its name. A table's name and version (`Writer.publish`), or a name that only
+   a reference leads to (`Writer.place`).
+
+A verb chooses how step 4 writes and how step 5 commits. If anything raises before the commit, the store is unchanged
+and the memory of the draft is free.
+
+Does not depend on: how a draft is made, how a name is changed, how a column is laid out.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 
-from colonnade.format.seal import Seal
+from colonnade.format.seal import SEAL_SIZE, Seal
+from colonnade.format.write.plan import plan
+from colonnade.format.write.table import LaidOut, lay_out
+from colonnade.snapshot import Snapshot
 from colonnade.storage import paths
-from colonnade.storage.catalog import Expected, Versioned
+from colonnade.storage.catalog import Catalog, Expected, Versioned
 from colonnade.storage.draft import Draft
+from colonnade.storage.os_errors import explained
+from colonnade.storage.publish import Publisher
+from colonnade.storage.segment import Segment
 
 if TYPE_CHECKING:
-    from colonnade.format.write.table import LaidOut
+    from colonnade.storage.directory import Directory
 
-# Up to here a table is built in memory and written at once: a thousand small writes cost more than one copy.
+_Committed = TypeVar("_Committed")
+
+# Smaller tables are built in memory and written at once: a thousand small writes cost more than one copy.
 _SMALL = 1 << 20
+# Stands in place of the seal until the commit.
+_NO_SEAL = bytes(SEAL_SIZE)
 
 
-class Wanted(NamedTuple):
-    """How a table is to be published."""
+class Request(NamedTuple):
+    """Under which name a table is published, and how: the options of every verb that makes a version."""
 
     name: str
     keep: int
-    expect: Expected | None
+    expected: Expected | None
     ttl: int
 
     @classmethod
-    def checked(cls, name: str, keep: int, expect: int | Versioned | None, ttl: float | timedelta | None) -> Wanted:
+    def checked(
+        cls, name: str, keep: int, expect_version: int | Versioned | None, ttl: float | timedelta | None
+    ) -> Request:
+        """Make a request of what a caller passed.
+
+        Raises
+        ------
+        InvalidNameError, ValueError
+        """
         paths.check_name(name)
         if type(keep) is not int or keep < 1:
-            raise ValueError(f"keep={keep!r}: it is a whole number from 1, for the newest version is always kept")
-        return cls(name, keep, None if expect is None else Expected.of(expect), _seconds(ttl))
+            raise ValueError(f"keep must be an integer >= 1 (the newest version is always kept), got {keep!r}")
+        expected = None if expect_version is None else Expected.of(expect_version)
+        return cls(name, keep, expected, _whole_seconds(ttl))
 
 
-def _seconds(ttl: float | timedelta | None) -> int:
-    """A lifetime in whole seconds, as a seal has it."""
+def _whole_seconds(ttl: float | timedelta | None) -> int:
+    """A lifetime in whole seconds, as a seal stores it; 0 for none."""
     if ttl is None:
         return 0
     seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else ttl
     if not 0 < seconds < 1 << 32:
-        raise ValueError(f"ttl={ttl!r}: it is a time of more than 0 and less than 2**32 seconds")
+        raise ValueError(f"ttl must be > 0 and < 2**32 seconds, got {ttl!r}")
     return math.ceil(seconds)
 
 
-def seal_of(laid: LaidOut, ttl: int = 0) -> Seal:
-    """The seal of a table, which still lacks its version."""
+class Writer:
+    """Writes tables into one store."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self.publisher = Publisher(catalog)
+
+    @property
+    def directory(self) -> Directory:
+        """The store's directory."""
+        return self.catalog.directory
+
+    def put(self, data: Any, request: Request) -> Snapshot:
+        """Write a table as the next version of a name."""
+        self.prepare(request)
+        laid = lay_out(plan(data))
+        return self.store(laid, write, lambda draft: self.publish(request, laid, draft))
+
+    # -- the steps -----------------------------------------------------------------------------------------------------
+
+    def prepare(self, request: Request) -> None:
+        """Make the directory, and refuse a version conflict early: before any byte moves.
+
+        The conflict is decided later, under the store's lock.
+        """
+        self.directory.prepare()
+        self.catalog.expect(request.name, request.expected)
+
+    def store(
+        self, laid: LaidOut, fill: Callable[[LaidOut, Draft], None], commit: Callable[[Draft], _Committed]
+    ) -> _Committed:
+        """Make a draft of a table's size, fill it and commit it."""
+        with self.explained(laid), self.publisher.draft(laid.size) as draft:
+            fill(laid, draft)
+            return commit(draft)
+
+    def publish(self, request: Request, laid: LaidOut, draft: Draft) -> Snapshot:
+        """Commit a filled draft as the next version of a name."""
+        segment, seal = self.publisher.publish(
+            request.name,
+            draft,
+            _new_seal(laid, request.ttl),
+            lambda final: draft.write(laid.seal_at, final.pack()),
+            keep=request.keep,
+            expected=request.expected,
+        )
+        return Snapshot.attached(self.directory.root, request.name, segment, seal)
+
+    def place(self, file: str, laid: LaidOut, draft: Draft) -> tuple[Segment, Seal]:
+        """Commit a filled draft as a file that only a reference leads to."""
+        seal = _new_seal(laid)._replace(version=1)
+        draft.write(laid.seal_at, seal.pack())
+        return self.publisher.place(draft, laid.size, file), seal
+
+    def explained(self, laid: LaidOut) -> contextlib.AbstractContextManager[None]:
+        """Turn the kernel's errors in a block into errors that name the store and the table's size."""
+        return explained(self.directory.root, f"a table of {laid.size:,} bytes")
+
+
+def _new_seal(laid: LaidOut, ttl: int = 0) -> Seal:
+    """The seal of a new table; its version is given at the commit."""
     identity = int.from_bytes(os.urandom(8), "little")
     return Seal(0, identity, time.time_ns(), laid.plan.rows, len(laid.plan.columns), laid.size, ttl)
 
 
-def write(laid: LaidOut, draft: Draft, seal: Seal) -> None:
-    """Write a table into a draft."""
+# -- ways to fill a draft ----------------------------------------------------------------------------------------------
+
+
+def write(laid: LaidOut, draft: Draft) -> None:
+    """Fill a draft at once, through a mapping where the kernel gives huge pages, else by ``pwrite``."""
     if laid.size <= _SMALL:
         memory = np.zeros(laid.size, np.uint8)
-        laid.write_to_memory(memory, seal.pack())
+        laid.write_to_memory(memory, _NO_SEAL)
         draft.write(0, memory.data)
         return
     mapping = draft.map(laid.size)
     if draft.used:
         laid.clear_gaps(draft.write)
     if mapping is None:
-        laid.write_to_file(draft.fd, draft.write, seal.pack())
+        laid.write_to_file(draft.fd, draft.write, _NO_SEAL)
     else:
-        laid.write_to_memory(np.frombuffer(cast(Any, mapping), np.uint8), seal.pack())
+        laid.write_to_memory(np.frombuffer(cast(Any, mapping), np.uint8), _NO_SEAL)
 
 
-def write_batched(laid: LaidOut, draft: Draft, seal: Seal, turns: Sequence[int], release: Callable[[], None]) -> None:
-    """Write a table whose source is nobody else's, and let go of that bit by bit.
+def write_batched(laid: LaidOut, draft: Draft, lengths: Sequence[int], release: Callable[[], None]) -> None:
+    """Fill a draft batch by batch, and release each batch of the source as soon as it is written.
 
-    With ``pwrite``: a mapping's pages are all there before the first is written, and so would be two tables.
+    ``lengths`` are the rows of each batch; ``release`` is called after each. It writes with ``pwrite``: all pages of a
+    mapping must exist before the first is written, and then the table would be in memory twice.
     """
     if laid.size <= _SMALL:
-        write(laid, draft, seal)
+        write(laid, draft)
         return
     os.ftruncate(draft.fd, laid.size)
     if draft.used:
         laid.clear_gaps(draft.write)
-    laid.write_batched(draft.fd, draft.write, seal.pack(), turns, release)
+    laid.write_batched(draft.fd, draft.write, _NO_SEAL, lengths, release)

@@ -73,9 +73,6 @@ class ReentrantCallError(ColonnadeError, RuntimeError):
 class NotDurableError(ColonnadeError, OSError):
     """The change was made and everybody sees it, but it is not known to be on the disk (``durable=True``)."""
 
-    def __str__(self) -> str:
-        return self.strerror or super().__str__()
-
 
 class WaitTimeoutError(ColonnadeError, TimeoutError):
     """No new version came within the time that was given to `Store.watch`; to ask again goes on waiting."""

@@ -1,7 +1,6 @@
-"""An attached table and its views.
+"""A snapshot and its views: pandas, PyArrow, Polars, NumPy, buffers.
 
-Knows: a segment and the columns in it; with `api`, the only place where files meet columns.
-Does not depend on: how a name leads to a segment.
+Does not depend on: how a name leads to a segment (`_reference`, `storage`).
 """
 
 from __future__ import annotations
@@ -11,12 +10,14 @@ import os
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
+from weakref import WeakValueDictionary
 
 import pyarrow as pa
 
+from colonnade._reference import Reference
 from colonnade.displayed import displayed
-from colonnade.errors import CorruptSnapshotError, NotFoundError, StoreAccessError
+from colonnade.errors import CorruptSnapshotError
 from colonnade.format.seal import Seal
 from colonnade.storage.segment import Segment
 
@@ -27,50 +28,6 @@ if TYPE_CHECKING:
 
     from colonnade.explanation import Explanation
     from colonnade.format.read.file import StoredFile
-
-
-class Reference(NamedTuple):
-    """What a pickled snapshot is: where it is, and which one it was."""
-
-    store: str
-    name: str
-    version: int
-    identity: int
-    owner: int
-
-    def open(self) -> Snapshot:
-        """Attach the same snapshot again.
-
-        Raises
-        ------
-        NotFoundError
-            Where it was superseded without ``keep=``, deleted, or replaced; or is on another machine.
-        StoreAccessError
-            Where this user may not read it.
-        """
-        from colonnade.store import Store
-
-        try:
-            # Whoever sends a reference has trusted the owner, and who unpickles what it sends trusts it.
-            snapshot = Store(self.store, trust=self.owner).open(self.name, version=self.version)
-        except NotFoundError as error:
-            raise NotFoundError(
-                f"{error.args[0]}. A reference to version {self.version} of {self.name!r} was passed to this process: "
-                "the table was superseded (keep= retains versions) or deleted since, or it is on another machine"
-            ) from None
-        except StoreAccessError as error:
-            raise StoreAccessError(
-                error.errno,
-                f"{error.strerror}. A reference to {self.name!r} was passed to this process, which runs as user "
-                f"{os.geteuid()}; the table is user {self.owner}'s (a store's mode= lets a group read it)",
-            ) from error
-        if snapshot.identity != self.identity:
-            snapshot.close()
-            raise NotFoundError(
-                f"{self.name!r} in {self.store} is not the snapshot that a reference was made to: the table was "
-                f"deleted and put again since, or that one, version {self.version} too, is on another machine"
-            )
-        return snapshot
 
 
 # The tables whose values were looked at in this process: where each is, and its identity. The oldest leave first.
@@ -88,9 +45,13 @@ def _remember(key: tuple[Any, int]) -> None:
 class Snapshot:
     """One immutable version of a named table, or a table that is shared without a name.
 
-    Made by `colonnade.open`, `put`, `load` and `share`. It holds one file descriptor until it is closed or collected;
-    the frames and tables made from it hold none, and outlive it. Pickling it gives a reference (store, name and
-    version), not data.
+    Made by `colonnade.open`, `put`, `load` and `share`. It holds one file descriptor until it is closed or collected.
+    The frames and tables made from it hold none, and outlive it. It may be used by several threads.
+
+    Pickling it gives a reference of a few hundred bytes: store, name, version, identity and sizes, but no data.
+    Unpickling one opens nothing and never fails. The table is opened when its values are first used, by the thread that
+    uses them, and that raises NotFoundError if the table is gone. Copies (`copy.copy`, `copy.deepcopy`), and references
+    that are unpickled in a process that has the snapshot open, share its mapping, whatever its name leads to meanwhile.
 
     Examples
     --------
@@ -103,14 +64,27 @@ class Snapshot:
     >>> cn.delete("docs/snapshot")
     """
 
-    def __init__(self, store: Path, name: str, segment: Segment, seal: Seal) -> None:
-        self._store = store
-        self._segment = segment
-        self._seal = seal
+    def __init__(self, reference: Reference, segment: Segment | None = None) -> None:
+        self._reference = reference
+        self._seal = reference.seal
+        self._segment: Segment | None = segment  # None: not opened yet
+        self._path: Path | None = None if segment is None else segment.path
+        self._closed = False
         self._read: pa.RecordBatch | None = None
-        self.name = name
+        if segment is not None:
+            _open_segments[self.identity] = segment
+
+    @classmethod
+    def attached(cls, store: Path, name: str, segment: Segment, seal: Seal) -> Snapshot:
+        """Make the snapshot of a table's segment that is open."""
+        return cls(Reference(os.fspath(store), name, "", segment.owner, seal), segment)
 
     # -- what it is ----------------------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The table's name; ``""`` for one that is shared without a name."""
+        return self._reference.name
 
     @property
     def version(self) -> int:
@@ -151,7 +125,18 @@ class Snapshot:
     @property
     def path(self) -> Path:
         """The Arrow IPC file, for any program that opens one; a newer version takes the path over."""
-        return self._segment.path
+        segment = self._segment
+        if segment is not None:
+            self._path = segment.path
+        elif self._path is None:  # a reference that was not opened
+            return self._reference.path
+        return self._path
+
+    @property
+    def kind(self) -> Literal["table", "array"]:
+        """What was put: ``"table"``, or ``"array"`` for a NumPy array or a buffer."""
+        with self._located():
+            return "table" if self._stored_file(writable=False).array is None else "array"
 
     @property
     def schema(self) -> pa.Schema:
@@ -207,7 +192,7 @@ class Snapshot:
 
     def _check_values(self, batch: pa.RecordBatch) -> None:
         """Look at the values before something follows them; in a process once, because a table does not change."""
-        key = (self._place(), self.identity)
+        key = (self._opened().place, self.identity)
         if key not in _checked:
             from colonnade.format.read.values import check_values
 
@@ -352,7 +337,7 @@ class Snapshot:
                     f"the record batch has {file.batch.num_columns} columns and the seal declares {self.num_columns}"
                 )
             validate(file)
-        _remember((self._place(), self.identity))
+        _remember((self._opened().place, self.identity))
 
     def _batch(self) -> pa.RecordBatch:
         # No cached_property: before Python 3.12 it has a lock, which a child forked meanwhile would wait for for ever.
@@ -368,11 +353,10 @@ class Snapshot:
         return batch.replace_schema_metadata(without_layout_metadata(batch.schema))
 
     def _stored_file(self, *, writable: bool) -> StoredFile:
-        if self._place() is None:
-            raise ValueError(f"{self._called} is closed; open it again")
         from colonnade.format.read.file import open_file
 
-        file = open_file(self._segment.map(writable=writable), 0, self._segment.size)
+        # No variable for the segment: the traceback of an error must not keep its descriptor.
+        file = open_file(self._opened().map(writable=writable), 0, self._opened().size)
         if file.rows != self.num_rows:
             raise CorruptSnapshotError(
                 f"the layout metadata declares {file.rows} rows and the seal declares {self.num_rows}"
@@ -388,34 +372,43 @@ class Snapshot:
                 f"{self._called} cannot be opened: {error}. The file is {self.path}; delete it, or put the table again"
             ) from error
 
-    def _place(self) -> tuple[int, int] | None:
-        """Where it is, as the kernel has it, for `Latest` to compare; None when it is closed."""
-        return self._segment.place
-
     @property
     def _called(self) -> str:
-        return repr(self.name)
-
-    def _now(self) -> os.stat_result | None:
-        """What the kernel says of its file at this moment; None when it is closed."""
-        return None if self._place() is None else os.fstat(self._segment.fd)
-
-    def _array(self) -> npt.NDArray[Any] | None:
-        """What was put as an array or bytes, for its summary; None for a table."""
-        with self._located():
-            file = self._stored_file(writable=False)
-            if file.array is None:
-                return None
-            from colonnade.format.read.ndarray import read_ndarray
-
-            return read_ndarray(file, file.array)
+        return self._reference.described
 
     # -- its life ------------------------------------------------------------------------------------------------------
 
+    def _opened(self) -> Segment:
+        """The open segment; a reference is opened now."""
+        segment = self._segment
+        if segment is None:
+            if self._closed:
+                raise ValueError(f"{self._called} is closed; open it again")
+            segment = _open_segments.get(self.identity) or self._reference.attach()
+            # Of several threads that come here at once, all go on with the segment that is stored last.
+            self._segment = _open_segments[self.identity] = segment
+        return segment
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed: its views can no longer be made."""
+        return self._closed
+
+    def fileno(self) -> int:
+        """The number of the file descriptor, as of any open file.
+
+        Raises
+        ------
+        ValueError
+            If it was closed.
+        """
+        return self._opened().fd
+
     def close(self) -> None:
-        """Give the file descriptor and the memory back. Frames and tables made before live on."""
+        """Close the file descriptor, and drop the snapshot's own mapping. Frames and tables made before live on."""
         self._read = None
-        self._segment.close()
+        self._closed = True
+        self._segment = None  # closes it, unless a copy has it
 
     def __enter__(self) -> Snapshot:
         return self
@@ -423,18 +416,21 @@ class Snapshot:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __del__(self) -> None:
-        with contextlib.suppress(AttributeError, OSError):  # half-made, or the interpreter is ending
-            self.close()
-
     def __reduce__(self) -> tuple[Any, ...]:
-        reference = Reference(os.fspath(self._store), self.name, self.version, self.identity, self._segment.owner)
-        return _open_reference, (reference,)
+        store, name, file, owner, seal = self._reference
+        return unpickle, (store, name, file, owner, *seal)
+
+    def __copy__(self) -> Snapshot:
+        return Snapshot(self._reference, self._opened())
+
+    def __deepcopy__(self, _: dict[int, Any]) -> Snapshot:
+        return self.__copy__()
 
     def __repr__(self) -> str:
+        called = f"{self.name!r} version {self.version}" if self.name else "without a name"
         return (
-            f"<colonnade.Snapshot {self.name!r} version {self.version}: {self.num_rows:,} rows x "
-            f"{self.num_columns:,} columns, {self.nbytes:,} bytes>"
+            f"<colonnade.Snapshot {called}: {self.num_rows:,} rows x {self.num_columns:,} columns, "
+            f"{self.nbytes:,} bytes>"
         )
 
     def __rich_repr__(self) -> Iterator[Any]:
@@ -445,5 +441,10 @@ class Snapshot:
         yield "nbytes", self.nbytes
 
 
-def _open_reference(reference: Reference) -> Snapshot:
-    return reference.open()
+def unpickle(store: str, name: str, file: str, owner: int, *seal: int) -> Snapshot:
+    """Make a snapshot of what `Snapshot.__reduce__` gave. It is opened when it is used."""
+    return Snapshot(Reference(store, name, file, owner, Seal(*seal)))
+
+
+# The segments that this process has open, by identity: a copy of a snapshot needs no name that leads to it.
+_open_segments: WeakValueDictionary[int, Segment] = WeakValueDictionary()

@@ -1,13 +1,13 @@
-"""Stores. Every method delegates.
+"""Class Store: every method is one delegation.
 
-Knows: that a put is plan, lay out, write, publish; and that an open is attach.
-Does not depend on: how any of these is done.
+Does not depend on: how any of it is done. Readers do without most of the library, so the methods import what they use.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from colonnade.displayed import displayed
 from colonnade.errors import CorruptSnapshotError, NotFoundError, StoreAccessError
-from colonnade.format.seal import Seal
 from colonnade.snapshot import Snapshot
 from colonnade.storage import paths, settings
 from colonnade.storage.catalog import Catalog
-from colonnade.storage.directory import Directory
-from colonnade.storage.draft import Draft
+from colonnade.storage.directory import TIMEOUT, Directory
 from colonnade.storage.os_errors import explained
 from colonnade.storage.settings import Settings
+from colonnade.storage.users import trusted_by_environment, user_numbers
 
 if TYPE_CHECKING:
     import duckdb
@@ -31,18 +30,16 @@ if TYPE_CHECKING:
 
     from colonnade._allocate import DraftTable
     from colonnade._latest import Latest
-    from colonnade._put import Wanted
-    from colonnade._share import Sharing
+    from colonnade._put import Writer
     from colonnade._watch import Watch
-    from colonnade.format.write.table import LaidOut
+    from colonnade.interop.protocols import Data
     from colonnade.storage.check import Problem
     from colonnade.storage.gc import Freed
-    from colonnade.storage.publish import Publisher
     from colonnade.storage.usage import Usage
 
 
 class TableInfo(NamedTuple):
-    """One line of `Store.ls`; ``nbytes`` is the file's size, ``created`` is in UTC."""
+    """One table of `Store.ls`; ``nbytes`` is the size of its newest version's file, ``created`` is in UTC."""
 
     name: str
     version: int
@@ -54,33 +51,63 @@ class TableInfo(NamedTuple):
 
 @displayed
 class Tables(list[TableInfo]):
-    """A list that is shown as a table where there is more than plain text."""
+    """A list of tables that notebooks and Rich show as a table."""
+
+
+def open_catalog(
+    path: str | os.PathLike[str] | None,
+    *,
+    capacity: int | str | None = None,
+    spares: int | str | None = None,
+    mode: int | None = None,
+    trust: int | str | Iterable[int | str] = (),
+    durable: bool = False,
+    timeout: float = TIMEOUT,
+) -> Catalog:
+    """Make the catalog of a store from the parameters of `Store`. It opens nothing."""
+    if not timeout >= 0:
+        raise ValueError(f"timeout must be >= 0 seconds, got {timeout!r}")
+    root = paths.default_store() if path is None else Path(path)
+    directory = Directory(
+        Path(os.path.abspath(root)),  # noqa: PTH100 -- links are not followed
+        own=path is None and not os.environ.get(paths.STORE_VARIABLE),
+        durable=durable,
+        trusted=user_numbers(trust) | trusted_by_environment() | {os.geteuid()},
+        chosen=settings.checked(capacity=capacity, spares=spares, mode=mode),
+        timeout=timeout,
+    )
+    return Catalog(directory)
 
 
 @displayed
 class Store:
-    """A directory of named tables, shared by every process that names it.
+    """A directory of named tables, shared by every process that opens it.
 
     Parameters
     ----------
     path : str or path-like, optional
-        The directory, made on the first put. Shared memory (below ``/dev/shm``) or a disk. By default
+        The directory, in shared memory (below ``/dev/shm``) or on a disk; the first put makes it. By default
         ``$COLONNADE_STORE``, else ``/dev/shm/colonnade-<uid>``.
     capacity : int or str, optional
-        How many bytes all tables together may hold, as in ``"8GiB"``: a put that would pass it gets StoreFullError. By
-        default what `configure` keeps in the directory, else as much as its file system has.
+        How many bytes all tables together may have, as in ``"8GiB"``. A put that would exceed it raises StoreFullError.
+        By default what `configure` stored in the directory, else as much as the file system has.
     spares : int or str, optional
         How many bytes of superseded tables are kept for the next puts to write to, which is several times as fast as
-        fresh memory; 0 keeps none. They are freed when there is no room. By default what `configure` keeps, else an
+        fresh memory; 0 keeps none. They are freed when room is needed. By default what `configure` stored, else an
         eighth of the file system.
     mode : int, optional
-        The mode of the files: 0o600, this user alone, or 0o640, the group may read. By default what `configure` keeps,
+        The mode of the files: 0o600, this user alone, or 0o640, the group may read. By default what `configure` stored,
         else 0o600.
-    trust : int or iterable of int, optional
-        The numbers of other users whose snapshots are opened too. Who owns a file can change it while it is read.
+    trust : int, str, or iterable of these, optional
+        Other users whose snapshots are opened too: numbers or names (``"alice,1001"``). The users that
+        ``$COLONNADE_TRUST`` names, and those that `configure` stored, are trusted as well. The owner of a file can
+        change it while it is read.
     durable : bool, default False
-        Have file and directory on the disk before a put returns. Without it, a power failure may lose the newest
+        Sync file and directory to the disk before a put returns. Without it, a power failure may lose the newest
         versions.
+    timeout : float, default 300
+        How many seconds to wait while another process changes the store, which takes about 100 us. After 5 seconds a
+        warning names that process; after ``timeout`` seconds LockTimeoutError does.
 
     Examples
     --------
@@ -99,53 +126,66 @@ class Store:
         capacity: int | str | None = None,
         spares: int | str | None = None,
         mode: int | None = None,
-        trust: int | Iterable[int] = (),
+        trust: int | str | Iterable[int | str] = (),
         durable: bool = False,
+        timeout: float = TIMEOUT,
     ) -> None:
-        root = paths.default_store() if path is None else Path(path)
-        self._directory = Directory(
-            Path(os.path.abspath(root)),  # noqa: PTH100 -- and follow no link
-            own=path is None,
-            durable=durable,
-            trusted=frozenset([os.geteuid(), *([trust] if isinstance(trust, int) else trust)]),
-            chosen=settings.checked(capacity=capacity, spares=spares, mode=mode),
+        self._own_catalog = open_catalog(
+            path, capacity=capacity, spares=spares, mode=mode, trust=trust, durable=durable, timeout=timeout
         )
-        self._catalog = Catalog(self._directory)
-        self._writes: Publisher | None = None
+
+    @property
+    def _catalog(self) -> Catalog:
+        return self._own_catalog
+
+    _last_writer: Writer | None = None
+
+    @property
+    def _writer(self) -> Writer:
+        catalog = self._catalog
+        writer = self._last_writer
+        if writer is None or writer.catalog is not catalog:
+            from colonnade._put import Writer
+
+            writer = self._last_writer = Writer(catalog)
+        return writer
 
     @property
     def path(self) -> Path:
         """The directory."""
-        return self._directory.root
+        return self._catalog.directory.root
+
+    # -- in ------------------------------------------------------------------------------------------------------------
 
     def put(
         self,
         name: str,
-        data: Any,
+        data: Data,
         *,
         keep: int = 1,
-        expect_version: int | None = None,
+        expect_version: int | Snapshot | None = None,
         ttl: float | timedelta | None = None,
     ) -> Snapshot:
         """Store a table under a name, as its next version.
 
-        The columns are copied once, from where they stand into the store, by all processors; the source must not
-        change until this returns. Readers of older versions are not disturbed.
+        The columns are copied once, from where they are into the store, by all processors. The source must not change
+        until this returns. Readers of older versions are not disturbed.
 
         Parameters
         ----------
         name : str
             ``/``-separated parts of ``[A-Za-z0-9._-]``, no part starting with a dot.
         data : pandas DataFrame or Series, anything with ``__arrow_c_stream__`` or ``__arrow_c_array__``, array or bytes
-            A Series is stored as a frame of one column; a Polars LazyFrame is collected; a stream is read to its end
-            first. NumPy arrays of any shape and any dtype but Python objects, and whatever has the buffer protocol,
-            come back as they are: `Snapshot.to_numpy`, `Snapshot.to_buffer`.
+            A Series is stored as a frame of one column. A Polars LazyFrame is collected. A stream is read to its end
+            first. NumPy arrays of any shape and any dtype except Python objects, and objects with the buffer protocol,
+            come back as they are, by `Snapshot.to_numpy` and `Snapshot.to_buffer`.
         keep : int, default 1
-            How many versions keep a name, this one included: ``open(name, version=n)`` finds them.
-        expect_version : int, optional
-            Store only if the name is at this version (0: does not exist).
+            How many versions of the name to keep, this one included: ``open(name, version=n)`` finds them.
+        expect_version : int or Snapshot, optional
+            Store only if the name is at this version (0: does not exist). Versions start again at 1 after a delete; a
+            Snapshot tells two tables of one version apart.
         ttl : float (seconds) or timedelta, optional
-            How long the table is wanted, in whole seconds, rounded up. Then the next `gc` removes it, or a put that
+            The table's lifetime, in whole seconds, rounded up. After that, the next `gc` removes it, or a put that
             needs its room.
 
         Returns
@@ -155,27 +195,35 @@ class Store:
 
         Raises
         ------
-        InvalidNameError, NotATableError, UnsupportedTypeError, ConflictError, StoreFullError, StoreAccessError
-            The store is as it was.
+        InvalidNameError
+            If the name is outside of the grammar.
+        NotATableError, UnsupportedTypeError
+            If the data is not a table, or has columns that cannot be stored; each is named.
+        ConflictError
+            If the name is not at the expected version.
+        StoreFullError, StoreAccessError
+            If there is no room, or this user may not write to the store. After each of these errors the store is as it
+            was.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> cn.put("docs/put", pd.DataFrame({"x": [1, 2, 3]})).num_rows
+        3
+        >>> cn.put("docs/put", pd.DataFrame({"x": [1, 2, 3, 4]}), expect_version=1).version
+        2
+        >>> cn.delete("docs/put")
         """
-        from colonnade._put import Wanted, seal_of, write
-        from colonnade.format.write.plan import plan
-        from colonnade.format.write.table import lay_out
+        from colonnade._put import Request
 
-        wanted = Wanted.checked(name, keep, expect_version, ttl)
-        self._get_ready(wanted)
-        laid = lay_out(plan(data))
-        with self._explaining(laid.size), self._publisher.draft(laid.size) as draft:
-            seal = seal_of(laid, wanted.ttl)
-            write(laid, draft, seal)
-            return self._publish(wanted, laid, draft, seal)
+        return self._writer.put(data, Request.checked(name, keep, expect_version, ttl))
 
-    def share(self, data: Any) -> Snapshot:
+    def share(self, data: Data) -> Snapshot:
         """Share a table without a name, for as long as this process holds the Snapshot.
 
-        Pickled, it is a reference of a few hundred bytes: an argument for a process pool. Whoever opens it while the
-        owner holds it has frames that outlive it. It is gone when it is closed or collected, and when its owner exits;
-        where the owner was killed, the next put or `gc` of anybody frees it.
+        Pickled, it is a reference of a few hundred bytes: an argument for a process pool. Processes that open it while
+        the owner holds it have frames that outlive it. The table is freed when its Snapshot is closed or collected, or
+        when its owner exits. If the owner was killed, the next put or `gc` of any process frees it.
 
         Parameters
         ----------
@@ -185,32 +233,25 @@ class Store:
         Returns
         -------
         Snapshot
-            The owner's; also a context manager. A child that is forked may use its own copy, and does not own it.
+            The owner's, also a context manager. A forked child may use its own copy, and does not own the table.
 
         Raises
         ------
         NotATableError, UnsupportedTypeError, StoreFullError, StoreAccessError
+            As in `put`.
 
         Examples
         --------
-        >>> import pickle, tempfile, pandas as pd
-        >>> store = Store(tempfile.mkdtemp())
-        >>> with store.share(pd.DataFrame({"x": [1.5, 2.5]})) as shared:
-        ...     df = pickle.loads(pickle.dumps(shared)).to_pandas()  # in any process of this user
+        >>> import colonnade as cn, pandas as pd, pickle
+        >>> with cn.share(pd.DataFrame({"x": [1.5, 2.5]})) as shared:
+        ...     message = pickle.dumps(shared)                # a few hundred bytes
+        ...     df = pickle.loads(message).to_pandas()        # in any process of this user
         >>> df["x"].sum()
         np.float64(4.0)
         """
-        from colonnade.format.write.plan import plan
-        from colonnade.format.write.table import lay_out
+        from colonnade._share import share
 
-        self._directory.prepare()
-        return self._sharing().share(lay_out(plan(data)))
-
-    def _sharing(self) -> Sharing:
-        """Tables without names; for `share`, references and `by_reference`."""
-        from colonnade._share import Sharing
-
-        return Sharing(self._catalog, self._publisher)
+        return share(self._writer, data)
 
     def load(
         self,
@@ -221,12 +262,12 @@ class Store:
         format: str | None = None,
         progress: bool = True,
         keep: int = 1,
-        expect_version: int | None = None,
+        expect_version: int | Snapshot | None = None,
         ttl: float | timedelta | None = None,
     ) -> Snapshot:
-        """Store what a file, a folder of files or a database has, as the next version of a table.
+        """Store what a file, a folder of files or a database contains, as the next version of a table.
 
-        It is read in batches, and each is let go of as it is stored: the table is never there twice.
+        The source is read in batches, and each is released as soon as it is stored: the table is never in memory twice.
 
         Parameters
         ----------
@@ -234,17 +275,17 @@ class Store:
             As in `put`.
         source : path, URL, connection or Arrow data
             A file or a folder of Parquet, CSV, Feather, Arrow IPC, ORC or JSON lines (text also with .gz, .bz2 or
-            .zst), here or at a URL that PyArrow knows (``s3://``, ``gs://``, ``hdfs://``); columns of a folder are
-            those of all its files. With ``query``, a database: ``sqlite:///data.db`` (four slashes before an absolute
-            path), ``postgresql://user@host/name``, for which the extra ``adbc`` is needed; or a DB-API connection
-            whose cursors give Arrow, as DuckDB's and ADBC's do. Or anything with ``__arrow_c_stream__``,
-            ``fetch_record_batch`` or ``fetch_arrow_table``: a DuckDB relation, a cursor that has run its query.
+            .zst), here or at a URL that PyArrow knows (``s3://``, ``gs://``, ``hdfs://``); a folder has the columns of
+            all its files. With ``query``, a database: ``sqlite:///data.db`` (four slashes before an absolute path) or
+            ``postgresql://user@host/name``, which need the extra ``adbc``; or a DB-API connection whose cursors give
+            Arrow, as those of DuckDB and ADBC do. Or anything with ``__arrow_c_stream__``, ``fetch_record_batch`` or
+            ``fetch_arrow_table``: a DuckDB relation, a cursor that has run its query.
         query : str, optional
-            What the database is asked.
+            The query that the database runs.
         format : str, optional
-            What the file is, where its suffix does not tell: parquet, csv, feather, arrow, orc, json.
+            The format of a file whose suffix does not tell: parquet, csv, feather, arrow, orc, json.
         progress : bool, default True
-            Draw a bar on stderr, if that is a terminal, for what takes longer than a second.
+            Draw a progress bar on stderr, if that is a terminal, for loads that take longer than a second.
         keep, expect_version, ttl
             As in `put`.
 
@@ -256,96 +297,34 @@ class Store:
         Raises
         ------
         UnreadableFileError
-            The file is broken, or not what its suffix says.
+            If the file is broken, or not of the format that its suffix says.
         QueryError
-            The database did not answer, or not to the end.
+            If the database did not answer, or not to the end.
         InvalidNameError, NotATableError, UnsupportedTypeError, ConflictError, StoreFullError, StoreAccessError
             As in `put`.
         OSError, ValueError, ModuleNotFoundError
-            No such file; options that do not go together; an extra that is not installed. The store is as it was.
+            If there is no such file, options exclude each other, or an extra is not installed. After each of these
+            errors the store is as it was.
 
         Examples
         --------
-        >>> import pathlib, tempfile, pandas as pd
-        >>> folder = pathlib.Path(tempfile.mkdtemp())
-        >>> pd.DataFrame({"pair": ["EURUSD", "USDJPY"], "bid": [1.08, None]}).to_csv(folder / "bids.csv", index=False)
-        >>> store = Store(folder / "store")
-        >>> store.load("bids", folder / "bids.csv").num_rows
+        >>> import colonnade as cn, pandas as pd, pathlib, tempfile
+        >>> file = pathlib.Path(tempfile.mkdtemp()) / "bids.csv"
+        >>> pd.DataFrame({"pair": ["EURUSD", "USDJPY"], "bid": [1.08, None]}).to_csv(file, index=False)
+        >>> cn.load("docs/bids", file).num_rows
         2
-        >>> store.get("bids")
+        >>> cn.get("docs/bids")
              pair   bid
         0  EURUSD  1.08
         1  USDJPY   NaN
+        >>> cn.delete("docs/bids")
         """
-        from colonnade._put import Wanted, seal_of, write_batched
-        from colonnade.format.write.arrow_table import plan_table
-        from colonnade.format.write.table import lay_out
-        from colonnade.io.batches import release_memory
-        from colonnade.io.load import read
-        from colonnade.io.progress import progress_bar
+        from colonnade._load import load
+        from colonnade._put import Request
 
-        wanted = Wanted.checked(name, keep, expect_version, ttl)
-        self._get_ready(wanted)
-        try:
-            with progress_bar(f"loading {name}", enabled=progress) as meter:
-                table = read(source, query, format, meter)
-                turns = [len(chunk) for chunk in table.columns[0].chunks] if table.num_columns else []
-                plan = plan_table(table)
-                del table  # the plan refers to its batches one by one
-                laid = lay_out(plan)
-                with self._explaining(laid.size), self._publisher.draft(laid.size) as draft:
-                    seal = seal_of(laid, wanted.ttl)
-                    write_batched(laid, draft, seal, turns, release_memory)
-                    return self._publish(wanted, laid, draft, seal)
-        finally:
-            release_memory()
+        request = Request.checked(name, keep, expect_version, ttl)
+        return load(self._writer, source, request, query=query, format_=format, progress=progress)
 
-    def dump(
-        self, name: str, path: str | os.PathLike[str], *, version: int | None = None, progress: bool = True
-    ) -> None:
-        """Write a table to a file: Parquet, Feather, Arrow IPC or CSV (also .csv.gz, .bz2, .zst), by the suffix.
-
-        It is written beside its place and renamed when it is whole. Parquet and Feather keep what pandas needs to give
-        the same frame, its index too; CSV has the columns of the index first.
-
-        Parameters
-        ----------
-        name : str
-            The table.
-        path : path
-            The file; one that is there is replaced.
-        version : int, optional
-            One that ``keep=`` retained.
-        progress : bool, default True
-            As in `load`.
-
-        Raises
-        ------
-        NotFoundError, InvalidNameError, CorruptSnapshotError, StoreAccessError
-            As in `open`.
-        UnsupportedTypeError
-            The format has no words for a column.
-        ValueError, OSError
-            Another suffix; no room, no such folder. No file is left.
-
-        Examples
-        --------
-        >>> import pathlib, tempfile, pandas as pd
-        >>> folder = pathlib.Path(tempfile.mkdtemp())
-        >>> store = Store(folder / "store")
-        >>> store.put("bids", pd.DataFrame({"bid": [1.08, 1.09]})).close()
-        >>> store.dump("bids", folder / "bids.parquet")
-        >>> pd.read_parquet(folder / "bids.parquet")["bid"].max()
-        np.float64(1.09)
-        """
-        from colonnade.io.dump import checked_path, dump
-        from colonnade.io.progress import progress_bar
-
-        file, kind = checked_path(path)
-        with self.open(name, version=version) as snapshot, progress_bar(f"dumping {name}", enabled=progress) as meter:
-            dump(snapshot.to_arrow(validate="full"), file, kind, meter)
-
-    @contextlib.contextmanager
     def allocate(
         self,
         name: str,
@@ -354,13 +333,13 @@ class Store:
         *,
         nulls: bool = True,
         keep: int = 1,
-        expect_version: int | None = None,
+        expect_version: int | Snapshot | None = None,
         ttl: float | timedelta | None = None,
-    ) -> Iterator[DraftTable]:
+    ) -> contextlib.AbstractContextManager[DraftTable]:
         """Make a table to be filled in place, in a ``with`` block, and publish it when the block ends.
 
         The columns are NumPy arrays over the segment itself: what is stored there is not copied again. If the block
-        ends with an error, nothing is stored. Processes forked inside of the block may fill the arrays too; they must
+        ends with an error, nothing is stored. Processes that are forked in the block may fill the arrays too; they must
         be done when it ends.
 
         Parameters
@@ -368,8 +347,8 @@ class Store:
         name : str
             As in `put`.
         schema : mapping of labels to dtypes or data
-            A dtype of fixed width (bool, numbers, datetimes, timedeltas; also zoned datetimes, whose array holds UTC):
-            a column to be filled. Anything else is the column's values: strings, categoricals, masked arrays.
+            A dtype of fixed width (bool, numbers, datetimes, timedeltas; also datetimes with a zone, whose array holds
+            UTC) makes a column to fill. Anything else is the column's values: strings, categoricals, masked arrays.
         rows : int
             The number of rows.
         nulls : bool, default True
@@ -381,85 +360,70 @@ class Store:
         Yields
         ------
         DraftTable
-            A mapping of labels to arrays of shape (rows,). What they hold before they are filled is anything.
+            A mapping of labels to arrays of shape (rows,). Before they are filled, they hold arbitrary values.
 
         Raises
         ------
-        InvalidNameError, UnsupportedTypeError, ConflictError, StoreFullError, StoreAccessError, ValueError
-            The store is as it was.
+        InvalidNameError, UnsupportedTypeError, ConflictError, StoreFullError, StoreAccessError
+            As in `put`.
+        ValueError
+            If ``rows`` is not a count, or data has another length. After each of these errors the store is as it was.
 
         Examples
         --------
-        >>> import tempfile, numpy as np
-        >>> store = Store(tempfile.mkdtemp())
-        >>> with store.allocate("walk", {"t": "datetime64[s]", "x": "float32"}, rows=1_000) as draft:
+        >>> import colonnade as cn, numpy as np
+        >>> with cn.allocate("docs/walk", {"t": "datetime64[s]", "x": "float32"}, rows=1_000) as draft:
         ...     draft["t"][:] = np.datetime64("2026-01-01") + np.arange(1_000)
         ...     draft["x"][:] = np.random.default_rng(1).standard_normal(1_000).cumsum()
-        >>> store.get("walk").shape
+        >>> cn.get("docs/walk").shape
         (1000, 2)
+        >>> cn.delete("docs/walk")
         """
-        from colonnade._allocate import DraftTable
-        from colonnade._put import Wanted, seal_of
-        from colonnade.format.write.draft import plan_draft
-        from colonnade.format.write.table import lay_out
+        from colonnade._allocate import allocate
+        from colonnade._put import Request
 
-        wanted = Wanted.checked(name, keep, expect_version, ttl)
-        if type(rows) is not int or rows < 0:
-            raise ValueError(f"rows={rows!r}: it is a whole number from 0")
-        self._get_ready(wanted)
-        plan = plan_draft(schema, rows, nulls=nulls)
-        laid = lay_out(plan.table)
-        with contextlib.ExitStack() as held:
-            with self._explaining(laid.size):
-                draft = held.enter_context(self._publisher.draft(laid.size))
-                table = DraftTable(plan, laid, draft)
-            held.callback(table.discard)
-            yield table
-            with self._explaining(laid.size):
-                seal = seal_of(laid, wanted.ttl)
-                table.finish(seal.pack())
-                self._publish(wanted, laid, draft, seal).close()
+        return allocate(self._writer, schema, rows, Request.checked(name, keep, expect_version, ttl), nulls=nulls)
 
-    @property
-    def _publisher(self) -> Publisher:
-        """What a reader does without, and does not wait for the import of."""
-        if self._writes is None:
-            from colonnade.storage.publish import Publisher
-
-            self._writes = Publisher(self._catalog)
-        return self._writes
-
-    def _get_ready(self, wanted: Wanted) -> None:
-        self._directory.prepare()
-        self._catalog.expect(wanted.name, wanted.expect)  # before any byte moves; it is decided under the lock
-
-    def _publish(self, wanted: Wanted, laid: LaidOut, draft: Draft, seal: Seal) -> Snapshot:
-        segment, sealed = self._publisher.publish(
-            wanted.name,
-            draft,
-            seal,
-            lambda final: draft.write(laid.seal_at, final.pack()),
-            keep=wanted.keep,
-            expected=wanted.expect,
-        )
-        return Snapshot(self.path, wanted.name, segment, sealed)
-
-    def _explaining(self, size: int) -> contextlib.AbstractContextManager[None]:
-        return explained(self.path, f"a table of {size:,} bytes")
+    # -- out -----------------------------------------------------------------------------------------------------------
 
     def open(self, name: str, *, version: int | None = None, validate: Literal["full"] | None = None) -> Snapshot:
-        """Attach a table: its newest version, or one that ``keep=`` retained. Its size does not matter.
+        """Attach a table: its newest version, or one that ``keep=`` retained. It takes as long for any size.
 
-        ``validate="full"`` reads all of it first, for producers that are not trusted; see `Snapshot.validate`.
+        Parameters
+        ----------
+        name : str
+            The table.
+        version : int, optional
+            An older version.
+        validate : "full", optional
+            Read and check all values first, for producers that are not trusted; see `Snapshot.validate`.
+
+        Returns
+        -------
+        Snapshot
+            The table, mapped; nothing is copied.
 
         Raises
         ------
-        NotFoundError, InvalidNameError, CorruptSnapshotError, StoreAccessError
+        NotFoundError, InvalidNameError
+            If there is no such table or version, or the name is outside of the grammar.
+        CorruptSnapshotError
+            If the file is damaged.
+        StoreAccessError
+            If this user may not read it, or its owner is not trusted.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> cn.put("docs/open", pd.DataFrame({"x": [1.5, 2.5]})).close()
+        >>> with cn.open("docs/open") as snapshot:
+        ...     snapshot.version, snapshot.num_rows, snapshot.to_arrow()["x"].to_pylist()
+        (1, 2, [1.5, 2.5])
+        >>> cn.delete("docs/open")
         """
         if validate not in (None, "full"):
-            raise ValueError(f"validate={validate!r}: it is 'full', or None to trust the table's values")
-        segment, seal = self._catalog.attach(name, version)
-        snapshot = Snapshot(self.path, name, segment, seal)
+            raise ValueError(f"validate must be 'full' or None, got {validate!r}")
+        snapshot = Snapshot.attached(self.path, name, *self._catalog.attach(name, version))
         if validate is not None:
             try:
                 snapshot.validate()
@@ -479,24 +443,99 @@ class Store:
     ) -> pd.DataFrame:
         """Open a table as pandas: zero-copy, writable, private to this process.
 
-        The same as ``open(name, version=version, validate=validate).to_pandas(columns=columns, writable=writable)``;
-        see `Snapshot.to_pandas`.
+        Parameters
+        ----------
+        name : str
+            The table.
+        version : int, optional
+            An older version, which ``keep=`` retained.
+        columns : iterable of labels, optional
+            Take these columns, in this order; the index comes along.
+        writable : bool, default True
+            Map privately: the frame may be written to, and the kernel copies only the pages that are touched. False:
+            the arrays are read-only.
+        validate : "full", optional
+            As in `open`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As of `Snapshot.to_pandas`. It outlives the table.
 
         Raises
         ------
-        NotFoundError, InvalidNameError, CorruptSnapshotError, StoreAccessError
+        NotFoundError, InvalidNameError
+            If there is no such table, version or column, or the name is outside of the grammar.
+        CorruptSnapshotError, StoreAccessError
+            As in `open`.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> snapshot = cn.put("docs/get", pd.DataFrame({"x": [1, 2, 3], "y": ["a", "b", "c"]}))
+        >>> df = cn.get("docs/get", columns=["x"])
+        >>> df["x"] += 1                        # private to this frame
+        >>> int(df["x"].sum()), int(cn.get("docs/get")["x"].sum())
+        (9, 6)
+        >>> cn.delete("docs/get")
         """
         with self.open(name, version=version, validate=validate) as snapshot:
             return snapshot.to_pandas(columns=columns, writable=writable)
 
+    def dump(
+        self, name: str, path: str | os.PathLike[str], *, version: int | None = None, progress: bool = True
+    ) -> None:
+        """Write a table to a file: Parquet, Feather, Arrow IPC or CSV (also .csv.gz, .bz2, .zst), by the suffix.
+
+        The file is written under another name and renamed when it is complete. Parquet and Feather keep what pandas
+        needs to give the same frame, its index too; CSV has the columns of the index first.
+
+        Parameters
+        ----------
+        name : str
+            The table.
+        path : path
+            The file; an existing one is replaced.
+        version : int, optional
+            An older version, which ``keep=`` retained.
+        progress : bool, default True
+            As in `load`.
+
+        Raises
+        ------
+        NotFoundError, InvalidNameError, CorruptSnapshotError, StoreAccessError
+            As in `open`.
+        UnsupportedTypeError
+            If the format cannot represent a column.
+        ValueError, OSError
+            If the suffix is not known, the folder does not exist, or there is no room. No file is left.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd, pathlib, tempfile
+        >>> file = pathlib.Path(tempfile.mkdtemp()) / "bids.parquet"
+        >>> cn.put("docs/bids", pd.DataFrame({"bid": [1.08, 1.09]})).close()
+        >>> cn.dump("docs/bids", file)
+        >>> pd.read_parquet(file)["bid"].max()
+        np.float64(1.09)
+        >>> cn.delete("docs/bids")
+        """
+        from colonnade.io.dump import checked_path, dump
+        from colonnade.io.progress import progress_bar
+
+        file, kind = checked_path(path)
+        with self.open(name, version=version) as snapshot, progress_bar(f"dumping {name}", enabled=progress) as meter:
+            dump(snapshot.to_arrow(validate="full"), file, kind, meter)
+
     def sql(self, query: str, *, params: Any = None, external_access: bool = False) -> duckdb.DuckDBPyRelation:
         """Query tables by their names, with DuckDB. Needs the extra ``duckdb``.
 
-        The tables that the query mentions are opened now, the newest version of each, and it reads those and no others
-        however often it is run, whatever is put meanwhile. Numbers and times are read where they stand in the store.
+        The tables that the query mentions are opened now, the newest version of each. The relation reads those and no
+        others, however often it is run and whatever is put meanwhile. Numbers and times are read where they are in the
+        store.
 
-        A name with slashes or dots is written in double quotes. DuckDB is given one SELECT and nothing else to run; it
-        has no access to files, the network, settings and extensions. Values from outside belong into ``params``.
+        A name with slashes or dots is written in double quotes. DuckDB is given one SELECT and nothing else to run, and
+        has no access to files, the network, settings and extensions. Pass values from outside by ``params``.
 
         Parameters
         ----------
@@ -511,35 +550,36 @@ class Store:
         Returns
         -------
         duckdb.DuckDBPyRelation
-            It is run when its rows are asked for: ``.df()``, ``.pl()``, ``.to_arrow_table()``, ``.fetchall()``, and
-            `put` takes it. It keeps the tables open, and belongs to one thread at a time.
+            It is run when its rows are asked for: ``.df()``, ``.pl()``, ``.to_arrow_table()``, ``.fetchall()``; `put`
+            takes it too. It keeps the tables open, and belongs to one thread at a time.
 
         Raises
         ------
         NotFoundError, CorruptSnapshotError, StoreAccessError
             For a table of the query.
         UnsupportedTypeError
-            A table has columns that DuckDB cannot read; each is named.
+            If a table has columns that DuckDB cannot read; each is named.
         ValueError
-            It is not one query.
+            If it is not one query.
         duckdb.Error
-            The query is wrong; also, later, where running it fails.
+            If the query is wrong; also later, if running it fails.
 
         Examples
         --------
-        >>> import tempfile, pandas as pd
-        >>> store = Store(tempfile.mkdtemp())
-        >>> store.put("nyc/flights", pd.DataFrame({"carrier": ["UA", "AA", "UA"], "delay": [2.0, 5.0, 4.0]})).close()
-        >>> store.put("airlines", pd.DataFrame({"carrier": ["AA", "UA"], "name": ["American", "United"]})).close()
-        >>> store.sql('''
-        ...     select name, avg(delay) as delay from "nyc/flights" join airlines using (carrier)
+        >>> import colonnade as cn, pandas as pd
+        >>> cn.put("docs/flights", pd.DataFrame({"carrier": ["UA", "AA", "UA"], "delay": [2.0, 5.0, 4.0]})).close()
+        >>> cn.put("airlines", pd.DataFrame({"carrier": ["AA", "UA"], "name": ["American", "United"]})).close()
+        >>> cn.sql('''
+        ...     select name, avg(delay) as delay from "docs/flights" join airlines using (carrier)
         ...     group by name order by name
         ... ''').df()
                name  delay
         0  American    5.0
         1    United    3.0
-        >>> store.sql("select name from airlines where carrier = ?", params=["AA"]).fetchall()
+        >>> cn.sql("select name from airlines where carrier = ?", params=["AA"]).fetchall()
         [('American',)]
+        >>> cn.delete("docs/flights"), cn.delete("airlines")
+        (None, None)
         """
         try:
             from colonnade.interop.duckdb import run
@@ -552,22 +592,25 @@ class Store:
 
         return run(query, params, find, external_access=external_access)
 
+    # -- new versions --------------------------------------------------------------------------------------------------
+
     def watch(self, name: str, *, timeout: float | None = None) -> Watch:
         """Wait for each new version of a table: an iterator of Snapshots, for ``for`` and ``async for``.
 
-        The version that is there comes first; then each put wakes who waits, within a millisecond, and the newest is
-        given, never a backlog. A name that is not there yet is waited for, its folders and the store too.
+        The present version comes first. Then each put wakes the waiting thread or task, within a millisecond, and it
+        gets the newest version, never a backlog. If there is no such table yet, it is waited for, its folders and the
+        store too.
 
-        A table that is deleted raises NotFoundError once, when no other was put by then; asked again, the watch waits
-        for the next put, whose versions begin at 1 again. A watch holds no snapshot; a loop's own variable does, until
-        it gets the next.
+        A table that is deleted raises NotFoundError once, if no other was put by then. Asked again, the watch waits for
+        the next put, whose versions begin at 1 again. A watch holds no snapshot; the variable of a loop does, until it
+        gets the next one.
 
         Parameters
         ----------
         name : str
             The table.
         timeout : float, optional
-            How many seconds to wait for each version; past it, WaitTimeoutError. 0 looks and does not wait.
+            How many seconds to wait for each version; after that, WaitTimeoutError. 0 looks and does not wait.
 
         Returns
         -------
@@ -577,95 +620,193 @@ class Store:
 
         Raises
         ------
-        InvalidNameError, StoreAccessError
+        InvalidNameError
+            If the name is outside of the grammar.
+        StoreAccessError
+            If the store cannot be watched.
 
         Examples
         --------
-        >>> import tempfile, pandas as pd
-        >>> store = Store(tempfile.mkdtemp())
-        >>> store.put("prices", pd.DataFrame({"bid": [1.08]})).close()
-        >>> for snapshot in store.watch("prices"):
+        >>> import colonnade as cn, pandas as pd
+        >>> cn.put("docs/prices", pd.DataFrame({"bid": [1.08]})).close()
+        >>> for snapshot in cn.watch("docs/prices"):
         ...     print(snapshot.version, snapshot.to_pandas()["bid"].max())
         ...     if snapshot.version == 2:
         ...         break
-        ...     store.put("prices", pd.DataFrame({"bid": [1.09]})).close()
+        ...     cn.put("docs/prices", pd.DataFrame({"bid": [1.09]})).close()
         1 1.08
         2 1.09
+        >>> cn.delete("docs/prices")
         """
         from colonnade._watch import Watch
 
-        return Watch(self._directory, paths.check_name(name), lambda: self.open(name), timeout)
+        return Watch(self._catalog.directory, paths.check_name(name), lambda: self.open(name), timeout)
 
     def latest(self, name: str) -> Latest:
-        """Have a handle whose ``.frame`` is always that of the newest version; asking costs one ``stat``.
+        """Make a handle whose ``.frame`` is always that of the newest version; asking costs one ``stat``.
 
-        For who serves look-ups from a table that another process puts again and again. While a table is deleted the
-        handle keeps the last version; where there has been none, its ``frame`` and ``snapshot`` raise NotFoundError.
+        It is for programs that serve look-ups from a table that another process replaces again and again. While a table
+        is deleted, the handle keeps the last version. If there has been none, its ``frame`` and ``snapshot`` raise
+        NotFoundError.
+
+        Parameters
+        ----------
+        name : str
+            The table.
+
+        Returns
+        -------
+        Latest
+            The handle; it opens nothing before it is asked.
 
         Raises
         ------
         InvalidNameError
+            If the name is outside of the grammar.
 
         Examples
         --------
-        >>> import tempfile, pandas as pd
-        >>> store = Store(tempfile.mkdtemp())
-        >>> prices = store.latest("prices")
+        >>> import colonnade as cn, pandas as pd
+        >>> prices = cn.latest("docs/prices")
         >>> for bid in (1.08, 1.09):
-        ...     store.put("prices", pd.DataFrame({"bid": [bid]})).close()
+        ...     cn.put("docs/prices", pd.DataFrame({"bid": [bid]})).close()
         ...     print(prices.frame["bid"].max())
         1.08
         1.09
+        >>> cn.delete("docs/prices")
         """
         from colonnade._latest import Latest
 
-        return Latest(name, self._path_of(name), lambda: self.open(name))
+        return Latest(name, paths.path_of(self.path, paths.Entry(name, None)), lambda: self.open(name))
+
+    # -- the directory -------------------------------------------------------------------------------------------------
 
     def exists(self, name: str) -> bool:
-        """Whether there is a table of this name."""
+        """Whether there is a table of this name.
+
+        Raises
+        ------
+        InvalidNameError, StoreAccessError
+            If the name is outside of the grammar, or the store cannot be read.
+
+        Examples
+        --------
+        >>> import colonnade as cn
+        >>> cn.exists("docs/nothing")
+        False
+        """
         return self._catalog.current_version(name) > 0
 
     def ls(self) -> list[TableInfo]:
         """List the newest versions, by name. Files that are no snapshots are left out; `check` names them.
 
+        A warning says which tables this user may not read.
+
+        Returns
+        -------
+        list of TableInfo
+            Notebooks and Rich show it as a table.
+
         Raises
         ------
         StoreAccessError
-            Where the store is a file, or may not be read.
+            If the store is a file, or cannot be read.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> cn.put("docs/ls", pd.DataFrame({"x": [1, 2, 3]})).close()
+        >>> [(table.name, table.version, table.rows) for table in cn.ls() if table.name == "docs/ls"]
+        [('docs/ls', 1, 3)]
+        >>> cn.delete("docs/ls")
         """
-        return Tables(sorted(self._infos()))
+        unreadable: list[str] = []
+        tables = Tables(sorted(self._infos(unreadable)))
+        if unreadable:
+            more = ", ..." if len(unreadable) > 5 else ""
+            warnings.warn(
+                f"{len(unreadable)} tables or folders of {self.path} are left out, because this user may not read them "
+                f"or does not trust their owner: {', '.join(map(repr, unreadable[:5]))}{more}. check() says why",
+                UserWarning,
+                stacklevel=2,
+            )
+        return tables
 
-    def _infos(self) -> Iterator[TableInfo]:
-        for entry in self._catalog.entries():
+    def _infos(self, unreadable: list[str]) -> Iterator[TableInfo]:
+        for entry in self._catalog.entries(lambda folder, _: unreadable.append(f"{folder}/")):
             if entry.version is None:
-                with contextlib.suppress(NotFoundError, CorruptSnapshotError, StoreAccessError):
-                    yield self._info(entry.name)
+                try:
+                    yield self.info(entry.name)
+                except (NotFoundError, CorruptSnapshotError):
+                    continue
+                except StoreAccessError:
+                    unreadable.append(entry.name)
 
-    def _info(self, name: str) -> TableInfo:
-        with self.open(name) as snap:
+    def info(self, name: str, *, version: int | None = None) -> TableInfo:
+        """Get the line of `ls` of one table.
+
+        Parameters
+        ----------
+        name : str
+            The table.
+        version : int, optional
+            An older version, which ``keep=`` retained.
+
+        Raises
+        ------
+        NotFoundError, InvalidNameError, CorruptSnapshotError, StoreAccessError
+            As in `open`.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> cn.put("docs/info", pd.DataFrame({"x": [1, 2, 3]})).close()
+        >>> cn.info("docs/info").rows
+        3
+        >>> cn.delete("docs/info")
+        """
+        with self.open(name, version=version) as snap:
             return TableInfo(snap.name, snap.version, snap.num_rows, snap.num_columns, snap.nbytes, snap.created)
 
-    def _sizes(self) -> dict[str, int]:
-        """The bytes of each table, all its versions together."""
-        sizes: dict[str, int] = {}
-        for entry, file in self._catalog.files():
-            with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
-                sizes[entry.name] = sizes.get(entry.name, 0) + file.stat().st_size
-        return sizes
+    def sizes(self) -> dict[str, int]:
+        """Get the bytes of each table, all its versions together.
+
+        Raises
+        ------
+        StoreAccessError
+            If the store is a file, or cannot be read.
+        """
+        return self._catalog.sizes()
 
     def delete(self, name: str) -> None:
-        """Remove a table and all its versions. Who has it open keeps it.
+        """Remove a table and all its versions. Processes that have it open keep it.
 
         Raises
         ------
         NotFoundError, InvalidNameError
+            If there is no such table, or the name is outside of the grammar.
+        StoreAccessError
+            If this user may not write to the store.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> cn.put("docs/delete", pd.DataFrame({"x": [1, 2, 3]})).close()
+        >>> cn.delete("docs/delete")
+        >>> cn.exists("docs/delete")
+        False
         """
-        self._publisher.delete(name)
+        self._writer.publisher.delete(name)
 
     def gc(self) -> Freed:
         """Free spares, expired tables and what killed writers left; remove empty folders.
 
-        Safe at any time, whatever else runs.
+        It is safe at any time, whatever else runs.
+
+        Returns
+        -------
+        Freed
+            What was freed.
         """
         from colonnade.storage import gc
 
@@ -674,9 +815,14 @@ class Store:
         return freed
 
     def check(self) -> list[Problem]:
-        """Look at everything in the store, values included, and list what is not as it should be.
+        """Check everything in the store, values included, and list what is wrong.
 
-        Reads every byte; an empty list is a clean store.
+        It reads every byte.
+
+        Returns
+        -------
+        list of Problem
+            Empty for a store in order.
         """
         from colonnade.storage import check
 
@@ -684,18 +830,24 @@ class Store:
             with self.open(entry.name, version=entry.version) as snapshot:
                 snapshot.validate()
 
-        return list(check.check(self.path, self._directory.trusts, look_inside))
+        with explained(self.path, "check"):
+            return list(check.check(self.path, self._catalog.directory.trusts, look_inside))
 
     def usage(self) -> Usage:
         """See what occupies the store's memory, and which processes hold it.
 
-        Tables, spares, drafts, and what was deleted or superseded while somebody has it open. Processes of other users
-        cannot be looked at, unless root asks; they are counted.
+        It covers tables, spares, drafts, and deleted or superseded tables that a process has open. Processes of other
+        users are only counted, unless root asks.
+
+        Returns
+        -------
+        Usage
+            It prints as a table.
 
         Raises
         ------
         StoreAccessError
-            Where the store is a file, or may not be read.
+            If the store is a file, or cannot be read.
 
         Examples
         --------
@@ -712,39 +864,54 @@ class Store:
 
     @property
     def settings(self) -> Settings:
-        """The settings that hold: those this object was made with, else those that the directory keeps."""
-        try:
-            with self._directory.opened() as root:
-                return self._directory.settings(root)
-        except FileNotFoundError:
-            return self._directory.chosen
+        """The settings that hold: those of this object, else those that the directory stores."""
+        directory = self._catalog.directory
+        with explained(self.path, "reading settings"):
+            try:
+                with directory.opened() as root:
+                    return directory.settings(root)
+            except FileNotFoundError:
+                return directory.chosen
 
     def configure(
-        self, *, capacity: int | str | None = None, spares: int | str | None = None, mode: int | None = None
+        self,
+        *,
+        capacity: int | str | None = None,
+        spares: int | str | None = None,
+        mode: int | None = None,
+        trust: int | str | Iterable[int | str] | None = None,
     ) -> Settings:
-        """Keep settings in the store's directory, for every process that names it; see the parameters of `Store`.
+        """Store settings in the directory, for every process that opens it.
 
-        Those that are None stay as they are. Returns all that hold now.
+        Parameters
+        ----------
+        capacity, spares, mode, trust
+            As those of `Store`. None leaves a setting as it is. The trust holds for this user alone.
+
+        Returns
+        -------
+        Settings
+            All that hold now.
 
         Raises
         ------
-        ValueError, StoreAccessError
+        ValueError
+            If a setting is not a size, or not one of the modes.
+        StoreAccessError
+            If this user may not write to the store.
 
         Examples
         --------
-        >>> import tempfile
-        >>> store = Store(tempfile.mkdtemp())
+        >>> import colonnade as cn, tempfile
+        >>> store = cn.Store(tempfile.mkdtemp())
         >>> store.configure(capacity="8GiB", spares=0)
-        Settings(capacity=8589934592, spares=0, mode=None)
+        Settings(capacity=8589934592, spares=0, mode=None, trust=None)
         """
-        wanted = settings.checked(capacity=capacity, spares=spares, mode=mode)
-        if wanted == Settings():
+        changes = settings.checked(capacity=capacity, spares=spares, mode=mode, trust=trust)
+        if changes == Settings():
             return self.settings
-        self._directory.prepare()
-        return self._directory.configure(wanted)
-
-    def _path_of(self, name: str) -> Path:
-        return paths.path_of(self.path, paths.Entry(name, None))
+        self._catalog.directory.prepare()
+        return self._catalog.directory.configure(changes)
 
     def __repr__(self) -> str:
         return f"<colonnade.Store {str(self.path)!r}>"

@@ -54,12 +54,15 @@ void check_array(size_t column, const ArrowArray& array, int64_t from, int64_t l
   require(length == 0 || array.buffers[1] != nullptr, column, "its array has rows, but no values");
   const int64_t most_nulls = array.buffers[0] == nullptr ? 0 : array.length;
   if (array.null_count < -1 || array.null_count > most_nulls)
-    require(false, column,
-            "its array declares " + text(array.null_count) + " nulls, and at most " + text(most_nulls) + " are possible");
+    require(
+        false, column,
+        "its array declares " + text(array.null_count) + " nulls, and at most " + text(most_nulls) + " are possible");
 }
 
 void check_batch(const ArrowArray& batch, int64_t columns) {
-  const auto fail = [](const char* what) { throw std::invalid_argument(std::string("a batch of the Arrow stream ") + what); };
+  const auto fail = [](const char* what) {
+    throw std::invalid_argument(std::string("a batch of the Arrow stream ") + what);
+  };
   if (batch.length < 0 || batch.offset < 0) fail("has a negative length or offset");
   if (batch.length > most_rows || batch.offset > most_rows - batch.length) fail("is too long");
   if (batch.null_count > 0) fail("has rows that are null");
@@ -81,7 +84,8 @@ int64_t count_nulls(const ArrowArray& array, int64_t from, int64_t length) {
   return length - valid;
 }
 
-// Adds `length` elements from `from` on (a batch may be a slice of its columns), joined to the last piece if they follow it.
+// Adds `length` elements from `from` on (a batch may be a slice of its columns), joined to the last piece if they
+// follow it.
 void add_array(ImportedArrays::Column& column, const ArrowArray& array, int64_t from, int64_t length, bool join) {
   const int64_t nulls = count_nulls(array, from, length);
   Piece piece{};
@@ -108,7 +112,8 @@ void add_array(ImportedArrays::Column& column, const ArrowArray& array, int64_t 
 void check_rows(std::span<const ImportedArrays::Column> columns, int64_t rows) {
   for (size_t c = 0; c < columns.size(); ++c)
     if (columns[c].rows != rows)
-      require(false, c, "it has " + std::to_string(columns[c].rows) + " rows, and the table has " + std::to_string(rows));
+      require(false, c,
+              "it has " + std::to_string(columns[c].rows) + " rows, and the table has " + std::to_string(rows));
 }
 
 }  // namespace
@@ -136,7 +141,8 @@ void ImportedArrays::add_columns(std::span<ArrowArrayStream* const> streams, int
     ArrayList arrays;
     std::exception_ptr error;
   };
-  std::vector<Part> parts(std::clamp<size_t>(streams.size() / least_columns, 1, static_cast<size_t>(std::max(threads, 1))));
+  std::vector<Part> parts(
+      std::clamp<size_t>(streams.size() / least_columns, 1, static_cast<size_t>(std::max(threads, 1))));
   columns_.reserve(columns_.size() + columns.size());
   arrays_.reserve(arrays_.size() + parts.size());
   std::atomic<size_t> next{0};

@@ -1,9 +1,9 @@
-// Imports Arrow arrays over the C stream interface, as pieces of a plan: to read 20,000 chunks in Python takes 12 ms, more than
-// to move their bytes.
+// Imports Arrow arrays over the C stream interface, as pieces of a plan: to read 20,000 chunks in Python takes 12 ms,
+// more than to move their bytes.
 //
 // Does not depend on: Arrow's types beyond 'a validity bitmap and one more buffer', jobs, Python.
-// A producer that lies is refused where its structs show it: what each struct says is checked against the others before an
-// address is kept. Whether a buffer is as long as its array needs cannot be seen here.
+// A producer that lies is refused where its structs show it: what each struct says is checked against the others before
+// an address is kept. Whether a buffer is as long as its array needs cannot be seen here.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -75,7 +75,8 @@ class ArrayList {
   ArrayList(const ArrayList&) = delete;
   ArrayList& operator=(const ArrayList&) = delete;
 
-  // Moves the stream's next array to the end; nullptr if there is none. Throws std::runtime_error where the stream fails.
+  // Moves the stream's next array to the end; nullptr if there is none. Throws std::runtime_error where the stream
+  // fails.
   const ArrowArray* add(ArrowArrayStream& stream);
   size_t size() const { return arrays_.size(); }
 
@@ -97,14 +98,15 @@ class ImportedArrays {
     const void* last_bitmap = nullptr;  // of the last piece, also where it has no null
   };
 
-  // Both throw std::runtime_error where a stream fails, std::invalid_argument where its arrays contradict each other or do
-  // not add up to `rows`, and std::bad_alloc. They consume the streams, also where they throw; no column is added then.
+  // Both throw std::runtime_error where a stream fails, std::invalid_argument where its arrays contradict each other or
+  // do not add up to `rows`, and std::bad_alloc. They consume the streams, also where they throw; no column is added
+  // then.
 
-  // Each stream of arrays becomes one more column, each array one piece. Read by so many threads: the streams must not share
-  // what is not safe to share.
+  // Each stream of arrays becomes one more column, each array one piece. Read by so many threads: the streams must not
+  // share what is not safe to share.
   void add_columns(std::span<ArrowArrayStream* const> streams, int64_t rows, int threads);
-  // A stream of record batches becomes so many columns. Where the batches cut through a chunk, its parts are joined again.
-  // False, and no column, if there are more than `most_batches`: each batch costs as much as there are columns.
+  // A stream of record batches becomes so many columns. Where the batches cut through a chunk, its parts are joined
+  // again. False, and no column, if there are more than `most_batches`: each batch costs as much as there are columns.
   bool add_table(ArrowArrayStream& stream, int64_t columns, int64_t rows, int64_t most_batches);
 
   std::span<const Column> columns() const { return columns_; }

@@ -2,9 +2,9 @@
 //
 // Does not depend on: Python, names, what is in a file.
 //
-// Python runs signal handlers between any two of its steps, so an exception may arise between `os.open` and the assignment
-// of its result, or between `os.close` and the assignment of -1. Here both halves are one step: an object that is dropped
-// closes its descriptor, and the number is taken away before it is closed.
+// Python runs signal handlers between any two of its steps, so an exception may arise between `os.open` and the
+// assignment of its result, or between `os.close` and the assignment of -1. Here both halves are one step: an object
+// that is dropped closes its descriptor, and the number is taken away before it is closed.
 #pragma once
 #include <sys/types.h>
 

@@ -14,13 +14,13 @@
 namespace colonnade {
 namespace {
 
-// Large enough that the cost of a write is its bytes, small enough that a unit is still in the second-level cache when it is
-// written.
+// Large enough that the cost of a write is its bytes, small enough that a unit is still in the second-level cache when
+// it is written.
 constexpr int64_t unit_bytes = 1 << 20;
 // A unit starts at a multiple of this many rows, so that no two units share a byte, or a cache line, of a bitmap.
 constexpr int64_t unit_row_step = 512;
-// Columns that are interleaved in memory (a NumPy array of shape (rows, columns)) are cut into short units that take turns:
-// the cache lines that one column reads are then still there for the next.
+// Columns that are interleaved in memory (a NumPy array of shape (rows, columns)) are cut into short units that take
+// turns: the cache lines that one column reads are then still there for the next.
 constexpr int64_t strided_unit_rows = 4096;
 // Below this, to start a thread costs more than it saves.
 constexpr int64_t threaded_bytes = 2 << 20;
@@ -75,14 +75,15 @@ std::vector<Unit> cut(const Plan& plan) {
   return units;
 }
 
-// The bytes of outputs that a unit stages before they are written to a file; each part starts on a cache line of its own.
+// The bytes of outputs that a unit stages before they are written to a file; each part starts on a cache line of its
+// own.
 int64_t staged_bytes(const Job& job, int64_t rows) {
   return whole_lines(values_size(job, rows)) + whole_lines((rows + 7) / 8) + whole_lines(rows) +
          whole_lines(pandas_size(job, rows));
 }
 
-// Memory that a thread needs besides its unit: enough for the largest unit of the plan. It is allocated before the threads
-// start, because they cannot report that there is none.
+// Memory that a thread needs besides its unit: enough for the largest unit of the plan. It is allocated before the
+// threads start, because they cannot report that there is none.
 class Scratch {
  public:
   struct Sizes {
@@ -168,7 +169,9 @@ class UnitRun {
   void copy_and_read_validity(Block& block) {
     block.nulls = kernels_.scan_fixed(block.run, block.valid, values_.begin() + block.row * job_.width);
   }
-  void keep_validity(Block& block) { append_bits(scratch_.validity_bits.get(), block.row, block.valid, block.run.count); }
+  void keep_validity(Block& block) {
+    append_bits(scratch_.validity_bits.get(), block.row, block.valid, block.run.count);
+  }
   void write_mask(Block& block) {
     kernels_.write_bytes(block.valid, block.run.count, true, streams_, mask_.begin() + block.row);
   }
@@ -178,12 +181,15 @@ class UnitRun {
   void check_indices(Block& block) { block.overflows |= kernels_.check_indices(block.run, block.valid); }
   void write_offsets(Block& block) { kernels_.write_offsets(block.run, values_.begin() + block.row * job_.out_width); }
   void read_booleans(Block& block) { kernels_.read_booleans(block.run, block.valid, block.booleans); }
-  void keep_booleans(Block& block) { append_bits(scratch_.boolean_bits.get(), block.row, block.booleans, block.run.count); }
+  void keep_booleans(Block& block) {
+    append_bits(scratch_.boolean_bits.get(), block.row, block.booleans, block.run.count);
+  }
   void write_boolean_bytes(Block& block) {
     kernels_.write_bytes(block.booleans, block.run.count, false, streams_, pandas_.begin() + block.row);
   }
   void write_pandas_buffer(Block& block) {
-    block.overflows |= kernels_.write_pandas_buffer(block.run, block.valid, pandas_.begin() + pandas_size(job_, block.row));
+    block.overflows |=
+        kernels_.write_pandas_buffer(block.run, block.valid, pandas_.begin() + pandas_size(job_, block.row));
   }
 
   void choose_steps() {
@@ -243,7 +249,8 @@ class UnitRun {
   char* unchanged_source() const {
     if (!is_fixed(job_)) return nullptr;
     const Piece& piece = pieces_[unit_.piece];
-    const bool is_contiguous = unit_.row + unit_.count <= unit_.piece_start + piece.length && piece.stride == job_.width;
+    const bool is_contiguous =
+        unit_.row + unit_.count <= unit_.piece_start + piece.length && piece.stride == job_.width;
     const bool is_separate = job_.validity == Validity::bits || job_.validity == Validity::mask;
     const bool needs_fill = is_separate ? piece.validity != 0 : job_.validity == Validity::negative;
     if (!is_contiguous || needs_fill) return nullptr;
@@ -270,8 +277,8 @@ class UnitRun {
     return {end, is_last ? end : first_of(*(&piece + 1))};
   }
 
-  // The unit's rows as runs that neither cross a piece nor exceed a block; `visit` gets the row within the unit. The first
-  // run of a piece ends where the output begins a cache line, so that the others write whole lines.
+  // The unit's rows as runs that neither cross a piece nor exceed a block; `visit` gets the row within the unit. The
+  // first run of a piece ends where the output begins a cache line, so that the others write whole lines.
   template <class Visit>
   void for_each_run(const Visit& visit) {
     const bool is_written = job_.values_at >= 0;

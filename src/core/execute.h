@@ -14,8 +14,9 @@ namespace colonnade {
 // Outputs in memory of so many bytes, or more, are written past the caches: they would not stay there.
 constexpr int64_t streamed_bytes = 8 << 20;
 
-// Runs all jobs of a plan that `check` has passed, and adds what each finds to `results` (one a job). Returns 0, or the errno
-// of a write that failed; then some outputs are written and some are not. Throws std::bad_alloc before it writes anything.
+// Runs all jobs of a plan that `check` has passed, and adds what each finds to `results` (one a job). Returns 0, or the
+// errno of a write that failed; then some outputs are written and some are not. Throws std::bad_alloc before it writes
+// anything.
 int execute(const Plan& plan, const Sink& sink, int threads, std::span<Result> results,
             int64_t stream_from = streamed_bytes);
 

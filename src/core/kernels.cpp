@@ -5,13 +5,14 @@
 #include <limits>
 
 #include "bitmap.h"
-#include "simd.h"
 #include "operations.h"
+#include "simd.h"
 
 namespace colonnade {
 namespace {
 
-// -- reading -----------------------------------------------------------------------------------------------------------
+// -- reading
+// -----------------------------------------------------------------------------------------------------------
 
 // `valid` takes a vector and returns a mask of lanes.
 template <class T, class Predicate>
@@ -91,7 +92,8 @@ bool with_signed_width(int64_t width, Visit visit) {
   }
 }
 
-// -- the table's entries -----------------------------------------------------------------------------------------------
+// -- the table's entries
+// -----------------------------------------------------------------------------------------------
 
 void gather(const char* first, int64_t stride, int64_t width, int64_t count, char* out) {
   switch (width) {
@@ -282,20 +284,29 @@ bool write_pandas_buffer(const Run& run, const uint64_t* words, char* out) {
           using Code = decltype(code_example);
           // Without a map an index is its own code, so it must fit.
           constexpr int64_t codes = std::numeric_limits<Code>::max();
-          const int64_t limit = map != nullptr ? run.piece->map_length : job.operand > codes ? codes + (sizeof(Code) < 8) : job.operand;
-          return write_checked(Codes<decltype(example), Code>{{run.elements, run.prefetch, LineBits<sizeof(Code)>(words)},
-                                                              static_cast<uint64_t>(limit), map},
-                               run, out);
+          const int64_t limit = map != nullptr        ? run.piece->map_length
+                                : job.operand > codes ? codes + (sizeof(Code) < 8)
+                                                      : job.operand;
+          return write_checked(
+              Codes<decltype(example), Code>{
+                  {run.elements, run.prefetch, LineBits<sizeof(Code)>(words)}, static_cast<uint64_t>(limit), map},
+              run, out);
         });
       });
     case PandasBuffer::scaled:
-      if (job.element == Element::int32) return write_checked(Scaled<int32_t>{{run.elements, run.prefetch, LineBits<sizeof(int64_t)>(words)}, job.operand}, run, out);
-      return write_checked(Scaled<int64_t>{{run.elements, run.prefetch, LineBits<sizeof(int64_t)>(words)}, job.operand}, run, out);
+      if (job.element == Element::int32)
+        return write_checked(
+            Scaled<int32_t>{{run.elements, run.prefetch, LineBits<sizeof(int64_t)>(words)}, job.operand}, run, out);
+      return write_checked(Scaled<int64_t>{{run.elements, run.prefetch, LineBits<sizeof(int64_t)>(words)}, job.operand},
+                           run, out);
     case PandasBuffer::integers:
       return with_integer(job.pandas_element, [&](auto example) {
         using Integer = decltype(example);
-        if (job.element == Element::float32) return write_checked(Integers<float, Integer>{{run.elements, run.prefetch, LineBits<sizeof(Integer)>(words)}}, run, out);
-        return write_checked(Integers<double, Integer>{{run.elements, run.prefetch, LineBits<sizeof(Integer)>(words)}}, run, out);
+        if (job.element == Element::float32)
+          return write_checked(Integers<float, Integer>{{run.elements, run.prefetch, LineBits<sizeof(Integer)>(words)}},
+                               run, out);
+        return write_checked(Integers<double, Integer>{{run.elements, run.prefetch, LineBits<sizeof(Integer)>(words)}},
+                             run, out);
       });
   }
   return false;
@@ -338,24 +349,17 @@ void finish() {
 
 #ifdef __AVX2__
 extern const Kernels kernels_avx2;
-const Kernels kernels_avx2{
-    .name = "avx2",
+const Kernels kernels_avx2 {
+  .name = "avx2",
 #else
 extern const Kernels kernels_portable;
 const Kernels kernels_portable{
     .name = "portable",
 #endif
-    .gather = gather,
-    .read_validity = read_validity,
-    .scan_fixed = scan_fixed,
-    .write_fixed = write_fixed,
-    .read_booleans = read_booleans,
-    .write_offsets = write_offsets,
-    .write_bytes = write_bytes,
-    .check_indices = check_indices,
-    .write_pandas_buffer = write_pandas_buffer,
-    .find_range = find_range,
-    .finish = finish,
+  .gather = gather, .read_validity = read_validity, .scan_fixed = scan_fixed, .write_fixed = write_fixed,
+  .read_booleans = read_booleans, .write_offsets = write_offsets, .write_bytes = write_bytes,
+  .check_indices = check_indices, .write_pandas_buffer = write_pandas_buffer, .find_range = find_range,
+  .finish = finish,
 };
 
 }  // namespace colonnade

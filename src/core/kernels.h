@@ -1,8 +1,8 @@
 // One block of rows: its validity first, then everything that depends on it.
 //
 // Does not depend on: threads, files, how a block was cut.
-// A block is small enough (block_rows) that its validity and its gathered elements stay in the first-level caches. There is
-// one table of kernels for each instruction set, all compiled from kernels.cpp.
+// A block is small enough (block_rows) that its validity and its gathered elements stay in the first-level caches.
+// There is one table of kernels for each instruction set, all compiled from kernels.cpp.
 #pragma once
 #include <cstdint>
 #include <string_view>

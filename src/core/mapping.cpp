@@ -23,11 +23,11 @@
 namespace colonnade {
 namespace {
 
-// The bytes that one call collapses: the kernel drains every processor's page lists in each call, which costs as much as tens
-// of pages.
+// The bytes that one call collapses: the kernel drains every processor's page lists in each call, which costs as much
+// as tens of pages.
 constexpr size_t collapsed_at_once = 64 << 20;
-// In this time pwrite has written as much into fresh pages. The kernel takes 3 ms for huge pages that it has ready, and 60 ms
-// and more where it must move other pages, or where a virtual machine gets the memory from its host.
+// In this time pwrite has written as much into fresh pages. The kernel takes 3 ms for huge pages that it has ready, and
+// 60 ms and more where it must move other pages, or where a virtual machine gets the memory from its host.
 constexpr std::chrono::milliseconds worth_waiting{25};
 
 int protection_of(Mapping::Kind kind) { return kind == Mapping::Kind::reading ? PROT_READ : PROT_READ | PROT_WRITE; }
@@ -80,7 +80,8 @@ bool Mapping::collapse(int threads, std::chrono::milliseconds patience) const no
       const size_t at = step * collapsed_at_once;
       const Clock::time_point began = Clock::now();
       if (::madvise(address_ + at, std::min(collapsed_at_once, whole - at), MADV_COLLAPSE) != 0) collapsed = false;
-      if (patience != std::chrono::milliseconds::max() && Clock::now() - began > patience && next < steps) collapsed = false;
+      if (patience != std::chrono::milliseconds::max() && Clock::now() - began > patience && next < steps)
+        collapsed = false;
     }
   };
   run_on_threads(std::clamp<size_t>(steps, 1, static_cast<size_t>(std::max(threads, 1))), work);
@@ -110,7 +111,8 @@ bool reserve(int fd, const Mapping& mapping, int threads) noexcept {
   // The kernel collapses a range where at least one page is there, and fills the holes around it with zeros.
   for (size_t at = 0; at < whole; at += huge_page)
     if (::pwrite(fd, "", 1, static_cast<off_t>(at)) != 1) return false;
-  if (whole < size && ::fallocate(fd, 0, static_cast<off_t>(whole), static_cast<off_t>(size - whole)) != 0) return false;
+  if (whole < size && ::fallocate(fd, 0, static_cast<off_t>(whole), static_cast<off_t>(size - whole)) != 0)
+    return false;
   if (!mapping.collapse(threads, worth_waiting)) return false;
   struct stat file;
   return ::fstat(fd, &file) == 0 && static_cast<size_t>(file.st_blocks) * 512 >= size;

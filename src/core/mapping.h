@@ -16,8 +16,8 @@ class Mapping {
     writing,       // stores change the file; its pages must be there, see `reserve`
   };
 
-  // At a 2 MiB boundary, because huge pages can be mapped only there: a first scan of 1 GiB takes 37 ms with them, and 94 ms
-  // with pages of 4 KiB. Throws std::system_error.
+  // At a 2 MiB boundary, because huge pages can be mapped only there: a first scan of 1 GiB takes 37 ms with them, and
+  // 94 ms with pages of 4 KiB. Throws std::system_error.
   Mapping(int fd, size_t size, Kind kind);
   ~Mapping();
   Mapping(const Mapping&) = delete;
@@ -27,11 +27,11 @@ class Mapping {
   size_t size() const { return size_; }
   bool writable() const { return kind_ != Kind::reading; }
 
-  // Asks the kernel to put the file into huge pages, by so many threads at most. False where it does not do so with all of
-  // the file, or where 64 MiB take longer than `patience`.
+  // Asks the kernel to put the file into huge pages, by so many threads at most. False where it does not do so with all
+  // of the file, or where 64 MiB take longer than `patience`.
   bool collapse(int threads, std::chrono::milliseconds patience = std::chrono::milliseconds::max()) const noexcept;
-  // From here on stores change this mapping alone. Views of it stay where they are. Throws std::system_error. Not safe to call
-  // while another thread uses the mapping's memory.
+  // From here on stores change this mapping alone. Views of it stay where they are. Throws std::system_error. Not safe
+  // to call while another thread uses the mapping's memory.
   void detach(int fd);
   // Releases the file's memory at once; views of it stay where they are and contain zeros. Throws std::system_error.
   void abandon();
@@ -45,12 +45,12 @@ class Mapping {
 // Whether a file is in a file system that keeps its pages in memory (tmpfs).
 bool in_memory(int fd) noexcept;
 
-// Allocates all of a file's pages, as huge pages, so that stores through a mapping cannot fail; their contents are anything.
-// False where the kernel has no huge pages, is slow to make them, or there is no room: then some pages are there and some are
-// not.
+// Allocates all of a file's pages, as huge pages, so that stores through a mapping cannot fail; their contents are
+// anything. False where the kernel has no huge pages, is slow to make them, or there is no room: then some pages are
+// there and some are not.
 //
-// Measured for 1 GiB of fresh tmpfs, two threads: 45 ms, and 42 ms to copy into it; pwrite takes 360 ms, and makes pages of
-// 4 KiB.
+// Measured for 1 GiB of fresh tmpfs, two threads: 45 ms, and 42 ms to copy into it; pwrite takes 360 ms, and makes
+// pages of 4 KiB.
 bool reserve(int fd, const Mapping& mapping, int threads) noexcept;
 
 }  // namespace colonnade

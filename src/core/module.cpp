@@ -1,12 +1,12 @@
-// The only file that depends on Python and nanobind. It decodes and checks what Python passes, releases the GIL, and calls the
-// core.
+// The only file that depends on Python and nanobind. It decodes and checks what Python passes, releases the GIL, and
+// calls the core.
+#include <fcntl.h>
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
-#include <fcntl.h>
 #include <sched.h>
 
 #include <algorithm>
@@ -41,8 +41,8 @@ using Bytes = nb::ndarray<uint8_t, nb::shape<-1>, nb::c_contig, nb::device::cpu>
 template <auto... shape>
 using NewArray = nb::ndarray<nb::numpy, int64_t, nb::shape<shape...>>;
 
-// Makes a call without the GIL. nb::gil_scoped_release takes the GIL back in its destructor, and there Python ends a thread
-// of a process that is ending: see `stop_where_it_would_unwind`.
+// Makes a call without the GIL. nb::gil_scoped_release takes the GIL back in its destructor, and there Python ends a
+// thread of a process that is ending: see `stop_where_it_would_unwind`.
 template <class Call>
 auto without_gil(const Call& call) {
   struct Nothing {};
@@ -51,8 +51,10 @@ auto without_gil(const Call& call) {
   std::exception_ptr error;
   PyThreadState* const thread = PyEval_SaveThread();
   try {
-    if constexpr (std::is_void_v<Result>) call();
-    else result = call();
+    if constexpr (std::is_void_v<Result>)
+      call();
+    else
+      result = call();
   } catch (const std::exception&) {
     error = std::current_exception();
   }
@@ -86,7 +88,8 @@ auto or_raise(const Call& call) {
   }
 }
 
-// -- mappings ----------------------------------------------------------------------------------------------------------
+// -- mappings
+// ----------------------------------------------------------------------------------------------------------
 
 void map_file(Mapping* self, int fd, size_t size, bool writable) {
   or_raise([&] { new (self) Mapping(fd, size, writable ? Mapping::Kind::private_copy : Mapping::Kind::reading); });
@@ -126,7 +129,8 @@ void detach(Mapping& mapping, int fd) {
   or_raise([&] { mapping.detach(fd); });
 }
 
-// -- plans -------------------------------------------------------------------------------------------------------------
+// -- plans
+// -------------------------------------------------------------------------------------------------------------
 
 // Gives the values to NumPy, which frees them.
 template <auto... shape>
@@ -150,7 +154,8 @@ std::vector<std::string> names_of() {
 }
 
 Plan decode_tables(const JobTable& jobs, const PieceTable& pieces) {
-  return decode({jobs.data(), static_cast<int64_t>(jobs.shape(0))}, {pieces.data(), static_cast<int64_t>(pieces.shape(0))});
+  return decode({jobs.data(), static_cast<int64_t>(jobs.shape(0))},
+                {pieces.data(), static_cast<int64_t>(pieces.shape(0))});
 }
 
 NewArray<-1, field_count<result_fields>> run(const Plan& plan, const Sink& sink, int threads, int64_t stream_from) {
@@ -183,7 +188,8 @@ auto write_memory(const JobTable& jobs, const PieceTable& pieces, const std::vec
   return run(plan, Sink{}, threads, stream_from);
 }
 
-// -- memory of the pool ------------------------------------------------------------------------------------------------
+// -- memory of the pool
+// ------------------------------------------------------------------------------------------------
 
 // Memory of the pool, for as long as Python refers to it or to a view of it.
 class Buffer {
@@ -221,7 +227,8 @@ std::tuple<size_t, size_t, size_t, size_t> pool_usage() {
   return {usage.idle_bytes, usage.idle_count, usage.live_bytes, usage.live_count};
 }
 
-// -- Arrow streams -----------------------------------------------------------------------------------------------------
+// -- Arrow streams
+// -----------------------------------------------------------------------------------------------------
 
 ArrowArrayStream& stream_of(const nb::object& capsule) {
   void* const address = PyCapsule_GetPointer(capsule.ptr(), "arrow_array_stream");
@@ -273,9 +280,11 @@ auto imported_nulls(const ImportedArrays& arrays) {
   return of_each_column(arrays, [](const auto& column) { return column.nulls; });
 }
 
-// -- objects -----------------------------------------------------------------------------------------------------------
+// -- objects
+// -----------------------------------------------------------------------------------------------------------
 
-// Adds to the references of an object, or takes from them, all at once: one by one they would cost more than the pointers.
+// Adds to the references of an object, or takes from them, all at once: one by one they would cost more than the
+// pointers.
 void add_references(PyObject* object, Py_ssize_t count) {
   // A small count, because some versions of Python keep 32 bits of it; the count of immortal objects does not change.
   if (count < (1 << 30)) {
@@ -302,12 +311,13 @@ class BufferView {
   Py_buffer view_;
 };
 
-// Fills slots with objects by code. Several threads do so at once without touching a reference; the thread that has the GIL
-// counts the references afterwards.
+// Fills slots with objects by code. Several threads do so at once without touching a reference; the thread that has the
+// GIL counts the references afterwards.
 template <class Code>
 class ObjectSharing {
  public:
-  ObjectSharing(PyObject** slots, const Code* codes, size_t rows, int64_t first, std::vector<PyObject*> objects, size_t parts)
+  ObjectSharing(PyObject** slots, const Code* codes, size_t rows, int64_t first, std::vector<PyObject*> objects,
+                size_t parts)
       : slots_(slots), codes_(codes), rows_(rows), first_(first), objects_(std::move(objects)), parts_(parts) {
     for (Part& part : parts_) part.uses.resize(turns() * objects_.size());
   }
@@ -334,8 +344,8 @@ class ObjectSharing {
     bool has_others = false;
   };
 
-  // Few objects are counted in several counters that take turns: an addition waits for the last one to the same counter.
-  // A power of two, because a remainder would cost more than all the rest.
+  // Few objects are counted in several counters that take turns: an addition waits for the last one to the same
+  // counter. A power of two, because a remainder would cost more than all the rest.
   size_t turns() const { return objects_.size() <= 1024 ? 4 : 1; }
 
   size_t object_at(size_t row) const {
@@ -382,7 +392,8 @@ class ObjectSharing {
 // out[i] = objects[codes[i] - first], and the last of the objects for a code outside of the others.
 template <class Code>
 void share_objects(const nb::object& out, const nb::typed<nb::list, nb::any>& objects,
-                   nb::ndarray<const Code, nb::shape<-1>, nb::c_contig, nb::device::cpu> codes, int64_t first, int threads) {
+                   nb::ndarray<const Code, nb::shape<-1>, nb::c_contig, nb::device::cpu> codes, int64_t first,
+                   int threads) {
   constexpr size_t threaded_rows = 1 << 18;
   const size_t rows = codes.shape(0);
   const BufferView buffer(out, PyBUF_CONTIG | PyBUF_FORMAT);
@@ -397,11 +408,13 @@ void share_objects(const nb::object& out, const nb::typed<nb::list, nb::any>& ob
   ObjectSharing<Code>(static_cast<PyObject**>(view.buf), codes.data(), rows, first, std::move(pointers), parts).fill();
 }
 
-// The distinct types of an array's objects, in the order in which they occur. A handful at most, so the search is linear.
+// The distinct types of an array's objects, in the order in which they occur. A handful at most, so the search is
+// linear.
 nb::typed<nb::list, nb::any> types_of(const nb::object& array) {
   const BufferView buffer(array, PyBUF_STRIDES | PyBUF_FORMAT);
   const Py_buffer& view = buffer.get();
-  if (view.ndim != 1 || std::string_view(view.format) != "O") throw nb::value_error("array must be one-dimensional, of objects");
+  if (view.ndim != 1 || std::string_view(view.format) != "O")
+    throw nb::value_error("array must be one-dimensional, of objects");
   std::vector<PyTypeObject*> types;
   const PyTypeObject* previous = nullptr;
   const char* slot = static_cast<const char*>(view.buf);
@@ -417,7 +430,8 @@ nb::typed<nb::list, nb::any> types_of(const nb::object& array) {
   return nb::borrow<nb::typed<nb::list, nb::any>>(result);
 }
 
-// The least and the greatest of some numbers, without those that mean null. If there are none, the greatest is below the least.
+// The least and the greatest of some numbers, without those that mean null. If there are none, the greatest is below
+// the least.
 std::pair<int64_t, int64_t> range_of(nb::ndarray<const int32_t, nb::shape<-1>, nb::c_contig, nb::device::cpu> numbers,
                                      int32_t null) {
   int32_t least = 0;
@@ -452,20 +466,24 @@ void export_plan(nb::module_& m) {
   m.def("job_fields", &names_of<job_fields>, "The fields of a job, in the order of its table.");
   m.def("piece_fields", &names_of<piece_fields>, "The fields of a piece, in the order of its table.");
   m.def("result_fields", &names_of<result_fields>, "The fields of a result, in the order of its table.");
-  m.def("write_file", &write_file, "jobs"_a, "pieces"_a, "fd"_a, "size"_a, "threads"_a = 0,
-        "Run a plan into a file of ``size`` bytes, with pwrite; returns the result of each job.\n\n"
-        "Raises ValueError if the plan is inconsistent, OSError with the errno of a write that failed, and MemoryError.");
-  m.def("write_memory", &write_memory, "jobs"_a, "pieces"_a, "outputs"_a, "threads"_a = 0, "stream_from"_a = streamed_bytes,
-        "Run a plan whose places are addresses inside of ``outputs`` (uint8 arrays); returns the result of each job.\n\n"
-        "Outputs of ``stream_from`` bytes in all, or more, are written past the caches.\n"
-        "Raises ValueError if the plan is inconsistent, and MemoryError.");
+  m.def(
+      "write_file", &write_file, "jobs"_a, "pieces"_a, "fd"_a, "size"_a, "threads"_a = 0,
+      "Run a plan into a file of ``size`` bytes, with pwrite; returns the result of each job.\n\n"
+      "Raises ValueError if the plan is inconsistent, OSError with the errno of a write that failed, and MemoryError.");
+  m.def(
+      "write_memory", &write_memory, "jobs"_a, "pieces"_a, "outputs"_a, "threads"_a = 0,
+      "stream_from"_a = streamed_bytes,
+      "Run a plan whose places are addresses inside of ``outputs`` (uint8 arrays); returns the result of each job.\n\n"
+      "Outputs of ``stream_from`` bytes in all, or more, are written past the caches.\n"
+      "Raises ValueError if the plan is inconsistent, and MemoryError.");
 }
 
 void export_memory(nb::module_& m) {
-  nb::class_<Mapping>(m, "Mapping", nb::type_slots(buffer_slots<Mapping>),
-                      "The bytes of a file, mapped; gives them by the buffer protocol and keeps no descriptor.\n\n"
-                      "``writable``: private to this mapping, copied page by page on the first store. Threads may share "
-                      "a mapping and its views; ``detach`` must not run while another thread stores through one.")
+  nb::class_<Mapping>(
+      m, "Mapping", nb::type_slots(buffer_slots<Mapping>),
+      "The bytes of a file, mapped; gives them by the buffer protocol and keeps no descriptor.\n\n"
+      "``writable``: private to this mapping, copied page by page on the first store. Threads may share "
+      "a mapping and its views; ``detach`` must not run while another thread stores through one.")
       .def("__init__", &map_file, "fd"_a, "size"_a, "writable"_a)
       .def_static("of_draft", &map_draft, "fd"_a, "size"_a,
                   "Map a file whose pages are there: what is stored is stored in the file.")
@@ -473,7 +491,8 @@ void export_memory(nb::module_& m) {
            "Allocate all pages of the file, as huge pages with any contents; False if the kernel does not.")
       .def("collapse", &collapse, "Put the file's pages into huge pages; False if the kernel does not.")
       .def("detach", &detach, "fd"_a, "Make further stores private to this mapping; views of it stay where they are.")
-      .def("abandon", &abandon, "Release the file's memory at once; views of it stay where they are, and contain zeros.")
+      .def("abandon", &abandon,
+           "Release the file's memory at once; views of it stay where they are, and contain zeros.")
       .def("__len__", &Mapping::size)
       .def_prop_ro("address", [](const Mapping& m) { return reinterpret_cast<uintptr_t>(m.address()); })
       .def_prop_ro("writable", &Mapping::writable);
@@ -485,8 +504,9 @@ void export_memory(nb::module_& m) {
       .def_prop_ro("address", [](const Buffer& b) { return reinterpret_cast<uintptr_t>(b.address()); });
   m.def("touch", &touch, "buffers"_a, "threads"_a = 0, "Fault in the pages of buffers that were not touched yet.");
   m.def("pool_usage", &pool_usage, "(idle bytes, idle buffers, live bytes, live buffers).");
-  m.def("set_pool_limit", [](size_t bytes) { Pool::instance().set_limit(bytes); }, "bytes"_a,
-        "Set how many bytes may stay idle; the rest is freed.");
+  m.def(
+      "set_pool_limit", [](size_t bytes) { Pool::instance().set_limit(bytes); }, "bytes"_a,
+      "Set how many bytes may stay idle; the rest is freed.");
   m.def("trim_pool", [] { return Pool::instance().trim(); }, "Free all idle buffers; returns their bytes.");
   m.def("page_size", &page_size, "The bytes of a page of memory.");
   m.def("in_memory", &in_memory, "fd"_a, "Whether a file is in a file system that is memory (tmpfs).");
@@ -498,30 +518,38 @@ void export_descriptor(nb::module_& m) {
                          "A context manager that gives the number and closes at its end.")
       .def("__init__", &open_descriptor, "path"_a, "flags"_a, "mode"_a = 0, "dir_fd"_a = AT_FDCWD,
            "Open a path as ``os.open`` does.")
-      .def_static("duplicate", [](int number) { return or_raise([&] { return Descriptor::duplicate(number); }); },
-                  "number"_a, "A second descriptor of the same open file.")
-      .def_static("inotify", [] { return or_raise([] { return Descriptor::inotify(); }); },
-                  "A new inotify instance, which does not block.")
+      .def_static(
+          "duplicate", [](int number) { return or_raise([&] { return Descriptor::duplicate(number); }); }, "number"_a,
+          "A second descriptor of the same open file.")
+      .def_static(
+          "inotify", [] { return or_raise([] { return Descriptor::inotify(); }); },
+          "A new inotify instance, which does not block.")
       .def("fileno", &Descriptor::number, "The number; -1 once it is closed.")
       .def("close", &Descriptor::close, "Drop its lock, close what `keep` gave it, and then itself; twice is once.")
-      .def("keep", [](Descriptor& self, Descriptor& other) { self.keep(std::move(other)); }, "other"_a,
-           "Take over another descriptor and its lock, until this one is closed.")
-      .def("try_lock", [](Descriptor& self, bool shared) { return or_raise([&] { return self.try_lock(shared); }); },
-           nb::kw_only(), "shared"_a = false,
-           "Lock the file (flock) without waiting; False where another open file has it locked.")
+      .def(
+          "keep", [](Descriptor& self, Descriptor& other) { self.keep(std::move(other)); }, "other"_a,
+          "Take over another descriptor and its lock, until this one is closed.")
+      .def(
+          "try_lock", [](Descriptor& self, bool shared) { return or_raise([&] { return self.try_lock(shared); }); },
+          nb::kw_only(), "shared"_a = false,
+          "Lock the file (flock) without waiting; False where another open file has it locked.")
       .def("unlock", &Descriptor::unlock, "Drop its lock, if it has one.")
-      .def("locked_by_this_thread",
-           [](const Descriptor& self) { return or_raise([&] { return self.locked_by_this_thread(); }); },
-           "Whether the calling thread has this very file locked by any Descriptor.")
+      .def(
+          "locked_by_this_thread",
+          [](const Descriptor& self) { return or_raise([&] { return self.locked_by_this_thread(); }); },
+          "Whether the calling thread has this very file locked by any Descriptor.")
       .def("__enter__", &Descriptor::number)
-      .def("__exit__", [](Descriptor& self, nb::args) { self.close(); }, nb::sig("def __exit__(self, *args: object) -> None"));
+      .def(
+          "__exit__", [](Descriptor& self, nb::args) { self.close(); },
+          nb::sig("def __exit__(self, *args: object) -> None"));
 }
 
 void export_arrow(nb::module_& m) {
-  nb::class_<ImportedArrays>(m, "ImportedArrays",
-                             "Arrow arrays from C streams, as pieces of a plan; keeps them alive.\n\n"
-                             "Not to be used by two threads at once. Streams are consumed also where an error is raised: "
-                             "ValueError if the arrays contradict each other or their rows, RuntimeError if a stream fails.")
+  nb::class_<ImportedArrays>(
+      m, "ImportedArrays",
+      "Arrow arrays from C streams, as pieces of a plan; keeps them alive.\n\n"
+      "Not to be used by two threads at once. Streams are consumed also where an error is raised: "
+      "ValueError if the arrays contradict each other or their rows, RuntimeError if a stream fails.")
       .def(nb::init<>())
       .def("add_columns", &add_columns, "streams"_a, "rows"_a, "threads"_a = 0,
            "Add one column of each stream. ``threads`` read them, so they must not share what is not safe to share.")
@@ -548,13 +576,15 @@ NB_MODULE(_core, m) {
         "threads"_a = 0, share);
   m.def("share_objects", &share_objects<int32_t>, "out"_a, "objects"_a, "codes"_a.noconvert(), "first"_a = 0,
         "threads"_a = 0, share);
-  m.def("types_of", &types_of, "array"_a, "The distinct types of an array's objects, in the order in which they occur.");
+  m.def("types_of", &types_of, "array"_a,
+        "The distinct types of an array's objects, in the order in which they occur.");
   m.def("range_of", &range_of, "numbers"_a, "null"_a,
         "(least, greatest) of int32 numbers, without those that mean null.");
   m.def("available_threads", &available_threads, "The number of processors this process may use.");
   m.def("kernels", [] { return std::string(kernels().name); }, "The name of the kernels in use.");
-  m.def("use_kernels", [](const std::string& name) { return use_kernels(name); }, "name"_a,
-        "Use the kernels of this name ('portable', 'avx2'; '': the fastest); False if this processor has none.");
+  m.def(
+      "use_kernels", [](const std::string& name) { return use_kernels(name); }, "name"_a,
+      "Use the kernels of this name ('portable', 'avx2'; '': the fastest); False if this processor has none.");
 }
 
 }  // namespace colonnade

@@ -1,5 +1,5 @@
-// What a written element is made of: one struct for each way, which makes one element or a vector of them; and the loop that
-// writes whole cache lines of them.
+// What a written element is made of: one struct for each way, which makes one element or a vector of them; and the loop
+// that writes whole cache lines of them.
 //
 // Knows: elements, their validity as bits, lanes. Does not depend on: jobs, runs, which way a job asks for.
 // For kernels.cpp alone, and compiled with it for each instruction set: internal linkage throughout.
@@ -16,8 +16,8 @@ namespace {
 
 bool is_valid(const uint64_t* words, int64_t row) { return words[row / word_bits] >> (row % word_bits) & 1; }
 
-// An operation makes one element, or a vector of them. `begin` comes before the vectors of a cache line: it asks for the
-// source that is read later, and takes the line's validity at once.
+// An operation makes one element, or a vector of them. `begin` comes before the vectors of a cache line: it asks for
+// the source that is read later, and takes the line's validity at once.
 template <class Op, class T = typename Op::Out>
 void write(Op& op, int64_t count, bool streams, char* out) {
   constexpr int64_t per_line = line_bytes / int64_t{sizeof(T)};
@@ -126,9 +126,7 @@ struct Float64 : Nullable<In, sizeof(double)> {
   using Out = double;
   using Nullable<In, sizeof(double)>::source, Nullable<In, sizeof(double)>::valid;
   static constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-  double one(int64_t row) {
-    return valid[row] ? static_cast<double>(this->at(row)) : nan;
-  }
+  double one(int64_t row) { return valid[row] ? static_cast<double>(this->at(row)) : nan; }
   Lanes<double> many(int64_t row) {
     constexpr int64_t count = lanes<double>;
     const auto made = to_double<In, count>(load<Lanes<In, count>>(source + row * sizeof(In)));
@@ -232,15 +230,15 @@ struct Offsets {
     } else {
       using Unsigned = Lanes<std::make_unsigned_t<Offset>>;
       const auto in = load<Lanes<In, lanes<Offset>>>(source + row * sizeof(In));
-      const auto wide = (Unsigned)__builtin_convertvector(in, Lanes<Offset>);
+      const auto wide = (Unsigned) __builtin_convertvector(in, Lanes<Offset>);
       return (Lanes<Offset>)(wide + splat(static_cast<std::make_unsigned_t<Offset>>(shift)));
     }
   }
   void begin(int64_t row) { prefetch_from(source + row * sizeof(In), prefetch.end, prefetch.next); }
 };
 
-// Copies elements and scans them on the way: they pass once. Rows come in ascending order, vectors at multiples of their
-// lanes.
+// Copies elements and scans them on the way: they pass once. Rows come in ascending order, vectors at multiples of
+// their lanes.
 template <class T, class Predicate>
 struct Scanned {
   using Out = T;

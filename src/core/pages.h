@@ -20,9 +20,9 @@ inline size_t page_size() {
 
 constexpr size_t round_up(size_t size, size_t step) { return (size + step - 1) / step * step; }
 
-// Unmaps [address, address + size). The kernel refuses this (ENOMEM) where it would split a mapping in two and the process
-// has vm.max_map_count mappings. The pages are then returned, and only the addresses stay taken: the callers are destructors,
-// which have nobody to report an error to.
+// Unmaps [address, address + size). The kernel refuses this (ENOMEM) where it would split a mapping in two and the
+// process has vm.max_map_count mappings. The pages are then returned, and only the addresses stay taken: the callers
+// are destructors, which have nobody to report an error to.
 inline void unmap(void* address, size_t size) noexcept {
   if (size > 0 && ::munmap(address, size) != 0) ::madvise(address, size, MADV_DONTNEED);
 }

@@ -54,7 +54,8 @@ bool is_inside(const Extent& output, const std::vector<Stretch>& sorted) {
 
 bool is_width_of_integer(int64_t width) { return width == 1 || width == 2 || width == 4 || width == 8; }
 
-// The width of the elements that the validity is read from; 0 if it is read from elsewhere, -1 if any integer's will do.
+// The width of the elements that the validity is read from; 0 if it is read from elsewhere, -1 if any integer's will
+// do.
 int64_t width_for(Validity validity) {
   switch (validity) {
     case Validity::nan16: return 2;
@@ -72,7 +73,7 @@ int64_t width_for(Validity validity) {
 void check_values(size_t number, const Job& job) {
   if (job.width < 0 || job.width > most_width) fail(number, "width is out of range");
   switch (job.values) {
-    case Values::none: break;
+    case Values::none:
     case Values::fixed: break;
     case Values::bits:
     case Values::offsets32:
@@ -104,7 +105,8 @@ void check_validity(size_t number, const Job& job) {
 void check_pandas_buffer(size_t number, const Job& job) {
   const PandasBuffer kind = job.pandas_buffer;
   if ((kind != PandasBuffer::none) != (job.pandas_at != -1))
-    fail(number, kind == PandasBuffer::none ? "pandas_at is given, but there is no pandas buffer" : "pandas_at is missing");
+    fail(number,
+         kind == PandasBuffer::none ? "pandas_at is given, but there is no pandas buffer" : "pandas_at is missing");
   if (kind == PandasBuffer::none) return;
   if ((kind == PandasBuffer::bytes) != is_boolean(job))
     fail(number, "pandas_buffer must be bytes for booleans, and for them alone");
@@ -138,7 +140,8 @@ void check_piece(size_t number, const Job& job, const Piece& piece) {
   int64_t bytes = 0;
   if (piece.length < 0 || piece.offset < 0) fail(number, "a piece has a negative length or offset");
   if (__builtin_add_overflow(piece.offset, piece.length, &end) || end > most / 16) fail(number, "a piece is too long");
-  if (job.width > 0 && __builtin_mul_overflow(end, piece.stride, &bytes)) fail(number, "the stride of a piece is too large");
+  if (job.width > 0 && __builtin_mul_overflow(end, piece.stride, &bytes))
+    fail(number, "the stride of a piece is too large");
   if (reads_buffer(job) && piece.length > 0 && piece.values == 0) fail(number, "a piece has no address of its values");
   if (is_offsets(job) && piece.base < -1) fail(number, "the base of a piece must be >= 0, or -1");
   if (job.pandas_buffer == PandasBuffer::codes && piece.map != 0 && piece.map_length < 0)
@@ -158,9 +161,12 @@ void check_rows(size_t number, const Job& job, std::span<const Piece> pieces) {
 
 // Vectors are stored to memory at multiples of their elements.
 void check_alignment(size_t number, const Job& job) {
-  const int64_t width = is_offsets(job) ? job.out_width : is_fixed(job) && is_width_of_integer(job.width) ? job.width : 1;
+  const int64_t width = is_offsets(job)                                   ? job.out_width
+                        : is_fixed(job) && is_width_of_integer(job.width) ? job.width
+                                                                          : 1;
   if (job.values_at % width != 0 && job.values_at != -1) fail(number, "values_at is not aligned");
-  if (job.pandas_at != -1 && job.pandas_at % width_of(job.pandas_element) != 0) fail(number, "pandas_at is not aligned");
+  if (job.pandas_at != -1 && job.pandas_at % width_of(job.pandas_element) != 0)
+    fail(number, "pandas_at is not aligned");
 }
 
 }  // namespace

@@ -1,9 +1,9 @@
 // The plan: what Python decides and the core carries out.
 //
-// A plan comes from Python as two int64 tables, one row for each job and one for each piece, and as addresses of memory that
-// the caller keeps alive. The order of the fields and the names of the enumerators are defined here alone; Python reads them
-// from the extension (`core/jobs.py`). `plan.cpp` decodes and checks the tables.
-// Does not depend on: Python, Arrow's C++ types, files, names.
+// A plan comes from Python as two int64 tables, one row for each job and one for each piece, and as addresses of memory
+// that the caller keeps alive. The order of the fields and the names of the enumerators are defined here alone; Python
+// reads them from the extension (`core/jobs.py`). `plan.cpp` decodes and checks the tables. Does not depend on: Python,
+// Arrow's C++ types, files, names.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -15,8 +15,8 @@
 
 namespace colonnade {
 
-// What the `values` output is made from. It also describes the source, so `bits` and `bytes_to_bits` are set where only a
-// pandas buffer is written.
+// What the `values` output is made from. It also describes the source, so `bits` and `bytes_to_bits` are set where only
+// a pandas buffer is written.
 enum class Values : int64_t {
   none = 0,           // not written
   fixed = 1,          // `width` bytes an element; null slots get `fill`, except NaN and NaT, which stay
@@ -68,7 +68,7 @@ struct Names<PandasBuffer> {
 };
 template <>
 struct Names<Element> {
-  static constexpr std::array list{"INT8",  "INT16",  "INT32",  "INT64",   "UINT8",
+  static constexpr std::array list{"INT8",   "INT16",  "INT32",  "INT64",   "UINT8",
                                    "UINT16", "UINT32", "UINT64", "FLOAT32", "FLOAT64"};
 };
 
@@ -144,8 +144,8 @@ constexpr std::tuple job_fields{
     Field{"pandas_at", &Job::pandas_at},
 };
 constexpr std::tuple piece_fields{
-    Field{"values", &Piece::values}, Field{"stride", &Piece::stride}, Field{"validity", &Piece::validity},
-    Field{"offset", &Piece::offset}, Field{"length", &Piece::length}, Field{"base", &Piece::base},
+    Field{"values", &Piece::values}, Field{"stride", &Piece::stride},         Field{"validity", &Piece::validity},
+    Field{"offset", &Piece::offset}, Field{"length", &Piece::length},         Field{"base", &Piece::base},
     Field{"map", &Piece::map},       Field{"map_length", &Piece::map_length},
 };
 constexpr std::tuple result_fields{Field{"nulls", &Result::nulls}, Field{"overflows", &Result::overflows}};
@@ -158,7 +158,8 @@ static_assert(sizeof(Job) == field_count<job_fields> * sizeof(int64_t));
 static_assert(sizeof(Piece) == field_count<piece_fields> * sizeof(int64_t));
 static_assert(sizeof(Result) == field_count<result_fields> * sizeof(int64_t));
 
-// A plan that is the core's own: the tables may change while it runs. The pieces of a job follow those of the job before.
+// A plan that is the core's own: the tables may change while it runs. The pieces of a job follow those of the job
+// before.
 struct Plan {
   std::vector<Job> jobs;
   std::vector<Piece> pieces;
@@ -173,15 +174,15 @@ struct Table {
   int64_t count;
 };
 
-// Decodes a plan field by field. Throws std::invalid_argument where an enumerator has no name, or a job's pieces are not in
-// the table.
+// Decodes a plan field by field. Throws std::invalid_argument where an enumerator has no name, or a job's pieces are
+// not in the table.
 Plan decode(Table jobs, Table pieces);
 
 enum class Into { file, memory };
 
-// Whether a decoded plan can be run: every field is in its range, agrees with the others, and each output is inside of one
-// stretch. What it cannot see is whether the sources are as long as the pieces say, and whether two outputs overlap.
-// Throws std::invalid_argument, with the number of the job.
+// Whether a decoded plan can be run: every field is in its range, agrees with the others, and each output is inside of
+// one stretch. What it cannot see is whether the sources are as long as the pieces say, and whether two outputs
+// overlap. Throws std::invalid_argument, with the number of the job.
 void check(const Plan& plan, std::vector<Stretch> stretches, Into into);
 
 struct Extent {

@@ -10,7 +10,8 @@
 #include "threads.h"
 
 #ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23  // Linux 5.14; older kernels return EINVAL, and pages are faulted in when they are written
+#define MADV_POPULATE_WRITE \
+  23  // Linux 5.14; older kernels return EINVAL, and pages are faulted in when they are written
 #endif
 
 namespace colonnade {
@@ -40,7 +41,8 @@ Pool& Pool::instance() {
 }
 
 Pool::Pool() {
-  if (::pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) != 0) throw std::bad_alloc();  // its only error
+  if (::pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) != 0)
+    throw std::bad_alloc();  // its only error
 }
 
 Pool::Memory Pool::take(size_t size) {
@@ -52,7 +54,8 @@ Pool::Memory Pool::take(size_t size) {
     size_t best = idle_.size();
     for (size_t i = 0; i < idle_.size(); ++i) {
       const size_t bytes = idle_[i].capacity;
-      if (bytes >= capacity && bytes <= capacity + capacity / 8 && (best == idle_.size() || bytes < idle_[best].capacity))
+      if (bytes >= capacity && bytes <= capacity + capacity / 8 &&
+          (best == idle_.size() || bytes < idle_[best].capacity))
         best = i;
     }
     if (best < idle_.size()) {
@@ -137,8 +140,8 @@ void Pool::trim_to(size_t bytes) {
   idle_.erase(idle_.begin(), idle_.begin() + static_cast<std::ptrdiff_t>(gone));
 }
 
-// fork() copies only the calling thread. The lock is held across it, so that the pool of the child is consistent. The child
-// shares its idle pages with its parent, and each would be copied when it is written: the child unmaps them.
+// fork() copies only the calling thread. The lock is held across it, so that the pool of the child is consistent. The
+// child shares its idle pages with its parent, and each would be copied when it is written: the child unmaps them.
 void Pool::before_fork() { instance().mutex_.lock(); }
 
 void Pool::after_fork_in_parent() { instance().mutex_.unlock(); }

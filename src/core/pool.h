@@ -2,10 +2,10 @@
 //
 // Does not depend on: what is written there, Python.
 //
-// A buffer is live from `take` to `give`; the caller of `take` decides when that is: a Python object whose views keep it alive.
-// An idle buffer is advised MADV_FREE: the kernel may take its pages when memory runs short, and if it did not, they are
-// written again without a fault. Measured for 1 GiB: 0.3 ms, and writing is no slower after it.
-// First touch by two threads, 1 GiB of huge pages, then a copy: 103 ms where the pages are populated first, each thread its
+// A buffer is live from `take` to `give`; the caller of `take` decides when that is: a Python object whose views keep
+// it alive. An idle buffer is advised MADV_FREE: the kernel may take its pages when memory runs short, and if it did
+// not, they are written again without a fault. Measured for 1 GiB: 0.3 ms, and writing is no slower after it. First
+// touch by two threads, 1 GiB of huge pages, then a copy: 103 ms where the pages are populated first, each thread its
 // half; 152 to 205 ms where the copy itself faults them in.
 //
 // All functions may be called from any thread. A live buffer is its holder's: the pool neither reads nor writes it.

@@ -1,4 +1,5 @@
-// Work on threads that are started for one call and joined at its end: fork() has nothing to break, and nothing is left behind.
+// Work on threads that are started for one call and joined at its end: fork() has nothing to break, and nothing is left
+// behind.
 //
 // Does not depend on: what the work is, Python.
 #pragma once
@@ -13,9 +14,10 @@
 
 namespace colonnade {
 
-// Calls work(0) on this thread and work(1) to work(count - 1) on threads of their own. Where memory or the number of threads
-// is limited, this thread makes the remaining calls itself. All threads are joined before this returns. `work` is noexcept:
-// an exception that leaves a thread ends the process, so whatever a thread needs is allocated before it starts.
+// Calls work(0) on this thread and work(1) to work(count - 1) on threads of their own. Where memory or the number of
+// threads is limited, this thread makes the remaining calls itself. All threads are joined before this returns. `work`
+// is noexcept: an exception that leaves a thread ends the process, so whatever a thread needs is allocated before it
+// starts.
 template <class Work>
 void run_on_threads(size_t count, const Work& work) noexcept {
   static_assert(std::is_nothrow_invocable_v<const Work&, size_t>);
@@ -32,10 +34,10 @@ void run_on_threads(size_t count, const Work& work) noexcept {
   for (std::thread& thread : threads) thread.join();
 }
 
-// Makes a call that may end its thread by pthread_exit. Python (before 3.14) does that to a thread that asks for the GIL
-// when the interpreter is ending, and glibc then unwinds the thread's frames. Frames that are noexcept (nanobind's, and
-// destructors) turn the unwinding into std::terminate, so the thread stops here instead, as it does in Python 3.14: it waits
-// for the end of the process.
+// Makes a call that may end its thread by pthread_exit. Python (before 3.14) does that to a thread that asks for the
+// GIL when the interpreter is ending, and glibc then unwinds the thread's frames. Frames that are noexcept (nanobind's,
+// and destructors) turn the unwinding into std::terminate, so the thread stops here instead, as it does in Python 3.14:
+// it waits for the end of the process.
 template <class Call>
 auto stop_where_it_would_unwind(const Call& call) -> decltype(call()) {
 #ifdef __GLIBCXX__

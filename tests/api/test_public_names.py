@@ -1,6 +1,8 @@
 """The public names, and what each must have."""
 
 import inspect
+import pickle
+import pydoc
 import subprocess
 import sys
 import typing
@@ -57,13 +59,14 @@ def test_each_is_documented_and_typed(name):
     assert inspect.getdoc(thing)
     functions = (
         [thing]
-        if inspect.isfunction(thing)
+        if inspect.isroutine(thing)
         else [f for n, f in vars(thing).items() if inspect.isfunction(f) and not n.startswith("_")]
     )
     for function in functions:
         assert inspect.getdoc(function), function
         hints = function.__annotations__
         assert set(hints) >= {*inspect.signature(function).parameters, "return"} - {"self", "_", "data"}, function
+        assert "see `Store." not in inspect.getdoc(function), function
 
 
 def test_store_and_functions_agree():
@@ -78,12 +81,29 @@ def test_store_and_functions_agree():
         "gc",
         "check",
         "usage",
+        "load",
+        "dump",
+        "allocate",
+        "info",
         "watch",
         "latest",
         "sql",
     ):
         method = list(inspect.signature(getattr(cn.Store, name)).parameters.values())[1:]
         assert method == list(inspect.signature(getattr(cn, name)).parameters.values())
+        assert inspect.getdoc(getattr(cn, name)) == inspect.getdoc(getattr(cn.Store, name)) or name == "gc"
+
+
+def test_help_shows_the_whole_text():
+    text = pydoc.render_doc(cn.put, renderer=pydoc.plaintext)
+    for part in ("put(name: 'str', data: 'Data', *, keep: 'int' = 1", "Parameters", "Returns", "Raises", ">>> cn.put("):
+        assert part in text
+
+
+def test_the_functions_are_tasks_of_a_process_pool():
+    for function in (cn.put, cn.get, cn.gc):
+        assert pickle.loads(pickle.dumps(function)) == function
+    assert pickle.loads(pickle.dumps(cn.get)).__self__ is cn.get.__self__
 
 
 @pytest.mark.parametrize(("error", "builtin"), [

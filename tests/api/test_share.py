@@ -100,10 +100,10 @@ def test_what_was_let_go_of_is_written_again(store):
 def test_who_comes_too_late_is_told(store):
     with store.share(frame(1)) as shared:
         reference = pickle.dumps(shared)
-    with pytest.raises(
-        cn.NotFoundError, match=r"gone from .*its owner has let go of it or has ended.*Keep the Snapshot"
-    ):
-        pickle.loads(reference)
+    opened = pickle.loads(reference)
+    assert opened.num_rows == MIB // 8, "a reference knows what it leads to"
+    with pytest.raises(cn.NotFoundError, match=r"gone from .*its owner closed it or ended.*Keep the Snapshot"):
+        opened.to_pandas()
 
 
 def test_without_a_with_block_it_goes_with_the_last_reference_to_it(store):
@@ -117,11 +117,12 @@ def test_without_a_with_block_it_goes_with_the_last_reference_to_it(store):
 def test_it_is_gone_when_its_owner_exits(store):
     process, reference = start(OWNER, store.path)
     with pickle.loads(bytes.fromhex(reference)) as opened:
+        assert opened.schema.names == ["x", "s", "t"]
         process.communicate("")
         assert segments(store) == []
         assert_frame_equal(opened.to_pandas(), pandas_frame(100_000))
     with pytest.raises(cn.NotFoundError):
-        pickle.loads(bytes.fromhex(reference))
+        pickle.loads(bytes.fromhex(reference)).to_pandas()
 
 
 @pytest.mark.parametrize("cleaner", ["gc", "put"])
@@ -129,6 +130,7 @@ def test_it_is_gone_when_its_owner_exits(store):
 def test_it_is_freed_when_its_owner_was_killed(store, cleaner):
     process, reference = start(OWNER, store.path)
     opened = pickle.loads(bytes.fromhex(reference))
+    assert opened.fileno() >= 0
     assert cn.Store(store.path).gc().files == 0, "it has an owner"
     process.kill()
     process.communicate()
@@ -266,7 +268,7 @@ def test_what_is_no_table_is_refused(store):
 
 def test_a_destructor_does_not_wait_for_the_lock_that_its_own_thread_holds(store):
     shared = store.share(frame(4))
-    with store._directory.lock():
+    with store._catalog.directory.lock():
         shared.close()
     assert segments(store) == [], "no spare then, and no deadlock"
 
@@ -289,7 +291,8 @@ def test_another_user_is_told_that_it_may_not(store):
         if child == 0:
             os.setuid(65534)
             try:
-                pickle.loads(reference)
+                shared.close()  # a child may use what it inherits
+                pickle.loads(reference).to_pandas()
                 told = "opened"
             except cn.StoreAccessError as error:
                 told = str(error)
@@ -319,4 +322,5 @@ def test_what_is_shown_of_it(store):
         assert "1 shared table" in store.usage()._repr_html_()
         reference = pickle.dumps(shared)
         attached = pickle.loads(reference)
+        assert "a shared table" not in attached._repr_html_()
     assert "its memory stays until it is closed" in attached._repr_html_()

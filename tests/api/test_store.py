@@ -1,12 +1,14 @@
 """Names, versions, and what the store does with them, in real directories."""
 
+import copy
 import multiprocessing
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import threading
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +44,7 @@ def test_keep_retains_and_later_puts_prune(store):
     store.put("t", frame(6))
     with pytest.raises(cn.NotFoundError, match="there are 6"):
         store.get("t", version=5)
-    with pytest.raises(ValueError, match="keep=0"):
+    with pytest.raises(ValueError, match="keep must be an integer >= 1"):
         store.put("t", frame(), keep=0)
 
 
@@ -135,12 +137,54 @@ def test_a_snapshot_pickles_as_a_reference(store):
     store.put("t", frame(1), keep=2)
     assert pickle.loads(data).num_rows == 100_000
     store.put("t", frame(1))
+    snap.close()
+    reference = pickle.loads(data)
+    assert (reference.name, reference.version, reference.num_rows, reference.closed) == ("t", 1, 100_000, False)
     with pytest.raises(cn.NotFoundError, match=r"version 1 of 't' was passed to this process: .* superseded \(keep= "):
-        pickle.loads(data)
+        reference.to_pandas()
     store.delete("t")
     store.put("t", frame(2))
     with pytest.raises(cn.NotFoundError, match="deleted and put again"):
-        pickle.loads(data)
+        reference.to_pandas()
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda snap: pickle.loads(pickle.dumps(snap))])
+def test_a_copy_shares_the_mapping_of_a_superseded_snapshot(store, duplicate):
+    snap = store.put("t", frame(1000))
+    store.put("t", frame(1)).close()
+    other = duplicate(snap)
+    assert other.identity == snap.identity
+    assert_frame_equal(other.to_pandas(), snap.to_pandas())
+    snap.close()
+    assert snap.closed
+    assert not other.closed
+    assert other.to_pandas().shape == (1000, 2), "each is closed by itself"
+    other.close()
+    with pytest.raises(ValueError, match="'t' is closed"):
+        copy.copy(other)
+    with pytest.raises(cn.NotFoundError, match="superseded"):
+        pickle.loads(pickle.dumps(other)).to_pandas()
+
+
+def test_threads_that_open_one_reference_at_once(store):
+    reference = pickle.loads(pickle.dumps(store.put("t", frame(1000)).close() or store.open("t")))
+    with ThreadPoolExecutor(8) as pool:
+        futures = [pool.submit(reference.to_pandas) for _ in range(64)]
+        assert all(len(future.result()) == 1000 for future in futures)
+
+
+def test_unpickling_opens_nothing(store):
+    """It neither raises nor waits, where the store is gone or another user's; the error comes where it is used."""
+    data = pickle.dumps(store.put("t", frame()).close() or store.open("t"))
+    shutil.rmtree(store.path)
+    reference = pickle.loads(data)
+    assert repr(reference).startswith("<colonnade.Snapshot 't' version 1: 10 rows x 2 columns, ")
+    assert reference.created.year >= 2026
+    assert pickle.dumps(reference) == data
+    for use in (lambda: reference.schema, reference.to_pandas, reference.to_arrow, reference.fileno, reference.explain):
+        with pytest.raises(cn.NotFoundError, match="A reference to version 1 of 't'"):
+            use()
+    assert "NotFound" in reference._repr_html_() or "no table" in reference._repr_html_()
 
 
 def test_a_closed_snapshot_holds_no_memory_and_says_so(store):
@@ -162,13 +206,14 @@ def test_a_closed_snapshot_holds_no_memory_and_says_so(store):
 
 def test_a_reference_passed_to_another_machine(store, folder):
     """Which has another directory of that path, or none."""
-    data = pickle.dumps(store.put("t", frame()))
+    with store.put("t", frame()) as snap:
+        data = pickle.dumps(snap)
     os.rename(store.path, folder / "elsewhere")
     for there in ([], ["u"], ["u", "t"]):
         for name in there:
             store.put(name, frame())
-        with pytest.raises(cn.NotFoundError, match="is on another machine"):
-            pickle.loads(data)
+        with pytest.raises(cn.NotFoundError, match="another machine"):
+            pickle.loads(data).to_pandas()
 
 
 def _rows(snap):
@@ -351,7 +396,7 @@ while won < 25:
 def test_fork_while_another_thread_holds_the_lock(store):
     """The child shares the locked descriptor; the parent's unlock must still free it for everybody."""
     store.put("t", frame())
-    with store._directory.lock():
+    with store._catalog.directory.lock():
         child = os.fork()
         if child == 0:
             os.read(os.pipe()[0], 1)  # wait to be killed, with the descriptor open

@@ -76,6 +76,7 @@ def environment(store, **variables):
 
 WRITERS = {
     "p.parquet": lambda df, path: df.to_parquet(path),
+    "p.parq": lambda df, path: df.to_parquet(path),
     "p.pq": lambda df, path: df.to_parquet(path, row_group_size=1000),
     "p.csv": lambda df, path: df.to_csv(path, index=False),
     "p.csv.gz": lambda df, path: df.to_csv(path, index=False),
@@ -459,7 +460,9 @@ def test_other_users_are_trusted_by_name_and_number(cli, store, flights, monkeyp
     seen = []
     monkeypatch.setattr("colonnade.cli.commands.Store", lambda path, trust: seen.append(set(trust)) or store)
     cli("--trust", "root", "--trust", "1234,5", "ls")
-    assert seen == [{0, 1234, 5}]
+    monkeypatch.setenv("COLONNADE_TRUST", "root,77")
+    cli("ls")
+    assert seen == [{0, 1234, 5}, {0, 77}]
     assert "there is no user of this name" in cli("--trust", "nobody-of-this-name", "ls", status=2).stderr
 
 
@@ -599,9 +602,12 @@ def test_interrupt_of_a_query(store):
         stderr=subprocess.PIPE,
         env=environment(store),
     )
-    time.sleep(4)
+    while "/n.arrow" not in Path(f"/proc/{process.pid}/maps").read_text():
+        assert process.poll() is None
+        time.sleep(0.05)
+    time.sleep(1)  # it has the table, and is about to run
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=20) == (b"", b"")
+    assert process.communicate(timeout=60) == (b"", b"")
     assert process.returncode == 130
 
 

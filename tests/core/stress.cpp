@@ -1,24 +1,29 @@
-// The core alone, for sanitizers: random plans of every operation, run by many threads at once into memory and into files,
-// by every instruction set's kernels; the pool, taken from and given to by all of them; and drafts, written through mappings.
+// The core alone, for sanitizers: random plans of every operation, run by many threads at once into memory and into
+// files, by the kernels of every instruction set; the pool, used by all of them; drafts, written through mappings; and
+// Arrow streams. Then each allocation of these fails in turn, and each must end in std::bad_alloc with nothing leaked.
 //
-// Prints nothing and returns 0 where all outputs agree; a sanitizer stops it where something is wrong.
+// Prints nothing and returns 0 if all outputs agree; a sanitizer stops it where something is wrong.
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <new>
 #include <random>
 #include <thread>
 #include <vector>
 
+#include "arrow_stream.h"
 #include "bitmap.h"
 #include "execute.h"
 #include "kernels.h"
 #include "mapping.h"
+#include "plan.h"
 #include "pool.h"
 #include "threads.h"
 
@@ -26,10 +31,28 @@ using namespace colonnade;
 
 namespace {
 
+// The allocations that are left until one fails, in any thread; negative: none fails.
+std::atomic<int64_t> allocations_left{-1};
+
+void* allocate(size_t size) {
+  if (allocations_left.load() >= 0 && allocations_left.fetch_sub(1) == 0) return nullptr;
+  return std::malloc(size > 0 ? size : 1);
+}
+
+}  // namespace
+
+void* operator new(size_t size) {
+  if (void* const memory = allocate(size)) return memory;
+  throw std::bad_alloc();
+}
+void* operator new(size_t size, const std::nothrow_t&) noexcept { return allocate(size); }
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+
+namespace {
+
 // Sources in allocations of exactly their size, so that a read past the end is seen.
-struct Plan {
-  std::vector<Job> jobs;
-  std::vector<Piece> pieces;
+struct RandomPlan : Plan {
   std::vector<std::unique_ptr<uint8_t[]>> memory;
   int64_t size = 0;
 
@@ -46,34 +69,39 @@ struct Plan {
   }
 };
 
-Plan make_plan(unsigned seed) {
+RandomPlan make_plan(unsigned seed) {
   std::mt19937 random(seed);
   const auto below = [&](int64_t limit) { return static_cast<int64_t>(random() % limit); };
-  Plan plan;
+  RandomPlan plan;
   for (int j = 0; j < 12; ++j) {
     Job job{};
     const int64_t widths[] = {1, 2, 4, 8, 16};
-    job.values = static_cast<Values>(below(6));
-    const bool elements = job.values == Values::fixed || job.values == Values::none;
+    job.values = static_cast<Values>(below(7));
+    const bool elements = is_fixed(job) || job.values == Values::none;
     job.width = job.values == Values::bytes_to_bits ? 1 : elements ? widths[below(5)] : 0;
     job.out_width = below(2) ? 4 : 8;
     job.validity = static_cast<Validity>(below(2));
     job.element = static_cast<Element>(below(10));
-    job.pandas_element = Element::u8;
-    job.operand = below(2) ? below(100) : INT64_MAX;
+    job.pandas_element = Element::uint8;
+    job.operand = below(2) ? 1 + below(100) : INT64_MAX;
+    if (job.values == Values::indices && (is_float(job.element) || job.width != width_of(job.element)))
+      job.values = Values::fixed;
     if (elements) {
       const Validity kinds[] = {Validity::none, Validity::bits, Validity::mask};
       job.validity = kinds[below(3)];
       if (job.width == 2) job.validity = Validity::nan16;
       if (job.width == 4) job.validity = Validity::nan32;
       if (job.width == 8) job.validity = below(2) ? Validity::nan64 : Validity::nat;
-      const bool floats = job.element == Element::f32 || job.element == Element::f64;
-      const bool times = job.element == Element::i32 || job.element == Element::i64;
+      const bool floats = job.element == Element::float32 || job.element == Element::float64;
+      const bool times = job.element == Element::int32 || job.element == Element::int64;
       if (job.width == width_of(job.element)) {
-        job.pandas_buffer = floats ? PandasBuffer::integers : below(3) ? PandasBuffer::codes : times && below(2) ? PandasBuffer::scaled : PandasBuffer::float64;
-        job.pandas_element = job.pandas_buffer == PandasBuffer::float64  ? Element::f64
-                           : job.pandas_buffer == PandasBuffer::scaled ? Element::i64
-                                                      : static_cast<Element>(below(floats ? 8 : 4));
+        job.pandas_buffer = floats              ? PandasBuffer::integers
+                            : below(3)          ? PandasBuffer::codes
+                            : times && below(2) ? PandasBuffer::scaled
+                                                : PandasBuffer::float64;
+        job.pandas_element = job.pandas_buffer == PandasBuffer::float64  ? Element::float64
+                             : job.pandas_buffer == PandasBuffer::scaled ? Element::int64
+                                                                         : static_cast<Element>(below(floats ? 8 : 4));
       }
     }
     if (job.values == Values::bits || job.values == Values::bytes_to_bits) job.pandas_buffer = PandasBuffer::bytes;
@@ -93,17 +121,23 @@ Plan make_plan(unsigned seed) {
         piece.map_length = 1 + below(300);
         piece.map = reinterpret_cast<int64_t>(plan.random_bytes(random, piece.map_length * 4));
       }
-      const int64_t source = bits ? (reach + 7) / 8 : offsets ? reach * (job.values == Values::offsets32 ? 4 : 8) : reach * piece.stride;
+      const int64_t source = bits      ? (reach + 7) / 8
+                             : offsets ? reach * (job.values == Values::offsets32 ? 4 : 8)
+                                       : reach * piece.stride;
       piece.values = reinterpret_cast<int64_t>(plan.random_bytes(random, source + 8));
-      if (job.validity == Validity::bits && below(4)) piece.validity = reinterpret_cast<int64_t>(plan.random_bytes(random, (reach + 7) / 8));
-      if (job.validity == Validity::mask && below(4)) piece.validity = reinterpret_cast<int64_t>(plan.random_bytes(random, reach));
+      if (job.validity == Validity::bits && below(4))
+        piece.validity = reinterpret_cast<int64_t>(plan.random_bytes(random, (reach + 7) / 8));
+      if (job.validity == Validity::mask && below(4))
+        piece.validity = reinterpret_cast<int64_t>(plan.random_bytes(random, reach));
       job.rows += piece.length;
       plan.pieces.push_back(piece);
     }
     const int64_t bitmap = (job.rows + 7) / 8;
     const bool booleans = job.values == Values::bits || job.values == Values::bytes_to_bits;
     const bool offsets = job.values == Values::offsets32 || job.values == Values::offsets64;
-    job.values_at = job.values == Values::none ? -1 : plan.place(booleans ? bitmap : job.rows * (offsets ? job.out_width : job.width));
+    job.values_at = job.values == Values::none
+                        ? -1
+                        : plan.place(booleans ? bitmap : job.rows * (offsets ? job.out_width : job.width));
     job.bitmap_at = below(3) ? plan.place(bitmap) : -1;
     job.mask_at = below(3) ? -1 : plan.place(job.rows);
     job.pandas_at = job.pandas_buffer == PandasBuffer::none ? -1 : plan.place(job.rows * width_of(job.pandas_element));
@@ -114,60 +148,71 @@ Plan make_plan(unsigned seed) {
 
 struct Outcome {
   std::vector<char> bytes;
-  std::vector<int64_t> found;
-  bool operator==(const Outcome&) const = default;
+  std::vector<Result> results;
+  bool operator==(const Outcome& other) const {
+    const auto same = [](const Result& a, const Result& b) { return a.nulls == b.nulls && a.overflows == b.overflows; };
+    return bytes == other.bytes &&
+           std::equal(results.begin(), results.end(), other.results.begin(), other.results.end(), same);
+  }
 };
 
-Outcome run_in_memory(const Plan& plan, int threads, const char* kernels, int64_t stream_from) {
+Outcome run_in_memory(const RandomPlan& plan, int threads, const char* kernels, int64_t stream_from) {
   use_kernels(kernels);  // another thread may choose others meanwhile: the outcome is the same
-  Outcome made{std::vector<char>(plan.size), std::vector<int64_t>(2 * plan.jobs.size())};
-  std::vector<Job> jobs = plan.jobs;
-  const auto base = reinterpret_cast<int64_t>(made.bytes.data());
-  for (Job& job : jobs)
+  // In 64-byte steps, as an output of Python's is aligned.
+  Outcome made{std::vector<char>(plan.size), std::vector<Result>(plan.jobs.size())};
+  std::vector<char> room(plan.size + 64);
+  char* const memory = room.data() + (64 - reinterpret_cast<uintptr_t>(room.data()) % 64);
+  Plan placed{plan.jobs, plan.pieces};
+  const auto base = reinterpret_cast<int64_t>(memory);
+  for (Job& job : placed.jobs)
     for (int64_t* at : {&job.values_at, &job.bitmap_at, &job.mask_at, &job.pandas_at})
       if (*at >= 0) *at += base;
-  execute(jobs, plan.pieces, Sink{}, threads, reinterpret_cast<Result*>(made.found.data()), stream_from);
+  check(placed, {{base, base + plan.size}}, Into::memory);
+  execute(placed, Sink{}, threads, made.results, stream_from);
+  std::copy_n(memory, plan.size, made.bytes.begin());
   return made;
 }
 
 bool check(unsigned seed, const char* folder) {
-  const Plan plan = make_plan(seed);
+  const RandomPlan plan = make_plan(seed);
   const Outcome alone = run_in_memory(plan, 1, "portable", INT64_MAX);
   for (const char* kernels : {"portable", ""})
     for (const int64_t stream_from : {int64_t{0}, INT64_MAX})
       if (run_in_memory(plan, 4, kernels, stream_from) != alone) return false;
   const int fd = open(folder, O_TMPFILE | O_RDWR, 0600);
   if (fd < 0 || ftruncate(fd, plan.size) != 0) return false;
-  Outcome file{std::vector<char>(plan.size), std::vector<int64_t>(2 * plan.jobs.size())};
-  const int error = execute(plan.jobs, plan.pieces, Sink{fd}, 3, reinterpret_cast<Result*>(file.found.data()));
+  Outcome file{std::vector<char>(plan.size), std::vector<Result>(plan.jobs.size())};
+  check(plan, {{0, plan.size}}, Into::file);
+  const int error = execute(plan, Sink{fd}, 3, file.results);
   const bool read_back = pread(fd, file.bytes.data(), plan.size, 0) == plan.size;
   close(fd);
   return error == 0 && read_back && file == alone;
 }
 
-// Buffers of sizes that fit each other, filled with their owner's mark while they are held.
+// Buffers of sizes that fit each other, filled with their owner's mark while they are buffers.
 bool check_pool(unsigned seed) {
   std::mt19937 random(seed);
   Pool& pool = Pool::instance();
-  std::vector<Pool::Memory> held;
+  std::vector<Pool::Memory> buffers;
   for (int step = 0; step < 60; ++step) {
-    if (held.size() < 8 && random() % 2) {
-      held.push_back(pool.take(1 + random() % (3 << 20)));
-      if (held.back().fresh) Pool::touch({&held.back(), 1}, 2);
-      std::memset(held.back().address, static_cast<int>(seed), held.back().capacity);
-    } else if (!held.empty()) {
-      for (size_t i = 0; i < held.back().capacity; i += 4096)
-        if (held.back().address[i] != static_cast<char>(seed)) return false;
-      pool.give(held.back());
-      held.pop_back();
+    if (buffers.size() < 8 && random() % 2) {
+      buffers.push_back(pool.take(1 + random() % (3 << 20)));
+      if (buffers.back().fresh) Pool::touch({&buffers.back(), 1}, 2);
+      std::memset(buffers.back().address, static_cast<int>(seed), buffers.back().capacity);
+    } else if (!buffers.empty()) {
+      for (size_t i = 0; i < buffers.back().capacity; i += 4096)
+        if (buffers.back().address[i] != static_cast<char>(seed)) return false;
+      pool.give(buffers.back());
+      buffers.pop_back();
     }
     if (step % 20 == 0) pool.set_limit(random() % (8 << 20));
   }
-  for (const Pool::Memory& memory : held) pool.give(memory);
+  for (const Pool::Memory& memory : buffers) pool.give(memory);
   return true;
 }
 
-// A draft that threads of its own write to through a mapping, as `put` does; then readers' views of it, and a late writer.
+// A draft that threads of its own write to through a mapping, as `put` does; then readers' views of it, and a late
+// writer.
 bool check_draft(unsigned seed, const char* folder) {
   std::mt19937 random(seed);
   const size_t size = 1 + random() % (9 << 20);
@@ -176,8 +221,9 @@ bool check_draft(unsigned seed, const char* folder) {
   Mapping draft(fd, size, Mapping::Kind::writing);
   if (!reserve(fd, draft, 3) && posix_fallocate(fd, 0, static_cast<off_t>(size)) != 0) return false;
   char* const bytes = static_cast<char*>(draft.address());
-  run_on_threads(3, [&](size_t thread) {
-    for (size_t at = thread * 64; at < size; at += 3 * 64) std::memset(bytes + at, static_cast<int>(seed), std::min<size_t>(64, size - at));
+  run_on_threads(3, [&](size_t thread) noexcept {
+    for (size_t at = thread * 64; at < size; at += 3 * 64)
+      std::memset(bytes + at, static_cast<int>(seed), std::min<size_t>(64, size - at));
   });
   const Mapping reading(fd, size, Mapping::Kind::reading);
   const Mapping own(fd, size, Mapping::Kind::private_copy);
@@ -188,6 +234,145 @@ bool check_draft(unsigned seed, const char* folder) {
   const char* const seen = static_cast<const char*>(reading.address());
   close(fd);
   return std::all_of(seen, seen + size, [&](char byte) { return byte == static_cast<char>(seed); });
+}
+
+// A stream of so many arrays of 100 values, or of batches of so many columns; it counts the arrays that are not
+// released.
+class Producer {
+ public:
+  Producer(int arrays, int columns) : left_(arrays), columns_(columns) {
+    stream = {nullptr, get_next, get_last_error, release_stream, this};
+  }
+
+  ArrowArrayStream stream{};
+  int live = 0;
+  bool is_released = false;
+
+ private:
+  static constexpr int64_t rows = 100;
+  struct Contents {
+    Producer* producer;
+    const void* buffers[2] = {nullptr, values};
+    std::vector<ArrowArray> children;
+    std::vector<ArrowArray*> pointers;
+  };
+
+  // What a producer allocates is not the core's, so it does not fail.
+  template <class Make>
+  static auto aside(const Make& make) {
+    const int64_t left = allocations_left.exchange(-1);
+    auto made = make();
+    allocations_left = left;
+    return made;
+  }
+
+  static int get_next(ArrowArrayStream* stream, ArrowArray* out) {
+    auto* const self = static_cast<Producer*>(stream->private_data);
+    *out = {};
+    if (self->left_-- == 0) return 0;
+    auto* const contents = aside([&] {
+      auto* const made = new Contents{self, {nullptr, values}, {}, {}};
+      made->children.resize(self->columns_);
+      for (ArrowArray& child : made->children) {
+        child = {rows, 0, 0, 2, 0, made->buffers, nullptr, nullptr, [](ArrowArray*) {}, nullptr};
+        made->pointers.push_back(&child);
+      }
+      return made;
+    });
+    *out = {rows,          0,       0, 2, self->columns_, contents->buffers, contents->pointers.data(), nullptr,
+            release_array, contents};
+    ++self->live;
+    return 0;
+  }
+  static const char* get_last_error(ArrowArrayStream*) { return nullptr; }
+  static void release_stream(ArrowArrayStream* stream) {
+    static_cast<Producer*>(stream->private_data)->is_released = true;
+    stream->release = nullptr;
+  }
+  static void release_array(ArrowArray* array) {
+    auto* const contents = static_cast<Contents*>(array->private_data);
+    --contents->producer->live;
+    delete contents;
+    array->release = nullptr;
+  }
+
+  static inline const int64_t values[rows] = {};
+  int left_;
+  int columns_;
+};
+
+bool import_streams() {
+  std::vector<std::unique_ptr<Producer>> producers;
+  std::vector<ArrowArrayStream*> streams;
+  const int64_t left = allocations_left.exchange(-1);
+  for (int i = 0; i < 12; ++i) streams.push_back(&producers.emplace_back(std::make_unique<Producer>(3, 0))->stream);
+  Producer table(5, 7);
+  allocations_left = left;
+  const auto all_released = [&] {
+    return table.live == 0 && std::ranges::all_of(producers, [](const auto& producer) { return producer->live == 0; });
+  };
+  bool good = true;
+  try {
+    ImportedArrays arrays;
+    arrays.add_columns(streams, 300, 3);
+    good = arrays.add_table(table.stream, 7, 500, 10) && arrays.columns().size() == 19;
+  } catch (const std::bad_alloc&) {
+    if (!all_released()) std::fprintf(stderr, "arrays were leaked\n"), std::abort();
+    throw;
+  }
+  return good && all_released();
+}
+
+// Fails the first allocation of an operation, then the second, and so on until the operation succeeds. Each failure
+// must be std::bad_alloc: whatever else happens ends this process.
+template <class Operation>
+bool fail_each_allocation(const Operation& operation) {
+  for (int64_t count = 0; count < 100000; ++count) {
+    allocations_left = count;
+    try {
+      const bool good = operation();
+      const bool was_reached = allocations_left.exchange(-1) < 0;
+      if (!good) return false;
+      if (!was_reached) return count > 0;
+      // It succeeded without the allocation that failed: a thread less, or a buffer that was unmapped.
+    } catch (const std::bad_alloc&) {
+      allocations_left = -1;
+    }
+  }
+  return false;
+}
+
+bool check_failing_allocations(const char* folder) {
+  const RandomPlan plan = make_plan(7);
+  const Outcome expected = run_in_memory(plan, 1, "", INT64_MAX);
+  const int fd = open(folder, O_TMPFILE | O_RDWR, 0600);
+  if (fd < 0 || ftruncate(fd, plan.size) != 0) return false;
+  std::vector<Result> results(plan.jobs.size());
+  std::vector<int64_t> numbers;
+  for (const Job& job : plan.jobs)
+    std::apply([&](const auto&... field) { (numbers.push_back(static_cast<int64_t>(job.*field.member)), ...); },
+               job_fields);
+  const std::vector<int64_t> pieces(plan.pieces.size() * field_count<piece_fields>);
+  const bool good =
+      fail_each_allocation([&] { return run_in_memory(plan, 4, "", 0) == expected; }) &&
+      fail_each_allocation([&] { return execute(plan, Sink{fd}, 3, results) == 0; }) && fail_each_allocation([&] {
+        const Table jobs{numbers.data(), static_cast<int64_t>(plan.jobs.size())};
+        return decode(jobs, {pieces.data(), static_cast<int64_t>(plan.pieces.size())}).jobs.size() == plan.jobs.size();
+      }) &&
+      fail_each_allocation(import_streams) && fail_each_allocation([] {
+        std::array<Pool::Memory, 40> memories;
+        size_t taken = 0;
+        try {
+          for (; taken < memories.size(); ++taken) memories[taken] = Pool::instance().take(1 << 16);
+          Pool::touch(memories, 2);
+        } catch (const std::bad_alloc&) {
+        }
+        for (size_t i = 0; i < taken; ++i) Pool::instance().give(memories[i]);
+        const bool shrinks = Pool::instance().trim() > 0;
+        return shrinks || taken < memories.size() || allocations_left < 0;
+      });
+  close(fd);
+  return good;
 }
 
 }  // namespace
@@ -205,10 +390,15 @@ int main(int count, char** arguments) {
         }
     });
   for (std::thread& caller : callers) caller.join();
+  Pool::instance().set_limit(64 << 20);
+  if (!check_failing_allocations("/dev/shm")) {
+    std::fprintf(stderr, "an allocation that fails is not survived\n");
+    good = false;
+  }
   Pool::instance().trim();
   const Pool::Usage usage = Pool::instance().usage();
   if (usage.live_count != 0 || usage.idle_bytes != 0) {
-    std::fprintf(stderr, "the pool has lost count\n");
+    std::fprintf(stderr, "the pool has buffers that nobody holds\n");
     good = false;
   }
   return good ? 0 : 1;

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pytest
 
 import colonnade as cn
+from colonnade import _share
 from colonnade.format.write.plan import plan
 from colonnade.format.write.table import lay_out
 from colonnade.storage import process_group  # noqa: F401 -- imported before the steps are counted
@@ -66,9 +67,9 @@ def send(seed, rows=SMALL):
     """Begin a process group, and send a table to oneself."""
 
     def act(store):
-        sharing = store._sharing()
-        reference = sharing.send(lay_out(plan(make(seed, rows))), sharing.begin_process_group())
-        payload.verify_pandas(sharing.receive(reference, lambda snapshot: snapshot.to_pandas()))
+        writer = store._writer
+        reference = _share.send(writer, lay_out(plan(make(seed, rows))), _share.begin_group(writer))
+        payload.verify_pandas(_share.receive(reference, lambda snapshot: snapshot.to_pandas()))
 
     return act
 

@@ -184,7 +184,7 @@ ARROW_SEES = [what for what in VALUES if what.split()[-1] != "another" and any(w
 
 def _shown(store):
     out = subprocess.run([sys.executable, "-m", "colonnade", "--store", store.path, "show", "t"], capture_output=True, text=True, check=False)  # fmt: skip
-    if out.returncode == 1 and "is damaged" in out.stderr:
+    if out.returncode == 1 and "damaged" in out.stderr:
         raise cn.CorruptSnapshotError(out.stderr)
     assert out.returncode == 0, out.stderr
 
@@ -201,7 +201,7 @@ def test_what_follows_values_looks_at_them_first(folder, what, way):
         except (cn.InvalidDataError, cn.CorruptSnapshotError):
             assert not store.exists("again")
         return
-    with pytest.raises(cn.CorruptSnapshotError, match="is damaged"):
+    with pytest.raises(cn.CorruptSnapshotError, match="damaged"):
         FOLLOWS[way](store, folder)
     assert not list(folder.glob("t.*"))
 

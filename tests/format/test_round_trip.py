@@ -2,16 +2,22 @@
 
 import datetime as dt
 import decimal
+import uuid
 
+import dateutil.tz
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import pytz
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 import colonnade as cn
-from support.strategies import EXACT, INDEXES, NOT_COMPARED, frames
+from colonnade.format.objects import same
+from support.strategies import EXACT, INDEXES, NOT_COMPARED, Text, Weekday, frames, object_array, object_cells
 
 
 def assert_round_trip(store, df):
@@ -120,15 +126,182 @@ def test_a_table_larger_than_the_buffers_it_is_written_through(store):
     assert_frame_equal(store.open("t").to_arrow().to_pandas(), df)
 
 
-@pytest.mark.parametrize("cells", [
-    [dt.date(2020, 1, 1), None], [decimal.Decimal("1.50"), None], [b"x", b""], [[1, 2], None], [{"a": 1}, {"a": 2}],
-    [True, None], [dt.time(1, 2), None],
-], ids=lambda cells: type(cells[0]).__name__)  # fmt: skip
-def test_object_cells_come_back_as_pyarrow_brings_them(store, cells):
-    df = pd.DataFrame({"x": pd.Series(cells, dtype=object)})
+# ---- Python objects: the same, or refused ---------------------------------------------------------------------------------------
+
+
+def assert_same_or_refused(store, df):
+    """Stored, the frame comes back in all its parts, types included; else an error names what cannot be stored, and nothing is."""
+    before = store.exists("o")
+    try:
+        with store.put("o", df) as snap:
+            snap.validate()
+            got = snap.to_pandas()
+            assert len(snap.explain()) == snap.to_arrow().num_columns
+    except cn.UnsupportedTypeError as error:
+        assert store.exists("o") == before
+        return str(error)
+    assert_frame_equal(got, df, check_freq=True)
+    for ours, put in (
+        (got.index, df.index),
+        (got.columns, df.columns),
+        *((got.iloc[:, i], df.iloc[:, i]) for i in range(df.shape[1])),
+    ):
+        assert ours.dtype == put.dtype
+        assert all(map(same, list(ours), list(put))), f"{list(put)} came back as {list(ours)}"
+    return None
+
+
+@given(object_cells(), st.sampled_from(["column", "index", "level", "labels", "level of labels", "categories"]))
+@settings(max_examples=500)
+def test_any_objects_in_any_place(store, cells, place):
+    if place == "column":
+        df = pd.DataFrame({"x": pd.Series(object_array(cells), dtype=object), "i": range(len(cells))})
+    else:
+        index = pd.Index(object_array(cells), dtype=object, tupleize_cols=False)
+        try:
+            if "labels" in place or place == "categories":
+                index = index.unique()
+            if "level" in place:
+                index = pd.MultiIndex.from_arrays([range(len(index)), index])
+            if place == "categories":
+                codes = [*range(len(index)), -1]
+                df = pd.DataFrame({"x": pd.Categorical.from_codes(codes, index)})
+            elif "labels" in place:
+                df = pd.DataFrame([range(len(index))] * 2, columns=index)
+            else:
+                df = pd.DataFrame({"x": range(len(index))}, index=index)
+        except (TypeError, ValueError):  # what pandas does not take there
+            return
+    assert_same_or_refused(store, df)
+
+
+@pytest.mark.parametrize("labels", [
+    [b"x", b"z"], [1, "a", 2.0], [True, "a"], [np.int64(1), "a"], [np.float32(0.1), "a", np.bool_(True)], [np.nan, "a"], [np.inf, -np.inf, -0.0, "a"], [2**70, "a"],
+    [("a", 1), "b"], [None, "a"], [pd.Timestamp("2020"), pd.Timestamp("2021")], [dt.date(2020, 1, 1), dt.date(2021, 1, 1)],
+], ids=repr)  # fmt: skip
+def test_labels_that_are_objects(store, labels):
+    columns = pd.Index(object_array(labels), dtype=object, tupleize_cols=False)
+    assert assert_same_or_refused(store, pd.DataFrame([range(len(labels))] * 2, columns=columns)) is None
+    assert list(map(type, store.get("o").columns)) == list(map(type, labels))
+
+
+@pytest.mark.parametrize("labels", [[b"x", "z"], [pd.Timestamp("2020"), "a"], ["\ud800", "a"], [np.str_("a"), "b"], [Text("a"), "b"]], ids=ascii)  # fmt: skip
+def test_labels_that_are_refused(store, labels):
+    columns = pd.Index(object_array(labels), dtype=object)
+    assert "the column labels cannot be stored" in assert_same_or_refused(
+        store, pd.DataFrame([[1, 2]], columns=columns)
+    )
+
+
+CATEGORIES = {
+    "tuples": [(1, 2), (3, 4)], "UUIDs": [uuid.UUID(int=1), uuid.UUID(int=2)], "dates": [dt.date(2020, 1, 1)], "bytes": [b"a", b"b"],
+    "Decimals": [decimal.Decimal("1.5")], "bools": [True, False], "Timestamps": [pd.Timestamp(1)], "datetimes": [dt.datetime(2020, 1, 1)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", CATEGORIES)
+def test_categories_that_are_objects(store, kind):
+    index = pd.Index(object_array(CATEGORIES[kind]), dtype=object, tupleize_cols=False)
+    df = pd.DataFrame({"x": pd.Categorical.from_codes([0, -1, len(index) - 1], index)})
+    assert assert_same_or_refused(store, df) is None
+    assert list(map(type, store.get("o")["x"].cat.categories)) == list(map(type, CATEGORIES[kind]))
+
+
+@pytest.mark.parametrize("cells", [[1, 2.5], ["a", b"b"], [np.int64(1)]], ids=repr)
+def test_categories_that_are_refused(store, cells):
+    df = pd.DataFrame({"x": pd.Categorical.from_codes([0], pd.Index(object_array(cells), dtype=object))})
+    assert "column 'x': its categories: it holds" in assert_same_or_refused(store, df)
+
+
+@pytest.mark.parametrize("kind", sorted(EXACT))
+def test_each_kind_as_categories(store, kind):
+    """Whatever pandas takes for categories comes back as them, or is refused; never is it stored and unreadable."""
+    values = EXACT[kind](np.random.default_rng(5), 30)
+    try:
+        index = pd.Index(values, dtype=values.dtype).dropna().unique()
+        df = pd.DataFrame({"x": pd.Categorical.from_codes([*range(min(len(index), 9)), -1], index)})
+    except (TypeError, ValueError, NotImplementedError):
+        pytest.skip("pandas does not take these for categories")
+    refused = assert_same_or_refused(store, df)
+    if refused is None:
+        got = store.get("o")["x"].cat.categories
+        assert got.dtype == df["x"].cat.categories.dtype
+    else:
+        assert "its categories" in refused
+
+
+def test_lossy_on_request(store):
+    df = pd.DataFrame({"x": object_array([(1, 2), (3,)]), "t": [pd.Timestamp(1)] * 2}).astype(object)
+    mixed = pd.DataFrame({"x": object_array([{"a": 1}, {"b": 2}])})
+    assert "put colonnade.from_pandas(df) instead" in assert_same_or_refused(store, mixed)
+    store.put("t", cn.from_pandas(mixed))
+    assert store.get("t")["x"].tolist() == [{"a": 1, "b": None}, {"a": None, "b": 2}]
+    (report,) = store.open("t").explain()
+    assert report.why.endswith("PyArrow makes them")
     store.put("t", df)
-    expected = pa.Table.from_pandas(df).to_pandas()
-    assert_frame_equal(store.get("t"), expected)
+    assert all(report.why.endswith("made again") for report in store.open("t").explain())
+
+
+def _two_levels():
+    df = pd.DataFrame({"key": ["a", "b", "a"], "v": [1.0, 2.0, 3.0]})
+    return {
+        "append": df.set_index("key", append=True), "rolling": df.groupby("key").rolling(2).sum(),
+        "three": df.set_index("key", append=True).set_index("v", append=True, drop=False).rename_axis(["r", "k", "w"]),
+        "sliced range": df.iloc[1:].set_index("key", append=True),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", _two_levels())
+def test_a_range_among_the_levels_of_an_index(store, tmp_path, kind):
+    df = _two_levels()[kind]
+    assert_round_trip(store, df)
+    table = pa.Table.from_pandas(df)
+    pq.write_table(table, tmp_path / "t.parquet")
+    with store.put("t", table) as snap, store.load("p", tmp_path / "t.parquet") as loaded:
+        for stored in (snap, loaded):
+            stored.validate()
+            assert_frame_equal(stored.to_pandas(), table.to_pandas())
+            assert stored.to_arrow().column_names == table.column_names
+            assert len(stored.explain()) == table.num_columns
+        store.put("again", snap)
+        assert_frame_equal(store.get("again"), table.to_pandas())
+
+
+@pytest.mark.parametrize("zone", [pytz.timezone("Europe/Paris"), pytz.UTC, pytz.FixedOffset(90), dt.UTC, dateutil.tz.gettz("Asia/Tokyo")], ids=repr)  # fmt: skip
+def test_zones_are_those_of_their_library(store, zone):
+    left = pd.date_range("2020", periods=3, tz=zone)
+    df = pd.DataFrame(
+        {"t": left, "i": pd.arrays.IntervalArray.from_arrays(left, left + pd.Timedelta(1, "h"))},
+        index=left.rename("when"),
+    )
+    got = assert_round_trip(store, df)
+    for dtype in (got["t"].dtype, got["i"].dtype.subtype, got.index.dtype):
+        assert type(dtype.tz) is type(zone)
+    assert (got["i"] == df["i"]).all()
+
+
+def test_nan_in_a_masked_float_of_an_arrow_table(store):
+    numbers = pd.DataFrame({"x": pd.array([1.0], "Float64"), "y": pd.array([1.0], "Float32")})
+    table = pa.table({"x": [1.0, float("nan"), None], "y": pa.array([1.0, 2.0, None], pa.float32())})
+    table = table.replace_schema_metadata(pa.Table.from_pandas(numbers).schema.metadata)
+    store.put("t", table).validate()
+    assert_frame_equal(store.get("t"), table.to_pandas())
+    assert store.get("t").isna().equals(table.to_pandas().isna())
+
+
+@pytest.mark.parametrize("attrs", [{"t": (1, 2)}, {1: "a"}, {"x": np.float64(1.5)}, {"x": np.str_("a")}, {"x": {1: 2}}, {"x": Weekday.MONDAY}], ids=repr)  # fmt: skip
+def test_attributes_that_json_would_change(store, attrs):
+    df = pd.DataFrame({"x": [1]})
+    df.attrs = attrs
+    with pytest.raises(cn.UnsupportedTypeError, match="attrs"):
+        store.put("t", df)
+
+
+def test_attributes_that_are_no_numbers(store):
+    df = pd.DataFrame({"x": [1]})
+    df.attrs = {"nan": float("nan"), "inf": [float("inf"), -0.0], "big": 2**80}
+    store.put("t", df)
+    assert same(store.get("t").attrs, df.attrs)
 
 
 def test_object_columns_of_numbers_stay_objects(store):

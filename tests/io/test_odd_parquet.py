@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import colonnade as cn
+
 
 def column(values, dtype):
     return pd.DataFrame({"x": pd.array(values, dtype=dtype)})
@@ -82,3 +84,26 @@ def test_int96_keeps_nanoseconds_where_they_fit(store, tmp_path):
     found = store.load("t", tmp_path / "t.parquet").to_arrow().column("t")
     assert found.type == pa.timestamp("ns")
     assert found.cast(pa.int64()).to_pylist() == times.cast(pa.int64()).to_pylist()
+
+
+@pytest.mark.parametrize(("metadata", "words"), [
+    (b"{not JSON", "Expecting property name"), (b"\xff\xfe", "Expecting value"), (b'{"index_columns": [{"kind": "range"}], "columns": []}', "missing key 'start'"),
+    (b'{"index_columns": [{"kind": "range", "start": "a", "stop": 1, "step": 1}], "columns": []}', "integer"),
+    (b'{"index_columns": [{"kind": "range", "start": 0, "stop": 1, "step": 0}], "columns": []}', "zero"),
+])  # fmt: skip
+def test_pandas_metadata_that_is_damaged(metadata, words, store, tmp_path):
+    pq.write_table(pa.table({"a": [1, 2]}).replace_schema_metadata({b"pandas": metadata}), tmp_path / "t.parquet")
+    with pytest.raises(cn.UnreadableFileError, match=f"invalid pandas metadata .schema key 'pandas'.: .*{words}"):
+        store.load("t", tmp_path / "t.parquet")
+    assert not store.exists("t")
+
+
+@pytest.mark.parametrize(
+    "metadata", [b"{}", b"[]", b"null", b'{"columns": 5}', b'{"columns": [{}], "index_columns": ["z"]}']
+)
+def test_pandas_metadata_that_says_nothing(metadata, store, tmp_path):
+    for number in (1, 2):
+        table = pa.table({"a": [number]}).replace_schema_metadata({b"pandas": metadata})
+        pq.write_table(table, tmp_path / f"{number}.parquet")
+    store.load("t", tmp_path).close()
+    assert store.get("t")["a"].tolist() == [1, 2]

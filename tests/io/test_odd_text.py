@@ -2,6 +2,7 @@
 
 import io
 import json
+import random
 
 import pandas as pd
 import pyarrow as pa
@@ -154,3 +155,65 @@ def test_many_objects_without_members(store, tmp_path, monkeypatch):
 def test_json_that_is_refused(data, words, load):
     with pytest.raises(cn.UnreadableFileError, match=words):
         load(data, ".json")
+
+
+def test_blocks_of_regular_quotes_end_where_rows_end():
+    """The fast way to the end of the last row, against the expression that takes rows apart."""
+    rng, found = random.Random(5), 0
+    pieces = [b'"', b",", b"\n", b"a", b"\r\n", b'""', b'"x"', b'"x\ny"', b',"', b'",', b'"\n', b'\n"']
+    for _ in range(20_000):
+        data = b"".join(rng.choices(pieces, k=rng.randint(1, 14)))
+        end, rows = text._end_of_regular_rows(data), text._CSV_ROWS.match(data)
+        if end is not None:
+            assert end <= rows.end(), data
+            assert text._CSV_ROWS.match(data[:end]).end() == end, data
+            found += end == rows.end()
+    assert found > 2000
+
+
+CELLS = [
+    "1",
+    "0",
+    "-5",
+    "",
+    "1.5",
+    "x",
+    '"a,b"',
+    '"q""q"',
+    '"l\nl"',
+    "true",
+    "2020-01-01",
+    "2020-01-01 10:00:00",
+    "9007199254740993",
+    "é",
+    '5" p',
+    "NaN",
+    "null",
+    " 7",
+    "1e3",
+]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_csv_is_read_as_pyarrow_reads_it_whatever_the_blocks(seed, store, tmp_path, monkeypatch):
+    rng = random.Random(seed)
+    for _ in range(60):
+        columns, cells = rng.randint(1, 4), rng.sample(CELLS, rng.randint(1, 4))
+        end, start = rng.choice(["\n", "\r\n"]), rng.choice(["", "\n", "\ufeff", "\ufeff\r\n\n"])
+        header = ",".join(f'"h{end if rng.random() < 0.1 else ""}{i}"' for i in range(columns))
+        rows = [",".join(rng.choice(cells) for _ in range(columns)) for _ in range(rng.randint(1, 8))]
+        data = (start + end.join([header, *rows]) + rng.choice(["", end])).encode()
+        (tmp_path / "t.csv").write_bytes(data)
+        try:
+            options = pc.ConvertOptions(strings_can_be_null=True)
+            read = pc.read_csv(
+                io.BytesIO(data), parse_options=pc.ParseOptions(newlines_in_values=True), convert_options=options
+            )
+        except pa.ArrowInvalid:
+            continue
+        for block in (4 << 20, 16):
+            monkeypatch.setattr(text, "_BLOCK", block)
+            found = store.load("t", tmp_path / "t.csv").to_arrow()
+            assert found.column_names == read.column_names, data
+            # As texts: 1.0 is not 1, and NaN is itself.
+            assert repr(found.to_pydict()) == repr(read.to_pydict()), data

@@ -154,10 +154,11 @@ def test_a_handler_that_changes_the_store_its_thread_is_changing(store, monkeypa
         except cn.ReentrantCallError as error:
             errors.append(str(error))
 
-    real = os.unlink
+    call = "link" if inside == "put" else "unlink"  # what they do under the lock
+    real = getattr(os, call)
     signalled = []
 
-    def unlink(*args, **kwargs):  # a put and a delete do it under the lock
+    def signalling(*args, **kwargs):
         if not signalled:
             signalled.append(True)
             signal.raise_signal(signal.SIGUSR1)
@@ -165,7 +166,7 @@ def test_a_handler_that_changes_the_store_its_thread_is_changing(store, monkeypa
 
     before = signal.signal(signal.SIGUSR1, handle)
     try:
-        monkeypatch.setattr(os, "unlink", unlink)
+        monkeypatch.setattr(os, call, signalling)
         store.put("t", FRAME) if inside == "put" else store.delete("t")
     finally:
         signal.signal(signal.SIGUSR1, before)

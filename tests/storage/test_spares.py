@@ -454,7 +454,7 @@ def test_holding_the_lock_is_seen_by_other_processes(store):
     program = f"""
 import sys, time, colonnade as cn
 store = cn.Store({str(store.path)!r})
-with store._directory.lock():
+with store._catalog.directory.lock():
     print("locked", flush=True)
     time.sleep(60)
 """
@@ -474,7 +474,7 @@ with store._directory.lock():
 
 def test_folders_are_given_back(store):
     store.put("t", frame(1)).close()
-    with store._directory.opened() as root:
+    with store._catalog.directory.opened() as root:
         before = len(os.listdir("/proc/self/fd"))
         for _ in range(3):
             with folders.below(root, ["a", "b"], None, make=0o700):

@@ -239,7 +239,7 @@ def test_a_spare_that_a_reader_holds_is_named_as_it_was_opened(folder):
 
 def test_a_draft_without_a_name_is_its_writers(store):
     store.put("t", frame(1)).close()
-    with store._directory.opened() as directory, Draft.fresh(directory, 0o600) as draft:
+    with store._catalog.directory.opened() as directory, Draft.fresh(directory, 0o600) as draft:
         draft.write(0, bytes(MIB))
         assert roles(store) == [("newest", "t", 1, allocated(store.path / "t.arrow")), ("draft", None, None, MIB)]
         assert holders(store, "draft") == {(os.getpid(), "open")}
@@ -347,7 +347,7 @@ def test_processes_of_others_are_counted(open_to_all):
     shown, unseen, pid, found = as_nobody(open_to_all, "unshare", "--pid", "--fork", "--mount-proc")
     assert unseen == 3
     assert [(holder[0], holder[2]) for holder in found] == [(pid, "mapped")]
-    assert shown.endswith("Processes that could not be looked at: 3.\n")
+    assert "3 processes could not be looked at" in " ".join(shown.split())
 
 
 def test_what_others_hold_is_not_seen_and_the_kernels_threads_do_not_count(open_to_all):

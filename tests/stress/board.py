@@ -1,6 +1,6 @@
 """What all workers know of each other: memory that outlives whoever is killed.
 
-Knows: names as numbers, who has seen which version, who deletes. Does not depend on: stores, frames, how workers are made.
+Contains names as numbers, which reader has seen which version, and which writer deletes. Does not depend on: stores, frames, how workers are made.
 
 Every worker writes to its own slot, one aligned word at a time, so that nothing is locked and a killed worker leaves nothing half
 written. A name must never go backwards: whoever has seen version v leaves a note, and whoever *begins* to open after that must find

@@ -1,6 +1,6 @@
 """A hundred thousand puts of one name, with readers' frames coming and going: nothing may grow.
 
-Knows: one process, and what it and its store hold. Does not depend on: kills.
+Does not depend on: kills.
 
     PYTHONPATH=tests python -m stress.endure --puts 100000
 

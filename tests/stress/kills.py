@@ -1,6 +1,6 @@
 """Writers and readers, killed with SIGKILL at random instants, thousands of times; nothing may be torn, lost or leaked.
 
-Knows: processes and when they die. Does not depend on: what they do.
+Does not depend on: what the processes do.
 
     make stress
     PYTHONPATH=tests python -m stress.kills --seconds 60 --seed 1 --writers 4 --readers 4

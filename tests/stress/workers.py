@@ -1,6 +1,6 @@
 """What a writer and a reader do, over and over, until they are killed.
 
-Knows: the public API, payloads, the board. Does not depend on: who kills them, and when.
+Does not depend on: which program kills them, and when.
 
 A worker that finds what must not be raises; `run` writes it down and ends the process with status 1, which nothing else does.
 """

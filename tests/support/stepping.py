@@ -1,10 +1,11 @@
-"""A child process that runs from one system call to the next, under its parent's hand: to be looked at or killed between any two.
+"""A child process that runs from one system call to the next, controlled by its parent: between any two it can be looked at or killed,
+and any call can be made to fail.
 
-Knows: ptrace. Does not depend on: stores.
+Does not depend on: stores.
 
-A put is some forty system calls, and whatever it does to a store it does in one of them: stopping before each, in turn, meets every
-state that a crash can leave and that another process can see. Calls for memory and threads are passed over: nobody else sees what they
-do, and how many there are depends on the memory at hand.
+A put is some forty system calls, and whatever it does to a store it does in one of them. Stopping before each, in turn, meets every
+state that a crash can leave and that another process can see. Calls for memory and threads are passed over: no other process sees
+what they do, and how many there are depends on the free memory.
 """
 
 import contextlib
@@ -22,7 +23,9 @@ import warnings
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.ptrace.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p)
 _LIBC.ptrace.restype = ctypes.c_long
-_TRACEME, _SYSCALL, _SETOPTIONS, _GET_SYSCALL_INFO = 0, 24, 0x4200, 0x420E
+_TRACEME, _POKEUSER, _SYSCALL, _SETOPTIONS, _GET_SYSCALL_INFO = 0, 6, 24, 0x4200, 0x420E
+# Where the registers of the call's number and of its result stand in the tracee's area (x86-64).
+_NUMBER, _RESULT = 15 * 8, 10 * 8
 _SYSGOOD, _FORK, _VFORK, _CLONE, _EXITKILL = 1, 2, 4, 8, 1 << 20
 _WALL = 0x40000000
 _ENTRY = 1
@@ -38,6 +41,13 @@ def _ptrace(request, process, address=0, data=0):
     if _LIBC.ptrace(request, process, address, data) < 0:
         number = ctypes.get_errno()
         raise OSError(number, f"ptrace({request:#x}): {os.strerror(number)}")
+
+
+def why_no_failures():
+    """Why system calls cannot be made to fail here; None where they can."""
+    if platform.machine() != "x86_64":
+        return f"making system calls fail is written for x86-64 only, not for {platform.machine()}"
+    return why_not()
 
 
 def why_not():
@@ -64,8 +74,11 @@ class Stepped:
         os.close(ready)
         self.steps = 0
         self.call = -1  # the number of the system call where it stands
+        self.arguments = ()
+        self.passed_over = _PASSED_OVER
         self.status = None
         self._stopped = []  # (task, signal to go on with)
+        self._failing = {}  # errors that calls are to end with, by task
         if told:
             self._end()
             raise OSError(int(told), "the child may not be traced")
@@ -95,8 +108,17 @@ class Stepped:
                 self._stopped.append((task, 0))
                 self.steps += 1
                 return True
+            if number == _CALL_STOP and (error := self._failing.pop(task, None)):
+                _ptrace(_POKEUSER, task, _RESULT, -error & 0xFFFFFFFFFFFFFFFF)
             # A call's end, a new thread, its first stop: nothing to look at. Signals are handed on.
             self._stopped.append((task, 0 if number in (_CALL_STOP, signal.SIGTRAP, signal.SIGSTOP) else number))
+
+    def fail(self, error, *, made=False):
+        """Have the call where the child stands end with an error, without being made; ``made``: it is made all the same."""
+        task, _ = self._stopped[-1]
+        if not made:
+            _ptrace(_POKEUSER, task, _NUMBER, -1 & 0xFFFFFFFFFFFFFFFF)
+        self._failing[task] = error
 
     def _entering(self, task):
         info = ctypes.create_string_buffer(88)
@@ -104,8 +126,8 @@ class Stepped:
             _ptrace(_GET_SYSCALL_INFO, task, len(info), ctypes.addressof(info))
         except ProcessLookupError:
             return False
-        self.call = struct.unpack_from("Q", info, 24)[0]
-        return info.raw[0] == _ENTRY and self.call not in _PASSED_OVER
+        self.call, *self.arguments = struct.unpack_from("7Q", info, 24)
+        return info.raw[0] == _ENTRY and self.call not in self.passed_over
 
     def run(self, steps):
         """Go on for so many system calls, or to the end; whether it still lives."""

@@ -11,7 +11,8 @@ def as_user(program, *, uid=OTHER, gid=OTHER, groups=()):
     """Run a program as another user, and give what it printed; an error's class is printed where it raises one."""
     text = f"""
 import os, json, pickle, colonnade as cn, pandas as pd, pyarrow as pa
-cn.Watch  # imported while it may be
+cn.Watch  # imported while it may be, as the rest
+import encodings.unicode_escape, colonnade.display.base, multiprocessing
 frame = pd.DataFrame({{"x": [1, 2, 3]}})
 os.setgroups({list(groups)!r}); os.setgid({gid}); os.setuid({uid})
 def attempt(do):

@@ -1,35 +1,44 @@
-"""Plain tables that travel by reference between processes, through the picklers that pools and queues use.
+"""Plain tables by reference between processes, through the picklers that pools and queues use.
 
-Knows: `multiprocessing`'s and loky's picklers, which tables go by reference.
-Does not depend on: files; when a segment that
-was sent is removed.
+A pickler looks up in its table of types how to take an object apart. `by_reference` registers the three table types
+there, and the types of processes, so that a worker that is started meanwhile begins the same way and its results come
+back by reference too. A worker that was there before begins with the first frame that it receives. Whatever cannot go
+by reference and come back exactly as it was is pickled as usual: columns of Python objects, subclasses, data without
+an Arrow form, tables for which there is no room.
 
-A pickler asks its table of types how to take an object apart. `by_reference` puts the three table types there, and the
-types of processes, so that a worker that is started meanwhile begins the same way and its results travel likewise. A
-worker that was there before begins with the first frame that it receives. Whatever cannot go by reference, and come
-back exactly as it was, is pickled as ever: columns of Python objects, subclasses, what Arrow has no form for, what
-there is no room for.
+If pickling fails after a table was written (another argument cannot be pickled), nobody will receive it. So `dump` of
+the picklers is wrapped, and removes what a failed call has written.
+
+Does not depend on: files, when a segment in flight is removed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import multiprocessing.context
 import multiprocessing.process
 import multiprocessing.reduction
+import os
 import pickle
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from colonnade import _share
 from colonnade._by_reference import tables
+from colonnade._put import Writer
+from colonnade._reference import Reference
 from colonnade.errors import ColonnadeError
+from colonnade.format.write.plan import plan
+from colonnade.format.write.table import lay_out
 from colonnade.sizes import parse_size
-
-if TYPE_CHECKING:
-    from colonnade._share import Unnamed
-    from colonnade.snapshot import Snapshot
+from colonnade.snapshot import Snapshot
+from colonnade.storage import paths
+from colonnade.storage.catalog import Catalog
 
 # Measured, through a pipe and read, pickled and by reference, in ms: 256 KiB 0.2 and 1.5, 1 MiB 1.8 and 2.1, 2 MiB
 # 4.2 and 2.4, 16 MiB 79 and 6.
@@ -50,17 +59,17 @@ class Sending(NamedTuple):
 
 # The last one is in force.
 _sending: list[Sending] = []
-# What the picklers' tables held before: (table, type, reducer).
-_before: list[tuple[dict[Any, Any], type, Any]] = []
+# What was replaced, and the call that puts it back.
+_replaced: list[Callable[[], None]] = []
 
 
 class by_reference:  # noqa: N801 -- a block, as contextlib.suppress is one
-    """Let plain tables travel by reference between processes, in a ``with`` block; `install` is for good.
+    """Pass plain tables between processes by reference, in a ``with`` block; `install` is permanent.
 
-    Frames of pandas and Polars and tables of PyArrow, as arguments and results: through `multiprocessing` (Pool,
-    Process, Queue, Pipe), `concurrent.futures.ProcessPoolExecutor` and joblib (loky). Each is stored once by whoever
-    sends it, and mapped by whoever receives it, which may write to its frame. Nothing else changes: what cannot be sent
-    so, and given back exactly as it was, is pickled as ever.
+    This holds for frames of pandas and Polars and tables of PyArrow, as arguments and results, through
+    `multiprocessing` (Pool, Process, Queue, Pipe), `concurrent.futures.ProcessPoolExecutor` and joblib (loky). The
+    sender stores each table once; the receiver maps it, and may write to its frame. Nothing else changes: a table that
+    cannot be sent so and come back exactly as it was is pickled as usual.
 
     Pickled bytes are then good for one receiver. To give one frame to many tasks, `share` it.
 
@@ -88,34 +97,44 @@ class by_reference:  # noqa: N801 -- a block, as contextlib.suppress is one
         return self
 
     def __exit__(self, *_: object) -> None:
-        ended = self._begun.pop()
-        at = max(index for index, sending in enumerate(_sending) if sending is ended)
-        del _sending[at]
+        sending = self._begun.pop()
+        position = max(at for at, other in enumerate(_sending) if other is sending)
+        del _sending[position]
         if not _sending:
             _unregister()
 
     @staticmethod
     def install(min_bytes: int | str = MIN_BYTES) -> None:
-        """Let tables travel by reference from now on, and in the workers that this process starts.
+        """Pass tables by reference from now on, and in the workers that this process starts.
 
-        To be called after joblib and Polars are imported, where they are used, and in the parent of a pool.
+        Call it after joblib and Polars are imported, if they are used, and in the parent of a pool.
+
+        Parameters
+        ----------
+        min_bytes : int or str, default 1 MiB
+            Smaller tables are pickled.
 
         Raises
         ------
-        ValueError, StoreAccessError
+        ValueError
+            If ``min_bytes`` is not a size.
+        StoreAccessError
+            If the default store cannot be used.
         """
         _begin_here(parse_size(min_bytes, "min_bytes"))
 
 
 def _begin_here(min_bytes: int) -> Sending:
-    from colonnade.store import Store  # noqa: PLC0415 -- api imports what this needs
-
-    if _sending:  # a worker's results go to its parent's process group
+    if _sending:  # the results of a worker go to its parent's group
         store, group = _sending[-1][:2]
     else:
-        store = str(Store().path)
-        group = Store(store)._sharing().begin_process_group()
+        store = os.path.abspath(paths.default_store())  # noqa: PTH100 -- links are not followed
+        group = _share.begin_group(_writer(store))
     return _begin(Sending(store, group, min_bytes, tables.imported()))
+
+
+def _writer(store: str) -> Writer:
+    return Writer(Catalog.at(store, os.geteuid()))
 
 
 def _begin(sending: Sending) -> Sending:
@@ -123,35 +142,102 @@ def _begin(sending: Sending) -> Sending:
     for name in sending.libraries:
         import_module(name)
     reducers = dict.fromkeys(tables.types(), _reduce_table)
-    for table, processes in _picklers():
-        for kind, reduce in [*reducers.items(), *((process, _reduce_process) for process in processes)]:
-            if table.get(kind) is not reduce:
-                _before.append((table, kind, table.get(kind, _MISSING)))
-                table[kind] = reduce
+    for pickler in _picklers():
+        for kind, reduce in [*reducers.items(), *((process, _reduce_process) for process in pickler.processes)]:
+            if pickler.reducers.get(kind) is not reduce:
+                _replace_reducer(pickler.reducers, kind, reduce)
+        dump = getattr(pickler.owner, "dump")  # noqa: B009 -- of a class here, of a module there
+        if not hasattr(dump, "removes_what_failed"):
+            _replaced.append(_Restore(pickler.owner, vars(pickler.owner).get("dump", _MISSING)).undo)
+            pickler.owner.dump = _remove_on_failure(dump)
     return sending
 
 
-def _unregister() -> None:
-    while _before:
-        table, kind, reduce = _before.pop()
-        if reduce is _MISSING:
-            table.pop(kind, None)
+def _replace_reducer(reducers: dict[Any, Any], kind: type, reduce: Callable[[Any], Any]) -> None:
+    before = reducers.get(kind, _MISSING)
+    reducers[kind] = reduce
+    _replaced.append(partial(_put_back, reducers, kind, before))
+
+
+def _put_back(reducers: dict[Any, Any], kind: type, before: Any) -> None:
+    if before is _MISSING:
+        reducers.pop(kind, None)
+    else:
+        reducers[kind] = before
+
+
+class _Restore(NamedTuple):
+    """Puts back the ``dump`` of a class or module; missing: it inherited one."""
+
+    owner: Any
+    dump: Any
+
+    def undo(self) -> None:
+        if self.dump is _MISSING:
+            del self.owner.dump
         else:
-            table[kind] = reduce
+            self.owner.dump = self.dump
 
 
-def _picklers() -> Iterator[tuple[dict[Any, Any], list[type]]]:
-    """The picklers' own tables, of those that are imported, and the processes that each starts."""
+def _unregister() -> None:
+    while _replaced:
+        _replaced.pop()()
+
+
+class _Pickler(NamedTuple):
+    """A pickler that is imported: its table of types, the types of its processes, and the owner of its ``dump``."""
+
+    reducers: dict[Any, Any]
+    processes: list[type]
+    owner: Any
+
+
+def _picklers() -> Iterator[_Pickler]:
     contexts: Any = multiprocessing.context
     pickler: Any = multiprocessing.reduction.ForkingPickler
-    yield pickler._extra_reducers, [contexts.Process, contexts.SpawnProcess, contexts.ForkServerProcess]
+    processes = [contexts.Process, contexts.SpawnProcess, contexts.ForkServerProcess]
+    yield _Pickler(pickler._extra_reducers, processes, pickler)
     for package in _LOKY:
         reduction, process = (sys.modules.get(f"{package}.{name}") for name in ("reduction", "process"))
         if reduction is not None and process is not None:
-            yield reduction._dispatch_table, [process.LokyProcess, process.LokyInitMainProcess]
+            processes = [process.LokyProcess, process.LokyInitMainProcess]
+            yield _Pickler(reduction._dispatch_table, processes, reduction)
 
 
 # -- the sender's side -------------------------------------------------------------------------------------------------
+
+
+class _Written(threading.local):
+    """What the calls of ``dump`` that run in this thread have written; the innermost call is the last."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[Reference]] = []
+
+
+_written = _Written()
+
+
+def _remove_on_failure(dump: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a pickler's ``dump``: if it raises, remove the segments that it has written."""
+
+    def wrapped(*args: Any, **options: Any) -> Any:
+        references: list[Reference] = []
+        _written.calls.append(references)
+        try:
+            value = dump(*args, **options)
+        except BaseException:
+            for reference in references:
+                with contextlib.suppress(ColonnadeError, OSError):
+                    _share.withdraw(reference, spare=True)
+            raise
+        finally:
+            _written.calls.pop()
+        if _written.calls:  # a pickle in a pickle, which may still fail
+            _written.calls[-1].extend(references)
+        return value
+
+    wrapped.removes_what_failed = True  # type: ignore[attr-defined]
+    return wrapped
 
 
 def _reduce_table(table: Any) -> Any:
@@ -160,30 +246,29 @@ def _reduce_table(table: Any) -> Any:
         kind = tables.kind_of(table)
         if kind.nbytes(table) >= sending.min_bytes:
             try:
-                sent = _send(sending, kind, table)
+                message = _send(sending, kind, table)
             except (ColonnadeError, OSError):
-                sent = None  # no form for it, no room, no store: nothing of it is left, and it is pickled
-            if sent is not None:
-                return sent
+                message = None  # no Arrow form, no room, no store: nothing of it is left, and it is pickled
+            if message is not None:
+                return message
     return table.__reduce_ex__(pickle.DEFAULT_PROTOCOL)
 
 
 def _send(sending: Sending, kind: tables.Kind, table: Any) -> Any:
-    from colonnade.format.write.plan import plan  # noqa: PLC0415 -- the same
-    from colonnade.format.write.table import lay_out  # noqa: PLC0415 -- the same
-    from colonnade.store import Store  # noqa: PLC0415 -- api imports what this needs
-
-    if not kind.may_travel(table):
+    if not kind.may_go(table):
         return None
-    planned = plan(table)
-    exactly = kind.way_back(table, planned)
-    if exactly is None:
+    table_plan = plan(table)
+    way_back = kind.way_back(table, table_plan)
+    if way_back is None:
         return None
-    laid = lay_out(planned)
-    sharing = Store(sending.store)._sharing()
-    if not sharing.has_room(laid.size):
+    laid = lay_out(table_plan)
+    writer = _writer(sending.store)
+    if not _share.has_room(writer, laid.size):
         return None
-    return _receive, (sharing.send(laid, sending.group), kind.name, exactly, sending)
+    reference = _share.send(writer, laid, sending.group)
+    if _written.calls:
+        _written.calls[-1].append(reference)
+    return _receive, (reference, kind.name, way_back, sending)
 
 
 def _reduce_process(process: Any) -> Any:
@@ -202,17 +287,15 @@ def _make_process(sending: Sending, make: Callable[..., Any], arguments: tuple[A
 
 
 def _begin_as_child(sending: Sending) -> None:
-    from colonnade.store import Store  # noqa: PLC0415 -- api imports what this needs
-
-    Store(sending.store)._sharing().join_process_group(sending.group)
+    _share.join_group(_writer(sending.store), sending.group)
     _begin(sending)
 
 
-def _receive(reference: Unnamed, name: str, exactly: Any, sending: Sending) -> Any:
+def _receive(reference: Reference, name: str, way_back: Any, sending: Sending) -> Any:
     if not _sending and multiprocessing.parent_process() is not None:
         _begin_as_child(sending)  # a worker that was started before its parent began
 
     def read(snapshot: Snapshot) -> Any:
-        return tables.KINDS[name].read(snapshot, exactly)
+        return tables.KINDS[name].read(snapshot, way_back)
 
-    return reference.sharing().receive(reference, read)
+    return _share.receive(reference, read)

@@ -1,6 +1,6 @@
-"""The tables that may travel by reference: how large each is, and whether it would come back exactly as it was.
+"""The tables that may go by reference: how large each is, and whether it would come back exactly as it was.
 
-Knows: what is lost of a table when it is stored. Does not depend on: picklers, files. Polars is not imported for it.
+Does not depend on: picklers, files. Polars is not imported for it.
 """
 
 from __future__ import annotations
@@ -12,42 +12,38 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from colonnade.interop.pandas import block_values
+
 if TYPE_CHECKING:
     from colonnade.format.write.table import TablePlan
 
-# A way back that has nothing to be done.
+# The way back of a table that is read as it is stored.
 AS_STORED = "as stored"
 
 
 class Kind(NamedTuple):
     """One type of tables.
 
-    ``way_back`` gives what ``read`` needs to make the very same table of what is stored; None: there is no way.
+    ``way_back`` gives what ``read`` needs to make an equal table of what is stored; None: there is no way.
     """
 
     name: str
     library: str
     type_name: str
     nbytes: Callable[[Any], int]
-    may_travel: Callable[[Any], bool]
+    may_go: Callable[[Any], bool]
     way_back: Callable[[Any, TablePlan], Any]
     read: Callable[[Any, Any], Any]
 
 
 def _pandas_nbytes(frame: Any) -> int:
-    return sum(int(block.nbytes) for block in _blocks(frame))
-
-
-def _blocks(frame: Any) -> list[Any]:
-    from colonnade.interop.pandas import block_values  # noqa: PLC0415 -- `import colonnade` must not
-
-    return block_values(frame)
+    return sum(int(block.nbytes) for block in block_values(frame))
 
 
 def _holds_no_objects(frame: Any) -> bool:
-    """What is stored of Python objects is what they mean to Arrow: a list comes back as an array."""
+    """Whether no value is a Python object. Of those the store keeps what Arrow sees: a list comes back as an array."""
     levels = [level for index in (frame.index, frame.columns) for level in getattr(index, "levels", [index])]
-    dtypes = [values.dtype for values in (*_blocks(frame), *levels)]
+    dtypes = [values.dtype for values in (*block_values(frame), *levels)]
     return np.dtype(object) not in [getattr(getattr(dtype, "categories", None), "dtype", dtype) for dtype in dtypes]
 
 
@@ -76,7 +72,7 @@ def _same(one: pa.Schema, other: pa.Schema) -> bool:
 
 
 def _polars_way_back(frame: Any, plan: TablePlan) -> Any:
-    from colonnade.interop.polars import from_arrow  # noqa: PLC0415 -- an extra
+    from colonnade.interop.polars import from_arrow
 
     return AS_STORED if from_arrow(_stored_schema(plan).empty_table()).schema == frame.schema else None
 
@@ -104,12 +100,12 @@ KINDS = {
 
 
 def imported() -> tuple[str, ...]:
-    """The libraries whose tables may be there: nobody has a table of one that is not imported."""
+    """The libraries that are imported; no program has a table of another one."""
     return tuple(kind.library for kind in KINDS.values() if kind.library in sys.modules)
 
 
 def types() -> dict[type, Kind]:
-    """The types of tables that are there by now."""
+    """The types of tables, of the libraries that are imported."""
     return {
         getattr(sys.modules[kind.library], kind.type_name): kind
         for kind in KINDS.values()

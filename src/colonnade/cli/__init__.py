@@ -11,6 +11,8 @@ def main() -> None:
     """Run the command line, and exit with its status."""
     try:
         from colonnade.cli.commands import app
+    except KeyboardInterrupt:
+        sys.exit(130)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("typer", "rich"):
             raise

@@ -25,7 +25,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from colonnade import ColonnadeError, NotFoundError, Snapshot, Store, TableInfo, __version__
+from colonnade import ColonnadeError, CorruptSnapshotError, NotFoundError, Snapshot, Store, TableInfo, __version__
 from colonnade.cli.output import console, print_error, print_json, print_line, print_table
 from colonnade.display.columns import REPORTS, TABLES, justify
 from colonnade.display.fitting import counted, format_part, one_line
@@ -73,10 +73,10 @@ class _Mode(Enum):
 
 
 def _complete_name(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Give the names of tables that begin with what is typed, for the shell."""
+    """Give the names of tables that begin with the typed text; the shell completes them."""
     try:
-        given = ctx.find_root().params
-        return [table.name for table in _open_store(given).ls() if table.name.startswith(incomplete)]
+        options = ctx.find_root().params
+        return [table.name for table in _open_store(options).ls() if table.name.startswith(incomplete)]
     except Exception:
         return []
 
@@ -86,8 +86,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Version = Annotated[int | None, typer.Option(metavar="N", help="A version that --keep retained.")]
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         print_line(f"colonnade {__version__}")
         raise typer.Exit
 
@@ -114,11 +114,12 @@ def _common(
     ctx.obj = _open_store({"store": store, "trust": trust})
 
 
-def _open_store(given: dict[str, Any]) -> Store:
-    from colonnade.storage.users import user_numbers
+def _open_store(options: dict[str, Any]) -> Store:
+    from colonnade.storage.users import trusted_by_environment, user_numbers
 
     try:
-        return Store(given["store"], trust=user_numbers(given["trust"] or []))
+        trust = user_numbers(options["trust"]) if options["trust"] else trusted_by_environment()
+        return Store(options["store"], trust=trust)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 
@@ -237,8 +238,6 @@ def show(
 
     A terminal gets the columns that fit, a pipe gets all of them: colonnade show NAME | less -S
     """
-    from colonnade.format.read.values import check_values
-
     with _existing_store(ctx).open(name, version=version) as snapshot:
         total = snapshot.num_rows
         # Arrow has the index behind the columns; the sort is stable.
@@ -246,7 +245,10 @@ def show(
         table = snapshot.to_arrow()
         chosen = [at for at, _ in order] if columns is None else _positions(columns, table.column_names, name)
         table = table.slice(0, min(rows, total)).select(chosen)
-        check_values(table)
+        try:
+            table.validate(full=True)  # to follow a damaged offset would end the process
+        except ValueError as error:
+            raise CorruptSnapshotError(f"the values of {name!r} are damaged: {error}; put the table again") from error
     shown = _show(table, as_json)
     if shown:
         rows_shown = format_part(table.num_rows, total)
@@ -268,14 +270,12 @@ def sql(
     A name with slashes is written in double quotes: colonnade sql 'select count(*) from "nyc/flights"'
     """
     try:
-        import duckdb
-
-        from colonnade.interop.duckdb import read, with_hint
+        from colonnade.interop.duckdb import EngineError, read, with_hint
     except ModuleNotFoundError as error:
         raise ColonnadeError("sql needs DuckDB 2.0 or newer: pip install 'colonnade[duckdb]'") from error
     try:
         table = read(_store(ctx).sql(query, external_access=external_access).limit(rows + 1))
-    except (duckdb.Error, ValueError) as error:
+    except (EngineError, ValueError) as error:
         hinted = with_hint(error)
         raise ColonnadeError("\n".join([str(hinted), *getattr(hinted, "__notes__", [])])) from error
     shown = _show(table.slice(0, rows), as_json)
@@ -470,13 +470,13 @@ def _ask(question: str) -> None:
         raise typer.Exit(1)
 
 
-def _positions(given: list[str], names: list[str], table: str) -> list[int]:
+def _positions(texts: list[str], names: list[str], table: str) -> list[int]:
     """Find the columns that an option names; a name that has commas itself is found first."""
-    wanted = [name for text in given for name in ([text] if text in names else text.split(","))]
-    for name in wanted:
+    chosen = [name for text in texts for name in ([text] if text in names else text.split(","))]
+    for name in chosen:
         if name not in names:
             raise NotFoundError(f"{table!r} has no column {name!r}; there are: {', '.join(map(repr, names))}")
-    return [names.index(name) for name in wanted]
+    return [names.index(name) for name in chosen]
 
 
 @contextlib.contextmanager

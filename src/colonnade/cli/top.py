@@ -1,4 +1,4 @@
-"""The view of ``colonnade top``: a store's memory and who holds it, live in a terminal or once in a pipe.
+"""The view of ``colonnade top``: a store's memory and the processes that hold it, live in a terminal or once in a pipe.
 
 Does not depend on: how usage is measured, commands.
 """

@@ -1,6 +1,6 @@
 """The columns of the tables that summaries and the command line share.
 
-Does not depend on: how the rows were found, who prints them.
+Does not depend on: where rows come from, how a table is printed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The summary of an explanation; and how much of a table is zero-copy, in words.
 
-Does not depend on: how columns were examined, who draws the summary.
+Does not depend on: how columns were examined, how a summary is drawn.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 It takes a time that does not depend on the number of rows. Version and size come from the seal. Any failure further
 in, as in a file that is damaged or gone, becomes a remark: a repr must not raise.
 
-Does not depend on: who draws the summary.
+Does not depend on: how a summary is drawn.
 """
 
 from __future__ import annotations
@@ -32,9 +32,13 @@ def summary(snapshot: Snapshot) -> Summary:
     """Show what the seal says, the first rows, and how each column opens."""
     title = f"{snapshot.name} version {snapshot.version}" if snapshot.name else "without a name"
     result = Summary("Snapshot", title, facts=facts(snapshot))
-    stat = snapshot._now()
-    if stat is None:
+    if snapshot.closed:
         result.remarks.append("It is closed; open the table again to look inside.")
+        return result
+    try:
+        stat = os.fstat(snapshot.fileno())  # a reference is opened now
+    except Exception as error:
+        result.remarks.append(brief(error))
         return result
     if stat.st_size != snapshot.nbytes:  # to read past the end of the file would end this process
         sizes = f"its file has {stat.st_size:,} bytes and was sealed with {snapshot.nbytes:,}"
@@ -74,8 +78,8 @@ def _is_at(path: os.PathLike[str], stat: os.stat_result) -> bool:
 
 
 def _look_inside(result: Summary, snapshot: Snapshot) -> None:
-    array = snapshot._array()
-    if array is not None:
+    if snapshot.kind == "array":
+        array = snapshot.to_numpy(writable=False)
         result.facts["array"] = brief(f"{array.dtype} of shape {array.shape}")
     reports = snapshot.explain()
     if reports:

@@ -2,7 +2,7 @@
 
 All names are listed and counted; the first are opened. Any failure becomes a remark: a repr must not raise.
 
-Does not depend on: who draws the summary.
+Does not depend on: how a summary is drawn.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def _look_inside(result: Summary, store: Store) -> None:
     if not os.path.lexists(store.path):
         result.lines.append("There is no such directory yet; the first put makes it.")
         return
-    sizes = store._sizes()
+    sizes = store.sizes()
     result.facts["tables"] = f"{len(sizes):,}"
     if sizes:
         result.facts["size"] = format_size(sum(sizes.values()))
@@ -57,7 +57,7 @@ def _list(result: Summary, store: Store, names: list[str]) -> None:
     rows, failures = [], []
     for name in names[:_MOST]:
         try:
-            info = store._info(name)
+            info = store.info(name)
         except NotFoundError:
             continue  # deleted since it was listed
         except Exception as error:

@@ -42,7 +42,7 @@ class Listing:
 class Summary:
     """What is shown of an object. ``lines`` are facts that need no label.
 
-    Every text is plain: whoever draws it escapes it.
+    Every text is plain; it is escaped when it is drawn.
     """
 
     kind: str

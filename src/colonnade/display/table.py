@@ -2,7 +2,7 @@
 
 `ls`, `top`, `usage`, `explain`, summaries and the command line all print their tables by it.
 
-Does not depend on: what the rows are, who prints them. Rich is used only for Rich.
+Does not depend on: what the rows are. Only `rich_table` uses Rich.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The summary of a store's usage; `colonnade top` shows the same, live.
 
-Does not depend on: how usage is measured, who draws the summary.
+Does not depend on: how usage is measured, how a summary is drawn.
 """
 
 from __future__ import annotations

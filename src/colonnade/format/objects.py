@@ -221,9 +221,12 @@ def _nested(values: ObjectArray) -> Any:
 
 
 def _arrays(values: ObjectArray) -> Converted:
-    array = _nested(values)
     dtypes = {value.dtype for value in values if type(value) is np.ndarray}
-    dtype = dtypes.pop() if len(dtypes) == 1 else np.dtype(object)
+    if len(dtypes) > 1:  # PyArrow 26 ends the process at some of these
+        listed = " and ".join(sorted(map(str, dtypes)))
+        raise UnsupportedTypeError(f"its arrays have different dtypes ({listed}); convert them to one with astype")
+    (dtype,) = dtypes
+    array = _nested(values)
     # PyArrow copies numbers bit for bit, so these need no comparison.
     if not (dtype.kind in "iuf" and dtype.isnative and array.type.value_type == pa.from_numpy_dtype(dtype)):
         _check_same(values, array, Objects("array"))

@@ -1,6 +1,6 @@
-"""Anything tabular as a PyArrow table.
+"""Makes a PyArrow table of any tabular data.
 
-Protocols are asked for, not libraries: whatever has ``__arrow_c_stream__`` or ``__arrow_c_array__`` is a table.
+It asks for protocols, not for libraries: whatever has ``__arrow_c_stream__`` or ``__arrow_c_array__`` is a table.
 Does not depend on: files, how a table is stored.
 """
 
@@ -15,7 +15,13 @@ from colonnade.errors import NotATableError
 
 
 def arrow_table(data: Any) -> pa.Table:
-    """Arrow data as a table; what a stream gives is held in memory, what a table holds is not copied."""
+    """Make a table of Arrow data. A stream is read to its end; the data of a table or a batch is not copied.
+
+    Raises
+    ------
+    NotATableError
+        If ``data`` has neither protocol, or gives Arrow data that is not a table.
+    """
     if isinstance(data, pa.Table):
         return data
     if isinstance(data, pa.RecordBatch):
@@ -34,12 +40,12 @@ def arrow_table(data: Any) -> pa.Table:
                     f"a {_described(data)} gives Arrow data that is not a table ({error}); "
                     "put it in a table with a column name first"
                 ) from error
-            # What fails from here on is the source's own error, and is left as it is.
+            # Errors from here on are the source's own, and are not changed.
             return source if isinstance(source, pa.Table) else source.read_all()
     raise NotATableError(
         f"a {_described(data)} is not a table; tables are those of pandas, Polars and PyArrow, DuckDB relations, "
         "and whatever has __arrow_c_stream__; NumPy arrays and bytes are stored too. "
-        "Make one of these of it first, as in pandas.DataFrame(data)"
+        "Convert it to one of these first, as with pandas.DataFrame(data)"
     )
 
 

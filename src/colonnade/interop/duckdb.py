@@ -32,6 +32,8 @@ import pyarrow as pa
 
 from colonnade.errors import InvalidNameError, NotFoundError, UnsupportedTypeError
 
+EngineError = duckdb.Error  # what a query raises
+
 if int(duckdb.__version__.partition(".")[0]) < 2:  # its relations close their cursors: 'Connection ... closed'
     raise ModuleNotFoundError(f"DuckDB {duckdb.__version__} is too old")
 

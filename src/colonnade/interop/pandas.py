@@ -1,8 +1,8 @@
-"""The only file that touches pandas' internals.
+"""The only file that uses pandas' private names.
 
-Knows: how pandas holds a frame (blocks) and how to make its arrays from memory without a check of every value.
-Does not depend on: files, places, Arrow's layouts. Imported only when a frame is taken or asked for.
-``type: ignore`` stands here wherever pandas' stubs leave out what pandas has.
+How pandas holds a frame (blocks), and how to make its arrays from memory without a check of every value.
+Does not depend on: files, places, Arrow's layouts. It is imported only when a frame is put or asked for.
+``type: ignore`` stands where pandas' stubs leave out what pandas has.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ Array1D = Any  # a NumPy array or a pandas ExtensionArray, one dimension
 
 
 def arrays_of(df: pd.DataFrame) -> list[Array1D]:
-    """Give the columns of a frame as one-dimensional views of its blocks, in order; nothing is copied.
+    """Return the columns of a frame as one-dimensional views of its blocks, in order; nothing is copied.
 
-    ``df.iloc[:, i].array`` gives the same and takes 20 us a column, where this takes less than one.
+    ``df.iloc[:, i].array`` returns the same and takes 20 us for each column; this takes less than 1 us.
     """
     columns: list[Array1D] = [None] * df.shape[1]
     for block in df._mgr.blocks:
@@ -34,7 +34,7 @@ def arrays_of(df: pd.DataFrame) -> list[Array1D]:
 
 
 def array_of_index(index: pd.Index[Any]) -> Array1D:
-    """Give the array of an index that is not a MultiIndex; nothing is copied."""
+    """Return the array of an index that is not a MultiIndex; nothing is copied."""
     return _bare(index._values)  # type: ignore[attr-defined]
 
 
@@ -44,22 +44,22 @@ def _bare(array: Any) -> Any:
 
 
 def numpy_of(array: Any) -> npt.NDArray[Any]:
-    """Give the memory of a datetime or period array, not copied."""
+    """Return the memory of a datetime or period array, not copied."""
     return array._ndarray  # type: ignore[no-any-return]
 
 
 def masked_parts(array: Any) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
-    """Give values and mask of a masked array, not copied."""
+    """Return values and mask of a masked array, not copied."""
     return array._data, array._mask
 
 
 def codes_of(array: Any) -> npt.NDArray[Any]:
-    """Give the codes of a categorical, not copied."""
+    """Return the codes of a categorical, not copied."""
     return array._codes  # type: ignore[no-any-return]
 
 
 def arrow_of(array: Any) -> pa.ChunkedArray:
-    """Give the Arrow data that a pandas array wraps, not copied."""
+    """Return the Arrow data that a pandas array wraps, not copied."""
     return array._pa_array
 
 
@@ -71,12 +71,12 @@ def make_frame(
     *,
     unique_labels: bool = False,
 ) -> pd.DataFrame:
-    """Make a frame of blocks of shape (columns, rows) and their positions; nothing is copied, no label looked at."""
+    """Make a frame of blocks of shape (columns, rows) and their positions; nothing is copied, no label is checked."""
     df: pd.DataFrame = create_dataframe_from_blocks(list(blocks), index=index, columns=labels)
     if attrs:
         df.attrs.update(attrs)
     if unique_labels:
-        # `set_flags` looks at every label of both axes; that was done on put.
+        # `set_flags` checks every label of both axes; that was done on put.
         df.flags._allows_duplicate_labels = False  # type: ignore[attr-defined]
     return df
 
@@ -107,7 +107,7 @@ def make_arrow(array: pa.Array) -> Any:
 
 
 def make_categorical(codes: npt.NDArray[Any], categories: pd.Index[Any], ordered: bool) -> Any:
-    """Make a categorical over codes. Neither the codes nor the categories are looked at: that was done on put."""
+    """Make a categorical over codes. Neither codes nor categories are checked: that was done on put."""
     dtype = pd.CategoricalDtype._from_fastpath(categories, ordered)  # type: ignore[attr-defined]
     return pd.Categorical._simple_new(codes, dtype)  # type: ignore[attr-defined]
 
@@ -118,7 +118,7 @@ def make_intervals(left: Any, right: Any, dtype: pd.IntervalDtype) -> Any:
 
 
 def make_index(array: Array1D, name: Any, freq: str | None) -> pd.Index[Any]:
-    """Make an index over an array; nothing is copied, and a frequency is taken as it was stored."""
+    """Make an index over an array; nothing is copied, and the frequency is not checked."""
     index: pd.Index[Any] = pd.Index(array, name=name, copy=False, dtype=array.dtype)
     if freq is not None:
         if not isinstance(index, (pd.DatetimeIndex, pd.TimedeltaIndex)):
@@ -132,7 +132,7 @@ def make_index(array: Array1D, name: Any, freq: str | None) -> pd.Index[Any]:
 
 
 def make_string_index(array: pa.Array, dtype: Any, name: Any) -> pd.Index[Any]:
-    """Make an index of strings; the public constructor takes 30 us to find out that they are."""
+    """Make an index of strings; the public constructor takes 30 us to check that they are strings."""
     index: pd.Index[Any] = pd.Index._simple_new(make_strings(array, dtype), name)  # type: ignore[attr-defined]
     return index
 
@@ -145,22 +145,22 @@ def make_multi_index(
 
 
 def verify_multi_index(index: pd.MultiIndex) -> None:
-    """See that codes are in range and levels unique; ValueError where they are not."""
+    """Check that codes are in range and levels unique; ValueError if they are not."""
     make: Any = pd.MultiIndex
     make(index.levels, index.codes, verify_integrity=True)
 
 
 def wrap_datetimes(values: Any) -> Any:
-    """Wrap NumPy datetimes and timedeltas as pandas' arrays, as intervals hold them; others pass."""
+    """Wrap NumPy datetimes and timedeltas as pandas' arrays, as intervals hold them; return others as they are."""
     kind = getattr(values.dtype, "kind", "")
     if isinstance(values, np.ndarray) and kind in "mM":
-        made: Any = pd.arrays.DatetimeArray if kind == "M" else pd.arrays.TimedeltaArray
-        return made._simple_new(values, dtype=values.dtype)
+        array_type: Any = pd.arrays.DatetimeArray if kind == "M" else pd.arrays.TimedeltaArray
+        return array_type._simple_new(values, dtype=values.dtype)
     return values
 
 
 def block_values(df: pd.DataFrame) -> list[Any]:
-    """The values of a frame's blocks, as they are held: one array of each dtype, or of each column."""
+    """The arrays of a frame's blocks: one for each NumPy dtype, one for each other column."""
     return [block.values for block in df._mgr.blocks]
 
 
@@ -170,7 +170,7 @@ def holds_numbers(df: pd.DataFrame) -> bool:
 
 
 def values_of(df: pd.DataFrame) -> npt.NDArray[Any]:
-    """Give a frame's values, shape (rows, columns): a view where they are one NumPy block, as writable as it is."""
+    """Return a frame's values, shape (rows, columns): a view if they are one NumPy block, as writable as that is."""
     blocks = df._mgr.blocks
     if len(blocks) == 1 and isinstance(blocks[0].dtype, np.dtype):
         (block,) = blocks

@@ -1,4 +1,7 @@
-"""Polars frames over Arrow data. Imported only when one is asked for."""
+"""Polars frames over Arrow data. Imported only when one is asked for.
+
+Does not depend on: where tables come from.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,12 @@ import pyarrow as pa
 
 from colonnade.errors import UnsupportedTypeError
 
-# What Polars raises for what it has no type for; the first is no Exception.
+# What Polars raises for a type that it does not have; the first is not an Exception.
 _REFUSED = (pl.exceptions.PanicException, pl.exceptions.PolarsError, ValueError)
 
 
 class _Stream:
-    """What Polars may know of a table: that it streams."""
+    """Shows Polars nothing of a table but its stream."""
 
     def __init__(self, table: pa.Table) -> None:
         self._table = table
@@ -24,13 +27,13 @@ class _Stream:
 def from_arrow(table: pa.Table) -> pl.DataFrame:
     """Make a Polars frame; Polars keeps the buffers that have its own layout and converts the others.
 
-    By the stream, and not by ``pl.from_arrow``: that uses Polars' threads, which a child that was forked by a process
-    that has used them waits for for ever.
+    It reads the stream. ``pl.from_arrow`` uses Polars' threads: if the parent has used them before a fork, the child
+    waits for them forever.
 
     Raises
     ------
     UnsupportedTypeError
-        Where Polars has no type for a column.
+        If Polars has no type for a column.
     """
     try:
         return pl.DataFrame(_Stream(table))

@@ -24,13 +24,19 @@ import pyarrow.pandas_compat as compat
 
 
 def field_name(label: Any) -> str:
-    """The Arrow name of a column label, as PyArrow writes it."""
-    return str(compat._column_name_to_strings(label))
+    """The Arrow name of a column label, as PyArrow writes it; the repr of bytes that are no text, where that fails."""
+    try:
+        return str(compat._column_name_to_strings(label))
+    except UnicodeDecodeError:
+        return repr(label)
 
 
 def index_field_name(level: Any, position: int, taken: Sequence[str]) -> str:
     """The Arrow name of an index level, as PyArrow writes it."""
-    return str(compat._index_level_name(level, position, list(taken)))
+    try:
+        return str(compat._index_level_name(level, position, list(taken)))
+    except UnicodeDecodeError:
+        return repr(level.name)
 
 
 def pandas_metadata(
@@ -52,7 +58,7 @@ def pandas_metadata(
             metadata = compat.construct_metadata(
                 [*columns, *(level for level, d in zip(index_levels, descriptors, strict=True) if isinstance(d, str))],
                 df,
-                [compat._column_name_to_strings(label) for label in df.columns],
+                [field_name(label) for label in df.columns],
                 index_levels,
                 descriptors,
                 None,

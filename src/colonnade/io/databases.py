@@ -63,10 +63,10 @@ def open_database(url: str, query: str) -> Iterator[Source]:
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(f"{scheme}:// needs {package}: pip install 'colonnade[adbc]'") from error
     shown = without_secrets(url)
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as stack:
         with _explaining(shown, url):
-            connection = held.enter_context(dbapi.connect(_sqlite_file(url) if scheme == "sqlite" else url))
-            cursor = held.enter_context(connection.cursor())
+            connection = stack.enter_context(dbapi.connect(_sqlite_file(url) if scheme == "sqlite" else url))
+            cursor = stack.enter_context(connection.cursor())
             cursor.adbc_statement.set_options(**driver.options)
         yield _run(cursor, query, shown, url)
 

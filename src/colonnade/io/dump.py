@@ -19,7 +19,7 @@ import pyarrow.types as pt
 from pyarrow.csv import CSVWriter
 from pyarrow.parquet import ParquetWriter
 
-from colonnade.errors import UnsupportedTypeError, printable
+from colonnade.errors import CorruptSnapshotError, UnsupportedTypeError, printable
 from colonnade.io.formats import CODECS, TEXT, FileFormat, recognise
 from colonnade.io.progress import Meter
 from colonnade.io.secrets import without_secrets
@@ -67,11 +67,15 @@ def write(
 
     Raises
     ------
-    UnsupportedTypeError, OSError
+    UnsupportedTypeError, CorruptSnapshotError, OSError
     """
     writer = _WRITERS[kind]
     if not table.num_columns and (kind is FileFormat.CSV or (kind is FileFormat.PARQUET and table.num_rows)):
         raise UnsupportedTypeError(f"{shown}: {kind} cannot hold rows without columns; Feather and Arrow (.arrow) can")
+    try:
+        table.validate(full=True)  # a writer that follows a damaged offset would end the process
+    except pa.ArrowInvalid as error:
+        raise CorruptSnapshotError(f"the stored values are damaged: {error}; nothing was written") from error
     meter.total = table.num_rows
     try:
         with contextlib.ExitStack() as opened:

@@ -20,7 +20,7 @@ from pyarrow import fs
 from colonnade.errors import UnreadableFileError, printable
 from colonnade.io.batches import POOL, Source
 from colonnade.io.formats import SUFFIXES, TEXT, FileFormat, explaining, recognise
-from colonnade.io.pandas_metadata import with_united_dtypes
+from colonnade.io.pandas_metadata import check_metadata, with_united_dtypes
 from colonnade.io.progress import Meter
 from colonnade.io.secrets import without_secrets
 from colonnade.io.text import TextFile, read_text
@@ -117,6 +117,8 @@ def _columns(source: _Files, kind: FileFormat, meter: Meter) -> Source:
         if kind is FileFormat.PARQUET and _has_far_int96(dataset):
             dataset = opened(_parquet("us"))
         meter.total = sum(fragment.count_rows() for fragment in dataset.get_fragments())
+        for fragment in dataset.get_fragments():
+            check_metadata(fragment.physical_schema)
         schema = with_united_dtypes(dataset.schema, [fragment.physical_schema for fragment in dataset.get_fragments()])
     return Source(schema, _scan(dataset, kind, schema, meter, remote=remote))
 

@@ -44,7 +44,7 @@ def recognise(path: PurePath) -> Recognised:
     return Recognised(path.stem, SUFFIXES.get(path.suffix.lower()), codec)
 
 
-def checked_format(given: str | None) -> FileFormat | None:
+def checked_format(name: str | None) -> FileFormat | None:
     """Give a format by its name; None for None.
 
     Raises
@@ -52,14 +52,15 @@ def checked_format(given: str | None) -> FileFormat | None:
     ValueError
     """
     try:
-        return None if given is None else FileFormat(given)
+        return None if name is None else FileFormat(name)
     except ValueError:
-        raise ValueError(f"format must be one of {', '.join(FileFormat)}, got {given!r}") from None
+        raise ValueError(f"format must be one of {', '.join(FileFormat)}, got {name!r}") from None
 
 
 SUFFIXES = {
     ".parquet": FileFormat.PARQUET,
     ".pq": FileFormat.PARQUET,
+    ".parq": FileFormat.PARQUET,
     ".csv": FileFormat.CSV,
     ".feather": FileFormat.FEATHER,
     ".arrow": FileFormat.ARROW,

@@ -23,8 +23,8 @@ from colonnade.io.secrets import without_secrets
 
 def read(source: Any, query: str | None, format_: str | None, meter: Meter) -> pa.Table:
     """Read a source to its end, batch by batch."""
-    with _opened(source, query, format_, meter) as found:
-        return gather(found)
+    with _opened(source, query, format_, meter) as opened:
+        return gather(opened)
 
 
 @contextlib.contextmanager
@@ -36,8 +36,8 @@ def _opened(source: Any, query: str | None, format_: str | None, meter: Meter) -
         if query is None:
             yield _counted(databases.open_arrow(source), meter)
         else:
-            with databases.open_connection(source, query) as found:
-                yield _counted(found, meter)
+            with databases.open_connection(source, query) as opened:
+                yield _counted(opened, meter)
         return
     path = os.fspath(source)
     if not databases.is_database(path):
@@ -49,8 +49,8 @@ def _opened(source: Any, query: str | None, format_: str | None, meter: Meter) -
     if query is None:
         scheme = path.partition("://")[0]
         raise ValueError(f"{scheme}:// is a database; say with query= what to ask it")
-    with databases.open_database(path, query) as found:
-        yield _counted(found, meter)
+    with databases.open_database(path, query) as opened:
+        yield _counted(opened, meter)
 
 
 def _counted(source: Source, meter: Meter) -> Source:

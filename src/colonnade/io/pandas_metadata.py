@@ -37,11 +37,30 @@ def with_united_dtypes(schema: pa.Schema, files: Sequence[pa.Schema]) -> pa.Sche
         same = (known[name] for file, known in entries if name in known and _type(file, name) == type_)
         if type_ is None or all(_type(file, name) in (type_, None) for file, _ in entries):
             columns.append(entry)
-        elif (found := next(same, None)) is not None:
-            columns.append(found)
+        elif (agreeing := next(same, None)) is not None:
+            columns.append(agreeing)
         elif (dtype := _masked(entry, type_)) is not None:
             columns.append(entry | {"pandas_type": dtype.lower(), "numpy_type": dtype})
     return schema.with_metadata(schema.metadata | {_KEY: json.dumps(metadata | {"columns": columns}).encode()})
+
+
+def check_metadata(schema: pa.Schema) -> None:
+    """Refuse pandas metadata that cannot be followed, as PyArrow's ``to_pandas`` does.
+
+    Raises
+    ------
+    pyarrow.ArrowInvalid
+    """
+    text = (schema.metadata or {}).get(_KEY)
+    try:
+        metadata = {} if text is None else json.loads(text)
+        for index in (metadata or {}).get("index_columns") or [] if isinstance(metadata, dict) else []:
+            if isinstance(index, dict) and index.get("kind") == "range":
+                range(index["start"], index["stop"], index["step"])
+    except (ValueError, TypeError) as error:
+        raise pa.ArrowInvalid(f"invalid pandas metadata (schema key 'pandas'): {error}") from None
+    except KeyError as error:
+        raise pa.ArrowInvalid(f"invalid pandas metadata (schema key 'pandas'): missing key {error}") from None
 
 
 def _metadata(schema: pa.Schema) -> dict[str, Any] | None:

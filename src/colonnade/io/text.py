@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
@@ -30,6 +31,7 @@ from colonnade.io.progress import Meter
 
 # Measured on 59 MB of CSV, two processors: a whole read 110 ms; blocks of 1, 4 and 16 MiB 180, 140 and 160 ms.
 _BLOCK = 4 << 20
+_RELEASED = 8  # blocks after which memory is returned to the kernel, which takes 4 ms
 
 
 class TextFile(NamedTuple):
@@ -63,6 +65,7 @@ def read_text(files: Sequence[TextFile], kind: FileFormat, meter: Meter) -> Sour
         for key, column in part.columns.items():
             arrays.setdefault(key, []).append(column)
     types = {key: _united(columns) for key, columns in arrays.items()}
+    kinds = {key: {column.type for column in columns} for key, columns in arrays.items()}
     del arrays
     if as_text := {key for key, type_ in types.items() if type_ is None}:
         for file in files:
@@ -77,8 +80,27 @@ def read_text(files: Sequence[TextFile], kind: FileFormat, meter: Meter) -> Sour
                 del part.columns[key]
         for part, again in zip(parts, _parts(files, kind, Meter(), as_text), strict=True):
             part.columns.update(again.columns)
+        for key in as_text:
+            if kinds[key] <= _BOOLEANS and _to_booleans(parts, key):
+                types[key] = pa.bool_()
     schema = pa.schema([pa.field(name, types[name, nth] or pa.string()) for name, nth in types])
     return Source(schema, _batches(parts, list(types), schema))
+
+
+# PyArrow reads 1 and 0 as booleans if the other values are true and false, and as integers if there are no others.
+_BOOLEANS = {pa.bool_(), pa.int64(), pa.null()}
+
+
+def _to_booleans(parts: list[_Part], key: _Key) -> bool:
+    """Turn a column of texts into booleans, if it has no other values."""
+    try:
+        booleans = [part.columns[key].cast(pa.bool_()) if key in part.columns else None for part in parts]
+    except pa.ArrowInvalid:
+        return False
+    for part, column in zip(parts, booleans, strict=True):
+        if column is not None:
+            part.columns[key] = column
+    return True
 
 
 def _batches(parts: list[_Part], keys: list[_Key], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -131,7 +153,7 @@ def _together(one: pa.DataType | None, other: pa.DataType | None) -> pa.DataType
 def _parts(files: Sequence[TextFile], kind: FileFormat, meter: Meter, as_text: set[_Key] | None) -> Iterator[_Part]:
     """Read one part for each block: all columns, or those in ``as_text``, as strings."""
     read = _READERS[kind]
-    before = 0
+    before = unreleased = 0
     for file in files:
         with explaining(file.path, kind), file.open() as stream:
             for part in read(stream, as_text):
@@ -139,7 +161,10 @@ def _parts(files: Sequence[TextFile], kind: FileFormat, meter: Meter, as_text: s
                     meter.nbytes += column.nbytes
                 meter.rows += part.rows
                 meter.done = before + stream.tell()
-                release_memory()
+                unreleased += 1
+                if unreleased == _RELEASED:
+                    release_memory()
+                    unreleased = 0
                 yield part
         before += file.size
 
@@ -149,10 +174,13 @@ def _blocks(stream: Any, end_of_rows: Callable[[bytes], int]) -> Iterator[bytes]
     rest = b""
     any_block = False
     while data := stream.read(_BLOCK):
-        rest += data
-        if len(rest) >= _BLOCK and (end := end_of_rows(rest)):
-            yield rest[:end]
-            rest, any_block = rest[end:], True
+        if rest:
+            data = rest + data
+        if len(data) >= _BLOCK and (end := end_of_rows(data)):
+            rest, any_block = data[end:], True
+            yield data[:end]
+        else:
+            rest = data
     if rest.strip() or not any_block:
         yield rest
 
@@ -170,14 +198,46 @@ def _end_of_csv_rows(data: bytes) -> int:
     """Find the end of the last line that ends outside of quotes."""
     if b'"' not in data:
         return _end_of_lines(data)
-    rows = _CSV_ROWS.match(data)
-    return rows.end() if rows else 0
+    end = _end_of_regular_rows(data)
+    if end is None:
+        rows = _CSV_ROWS.match(data)
+        end = rows.end() if rows else 0
+    return end
+
+
+_QUOTE = ord('"')
+_SEPARATOR = np.zeros(256, np.bool_)  # by character
+_SEPARATOR[list(b",\n\r")] = True
+
+
+def _end_of_regular_rows(data: bytes) -> int | None:
+    """Find the same where every quote encloses a field or is doubled within one; None where it is not so.
+
+    Then a line ends outside of quotes if the number of quotes before it is even. By induction: outside of quotes, a
+    comma or a line break ends a field, and a quote behind one begins a field; the next quote ends it, if a comma, a
+    line break or a second quote follows. It takes 3 ms for 4 MiB, where the expression above takes 90.
+    """
+    signs = np.frombuffer(data, np.uint8)
+    quotes = np.flatnonzero(signs == _QUOTE)
+    end = len(data)
+    while (end := data.rfind(b"\n", 0, end)) >= 0:
+        before = int(np.searchsorted(quotes, end))
+        if before % 2 == 0:
+            break
+        end = int(quotes[before - 1])  # the quote that is open here
+    quotes = quotes[: int(np.searchsorted(quotes, end))] if end >= 0 else quotes[:0]
+    opening, closing = quotes[::2], quotes[1::2]
+    begins = _SEPARATOR[signs[opening - 1]] | (opening == 0)
+    begins[1:] |= opening[1:] == closing[:-1] + 1
+    ends = _SEPARATOR[signs[closing + 1]] | (signs[closing + 1] == _QUOTE)
+    return end + 1 if begins.all() and ends.all() else None
 
 
 # -- CSV ---------------------------------------------------------------------------------------------------------------
 
 _BOM = b"\xef\xbb\xbf"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_EMPTY = re.compile(rb"(?:\xef\xbb\xbf)?[\r\n]*+")
 _NO_ROWS = re.compile(rb"[\r\n]*+")  # PyArrow and pandas skip empty lines, also those before the header
 _HEADER_FIELD = rb'(?:"(?:[^"]++|"")*+"[^,\r\n]*+|(?!")[^,\r\n]*+)'
 _HEADER = re.compile(rb"(?:%b,)*+%b(?:\r\n|\r|\n|\Z)" % (_HEADER_FIELD, _HEADER_FIELD))
@@ -185,18 +245,25 @@ _HEADER = re.compile(rb"(?:%b,)*+%b(?:\r\n|\r|\n|\Z)" % (_HEADER_FIELD, _HEADER_
 
 def _read_csv(stream: Any, as_text: set[_Key] | None) -> Iterator[_Part]:
     keys: list[_Key] = []
+    empty_lines = b""
     for block in _blocks(stream, _end_of_csv_rows):
         rows = memoryview(block)
         if not keys:
+            block = empty_lines + block  # noqa: PLW2901 -- the header may begin in a later block
+            if _EMPTY.fullmatch(block):
+                empty_lines = block
+                continue
             keys, start = _header(block)
-            rows = rows[start:]
+            rows = memoryview(block)[start:]
         ids = dict(zip(map(str, range(len(keys))), keys, strict=True))  # names need not be unique
-        wanted = [id_ for id_, key in ids.items() if as_text is None or key in as_text]
+        chosen = [id_ for id_, key in ids.items() if as_text is None or key in as_text]
         if _NO_ROWS.fullmatch(rows):
-            yield _Part(0, {ids[id_]: pa.chunked_array([pa.nulls(0)]) for id_ in wanted})
+            yield _Part(0, {ids[id_]: pa.chunked_array([pa.nulls(0)]) for id_ in chosen})
             continue
-        table = _parse_csv(pa.py_buffer(rows), list(ids), wanted, as_text is not None)
-        yield _Part(table.num_rows, {ids[id_]: table.column(id_) for id_ in wanted})
+        table = _parse_csv(pa.py_buffer(rows), list(ids), chosen, as_text is not None)
+        yield _Part(table.num_rows, {ids[id_]: table.column(id_) for id_ in chosen})
+    if not keys:
+        raise pa.ArrowInvalid("it is empty; a CSV file begins with a row of names")
 
 
 def _header(block: bytes) -> tuple[list[_Key], int]:
@@ -210,9 +277,7 @@ def _header(block: bytes) -> tuple[list[_Key], int]:
         raise pa.ArrowInvalid("the header has a quote that is not closed")
     text = row[0].rstrip(b"\r\n")
     options = csv.ReadOptions(block_size=len(text) + 2)
-    names = csv.read_csv(pa.BufferReader(text + b"\n"), options, _PARSING).column_names if text else []
-    if not names:
-        raise pa.ArrowInvalid("it is empty; a CSV file begins with a row of names")
+    names = csv.read_csv(pa.BufferReader(text + b"\n"), options, _PARSING).column_names
     seen: Counter[str] = Counter()
     keys = []
     for name in names:
@@ -224,18 +289,18 @@ def _header(block: bytes) -> tuple[list[_Key], int]:
 _PARSING = csv.ParseOptions(newlines_in_values=True)
 
 
-def _parse_csv(data: pa.Buffer, ids: list[str], wanted: list[str], as_text: bool) -> pa.Table:
+def _parse_csv(data: pa.Buffer, ids: list[str], chosen: list[str], as_text: bool) -> pa.Table:
     # As pandas reads it: an empty cell is null, among strings too.
-    converting = csv.ConvertOptions(strings_can_be_null=True, include_columns=wanted)
+    converting = csv.ConvertOptions(strings_can_be_null=True, include_columns=chosen)
     if as_text:
-        converting.column_types = dict.fromkeys(wanted, pa.string())
+        converting.column_types = dict.fromkeys(chosen, pa.string())
 
     def parse(options: dict[str, int]) -> pa.Table:
         reading = csv.ReadOptions(column_names=ids, **options)
         return csv.read_csv(pa.BufferReader(data), reading, _PARSING, converting, memory_pool=POOL)
 
     table = _of_long_rows(parse, data)
-    if not as_text and (large := [id_ for id_ in wanted if _may_be_integers(table.column(id_))]):
+    if not as_text and (large := [id_ for id_ in chosen if _may_be_integers(table.column(id_))]):
         texts = _parse_csv(data, ids, large, as_text=True)
         for id_ in large:
             table = table.set_column(table.column_names.index(id_), id_, _exact(table.column(id_), texts.column(id_)))

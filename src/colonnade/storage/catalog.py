@@ -20,6 +20,7 @@ from typing import NamedTuple, Protocol
 
 from colonnade import _core
 from colonnade.errors import (
+    ColonnadeError,
     ConflictError,
     CorruptSnapshotError,
     InvalidNameError,
@@ -29,8 +30,10 @@ from colonnade.errors import (
 from colonnade.format.seal import Seal
 from colonnade.storage import folders, paths
 from colonnade.storage.directory import Directory
+from colonnade.storage.os_errors import explain_os_error
 from colonnade.storage.paths import Entry, Location
 from colonnade.storage.segment import Segment
+from colonnade.storage.settings import Settings
 
 # No file of that name, a part of it that is no folder, a link.
 _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
@@ -75,8 +78,8 @@ class Expected(NamedTuple):
         """
         version = present.version if present else 0
         if version != self.version:
-            found = f"is at version {version}" if present else "does not exist"
-            raise ConflictError(f"{name!r} {found}, and version {self.version} was expected; read it again and retry")
+            state = f"is at version {version}" if present else "does not exist"
+            raise ConflictError(f"{name!r} {state}, and version {self.version} was expected; read it again and retry")
         if present and self.identity not in (None, present.identity):
             raise ConflictError(
                 f"{name!r} was deleted and put again: it is at version {version} as expected, and it is another "
@@ -89,6 +92,12 @@ class Catalog:
 
     def __init__(self, directory: Directory) -> None:
         self.directory = directory
+
+    @classmethod
+    def at(cls, root: str, owner: int) -> Catalog:
+        """The names of the store that a reference leads to, whose owner is trusted."""
+        trusted = frozenset([os.geteuid(), owner])
+        return cls(Directory(Path(root), own=False, durable=False, trusted=trusted, chosen=Settings()))
 
     def attach(self, name: str, version: int | None = None) -> tuple[Segment, Seal]:
         """Open a name's newest version, or the given one.
@@ -107,7 +116,9 @@ class Catalog:
                 return self._attach(folder, where.retained(version), name)
         except (FileNotFoundError, NotADirectoryError):
             raise self.not_found(name, version) from None
-        except PermissionError as error:
+        except StoreAccessError:
+            raise
+        except OSError as error:
             raise _unreadable(name, self.directory.root, error) from error
 
     def attach_unnamed(self, file: str) -> tuple[Segment, Seal]:
@@ -127,7 +138,9 @@ class Catalog:
         try:
             with self.directory.opened() as root, folders.segments(root) as folder:
                 return self._attach(folder, file, name)
-        except PermissionError as error:
+        except (FileNotFoundError, StoreAccessError):
+            raise
+        except OSError as error:
             raise _unreadable(name, self.directory.root, error) from error
 
     def folder(self, root: int, where: Location) -> _core.Descriptor:
@@ -168,6 +181,8 @@ class Catalog:
         try:
             return Segment.open(path, folder, file)
         except (FileNotFoundError, NotADirectoryError, BlockingIOError, PermissionError):
+            raise
+        except StoreAccessError:
             raise
         except OSError as error:
             raise _unreadable(name, path, error) from error
@@ -214,6 +229,10 @@ class Catalog:
                 return self.seal_in(folder, where, name)
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except StoreAccessError:
+            raise
+        except OSError as error:
+            raise _unreadable(name, self.directory.root, error) from error
 
     def current_version(self, name: str) -> int:
         """A name's newest version; 0 if there is none.
@@ -248,6 +267,19 @@ class Catalog:
         if expected is not None:
             expected.check(name, self.seal_of(name))
 
+    def sizes(self) -> dict[str, int]:
+        """The bytes of each table, all its versions together.
+
+        Raises
+        ------
+        StoreAccessError
+        """
+        sizes: dict[str, int] = {}
+        for entry, file in self.files():
+            with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
+                sizes[entry.name] = sizes.get(entry.name, 0) + file.stat().st_size
+        return sizes
+
     def entries(self, refused: Callable[[Path, OSError], None] | None = None) -> Iterator[Entry]:
         """All tables' files, retained versions included, by name; none if the directory is not there yet.
 
@@ -278,12 +310,35 @@ class Catalog:
             raise StoreAccessError(
                 error.errno, f"{self.directory.root} cannot be read as a store: {os.strerror(error.errno or 0)}"
             ) from error
+        except OSError as error:
+            if isinstance(error, ColonnadeError):
+                raise
+            raise explain_os_error(error, self.directory.root, "listing tables") from error
 
 
-def _unreadable(name: str, place: Path, error: OSError) -> StoreAccessError:
-    return StoreAccessError(error.errno, f"{name!r} cannot be read from {place}: {os.strerror(error.errno or 0)}")
+def _unreadable(name: str, place: Path, error: OSError) -> ColonnadeError:
+    """The error for a file that the kernel did not open or read."""
+    if isinstance(error, PermissionError):
+        return StoreAccessError(error.errno, f"{name!r} cannot be read from {place}: {os.strerror(error.errno or 0)}")
+    return explain_os_error(error, place, f"opening {name!r}")
 
 
 def retained(folder: int, where: Location) -> set[int]:
     """The versions that are retained for a name."""
     return {version for file in os.listdir(folder) if (version := where.version_of(file)) is not None}
+
+
+def sealed_version(folder: int, file: str) -> int | None:
+    """The version in the seal of a file in a folder; None if there is no such file, or a store did not write it."""
+    if not folders.is_there(folder, file):
+        return None
+    try:
+        segment = Segment.open(Path(file), folder, file)
+    except OSError:
+        return None
+    try:
+        return segment.seal().version
+    except (OSError, CorruptSnapshotError):
+        return None
+    finally:
+        segment.close()

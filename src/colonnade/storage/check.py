@@ -54,18 +54,18 @@ def check(root: Path, trusts: Callable[[int], bool], look_inside: Callable[[path
 def _file(
     root: Path, file: folders.File, trusts: Callable[[int], bool], look_inside: Callable[[paths.Entry], None]
 ) -> Iterator[Problem]:
-    found = file.stat()
+    status = file.stat()
     path = root / file.path
     entry = paths.parse(file.folders, file.name)
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         yield Problem(path, "neither a file nor a folder", "remove it")
     elif _is_the_stores(file):
         # Not a problem: a put that is under way has one, spares wait there, and gc removes what a killed one left.
-        yield from _ownership(path, found, trusts)
+        yield from _ownership(path, status, trusts)
     elif entry is None:
         yield Problem(path, "not a file of this store", "remove it")
     else:
-        yield from _ownership(path, found, trusts)
+        yield from _ownership(path, status, trusts)
         yield from _inside(path, file, entry, look_inside)
 
 
@@ -77,10 +77,10 @@ def _is_the_stores(file: folders.File) -> bool:
     )
 
 
-def _ownership(path: Path, found: os.stat_result, trusts: Callable[[int], bool]) -> Iterator[Problem]:
-    if not trusts(found.st_uid):
-        yield Problem(path, f"owned by user {found.st_uid}", "remove it, unless that user is trusted")
-    elif found.st_mode & stat.S_IWOTH:
+def _ownership(path: Path, status: os.stat_result, trusts: Callable[[int], bool]) -> Iterator[Problem]:
+    if not trusts(status.st_uid):
+        yield Problem(path, f"owned by user {status.st_uid}", "remove it, unless that user is trusted")
+    elif status.st_mode & stat.S_IWOTH:
         yield Problem(path, "writable by every user", f"chmod o-w {path}")
 
 

@@ -36,6 +36,7 @@ from colonnade.storage.settings import Settings
 TIMEOUT = 300.0
 WARN_AFTER = 5.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 5e-5, 5e-3
+_TRIES = 100
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -161,10 +162,10 @@ class Directory:
         if os.fstat(root).st_mode & _OTHERS_MAY_WRITE:
             return _core.Descriptor(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=root)
         try:
-            try:
-                return folders.segments(root)
-            except FileNotFoundError:
-                return folders.segments(root, make=True)
+            for _ in range(_TRIES):
+                with contextlib.suppress(FileNotFoundError):  # a gc has just removed it
+                    return folders.segments(root, make=not folders.is_there(root, paths.SEGMENTS))
+            return folders.segments(root, make=True)
         except PermissionError as error:
             raise StoreAccessError(errno.EACCES, f"this user may not write to the store {self.root}") from error
 

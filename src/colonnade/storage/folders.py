@@ -106,15 +106,15 @@ def segments(root: int, *, make: bool = False) -> _core.Descriptor:
     if make:
         _make(root, paths.SEGMENTS, 0o700)
     descriptor = _open_inner(root, paths.SEGMENTS)
-    found, directory = os.fstat(descriptor.fileno()), os.fstat(root)
+    status, directory = os.fstat(descriptor.fileno()), os.fstat(root)
     user = os.geteuid()
-    if found.st_uid not in (user, directory.st_uid):
+    if status.st_uid not in (user, directory.st_uid):
         raise StoreAccessError(
             errno.EPERM,
-            f"the folder {paths.SEGMENTS!r} of the store belongs to user {found.st_uid}; "
+            f"the folder {paths.SEGMENTS!r} of the store belongs to user {status.st_uid}; "
             "use a store in a directory of your own",
         )
-    if found.st_uid == user != directory.st_uid and user == 0:  # made by root in a user's store
+    if status.st_uid == user != directory.st_uid and user == 0:  # made by root in a user's store
         os.fchown(descriptor.fileno(), directory.st_uid, directory.st_gid)
     return descriptor
 
@@ -213,8 +213,8 @@ def is_there(folder: int, name: str) -> bool:
 
 def is_folder(folder: int, name: str) -> bool:
     """Whether there is a folder of that name in a folder."""
-    found = _stat(folder, name)
-    return found is not None and stat.S_ISDIR(found.st_mode)
+    status = _stat(folder, name)
+    return status is not None and stat.S_ISDIR(status.st_mode)
 
 
 def _stat(folder: int, name: str) -> os.stat_result | None:
@@ -225,18 +225,18 @@ def _stat(folder: int, name: str) -> os.stat_result | None:
 
 
 def _is_link(folder: int, name: str) -> bool:
-    found = _stat(folder, name)
-    return found is not None and stat.S_ISLNK(found.st_mode)
+    status = _stat(folder, name)
+    return status is not None and stat.S_ISLNK(status.st_mode)
 
 
 def _is_made_here(folder: int, name: str) -> bool:
     """Whether a folder is one that this user's store made."""
-    found = _stat(folder, name)
+    status = _stat(folder, name)
     return (
-        found is not None
-        and stat.S_ISDIR(found.st_mode)
-        and bool(found.st_mode & stat.S_ISVTX)
-        and found.st_uid == os.geteuid()
+        status is not None
+        and stat.S_ISDIR(status.st_mode)
+        and bool(status.st_mode & stat.S_ISVTX)
+        and status.st_uid == os.geteuid()
     )
 
 

@@ -14,9 +14,9 @@ import stat
 from typing import NamedTuple
 
 from colonnade import _core
-from colonnade.errors import ColonnadeError, CorruptSnapshotError
+from colonnade.errors import ColonnadeError
 from colonnade.storage import capacity, folders, in_flight, paths
-from colonnade.storage.catalog import Catalog
+from colonnade.storage.catalog import Catalog, sealed_version
 from colonnade.storage.os_errors import explain_os_error
 from colonnade.storage.segment import MAPPED, Segment
 
@@ -54,15 +54,15 @@ def gc(catalog: Catalog) -> Freed:
 
 def _remove_leftover(file: folders.File) -> int | None:
     """Remove a file if nobody needs it; the bytes that it held, None if it is needed."""
-    found = file.stat()
-    if not stat.S_ISREG(found.st_mode):
+    status = file.stat()
+    if not stat.S_ISREG(status.st_mode):
         return None
     if file.folders == (paths.SEGMENTS,) and in_flight.is_cleaned(file.name):
         return in_flight.remove_if_abandoned(file.folder, file.name)
     if not _is_leftover(file):
         return None
     os.unlink(file.name, dir_fd=file.folder)
-    return found.st_blocks * 512 if found.st_nlink == 1 else 0
+    return status.st_blocks * 512 if status.st_nlink == 1 else 0
 
 
 def _is_leftover(file: folders.File) -> bool:
@@ -71,30 +71,16 @@ def _is_leftover(file: folders.File) -> bool:
     if not file.folders and paths.is_temporary_settings(file.name):
         return True
     if not file.folders and paths.is_staged(file.name):
-        return _sealed_version(file) is not None
+        return sealed_version(file.folder, file.name) is not None
     entry = paths.parse(file.folders, file.name)
     if entry is None or entry.version is None or folders.is_there(file.folder, paths.locate(entry.name).current):
         return False
-    return _sealed_version(file) == entry.version
-
-
-def _sealed_version(file: folders.File) -> int | None:
-    """The version in a file's seal; None if it is no file of this store."""
-    try:
-        segment = Segment.open(file.path, file.folder, file.name)
-    except OSError:
-        return None
-    try:
-        return segment.seal().version
-    except CorruptSnapshotError:
-        return None
-    finally:
-        segment.close()
+    return sealed_version(file.folder, file.name) == entry.version
 
 
 def collapse(catalog: Catalog) -> None:
     """Put tables into huge pages that are not in them yet; if they are already, it takes 0.4 ms for 1 GiB."""
-    with contextlib.suppress(FileNotFoundError), catalog.directory.opened() as root:
+    with contextlib.suppress(OSError), catalog.directory.opened() as root:
         if not _core.in_memory(root):
             return
         for file in folders.walk(root):

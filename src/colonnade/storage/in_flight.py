@@ -59,13 +59,13 @@ def remove_if_abandoned(folder: int, name: str) -> int | None:
     """
     if name.startswith(_LOCKED):
         return draft.remove_if_abandoned(folder, name)
-    found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    status = os.stat(name, dir_fd=folder, follow_symlinks=False)
     group = paths.group_of(name)
     lives = group == ALONE or folders.is_there(folder, f"{paths.GROUP_PREFIX}{group}")
-    if lives and time.time() - found.st_ctime < PATIENCE:
+    if lives and time.time() - status.st_ctime < PATIENCE:
         return None
     os.unlink(name, dir_fd=folder)
-    return found.st_blocks * 512
+    return status.st_blocks * 512
 
 
 def has_room(directory: Directory, size: int) -> bool:

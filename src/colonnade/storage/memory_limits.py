@@ -17,6 +17,8 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from colonnade import _core
+
 _SELF = Path("/proc/self")
 # Version 1 says "no limit" by the largest number of whole pages.
 _UNLIMITED = 1 << 62
@@ -87,11 +89,8 @@ def _number(file: str) -> int | None:
 
 def _read(file: str) -> str:
     """The text of one of the kernel's files; every put reads some, and this takes half of the time of `open`."""
-    fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-    try:
+    with _core.Descriptor(file, os.O_RDONLY) as fd:
         return os.read(fd, 1 << 16).decode()
-    finally:
-        os.close(fd)
 
 
 def _groups() -> list[tuple[str, _Files]]:

@@ -36,6 +36,13 @@ def explain_os_error(error: OSError, root: Path, doing: str) -> ColonnadeError:
     )
 
 
+def explain_use(error: OSError, doing: str) -> StoreAccessError:
+    """Make an error that says why a file that is open already could not be used."""
+    number = error.errno or 0
+    remedy = _REMEDIES.get(number)
+    return StoreAccessError(number, f"{doing} failed: {os.strerror(number)}" + (f"; {remedy}" if remedy else ""))
+
+
 @contextlib.contextmanager
 def explained(root: Path, doing: str) -> Iterator[None]:
     """Raise errors of the kernel as errors that a user can act on.

@@ -14,12 +14,16 @@ Does not depend on: what the files are for.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
+
+from colonnade import _core
+from colonnade.errors import StoreAccessError
 
 _GONE = (FileNotFoundError, ProcessLookupError)
 _DELETED = b" (deleted)"
@@ -64,7 +68,17 @@ class Scan(NamedTuple):
 
 
 def scan(directory: Path) -> Scan:
-    """Find who holds what is or was below a directory, which need not be there any more."""
+    """Find who holds what is or was below a directory, which need not be there any more.
+
+    Raises
+    ------
+    StoreAccessError
+        If there is no /proc.
+    """
+    if not Path("/proc/self").exists():
+        raise StoreAccessError(
+            errno.ENOENT, "cannot see which processes hold the store: /proc is not mounted. Mount it"
+        )
     scanner = _Scanner(directory)
     unseen = 0
     for name in os.listdir("/proc"):
@@ -119,10 +133,10 @@ class _Scanner:
         path = os.readlink(link)
         if not path.startswith(self._root):
             return
-        found = os.stat(link)
-        if stat.S_ISREG(found.st_mode) and self._device in (None, found.st_dev):
-            held = self._held(found.st_ino, pid, "open", path)
-            held.allocated = found.st_blocks * 512
+        status = os.stat(link)
+        if stat.S_ISREG(status.st_mode) and self._device in (None, status.st_dev):
+            held = self._held(status.st_ino, pid, "open", path)
+            held.allocated = status.st_blocks * 512
             held.written |= bool(os.lstat(link).st_mode & stat.S_IWUSR)  # the link's mode is the descriptor's
 
     def _held(self, inode: int, pid: int, kind: Literal["mapped", "open"], path: bytes) -> Held:
@@ -137,12 +151,9 @@ class _Scanner:
 
 def _device_shown(directory: Path) -> int | None:
     """The device that mappings of files in a directory show; None where it is not the one that ``stat`` gives."""
-    fd = os.open(directory, os.O_PATH | os.O_CLOEXEC)
-    try:
+    with _core.Descriptor(directory, os.O_PATH) as fd:
         device = os.fstat(fd).st_dev
         facts = dict(line.split(maxsplit=1) for line in Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines())
-    finally:
-        os.close(fd)
     for line in Path("/proc/self/mountinfo").read_text(errors="replace").splitlines():
         mount, _, number, *_ = line.split()
         if mount == facts["mnt_id:"]:
@@ -162,7 +173,7 @@ class LockHolder(NamedTuple):
 
 def lock_holder(fd: int) -> LockHolder | None:
     """Find who has an open file locked by flock; None if /proc/locks does not say, or another namespace has it."""
-    found = os.fstat(fd)
+    status = os.fstat(fd)
     try:
         with open("/proc/locks", encoding="ascii", errors="replace") as file:
             lines = [line.split() for line in file if "->" not in line]
@@ -170,8 +181,8 @@ def lock_holder(fd: int) -> LockHolder | None:
         return None
     # "1: FLOCK ADVISORY WRITE 4711 00:1b:4242 0 EOF". On btrfs and overlayfs the device is not the one that stat gives.
     flocks = [(int(line[4]), line[5].split(":")) for line in lines if line[1] == "FLOCK" and line[3] == "WRITE"]
-    same = [(pid, place) for pid, place in flocks if int(place[2]) == found.st_ino and pid > 0]
-    device = [os.major(found.st_dev), os.minor(found.st_dev)]
+    same = [(pid, place) for pid, place in flocks if int(place[2]) == status.st_ino and pid > 0]
+    device = [os.major(status.st_dev), os.minor(status.st_dev)]
     exact = [pid for pid, place in same if [int(place[0], 16), int(place[1], 16)] == device]
     pids = exact or [pid for pid, _ in same]
     if not pids:

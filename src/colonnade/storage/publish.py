@@ -29,8 +29,8 @@ from colonnade import _core
 from colonnade.errors import ColonnadeError, InvalidNameError, NotDurableError
 from colonnade.format.seal import Seal
 from colonnade.storage import capacity, folders, paths, spares
-from colonnade.storage.catalog import Catalog, Expected, retained
-from colonnade.storage.draft import Draft
+from colonnade.storage.catalog import Catalog, Expected, retained, sealed_version
+from colonnade.storage.draft import Draft, has_proc
 from colonnade.storage.os_errors import explain_os_error
 from colonnade.storage.paths import Location
 from colonnade.storage.room import room
@@ -87,7 +87,7 @@ class Publisher:
     def _usage(self) -> Usage:
         from colonnade.storage.usage import look_at
 
-        return look_at(self._catalog)
+        return look_at(self._catalog, with_holders=has_proc())
 
     def _check_capacity(self, root: int, size: int, limit: int) -> None:
         """See that a table may be added. Expired tables do not count; they are removed if it would not fit."""
@@ -144,7 +144,9 @@ class Publisher:
                     write_seal(sealed)
                     if self._directory.durable:
                         draft.sync()
-                    segment = Segment(paths.path_of(self._directory.root, paths.Entry(name, None)), draft.reopen())
+                    segment = Segment.of_draft(
+                        paths.path_of(self._directory.root, paths.Entry(name, None)), draft.reopen()
+                    )
                     if version and keep > 1:
                         older.add(version)
                     self._commit(root, folder, where, draft, retain=version if keep > 1 else 0, limit=limit)
@@ -164,8 +166,9 @@ class Publisher:
 
     def _commit(self, root: int, folder: int, where: Location, draft: Draft, *, retain: int, limit: int) -> None:
         """Make the name lead to the draft; what it led to is retained under a version's name, or becomes a spare."""
-        with contextlib.suppress(FileNotFoundError, PermissionError, IsADirectoryError):
-            os.unlink(paths.PUBLISH, dir_fd=root)
+        if sealed_version(root, paths.PUBLISH) is not None:  # of a writer that was killed
+            with contextlib.suppress(OSError):
+                os.unlink(paths.PUBLISH, dir_fd=root)
         staged = draft.stage(root)
         staged_folder = staged.folder.fileno()
         draft.check_is_at(staged_folder, staged.name)
@@ -174,7 +177,8 @@ class Publisher:
             second_name = folder, where.retained(retain)
             _retain(folder, where, retain)
         elif self._is_worth_keeping(folder, where.current, limit):
-            spares.link(root, folder, where.current)  # if the rename fails, the next put removes it
+            with contextlib.suppress(OSError):  # then there is no spare; if the rename fails, the next put removes it
+                spares.link(root, folder, where.current)
         try:
             os.rename(staged.name, where.current, src_dir_fd=staged_folder, dst_dir_fd=folder)
         except BaseException:
@@ -213,18 +217,19 @@ class Publisher:
 
     def _is_worth_keeping(self, folder: int, file: str, limit: int) -> bool:
         try:
-            found = os.stat(file, dir_fd=folder, follow_symlinks=False)
+            status = os.stat(file, dir_fd=folder, follow_symlinks=False)
         except FileNotFoundError:
             return False
-        return stat.S_ISREG(found.st_mode) and spares.is_worth_keeping(found, limit)
+        return stat.S_ISREG(status.st_mode) and spares.is_worth_keeping(status, limit)
 
     def _drop(self, root: int, folder: int, file: str, limit: int) -> None:
         """Remove a name; what it led to becomes a spare if it is worth it."""
         with contextlib.suppress(FileNotFoundError):
             if self._is_worth_keeping(folder, file, limit):
-                spares.retire(root, folder, file)
-            else:
-                os.unlink(file, dir_fd=folder)
+                with contextlib.suppress(OSError):  # then there is no spare
+                    spares.retire(root, folder, file)
+                    return
+            os.unlink(file, dir_fd=folder)
 
     # -- segments without a table's name -------------------------------------------------------------------------------
 
@@ -242,12 +247,13 @@ class Publisher:
                 self._check_capacity(root, size, limit)
             with folders.segments(root, make=True) as folder:
                 reading = draft.reopen()
+                segment = Segment.of_draft(self._directory.root / paths.SEGMENTS / file, reading)
                 try:
                     draft.place(folder, file)
                     # Whoever cleans does it under the store's lock, and never sees the file without one.
                     draft.unlock()
                     reading.try_lock()
-                    return Segment(self._directory.root / paths.SEGMENTS / file, reading)
+                    return segment
                 except BaseException:
                     with contextlib.suppress(OSError):
                         os.unlink(file, dir_fd=folder)

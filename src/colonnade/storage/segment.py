@@ -14,6 +14,7 @@ from pathlib import Path
 from colonnade import _core
 from colonnade.errors import CorruptSnapshotError
 from colonnade.format.seal import SEAL_SIZE, TAIL_SIZE, Seal, seal_place
+from colonnade.storage.os_errors import explain_use
 
 # Smaller segments are written with pwrite, and their pages are not kept: there is no huge page in them. Measured, fresh
 # and again, in ms: 1 MiB 0.5 and 0.3 with pwrite, 0.9 and 0.6 through a mapping; 2 MiB 1.4 and 0.9, 0.8 and 0.4; 8 MiB
@@ -31,6 +32,13 @@ class Segment:
         self.path = path
         self._descriptor = descriptor
         self._stat: os.stat_result | None = None
+
+    @classmethod
+    def of_draft(cls, path: Path, descriptor: _core.Descriptor) -> Segment:
+        """Make one of a complete draft. All that can be asked of the file is known then, so nothing fails later."""
+        segment = cls(path, descriptor)
+        segment._fstat()
+        return segment
 
     @classmethod
     def open(cls, path: Path, folder: int, name: str) -> Segment:
@@ -66,7 +74,10 @@ class Segment:
 
     def _fstat(self) -> os.stat_result:
         if self._stat is None:
-            self._stat = os.fstat(self.fd)
+            try:
+                self._stat = os.fstat(self.fd)
+            except OSError as error:
+                raise explain_use(error, "looking at an open segment") from error
         return self._stat
 
     def close(self) -> None:
@@ -86,8 +97,18 @@ class Segment:
         return os.path.samestat(stat, self._fstat())
 
     def map(self, *, writable: bool) -> _core.Mapping:
-        """Map the whole file: privately and writable, or shared and read-only."""
-        return _core.Mapping(self.fd, self.size, writable)
+        """Map the whole file: privately and writable, or shared and read-only.
+
+        Raises
+        ------
+        StoreAccessError
+            If the kernel refuses, for instance because the process has too many mappings.
+        """
+        size = self.size
+        try:
+            return _core.Mapping(self.fd, size, writable)
+        except OSError as error:
+            raise explain_use(error, f"mapping {size:,} bytes of a segment") from error
 
     def seal(self) -> Seal:
         """Read the seal.

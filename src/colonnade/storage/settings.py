@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from colonnade import _core
 from colonnade.errors import NotDurableError, StoreAccessError
 from colonnade.sizes import parse_size
-from colonnade.storage import paths
+from colonnade.storage import folders, paths
 from colonnade.storage.users import user_numbers
 
 MODES = {0o600: "this user alone", 0o640: "the group may read"}
@@ -93,6 +93,8 @@ def trusted_by_owner(root: int) -> tuple[int, ...]:
 
 
 def _read(root: int, trusted: frozenset[int]) -> tuple[int, Settings]:
+    if not folders.is_there(root, paths.SETTINGS):  # a failed open costs 100 us where many libraries are loaded
+        return -1, Settings()
     try:
         file = _core.Descriptor(paths.SETTINGS, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=root)
     except FileNotFoundError:

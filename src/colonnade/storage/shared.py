@@ -19,8 +19,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from multiprocessing.util import Finalize
+from multiprocessing.util import Finalize, is_exiting
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from colonnade.storage.segment import Segment
 
@@ -32,26 +33,18 @@ AT_THE_END = -100
 
 
 class Owned:
-    """A shared segment, from the side of its owner."""
+    """A shared segment, from the side of its owner. It is released at the latest when this object is collected."""
 
     def __init__(self, publisher: Publisher, segment: Segment, file: str) -> None:
-        self._publisher = publisher
-        self._file = file
         self.segment = segment
-        self._owner = os.getpid()
-        self._at_exit = Finalize(None, self._release, kwargs={"spare": False}, exitpriority=AT_THE_END)
         _owned.add(self)
+        # Called once: by `release`, when this is collected, or at exit; and never in a child that was forked. If it is
+        # interrupted, the descriptor goes with this object, and a cleaner removes the file, which nobody has locked.
+        self._finalize = Finalize(self, _remove_name, (publisher, file), exitpriority=AT_THE_END)
 
     def release(self) -> None:
         """Remove its name, unless that was done, or it is a parent's."""
-        if self in _owned and os.getpid() == self._owner:  # in a child, a destructor may come before `_in_child`
-            self._at_exit.cancel()
-            self._release(spare=True)
-
-    def _release(self, *, spare: bool) -> None:
-        _owned.discard(self)
-        with contextlib.suppress(OSError):  # of a store that became another user's, for instance: gc removes it
-            self._publisher.remove_unnamed(self._file, spare=spare)
+        self._finalize()
 
     def disown(self) -> None:
         """Go on without the lock, in a child."""
@@ -59,11 +52,16 @@ class Owned:
             self.segment.drop_inherited_lock()
 
 
-_owned: set[Owned] = set()
+def _remove_name(publisher: Publisher, file: str) -> None:
+    with contextlib.suppress(OSError):  # of a store that became another user's, for instance: gc removes it
+        publisher.remove_unnamed(file, spare=not is_exiting())
+
+
+_owned: WeakSet[Owned] = WeakSet()
 
 
 def _in_child() -> None:
-    for owned in _owned:
+    for owned in list(_owned):
         owned.disown()
     _owned.clear()
 

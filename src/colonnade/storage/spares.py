@@ -108,9 +108,9 @@ def is_unused(fd: int) -> bool:
     return True
 
 
-def is_worth_keeping(found: os.stat_result, limit: int) -> bool:
+def is_worth_keeping(status: os.stat_result, limit: int) -> bool:
     """Whether a superseded segment becomes a spare."""
-    return found.st_size >= MAPPED and found.st_blocks * 512 <= limit and found.st_uid == os.geteuid()
+    return status.st_size >= MAPPED and status.st_blocks * 512 <= limit and status.st_uid == os.geteuid()
 
 
 def link(root: int, folder: int, file: str) -> None:
@@ -165,8 +165,8 @@ def claim(root: int, size: int, mode: int) -> Draft | None:
 def _claim(folder: int, spare: Spare, mode: int) -> Draft | None:
     descriptor = _core.Descriptor(spare.name, os.O_RDWR | os.O_NOFOLLOW, dir_fd=folder)
     fd = descriptor.fileno()
-    found = os.fstat(fd)
-    if found.st_nlink != 1 or found.st_uid != os.geteuid():
+    status = os.fstat(fd)
+    if status.st_nlink != 1 or status.st_uid != os.geteuid():
         return None
     os.fchmod(fd, 0o600)
     if not is_unused(fd) or not descriptor.try_lock():

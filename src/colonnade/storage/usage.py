@@ -21,7 +21,7 @@ from colonnade.errors import ColonnadeError, NotFoundError, StoreAccessError
 from colonnade.format.seal import Seal
 from colonnade.storage import folders, paths
 from colonnade.storage.catalog import Catalog
-from colonnade.storage.processes import Held, Holder, scan
+from colonnade.storage.processes import Held, Holder, Scan, scan
 from colonnade.storage.room import file_system_bytes
 
 Role = Literal["newest", "retained", "shared", "draft", "spare", "deleted", "other"]
@@ -75,7 +75,7 @@ class Usage(NamedTuple):
         return to_text(self)
 
 
-def look_at(catalog: Catalog) -> Usage:
+def look_at(catalog: Catalog, *, with_holders: bool = True) -> Usage:
     """Look at a store's directory, and at all processes that this user may look at.
 
     Raises
@@ -84,7 +84,7 @@ def look_at(catalog: Catalog) -> Usage:
         If the store is a file, or may not be read.
     """
     root = catalog.directory.root
-    held, unseen = scan(root)
+    held, unseen = scan(root) if with_holders else Scan({}, 0)
     capacity, segments = None, {}
     unnamed = {inode: file for inode, file in held.items() if file.deleted}
     try:
@@ -94,8 +94,8 @@ def look_at(catalog: Catalog) -> Usage:
             segments = _named(catalog, directory, held)
             unnamed = {inode: file for inode, file in unnamed.items() if inode not in segments}
             if unnamed:
-                for _, found in _files(directory):  # a put may have renamed it while the directory was read
-                    unnamed.pop(found.st_ino, None)
+                for _, status in _files(directory):  # a put may have renamed it while the directory was read
+                    unnamed.pop(status.st_ino, None)
     except FileNotFoundError:
         pass  # deleted, perhaps, and still held
     except (NotADirectoryError, PermissionError) as error:
@@ -124,32 +124,32 @@ def _order(segment: SegmentUsage) -> tuple[bool, str, int, int]:
 def _files(directory: int) -> Iterator[tuple[folders.File, os.stat_result]]:
     for file in folders.walk(directory):
         with contextlib.suppress(FileNotFoundError):
-            found = file.stat()
-            if stat.S_ISREG(found.st_mode) and not file.name.startswith(paths.GROUP_PREFIX):  # it is empty
-                yield file, found
+            status = file.stat()
+            if stat.S_ISREG(status.st_mode) and not file.name.startswith(paths.GROUP_PREFIX):  # it is empty
+                yield file, status
 
 
 def _named(catalog: Catalog, directory: int, held: dict[int, Held]) -> dict[int, SegmentUsage]:
     """All files of the directory, by inode number."""
-    files = [(*_role(file), found) for file, found in _files(directory)]
+    files = [(*_role(file), status) for file, status in _files(directory)]
     segments: dict[int, SegmentUsage] = {}
     for role, entry, seen in sorted(files, key=lambda each: _ROLES.index(each[0])):
         try:
-            found, seal = (seen, None) if entry is None else _attach(catalog, entry)
+            status, seal = (seen, None) if entry is None else _attach(catalog, entry)
         except NotFoundError:
             continue  # removed meanwhile
         except ColonnadeError:
-            found, seal = seen, None
-        if found.st_ino in segments:
+            status, seal = seen, None
+        if status.st_ino in segments:
             continue
-        file = held.get(found.st_ino, Held())
-        segments[found.st_ino] = SegmentUsage(
+        file = held.get(status.st_ino, Held())
+        segments[status.st_ino] = SegmentUsage(
             "other" if entry is not None and seal is None else role,
             _opened_as(catalog.directory.root, file) if entry is None else entry.name,
             seal and seal.version,
             seal and seal.rows,
             seal and datetime.fromtimestamp(seal.created_ns / 1e9, UTC),
-            found.st_blocks * 512,
+            status.st_blocks * 512,
             _holders(file),
         )
     return segments

@@ -59,7 +59,10 @@ class FrameParts:
         """Raise one UnsupportedTypeError that names every column which cannot be stored."""
         if self.errors:
             listed = "\n  ".join(self.errors)
-            raise UnsupportedTypeError(f"these columns cannot be stored, and nothing was:\n  {listed}")
+            raise UnsupportedTypeError(
+                f"these columns cannot be stored exactly, and nothing was:\n  {listed}\n"
+                "To store what Arrow makes of them, if it does, put colonnade.from_pandas(df) instead."
+            )
 
     def row_index(self, index: pd.Index[Any], taken: Sequence[str]) -> tuple[MakeIndex, list[Any]]:
         """How the row index is read, and the levels that became columns. ``taken``: the names of the data columns."""

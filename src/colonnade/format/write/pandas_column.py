@@ -128,17 +128,6 @@ def _converted(name: str, array: Any, objects: schema.Objects | None, dtype: Any
     return Column(name, flat, one_null(flat.type), Reading.CONVERTED, make_layout=layout)
 
 
-def inexact_object_column(name: str, values: Any) -> Column:
-    """Plan a column of Python objects that is read as PyArrow reads what PyArrow has made of it.
-
-    Raises
-    ------
-    UnsupportedTypeError
-        If PyArrow makes nothing of it.
-    """
-    return _converted(name, _by_pyarrow(values), None, values.dtype)
-
-
 def _by_pyarrow(values: Any) -> pa.Array | pa.ChunkedArray:
     try:
         return pa.array(values, from_pandas=True)

@@ -1,0 +1,39 @@
+"""What can be put, as types: protocols, not libraries.
+
+Does not depend on: any library. All of it is for type checkers; `interop.arrow` asks for the same at run time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    import pandas as pd
+    import pyarrow as pa
+    from _typeshed import ReadableBuffer
+
+
+class ArrowStream(Protocol):
+    """A table, by Arrow's C stream interface: a frame of Polars, a relation of DuckDB."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+
+class ArrowArray(Protocol):
+    """A table of one batch, by Arrow's C data interface."""
+
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]: ...
+
+
+class Lazy(Protocol):
+    """A query that gives a table: Polars' LazyFrame."""
+
+    def collect(self) -> ArrowStream: ...
+
+
+if TYPE_CHECKING:
+    Data: TypeAlias = (
+        pd.DataFrame | pd.Series | pa.Table | pa.RecordBatch | ArrowStream | ArrowArray | Lazy | ReadableBuffer
+    )

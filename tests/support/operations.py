@@ -1,0 +1,92 @@
+"""What is done to stores, as a table: what is there before, what is done, and how the store looks afterwards.
+
+Does not depend on: how an operation is killed, interrupted or made to fail.
+"""
+
+import contextlib
+import functools
+import pickle
+from typing import NamedTuple
+
+import colonnade as cn
+from support import payload
+
+# Rows: 2 kB, which are written; 2.5 MB, which are mapped, and whose memory is used again.
+SMALL, MAPPED = 50, 60_000
+
+make = functools.cache(payload.make)
+
+
+class Operation(NamedTuple):
+    """``prepare`` is done before; ``act`` is what is tested; ``durable``: the store waits for the disk."""
+
+    prepare: object
+    act: object
+    durable: bool = False
+
+
+def put(name, seed, rows=SMALL, **options):
+    return lambda store: store.put(name, make(seed, rows), **options).close()
+
+
+def both(*actions):
+    return lambda store: [action(store) for action in actions]
+
+
+def puts(name, *seeds, rows=SMALL, **options):
+    return both(*(put(name, seed, rows, **options) for seed in seeds))
+
+
+def read(store):
+    with store.open("t") as snap:
+        payload.verify_pandas(snap.to_pandas())
+        payload.verify_arrow(snap.to_arrow())
+
+
+def share(store):
+    with store.share(make(9, MAPPED)) as shared:
+        pickle.loads(pickle.dumps(shared)).close()
+
+
+def allocate(store):
+    with store.allocate("t", {"x": "float64"}, rows=SMALL) as draft:
+        draft["x"][:] = 1.0
+
+
+def litter(store):
+    """What killed writers leave: a draft whose writer is gone."""
+    (store.path / ".segments").mkdir(exist_ok=True)
+    (store.path / ".segments/draft-00112233").write_bytes(bytes(10_000))
+
+
+OPERATIONS = {
+    "first put": Operation(both(), put("a/t", 9)),
+    "put": Operation(puts("t", 1, 2), put("t", 9)),
+    "put that expects a version": Operation(puts("t", 1, 2), put("t", 9, expect_version=2)),
+    "put that retains": Operation(puts("t", 1, 2, 3, keep=3), put("t", 9, keep=2)),
+    "put into a spare": Operation(puts("t", 1, 2, rows=MAPPED), put("t", 9, MAPPED)),
+    "durable put": Operation(puts("a/t", 1), put("a/t", 9), durable=True),
+    "put after a crash": Operation(both(put("t", 1), litter), put("t", 9)),
+    "delete": Operation(puts("a/t", 1, 2, keep=2), lambda store: store.delete("a/t")),
+    "durable delete": Operation(puts("a/t", 1), lambda store: store.delete("a/t"), durable=True),
+    "allocate": Operation(put("t", 1), allocate),
+    "share": Operation(puts("t", 1, 2, rows=MAPPED), share),
+    "gc": Operation(both(puts("t", 1, 2, rows=MAPPED), litter), lambda store: store.gc()),
+    "configure": Operation(put("t", 1), lambda store: store.configure(capacity="1GiB")),
+    "open and read": Operation(puts("t", 1, 2), read),
+    "ls and check": Operation(puts("t", 1, 2), lambda store: (store.ls(), store.check())),
+}
+
+
+def contents(store):
+    """Every version that has a name, by name and version; all values of tables that tell are verified. And the settings."""
+    found = {}
+    if not store.path.exists():
+        return found
+    for path in sorted(store.path.rglob("*.arrow")):
+        name, _, version = path.relative_to(store.path).as_posix().removesuffix(".arrow").partition("@")
+        with contextlib.suppress(cn.NotFoundError), store.open(name, version=int(version) if version else None) as snap:
+            df = snap.to_pandas()
+            found[name, snap.version] = payload.verify_pandas(df)["seed"] if "seed" in df.attrs else df.to_dict("list")
+    found["settings"] = cn.Store(store.path).settings
+    return found
