@@ -38,7 +38,8 @@ def write(store, data):
     """Put a file in a table's place; a new one, for the old one may still be mapped."""
     path = store.path / f"{NAME}.arrow"
     for left in store.path.iterdir():
-        left.unlink()
+        if not left.is_dir():  # the store's own folder, of drafts and spares
+            left.unlink()
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         os.write(fd, data)

@@ -9,7 +9,7 @@ Does not depend on: the layout metadata, names, descriptors.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 
 import pyarrow as pa
 import pyarrow.types as pt
@@ -20,10 +20,19 @@ from colonnade.errors import CorruptSnapshotError
 def check_array(array: pa.Array) -> None:
     """Look at every value that Arrow reads; pyarrow.ArrowInvalid where one is damaged.
 
-    Dates in milliseconds may have a time of day: Arrow's specification says no, but PyArrow makes and converts them.
+    Of values of fixed width any bytes will do: dates in milliseconds with a time of day, times past midnight and
+    decimals of more digits than they declare are against Arrow's specification, but PyArrow makes them and reads them.
     """
-    array = array.view(pa.int64()) if pt.is_date64(array.type) else array
-    array.validate(full=True)
+    plain = next((plain for matches, plain in _PLAIN if matches(array.type)), None)
+    (array if plain is None else array.view(plain)).validate(full=True)
+
+
+_PLAIN: tuple[tuple[Callable[[pa.DataType], bool], pa.DataType], ...] = (
+    (lambda type_: pt.is_date64(type_) or pt.is_time64(type_) or pt.is_decimal64(type_), pa.int64()),
+    (lambda type_: pt.is_time32(type_) or pt.is_decimal32(type_), pa.int32()),
+    (pt.is_decimal128, pa.binary(16)),
+    (pt.is_decimal256, pa.binary(32)),
+)
 
 
 def check_values(data: pa.Table | pa.RecordBatch, columns: Container[str] | None = None) -> None:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from colonnade.errors import InvalidDataError
+from colonnade.format.read.values import check_array
 
 
 def check_table(table: pa.Table) -> None:
@@ -36,9 +37,9 @@ def check_column(name: str, data: pa.ChunkedArray) -> None:
 def check_sample(table: pa.Table) -> None:
     """Check the values of a table's first row, which PyArrow converts to find out what pandas makes of it."""
     for name, column in zip(table.column_names, table.columns, strict=True):
-        for chunk in column.chunks if not pt.is_date64(column.type) else ():
+        for chunk in column.chunks:
             try:
-                chunk.validate(full=True)
+                check_array(chunk)
             except pa.ArrowException as error:
                 raise _invalid(f"column {name!r}: {error}") from error
 
