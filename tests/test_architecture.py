@@ -32,6 +32,7 @@ ORDER = [
     "format",
     "conversion",
     "storage",
+    "_lookup",
     "_reference",
     "snapshot",
     "_put",

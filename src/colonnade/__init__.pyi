@@ -28,6 +28,7 @@ from .default_store import watch as watch
 from .errors import ColonnadeError as ColonnadeError
 from .errors import ConflictError as ConflictError
 from .errors import CorruptSnapshotError as CorruptSnapshotError
+from .errors import DuplicateKeyError as DuplicateKeyError
 from .errors import InvalidDataError as InvalidDataError
 from .errors import InvalidNameError as InvalidNameError
 from .errors import LockTimeoutError as LockTimeoutError

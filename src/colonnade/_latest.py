@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from colonnade.errors import NotFoundError
 from colonnade.snapshot import Snapshot
@@ -87,6 +87,14 @@ class Latest:
                 if opened.frame is None:
                     opened.frame = opened.snapshot.to_pandas(writable=False)
         return opened.frame
+
+    def locate(self, keys: Any) -> Any:
+        """Find rows of the newest version by key; see `Snapshot.locate`."""
+        return self.snapshot.locate(keys)
+
+    def rows(self, keys: Any) -> pd.DataFrame:
+        """All rows of some keys in the newest version; see `Snapshot.rows`."""
+        return self.snapshot.rows(keys)
 
     def _newest(self) -> _Opened:
         opened = self._opened

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 
+from colonnade._lookup import Key, build_key, key_fields
 from colonnade.format.seal import SEAL_SIZE, Seal
 from colonnade.format.write.plan import plan
 from colonnade.format.write.table import LaidOut, lay_out
@@ -94,11 +95,12 @@ class Writer:
         """The store's directory."""
         return self.catalog.directory
 
-    def put(self, data: Any, request: Request) -> Snapshot:
-        """Write a table as the next version of a name."""
+    def put(self, data: Any, request: Request, key: Key | None = None, *, unique: bool = False) -> Snapshot:
+        """Write a table as the next version of a name, with a key index over the columns that ``key`` names."""
         self.prepare(request)
-        laid = lay_out(plan(data))
-        return self.store(laid, write, lambda draft: self.publish(request, laid, draft))
+        planned = plan(data)
+        laid = lay_out(planned, key_fields(planned, key))
+        return self.store(laid, write, lambda draft: self.publish(request, laid, draft), unique=unique)
 
     # -- the steps -----------------------------------------------------------------------------------------------------
 
@@ -111,11 +113,18 @@ class Writer:
         self.catalog.expect(request.name, request.expected)
 
     def store(
-        self, laid: LaidOut, fill: Callable[[LaidOut, Draft], None], commit: Callable[[Draft], _Committed]
+        self,
+        laid: LaidOut,
+        fill: Callable[[LaidOut, Draft], None],
+        commit: Callable[[Draft], _Committed],
+        *,
+        unique: bool = False,
     ) -> _Committed:
-        """Make a draft of a table's size, fill it and commit it."""
+        """Make a draft of a table's size, fill it, build its key index and commit it."""
         with self.explained(laid), self.publisher.draft(laid.size) as draft:
             fill(laid, draft)
+            if laid.key is not None:
+                build_key(draft.map_in_any_pages(laid.size), laid.key_at, unique=unique)
             return commit(draft)
 
     def publish(self, request: Request, laid: LaidOut, draft: Draft) -> Snapshot:

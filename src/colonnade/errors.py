@@ -6,6 +6,7 @@
     ├── NotFoundError (KeyError)            no such name, version or column
     ├── InvalidNameError (ValueError)       a name outside of the grammar
     ├── ConflictError                       expect_version= did not match
+    ├── DuplicateKeyError (ValueError)      unique=True, and a key stands in several rows
     ├── StoreFullError (OSError, ENOSPC)    no room; nothing was stored
     ├── StoreAccessError (OSError)          the directory cannot be a store, or may not be read or written
     ├── LockTimeoutError (TimeoutError)     another process had the store locked for too long; nothing was changed
@@ -52,6 +53,10 @@ class InvalidNameError(ColonnadeError, ValueError):
 
 class ConflictError(ColonnadeError):
     """The name's version is not the one that ``expect_version=`` gave; nothing was stored."""
+
+
+class DuplicateKeyError(ColonnadeError, ValueError):
+    """The table was put with ``unique=True``, and a key stands in several rows; nothing was stored."""
 
 
 class StoreFullError(ColonnadeError, OSError):

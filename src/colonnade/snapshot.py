@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
+    from colonnade._lookup import Lookup
     from colonnade.explanation import Explanation
     from colonnade.format.read.file import StoredFile
 
@@ -69,6 +70,7 @@ class Snapshot:
         self._seal = reference.seal
         self._segment: Segment | None = segment  # None: not opened yet
         self._path: Path | None = None if segment is None else segment.path
+        self._lookup_made: Lookup | None = None
         self._closed = False
         self._read: pa.RecordBatch | None = None
         if segment is not None:
@@ -309,6 +311,61 @@ class Snapshot:
         """Export the schema."""
         return self.schema.__arrow_c_schema__()
 
+    def locate(self, keys: Any) -> Any:
+        """Find rows by key, in a table that was put with ``key=``.
+
+        The key index is used where it stands in the file: nothing is built, and no memory is taken.
+
+        Parameters
+        ----------
+        keys : scalar or array
+            Values of the key column. Of several columns: a tuple, a list of tuples, a MultiIndex, or a frame or mapping
+            with the columns' names.
+
+        Returns
+        -------
+        int or numpy.ndarray of int64, shape (keys,)
+            The position of the first row of each key; -1 where there is none.
+
+        Raises
+        ------
+        ColonnadeError
+            The table has no key.
+        TypeError
+            The values are of another kind than the key column, as text for numbers.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> users = pd.DataFrame({"user": [12, 7, 12], "city": ["Oslo", "Rome", "Bern"]})
+        >>> snap = cn.put("docs/users", users, key="user")
+        >>> snap.locate(7), snap.locate([12, 99])
+        (1, array([ 0, -1]))
+        >>> snap.rows(12)
+           user  city
+        0    12  Oslo
+        2    12  Bern
+        >>> cn.delete("docs/users")
+        """
+        with self._located():
+            return self._lookup().locate(keys)
+
+    def rows(self, keys: Any) -> pd.DataFrame:
+        """All rows of some keys as a small frame: the rows of one key after those of the other, in the table's order.
+
+        A key that is not there gives no row. Parameters and errors are those of `locate`.
+        """
+        with self._located():
+            return self._lookup().rows(keys)
+
+    def _lookup(self) -> Lookup:
+        if self._lookup_made is None:
+            from colonnade._lookup import Lookup
+
+            file = self._stored_file(writable=False)
+            self._lookup_made = Lookup(file, lambda: self.to_pandas(writable=False))
+        return self._lookup_made
+
     def explain(self) -> Explanation:
         """Say of each column, index levels included, how pandas reads it, and why where that is not zero-copy.
 
@@ -337,6 +394,8 @@ class Snapshot:
                     f"the record batch has {file.batch.num_columns} columns and the seal declares {self.num_columns}"
                 )
             validate(file)
+            if file.array is None and file.frame.key is not None:
+                self._lookup().validate()
         _remember((self._opened().place, self.identity))
 
     def _batch(self) -> pa.RecordBatch:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from colonnade._allocate import DraftTable
     from colonnade._latest import Latest
+    from colonnade._lookup import Key
     from colonnade._put import Writer
     from colonnade._watch import Watch
     from colonnade.interop.protocols import Data
@@ -165,6 +166,8 @@ class Store:
         keep: int = 1,
         expect_version: int | Snapshot | None = None,
         ttl: float | timedelta | None = None,
+        key: Key | None = None,
+        unique: bool = False,
     ) -> Snapshot:
         """Store a table under a name, as its next version.
 
@@ -187,6 +190,12 @@ class Store:
         ttl : float (seconds) or timedelta, optional
             The table's lifetime, in whole seconds, rounded up. After that, the next `gc` removes it, or a put that
             needs its room.
+        key : str, list of str or True, optional
+            Columns to look rows up by, or True for the row index: integers, times, decimals, text, bytes of a fixed
+            length or categories. The file gets an index over them, of about 16 bytes a row, which each process uses
+            as it is: see `Snapshot.locate` and `Snapshot.rows`. Rows whose key has a null are not in it.
+        unique : bool, default False
+            With ``key``: refuse a table in which a key stands in several rows.
 
         Returns
         -------
@@ -199,6 +208,8 @@ class Store:
             If the name is outside of the grammar.
         NotATableError, UnsupportedTypeError
             If the data is not a table, or has columns that cannot be stored; each is named.
+        DuplicateKeyError
+            If ``unique`` is asked for, and a key stands in several rows.
         ConflictError
             If the name is not at the expected version.
         StoreFullError, StoreAccessError
@@ -216,7 +227,7 @@ class Store:
         """
         from colonnade._put import Request
 
-        return self._writer.put(data, Request.checked(name, keep, expect_version, ttl))
+        return self._writer.put(data, Request.checked(name, keep, expect_version, ttl), key, unique=unique)
 
     def share(self, data: Data) -> Snapshot:
         """Share a table without a name, for as long as this process holds the Snapshot.
@@ -264,6 +275,8 @@ class Store:
         keep: int = 1,
         expect_version: int | Snapshot | None = None,
         ttl: float | timedelta | None = None,
+        key: Key | None = None,
+        unique: bool = False,
     ) -> Snapshot:
         """Store what a file, a folder of files or a database contains, as the next version of a table.
 
@@ -286,7 +299,7 @@ class Store:
             The format of a file whose suffix does not tell: parquet, csv, feather, arrow, orc, json.
         progress : bool, default True
             Draw a progress bar on stderr, if that is a terminal, for loads that take longer than a second.
-        keep, expect_version, ttl
+        keep, expect_version, ttl, key, unique
             As in `put`.
 
         Returns
@@ -323,7 +336,9 @@ class Store:
         from colonnade._put import Request
 
         request = Request.checked(name, keep, expect_version, ttl)
-        return load(self._writer, source, request, query=query, format_=format, progress=progress)
+        return load(
+            self._writer, source, request, query=query, format_=format, progress=progress, key=key, unique=unique
+        )
 
     def allocate(
         self,

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 
 import colonnade as cn
+from colonnade.format import schema
 from readers import tables
 from readers.types_in_words import type_in_words
 
@@ -150,19 +151,18 @@ def number(text):
 
 
 @pytest.mark.parametrize("what", STORED)
-def test_there_are_twins_beside_what_they_read(what, stored):
-    """The layout metadata stands between the buffers of the first."""
+def test_pandas_buffers_stand_between_what_they_read(what, stored):
     with pa.memory_map(str(stored[what][0])) as file:
-        second = json.loads(pa.ipc.open_file(file).schema.metadata[b"colonnade"])
-    dtypes = {str(block[0]) for block in second["blocks"]}
-    kinds = {array["kind"] for _, array in second["arrays"]}
+        layout = schema.decode(pa.ipc.open_file(file).schema.metadata[schema.METADATA_KEY])
+    dtypes = {str(block.dtype) for block in layout.blocks}
+    kinds = {type(column) for _, column in layout.columns}
     if "pandas" in what:
         assert "bool" in dtypes
-        assert {"masked", "categorical"} <= kinds
-        assert second["index"]["kind"] == "multi"
+        assert {schema.Masked, schema.Categorical} <= kinds
+        assert isinstance(layout.index, schema.MultiIndexOfRows)
     elif "Arrow" in what and "empty" not in what:
         assert not [dtype for dtype in dtypes if "int" in dtype]  # all of them, with nulls, are floats
-        assert "categorical" in kinds
+        assert schema.Categorical in kinds
     else:
         assert "bool" in dtypes or "empty" in what
 

@@ -273,6 +273,14 @@ RowIndex = RangeIndex | ColumnIndex | MultiIndexOfRows
 LabelIndex = RangeIndex | ListIndex | NestedTable | MultiIndexOfLabels
 
 
+class Key(_Part, frozen=True):
+    """A hash index over key columns: ``size`` bytes at ``at``, behind the body."""
+
+    fields: list[Number]
+    at: Place
+    size: Count
+
+
 # -- the whole ---------------------------------------------------------------------------------------------------------
 
 
@@ -292,6 +300,7 @@ class FrameLayout(_Kind, frozen=True, tag="frame"):
     labels: Annotated[LabelIndex, Meta(description="the column labels")]
     attrs: Annotated[str, Meta(description="`DataFrame.attrs` as the text of a JSON document; empty for none")]
     unique_labels: Annotated[bool, Meta(description="whether the frame refuses duplicate labels")]
+    key: Annotated[Key | None, Meta(description="the key index, by which rows are looked up; null for none")] = None
 
 
 class ArrayLayout(_Kind, frozen=True, tag="array"):

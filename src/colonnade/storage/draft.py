@@ -48,6 +48,7 @@ class Draft:
     ) -> None:
         self._descriptor = descriptor
         self._mapping: _core.Mapping | None = None
+        self._has_all_pages = False
         self.temporary = temporary
         self.used = used
         os.fchmod(self.fd, mode)  # whatever the umask
@@ -124,20 +125,24 @@ class Draft:
         if size < MAPPED or not _core.in_memory(self.fd):
             return None
         self._mapping = _core.Mapping.of_draft(self.fd, size)
-        return self._mapping if self._mapping.reserve(self.fd) else None
+        self._has_all_pages = self._mapping.reserve(self.fd)
+        return self._mapping if self._has_all_pages else None
 
     def map_in_any_pages(self, size: int) -> _core.Mapping:
         """Map it for writing, with all of its pages, whatever their size: a full file system is an error now.
+
+        What is written already is there. Mapped before, it is the same mapping.
 
         Raises
         ------
         OSError
             ENOSPC if the file system is full.
         """
-        mapping = self.map(size)
+        mapping = self._mapping if self._has_all_pages else self.map(size)
         if mapping is None:
             os.posix_fallocate(self.fd, 0, size)
             mapping = self._mapping = _core.Mapping.of_draft(self.fd, size)
+            self._has_all_pages = True
         return mapping
 
     def sync(self) -> None:

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from colonnade.core import jobs
 from colonnade.core.jobs import Job, Placed
+from colonnade.core.key_index import size_of_index
 from colonnade.core.regions import CACHE_LINE, PAGE, STRIDE_STEP, Block, Region, align, arrange
 from colonnade.format import schema
 from colonnade.format.ipc import END_OF_STREAM, Envelope, write_envelope
@@ -50,7 +51,7 @@ class FrameLayoutPlan:
     attrs: str
     unique_labels: bool
 
-    def placed(self, place: Places, blocks: Sequence[schema.Block]) -> schema.TableLayout:
+    def placed(self, place: Places, blocks: Sequence[schema.Block], key: schema.Key | None) -> schema.TableLayout:
         """The layout metadata, with each region's place."""
         return schema.FrameLayout(
             rows=self.rows,
@@ -65,6 +66,7 @@ class FrameLayoutPlan:
             labels=self.labels(place),
             attrs=self.attrs,
             unique_labels=self.unique_labels,
+            key=key,
         )
 
 
@@ -78,7 +80,7 @@ class ArrayLayoutPlan:
     order: Literal["C", "F"]
     region: Region
 
-    def placed(self, place: Places, _: Sequence[schema.Block]) -> schema.TableLayout:
+    def placed(self, place: Places, _: Sequence[schema.Block], __: schema.Key | None) -> schema.TableLayout:
         """The layout metadata, with the array's place."""
         return schema.ArrayLayout(self.rows, self.dtype, list(self.shape), self.order, place(self.region))
 
@@ -139,6 +141,13 @@ class LaidOut:
     seal_at: int
     size: int
     nested: list[tuple[int, LaidOut]]
+    key: schema.Key | None = None
+
+    @property
+    def key_at(self) -> int:
+        """Where the key index stands in the file; only for a table that has one."""
+        assert self.key is not None
+        return self.envelope.body_start + self.key.at
 
     def _placed(self, start: int, own: Sequence[Job]) -> Iterator[Placed]:
         """Some jobs of the table's own columns, and all that it has besides them."""
@@ -175,6 +184,7 @@ class LaidOut:
         taken = [(body + region.at, body + region.at + region.size) for region in self.plan.regions()]
         taken.append((body + self.body_size, body + self.body_size + len(END_OF_STREAM)))
         taken += [(body + at, body + at + child.size) for at, child in self.nested]
+        taken += [(body + self.key.at, body + self.key.at + self.key.size)] if self.key else []
         end = body
         for first, last in sorted(taken):
             if first > end:
@@ -240,20 +250,28 @@ def _jobs_of(columns: Sequence[Column]) -> list[Job]:
     return [job for column in columns for job in column.flat.jobs]
 
 
-def lay_out(plan: TablePlan, alignment: int = PAGE) -> LaidOut:
-    """Give every byte of a plan its place; no data is looked at."""
-    nested = [lay_out(table.plan, CACHE_LINE) for table in plan.nested]
+def lay_out(plan: TablePlan, key_fields: Sequence[int] = (), alignment: int = PAGE) -> LaidOut:
+    """Give every byte of a plan its place; no data is looked at.
+
+    ``key_fields`` are the fields that a key index is built over, once they are written.
+    """
+    nested = [lay_out(table.plan, alignment=CACHE_LINE) for table in plan.nested]
     body_size = align(arrange(plan.blocks, plan.regions()), STRIDE_STEP)
     for table, laid in zip(plan.nested, nested, strict=True):
         table.region.size = laid.size
     nested_end = arrange([], [table.region for table in plan.nested], body_size + len(END_OF_STREAM))
-    layout = plan.layout.placed(_place, [_block_layout(block, _place) for block in plan.blocks])
+    key = None
+    if key_fields:
+        region = Region(size_of_index(plan.rows))
+        nested_end = arrange([], [region], max(nested_end, body_size + len(END_OF_STREAM)))
+        key = schema.Key(list(key_fields), _place(region), region.size)
+    layout = plan.layout.placed(_place, [_block_layout(block, _place) for block in plan.blocks], key)
     arrow_schema = pa.schema(list(plan.fields), {**plan.metadata, METADATA_KEY: schema.encode(layout)})
     envelope = write_envelope(arrow_schema, [column.one_row for column in plan.columns], alignment)
     seal_at = align(envelope.body_start + nested_end, STRIDE_STEP)
     size = seal_at + SEAL_SIZE + len(envelope.footer) + TAIL_SIZE
     places = [_place(table.region) for table in plan.nested]
-    return LaidOut(plan, envelope, body_size, seal_at, size, list(zip(places, nested, strict=True)))
+    return LaidOut(plan, envelope, body_size, seal_at, size, list(zip(places, nested, strict=True)), key)
 
 
 def _place(region: Region) -> int:

@@ -1,0 +1,168 @@
+"""Look-ups by key: from the values of key columns to row numbers, and to rows.
+
+The key index stands in the file (``core/key_index.py``), so a process that looks keys up builds nothing and
+holds nothing of its own. Does not depend on: stores, how a snapshot is attached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from colonnade.core.key_index import KeyIndex, build_index
+from colonnade.errors import ColonnadeError, CorruptSnapshotError, DuplicateKeyError
+from colonnade.format import schema
+from colonnade.format.key import check_key_type, key_column, key_parts, looked_up
+from colonnade.format.read.file import StoredFile, open_file
+from colonnade.format.write.table import FrameLayoutPlan, TablePlan
+
+Key = str | list[str] | bool
+
+
+class Lookup:
+    """Finds the rows of one stored table by its key.
+
+    Parameters
+    ----------
+    file : StoredFile
+        The opened table.
+    frame : callable
+        Makes the table as pandas; called at the first `rows`.
+
+    Raises
+    ------
+    ColonnadeError
+        The table was put without ``key=``.
+    CorruptSnapshotError
+        The key index is damaged.
+    """
+
+    def __init__(self, file: StoredFile, frame: Callable[[], pd.DataFrame]) -> None:
+        key = file.frame.key if file.array is None else None
+        if key is None:
+            raise ColonnadeError("the table has no key; put it with key= to look rows up")
+        batch = file.batch
+        if not key.fields or max(key.fields) >= batch.num_columns:
+            raise schema.invalid(f"a key index over the fields {key.fields} of {batch.num_columns}")
+        self._columns = [batch.column(field) for field in key.fields]
+        self._names = [batch.schema.field(field).name for field in key.fields]
+        for name, column in zip(self._names, self._columns, strict=True):
+            check_key_type(name, column.type)
+        self._index = _following(
+            KeyIndex,
+            np.frombuffer(file.body.bytes(key.at, key.size), np.uint8),
+            [key_column(column) for column in self._columns],
+            file.rows,
+        )
+        self._make_frame = frame
+        self._frame: pd.DataFrame | None = None
+
+    def locate(self, keys: Any) -> Any:
+        """The first row of each key, -1 where there is none: an int for one key, int64 of shape (keys,) for several."""
+        found, is_one = self._find(keys)
+        return int(found[0]) if is_one else found
+
+    def positions(self, keys: Any) -> npt.NDArray[np.int64]:
+        """All rows of each key, one key after the other."""
+        found, _ = self._find(keys)
+        positions: npt.NDArray[np.int64] = _following(self._index.all_rows, found)
+        return positions
+
+    def rows(self, keys: Any) -> pd.DataFrame:
+        """All rows of each key as a new frame, one key after the other; a key that is not there gives none."""
+        if self._frame is None:
+            self._frame = self._make_frame()
+        return self._frame.take(self.positions(keys))
+
+    def validate(self) -> None:
+        """Check that the index leads to each row without a null in its key, and to no other.
+
+        Raises
+        ------
+        CorruptSnapshotError
+        """
+        own = [key_column(column) for column in self._columns]
+        rows = len(self._columns[0])
+        first = _following(self._index.find, own, rows)
+        indexed = np.sort(_following(self._index.all_rows, np.unique(first[first >= 0])))
+        without_null = np.ones(rows, bool)
+        for column in self._columns:
+            without_null &= np.asarray(column.is_valid())
+        if not np.array_equal(indexed, np.flatnonzero(without_null)):
+            raise CorruptSnapshotError(
+                f"damaged key index: it leads to {len(indexed):,} rows of {without_null.sum():,}"
+            )
+
+    def _find(self, keys: Any) -> tuple[npt.NDArray[np.int64], bool]:
+        parts, count = key_parts(keys, self._names)
+        wanted = [
+            looked_up(values, name, column)
+            for values, name, column in zip(parts, self._names, self._columns, strict=True)
+        ]
+        return _following(self._index.find, wanted, 1 if count is None else count), count is None
+
+
+def _following(step: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a step that follows numbers of the file."""
+    try:
+        return step(*arguments)
+    except ValueError as error:
+        raise CorruptSnapshotError(f"damaged key index: {error}") from error
+
+
+# -- writing -----------------------------------------------------------------------------------------------------------
+
+
+def key_fields(plan: TablePlan, key: Key | None) -> list[int]:
+    """The fields of a planned table that ``key=`` names; none for None.
+
+    Raises
+    ------
+    ValueError
+        There is no such column, or no stored row index.
+    UnsupportedTypeError
+        A column's type cannot be a key.
+    """
+    if key is None or key is False:
+        return []
+    names = [field.name for field in plan.fields]
+    if key is True:
+        levels = plan.layout.index_fields if isinstance(plan.layout, FrameLayoutPlan) else []
+        fields = [field for field in levels if field is not None]
+        if not fields or len(fields) < len(levels):
+            raise ValueError("key=True is the row index, but that is a range here: its values are not stored")
+    else:
+        wanted = [key] if isinstance(key, str) else list(key)
+        for name in wanted:
+            if names.count(name) != 1:
+                raise ValueError(f"key={key!r}: the table has {names.count(name)} columns named {name!r}")
+        fields = [names.index(name) for name in wanted]
+    for field in fields:
+        check_key_type(names[field], plan.fields[field].type)
+    return fields
+
+
+def build_key(memory: Any, key_at: int, *, unique: bool) -> None:
+    """Build the key index of a table in its place, ``key_at``. The table's file is ``memory``, whole but for its seal.
+
+    Raises
+    ------
+    DuplicateKeyError
+        ``unique`` is asked for, and a key stands in several rows.
+    """
+    file = open_file(memory, 0, len(memory))
+    key = file.frame.key
+    assert key is not None
+    region = np.frombuffer(memory, np.uint8)[key_at : key_at + key.size]
+    columns = [file.batch.column(field) for field in key.fields]
+    index = build_index(region, [key_column(column) for column in columns], file.rows)
+    if unique and index.duplicates:
+        names = [file.batch.schema.field(field).name for field in key.fields]
+        raise DuplicateKeyError(
+            f"unique=True: {index.duplicates:,} of {file.rows:,} rows repeat a key of {', '.join(names)}; "
+            "nothing was stored"
+        )

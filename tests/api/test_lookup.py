@@ -1,0 +1,165 @@
+"""Look-ups by key: `put(key=)`, `locate`, `rows`, held against pandas and plain dictionaries."""
+
+import datetime as dt
+import decimal
+import uuid
+
+import hypothesis.strategies as st
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from pandas.testing import assert_frame_equal
+
+import colonnade as cn
+
+USERS = pd.DataFrame({"user": [12, 7, 12, 3], "city": ["Oslo", "Rome", "Bern", None], "x": [1.0, 2.0, 3.0, 4.0]})
+
+# A column, and values that are not in it.
+COLUMNS = {
+    "int8": (pd.Series([1, -128, 127, 1], dtype="int8"), [0, 128, -129, 2**40, 2**70]),
+    "int64": (pd.Series([2**62, -1, 5, -1]), [0, -(2**63), 2**63, 2**64]),
+    "uint64": (pd.Series([2**64 - 1, 5, 0, 5], dtype="uint64"), [-1, 2**64, 6]),
+    "Int32, masked": (pd.Series([4, None, 0, 4], dtype="Int32"), [1, 2**31]),
+    "str": (pd.Series(["ä", "", "a longer text than sixteen bytes", "ä"]), ["b", "a longer text than sixteen byteS"]),
+    "str with nulls": (pd.Series(["b", None, "c", "b"]), ["a"]),
+    "category of text": (pd.Series(["b", "a", "b", None], dtype="category"), ["c"]),
+    "category of numbers": (pd.Series([30, 10, 30, 20], dtype="category"), [15]),
+    "datetime64[s]": (pd.Series(pd.to_datetime(["2024-01-01", "1900-05-05", "2024-01-01", None])).dt.as_unit("s"), [pd.Timestamp("2024-01-01 00:00:00.5")]),
+    "datetime64[ns, Europe/Oslo]": (pd.Series(pd.date_range("2024-03-30", periods=4, freq="D", tz="Europe/Oslo")), [pd.Timestamp("2024-03-30", tz="UTC")]),
+    "timedelta64[ms]": (pd.Series(pd.to_timedelta([1, 2, 1, 3], unit="s")).dt.as_unit("ms"), [pd.Timedelta("1500us")]),
+    "date": (pd.Series([dt.date(2024, 1, 1), dt.date(1, 1, 1), dt.date(2024, 1, 1), None]), [dt.date(2023, 1, 1)]),
+    "decimal": (pd.Series([decimal.Decimal("1.50"), decimal.Decimal("2.25"), decimal.Decimal("1.50"), None]), [decimal.Decimal("3.00")]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_every_type_of_key(store, name):
+    column, absent = COLUMNS[name]
+    frame = pd.DataFrame({"key": column, "row": range(len(column))})
+    snap = store.put("t", frame, key="key")
+    rows = {}
+    for row, value in enumerate(column):
+        if not pd.isna(value):
+            rows.setdefault(value, []).append(row)
+    for value, places in rows.items():
+        assert snap.locate(value) == places[0]
+        assert_frame_equal(snap.rows(value), frame.iloc[places])
+    for value in absent:
+        assert snap.locate(value) == -1
+        assert len(snap.rows(value)) == 0
+    asked = [*rows, *rows]
+    assert snap.locate(asked).tolist() == [rows[value][0] for value in asked]
+    assert snap.locate(pd.Series(asked, dtype=column.dtype)).tolist() == [rows[value][0] for value in asked]
+    assert_frame_equal(snap.rows(asked), frame.iloc[[place for value in asked for place in rows[value]]])
+    assert snap.locate([None, asked[0]]).tolist() == [-1, rows[asked[0]][0]]  # a null is no key
+    snap.validate()
+
+
+def test_uuids(store):
+    keys = [uuid.UUID(int=n) for n in (3, 1, 2)]
+    snap = store.put("t", pa.table({"id": pa.array([key.bytes for key in keys], pa.binary(16))}), key="id")
+    assert snap.locate([keys[2].bytes, keys[0].bytes, uuid.UUID(int=9).bytes]).tolist() == [2, 0, -1]
+
+
+@given(st.lists(st.tuples(st.integers(-3, 3), st.sampled_from(["a", "b", ""])), max_size=40))
+def test_several_columns(tmp_path_factory, keys):
+    store = cn.Store(tmp_path_factory.mktemp("store"))
+    frame = pd.DataFrame({"n": [n for n, _ in keys], "s": [s for _, s in keys], "row": range(len(keys))})
+    frame = frame.astype({"n": "int64", "s": "str"})
+    snap = store.put("t", frame, key=["n", "s"])
+    asked = [(n, s) for n in range(-4, 4) for s in ("a", "b", "", "c")]
+    expected = [next((row for row, key in enumerate(keys) if key == wanted), -1) for wanted in asked]
+    parts = pd.DataFrame(asked, columns=["n", "s"])
+    for form in (asked, parts, parts.to_dict("list"), pd.MultiIndex.from_tuples(asked)):
+        assert snap.locate(form).tolist() == expected
+    assert snap.locate(asked[0]) == expected[0]
+    assert snap.rows(asked)["row"].tolist() == [
+        row for wanted in asked for row, key in enumerate(keys) if key == wanted
+    ]
+
+
+def test_the_row_index(store):
+    frame = USERS.set_index("user")
+    snap = store.put("t", frame, key=True)
+    assert_frame_equal(snap.rows(12), frame.loc[[12]])
+    two = USERS.dropna().set_index(["user", "city"])
+    assert store.put("t", two, key=True).locate([(12, "Bern"), (12, "Rome")]).tolist() == [2, -1]
+    with pytest.raises(ValueError, match="the row index, but that is a range"):
+        store.put("t", USERS, key=True)
+
+
+def test_what_cannot_be_a_key(store):
+    version = store.put("t", USERS).version
+    with pytest.raises(cn.UnsupportedTypeError, match="column 'x' cannot be a key: it is double"):
+        store.put("t", USERS, key="x")
+    with pytest.raises(cn.UnsupportedTypeError, match="column 'b' cannot be a key: it is binary"):
+        store.put("t", pd.DataFrame({"b": [b"a", b"bc"]}), key="b")
+    with pytest.raises(ValueError, match="0 columns named 'nobody'"):
+        store.put("t", USERS, key="nobody")
+    with pytest.raises(cn.DuplicateKeyError, match="1 of 4 rows repeat a key of user"):
+        store.put("t", USERS, key="user", unique=True)
+    assert store.open("t").version == version
+    assert store.put("t", USERS.drop_duplicates("user"), key="user", unique=True).locate(3) == 2
+
+
+def test_values_of_another_kind(store):
+    snap = store.put("t", USERS, key="user")
+    for wrong in ("12", dt.date(2024, 1, 1), ["12"], b"x", pd.Timestamp(0)):
+        with pytest.raises(TypeError, match="the key 'user' is int64"):
+            snap.locate(wrong)
+    assert snap.locate(12.0) == 0  # exactly the number
+    assert snap.locate(12.5) == -1
+    with pytest.raises(cn.ColonnadeError, match="the table has no key"):
+        store.put("u", USERS).locate(1)
+    with pytest.raises(cn.ColonnadeError, match="the table has no key"):
+        store.put("a", np.arange(3)).locate(1)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3000, 400_000])  # in memory, by pwrite, through a mapping with huge pages
+def test_tables_of_every_size_fresh_and_over_spares(store, rows):
+    rng = np.random.default_rng(rows)
+    for turn in range(4):
+        frame = pd.DataFrame({"key": rng.permutation(rows) * 3 + turn, "x": rng.random(rows)})
+        snap = store.put("t", frame, key="key")
+        assert np.array_equal(snap.locate(frame["key"]), np.arange(rows))
+        assert (snap.locate(frame["key"] + 1) == -1).all()
+        assert_frame_equal(
+            pa.ipc.open_file(str(snap.path)).read_all().to_pandas(), frame
+        )  # the index is nothing to others
+    assert pl.read_ipc(snap.path).height == rows
+
+
+def test_load_and_latest(store, tmp_path):
+    USERS.to_parquet(tmp_path / "users.parquet")
+    latest = store.latest("users")
+    store.load("users", tmp_path / "users.parquet", key="user").close()
+    assert latest.locate([7, 8]).tolist() == [1, -1]
+    assert latest.rows(12)["city"].tolist() == ["Oslo", "Bern"]
+    store.put("users", USERS.iloc[::-1], key="user").close()
+    assert latest.rows(12)["city"].tolist() == ["Bern", "Oslo"]
+
+
+@given(st.data())
+def test_a_damaged_index(tmp_path_factory, data):
+    """Wrong bytes in the index are an error or an answer; ``validate="full"`` finds whatever leads to other rows."""
+    store = cn.Store(tmp_path_factory.mktemp("store"))
+    frame = pd.DataFrame({"key": ["a", "b", "a", "c", "d"]})
+    snap = store.put("t", frame, key="key")
+    whole = snap.path.read_bytes()
+    at = whole.index(b"KEYINDEX") + data.draw(st.integers(0, 200))
+    damaged = bytearray(whole)
+    damaged[at] ^= data.draw(st.integers(1, 255))
+    snap.path.write_bytes(damaged)
+    try:
+        found = store.open("t").locate(["a", "b", "c", "d", "e"])
+    except (cn.CorruptSnapshotError, cn.UnsupportedTypeError):
+        return
+    assert ((found >= -1) & (found < 5)).all()
+    try:
+        store.open("t", validate="full")
+    except cn.CorruptSnapshotError:
+        return
+    assert found.tolist() == [0, 1, 3, 4, -1]
