@@ -157,7 +157,7 @@ def _followed(sample: pa.Table, entry: dict[str, Any], arrays: dict[int, Any]) -
     name = entry.get("field_name")
     field = sample.schema.get_field_index(name) if isinstance(name, str) else -1
     if field >= 0 and field not in arrays:
-        alone = {"index_columns": [], "column_indexes": [], "columns": [entry], "pandas_version": pd.__version__}
+        alone = {"index_columns": [], "column_indexes": [], "columns": [entry], "pandas_version": "3.0.0"}
         if _converted(sample.select([field]), alone) is not None:
             return entry
         if str(entry.get("numpy_type")).endswith("[pyarrow]"):
