@@ -136,14 +136,14 @@ class Snapshot:
 
     # -- its views -----------------------------------------------------------------------------------------------------
 
-    def to_pandas(self, *, columns: Iterable[Any] | None = None, writable: bool = True) -> pd.DataFrame:
+    def to_pandas(self, *, columns: Iterable[Any] | str | None = None, writable: bool = True) -> pd.DataFrame:
         """Open the table as pandas: nothing is copied, whatever the size.
 
         Parameters
         ----------
-        columns : iterable of labels, optional
-            Take these, in this order; the index comes along. A label named again is copied, for each column of a
-            frame may be written to by itself.
+        columns : iterable of labels or str, optional
+            Take these, in this order; the index comes along. A string is one label. A label named again is copied: each
+            column of a frame may be written to by itself.
         writable : bool, default True
             Map privately: the frame may be written to, and the kernel copies just the pages that are touched. The
             store, other processes and other frames do not see it. False: the arrays are read-only.
@@ -165,7 +165,7 @@ class Snapshot:
         from colonnade.format.read.table import read_frame
 
         with self._located():
-            return read_frame(self._stored_file(writable=writable), columns)
+            return read_frame(self._stored_file(writable=writable), [columns] if isinstance(columns, str) else columns)
 
     def to_arrow(self) -> pa.Table:
         """Open the table as PyArrow: one chunk a column, over the shared mapping; nothing is copied."""

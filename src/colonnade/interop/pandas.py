@@ -13,9 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pandas.core.arrays.arrow.extension_types
 import pyarrow as pa
-from pandas.api.internals import create_dataframe_from_blocks
+
+from colonnade.interop.versions import require
+
+require("pandas", pd.__version__)
+
+import pandas.core.arrays.arrow.extension_types  # noqa: E402 -- after the check of the version
+from pandas.api.internals import create_dataframe_from_blocks  # noqa: E402 -- the same
 
 Array1D = Any  # a NumPy array or a pandas ExtensionArray, one dimension
 
