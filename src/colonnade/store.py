@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
@@ -68,7 +69,7 @@ def open_catalog(
     """Make the catalog of a store from the parameters of `Store`. It opens nothing."""
     if not timeout >= 0:
         raise ValueError(f"timeout must be >= 0 seconds, got {timeout!r}")
-    root = paths.default_store() if path is None else Path(path)
+    root = paths.default_store() if path is None else _directory_path(path)
     directory = Directory(
         Path(os.path.abspath(root)),  # noqa: PTH100 -- links are not followed
         own=path is None and not os.environ.get(paths.STORE_VARIABLE),
@@ -80,6 +81,16 @@ def open_catalog(
     return Catalog(directory)
 
 
+def _directory_path(path: str | os.PathLike[str]) -> Path:
+    text = os.fspath(path)
+    if "://" in text or re.match(r"[A-Za-z]:[\\/]", text):
+        raise ValueError(
+            f"a store is a directory of this machine, in memory or on a disk, got {text!r}. "
+            "load() and dump() read and write other places"
+        )
+    return Path(text).expanduser()
+
+
 @displayed
 class Store:
     """A directory of named tables, shared by every process that opens it.
@@ -87,8 +98,8 @@ class Store:
     Parameters
     ----------
     path : str or path-like, optional
-        The directory, in shared memory (below ``/dev/shm``) or on a disk; the first put makes it. By default
-        ``$COLONNADE_STORE``, else ``/dev/shm/colonnade-<uid>``.
+        The directory, in shared memory (below ``/dev/shm``) or on a disk; the first put makes it. ``~`` is the user's
+        home. By default ``$COLONNADE_STORE``, else ``/dev/shm/colonnade-<uid>``.
     capacity : int or str, optional
         How many bytes all tables together may have, as in ``"8GiB"``. A put that would exceed it raises StoreFullError.
         By default what `configure` stored in the directory, else as much as the file system has.
@@ -185,11 +196,13 @@ class Store:
         keep : int, default 1
             How many versions of the name to keep, this one included: ``open(name, version=n)`` finds them.
         expect_version : int or Snapshot, optional
-            Store only if the name is at this version (0: does not exist). Versions start again at 1 after a delete; a
-            Snapshot tells two tables of one version apart.
+            Store only if the name is at this version (0: does not exist), or still leads to this very Snapshot. Pass
+            the Snapshot if the table may be deleted: after a delete, versions begin at 1 again, so that a number alone
+            may match other data.
         ttl : float (seconds) or timedelta, optional
             The table's lifetime, in whole seconds, rounded up. After that, the next `gc` removes it, or a put that
-            needs its room.
+            needs its room. The lifetime of a name is that of its newest version: versions that ``keep=`` retains are
+            removed with it.
         key : str, list of str or True, optional
             Columns to look rows up by, or True for the row index: integers, times, decimals, text, bytes of a fixed
             length or categories. The file gets an index over them, of about 16 bytes a row, which each process uses
@@ -452,7 +465,7 @@ class Store:
         name: str,
         *,
         version: int | None = None,
-        columns: Iterable[Any] | None = None,
+        columns: Iterable[Any] | str | None = None,
         writable: bool = True,
         validate: Literal["full"] | None = None,
     ) -> pd.DataFrame:
@@ -464,8 +477,8 @@ class Store:
             The table.
         version : int, optional
             An older version, which ``keep=`` retained.
-        columns : iterable of labels, optional
-            Take these columns, in this order; the index comes along.
+        columns : iterable of labels or str, optional
+            Take these columns, in this order; the index comes along. A string is one label.
         writable : bool, default True
             Map privately: the frame may be written to, and the kernel copies only the pages that are touched. False:
             the arrays are read-only.
@@ -540,7 +553,7 @@ class Store:
 
         file, kind = checked_path(path)
         with self.open(name, version=version) as snapshot, progress_bar(f"dumping {name}", enabled=progress) as meter:
-            dump(snapshot.to_arrow(), file, kind, meter)
+            dump(snapshot.to_arrow(validate="full"), file, kind, meter)
 
     def sql(self, query: str, *, params: Any = None, external_access: bool = False) -> duckdb.DuckDBPyRelation:
         """Query tables by their names, with DuckDB. Needs the extra ``duckdb``.
@@ -603,7 +616,7 @@ class Store:
 
         def find(name: str) -> pa.Table:
             with self.open(name) as snapshot:
-                return snapshot.to_arrow()
+                return snapshot.to_arrow(validate="full")  # DuckDB follows offsets and trusts text
 
         return run(query, params, find, external_access=external_access)
 

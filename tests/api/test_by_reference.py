@@ -293,6 +293,35 @@ def test_what_nobody_receives_is_removed_in_a_day(shop, monkeypatch):
         pickle.loads(message)
 
 
+@pytest.mark.parametrize("pickler", [ForkingPickler, loky])
+def test_a_pickle_that_fails_leaves_no_segment(shop, pickler):
+    """The frame was written before the other argument turned out not to be picklable."""
+
+    class Unpicklable:
+        def __reduce__(self):
+            raise RuntimeError("not to be pickled")
+
+    with cn.by_reference(min_bytes=0):
+        for _ in range(3):
+            with pytest.raises(RuntimeError, match="not to be pickled"):
+                pickler.dumps((pandas_frame(), [pandas_frame()], Unpicklable()))
+            assert "inflight" not in segments(shop)
+        message = bytes(pickler.dumps((pandas_frame(), pandas_frame())))
+        assert segments(shop).count("inflight") == 2, "those that succeed stay until they are received"
+        one, _ = pickle.loads(message)
+        assert_frame_equal(one, pandas_frame())
+    assert not hasattr(pickler.dump, "removes_what_failed"), "and the picklers are as before"
+
+
+def test_a_task_that_cannot_be_pickled_leaves_no_segment(shop):
+    with cn.by_reference(min_bytes=0), ProcessPoolExecutor(1) as pool:
+        for _ in range(3):
+            future = pool.submit(len, pandas_frame(), lambda: 0)
+            with pytest.raises((pickle.PicklingError, AttributeError, TypeError)):
+                future.result()
+        assert "inflight" not in segments(shop)
+
+
 # -- those that end, or are killed -------------------------------------------------------------------------------------
 
 

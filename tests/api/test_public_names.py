@@ -119,3 +119,18 @@ def test_errors_are_the_builtins_too(error, builtin):
 def test_typed_marker_and_one_version():
     assert (Path(cn.__file__).parent / "py.typed").exists()
     assert typing.cast(str, cn.__version__).count(".") == 2
+
+
+@pytest.mark.parametrize(("library", "version", "needed"), [("pandas", "2.2.3", "3.0"), ("pyarrow", "24.0.0", "25.0")])
+def test_an_old_library_is_named_in_one_line(library, version, needed, tmp_path):
+    program = f"""if True:
+        import {library}
+        {library}.__version__ = {version!r}
+        import colonnade as cn
+        cn.put("t", b"bytes")
+    """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    wanted = (
+        f"ImportError: colonnade needs {library} {needed} or newer, found {version}: pip install --upgrade {library}"
+    )
+    assert done.stderr.splitlines()[-1] == wanted

@@ -426,3 +426,40 @@ def test_explain_names_what_is_converted_and_why(store):
     assert "Python objects" in reports["d"].why
     assert reports["i"].role == "index"
     assert reports["s"].zero_copy
+
+
+def test_expect_version_takes_the_snapshot_itself(store):
+    """A number may match other data after a delete, because versions begin at 1 again."""
+    seen = store.put("t", frame(1))
+    assert store.put("t", frame(2), expect_version=seen).version == 2
+    with pytest.raises(cn.ConflictError, match="at version 2, and version 1 was expected"):
+        store.put("t", frame(3), expect_version=seen)
+    store.delete("t")
+    store.put("t", frame(4))
+    assert store.open("t").version == seen.version == 1
+    with pytest.raises(cn.ConflictError, match="deleted and put again"):
+        store.put("t", frame(5), expect_version=seen)
+    assert len(store.get("t")) == 4
+
+
+def test_a_string_names_one_column(store):
+    snap = store.put("t", frame(3))
+    assert list(store.get("t", columns="s")) == list(snap.to_pandas(columns="s")) == ["s"]
+    with pytest.raises(cn.NotFoundError):
+        store.get("t", columns="sx")
+
+
+def test_a_store_is_a_directory_of_this_machine(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cn.Store("~/x").path == tmp_path / "x"
+    for other in ("s3://bucket/x", "C:\\x", "c:/x", "file:///tmp/x"):
+        with pytest.raises(ValueError, match=r"a store is a directory of this machine.*load\(\) and dump\(\)"):
+            cn.Store(other)
+
+
+def test_a_name_of_too_many_parts(store):
+    deep = "/".join(["a"] * 64)
+    assert store.put(deep, frame(1)).name == deep
+    for parts in (65, 1101, 100_000):
+        with pytest.raises(cn.InvalidNameError, match=f"may have 64 parts between slashes, got {parts:,}"):
+            store.put("/".join(["a"] * parts), frame(1))

@@ -13,9 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pandas.core.arrays.arrow.extension_types
 import pyarrow as pa
-from pandas.api.internals import create_dataframe_from_blocks
+
+from colonnade.interop.versions import require
+
+require("pandas", pd.__version__)
+
+import pandas.core.arrays.arrow.extension_types  # noqa: E402 -- after the check of the version
+from pandas.api.internals import create_dataframe_from_blocks  # noqa: E402 -- the same
 
 Array1D = Any  # a NumPy array or a pandas ExtensionArray, one dimension
 
@@ -162,6 +167,11 @@ def wrap_datetimes(values: Any) -> Any:
 def block_values(df: pd.DataFrame) -> list[Any]:
     """The arrays of a frame's blocks: one for each NumPy dtype, one for each other column."""
     return [block.values for block in df._mgr.blocks]
+
+
+def holds_numbers(df: pd.DataFrame) -> bool:
+    """Whether all columns are of NumPy's own dtypes without Python objects: to copy them follows nothing."""
+    return all(isinstance(block.dtype, np.dtype) and block.dtype != object for block in df._mgr.blocks)
 
 
 def values_of(df: pd.DataFrame) -> npt.NDArray[Any]:

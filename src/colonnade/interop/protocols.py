@@ -5,13 +5,13 @@ Does not depend on: any library. All of it is for type checkers; `interop.arrow`
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from typing import TypeAlias
 
+    import numpy.typing as npt
     import pandas as pd
-    import pyarrow as pa
     from _typeshed import ReadableBuffer
 
 
@@ -34,6 +34,8 @@ class Lazy(Protocol):
 
 
 if TYPE_CHECKING:
+    # Not PyArrow's classes: they have no types, and a union with Any takes everything. They are ArrowStreams.
+    # NumPy's arrays are named: before Python 3.12 their types do not say that they are buffers.
     Data: TypeAlias = (
-        pd.DataFrame | pd.Series | pa.Table | pa.RecordBatch | ArrowStream | ArrowArray | Lazy | ReadableBuffer
+        pd.DataFrame | pd.Series[Any] | ArrowStream | ArrowArray | Lazy | npt.NDArray[Any] | ReadableBuffer
     )

@@ -18,7 +18,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.pandas_compat as compat
+
+from colonnade.interop.versions import require
+
+require("pyarrow", pa.__version__)
+
+import pyarrow.pandas_compat as compat  # noqa: E402 -- after the check of the version
 
 # ---- Names and metadata ----------------------------------------------------------------------------------------------
 

@@ -46,6 +46,7 @@ _VERSIONED = re.compile(rf"(?P<part>{_PART.pattern})(@(?P<version>[1-9][0-9]*))?
 _UNNAMED = re.compile(rf"(?:{SHARED_PREFIX}|{IN_FLIGHT_PREFIX}[0-9a-z]+-)[0-9a-f]+")
 _STAGED = re.compile(rf"{re.escape(PUBLISH)}(?:-[0-9a-f]{{16}})?")
 _TEMPORARY_SETTINGS = re.compile(rf"{re.escape(SETTINGS)}-[0-9a-f]{{16}}")
+_MOST_PARTS = 64  # each is a folder that is opened below the one before
 # The longest file name of Linux' file systems, less room for "@<version>.arrow".
 _LONGEST_PART = 255 - 28
 
@@ -70,7 +71,12 @@ def check_name(name: str) -> str:
     """
     if not isinstance(name, str):
         raise InvalidNameError(f"a name is a string, not {type(name).__name__}: {name!r}")
-    for part in name.split("/"):
+    parts = name.split("/")
+    if len(parts) > _MOST_PARTS:
+        raise InvalidNameError(
+            f"a name may have {_MOST_PARTS} parts between slashes, got {len(parts):,}: {name[:60]!r}..."
+        )
+    for part in parts:
         if not is_part(part):
             raise InvalidNameError(
                 f"{name!r} is not a name: {part!r} must be 1 to {_LONGEST_PART} of A-Z a-z 0-9 . _ - "

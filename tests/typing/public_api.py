@@ -1,0 +1,94 @@
+"""A typed user: the public API as a program uses it, checked by mypy --strict and pyright. It is not run.
+
+A line that ends in ``# error`` must be an error for both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import assert_type
+
+import numpy as np
+import pandas as pd
+import polars as pl
+
+import colonnade as cn
+
+
+def put_what_can_be_put(df: pd.DataFrame, frame: pl.DataFrame, lazy: pl.LazyFrame, array: np.ndarray) -> None:
+    snapshot = cn.put("t", df, keep=2, expect_version=1, ttl=timedelta(hours=1))
+    assert_type(snapshot, cn.Snapshot)
+    cn.put("t", df["x"], ttl=1.5)
+    cn.put("t", frame)
+    cn.put("t", lazy)
+    cn.put("t", array)
+    cn.put("t", b"bytes")
+    cn.put("t", memoryview(b"bytes"))
+    cn.put("t", cn.open("t"), expect_version=snapshot)
+    cn.Store("/tmp/store", capacity="8GiB", trust=[0]).put("t", df)
+
+
+def put_what_cannot_be_put() -> None:
+    cn.put("t", [1, 2])  # error
+    cn.put("t", {1, 2})  # error
+    cn.put("t", "text")  # error
+    cn.put("t", 7)  # error
+    cn.put("t", None)  # error
+    cn.put(pd.DataFrame(), "t")  # error
+    cn.share([1, 2])  # error
+    cn.Store().put("t", (1, 2))  # error
+
+
+def read() -> None:
+    assert_type(cn.get("t", columns=["x"], writable=False), pd.DataFrame)
+    with cn.open("t", version=3, validate="full") as snapshot:
+        assert_type(snapshot.version, int)
+        assert_type(snapshot.created, datetime)
+        assert_type(snapshot.path, Path)
+        assert_type(snapshot.to_pandas(), pd.DataFrame)
+        assert_type(snapshot.to_polars(), pl.DataFrame)
+    assert_type(cn.exists("t"), bool)
+    assert_type(cn.ls()[0].rows, int)
+    assert_type(cn.info("t").nbytes, int)
+    cn.open("t", validate="half")  # error
+    cn.get("t", version="1")  # error
+
+
+def allocate() -> None:
+    with cn.allocate("t", {"x": "float64"}, rows=10) as draft:
+        draft["x"][:] = 1.0
+        assert_type(draft.num_rows, int)
+
+
+def new_versions() -> None:
+    for snapshot in cn.watch("t", timeout=1.0):
+        assert_type(snapshot, cn.Snapshot)
+    latest = cn.latest("t")
+    assert_type(latest.frame, pd.DataFrame)
+    assert_type(latest.snapshot, cn.Snapshot)
+
+
+async def new_versions_in_an_event_loop() -> None:
+    async for snapshot in cn.watch("t"):
+        assert_type(snapshot, cn.Snapshot)
+        await asyncio.sleep(0)
+
+
+def the_rest(function: Callable[[pd.DataFrame], None]) -> None:
+    with cn.by_reference(min_bytes="1MiB"):
+        function(cn.get("t"))
+    cn.load("t", Path("t.csv"), format="csv")
+    cn.dump("t", "t.parquet")
+    assert_type(cn.gc().files, int)
+    for problem in cn.check():
+        assert_type(problem, cn.Problem)
+    assert_type(cn.usage().nbytes, int)
+    assert_type(cn.Store().settings.capacity, int | None)
+    cn.delete("t")
+    try:
+        cn.get("t")
+    except cn.NotFoundError as error:
+        assert_type(error, cn.NotFoundError)
