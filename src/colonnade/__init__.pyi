@@ -29,6 +29,7 @@ from .errors import ColonnadeError as ColonnadeError
 from .errors import ConflictError as ConflictError
 from .errors import CorruptSnapshotError as CorruptSnapshotError
 from .errors import DuplicateKeyError as DuplicateKeyError
+from .errors import InvalidDataError as InvalidDataError
 from .errors import InvalidNameError as InvalidNameError
 from .errors import LockTimeoutError as LockTimeoutError
 from .errors import NotASnapshotError as NotASnapshotError

@@ -17,6 +17,7 @@
     ├── WaitTimeoutError (TimeoutError)     no new version within the time given to `watch`
     ├── UnreadableFileError (ValueError)    a file to be loaded is not what it should be
     ├── QueryError (RuntimeError)           a database did not answer, or did not to the end
+    ├── InvalidDataError (ValueError)       Arrow data that contradicts itself
     └── UnsupportedTypeError (TypeError)    columns that have no Arrow form, or none for DuckDB
         └── NotATableError                  not tabular data at all
 
@@ -96,6 +97,10 @@ class UnreadableFileError(ColonnadeError, ValueError):
 
 class QueryError(ColonnadeError, RuntimeError):
     """A database that was to be loaded from did not answer, or not to the end; nothing was stored."""
+
+
+class InvalidDataError(ColonnadeError, ValueError):
+    """Arrow data that contradicts itself: lengths, offsets, null counts or dictionary indices; nothing was stored."""
 
 
 class UnsupportedTypeError(ColonnadeError, TypeError):

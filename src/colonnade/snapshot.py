@@ -31,6 +31,17 @@ if TYPE_CHECKING:
     from colonnade.format.read.file import StoredFile
 
 
+# The tables whose values were looked at in this process: where each is, and its identity. The oldest leave first.
+_checked: dict[tuple[Any, int], None] = {}
+_MOST_CHECKED = 256
+
+
+def _remember(key: tuple[Any, int]) -> None:
+    _checked[key] = None
+    while len(_checked) > _MOST_CHECKED:
+        _checked.pop(next(iter(_checked)), None)
+
+
 @displayed
 class Snapshot:
     """One immutable version of a named table, or a table that is shared without a name.
@@ -167,23 +178,52 @@ class Snapshot:
         with self._located():
             return read_frame(self._stored_file(writable=writable), [columns] if isinstance(columns, str) else columns)
 
-    def to_arrow(self) -> pa.Table:
-        """Open the table as PyArrow: one chunk a column, over the shared mapping; nothing is copied."""
-        return pa.Table.from_batches([self._batch()])
+    def to_arrow(self, *, validate: Literal["full"] | None = None) -> pa.Table:
+        """Open the table as PyArrow: one chunk a column, over the shared mapping; nothing is copied.
+
+        Parameters
+        ----------
+        validate : {"full", None}, default None
+            "full" looks at every value that Arrow reads first, and raises CorruptSnapshotError for a damaged one. Text
+            takes 1 s a GB, numbers take no time.
+        """
+        batch = self._batch()
+        if validate is not None:
+            self._check_values(batch)
+        return pa.Table.from_batches([batch])
+
+    def _check_values(self, batch: pa.RecordBatch) -> None:
+        """Look at the values before something follows them; in a process once, because a table does not change."""
+        key = (self._opened().place, self.identity)
+        if key not in _checked:
+            from colonnade.format.read.values import check_values
+
+            with self._located():
+                check_values(batch)
+            _remember(key)
 
     def to_polars(self) -> pl.DataFrame:
-        """Open the table as Polars; fixed-width columns without nulls are not copied. Needs the extra ``polars``."""
+        """Open the table as Polars; fixed-width columns without nulls are not copied. Needs the extra ``polars``.
+
+        Polars follows offsets and trusts text, so these are checked first.
+
+        Raises
+        ------
+        CorruptSnapshotError, UnsupportedTypeError
+        """
         try:
             from colonnade.interop.polars import from_arrow
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError("to_polars() needs Polars: pip install 'colonnade[polars]'") from error
-        return from_arrow(self.to_arrow())
+        return from_arrow(self.to_arrow(validate="full"))
 
     def to_numpy(self, *, writable: bool = True) -> npt.NDArray[Any]:
         """Open what was put as a NumPy array, or a table as an array of shape (rows, columns).
 
         An array comes back with its shape, dtype and order, bytes as uint8: a view, whatever the size. So does a table
-        that is one block (all columns of one dtype); others are what ``DataFrame.to_numpy`` copies together.
+        that is one block (all columns of one dtype); others are what ``DataFrame.to_numpy`` copies together. If some of
+        these are not NumPy's own (text, categories), the whole table is validated first, because the copy follows
+        offsets and codes.
         ``writable`` is as in `to_pandas`.
 
         Examples
@@ -194,13 +234,20 @@ class Snapshot:
         ((1000, 3, 32), FixedShapeTensorType(extension<arrow.fixed_shape_tensor[value_type=float, shape=[3,32]]>))
         >>> cn.delete("docs/array")
         """
+        from colonnade.format.read.file import reading
         from colonnade.format.read.ndarray import read_ndarray
-        from colonnade.format.read.table import read_frame
-        from colonnade.interop.pandas import values_of
+        from colonnade.format.read.table import read_frame, validate
+        from colonnade.interop.pandas import holds_numbers, values_of
 
         with self._located():
             file = self._stored_file(writable=writable)
-            return values_of(read_frame(file)) if file.array is None else read_ndarray(file, file.array)
+            if file.array is not None:
+                return read_ndarray(file, file.array)
+            frame = read_frame(file)
+            if not holds_numbers(frame):  # codes and offsets are followed
+                validate(file)
+            with reading():
+                return values_of(frame)
 
     def to_buffer(self) -> pa.Buffer:
         """Open what was put as its bytes, read-only, over the shared mapping: nothing is copied.
@@ -349,6 +396,7 @@ class Snapshot:
             validate(file)
             if file.array is None and file.frame.key is not None:
                 self._lookup().validate()
+        _remember((self._opened().place, self.identity))
 
     def _batch(self) -> pa.RecordBatch:
         # No cached_property: before Python 3.12 it has a lock, which a child forked meanwhile would wait for for ever.

@@ -4,6 +4,7 @@ Two promises are held here. Whatever a file holds, opening it checks every place
 checks every value, before anybody has the snapshot. The program that looks for files that break them is tests/fuzz.
 """
 
+import contextlib
 import copy
 import subprocess
 import sys
@@ -164,6 +165,70 @@ def test_hostile_values(folder, what):
         with pytest.raises(cn.CorruptSnapshotError, match=r"'t' cannot be opened: .*delete it, or put the table again"):
             ask("t", validate="full")
     assert [problem.path for problem in store.check()] == [path]
+
+
+# What follows values, and so must look at them first.
+FOLLOWS = {
+    "to_polars": lambda store, folder: store.open("t").to_polars(),
+    "to_numpy": lambda store, folder: store.open("t").to_numpy(),
+    "to_arrow full": lambda store, folder: store.open("t").to_arrow(validate="full"),
+    "dump": lambda store, folder: store.dump("t", folder / "t.arrow"),
+    "dump to Parquet": lambda store, folder: store.dump("t", folder / "t.parquet"),
+    "sql": lambda store, folder: store.sql("select * from t").fetchall(),
+    "show": lambda store, folder: _shown(store),
+    "put again": lambda store, folder: store.put("again", store.open("t")),
+}
+# Damage that Arrow sees; of the rest only pandas' own views know.
+ARROW_SEES = [what for what in VALUES if what.split()[-1] != "another" and any(word in what for word in ("string offset", "dictionary index", "UTF-8", "category's text", "of a list"))]  # fmt: skip
+
+
+def _shown(store):
+    out = subprocess.run([sys.executable, "-m", "colonnade", "--store", store.path, "show", "t"], capture_output=True, text=True, check=False)  # fmt: skip
+    if out.returncode == 1 and "damaged" in out.stderr:
+        raise cn.CorruptSnapshotError(out.stderr)
+    assert out.returncode == 0, out.stderr
+
+
+@pytest.mark.parametrize("way", FOLLOWS)
+@pytest.mark.parametrize("what", ARROW_SEES)
+def test_what_follows_values_looks_at_them_first(folder, what, way):
+    table, edit = VALUES[what]
+    store, path = _put(folder, table)
+    path.write_bytes(edit(Anatomy(path.read_bytes())))
+    if way == "put again":  # the numbers of a column are copied as they are, and its offsets only where they end
+        try:
+            store.put("again", store.open("t"))
+        except (cn.InvalidDataError, cn.CorruptSnapshotError):
+            assert not store.exists("again")
+        return
+    with pytest.raises(cn.CorruptSnapshotError, match="damaged"):
+        FOLLOWS[way](store, folder)
+    assert not list(folder.glob("t.*"))
+
+
+@pytest.mark.parametrize("what", VALUES)
+def test_what_follows_values_never_ends_the_process(folder, what):
+    table, edit = VALUES[what]
+    store, path = _put(folder, table)
+    path.write_bytes(edit(Anatomy(path.read_bytes())))
+    for way in FOLLOWS.keys() - {"show"}:
+        with contextlib.suppress(cn.ColonnadeError):
+            FOLLOWS[way](store, folder)
+
+
+def test_values_are_looked_at_once(folder, monkeypatch):
+    from colonnade.format.read import values
+
+    store, _ = _put(folder, MIXED.drop(columns=["o", "v"]))
+    looked = []
+    monkeypatch.setattr(values, "check_array", looked.append)
+    for _ in range(3):
+        store.open("t").to_polars()
+        store.sql("select s from t").fetchall()
+    assert len(looked) == MIXED.shape[1] - 2
+    store.put("t", MIXED.iloc[:, :4])
+    store.open("t").to_polars()
+    assert len(looked) == MIXED.shape[1] + 2
 
 
 def _with_child_of_its_own(file):

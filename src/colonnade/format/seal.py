@@ -25,7 +25,7 @@ _MOST = 1 << 63  # so that the next version has a place in a seal, and rows one 
 class Seal(NamedTuple):
     """What is known of a snapshot when it is published; 64 bytes right before the footer.
 
-    ``version`` is 0 until then. ``identity`` tells two snapshots of one name and version apart (after a delete,
+    ``version`` is 0 until then. ``identity`` differs for two snapshots of one name and version (after a delete,
     versions start again at 1). ``created_ns`` is in nanoseconds since 1970, UTC; ``ttl`` in seconds from there, 0 for
     ever.
     """
@@ -61,8 +61,7 @@ class Seal(NamedTuple):
         version, identity, created_ns, rows, columns, size = numbers
         if not 0 < version < _MOST or rows >= _MOST or columns > size:
             raise CorruptSnapshotError(
-                f"its seal tells of version {version}, {rows} rows and {columns} columns in {size} bytes, "
-                "which cannot be"
+                f"corrupt seal: version {version}, {rows} rows and {columns} columns in {size} bytes are out of range"
             )
         return cls(version, identity, created_ns, rows, columns, size, ttl)
 

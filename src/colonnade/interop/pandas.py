@@ -169,6 +169,11 @@ def block_values(df: pd.DataFrame) -> list[Any]:
     return [block.values for block in df._mgr.blocks]
 
 
+def holds_numbers(df: pd.DataFrame) -> bool:
+    """Whether all columns are of NumPy's own dtypes without Python objects: to copy them follows nothing."""
+    return all(isinstance(block.dtype, np.dtype) and block.dtype != object for block in df._mgr.blocks)
+
+
 def values_of(df: pd.DataFrame) -> npt.NDArray[Any]:
     """Return a frame's values, shape (rows, columns): a view if they are one NumPy block, as writable as that is."""
     blocks = df._mgr.blocks

@@ -11,7 +11,7 @@ import pyarrow as pa
 from colonnade.errors import UnsupportedTypeError
 
 # What Polars raises for a type that it does not have; the first is not an Exception.
-_REFUSED = (pl.exceptions.PanicException, pl.exceptions.ComputeError, ValueError)
+_REFUSED = (pl.exceptions.PanicException, pl.exceptions.PolarsError, ValueError)
 
 
 class _Stream:

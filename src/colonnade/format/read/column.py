@@ -19,6 +19,7 @@ from colonnade.format.dtypes import decode_dtype
 from colonnade.format.labels import decode_label
 from colonnade.format.objects import to_objects
 from colonnade.format.read.file import StoredFile
+from colonnade.format.read.values import check_array
 from colonnade.interop import pandas as internals
 from colonnade.rules import codes_dtype, family
 
@@ -102,16 +103,34 @@ def _converted(file: StoredFile, layout: schema.Converted) -> Any:
     dtype = decode_dtype(layout.dtype)
     # First of all: if values are damaged, the error is about the file, and not about a type that pandas cannot hold.
     try:
-        array.validate(full=True)
+        check_array(array)
     except pa.ArrowException as error:
         raise CorruptSnapshotError(f"column {field.name!r} is damaged ({error})") from error
     try:
         return from_arrow(array, dtype, layout.objects)
-    except (pa.ArrowNotImplementedError, ValueError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # the values are valid, so pandas or PyArrow does not have them: dates of the year 10000
         raise UnsupportedTypeError(
             f"column {field.name!r} is {field.type}, which pandas cannot hold ({error}); "
             "use to_arrow(), or name other columns="
         ) from error
+
+
+_cast_array: Callable[[pa.Array, pa.DataType], pa.Array] = pa.Array.cast
+
+
+def _cast(array: pa.Array, type_: pa.DataType) -> pa.ChunkedArray:
+    """Cast to a plainer type, in as many chunks as its 32-bit offsets take."""
+    try:
+        return pa.chunked_array([_cast_array(array, type_)])
+    except pa.ArrowInvalid:
+        if len(array) < 2:
+            raise
+    half = len(array) // 2
+    # Copied, because the offsets of a slice are those of the whole.
+    halves = [pa.concat_arrays([part]) for part in (array.slice(0, half), array.slice(half))]
+    return pa.chunked_array([chunk for part in halves for chunk in _cast(part, type_).chunks])
 
 
 def from_arrow(array: pa.Array, dtype: Any, objects: schema.Objects | None) -> Any:
@@ -120,7 +139,7 @@ def from_arrow(array: pa.Array, dtype: Any, objects: schema.Objects | None) -> A
     if is_wrapped_string(dtype):
         return internals.make_strings(array, dtype)
     if kind == "arrow":
-        return internals.make_arrow(array.cast(dtype.pyarrow_dtype))
+        return internals.make_arrow(_cast(array, dtype.pyarrow_dtype))
     if kind != "numpy":
         return dtype.__from_arrow__(array)
     if dtype.kind == "O":
@@ -131,6 +150,8 @@ def from_arrow(array: pa.Array, dtype: Any, objects: schema.Objects | None) -> A
 def _objects_of_pyarrow(array: pa.Array) -> npt.NDArray[Any]:
     if isinstance(array, (pa.StringArray, pa.LargeStringArray)):
         return np.array(array.to_numpy(zero_copy_only=False), dtype=object)
+    if isinstance(array, pa.DictionaryArray) and array.type.value_type.num_fields:
+        array = array.dictionary_decode()  # PyArrow looks for hashes of such values, which are dicts and lists
     # As a table: PyArrow converts some extension types otherwise when they stand alone.
     converted = pa.table([array], [""]).to_pandas(integer_object_nulls=True)
     values: npt.NDArray[Any] = converted.iloc[:, 0].to_numpy(object, copy=True)

@@ -34,6 +34,7 @@ from colonnade.format.read.column import read_column
 from colonnade.format.read.file import StoredFile, reading
 from colonnade.format.read.index import read_labels, read_rows
 from colonnade.format.read.ndarray import shares_memory_with_arrow
+from colonnade.format.read.values import check_values
 from colonnade.interop import pandas as internals
 from colonnade.rules import family
 
@@ -42,7 +43,7 @@ def validate_values(file: StoredFile) -> None:
     """Raise CorruptSnapshotError where anything is wrong."""
     with reading():
         batch = file.batch
-        _check_arrow(batch)
+        check_values(batch)
         # Names and metadata of the Arrow schema, which nothing else looks at: text, and JSON.
         _ = str(batch.schema), batch.schema.names, batch.schema.pandas_metadata
         seen: list[Stretch] = []
@@ -55,13 +56,6 @@ def validate_values(file: StoredFile) -> None:
         else:
             _validate_frame(file, file.layout, memory)
         memory.check_apart()
-
-
-def _check_arrow(batch: pa.RecordBatch) -> None:
-    try:
-        batch.validate(full=True)
-    except pa.ArrowException as error:
-        raise CorruptSnapshotError(f"damaged values ({error})") from error
 
 
 def _validate_frame(file: StoredFile, layout: schema.FrameLayout, memory: _Memory) -> None:

@@ -92,7 +92,7 @@ def converted_layout(dtype: Any, objects: schema.Objects | None = None) -> MakeL
 
 def _to_codes(column: Column, dtype: Any) -> Column:
     dictionary = column.one_row.dictionary
-    if dictionary.null_count or len(dictionary.unique()) != len(dictionary):
+    if dictionary.null_count or not _is_unique(dictionary, dtype):
         return _to_converted(column, dtype)  # as PyArrow: an error, or null categories, for this column alone
     element = column.one_row.type.index_type.to_pandas_dtype().__name__
     column = column.with_job(element=element)
@@ -101,9 +101,23 @@ def _to_codes(column: Column, dtype: Any) -> Column:
         codes = Region(column.job.rows * np.dtype(codes_type).itemsize)
         column = column.with_job(pandas_kind=PandasBuffer.CODES, pandas_element=codes_type, pandas_buffer=codes)
     assert codes is not None
-    categories = schema.Categories(encode_dtype(column.one_row.to_pandas().cat.categories.dtype))
+    categories = schema.Categories(encode_dtype(_categories_dtype(dtype, column.one_row)))
     ordered = bool(column.one_row.type.ordered)
     return replace(column, make_layout=categorical_layout(codes, codes_type, categories, ordered=ordered))
+
+
+def _is_unique(dictionary: pa.Array, dtype: Any) -> bool:
+    try:
+        return len(dictionary.unique()) == len(dictionary)
+    except pa.ArrowNotImplementedError:  # of structures, as intervals are
+        categories = getattr(dtype, "categories", None)  # which pandas has seen to be unique
+        return categories is not None and len(categories) == len(dictionary)
+
+
+def _categories_dtype(dtype: Any, one_row: pa.Array) -> Any:
+    """The dtype of the categories, as pandas has it where it has made them: the dictionary here has storage alone."""
+    known = getattr(dtype, "categories", None)
+    return (one_row.to_pandas().cat.categories if known is None else known).dtype
 
 
 def categorical_layout(
@@ -125,12 +139,27 @@ _READINGS: dict[Reading, Callable[[Column, Any], Column]] = {
 }
 
 
+def _of_one_dictionary(data: pa.ChunkedArray) -> pa.ChunkedArray:
+    if data.num_chunks < 2:
+        return data
+    return pa.chunked_array([_with_small_indices(chunk) for chunk in data.chunks], data.type).unify_dictionaries()
+
+
+def _with_small_indices(array: pa.DictionaryArray) -> pa.DictionaryArray:
+    """The same array, with 0 under each null: PyArrow 26 follows those indices too, past the end of its memory."""
+    if not array.null_count:
+        return array
+    indices = array.indices
+    filled = pa.array(indices.fill_null(0).to_numpy(), indices.type, mask=indices.is_null().to_numpy(False))
+    return pa.DictionaryArray.from_arrays(filled, array.dictionary, ordered=array.type.ordered)
+
+
 def arrow_column(name: str, data: pa.ChunkedArray, dtype: Any) -> Column:
     """Plan one Arrow column that pandas is to read as ``dtype``."""
     type_ = data.type
     dictionary = None
     if pt.is_dictionary(type_):
-        data = data.unify_dictionaries()
+        data = _of_one_dictionary(data)
         dictionary = data.chunk(0).dictionary if data.num_chunks else pa.array([], type_.value_type)
         type_, dictionary = _plain_dictionary(type_, dictionary, keep=family(dtype) == "arrow")
     chunks = chunks_of(data)

@@ -15,41 +15,14 @@ import pyarrow.types as pt
 
 from colonnade.format.ipc import without_layout_metadata
 from colonnade.format.labels import index_name
+from colonnade.format.write.arrow_check import check_table
 from colonnade.format.write.arrow_column import arrow_column
 from colonnade.format.write.column import Column
 from colonnade.format.write.frame import FrameParts, column_index, encode_attrs, range_layout
 from colonnade.format.write.pandas_column import pandas_column
-from colonnade.format.write.table import FrameLayoutPlan, MakeIndex, TablePlan, group_blocks
+from colonnade.format.write.pandas_head import head_of, index_fields, parsed_metadata
+from colonnade.format.write.table import PANDAS_KEY, FrameLayoutPlan, MakeIndex, TablePlan, group_blocks
 from colonnade.rules import family
-
-
-def pandas_dtypes(table: pa.Table) -> pd.DataFrame:
-    """The frame that PyArrow makes of the table's first row: its dtypes, labels, index names and attrs.
-
-    Not of no row: there PyArrow 26 refuses intervals of zoned datetimes. A null in that row makes another dtype, but
-    no other than the whole column gets for having a null (`with_nulls`).
-    """
-    sample = table.slice(0, 1) if table.num_rows else table
-    names = table.column_names
-    if len(set(names)) < len(names):
-        sample = sample.rename_columns([str(position) for position in range(len(names))])
-    try:
-        expected: pd.DataFrame = sample.to_pandas()
-    except (pa.ArrowException, TypeError, ValueError, KeyError, NotImplementedError):
-        # A type that pandas has no form for, or metadata that does not fit: each column by itself.
-        columns = [_dtype_alone(column) for column in sample.columns]
-        expected = pd.DataFrame(dict(enumerate(columns))).set_axis(pd.Index(names), axis="columns")
-    if sample.column_names != names:
-        expected.columns = pd.Index(names)
-    return expected
-
-
-def _dtype_alone(column: pa.ChunkedArray) -> pd.Series[Any]:
-    try:
-        series: pd.Series[Any] = column.to_pandas()
-        return series
-    except (pa.ArrowException, TypeError, ValueError, KeyError, NotImplementedError):
-        return pd.Series([], dtype=object)
 
 
 def with_nulls(data: pa.ChunkedArray, dtype: Any) -> Any:
@@ -79,14 +52,6 @@ def range_index(pandas_metadata: dict[str, Any] | None, rows: int) -> pd.RangeIn
     return pd.RangeIndex(rows)
 
 
-def index_fields(table: pa.Table) -> list[int | None]:
-    """The column of each level of the frame's index; None for a level that is a range, which has none."""
-    descriptors = (table.schema.pandas_metadata or {}).get("index_columns") or []
-    fields = [table.schema.get_field_index(d) if isinstance(d, str) else None for d in descriptors]
-    fields = [field for field in fields if field is None or field >= 0]
-    return fields if any(field is not None for field in fields) else []
-
-
 def _table_column(name: str, data: pa.ChunkedArray, dtype: Any) -> Column:
     if family(dtype) == "interval":
         # Where only the interval is null and its ends are not, pandas wants NaN in the ends.
@@ -99,12 +64,14 @@ def plan_table(table: pa.Table) -> TablePlan:
 
     The table's own schema metadata is kept, but for the key that holds the layout metadata.
     """
+    check_table(table)
     metadata = without_layout_metadata(table.schema) or {}
-    if len(set(table.column_names)) < table.num_columns:
-        # PyArrow goes by names, and would read all columns of one name as the dtype of the last.
-        table = table.replace_schema_metadata(None)
-    expected = pandas_dtypes(table)
-    level_fields = index_fields(table)
+    if parsed_metadata(table.schema) is None:
+        metadata.pop(PANDAS_KEY, None)
+    rows = table.num_rows  # which a table without columns loses with other metadata
+    head = head_of(table)
+    table, expected = head.table, head.frame
+    level_fields = index_fields(table, table.schema.pandas_metadata, rows)
     stored_index = [field for field in level_fields if field is not None]
     frame = FrameParts()
     data_position = 0
@@ -121,7 +88,7 @@ def plan_table(table: pa.Table) -> TablePlan:
         try:
             column = _table_column(name, data, dtype)
         except (pa.ArrowException, TypeError) as error:
-            frame.errors.append(f"column {name!r}: Arrow type {data.type} cannot be laid out ({error})")
+            frame.errors.append(f"column {name!r}: Arrow type {data.type} cannot be stored ({error})")
             continue
         frame.columns.append(column)
         if is_data:
@@ -137,16 +104,16 @@ def plan_table(table: pa.Table) -> TablePlan:
         field = stored_index[0]
         make_index = column_index(frame.columns[field], field, index_name(expected.index), None)
     else:
-        layout = range_layout(range_index(table.schema.pandas_metadata, table.num_rows))
+        layout = range_layout(range_index(table.schema.pandas_metadata, rows))
         make_index = lambda _: layout  # noqa: E731 -- the simplest of the three
     fields = [field.with_type(column.flat.type) for field, column in zip(table.schema, frame.columns, strict=True)]
     return TablePlan(
-        table.num_rows,
+        rows,
         frame.columns,
         fields,
         metadata,
         FrameLayoutPlan(
-            rows=table.num_rows,
+            rows=rows,
             columns=data_columns,
             index=make_index,
             index_fields=level_fields,

@@ -15,7 +15,7 @@ import pyarrow.types as pt
 from colonnade.core.jobs import Job, Piece, Validity, Values
 from colonnade.core.regions import Region
 from colonnade.format.ipc import read_message
-from colonnade.format.write.column import Flat, Node, bitmap_region
+from colonnade.format.write.column import Flat, Node, bitmap_region, one_null
 from colonnade.rules import fill_pattern
 
 OFFSET_LIMIT = 2**31 - 1
@@ -175,7 +175,7 @@ def _null(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
 
 def _serialized(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
     """Unions, run ends, list views, nested dictionaries: PyArrow lays them out, which costs one copy of the column."""
-    array = arrays[0] if len(arrays) == 1 else pa.concat_arrays(arrays) if arrays else pa.array([], type_)
+    array = arrays[0] if len(arrays) == 1 else pa.concat_arrays(arrays) if arrays else one_null(type_).slice(0, 0)
     message = pa.record_batch([array], names=[""]).serialize()
     nodes, buffers, body = read_message(memoryview(message))
     jobs = [

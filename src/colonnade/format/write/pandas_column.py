@@ -22,6 +22,7 @@ from colonnade.format.dtypes import encode_dtype, encode_plain_dtype
 from colonnade.format.labels import index_freq, index_name
 from colonnade.format.objects import to_arrow
 from colonnade.format.read.column import from_arrow, is_wrapped_string
+from colonnade.format.write.arrow_check import check_column
 from colonnade.format.write.arrow_column import (
     arrow_column,
     categorical_layout,
@@ -273,11 +274,13 @@ def _interval(name: str, array: Any) -> Column:
 def _string(name: str, array: Any) -> Column:
     if array.dtype.storage == "python":
         return _converted(name, _by_pyarrow(array), None, array.dtype)
-    return arrow_column(name, internals.arrow_of(array), array.dtype)
+    return _arrow(name, array)
 
 
 def _arrow(name: str, array: Any) -> Column:
-    return arrow_column(name, internals.arrow_of(array), array.dtype)
+    data = internals.arrow_of(array)
+    check_column(name, data)
+    return arrow_column(name, data, array.dtype)
 
 
 def _other(_: str, array: Any) -> Column:

@@ -1,0 +1,202 @@
+"""What pandas makes of an Arrow table: dtypes, labels, index names and attrs, found out with the table's first row.
+
+PyArrow cannot follow all metadata that it writes: labels of a categorical or a period, an ArrowDtype of lists, a
+dictionary of intervals. And metadata may be anything, because other programs write it. Then a part of the metadata is
+left out, as little as possible, so that whatever is stored can be read. Does not depend on: files, places, how a column
+is stored.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from colonnade.format.write.arrow_check import check_sample
+from colonnade.format.write.column import one_null
+
+PANDAS_KEY = b"pandas"
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A table whose metadata can be followed, and what pandas makes of its first row."""
+
+    table: pa.Table
+    frame: pd.DataFrame
+
+
+def head_of(table: pa.Table) -> Head:
+    """Find out what pandas makes of a table.
+
+    With a row, if there is one: of none PyArrow 26 refuses intervals of zoned datetimes. A null in that row makes
+    another dtype, but no other than the whole column gets for having a null.
+    """
+    names = table.column_names
+    sample = table.slice(0, 1) if table.num_rows else _with_chunks(table)
+    check_sample(sample)
+    metadata = parsed_metadata(table.schema)
+    if len(set(names)) < len(names):
+        # PyArrow goes by names, and would read all columns of one name as the dtype of the last.
+        sample = sample.rename_columns([str(position) for position in range(len(names))])
+        metadata = None
+    frame = _converted(sample, metadata)
+    if frame is None:
+        metadata, frame = _weaker(sample, metadata)
+    if sample.column_names != names:
+        frame.columns = pd.Index(names)
+    return Head(_with_metadata(table, metadata), frame)
+
+
+def _with_chunks(table: pa.Table) -> pa.Table:
+    """A table without rows whose columns have a chunk each: PyArrow 26 ends the process for list views without one."""
+    for field, column in enumerate(table.columns):
+        if not column.num_chunks:
+            chunk = one_null(column.type).slice(0, 0)
+            table = table.set_column(field, table.schema.field(field), pa.chunked_array([chunk]))
+    return table
+
+
+def parsed_metadata(schema: pa.Schema) -> dict[str, Any] | None:
+    """The ``pandas`` metadata; None where there is none, or it is no JSON object."""
+    try:
+        metadata = schema.pandas_metadata
+    except (ValueError, RecursionError):  # no JSON, or no text
+        return None
+    return metadata if isinstance(metadata, dict) else None
+
+
+def _with_metadata(table: pa.Table, metadata: dict[str, Any] | None) -> pa.Table:
+    return table.replace_schema_metadata(None if metadata is None else {PANDAS_KEY: json.dumps(metadata)})
+
+
+def _converted(sample: pa.Table, metadata: dict[str, Any] | None) -> pd.DataFrame | None:
+    """The sample as pandas; None where PyArrow fails, or where index and columns are not what the metadata says."""
+    try:
+        frame: pd.DataFrame = _with_metadata(sample, metadata).to_pandas()
+        levels = index_fields(sample, metadata, sample.num_rows)
+    except MemoryError:
+        raise
+    except Exception:  # PyArrow and pandas fail in many ways where metadata make no sense
+        return None
+    fields = [field for field in levels if field is not None]
+    is_whole = len(set(fields)) == len(fields) and frame.shape[1] == sample.num_columns - len(fields)
+    return frame if is_whole and len(fields) <= frame.index.nlevels else None
+
+
+def index_fields(table: pa.Table, metadata: dict[str, Any] | None, rows: int) -> list[int | None]:
+    """The field of each index level, in the order of the levels; None for a level that is a range, which has none.
+
+    As PyArrow, a range of another length than the table is left out, and columns that are not there.
+    """
+    levels: list[int | None] = []
+    for descriptor in (metadata or {}).get("index_columns") or []:
+        if isinstance(descriptor, str):
+            field = table.schema.get_field_index(descriptor)
+            levels += [field] if field >= 0 else []
+        elif len(range(descriptor["start"], descriptor["stop"], descriptor["step"])) == rows:
+            levels.append(None)
+    return levels if any(field is not None for field in levels) else []
+
+
+def _is_convertible(column: pa.ChunkedArray) -> bool:
+    try:
+        pa.table([column], [""]).to_pandas()
+    except MemoryError:
+        raise
+    except Exception:  # as above
+        return False
+    return True
+
+
+def _weaker(sample: pa.Table, metadata: dict[str, Any] | None) -> tuple[dict[str, Any] | None, pd.DataFrame]:
+    """The most of the metadata that can be followed, and what pandas makes of the sample then.
+
+    Columns that PyArrow cannot convert are objects for it, and get their array afterwards where there is one.
+    """
+    arrays: dict[int, Any] = {}
+    for field, column in enumerate(sample.columns):
+        if not _is_convertible(column):
+            arrays[field] = _array_of(column)
+            sample = sample.set_column(field, sample.column_names[field], pa.nulls(sample.num_rows))
+    if metadata is not None:
+        columns = [_followed(sample, entry, arrays) for entry in _dicts(metadata.get("columns"))]
+        for part in _parts({**metadata, "columns": columns}):
+            frame = _converted(sample, part)
+            if frame is not None and _set_arrays(frame, index_fields(sample, part, sample.num_rows), arrays):
+                return part, frame
+    frame = _converted(sample, None)
+    assert frame is not None  # each column can be converted, and there is no metadata
+    _set_arrays(frame, [], arrays)
+    return None, frame
+
+
+def _parts(metadata: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Metadata without what may be wrong, the best first: the labels' types go before the index."""
+    plain_labels = {**metadata, "column_indexes": []}
+    yield metadata
+    yield plain_labels
+    yield {**metadata, "index_columns": []}
+    yield {**plain_labels, "index_columns": []}
+
+
+def _dicts(entries: Any) -> list[dict[str, Any]]:
+    return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+
+
+def _followed(sample: pa.Table, entry: dict[str, Any], arrays: dict[int, Any]) -> dict[str, Any]:
+    """What the metadata says of a column, if that can be followed; else that it is of no particular dtype.
+
+    pandas does not know its own names of nested ArrowDtypes: such a column gets an array.
+    """
+    name = entry.get("field_name")
+    field = sample.schema.get_field_index(name) if isinstance(name, str) else -1
+    if field >= 0 and field not in arrays:
+        alone = {"index_columns": [], "column_indexes": [], "columns": [entry], "pandas_version": "3.0.0"}
+        if _converted(sample.select([field]), alone) is not None:
+            return entry
+        if str(entry.get("numpy_type")).endswith("[pyarrow]"):
+            arrays[field] = pd.arrays.ArrowExtensionArray(sample.column(field))
+    return {**entry, "pandas_type": "object", "numpy_type": "object", "metadata": None}
+
+
+def _array_of(data: pa.ChunkedArray) -> Any:
+    """The array of a column that PyArrow cannot convert, but pandas can hold; None where it has no such type.
+
+    Times in a zone that is not known here are read in UTC: that is how Arrow stores them. A dictionary of intervals is
+    a categorical, and one of structures is objects: PyArrow makes Python dicts of the values of both, and then looks
+    for a hash of them.
+    """
+    if pa.types.is_timestamp(data.type):
+        return data.cast(pa.timestamp(data.type.unit, "UTC")).to_pandas().array
+    if not pa.types.is_dictionary(data.type):
+        return None
+    values = data.type.value_type
+    if isinstance(values, pa.BaseExtensionType) and data.num_chunks:
+        try:
+            categories = pd.Index(values.to_pandas_dtype().__from_arrow__(data.chunk(0).dictionary))
+            return pd.Categorical.from_codes([-1] * len(data), categories, ordered=data.type.ordered)
+        except (AttributeError, NotImplementedError, ValueError, TypeError, pa.ArrowException):
+            pass
+    return np.empty(len(data), object)
+
+
+def _set_arrays(frame: pd.DataFrame, levels: Sequence[int | None], arrays: Mapping[int, Any]) -> bool:
+    """Put arrays in the place of columns, by field; False where one is a level of a MultiIndex, which has no place."""
+    index = {field for field in levels if field is not None}
+    data = [field for field in range(frame.shape[1] + len(index)) if field not in index]
+    for field, array in arrays.items():
+        if array is None:
+            continue
+        if field in data:
+            frame.isetitem(data.index(field), array)
+        elif len(levels) == 1 and frame.index.nlevels == 1:
+            frame.index = pd.Index(array, name=frame.index.name)
+        else:
+            return False
+    return True
