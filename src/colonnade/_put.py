@@ -26,9 +26,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 import numpy as np
 
 from colonnade._lookup import Key, build_key, key_fields
+from colonnade.errors import UnsupportedTypeError
 from colonnade.format.seal import SEAL_SIZE, Seal
 from colonnade.format.write.plan import plan
-from colonnade.format.write.table import LaidOut, lay_out
+from colonnade.format.write.table import LaidOut, TablePlan, lay_out
 from colonnade.snapshot import Snapshot
 from colonnade.storage import paths
 from colonnade.storage.catalog import Catalog, Expected, Versioned
@@ -98,7 +99,7 @@ class Writer:
     def put(self, data: Any, request: Request, key: Key | None = None, *, unique: bool = False) -> Snapshot:
         """Write a table as the next version of a name, with a key index over the columns that ``key`` names."""
         self.prepare(request)
-        planned = plan(data)
+        planned = _plan_snapshot(data) if isinstance(data, Snapshot) else plan(data)
         laid = lay_out(planned, key_fields(planned, key))
         return self.store(laid, write, lambda draft: self.publish(request, laid, draft), unique=unique)
 
@@ -148,6 +149,18 @@ class Writer:
     def explained(self, laid: LaidOut) -> contextlib.AbstractContextManager[None]:
         """Turn the kernel's errors in a block into errors that name the store and the table's size."""
         return explained(self.directory.root, f"a table of {laid.size:,} bytes")
+
+
+def _plan_snapshot(snapshot: Snapshot) -> TablePlan:
+    """Plan a table that is stored already.
+
+    One that was a frame is planned as pandas reads it: its metadata can say more than PyArrow follows, as categorical
+    labels. What pandas has no exact form for is planned as Arrow has it.
+    """
+    if snapshot.kind == "table" and snapshot.schema.pandas_metadata is not None:
+        with contextlib.suppress(UnsupportedTypeError):
+            return plan(snapshot.to_pandas(writable=False))
+    return plan(snapshot)
 
 
 def _new_seal(laid: LaidOut, ttl: int = 0) -> Seal:
