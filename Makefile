@@ -4,13 +4,13 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo check test readers torch stress bench bench-share bench-convert bench-handoff lint docs stubs sanitize model fuzz fuzz-sanitized fuzz-atheris clean
+.PHONY: demo check style test readers torch stress bench bench-share bench-convert bench-handoff lint docs stubs sanitize model fuzz fuzz-sanitized fuzz-atheris clean
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py
 
 # While you work: what fails most often, in less than two minutes on two cores. Slow tests are those that are marked so.
-check: lint
+check: style
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
 
 # Everything. By files, because the blocks of a page of the docs follow each other.
@@ -61,13 +61,16 @@ bench-convert: $(READY)
 bench-handoff: $(READY)
 	$(BIN)/python -m benchmarks.handoff
 
-lint: $(READY)
+# clang-tidy compiles each file of the core again, so the quick lane leaves it out.
+lint: style
+	$(BIN)/clang-tidy --quiet $(filter-out src/core/module.cpp,$(wildcard src/core/*.cpp)) -- -std=c++20 -Isrc/core
+
+style: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell src tests docs benchmarks examples *.md Makefile
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run --Werror src/core/*.h src/core/*.cpp tests/core/*.cpp
-	$(BIN)/clang-tidy --quiet $(filter-out src/core/module.cpp,$(wildcard src/core/*.cpp)) -- -std=c++20 -Isrc/core
 
 # Pages and stubs that are printed from the code.
 docs: $(READY)
@@ -104,7 +107,7 @@ build/sanitize-%: tests/core/stress.cpp $(wildcard src/core/*)
 	$(SANITIZED) -c -o $@-portable.o src/core/kernels.cpp
 	if [ "$$(uname -m)" = x86_64 ]; then $(SANITIZED) -mavx2 -mbmi2 -c -o $@-avx2.o src/core/kernels.cpp; fi
 	$(SANITIZED) $$([ "$$(uname -m)" = x86_64 ] && echo -DCOLONNADE_X86 $@-avx2.o) -o $@ $@-portable.o \
-		tests/core/stress.cpp src/core/execute.cpp src/core/plan.cpp src/core/dispatch.cpp src/core/arrow_stream.cpp src/core/mapping.cpp src/core/pool.cpp
+		tests/core/stress.cpp src/core/execute.cpp src/core/plan.cpp src/core/dispatch.cpp src/core/arrow_stream.cpp src/core/key_index.cpp src/core/mapping.cpp src/core/pool.cpp
 
 # The sharing protocol, every interleaving and every kill of it, and that its check finds what would break it.
 model:

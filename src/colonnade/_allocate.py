@@ -102,11 +102,16 @@ class DraftTable(Mapping[Any, "npt.NDArray[Any]"]):
         self.discard()
         # Not through the old mapping: what is stored there from now on is not part of the table.
         filled = _core.Mapping(self._draft.fd, self._laid.size, False)
-        body = filled.address + self._laid.envelope.body_start
-        scans = [
-            job for column in self._plan.filled.values() for job in column.scan(self.num_rows, body + column.region.at)
-        ]
-        self._laid.finish_in_file(self._draft.fd, self._draft.write, scans, bytes(SEAL_SIZE))
+        try:
+            body = filled.address + self._laid.envelope.body_start
+            scans = [
+                job
+                for column in self._plan.filled.values()
+                for job in column.scan(self.num_rows, body + column.region.at)
+            ]
+            self._laid.finish_in_file(self._draft.fd, self._draft.write, scans, bytes(SEAL_SIZE))
+        finally:
+            del filled  # the traceback of an error must not keep the memory
 
     def discard(self) -> None:
         """Drop the arrays. The memory stays as long as the caller has one of them."""

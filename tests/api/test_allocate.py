@@ -262,3 +262,27 @@ def test_any_schema(default_store, data):
     expected = [int(df[i].isna().sum()) if nulls else 0 for i in df.columns]
     assert [column.null_count for column in cn.open("t").to_arrow().columns] == expected
     cn.open("t").validate()
+
+
+@pytest.mark.parametrize("way", ["put", "share", "allocate"])
+def test_a_traceback_keeps_no_memory_of_an_interrupted_draft(store, way, monkeypatch):
+    """The stop button of a notebook: the traceback is kept, and the draft's memory is free at once."""
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    df = pd.DataFrame({"x": np.ones(2 * MIB)})
+    tracebacks = []
+    with monkeypatch.context() as patch:
+        patch.setattr("colonnade.format.write.table.LaidOut._finish", interrupt)
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt) as caught:
+                if way == "allocate":
+                    with store.allocate("t", {"x": "float64"}, rows=2 * MIB) as draft:
+                        draft["x"][:] = 1
+                else:
+                    store.put("t", df) if way == "put" else store.share(df)
+            tracebacks.append(caught.value)
+    assert tracebacks[0].__traceback__ is not None
+    assert store.usage().segments == ()
+    assert store.put("t", df).version == 1

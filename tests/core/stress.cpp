@@ -1,6 +1,7 @@
 // The core alone, for sanitizers: random plans of every operation, run by many threads at once into memory and into
-// files, by the kernels of every instruction set; the pool, used by all of them; drafts, written through mappings; and
-// Arrow streams. Then each allocation of these fails in turn, and each must end in std::bad_alloc with nothing leaked.
+// files, by the kernels of every instruction set; the pool, used by all of them; drafts, written through mappings;
+// Arrow streams; and key indices. Then each allocation of these fails in turn, and each must end in std::bad_alloc with
+// nothing leaked.
 //
 // Prints nothing and returns 0 if all outputs agree; a sanitizer stops it where something is wrong.
 #include <fcntl.h>
@@ -16,12 +17,14 @@
 #include <new>
 #include <random>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 #include "arrow_stream.h"
 #include "bitmap.h"
 #include "execute.h"
 #include "kernels.h"
+#include "key_index.h"
 #include "mapping.h"
 #include "plan.h"
 #include "pool.h"
@@ -301,6 +304,48 @@ class Producer {
   int columns_;
 };
 
+// Key indices of random numbers and texts, against a map; then with wrong numbers in every part, where each search must
+// end inside of the columns.
+bool check_key_index(unsigned seed) {
+  std::mt19937_64 random(seed);
+  const auto rows = static_cast<int64_t>(seed % 3 == 0 ? random() % 50 : 60'000 + random() % 60'000);
+  std::vector<int64_t> numbers(rows), offsets(rows + 1);
+  std::vector<uint8_t> text;
+  for (int64_t row = 0; row < rows; ++row) {
+    numbers[row] = static_cast<int64_t>(random() % (static_cast<uint64_t>(rows) * 2 + 1));
+    for (int64_t left = numbers[row] % 23; left > 0; --left)
+      text.push_back(static_cast<uint8_t>('a' + numbers[row] % 26));
+    offsets[row + 1] = static_cast<int64_t>(text.size());
+  }
+  const auto* bytes = reinterpret_cast<const uint8_t*>(numbers.data());
+  const KeyColumn number{{bytes, static_cast<size_t>(rows) * 8}, {}, {}, 8};
+  const std::array<KeyColumn, 2> columns{number, KeyColumn{text, offsets, {}, 0}};
+  constexpr int64_t bits = 4;
+  std::vector<uint64_t> slots(static_cast<size_t>(((rows * 2) >> bits) + 40) << bits);
+  std::vector<uint32_t> next(rows);
+  const auto counts = build_key_index(columns, rows, seed, bits, slots, next, 3);
+  std::unordered_map<int64_t, int64_t> expected;
+  for (int64_t row = rows; row-- > 0;) expected[numbers[row]] = row;
+  if (!counts || counts->duplicates != rows - static_cast<int64_t>(expected.size())) return false;
+  std::vector<int64_t> found(rows), row_counts(rows);
+  KeyIndex index{slots, next, bits, seed};
+  if (!find_keys(index, columns, rows, columns, found, 3)) return false;
+  for (int64_t row = 0; row < rows; ++row)
+    if (found[row] != expected[numbers[row]]) return false;
+  for (int wrong = 0; wrong < 200 && rows > 0; ++wrong) {
+    slots[random() % slots.size()] = random() >> (random() % 64);
+    next[random() % next.size()] = static_cast<uint32_t>(random() >> (random() % 64));
+    offsets[random() % offsets.size()] = static_cast<int64_t>(random() >> (random() % 64));
+  }
+  const KeyColumn numbers_alone[] = {number};
+  if (!find_keys(index, columns, rows, columns, found, 3)) std::fill(found.begin(), found.end(), -1);
+  if (!find_keys(index, numbers_alone, rows, numbers_alone, found, 3)) std::fill(found.begin(), found.end(), -1);
+  for (const int64_t row : found)
+    if (row < -1 || row >= rows) return false;
+  return !count_rows(index, rows, found, row_counts) ||
+         std::ranges::all_of(row_counts, [](int64_t n) { return n >= 0; });
+}
+
 bool import_streams() {
   std::vector<std::unique_ptr<Producer>> producers;
   std::vector<ArrowArrayStream*> streams;
@@ -384,7 +429,8 @@ int main(int count, char** arguments) {
   for (unsigned caller = 0; caller < 3; ++caller)
     callers.emplace_back([&, caller] {
       for (unsigned round = caller; round < rounds; round += 3)
-        if (!check(round, "/dev/shm") || !check_pool(round) || !check_draft(round, "/dev/shm")) {
+        if (!check(round, "/dev/shm") || !check_pool(round) || !check_draft(round, "/dev/shm") ||
+            !check_key_index(round)) {
           std::fprintf(stderr, "seed %u: outputs differ\n", round);
           good = false;
         }
