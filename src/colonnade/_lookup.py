@@ -161,8 +161,10 @@ def build_key(memory: Any, key_at: int, *, unique: bool) -> None:
     columns = [file.batch.column(field) for field in key.fields]
     index = build_index(region, [key_column(column) for column in columns], file.rows)
     if unique and index.duplicates:
-        names = [file.batch.schema.field(field).name for field in key.fields]
+        names = ", ".join(file.batch.schema.field(field).name for field in key.fields)
+        row = index.repeated_row()
+        repeated = ", ".join(repr(column[row].as_py()) for column in columns)
         raise DuplicateKeyError(
-            f"unique=True: {index.duplicates:,} of {file.rows:,} rows repeat a key of {', '.join(names)}; "
+            f"unique=True: {index.duplicates:,} of {file.rows:,} rows repeat a key of {names}, such as {repeated}; "
             "nothing was stored"
         )

@@ -117,6 +117,10 @@ class KeyIndex:
         self._check(_core.list_key_rows(self._slots, self._chain, self._bits, self._rows, first, rows))
         return rows
 
+    def repeated_row(self) -> int:
+        """A row whose key stands in a later row too; only where there are duplicates."""
+        return int(np.argmax(self._chain != 0))
+
     @staticmethod
     def _check(sound: bool) -> None:
         if not sound:
