@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from colonnade.errors import NotFoundError
@@ -59,7 +59,7 @@ class Latest:
         self._path = os.fspath(path)
         self._attach = attach
         self._opened: _Opened | None = None
-        self._lock = Lock()
+        self._lock = RLock()
         self._process = os.getpid()
 
     @property
@@ -122,9 +122,9 @@ class Latest:
             return True
         return opened.inode == (stat.st_dev, stat.st_ino)
 
-    def _alone(self) -> Lock:
+    def _alone(self) -> RLock:
         if self._process != os.getpid():  # forked, maybe while a thread of the parent had the lock
-            self._lock, self._process = Lock(), os.getpid()
+            self._lock, self._process = RLock(), os.getpid()
         return self._lock
 
     def __repr__(self) -> str:

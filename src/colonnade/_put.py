@@ -79,8 +79,8 @@ def _whole_seconds(ttl: float | timedelta | None) -> int:
     if ttl is None:
         return 0
     seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else ttl
-    if not 0 < seconds < 1 << 32:
-        raise ValueError(f"ttl must be > 0 and < 2**32 seconds, got {ttl!r}")
+    if not isinstance(seconds, (int, float)) or not 0 < seconds < 1 << 32:
+        raise ValueError(f"ttl must be a timedelta or a number of seconds, > 0 and < 2**32, got {ttl!r}")
     return math.ceil(seconds)
 
 

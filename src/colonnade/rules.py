@@ -75,11 +75,11 @@ _ARROW: dict[str, Callable[[pa.DataType], bool]] = {
 
 
 def _is_time(dtype: Any) -> bool:
-    return family(dtype) in ("numpy", "datetimetz") and dtype.kind in "mM"
+    return dtype_kind(dtype) in ("numpy", "datetimetz") and dtype.kind in "mM"
 
 
 def _unit(dtype: Any) -> str:
-    return str(np.datetime_data(np.dtype(f"M8[{dtype.unit}]") if family(dtype) == "datetimetz" else dtype)[0])
+    return str(np.datetime_data(np.dtype(f"M8[{dtype.unit}]") if dtype_kind(dtype) == "datetimetz" else dtype)[0])
 
 
 _DTYPE: dict[str, Callable[[Any, pa.DataType], bool]] = {
@@ -90,12 +90,12 @@ _DTYPE: dict[str, Callable[[Any, pa.DataType], bool]] = {
     "datetime64, timedelta64 of its unit": lambda d, t: _is_time(d) and _unit(d) == t.unit,
     "bool": lambda d, _: isinstance(d, np.dtype) and d == np.bool_,
     "object": lambda d, _: isinstance(d, np.dtype) and d == np.object_,
-    "masked": lambda d, _: family(d) == "masked",
-    "category": lambda d, _: family(d) == "category",
-    "str, string[pyarrow]": lambda d, _: family(d) == "string" and d.storage == "pyarrow",
-    "ArrowDtype": lambda d, _: family(d) == "arrow",
-    "period": lambda d, _: family(d) == "period",
-    "interval": lambda d, _: family(d) == "interval",
+    "masked": lambda d, _: dtype_kind(d) == "masked",
+    "category": lambda d, _: dtype_kind(d) == "category",
+    "str, string[pyarrow]": lambda d, _: dtype_kind(d) == "string" and d.storage == "pyarrow",
+    "ArrowDtype": lambda d, _: dtype_kind(d) == "arrow",
+    "period": lambda d, _: dtype_kind(d) == "period",
+    "interval": lambda d, _: dtype_kind(d) == "interval",
 }
 
 _FAMILIES = {
@@ -109,14 +109,14 @@ _FAMILIES = {
 }
 
 
-def family(dtype: Any) -> str:
+def dtype_kind(dtype: Any) -> str:
     """The kind of a pandas dtype: ``numpy``, one of `_FAMILIES`' values, or ``other``. Does not import pandas."""
     kind: Any = type(dtype)
-    return _family(kind)
+    return _dtype_kind(kind)
 
 
 @cache
-def _family(kind: type) -> str:
+def _dtype_kind(kind: type) -> str:
     if issubclass(kind, np.dtype):
         return "numpy"
     for base in kind.__mro__:

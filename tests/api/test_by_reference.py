@@ -32,7 +32,7 @@ METHODS = ["fork", "spawn", "forkserver"]
 
 @pytest.fixture(autouse=True)
 def shop(default_store):
-    """The default store, which is empty but for a family and spares when a test is over."""
+    """The default store, which is empty but for a process group and spares when a test is over."""
     yield default_store
     assert pickling._sending == []
     assert set(segments(default_store)) <= {"group", "spare"}
@@ -234,7 +234,7 @@ def test_picklers_are_as_they_were_when_the_last_block_ends():
     assert before == (ForkingPickler._extra_reducers, loky._dispatch_table)
 
 
-def test_a_store_that_was_removed_gets_a_family_again(shop):
+def test_a_store_that_was_removed_gets_a_process_group_again(shop):
     with cn.by_reference(min_bytes=0):
         assert segments(shop) == ["group"]
     shutil.rmtree(shop.path)
@@ -394,11 +394,11 @@ def run(program, *arguments):
     ("method", "ended"), [("fork", "in order"), ("fork", "killed"), ("spawn", "killed"), ("forkserver", "in order")]
 )
 @pytest.mark.slow
-def test_a_family_that_has_ended_leaves_nothing(shop, method, ended):
+def test_a_process_group_that_has_ended_leaves_nothing(shop, method, ended):
     process, told = run(PROGRAM, method)
     assert told == "lost\n"
     shop.gc()
-    assert "inflight" in segments(shop), "others may not remove what the family may still receive"
+    assert "inflight" in segments(shop), "others may not remove what the process group may still receive"
     if ended == "killed":
         process.kill()
     process.communicate("")

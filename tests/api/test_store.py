@@ -463,3 +463,11 @@ def test_a_name_of_too_many_parts(store):
     for parts in (65, 1101, 100_000):
         with pytest.raises(cn.InvalidNameError, match=f"may have 64 parts between slashes, got {parts:,}"):
             store.put("/".join(["a"] * parts), frame(1))
+
+
+@pytest.mark.parametrize("wrong", ["x", [1], object()])
+def test_options_of_another_type(wrong, store):
+    for option in ({"ttl": wrong}, {"expect_version": wrong}, {"keep": wrong}):
+        with pytest.raises(ValueError, match=f"{next(iter(option))} must be"):
+            store.put("t", pd.DataFrame({"x": [1]}), **option)
+    assert not store.exists("t")

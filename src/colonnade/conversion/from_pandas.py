@@ -23,7 +23,7 @@ from colonnade.core.buffers import Outputs, address_of, as_arrow_buffer, as_byte
 from colonnade.core.jobs import ELEMENT, JOB, PIECE, PandasBuffer, Validity, Values
 from colonnade.interop import pandas as internals
 from colonnade.interop.pyarrow import FrameParts, take_apart, to_arrow
-from colonnade.rules import family
+from colonnade.rules import dtype_kind
 
 _NAN = {2: Validity.NAN16, 4: Validity.NAN32, 8: Validity.NAN64}
 
@@ -151,7 +151,7 @@ def _run(plans: Sequence[_Copied], outputs: Outputs, threads: int) -> list[tuple
 def _plan(column: Any, type_: pa.DataType | None, safe: bool, outputs: Outputs) -> _Copied | None:
     """Plan a Series or an Index; None if PyArrow converts it."""
     array = internals.array_of_index(column)
-    make = _PLANS.get(family(array.dtype))
+    make = _PLANS.get(dtype_kind(array.dtype))
     return None if make is None else make(array, type_, safe, outputs)
 
 
@@ -234,7 +234,7 @@ _IMMUTABLE = ("string", "arrow")
 def _by_pyarrow(column: Any, field: pa.Field | None, safe: bool) -> Any:
     """PyArrow's conversion; of a copy if the result would refer to memory that may be written to."""
     array = internals.array_of_index(column)
-    if family(array.dtype) in _IMMUTABLE or array.dtype == object:
+    if dtype_kind(array.dtype) in _IMMUTABLE or array.dtype == object:
         return to_arrow(column, field, safe)
     if isinstance(array, np.ndarray):
         converted = to_arrow(column, field, safe)

@@ -15,12 +15,12 @@ import pyarrow as pa
 
 from colonnade.format import schema
 from colonnade.format.zones import decode_zone, encode_zone
-from colonnade.rules import family
+from colonnade.rules import dtype_kind
 
 
 def encode_dtype(dtype: Any) -> schema.Dtype:
     """Give a dtype its form in the layout metadata: its name, where that says all."""
-    kind = family(dtype)
+    kind = dtype_kind(dtype)
     if kind == "string":
         return schema.StringDtype(dtype.storage, "NA" if dtype.na_value is pd.NA else "nan")
     if kind == "datetimetz":

@@ -20,7 +20,7 @@ from colonnade.format.read.file import StoredFile, reading
 from colonnade.format.read.index import read_labels
 from colonnade.format.read.ndarray import explain_array, read_ndarray
 from colonnade.format.read.validate import validate_values
-from colonnade.rules import RULES, Reading, family
+from colonnade.rules import RULES, Reading, dtype_kind
 
 _WHY_OBJECTS = next(rule.note for rule in RULES if rule.reading is Reading.CONVERTED)
 _WHY_THE_SAME_OBJECTS = "pandas holds Python objects here; those that were put are made again"
@@ -77,7 +77,7 @@ def _column_dtype(column: schema.ColumnLayout, arrow: pa.Schema) -> tuple[str, s
     if not isinstance(column, schema.Converted):
         return str(dtype), ""
     why = _WHY_OBJECTS if column.objects is None else _WHY_THE_SAME_OBJECTS
-    return str(dtype), _WHY.get(family(dtype), why)
+    return str(dtype), _WHY.get(dtype_kind(dtype), why)
 
 
 def _index_dtypes(

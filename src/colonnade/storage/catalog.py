@@ -67,7 +67,11 @@ class Expected(NamedTuple):
     @classmethod
     def of(cls, expected: int | Versioned) -> Expected:
         """Read ``expect_version=``: a number, or the Snapshot itself."""
-        return cls(expected) if isinstance(expected, int) else cls(expected.version, expected.identity)
+        if isinstance(expected, int):
+            return cls(expected)
+        if not (hasattr(expected, "version") and hasattr(expected, "identity")):
+            raise ValueError(f"expect_version must be a version or a Snapshot, got {expected!r}")
+        return cls(expected.version, expected.identity)
 
     def check(self, name: str, present: Seal | None) -> None:
         """See that a name's newest snapshot is the expected one.

@@ -16,7 +16,7 @@ from colonnade.format.read.column import plain_dtype
 from colonnade.format.read.file import StoredFile
 from colonnade.format.read.projection import Positions
 from colonnade.interop import pandas as internals
-from colonnade.rules import family
+from colonnade.rules import dtype_kind
 
 
 class StoredBlock(NamedTuple):
@@ -37,7 +37,7 @@ def read_blocks(file: StoredFile, columns: int) -> list[StoredBlock]:
 
 def _block(file: StoredFile, block: schema.Block, positions: Positions) -> StoredBlock:
     dtype = decode_dtype(block.dtype)
-    if family(dtype) not in ("numpy", "datetimetz"):
+    if dtype_kind(dtype) not in ("numpy", "datetimetz"):
         raise schema.invalid(f"a block of {dtype}")
     values = file.body.block(plain_dtype(dtype), block.at, block.stride, len(positions), file.rows)
     return StoredBlock(

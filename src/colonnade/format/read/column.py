@@ -21,7 +21,7 @@ from colonnade.format.objects import to_objects
 from colonnade.format.read.file import StoredFile
 from colonnade.format.read.values import check_array
 from colonnade.interop import pandas as internals
-from colonnade.rules import codes_dtype, family
+from colonnade.rules import codes_dtype, dtype_kind
 
 # What a view of memory may be: what pandas holds in blocks, without Python objects and in this machine's byte order.
 _PLAIN = frozenset(
@@ -39,7 +39,7 @@ def plain_dtype(dtype: Any) -> np.dtype[Any]:
     """What the values of a dtype are in memory; only dtypes that a block or array of plain memory can have pass."""
     if isinstance(dtype, np.dtype) and dtype in _PLAIN:
         return dtype
-    kind = family(dtype)
+    kind = dtype_kind(dtype)
     if kind == "datetimetz":
         return np.dtype(f"M8[{dtype.unit}]")
     if kind == "period":
@@ -49,13 +49,13 @@ def plain_dtype(dtype: Any) -> np.dtype[Any]:
 
 def is_wrapped_string(dtype: Any) -> bool:
     """Whether pandas wraps an Arrow array of strings."""
-    return family(dtype) == "string" and dtype.storage == "pyarrow"
+    return dtype_kind(dtype) == "string" and dtype.storage == "pyarrow"
 
 
 def _view(file: StoredFile, dtype: Any, at: int) -> Any:
     values = file.body.array(plain_dtype(dtype), at, file.rows)
     make = {"numpy": lambda v, _: v, "datetimetz": internals.make_datetimes, "period": internals.make_periods}
-    return make[family(dtype)](values, dtype)
+    return make[dtype_kind(dtype)](values, dtype)
 
 
 def _values(file: StoredFile, layout: schema.Values) -> Any:
@@ -135,7 +135,7 @@ def _cast(array: pa.Array, type_: pa.DataType) -> pa.ChunkedArray:
 
 def from_arrow(array: pa.Array, dtype: Any, objects: schema.Objects | None) -> Any:
     """An Arrow array as pandas' array of a dtype. Objects are made as ``objects`` records; None: as PyArrow does."""
-    kind = family(dtype)
+    kind = dtype_kind(dtype)
     if is_wrapped_string(dtype):
         return internals.make_strings(array, dtype)
     if kind == "arrow":

@@ -36,7 +36,7 @@ from colonnade.format.read.index import read_labels, read_rows
 from colonnade.format.read.ndarray import shares_memory_with_arrow
 from colonnade.format.read.values import check_values
 from colonnade.interop import pandas as internals
-from colonnade.rules import family
+from colonnade.rules import dtype_kind
 
 
 def validate_values(file: StoredFile) -> None:
@@ -151,7 +151,7 @@ def _expected(column: pa.Array, dtype: Any) -> npt.NDArray[Any]:
     """What a view shows of a column, with NaN and NaT for nulls."""
     if isinstance(column, pa.ExtensionArray):
         column = column.storage
-    if family(dtype) == "period":
+    if dtype_kind(dtype) == "period":
         return np.asarray(column.cast(pa.int64()).fill_null(_NAT).to_numpy())
     return np.asarray(column.to_numpy(zero_copy_only=False))
 

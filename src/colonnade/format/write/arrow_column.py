@@ -20,7 +20,7 @@ from colonnade.format import schema
 from colonnade.format.dtypes import encode_dtype, encode_plain_dtype
 from colonnade.format.write.column import Column, Flat, MakeLayout, one_null
 from colonnade.format.write.flatten import flatten, widen_strings
-from colonnade.rules import CodesType, Reading, codes_dtype, family, rule_for
+from colonnade.rules import CodesType, Reading, codes_dtype, dtype_kind, rule_for
 
 
 def chunks_of(array: pa.Array | pa.ChunkedArray) -> list[pa.Array]:
@@ -37,7 +37,7 @@ def _to_bytes(column: Column, _: Any) -> Column:
 def _to_values(column: Column, dtype: Any) -> Column:
     values = column.job.values
     assert values is not None
-    if family(dtype) == "period":
+    if dtype_kind(dtype) == "period":
         return replace(column, make_layout=values_layout(dtype, values))
     return replace(column, block=(encode_plain_dtype(dtype), values))
 
@@ -75,7 +75,7 @@ def masked_layout(dtype: Any, values: Region, mask: Region) -> MakeLayout:
 
 
 def _to_wrapped(column: Column, dtype: Any) -> Column:
-    encoded = None if family(dtype) == "arrow" else encode_dtype(dtype)
+    encoded = None if dtype_kind(dtype) == "arrow" else encode_dtype(dtype)
     assert encoded is None or isinstance(encoded, schema.StringDtype)
     return replace(column, make_layout=lambda _, field: schema.Wrapped(encoded, field))
 
@@ -161,10 +161,10 @@ def arrow_column(name: str, data: pa.ChunkedArray, dtype: Any) -> Column:
     if pt.is_dictionary(type_):
         data = _of_one_dictionary(data)
         dictionary = data.chunk(0).dictionary if data.num_chunks else pa.array([], type_.value_type)
-        type_, dictionary = _plain_dictionary(type_, dictionary, keep=family(dtype) == "arrow")
+        type_, dictionary = _plain_dictionary(type_, dictionary, keep=dtype_kind(dtype) == "arrow")
     chunks = chunks_of(data)
     # pandas' own dtypes want 64-bit offsets; an ArrowDtype keeps the type it names.
-    widened = pt.is_string(type_) and family(dtype) != "arrow"
+    widened = pt.is_string(type_) and dtype_kind(dtype) != "arrow"
     flat = widen_strings(type_, chunks) if widened else flatten(type_, chunks)
     if dictionary is not None:
         flat = replace(flat, type=type_)

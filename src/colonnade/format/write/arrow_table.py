@@ -22,7 +22,7 @@ from colonnade.format.write.frame import FrameParts, column_index, encode_attrs,
 from colonnade.format.write.pandas_column import pandas_column
 from colonnade.format.write.pandas_head import head_of, index_fields, parsed_metadata
 from colonnade.format.write.table import PANDAS_KEY, FrameLayoutPlan, MakeIndex, TablePlan, group_blocks
-from colonnade.rules import family
+from colonnade.rules import dtype_kind
 
 
 def with_nulls(data: pa.ChunkedArray, dtype: Any) -> Any:
@@ -53,7 +53,7 @@ def range_index(pandas_metadata: dict[str, Any] | None, rows: int) -> pd.RangeIn
 
 
 def _table_column(name: str, data: pa.ChunkedArray, dtype: Any) -> Column:
-    if family(dtype) == "interval":
+    if dtype_kind(dtype) == "interval":
         # Where only the interval is null and its ends are not, pandas wants NaN in the ends.
         return pandas_column(name, dtype.__from_arrow__(data))
     return arrow_column(name, data, dtype)

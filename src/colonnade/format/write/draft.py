@@ -20,7 +20,7 @@ from colonnade.format.write.column import Column
 from colonnade.format.write.frame import plan_frame
 from colonnade.format.write.table import TablePlan
 from colonnade.interop import pandas as internals
-from colonnade.rules import family
+from colonnade.rules import dtype_kind
 
 _KINDS = "biufmM"
 
@@ -85,7 +85,7 @@ def _dtype(label: Any, given: Any) -> Any:
     except TypeError as error:
         raise UnsupportedTypeError(f"column {label!r}: {given!r} is no dtype") from error
     fixed = isinstance(dtype, np.dtype) and dtype.kind in _KINDS and dtype.itemsize <= 8 and dtype.isnative
-    if not fixed and family(dtype) != "datetimetz":
+    if not fixed and dtype_kind(dtype) != "datetimetz":
         raise UnsupportedTypeError(
             f"column {label!r}: {dtype} cannot be filled in place; give the values themselves instead of the dtype, "
             "or one of bool, int8 to uint64, float16 to float64, datetime64, timedelta64, datetimes with a time zone"

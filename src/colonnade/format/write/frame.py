@@ -33,7 +33,7 @@ from colonnade.format.write.table import (
 )
 from colonnade.interop import pandas as internals
 from colonnade.interop.pyarrow import field_name, index_field_name, pandas_metadata
-from colonnade.rules import family
+from colonnade.rules import dtype_kind
 
 
 class FrameParts:
@@ -126,7 +126,7 @@ def _level_names(index: pd.MultiIndex) -> list[schema.Label]:
 
 
 def _list_layout(index: pd.Index[Any]) -> schema.ListIndex | None:
-    is_short = family(index.dtype) == "string" and not index.hasnans and len(index) <= _JSON_LABELS
+    is_short = dtype_kind(index.dtype) == "string" and not index.hasnans and len(index) <= _JSON_LABELS
     if not is_short and index.dtype != object:
         return None
     try:

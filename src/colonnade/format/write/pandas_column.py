@@ -35,7 +35,7 @@ from colonnade.format.write.column import Column, Flat, Node, bitmap_region, one
 from colonnade.format.write.flatten import flatten, widen_strings
 from colonnade.format.zones import arrow_zone
 from colonnade.interop import pandas as internals
-from colonnade.rules import Reading, codes_dtype, family
+from colonnade.rules import Reading, codes_dtype, dtype_kind
 
 _NAN = {2: Validity.NAN16, 4: Validity.NAN32, 8: Validity.NAN64}
 
@@ -253,7 +253,7 @@ def _period(name: str, array: Any) -> Column:
 
 def _interval(name: str, array: Any) -> Column:
     subtype = array.dtype.subtype
-    if family(subtype) not in ("numpy", "datetimetz"):
+    if dtype_kind(subtype) not in ("numpy", "datetimetz"):
         raise UnsupportedTypeError(f"Arrow has no form for intervals of {subtype}")
     arrow = _by_pyarrow(array)
     flat = flatten(arrow.type, [arrow])
@@ -308,4 +308,4 @@ def pandas_column(name: str, array: Any) -> Column:
     UnsupportedTypeError
         It says what the column holds, but not its name.
     """
-    return _COLUMN[family(array.dtype)](name, array)
+    return _COLUMN[dtype_kind(array.dtype)](name, array)
