@@ -1,6 +1,6 @@
 // How fast this machine copies: nothing of the core is used, so what the core is measured against stands outside of it.
 //
-// Knows: three ways to copy, and threads. Must not know: columns, Python.
+// Does not depend on: columns, Python.
 
 #include <algorithm>
 #include <atomic>

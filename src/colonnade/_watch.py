@@ -1,8 +1,7 @@
-"""Each new version of a name, as it comes: waited for by a thread or by an event loop.
+"""`watch`: each new version of a name, as it comes. A thread or an event loop waits for it.
 
-Knows: which snapshot was given last. Does not depend on: how the kernel tells of a put, how a snapshot is opened.
-
-It holds no snapshot, for the memory of one that somebody holds is not used again; it remembers which one it was.
+A Watch keeps only the identity of the last snapshot, so that superseded segments can be reused.
+Does not depend on: how the kernel reports a put, how a snapshot is opened.
 """
 
 from __future__ import annotations
@@ -28,10 +27,10 @@ class _Given(NamedTuple):
 class Watch:
     """Each new version of a table, as a Snapshot; made by `Store.watch`.
 
-    An iterator, for ``for`` and ``async for``, and a context manager that closes. It gives the version that is there
-    first, if there is one, so nothing is missed between an `open` and the watch; then waits, and gives the newest each
-    time: versions that came and went meanwhile are left out. It holds one descriptor, and no snapshot. One thread or
-    task at a time waits for it; others have watches of their own. In a forked child it goes on by itself.
+    It is an iterator, for ``for`` and ``async for``, and a context manager that closes it. It gives the present version
+    first, if there is one, so that nothing is missed between an `open` and the watch. Then it waits, and gives the
+    newest version each time; it skips versions that were superseded meanwhile. It holds one descriptor, and no
+    snapshot. One thread or task at a time may wait for it; use one watch for each. In a forked child it works on.
 
     Examples
     --------
@@ -51,7 +50,7 @@ class Watch:
         self, directory: Directory, name: str, attach: Callable[[], Snapshot], timeout: float | None = None
     ) -> None:
         if timeout is not None and not timeout >= 0:
-            raise ValueError(f"timeout={timeout!r}: it is how many seconds to wait for a version, or None: for ever")
+            raise ValueError(f"timeout must be >= 0 seconds or None, got {timeout!r}")
         self.name = name
         self._directory = directory
         self._attach = attach
@@ -79,13 +78,13 @@ class Watch:
         Raises
         ------
         WaitTimeoutError
-            After ``timeout=`` seconds. Ask again to go on waiting, as after the next one.
+            No version came within ``timeout=`` seconds. Another call goes on waiting.
         NotFoundError
-            Where the table was deleted since it was given, and not put again.
+            The table was deleted since the last version, and not put again.
         CorruptSnapshotError, StoreAccessError
             As `Store.open`.
         StopIteration
-            Where the watch was closed.
+            The watch was closed.
         """
         until = None if self._timeout is None else time.monotonic() + self._timeout
         with self._alone():

@@ -80,7 +80,7 @@ class NotDurableError(ColonnadeError, OSError):
 
 
 class WaitTimeoutError(ColonnadeError, TimeoutError):
-    """No new version came within the time that was given to `Store.watch`; to ask again goes on waiting."""
+    """No new version came within the ``timeout=`` of `Store.watch`; another call goes on waiting."""
 
 
 class CorruptSnapshotError(ColonnadeError, ValueError):
@@ -92,11 +92,11 @@ class NotASnapshotError(CorruptSnapshotError):
 
 
 class UnreadableFileError(ColonnadeError, ValueError):
-    """A file that was to be loaded is not of the format it was taken for, or is broken; nothing was stored."""
+    """A file that was to be loaded is damaged, or is not of the expected format; nothing was stored."""
 
 
 class QueryError(ColonnadeError, RuntimeError):
-    """A database that was to be loaded from did not answer, or not to the end; nothing was stored."""
+    """A database did not answer a query, or failed before the last row; nothing was stored."""
 
 
 class InvalidDataError(ColonnadeError, ValueError):
@@ -104,7 +104,7 @@ class InvalidDataError(ColonnadeError, ValueError):
 
 
 class UnsupportedTypeError(ColonnadeError, TypeError):
-    """Some columns hold what Arrow, or the library that is to read them, cannot; each is named. Nothing was stored."""
+    """Columns hold values that Arrow, or the library that reads them, cannot represent. Nothing was stored."""
 
 
 class NotATableError(UnsupportedTypeError):

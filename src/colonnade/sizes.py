@@ -1,6 +1,6 @@
 """Sizes in bytes, as people write and read them.
 
-Knows: units. Does not depend on: what is measured. Every `import colonnade` brings this file in.
+Does not depend on: what is measured.
 """
 
 from __future__ import annotations
@@ -23,5 +23,5 @@ def parse_size(text: object, what: str) -> int:
 
 def format_size(nbytes: int) -> str:
     """A size in binary units."""
-    # No blank inside: who cuts a line at its blanks gets whole cells.
+    # No blank inside, so that programs which split a line at blanks get whole cells.
     return next((f"{nbytes / unit:.1f}{name}" for unit, name in _UNITS if nbytes >= unit), f"{nbytes}B")

@@ -379,7 +379,7 @@ class Snapshot:
     def validate(self) -> None:
         """Check everything, values included: Arrow's full validation, and that pandas reads what Arrow reads.
 
-        Reads every byte. It holds for the file as it is now: who may still write to it may still break it.
+        Reads every byte. The result holds for the file as it is now: a process that may write to it can damage it.
 
         Raises
         ------

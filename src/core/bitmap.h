@@ -1,6 +1,6 @@
 // Bits in Arrow's order: least significant first, in 64-bit words.
 //
-// Knows: how to read bits at any offset without touching a byte outside of them, and how to append them.
+// Bits are read at any offset without touching a byte outside of them, and appended.
 // Does not depend on: jobs, threads.
 // Internal linkage throughout: kernels.cpp is compiled once for each instruction set, and the linker must not mix them.
 #pragma once

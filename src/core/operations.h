@@ -1,7 +1,7 @@
 // What a written element is made of: one struct for each way, which makes one element or a vector of them; and the loop
 // that writes whole cache lines of them.
 //
-// Knows: elements, their validity as bits, lanes. Does not depend on: jobs, runs, which way a job asks for.
+// Does not depend on: jobs, runs, which way a job asks for.
 // For kernels.cpp alone, and compiled with it for each instruction set: internal linkage throughout.
 #pragma once
 #include <cstring>

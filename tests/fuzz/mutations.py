@@ -1,6 +1,6 @@
 """The ways in which a file is broken; each takes a random generator and files taken apart, and gives bytes.
 
-Knows: which parts of a file are numbers, names and values. Does not depend on: stores, processes.
+Does not depend on: stores, processes.
 """
 
 import copy

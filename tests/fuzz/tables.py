@@ -1,6 +1,6 @@
 """The tables that are mutated: a few dozen small ones, of every kind that a store holds.
 
-Knows: frames and Arrow tables. Does not depend on: files.
+Does not depend on: files.
 """
 
 import datetime as dt

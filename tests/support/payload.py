@@ -1,6 +1,6 @@
 """Frames that tell when any page of them is not their own.
 
-Knows: how values follow from a seed, and what of it pandas and Arrow must show. Does not depend on: stores, processes.
+Does not depend on: stores, processes.
 
 Every value is a hash of (seed, row), so that no page of one frame equals the page of another, or another page of its own; and the
 frame carries its seed and a checksum of all values in its attrs. A reader takes the values out of whatever it was given, compares

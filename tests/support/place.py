@@ -1,6 +1,6 @@
 """Where a stress run's store stands, and what is left of it: bytes by the file system's account against bytes by the files'.
 
-Knows: mounts, blocks, file names of a store. Does not depend on: frames, workers.
+Does not depend on: frames, workers.
 """
 
 import contextlib

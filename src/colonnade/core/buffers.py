@@ -1,6 +1,6 @@
 """Memory for what a conversion writes.
 
-Knows: the pool, and what is too small for it. Does not depend on: what is written.
+Does not depend on: what is written.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The place of every buffer and pandas buffer: a pure function of sizes.
 
-Knows: sizes, alignment, which columns stand side by side in one pandas block.
+It decides which columns stand side by side in one pandas block, and how everything is aligned.
 Does not depend on: files, threads, pandas, where the bytes come from.
 
 Layout rules 1 and 3 of ``docs/format.md`` are kept here: blocks start on 64 bytes, columns inside a block stand at one

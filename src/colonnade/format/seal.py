@@ -50,7 +50,7 @@ class Seal(NamedTuple):
 
     @classmethod
     def unpack(cls, data: bytes) -> Seal:
-        """Read a published seal; NotASnapshotError where there is none, for then another program wrote the file."""
+        """Read a published seal; NotASnapshotError if there is none, because then another program wrote the file."""
         magic, version_of_format, ttl, *numbers = _SEAL.unpack(data)
         if magic != _MARK:
             raise NotASnapshotError("it is an Arrow file that Colonnade did not write")

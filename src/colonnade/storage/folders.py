@@ -75,7 +75,7 @@ def below(
     ------
     FileNotFoundError, NotADirectoryError
     StoreAccessError
-        If a part of it is a link, or another user's, who could exchange what is in it.
+        If a part of it is a link, or belongs to another user, who could exchange its content.
     """
     descriptor = _core.Descriptor.duplicate(root)
     for folder in folders:
