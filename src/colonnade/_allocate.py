@@ -34,12 +34,12 @@ def allocate(
     plan = plan_draft(schema, rows, nulls=nulls)
     laid = lay_out(plan.table)
     with contextlib.ExitStack() as stack:
-        with writer.explained(laid):
+        with writer.explained(laid.size):
             draft = stack.enter_context(writer.publisher.draft(laid.size))
             table = DraftTable(plan, laid, draft)
         stack.callback(table.discard)
         yield table  # an error of the block is the caller's, and is not explained
-        with writer.explained(laid):
+        with writer.explained(laid.size):
             table.finish()
             writer.publish(request, laid, draft).close()
 

@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 import numpy as np
 
 from colonnade._lookup import Key, build_key, key_fields
-from colonnade.errors import UnsupportedTypeError
-from colonnade.format.seal import SEAL_SIZE, Seal
+from colonnade.errors import CorruptSnapshotError
+from colonnade.format.seal import SEAL_SIZE, TAIL_SIZE, Seal, seal_place
 from colonnade.format.write.plan import plan
-from colonnade.format.write.table import LaidOut, TablePlan, lay_out
+from colonnade.format.write.table import LaidOut, lay_out
 from colonnade.snapshot import Snapshot
 from colonnade.storage import paths
 from colonnade.storage.catalog import Catalog, Expected, Versioned
@@ -99,9 +99,25 @@ class Writer:
     def put(self, data: Any, request: Request, key: Key | None = None, *, unique: bool = False) -> Snapshot:
         """Write a table as the next version of a name, with a key index over the columns that ``key`` names."""
         self.prepare(request)
-        planned = _plan_snapshot(data) if isinstance(data, Snapshot) else plan(data)
+        if isinstance(data, Snapshot) and not key:
+            return self.copy(data, request)
+        planned = plan(data)
         laid = lay_out(planned, key_fields(planned, key))
         return self.store(laid, write, lambda draft: self.publish(request, laid, draft), unique=unique)
+
+    def copy(self, snapshot: Snapshot, request: Request) -> Snapshot:
+        """Write a stored table as the next version of a name: its bytes, under a new seal.
+
+        So it is the same in every respect, even where PyArrow's metadata says less than the file, as of categorical
+        labels; and no value is looked at.
+        """
+        source, size = snapshot.fileno(), snapshot.nbytes
+        _ = snapshot.schema  # whatever does not hold together is an error before anything is written
+        seal_at = seal_place(size, os.pread(source, TAIL_SIZE, size - TAIL_SIZE))
+        seal = _new_seal(snapshot.num_rows, snapshot.num_columns, size, request.ttl)
+        with self.explained(size), self.publisher.draft(size) as draft:
+            _copy_bytes(source, draft.fd, size)
+            return self._commit(request, draft, seal, seal_at)
 
     # -- the steps -----------------------------------------------------------------------------------------------------
 
@@ -122,7 +138,7 @@ class Writer:
         unique: bool = False,
     ) -> _Committed:
         """Make a draft of a table's size, fill it, build its key index and commit it."""
-        with self.explained(laid), self.publisher.draft(laid.size) as draft:
+        with self.explained(laid.size), self.publisher.draft(laid.size) as draft:
             fill(laid, draft)
             if laid.key is not None:
                 build_key(draft.map_in_any_pages(laid.size), laid.key_at, unique=unique)
@@ -130,43 +146,54 @@ class Writer:
 
     def publish(self, request: Request, laid: LaidOut, draft: Draft) -> Snapshot:
         """Commit a filled draft as the next version of a name."""
-        segment, seal = self.publisher.publish(
+        return self._commit(request, draft, _seal_of(laid, request.ttl), laid.seal_at)
+
+    def _commit(self, request: Request, draft: Draft, seal: Seal, seal_at: int) -> Snapshot:
+        segment, sealed = self.publisher.publish(
             request.name,
             draft,
-            _new_seal(laid, request.ttl),
-            lambda final: draft.write(laid.seal_at, final.pack()),
+            seal,
+            lambda final: draft.write(seal_at, final.pack()),
             keep=request.keep,
             expected=request.expected,
         )
-        return Snapshot.attached(self.directory.root, request.name, segment, seal)
+        return Snapshot.attached(self.directory.root, request.name, segment, sealed)
 
     def place(self, file: str, laid: LaidOut, draft: Draft) -> tuple[Segment, Seal]:
         """Commit a filled draft as a file that only a reference leads to."""
-        seal = _new_seal(laid)._replace(version=1)
+        seal = _seal_of(laid)._replace(version=1)
         draft.write(laid.seal_at, seal.pack())
         return self.publisher.place(draft, laid.size, file), seal
 
-    def explained(self, laid: LaidOut) -> contextlib.AbstractContextManager[None]:
+    def explained(self, size: int) -> contextlib.AbstractContextManager[None]:
         """Turn the kernel's errors in a block into errors that name the store and the table's size."""
-        return explained(self.directory.root, f"a table of {laid.size:,} bytes")
+        return explained(self.directory.root, f"a table of {size:,} bytes")
 
 
-def _plan_snapshot(snapshot: Snapshot) -> TablePlan:
-    """Plan a table that is stored already.
-
-    One that was a frame is planned as pandas reads it: its metadata can say more than PyArrow follows, as categorical
-    labels. What pandas has no exact form for is planned as Arrow has it.
-    """
-    if snapshot.kind == "table" and snapshot.schema.pandas_metadata is not None:
-        with contextlib.suppress(UnsupportedTypeError):
-            return plan(snapshot.to_pandas(writable=False))
-    return plan(snapshot)
+def _seal_of(laid: LaidOut, ttl: int = 0) -> Seal:
+    return _new_seal(laid.plan.rows, len(laid.plan.columns), laid.size, ttl)
 
 
-def _new_seal(laid: LaidOut, ttl: int = 0) -> Seal:
+def _new_seal(rows: int, columns: int, size: int, ttl: int) -> Seal:
     """The seal of a new table; its version is given at the commit."""
     identity = int.from_bytes(os.urandom(8), "little")
-    return Seal(0, identity, time.time_ns(), laid.plan.rows, len(laid.plan.columns), laid.size, ttl)
+    return Seal(0, identity, time.time_ns(), rows, columns, size, ttl)
+
+
+# Between two parts of a copy, an interrupt is handled.
+_PART = 64 << 20
+
+
+def _copy_bytes(source: int, target: int, size: int) -> None:
+    """Copy a file inside of the kernel: a source that is truncated meanwhile is an error, and no signal."""
+    os.ftruncate(target, size)
+    os.lseek(target, 0, os.SEEK_SET)
+    done = 0
+    while done < size:
+        count = os.sendfile(target, source, done, min(size - done, _PART))
+        if count == 0:
+            raise CorruptSnapshotError(f"the table has {done:,} bytes instead of {size:,}: its file was truncated")
+        done += count
 
 
 # -- ways to fill a draft ----------------------------------------------------------------------------------------------

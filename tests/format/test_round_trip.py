@@ -369,7 +369,7 @@ LABELS = {
 
 @pytest.mark.parametrize("name", LABELS)
 def test_a_snapshot_put_again_is_the_same_frame(name, store):
-    """PyArrow's metadata does not keep these labels; the snapshot does."""
+    """PyArrow's metadata does not keep these labels; the file does."""
     frame = pd.DataFrame([[1, 2], [3, 4]], columns=LABELS[name], index=pd.cut([1, 5], [0, 3, 6]))
     first = store.put("first", frame)
     assert_frame_equal(store.put("second", first).to_pandas(), frame)

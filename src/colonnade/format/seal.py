@@ -14,7 +14,7 @@ from colonnade.errors import CorruptSnapshotError, NotASnapshotError
 MAGIC = b"ARROW1"
 TRAILER = struct.Struct("<i6s")  # footer length, magic
 TAIL_SIZE = TRAILER.size
-FORMAT = 1
+FORMAT = 2
 
 _MARK = b"COLONNAD"
 _SEAL = struct.Struct("<8sIIQQQQQQ")
