@@ -28,7 +28,7 @@ def damaged(folder):
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".feather", ".arrow"])
 def test_dump(suffix, damaged, tmp_path):
-    with pytest.raises(cn.CorruptSnapshotError, match=r"damaged.*nothing was written"):
+    with pytest.raises(cn.CorruptSnapshotError, match="column 's' is damaged"):
         damaged.dump("t", tmp_path / f"t{suffix}")
     assert list(tmp_path.iterdir()) == []
 

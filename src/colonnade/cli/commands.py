@@ -405,16 +405,16 @@ def top(
 ) -> None:
     """Watch what occupies the store's memory, and which processes hold it; q ends it.
 
-    In a pipe it prints once.
+    In a pipe it prints once. A store that is not there yet is shown as an empty one.
     """
     from colonnade.cli import top as view
 
     if as_json:
-        print_json(view.to_json(_existing_store(ctx).usage()))
+        print_json(view.to_json(_store(ctx).usage()))
     elif view.can_watch():
-        view.watch(_existing_store(ctx).usage, every)
+        view.watch(_store(ctx).usage, every)
     else:
-        view.print_once(_existing_store(ctx).usage())
+        view.print_once(_store(ctx).usage())
 
 
 @app.command()
