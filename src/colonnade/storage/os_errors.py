@@ -5,10 +5,8 @@ Does not depend on: which operation failed, what a file contains.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from colonnade.errors import ColonnadeError, StoreAccessError, StoreFullError
@@ -43,9 +41,11 @@ def explain_use(error: OSError, doing: str) -> StoreAccessError:
     return StoreAccessError(number, f"{doing} failed: {os.strerror(number)}" + (f"; {remedy}" if remedy else ""))
 
 
-@contextlib.contextmanager
-def explained(root: Path, doing: str) -> Iterator[None]:
+class explained:  # noqa: N801 -- a block, as contextlib.suppress is one
     """Raise errors of the kernel as errors that a user can act on.
+
+    It is a class, because an error that a generator of contextlib raises is part of a reference cycle in Python 3.12.
+    What the frames below own, such as descriptors, would be closed by the garbage collector only.
 
     Parameters
     ----------
@@ -58,9 +58,14 @@ def explained(root: Path, doing: str) -> Iterator[None]:
     ------
     StoreFullError, StoreAccessError
     """
-    try:
-        yield
-    except ColonnadeError:
-        raise
-    except OSError as error:
-        raise explain_os_error(error, root, doing) from error
+
+    def __init__(self, root: Path, doing: str) -> None:
+        self._root = root
+        self._doing = doing
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, OSError) and not isinstance(error, ColonnadeError):
+            raise explain_os_error(error, self._root, self._doing) from error
