@@ -95,8 +95,10 @@ def test_store_and_functions_agree():
 
 
 def test_help_shows_the_whole_text():
-    text = pydoc.render_doc(cn.put, renderer=pydoc.plaintext)
-    for part in ("put(name: 'str', data: 'Data', *, keep: 'int' = 1", "Parameters", "Returns", "Raises", ">>> cn.put("):
+    text = " ".join(
+        pydoc.render_doc(cn.put, renderer=pydoc.plaintext).split()
+    )  # 3.13 breaks a long signature into lines
+    for part in ("name: 'str', data: 'Data', *, keep: 'int' = 1", "Parameters", "Returns", "Raises", ">>> cn.put("):
         assert part in text
 
 
