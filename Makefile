@@ -47,7 +47,6 @@ $(VENV)/.torch: $(READY)
 stress: $(READY)
 	cd tests && ../$(BIN)/python -m stress.kills
 	cd tests && ../$(BIN)/python -m stress.endure
-	cd tests && ../$(BIN)/python -m faults.test_anomalies --short --seed 2
 	COLONNADE_EVERY_CALL=1 $(BIN)/python -m pytest -q tests/crash/test_every_call.py tests/concurrency/test_interleavings.py
 
 # Every system call of every operation fails with every error, once and from then on: half an hour.
