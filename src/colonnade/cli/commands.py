@@ -525,7 +525,12 @@ def _values(column: Any) -> list[Any]:
         return [value if there else None for value, there in zip(column.to_pandas(), valid, strict=True)]
     try:
         return list(column.to_pylist())
-    except (OverflowError, KeyError, pa.ArrowInvalid):  # a year outside of Python's range, an unknown zone
+    except (
+        ArithmeticError,
+        KeyError,
+        UnicodeDecodeError,
+        pa.ArrowInvalid,
+    ):  # a year outside of Python's range, a decimal, an unknown zone
         array = pa.concat_arrays(column.chunks)
         return [None if missing else text_of(array, row) for row, missing in enumerate(array.is_null().to_pylist())]
 

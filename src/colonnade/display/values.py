@@ -46,7 +46,7 @@ def _text(array: Any, row: int, depth: int, *, quoted: bool) -> str:
         if one.null_count:
             return "null"
         return next(read for fits, read in _WAYS if fits(one.type))(one, depth, quoted)
-    except (pa.ArrowException, ValueError, IndexError, OverflowError, TypeError):
+    except (pa.ArrowException, ValueError, IndexError, ArithmeticError, TypeError):
         return DAMAGED
 
 
@@ -120,7 +120,7 @@ def _extension(one: Any, depth: int, quoted: bool) -> str:
 def _small(one: Any, _: int, quoted: bool) -> str:
     try:
         value = one[0].as_py()
-    except (OverflowError, ValueError, KeyError):  # a year outside of Python's range, an unknown time zone
+    except (ArithmeticError, ValueError, KeyError):  # a year outside of Python's range, an unknown time zone
         if pt.is_timestamp(one.type) and one.type.tz is not None:
             one = one.view(pa.timestamp(one.type.unit, "UTC"))
         try:

@@ -42,13 +42,15 @@ def check_values(data: pa.Table | pa.RecordBatch, columns: Container[str] | None
     ------
     CorruptSnapshotError
     """
-    for field, column in zip(data.schema, data.columns, strict=True):
-        try:
-            name = field.name
+    name = "?"
+    try:
+        for position in range(data.num_columns):
+            name = data.schema.field(position).name
             if columns is None or name in columns:
+                column = data.column(position)
                 for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
                     check_array(chunk)
-        except UnicodeDecodeError as error:
-            raise CorruptSnapshotError(f"the name of a column is not UTF-8 ({error})") from error
-        except pa.ArrowException as error:
-            raise CorruptSnapshotError(f"column {name!r} is damaged ({error})") from error
+    except UnicodeDecodeError as error:
+        raise CorruptSnapshotError(f"the name of a column is not UTF-8 ({error})") from error
+    except pa.ArrowException as error:
+        raise CorruptSnapshotError(f"column {name!r} is damaged ({error})") from error
