@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 import os
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,7 +60,15 @@ def tightest(wanted: int = 0) -> MemoryLimit | None:
 
 
 def least_limit() -> int | None:
-    """The lowest limit of the own group and of those above it, in bytes; None if there is none."""
+    """The lowest limit of the own group and of those above it, in bytes; None if there is none.
+
+    It is looked up once a second at most, because limits seldom change and a look takes a tenth of a small put.
+    """
+    return _least_limit(int(time.monotonic()), _SELF)
+
+
+@functools.lru_cache(maxsize=1)
+def _least_limit(_second: int, _process: Path) -> int | None:
     limits = [_number(f"{folder}/{files.limit}") for folder, files in _groups()]
     return min((limit for limit in limits if limit is not None and limit < _UNLIMITED), default=None)
 
