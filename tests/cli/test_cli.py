@@ -204,7 +204,7 @@ def test_ls(cli, store, flights):
 @pytest.mark.parametrize(
     "args",
     [("ls",), ("ls", "--json"), ("show", "t"), ("explain", "t"), ("dump", "t", "t.csv"), ("dump", "t", "-"), ("delete", "t"),
-     ("delete", "*"), ("gc",), ("top",), ("check",)],
+     ("delete", "*"), ("gc",), ("check",)],
 )  # fmt: skip
 def test_there_is_no_such_store(args, cli, store):
     said = cli(*args, status=1)
