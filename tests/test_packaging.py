@@ -27,6 +27,10 @@ def clone(tmp_path):
     for name in ("packaging/release.py", "src/colonnade/__init__.py", "CHANGELOG.md"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
+    changelog = tmp_path / "CHANGELOG.md"  # right after a release there is nothing that is not released
+    changelog.write_text(
+        changelog.read_text().replace("## [Unreleased]\n", "## [Unreleased]\n\n### Added\n- Something.\n", 1)
+    )
     git(tmp_path, "init", "-q")
     git(tmp_path, "config", "user.name", "A")
     git(tmp_path, "config", "user.email", "a@example.org")
@@ -44,7 +48,9 @@ def test_a_release_is_version_changelog_and_tag(clone):
     done = release(clone, "7.8.9")
     assert done.returncode == 0, done.stderr
     assert '__version__ = "7.8.9"' in (clone / "src/colonnade/__init__.py").read_text()
-    assert re.search(r"## \[Unreleased\]\n\n## \[7\.8\.9\] - 20\d\d-\d\d-\d\d\n", (clone / "CHANGELOG.md").read_text())
+    assert re.search(
+        r"## \[Unreleased\]\n\n## \[7\.8\.9\] - 20\d\d-\d\d-\d\d\n+### Added", (clone / "CHANGELOG.md").read_text()
+    )
     assert git(clone, "tag", "--points-at", "HEAD") == "v7.8.9\n"
     assert git(clone, "status", "--porcelain") == ""
 
