@@ -9,7 +9,7 @@ READY  := $(VENV)/.ready
 demo: $(READY)
 	$(BIN)/python examples/demo.py
 
-# While you work: what fails most often, in less than two minutes on two cores. Slow tests are those that are marked so.
+# While you work: what fails most often. It leaves out the tests that are marked slow.
 check: style
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
 

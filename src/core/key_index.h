@@ -7,7 +7,7 @@
 //           low half of the key's hash. They are 2^bits regions of equal size. The top `bits` bits of a hash choose the
 //           region, the tag chooses the slot where the search begins: tag * slots of a region / 2^32. It goes on to the
 //           next slot, and from the last of a region to its first, until it meets the key or an empty slot.
-//   next    one uint32 a row: the number of the next row with the same key plus one (0: there is none). Absent where
+//   next    one uint32 for each row: the number of the next row with the same key, plus one; 0 at the end. Absent where
 //   all
 //           keys are unique. A slot leads to the first row of its key, so the rows of a key come in ascending order.
 //

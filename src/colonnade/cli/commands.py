@@ -77,7 +77,7 @@ def _complete_name(ctx: typer.Context, incomplete: str) -> list[str]:
     try:
         options = ctx.find_root().params
         return [table.name for table in _open_store(options).ls() if table.name.startswith(incomplete)]
-    except Exception:
+    except Exception:  # a completion that fails must not print into the command line that is being typed
         return []
 
 

@@ -93,7 +93,7 @@ def looked_up(values: Any, name: str, column: pa.Array) -> KeyColumn:
 
 
 def _one_value(values: Any, arrow_type: pa.DataType) -> KeyColumn | None:
-    """One integer or one text, which most look-ups are: a fifth of the time that Arrow's conversions take."""
+    """A single integer or string, without Arrow's conversions: most look-ups ask for one key."""
     if type(values) is not list or len(values) != 1:
         return None
     value = values[0]
