@@ -10,6 +10,7 @@ import functools
 import os
 import pickle
 import shutil
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
@@ -18,7 +19,7 @@ import colonnade as cn
 from colonnade import _share
 from colonnade.format.write.plan import plan
 from colonnade.format.write.table import lay_out
-from colonnade.storage import process_group  # noqa: F401 -- imported before the steps are counted
+from colonnade.storage import memory_limits, process_group  # noqa: F401 -- imported before the steps are counted
 from support import payload, stepping, unnamed
 from support.place import Place, entries
 
@@ -215,10 +216,12 @@ def points(place, action):
 def one_thread(action):
     """The core uses as many threads as there are processors to run on; with one, each run makes the same calls.
 
-    So it does with a `Store` of its own, which has nothing found out yet.
+    So it does with a `Store` of its own, which has nothing found out yet, and in a second of its own that does not end:
+    the lowest memory limit is looked up once a second.
     """
 
     def act(store):
+        memory_limits.time = SimpleNamespace(monotonic=lambda: -1.0)
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
         action(cn.Store(store.path))
 
