@@ -29,6 +29,7 @@
 #include "plan.h"
 #include "pool.h"
 #include "threads.h"
+#include "write_watch.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -597,7 +598,7 @@ void export_plan(nb::module_& m) {
 
 void export_memory(nb::module_& m) {
   nb::class_<Mapping>(
-      m, "Mapping", nb::type_slots(buffer_slots<Mapping>),
+      m, "Mapping", nb::type_slots(buffer_slots<Mapping>), nb::is_weak_referenceable(),
       "The bytes of a file, mapped; gives them by the buffer protocol and keeps no descriptor.\n\n"
       "``writable``: private to this mapping, copied page by page on the first store. Threads may share "
       "a mapping and its views; ``detach`` must not run while another thread stores through one.")
@@ -626,6 +627,23 @@ void export_memory(nb::module_& m) {
       "Set how many bytes may stay idle; the rest is freed.");
   m.def("trim_pool", [] { return Pool::instance().trim(); }, "Free all idle buffers; returns their bytes.");
   m.def("page_size", &page_size, "The bytes of a page of memory.");
+  nb::class_<WriteWatch>(m, "WriteWatch",
+                         "Says whether memory was written to; OSError where the kernel cannot watch it.\n\n"
+                         "It belongs to the process that made it, not to one that is forked.")
+      .def("__init__", [](WriteWatch* self) { or_raise([&] { new (self) WriteWatch(); }); })
+      .def(
+          "written",
+          [](WriteWatch& self, uintptr_t address, size_t size) {
+            return or_raise([&] { return without_gil([&] { return self.written(address, size); }); });
+          },
+          "address"_a, "size"_a,
+          "Whether any of these whole pages was written to since this was last asked; at first they were.");
+  m.def(
+      "has_own_pages",
+      [](uintptr_t address, size_t size) {
+        return or_raise([&] { return without_gil([&] { return has_own_pages(address, size); }); });
+      },
+      "address"_a, "size"_a, "Whether a private mapping of a file has pages that were written to.");
   m.def("in_memory", &in_memory, "fd"_a, "Whether a file is in a file system that is memory (tmpfs).");
 }
 
