@@ -176,6 +176,23 @@ def trim_pool() -> int:
 def page_size() -> int:
     """The bytes of a page of memory."""
 
+class WriteWatch:
+    """
+    Says whether memory was written to; OSError where the kernel cannot watch it.
+
+    It belongs to the process that made it, not to one that is forked.
+    """
+
+    def __init__(self) -> None: ...
+
+    def written(self, address: int, size: int) -> bool:
+        """
+        Whether any of these whole pages was written to since this was last asked; at first they were.
+        """
+
+def has_own_pages(address: int, size: int) -> bool:
+    """Whether a private mapping of a file has pages that were written to."""
+
 def in_memory(fd: int) -> bool:
     """Whether a file is in a file system that is memory (tmpfs)."""
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import weakref
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from weakref import WeakValueDictionary
 
 import pyarrow as pa
@@ -415,7 +416,9 @@ class Snapshot:
         from colonnade.format.read.file import open_file
 
         # No variable for the segment: the traceback of an error must not keep its descriptor.
-        file = open_file(self._opened().map(writable=writable), 0, self._opened().size)
+        mapping = self._opened().map(writable=writable)
+        _remember_source(mapping, self._reference)
+        file = open_file(mapping, 0, self._opened().size)
         if file.rows != self.num_rows:
             raise CorruptSnapshotError(
                 f"the layout metadata declares {file.rows} rows and the seal declares {self.num_rows}"
@@ -498,6 +501,36 @@ class Snapshot:
         yield "rows", self.num_rows
         yield "columns", self.num_columns
         yield "nbytes", self.nbytes
+
+
+def segment_of(snapshot: Snapshot) -> Segment:
+    """The open segment of a snapshot; a reference is opened now."""
+    return snapshot._opened()
+
+
+class Source(NamedTuple):
+    """A mapping of a snapshot, and which snapshot."""
+
+    mapping: Any
+    reference: Reference
+
+
+# The mappings that there are, by their identity in this process; a mapping that is dropped takes its entry away.
+_sources: dict[int, tuple[weakref.ref[Any], Reference]] = {}
+
+
+def _remember_source(mapping: Any, reference: Reference) -> None:
+    key = id(mapping)
+    _sources[key] = weakref.ref(mapping, lambda _: _sources.pop(key, None)), reference
+
+
+def source_of(address: int) -> Source | None:
+    """The snapshot whose mapping an address is in; None where it is in none."""
+    for made, reference in list(_sources.values()):
+        mapping = made()
+        if mapping is not None and 0 <= address - mapping.address < len(mapping):
+            return Source(mapping, reference)
+    return None
 
 
 def unpickle(store: str, name: str, file: str, owner: int, *seal: int) -> Snapshot:
