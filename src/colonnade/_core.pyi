@@ -292,6 +292,13 @@ def types_of(array: object) -> list[Any]:
 def range_of(numbers: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], null: int) -> tuple[int, int]:
     """(least, greatest) of int32 numbers, without those that mean null."""
 
+def hash_bytes(data: object, threads: int = 0) -> int:
+    """
+    Hash the memory of a contiguous buffer, of any number of axes, as fast as it can be read.
+
+    XXH3 of 64 bits for up to 1 MiB, and XXH3 of the hashes of 1 MiB each for more: ``src/core/hash.h``. The same for any number of threads. Raises BufferError if ``data`` is not contiguous, and TypeError if it has no buffer.
+    """
+
 def available_threads() -> int:
     """The number of processors this process may use."""
 

@@ -22,6 +22,7 @@
 #include "arrow_stream.h"
 #include "descriptor.h"
 #include "execute.h"
+#include "hash.h"
 #include "kernels.h"
 #include "key_index.h"
 #include "mapping.h"
@@ -443,6 +444,13 @@ std::pair<int64_t, int64_t> range_of(nb::ndarray<const int32_t, nb::shape<-1>, n
   return {least, greatest};
 }
 
+// A view, and not an nb::ndarray: it takes memory of any kind, and read-only memory.
+uint64_t hash_buffer(const nb::object& data, int threads) {
+  const BufferView buffer(data, PyBUF_ANY_CONTIGUOUS);
+  const std::span bytes{static_cast<const uint8_t*>(buffer.get().buf), static_cast<size_t>(buffer.get().len)};
+  return without_gil([&] { return hash_bytes(bytes, threads_or_all(threads)); });
+}
+
 template <class Memory>
 int get_buffer(PyObject* self, Py_buffer* view, int flags) {
   const Memory* memory = nb::inst_ptr<Memory>(nb::handle(self));
@@ -698,6 +706,11 @@ NB_MODULE(_core, m) {
         "The distinct types of an array's objects, in the order in which they occur.");
   m.def("range_of", &range_of, "numbers"_a, "null"_a,
         "(least, greatest) of int32 numbers, without those that mean null.");
+  m.def("hash_bytes", &hash_buffer, "data"_a, "threads"_a = 0,
+        "Hash the memory of a contiguous buffer, of any number of axes, as fast as it can be read.\n\n"
+        "XXH3 of 64 bits for up to 1 MiB, and XXH3 of the hashes of 1 MiB each for more: ``src/core/hash.h``. The same "
+        "for "
+        "any number of threads. Raises BufferError if ``data`` is not contiguous, and TypeError if it has no buffer.");
   m.def("available_threads", &available_threads, "The number of processors this process may use.");
   m.def("kernels", [] { return std::string(kernels().name); }, "The name of the kernels in use.");
   m.def(
