@@ -83,7 +83,7 @@ def test_what_a_killed_delete_left_is_not_found_and_does_not_come_back(folder):
     assert store.ls() == []
     assert store.check() == []
     for version in (None, 2):
-        with pytest.raises(cn.NotFoundError, match="there is no table 't'|the store is empty"):
+        with pytest.raises(cn.NotFoundError, match=r"there is no table 't'|the store is empty"):
             store.open("t", version=version)
     with pytest.raises(cn.NotFoundError):
         store.delete("t")

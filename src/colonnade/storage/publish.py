@@ -189,7 +189,7 @@ class Publisher:
         draft.check_is_at(folder, where.current)
 
     def _retained(self, root: int, folder: int, where: Location, limit: int) -> set[int]:
-        """The versions that are retained for a name. Without a newest one they are what a delete has left, and removed."""
+        """The versions that are retained for a name. Without a newest one a delete has left them: they are removed."""
         versions = retained(folder, where)
         if versions and not folders.is_there(folder, where.current):
             for version in versions:
@@ -320,7 +320,7 @@ class Publisher:
             raise explain_os_error(error, self._directory.root, f"deleting {name!r}") from error
 
     def _drop_all(self, root: int, folder: int, where: Location, limit: int) -> None:
-        """Remove all versions of a name, the newest first: that is the commit, because nobody finds the others without it."""
+        """Remove all versions of a name. The newest goes first, and decides: nobody finds the others without it."""
         versions = retained(folder, where)
         self._drop(root, folder, where.current, limit)
         self._drop_retained(root, folder, where, versions, limit)
