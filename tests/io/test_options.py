@@ -12,8 +12,10 @@ import pyarrow.dataset as ds
 import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 import colonnade as cn
+from colonnade.cli.commands import app
 
 TABLE = pa.table({"year": [2012, 2013, 2013], "city": ["Rome", None, "Oslo"], "x": [1.5, 2.5, None]})
 
@@ -271,3 +273,32 @@ def test_options_that_do_not_fit(name, options, words, parquet, tmp_path, store)
     with pytest.raises(ValueError, match=words):
         store.load("t", name if "://" in name else tmp_path / name, **options)
     assert not store.exists("t")
+
+
+def test_options_of_the_command_line(parquet, tmp_path, store):
+    (tmp_path / "t.csv").write_bytes("zip;x;é\n01;1,5;a\n02;2,5;b\n".encode("latin-1"))
+
+    def run(*args):
+        return CliRunner().invoke(app, ["--store", str(store.path), "load", "t", *map(str, args)])
+
+    options = [
+        "--delimiter",
+        ";",
+        "--decimal",
+        ",",
+        "--encoding",
+        "latin-1",
+        "--type",
+        "zip=string",
+        "--columns",
+        "é,zip,x",
+    ]
+    assert run(tmp_path / "t.csv", *options).exit_code == 0
+    assert store.open("t").to_arrow().to_pydict() == {"é": ["a", "b"], "zip": ["01", "02"], "x": [1.5, 2.5]}
+    assert run(parquet, "--filter", "year == 2013", "--filter", "city=Oslo", "--columns", "city").exit_code == 0
+    assert store.open("t").to_arrow().to_pydict() == {"city": ["Oslo"]}
+    (tmp_path / "t.tsv").write_text("a\tb\n1\t2\n")
+    assert run(tmp_path / "t.tsv", "--engine", "polars", "--delimiter", "\\t").exit_code == 0
+    for wrong in (["--filter", "year"], ["--type", "zip"], ["--engine", "excel"], ["--delimiter", ";"]):
+        result = run(parquet, *wrong)
+        assert (result.exit_code, "Error" in result.output) == (2, True), wrong
