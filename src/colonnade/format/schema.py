@@ -281,6 +281,13 @@ class Key(_Part, frozen=True):
     size: Count
 
 
+class Views(_Part, frozen=True):
+    """The text of a field in Arrow's view layout: 16 bytes a row at ``at``, behind the body."""
+
+    field: Number
+    at: Place
+
+
 # -- the whole ---------------------------------------------------------------------------------------------------------
 
 
@@ -301,6 +308,7 @@ class FrameLayout(_Kind, frozen=True, tag="frame"):
     attrs: Annotated[str, Meta(description="`DataFrame.attrs` as the text of a JSON document; empty for none")]
     unique_labels: Annotated[bool, Meta(description="whether the frame refuses duplicate labels")]
     key: Annotated[Key | None, Meta(description="the key index, by which rows are looked up; null for none")] = None
+    views: Annotated[list[Views], Meta(description="the columns of text that have views beside their offsets")] = []
 
 
 class ArrayLayout(_Kind, frozen=True, tag="array"):

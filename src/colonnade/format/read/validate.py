@@ -10,7 +10,8 @@ checked here:
 4. No two buffers or views have a byte in common, except a view of the very buffer that its own column has. So a write
    to one column changes no other column, and no offsets of strings.
 5. Nested tables are validated like the table itself.
-6. An array is the very memory of Arrow's columns (or, for booleans, agrees with their bits), and NaT is null.
+6. The views of text are those that its offsets and data have.
+7. An array is the very memory of Arrow's columns (or, for booleans, agrees with their bits), and NaT is null.
 
 Does not depend on: names, descriptors.
 """
@@ -34,6 +35,7 @@ from colonnade.format.read.column import read_column
 from colonnade.format.read.file import StoredFile, reading
 from colonnade.format.read.index import read_labels, read_rows
 from colonnade.format.read.ndarray import shares_memory_with_arrow
+from colonnade.format.read.text_views import check_views
 from colonnade.format.read.values import check_values
 from colonnade.interop import pandas as internals
 from colonnade.interop.arrow import dictionaries
@@ -79,6 +81,7 @@ def _validate_frame(file: StoredFile, layout: schema.FrameLayout, memory: _Memor
             _check_column(file, column, read_column(file, column), data_fields[position])
         memory.keep_views(batch.column(data_fields[position]))
     _check_rows(file, layout)
+    check_views(file)
     memory.keep_views(*(batch.column(field) for field in index_fields))
 
 
