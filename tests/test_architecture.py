@@ -238,13 +238,13 @@ def files_say_what_they_do(tree: SourceTree) -> list[str]:
 
 
 def the_core_knows_no_python(tree: SourceTree) -> list[str]:
-    """Only ``module.cpp`` includes Python or nanobind."""
+    """Only the bindings, ``module.cpp`` and ``bind*``, include Python or nanobind."""
     core = tree.root.parent / "core"
     return [
         f"core/{path.name} includes {header}"
         for path in sorted(core.iterdir())
-        if path.name != "module.cpp"
-        for header in ("Python.h", "nanobind/", "numpy/")
+        if path.name != "module.cpp" and not path.name.startswith("bind")
+        for header in ("Python.h", "nanobind/", "numpy/", "bindings.h")
         if re.search(rf'#\s*include\s*[<"]{re.escape(header)}', path.read_text())
     ]
 

@@ -15,7 +15,8 @@ from colonnade.core.buffers import trim_pool
 from colonnade.storage import paths
 from colonnade.storage.catalog import Catalog
 from colonnade.storage.gc import Freed
-from colonnade.store import Store, open_catalog
+from colonnade.storage.opening import open_catalog
+from colonnade.store import Store
 
 
 @cache

@@ -230,8 +230,9 @@ class Snapshot:
             from colonnade.interop.polars import from_arrow
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError("to_polars() needs Polars: pip install 'colonnade[polars]'") from error
-        frame: Any = from_arrow(self.to_arrow(validate="full"))
-        return frame.to_series() if self._is_one_series() else frame
+        frame = from_arrow(self.to_arrow(validate="full"))
+        series: Any = frame.to_series() if self._is_one_series() else None
+        return frame if series is None else series
 
     def _is_one_series(self) -> bool:
         """Whether a Series was put, whose index takes no column."""
