@@ -20,7 +20,7 @@ from colonnade.suggestions import listed
 def sort(data: Any, by: list[Any] | Literal[True]) -> Any:
     """Make a sorted copy of a frame, a Series or Arrow data. True: by the row index of pandas.
 
-    A RangeIndex starts anew, because row numbers would no longer be a range; any other index moves with its rows.
+    The default index starts anew, because row numbers would no longer be a range; any other index moves with its rows.
 
     Raises
     ------
@@ -56,7 +56,9 @@ _OFFSETS = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_bina
 
 
 def _sorted_pandas(data: Any, by: list[Any] | Literal[True]) -> Any:
-    anew = isinstance(data.index, pd.RangeIndex)
+    # pandas makes a RangeIndex of any column that counts up, so only the default index has nothing to lose.
+    index = data.index
+    anew = isinstance(index, pd.RangeIndex) and index.name is None and (index.start, index.step) == (0, 1)
     if by is True:
         return data.sort_index(kind="stable")
     if isinstance(data, pd.Series):

@@ -162,7 +162,7 @@ class Store(Names):
         sort_by : label, list of labels or True, optional
             Store the rows in the order of these columns, or of the row index (True). The sort is stable, and nulls come
             last. It makes a sorted copy of the table first, and takes as long as pandas or PyArrow need to sort it. A
-            RangeIndex starts anew; any other index moves with its rows.
+            default RangeIndex starts anew; any other index moves with its rows.
         meta : mapping of str to JSON values, optional
             What else is to be known of the table: its source, a schema, a commit. `Snapshot.meta`, `ls` and `info`
             show it.

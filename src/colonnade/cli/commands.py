@@ -32,6 +32,7 @@ from colonnade.display.columns import REPORTS, justify, tables_columns
 from colonnade.display.fitting import counted, format_part, one_line
 from colonnade.display.table import ELIDED, Column, fit_to_width
 from colonnade.io.formats import FileFormat
+from colonnade.lifetimes import whole_seconds
 from colonnade.sizes import format_size
 from colonnade.suggestions import listed
 
@@ -86,6 +87,13 @@ def _complete_name(ctx: typer.Context, incomplete: str) -> list[str]:
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The table.", autocompletion=_complete_name)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Version = Annotated[int | None, typer.Option(metavar="N", help="A version that --keep retained.")]
+
+
+def _lifetime(text: str) -> int:
+    try:
+        return whole_seconds(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def _print_version(requested: bool) -> None:
@@ -147,8 +155,12 @@ def load(
         typer.Option(min=0, metavar="N", help="Store only if the table is at this version; 0: if it is new."),
     ] = None,
     ttl: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="The table may be removed when this time has passed: 90 (seconds), 12h, 1d."),
+        int | None,
+        typer.Option(
+            metavar="TIME",
+            parser=_lifetime,
+            help="The table may be removed when this time has passed: 90 (seconds), 12h, 1d.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
