@@ -53,8 +53,9 @@ def _files(root: int) -> Iterator[tuple[folders.File, Entry | None, os.stat_resu
 
 
 def used_bytes(root: int) -> int:
-    """The bytes of all tables' files: expired ones too, and those that are shared or in flight, under several names."""
-    return sum({status.st_ino: status.st_blocks * 512 for _, _, status in _files(root)}.values())
+    """The bytes of all tables' files: expired ones too, and those that are shared or in flight."""
+    seen = {(status.st_dev, status.st_ino): status.st_blocks * 512 for *_, status in _files(root)}
+    return sum(seen.values())  # a copy is a second name of the same file
 
 
 class _Version(NamedTuple):
@@ -71,7 +72,7 @@ def _versions(root: int) -> dict[str, list[_Version]]:
     for file, entry, status in _files(root):
         if entry is None:
             continue
-        version = _Version(Held(entry, status.st_blocks * 512))
+        version = _Version(Held(entry, status.st_blocks * 512 if status.st_nlink == 1 else 0))
         with contextlib.suppress(OSError, CorruptSnapshotError):
             segment = Segment.open(file.path, file.folder, file.name)
             try:

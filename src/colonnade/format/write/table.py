@@ -18,12 +18,14 @@ from colonnade.core import jobs
 from colonnade.core.jobs import Job, Placed
 from colonnade.core.key_index import size_of_index
 from colonnade.core.regions import CACHE_LINE, PAGE, STRIDE_STEP, Block, Region, align, arrange
+from colonnade.core.text_views import VIEW
 from colonnade.format import schema
 from colonnade.format.ipc import END_OF_STREAM, Envelope, write_envelope
 from colonnade.format.schema import METADATA_KEY
 from colonnade.format.seal import SEAL_SIZE, TAIL_SIZE
 from colonnade.format.write.batched import batches_of, split
 from colonnade.format.write.column import Column, Places
+from colonnade.format.write.text_views import view_fields
 
 PANDAS_KEY = b"pandas"
 
@@ -50,6 +52,7 @@ class FrameLayoutPlan:
     labels: MakeLabels
     attrs: str
     unique_labels: bool
+    series: schema.Series | None = None
 
     def placed(self, place: Places, blocks: Sequence[schema.Block], key: schema.Key | None) -> schema.TableLayout:
         """The layout metadata, with each region's place."""
@@ -67,6 +70,7 @@ class FrameLayoutPlan:
             attrs=self.attrs,
             unique_labels=self.unique_labels,
             key=key,
+            series=self.series,
         )
 
 
@@ -142,6 +146,7 @@ class LaidOut:
     size: int
     nested: list[tuple[int, LaidOut]]
     key: schema.Key | None = None
+    views: Sequence[schema.Views] = ()
 
     @property
     def key_at(self) -> int:
@@ -185,6 +190,7 @@ class LaidOut:
         taken.append((body + self.body_size, body + self.body_size + len(END_OF_STREAM)))
         taken += [(body + at, body + at + child.size) for at, child in self.nested]
         taken += [(body + self.key.at, body + self.key.at + self.key.size)] if self.key else []
+        taken += [(body + views.at, body + views.at + self.plan.rows * VIEW) for views in self.views]
         end = body
         for first, last in sorted(taken):
             if first > end:
@@ -250,10 +256,13 @@ def _jobs_of(columns: Sequence[Column]) -> list[Job]:
     return [job for column in columns for job in column.flat.jobs]
 
 
-def lay_out(plan: TablePlan, key_fields: Sequence[int] = (), alignment: int = PAGE) -> LaidOut:
+def lay_out(
+    plan: TablePlan, key_fields: Sequence[int] = (), meta: str = "", alignment: int = PAGE, *, views: bool = False
+) -> LaidOut:
     """Give every byte of a plan its place; no data is looked at.
 
-    ``key_fields`` are the fields that a key index is built over, once they are written.
+    ``key_fields`` are the fields that a key index is built over, once they are written. ``meta`` is what a user stores
+    with the table, as JSON. ``views``: all text gets views, and not only what came in view layout.
     """
     nested = [lay_out(table.plan, alignment=CACHE_LINE) for table in plan.nested]
     body_size = align(arrange(plan.blocks, plan.regions()), STRIDE_STEP)
@@ -265,13 +274,20 @@ def lay_out(plan: TablePlan, key_fields: Sequence[int] = (), alignment: int = PA
         region = Region(size_of_index(plan.rows))
         nested_end = arrange([], [region], max(nested_end, body_size + len(END_OF_STREAM)))
         key = schema.Key(list(key_fields), _place(region), region.size)
+    text = []
+    for field in view_fields(plan.columns, views=views):
+        region = Region(plan.rows * VIEW)
+        nested_end = arrange([], [region], max(nested_end, body_size + len(END_OF_STREAM)))
+        text.append(schema.Views(field, _place(region)))
     layout = plan.layout.placed(_place, [_block_layout(block, _place) for block in plan.blocks], key)
+    layout = schema.with_views(layout, text) if text else layout
+    layout = schema.with_meta(layout, meta) if meta else layout
     arrow_schema = pa.schema(list(plan.fields), {**plan.metadata, METADATA_KEY: schema.encode(layout)})
     envelope = write_envelope(arrow_schema, [column.one_row for column in plan.columns], alignment)
     seal_at = align(envelope.body_start + nested_end, STRIDE_STEP)
     size = seal_at + SEAL_SIZE + len(envelope.footer) + TAIL_SIZE
     places = [_place(table.region) for table in plan.nested]
-    return LaidOut(plan, envelope, body_size, seal_at, size, list(zip(places, nested, strict=True)), key)
+    return LaidOut(plan, envelope, body_size, seal_at, size, list(zip(places, nested, strict=True)), key, text)
 
 
 def _place(region: Region) -> int:
