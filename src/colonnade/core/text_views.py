@@ -40,6 +40,7 @@ def with_offsets(array: pa.Array) -> pa.Array:
     parts = _bytes(views)[first * VIEW : (first + rows) * VIEW], valid, [_bytes(buffer) for buffer in buffers]
     outputs = Outputs()
     offsets = outputs.new((rows + 1,), np.int64)
+    outputs.touch(0)
     size = _core.offsets_of_views(*parts, offsets)
     if size < 0:
         raise InvalidDataError("text in Arrow's view layout leads out of its buffers")

@@ -275,10 +275,10 @@ def lay_out(
         nested_end = arrange([], [region], max(nested_end, body_size + len(END_OF_STREAM)))
         key = schema.Key(list(key_fields), _place(region), region.size)
     text = []
-    for field in view_fields(plan.columns, views=views):
+    for number in view_fields(plan.columns, views=views):
         region = Region(plan.rows * VIEW)
         nested_end = arrange([], [region], max(nested_end, body_size + len(END_OF_STREAM)))
-        text.append(schema.Views(field, _place(region)))
+        text.append(schema.Views(number, _place(region)))
     layout = plan.layout.placed(_place, [_block_layout(block, _place) for block in plan.blocks], key)
     layout = schema.with_views(layout, text) if text else layout
     layout = schema.with_meta(layout, meta) if meta else layout
