@@ -23,6 +23,8 @@ ROOT = Path(colonnade.__file__).parent
 ORDER = [
     "errors",
     "sizes",
+    "lifetimes",
+    "suggestions",
     "displayed",
     "rules",
     "explanation",
@@ -35,7 +37,10 @@ ORDER = [
     "_lookup",
     "_reference",
     "snapshot",
+    "_names",
+    "_sort",
     "_put",
+    "_copy",
     "_load",
     "_allocate",
     "_watch",
@@ -54,8 +59,9 @@ ORDER = [
 LIBRARY_HOMES = {
     "typer": {"cli"},
     "rich": {"display", "cli", "io.progress"},
-    "polars": {"interop.polars"},
-    "duckdb": {"interop.duckdb"},
+    "polars": {"interop.polars", "io.engines"},
+    "duckdb": {"interop.duckdb", "io.engines"},
+    "fsspec": {"io.files"},
     "lazy_loader": {"__init__"},
     "msgspec": {"format"},
     "adbc_driver_manager": {"io.databases"},
@@ -82,7 +88,7 @@ LOADS_ON_USE = {
     "cli.top",
     "storage.publish",
 }
-OPTIONAL_LIBRARIES = {"polars", "duckdb", "rich", "typer"}
+OPTIONAL_LIBRARIES = {"polars", "duckdb", "rich", "typer", "fsspec"}
 
 # Modules that are imported by a name which is computed, and why.
 COMPUTED_IMPORTS = {
@@ -233,13 +239,13 @@ def files_say_what_they_do(tree: SourceTree) -> list[str]:
 
 
 def the_core_knows_no_python(tree: SourceTree) -> list[str]:
-    """Only ``module.cpp`` includes Python or nanobind."""
+    """Only the bindings, ``module.cpp`` and ``bind*``, include Python or nanobind."""
     core = tree.root.parent / "core"
     return [
         f"core/{path.name} includes {header}"
         for path in sorted(core.iterdir())
-        if path.name != "module.cpp"
-        for header in ("Python.h", "nanobind/", "numpy/")
+        if path.name != "module.cpp" and not path.name.startswith("bind")
+        for header in ("Python.h", "nanobind/", "numpy/", "bindings.h")
         if re.search(rf'#\s*include\s*[<"]{re.escape(header)}', path.read_text())
     ]
 

@@ -91,3 +91,12 @@ def test_a_build_says_at_once_that_it_is_for_linux(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode
     assert "Linux only" in done.stderr
+
+
+def test_licences_of_code_that_is_not_ours_are_shipped():
+    """Each folder of ``src/vendor`` has its licence, and the metadata names it."""
+    folders = [path for path in (ROOT / "src/vendor").iterdir() if path.is_dir()]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert folders
+    assert {f"src/vendor/{path.name}/LICENSE" for path in folders} < set(project["license-files"])
+    assert all((ROOT / name).is_file() for name in project["license-files"])

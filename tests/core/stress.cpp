@@ -1,7 +1,7 @@
 // The core alone, for sanitizers: random plans of every operation, run by many threads at once into memory and into
 // files, by the kernels of every instruction set; the pool, used by all of them; drafts, written through mappings;
-// Arrow streams; and key indices. Then each allocation of these fails in turn, and each must end in std::bad_alloc with
-// nothing leaked.
+// Arrow streams; key indices; and hashes. Then each allocation of these fails in turn, and each must end in
+// std::bad_alloc with nothing leaked.
 //
 // Prints nothing and returns 0 if all outputs agree; a sanitizer stops it where something is wrong.
 #include <fcntl.h>
@@ -23,6 +23,7 @@
 #include "arrow_stream.h"
 #include "bitmap.h"
 #include "execute.h"
+#include "hash.h"
 #include "kernels.h"
 #include "key_index.h"
 #include "mapping.h"
@@ -346,6 +347,18 @@ bool check_key_index(unsigned seed) {
          std::ranges::all_of(row_counts, [](int64_t n) { return n >= 0; });
 }
 
+// The same hash by any number of threads, and another one where a bit differs.
+bool check_hash(unsigned seed) {
+  std::mt19937 random(seed);
+  const size_t size = (seed % 4 + 1) * hash_part + random() % 3 - 1;
+  const auto data = std::make_unique<uint8_t[]>(size);
+  for (size_t i = 0; i < size; i += 1 + random() % 50) data[i] = static_cast<uint8_t>(random());
+  const uint64_t hash = hash_bytes({data.get(), size}, 1);
+  if (hash_bytes({data.get(), size}, 5) != hash) return false;
+  data[random() % size] ^= static_cast<uint8_t>(1 << random() % 8);
+  return hash_bytes({data.get(), size}, 3) != hash;
+}
+
 bool import_streams() {
   std::vector<std::unique_ptr<Producer>> producers;
   std::vector<ArrowArrayStream*> streams;
@@ -405,6 +418,10 @@ bool check_failing_allocations(const char* folder) {
         return decode(jobs, {pieces.data(), static_cast<int64_t>(plan.pieces.size())}).jobs.size() == plan.jobs.size();
       }) &&
       fail_each_allocation(import_streams) && fail_each_allocation([] {
+        const std::vector<uint8_t> data(3 * hash_part);
+        return hash_bytes(data, 3) == hash_bytes(data, 1);
+      }) &&
+      fail_each_allocation([] {
         std::array<Pool::Memory, 40> memories;
         size_t taken = 0;
         try {
@@ -430,7 +447,7 @@ int main(int count, char** arguments) {
     callers.emplace_back([&, caller] {
       for (unsigned round = caller; round < rounds; round += 3)
         if (!check(round, "/dev/shm") || !check_pool(round) || !check_draft(round, "/dev/shm") ||
-            !check_key_index(round)) {
+            !check_key_index(round) || !check_hash(round)) {
           std::fprintf(stderr, "seed %u: outputs differ\n", round);
           good = false;
         }

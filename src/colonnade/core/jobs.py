@@ -1,6 +1,7 @@
 """The jobs of a plan, as tables for the core.
 
-The enumerations and the order of the fields are defined in ``src/core/plan.h``; this module reads them from the core.
+``src/core/plan.h`` defines the enumerations and the fields. The order of the fields is read from the core, and a test
+compares the enumerations.
 
 Does not depend on: pandas, PyArrow, files.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,14 +19,46 @@ import numpy.typing as npt
 from colonnade import _core
 from colonnade.core.regions import Region
 
-Values = _core.Values
-Validity = _core.Validity
-PandasBuffer = _core.PandasBuffer
-
 # The number of an element type, by its NumPy name.
-ELEMENT = {element.name.lower(): int(element) for element in _core.Element}
+ELEMENT = {name.lower(): number for number, name in enumerate(_core.enumerators()["Element"])}
 # The operand of codes that may be any number.
 NO_LIMIT = 2**63 - 1
+
+
+class Values(IntEnum):
+    """What the values output is made from."""
+
+    NONE = 0
+    FIXED = 1
+    BITS = 2
+    BYTES_TO_BITS = 3
+    OFFSETS32 = 4
+    OFFSETS64 = 5
+    INDICES = 6
+
+
+class Validity(IntEnum):
+    """Where an element's validity is read from."""
+
+    NONE = 0
+    BITS = 1
+    NAN16 = 2
+    NAN32 = 3
+    NAN64 = 4
+    NAT = 5
+    MASK = 6
+    NEGATIVE = 7
+
+
+class PandasBuffer(IntEnum):
+    """The second physical form of a column."""
+
+    NONE = 0
+    BYTES = 1
+    FLOAT64 = 2
+    CODES = 3
+    SCALED = 4
+    INTEGERS = 5
 
 
 def _rows_of(names: Sequence[str]) -> np.dtype[Any]:
