@@ -91,7 +91,8 @@ class Worker:
 
     def _answer(self) -> Figures:
         output = self._process.stdout
-        assert output
+        if not output or output.closed:
+            raise FailedError("the process was killed")
         if not select.select([output], [], [], PATIENCE)[0]:
             self.kill()
             raise FailedError(f"no answer within {PATIENCE} s")
@@ -108,6 +109,10 @@ class Worker:
         """SIGKILL, and wait for its end."""
         self._process.kill()
         self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(BrokenPipeError):
+                if pipe:
+                    pipe.close()
 
 
 def shared_memory() -> int:

@@ -50,6 +50,7 @@ ORDER = [
     "default_store",
     "_by_reference",
     "display",
+    "ui",
     "__init__",
     "cli",
     "__main__",
@@ -65,6 +66,8 @@ LIBRARY_HOMES = {
     "lazy_loader": {"__init__"},
     "msgspec": {"format"},
     "adbc_driver_manager": {"io.databases"},
+    "starlette": {"ui"},
+    "uvicorn": {"ui"},
     "IPython": set(),
     "matplotlib": set(),
 }
@@ -88,7 +91,7 @@ LOADS_ON_USE = {
     "cli.top",
     "storage.publish",
 }
-OPTIONAL_LIBRARIES = {"polars", "duckdb", "rich", "typer", "fsspec"}
+OPTIONAL_LIBRARIES = {"polars", "duckdb", "rich", "typer", "fsspec", "starlette", "uvicorn"}
 
 # Modules that are imported by a name which is computed, and why.
 COMPUTED_IMPORTS = {
