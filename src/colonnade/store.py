@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -663,17 +663,20 @@ class Store(Names):
 
         return Watch(self._catalog.directory, paths.check_name(name), lambda: self.open(name), timeout)
 
-    def latest(self, name: str) -> Latest:
+    def latest(self, name: str, *, prepare: Callable[[Snapshot], Any] | None = None) -> Latest:
         """Make a handle whose ``.frame`` is always that of the newest version; asking costs one ``stat``.
 
         It is for programs that serve look-ups from a table that another process replaces again and again. While a table
-        is deleted, the handle keeps the last version. If there has been none, its ``frame`` and ``snapshot`` raise
-        NotFoundError.
+        is deleted, the handle keeps the last version. If there has been none, it raises NotFoundError.
 
         Parameters
         ----------
         name : str
             The table.
+        prepare : callable, optional
+            Called with the Snapshot of each new version before it is served, by the thread that sees it first; what it
+            returns is ``.prepared``. The other threads are given the version before meanwhile. If it raises, that
+            thread gets the error, it is logged, and the version before is served until there is a newer one.
 
         Returns
         -------
@@ -688,17 +691,18 @@ class Store(Names):
         Examples
         --------
         >>> import colonnade as cn, pandas as pd
-        >>> prices = cn.latest("docs/prices")
+        >>> prices = cn.latest("docs/prices", prepare=lambda snapshot: snapshot.to_pandas()["bid"].max())
         >>> for bid in (1.08, 1.09):
         ...     cn.put("docs/prices", pd.DataFrame({"bid": [bid]})).close()
-        ...     print(prices.frame["bid"].max())
-        1.08
-        1.09
+        ...     look = prices.now()
+        ...     print(look.version, float(look.prepared), len(look.frame))
+        1 1.08 1
+        2 1.09 1
         >>> cn.delete("docs/prices")
         """
         from colonnade._latest import Latest
 
-        return Latest(name, paths.path_of(self.path, paths.Entry(name, None)), lambda: self.open(name))
+        return Latest(self._catalog, paths.check_name(name), prepare)
 
     # -- the directory -------------------------------------------------------------------------------------------------
 
