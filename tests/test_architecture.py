@@ -37,6 +37,8 @@ ORDER = [
     "storage",
     "_lookup",
     "_reference",
+    "_frame_like",
+    "_dtype_backend",
     "snapshot",
     "_names",
     "_sort",
@@ -71,7 +73,7 @@ LIBRARY_HOMES = {
 }
 
 # Private names of other people's libraries, and the one file that may use them.
-PRIVATE_HOMES = {"pandas": "interop.pandas", "pyarrow": "interop.pyarrow"}
+PRIVATE_HOMES = {"pandas": "interop.pandas", "pyarrow": "interop.pyarrow", "narwhals": "interop.narwhals"}
 PRIVATE_MODULES = re.compile(
     r"pandas\.(_|core\b|api\.internals\b)|pyarrow\.(_|lib\b|pandas_compat\b|vendored\b)", re.ASCII
 )

@@ -460,6 +460,8 @@ class Store(Names):
         version: int | None = None,
         columns: Iterable[Any] | str | None = None,
         writable: bool = True,
+        dtype_backend: Literal["numpy_nullable", "pyarrow"] | None = None,
+        types_mapper: Callable[[pa.DataType], Any] | None = None,
         validate: Literal["full"] | None = None,
     ) -> pd.DataFrame:
         """Open a table as pandas: zero-copy, writable, private to this process.
@@ -475,6 +477,8 @@ class Store(Names):
         writable : bool, default True
             Map privately: the frame may be written to, and the kernel copies only the pages that are touched. False:
             the arrays are read-only.
+        dtype_backend, types_mapper
+            As in `Snapshot.to_pandas`.
         validate : "full", optional
             As in `open`.
 
@@ -501,7 +505,9 @@ class Store(Names):
         >>> cn.delete("docs/get")
         """
         with self.open(name, version=version, validate=validate) as snapshot:
-            return snapshot.to_pandas(columns=columns, writable=writable)
+            return snapshot.to_pandas(
+                columns=columns, writable=writable, dtype_backend=dtype_backend, types_mapper=types_mapper
+            )
 
     def dump(
         self, name: str, path: str | os.PathLike[str], *, version: int | None = None, progress: bool = True
