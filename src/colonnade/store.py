@@ -143,6 +143,7 @@ class Store:
         ttl: float | timedelta | None = None,
         key: Key | None = None,
         unique: bool = False,
+        checksum: bool = False,
     ) -> Snapshot:
         """Store a table under a name, as its next version.
 
@@ -173,6 +174,10 @@ class Store:
             as it is: see `Snapshot.locate` and `Snapshot.rows`. Rows whose key has a null are not in it.
         unique : bool, default False
             With ``key``: refuse a table in which a key stands in several rows.
+        checksum : bool, default False
+            Store a checksum of all values, which `check`, and ``validate="full"`` of any reader, compare. It finds
+            pages of a file that never reached the disk, or changed there. Reads the table once more, at the speed of
+            memory. Without it, only the layout of the file has checksums.
 
         Returns
         -------
@@ -204,7 +209,8 @@ class Store:
         """
         from colonnade._put import Request
 
-        return self._writer.put(data, Request.checked(name, keep, expect_version, ttl), key, unique=unique)
+        request = Request.checked(name, keep, expect_version, ttl, checksum)
+        return self._writer.put(data, request, key, unique=unique)
 
     def share(self, data: Data) -> Snapshot:
         """Share a table without a name, for as long as this process holds the Snapshot.
@@ -254,6 +260,7 @@ class Store:
         ttl: float | timedelta | None = None,
         key: Key | None = None,
         unique: bool = False,
+        checksum: bool = False,
     ) -> Snapshot:
         """Store what a file, a folder of files or a database contains, as the next version of a table.
 
@@ -276,7 +283,7 @@ class Store:
             The format of a file whose suffix does not tell: parquet, csv, feather, arrow, orc, json.
         progress : bool, default True
             Draw a progress bar on stderr, if that is a terminal, for loads that take longer than a second.
-        keep, expect_version, ttl, key, unique
+        keep, expect_version, ttl, key, unique, checksum
             As in `put`.
 
         Returns
@@ -312,7 +319,7 @@ class Store:
         from colonnade._load import load
         from colonnade._put import Request
 
-        request = Request.checked(name, keep, expect_version, ttl)
+        request = Request.checked(name, keep, expect_version, ttl, checksum)
         return load(
             self._writer, source, request, query=query, format_=format, progress=progress, key=key, unique=unique
         )
