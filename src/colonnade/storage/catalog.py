@@ -209,7 +209,7 @@ class Catalog:
                 where = paths.locate(name)
                 with self.directory.opened() as root, self.folder(root, where) as folder:
                     newest = self.seal_in(folder, where, name)
-                    kept = sorted([*retained(folder, where), *([newest.version] if newest else [])])
+                    kept = sorted([*retained(folder, where), newest.version]) if newest else None
                 if kept:
                     return NotFoundError(
                         f"there is no version {version} of {name!r} in {self.directory.root}; there are "
