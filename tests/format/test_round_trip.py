@@ -86,11 +86,6 @@ def test_flags_and_attrs(store):
     assert assert_round_trip(store, df).flags.allows_duplicate_labels is False
 
 
-def test_series_becomes_a_frame_of_one_column(store):
-    store.put("s", pd.Series([1, 2], name="x"))
-    assert_frame_equal(store.get("s"), pd.DataFrame({"x": [1, 2]}))
-
-
 @pytest.mark.parametrize("df", [
     pd.DataFrame(),
     pd.DataFrame(index=range(5)),

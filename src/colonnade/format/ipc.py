@@ -15,10 +15,11 @@ set.
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -161,6 +162,26 @@ def read_envelope(data: memoryview, checksums: Checksums | None = None) -> Opene
     """
     end = end_of_contents(data)
     footer = data[seal_place(len(data), bytes(data[-TAIL_SIZE:])) + SEAL_SIZE : -TAIL_SIZE]
+    metadata, blocks = read_footer(footer)
+    offset, length = int(blocks["offset"][0]), int(blocks["metadata_length"][0])
+    body_start = offset + length
+    if offset <= 0 or length <= 0 or body_start > end or body_start % CACHE_LINE:
+        raise CorruptSnapshotError(
+            f"corrupt footer: the body starts at byte {body_start} of {len(data)}, which is out of range or not a "
+            f"multiple of {CACHE_LINE}"
+        )
+    if checksums is not None:
+        checksums.check_layout(data[offset:body_start], footer)
+    return OpenedEnvelope(metadata, body_start, end - body_start)
+
+
+def read_footer(footer: bytes | memoryview) -> tuple[bytes, Any]:
+    """The layout metadata as text, and the record batch's place, of a footer.
+
+    Raises
+    ------
+    CorruptSnapshotError
+    """
     try:
         root = Table.root(footer)
         blocks = root.structs(_FOOTER_RECORD_BATCHES, _BLOCK)
@@ -174,13 +195,15 @@ def read_envelope(data: memoryview, checksums: Checksums | None = None) -> Opene
             f"corrupt footer: {len(blocks)} record batches, and the schema key 'colonnade' {len(metadata)} times; "
             "both must be there once"
         )
-    offset, length = int(blocks["offset"][0]), int(blocks["metadata_length"][0])
-    body_start = offset + length
-    if offset <= 0 or length <= 0 or body_start > end or body_start % CACHE_LINE:
-        raise CorruptSnapshotError(
-            f"corrupt footer: the body starts at byte {body_start} of {len(data)}, which is out of range or not a "
-            f"multiple of {CACHE_LINE}"
-        )
-    if checksums is not None:
-        checksums.check_layout(data[offset:body_start], footer)
-    return OpenedEnvelope(metadata[0], body_start, end - body_start)
+    return metadata[0], blocks
+
+
+def read_metadata(fd: int, size: int) -> bytes:
+    """The layout metadata of a file of ``size`` bytes, read from its descriptor: a truncated file is no signal.
+
+    Raises
+    ------
+    CorruptSnapshotError
+    """
+    end = seal_place(size, os.pread(fd, TAIL_SIZE, size - TAIL_SIZE)) + SEAL_SIZE
+    return read_footer(os.pread(fd, size - TAIL_SIZE - end, end))[0]

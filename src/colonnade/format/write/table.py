@@ -50,6 +50,7 @@ class FrameLayoutPlan:
     labels: MakeLabels
     attrs: str
     unique_labels: bool
+    series: schema.Series | None = None
 
     def placed(self, place: Places, blocks: Sequence[schema.Block], key: schema.Key | None) -> schema.TableLayout:
         """The layout metadata, with each region's place."""
@@ -67,6 +68,7 @@ class FrameLayoutPlan:
             attrs=self.attrs,
             unique_labels=self.unique_labels,
             key=key,
+            series=self.series,
         )
 
 
@@ -278,10 +280,11 @@ def _jobs_of(columns: Sequence[Column]) -> list[Job]:
     return [job for column in columns for job in column.flat.jobs]
 
 
-def lay_out(plan: TablePlan, key_fields: Sequence[int] = (), alignment: int = PAGE) -> LaidOut:
+def lay_out(plan: TablePlan, key_fields: Sequence[int] = (), meta: str = "", alignment: int = PAGE) -> LaidOut:
     """Give every byte of a plan its place; no data is looked at.
 
-    ``key_fields`` are the fields that a key index is built over, once they are written.
+    ``key_fields`` are the fields that a key index is built over, once they are written. ``meta`` is what a user stores
+    with the table, as JSON.
     """
     nested = [lay_out(table.plan, alignment=CACHE_LINE) for table in plan.nested]
     regions, body_end = arrange(plan.blocks, plan.regions())
@@ -292,6 +295,7 @@ def lay_out(plan: TablePlan, key_fields: Sequence[int] = (), alignment: int = PA
     places = Places({**regions, **behind}, dict(zip(plan.nested, tables, strict=True)))
     key = schema.Key(list(key_fields), places(key_regions[0]), key_regions[0].size) if key_regions else None
     layout = plan.layout.placed(places, [_block_layout(block, places) for block in plan.blocks], key)
+    layout = schema.with_meta(layout, meta) if meta else layout
     arrow_schema = pa.schema(list(plan.fields), {**plan.metadata, METADATA_KEY: schema.encode(layout)})
     envelope = write_envelope(arrow_schema, [column.one_row for column in plan.columns], alignment)
     contents = align(envelope.body_start + end, STRIDE_STEP)
