@@ -185,7 +185,7 @@ def test_labels_that_are_objects(store, labels):
     assert list(map(type, store.get("o").columns)) == list(map(type, labels))
 
 
-@pytest.mark.parametrize("labels", [[b"x", "z"], [pd.Timestamp("2020"), "a"], ["\ud800", "a"], [np.str_("a"), "b"], [Text("a"), "b"]], ids=ascii)  # fmt: skip
+@pytest.mark.parametrize("labels", [[b"x", "z"], [[1], [2]], [pd.Timestamp("2020"), "a"], ["\ud800", "a"], [np.str_("a"), "b"], [Text("a"), "b"]], ids=ascii)  # fmt: skip
 def test_labels_that_are_refused(store, labels):
     columns = pd.Index(object_array(labels), dtype=object)
     assert "the column labels cannot be stored" in assert_same_or_refused(
