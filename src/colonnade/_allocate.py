@@ -18,6 +18,7 @@ from colonnade.format.seal import SEAL_SIZE
 from colonnade.format.write.draft import DraftPlan, plan_draft
 from colonnade.format.write.table import LaidOut, lay_out
 from colonnade.storage.draft import Draft
+from colonnade.suggestions import listed
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -85,9 +86,7 @@ class DraftTable(Mapping[Any, "npt.NDArray[Any]"]):
         try:
             return self._arrays[label]
         except (KeyError, TypeError):
-            raise NotFoundError(
-                f"there is no column {label!r} to fill; columns to fill: {', '.join(map(repr, self._arrays))}"
-            ) from None
+            raise NotFoundError(f"there is no column {label!r} to fill; {listed(label, self._arrays)}") from None
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._arrays)

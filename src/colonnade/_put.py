@@ -16,20 +16,22 @@ Does not depend on: how a draft is made, how a name is changed, how a column is 
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, cast
 
 import numpy as np
 
 from colonnade._lookup import Key, build_key, key_fields
+from colonnade._sort import sort
 from colonnade.errors import CorruptSnapshotError
+from colonnade.format.json_text import encode_json
 from colonnade.format.seal import SEAL_SIZE, TAIL_SIZE, Seal, seal_place
 from colonnade.format.write.plan import plan
 from colonnade.format.write.table import LaidOut, lay_out
+from colonnade.lifetimes import whole_seconds
 from colonnade.snapshot import Snapshot
 from colonnade.storage import paths
 from colonnade.storage.catalog import Catalog, Expected, Versioned
@@ -50,38 +52,75 @@ _NO_SEAL = bytes(SEAL_SIZE)
 
 
 class Request(NamedTuple):
-    """Under which name a table is published, and how: the options of every verb that makes a version."""
+    """Under which name a table is published, and how: the options of every verb that makes a version.
+
+    ``meta`` is JSON, empty for none.
+    """
 
     name: str
     keep: int
     expected: Expected | None
     ttl: int
+    key: Key | None = None
+    unique: bool = False
+    sort_by: list[Any] | Literal[True] | None = None
+    meta: str = ""
 
     @classmethod
     def checked(
-        cls, name: str, keep: int, expect_version: int | Versioned | None, ttl: float | timedelta | None
+        cls,
+        name: str,
+        keep: int = 1,
+        expect_version: int | Versioned | None = None,
+        ttl: float | str | timedelta | None = None,
+        *,
+        key: Key | None = None,
+        unique: bool = False,
+        sort_by: Any = None,
+        meta: Mapping[str, Any] | None = None,
     ) -> Request:
         """Make a request of what a caller passed.
 
         Raises
         ------
-        InvalidNameError, ValueError
+        InvalidNameError, ValueError, UnsupportedTypeError
         """
+        check_name_first(name)
         paths.check_name(name)
         if type(keep) is not int or keep < 1:
             raise ValueError(f"keep must be an integer >= 1 (the newest version is always kept), got {keep!r}")
         expected = None if expect_version is None else Expected.of(expect_version)
-        return cls(name, keep, expected, _whole_seconds(ttl))
+        return cls(name, keep, expected, whole_seconds(ttl), key, unique, _columns(sort_by), _checked_meta(meta))
 
 
-def _whole_seconds(ttl: float | timedelta | None) -> int:
-    """A lifetime in whole seconds, as a seal stores it; 0 for none."""
-    if ttl is None:
-        return 0
-    seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else ttl
-    if not isinstance(seconds, (int, float)) or not 0 < seconds < 1 << 32:
-        raise ValueError(f"ttl must be a timedelta or a number of seconds, > 0 and < 2**32, got {ttl!r}")
-    return math.ceil(seconds)
+def _columns(sort_by: Any) -> list[Any] | Literal[True] | None:
+    if sort_by is None or sort_by is False:
+        return None
+    if sort_by is True:
+        return True
+    columns = [sort_by] if isinstance(sort_by, (str, int, tuple)) else list(sort_by)
+    if not columns:
+        raise ValueError("sort_by must name a column, or be True for the row index, got none")
+    return columns
+
+
+def _checked_meta(meta: Mapping[str, Any] | None) -> str:
+    if meta is None:
+        return ""
+    if not isinstance(meta, Mapping) or not all(isinstance(key, str) for key in meta):
+        raise ValueError(f"meta must be a mapping of strings to JSON values, got {meta!r}")
+    return encode_json(meta, "meta", "store texts, numbers, lists and dicts")
+
+
+def check_name_first(name: object) -> None:
+    """Refuse a table where the name should be.
+
+    Raises
+    ------
+    TypeError
+    """
+    if not isinstance(name, str) and (hasattr(name, "shape") or hasattr(name, "__arrow_c_stream__")):
+        raise TypeError(f"the name comes first, then the data: put('name', data); got a {type(name).__name__} as name")
 
 
 class Writer:
@@ -96,14 +135,14 @@ class Writer:
         """The store's directory."""
         return self.catalog.directory
 
-    def put(self, data: Any, request: Request, key: Key | None = None, *, unique: bool = False) -> Snapshot:
-        """Write a table as the next version of a name, with a key index over the columns that ``key`` names."""
+    def put(self, data: Any, request: Request) -> Snapshot:
+        """Write a table as the next version of a name."""
         self.prepare(request)
-        if isinstance(data, Snapshot) and not key:
+        if isinstance(data, Snapshot) and not (request.key or request.sort_by or request.meta):
             return self.copy(data, request)
-        planned = plan(data)
-        laid = lay_out(planned, key_fields(planned, key))
-        return self.store(laid, write, lambda draft: self.publish(request, laid, draft), unique=unique)
+        planned = plan(data if request.sort_by is None else sort(data, request.sort_by))
+        laid = lay_out(planned, key_fields(planned, request.key), request.meta)
+        return self.store(laid, write, lambda draft: self.publish(request, laid, draft), unique=request.unique)
 
     def copy(self, snapshot: Snapshot, request: Request) -> Snapshot:
         """Write a stored table as the next version of a name: its bytes, under a new seal.

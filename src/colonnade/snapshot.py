@@ -141,6 +141,17 @@ class Snapshot:
             return "table" if self._stored_file(writable=False).array is None else "array"
 
     @property
+    def meta(self) -> dict[str, Any]:
+        """What ``meta=`` of its put gave; empty for nothing."""
+        from colonnade.format import schema
+        from colonnade.format.ipc import read_metadata
+        from colonnade.format.json_text import decode_json
+
+        with self._located():
+            layout = schema.decode(read_metadata(self.fileno(), self.nbytes))
+            return decode_json(layout.meta, "meta")
+
+    @property
     def schema(self) -> pa.Schema:
         """The Arrow schema, with the ``pandas`` metadata where there is any."""
         return self._batch().schema
@@ -162,9 +173,10 @@ class Snapshot:
         Returns
         -------
         pandas.DataFrame
-            Equal to the one that was put; for a table put from Arrow, to ``table.to_pandas()``. Columns that pandas
-            holds as Python objects are converted now, see `explain`. Of a NumPy array, a row for each of its first
-            axis: ``pandas.DataFrame(array.reshape(len(array), -1))``, not copied where pandas holds the dtype.
+            Equal to the one that was put; for a table put from Arrow, to ``table.to_pandas()``. What was put as a
+            Series is a Series, unless ``columns`` are named; type checkers are not told so. Columns that pandas holds
+            as Python objects are converted now, see `explain`. Of a NumPy array, a row for each of its first axis:
+            ``pandas.DataFrame(array.reshape(len(array), -1))``, not copied where pandas holds the dtype.
 
         Raises
         ------
@@ -173,10 +185,13 @@ class Snapshot:
         CorruptSnapshotError
             Where the file does not hold together.
         """
-        from colonnade.format.read.table import read_frame
+        from colonnade.format.read.table import read_pandas
 
         with self._located():
-            return read_frame(self._stored_file(writable=writable), [columns] if isinstance(columns, str) else columns)
+            frame: pd.DataFrame = read_pandas(
+                self._stored_file(writable=writable), [columns] if isinstance(columns, str) else columns
+            )
+            return frame
 
     def to_arrow(self, *, validate: Literal["full"] | None = None) -> pa.Table:
         """Open the table as PyArrow: one chunk a column, over the shared mapping; nothing is copied.
@@ -215,7 +230,13 @@ class Snapshot:
             from colonnade.interop.polars import from_arrow
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError("to_polars() needs Polars: pip install 'colonnade[polars]'") from error
-        return from_arrow(self.to_arrow(validate="full"))
+        frame = from_arrow(self.to_arrow(validate="full"))
+        series: Any = frame.to_series() if self._is_one_series() else None
+        return frame if series is None else series
+
+    def _is_one_series(self) -> bool:
+        """Whether a Series was put, whose index takes no column."""
+        return self.num_columns == 1 and self._stored_file(writable=False).series is not None
 
     def to_numpy(self, *, writable: bool = True) -> npt.NDArray[Any]:
         """Open what was put as a NumPy array, or a table as an array of shape (rows, columns).
@@ -247,7 +268,8 @@ class Snapshot:
             if not holds_numbers(frame):  # codes and offsets are followed
                 validate(file)
             with reading():
-                return values_of(frame)
+                values = values_of(frame)
+                return values if file.series is None else values[:, 0]
 
     def to_buffer(self) -> pa.Buffer:
         """Open what was put as its bytes, read-only, over the shared mapping: nothing is copied.

@@ -15,9 +15,11 @@ set.
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -137,6 +139,24 @@ def read_envelope(data: memoryview) -> OpenedEnvelope:
     """Find the layout metadata and the body of a whole file; every place is checked against the file's size."""
     end = seal_place(len(data), bytes(data[-TAIL_SIZE:]))
     footer = data[end + SEAL_SIZE : -TAIL_SIZE]
+    metadata, blocks = read_footer(footer)
+    offset, length = int(blocks["offset"][0]), int(blocks["metadata_length"][0])
+    body_start = offset + length
+    if offset <= 0 or length <= 0 or body_start > end or body_start % CACHE_LINE:
+        raise CorruptSnapshotError(
+            f"corrupt footer: the body starts at byte {body_start} of {len(data)}, which is out of range or not a "
+            f"multiple of {CACHE_LINE}"
+        )
+    return OpenedEnvelope(metadata, body_start, end - body_start)
+
+
+def read_footer(footer: bytes | memoryview) -> tuple[bytes, Any]:
+    """The layout metadata as text, and the record batch's place, of a footer.
+
+    Raises
+    ------
+    CorruptSnapshotError
+    """
     try:
         root = Table.root(footer)
         blocks = root.structs(_FOOTER_RECORD_BATCHES, _BLOCK)
@@ -150,11 +170,15 @@ def read_envelope(data: memoryview) -> OpenedEnvelope:
             f"corrupt footer: {len(blocks)} record batches, and the schema key 'colonnade' {len(metadata)} times; "
             "both must be there once"
         )
-    offset, length = int(blocks["offset"][0]), int(blocks["metadata_length"][0])
-    body_start = offset + length
-    if offset <= 0 or length <= 0 or body_start > end or body_start % CACHE_LINE:
-        raise CorruptSnapshotError(
-            f"corrupt footer: the body starts at byte {body_start} of {len(data)}, which is out of range or not a "
-            f"multiple of {CACHE_LINE}"
-        )
-    return OpenedEnvelope(metadata[0], body_start, end - body_start)
+    return metadata[0], blocks
+
+
+def read_metadata(fd: int, size: int) -> bytes:
+    """The layout metadata of a file of ``size`` bytes, read from its descriptor: a truncated file is no signal.
+
+    Raises
+    ------
+    CorruptSnapshotError
+    """
+    end = seal_place(size, os.pread(fd, TAIL_SIZE, size - TAIL_SIZE)) + SEAL_SIZE
+    return read_footer(os.pread(fd, size - TAIL_SIZE - end, end))[0]

@@ -69,6 +69,11 @@ class StoredFile:
         return self.layout if isinstance(self.layout, schema.ArrayLayout) else None
 
     @property
+    def series(self) -> schema.Series | None:
+        """What was put as a Series has this; None for a frame and an array."""
+        return self.layout.series if isinstance(self.layout, schema.FrameLayout) else None
+
+    @property
     def batch(self) -> pa.RecordBatch:
         """The Arrow record batch, over the same memory. Buffer sizes are checked; values are not looked at.
 

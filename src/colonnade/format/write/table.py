@@ -50,6 +50,7 @@ class FrameLayoutPlan:
     labels: MakeLabels
     attrs: str
     unique_labels: bool
+    series: schema.Series | None = None
 
     def placed(self, place: Places, blocks: Sequence[schema.Block], key: schema.Key | None) -> schema.TableLayout:
         """The layout metadata, with each region's place."""
@@ -67,6 +68,7 @@ class FrameLayoutPlan:
             attrs=self.attrs,
             unique_labels=self.unique_labels,
             key=key,
+            series=self.series,
         )
 
 
@@ -250,10 +252,11 @@ def _jobs_of(columns: Sequence[Column]) -> list[Job]:
     return [job for column in columns for job in column.flat.jobs]
 
 
-def lay_out(plan: TablePlan, key_fields: Sequence[int] = (), alignment: int = PAGE) -> LaidOut:
+def lay_out(plan: TablePlan, key_fields: Sequence[int] = (), meta: str = "", alignment: int = PAGE) -> LaidOut:
     """Give every byte of a plan its place; no data is looked at.
 
-    ``key_fields`` are the fields that a key index is built over, once they are written.
+    ``key_fields`` are the fields that a key index is built over, once they are written. ``meta`` is what a user stores
+    with the table, as JSON.
     """
     nested = [lay_out(table.plan, alignment=CACHE_LINE) for table in plan.nested]
     body_size = align(arrange(plan.blocks, plan.regions()), STRIDE_STEP)
@@ -266,6 +269,7 @@ def lay_out(plan: TablePlan, key_fields: Sequence[int] = (), alignment: int = PA
         nested_end = arrange([], [region], max(nested_end, body_size + len(END_OF_STREAM)))
         key = schema.Key(list(key_fields), _place(region), region.size)
     layout = plan.layout.placed(_place, [_block_layout(block, _place) for block in plan.blocks], key)
+    layout = schema.with_meta(layout, meta) if meta else layout
     arrow_schema = pa.schema(list(plan.fields), {**plan.metadata, METADATA_KEY: schema.encode(layout)})
     envelope = write_envelope(arrow_schema, [column.one_row for column in plan.columns], alignment)
     seal_at = align(envelope.body_start + nested_end, STRIDE_STEP)
