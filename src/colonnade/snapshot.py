@@ -115,6 +115,14 @@ class Snapshot(FrameLike):
         return self._seal.size
 
     @property
+    def has_checksums(self) -> bool:
+        """Whether the file has checksums: always of its layout, and of its values if they were asked for.
+
+        False for files of release 0.2.0.
+        """
+        return self._seal.checksums is not None
+
+    @property
     def created(self) -> datetime:
         """When it was put, in UTC."""
         return datetime.fromtimestamp(self._seal.created_ns / 1e9, UTC)
@@ -468,7 +476,8 @@ class Snapshot(FrameLike):
     def validate(self) -> None:
         """Check everything, values included: Arrow's full validation, and that pandas reads what Arrow reads.
 
-        Reads every byte. The result holds for the file as it is now: a process that may write to it can damage it.
+        Values that were put with ``checksum=True`` must match their checksum. Reads every byte. The result holds for
+        the file as it is now: a process that may write to it can damage it.
 
         Raises
         ------
@@ -482,6 +491,8 @@ class Snapshot(FrameLike):
                 raise CorruptSnapshotError(
                     f"the record batch has {file.batch.num_columns} columns and the seal declares {self.num_columns}"
                 )
+            if self._seal.checksums is not None:
+                file.check_values(self._seal.checksums)
             validate(file)
             if file.array is None and file.frame.key is not None:
                 self._lookup().validate()
@@ -504,7 +515,7 @@ class Snapshot(FrameLike):
         from colonnade.format.read.file import open_file
 
         # No variable for the segment: the traceback of an error must not keep its descriptor.
-        file = open_file(self._opened().map(writable=writable), 0, self._opened().size)
+        file = open_file(self._opened().map(writable=writable), 0, self._opened().size, self._seal.checksums)
         if file.rows != self.num_rows:
             raise CorruptSnapshotError(
                 f"the layout metadata declares {file.rows} rows and the seal declares {self.num_rows}"
@@ -589,7 +600,7 @@ class Snapshot(FrameLike):
         yield "nbytes", self.nbytes
 
 
-def unpickle(store: str, name: str, file: str, owner: int, *seal: int) -> Snapshot:
+def unpickle(store: str, name: str, file: str, owner: int, *seal: Any) -> Snapshot:
     """Make a snapshot of what `Snapshot.__reduce__` gave. It is opened when it is used."""
     return Snapshot(Reference(store, name, file, owner, Seal(*seal)))
 

@@ -128,6 +128,7 @@ class Store(Names):
         unique: bool = False,
         sort_by: Hashable | list[Any] | None = None,
         meta: Mapping[str, Any] | None = None,
+        checksum: bool = False,
     ) -> Snapshot:
         """Store a table under a name, as its next version.
 
@@ -166,6 +167,10 @@ class Store(Names):
         meta : mapping of str to JSON values, optional
             What else is to be known of the table: its source, a schema, a commit. `Snapshot.meta`, `ls` and `info`
             show it.
+        checksum : bool, default False
+            Store a checksum of all values, which `check`, and ``validate="full"`` of any reader, compare. It finds
+            pages of a file that never reached the disk, or changed there. Reads the table once more, at the speed of
+            memory. Without it, only the layout of the file has checksums.
 
         Returns
         -------
@@ -199,7 +204,9 @@ class Store(Names):
         """
         from colonnade._put import Request
 
-        request = Request.checked(name, keep, expect_version, ttl, key=key, unique=unique, sort_by=sort_by, meta=meta)
+        request = Request.checked(
+            name, keep, expect_version, ttl, key=key, unique=unique, sort_by=sort_by, meta=meta, checksum=checksum
+        )
         return self._writer.put(data, request)
 
     def share(self, data: Data) -> Snapshot:
@@ -258,6 +265,7 @@ class Store(Names):
         key: Key | None = None,
         unique: bool = False,
         meta: Mapping[str, Any] | None = None,
+        checksum: bool = False,
     ) -> Snapshot:
         """Store what a file, a folder of files or a database contains, as the next version of a table.
 
@@ -296,7 +304,7 @@ class Store(Names):
             Who parses text, with the types that it finds; by default PyArrow. The others are extras.
         progress : bool, default True
             Draw a progress bar on stderr, if that is a terminal, for loads that take longer than a second.
-        keep, expect_version, ttl, key, unique, meta
+        keep, expect_version, ttl, key, unique, meta, checksum
             As in `put`.
 
         Returns
@@ -333,7 +341,7 @@ class Store(Names):
         from colonnade._put import Request
         from colonnade.io.options import ReadOptions
 
-        request = Request.checked(name, keep, expect_version, ttl, key=key, unique=unique, meta=meta)
+        request = Request.checked(name, keep, expect_version, ttl, key=key, unique=unique, meta=meta, checksum=checksum)
         options = ReadOptions.checked(
             columns=columns,
             filters=filters,
