@@ -22,6 +22,7 @@ ROOT = Path(colonnade.__file__).parent
 # The parts, lowest first. A file imports only from earlier parts and from its own.
 ORDER = [
     "errors",
+    "log",
     "sizes",
     "lifetimes",
     "suggestions",
@@ -36,6 +37,8 @@ ORDER = [
     "storage",
     "_lookup",
     "_reference",
+    "_frame_like",
+    "_dtype_backend",
     "snapshot",
     "_names",
     "_sort",
@@ -73,7 +76,7 @@ LIBRARY_HOMES = {
 }
 
 # Private names of other people's libraries, and the one file that may use them.
-PRIVATE_HOMES = {"pandas": "interop.pandas", "pyarrow": "interop.pyarrow"}
+PRIVATE_HOMES = {"pandas": "interop.pandas", "pyarrow": "interop.pyarrow", "narwhals": "interop.narwhals"}
 PRIVATE_MODULES = re.compile(
     r"pandas\.(_|core\b|api\.internals\b)|pyarrow\.(_|lib\b|pandas_compat\b|vendored\b)", re.ASCII
 )
