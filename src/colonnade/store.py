@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -128,6 +128,7 @@ class Store(Names):
         unique: bool = False,
         sort_by: Hashable | list[Any] | None = None,
         meta: Mapping[str, Any] | None = None,
+        checksum: bool = False,
         views: bool = False,
     ) -> Snapshot:
         """Store a table under a name, as its next version.
@@ -167,6 +168,10 @@ class Store(Names):
         meta : mapping of str to JSON values, optional
             What else is to be known of the table: its source, a schema, a commit. `Snapshot.meta`, `ls` and `info`
             show it.
+        checksum : bool, default False
+            Store a checksum of all values, which `check`, and ``validate="full"`` of any reader, compare. It finds
+            pages of a file that never reached the disk, or changed there. Reads the table once more, at the speed of
+            memory. Without it, only the layout of the file has checksums.
         views : bool, default False
             Store text and bytes in Arrow's view layout too, 16 bytes a row, so that `Snapshot.to_polars` copies
             nothing. What comes in that layout, as from Polars, always has it.
@@ -204,7 +209,16 @@ class Store(Names):
         from colonnade._put import Request
 
         request = Request.checked(
-            name, keep, expect_version, ttl, key=key, unique=unique, sort_by=sort_by, meta=meta, views=views
+            name,
+            keep,
+            expect_version,
+            ttl,
+            key=key,
+            unique=unique,
+            sort_by=sort_by,
+            meta=meta,
+            checksum=checksum,
+            views=views,
         )
         return self._writer.put(data, request)
 
@@ -264,6 +278,7 @@ class Store(Names):
         key: Key | None = None,
         unique: bool = False,
         meta: Mapping[str, Any] | None = None,
+        checksum: bool = False,
     ) -> Snapshot:
         """Store what a file, a folder of files or a database contains, as the next version of a table.
 
@@ -302,7 +317,7 @@ class Store(Names):
             Who parses text, with the types that it finds; by default PyArrow. The others are extras.
         progress : bool, default True
             Draw a progress bar on stderr, if that is a terminal, for loads that take longer than a second.
-        keep, expect_version, ttl, key, unique, meta
+        keep, expect_version, ttl, key, unique, meta, checksum
             As in `put`.
 
         Returns
@@ -339,7 +354,7 @@ class Store(Names):
         from colonnade._put import Request
         from colonnade.io.options import ReadOptions
 
-        request = Request.checked(name, keep, expect_version, ttl, key=key, unique=unique, meta=meta)
+        request = Request.checked(name, keep, expect_version, ttl, key=key, unique=unique, meta=meta, checksum=checksum)
         options = ReadOptions.checked(
             columns=columns,
             filters=filters,
@@ -466,6 +481,8 @@ class Store(Names):
         version: int | None = None,
         columns: Iterable[Any] | str | None = None,
         writable: bool = True,
+        dtype_backend: Literal["numpy_nullable", "pyarrow"] | None = None,
+        types_mapper: Callable[[pa.DataType], Any] | None = None,
         validate: Literal["full"] | None = None,
     ) -> pd.DataFrame:
         """Open a table as pandas: zero-copy, writable, private to this process.
@@ -481,6 +498,8 @@ class Store(Names):
         writable : bool, default True
             Map privately: the frame may be written to, and the kernel copies only the pages that are touched. False:
             the arrays are read-only.
+        dtype_backend, types_mapper
+            As in `Snapshot.to_pandas`.
         validate : "full", optional
             As in `open`.
 
@@ -507,7 +526,9 @@ class Store(Names):
         >>> cn.delete("docs/get")
         """
         with self.open(name, version=version, validate=validate) as snapshot:
-            return snapshot.to_pandas(columns=columns, writable=writable)
+            return snapshot.to_pandas(
+                columns=columns, writable=writable, dtype_backend=dtype_backend, types_mapper=types_mapper
+            )
 
     def dump(
         self, name: str, path: str | os.PathLike[str], *, version: int | None = None, progress: bool = True
@@ -669,17 +690,20 @@ class Store(Names):
 
         return Watch(self._catalog.directory, paths.check_name(name), lambda: self.open(name), timeout)
 
-    def latest(self, name: str) -> Latest:
+    def latest(self, name: str, *, prepare: Callable[[Snapshot], Any] | None = None) -> Latest:
         """Make a handle whose ``.frame`` is always that of the newest version; asking costs one ``stat``.
 
         It is for programs that serve look-ups from a table that another process replaces again and again. While a table
-        is deleted, the handle keeps the last version. If there has been none, its ``frame`` and ``snapshot`` raise
-        NotFoundError.
+        is deleted, the handle keeps the last version. If there has been none, it raises NotFoundError.
 
         Parameters
         ----------
         name : str
             The table.
+        prepare : callable, optional
+            Called with the Snapshot of each new version before it is served, by the thread that sees it first; what it
+            returns is ``.prepared``. The other threads are given the version before meanwhile. If it raises, that
+            thread gets the error, it is logged, and the version before is served until there is a newer one.
 
         Returns
         -------
@@ -694,17 +718,18 @@ class Store(Names):
         Examples
         --------
         >>> import colonnade as cn, pandas as pd
-        >>> prices = cn.latest("docs/prices")
+        >>> prices = cn.latest("docs/prices", prepare=lambda snapshot: snapshot.to_pandas()["bid"].max())
         >>> for bid in (1.08, 1.09):
         ...     cn.put("docs/prices", pd.DataFrame({"bid": [bid]})).close()
-        ...     print(prices.frame["bid"].max())
-        1.08
-        1.09
+        ...     look = prices.now()
+        ...     print(look.version, float(look.prepared), len(look.frame))
+        1 1.08 1
+        2 1.09 1
         >>> cn.delete("docs/prices")
         """
         from colonnade._latest import Latest
 
-        return Latest(name, paths.path_of(self.path, paths.Entry(name, None)), lambda: self.open(name))
+        return Latest(self._catalog, paths.check_name(name), prepare)
 
     # -- the directory -------------------------------------------------------------------------------------------------
 

@@ -117,7 +117,7 @@ class FrameParts:
             raise UnsupportedTypeError(f"{what} cannot be stored, and nothing was: {error}") from error
         nested = NestedPlan(plan_frame(pd.DataFrame(index=index)))
         self.nested.append(nested)
-        return lambda place: schema.NestedTable(place(nested.region), nested.region.size)
+        return lambda place: place.table(nested)
 
 
 def _level_names(index: pd.MultiIndex) -> list[schema.Label]:
@@ -179,21 +179,21 @@ def plan_frame(df: pd.DataFrame) -> TablePlan:
     written = pandas_metadata(df, dtypes, levels, fields)
     return TablePlan(
         len(df),
-        frame.columns,
-        fields,
+        tuple(frame.columns),
+        tuple(fields),
         {} if written is None else {PANDAS_KEY: written},
         FrameLayoutPlan(
             rows=len(df),
-            columns=[(position, position, column) for position, column in data],
+            columns=tuple((position, position, column) for position, column in data),
             index=make_index,
-            index_fields=list(range(len(arrays), len(frame.columns))),
+            index_fields=tuple(range(len(arrays), len(frame.columns))),
             labels=make_labels,
             attrs=encode_attrs(df.attrs),
             unique_labels=not df.flags.allows_duplicate_labels,
         ),
         group_blocks(data),
-        frame.codes,
-        frame.nested,
+        tuple(frame.codes),
+        tuple(frame.nested),
     )
 
 
