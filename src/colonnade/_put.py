@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 import numpy as np
 
 from colonnade._lookup import Key, build_key, key_fields
-from colonnade.errors import CorruptSnapshotError
+from colonnade.errors import CorruptSnapshotError, brief_repr
 from colonnade.format.seal import SEAL_SIZE, TAIL_SIZE, Seal, seal_place
 from colonnade.format.write.plan import plan
 from colonnade.format.write.table import LaidOut, lay_out
@@ -69,7 +69,9 @@ class Request(NamedTuple):
         """
         paths.check_name(name)
         if type(keep) is not int or keep < 1:
-            raise ValueError(f"keep must be an integer >= 1 (the newest version is always kept), got {keep!r}")
+            raise ValueError(
+                f"keep must be an integer >= 1 (the newest version is always kept), got {brief_repr(keep)}"
+            )
         expected = None if expect_version is None else Expected.of(expect_version)
         return cls(name, keep, expected, _whole_seconds(ttl))
 
@@ -80,7 +82,7 @@ def _whole_seconds(ttl: float | timedelta | None) -> int:
         return 0
     seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else ttl
     if not isinstance(seconds, (int, float)) or not 0 < seconds < 1 << 32:
-        raise ValueError(f"ttl must be a timedelta or a number of seconds, > 0 and < 2**32, got {ttl!r}")
+        raise ValueError(f"ttl must be a timedelta or a number of seconds, > 0 and < 2**32, got {brief_repr(ttl)}")
     return math.ceil(seconds)
 
 

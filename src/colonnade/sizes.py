@@ -5,6 +5,8 @@ Does not depend on: what is measured.
 
 from __future__ import annotations
 
+from colonnade.errors import brief_repr
+
 _UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 
 
@@ -12,9 +14,12 @@ def parse_size(text: object, what: str) -> int:
     """Bytes, of a number or a text like ``256MiB``; ValueError for anything else."""
     import re  # noqa: PLC0415 -- seldom needed
 
-    match = re.fullmatch(r"\s*(\d+)\s*([KMGT]i?B?|B?)\s*", str(text), re.IGNORECASE)
+    written = str(text) if isinstance(text, (str, int)) else ""
+    match = re.fullmatch(r"\s*(\d{1,20})\s*([KMGT]i?B?|B?)\s*", written, re.IGNORECASE)
     if match is None:
-        raise ValueError(f"{what} is {text!r}; it must be a number of bytes, or one with a unit, as in '256MiB'")
+        raise ValueError(
+            f"{what} is {brief_repr(text)}; it must be a number of bytes, or one with a unit, as in '256MiB'"
+        )
     number, unit = match.groups()
     power = "BKMGT".index((unit or "B")[0].upper())
     size: int = int(number) * (1024 if "i" in unit or len(unit) == 1 else 1000) ** power

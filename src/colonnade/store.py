@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from colonnade.displayed import displayed
-from colonnade.errors import CorruptSnapshotError, NotFoundError, StoreAccessError
+from colonnade.errors import CorruptSnapshotError, NotFoundError, StoreAccessError, brief_repr
 from colonnade.snapshot import Snapshot
 from colonnade.storage import paths, settings
 from colonnade.storage.catalog import Catalog
@@ -414,7 +414,7 @@ class Store:
         >>> cn.delete("docs/open")
         """
         if validate not in (None, "full"):
-            raise ValueError(f"validate must be 'full' or None, got {validate!r}")
+            raise ValueError(f"validate must be 'full' or None, got {brief_repr(validate)}")
         snapshot = Snapshot.attached(self.path, name, *self._catalog.attach(name, version))
         if validate is not None:
             try:
@@ -852,7 +852,8 @@ class Store:
         """
         from colonnade.storage.usage import look_at
 
-        return look_at(self._catalog)
+        with explained(self.path, "looking at what is there"):
+            return look_at(self._catalog)
 
     @property
     def settings(self) -> Settings:

@@ -29,10 +29,10 @@ import pyarrow.pandas_compat as compat  # noqa: E402 -- after the check of the v
 
 
 def field_name(label: Any) -> str:
-    """The Arrow name of a column label, as PyArrow writes it; the repr of bytes that are no text, where that fails."""
+    """The Arrow name of a column label, as PyArrow writes it; where it has none (bytes that are no text), the repr."""
     try:
         return str(compat._column_name_to_strings(label))
-    except UnicodeDecodeError:
+    except (UnicodeDecodeError, TypeError):
         return repr(label)
 
 
@@ -40,7 +40,7 @@ def index_field_name(level: Any, position: int, taken: Sequence[str]) -> str:
     """The Arrow name of an index level, as PyArrow writes it."""
     try:
         return str(compat._index_level_name(level, position, list(taken)))
-    except UnicodeDecodeError:
+    except (UnicodeDecodeError, TypeError):
         return repr(level.name)
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from colonnade import _core
+from colonnade.arguments import whole_number
 from colonnade.errors import (
     ColonnadeError,
     ConflictError,
@@ -26,6 +27,7 @@ from colonnade.errors import (
     InvalidNameError,
     NotFoundError,
     StoreAccessError,
+    brief_repr,
 )
 from colonnade.format.seal import Seal
 from colonnade.storage import folders, paths
@@ -70,7 +72,7 @@ class Expected(NamedTuple):
         if isinstance(expected, int):
             return cls(expected)
         if not (hasattr(expected, "version") and hasattr(expected, "identity")):
-            raise ValueError(f"expect_version must be a version or a Snapshot, got {expected!r}")
+            raise ValueError(f"expect_version must be a version or a Snapshot, got {brief_repr(expected)}")
         return cls(expected.version, expected.identity)
 
     def check(self, name: str, present: Seal | None) -> None:
@@ -111,6 +113,8 @@ class Catalog:
         NotFoundError, CorruptSnapshotError, StoreAccessError
         """
         where = paths.locate(name)
+        if version is not None:
+            version = whole_number(version, "version")
         try:
             with self.directory.opened() as root, self.folder(root, where) as folder:
                 segment, seal = self._attach(folder, where.current, name)

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from colonnade.core.jobs import Job
 from colonnade.core.regions import Region
-from colonnade.errors import UnsupportedTypeError
+from colonnade.errors import UnsupportedTypeError, brief_repr
 from colonnade.format import schema
 from colonnade.format.dtypes import encode_dtype
 from colonnade.format.labels import encode_label, index_freq, index_name
@@ -162,7 +162,7 @@ def encode_attrs(attrs: Mapping[Any, Any]) -> str:
             is_same = False
         if not is_same:
             raise UnsupportedTypeError(
-                f"df.attrs[{key!r}] is {value!r}, which JSON does not give back equal; "
+                f"df.attrs[{key!r}] is {brief_repr(value)}, which JSON does not give back equal; "
                 "change it, or remove it with df.attrs.pop"
             )
     return json.dumps(dict(attrs)) if attrs else ""
