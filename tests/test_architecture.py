@@ -55,8 +55,9 @@ ORDER = [
 LIBRARY_HOMES = {
     "typer": {"cli"},
     "rich": {"display", "cli", "io.progress"},
-    "polars": {"interop.polars"},
-    "duckdb": {"interop.duckdb"},
+    "polars": {"interop.polars", "io.engines"},
+    "duckdb": {"interop.duckdb", "io.engines"},
+    "fsspec": {"io.files"},
     "lazy_loader": {"__init__"},
     "msgspec": {"format"},
     "adbc_driver_manager": {"io.databases"},
@@ -83,7 +84,7 @@ LOADS_ON_USE = {
     "cli.top",
     "storage.publish",
 }
-OPTIONAL_LIBRARIES = {"polars", "duckdb", "rich", "typer"}
+OPTIONAL_LIBRARIES = {"polars", "duckdb", "rich", "typer", "fsspec"}
 
 # Modules that are imported by a name which is computed, and why.
 COMPUTED_IMPORTS = {

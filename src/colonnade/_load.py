@@ -14,6 +14,7 @@ from colonnade.format.write.arrow_table import plan_table
 from colonnade.format.write.table import lay_out
 from colonnade.io.batches import release_memory
 from colonnade.io.load import read
+from colonnade.io.options import ReadOptions
 from colonnade.io.progress import progress_bar
 from colonnade.snapshot import Snapshot
 
@@ -25,6 +26,7 @@ def load(
     *,
     query: str | None,
     format_: str | None,
+    options: ReadOptions,
     progress: bool,
     key: Key | None,
     unique: bool,
@@ -33,7 +35,7 @@ def load(
     writer.prepare(request)
     try:
         with progress_bar(f"loading {request.name}", enabled=progress) as meter:
-            table = read(source, query, format_, meter)
+            table = read(source, query, format_, options, meter)
             lengths = [len(chunk) for chunk in table.columns[0].chunks] if table.num_columns else []
             plan = plan_table(table)
             del table  # the plan refers to its batches one by one, and each is released when it is written

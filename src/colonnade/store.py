@@ -248,6 +248,13 @@ class Store:
         *,
         query: str | None = None,
         format: str | None = None,
+        columns: str | Iterable[str] | None = None,
+        filters: Any = None,
+        types: Mapping[str, Any] | None = None,
+        delimiter: str | None = None,
+        decimal: str | None = None,
+        encoding: str | None = None,
+        engine: Literal["pyarrow", "duckdb", "polars"] | None = None,
         progress: bool = True,
         keep: int = 1,
         expect_version: int | Snapshot | None = None,
@@ -264,16 +271,32 @@ class Store:
         name : str
             As in `put`.
         source : path, URL, connection or Arrow data
-            A file or a folder of Parquet, CSV, Feather, Arrow IPC, ORC or JSON lines (text also with .gz, .bz2 or
-            .zst), here or at a URL that PyArrow knows (``s3://``, ``gs://``, ``hdfs://``); a folder has the columns of
-            all its files. With ``query``, a database: ``sqlite:///data.db`` (four slashes before an absolute path) or
-            ``postgresql://user@host/name``, which need the extra ``adbc``; or a DB-API connection whose cursors give
-            Arrow, as those of DuckDB and ADBC do. Or anything with ``__arrow_c_stream__``, ``fetch_record_batch`` or
-            ``fetch_arrow_table``: a DuckDB relation, a cursor that has run its query.
+            A file or a folder of Parquet, CSV, TSV, Feather, Arrow IPC (files and streams), ORC or JSON lines (text
+            also with .gz, .bz2, .zst or .xz), here or at a URL: ``s3://``, ``gs://``, ``hdfs://``, and with the extra
+            ``remote`` what fsspec knows, as ``https://``. A folder has the columns of all its files. With ``query``, a
+            database: ``sqlite:///data.db`` (four slashes before an absolute path) or ``postgresql://user@host/name``,
+            which need the extra ``adbc``; or a DB-API connection whose cursors give Arrow, as those of DuckDB and ADBC
+            do. Or anything with ``__arrow_c_stream__``, ``fetch_record_batch`` or ``fetch_arrow_table``: a DuckDB
+            relation, a cursor that has run its query.
         query : str, optional
             The query that the database runs.
         format : str, optional
-            The format of a file whose suffix does not tell: parquet, csv, feather, arrow, orc, json.
+            The format of a file whose suffix does not tell: parquet, csv, tsv, feather, arrow, orc, json.
+        columns : str or list of str, optional
+            Only these columns, in this order; of Parquet the others are not read.
+        filters : expression or list of tuples, optional
+            Only the rows for which this is true, as in ``pyarrow.parquet.read_table``: ``[("year", "==", 2013)]``, or
+            an expression of ``pyarrow.dataset``. Parts of Parquet files whose statistics exclude it are not read. Not
+            for text.
+        types : mapping of names to types, optional
+            The types of columns of text, which are otherwise found in all values: ``{"zip": "string"}``. A type is
+            PyArrow's or its name, or ``category``. For CSV, TSV and JSON lines.
+        delimiter, decimal : str, optional
+            The characters between fields and in numbers of CSV; by default ``,`` (of TSV a tab) and ``.``.
+        encoding : str, optional
+            The encoding of text, by default UTF-8: a name that Python knows, as ``latin-1``.
+        engine : {"pyarrow", "duckdb", "polars"}, optional
+            Who parses text, with the types that it finds; by default PyArrow. The others are extras.
         progress : bool, default True
             Draw a progress bar on stderr, if that is a terminal, for loads that take longer than a second.
         keep, expect_version, ttl, key, unique
@@ -311,10 +334,28 @@ class Store:
         """
         from colonnade._load import load
         from colonnade._put import Request
+        from colonnade.io.options import ReadOptions
 
         request = Request.checked(name, keep, expect_version, ttl)
+        options = ReadOptions.checked(
+            columns=columns,
+            filters=filters,
+            types=types,
+            delimiter=delimiter,
+            decimal=decimal,
+            encoding=encoding,
+            engine=engine,
+        )
         return load(
-            self._writer, source, request, query=query, format_=format, progress=progress, key=key, unique=unique
+            self._writer,
+            source,
+            request,
+            query=query,
+            format_=format,
+            options=options,
+            progress=progress,
+            key=key,
+            unique=unique,
         )
 
     def allocate(

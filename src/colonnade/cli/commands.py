@@ -10,7 +10,9 @@ Does not depend on: how anything is stored.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import re
 import shutil
 import stat
 import sys
@@ -56,6 +58,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # no boxes around usage errors
 )
+
+
+class _Engine(StrEnum):
+    """Who parses text."""
+
+    PYARROW = "pyarrow"
+    DUCKDB = "duckdb"
+    POLARS = "polars"
 
 
 class _DumpFormat(StrEnum):
@@ -139,6 +149,23 @@ def load(
     kind: Annotated[
         FileFormat | None, typer.Option("--format", help="The format of the file, whatever its suffix.")
     ] = None,
+    columns: Annotated[str | None, typer.Option(metavar="A,B", help="Only these columns, in this order.")] = None,
+    filters: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--filter", metavar="TEST", help='Only rows of which this is true, as "year == 2013". Repeatable.'
+        ),
+    ] = None,
+    types: Annotated[
+        list[str] | None,
+        typer.Option("--type", metavar="NAME=TYPE", help="The type of a column of text, as zip=string. Repeatable."),
+    ] = None,
+    delimiter: Annotated[str | None, typer.Option(metavar="SIGN", help="What separates the fields of CSV.")] = None,
+    decimal: Annotated[str | None, typer.Option(metavar="SIGN", help="The decimal point of CSV.")] = None,
+    encoding: Annotated[str | None, typer.Option(metavar="NAME", help="The encoding of text, as latin-1.")] = None,
+    engine: Annotated[
+        _Engine | None, typer.Option(help="Who parses text, with the types that it finds; else PyArrow.")
+    ] = None,
     keep: Annotated[int, typer.Option(min=1, metavar="N", help="Keep this many versions, this one included.")] = 1,
     expect_version: Annotated[
         int | None,
@@ -151,11 +178,21 @@ def load(
 ) -> None:
     """Load a file, a folder or a query into the store, as the next version of a table.
 
-    The suffix says which format: Parquet, CSV, Feather, Arrow IPC, ORC or JSON lines; text also with .gz, .bz2 or .zst
-    after it. With --query: sqlite:///data.db and postgresql://user@host/name. With -, standard input and --format.
+    The suffix says which format: Parquet, CSV, TSV, Feather, Arrow IPC, ORC or JSON lines; text also with .gz, .bz2,
+    .zst or .xz after it. With --query: sqlite:///data.db and postgresql://user@host/name. With -, standard input and
+    --format.
     """
     options: dict[str, Any] = {"keep": keep, "expect_version": expect_version, "ttl": ttl}
     with _usage_errors(), contextlib.ExitStack() as stack:
+        options |= {
+            "columns": columns.split(",") if columns else None,
+            "filters": [_test_of(text) for text in filters] if filters else None,
+            "types": dict(_type_of(text) for text in types) if types else None,
+            "delimiter": "\t" if delimiter == "\\t" else delimiter,
+            "decimal": decimal,
+            "encoding": encoding,
+            "engine": engine,
+        }
         if source == "-":
             if kind is None:
                 raise typer.BadParameter("standard input has no suffix; say with --format what it holds")
@@ -168,6 +205,28 @@ def load(
         else:
             rows, columns = counted(info.rows, "row"), counted(info.columns, "column")
             print_line(f"{name} version {info.version}: {rows}, {columns}, {format_size(info.nbytes)}")
+
+
+_TEST = re.compile(r"\s*(.+?)\s*(==|!=|<=|>=|=|<|>)\s*(.*?)\s*", re.DOTALL)
+
+
+def _test_of(text: str) -> tuple[str, str, Any]:
+    """A filter as `load` takes it: a name, an operator, and a number, true, false or text."""
+    match = _TEST.fullmatch(text)
+    if match is None:
+        raise typer.BadParameter(f"--filter {text!r}: a name, one of == != < <= > >=, and a value are wanted")
+    name, operator, value = match.groups()
+    try:
+        return name, operator, json.loads(value)
+    except ValueError:
+        return name, operator, value
+
+
+def _type_of(text: str) -> tuple[str, str]:
+    name, equals, type_ = text.rpartition("=")
+    if not equals:
+        raise typer.BadParameter(f"--type {text!r}: NAME=TYPE is wanted")
+    return name, type_
 
 
 @app.command()
