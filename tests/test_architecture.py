@@ -23,7 +23,10 @@ ROOT = Path(colonnade.__file__).parent
 ORDER = [
     "errors",
     "arguments",
+    "log",
     "sizes",
+    "lifetimes",
+    "suggestions",
     "displayed",
     "rules",
     "explanation",
@@ -35,8 +38,13 @@ ORDER = [
     "storage",
     "_lookup",
     "_reference",
+    "_frame_like",
+    "_dtype_backend",
     "snapshot",
+    "_names",
+    "_sort",
     "_put",
+    "_copy",
     "_load",
     "_allocate",
     "_watch",
@@ -66,7 +74,7 @@ LIBRARY_HOMES = {
 }
 
 # Private names of other people's libraries, and the one file that may use them.
-PRIVATE_HOMES = {"pandas": "interop.pandas", "pyarrow": "interop.pyarrow"}
+PRIVATE_HOMES = {"pandas": "interop.pandas", "pyarrow": "interop.pyarrow", "narwhals": "interop.narwhals"}
 PRIVATE_MODULES = re.compile(
     r"pandas\.(_|core\b|api\.internals\b)|pyarrow\.(_|lib\b|pandas_compat\b|vendored\b)", re.ASCII
 )

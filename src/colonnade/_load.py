@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from colonnade._lookup import Key, key_fields
+from colonnade._lookup import key_fields
 from colonnade._put import Request, Writer, write_batched
 from colonnade.format.write.arrow_table import plan_table
 from colonnade.format.write.table import lay_out
@@ -28,8 +28,6 @@ def load(
     format_: str | None,
     options: ReadOptions,
     progress: bool,
-    key: Key | None,
-    unique: bool,
 ) -> Snapshot:
     """Read a source batch by batch, and write it as the next version of a name."""
     writer.prepare(request)
@@ -39,9 +37,9 @@ def load(
             lengths = [len(chunk) for chunk in table.columns[0].chunks] if table.num_columns else []
             plan = plan_table(table)
             del table  # the plan refers to its batches one by one, and each is released when it is written
-            laid = lay_out(plan, key_fields(plan, key))
+            laid = lay_out(plan, key_fields(plan, request.key), request.meta)
             del plan
             fill = partial(write_batched, lengths=lengths, release=release_memory)
-            return writer.store(laid, fill, lambda draft: writer.publish(request, laid, draft), unique=unique)
+            return writer.store(laid, fill, lambda draft: writer.publish(request, laid, draft), unique=request.unique)
     finally:
         release_memory()

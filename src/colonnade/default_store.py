@@ -55,6 +55,7 @@ store = DefaultStore()
 
 allocate = store.allocate
 check = store.check
+copy = store.copy
 delete = store.delete
 dump = store.dump
 exists = store.exists
@@ -66,7 +67,9 @@ load = store.load
 ls = store.ls
 open = store.open
 put = store.put
+rename = store.rename
 share = store.share
 sql = store.sql
 usage = store.usage
+versions = store.versions
 watch = store.watch

@@ -276,14 +276,14 @@ def test_indices_outside_of_their_dictionary_are_reported():
             if valid is not None:
                 bits[row] = False  # beneath a null anything may be
             bitmap = np.packbits(bits, bitorder="little")
-            region = jobs.Region(source.nbytes, 0)
+            region = jobs.Region(source.nbytes)
             job = jobs.Job(size, [jobs.Piece(address(source), source.itemsize, address(bitmap), 0, size)], Values.INDICES, width=source.itemsize,
                            validity_kind=Validity.BITS, element=source.dtype.name, operand=50, values=region)  # fmt: skip
             out = np.zeros(size, dtype)
-            jobs.run(
-                [jobs.Placed([job], address(out))],
+            results = jobs.run(
+                [jobs.Placed([job], {region: 0}, address(out))],
                 partial(jobs.into_memory, outputs=[out.view(np.uint8)]),
             )
-            assert job.overflows == (index in bad and valid is None), (dtype, index, row)
-            assert job.nulls == (valid is not None)
+            assert results[job].overflows == (index in bad and valid is None), (dtype, index, row)
+            assert results[job].nulls == (valid is not None)
             np.testing.assert_array_equal(out[bits], source[bits])

@@ -8,8 +8,8 @@ Does not depend on: pandas, PyArrow, files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -84,12 +84,39 @@ class Piece(NamedTuple):
     map_length: int = 0
 
 
-@dataclass(slots=True, eq=False)
+class Result(NamedTuple):
+    """What a job has found in its column.
+
+    ``nulls`` is the number of nulls. ``overflows`` is whether some value is not representable in an output, or some
+    index is outside of its dictionary.
+    """
+
+    nulls: int
+    overflows: bool
+
+
+class Batches:
+    """Arrays whose memory a job reads, one for each of its pieces, kept alive until they are released.
+
+    The only part of a plan that changes: a source that is released batch by batch is never in memory as a whole.
+    """
+
+    def __init__(self, arrays: Sequence[Any]) -> None:
+        self._arrays = list(arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+    def release(self, first: int, end: int) -> None:
+        """Drop some arrays: those from ``first`` to before ``end``."""
+        self._arrays[first:end] = [None] * (end - first)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Job:
     """Moves the bytes of one column in one pass: values, validity bitmap, byte mask and pandas buffer.
 
-    ``keep`` holds what owns the source memory until the job has run. Then ``nulls`` is the number of nulls, and
-    ``overflows`` is whether some value is not representable in an output, or some index is outside of its dictionary.
+    ``keep`` holds what owns the source memory until the job has run.
     """
 
     rows: int
@@ -108,10 +135,8 @@ class Job:
     mask: Region | None = None
     pandas_buffer: Region | None = None
     keep: Any = None
-    nulls: int = field(default=-1, init=False)
-    overflows: bool = field(default=False, init=False)
 
-    def row(self, first_piece: int, start: int) -> tuple[int, ...]:
+    def row(self, first_piece: int, places: Mapping[Region, int], start: int) -> tuple[int, ...]:
         """The job as a row of `JOB`; the places of its outputs are counted from ``start``."""
         fields = {
             "rows": self.rows,
@@ -126,28 +151,31 @@ class Job:
             "pandas_buffer": self.pandas_kind,
             "pandas_element": ELEMENT[self.pandas_element],
             "operand": self.operand,
-            "values_at": _place(self.values, start),
-            "bitmap_at": _place(self.bitmap, start),
-            "mask_at": _place(self.mask, start),
-            "pandas_at": _place(self.pandas_buffer, start),
+            "values_at": _place(self.values, places, start),
+            "bitmap_at": _place(self.bitmap, places, start),
+            "mask_at": _place(self.mask, places, start),
+            "pandas_at": _place(self.pandas_buffer, places, start),
         }
         return tuple([fields[name] for name in _JOB_FIELDS])
 
 
-def _place(region: Region | None, start: int) -> int:
-    return -1 if region is None else start + region.at
+def _place(region: Region | None, places: Mapping[Region, int], start: int) -> int:
+    return -1 if region is None else start + places[region]
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Jobs whose regions are counted from ``start``: the place of the body in the file, or its address in memory."""
+    """Jobs and the places of their regions, counted from ``start``: where the body is in the file, or in memory."""
 
     jobs: Sequence[Job]
+    places: Mapping[Region, int]
     start: int
 
 
-def run(placed: Sequence[Placed], write: Callable[[npt.NDArray[Any], npt.NDArray[Any]], npt.NDArray[Any]]) -> None:
-    """Run jobs and set the ``nulls`` and ``overflows`` of each.
+def run(
+    placed: Sequence[Placed], write: Callable[[npt.NDArray[Any], npt.NDArray[Any]], npt.NDArray[Any]]
+) -> dict[Job, Result]:
+    """Run jobs; returns the result of each.
 
     ``write`` is `into_file` or `into_memory` with its keyword arguments bound.
 
@@ -160,14 +188,12 @@ def run(placed: Sequence[Placed], write: Callable[[npt.NDArray[Any], npt.NDArray
     rows: list[tuple[int, ...]] = []
     for group in placed:
         for job in group.jobs:
-            rows.append(job.row(len(pieces), group.start))
+            rows.append(job.row(len(pieces), group.places, group.start))
             pieces.extend(job.pieces)
     results = write(np.array(rows, JOB), np.array(pieces, PIECE))
-    numbers = zip(results["nulls"].tolist(), results["overflows"].tolist(), strict=True)
-    for group in placed:
-        for job in group.jobs:
-            nulls, overflows = next(numbers)
-            job.nulls, job.overflows = nulls, bool(overflows)
+    done = [job for group in placed for job in group.jobs]
+    numbers = zip(done, results["nulls"].tolist(), results["overflows"].tolist(), strict=True)
+    return {job: Result(nulls, bool(overflows)) for job, nulls, overflows in numbers}
 
 
 def into_file(

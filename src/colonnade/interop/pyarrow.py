@@ -29,7 +29,7 @@ import pyarrow.pandas_compat as compat  # noqa: E402 -- after the check of the v
 
 
 def field_name(label: Any) -> str:
-    """The Arrow name of a column label, as PyArrow writes it; where it has none (bytes that are no text), the repr."""
+    """The Arrow name of a column label, as PyArrow writes it; its repr where that fails, as for lists."""
     try:
         return str(compat._column_name_to_strings(label))
     except (UnicodeDecodeError, TypeError):

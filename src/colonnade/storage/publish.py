@@ -135,7 +135,7 @@ class Publisher:
             if settings.capacity is not None:
                 self._check_capacity(root, seal.size, settings.capacity)
             try:
-                with self._make_folder(root, name, where, settings.folder_mode) as folder:
+                with self.make_folder(root, name, where, settings.folder_mode) as folder:
                     present = self._catalog.seal_in(folder, where, name)
                     if expected is not None:
                         expected.check(name, present)
@@ -161,7 +161,7 @@ class Publisher:
             with contextlib.suppress(OSError):
                 spares.trim(root, self._within_capacity(root, settings, limit))
             if self._directory.durable:
-                self._sync_folders(root, where, len(where.folders), f"{name!r} is stored as version {sealed.version}")
+                self.sync_folders(root, where, len(where.folders), f"{name!r} is stored as version {sealed.version}")
         return segment, sealed
 
     def _commit(self, root: int, folder: int, where: Location, draft: Draft, *, retain: int, limit: int) -> None:
@@ -197,7 +197,7 @@ class Publisher:
             return set()
         return versions
 
-    def _make_folder(self, root: int, name: str, where: Location, mode: int) -> _core.Descriptor:
+    def make_folder(self, root: int, name: str, where: Location, mode: int) -> _core.Descriptor:
         """Open the folder of a name, made if it is not there, in which nothing else has the name."""
         try:
             folder = folders.below(root, where.folders, self._directory.trusts, make=mode)
@@ -310,7 +310,7 @@ class Publisher:
                     depth = folders.remove_empty_parents(root, where.folders)
                     spares.trim(root, limit)
                 if self._directory.durable:
-                    self._sync_folders(root, where, depth, f"{name!r} is deleted")
+                    self.sync_folders(root, where, depth, f"{name!r} is deleted")
                 folders.remove_segments(root)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             raise self._catalog.not_found(name, None) from None
@@ -331,7 +331,7 @@ class Publisher:
             with contextlib.suppress(OSError):
                 self._drop(root, folder, where.retained(version), limit)
 
-    def _sync_folders(self, root: int, where: Location, depth: int, result: str) -> None:
+    def sync_folders(self, root: int, where: Location, depth: int, result: str) -> None:
         """Sync the folders above a name, so many of them as there are, and the directory itself."""
         try:
             for level in range(depth, -1, -1):
