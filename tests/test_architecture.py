@@ -54,6 +54,7 @@ ORDER = [
     "default_store",
     "_by_reference",
     "display",
+    "ui",
     "__init__",
     "cli",
     "__main__",
@@ -69,6 +70,8 @@ LIBRARY_HOMES = {
     "lazy_loader": {"__init__"},
     "msgspec": {"format"},
     "adbc_driver_manager": {"io.databases"},
+    "starlette": {"ui"},
+    "uvicorn": {"ui"},
     "IPython": set(),
     "matplotlib": set(),
 }
@@ -92,7 +95,7 @@ LOADS_ON_USE = {
     "cli.top",
     "storage.publish",
 }
-OPTIONAL_LIBRARIES = {"polars", "duckdb", "rich", "typer", "fsspec"}
+OPTIONAL_LIBRARIES = {"polars", "duckdb", "rich", "typer", "fsspec", "starlette", "uvicorn"}
 
 # Modules that are imported by a name which is computed, and why.
 COMPUTED_IMPORTS = {
