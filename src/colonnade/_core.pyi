@@ -219,6 +219,11 @@ def types_of(array: object) -> list[Any]:
     The distinct types of an array's objects, in the order in which they occur.
     """
 
+def nests_deeper(object: object | None, levels: int) -> bool:
+    """
+    Whether an object has lists, tuples and dicts in each other to more than so many levels.
+    """
+
 def range_of(numbers: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], null: int) -> tuple[int, int]:
     """(least, greatest) of int32 numbers, without those that mean null."""
 
