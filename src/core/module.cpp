@@ -231,6 +231,22 @@ std::tuple<size_t, size_t, size_t, size_t> pool_usage() {
   return {usage.idle_bytes, usage.idle_count, usage.live_bytes, usage.live_count};
 }
 
+// A view of an object's memory by the buffer protocol, released when it is destroyed.
+class BufferView {
+ public:
+  BufferView(const nb::object& object, int flags) {
+    if (PyObject_GetBuffer(object.ptr(), &view_, flags) != 0) throw nb::python_error();
+  }
+  ~BufferView() { PyBuffer_Release(&view_); }
+  BufferView(const BufferView&) = delete;
+  BufferView& operator=(const BufferView&) = delete;
+
+  const Py_buffer& get() const { return view_; }
+
+ private:
+  Py_buffer view_;
+};
+
 // -- Arrow streams
 // -----------------------------------------------------------------------------------------------------
 
@@ -250,38 +266,90 @@ void add_columns(ImportedArrays& arrays, const std::vector<nb::object>& capsules
   without_gil([&] { arrays.add_columns(streams, rows, threads_or_all(threads)); });
 }
 
-bool add_table(ImportedArrays& arrays, const nb::object& capsule, int64_t columns, int64_t rows, int64_t most_batches) {
-  if (columns < 0) throw nb::value_error("columns must be >= 0");
+using Positions = nb::ndarray<const int64_t, nb::shape<-1>, nb::c_contig, nb::device::cpu>;
+
+bool add_table(ImportedArrays& arrays, const nb::object& capsule, const Positions& chosen, int64_t columns,
+               int64_t rows, int64_t most_batches) {
   ArrowArrayStream& stream = stream_of(capsule);
-  return without_gil([&] { return arrays.add_table(stream, columns, rows, most_batches); });
+  const std::span positions(chosen.data(), chosen.shape(0));
+  return without_gil([&] { return arrays.add_table(stream, positions, columns, rows, most_batches); });
 }
 
-auto imported_pieces(const ImportedArrays& arrays) {
-  size_t count = 0;
-  for (const ImportedArrays::Column& column : arrays.columns()) count += column.pieces.size();
-  std::vector<int64_t> numbers;
-  numbers.reserve(count * field_count<piece_fields>);
-  for (const ImportedArrays::Column& column : arrays.columns())
-    for (const Piece& piece : column.pieces) append_fields<piece_fields>(numbers, piece);
-  return new_array<-1, field_count<piece_fields>>(std::move(numbers), {count, field_count<piece_fields>});
+void renumber(ImportedArrays& arrays, size_t column, const std::vector<std::pair<int64_t, int64_t>>& maps) {
+  arrays.renumber(column, maps);
 }
 
-// One number of each column.
-template <class Of>
-NewArray<-1> of_each_column(const ImportedArrays& arrays, const Of& of) {
-  std::vector<int64_t> numbers;
-  numbers.reserve(arrays.columns().size());
-  for (const ImportedArrays::Column& column : arrays.columns()) numbers.push_back(of(column));
-  const size_t columns = numbers.size();
-  return new_array<-1>(std::move(numbers), {columns});
+// Runs jobs of columns into writable arrays of any type.
+std::vector<Result> move_columns(std::span<const std::span<const Piece>> columns, const JobTable& jobs,
+                                 const std::vector<nb::object>& outputs, int64_t rows, int threads,
+                                 int64_t stream_from) {
+  std::vector<std::unique_ptr<BufferView>> views;
+  std::vector<Stretch> stretches;
+  views.reserve(outputs.size());
+  stretches.reserve(outputs.size());
+  for (const nb::object& output : outputs) {
+    const Py_buffer& view = views.emplace_back(std::make_unique<BufferView>(output, PyBUF_WRITABLE))->get();
+    const auto first = reinterpret_cast<int64_t>(view.buf);
+    stretches.emplace_back(first, first + view.len);
+  }
+  const Plan plan = place({jobs.data(), static_cast<int64_t>(jobs.shape(0))}, columns, rows, stretches);
+  check(plan, std::move(stretches), Into::memory);
+  std::vector<Result> results(plan.jobs.size());
+  const int error = without_gil([&] { return execute(plan, Sink{}, threads_or_all(threads), results, stream_from); });
+  if (error != 0) raise_os_error(error);
+  return results;
 }
 
-auto imported_counts(const ImportedArrays& arrays) {
-  return of_each_column(arrays, [](const auto& column) { return std::ssize(column.pieces); });
+// The numbers of the jobs that overflowed.
+std::vector<int64_t> move_imported(const ImportedArrays& arrays, const JobTable& jobs,
+                                   const std::vector<nb::object>& outputs, int64_t rows, int threads,
+                                   int64_t stream_from) {
+  std::vector<std::span<const Piece>> columns;
+  columns.reserve(arrays.columns().size());
+  for (const ImportedArrays::Column& column : arrays.columns()) columns.emplace_back(column.pieces);
+  const std::vector<Result> results = move_columns(columns, jobs, outputs, rows, threads, stream_from);
+  std::vector<int64_t> overflows;
+  for (size_t number = 0; number < results.size(); ++number)
+    if (results[number].overflows != 0) overflows.push_back(static_cast<int64_t>(number));
+  return overflows;
 }
 
-auto imported_nulls(const ImportedArrays& arrays) {
-  return of_each_column(arrays, [](const auto& column) { return column.nulls; });
+// Nulls and overflows of each job that reads an array, which may be strided, and perhaps a byte mask.
+std::vector<std::pair<int64_t, bool>> move_arrays(const std::vector<std::pair<nb::object, nb::object>>& sources,
+                                                  const JobTable& jobs, const std::vector<nb::object>& outputs,
+                                                  int64_t rows, int threads) {
+  std::vector<std::unique_ptr<BufferView>> views;
+  std::vector<Piece> pieces;
+  std::vector<std::span<const Piece>> columns;
+  views.reserve(2 * sources.size());
+  pieces.reserve(sources.size());
+  columns.reserve(sources.size());
+  for (const auto& [values, mask] : sources) {
+    const Py_buffer& view = views.emplace_back(std::make_unique<BufferView>(values, PyBUF_STRIDES))->get();
+    if (view.ndim != 1 || view.shape[0] != rows) throw nb::value_error("an array has another number of rows");
+    Piece& piece = pieces.emplace_back();
+    piece.values = reinterpret_cast<int64_t>(view.buf);
+    piece.stride = view.strides[0];
+    piece.length = rows;
+    if (!mask.is_none()) {
+      const Py_buffer& bytes = views.emplace_back(std::make_unique<BufferView>(mask, PyBUF_SIMPLE))->get();
+      if (bytes.len != rows) throw nb::value_error("a mask has another number of rows");
+      piece.validity = reinterpret_cast<int64_t>(bytes.buf);
+    }
+    columns.emplace_back(&piece, 1);
+  }
+  std::vector<std::pair<int64_t, bool>> found;
+  for (const Result& result : move_columns(columns, jobs, outputs, rows, threads, streamed_bytes))
+    found.emplace_back(result.nulls, result.overflows != 0);
+  return found;
+}
+
+// A byte for each column: 1 where it has nulls.
+nb::bytes columns_with_nulls(const ImportedArrays& arrays) {
+  std::string flags;
+  flags.reserve(arrays.columns().size());
+  for (const ImportedArrays::Column& column : arrays.columns()) flags.push_back(column.nulls > 0 ? '\1' : '\0');
+  return nb::bytes(flags.data(), flags.size());
 }
 
 // -- objects
@@ -298,22 +366,6 @@ void add_references(PyObject* object, Py_ssize_t count) {
   for (; count > 0; --count) Py_INCREF(object);
   for (; count < 0; ++count) Py_DECREF(object);
 }
-
-// A view of an object's memory by the buffer protocol, released when it is destroyed.
-class BufferView {
- public:
-  BufferView(const nb::object& object, int flags) {
-    if (PyObject_GetBuffer(object.ptr(), &view_, flags) != 0) throw nb::python_error();
-  }
-  ~BufferView() { PyBuffer_Release(&view_); }
-  BufferView(const BufferView&) = delete;
-  BufferView& operator=(const BufferView&) = delete;
-
-  const Py_buffer& get() const { return view_; }
-
- private:
-  Py_buffer view_;
-};
 
 // Fills slots with objects by code. Several threads do so at once without touching a reference; the thread that has the
 // GIL counts the references afterwards.
@@ -603,6 +655,13 @@ void export_plan(nb::module_& m) {
       "Raises ValueError if the plan is inconsistent, and MemoryError.");
 }
 
+void export_moves(nb::module_& m) {
+  m.def("move_arrays", &move_arrays, "sources"_a, "jobs"_a, "outputs"_a, "rows"_a, "threads"_a = 0,
+        "Run jobs (shape (jobs, 16)) of arrays into writable arrays; returns the nulls of each job, and whether it "
+        "overflowed.\n\n``sources`` are an array of shape (rows,), and a contiguous mask of bytes or None. Places are "
+        "those of `ImportedArrays.move`.");
+}
+
 void export_memory(nb::module_& m) {
   nb::class_<Mapping>(
       m, "Mapping", nb::type_slots(buffer_slots<Mapping>),
@@ -678,11 +737,25 @@ void export_arrow(nb::module_& m) {
       .def(nb::init<>())
       .def("add_columns", &add_columns, "streams"_a, "rows"_a, "threads"_a = 0,
            "Add one column of each stream. ``threads`` read them, so they must not share what is not safe to share.")
-      .def("add_table", &add_table, "stream"_a, "columns"_a, "rows"_a, "most_batches"_a,
-           "Add the columns of a stream of batches; False, and no column, if there are more than ``most_batches``.")
-      .def("pieces", &imported_pieces, "Shape (pieces, 8): those of the first column first. Strides are 0.")
-      .def("piece_counts", &imported_counts, "How many pieces each column has.")
-      .def("nulls", &imported_nulls, "How many nulls each column has.");
+      .def("add_table", &add_table, "stream"_a, "chosen"_a, "columns"_a, "rows"_a, "most_batches"_a,
+           "Add the ``chosen`` ones of the columns of a stream of batches; False, and no column, if there are more "
+           "than ``most_batches``.")
+      .def("release", &ImportedArrays::release,
+           "Release the arrays and keep the columns; from now on something else must keep their memory alive.")
+      .def("has_nulls", &columns_with_nulls, "A byte for each column, 1 where it has nulls.")
+      .def(
+          "count_pieces",
+          [](const ImportedArrays& arrays, size_t column) {
+            if (column >= arrays.columns().size()) throw nb::index_error();
+            return arrays.columns()[column].pieces.size();
+          },
+          "column"_a, "How many pieces a column has: its chunks, but those that follow each other may be one.")
+      .def("renumber", &renumber, "column"_a, "maps"_a,
+           "Let int32 numbers replace a column's indices: (address, count) for each piece. The caller keeps them alive.")
+      .def("move", &move_imported, "jobs"_a, "outputs"_a, "rows"_a, "threads"_a = 0, "stream_from"_a = streamed_bytes,
+           "Run jobs (shape (jobs, 16)) of imported columns into writable arrays; returns the numbers of the jobs that "
+           "overflowed.\n\nThe ``first_piece`` of a job is the number of its column, and its places are ``output << 32 "
+           "| row``, or -1.");
 }
 
 }  // namespace
@@ -693,6 +766,7 @@ NB_MODULE(_core, m) {
   m.doc() = "Moves bytes. Python decides which.";
   export_plan(m);
   export_memory(m);
+  export_moves(m);
   export_descriptor(m);
   export_arrow(m);
   export_key_index(m);
