@@ -15,7 +15,8 @@ from colonnade.core.buffers import trim_pool
 from colonnade.storage import paths
 from colonnade.storage.catalog import Catalog
 from colonnade.storage.gc import Freed
-from colonnade.store import Store, open_catalog
+from colonnade.storage.opening import open_catalog
+from colonnade.store import Store
 
 
 @cache
@@ -54,6 +55,7 @@ store = DefaultStore()
 
 allocate = store.allocate
 check = store.check
+copy = store.copy
 delete = store.delete
 dump = store.dump
 exists = store.exists
@@ -65,7 +67,9 @@ load = store.load
 ls = store.ls
 open = store.open
 put = store.put
+rename = store.rename
 share = store.share
 sql = store.sql
 usage = store.usage
+versions = store.versions
 watch = store.watch

@@ -195,8 +195,8 @@ struct Extent {
 };
 
 // A plan whose places are not known yet: decodes jobs that read so many rows of columns, which are given as pieces. The
-// first piece of a job is the number of its column, and each of its places is `output << 32 | row`: it writes that row of
-// that output, whose rows are as long as what it writes. A job without a place does nothing. Throws
+// first piece of a job is the number of its column, and each of its places is `output << 32 | row`: it writes that row
+// of that output, whose rows are as long as what it writes. A job without a place does nothing. Throws
 // std::invalid_argument.
 Plan place(Table jobs, std::span<const std::span<const Piece>> columns, int64_t rows, std::span<const Stretch> outputs);
 

@@ -155,7 +155,7 @@ def test_a_job_moves_a_column():
     stream = Stream([batch([Array(ROWS, values=np.arange(ROWS).tobytes())])])
     arrays = import_table(stream)
     out = np.empty((2, ROWS), np.int64)
-    assert arrays.move(copy_job(values_at=1), [out], ROWS) == []
+    assert _core.move_columns(arrays, copy_job(values_at=1), [out], ROWS) == []
     assert out[1].tolist() == list(range(ROWS))
 
 
@@ -169,7 +169,7 @@ def test_a_job_that_would_write_elsewhere_is_refused(fields, message):
     arrays = import_table(stream)
     out = np.zeros((2, ROWS), np.int64)
     with pytest.raises(ValueError, match=message):
-        arrays.move(copy_job(**fields), [out], ROWS)
+        _core.move_columns(arrays, copy_job(**fields), [out], ROWS)
     assert not out.any()
 
 
@@ -178,7 +178,7 @@ def test_jobs_have_the_rows_of_their_columns(rows):
     stream = Stream([batch([Array(ROWS)])])
     arrays = import_table(stream)
     with pytest.raises(ValueError, match=r"rows|outside"):
-        arrays.move(copy_job(), [np.zeros((2, ROWS), np.int64)], rows)
+        _core.move_columns(arrays, copy_job(), [np.zeros((2, ROWS), np.int64)], rows)
 
 
 def test_outputs_must_be_writable_and_contiguous():
@@ -188,7 +188,7 @@ def test_outputs_must_be_writable_and_contiguous():
     read_only.flags.writeable = False
     for out in (read_only, np.zeros(2 * ROWS, np.int64)[::2]):
         with pytest.raises((ValueError, BufferError)):
-            arrays.move(copy_job(), [out], ROWS)
+            _core.move_columns(arrays, copy_job(), [out], ROWS)
 
 
 def test_as_many_maps_as_pieces():

@@ -133,7 +133,7 @@ class BlockMaker:
 
     def _move_some(self, first: int, last: int) -> list[int]:
         numbers = as_numbers(self._jobs[first:last])
-        overflows = self._arrays.move(numbers, self._outputs, self._rows, self._threads)
+        overflows = _core.move_columns(self._arrays, numbers, self._outputs, self._rows, self._threads)
         return [int(self._layout.imported[first + number]) for number in overflows]
 
     # -- arrays of their own -------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Plans the memory of a frame: the outputs, and for each column its place in them and the job that writes it.
 
 A layout depends on the schema, the options, and which columns have nulls; tables that agree in these share it. Its jobs
-say how many rows they have and where their outputs are only when they are run: see ``ImportedArrays.move``.
+say how many rows they have and where their outputs are only when they are run: see ``move_columns``.
 Does not depend on: values, chunks, pandas' arrays.
 """
 

@@ -1,0 +1,51 @@
+"""Makes the catalog of a store from what a caller, or the environment, says of it.
+
+Does not depend on: what is done with the store.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from colonnade.storage import paths, settings
+from colonnade.storage.catalog import Catalog
+from colonnade.storage.directory import TIMEOUT, Directory
+from colonnade.storage.users import trusted_by_environment, user_numbers
+
+
+def open_catalog(
+    path: str | os.PathLike[str] | None,
+    *,
+    capacity: int | str | None = None,
+    spares: int | str | None = None,
+    mode: int | None = None,
+    trust: int | str | Iterable[int | str] = (),
+    durable: bool = False,
+    timeout: float = TIMEOUT,
+) -> Catalog:
+    """Make the catalog of a store from the parameters of `Store`. It opens nothing."""
+    if not timeout >= 0:
+        raise ValueError(f"timeout must be >= 0 seconds, got {timeout!r}")
+    root = paths.default_store() if path is None else _directory_path(path)
+    directory = Directory(
+        Path(os.path.abspath(root)),  # links are not followed
+        own=path is None and not os.environ.get(paths.STORE_VARIABLE),
+        durable=durable,
+        trusted=user_numbers(trust) | trusted_by_environment() | {os.geteuid()},
+        chosen=settings.checked(capacity=capacity, spares=spares, mode=mode),
+        timeout=timeout,
+    )
+    return Catalog(directory)
+
+
+def _directory_path(path: str | os.PathLike[str]) -> Path:
+    text = os.fspath(path)
+    if "://" in text or re.match(r"[A-Za-z]:[\\/]", text):
+        raise ValueError(
+            f"a store is a directory of this machine, in memory or on a disk, got {text!r}. "
+            "load() and dump() read and write other places"
+        )
+    return Path(text).expanduser()
