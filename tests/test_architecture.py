@@ -22,6 +22,7 @@ ROOT = Path(colonnade.__file__).parent
 # The parts, lowest first. A file imports only from earlier parts and from its own.
 ORDER = [
     "errors",
+    "arguments",
     "log",
     "sizes",
     "lifetimes",

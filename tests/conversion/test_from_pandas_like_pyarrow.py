@@ -496,7 +496,8 @@ def _by_reference(df):
 def test_a_table_without_a_copy_is_like_pyarrows(kind):
     for rows in (0, 1, 65, 2049):
         df = pd.DataFrame({"x": KINDS[kind](np.random.default_rng(rows), rows)})
-        for part in (df, df.iloc[1:], df.iloc[::3], df.iloc[::-1]):
+        strides = [] if kind.startswith("arrow") else [df.iloc[::3], df.iloc[::-1]]  # which are no strides there
+        for part in (df, df.iloc[1:], *strides):
             if not bugs_that_hit(part, {}):
                 got, expected = outcome(_by_reference, part), outcome(pa.Table.from_pandas, part)
                 assert_same_outcome(got, expected, assert_same_table, kind)
