@@ -32,6 +32,7 @@ ORDER = [
     "format",
     "conversion",
     "storage",
+    "flight",
     "_lookup",
     "_reference",
     "snapshot",
@@ -41,6 +42,8 @@ ORDER = [
     "_watch",
     "_latest",
     "_share",
+    "_fetch",
+    "_serve",
     "store",
     "default_store",
     "_by_reference",
@@ -57,7 +60,7 @@ LIBRARY_HOMES = {
     "polars": {"interop.polars"},
     "duckdb": {"interop.duckdb"},
     "lazy_loader": {"__init__"},
-    "msgspec": {"format"},
+    "msgspec": {"format", "flight"},
     "adbc_driver_manager": {"io.databases"},
     "IPython": set(),
     "matplotlib": set(),
@@ -70,7 +73,7 @@ PRIVATE_MODULES = re.compile(
 )
 
 # Files that name everything and load it when it is used, and one that few writers need, for an error's words
-# (`storage.publish`: 12 ms of imports). Elsewhere an import inside a function is for an optional library, for the file
+# (`storage.publish`: 12 ms of imports); two that load Flight for what leads to other hosts. Elsewhere an import inside a function is for an optional library, for the file
 # that stands for one, or for a module of the standard library or of PyArrow that few calls need.
 LOADS_ON_USE = {
     "__init__",
@@ -81,6 +84,8 @@ LOADS_ON_USE = {
     "cli.commands",
     "cli.top",
     "storage.publish",
+    "_reference",
+    "_serve",
 }
 OPTIONAL_LIBRARIES = {"polars", "duckdb", "rich", "typer"}
 

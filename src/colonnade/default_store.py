@@ -66,6 +66,7 @@ load = store.load
 ls = store.ls
 open = store.open
 put = store.put
+serve = store.serve
 share = store.share
 sql = store.sql
 usage = store.usage
