@@ -22,7 +22,10 @@ ROOT = Path(colonnade.__file__).parent
 # The parts, lowest first. A file imports only from earlier parts and from its own.
 ORDER = [
     "errors",
+    "log",
     "sizes",
+    "lifetimes",
+    "suggestions",
     "displayed",
     "rules",
     "explanation",
@@ -35,8 +38,13 @@ ORDER = [
     "flight",
     "_lookup",
     "_reference",
+    "_frame_like",
+    "_dtype_backend",
     "snapshot",
+    "_names",
+    "_sort",
     "_put",
+    "_copy",
     "_load",
     "_allocate",
     "_watch",
@@ -57,8 +65,9 @@ ORDER = [
 LIBRARY_HOMES = {
     "typer": {"cli"},
     "rich": {"display", "cli", "io.progress"},
-    "polars": {"interop.polars"},
-    "duckdb": {"interop.duckdb"},
+    "polars": {"interop.polars", "io.engines"},
+    "duckdb": {"interop.duckdb", "io.engines"},
+    "fsspec": {"io.files"},
     "lazy_loader": {"__init__"},
     "msgspec": {"format", "flight"},
     "adbc_driver_manager": {"io.databases"},
@@ -67,7 +76,7 @@ LIBRARY_HOMES = {
 }
 
 # Private names of other people's libraries, and the one file that may use them.
-PRIVATE_HOMES = {"pandas": "interop.pandas", "pyarrow": "interop.pyarrow"}
+PRIVATE_HOMES = {"pandas": "interop.pandas", "pyarrow": "interop.pyarrow", "narwhals": "interop.narwhals"}
 PRIVATE_MODULES = re.compile(
     r"pandas\.(_|core\b|api\.internals\b)|pyarrow\.(_|lib\b|pandas_compat\b|vendored\b)", re.ASCII
 )
@@ -87,7 +96,7 @@ LOADS_ON_USE = {
     "_reference",
     "_serve",
 }
-OPTIONAL_LIBRARIES = {"polars", "duckdb", "rich", "typer"}
+OPTIONAL_LIBRARIES = {"polars", "duckdb", "rich", "typer", "fsspec"}
 
 # Modules that are imported by a name which is computed, and why.
 COMPUTED_IMPORTS = {
@@ -238,13 +247,13 @@ def files_say_what_they_do(tree: SourceTree) -> list[str]:
 
 
 def the_core_knows_no_python(tree: SourceTree) -> list[str]:
-    """Only ``module.cpp`` includes Python or nanobind."""
+    """Only the bindings, ``module.cpp`` and ``bind*``, include Python or nanobind."""
     core = tree.root.parent / "core"
     return [
         f"core/{path.name} includes {header}"
         for path in sorted(core.iterdir())
-        if path.name != "module.cpp"
-        for header in ("Python.h", "nanobind/", "numpy/")
+        if path.name != "module.cpp" and not path.name.startswith("bind")
+        for header in ("Python.h", "nanobind/", "numpy/", "bindings.h")
         if re.search(rf'#\s*include\s*[<"]{re.escape(header)}', path.read_text())
     ]
 

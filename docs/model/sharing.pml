@@ -10,7 +10,7 @@
    1. A reader sees what it attached, whole, from the moment attach returned until it detaches.
    2. A published name leads to a whole segment at every instant until it is deleted; each put adds 1 to its version.
    3. A gc leaves the newest, its retained versions, spares of one name within the limit and drafts of living writers.
-      Any other segment is free as soon as nobody has it open.
+      Any other segment is free as soon as nobody has it open. A version that was deleted does not come back.
    4. No two writers write one segment.
    5. A put that is not killed keeps its draft until it has published it.
 
@@ -89,6 +89,9 @@ byte fd[WRITERS + 1];       /* the inode a writer has open; it needs one descrip
 bool published = true;      /* the name was published and not deleted since */
 byte deleted_at;            /* while it is deleted: the version it had. Real versions start at 1 again, and identities
                                tell them apart; here they count on */
+#ifdef KEEP
+byte erased;                /* the newest version that was ever deleted: none up to it may come back */
+#endif
 byte puts, deletes, gcs, kills;
 /* Used inside one step, and so no part of the state; spin's search for the shortest trace cannot leave them out. */
 #ifdef SHORTEST
@@ -304,6 +307,20 @@ inline begin_to_write() {
         FIND_VERSION; SEAL_EARLY; keeping = keep_it \
     }
 
+/* The retained versions of a name that is deleted. */
+inline remove_deleted() {
+#ifdef KEEP
+    do
+    :: !published && dir[KEPT(1)] -> remove(KEPT(1))
+    :: !published && dir[KEPT(2)] -> remove(KEPT(2))
+    :: !published && dir[KEPT(3)] -> remove(KEPT(3))
+    :: else -> break
+    od
+#else
+    skip
+#endif
+}
+
 inline stage() {
     if
     :: dir[STAGED] -> remove(STAGED)
@@ -388,6 +405,13 @@ inline retire_older() {
     }
 #define TRIMMED (!SURPLUS(0) && !SURPLUS(1) && !SURPLUS(2) && !SURPLUS(3) && !SURPLUS(4))
 
+#ifdef KEEP
+#define IS_ERASED(version) PROMISE(3, !dir[KEPT(version)] || version > erased)
+#define NONE_CAME_BACK IS_ERASED(1); IS_ERASED(2); IS_ERASED(3)
+#else
+#define NONE_CAME_BACK skip
+#endif
+
 /* One name at a time, and each link count is looked at anew. Any spare may be the oldest. */
 inline trim_and_drop_lock() {
     do
@@ -409,6 +433,7 @@ inline trim_and_drop_lock() {
         :: j < ENTRIES -> PROMISE(3, !dir[j] || published); j++
         :: else -> break
         od;
+        NONE_CAME_BACK;
         printf("writer %d drops the lock\n", me);
         lock = NONE
     } -> break
@@ -453,6 +478,9 @@ publishing:
         draft = NONE; found = 0
     }; goto closing
     fi;
+#ifndef RETAIN_DELETED
+    remove_deleted();
+#endif
     stage();
     if
     :: published -> retire_newest()
@@ -468,18 +496,24 @@ closing:
     STEP(close(me); printf("writer %d closes its draft\n", me); keeping = false; found = 0)
 }
 
-/* Under the lock; it is taken, or dropped, in the same step. */
+/* Under the lock; where there are no retained versions, it is taken and dropped in the same step. The newest goes first:
+   whoever is killed then leaves versions that nobody finds, because the name leads to nothing. */
 #define DELETE \
     printf("writer %d deletes: renames the name, inode %d, to a spare's\n", me, dir[NEWEST]); \
-    deleted_at = VERSION; published = false; \
-    first_free(SPARE, SPARES, j); rename(NEWEST, j); \
-    lock = NONE
+    deleted_at = VERSION; ERASE; published = false; \
+    first_free(SPARE, SPARES, j); rename(NEWEST, j)
+#ifdef KEEP
+#define ERASE erased = VERSION
+#else
+#define ERASE skip
+#endif
 
 inline delete() {
 #ifdef KEEP
     d_step { deletes < DELETES && published && lock == NONE -> deletes++; lock = me };
+    STEP(DELETE);
     retire_older();
-    STEP(DELETE)
+    STEP(lock = NONE)
 #else
     d_step { deletes < DELETES && published && lock == NONE -> deletes++; DELETE }
 #endif
@@ -524,14 +558,7 @@ inline gc() {
     :: dir[STAGED] -> remove(STAGED)
     :: else
     fi;
-#ifdef KEEP
-    do
-    :: !published && dir[KEPT(1)] -> remove(KEPT(1))
-    :: !published && dir[KEPT(2)] -> remove(KEPT(2))
-    :: !published && dir[KEPT(3)] -> remove(KEPT(3))
-    :: else -> break
-    od;
-#endif
+    remove_deleted();
     do
     :: if
        :: FLOCK_DRAFT(0)

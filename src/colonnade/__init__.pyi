@@ -3,6 +3,8 @@
 from ._allocate import DraftTable as DraftTable
 from ._by_reference.pickling import by_reference as by_reference
 from ._latest import Latest as Latest
+from ._latest import Look as Look
+from ._names import TableInfo as TableInfo
 from ._serve import Server as Server
 from ._watch import Watch as Watch
 from .conversion.explain import explain as explain
@@ -11,6 +13,7 @@ from .conversion.to_pandas import to_pandas as to_pandas
 from .core.buffers import set_pool_limit as set_pool_limit
 from .default_store import allocate as allocate
 from .default_store import check as check
+from .default_store import copy as copy
 from .default_store import delete as delete
 from .default_store import dump as dump
 from .default_store import exists as exists
@@ -22,10 +25,12 @@ from .default_store import load as load
 from .default_store import ls as ls
 from .default_store import open as open
 from .default_store import put as put
+from .default_store import rename as rename
 from .default_store import serve as serve
 from .default_store import share as share
 from .default_store import sql as sql
 from .default_store import usage as usage
+from .default_store import versions as versions
 from .default_store import watch as watch
 from .errors import ColonnadeError as ColonnadeError
 from .errors import ConflictError as ConflictError
@@ -54,6 +59,5 @@ from .storage.settings import Settings as Settings
 from .storage.usage import SegmentUsage as SegmentUsage
 from .storage.usage import Usage as Usage
 from .store import Store as Store
-from .store import TableInfo as TableInfo
 
 __version__: str

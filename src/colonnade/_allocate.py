@@ -14,10 +14,10 @@ import numpy as np
 from colonnade import _core
 from colonnade._put import Request, Writer
 from colonnade.errors import NotFoundError
-from colonnade.format.seal import SEAL_SIZE
 from colonnade.format.write.draft import DraftPlan, plan_draft
 from colonnade.format.write.table import LaidOut, lay_out
 from colonnade.storage.draft import Draft
+from colonnade.suggestions import listed
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -62,10 +62,11 @@ class DraftTable(Mapping[Any, "npt.NDArray[Any]"]):
         if draft.used:
             laid.clear_gaps(draft.write)
         to_fill = {id(filled.column) for filled in plan.filled.values()}
-        laid.move_to_memory(memory, [column for column in plan.table.columns if id(column) not in to_fill])
-        body = laid.envelope.body_start
+        self._results = laid.move_to_memory(
+            memory, [column for column in plan.table.columns if id(column) not in to_fill]
+        )
         self._arrays: dict[Any, npt.NDArray[Any]] = {
-            label: np.ndarray((plan.table.rows,), filled.dtype, memory, body + filled.region.at)
+            label: np.ndarray((plan.table.rows,), filled.dtype, memory, laid.place_in_file(filled.region))
             for label, filled in plan.filled.items()
         }
 
@@ -85,9 +86,7 @@ class DraftTable(Mapping[Any, "npt.NDArray[Any]"]):
         try:
             return self._arrays[label]
         except (KeyError, TypeError):
-            raise NotFoundError(
-                f"there is no column {label!r} to fill; columns to fill: {', '.join(map(repr, self._arrays))}"
-            ) from None
+            raise NotFoundError(f"there is no column {label!r} to fill; {listed(label, self._arrays)}") from None
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._arrays)
@@ -103,13 +102,12 @@ class DraftTable(Mapping[Any, "npt.NDArray[Any]"]):
         # Not through the old mapping: what is stored there from now on is not part of the table.
         filled = _core.Mapping(self._draft.fd, self._laid.size, False)
         try:
-            body = filled.address + self._laid.envelope.body_start
-            scans = [
-                job
+            scans = {
+                column.column.job: scan
                 for column in self._plan.filled.values()
-                for job in column.scan(self.num_rows, body + column.region.at)
-            ]
-            self._laid.finish_in_file(self._draft.fd, self._draft.write, scans, bytes(SEAL_SIZE))
+                if (scan := column.scan(self.num_rows, filled.address + self._laid.place_in_file(column.region)))
+            }
+            self._laid.finish_in_file(self._draft.fd, self._draft.write, self._results, scans)
         finally:
             del filled  # the traceback of an error must not keep the memory
 

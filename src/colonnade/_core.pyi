@@ -1,86 +1,16 @@
 """Moves bytes. Python decides which."""
 
 from collections.abc import Sequence
-import enum
 from typing import Annotated, Any, overload
 
 import numpy
 from numpy.typing import NDArray
 
 
-class Values(enum.IntEnum):
-    """What the values output is made from."""
-
-    NONE = 0
-
-    FIXED = 1
-
-    BITS = 2
-
-    BYTES_TO_BITS = 3
-
-    OFFSETS32 = 4
-
-    OFFSETS64 = 5
-
-    INDICES = 6
-
-class Validity(enum.IntEnum):
-    """Where an element's validity is read from."""
-
-    NONE = 0
-
-    BITS = 1
-
-    NAN16 = 2
-
-    NAN32 = 3
-
-    NAN64 = 4
-
-    NAT = 5
-
-    MASK = 6
-
-    NEGATIVE = 7
-
-class PandasBuffer(enum.IntEnum):
-    """The second physical form of a column."""
-
-    NONE = 0
-
-    BYTES = 1
-
-    FLOAT64 = 2
-
-    CODES = 3
-
-    SCALED = 4
-
-    INTEGERS = 5
-
-class Element(enum.IntEnum):
-    """The type of an element."""
-
-    INT8 = 0
-
-    INT16 = 1
-
-    INT32 = 2
-
-    INT64 = 3
-
-    UINT8 = 4
-
-    UINT16 = 5
-
-    UINT32 = 6
-
-    UINT64 = 7
-
-    FLOAT32 = 8
-
-    FLOAT64 = 9
+def enumerators() -> dict[str, list[str]]:
+    """
+    The names of each enumeration of a plan, in the order of their numbers from 0.
+    """
 
 def job_fields() -> list[str]:
     """The fields of a job, in the order of its table."""
@@ -179,6 +109,15 @@ def page_size() -> int:
 def in_memory(fd: int) -> bool:
     """Whether a file is in a file system that is memory (tmpfs)."""
 
+def hash_bytes(data: object, threads: int = 0) -> int:
+    """
+    Hash the memory of a contiguous buffer, of any number of axes, as fast as it can be read.
+
+    XXH3 of 64 bits for up to 1 MiB, and XXH3 of the hashes of 1 MiB each for more: ``src/core/hash.h``. The same for
+    any number of threads. Raises TypeError if ``data`` gives no buffer, BufferError if it is not contiguous (NumPy's
+    arrays: ValueError).
+    """
+
 class Descriptor:
     """
     The one owner of a file descriptor: closed when the object is dropped, and never twice.
@@ -253,6 +192,23 @@ class ImportedArrays:
     def nulls(self) -> Annotated[NDArray[numpy.int64], dict(shape=(None,))]:
         """How many nulls each column has."""
 
+@overload
+def share_objects(out: object, objects: list[Any], codes: Annotated[NDArray[numpy.int8], dict(shape=(None,), order='C', device='cpu', writable=False)], first: int = 0, threads: int = 0) -> None: ...
+
+@overload
+def share_objects(out: object, objects: list[Any], codes: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], first: int = 0, threads: int = 0) -> None:
+    """
+    out[i] = objects[codes[i] - first], and the last of ``objects`` for a code outside of the others.
+    """
+
+def types_of(array: object) -> list[Any]:
+    """
+    The distinct types of an array's objects, in the order in which they occur.
+    """
+
+def range_of(numbers: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], null: int) -> tuple[int, int]:
+    """(least, greatest) of int32 numbers, without those that mean null."""
+
 def build_key_index(columns: Sequence[tuple[Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)], int, Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)]]], rows: int, seed: int, bits: int, slots: Annotated[NDArray[numpy.uint64], dict(shape=(None,), order='C', device='cpu')], next: Annotated[NDArray[numpy.uint32], dict(shape=(None,), order='C', device='cpu')], threads: int = 0) -> tuple[int, int] | None:
     """
     Index the rows by their key: (rows left out for a null, rows that are not the first of their key), or None where there are too few slots.
@@ -273,30 +229,6 @@ def count_key_rows(slots: Annotated[NDArray[numpy.uint64], dict(shape=(None,), o
 def list_key_rows(slots: Annotated[NDArray[numpy.uint64], dict(shape=(None,), order='C', device='cpu', writable=False)], next: Annotated[NDArray[numpy.uint32], dict(shape=(None,), order='C', device='cpu', writable=False)], bits: int, rows: int, first: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], out: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu')]) -> bool:
     """
     The rows of each key whose first row is given, in order; False if the index is damaged.
-    """
-
-@overload
-def share_objects(out: object, objects: list[Any], codes: Annotated[NDArray[numpy.int8], dict(shape=(None,), order='C', device='cpu', writable=False)], first: int = 0, threads: int = 0) -> None: ...
-
-@overload
-def share_objects(out: object, objects: list[Any], codes: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], first: int = 0, threads: int = 0) -> None:
-    """
-    out[i] = objects[codes[i] - first], and the last of ``objects`` for a code outside of the others.
-    """
-
-def types_of(array: object) -> list[Any]:
-    """
-    The distinct types of an array's objects, in the order in which they occur.
-    """
-
-def range_of(numbers: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], null: int) -> tuple[int, int]:
-    """(least, greatest) of int32 numbers, without those that mean null."""
-
-def hash_bytes(data: object, threads: int = 0) -> int:
-    """
-    Hash the memory of a contiguous buffer, of any number of axes, as fast as it can be read.
-
-    XXH3 of 64 bits for up to 1 MiB, and XXH3 of the hashes of 1 MiB each for more: ``src/core/hash.h``. The same for any number of threads. Raises BufferError if ``data`` is not contiguous, and TypeError if it has no buffer.
     """
 
 def available_threads() -> int:

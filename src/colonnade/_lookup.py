@@ -19,6 +19,7 @@ from colonnade.format import schema
 from colonnade.format.key import check_key_type, key_column, key_parts, looked_up
 from colonnade.format.read.file import StoredFile, open_file
 from colonnade.format.write.table import FrameLayoutPlan, TablePlan
+from colonnade.suggestions import listed
 
 Key = str | list[str] | bool
 
@@ -139,7 +140,9 @@ def key_fields(plan: TablePlan, key: Key | None) -> list[int]:
         wanted = [key] if isinstance(key, str) else list(key)
         for name in wanted:
             if names.count(name) != 1:
-                raise ValueError(f"key={key!r}: the table has {names.count(name)} columns named {name!r}")
+                raise ValueError(
+                    f"key={key!r}: the table has {names.count(name)} columns named {name!r}; {listed(name, names)}"
+                )
         fields = [names.index(name) for name in wanted]
     for field in fields:
         check_key_type(names[field], plan.fields[field].type)

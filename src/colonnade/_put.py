@@ -16,20 +16,23 @@ Does not depend on: how a draft is made, how a name is changed, how a column is 
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, cast
 
 import numpy as np
 
+from colonnade import _core
 from colonnade._lookup import Key, build_key, key_fields
+from colonnade._sort import sort
 from colonnade.errors import CorruptSnapshotError
-from colonnade.format.seal import SEAL_SIZE, TAIL_SIZE, Seal, seal_place
+from colonnade.format.json_text import encode_json
+from colonnade.format.seal import CHECKSUMS_SIZE, SEAL_SIZE, TAIL_SIZE, Checksums, Seal, seal_place
 from colonnade.format.write.plan import plan
 from colonnade.format.write.table import LaidOut, lay_out
+from colonnade.lifetimes import whole_seconds
 from colonnade.snapshot import Snapshot
 from colonnade.storage import paths
 from colonnade.storage.catalog import Catalog, Expected, Versioned
@@ -45,43 +48,89 @@ _Committed = TypeVar("_Committed")
 
 # Smaller tables are built in memory and written at once: a thousand small writes cost more than one copy.
 _SMALL = 1 << 20
-# Stands in place of the seal until the commit.
-_NO_SEAL = bytes(SEAL_SIZE)
 
 
 class Request(NamedTuple):
-    """Under which name a table is published, and how: the options of every verb that makes a version."""
+    """Under which name a table is published, and how: the options of every verb that makes a version.
+
+    ``meta`` is JSON, empty for none.
+    """
 
     name: str
     keep: int
     expected: Expected | None
     ttl: int
+    key: Key | None = None
+    unique: bool = False
+    sort_by: list[Any] | Literal[True] | None = None
+    meta: str = ""
+    checksum: bool = False
 
     @classmethod
     def checked(
-        cls, name: str, keep: int, expect_version: int | Versioned | None, ttl: float | timedelta | None
+        cls,
+        name: str,
+        keep: int = 1,
+        expect_version: int | Versioned | None = None,
+        ttl: float | str | timedelta | None = None,
+        *,
+        key: Key | None = None,
+        unique: bool = False,
+        sort_by: Any = None,
+        meta: Mapping[str, Any] | None = None,
+        checksum: bool = False,
     ) -> Request:
         """Make a request of what a caller passed.
 
         Raises
         ------
-        InvalidNameError, ValueError
+        InvalidNameError, ValueError, TypeError, UnsupportedTypeError
         """
+        check_name_first(name)
         paths.check_name(name)
         if type(keep) is not int or keep < 1:
             raise ValueError(f"keep must be an integer >= 1 (the newest version is always kept), got {keep!r}")
+        if type(checksum) is not bool:
+            raise TypeError(f"checksum must be True or False, got {checksum!r}")
         expected = None if expect_version is None else Expected.of(expect_version)
-        return cls(name, keep, expected, _whole_seconds(ttl))
+        given = _checked_meta(meta)
+        return cls(name, keep, expected, whole_seconds(ttl), key, unique, _columns(sort_by), given, checksum)
 
 
-def _whole_seconds(ttl: float | timedelta | None) -> int:
-    """A lifetime in whole seconds, as a seal stores it; 0 for none."""
-    if ttl is None:
-        return 0
-    seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else ttl
-    if not isinstance(seconds, (int, float)) or not 0 < seconds < 1 << 32:
-        raise ValueError(f"ttl must be a timedelta or a number of seconds, > 0 and < 2**32, got {ttl!r}")
-    return math.ceil(seconds)
+def _columns(sort_by: Any) -> list[Any] | Literal[True] | None:
+    if sort_by is None or sort_by is False:
+        return None
+    if sort_by is True:
+        return True
+    columns = [sort_by] if isinstance(sort_by, (str, int, tuple)) else list(sort_by)
+    if not columns:
+        raise ValueError("sort_by must name a column, or be True for the row index, got none")
+    return columns
+
+
+def _changes(request: Request, snapshot: Snapshot) -> bool:
+    """Whether a stored table becomes another file than its own bytes."""
+    is_without_place_for_checksum = request.checksum and not snapshot.has_checksums
+    return bool(request.key or request.sort_by or request.meta or is_without_place_for_checksum)
+
+
+def _checked_meta(meta: Mapping[str, Any] | None) -> str:
+    if meta is None:
+        return ""
+    if not isinstance(meta, Mapping) or not all(isinstance(key, str) for key in meta):
+        raise ValueError(f"meta must be a mapping of strings to JSON values, got {meta!r}")
+    return encode_json(meta, "meta", "store texts, numbers, lists and dicts")
+
+
+def check_name_first(name: object) -> None:
+    """Refuse a table where the name should be.
+
+    Raises
+    ------
+    TypeError
+    """
+    if not isinstance(name, str) and (hasattr(name, "shape") or hasattr(name, "__arrow_c_stream__")):
+        raise TypeError(f"the name comes first, then the data: put('name', data); got a {type(name).__name__} as name")
 
 
 class Writer:
@@ -96,28 +145,29 @@ class Writer:
         """The store's directory."""
         return self.catalog.directory
 
-    def put(self, data: Any, request: Request, key: Key | None = None, *, unique: bool = False) -> Snapshot:
-        """Write a table as the next version of a name, with a key index over the columns that ``key`` names."""
+    def put(self, data: Any, request: Request) -> Snapshot:
+        """Write a table as the next version of a name."""
         self.prepare(request)
-        if isinstance(data, Snapshot) and not key:
+        if isinstance(data, Snapshot) and not _changes(request, data):
             return self.copy(data, request)
-        planned = plan(data)
-        laid = lay_out(planned, key_fields(planned, key))
-        return self.store(laid, write, lambda draft: self.publish(request, laid, draft), unique=unique)
+        planned = plan(data if request.sort_by is None else sort(data, request.sort_by))
+        laid = lay_out(planned, key_fields(planned, request.key), request.meta)
+        return self.store(laid, write, lambda draft: self.publish(request, laid, draft), unique=request.unique)
 
     def copy(self, snapshot: Snapshot, request: Request) -> Snapshot:
         """Write a stored table as the next version of a name: its bytes, under a new seal.
 
         So it is the same in every respect, even where PyArrow's metadata says less than the file, as of categorical
-        labels; and no value is looked at.
+        labels; and no value is looked at. A checksum of the values is copied too, so it shows what was damaged before.
         """
         source, size = snapshot.fileno(), snapshot.nbytes
         _ = snapshot.schema  # whatever does not hold together is an error before anything is written
-        seal_at = seal_place(size, os.pread(source, TAIL_SIZE, size - TAIL_SIZE))
-        seal = _new_seal(snapshot.num_rows, snapshot.num_columns, size, request.ttl)
+        footer_at = seal_place(size, os.pread(source, TAIL_SIZE, size - TAIL_SIZE)) + SEAL_SIZE
         with self.explained(size), self.publisher.draft(size) as draft:
             _copy_bytes(source, draft.fd, size)
-            return self._commit(request, draft, seal, seal_at)
+            copied = Seal.unpack(os.pread(draft.fd, _SEALED, footer_at - _SEALED))
+            seal = _new_seal(copied.rows, copied.columns, size, request.ttl, copied.checksums)
+            return self._commit(request, draft, seal, footer_at)
 
     # -- the steps -----------------------------------------------------------------------------------------------------
 
@@ -146,14 +196,16 @@ class Writer:
 
     def publish(self, request: Request, laid: LaidOut, draft: Draft) -> Snapshot:
         """Commit a filled draft as the next version of a name."""
-        return self._commit(request, draft, _seal_of(laid, request.ttl), laid.seal_at)
+        return self._commit(request, draft, _seal_of(laid, draft, request.ttl), laid.footer_at)
 
-    def _commit(self, request: Request, draft: Draft, seal: Seal, seal_at: int) -> Snapshot:
+    def _commit(self, request: Request, draft: Draft, seal: Seal, footer_at: int) -> Snapshot:
+        if request.checksum:
+            seal = _with_values(seal, draft, footer_at - _SEALED)
         segment, sealed = self.publisher.publish(
             request.name,
             draft,
             seal,
-            lambda final: draft.write(seal_at, final.pack()),
+            lambda final: _write_seal(draft, final, footer_at),
             keep=request.keep,
             expected=request.expected,
         )
@@ -161,8 +213,8 @@ class Writer:
 
     def place(self, file: str, laid: LaidOut, draft: Draft) -> tuple[Segment, Seal]:
         """Commit a filled draft as a file that only a reference leads to."""
-        seal = _seal_of(laid)._replace(version=1)
-        draft.write(laid.seal_at, seal.pack())
+        seal = _seal_of(laid, draft)._replace(version=1)
+        _write_seal(draft, seal, laid.footer_at)
         return self.publisher.place(draft, laid.size, file), seal
 
     def explained(self, size: int) -> contextlib.AbstractContextManager[None]:
@@ -170,14 +222,32 @@ class Writer:
         return explained(self.directory.root, f"a table of {size:,} bytes")
 
 
-def _seal_of(laid: LaidOut, ttl: int = 0) -> Seal:
-    return _new_seal(laid.plan.rows, len(laid.plan.columns), laid.size, ttl)
+# The bytes of checksums and seal.
+_SEALED = CHECKSUMS_SIZE + SEAL_SIZE
 
 
-def _new_seal(rows: int, columns: int, size: int, ttl: int) -> Seal:
+def _seal_of(laid: LaidOut, draft: Draft, ttl: int = 0) -> Seal:
+    checksums = Checksums.unpack(os.pread(draft.fd, CHECKSUMS_SIZE, laid.end))
+    return _new_seal(laid.plan.rows, len(laid.plan.columns), laid.size, ttl, checksums)
+
+
+def _new_seal(rows: int, columns: int, size: int, ttl: int, checksums: Checksums | None) -> Seal:
     """The seal of a new table; its version is given at the commit."""
     identity = int.from_bytes(os.urandom(8), "little")
-    return Seal(0, identity, time.time_ns(), rows, columns, size, ttl)
+    return Seal(0, identity, time.time_ns(), rows, columns, size, ttl, checksums)
+
+
+def _with_values(seal: Seal, draft: Draft, end: int) -> Seal:
+    """The seal with a checksum of the values, which stand before ``end``; one that was copied is kept."""
+    if seal.checksums is None or seal.checksums.values is not None:
+        return seal
+    with memoryview(cast(Any, _core.Mapping(draft.fd, seal.size, False))) as contents, contents[:end] as values:
+        return seal._replace(checksums=seal.checksums._replace(values=_core.hash_bytes(values)))
+
+
+def _write_seal(draft: Draft, seal: Seal, footer_at: int) -> None:
+    packed = seal.pack()
+    draft.write(footer_at - len(packed), packed)
 
 
 # Between two parts of a copy, an interrupt is handled.
@@ -203,16 +273,16 @@ def write(laid: LaidOut, draft: Draft) -> None:
     """Fill a draft at once, through a mapping where the kernel gives huge pages, else by ``pwrite``."""
     if laid.size <= _SMALL:
         memory = np.zeros(laid.size, np.uint8)
-        laid.write_to_memory(memory, _NO_SEAL)
+        laid.write_to_memory(memory)
         draft.write(0, memory.data)
         return
     mapping = draft.map(laid.size)
     if draft.used:
         laid.clear_gaps(draft.write)
     if mapping is None:
-        laid.write_to_file(draft.fd, draft.write, _NO_SEAL)
+        laid.write_to_file(draft.fd, draft.write)
     else:
-        laid.write_to_memory(np.frombuffer(cast(Any, mapping), np.uint8), _NO_SEAL)
+        laid.write_to_memory(np.frombuffer(cast(Any, mapping), np.uint8))
 
 
 def write_batched(laid: LaidOut, draft: Draft, lengths: Sequence[int], release: Callable[[], None]) -> None:
@@ -227,4 +297,4 @@ def write_batched(laid: LaidOut, draft: Draft, lengths: Sequence[int], release: 
     os.ftruncate(draft.fd, laid.size)
     if draft.used:
         laid.clear_gaps(draft.write)
-    laid.write_batched(draft.fd, draft.write, _NO_SEAL, lengths, release)
+    laid.write_batched(draft.fd, draft.write, lengths, release)

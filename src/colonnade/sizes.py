@@ -9,16 +9,17 @@ _UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")
 
 
 def parse_size(text: object, what: str) -> int:
-    """Bytes, of a number or a text like ``256MiB``; ValueError for anything else."""
+    """Bytes, of a number or a text like ``256MiB`` or ``1.5GiB``; ValueError for anything else."""
     import re  # noqa: PLC0415 -- seldom needed
 
-    match = re.fullmatch(r"\s*(\d+)\s*([KMGT]i?B?|B?)\s*", str(text), re.IGNORECASE)
-    if match is None:
-        raise ValueError(f"{what} is {text!r}; it must be a number of bytes, or one with a unit, as in '256MiB'")
-    number, unit = match.groups()
+    pattern = r"\s*(\d+)(\.\d+)?\s*([KMGT]i?B?|B?)\s*"
+    match = re.fullmatch(pattern, str(text), re.IGNORECASE | re.ASCII)
+    number, fraction, unit = match.groups() if match else ("", None, "")
+    if not number or (fraction and not unit.upper().rstrip("B")):
+        raise ValueError(f"{what} is {text!r}; it must be a number of bytes, or one with a unit, as in '1.5GiB'")
     power = "BKMGT".index((unit or "B")[0].upper())
-    size: int = int(number) * (1024 if "i" in unit or len(unit) == 1 else 1000) ** power
-    return size
+    one: int = (1024 if "i" in unit.lower() or len(unit) == 1 else 1000) ** power
+    return int(number) * one + round(float(fraction or 0) * one)
 
 
 def format_size(nbytes: int) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 
 import pyarrow as pa
 
+from colonnade._frame_like import FrameLike
 from colonnade._reference import Reference
 from colonnade.displayed import displayed
 from colonnade.errors import CorruptSnapshotError
@@ -44,7 +45,7 @@ def _remember(key: tuple[Any, int]) -> None:
 
 
 @displayed
-class Snapshot:
+class Snapshot(FrameLike):
     """One immutable version of a named table, or a table that is shared without a name.
 
     Made by `colonnade.open`, `put`, `load` and `share`. It holds one file descriptor until it is closed or collected.
@@ -115,6 +116,14 @@ class Snapshot:
         return self._seal.size
 
     @property
+    def has_checksums(self) -> bool:
+        """Whether the file has checksums: always of its layout, and of its values if they were asked for.
+
+        False for files of release 0.2.0.
+        """
+        return self._seal.checksums is not None
+
+    @property
     def created(self) -> datetime:
         """When it was put, in UTC."""
         return datetime.fromtimestamp(self._seal.created_ns / 1e9, UTC)
@@ -142,13 +151,48 @@ class Snapshot:
             return "table" if self._stored_file(writable=False).array is None else "array"
 
     @property
+    def meta(self) -> dict[str, Any]:
+        """What ``meta=`` of its put gave; empty for nothing."""
+        from colonnade.format import schema
+        from colonnade.format.ipc import read_metadata
+        from colonnade.format.json_text import decode_json
+
+        with self._located():
+            layout = schema.decode(read_metadata(self.fileno(), self.nbytes))
+            return decode_json(layout.meta, "meta")
+
+    @property
+    def columns(self) -> list[Any]:
+        """The labels of the columns, as pandas has them; index levels are none of them."""
+        from colonnade.format.read.table import labels_of
+
+        with self._located():
+            return labels_of(self._stored_file(writable=False))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape that pandas or NumPy gives: (rows, columns) of a table, (rows,) of a Series, an array's own."""
+        with self._located():
+            file = self._stored_file(writable=False)
+        if file.array is not None:
+            return tuple(file.array.shape)
+        return (self.num_rows,) if file.series is not None else (self.num_rows, len(self.columns))
+
+    @property
     def schema(self) -> pa.Schema:
         """The Arrow schema, with the ``pandas`` metadata where there is any."""
         return self._batch().schema
 
     # -- its views -----------------------------------------------------------------------------------------------------
 
-    def to_pandas(self, *, columns: Iterable[Any] | str | None = None, writable: bool = True) -> pd.DataFrame:
+    def to_pandas(
+        self,
+        *,
+        columns: Iterable[Any] | str | None = None,
+        writable: bool = True,
+        dtype_backend: Literal["numpy_nullable", "pyarrow"] | None = None,
+        types_mapper: Callable[[pa.DataType], Any] | None = None,
+    ) -> pd.DataFrame:
         """Open the table as pandas: nothing is copied, whatever the size.
 
         Parameters
@@ -159,13 +203,20 @@ class Snapshot:
         writable : bool, default True
             Map privately: the frame may be written to, and the kernel copies just the pages that are touched. The
             store, other processes and other frames do not see it. False: the arrays are read-only.
+        dtype_backend : {"numpy_nullable", "pyarrow"}, optional
+            Other dtypes than those that were put, as of ``pandas.read_parquet``: the masked dtypes of pandas, which are
+            copied, or those of Arrow, which are not.
+        types_mapper : callable, optional
+            As of ``pyarrow.Table.to_pandas``: called with each Arrow type, it returns a pandas dtype or None. Both
+            options convert from Arrow; ``writable`` is nothing to them, and Python objects are those of PyArrow.
 
         Returns
         -------
         pandas.DataFrame
-            Equal to the one that was put; for a table put from Arrow, to ``table.to_pandas()``. Columns that pandas
-            holds as Python objects are converted now, see `explain`. Of a NumPy array, a row for each of its first
-            axis: ``pandas.DataFrame(array.reshape(len(array), -1))``, not copied where pandas holds the dtype.
+            Equal to the one that was put; for a table put from Arrow, to ``table.to_pandas()``. What was put as a
+            Series is a Series, unless ``columns`` are named; type checkers are not told so. Columns that pandas holds
+            as Python objects are converted now, see `explain`. Of a NumPy array, a row for each of its first axis:
+            ``pandas.DataFrame(array.reshape(len(array), -1))``, not copied where pandas holds the dtype.
 
         Raises
         ------
@@ -174,10 +225,22 @@ class Snapshot:
         CorruptSnapshotError
             Where the file does not hold together.
         """
-        from colonnade.format.read.table import read_frame
+        from colonnade.format.read.table import read_pandas
 
-        with self._located():
-            return read_frame(self._stored_file(writable=writable), [columns] if isinstance(columns, str) else columns)
+        labels = None if columns is None else [columns] if isinstance(columns, str) else list(columns)
+        frame: pd.DataFrame
+        if dtype_backend is not None or types_mapper is not None:
+            from colonnade._dtype_backend import mapper_of, read_mapped
+
+            mapper = mapper_of(dtype_backend, types_mapper)
+            assert mapper is not None
+            table = self.to_arrow(validate="full")
+            with self._located():
+                frame = read_mapped(self._stored_file(writable=False), table, labels, mapper)
+        else:
+            with self._located():
+                frame = read_pandas(self._stored_file(writable=writable), labels)
+        return frame
 
     def to_arrow(self, *, validate: Literal["full"] | None = None) -> pa.Table:
         """Open the table as PyArrow: one chunk a column, over the shared mapping; nothing is copied.
@@ -216,7 +279,34 @@ class Snapshot:
             from colonnade.interop.polars import from_arrow
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError("to_polars() needs Polars: pip install 'colonnade[polars]'") from error
-        return from_arrow(self.to_arrow(validate="full"))
+        frame = from_arrow(self.to_arrow(validate="full"))
+        series: Any = frame.to_series() if self._is_one_series() else None
+        return frame if series is None else series
+
+    def scan(self) -> pl.LazyFrame:
+        """Open the table as a lazy query of Polars, which takes only the columns and rows that the query needs.
+
+        Raises
+        ------
+        CorruptSnapshotError, UnsupportedTypeError
+
+        Examples
+        --------
+        >>> import colonnade as cn, polars as pl
+        >>> snap = cn.put("docs/scan", pl.DataFrame({"x": [1, 2, 3], "s": ["a", "b", "c"]}))
+        >>> snap.scan().filter(pl.col("x") > 1).select("s").collect()["s"].to_list()
+        ['b', 'c']
+        >>> cn.delete("docs/scan")
+        """
+        try:
+            from colonnade.interop.polars import scan
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError("scan() needs Polars: pip install 'colonnade[polars]'") from error
+        return scan(self.to_arrow(validate="full"))
+
+    def _is_one_series(self) -> bool:
+        """Whether a Series was put, whose index takes no column."""
+        return self.num_columns == 1 and self._stored_file(writable=False).series is not None
 
     def to_numpy(self, *, writable: bool = True) -> npt.NDArray[Any]:
         """Open what was put as a NumPy array, or a table as an array of shape (rows, columns).
@@ -248,7 +338,8 @@ class Snapshot:
             if not holds_numbers(frame):  # codes and offsets are followed
                 validate(file)
             with reading():
-                return values_of(frame)
+                values = values_of(frame)
+                return values if file.series is None else values[:, 0]
 
     def to_buffer(self) -> pa.Buffer:
         """Open what was put as its bytes, read-only, over the shared mapping: nothing is copied.
@@ -307,6 +398,12 @@ class Snapshot:
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """Export the table to any library that speaks the Arrow PyCapsule protocol; nothing is copied."""
         return self.to_arrow().__arrow_c_stream__(requested_schema)
+
+    def __narwhals_dataframe__(self) -> Any:
+        """Let Narwhals take the table, ``nw.from_native(snapshot)``, as a PyArrow table; nothing is copied."""
+        from colonnade.interop.narwhals import wrapped
+
+        return wrapped(self.to_arrow(validate="full"))
 
     def __arrow_c_schema__(self) -> object:
         """Export the schema."""
@@ -380,7 +477,8 @@ class Snapshot:
     def validate(self) -> None:
         """Check everything, values included: Arrow's full validation, and that pandas reads what Arrow reads.
 
-        Reads every byte. The result holds for the file as it is now: a process that may write to it can damage it.
+        Values that were put with ``checksum=True`` must match their checksum. Reads every byte. The result holds for
+        the file as it is now: a process that may write to it can damage it.
 
         Raises
         ------
@@ -394,6 +492,8 @@ class Snapshot:
                 raise CorruptSnapshotError(
                     f"the record batch has {file.batch.num_columns} columns and the seal declares {self.num_columns}"
                 )
+            if self._seal.checksums is not None:
+                file.check_values(self._seal.checksums)
             validate(file)
             if file.array is None and file.frame.key is not None:
                 self._lookup().validate()
@@ -416,7 +516,7 @@ class Snapshot:
         from colonnade.format.read.file import open_file
 
         # No variable for the segment: the traceback of an error must not keep its descriptor.
-        file = open_file(self._opened().map(writable=writable), 0, self._opened().size)
+        file = open_file(self._opened().map(writable=writable), 0, self._opened().size, self._seal.checksums)
         if file.rows != self.num_rows:
             raise CorruptSnapshotError(
                 f"the layout metadata declares {file.rows} rows and the seal declares {self.num_rows}"
@@ -504,7 +604,7 @@ class Snapshot:
         yield "nbytes", self.nbytes
 
 
-def unpickle(where: tuple[str, str, str, int], seal: tuple[int, ...], locations: tuple[str, ...]) -> Snapshot:
+def unpickle(where: tuple[str, str, str, int], seal: tuple[Any, ...], locations: tuple[str, ...]) -> Snapshot:
     """Make a snapshot of what `Snapshot.__reduce__` gave. It is opened when it is used."""
     return Snapshot(Reference(*where, Seal(*seal), locations))
 

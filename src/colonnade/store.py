@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import warnings
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, Self
 
+from colonnade._names import Names
 from colonnade.displayed import displayed
-from colonnade.errors import CorruptSnapshotError, NotFoundError, StoreAccessError
 from colonnade.snapshot import Snapshot
 from colonnade.storage import paths, settings
 from colonnade.storage.catalog import Catalog
@@ -40,24 +39,8 @@ if TYPE_CHECKING:
     from colonnade.storage.usage import Usage
 
 
-class TableInfo(NamedTuple):
-    """One table of `Store.ls`; ``nbytes`` is the size of its newest version's file, ``created`` is in UTC."""
-
-    name: str
-    version: int
-    rows: int
-    columns: int
-    nbytes: int
-    created: datetime
-
-
 @displayed
-class Tables(list[TableInfo]):
-    """A list of tables that notebooks and Rich show as a table."""
-
-
-@displayed
-class Store:
+class Store(Names):
     """A directory of named tables, shared by every process that opens it.
 
     Parameters
@@ -141,9 +124,12 @@ class Store:
         *,
         keep: int = 1,
         expect_version: int | Snapshot | None = None,
-        ttl: float | timedelta | None = None,
+        ttl: float | str | timedelta | None = None,
         key: Key | None = None,
         unique: bool = False,
+        sort_by: Hashable | list[Any] | None = None,
+        meta: Mapping[str, Any] | None = None,
+        checksum: bool = False,
     ) -> Snapshot:
         """Store a table under a name, as its next version.
 
@@ -154,26 +140,38 @@ class Store:
         ----------
         name : str
             ``/``-separated parts of ``[A-Za-z0-9._-]``, no part starting with a dot.
-        data : pandas DataFrame or Series, anything with ``__arrow_c_stream__`` or ``__arrow_c_array__``, array or bytes
-            A Series is stored as a frame of one column. A Polars LazyFrame is collected. A stream is read to its end
+        data : DataFrame, Series, anything with ``__arrow_c_stream__`` or ``__arrow_c_array__``, array, bytes or mapping
+            A Series of pandas or Polars comes back as one. A Polars LazyFrame is collected. A stream is read to its end
             first. NumPy arrays of any shape and any dtype except Python objects, and objects with the buffer protocol,
-            come back as they are, by `Snapshot.to_numpy` and `Snapshot.to_buffer`.
+            come back as they are, by `Snapshot.to_numpy` and `Snapshot.to_buffer`. A mapping of labels to arrays of one
+            length is stored as a frame.
         keep : int, default 1
             How many versions of the name to keep, this one included: ``open(name, version=n)`` finds them.
         expect_version : int or Snapshot, optional
             Store only if the name is at this version (0: does not exist), or still leads to this very Snapshot. Pass
             the Snapshot if the table may be deleted: after a delete, versions begin at 1 again, so that a number alone
             may match other data.
-        ttl : float (seconds) or timedelta, optional
-            The table's lifetime, in whole seconds, rounded up. After that, the next `gc` removes it, or a put that
-            needs its room. The lifetime of a name is that of its newest version: versions that ``keep=`` retains are
-            removed with it.
+        ttl : float (seconds), timedelta or str, optional
+            The table's lifetime, in whole seconds, rounded up; as text ``"90s"``, ``"15min"``, ``"12h"``, ``"1d"``.
+            After that, the next `gc` removes it, or a put that needs its room. The lifetime of a name is that of its
+            newest version: versions that ``keep=`` retains are removed with it.
         key : str, list of str or True, optional
             Columns to look rows up by, or True for the row index: integers, times, decimals, text, bytes of a fixed
             length or categories. The file gets an index over them, of about 16 bytes a row, which each process uses
             as it is: see `Snapshot.locate` and `Snapshot.rows`. Rows whose key has a null are not in it.
         unique : bool, default False
             With ``key``: refuse a table in which a key stands in several rows.
+        sort_by : label, list of labels or True, optional
+            Store the rows in the order of these columns, or of the row index (True). The sort is stable, and nulls come
+            last. It makes a sorted copy of the table first, and takes as long as pandas or PyArrow need to sort it. A
+            default RangeIndex starts anew; any other index moves with its rows.
+        meta : mapping of str to JSON values, optional
+            What else is to be known of the table: its source, a schema, a commit. `Snapshot.meta`, `ls` and `info`
+            show it.
+        checksum : bool, default False
+            Store a checksum of all values, which `check`, and ``validate="full"`` of any reader, compare. It finds
+            pages of a file that never reached the disk, or changed there. Reads the table once more, at the speed of
+            memory. Without it, only the layout of the file has checksums.
 
         Returns
         -------
@@ -185,7 +183,9 @@ class Store:
         InvalidNameError
             If the name is outside of the grammar.
         NotATableError, UnsupportedTypeError
-            If the data is not a table, or has columns that cannot be stored; each is named.
+            If the data is not a table, or has columns that cannot be stored; each is named. Or if ``meta`` is not JSON.
+        NotFoundError
+            If there is no column that ``sort_by`` names.
         DuplicateKeyError
             If ``unique`` is asked for, and a key stands in several rows.
         ConflictError
@@ -205,7 +205,10 @@ class Store:
         """
         from colonnade._put import Request
 
-        return self._writer.put(data, Request.checked(name, keep, expect_version, ttl), key, unique=unique)
+        request = Request.checked(
+            name, keep, expect_version, ttl, key=key, unique=unique, sort_by=sort_by, meta=meta, checksum=checksum
+        )
+        return self._writer.put(data, request)
 
     def share(self, data: Data) -> Snapshot:
         """Share a table without a name, for as long as this process holds the Snapshot.
@@ -249,12 +252,21 @@ class Store:
         *,
         query: str | None = None,
         format: str | None = None,
+        columns: str | Iterable[str] | None = None,
+        filters: Any = None,
+        types: Mapping[str, Any] | None = None,
+        delimiter: str | None = None,
+        decimal: str | None = None,
+        encoding: str | None = None,
+        engine: Literal["pyarrow", "duckdb", "polars"] | None = None,
         progress: bool = True,
         keep: int = 1,
         expect_version: int | Snapshot | None = None,
-        ttl: float | timedelta | None = None,
+        ttl: float | str | timedelta | None = None,
         key: Key | None = None,
         unique: bool = False,
+        meta: Mapping[str, Any] | None = None,
+        checksum: bool = False,
     ) -> Snapshot:
         """Store what a file, a folder of files or a database contains, as the next version of a table.
 
@@ -265,19 +277,35 @@ class Store:
         name : str
             As in `put`.
         source : path, URL, connection or Arrow data
-            A file or a folder of Parquet, CSV, Feather, Arrow IPC, ORC or JSON lines (text also with .gz, .bz2 or
-            .zst), here or at a URL that PyArrow knows (``s3://``, ``gs://``, ``hdfs://``); a folder has the columns of
-            all its files. With ``query``, a database: ``sqlite:///data.db`` (four slashes before an absolute path) or
-            ``postgresql://user@host/name``, which need the extra ``adbc``; or a DB-API connection whose cursors give
-            Arrow, as those of DuckDB and ADBC do. Or anything with ``__arrow_c_stream__``, ``fetch_record_batch`` or
-            ``fetch_arrow_table``: a DuckDB relation, a cursor that has run its query.
+            A file or a folder of Parquet, CSV, TSV, Feather, Arrow IPC (files and streams), ORC or JSON lines (text
+            also with .gz, .bz2, .zst or .xz), here or at a URL: ``s3://``, ``gs://``, ``hdfs://``, and with the extra
+            ``remote`` what fsspec knows, as ``https://``. A folder has the columns of all its files. With ``query``, a
+            database: ``sqlite:///data.db`` (four slashes before an absolute path) or ``postgresql://user@host/name``,
+            which need the extra ``adbc``; or a DB-API connection whose cursors give Arrow, as those of DuckDB and ADBC
+            do. Or anything with ``__arrow_c_stream__``, ``fetch_record_batch`` or ``fetch_arrow_table``: a DuckDB
+            relation, a cursor that has run its query.
         query : str, optional
             The query that the database runs.
         format : str, optional
-            The format of a file whose suffix does not tell: parquet, csv, feather, arrow, orc, json.
+            The format of a file whose suffix does not tell: parquet, csv, tsv, feather, arrow, orc, json.
+        columns : str or list of str, optional
+            Only these columns, in this order; of Parquet the others are not read.
+        filters : expression or list of tuples, optional
+            Only the rows for which this is true, as in ``pyarrow.parquet.read_table``: ``[("year", "==", 2013)]``, or
+            an expression of ``pyarrow.dataset``. Parts of Parquet files whose statistics exclude it are not read. Not
+            for text.
+        types : mapping of names to types, optional
+            The types of columns of text, which are otherwise found in all values: ``{"zip": "string"}``. A type is
+            PyArrow's or its name, or ``category``. For CSV, TSV and JSON lines.
+        delimiter, decimal : str, optional
+            The characters between fields and in numbers of CSV; by default ``,`` (of TSV a tab) and ``.``.
+        encoding : str, optional
+            The encoding of text, by default UTF-8: a name that Python knows, as ``latin-1``.
+        engine : {"pyarrow", "duckdb", "polars"}, optional
+            Who parses text, with the types that it finds; by default PyArrow. The others are extras.
         progress : bool, default True
             Draw a progress bar on stderr, if that is a terminal, for loads that take longer than a second.
-        keep, expect_version, ttl, key, unique
+        keep, expect_version, ttl, key, unique, meta, checksum
             As in `put`.
 
         Returns
@@ -312,11 +340,19 @@ class Store:
         """
         from colonnade._load import load
         from colonnade._put import Request
+        from colonnade.io.options import ReadOptions
 
-        request = Request.checked(name, keep, expect_version, ttl)
-        return load(
-            self._writer, source, request, query=query, format_=format, progress=progress, key=key, unique=unique
+        request = Request.checked(name, keep, expect_version, ttl, key=key, unique=unique, meta=meta, checksum=checksum)
+        options = ReadOptions.checked(
+            columns=columns,
+            filters=filters,
+            types=types,
+            delimiter=delimiter,
+            decimal=decimal,
+            encoding=encoding,
+            engine=engine,
         )
+        return load(self._writer, source, request, query=query, format_=format, options=options, progress=progress)
 
     def allocate(
         self,
@@ -327,7 +363,7 @@ class Store:
         nulls: bool = True,
         keep: int = 1,
         expect_version: int | Snapshot | None = None,
-        ttl: float | timedelta | None = None,
+        ttl: float | str | timedelta | None = None,
     ) -> contextlib.AbstractContextManager[DraftTable]:
         """Make a table to be filled in place, in a ``with`` block, and publish it when the block ends.
 
@@ -390,7 +426,7 @@ class Store:
             ``$COLONNADE_TOKEN`` is the token of that host, ``$COLONNADE_CA``, ``$COLONNADE_CERT`` and
             ``$COLONNADE_KEY`` are the files of TLS.
         version : int, optional
-            An older version.
+            An older version; -1 is the newest, -2 the one before it that is still there.
         validate : "full", optional
             Read and check all values first, for producers that are not trusted; see `Snapshot.validate`.
 
@@ -426,7 +462,8 @@ class Store:
 
             snapshot = open_remote(self._catalog, name, version)
         else:
-            snapshot = Snapshot.attached(self.path, name, *self._catalog.attach(name, version))
+            segment, seal = self._catalog.attach(name, self.version_number(name, version))
+            snapshot = Snapshot.attached(self.path, name, segment, seal)
         if validate is not None:
             try:
                 snapshot.validate()
@@ -515,6 +552,8 @@ class Store:
         version: int | None = None,
         columns: Iterable[Any] | str | None = None,
         writable: bool = True,
+        dtype_backend: Literal["numpy_nullable", "pyarrow"] | None = None,
+        types_mapper: Callable[[pa.DataType], Any] | None = None,
         validate: Literal["full"] | None = None,
     ) -> pd.DataFrame:
         """Open a table as pandas: zero-copy, writable, private to this process.
@@ -524,12 +563,14 @@ class Store:
         name : str
             The table.
         version : int, optional
-            An older version, which ``keep=`` retained.
+            As in `open`.
         columns : iterable of labels or str, optional
             Take these columns, in this order; the index comes along. A string is one label.
         writable : bool, default True
             Map privately: the frame may be written to, and the kernel copies only the pages that are touched. False:
             the arrays are read-only.
+        dtype_backend, types_mapper
+            As in `Snapshot.to_pandas`.
         validate : "full", optional
             As in `open`.
 
@@ -556,7 +597,9 @@ class Store:
         >>> cn.delete("docs/get")
         """
         with self.open(name, version=version, validate=validate) as snapshot:
-            return snapshot.to_pandas(columns=columns, writable=writable)
+            return snapshot.to_pandas(
+                columns=columns, writable=writable, dtype_backend=dtype_backend, types_mapper=types_mapper
+            )
 
     def dump(
         self, name: str, path: str | os.PathLike[str], *, version: int | None = None, progress: bool = True
@@ -573,7 +616,7 @@ class Store:
         path : path
             The file; an existing one is replaced.
         version : int, optional
-            An older version, which ``keep=`` retained.
+            As in `open`.
         progress : bool, default True
             As in `load`.
 
@@ -718,17 +761,20 @@ class Store:
 
         return Watch(self._catalog.directory, paths.check_name(name), lambda: self.open(name), timeout)
 
-    def latest(self, name: str) -> Latest:
+    def latest(self, name: str, *, prepare: Callable[[Snapshot], Any] | None = None) -> Latest:
         """Make a handle whose ``.frame`` is always that of the newest version; asking costs one ``stat``.
 
         It is for programs that serve look-ups from a table that another process replaces again and again. While a table
-        is deleted, the handle keeps the last version. If there has been none, its ``frame`` and ``snapshot`` raise
-        NotFoundError.
+        is deleted, the handle keeps the last version. If there has been none, it raises NotFoundError.
 
         Parameters
         ----------
         name : str
             The table.
+        prepare : callable, optional
+            Called with the Snapshot of each new version before it is served, by the thread that sees it first; what it
+            returns is ``.prepared``. The other threads are given the version before meanwhile. If it raises, that
+            thread gets the error, it is logged, and the version before is served until there is a newer one.
 
         Returns
         -------
@@ -743,116 +789,86 @@ class Store:
         Examples
         --------
         >>> import colonnade as cn, pandas as pd
-        >>> prices = cn.latest("docs/prices")
+        >>> prices = cn.latest("docs/prices", prepare=lambda snapshot: snapshot.to_pandas()["bid"].max())
         >>> for bid in (1.08, 1.09):
         ...     cn.put("docs/prices", pd.DataFrame({"bid": [bid]})).close()
-        ...     print(prices.frame["bid"].max())
-        1.08
-        1.09
+        ...     look = prices.now()
+        ...     print(look.version, float(look.prepared), len(look.frame))
+        1 1.08 1
+        2 1.09 1
         >>> cn.delete("docs/prices")
         """
         from colonnade._latest import Latest
 
-        return Latest(name, paths.path_of(self.path, paths.Entry(name, None)), lambda: self.open(name))
+        return Latest(self._catalog, paths.check_name(name), prepare)
 
     # -- the directory -------------------------------------------------------------------------------------------------
 
-    def exists(self, name: str) -> bool:
-        """Whether there is a table of this name.
+    def rename(self, old: str, new: str) -> None:
+        """Give a table another name; its versions keep their numbers. Nothing is copied.
+
+        Processes that have it open keep it. References that were pickled before, and handles of the old name, do not
+        find it any more.
 
         Raises
         ------
-        InvalidNameError, StoreAccessError
-            If the name is outside of the grammar, or the store cannot be read.
-
-        Examples
-        --------
-        >>> import colonnade as cn
-        >>> cn.exists("docs/nothing")
-        False
-        """
-        return self._catalog.current_version(name) > 0
-
-    def ls(self) -> list[TableInfo]:
-        """List the newest versions, by name. Files that are no snapshots are left out; `check` names them.
-
-        A warning says which tables this user may not read.
-
-        Returns
-        -------
-        list of TableInfo
-            Notebooks and Rich show it as a table.
-
-        Raises
-        ------
-        StoreAccessError
-            If the store is a file, or cannot be read.
+        NotFoundError, InvalidNameError
+            If there is no such table, or a name is outside of the grammar.
+        ConflictError
+            If there is a table of the new name.
+        CorruptSnapshotError, StoreAccessError
+            If the file is damaged, or this user may not write to the store.
 
         Examples
         --------
         >>> import colonnade as cn, pandas as pd
-        >>> cn.put("docs/ls", pd.DataFrame({"x": [1, 2, 3]})).close()
-        >>> [(table.name, table.version, table.rows) for table in cn.ls() if table.name == "docs/ls"]
-        [('docs/ls', 1, 3)]
-        >>> cn.delete("docs/ls")
+        >>> cn.put("docs/draft", pd.DataFrame({"x": [1, 2, 3]})).close()
+        >>> cn.rename("docs/draft", "docs/final")
+        >>> cn.exists("docs/draft"), cn.exists("docs/final")
+        (False, True)
+        >>> cn.delete("docs/final")
         """
-        unreadable: list[str] = []
-        tables = Tables(sorted(self._infos(unreadable)))
-        if unreadable:
-            more = ", ..." if len(unreadable) > 5 else ""
-            warnings.warn(
-                f"{len(unreadable)} tables or folders of {self.path} are left out, because this user may not read them "
-                f"or does not trust their owner: {', '.join(map(repr, unreadable[:5]))}{more}. check() says why",
-                UserWarning,
-                stacklevel=2,
-            )
-        return tables
+        from colonnade.storage.rename import rename
 
-    def _infos(self, unreadable: list[str]) -> Iterator[TableInfo]:
-        for entry in self._catalog.entries(lambda folder, _: unreadable.append(f"{folder}/")):
-            if entry.version is None:
-                try:
-                    yield self.info(entry.name)
-                except (NotFoundError, CorruptSnapshotError):
-                    continue
-                except StoreAccessError:
-                    unreadable.append(entry.name)
+        rename(self._catalog, self._writer.publisher, old, new)
 
-    def info(self, name: str, *, version: int | None = None) -> TableInfo:
-        """Get the line of `ls` of one table.
+    def copy(self, name: str, new: str, *, version: int | None = None) -> Snapshot:
+        """Keep a table under a second name, whatever happens to the first.
+
+        If there is no table of the new name, it is the same file and takes no memory: same version, identity, times and
+        lifetime. If there is one, or the table is another user's, the bytes are copied, as the next version.
 
         Parameters
         ----------
-        name : str
-            The table.
+        name, new : str
+            The table, and the name of the copy.
         version : int, optional
-            An older version, which ``keep=`` retained.
+            As in `open`.
+
+        Returns
+        -------
+        Snapshot
+            The copy.
 
         Raises
         ------
-        NotFoundError, InvalidNameError, CorruptSnapshotError, StoreAccessError
-            As in `open`.
+        NotFoundError, InvalidNameError, CorruptSnapshotError, StoreFullError, StoreAccessError
+            As in `open` and `put`. The store is as it was then.
 
         Examples
         --------
         >>> import colonnade as cn, pandas as pd
-        >>> cn.put("docs/info", pd.DataFrame({"x": [1, 2, 3]})).close()
-        >>> cn.info("docs/info").rows
-        3
-        >>> cn.delete("docs/info")
+        >>> cn.put("docs/prices", pd.DataFrame({"bid": [1.08]})).close()
+        >>> cn.copy("docs/prices", "docs/prices-monday").close()
+        >>> cn.put("docs/prices", pd.DataFrame({"bid": [1.09]})).close()
+        >>> float(cn.get("docs/prices-monday")["bid"].max())
+        1.08
+        >>> cn.delete("docs/prices"), cn.delete("docs/prices-monday")
+        (None, None)
         """
-        with self.open(name, version=version) as snap:
-            return TableInfo(snap.name, snap.version, snap.num_rows, snap.num_columns, snap.nbytes, snap.created)
+        from colonnade._copy import copy
 
-    def sizes(self) -> dict[str, int]:
-        """Get the bytes of each table, all its versions together.
-
-        Raises
-        ------
-        StoreAccessError
-            If the store is a file, or cannot be read.
-        """
-        return self._catalog.sizes()
+        return copy(self, self._writer, name, new, self.version_number(name, version))
 
     def delete(self, name: str) -> None:
         """Remove a table and all its versions. Processes that have it open keep it.
@@ -988,6 +1004,12 @@ class Store:
             return self.settings
         self._catalog.directory.prepare()
         return self._catalog.directory.configure(changes)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """There is nothing to close: a store holds no file."""
 
     def __repr__(self) -> str:
         return f"<colonnade.Store {str(self.path)!r}>"

@@ -153,6 +153,7 @@ def facts(snapshot):
         "columns": snapshot.num_columns,
         "nbytes": snapshot.nbytes,
         "created": snapshot.created.isoformat(),
+        "meta": snapshot.meta,
         "path": str(snapshot.path),
     }
 
@@ -721,3 +722,19 @@ def test_load_with_a_ttl(cli, store, tmp_path):
     assert cli("load", "t", tmp_path / "t.csv", "--ttl", "60").exit_code == 0
     assert store.open("t").expires is not None
     assert "--ttl" in cli("load", "t", tmp_path / "t.csv", "--ttl", "0", status=2).stderr
+
+
+def test_versions_rename_and_copy(cli, store):
+    for n in (1, 2, 3):
+        store.put("a/t", pd.DataFrame({"n": range(n)}), keep=2, meta={"n": n}).close()
+    listed = json.loads(cli("versions", "a/t", "--json").stdout)
+    assert [(each["version"], each["rows"], each["meta"]) for each in listed] == [(2, 2, {"n": 2}), (3, 3, {"n": 3})]
+    heading, *lines = cli("versions", "a/t").stdout.splitlines()
+    assert heading.split()[-1] == "meta"
+    assert [line.split()[1] for line in lines] == ["2", "3"]
+    assert '{"n": 3}' in cli("explain", "a/t").stdout
+    assert cli("copy", "a/t", "b", "--version", "-2").stdout.startswith("b version 2: ")
+    assert cli("rename", "a/t", "c").exit_code == 0
+    assert [table.name for table in store.ls()] == ["b", "c"]
+    assert "there is a table 'b' already" in cli("rename", "c", "b", status=1).stderr
+    assert "did you mean" not in cli("versions", "q", status=1).stderr

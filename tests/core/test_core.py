@@ -3,6 +3,7 @@
 import mmap
 import os
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -17,31 +18,39 @@ from colonnade.core.regions import Region, arrange
 from support.memory import address
 
 
+class Output(NamedTuple):
+    memory: np.ndarray
+    places: dict
+    results: dict
+
+
 def run(made, through):
-    """Run jobs and give the output as bytes."""
+    """Run jobs and give the output."""
     regions = [r for job in made for r in (job.values, job.bitmap, job.mask, job.pandas_buffer) if r is not None]
-    size = arrange([], regions)
+    places, size = arrange([], regions)
     if through != "file":
         # Unaligned by a word, as a column of a block may be.
         memory = np.zeros(size + 8, np.uint8)[8:]
         stream_from = 0 if through == "streamed memory" else 1 << 40
-        jobs.run([Placed(made, address(memory))], partial(jobs.into_memory, outputs=[memory], stream_from=stream_from))
-        return memory
+        placed = [Placed(made, places, address(memory))]
+        results = jobs.run(placed, partial(jobs.into_memory, outputs=[memory], stream_from=stream_from))
+        return Output(memory, places, results)
     fd = os.open("/dev/shm", os.O_TMPFILE | os.O_RDWR)
     try:
         os.ftruncate(fd, size)
-        jobs.run([Placed(made, 0)], partial(jobs.into_file, fd=fd, size=size))
-        return np.frombuffer(os.pread(fd, size, 0), np.uint8)
+        results = jobs.run([Placed(made, places, 0)], partial(jobs.into_file, fd=fd, size=size))
+        return Output(np.frombuffer(os.pread(fd, size, 0), np.uint8), places, results)
     finally:
         os.close(fd)
 
 
-def at(memory, region, dtype):
-    return memory[region.at : region.at + region.size].view(dtype)
+def at(output, region, dtype):
+    place = output.places[region]
+    return output.memory[place : place + region.size].view(dtype)
 
 
-def bits_at(memory, region, count):
-    return np.unpackbits(memory[region.at : region.at + region.size], count=count, bitorder="little").astype(bool)
+def bits_at(output, region, count):
+    return np.unpackbits(at(output, region, np.uint8), count=count, bitorder="little").astype(bool)
 
 
 def pack(bits, offset):
@@ -100,7 +109,7 @@ def test_fixed_width_with_bitmaps(shape, width, nulls, mask, through, seed):
         at(out, job.values, np.uint8).reshape(-1, width), np.where(valid[:, None], values, fill)
     )
     np.testing.assert_array_equal(bits_at(out, job.bitmap, rows), valid)
-    assert job.nulls == (~valid).sum()
+    assert out.results[job].nulls == (~valid).sum()
     if mask:
         np.testing.assert_array_equal(at(out, job.mask, bool), ~valid)
 
@@ -222,13 +231,16 @@ def test_offsets_are_rebased(source, width):
 
 def test_a_plan_that_does_not_fit_is_refused():
     values = np.zeros(10)
-    good = dict(width=8, values=Region(80, 0))
+    region = Region(80)
+    good = dict(width=8, values=region)
     piece = Piece(address(values), 8, 0, 0, 10)
-    for bad in (Job(11, [piece], Values.FIXED, **good), Job(10, [piece], Values.FIXED, width=8, values=Region(80, 8)),
-                Job(10, [piece._replace(length=-1)], Values.FIXED, **good), Job(10, [piece], Values.FIXED, width=8, values=Region(80, -5))):  # fmt: skip
+    fits = Job(10, [piece], Values.FIXED, **good)
+    too_long = Job(11, [piece], Values.FIXED, **good)
+    negative = Job(10, [piece._replace(length=-1)], Values.FIXED, **good)
+    for bad, place in ((too_long, 0), (fits, 8), (negative, 0), (fits, -5)):
         memory = np.zeros(80, np.uint8)
         with pytest.raises(ValueError, match="job 0"):
-            jobs.run([Placed([bad], address(memory))], partial(jobs.into_memory, outputs=[memory]))
+            jobs.run([Placed([bad], {region: place}, address(memory))], partial(jobs.into_memory, outputs=[memory]))
 
 
 def test_a_write_that_fails_raises_its_errno():
@@ -238,11 +250,11 @@ def test_a_write_that_fails_raises_its_errno():
         [Piece(address(values), 8, 0, 0, len(values))],
         Values.FIXED,
         width=8,
-        values=Region(values.nbytes, 0),
+        values=Region(values.nbytes),
     )
     fd = os.open("/dev/null", os.O_RDONLY)
     with pytest.raises(OSError, match="Bad file descriptor"):
-        jobs.run([Placed([job], 0)], partial(jobs.into_file, fd=fd, size=values.nbytes))
+        jobs.run([Placed([job], {job.values: 0}, 0)], partial(jobs.into_file, fd=fd, size=values.nbytes))
     os.close(fd)
 
 

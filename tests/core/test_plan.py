@@ -8,6 +8,7 @@ their end is a crash. The tests run in the process of the test: a crash is a fai
 import ctypes
 import itertools
 import mmap
+from enum import IntEnum
 from functools import partial
 
 import numpy as np
@@ -20,7 +21,8 @@ from support.memory import address
 
 ROWS = 100
 GUARD = 4096
-ENUMS = {"values": Values, "validity": Validity, "element": _core.Element, "pandas_buffer": PandasBuffer, "pandas_element": _core.Element}  # fmt: skip
+Element = IntEnum("Element", _core.enumerators()["Element"], start=0)
+ENUMS = {"values": Values, "validity": Validity, "element": Element, "pandas_buffer": PandasBuffer, "pandas_element": Element}  # fmt: skip
 EXTREMES = [-(2**63), -(2**31), -2, -1, 0, 1, 2, 3, 4, 5, 8, 16, 99, 2**31, 2**32 - 1, 2**47, 2**62, 2**63 - 1]
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -254,7 +256,11 @@ def test_vectors_need_aligned_outputs_in_memory():
 def test_the_tables_are_those_of_the_core():
     assert list(JOB.names) == _core.job_fields()
     assert jobs.Piece._fields == tuple(_core.piece_fields()) == PIECE.names
-    assert [name.upper() for name in ELEMENT] == [element.name for element in _core.Element]
+    names = _core.enumerators()
+    assert [name.upper() for name in ELEMENT] == names.pop("Element")
+    kinds = (Values, Validity, PandasBuffer)
+    assert {kind.__name__: [member.name for member in kind] for kind in kinds} == names
+    assert all([int(member) for member in kind] == list(range(len(kind))) for kind in kinds)
 
 
 def test_indices_outside_of_their_dictionary_are_reported():
@@ -270,14 +276,14 @@ def test_indices_outside_of_their_dictionary_are_reported():
             if valid is not None:
                 bits[row] = False  # beneath a null anything may be
             bitmap = np.packbits(bits, bitorder="little")
-            region = jobs.Region(source.nbytes, 0)
+            region = jobs.Region(source.nbytes)
             job = jobs.Job(size, [jobs.Piece(address(source), source.itemsize, address(bitmap), 0, size)], Values.INDICES, width=source.itemsize,
                            validity_kind=Validity.BITS, element=source.dtype.name, operand=50, values=region)  # fmt: skip
             out = np.zeros(size, dtype)
-            jobs.run(
-                [jobs.Placed([job], address(out))],
+            results = jobs.run(
+                [jobs.Placed([job], {region: 0}, address(out))],
                 partial(jobs.into_memory, outputs=[out.view(np.uint8)]),
             )
-            assert job.overflows == (index in bad and valid is None), (dtype, index, row)
-            assert job.nulls == (valid is not None)
+            assert results[job].overflows == (index in bad and valid is None), (dtype, index, row)
+            assert results[job].nulls == (valid is not None)
             np.testing.assert_array_equal(out[bits], source[bits])

@@ -157,6 +157,10 @@ def versions(store):
     for entry in entries(store.path):
         if entry.endswith(".arrow"):
             name, _, version = entry.removesuffix(".arrow").partition("@")
+            if version and not os.path.exists(store.path / f"{name}.arrow"):
+                with pytest.raises(cn.NotFoundError):  # a killed delete has left it
+                    store.open(name, version=int(version))
+                continue
             with store.open(name, version=int(version) if version else None) as snap:
                 attrs = payload.verify_pandas(snap.to_pandas())
                 assert payload.verify_arrow(snap.to_arrow()) == payload.verify_head(snap) == attrs

@@ -10,7 +10,7 @@ import pytest
 import colonnade as cn
 from colonnade.format import ndarray_layout, schema
 from colonnade.format.bounds import Body
-from fuzz.anatomy import Anatomy
+from fuzz.anatomy import Anatomy, rehashed
 
 MATRIX = np.arange(12.0).reshape(3, 4)
 SQUARE = np.arange(16.0).reshape(4, 4)
@@ -214,7 +214,7 @@ def test_nulls_in_numbers_are_found(folder):
         numbers["batch buffer length"][node].write(data, 5)
         for what in ("batch message body", "batch block body"):
             numbers[what][0].write(data, put.nbytes + 8)
-        path.write_bytes(bytes(data))
+        path.write_bytes(rehashed(bytes(data)))
         batch = pa.ipc.open_file(str(path)).get_batch(0)
         batch.validate(full=True)
         column = batch.column(0)
@@ -231,7 +231,7 @@ def test_a_bitmap_that_is_the_values_themselves(folder):
     data = bytearray(file.data)
     bitmap, values = [number for number in file.numbers if number.what == "batch buffer offset"]
     bitmap.write(data, values.read(data))
-    path.write_bytes(bytes(data))
+    path.write_bytes(rehashed(bytes(data)))
     pa.ipc.open_file(str(path)).get_batch(0).validate(full=True)
     with pytest.raises(cn.CorruptSnapshotError, match="overlap"):
         store.open("t", validate="full")

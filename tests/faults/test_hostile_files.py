@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 import colonnade as cn
-from fuzz.anatomy import SEAL_FIELDS, Anatomy
+from fuzz.anatomy import SEAL_FIELDS, Anatomy, rehashed
 
 FUZZ = Path(__file__).parent.parent / "fuzz"
 
@@ -28,7 +28,7 @@ def _put(folder, table):
 
 def _with_bytes(file, at, value, dtype):
     new = np.array(value, dtype).tobytes()
-    return file.data[:at] + new + file.data[at + len(new) :]
+    return rehashed(file.data[:at] + new + file.data[at + len(new) :])
 
 
 def _in_arrow(file, field, buffer, dictionary=False):

@@ -86,11 +86,6 @@ def test_flags_and_attrs(store):
     assert assert_round_trip(store, df).flags.allows_duplicate_labels is False
 
 
-def test_series_becomes_a_frame_of_one_column(store):
-    store.put("s", pd.Series([1, 2], name="x"))
-    assert_frame_equal(store.get("s"), pd.DataFrame({"x": [1, 2]}))
-
-
 @pytest.mark.parametrize("df", [
     pd.DataFrame(),
     pd.DataFrame(index=range(5)),
@@ -177,7 +172,7 @@ def test_any_objects_in_any_place(store, cells, place):
 
 @pytest.mark.parametrize("labels", [
     [b"x", b"z"], [1, "a", 2.0], [True, "a"], [np.int64(1), "a"], [np.float32(0.1), "a", np.bool_(True)], [np.nan, "a"], [np.inf, -np.inf, -0.0, "a"], [2**70, "a"],
-    [("a", 1), "b"], [None, "a"], [pd.Timestamp("2020"), pd.Timestamp("2021")], [dt.date(2020, 1, 1), dt.date(2021, 1, 1)],
+    [("a", 1), "b"], [[1], [2]], [None, "a"], [pd.Timestamp("2020"), pd.Timestamp("2021")], [dt.date(2020, 1, 1), dt.date(2021, 1, 1)],
 ], ids=repr)  # fmt: skip
 def test_labels_that_are_objects(store, labels):
     columns = pd.Index(object_array(labels), dtype=object, tupleize_cols=False)
@@ -185,7 +180,7 @@ def test_labels_that_are_objects(store, labels):
     assert list(map(type, store.get("o").columns)) == list(map(type, labels))
 
 
-@pytest.mark.parametrize("labels", [[b"x", "z"], [pd.Timestamp("2020"), "a"], ["\ud800", "a"], [np.str_("a"), "b"], [Text("a"), "b"]], ids=ascii)  # fmt: skip
+@pytest.mark.parametrize("labels", [[b"x", "z"], [[1], "a"], [pd.Timestamp("2020"), "a"], ["\ud800", "a"], [np.str_("a"), "b"], [Text("a"), "b"]], ids=ascii)  # fmt: skip
 def test_labels_that_are_refused(store, labels):
     columns = pd.Index(object_array(labels), dtype=object)
     assert "the column labels cannot be stored" in assert_same_or_refused(

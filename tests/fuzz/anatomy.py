@@ -1,6 +1,6 @@
 """A stored file taken apart: where its numbers stand, and how a file with other numbers is made.
 
-It follows docs/format.md and the flatbuffers library, and not the reader. Does not depend on: what a number is changed
+It follows docs/format.md and the flatbuffers and xxhash libraries, and not the reader. Does not depend on: what a number is changed
 to.
 """
 
@@ -9,6 +9,7 @@ import struct
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import xxhash
 from flatbuffers import number_types
 from flatbuffers.table import Table
 
@@ -16,6 +17,8 @@ from colonnade.format.seal import MAGIC, SEAL_SIZE, TAIL_SIZE, TRAILER
 
 KEY = b"colonnade"
 SEAL_FIELDS = {"version": 16, "identity": 24, "created": 32, "rows": 40, "columns": 48, "size": 56}
+CHECKSUMS_SIZE = 64
+_HAS_VALUES = 1
 _BLOCK_SIZE = 24
 _WIDTHS = {"b": 1, "i": 4, "q": 8, "I": 4, "Q": 8}
 
@@ -92,6 +95,12 @@ class Anatomy:
     @cached_property
     def seal_at(self):
         return self.footer_at - SEAL_SIZE
+
+    @cached_property
+    def end(self):
+        """Where the contents end: at the checksums, or at the seal of a file that has none."""
+        mark, number = struct.unpack_from("<8sI", self.data, self.seal_at)
+        return self.seal_at - CHECKSUMS_SIZE if mark == b"COLONNAD" and number == 3 else self.seal_at
 
     @cached_property
     def _footer(self):
@@ -193,10 +202,10 @@ class Anatomy:
     def with_child(self, child):
         """The file with one more nested table behind its body, and the layout metadata of its place."""
         (body,) = self.body_start()
-        head = bytearray(self.data[: self.seal_at])
+        head = bytearray(self.data[: self.end])
         head += bytes(-(len(head) - body) % 64)
         place = {"kind": "table", "at": len(head) - body, "size": len(child)}
-        head += child + bytes(-len(child) % 8) + self.data[self.seal_at : -TAIL_SIZE]
+        head += child + bytes(-len(child) % 8) + self.data[self.end : -TAIL_SIZE]
         return Anatomy(self._closed(head, self.footer_size)), place
 
     def _closed(self, data, footer_size):
@@ -207,7 +216,7 @@ class Anatomy:
 
 
 def resealed(data):
-    """The file with its own size in its seal, if it has the look of one."""
+    """The file with its own size in its seal, and with its own checksums, if it has the look of one."""
     if len(data) < TAIL_SIZE + SEAL_SIZE:
         return data
     footer = int.from_bytes(data[-TAIL_SIZE : -TAIL_SIZE + 4], "little")
@@ -215,7 +224,34 @@ def resealed(data):
     if place < 0 or data[place : place + 8] != b"COLONNAD":
         return data
     at = place + SEAL_FIELDS["size"]
-    return data[:at] + len(data).to_bytes(8, "little") + data[at + 8 :]
+    return rehashed(data[:at] + len(data).to_bytes(8, "little") + data[at + 8 :])
+
+
+def rehashed(data):
+    """The file with its own checksums, if it has any, and its numbers lead to what they are of."""
+    file = Anatomy(data)
+    try:
+        if file.end == file.seal_at:
+            return data
+        numbers = {number.what: number.read(data) for number in file.numbers}
+        start, size = numbers["batch block offset"], numbers["batch block metadata"]
+    except (struct.error, ValueError, IndexError, TypeError, OverflowError, KeyError, AssertionError, AttributeError):
+        return data
+    if file.end < 0 or not 0 <= start <= start + size <= len(data):
+        return data
+    _, _, values, flags = struct.unpack_from("<QQQI", data, file.end)
+    message, footer = _hash(data[start : start + size]), _hash(data[file.footer_at : -TAIL_SIZE])
+    if flags & _HAS_VALUES:
+        values = _hash(data[: file.end])
+    packed = struct.pack("<QQQI28x", message, footer, values, flags)
+    seal = data[file.seal_at : file.footer_at]
+    own = struct.pack("<Q", _hash(packed + seal))
+    return data[: file.end] + packed + own + data[file.seal_at :]
+
+
+def _hash(data):
+    """The checksum of up to 1 MiB; larger ones are not made here, and stay wrong."""
+    return xxhash.xxh3_64_intdigest(data)
 
 
 def places(layout):

@@ -22,7 +22,7 @@ with atheris.instrument_imports(include=["colonnade"]):
     from colonnade.format.ipc import read_envelope
     from colonnade.format.read.file import open_file
     from colonnade.format.read.table import read_frame, validate
-    from colonnade.format.seal import SEAL_SIZE, TAIL_SIZE, Seal, seal_place
+    from colonnade.format.seal import CHECKSUMS_SIZE, SEAL_SIZE, TAIL_SIZE, Seal, seal_place
 
 from fuzz.anatomy import Anatomy, resealed
 from fuzz.mutate import make_corpus
@@ -40,7 +40,7 @@ def read(data):
 
 def _seal(data):
     place = seal_place(len(data), data[-TAIL_SIZE:])
-    Seal.unpack(data[place : place + SEAL_SIZE])
+    Seal.unpack(data[max(place - CHECKSUMS_SIZE, 0) : place + SEAL_SIZE])
 
 
 def _table(data):

@@ -37,7 +37,7 @@ if core := os.environ.get("COLONNADE_FUZZ_CORE"):
     spec.loader.exec_module(sys.modules[spec.name])
 
 import colonnade as cn
-from fuzz.anatomy import SEAL_FIELDS, Anatomy
+from fuzz.anatomy import SEAL_FIELDS, Anatomy, rehashed
 from fuzz.look import NAME, FindingError, look, write
 from fuzz.mutations import MUTATIONS, mutate
 from fuzz.tables import tables
@@ -56,7 +56,7 @@ def make_corpus(folder):
         for name, value in (("version", 1), ("identity", i), ("created", 10**18)):
             at = seal + SEAL_FIELDS[name]
             data[at : at + 8] = value.to_bytes(8, "little")
-        files.append(bytes(data))
+        files.append(rehashed(bytes(data)))
     store.delete(NAME)
     return files
 

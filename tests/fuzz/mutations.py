@@ -7,7 +7,7 @@ import copy
 import random
 import struct
 
-from fuzz.anatomy import PLACE_KEYS, SEAL_FIELDS, Anatomy, Number, nested_tables, resealed
+from fuzz.anatomy import PLACE_KEYS, SEAL_FIELDS, Anatomy, Number, nested_tables, rehashed, resealed
 
 _LIMITS = [0, 1, -1, 2, 7, 8, 63, 64, 127, 128, 255, 4095, 4096, 2**15, 2**16, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**40, 2**62, 2**63 - 8, 2**63 - 1, -(2**63), 2**64 - 1, -8, -64, -4096]  # fmt: skip
 _NAMES = ["int8", "int64", "uint64", "float16", "float64", "bool", "object", "category", "str", "string", "Int8", "Int64", "boolean", "period[D]", "interval[int64, right]", "datetime64[ns]", "datetime64[ns, UTC]",
@@ -56,17 +56,17 @@ def extend(rng, file, _):
     """More bytes, anywhere."""
     extra = rng.choice([bytes, rng.randbytes])(rng.choice([1, 8, 64, 4096, rng.randrange(1, 999)]))
     at = rng.choice(
-        [len(file.data), 0, rng.randrange(len(file.data)), file.seal_at, file.footer_at, file.body_start()[0]]
+        [len(file.data), 0, rng.randrange(len(file.data)), file.end, file.seal_at, file.footer_at, file.body_start()[0]]
     )
     return file.data[:at] + extra + file.data[at:]
 
 
 def seal(rng, file, _):
-    """A number of the seal."""
+    """A number of the seal, with a checksum that fits more often than not."""
     data = bytearray(file.data)
     number = Number("seal", file.seal_at + rng.choice([0, 8, 12, *SEAL_FIELDS.values()]), "Q")
     number.write(data, near(rng, number.read(data), len(data)))
-    return bytes(data)
+    return rehashed(bytes(data)) if rng.random() < 0.9 else bytes(data)
 
 
 def envelope(rng, file, _):
@@ -168,7 +168,7 @@ def splice(rng, file, other):
         return a[: file.seal_at] + b[other.seal_at :]
     if choice == 2:
         start, theirs = file.body_start()[0], other.body_start()[0]
-        return a[:start] + b[theirs : other.seal_at] + a[file.seal_at :]
+        return a[:start] + b[theirs : other.end] + a[file.end :]
     if choice == 3:
         return file.with_layout(other.layout)
     at = rng.randrange(min(len(a), len(b)))

@@ -24,7 +24,7 @@ SOURCES = {
     "a\0b.csv": (cn.UnreadableFileError, "NUL"),
     "broken.parquet/x.csv": (FileNotFoundError, "No such file"),
     "nope.csv": (FileNotFoundError, "No such file"),
-    "https://127.0.0.1/x.csv": (ValueError, "load a copy of the file"),
+    "https://127.0.0.1/x.csv": (FileNotFoundError, "No such file"),
     "://": (ValueError, "load a copy of the file"),
     "notes.txt": (ValueError, "say with format"),
 }

@@ -24,8 +24,9 @@ from typer.testing import CliRunner
 
 import colonnade as cn
 from colonnade.cli.commands import app
-from colonnade.io import text
+from colonnade.io import text_blocks
 from colonnade.io.load import read
+from colonnade.io.options import ReadOptions
 from colonnade.io.progress import Meter
 
 ROWS = 300_000  # several batches
@@ -98,7 +99,7 @@ def test_stored_in_batches_is_what_put_stores(suffix, store, tmp_path, monkeypat
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(text, "_BLOCK", 64)
+    monkeypatch.setattr(text_blocks, "BLOCK", 64)
 
 
 def csv(*cells):
@@ -179,7 +180,7 @@ def test_progress_is_of_the_files_bytes_or_rows(tmp_path):
     table.to_pandas().to_csv(tmp_path / "t.csv.gz", index=False)
     for file, total in (("t.parquet", 5_000), ("t.csv.gz", (tmp_path / "t.csv.gz").stat().st_size)):
         meter = Meter()
-        found = read(tmp_path / file, None, None, meter)
+        found = read(tmp_path / file, None, None, ReadOptions(), meter)
         assert (meter.rows, meter.done, meter.total) == (5_000, total, total), file
         assert meter.nbytes == pytest.approx(found.nbytes, rel=0.1)
 
@@ -231,7 +232,7 @@ def test_nothing_to_load(files, source, error, words, store, tmp_path, before):
 
 
 def test_a_url_that_nobody_knows(store, before):
-    with pytest.raises(ValueError, match="PyArrow knows no such file system"):
+    with pytest.raises(ValueError, match="fsspec does not know gopher:// either; load a copy"):
         store.load("t", "gopher://host/t.csv")
 
 

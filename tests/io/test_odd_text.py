@@ -10,14 +10,14 @@ import pyarrow.csv as pc
 import pytest
 
 import colonnade as cn
-from colonnade.io import text
+from colonnade.io import text_blocks
 
 
 @pytest.fixture(params=["one block", "small blocks"])
 def load(request, store, tmp_path, monkeypatch):
     """Load bytes as a file, in one block and in blocks of a row or two."""
     if request.param == "small blocks":
-        monkeypatch.setattr(text, "_BLOCK", 8)
+        monkeypatch.setattr(text_blocks, "BLOCK", 8)
 
     def load(data, suffix=".csv"):
         (tmp_path / f"t{suffix}").write_bytes(data)
@@ -142,7 +142,7 @@ def test_json_lines(data, rows, load, store):
 
 
 def test_many_objects_without_members(store, tmp_path, monkeypatch):
-    monkeypatch.setattr(text, "_BLOCK", 1000)
+    monkeypatch.setattr(text_blocks, "BLOCK", 1000)
     (tmp_path / "t.jsonl").write_bytes(b"{}\n" * 5003)
     assert store.load("t", tmp_path / "t.jsonl").num_rows == 5003
     assert store.get("t").shape == (5003, 0)
@@ -157,16 +157,19 @@ def test_json_that_is_refused(data, words, load):
         load(data, ".json")
 
 
+ROWS = text_blocks.CsvRows(",")
+
+
 def test_blocks_of_regular_quotes_end_where_rows_end():
     """The fast way to the end of the last row, against the expression that takes rows apart."""
     rng, found = random.Random(5), 0
     pieces = [b'"', b",", b"\n", b"a", b"\r\n", b'""', b'"x"', b'"x\ny"', b',"', b'",', b'"\n', b'\n"']
     for _ in range(20_000):
         data = b"".join(rng.choices(pieces, k=rng.randint(1, 14)))
-        end, rows = text._end_of_regular_rows(data), text._CSV_ROWS.match(data)
+        end, rows = ROWS.end_of_regular(data), ROWS.rows.match(data)
         if end is not None:
             assert end <= rows.end(), data
-            assert text._CSV_ROWS.match(data[:end]).end() == end, data
+            assert ROWS.rows.match(data[:end]).end() == end, data
             found += end == rows.end()
     assert found > 2000
 
@@ -212,7 +215,7 @@ def test_any_csv_is_read_as_pyarrow_reads_it_whatever_the_blocks(seed, store, tm
         except pa.ArrowInvalid:
             continue
         for block in (4 << 20, 16):
-            monkeypatch.setattr(text, "_BLOCK", block)
+            monkeypatch.setattr(text_blocks, "BLOCK", block)
             found = store.load("t", tmp_path / "t.csv").to_arrow()
             assert found.column_names == read.column_names, data
             # As texts: 1.0 is not 1, and NaN is itself.

@@ -235,8 +235,8 @@ def test_a_put_interrupted_while_it_writes(small, monkeypatch):
     free = os.statvfs(small).f_bavail
     real = LaidOut.write_to_memory
 
-    def interrupted(self, memory, seal):
-        real(self, memory, seal)
+    def interrupted(self, memory):
+        real(self, memory)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(LaidOut, "write_to_memory", interrupted)

@@ -71,3 +71,22 @@ def test_a_version_that_another_name_has_is_not_taken_for_one(folder, name):
     (store.path / "t.arrow").rename(store.path / name)
     store.gc()
     assert everything(store.path) == [name]
+
+
+def test_what_a_killed_delete_left_is_not_found_and_does_not_come_back(folder):
+    """The newest version of a name goes first. Without it nobody finds the others, and no put retains them."""
+    store = cn.Store(folder / "s")
+    for _ in range(3):
+        store.put("t", FRAME, keep=3).close()
+    (store.path / "t.arrow").unlink()
+    assert not store.exists("t")
+    assert store.ls() == []
+    assert store.check() == []
+    for version in (None, 2):
+        with pytest.raises(cn.NotFoundError, match=r"there is no table 't'|the store is empty"):
+            store.open("t", version=version)
+    with pytest.raises(cn.NotFoundError):
+        store.delete("t")
+    with store.put("t", FRAME, keep=3) as snapshot:
+        assert snapshot.version == 1
+    assert [entry.name for entry in store.path.glob("t*")] == ["t.arrow"]

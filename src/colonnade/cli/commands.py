@@ -10,7 +10,9 @@ Does not depend on: how anything is stored.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -18,7 +20,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from enum import Enum, StrEnum
-from fnmatch import fnmatchcase
 from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,13 +27,16 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from colonnade import ColonnadeError, CorruptSnapshotError, NotFoundError, Snapshot, Store, TableInfo, __version__
+from colonnade import ColonnadeError, CorruptSnapshotError, NotFoundError, Store, TableInfo, __version__
+from colonnade._names import is_pattern
 from colonnade.cli.output import console, print_error, print_json, print_line, print_table
-from colonnade.display.columns import REPORTS, TABLES, justify
+from colonnade.display.columns import REPORTS, justify, tables_columns
 from colonnade.display.fitting import counted, format_part, one_line
 from colonnade.display.table import ELIDED, Column, fit_to_width
 from colonnade.io.formats import FileFormat
+from colonnade.lifetimes import whole_seconds
 from colonnade.sizes import format_size
+from colonnade.suggestions import listed
 
 
 class _Commands(TyperGroup):
@@ -57,6 +61,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # no boxes around usage errors
 )
+
+
+class _Engine(StrEnum):
+    """Who parses text."""
+
+    PYARROW = "pyarrow"
+    DUCKDB = "duckdb"
+    POLARS = "polars"
 
 
 class _DumpFormat(StrEnum):
@@ -85,6 +97,13 @@ def _complete_name(ctx: typer.Context, incomplete: str) -> list[str]:
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The table.", autocompletion=_complete_name)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Version = Annotated[int | None, typer.Option(metavar="N", help="A version that --keep retained.")]
+
+
+def _lifetime(text: str) -> int:
+    try:
+        return whole_seconds(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def _print_version(requested: bool) -> None:
@@ -140,35 +159,89 @@ def load(
     kind: Annotated[
         FileFormat | None, typer.Option("--format", help="The format of the file, whatever its suffix.")
     ] = None,
+    columns: Annotated[str | None, typer.Option(metavar="A,B", help="Only these columns, in this order.")] = None,
+    filters: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--filter", metavar="TEST", help='Only rows of which this is true, as "year == 2013". Repeatable.'
+        ),
+    ] = None,
+    types: Annotated[
+        list[str] | None,
+        typer.Option("--type", metavar="NAME=TYPE", help="The type of a column of text, as zip=string. Repeatable."),
+    ] = None,
+    delimiter: Annotated[str | None, typer.Option(metavar="SIGN", help="What separates the fields of CSV.")] = None,
+    decimal: Annotated[str | None, typer.Option(metavar="SIGN", help="The decimal point of CSV.")] = None,
+    encoding: Annotated[str | None, typer.Option(metavar="NAME", help="The encoding of text, as latin-1.")] = None,
+    engine: Annotated[
+        _Engine | None, typer.Option(help="Who parses text, with the types that it finds; else PyArrow.")
+    ] = None,
     keep: Annotated[int, typer.Option(min=1, metavar="N", help="Keep this many versions, this one included.")] = 1,
     expect_version: Annotated[
         int | None,
         typer.Option(min=0, metavar="N", help="Store only if the table is at this version; 0: if it is new."),
     ] = None,
     ttl: Annotated[
-        float | None, typer.Option(min=1, metavar="SECONDS", help="The table may be removed when this time has passed.")
+        int | None,
+        typer.Option(
+            metavar="TIME",
+            parser=_lifetime,
+            help="The table may be removed when this time has passed: 90 (seconds), 12h, 1d.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Load a file, a folder or a query into the store, as the next version of a table.
 
-    The suffix says which format: Parquet, CSV, Feather, Arrow IPC, ORC or JSON lines; text also with .gz, .bz2 or .zst
-    after it. With --query: sqlite:///data.db and postgresql://user@host/name. With -, standard input and --format.
+    The suffix says which format: Parquet, CSV, TSV, Feather, Arrow IPC, ORC or JSON lines; text also with .gz, .bz2,
+    .zst or .xz after it. With --query: sqlite:///data.db and postgresql://user@host/name. With -, standard input and
+    --format.
     """
     options: dict[str, Any] = {"keep": keep, "expect_version": expect_version, "ttl": ttl}
     with _usage_errors(), contextlib.ExitStack() as stack:
+        options |= {
+            "columns": columns.split(",") if columns else None,
+            "filters": [_test_of(text) for text in filters] if filters else None,
+            "types": dict(_type_of(text) for text in types) if types else None,
+            "delimiter": "\t" if delimiter == "\\t" else delimiter,
+            "decimal": decimal,
+            "encoding": encoding,
+            "engine": engine,
+        }
         if source == "-":
             if kind is None:
                 raise typer.BadParameter("standard input has no suffix; say with --format what it holds")
             source = str(stack.enter_context(_standard_input()))
         snapshot = _store(ctx).load(name, source, query=query, format=kind, **options)
     with snapshot:
-        info = _info(snapshot)
+        info = TableInfo.of(snapshot)
         if as_json:
             print_json(info._asdict() | {"path": snapshot.path})
         else:
             rows, columns = counted(info.rows, "row"), counted(info.columns, "column")
             print_line(f"{name} version {info.version}: {rows}, {columns}, {format_size(info.nbytes)}")
+
+
+_TEST = re.compile(r"\s*(.+?)\s*(==|!=|<=|>=|=|<|>)\s*(.*?)\s*", re.DOTALL)
+
+
+def _test_of(text: str) -> tuple[str, str, Any]:
+    """A filter as `load` takes it: a name, an operator, and a number, true, false or text."""
+    match = _TEST.fullmatch(text)
+    if match is None:
+        raise typer.BadParameter(f"--filter {text!r}: a name, one of == != < <= > >=, and a value are wanted")
+    name, operator, value = match.groups()
+    try:
+        return name, operator, json.loads(value)
+    except ValueError:
+        return name, operator, value
+
+
+def _type_of(text: str) -> tuple[str, str]:
+    name, equals, type_ = text.rpartition("=")
+    if not equals:
+        raise typer.BadParameter(f"--type {text!r}: NAME=TYPE is wanted")
+    return name, type_
 
 
 @app.command()
@@ -281,11 +354,34 @@ def ls(
     as_json: AsJson = False,
 ) -> None:
     """List the tables."""
-    tables = [table for table in _existing_store(ctx).ls() if prefix is None or _is_below(table.name, prefix)]
-    if as_json:
-        print_json([table._asdict() for table in tables])
-    else:
-        print_table(TABLES, tables)
+    _print_tables(_existing_store(ctx).ls(prefix), as_json)
+
+
+@app.command()
+def versions(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
+    """List the versions of a table: the newest, and those that --keep retained."""
+    _print_tables(_existing_store(ctx).versions(name), as_json)
+
+
+@app.command()
+def rename(
+    ctx: typer.Context, old: Name, new: Annotated[str, typer.Argument(metavar="NEW", help="The new name.")]
+) -> None:
+    """Give a table another name, with all its versions."""
+    _existing_store(ctx).rename(old, new)
+
+
+@app.command()
+def copy(
+    ctx: typer.Context,
+    name: Name,
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The name of the copy.")],
+    *,
+    version: Version = None,
+) -> None:
+    """Keep a table under a second name. It takes no memory if there is no table of that name yet."""
+    with _existing_store(ctx).copy(name, new, version=version) as snapshot:
+        print_line(f"{new} version {snapshot.version}: {format_size(snapshot.nbytes)}")
 
 
 @app.command()
@@ -354,7 +450,7 @@ def sql(
 def explain(ctx: typer.Context, name: Name, version: Version = None, as_json: AsJson = False) -> None:
     """Describe a table, and how pandas reads each of its columns."""
     with _existing_store(ctx).open(name, version=version) as snapshot:
-        info, path = _info(snapshot), snapshot.path
+        info, path = TableInfo.of(snapshot), snapshot.path
         # The names in the file, which all its readers see; pandas' labels need not be strings.
         columns = [
             report._replace(column=column)
@@ -371,6 +467,7 @@ def explain(ctx: typer.Context, name: Name, version: Version = None, as_json: As
         "size": f"{format_size(info.nbytes)} ({info.nbytes:,} bytes)",
         "created": info.created.astimezone().isoformat(" ", "seconds"),
         "path": path,
+        **({"meta": json.dumps(info.meta)} if info.meta else {}),
     }.items():
         print_line(f"{fact:<9}{text}")
     print_line()
@@ -394,8 +491,8 @@ def delete(
     chosen: list[str] = []
     by_pattern: list[str] = []
     for name in names:
-        if _is_pattern(name):
-            matching = [table.name for table in store.ls() if _is_below(table.name, name)]
+        if is_pattern(name):
+            matching = [table.name for table in store.ls(name)]
             if not matching:
                 print_error(ColonnadeError(f"no table matches {name!r} in {store.path}"))
                 raise typer.Exit(1)
@@ -516,15 +613,11 @@ def _existing_store(ctx: typer.Context) -> Store:
     return store
 
 
-def _is_pattern(name: str) -> bool:
-    return any(sign in name for sign in "*?[")
-
-
-def _is_below(name: str, prefix: str) -> bool:
-    """Say whether a table has this name, is in this folder, or matches this pattern."""
-    if _is_pattern(prefix):
-        return fnmatchcase(name, prefix)
-    return name == prefix or name.startswith(prefix.removesuffix("/") + "/")
+def _print_tables(tables: list[TableInfo], as_json: bool) -> None:
+    if as_json:
+        print_json([table._asdict() for table in tables])
+    else:
+        print_table(tables_columns(tables), tables)
 
 
 def _ask(question: str) -> None:
@@ -541,7 +634,7 @@ def _positions(texts: list[str], names: list[str], table: str) -> list[int]:
     chosen = [name for text in texts for name in ([text] if text in names else text.split(","))]
     for name in chosen:
         if name not in names:
-            raise NotFoundError(f"{table!r} has no column {name!r}; there are: {', '.join(map(repr, names))}")
+            raise NotFoundError(f"{table!r} has no column {name!r}; {listed(name, names)}")
     return [names.index(name) for name in chosen]
 
 
@@ -568,12 +661,6 @@ def _standard_input() -> Iterator[Path]:
         shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
         file.flush()
         yield Path(file.name)
-
-
-def _info(snapshot: Snapshot) -> TableInfo:
-    return TableInfo(
-        snapshot.name, snapshot.version, snapshot.num_rows, snapshot.num_columns, snapshot.nbytes, snapshot.created
-    )
 
 
 def _size(nbytes: int | None) -> str | None:

@@ -9,7 +9,7 @@ Does not depend on: files, metadata.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ from colonnade.rules import dtype_kind
 _NAN = {2: Validity.NAN16, 4: Validity.NAN32, 8: Validity.NAN64}
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Copied:
     """A column that the core copies: ``fields`` of its job, its memory, and the outputs."""
 
@@ -215,9 +215,7 @@ def _plan_categorical(array: Any, type_: pa.DataType | None, _: bool, outputs: O
     codes = internals.codes_of(array)
     if empty.type.index_type != pa.from_numpy_dtype(codes.dtype):
         return None
-    column = _copied(empty.type, codes, Validity.NEGATIVE, outputs)
-    column.dictionary = empty.dictionary
-    return column
+    return replace(_copied(empty.type, codes, Validity.NEGATIVE, outputs), dictionary=empty.dictionary)
 
 
 _PLANS: dict[str, Callable[[Any, pa.DataType | None, bool, Outputs], _Copied | None]] = {

@@ -1,14 +1,16 @@
 """The jobs of a plan, as tables for the core.
 
-The enumerations and the order of the fields are defined in ``src/core/plan.h``; this module reads them from the core.
+``src/core/plan.h`` defines the enumerations and the fields. The order of the fields is read from the core, and a test
+compares the enumerations.
 
 Does not depend on: pandas, PyArrow, files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,14 +19,46 @@ import numpy.typing as npt
 from colonnade import _core
 from colonnade.core.regions import Region
 
-Values = _core.Values
-Validity = _core.Validity
-PandasBuffer = _core.PandasBuffer
-
 # The number of an element type, by its NumPy name.
-ELEMENT = {element.name.lower(): int(element) for element in _core.Element}
+ELEMENT = {name.lower(): number for number, name in enumerate(_core.enumerators()["Element"])}
 # The operand of codes that may be any number.
 NO_LIMIT = 2**63 - 1
+
+
+class Values(IntEnum):
+    """What the values output is made from."""
+
+    NONE = 0
+    FIXED = 1
+    BITS = 2
+    BYTES_TO_BITS = 3
+    OFFSETS32 = 4
+    OFFSETS64 = 5
+    INDICES = 6
+
+
+class Validity(IntEnum):
+    """Where an element's validity is read from."""
+
+    NONE = 0
+    BITS = 1
+    NAN16 = 2
+    NAN32 = 3
+    NAN64 = 4
+    NAT = 5
+    MASK = 6
+    NEGATIVE = 7
+
+
+class PandasBuffer(IntEnum):
+    """The second physical form of a column."""
+
+    NONE = 0
+    BYTES = 1
+    FLOAT64 = 2
+    CODES = 3
+    SCALED = 4
+    INTEGERS = 5
 
 
 def _rows_of(names: Sequence[str]) -> np.dtype[Any]:
@@ -50,12 +84,39 @@ class Piece(NamedTuple):
     map_length: int = 0
 
 
-@dataclass(slots=True, eq=False)
+class Result(NamedTuple):
+    """What a job has found in its column.
+
+    ``nulls`` is the number of nulls. ``overflows`` is whether some value is not representable in an output, or some
+    index is outside of its dictionary.
+    """
+
+    nulls: int
+    overflows: bool
+
+
+class Batches:
+    """Arrays whose memory a job reads, one for each of its pieces, kept alive until they are released.
+
+    The only part of a plan that changes: a source that is released batch by batch is never in memory as a whole.
+    """
+
+    def __init__(self, arrays: Sequence[Any]) -> None:
+        self._arrays = list(arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+    def release(self, first: int, end: int) -> None:
+        """Drop some arrays: those from ``first`` to before ``end``."""
+        self._arrays[first:end] = [None] * (end - first)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Job:
     """Moves the bytes of one column in one pass: values, validity bitmap, byte mask and pandas buffer.
 
-    ``keep`` holds what owns the source memory until the job has run. Then ``nulls`` is the number of nulls, and
-    ``overflows`` is whether some value is not representable in an output, or some index is outside of its dictionary.
+    ``keep`` holds what owns the source memory until the job has run.
     """
 
     rows: int
@@ -74,10 +135,8 @@ class Job:
     mask: Region | None = None
     pandas_buffer: Region | None = None
     keep: Any = None
-    nulls: int = field(default=-1, init=False)
-    overflows: bool = field(default=False, init=False)
 
-    def row(self, first_piece: int, start: int) -> tuple[int, ...]:
+    def row(self, first_piece: int, places: Mapping[Region, int], start: int) -> tuple[int, ...]:
         """The job as a row of `JOB`; the places of its outputs are counted from ``start``."""
         fields = {
             "rows": self.rows,
@@ -92,28 +151,31 @@ class Job:
             "pandas_buffer": self.pandas_kind,
             "pandas_element": ELEMENT[self.pandas_element],
             "operand": self.operand,
-            "values_at": _place(self.values, start),
-            "bitmap_at": _place(self.bitmap, start),
-            "mask_at": _place(self.mask, start),
-            "pandas_at": _place(self.pandas_buffer, start),
+            "values_at": _place(self.values, places, start),
+            "bitmap_at": _place(self.bitmap, places, start),
+            "mask_at": _place(self.mask, places, start),
+            "pandas_at": _place(self.pandas_buffer, places, start),
         }
         return tuple([fields[name] for name in _JOB_FIELDS])
 
 
-def _place(region: Region | None, start: int) -> int:
-    return -1 if region is None else start + region.at
+def _place(region: Region | None, places: Mapping[Region, int], start: int) -> int:
+    return -1 if region is None else start + places[region]
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Jobs whose regions are counted from ``start``: the place of the body in the file, or its address in memory."""
+    """Jobs and the places of their regions, counted from ``start``: where the body is in the file, or in memory."""
 
     jobs: Sequence[Job]
+    places: Mapping[Region, int]
     start: int
 
 
-def run(placed: Sequence[Placed], write: Callable[[npt.NDArray[Any], npt.NDArray[Any]], npt.NDArray[Any]]) -> None:
-    """Run jobs and set the ``nulls`` and ``overflows`` of each.
+def run(
+    placed: Sequence[Placed], write: Callable[[npt.NDArray[Any], npt.NDArray[Any]], npt.NDArray[Any]]
+) -> dict[Job, Result]:
+    """Run jobs; returns the result of each.
 
     ``write`` is `into_file` or `into_memory` with its keyword arguments bound.
 
@@ -126,14 +188,12 @@ def run(placed: Sequence[Placed], write: Callable[[npt.NDArray[Any], npt.NDArray
     rows: list[tuple[int, ...]] = []
     for group in placed:
         for job in group.jobs:
-            rows.append(job.row(len(pieces), group.start))
+            rows.append(job.row(len(pieces), group.places, group.start))
             pieces.extend(job.pieces)
     results = write(np.array(rows, JOB), np.array(pieces, PIECE))
-    numbers = zip(results["nulls"].tolist(), results["overflows"].tolist(), strict=True)
-    for group in placed:
-        for job in group.jobs:
-            nulls, overflows = next(numbers)
-            job.nulls, job.overflows = nulls, bool(overflows)
+    done = [job for group in placed for job in group.jobs]
+    numbers = zip(done, results["nulls"].tolist(), results["overflows"].tolist(), strict=True)
+    return {job: Result(nulls, bool(overflows)) for job, nulls, overflows in numbers}
 
 
 def into_file(

@@ -1,6 +1,6 @@
 """The place of every buffer and pandas buffer: a pure function of sizes.
 
-It decides which columns stand side by side in one pandas block, and how everything is aligned.
+It decides how everything is aligned. A region does not know its place: places are a value of their own.
 Does not depend on: files, threads, pandas, where the bytes come from.
 
 Layout rules 1 and 3 of ``docs/format.md`` are kept here: blocks start on 64 bytes, columns inside a block stand at one
@@ -10,7 +10,7 @@ stride that is a multiple of 8, everything else starts on 64 bytes.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 CACHE_LINE = 64
@@ -23,15 +23,14 @@ def align(size: int, step: int) -> int:
     return -(-size // step) * step
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Region:
-    """A run of ``size`` bytes of the body; ``at`` is its place, in bytes from the body's start, once arranged."""
+    """A run of ``size`` bytes of the body. Two regions of one size are two regions: each equals itself alone."""
 
     size: int
-    at: int = -1
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Block:
     """Columns of one pandas dtype, one region each, that become one array of shape (columns, rows).
 
@@ -39,8 +38,8 @@ class Block:
     """
 
     dtype: Any
-    regions: list[Region] = field(default_factory=list)
-    positions: list[int] = field(default_factory=list)
+    regions: tuple[Region, ...]
+    positions: tuple[int, ...]
 
     @property
     def stride(self) -> int:
@@ -48,16 +47,17 @@ class Block:
         return align(self.regions[0].size, STRIDE_STEP)
 
 
-def arrange(blocks: Iterable[Block], regions: Iterable[Region], start: int = 0) -> int:
-    """Give every region its place, blocks first, and return the end of the last one."""
+def arrange(blocks: Iterable[Block], regions: Iterable[Region], start: int = 0) -> tuple[dict[Region, int], int]:
+    """Give every region a place from ``start`` on, blocks first: the places, and the end of the last region."""
+    places: dict[Region, int] = {}
     at = start
     for block in blocks:
         at = align(at, CACHE_LINE)
         for region in block.regions:
-            region.at = at
+            places[region] = at
             at += block.stride
     for region in regions:
-        if region.at < 0:
-            region.at = align(at, CACHE_LINE)
-            at = region.at + region.size
-    return at
+        if region not in places:
+            places[region] = at = align(at, CACHE_LINE)
+            at += region.size
+    return places, at

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from functools import singledispatch
 from typing import TYPE_CHECKING
 
+from colonnade._names import Tables
 from colonnade.display import explanation, html, plain, snapshot, store, usage
 from colonnade.display.summary import Summary
 from colonnade.explanation import Explanation
 from colonnade.snapshot import Snapshot
 from colonnade.storage.usage import Usage
-from colonnade.store import Store, Tables
+from colonnade.store import Store
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType

@@ -5,10 +5,13 @@ Does not depend on: where rows come from, how a table is printed.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow.types as pt
 
+from colonnade._names import TableInfo
 from colonnade.display.fitting import format_age, one_line
 from colonnade.display.table import Column, Justify
 from colonnade.sizes import format_size
@@ -21,6 +24,15 @@ TABLES = (
     Column("size", lambda table: format_size(table.nbytes), "right"),
     Column("age", lambda table: format_age(table.created), "right"),
 )
+_META = Column("meta", lambda table: one_line(json.dumps(table.meta)[:_LONGEST]) if table.meta else "")
+_LONGEST = 60  # letters of what is shown of a table's own metadata
+
+
+def tables_columns(tables: Sequence[TableInfo]) -> Sequence[Column]:
+    """Give the columns of a list of tables; that of the metadata only if one of them has any."""
+    return [*TABLES, _META] if any(table.meta for table in tables) else TABLES
+
+
 _NAME = Column("column", lambda report: one_line(report.column))
 _ROLE = Column("role", lambda report: report.role)
 _TYPES = (

@@ -8,6 +8,7 @@ Does not depend on: how a summary is drawn.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -78,6 +79,8 @@ def _is_at(path: os.PathLike[str], stat: os.stat_result) -> bool:
 
 
 def _look_inside(result: Summary, snapshot: Snapshot) -> None:
+    if snapshot.meta:
+        result.facts["meta"] = brief(json.dumps(snapshot.meta))
     if snapshot.kind == "array":
         array = snapshot.to_numpy(writable=False)
         result.facts["array"] = brief(f"{array.dtype} of shape {array.shape}")

@@ -11,7 +11,8 @@ import os
 from collections.abc import Sequence
 from operator import itemgetter
 
-from colonnade.display.columns import TABLES
+from colonnade._names import TableInfo
+from colonnade.display.columns import TABLES, tables_columns
 from colonnade.display.fitting import counted
 from colonnade.display.summary import Listing, Summary
 from colonnade.display.table import Column
@@ -19,7 +20,7 @@ from colonnade.display.values import brief
 from colonnade.errors import NotFoundError
 from colonnade.sizes import format_size
 from colonnade.storage.room import file_system_bytes
-from colonnade.store import Store, TableInfo
+from colonnade.store import Store
 
 _MOST = 20  # tables that are opened
 _LONGEST = 60  # tables that are listed
@@ -81,5 +82,5 @@ def listing(tables: Sequence[TableInfo]) -> Summary:
         "Tables",
         counted(len(tables), "table"),
         facts={"size": size},
-        listings=[Listing(caption, TABLES, tables[:_LONGEST])],
+        listings=[Listing(caption, tables_columns(tables[:_LONGEST]), tables[:_LONGEST])],
     )

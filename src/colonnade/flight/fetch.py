@@ -23,6 +23,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -41,7 +42,7 @@ from colonnade.flight.client import PATIENCE, Connection, Reader
 from colonnade.flight.library import flight, is_usable
 from colonnade.flight.messages import Offer, Part, Request
 from colonnade.format.read.file import open_file, reading
-from colonnade.format.seal import TAIL_SIZE, Seal, seal_place
+from colonnade.format.seal import Seal
 from colonnade.storage import copies, folders, paths, processes
 from colonnade.storage.catalog import Catalog
 from colonnade.storage.directory import Directory
@@ -241,11 +242,12 @@ def _check(draft: Draft, answer: _Answer, offered: Seal) -> None:
     """See that a whole snapshot arrived, and the one that was offered."""
     size = offered.size
     try:
-        place = seal_place(size, os.pread(draft.fd, TAIL_SIZE, size - TAIL_SIZE))
-        if os.pread(draft.fd, len(answer.offer.seal), place) != answer.offer.seal:
+        if Segment(Path(answer.offer.name), draft.reopen()).seal() != offered:
             raise CorruptSnapshotError("its seal is another one than was offered")
         with reading():
-            file = open_file(_core.Mapping(draft.fd, size, False), 0, size)
+            file = open_file(_core.Mapping(draft.fd, size, False), 0, size, offered.checksums)
+            if offered.checksums is not None:
+                file.check_values(offered.checksums)
             if file.rows != offered.rows or file.batch.num_columns != offered.columns:
                 raise CorruptSnapshotError("its rows or columns are not those of its seal")
     except CorruptSnapshotError as error:

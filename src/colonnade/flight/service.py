@@ -12,7 +12,6 @@ computes serves as well.
 from __future__ import annotations
 
 import hmac
-import os
 import re
 import threading
 import time
@@ -29,7 +28,7 @@ from colonnade.flight.messages import Offer, Part, Request, Rows
 from colonnade.flight.sql_command import query_of
 from colonnade.format.ipc import without_layout_metadata
 from colonnade.format.read.file import open_file
-from colonnade.format.seal import SEAL_SIZE, TAIL_SIZE, Seal, seal_place
+from colonnade.format.seal import Seal
 from colonnade.storage import copies
 from colonnade.storage.catalog import Catalog
 from colonnade.storage.segment import Segment
@@ -78,7 +77,7 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]
                 return self._info_of_rows(descriptor, _request_of(descriptor))
             opened = self._find(messages.decode(command, Request))
             size = opened.seal.size
-            offer = Offer(opened.name, _packed_seal(opened.segment))
+            offer = Offer(opened.name, opened.seal.pack())
             return pa_flight.FlightInfo(
                 _BYTES, descriptor, [], opened.seal.rows, size, app_metadata=messages.encode(offer)
             )
@@ -194,13 +193,8 @@ def _decode_ticket(data: bytes) -> Part | Rows:
         return readers[1]()
 
 
-def _packed_seal(segment: Segment) -> bytes:
-    place = seal_place(segment.size, os.pread(segment.fd, TAIL_SIZE, segment.size - TAIL_SIZE))
-    return os.pread(segment.fd, SEAL_SIZE, place)
-
-
 def _batch_of(opened: _Open) -> pa.RecordBatch:
-    batch = open_file(opened.segment.map(writable=False), 0, opened.segment.size).batch
+    batch = open_file(opened.segment.map(writable=False), 0, opened.seal.size, opened.seal.checksums).batch
     return batch.replace_schema_metadata(without_layout_metadata(batch.schema))
 
 

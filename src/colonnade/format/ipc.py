@@ -5,8 +5,8 @@ descriptors, pandas, what a column means.
 
 A file is::
 
-    "ARROW1" | schema | dictionaries | record batch message, padded | BODY | end of stream | NESTED TABLES | SEAL |
-    footer | "ARROW1"
+    "ARROW1" | schema | dictionaries | record batch message, padded | BODY | end of stream | NESTED TABLES |
+    CHECKSUMS | SEAL | footer | "ARROW1"
 
 PyArrow writes everything but the capitals, for a batch of one row of the same schema and dictionaries, so no schema is
 encoded by hand. The batch must have a row: flatbuffers leave out a number that is zero, and what is left out cannot be
@@ -15,18 +15,20 @@ set.
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from colonnade.core.regions import CACHE_LINE, Region, align
+from colonnade.core.regions import CACHE_LINE, align
 from colonnade.errors import CorruptSnapshotError
 from colonnade.format.flatbuffer import Table
 from colonnade.format.schema import METADATA_KEY
-from colonnade.format.seal import MAGIC, SEAL_SIZE, TAIL_SIZE, TRAILER, seal_place
+from colonnade.format.seal import MAGIC, SEAL_SIZE, TAIL_SIZE, TRAILER, Checksums, end_of_contents, seal_place
 
 END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
@@ -43,48 +45,69 @@ _MESSAGE_HEADER, _MESSAGE_BODY_LENGTH = 2, 3
 _BATCH_LENGTH, _BATCH_NODES, _BATCH_BUFFERS = 0, 1, 2
 
 
-@dataclass(slots=True)
+class Numbers(NamedTuple):
+    """What is known of a table once its bytes have moved.
+
+    ``nodes`` are (length, null count) and ``buffers`` are (offset, length), (0, 0) for an absent one, both in the order
+    of the record batch: fields depth first.
+    """
+
+    rows: int
+    body_size: int
+    nodes: Sequence[tuple[int, int]]
+    buffers: Sequence[tuple[int, int]]
+
+
+class Layout(NamedTuple):
+    """The record batch message and the footer: all that says where the values stand."""
+
+    message: bytes
+    footer: bytes
+
+    def tail(self, seal: bytes) -> bytes:
+        """Everything from the seal on; ``seal`` may have checksums before it."""
+        return seal + self.footer + TRAILER.pack(len(self.footer), MAGIC)
+
+
+@dataclass(frozen=True, slots=True)
 class Envelope:
-    """The bytes before and after a body. Numbers that are known once the bytes have moved are set by `finish`."""
+    """The bytes before and after a body: ``start`` (schema and dictionaries), and a layout for one row.
 
-    head: bytearray
-    footer: bytearray
-    body_start: int
+    `finished` gives the layout with the table's own numbers.
+    """
 
-    def finish(
-        self, rows: int, body_size: int, nodes: Sequence[tuple[int, int]], buffers: Sequence[Region | None]
-    ) -> None:
-        """Set row count, null counts, buffer places and body length.
+    start: memoryview
+    layout: Layout
 
-        ``nodes`` are (length, null count) and ``buffers`` the regions (None: an absent buffer), both in the order of
-        the record batch: fields depth first.
-        """
-        block = Table.root(self.footer).structs(_FOOTER_RECORD_BATCHES, _BLOCK)[-1:]
-        message = Table.root(self.head, int(block["offset"][0]) + _MESSAGE_PREFIX.size)
+    @property
+    def body_start(self) -> int:
+        """Where the body starts."""
+        return len(self.start) + len(self.layout.message)
+
+    def finished(self, numbers: Numbers) -> Layout:
+        """Set row count, null counts, buffer places and body length."""
+        head, footer = bytearray(self.layout.message), bytearray(self.layout.footer)
+        block = Table.root(footer).structs(_FOOTER_RECORD_BATCHES, _BLOCK)[-1:]
+        message = Table.root(head, _MESSAGE_PREFIX.size)
         batch = message.table(_MESSAGE_HEADER)
-        struct.pack_into("<q", self.head, batch.place(_BATCH_LENGTH), rows)
-        node_table = batch.structs(_BATCH_NODES, _NODE)
-        buffer_table = batch.structs(_BATCH_BUFFERS, _BUFFER)
-        if (len(node_table), len(buffer_table)) != (len(nodes), len(buffers)):
+        struct.pack_into("<q", head, batch.place(_BATCH_LENGTH), numbers.rows)
+        nodes, buffers = batch.structs(_BATCH_NODES, _NODE), batch.structs(_BATCH_BUFFERS, _BUFFER)
+        if (len(nodes), len(buffers)) != (len(numbers.nodes), len(numbers.buffers)):
             raise AssertionError(
-                f"the plan has {len(nodes)} nodes and {len(buffers)} buffers, "
-                f"PyArrow wrote {len(node_table)} and {len(buffer_table)}"
+                f"the plan has {len(numbers.nodes)} nodes and {len(numbers.buffers)} buffers, "
+                f"PyArrow wrote {len(nodes)} and {len(buffers)}"
             )
-        if nodes:
-            node_table[:] = nodes
-            buffer_table["offset"] = [0 if region is None else region.at for region in buffers]
-            buffer_table["length"] = [0 if region is None else region.size for region in buffers]
+        if numbers.nodes:
+            nodes[:] = numbers.nodes
+            buffers[:] = numbers.buffers
         # Left out where PyArrow wrote no byte: no columns, or columns of nulls alone. What else stands in the body, as
         # codes of a MultiIndex, is nothing to Arrow.
         if message.place(_MESSAGE_BODY_LENGTH):
-            struct.pack_into("<q", self.head, message.place(_MESSAGE_BODY_LENGTH), body_size)
-            block["body_length"] = body_size
-        elif any(region is not None and region.size for region in buffers):
+            struct.pack_into("<q", head, message.place(_MESSAGE_BODY_LENGTH), numbers.body_size)
+            block["body_length"] = numbers.body_size
+        elif any(length for _, length in numbers.buffers):
             raise AssertionError("buffers in a message that has no body")
-
-    def tail(self, seal: bytes) -> bytes:
-        """Everything after the nested tables section."""
-        return seal + self.footer + TRAILER.pack(len(self.footer), MAGIC)
+        return Layout(bytes(head), bytes(footer))
 
 
 def write_envelope(schema: pa.Schema, one_row: Sequence[pa.Array], alignment: int) -> Envelope:
@@ -98,13 +121,12 @@ def write_envelope(schema: pa.Schema, one_row: Sequence[pa.Array], alignment: in
     footer = bytearray(data[-TAIL_SIZE - footer_length : -TAIL_SIZE])
     block = Table.root(footer).structs(_FOOTER_RECORD_BATCHES, _BLOCK)[-1:]
     offset, length = int(block["offset"][0]), int(block["metadata_length"][0])
-    body_start = align(offset + length, alignment)
-    head = bytearray(body_start)
-    head[: offset + length] = data[: offset + length]
-    block["metadata_length"] = body_start - offset
-    mark, _ = _MESSAGE_PREFIX.unpack_from(head, offset)
-    _MESSAGE_PREFIX.pack_into(head, offset, mark, body_start - offset - _MESSAGE_PREFIX.size)
-    return Envelope(head, footer, body_start)
+    message = bytearray(align(offset + length, alignment) - offset)
+    message[:length] = data[offset : offset + length]
+    block["metadata_length"] = len(message)
+    mark, _ = _MESSAGE_PREFIX.unpack_from(message)
+    _MESSAGE_PREFIX.pack_into(message, 0, mark, len(message) - _MESSAGE_PREFIX.size)
+    return Envelope(data[:offset], Layout(bytes(message), bytes(footer)))
 
 
 def _batch_without_columns(schema: pa.Schema) -> pa.RecordBatch:
@@ -133,10 +155,33 @@ class OpenedEnvelope:
     body_limit: int
 
 
-def read_envelope(data: memoryview) -> OpenedEnvelope:
-    """Find the layout metadata and the body of a whole file; every place is checked against the file's size."""
-    end = seal_place(len(data), bytes(data[-TAIL_SIZE:]))
-    footer = data[end + SEAL_SIZE : -TAIL_SIZE]
+def read_envelope(data: memoryview, checksums: Checksums | None = None) -> OpenedEnvelope:
+    """Find the layout metadata and the body of a whole file; every place is checked against the file's size.
+
+    ``checksums`` are those of the file, if it has any: what is read here must match them.
+    """
+    end = end_of_contents(data)
+    footer = data[seal_place(len(data), bytes(data[-TAIL_SIZE:])) + SEAL_SIZE : -TAIL_SIZE]
+    metadata, blocks = read_footer(footer)
+    offset, length = int(blocks["offset"][0]), int(blocks["metadata_length"][0])
+    body_start = offset + length
+    if offset <= 0 or length <= 0 or body_start > end or body_start % CACHE_LINE:
+        raise CorruptSnapshotError(
+            f"corrupt footer: the body starts at byte {body_start} of {len(data)}, which is out of range or not a "
+            f"multiple of {CACHE_LINE}"
+        )
+    if checksums is not None:
+        checksums.check_layout(data[offset:body_start], footer)
+    return OpenedEnvelope(metadata, body_start, end - body_start)
+
+
+def read_footer(footer: bytes | memoryview) -> tuple[bytes, Any]:
+    """The layout metadata as text, and the record batch's place, of a footer.
+
+    Raises
+    ------
+    CorruptSnapshotError
+    """
     try:
         root = Table.root(footer)
         blocks = root.structs(_FOOTER_RECORD_BATCHES, _BLOCK)
@@ -150,11 +195,15 @@ def read_envelope(data: memoryview) -> OpenedEnvelope:
             f"corrupt footer: {len(blocks)} record batches, and the schema key 'colonnade' {len(metadata)} times; "
             "both must be there once"
         )
-    offset, length = int(blocks["offset"][0]), int(blocks["metadata_length"][0])
-    body_start = offset + length
-    if offset <= 0 or length <= 0 or body_start > end or body_start % CACHE_LINE:
-        raise CorruptSnapshotError(
-            f"corrupt footer: the body starts at byte {body_start} of {len(data)}, which is out of range or not a "
-            f"multiple of {CACHE_LINE}"
-        )
-    return OpenedEnvelope(metadata[0], body_start, end - body_start)
+    return metadata[0], blocks
+
+
+def read_metadata(fd: int, size: int) -> bytes:
+    """The layout metadata of a file of ``size`` bytes, read from its descriptor: a truncated file is no signal.
+
+    Raises
+    ------
+    CorruptSnapshotError
+    """
+    end = seal_place(size, os.pread(fd, TAIL_SIZE, size - TAIL_SIZE)) + SEAL_SIZE
+    return read_footer(os.pread(fd, size - TAIL_SIZE - end, end))[0]

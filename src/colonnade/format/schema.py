@@ -281,6 +281,13 @@ class Key(_Part, frozen=True):
     size: Count
 
 
+class Series(_Part, frozen=True):
+    """A Series was put: the table's one column. ``name`` is its name; ``labelled``: the column's label is."""
+
+    name: Label = None
+    labelled: bool = False
+
+
 # -- the whole ---------------------------------------------------------------------------------------------------------
 
 
@@ -301,6 +308,8 @@ class FrameLayout(_Kind, frozen=True, tag="frame"):
     attrs: Annotated[str, Meta(description="`DataFrame.attrs` as the text of a JSON document; empty for none")]
     unique_labels: Annotated[bool, Meta(description="whether the frame refuses duplicate labels")]
     key: Annotated[Key | None, Meta(description="the key index, by which rows are looked up; null for none")] = None
+    series: Annotated[Series | None, Meta(description="whether a Series was put; null for a frame")] = None
+    meta: Annotated[str, Meta(description="what `meta=` gave, as the text of a JSON object; empty for none")] = ""
 
 
 class ArrayLayout(_Kind, frozen=True, tag="array"):
@@ -311,6 +320,7 @@ class ArrayLayout(_Kind, frozen=True, tag="array"):
     shape: Annotated[list[Count], Meta(description="the lengths of the axes; `[]` for none")]
     order: Annotated[Literal["C", "F"], Meta(description="`F` where the first axis runs fastest")]
     at: Annotated[Place, Meta(description="the place of the first element")]
+    meta: Annotated[str, Meta(description="as that of a frame")] = ""
 
 
 TableLayout = FrameLayout | ArrayLayout
@@ -339,6 +349,11 @@ def decode(text: bytes) -> TableLayout:
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise invalid(str(error)) from error
     return layout
+
+
+def with_meta(layout: TableLayout, meta: str) -> TableLayout:
+    """The same layout metadata with the text of a user's own metadata."""
+    return msgspec.structs.replace(layout, meta=meta)
 
 
 def invalid(reason: str) -> CorruptSnapshotError:

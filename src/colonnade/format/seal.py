@@ -1,25 +1,81 @@
-"""The last bytes of a file: Arrow's trailer, and the seal before its footer.
+"""The last bytes of a file: Arrow's trailer, the seal before its footer, and the checksums before the seal.
 
-A seal holds what is known of a snapshot without opening it. Does not depend on: columns, descriptors. Every
-`import colonnade` imports this file, so it imports next to nothing itself.
+A seal holds what is known of a snapshot without opening it. Checksums find damage: bytes that never reached the disk,
+or that changed on it. Does not depend on: columns, descriptors.
 """
 
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from colonnade import _core
 from colonnade.errors import CorruptSnapshotError, NotASnapshotError
 
 MAGIC = b"ARROW1"
 TRAILER = struct.Struct("<i6s")  # footer length, magic
 TAIL_SIZE = TRAILER.size
-FORMAT = 2
+FORMAT = 3
 
+_FORMAT_WITHOUT_CHECKSUMS = 2  # of release 0.2.0
 _MARK = b"COLONNAD"
 _SEAL = struct.Struct("<8sIIQQQQQQ")
 SEAL_SIZE = _SEAL.size
+_CHECKSUMS = struct.Struct("<QQQI28x")  # message, footer, values, flags
+_OWN_CHECKSUM = struct.Struct("<Q")  # of what stands before it, and of the seal
+CHECKSUMS_SIZE = _CHECKSUMS.size + _OWN_CHECKSUM.size
+_HAS_VALUES = 1  # a flag
 _MOST = 1 << 63  # so that the next version has a place in a seal, and rows one in Arrow's numbers
+
+
+class Checksums(NamedTuple):
+    """Hashes (`colonnade._core.hash_bytes`) of the parts of a file.
+
+    ``message`` and ``footer`` are those of the layout: the record batch message, which Arrow reads, and the footer.
+    ``values`` is the hash of everything before the checksums, values included; None if none was asked for.
+    """
+
+    message: int
+    footer: int
+    values: int | None = None
+
+    @classmethod
+    def of_layout(cls, message: Any, footer: Any) -> Checksums:
+        """Hash the layout of a file."""
+        return cls(_core.hash_bytes(message, 1), _core.hash_bytes(footer, 1))
+
+    def check_layout(self, message: Any, footer: Any) -> None:
+        """Raise CorruptSnapshotError if the layout is not the one that was hashed."""
+        found = Checksums.of_layout(message, footer)
+        for part, is_same in (
+            ("record batch message", found.message == self.message),
+            ("footer", found.footer == self.footer),
+        ):
+            if not is_same:
+                raise CorruptSnapshotError(f"damaged layout: the {part} does not match its checksum")
+
+    def check_values(self, data: Any) -> None:
+        """Raise CorruptSnapshotError if ``data``, all before the checksums, is not what was hashed; None: no check."""
+        if self.values is not None and _core.hash_bytes(data) != self.values:
+            raise CorruptSnapshotError(f"damaged values: {len(data):,} bytes do not match their checksum")
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Checksums:
+        """Read checksums; `Seal.unpack` sees whether they are whole."""
+        message, footer, values, flags = _CHECKSUMS.unpack_from(data)
+        return cls(message, footer, values if flags & _HAS_VALUES else None)
+
+    def pack(self) -> bytes:
+        """The checksums of a draft, which has no seal yet."""
+        return self._packed() + bytes(_OWN_CHECKSUM.size)
+
+    def packed_with(self, seal: bytes) -> bytes:
+        """The checksums, their own checksum, and the seal."""
+        packed = self._packed()
+        return packed + _OWN_CHECKSUM.pack(_core.hash_bytes(packed + seal, 1)) + seal
+
+    def _packed(self) -> bytes:
+        return _CHECKSUMS.pack(self.message, self.footer, self.values or 0, 0 if self.values is None else _HAS_VALUES)
 
 
 class Seal(NamedTuple):
@@ -27,7 +83,7 @@ class Seal(NamedTuple):
 
     ``version`` is 0 until then. ``identity`` differs for two snapshots of one name and version (after a delete,
     versions start again at 1). ``created_ns`` is in nanoseconds since 1970, UTC; ``ttl`` in seconds from there, 0 for
-    ever.
+    ever. ``checksums`` is None for a file of format 2, which has none.
     """
 
     version: int
@@ -37,6 +93,7 @@ class Seal(NamedTuple):
     columns: int
     size: int
     ttl: int = 0
+    checksums: Checksums | None = None
 
     @property
     def expires_ns(self) -> int | None:
@@ -44,26 +101,51 @@ class Seal(NamedTuple):
         return self.created_ns + self.ttl * 1_000_000_000 if self.ttl else None
 
     def pack(self) -> bytes:
-        return _SEAL.pack(
-            _MARK, FORMAT, self.ttl, self.version, self.identity, self.created_ns, self.rows, self.columns, self.size
+        """The checksums, if there are any, and the seal: what stands before the footer."""
+        number = _FORMAT_WITHOUT_CHECKSUMS if self.checksums is None else FORMAT
+        seal = _SEAL.pack(
+            _MARK, number, self.ttl, self.version, self.identity, self.created_ns, self.rows, self.columns, self.size
         )
+        return seal if self.checksums is None else self.checksums.packed_with(seal)
 
     @classmethod
     def unpack(cls, data: bytes) -> Seal:
-        """Read a published seal; NotASnapshotError if there is none, because then another program wrote the file."""
-        magic, version_of_format, ttl, *numbers = _SEAL.unpack(data)
-        if magic != _MARK:
+        """Read a published seal.
+
+        ``data`` are the bytes before the footer: those of checksums and seal, if there are so many.
+
+        Raises
+        ------
+        NotASnapshotError
+            If another program wrote the file, or another version of Colonnade in a format that this one does not know.
+        CorruptSnapshotError
+            If seal or checksums are damaged.
+        """
+        seal = data[-SEAL_SIZE:]
+        mark, number, ttl, *numbers = _SEAL.unpack(seal)
+        if mark != _MARK:
             raise NotASnapshotError("it is an Arrow file that Colonnade did not write")
-        if version_of_format != FORMAT:
+        if number not in (FORMAT, _FORMAT_WITHOUT_CHECKSUMS):
             raise NotASnapshotError(
-                f"it is in Colonnade's format {version_of_format}, and this version of Colonnade reads format {FORMAT}"
+                f"it is in Colonnade's format {number}, and this version of Colonnade reads the formats "
+                f"{_FORMAT_WITHOUT_CHECKSUMS} and {FORMAT}"
             )
+        checksums = _whole_checksums(data[:-SEAL_SIZE], seal) if number == FORMAT else None
         version, identity, created_ns, rows, columns, size = numbers
         if not 0 < version < _MOST or rows >= _MOST or columns > size:
             raise CorruptSnapshotError(
                 f"corrupt seal: version {version}, {rows} rows and {columns} columns in {size} bytes are out of range"
             )
-        return cls(version, identity, created_ns, rows, columns, size, ttl)
+        return cls(version, identity, created_ns, rows, columns, size, ttl, checksums)
+
+
+def _whole_checksums(data: bytes, seal: bytes) -> Checksums:
+    if len(data) != CHECKSUMS_SIZE:
+        raise CorruptSnapshotError("corrupt seal: the file has no room for its checksums")
+    (own,) = _OWN_CHECKSUM.unpack_from(data, _CHECKSUMS.size)
+    if _core.hash_bytes(data[: _CHECKSUMS.size] + seal, 1) != own:
+        raise CorruptSnapshotError("corrupt seal: it does not match its checksum")
+    return Checksums.unpack(data)
 
 
 def seal_place(size: int, trailer: bytes) -> int:
@@ -79,3 +161,11 @@ def seal_place(size: int, trailer: bytes) -> int:
     if footer_length <= 0 or place < len(MAGIC):
         raise CorruptSnapshotError(f"its footer claims {footer_length} bytes of a file of {size}")
     return place
+
+
+def end_of_contents(data: memoryview) -> int:
+    """Where the contents of a whole file end, and checksums or seal begin."""
+    place = seal_place(len(data), bytes(data[-TAIL_SIZE:]))
+    mark, number = struct.unpack_from("<8sI", data, place)
+    # Nested tables, whose seals are zeros, end at the seal.
+    return place - CHECKSUMS_SIZE if mark == _MARK and number >= FORMAT else place

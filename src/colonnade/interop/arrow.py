@@ -26,7 +26,7 @@ def arrow_table(data: Any) -> pa.Table:
         return data
     if isinstance(data, pa.RecordBatch):
         return pa.Table.from_batches([data])  # as a stream, one without rows would lose its dictionaries
-    if _is_lazy(data):
+    if is_lazy(data):
         data = data.collect()
     for protocol, opened in (
         ("__arrow_c_stream__", pa.RecordBatchReader.from_stream),
@@ -49,9 +49,16 @@ def arrow_table(data: Any) -> pa.Table:
     )
 
 
-def _is_lazy(data: Any) -> bool:
+def is_lazy(data: Any) -> bool:
+    """Whether this is a query of Polars that was not run yet."""
     polars = sys.modules.get("polars")
     return polars is not None and isinstance(data, polars.LazyFrame)
+
+
+def is_polars_series(data: Any) -> bool:
+    """Whether this is a Series of Polars. Nothing is imported: if nobody has imported Polars, it is none."""
+    polars = sys.modules.get("polars")
+    return polars is not None and isinstance(data, polars.Series)
 
 
 def _described(data: Any) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import TypeAlias
 
     import numpy.typing as npt
@@ -37,5 +38,12 @@ if TYPE_CHECKING:
     # Not PyArrow's classes: they have no types, and a union with Any takes everything. They are ArrowStreams.
     # NumPy's arrays are named: before Python 3.12 their types do not say that they are buffers.
     Data: TypeAlias = (
-        pd.DataFrame | pd.Series[Any] | ArrowStream | ArrowArray | Lazy | npt.NDArray[Any] | ReadableBuffer
+        pd.DataFrame
+        | pd.Series[Any]
+        | ArrowStream
+        | ArrowArray
+        | Lazy
+        | npt.NDArray[Any]
+        | ReadableBuffer
+        | Mapping[Any, Any]
     )

@@ -29,10 +29,10 @@ import pyarrow.pandas_compat as compat  # noqa: E402 -- after the check of the v
 
 
 def field_name(label: Any) -> str:
-    """The Arrow name of a column label, as PyArrow writes it; the repr of bytes that are no text, where that fails."""
+    """The Arrow name of a column label, as PyArrow writes it; its repr where that fails, as for lists."""
     try:
         return str(compat._column_name_to_strings(label))
-    except UnicodeDecodeError:
+    except (UnicodeDecodeError, TypeError):
         return repr(label)
 
 

@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.types as pt
-from pyarrow.csv import CSVWriter
+from pyarrow.csv import CSVWriter, WriteOptions
 from pyarrow.parquet import ParquetWriter
 
 from colonnade.errors import CorruptSnapshotError, UnsupportedTypeError, printable
-from colonnade.io.formats import CODECS, TEXT, FileFormat, recognise
+from colonnade.io.formats import CODECS, TEXT, FileFormat, compressed, recognise
 from colonnade.io.progress import Meter
 from colonnade.io.secrets import without_secrets
 
@@ -70,7 +70,7 @@ def write(
     UnsupportedTypeError, CorruptSnapshotError, OSError
     """
     writer = _WRITERS[kind]
-    if not table.num_columns and (kind is FileFormat.CSV or (kind is FileFormat.PARQUET and table.num_rows)):
+    if not table.num_columns and (kind in TEXT or (kind is FileFormat.PARQUET and table.num_rows)):
         raise UnsupportedTypeError(f"{shown}: {kind} cannot hold rows without columns; Feather and Arrow (.arrow) can")
     try:
         table.validate(full=True)  # a writer that follows a damaged offset would end the process
@@ -79,7 +79,7 @@ def write(
     meter.total = table.num_rows
     try:
         with contextlib.ExitStack() as opened:
-            sink = opened.enter_context(pa.CompressedOutputStream(file, codec)) if codec else file
+            sink = opened.enter_context(compressed(file, codec)) if codec else file
             table = writer.prepared(table)
             target = opened.enter_context(writer.opened(sink, table.schema))
             for first in range(0, table.num_rows, _ROWS):
@@ -126,6 +126,10 @@ def _csv(sink: Any, schema: pa.Schema) -> Any:
     return CSVWriter(sink, schema)
 
 
+def _tsv(sink: Any, schema: pa.Schema) -> Any:
+    return CSVWriter(sink, schema, write_options=WriteOptions(delimiter="\t"))
+
+
 def _as_text(table: pa.Table) -> pa.Table:
     """Convert to what CSV can hold: the index first, categories as their values."""
     metadata = table.schema.pandas_metadata or {}
@@ -149,5 +153,6 @@ _WRITERS = {
     FileFormat.FEATHER: _Writer(_feather, "Arrow (.arrow) holds every table"),
     FileFormat.ARROW: _Writer(_ipc, "the stored file is one as well, see Snapshot.path"),
     FileFormat.CSV: _Writer(_csv, "Parquet and Feather hold it", _as_text),
+    FileFormat.TSV: _Writer(_tsv, "Parquet and Feather hold it", _as_text),
 }
-SUFFIXES_WRITTEN = (".parquet", ".feather", ".arrow", ".csv", *(f".csv{suffix}" for suffix in CODECS))
+SUFFIXES_WRITTEN = (".parquet", ".feather", ".arrow", ".csv", ".tsv", *(f".csv{suffix}" for suffix in CODECS))

@@ -6,10 +6,11 @@ Does not depend on: how a format is read or written.
 from __future__ import annotations
 
 import contextlib
+import lzma
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import PurePath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -22,6 +23,7 @@ class FileFormat(StrEnum):
 
     PARQUET = "parquet"
     CSV = "csv"
+    TSV = "tsv"
     FEATHER = "feather"
     ARROW = "arrow"
     ORC = "orc"
@@ -62,6 +64,7 @@ SUFFIXES = {
     ".pq": FileFormat.PARQUET,
     ".parq": FileFormat.PARQUET,
     ".csv": FileFormat.CSV,
+    ".tsv": FileFormat.TSV,
     ".feather": FileFormat.FEATHER,
     ".arrow": FileFormat.ARROW,
     ".ipc": FileFormat.ARROW,
@@ -71,9 +74,21 @@ SUFFIXES = {
     ".json": FileFormat.JSON,
 }
 
-# PyArrow decompresses these while it reads. The other formats compress their own parts.
-TEXT = {FileFormat.CSV, FileFormat.JSON}
-CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
+# These are decompressed while they are read. The other formats compress their own parts.
+TEXT = {FileFormat.CSV, FileFormat.TSV, FileFormat.JSON}
+CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".xz": "xz"}
+
+
+def decompressed(file: Any, codec: str | None) -> Any:
+    """Give a file's bytes as they were before compression; ``codec`` is one of `CODECS`, or None."""
+    if codec == "xz":
+        return lzma.open(file)  # PyArrow has no such codec
+    return pa.CompressedInputStream(file, codec) if codec else file
+
+
+def compressed(file: Any, codec: str) -> Any:
+    """Give a file to write to, which compresses."""
+    return lzma.open(file, "wb") if codec == "xz" else pa.CompressedOutputStream(file, codec)
 
 
 @contextlib.contextmanager
@@ -86,7 +101,7 @@ def explaining(path: str, kind: FileFormat | None = None) -> Iterator[None]:
     except UnicodeError as error:
         text = f"{path} has text or a name that is not UTF-8: {error}"
         raise UnreadableFileError(f"{without_secrets(text)}; nothing was stored") from None
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, EOFError, lzma.LZMAError) as error:
         action = f"cannot be read as {kind}" if kind else "cannot be read"
         text = f"{path} {action}: {error}"
         cause = error if without_secrets(text) == text else None  # an error with a secret is not shown as the cause

@@ -43,18 +43,19 @@ def _is_expired(expires_ns: int | None) -> bool:
     return expires_ns is not None and expires_ns <= time.time_ns()
 
 
-def _files(root: int) -> Iterator[tuple[folders.File, Entry | None, int]]:
+def _files(root: int) -> Iterator[tuple[folders.File, Entry | None, os.stat_result]]:
     """All whole tables; what is shared or in flight has no entry."""
     for file in folders.walk(root):
         entry = paths.parse(file.folders, file.name)
         if entry is not None or paths.is_unnamed(file.folders, file.name):
             with contextlib.suppress(FileNotFoundError):
-                yield file, entry, file.stat().st_blocks * 512
+                yield file, entry, file.stat()
 
 
 def used_bytes(root: int) -> int:
     """The bytes of all tables' files: expired ones too, and those that are shared or in flight."""
-    return sum(nbytes for _, _, nbytes in _files(root))
+    seen = {(status.st_dev, status.st_ino): status.st_blocks * 512 for *_, status in _files(root)}
+    return sum(seen.values())  # a copy is a second name of the same file
 
 
 class _Version(NamedTuple):
@@ -68,10 +69,10 @@ class _Version(NamedTuple):
 def _versions(root: int) -> dict[str, list[_Version]]:
     """The versions of each table of which one has expired. Reads every seal: ten times as slow as adding up sizes."""
     tables: dict[str, list[_Version]] = {}
-    for file, entry, nbytes in _files(root):
+    for file, entry, status in _files(root):
         if entry is None:
             continue
-        version = _Version(Held(entry, nbytes))
+        version = _Version(Held(entry, status.st_blocks * 512 if status.st_nlink == 1 else 0))
         with contextlib.suppress(OSError, CorruptSnapshotError):
             segment = Segment.open(file.path, file.folder, file.name)
             try:

@@ -34,6 +34,7 @@ from colonnade.storage.os_errors import explain_os_error
 from colonnade.storage.paths import Entry, Location
 from colonnade.storage.segment import Segment
 from colonnade.storage.settings import Settings
+from colonnade.suggestions import listed
 
 # No file of that name, a part of it that is no folder, a link.
 _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
@@ -209,15 +210,14 @@ class Catalog:
                 where = paths.locate(name)
                 with self.directory.opened() as root, self.folder(root, where) as folder:
                     newest = self.seal_in(folder, where, name)
-                    kept = sorted([*retained(folder, where), *([newest.version] if newest else [])])
+                    kept = sorted([*retained(folder, where), newest.version]) if newest else None
                 if kept:
                     return NotFoundError(
                         f"there is no version {version} of {name!r} in {self.directory.root}; there are "
                         f"{', '.join(map(str, kept))}. Older versions are kept by put(..., keep=n)"
                     )
         names = sorted({entry.name for entry in self.entries()})
-        shown = ", ".join(map(repr, names[:10])) + (", ..." if len(names) > 10 else "")
-        there = f"there are: {shown}" if names else "the store is empty"
+        there = listed(name, names, empty="the store is empty")
         return NotFoundError(f"there is no table {name!r} in {self.directory.root}; {there}")
 
     def seal_of(self, name: str) -> Seal | None:
@@ -247,6 +247,24 @@ class Catalog:
         """
         seal = self.seal_of(name)
         return seal.version if seal else 0
+
+    def retained_versions(self, name: str) -> set[int]:
+        """The versions of a name that ``keep=`` retained; none if there is no such name.
+
+        Raises
+        ------
+        StoreAccessError
+        """
+        where = paths.locate(name)
+        try:
+            with self.directory.opened() as root, self.folder(root, where) as folder:
+                return retained(folder, where)
+        except (FileNotFoundError, NotADirectoryError):
+            return set()
+        except StoreAccessError:
+            raise
+        except OSError as error:
+            raise _unreadable(name, self.directory.root, error) from error
 
     def seal_in(self, folder: int, where: Location, name: str) -> Seal | None:
         """The same as `seal_of`, in a folder that is open."""

@@ -12,7 +12,8 @@ Invariants
    NotDurableError, which says so: what could still be tidied up is left to the next put or gc.
 4. A crash leaves at most: one ``.publish`` (removed by the next put or gc), unlocked drafts, a spare's name of a
    segment that has another one (both removed by the next put, delete or gc), or a retained version that is also the
-   newest one, or one too many (removed by the next put of the name).
+   newest one, or one too many, or one of a name that is deleted (removed by the next put of the name; the last by gc
+   too). Nobody finds a retained version whose name leads to nothing.
 5. A segment of a user who is neither this one nor trusted is never replaced.
 """
 
@@ -22,7 +23,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from colonnade import _core
@@ -139,11 +140,11 @@ class Publisher:
             if settings.capacity is not None:
                 self._check_capacity(root, seal.size, settings.capacity)
             try:
-                with self._make_folder(root, name, where, settings.folder_mode) as folder:
+                with self.make_folder(root, name, where, settings.folder_mode) as folder:
                     present = self._catalog.seal_in(folder, where, name)
                     if expected is not None:
                         expected.check(name, present)
-                    older = retained(folder, where)
+                    older = self._retained(root, folder, where, limit)
                     version = present.version if present else 0
                     sealed = seal._replace(version=max([version, *older]) + 1)
                     write_seal(sealed)
@@ -155,9 +156,8 @@ class Publisher:
                     if version and keep > 1:
                         older.add(version)
                     self._commit(root, folder, where, draft, retain=version if keep > 1 else 0, limit=limit)
-                    with contextlib.suppress(OSError):  # one too many is the next put's to remove
-                        for old in sorted(older)[: max(len(older) - (keep - 1), 0)]:
-                            self._drop(root, folder, where.retained(old), limit)
+                    surplus = sorted(older)[: max(len(older) - (keep - 1), 0)]
+                    self._drop_retained(root, folder, where, surplus, limit)
             except BaseException:
                 if where.folders:
                     with contextlib.suppress(OSError):
@@ -166,7 +166,7 @@ class Publisher:
             with contextlib.suppress(OSError):
                 spares.trim(root, self._within_capacity(root, settings, limit))
             if self._directory.durable:
-                self._sync_folders(root, where, len(where.folders), f"{name!r} is stored as version {sealed.version}")
+                self.sync_folders(root, where, len(where.folders), f"{name!r} is stored as version {sealed.version}")
         return segment, sealed
 
     def _commit(self, root: int, folder: int, where: Location, draft: Draft, *, retain: int, limit: int) -> None:
@@ -193,7 +193,16 @@ class Publisher:
         draft.published()
         draft.check_is_at(folder, where.current)
 
-    def _make_folder(self, root: int, name: str, where: Location, mode: int) -> _core.Descriptor:
+    def _retained(self, root: int, folder: int, where: Location, limit: int) -> set[int]:
+        """The versions that are retained for a name. Without a newest one a delete has left them: they are removed."""
+        versions = retained(folder, where)
+        if versions and not folders.is_there(folder, where.current):
+            for version in versions:
+                self._drop(root, folder, where.retained(version), limit)
+            return set()
+        return versions
+
+    def make_folder(self, root: int, name: str, where: Location, mode: int) -> _core.Descriptor:
         """Open the folder of a name, made if it is not there, in which nothing else has the name."""
         try:
             folder = folders.below(root, where.folders, self._directory.trusts, make=mode)
@@ -306,7 +315,7 @@ class Publisher:
                     depth = folders.remove_empty_parents(root, where.folders)
                     spares.trim(root, limit)
                 if self._directory.durable:
-                    self._sync_folders(root, where, depth, f"{name!r} is deleted")
+                    self.sync_folders(root, where, depth, f"{name!r} is deleted")
                 folders.remove_segments(root)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             raise self._catalog.not_found(name, None) from None
@@ -316,41 +325,18 @@ class Publisher:
             raise explain_os_error(error, self._directory.root, f"deleting {name!r}") from error
 
     def _drop_all(self, root: int, folder: int, where: Location, limit: int) -> None:
-        """Remove all versions of a name. The newest goes last: killed half-way, the name leads to what it led to.
-
-        The others go to the folder of segments first, and come back where the newest cannot be removed.
-        """
+        """Remove all versions of a name. The newest goes first, and decides: nobody finds the others without it."""
         versions = retained(folder, where)
-        if not versions:
-            self._drop(root, folder, where.current, limit)
-            return
-        try:
-            segments = folders.segments(root, make=True)
-        except OSError:  # others may write here, and it is theirs
-            for version in versions:
-                self._drop(root, folder, where.retained(version), limit)
-            self._drop(root, folder, where.current, limit)
-            return
-        with segments as aside:
-            moved: list[tuple[str, str]] = []
-            try:
-                for version in versions:
-                    file = where.retained(version)
-                    keep = self._is_worth_keeping(folder, file, limit)
-                    moved.append((file, paths.random_name(paths.SPARE_PREFIX if keep else paths.DRAFT_PREFIX)))
-                    os.rename(file, moved[-1][1], src_dir_fd=folder, dst_dir_fd=aside)
-                self._drop(root, folder, where.current, limit)
-            except BaseException:
-                for file, temporary in moved:
-                    with contextlib.suppress(OSError):
-                        os.rename(temporary, file, src_dir_fd=aside, dst_dir_fd=folder)
-                raise
-            for _, temporary in moved:
-                if temporary.startswith(paths.DRAFT_PREFIX):
-                    with contextlib.suppress(OSError):  # else the next put, delete or gc does it
-                        os.unlink(temporary, dir_fd=aside)
+        self._drop(root, folder, where.current, limit)
+        self._drop_retained(root, folder, where, versions, limit)
 
-    def _sync_folders(self, root: int, where: Location, depth: int, result: str) -> None:
+    def _drop_retained(self, root: int, folder: int, where: Location, versions: Iterable[int], limit: int) -> None:
+        """Remove retained versions after a commit; what fails is left to the next put of the name, or gc."""
+        for version in sorted(versions):
+            with contextlib.suppress(OSError):
+                self._drop(root, folder, where.retained(version), limit)
+
+    def sync_folders(self, root: int, where: Location, depth: int, result: str) -> None:
         """Sync the folders above a name, so many of them as there are, and the directory itself."""
         try:
             for level in range(depth, -1, -1):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from colonnade import _core
 from colonnade.errors import CorruptSnapshotError
-from colonnade.format.seal import SEAL_SIZE, TAIL_SIZE, Seal, seal_place
+from colonnade.format.seal import CHECKSUMS_SIZE, SEAL_SIZE, TAIL_SIZE, Seal, seal_place
 from colonnade.storage.os_errors import explain_use
 
 # Smaller segments are written with pwrite, and their pages are not kept: there is no huge page in them. Measured, fresh
@@ -122,7 +122,8 @@ class Segment:
         if size < TAIL_SIZE:
             raise CorruptSnapshotError(f"it has {size} bytes, too few for a snapshot")
         place = seal_place(size, os.pread(self.fd, TAIL_SIZE, size - TAIL_SIZE))
-        seal = Seal.unpack(os.pread(self.fd, SEAL_SIZE, place))
+        checksums = max(place - CHECKSUMS_SIZE, 0)
+        seal = Seal.unpack(os.pread(self.fd, place + SEAL_SIZE - checksums, checksums))
         if seal.size != size:
             raise CorruptSnapshotError(f"it has {size} bytes and was sealed with {seal.size}")
         return seal

@@ -16,6 +16,7 @@ from colonnade.errors import ColonnadeError, CorruptSnapshotError
 from colonnade.format import schema
 from colonnade.format.bounds import Body, Stretch
 from colonnade.format.ipc import read_envelope
+from colonnade.format.seal import Checksums, end_of_contents
 
 
 @contextlib.contextmanager
@@ -69,6 +70,11 @@ class StoredFile:
         return self.layout if isinstance(self.layout, schema.ArrayLayout) else None
 
     @property
+    def series(self) -> schema.Series | None:
+        """What was put as a Series has this; None for a frame and an array."""
+        return self.layout.series if isinstance(self.layout, schema.FrameLayout) else None
+
+    @property
     def batch(self) -> pa.RecordBatch:
         """The Arrow record batch, over the same memory. Buffer sizes are checked; values are not looked at.
 
@@ -85,6 +91,11 @@ class StoredFile:
         address: int = pa.py_buffer(self.buffer).address
         return address
 
+    def check_values(self, checksums: Checksums) -> None:
+        """Raise CorruptSnapshotError if the values do not match their checksum, if they have one."""
+        memory = memoryview(self.buffer)[self.start : self.start + self.size]
+        checksums.check_values(memory[: end_of_contents(memory)])
+
     def checked(self, check: Callable[[StoredFile], None] | None) -> StoredFile:
         """The same file, whose nested tables are checked before they are read."""
         return replace(self, check=check)
@@ -94,18 +105,20 @@ class StoredFile:
         return replace(self, body=replace(self.body, seen=seen))
 
 
-def open_file(buffer: Any, start: int, size: int) -> StoredFile:
+def open_file(buffer: Any, start: int, size: int, checksums: Checksums | None = None) -> StoredFile:
     """Open a file that stands in memory; every place in its envelope is checked against its size.
+
+    Its layout must match ``checksums``, if there are any.
 
     Raises
     ------
     CorruptSnapshotError
     """
-    return _open(buffer, start, size, nested=False)
+    return _open(buffer, start, size, checksums, nested=False)
 
 
-def _open(buffer: Any, start: int, size: int, *, nested: bool) -> StoredFile:
-    envelope = read_envelope(memoryview(buffer)[start : start + size])
+def _open(buffer: Any, start: int, size: int, checksums: Checksums | None, *, nested: bool) -> StoredFile:
+    envelope = read_envelope(memoryview(buffer)[start : start + size], checksums)
     body = Body(buffer, start + envelope.body_start, envelope.body_limit)
     return StoredFile(buffer, start, size, body, schema.decode(envelope.metadata), nested)
 
@@ -115,7 +128,7 @@ def open_nested(file: StoredFile, place: schema.NestedTable) -> StoredFile:
     if file.nested:
         raise schema.invalid("a nested table has nested tables")
     file.body.bytes(place.at, place.size)
-    table = _open(file.buffer, file.body.start + place.at, place.size, nested=True)
+    table = _open(file.buffer, file.body.start + place.at, place.size, None, nested=True)
     if file.check is not None:
         file.check(table)
     return table

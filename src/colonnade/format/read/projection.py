@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from colonnade.errors import NotFoundError
+from colonnade.suggestions import listed
 
 Positions = npt.NDArray[np.intp]
 
@@ -71,6 +72,5 @@ def _positions_of(labels: pd.Index[Any], label: Any) -> Positions:
     try:
         location = labels.get_loc(label)
     except (KeyError, TypeError) as error:
-        shown = ", ".join(map(repr, labels[:20])) + (", ..." if len(labels) > 20 else "")
-        raise NotFoundError(f"there is no column {label!r}; there are: {shown}") from error
+        raise NotFoundError(f"there is no column {label!r}; {listed(label, labels)}") from error
     return np.atleast_1d(np.arange(len(labels), dtype=np.intp)[location])

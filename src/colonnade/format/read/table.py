@@ -6,7 +6,6 @@ Does not depend on: names, descriptors, how one column is read. Every place goes
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,6 +14,8 @@ import pandas as pd
 
 from colonnade.errors import UnsupportedTypeError
 from colonnade.format import schema
+from colonnade.format.json_text import decode_json
+from colonnade.format.labels import decode_label
 from colonnade.format.read.blocks import read_blocks
 from colonnade.format.read.column import read_column
 from colonnade.format.read.file import StoredFile, reading
@@ -39,6 +40,46 @@ def read_frame(file: StoredFile, columns: Iterable[Any] | None = None) -> pd.Dat
         return _frame(file if columns is None else file.checked(validate_values), columns)
 
 
+def read_pandas(file: StoredFile, columns: Iterable[Any] | None = None) -> Any:
+    """Make what was put: the frame, or the Series. Some columns of a Series are a frame of them.
+
+    Raises
+    ------
+    NotFoundError, CorruptSnapshotError, UnsupportedTypeError
+    """
+    return as_put(file, read_frame(file, columns), columns)
+
+
+def as_put(file: StoredFile, frame: pd.DataFrame, columns: object = None) -> Any:
+    """Make the Series of a frame where one was put, unless some columns are asked for.
+
+    Raises
+    ------
+    CorruptSnapshotError
+    """
+    if columns is not None or file.series is None:
+        return frame
+    if frame.shape[1] != 1:
+        raise schema.invalid(f"a Series of {frame.shape[1]} columns")
+    with reading():
+        series = frame.iloc[:, 0]
+        series.name = frame.columns[0] if file.series.labelled else decode_label(file.series.name)
+        return series
+
+
+def labels_of(file: StoredFile) -> list[Any]:
+    """The labels of the columns, in order.
+
+    Raises
+    ------
+    CorruptSnapshotError, UnsupportedTypeError
+    """
+    with reading():
+        if isinstance(file.layout, schema.ArrayLayout):
+            return columns_of(read_ndarray(file, file.layout))[0].tolist()
+        return read_labels(file.checked(validate_values)).tolist()
+
+
 def _frame(file: StoredFile, columns: Iterable[Any] | None) -> pd.DataFrame:
     layout = file.frame
     labels = read_labels(file)
@@ -55,18 +96,9 @@ def _frame(file: StoredFile, columns: Iterable[Any] | None) -> pd.DataFrame:
                 values = values.copy()
             shaped = values.reshape(1, -1) if isinstance(values, np.ndarray) else values
             blocks.append((shaped, np.array([new_position], np.intp)))
-    attrs = _attrs(layout.attrs)
+    attrs = decode_json(layout.attrs, "attrs")
     labels = projection.labels(labels)
     return internals.make_frame(blocks, read_rows(file), labels, attrs, unique_labels=layout.unique_labels)
-
-
-def _attrs(text: str) -> dict[str, Any]:
-    if not text:
-        return {}
-    attrs = json.loads(text)
-    if type(attrs) is not dict:
-        raise schema.invalid(f"attrs are a {type(attrs).__name__}")
-    return attrs
 
 
 def _frame_of_array(file: StoredFile, layout: schema.ArrayLayout, columns: Iterable[Any] | None) -> pd.DataFrame:

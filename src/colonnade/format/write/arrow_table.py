@@ -109,19 +109,19 @@ def plan_table(table: pa.Table) -> TablePlan:
     fields = [field.with_type(column.flat.type) for field, column in zip(table.schema, frame.columns, strict=True)]
     return TablePlan(
         rows,
-        frame.columns,
-        fields,
+        tuple(frame.columns),
+        tuple(fields),
         metadata,
         FrameLayoutPlan(
             rows=rows,
-            columns=data_columns,
+            columns=tuple(data_columns),
             index=make_index,
-            index_fields=level_fields,
+            index_fields=tuple(level_fields),
             labels=frame.labels(expected.columns),
             attrs=encode_attrs(expected.attrs),
             unique_labels=False,
         ),
         group_blocks((position, column) for position, _, column in data_columns),
-        frame.codes,
-        frame.nested,
+        tuple(frame.codes),
+        tuple(frame.nested),
     )

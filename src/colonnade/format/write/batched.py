@@ -7,13 +7,13 @@ source.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
 
 import numpy as np
 
-from colonnade.core.jobs import Job, PandasBuffer, Values
+from colonnade.core.jobs import Batches, Job, PandasBuffer, Result, Values
 from colonnade.core.regions import Region
 
 _BITS = {Values.BITS, Values.BYTES_TO_BITS}
@@ -33,41 +33,47 @@ def batches_of(lengths: Sequence[int], most: int) -> Iterator[tuple[int, int]]:
 
 def in_step(job: Job, lengths: Sequence[int]) -> bool:
     """Whether a job has a piece for each batch, and whole bytes in every output of each."""
-    if not isinstance(job.keep, list) or not len(job.keep) == len(job.pieces) == len(lengths):
+    if not isinstance(job.keep, Batches) or not len(job.keep) == len(job.pieces) == len(lengths):
         return False
     writes_bits = job.bitmap is not None or job.values_kind in _BITS
     return not writes_bits or [piece.length for piece in job.pieces] == list(lengths)
 
 
 class Cut:
-    """A job in step, handed out part by part."""
+    """A job in step, handed out part by part. ``result`` is that of the parts that are done."""
 
     def __init__(self, job: Job) -> None:
-        self._job = job
+        self.job = job
+        self.result = Result(0, False)
         self._before = [0, *accumulate(piece.length for piece in job.pieces)]
-        job.nulls = 0
 
-    def part(self, first: int, end: int) -> Job:
-        """The job of some batches alone."""
-        job, before = self._job, self._before[first]
-        return replace(
+    def part(self, first: int, end: int, places: Mapping[Region, int]) -> tuple[Job, dict[Region, int]]:
+        """The job of some batches alone, and the places of its regions; ``places`` are those of the whole job's."""
+        job, before = self.job, self._before[first]
+        part_places: dict[Region, int] = {}
+
+        def rest(region: Region | None, size: int) -> Region | None:
+            if region is None:
+                return None
+            moved = Region(region.size - size)
+            part_places[moved] = places[region] + size
+            return moved
+
+        part = replace(
             job,
             rows=self._before[end] - before,
             pieces=job.pieces[first:end],
-            values=_moved(job.values, _values_size(job, before)),
-            bitmap=_moved(job.bitmap, before // 8),
-            mask=_moved(job.mask, before),
-            pandas_buffer=_moved(job.pandas_buffer, before * _pandas_width(job)),
+            values=rest(job.values, _values_size(job, before)),
+            bitmap=rest(job.bitmap, before // 8),
+            mask=rest(job.mask, before),
+            pandas_buffer=rest(job.pandas_buffer, before * _pandas_width(job)),
         )
+        return part, part_places
 
-    def done(self, part: Job, first: int, end: int) -> None:
-        """Add the part's nulls, and release its source."""
-        self._job.nulls += part.nulls
-        self._job.keep[first:end] = [None] * (end - first)
-
-
-def _moved(region: Region | None, by: int) -> Region | None:
-    return None if region is None else Region(region.size - by, region.at + by)
+    def done(self, result: Result, first: int, end: int) -> None:
+        """Add the result of a part, and release its source."""
+        self.result = Result(self.result.nulls + result.nulls, self.result.overflows or result.overflows)
+        self.job.keep.release(first, end)
 
 
 def _values_size(job: Job, rows: int) -> int:

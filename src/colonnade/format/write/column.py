@@ -6,19 +6,36 @@ depend on: Arrow's physical layouts (`flatten`), pandas, files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 
-from colonnade.core.jobs import Job
+from colonnade.core.jobs import Job, Result
 from colonnade.core.regions import Region
 from colonnade.format import schema
 from colonnade.rules import Reading
 
-# Where each region stands, in bytes from the start of the body.
-Places = Callable[[Region], int]
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Places:
+    """Where each region stands, in bytes from the start of the body; and the region of each nested table."""
+
+    regions: Mapping[Region, int]
+    nested: Mapping[Any, Region]
+
+    def __call__(self, region: Region) -> int:
+        return self.regions[region]
+
+    def table(self, nested: Any) -> schema.NestedTable:
+        """The layout metadata of a nested table."""
+        region = self.nested[nested]
+        return schema.NestedTable(self(region), region.size)
+
+
+# The result of each job, once it has run.
+Results = Mapping[Job, Result]
 # A column's layout metadata, once places and the column's field number are known.
 MakeLayout = Callable[[Places, int], schema.ColumnLayout]
 
@@ -35,13 +52,13 @@ class Node:
     buffers: tuple[Region | None, ...]
     has_validity: bool = True
 
-    @property
-    def null_count(self) -> int:
-        return self.nulls.nulls if isinstance(self.nulls, Job) else self.nulls
+    def null_count(self, results: Results) -> int:
+        """The number of nulls."""
+        return results[self.nulls].nulls if isinstance(self.nulls, Job) else self.nulls
 
-    def final_buffers(self) -> tuple[Region | None, ...]:
+    def final_buffers(self, results: Results) -> tuple[Region | None, ...]:
         """The buffers once the jobs have run: a bitmap without a null is left out."""
-        if self.has_validity and self.null_count == 0:
+        if self.has_validity and self.null_count(results) == 0:
             return (None, *self.buffers[1:])
         return self.buffers
 

@@ -33,14 +33,22 @@ class Filled:
     column: Column
     region: Region
 
-    def scan(self, rows: int, address: int) -> list[Job]:
-        """The jobs that derive the rest from values at an address: bits from bytes, a bitmap from NaN and NaT."""
-        (job,) = self.column.flat.jobs
-        job.pieces = [Piece(address, self.dtype.itemsize, 0, 0, rows)]
-        job.pandas_kind, job.pandas_buffer = PandasBuffer.NONE, None
-        if job.values_kind is Values.FIXED:
-            job.values_kind, job.values = Values.NONE, None
-        return [job] if job.bitmap is not None or job.values is not None else []
+    def scan(self, rows: int, address: int) -> Job | None:
+        """The job that derives the rest from values at an address: bits from bytes, a bitmap from NaN and NaT.
+
+        It has the result of the column's own job, in whose place it runs. None if there is nothing to derive.
+        """
+        own = self.column.job
+        is_in_place = own.values_kind is Values.FIXED
+        scan = replace(
+            own,
+            pieces=[Piece(address, self.dtype.itemsize, 0, 0, rows)],
+            pandas_kind=PandasBuffer.NONE,
+            pandas_buffer=None,
+            values_kind=Values.NONE if is_in_place else own.values_kind,
+            values=None if is_in_place else own.values,
+        )
+        return scan if scan.bitmap is not None or scan.values is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +80,7 @@ def plan_draft(schema: Mapping[Any, Any], rows: int, *, nulls: bool) -> DraftPla
         for label, column in zip(schema, table.columns, strict=True)
     }
     filled = {label: _filled(columns[label]) for label in dtypes}
-    return DraftPlan(replace(table, columns=list(columns.values())), filled)
+    return DraftPlan(replace(table, columns=tuple(columns.values())), filled)
 
 
 def _is_dtype(given: Any) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.types as pt
 
-from colonnade.core.jobs import Job, Piece, Validity, Values
+from colonnade.core.jobs import Batches, Job, Piece, Validity, Values
 from colonnade.core.regions import Region
 from colonnade.format.ipc import read_message
 from colonnade.format.write.column import Flat, Node, bitmap_region, one_null
@@ -63,7 +63,7 @@ def _leaf(
         fill=fill_pattern(type_),
         values=region,
         bitmap=bitmap_region(rows) if _has_nulls(arrays) else None,
-        keep=arrays,
+        keep=Batches(arrays),
     )
     return Flat(type_, (Node(rows, job, (job.bitmap, job.values)),), (job,))
 
@@ -99,7 +99,7 @@ def _variable(
         validity_kind=Validity.BITS,
         values=offsets,
         bitmap=bitmap_region(rows) if _has_nulls(arrays) else None,
-        keep=arrays,
+        keep=Batches(arrays),
     )
     last_offset = (offsets, rows * width, total.to_bytes(width, "little"))
     return Flat(type_, (Node(rows, job, (job.bitmap, offsets)),), (job,), (last_offset,)), ranges
@@ -117,7 +117,7 @@ def _binary(type_: pa.DataType, arrays: Sequence[pa.Array], large: pa.DataType, 
         for array, (first, last) in zip(arrays, ranges, strict=True)
     ]
     size = sum(piece.length for piece in pieces)
-    data = Job(size, pieces, Values.FIXED, width=1, values=Region(size), keep=arrays)
+    data = Job(size, pieces, Values.FIXED, width=1, values=Region(size), keep=Batches(arrays))
     (node,) = flat.nodes
     return replace(flat, nodes=(replace(node, buffers=(*node.buffers, data.values)),), jobs=(*flat.jobs, data))
 
@@ -146,7 +146,7 @@ def _validity_only(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
         for array in arrays
     ]
     bitmap = bitmap_region(rows) if _has_nulls(arrays) else None
-    job = Job(rows, pieces, validity_kind=Validity.BITS, bitmap=bitmap, keep=arrays)
+    job = Job(rows, pieces, validity_kind=Validity.BITS, bitmap=bitmap, keep=Batches(arrays))
     return Flat(type_, (Node(rows, job, (bitmap,)),), (job,))
 
 

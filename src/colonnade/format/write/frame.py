@@ -5,7 +5,6 @@ Does not depend on: files, places, how a column's bytes are laid out.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -18,8 +17,8 @@ from colonnade.core.regions import Region
 from colonnade.errors import UnsupportedTypeError
 from colonnade.format import schema
 from colonnade.format.dtypes import encode_dtype
+from colonnade.format.json_text import encode_json
 from colonnade.format.labels import encode_label, index_freq, index_name
-from colonnade.format.objects import same
 from colonnade.format.write.column import Column, Places
 from colonnade.format.write.pandas_column import pandas_column, plain_job
 from colonnade.format.write.table import (
@@ -118,7 +117,7 @@ class FrameParts:
             raise UnsupportedTypeError(f"{what} cannot be stored, and nothing was: {error}") from error
         nested = NestedPlan(plan_frame(pd.DataFrame(index=index)))
         self.nested.append(nested)
-        return lambda place: schema.NestedTable(place(nested.region), nested.region.size)
+        return lambda place: place.table(nested)
 
 
 def _level_names(index: pd.MultiIndex) -> list[schema.Label]:
@@ -155,17 +154,7 @@ def range_layout(index: pd.RangeIndex) -> schema.RangeIndex:
 
 def encode_attrs(attrs: Mapping[Any, Any]) -> str:
     """``DataFrame.attrs`` as JSON; UnsupportedTypeError for what would not come back equal."""
-    for key, value in attrs.items():
-        try:
-            is_same = same(json.loads(json.dumps({key: value})), {key: value})
-        except (TypeError, ValueError):
-            is_same = False
-        if not is_same:
-            raise UnsupportedTypeError(
-                f"df.attrs[{key!r}] is {value!r}, which JSON does not give back equal; "
-                "change it, or remove it with df.attrs.pop"
-            )
-    return json.dumps(dict(attrs)) if attrs else ""
+    return encode_json(attrs, "df.attrs", "change it, or remove it with df.attrs.pop")
 
 
 def plan_frame(df: pd.DataFrame) -> TablePlan:
@@ -190,21 +179,21 @@ def plan_frame(df: pd.DataFrame) -> TablePlan:
     written = pandas_metadata(df, dtypes, levels, fields)
     return TablePlan(
         len(df),
-        frame.columns,
-        fields,
+        tuple(frame.columns),
+        tuple(fields),
         {} if written is None else {PANDAS_KEY: written},
         FrameLayoutPlan(
             rows=len(df),
-            columns=[(position, position, column) for position, column in data],
+            columns=tuple((position, position, column) for position, column in data),
             index=make_index,
-            index_fields=list(range(len(arrays), len(frame.columns))),
+            index_fields=tuple(range(len(arrays), len(frame.columns))),
             labels=make_labels,
             attrs=encode_attrs(df.attrs),
             unique_labels=not df.flags.allows_duplicate_labels,
         ),
         group_blocks(data),
-        frame.codes,
-        frame.nested,
+        tuple(frame.codes),
+        tuple(frame.nested),
     )
 
 

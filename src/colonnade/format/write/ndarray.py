@@ -40,13 +40,13 @@ def plan_array(array: npt.NDArray[Any]) -> TablePlan:
     address = array.__array_interface__["data"][0]
     step = layout.length * layout.carrier.itemsize
     one_row = one_null(layout.type)
-    columns = [
+    columns = tuple(
         _column(name, layout, address + number * step, array, one_row) for number, name in enumerate(layout.names)
-    ]
+    )
     first = columns[0].block
     assert first is not None
     stored = ArrayLayoutPlan(layout.rows, dtype, array.shape, order, first[1])
-    fields = [pa.field(column.name, layout.type) for column in columns]
+    fields = tuple(pa.field(column.name, layout.type) for column in columns)
     return TablePlan(layout.rows, columns, fields, {}, stored, group_blocks(enumerate(columns)))
 
 

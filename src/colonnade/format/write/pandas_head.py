@@ -9,7 +9,7 @@ is stored.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,15 +125,22 @@ def _weaker(sample: pa.Table, metadata: dict[str, Any] | None) -> tuple[dict[str
             arrays[field] = _array_of(column)
             sample = sample.set_column(field, sample.column_names[field], pa.nulls(sample.num_rows))
     if metadata is not None:
-        columns = [_followed(sample, entry, arrays) for entry in _dicts(metadata.get("columns"))]
+        columns = []
+        for entry in _dicts(metadata.get("columns")):
+            followed, nested = _followed(sample, entry, arrays.keys())
+            columns.append(followed)
+            arrays |= nested
         for part in _parts({**metadata, "columns": columns}):
             frame = _converted(sample, part)
-            if frame is not None and _set_arrays(frame, index_fields(sample, part, sample.num_rows), arrays):
-                return part, frame
+            if frame is not None:
+                whole = _with_arrays(frame, index_fields(sample, part, sample.num_rows), arrays)
+                if whole is not None:
+                    return part, whole
     frame = _converted(sample, None)
     assert frame is not None  # each column can be converted, and there is no metadata
-    _set_arrays(frame, [], arrays)
-    return None, frame
+    whole = _with_arrays(frame, [], arrays)
+    assert whole is not None  # there is no MultiIndex
+    return None, whole
 
 
 def _parts(metadata: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -149,20 +156,22 @@ def _dicts(entries: Any) -> list[dict[str, Any]]:
     return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
 
 
-def _followed(sample: pa.Table, entry: dict[str, Any], arrays: dict[int, Any]) -> dict[str, Any]:
+def _followed(sample: pa.Table, entry: dict[str, Any], given: Collection[int]) -> tuple[dict[str, Any], dict[int, Any]]:
     """What the metadata says of a column, if that can be followed; else that it is of no particular dtype.
 
-    pandas does not know its own names of nested ArrowDtypes: such a column gets an array.
+    pandas does not know its own names of nested ArrowDtypes: such a column gets an array, by its field, unless it is
+    among those that were given one.
     """
     name = entry.get("field_name")
     field = sample.schema.get_field_index(name) if isinstance(name, str) else -1
-    if field >= 0 and field not in arrays:
+    nested: dict[int, Any] = {}
+    if field >= 0 and field not in given:
         alone = {"index_columns": [], "column_indexes": [], "columns": [entry], "pandas_version": "3.0.0"}
         if _converted(sample.select([field]), alone) is not None:
-            return entry
+            return entry, nested
         if str(entry.get("numpy_type")).endswith("[pyarrow]"):
-            arrays[field] = pd.arrays.ArrowExtensionArray(sample.column(field))
-    return {**entry, "pandas_type": "object", "numpy_type": "object", "metadata": None}
+            nested = {field: pd.arrays.ArrowExtensionArray(sample.column(field))}
+    return {**entry, "pandas_type": "object", "numpy_type": "object", "metadata": None}, nested
 
 
 def _array_of(data: pa.ChunkedArray) -> Any:
@@ -186,17 +195,21 @@ def _array_of(data: pa.ChunkedArray) -> Any:
     return np.empty(len(data), object)
 
 
-def _set_arrays(frame: pd.DataFrame, levels: Sequence[int | None], arrays: Mapping[int, Any]) -> bool:
-    """Put arrays in the place of columns, by field; False where one is a level of a MultiIndex, which has no place."""
+def _with_arrays(frame: pd.DataFrame, levels: Sequence[int | None], arrays: Mapping[int, Any]) -> pd.DataFrame | None:
+    """The frame with arrays in the place of columns, by field.
+
+    None where one is a level of a MultiIndex, which has no place for it.
+    """
+    result = frame.copy(deep=False)
     index = {field for field in levels if field is not None}
     data = [field for field in range(frame.shape[1] + len(index)) if field not in index]
     for field, array in arrays.items():
         if array is None:
             continue
         if field in data:
-            frame.isetitem(data.index(field), array)
+            result.isetitem(data.index(field), array)
         elif len(levels) == 1 and frame.index.nlevels == 1:
-            frame.index = pd.Index(array, name=frame.index.name)
+            result.index = pd.Index(array, name=frame.index.name)
         else:
-            return False
-    return True
+            return None
+    return result

@@ -7,17 +7,22 @@ whatever has neither and gives a buffer is an array. Does not depend on: files, 
 from __future__ import annotations
 
 import array
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from colonnade.errors import NotATableError, UnsupportedTypeError
+from colonnade.format import schema
+from colonnade.format.labels import encode_label
 from colonnade.format.write.arrow_table import plan_table
 from colonnade.format.write.frame import plan_frame
 from colonnade.format.write.ndarray import plan_array
-from colonnade.format.write.table import TablePlan
-from colonnade.interop.arrow import arrow_table
+from colonnade.format.write.table import FrameLayoutPlan, TablePlan
+from colonnade.interop.arrow import arrow_table, is_polars_series
 
 
 def plan(data: Any) -> TablePlan:
@@ -28,7 +33,11 @@ def plan(data: Any) -> TablePlan:
     NotATableError, UnsupportedTypeError
     """
     if isinstance(data, pd.Series):
-        data = data.to_frame()
+        return _plan_series(plan_frame(data.to_frame()), data.name)
+    if is_polars_series(data):
+        return _plan_series(plan_table(arrow_table(data.to_frame())), data.name)
+    if isinstance(data, Mapping) and not _speaks_arrow(data):
+        data = _frame_of(data)
     if isinstance(data, pd.DataFrame):
         return plan_frame(data)
     if not _speaks_arrow(data):
@@ -38,6 +47,26 @@ def plan(data: Any) -> TablePlan:
         if memory is not None:
             return plan_array(memory)
     return plan_table(arrow_table(data))
+
+
+def _frame_of(columns: Mapping[Any, Any]) -> pd.DataFrame:
+    """A frame of a mapping of labels to arrays, which are not copied."""
+    try:
+        return pd.DataFrame(dict(columns), copy=False)
+    except (ValueError, TypeError) as error:
+        raise NotATableError(
+            f"a {type(columns).__name__} is stored as a table of its values, which must be arrays of one length; "
+            f"pandas says: {error}"
+        ) from error
+
+
+def _plan_series(frame: TablePlan, name: Any) -> TablePlan:
+    try:
+        series = schema.Series(encode_label(name, "the name"))
+    except UnsupportedTypeError:  # a time, say, which a nested table holds as the column's label
+        series = schema.Series(labelled=True)
+    assert isinstance(frame.layout, FrameLayoutPlan)
+    return replace(frame, layout=replace(frame.layout, series=series))
 
 
 def _speaks_arrow(data: Any) -> bool:

@@ -6,9 +6,9 @@ Does not depend on: pandas, names, where the bytes will go: a descriptor or memo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +19,11 @@ from colonnade.core.jobs import Job, Placed
 from colonnade.core.key_index import size_of_index
 from colonnade.core.regions import CACHE_LINE, PAGE, STRIDE_STEP, Block, Region, align, arrange
 from colonnade.format import schema
-from colonnade.format.ipc import END_OF_STREAM, Envelope, write_envelope
+from colonnade.format.ipc import END_OF_STREAM, Envelope, Numbers, write_envelope
 from colonnade.format.schema import METADATA_KEY
-from colonnade.format.seal import SEAL_SIZE, TAIL_SIZE
+from colonnade.format.seal import CHECKSUMS_SIZE, SEAL_SIZE, TAIL_SIZE, Checksums
 from colonnade.format.write.batched import batches_of, split
-from colonnade.format.write.column import Column, Places
+from colonnade.format.write.column import Column, Places, Results
 
 PANDAS_KEY = b"pandas"
 
@@ -50,6 +50,7 @@ class FrameLayoutPlan:
     labels: MakeLabels
     attrs: str
     unique_labels: bool
+    series: schema.Series | None = None
 
     def placed(self, place: Places, blocks: Sequence[schema.Block], key: schema.Key | None) -> schema.TableLayout:
         """The layout metadata, with each region's place."""
@@ -67,6 +68,7 @@ class FrameLayoutPlan:
             attrs=self.attrs,
             unique_labels=self.unique_labels,
             key=key,
+            series=self.series,
         )
 
 
@@ -90,7 +92,6 @@ class NestedPlan:
     """A nested table, stored whole behind the body: the levels of a MultiIndex, or labels that JSON cannot hold."""
 
     plan: TablePlan
-    region: Region = field(default_factory=lambda: Region(0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,36 +113,53 @@ class TablePlan:
         return regions + [job.values for job in self.extra_jobs if job.values is not None]
 
 
-def group_blocks(columns: Iterable[tuple[int, Column]]) -> list[Block]:
+def group_blocks(columns: Iterable[tuple[int, Column]]) -> tuple[Block, ...]:
     """Put the columns that stand in blocks side by side, by dtype; ``columns`` are (position in the frame, column)."""
-    blocks: dict[str | schema.ZonedDtype, Block] = {}
+    blocks: dict[str | schema.ZonedDtype, list[tuple[Region, int]]] = {}
     for position, column in columns:
         if column.block is not None:
             dtype, region = column.block
-            block = blocks.setdefault(dtype, Block(dtype))
-            block.regions.append(region)
-            block.positions.append(position)
-    return list(blocks.values())
+            blocks.setdefault(dtype, []).append((region, position))
+    return tuple(
+        Block(dtype, tuple(region for region, _ in members), tuple(position for _, position in members))
+        for dtype, members in blocks.items()
+    )
 
 
 def _block_layout(block: Block, place: Places) -> schema.Block:
     first, count = block.positions[0], len(block.positions)
-    is_run = block.positions == list(range(first, first + count))
-    columns: schema.Run | list[int] = schema.Run(first, count) if is_run else block.positions
+    is_run = block.positions == tuple(range(first, first + count))
+    columns: schema.Run | list[int] = schema.Run(first, count) if is_run else list(block.positions)
     return schema.Block(block.dtype, place(block.regions[0]), block.stride, columns)
 
 
-@dataclass(slots=True, eq=False)
+# Where the seal of a draft will stand, and that of a nested table.
+_NO_SEAL = bytes(SEAL_SIZE)
+
+Write = Callable[[int, bytes | bytearray | memoryview], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class LaidOut:
-    """A plan with every byte's place known. ``size`` is the file's, in bytes."""
+    """A plan with every byte's place known. ``size`` is the file's, in bytes.
+
+    The contents end at ``end``. Checksums and seal follow, up to ``footer_at``. ``nested`` are the nested tables, each
+    with its place in the body.
+    """
 
     plan: TablePlan
     envelope: Envelope
+    places: Mapping[Region, int]
     body_size: int
-    seal_at: int
+    end: int
     size: int
-    nested: list[tuple[int, LaidOut]]
+    nested: Sequence[tuple[int, LaidOut]]
     key: schema.Key | None = None
+
+    @property
+    def footer_at(self) -> int:
+        """Where the footer stands: checksums and seal end there."""
+        return self.end + CHECKSUMS_SIZE + SEAL_SIZE
 
     @property
     def key_at(self) -> int:
@@ -149,39 +167,53 @@ class LaidOut:
         assert self.key is not None
         return self.envelope.body_start + self.key.at
 
+    def place_in_file(self, region: Region) -> int:
+        """Where a region of the body stands in the file."""
+        return self.envelope.body_start + self.places[region]
+
     def _placed(self, start: int, own: Sequence[Job]) -> Iterator[Placed]:
         """Some jobs of the table's own columns, and all that it has besides them."""
         body = start + self.envelope.body_start
-        yield Placed([*own, *self.plan.extra_jobs], body)
+        yield Placed([*own, *self.plan.extra_jobs], self.places, body)
         for at, child in self.nested:
             yield from child._placed(body + at, _jobs_of(child.plan.columns))
 
-    def _finish(self, start: int, write: Callable[[int, bytes | bytearray], None], seal: bytes) -> None:
+    def _finish(self, start: int, write: Write, results: Results) -> None:
+        """Write what no job writes. The checksums are not those of the values, and the seal is empty: see `_put`."""
         body = start + self.envelope.body_start
-        nodes = [node for column in self.plan.columns for node in column.flat.nodes]
-        self.envelope.finish(
-            self.plan.rows,
-            self.body_size,
-            [(node.length, node.null_count) for node in nodes],
-            [buffer for node in nodes for buffer in node.final_buffers()],
-        )
         for column in self.plan.columns:
             for region, offset, data in column.flat.patches:
-                write(body + region.at + offset, data)
+                write(body + self.places[region] + offset, data)
         write(body + self.body_size, END_OF_STREAM)
         for at, child in self.nested:
-            child._finish(body + at, write, bytes(SEAL_SIZE))
-        write(start, self.envelope.head)
-        write(start + self.seal_at, self.envelope.tail(seal))
+            child._finish(body + at, write, results)
+        layout = self.envelope.finished(self._numbers(results))
+        write(start, self.envelope.start)
+        write(start + len(self.envelope.start), layout.message)
+        write(start + self.end, layout.tail(Checksums.of_layout(*layout).pack() + _NO_SEAL))
 
-    def clear_gaps(self, write: Callable[[int, bytes], None]) -> None:
+    def _numbers(self, results: Results) -> Numbers:
+        nodes = [node for column in self.plan.columns for node in column.flat.nodes]
+        return Numbers(
+            self.plan.rows,
+            self.body_size,
+            [(node.length, node.null_count(results)) for node in nodes],
+            [
+                (0, 0) if region is None else (self.places[region], region.size)
+                for node in nodes
+                for region in node.final_buffers(results)
+            ],
+        )
+
+    def clear_gaps(self, write: Write) -> None:
         """Write zeros wherever nothing else will be written: a used segment's memory holds what stood there before."""
         for start, end in self._gaps(0):
             write(start, bytes(end - start))
 
     def _gaps(self, start: int) -> Iterator[tuple[int, int]]:
         body = start + self.envelope.body_start
-        taken = [(body + region.at, body + region.at + region.size) for region in self.plan.regions()]
+        own = ((body + self.places[region], region.size) for region in self.plan.regions())
+        taken = [(at, at + size) for at, size in own]
         taken.append((body + self.body_size, body + self.body_size + len(END_OF_STREAM)))
         taken += [(body + at, body + at + child.size) for at, child in self.nested]
         taken += [(body + self.key.at, body + self.key.at + self.key.size)] if self.key else []
@@ -190,89 +222,83 @@ class LaidOut:
             if first > end:
                 yield end, first
             end = max(end, last)
-        if end < start + self.seal_at:
-            yield end, start + self.seal_at
+        if end < start + self.end:
+            yield end, start + self.end
         for at, child in self.nested:
             yield from child._gaps(body + at)
 
-    def write_to_memory(self, memory: npt.NDArray[np.uint8], seal: bytes) -> None:
+    def write_to_memory(self, memory: npt.NDArray[np.uint8]) -> None:
         """Write the file into memory of ``size`` bytes, zeros where nothing will be written."""
-        self.move_to_memory(memory, self.plan.columns)
+        results = self.move_to_memory(memory, self.plan.columns)
 
-        def write(at: int, data: bytes | bytearray) -> None:
+        def write(at: int, data: bytes | bytearray | memoryview) -> None:
             memory[at : at + len(data)] = np.frombuffer(data, np.uint8)
 
-        self._finish(0, write, seal)
+        self._finish(0, write, results)
 
-    def move_to_memory(self, memory: npt.NDArray[np.uint8], columns: Sequence[Column]) -> None:
+    def move_to_memory(self, memory: npt.NDArray[np.uint8], columns: Sequence[Column]) -> Results:
         """Move some columns' bytes, and what nested tables have, into memory of ``size`` bytes."""
         address = memory.__array_interface__["data"][0]
-        jobs.run(list(self._placed(address, _jobs_of(columns))), partial(jobs.into_memory, outputs=[memory]))
+        return jobs.run(list(self._placed(address, _jobs_of(columns))), partial(jobs.into_memory, outputs=[memory]))
 
-    def finish_in_file(
-        self, fd: int, write: Callable[[int, bytes | bytearray], None], scans: Sequence[Job], seal: bytes
-    ) -> None:
-        """Make a file whole whose columns are there: run the last jobs, and write what is no job's."""
-        jobs.run([Placed(scans, self.envelope.body_start)], partial(jobs.into_file, fd=fd, size=self.size))
-        self._finish(0, write, seal)
+    def finish_in_file(self, fd: int, write: Write, results: Results, scans: Mapping[Job, Job]) -> None:
+        """Make a file whole whose values are there, and write what is no job's.
 
-    def write_to_file(self, fd: int, write: Callable[[int, bytes | bytearray], None], seal: bytes) -> None:
+        ``results`` are those of the jobs that have run; each job of ``scans`` runs now, in the place of its key.
+        """
+        placed = [Placed(list(scans.values()), self.places, self.envelope.body_start)]
+        scanned = jobs.run(placed, self._into_file(fd))
+        self._finish(0, write, {**results, **{own: scanned[scan] for own, scan in scans.items()}})
+
+    def write_to_file(self, fd: int, write: Write) -> None:
         """Write the file to a descriptor, as above; ``write(at, data)`` writes the few bytes that are no job's."""
-        jobs.run(list(self._placed(0, _jobs_of(self.plan.columns))), partial(jobs.into_file, fd=fd, size=self.size))
-        self._finish(0, write, seal)
+        results = jobs.run(list(self._placed(0, _jobs_of(self.plan.columns))), self._into_file(fd))
+        self._finish(0, write, results)
 
-    def write_batched(
-        self,
-        fd: int,
-        write: Callable[[int, bytes | bytearray], None],
-        seal: bytes,
-        lengths: Sequence[int],
-        release: Callable[[], None],
-    ) -> None:
+    def write_batched(self, fd: int, write: Write, lengths: Sequence[int], release: Callable[[], None]) -> None:
         """Write the file as above, batch after batch of the source; each is released when it is written.
 
         ``lengths`` are the rows of the source's batches; ``release`` is called when some are not needed any more.
         """
-        into_file = partial(jobs.into_file, fd=fd, size=self.size)
         cuts, others = split(_jobs_of(self.plan.columns), lengths)
         most = max(_BATCH, len(cuts) * _BATCH_OF_A_JOB) * self.plan.rows // self.size
         for first, end in batches_of(lengths, most):
-            parts = [cut.part(first, end) for cut in cuts]
-            jobs.run([Placed(parts, self.envelope.body_start)], into_file)
-            for cut, part in zip(cuts, parts, strict=True):
-                cut.done(part, first, end)
+            parts = [cut.part(first, end, self.places) for cut in cuts]
+            placed = [Placed([part], places, self.envelope.body_start) for part, places in parts]
+            found = jobs.run(placed, self._into_file(fd))
+            for cut, (part, _) in zip(cuts, parts, strict=True):
+                cut.done(found[part], first, end)
             release()
-        jobs.run(list(self._placed(0, others)), into_file)
-        self._finish(0, write, seal)
+        results = jobs.run(list(self._placed(0, others)), self._into_file(fd))
+        self._finish(0, write, {**results, **{cut.job: cut.result for cut in cuts}})
+
+    def _into_file(self, fd: int) -> Callable[[npt.NDArray[Any], npt.NDArray[Any]], npt.NDArray[Any]]:
+        return partial(jobs.into_file, fd=fd, size=self.size)
 
 
 def _jobs_of(columns: Sequence[Column]) -> list[Job]:
     return [job for column in columns for job in column.flat.jobs]
 
 
-def lay_out(plan: TablePlan, key_fields: Sequence[int] = (), alignment: int = PAGE) -> LaidOut:
+def lay_out(plan: TablePlan, key_fields: Sequence[int] = (), meta: str = "", alignment: int = PAGE) -> LaidOut:
     """Give every byte of a plan its place; no data is looked at.
 
-    ``key_fields`` are the fields that a key index is built over, once they are written.
+    ``key_fields`` are the fields that a key index is built over, once they are written. ``meta`` is what a user stores
+    with the table, as JSON.
     """
     nested = [lay_out(table.plan, alignment=CACHE_LINE) for table in plan.nested]
-    body_size = align(arrange(plan.blocks, plan.regions()), STRIDE_STEP)
-    for table, laid in zip(plan.nested, nested, strict=True):
-        table.region.size = laid.size
-    nested_end = arrange([], [table.region for table in plan.nested], body_size + len(END_OF_STREAM))
-    key = None
-    if key_fields:
-        region = Region(size_of_index(plan.rows))
-        nested_end = arrange([], [region], max(nested_end, body_size + len(END_OF_STREAM)))
-        key = schema.Key(list(key_fields), _place(region), region.size)
-    layout = plan.layout.placed(_place, [_block_layout(block, _place) for block in plan.blocks], key)
+    regions, body_end = arrange(plan.blocks, plan.regions())
+    body_size = align(body_end, STRIDE_STEP)
+    tables = [Region(table.size) for table in nested]
+    key_regions = [Region(size_of_index(plan.rows))] if key_fields else []
+    behind, end = arrange([], [*tables, *key_regions], body_size + len(END_OF_STREAM))
+    places = Places({**regions, **behind}, dict(zip(plan.nested, tables, strict=True)))
+    key = schema.Key(list(key_fields), places(key_regions[0]), key_regions[0].size) if key_regions else None
+    layout = plan.layout.placed(places, [_block_layout(block, places) for block in plan.blocks], key)
+    layout = schema.with_meta(layout, meta) if meta else layout
     arrow_schema = pa.schema(list(plan.fields), {**plan.metadata, METADATA_KEY: schema.encode(layout)})
     envelope = write_envelope(arrow_schema, [column.one_row for column in plan.columns], alignment)
-    seal_at = align(envelope.body_start + nested_end, STRIDE_STEP)
-    size = seal_at + SEAL_SIZE + len(envelope.footer) + TAIL_SIZE
-    places = [_place(table.region) for table in plan.nested]
-    return LaidOut(plan, envelope, body_size, seal_at, size, list(zip(places, nested, strict=True)), key)
-
-
-def _place(region: Region) -> int:
-    return region.at
+    contents = align(envelope.body_start + end, STRIDE_STEP)
+    size = contents + CHECKSUMS_SIZE + SEAL_SIZE + len(envelope.layout.footer) + TAIL_SIZE
+    children = tuple((places(region), table) for region, table in zip(tables, nested, strict=True))
+    return LaidOut(plan, envelope, places.regions, body_size, contents, size, children, key)

@@ -1,0 +1,23 @@
+"""`copy`: a table under a second name, as a second name of its file where that can be, else as a copy of its bytes.
+
+Does not depend on: how a file gets a name.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+
+from colonnade._names import Names
+from colonnade._put import Request, Writer
+from colonnade.snapshot import Snapshot
+from colonnade.storage.rename import link
+
+
+def copy(store: Names, writer: Writer, name: str, new: str, version: int | None) -> Snapshot:
+    """Make the copy; what is copied byte by byte lives as long as the original has left."""
+    if not link(writer.catalog, writer.publisher, name, version, new):
+        with store.open(name, version=version) as snapshot:
+            left = None if snapshot.expires is None else max(math.ceil(snapshot.expires.timestamp() - time.time()), 1)
+            return writer.put(snapshot, Request.checked(new, ttl=left))
+    return store.open(new)

@@ -1,0 +1,273 @@
+"""The names of a store: which there are, in which versions, and the store as a mapping of names to tables.
+
+`Store` inherits this. Does not depend on: how a table is read or written, and stored.
+"""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+import warnings
+from collections.abc import Iterator
+from datetime import datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from colonnade.displayed import displayed
+from colonnade.errors import CorruptSnapshotError, InvalidNameError, NotFoundError, StoreAccessError
+from colonnade.snapshot import Snapshot
+from colonnade.storage.catalog import Catalog
+
+# A version that is counted from the newest may be removed between the look and the opening.
+_TRIES = 10
+
+
+class TableInfo(NamedTuple):
+    """One version of a table, as `Store.ls` lists it.
+
+    ``nbytes`` is the size of its file, ``created`` is in UTC, ``meta`` is what ``meta=`` of its put gave.
+    """
+
+    name: str
+    version: int
+    rows: int
+    columns: int
+    nbytes: int
+    created: datetime
+    meta: dict[str, Any]
+
+    @classmethod
+    def of(cls, snapshot: Snapshot) -> TableInfo:
+        """Make the line of a snapshot."""
+        return cls(
+            snapshot.name,
+            snapshot.version,
+            snapshot.num_rows,
+            snapshot.num_columns,
+            snapshot.nbytes,
+            snapshot.created,
+            snapshot.meta,
+        )
+
+
+@displayed
+class Tables(list[TableInfo]):
+    """A list of tables that notebooks and Rich show as a table."""
+
+
+def is_pattern(text: str) -> bool:
+    """Whether a text is a pattern, as shells have them, and not a name or a folder."""
+    return any(sign in text for sign in "*?[")
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Whether a table has this name, is in this folder, or matches this pattern, whose ``*`` includes slashes."""
+    if is_pattern(pattern):
+        return fnmatchcase(name, pattern)
+    return name == pattern or name.startswith(pattern.rstrip("/") + "/")
+
+
+class Names(abc.ABC):
+    """What a store has of names."""
+
+    @property
+    @abc.abstractmethod
+    def _catalog(self) -> Catalog: ...
+
+    @property
+    @abc.abstractmethod
+    def path(self) -> Path:
+        """The directory."""
+
+    @abc.abstractmethod
+    def open(self, name: str, *, version: int | None = None, validate: Literal["full"] | None = None) -> Snapshot:
+        """Attach a table."""
+
+    @abc.abstractmethod
+    def get(self, name: str) -> Any:
+        """Open a table as pandas."""
+
+    @abc.abstractmethod
+    def put(self, name: str, data: Any) -> Snapshot:
+        """Store a table."""
+
+    @abc.abstractmethod
+    def delete(self, name: str) -> None:
+        """Remove a table."""
+
+    # -- lists ---------------------------------------------------------------------------------------------------------
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a table of this name.
+
+        Raises
+        ------
+        InvalidNameError, StoreAccessError
+            If the name is outside of the grammar, or the store cannot be read.
+
+        Examples
+        --------
+        >>> import colonnade as cn
+        >>> cn.exists("docs/nothing")
+        False
+        """
+        return self._catalog.current_version(name) > 0
+
+    def ls(self, pattern: str | None = None) -> list[TableInfo]:
+        """List the newest versions, by name. Files that are no snapshots are left out; `check` names them.
+
+        A warning says which tables this user may not read.
+
+        Parameters
+        ----------
+        pattern : str, optional
+            A folder (``"nyc"``: all tables below it, and one of this name), or a pattern as shells have them
+            (``"nyc/*"``, ``"*/2026-??"``), whose ``*`` includes slashes.
+
+        Returns
+        -------
+        list of TableInfo
+            Notebooks and Rich show it as a table.
+
+        Raises
+        ------
+        StoreAccessError
+            If the store is a file, or cannot be read.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> cn.put("docs/ls", pd.DataFrame({"x": [1, 2, 3]}), meta={"source": "a test"}).close()
+        >>> [(table.name, table.version, table.rows, table.meta) for table in cn.ls("docs/l*")]
+        [('docs/ls', 1, 3, {'source': 'a test'})]
+        >>> cn.delete("docs/ls")
+        """
+        unreadable: list[str] = []
+        tables = Tables(sorted(self._infos(pattern, unreadable), key=lambda table: table.name))
+        if unreadable:
+            more = ", ..." if len(unreadable) > 5 else ""
+            warnings.warn(
+                f"{len(unreadable)} tables or folders of {self.path} are left out, because this user may not read them "
+                f"or does not trust their owner: {', '.join(map(repr, unreadable[:5]))}{more}. check() says why",
+                UserWarning,
+                stacklevel=2,
+            )
+        return tables
+
+    def _infos(self, pattern: str | None, unreadable: list[str]) -> Iterator[TableInfo]:
+        for entry in self._catalog.entries(lambda folder, _: unreadable.append(f"{folder}/")):
+            if entry.version is None and (pattern is None or matches(entry.name, pattern)):
+                try:
+                    yield self.info(entry.name)
+                except (NotFoundError, CorruptSnapshotError):
+                    continue
+                except StoreAccessError:
+                    unreadable.append(entry.name)
+
+    def info(self, name: str, *, version: int | None = None) -> TableInfo:
+        """Get the line of `ls` of one table.
+
+        Parameters
+        ----------
+        name : str
+            The table.
+        version : int, optional
+            As in `open`.
+
+        Raises
+        ------
+        NotFoundError, InvalidNameError, CorruptSnapshotError, StoreAccessError
+            As in `open`.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> cn.put("docs/info", pd.DataFrame({"x": [1, 2, 3]})).close()
+        >>> cn.info("docs/info").rows
+        3
+        >>> cn.delete("docs/info")
+        """
+        with self.open(name, version=version) as snapshot:
+            return TableInfo.of(snapshot)
+
+    def versions(self, name: str) -> list[TableInfo]:
+        """List the versions of a table that are there: the newest, and those that ``keep=`` retained; oldest first.
+
+        Raises
+        ------
+        NotFoundError, InvalidNameError, CorruptSnapshotError, StoreAccessError
+            As in `open`.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> for n in (1, 2, 3):
+        ...     cn.put("docs/versions", pd.DataFrame({"n": range(n)}), keep=2).close()
+        >>> [(table.version, table.rows) for table in cn.versions("docs/versions")]
+        [(2, 2), (3, 3)]
+        >>> len(cn.get("docs/versions", version=-2))
+        2
+        >>> cn.delete("docs/versions")
+        """
+        newest = self.info(name)
+        older = []
+        for version in sorted(self._catalog.retained_versions(name) - {newest.version}):
+            with contextlib.suppress(NotFoundError):  # removed by a put meanwhile
+                older.append(self.info(name, version=version))
+        return Tables([*older, newest])
+
+    def version_number(self, name: str, version: int | None) -> int | None:
+        """The number of a version that may be counted from the newest: -1 is the newest. None stays None.
+
+        Raises
+        ------
+        NotFoundError
+            There are not so many versions.
+        """
+        if version is None or version >= 0:
+            return version
+        if version == -1:
+            return None
+        newest = self._catalog.current_version(name)
+        there = sorted({*self._catalog.retained_versions(name), newest} - {0})
+        if not newest or -version > len(there):
+            raise self._catalog.not_found(name, version if newest else None)
+        return there[version]
+
+    def sizes(self) -> dict[str, int]:
+        """Get the bytes of each table, all its versions together.
+
+        Raises
+        ------
+        StoreAccessError
+            If the store is a file, or cannot be read.
+        """
+        return self._catalog.sizes()
+
+    # -- a mapping of names to tables ----------------------------------------------------------------------------------
+
+    def __contains__(self, name: object) -> bool:
+        try:
+            return isinstance(name, str) and self.exists(name)
+        except InvalidNameError:
+            return False
+
+    def __iter__(self) -> Iterator[str]:
+        """The names of all tables, in order."""
+        return iter(sorted({entry.name for entry in self._catalog.entries() if entry.version is None}))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __bool__(self) -> bool:
+        return True  # a place, which need not be there yet; whether it is empty is len()'s to say
+
+    def __getitem__(self, name: str) -> Any:
+        return self.get(name)
+
+    def __setitem__(self, name: str, data: Any) -> None:
+        self.put(name, data).close()
+
+    def __delitem__(self, name: str) -> None:
+        self.delete(name)

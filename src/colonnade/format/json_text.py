@@ -1,0 +1,48 @@
+"""Mappings that a file holds as JSON: a frame's ``attrs``, and what a user stores with ``meta=``.
+
+Does not depend on: where the text stands.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from colonnade.errors import UnsupportedTypeError
+from colonnade.format import schema
+from colonnade.format.objects import same
+
+
+def encode_json(values: Mapping[Any, Any], what: str, remedy: str) -> str:
+    """Write a mapping as JSON; empty for an empty one.
+
+    Raises
+    ------
+    UnsupportedTypeError
+        For a value that would not come back equal.
+    """
+    for key, value in values.items():
+        try:
+            is_same = same(json.loads(json.dumps({key: value})), {key: value})
+        except (TypeError, ValueError, RecursionError):
+            is_same = False
+        if not is_same:
+            raise UnsupportedTypeError(f"{what}[{key!r}] is {value!r}, which JSON does not give back equal; {remedy}")
+    return json.dumps(dict(values)) if values else ""
+
+
+def decode_json(text: str, what: str) -> dict[str, Any]:
+    """Read it again.
+
+    Raises
+    ------
+    CorruptSnapshotError
+    """
+    try:
+        values: Any = json.loads(text) if text else {}
+    except (ValueError, RecursionError) as error:
+        raise schema.invalid(f"{what} cannot be read ({error})") from error
+    if type(values) is not dict:
+        raise schema.invalid(f"{what} are a {type(values).__name__}")
+    return values

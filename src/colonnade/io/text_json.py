@@ -1,0 +1,53 @@
+"""JSON lines, in blocks of lines.
+
+Does not depend on: files, how the types of blocks are united.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import json
+
+from colonnade.io.batches import POOL
+from colonnade.io.options import ReadOptions
+from colonnade.io.text_blocks import blocks, end_of_lines
+from colonnade.io.text_parts import BOM, Key, Part, may_be_integers
+
+
+def json_blocks(stream: Any, options: ReadOptions, as_text: set[Key] | None) -> Iterator[Callable[[], Part]]:
+    """Give one function for each block, which parses it: all chosen columns, or those in ``as_text``, as strings."""
+    for number, block in enumerate(blocks(stream, end_of_lines)):
+        if number == 0 and block.lstrip(BOM + b" \t\r\n").startswith(b"["):
+            raise pa.ArrowInvalid("it is a JSON array; JSON lines are wanted: one object a line, without [ and ]")
+        yield partial(_parse, pa.py_buffer(block), options, as_text)
+
+
+def _parse(data: pa.Buffer, options: ReadOptions, as_text: set[Key] | None) -> Part:
+    if as_text is not None:
+        table = _table(data, dict.fromkeys((name for name, _ in as_text), pa.string()), "ignore")
+        names = table.column_names
+    else:
+        given = options.types or {}
+        table = _table(data, given, "infer")
+        names = table.column_names
+        if options.columns is not None:
+            table = table.select([name for name in options.columns if name in table.column_names])
+        for name in table.column_names:
+            if name not in given and may_be_integers(table.column(name)):
+                with contextlib.suppress(pa.ArrowInvalid):
+                    exact = _table(data, {name: pa.uint64()}, "ignore")
+                    table = table.set_column(table.column_names.index(name), name, exact.column(name))
+    table.validate(full=True)  # PyArrow's reader does not check that text is UTF-8
+    return Part(table.num_rows, {(name, 0): table.column(name) for name in table.column_names}, names)
+
+
+def _table(data: pa.Buffer, types: Mapping[str, pa.DataType], others: str) -> pa.Table:
+    """Parse a block: these columns with these types, and the others, or not."""
+    parsing = json.ParseOptions(explicit_schema=pa.schema(types.items()), unexpected_field_behavior=others)
+    reading = json.ReadOptions(use_threads=False, block_size=max(data.size, 1))
+    return json.read_json(pa.BufferReader(data), reading, parsing, memory_pool=POOL)

@@ -1,0 +1,40 @@
+"""One parsed block of text, as the readers of CSV and JSON lines give it.
+
+Does not depend on: how text is parsed, files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as pt
+
+# The type of integers that no type of PyArrow's readers holds, as their text.
+DIGITS = pa.large_string()
+
+# A column, as all files of a load have it: its name, and which one it is of those that a file gives this name.
+Key = tuple[str, int]
+
+BOM = b"\xef\xbb\xbf"
+
+
+class Part(NamedTuple):
+    """The chosen columns of one block, and the names of all. A table would lose the rows of a block without columns."""
+
+    rows: int
+    columns: dict[Key, pa.ChunkedArray]
+    names: Sequence[str]
+
+
+def may_be_integers(column: pa.ChunkedArray) -> bool:
+    """Say whether floats may be integers that int64 cannot hold, which PyArrow rounds."""
+    if not pt.is_float64(column.type):
+        return False
+    smallest, largest = pc.min_max(column).values()
+    return bool(smallest.is_valid and max(largest.as_py(), -smallest.as_py()) >= _PAST_INT64)
+
+
+_PAST_INT64 = 2.0**63

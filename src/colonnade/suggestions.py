@@ -1,0 +1,37 @@
+"""What an error about a name that is not there shows: the nearest names, and some of those that are.
+
+Does not depend on: what is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+_SHOWN = 20
+# `difflib` compares each pair of letters: 10,000 names take 0.3 s, and a typing mistake is found among fewer.
+_MOST = 5_000
+
+
+def listed(wanted: object, known: Iterable[object], empty: str = "there are none") -> str:
+    """Say ``did you mean 'delay'? There are: ...``, without the question where nothing is near."""
+    known = list(known)
+    if not known:
+        return empty
+    names = ", ".join(map(repr, known[:_SHOWN])) + (", ..." if len(known) > _SHOWN else "")
+    near = _near(wanted, known)
+    return f"did you mean {near}? There are: {names}" if near else f"there are: {names}"
+
+
+def _near(wanted: object, known: list[object]) -> str:
+    """The nearest names, as in ``'delay' or 'delta'``; empty where none is near."""
+    if not isinstance(wanted, str):
+        wanted = str(wanted)  # the label 1 for '1', and the other way round
+    import difflib  # noqa: PLC0415 -- only an error needs it
+
+    texts: dict[str, object] = {}
+    for name in known[:_MOST]:
+        texts.setdefault(str(name).lower(), name)
+    near = difflib.get_close_matches(wanted.lower(), texts, n=3, cutoff=0.6)
+    # A name of another folder is right in its last part: 'flights' for 'nyc/flights'.
+    near = near or [text for text in texts if text.rpartition("/")[2] == wanted.lower().rpartition("/")[2]][:3]
+    return " or ".join(repr(texts[text]) for text in near)

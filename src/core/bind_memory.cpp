@@ -1,0 +1,139 @@
+// Memory: mappings of files, buffers of the pool, and the hash of any memory.
+#include "bindings.h"
+
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <span>
+#include <tuple>
+#include <vector>
+
+#include "hash.h"
+#include "mapping.h"
+#include "pages.h"
+#include "pool.h"
+
+namespace colonnade {
+namespace {
+
+void map_file(Mapping* self, int fd, size_t size, bool writable) {
+  or_raise([&] { new (self) Mapping(fd, size, writable ? Mapping::Kind::private_copy : Mapping::Kind::reading); });
+}
+
+Mapping* map_draft(int fd, size_t size) {
+  return or_raise([&] { return new Mapping(fd, size, Mapping::Kind::writing); });
+}
+
+void abandon(Mapping& mapping) {
+  or_raise([&] { mapping.abandon(); });
+}
+
+bool reserve_pages(const Mapping& mapping, int fd) {
+  return without_gil([&] { return reserve(fd, mapping, available_threads()); });
+}
+
+bool collapse(const Mapping& mapping) {
+  return without_gil([&] { return mapping.collapse(available_threads()); });
+}
+
+void detach(Mapping& mapping, int fd) {
+  or_raise([&] { mapping.detach(fd); });
+}
+
+// Memory of the pool, for as long as Python refers to it or to a view of it.
+class Buffer {
+ public:
+  explicit Buffer(size_t size) : memory_(Pool::instance().take(size)), size_(size) {}
+  ~Buffer() { Pool::instance().give(memory_); }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+
+  void* address() const { return memory_.address; }
+  size_t size() const { return size_; }
+  bool writable() const { return true; }
+  // Its memory, `fresh` if it was not touched yet. It counts as touched from now on.
+  Pool::Memory take_fresh() {
+    const Pool::Memory memory = memory_;
+    memory_.fresh = false;
+    return memory;
+  }
+
+ private:
+  Pool::Memory memory_;
+  size_t size_;
+};
+
+void touch(const std::vector<Buffer*>& buffers, int threads) {
+  std::vector<Pool::Memory> fresh;
+  fresh.reserve(buffers.size());
+  for (Buffer* buffer : buffers)
+    if (const Pool::Memory memory = buffer->take_fresh(); memory.fresh) fresh.push_back(memory);
+  without_gil([&] { Pool::touch(fresh, threads_or_all(threads)); });
+}
+
+std::tuple<size_t, size_t, size_t, size_t> pool_usage() {
+  const Pool::Usage usage = Pool::instance().usage();
+  return {usage.idle_bytes, usage.idle_count, usage.live_bytes, usage.live_count};
+}
+
+template <class Memory>
+int get_buffer(PyObject* self, Py_buffer* view, int flags) {
+  const Memory* memory = nb::inst_ptr<Memory>(nb::handle(self));
+  return PyBuffer_FillInfo(view, self, memory->address(), static_cast<Py_ssize_t>(memory->size()),
+                           memory->writable() ? 0 : 1, flags);
+}
+
+template <class Memory>
+PyType_Slot buffer_slots[] = {{Py_bf_getbuffer, reinterpret_cast<void*>(get_buffer<Memory>)}, {0, nullptr}};
+
+// A view, and not an nb::ndarray: it takes memory of any kind, and read-only memory.
+uint64_t hash_buffer(const nb::object& data, int threads) {
+  const BufferView buffer(data, PyBUF_ANY_CONTIGUOUS);
+  const std::span bytes{static_cast<const uint8_t*>(buffer.get().buf), static_cast<size_t>(buffer.get().len)};
+  return without_gil([&] { return hash_bytes(bytes, threads_or_all(threads)); });
+}
+
+}  // namespace
+
+void bind_memory(nb::module_& m) {
+  nb::class_<Mapping>(
+      m, "Mapping", nb::type_slots(buffer_slots<Mapping>),
+      "The bytes of a file, mapped; gives them by the buffer protocol and keeps no descriptor.\n\n"
+      "``writable``: private to this mapping, copied page by page on the first store. Threads may share "
+      "a mapping and its views; ``detach`` must not run while another thread stores through one.")
+      .def("__init__", &map_file, "fd"_a, "size"_a, "writable"_a)
+      .def_static("of_draft", &map_draft, "fd"_a, "size"_a,
+                  "Map a file whose pages are there: what is stored is stored in the file.")
+      .def("reserve", &reserve_pages, "fd"_a,
+           "Allocate all pages of the file, as huge pages with any contents; False if the kernel does not.")
+      .def("collapse", &collapse, "Put the file's pages into huge pages; False if the kernel does not.")
+      .def("detach", &detach, "fd"_a, "Make further stores private to this mapping; views of it stay where they are.")
+      .def("abandon", &abandon,
+           "Release the file's memory at once; views of it stay where they are, and contain zeros.")
+      .def("__len__", &Mapping::size)
+      .def_prop_ro("address", [](const Mapping& m) { return reinterpret_cast<uintptr_t>(m.address()); })
+      .def_prop_ro("writable", &Mapping::writable);
+  nb::class_<Buffer>(m, "Buffer", nb::type_slots(buffer_slots<Buffer>),
+                     "Memory of the pool, by the buffer protocol; it returns to the pool with the last view of it.\n\n"
+                     "Threads may share a buffer; as with any memory, a thread must not read what another one writes.")
+      .def(nb::init<size_t>(), "size"_a)
+      .def("__len__", &Buffer::size)
+      .def_prop_ro("address", [](const Buffer& b) { return reinterpret_cast<uintptr_t>(b.address()); });
+  m.def("touch", &touch, "buffers"_a, "threads"_a = 0, "Fault in the pages of buffers that were not touched yet.");
+  m.def("pool_usage", &pool_usage, "(idle bytes, idle buffers, live bytes, live buffers).");
+  m.def(
+      "set_pool_limit", [](size_t bytes) { Pool::instance().set_limit(bytes); }, "bytes"_a,
+      "Set how many bytes may stay idle; the rest is freed.");
+  m.def("trim_pool", [] { return Pool::instance().trim(); }, "Free all idle buffers; returns their bytes.");
+  m.def("page_size", &page_size, "The bytes of a page of memory.");
+  m.def("in_memory", &in_memory, "fd"_a, "Whether a file is in a file system that is memory (tmpfs).");
+  m.def("hash_bytes", &hash_buffer, "data"_a, "threads"_a = 0,
+        "Hash the memory of a contiguous buffer, of any number of axes, as fast as it can be read.\n\n"
+        "XXH3 of 64 bits for up to 1 MiB, and XXH3 of the hashes of 1 MiB each for more: ``src/core/hash.h``. The same "
+        "for\n"
+        "any number of threads. Raises TypeError if ``data`` gives no buffer, BufferError if it is not contiguous "
+        "(NumPy's\n"
+        "arrays: ValueError).");
+}
+
+}  // namespace colonnade

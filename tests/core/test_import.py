@@ -1,0 +1,54 @@
+"""The import of the core: an exception in the middle of it is an exception, and never the end of the process."""
+
+import enum
+import signal
+import subprocess
+import sys
+
+from colonnade import _core
+
+# A child for each delay. Its handler raises after that many microseconds, in the middle of the import or behind it.
+INTERRUPTED = """
+import os, signal, sys, time
+from importlib import machinery, util
+path = sys.argv[1]
+
+def load():
+    loader = machinery.ExtensionFileLoader("_core", path)
+    spec = util.spec_from_file_location("_core", path, loader=loader)
+    module = util.module_from_spec(spec)
+    loader.exec_module(module)
+
+started = time.perf_counter()
+if os.fork() == 0:
+    load()
+    os._exit(0)
+os.wait()
+whole = time.perf_counter() - started
+ends = []
+for number in range(300):
+    if os.fork() == 0:
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 1e-5 + whole * number / 300)
+            load()
+            os._exit(0)
+        except KeyboardInterrupt:
+            os._exit(1)
+    ends.append(os.waitstatus_to_exitcode(os.wait()[1]))
+print(*ends)
+"""
+
+
+def test_an_interrupt_while_the_core_is_imported_is_an_exception():
+    command = [sys.executable, "-c", INTERRUPTED, _core.__file__]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100)
+    ends = [int(end) for end in done.stdout.split()]
+    assert len(ends) == 300
+    assert min(ends) >= 0, (signal.Signals(-min(ends)).name, done.stderr[-2000:])
+    assert 1 in ends, "no child was interrupted"
+
+
+def test_the_core_makes_no_enumeration_itself():
+    """nanobind's would run Python code in a place where an exception ends the process."""
+    assert [name for name, value in vars(_core).items() if isinstance(value, enum.EnumMeta)] == []

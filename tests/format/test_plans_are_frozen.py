@@ -1,0 +1,264 @@
+"""A plan is decided once: its classes are frozen, and laying out and writing change nothing of it."""
+
+import ast
+import dataclasses
+import importlib
+import inspect
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+import colonnade
+from colonnade.core.jobs import Batches
+from colonnade.format.write.draft import plan_draft
+from colonnade.format.write.plan import plan
+from colonnade.format.write.table import lay_out
+
+SOURCE = Path(colonnade.__file__).parent
+FOLDERS = ("core", "format/write")
+MODULES = sorted(path for folder in FOLDERS for path in (SOURCE / folder).glob("*.py") if path.stem != "__init__")
+
+# Classes of these folders that are no part of a plan. Each does one work, and is dropped after it.
+WORKERS = {
+    "FrameParts": "collects the columns of a frame while it is planned",
+    "Batches": "releases the memory of a source: see `test_only_batches_change`",
+    "Cut": "counts the nulls of a job that runs part by part",
+    "Outputs": "collects the arrays of one conversion",
+    "KeyIndex": "reads an index over memory",
+    "ImportedColumns": "holds the pieces of imported columns until they have moved; `release` drops their memory",
+    "_Dtype": "stands for a Series before PyArrow's metadata writer",
+}
+
+
+def classes_of(path):
+    module = importlib.import_module(".".join(("colonnade", *path.relative_to(SOURCE).with_suffix("").parts)))
+    return [kind for kind in vars(module).values() if inspect.isclass(kind) and kind.__module__ == module.__name__]
+
+
+def is_frozen(kind):
+    parameters = getattr(kind, "__dataclass_params__", None)
+    if parameters is not None:
+        return parameters.frozen
+    return issubclass(kind, (tuple, int))  # NamedTuple, IntEnum
+
+
+def list_fields(kind):
+    """Fields that are declared as something that has a method to change it."""
+    hints = getattr(kind, "__annotations__", {})
+    return [name for name, hint in hints.items() if str(hint).split("[")[0] in ("list", "dict", "set", "bytearray")]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_classes_are_frozen(path):
+    kinds = [kind for kind in classes_of(path) if kind.__name__ not in WORKERS]
+    assert [kind.__name__ for kind in kinds if not is_frozen(kind)] == []
+    assert [
+        (kind.__name__, fields) for kind in kinds if (fields := list_fields(kind)) and kind.__name__ != "DraftPlan"
+    ] == []
+
+
+def test_what_a_conversion_decides_is_frozen_too():
+    open_classes = [
+        kind.__name__
+        for path in sorted((SOURCE / "conversion").glob("[a-z]*.py"))
+        for kind in classes_of(path)
+        if dataclasses.is_dataclass(kind) and not is_frozen(kind) and kind.__name__ not in WORKERS
+    ]
+    assert open_classes == []
+
+
+def test_the_test_of_classes_can_fail():
+    @dataclasses.dataclass
+    class Open:
+        size: int
+
+    class Plain:
+        pass
+
+    @dataclasses.dataclass(frozen=True)
+    class WithList:
+        items: "list[int]"
+
+    assert not is_frozen(Open)
+    assert not is_frozen(Plain)
+    assert list_fields(WithList) == ["items"]
+    paths = [*MODULES, SOURCE / "conversion/c_stream.py"]
+    assert {kind.__name__ for path in paths for kind in classes_of(path)} >= set(WORKERS)
+
+
+# -- no function writes into its arguments -----------------------------------------------------------------------------
+
+CHANGES = {
+    "append",
+    "extend",
+    "insert",
+    "pop",
+    "remove",
+    "clear",
+    "update",
+    "setdefault",
+    "add",
+    "discard",
+    "sort",
+    "fill",
+}
+# Functions whose work it is to fill what they are given: memory of the store.
+FILLS = {
+    ("core/key_index.py", "build_index", "region"),
+    ("format/write/table.py", "write_to_memory", "memory"),
+}
+
+
+def root_of(node):
+    while isinstance(node, (ast.Attribute, ast.Subscript)):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else None
+
+
+def writes_into_arguments(text, file):
+    """(file, function, argument) of each assignment to, or change of, what an argument refers to."""
+    found = set()
+    for function in ast.walk(ast.parse(text)):
+        if not isinstance(function, (ast.FunctionDef, ast.Lambda)):
+            continue
+        every = function.args
+        names = {a.arg for a in (*every.posonlyargs, *every.args, *every.kwonlyargs)} - {"self", "cls"}
+        name = getattr(function, "name", "lambda")
+        for node in ast.walk(function):
+            targets = []
+            if isinstance(node, (ast.Assign, ast.Delete)):
+                targets = node.targets
+            elif isinstance(node, (ast.AugAssign, ast.AnnAssign)):
+                targets = [node.target]
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CHANGES:
+                targets = [node.func]
+            parts = [part for target in targets for part in ast.walk(target)]
+            found |= {
+                (file, name, root_of(part))
+                for part in parts
+                if isinstance(part, (ast.Attribute, ast.Subscript)) and root_of(part) in names
+            }
+    return found
+
+
+def test_no_function_writes_into_its_arguments():
+    found = set()
+    for path in MODULES:
+        found |= writes_into_arguments(path.read_text(), str(path.relative_to(SOURCE)))
+    assert found - FILLS == set()
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "def arrange(region): region.at = 5",
+        "def run(jobs):\n for job in jobs: pass\n jobs[0].nulls = 1",
+        "def scan(job): job.pieces[0] = None",
+        "def lay_out(plan): plan.nested.append(1)",
+        "def count(job): job.nulls += 1",
+        "def unpack(node): node.a, node.b = 1, 2",
+    ],
+)
+def test_the_test_of_arguments_can_fail(broken):
+    assert writes_into_arguments(broken, "x.py")
+
+
+# -- and the plans themselves ------------------------------------------------------------------------------------------
+
+ROWS = 4000
+
+
+def tables():
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({
+        "f": np.where(rng.random(ROWS) < 0.1, np.nan, rng.random(ROWS)),
+        "b": rng.random(ROWS) < 0.5,
+        "c": pd.Categorical(rng.choice(["a", "b", None], ROWS)),
+        "i": pd.array(rng.choice([1, 2, None], ROWS), "Int64"),
+        "s": [None if i % 7 == 0 else f"text {i}" for i in range(ROWS)],
+        "o": [[i, None] if i % 3 else None for i in range(ROWS)],
+    })  # fmt: skip
+    half = pa.Table.from_pandas(frame.iloc[: ROWS // 2], preserve_index=False)
+    return {
+        "frame": frame,
+        "labels": pd.DataFrame(rng.random((5, 3)), columns=pd.date_range("2026", periods=3)),
+        "levels": frame.set_index(["i", "c"]),
+        "chunks": pa.concat_tables([half, half]),
+        "array": rng.random((50, 20)),
+        "times": np.array(["2026", "NaT"] * 10, "M8[s]"),
+    }
+
+
+def state(value, seen):
+    """All that can be reached from a plan, as plain values; what is no part of it counts by its identity."""
+    if isinstance(value, (int, float, str, bytes, type(None))):
+        return value
+    if id(value) in seen:
+        return f"again {seen[id(value)]}"
+    seen[id(value)] = len(seen)
+    if dataclasses.is_dataclass(value):
+        fields = {field.name: state(getattr(value, field.name), seen) for field in dataclasses.fields(value)}
+        return (type(value).__name__, id(value), fields)
+    if isinstance(value, (tuple, list)):
+        return (type(value).__name__, [state(item, seen) for item in value])
+    if isinstance(value, dict):
+        return {id(key) if dataclasses.is_dataclass(key) else key: state(item, seen) for key, item in value.items()}
+    if isinstance(value, Batches):
+        return ("Batches", len(value))
+    if inspect.isfunction(value):
+        cells = [cell.cell_contents for cell in value.__closure__ or ()]
+        return ("function", id(value), [state(cell, seen) for cell in cells])
+    return id(value)
+
+
+@pytest.mark.parametrize("name", tables())
+def test_laying_out_and_writing_change_nothing(name, folder):
+    planned = plan(tables()[name])
+    before = state(planned, {})
+    laid = lay_out(planned)
+    assert state(planned, {}) == before
+    laid_before = state(laid, {})
+    one, other = (np.zeros(laid.size, np.uint8) for _ in range(2))
+    laid.write_to_memory(one)
+    assert (state(planned, {}), state(laid, {})) == (before, laid_before)
+    laid.write_to_memory(other)  # so a plan can be written twice
+    assert one.tobytes() == other.tobytes()
+    assert list(lay_out(planned).places.values()) == list(laid.places.values())
+
+
+def test_only_batches_change(folder):
+    """Written batch by batch, a plan keeps its jobs, and drops the memory that they have read."""
+    table = tables()["chunks"]
+    planned = plan(table)
+    before = state(planned, {})
+    laid = lay_out(planned)
+    with (folder / "file").open("w+b") as file:
+        file.truncate(laid.size)
+
+        def write(at, data):
+            file.seek(at)
+            file.write(data)
+            file.flush()
+
+        released = []
+        laid.write_batched(file.fileno(), write, [ROWS // 2, ROWS // 2], lambda: released.append(True))
+        batched = Path(file.name).read_bytes()
+    assert released
+    assert state(planned, {}) == before
+    memory = np.zeros(laid.size, np.uint8)
+    lay_out(plan(table)).write_to_memory(memory)
+    assert memory.tobytes() == batched
+
+
+def test_a_draft_is_scanned_by_jobs_of_its_own():
+    drafted = plan_draft({"x": "float64", "b": "bool"}, 10, nulls=True)
+    before = state(drafted.table, {})
+    for filled in drafted.filled.values():
+        own = filled.column.job
+        scan = filled.scan(10, 4096)
+        assert scan is not own
+        assert filled.column.job is own
+    assert state(drafted.table, {}) == before
