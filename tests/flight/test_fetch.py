@@ -278,7 +278,7 @@ def test_a_killed_fetcher_is_replaced(origin, host, folder, large):
         code = f"import colonnade as cn; print(cn.open('{proxy.address}/large').to_pandas()['b'].sum())"
         first = run(code, store.path)
         proxy.wait_for(8 << 20)
-        second = run(code, store.path)
+        second = run(code.replace(proxy.address, host.address), store.path)
         time.sleep(1.0)
         first.kill()
         first.communicate()

@@ -295,7 +295,7 @@ def test_a_driver_in_go_reads(origin, host, frame):
     driver = pytest.importorskip("adbc_driver_flightsql.dbapi", reason="pip install adbc-driver-flightsql")
     origin.put("nyc/flights", frame)
     options = {"adbc.flight.sql.authorization_header": f"Bearer {TOKEN}"}
-    with driver.connect(host.address, options) as connection, connection.cursor() as cursor:
+    with driver.connect(host.address, options, autocommit=True) as connection, connection.cursor() as cursor:
         cursor.execute('select * from "nyc/flights"')
         table = cursor.fetch_arrow_table()
     assert table.equals(origin.open("nyc/flights").to_arrow())

@@ -334,7 +334,7 @@ def fetch(
     with _usage_errors(), store.open(url) as copy:
         snapshot = copy if name is None else store.put(name, copy)
         with snapshot:
-            info = _info(snapshot)
+            info = TableInfo.of(snapshot)
             if as_json:
                 print_json(info._asdict() | {"path": snapshot.path})
             else:
