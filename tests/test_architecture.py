@@ -22,6 +22,7 @@ ROOT = Path(colonnade.__file__).parent
 # The parts, lowest first. A file imports only from earlier parts and from its own.
 ORDER = [
     "errors",
+    "arguments",
     "log",
     "sizes",
     "lifetimes",
@@ -56,6 +57,7 @@ ORDER = [
     "default_store",
     "_by_reference",
     "display",
+    "ui",
     "__init__",
     "cli",
     "__main__",
@@ -71,6 +73,8 @@ LIBRARY_HOMES = {
     "lazy_loader": {"__init__"},
     "msgspec": {"format", "flight"},
     "adbc_driver_manager": {"io.databases"},
+    "starlette": {"ui"},
+    "uvicorn": {"ui"},
     "IPython": set(),
     "matplotlib": set(),
 }
@@ -96,7 +100,7 @@ LOADS_ON_USE = {
     "_reference",
     "_serve",
 }
-OPTIONAL_LIBRARIES = {"polars", "duckdb", "rich", "typer", "fsspec"}
+OPTIONAL_LIBRARIES = {"polars", "duckdb", "rich", "typer", "fsspec", "starlette", "uvicorn"}
 
 # Modules that are imported by a name which is computed, and why.
 COMPUTED_IMPORTS = {

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from colonnade._names import Names
 from colonnade.displayed import displayed
+from colonnade.errors import brief_repr
 from colonnade.snapshot import Snapshot
 from colonnade.storage import paths, settings
 from colonnade.storage.catalog import Catalog
@@ -456,7 +457,7 @@ class Store(Names):
         >>> cn.delete("docs/open")
         """
         if validate not in (None, "full"):
-            raise ValueError(f"validate must be 'full' or None, got {validate!r}")
+            raise ValueError(f"validate must be 'full' or None, got {brief_repr(validate)}")
         if "://" in name:
             from colonnade._fetch import open_remote
 
@@ -952,7 +953,8 @@ class Store(Names):
         """
         from colonnade.storage.usage import look_at
 
-        return look_at(self._catalog)
+        with explained(self.path, "looking at what is there"):
+            return look_at(self._catalog)
 
     @property
     def settings(self) -> Settings:
