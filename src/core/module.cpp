@@ -22,6 +22,7 @@ NB_MODULE(_core, m) {
   bind_memory(m);
   bind_descriptor(m);
   bind_arrow(m);
+  bind_moves(m);
   bind_objects(m);
   bind_key_index(m);
   bind_text_views(m);

@@ -101,11 +101,12 @@ def _send_stored(
 ) -> tuple[Reference, Any] | None:
     largest = max(contents.stretches, key=lambda stretch: stretch.size, default=Stretch(0, 0))
     source = source_of(largest.address)
-    if source is None:
+    if source is None or not source.reference.store:
         return None
+    here = source.reference._replace(locations=())  # the table is not fetched for it
     way_back = kind.way_back_of_stored(table)
     try:
-        with Snapshot(source.reference) as snapshot:
+        with Snapshot(here) as snapshot:
             again = contents_of(kind.read(snapshot, way_back))
             if again.structure != contents.structure or not _same_memory(contents, again, source.mapping):
                 return None
