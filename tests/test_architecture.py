@@ -22,6 +22,8 @@ ROOT = Path(colonnade.__file__).parent
 # The parts, lowest first. A file imports only from earlier parts and from its own.
 ORDER = [
     "errors",
+    "arguments",
+    "log",
     "sizes",
     "lifetimes",
     "suggestions",
@@ -36,6 +38,8 @@ ORDER = [
     "storage",
     "_lookup",
     "_reference",
+    "_frame_like",
+    "_dtype_backend",
     "snapshot",
     "_names",
     "_sort",
@@ -50,6 +54,7 @@ ORDER = [
     "default_store",
     "_by_reference",
     "display",
+    "ui",
     "__init__",
     "cli",
     "__main__",
@@ -65,12 +70,14 @@ LIBRARY_HOMES = {
     "lazy_loader": {"__init__"},
     "msgspec": {"format"},
     "adbc_driver_manager": {"io.databases"},
+    "starlette": {"ui"},
+    "uvicorn": {"ui"},
     "IPython": set(),
     "matplotlib": set(),
 }
 
 # Private names of other people's libraries, and the one file that may use them.
-PRIVATE_HOMES = {"pandas": "interop.pandas", "pyarrow": "interop.pyarrow"}
+PRIVATE_HOMES = {"pandas": "interop.pandas", "pyarrow": "interop.pyarrow", "narwhals": "interop.narwhals"}
 PRIVATE_MODULES = re.compile(
     r"pandas\.(_|core\b|api\.internals\b)|pyarrow\.(_|lib\b|pandas_compat\b|vendored\b)", re.ASCII
 )
@@ -88,7 +95,7 @@ LOADS_ON_USE = {
     "cli.top",
     "storage.publish",
 }
-OPTIONAL_LIBRARIES = {"polars", "duckdb", "rich", "typer", "fsspec"}
+OPTIONAL_LIBRARIES = {"polars", "duckdb", "rich", "typer", "fsspec", "starlette", "uvicorn"}
 
 # Modules that are imported by a name which is computed, and why.
 COMPUTED_IMPORTS = {

@@ -3,6 +3,7 @@
 from ._allocate import DraftTable as DraftTable
 from ._by_reference.pickling import by_reference as by_reference
 from ._latest import Latest as Latest
+from ._latest import Look as Look
 from ._names import TableInfo as TableInfo
 from ._watch import Watch as Watch
 from .conversion.explain import explain as explain

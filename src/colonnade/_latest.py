@@ -3,32 +3,64 @@
 Why one ``stat`` is enough: the snapshot is held open, so its inode is neither freed nor written again, and no other
 file has its number. If the name still leads to that number, nothing was put. Times and sizes do not matter.
 
-Does not depend on: how a snapshot is opened.
+Does not depend on: how a snapshot is read, how the kernel reports a put.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from colonnade.errors import NotFoundError
+from colonnade.errors import NotFoundError, WaitTimeoutError
+from colonnade.log import logger
 from colonnade.snapshot import Snapshot
+from colonnade.storage import paths
+from colonnade.storage.catalog import Catalog
+from colonnade.storage.path_watch import PathWatch
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-class _Opened:
-    """A snapshot, where its file is, and its frame once somebody asked for it."""
+class Look:
+    """One version as `Latest` serves it: its snapshot, its frame and what ``prepare=`` made of it belong together.
+
+    Attributes
+    ----------
+    snapshot : Snapshot
+        The version.
+    prepared : object
+        What ``prepare(snapshot)`` returned; None without it.
+    """
+
+    __slots__ = ("_frame", "inode", "prepared", "snapshot")
 
     def __init__(self, snapshot: Snapshot) -> None:
         stat = os.fstat(snapshot.fileno())
         self.snapshot = snapshot
         self.inode = stat.st_dev, stat.st_ino
-        self.frame: pd.DataFrame | None = None
+        self.prepared: Any = None
+        self._frame: dict[str, pd.DataFrame] = {}
+
+    @property
+    def version(self) -> int:
+        """The version's number."""
+        return self.snapshot.version
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The version as pandas: one frame for all callers, so its arrays are read-only."""
+        if not self._frame:
+            # Several threads may make one; `setdefault` chooses the one that all get, without a lock.
+            self._frame.setdefault("", self.snapshot.to_pandas(writable=False))
+        return self._frame[""]
+
+    def __repr__(self) -> str:
+        return f"<colonnade.Look at {self.snapshot.name!r} version {self.version}>"
 
 
 class Latest:
@@ -36,7 +68,10 @@ class Latest:
 
     Each access looks where the name leads, and opens the table if it is new; if it is not, that takes a few
     microseconds. All threads may ask, and forked children too. The handle holds one version and one descriptor: the
-    last one it was asked for, until it is asked again after the next put, or is collected.
+    last one it was asked for, until it is asked again after the next put, or is collected. It can be pickled; the copy
+    looks for itself.
+
+    Two accesses may see two versions. Where several things of one version are needed, take them from one `now`.
 
     If the table is deleted, the handle keeps the last version until there is a newer one, so that a server can go on
     meanwhile. A table that is put again, from version 1, is picked up like any other.
@@ -45,26 +80,36 @@ class Latest:
     --------
     >>> import colonnade as cn, pandas as pd
     >>> cn.put("docs/latest", pd.DataFrame({"n": [1]})).close()
-    >>> table = cn.latest("docs/latest")
+    >>> table = cn.latest("docs/latest", prepare=lambda snapshot: int(snapshot.to_pandas()["n"].sum()))
     >>> table.frame is table.frame
     True
     >>> cn.put("docs/latest", pd.DataFrame({"n": [2]})).close()
-    >>> int(table.frame["n"].sum()), table.snapshot.version
-    (2, 2)
+    >>> look = table.now()
+    >>> look.version, look.prepared, len(look.frame)
+    (2, 2, 1)
     >>> cn.delete("docs/latest")
     """
 
-    def __init__(self, name: str, path: Path, attach: Callable[[], Snapshot]) -> None:
+    def __init__(self, catalog: Catalog, name: str, prepare: Callable[[Snapshot], Any] | None = None) -> None:
         self.name = name
-        self._path = os.fspath(path)
-        self._attach = attach
-        self._opened: _Opened | None = None
+        self._catalog = catalog
+        self._prepare = prepare
+        self._path = os.fspath(paths.path_of(catalog.directory.root, paths.Entry(name, None)))
+        self._look: Look | None = None
+        self._preparing = False
+        self._refused: int | None = None  # the identity of a version whose `prepare` failed
         self._lock = RLock()
         self._process = os.getpid()
 
-    @property
-    def snapshot(self) -> Snapshot:
-        """The newest version; the same object until there is a newer one.
+    def now(self) -> Look:
+        """Look once: the newest version, its frame and what ``prepare=`` made of it.
+
+        While a thread prepares a newer version, the others are given the one before.
+
+        Returns
+        -------
+        Look
+            The same object until there is a newer version.
 
         Raises
         ------
@@ -72,21 +117,82 @@ class Latest:
             If the handle has found no such table yet.
         CorruptSnapshotError, StoreAccessError
             As `Store.open`.
+        Exception
+            What ``prepare=`` raises, once for each version: the version before is served from then on. If there is none
+            before, each time.
         """
-        return self._newest().snapshot
+        look = self._look
+        if look is not None and self._is_newest(look):
+            return look
+        return self._renewed(wait=look is None or self._prepare is None)
+
+    def wait(self, timeout: float | None = None) -> Look:
+        """Wait for a version that this handle has not served yet; the present one, if it was never asked.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            How many seconds to wait. By default for ever.
+
+        Raises
+        ------
+        WaitTimeoutError
+            There was none.
+        CorruptSnapshotError, StoreAccessError
+            As `Store.open`.
+        """
+        if timeout is not None and not timeout >= 0:
+            raise ValueError(f"timeout must be >= 0 seconds or None, got {timeout!r}")
+        served = self._look
+        until = None if timeout is None else time.monotonic() + timeout
+        path_watch = PathWatch(self._catalog.directory, self.name)
+        try:
+            while True:
+                path_watch.news()  # before the look: nothing that comes after it is missed
+                look = self._look_if_any()
+                if look is not None and (served is None or look.snapshot.identity != served.snapshot.identity):
+                    return look
+                left = None if until is None else until - time.monotonic()
+                if left is not None and left <= 0:
+                    found = f"it is at version {served.version}" if served else "there is no such table"
+                    raise WaitTimeoutError(f"no new version of {self.name!r} within {timeout} seconds; {found}")
+                path_watch.wait(left)
+        finally:
+            path_watch.interrupt()
+
+    def _look_if_any(self) -> Look | None:
+        try:
+            return self._renewed(wait=True)
+        except NotFoundError:
+            return None
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The newest version; the same object until there is a newer one. Raises the errors of `now`."""
+        return self.now().snapshot
 
     @property
     def frame(self) -> pd.DataFrame:
         """The newest version as pandas: one frame for all callers, so its arrays are read-only.
 
-        For a frame to write to, use ``latest.snapshot.to_pandas()``. Raises the same errors as `snapshot`.
+        For a frame to write to, use ``latest.snapshot.to_pandas()``. Raises the errors of `now`.
         """
-        opened = self._newest()
-        if opened.frame is None:
-            with self._alone():
-                if opened.frame is None:
-                    opened.frame = opened.snapshot.to_pandas(writable=False)
-        return opened.frame
+        return self.now().frame
+
+    @property
+    def prepared(self) -> Any:
+        """What ``prepare=`` made of the newest version. Raises the errors of `now`."""
+        return self.now().prepared
+
+    @property
+    def version(self) -> int:
+        """The number of the newest version. Raises the errors of `now`."""
+        return self.now().version
+
+    @property
+    def age(self) -> timedelta:
+        """How long ago the newest version was put. Raises the errors of `now`."""
+        return datetime.now(UTC) - self.snapshot.created
 
     def locate(self, keys: Any) -> Any:
         """Find rows of the newest version by key; see `Snapshot.locate`."""
@@ -96,38 +202,72 @@ class Latest:
         """All rows of some keys in the newest version; see `Snapshot.rows`."""
         return self.snapshot.rows(keys)
 
-    def _newest(self) -> _Opened:
-        opened = self._opened
-        if opened is not None and self._is_newest(opened):
-            return opened
-        with self._alone():  # so many threads open it once, and none goes back to an older one
-            opened = self._opened
-            if opened is not None and self._is_newest(opened):
-                return opened
+    def _renewed(self, *, wait: bool) -> Look:
+        lock = self._alone()  # so many threads open it once, and none goes back to an older one
+        if not lock.acquire(blocking=wait):
+            assert self._look is not None
+            return self._look  # another thread prepares the next one
+        try:
+            look = self._look
+            if look is not None and (self._preparing or self._is_newest(look)):
+                return look
+            if self._preparing:
+                raise RuntimeError(f"prepare= of latest({self.name!r}) asks for the version that it prepares")
             try:
-                self._opened = newer = _Opened(self._attach())
+                snapshot = self._attach()
             except NotFoundError:
-                if opened is None or opened.snapshot.closed:
+                if look is None or look.snapshot.closed:
                     raise
-                return opened  # deleted in this instant
+                return look  # deleted in this instant
+            if look is not None and not look.snapshot.closed and snapshot.identity == self._refused:
+                snapshot.close()
+                return look
+            newer = Look(snapshot)
+            if self._prepare is not None:
+                newer.prepared = self._run_prepare(self._prepare, snapshot, look)
+            self._look = newer
             return newer
+        finally:
+            lock.release()
 
-    def _is_newest(self, opened: _Opened) -> bool:
+    def _run_prepare(self, prepare: Callable[[Snapshot], Any], snapshot: Snapshot, served: Look | None) -> Any:
+        self._preparing = True
+        try:
+            return prepare(snapshot)
+        except Exception as error:
+            if served is not None:
+                self._refused = snapshot.identity
+                error.add_note(
+                    f"prepare= of latest({self.name!r}) failed for version {snapshot.version}; "
+                    f"version {served.version} is served until there is a newer one"
+                )
+                logger.error("prepare= of %r failed for version %d", self.name, snapshot.version, exc_info=error)
+            raise
+        finally:
+            self._preparing = False
+
+    def _attach(self) -> Snapshot:
+        return Snapshot.attached(self._catalog.directory.root, self.name, *self._catalog.attach(self.name))
+
+    def _is_newest(self, look: Look) -> bool:
         """Whether the name leads to it, or to nothing. If the caller has closed it, it is opened again."""
-        if opened.snapshot.closed:
+        if look.snapshot.closed:
             return False
         try:
             stat = os.stat(self._path, follow_symlinks=False)  # noqa: PTH116 -- Path.stat takes longer
         except (FileNotFoundError, NotADirectoryError):
             return True
-        return opened.inode == (stat.st_dev, stat.st_ino)
+        return look.inode == (stat.st_dev, stat.st_ino)
 
     def _alone(self) -> RLock:
         if self._process != os.getpid():  # forked, maybe while a thread of the parent had the lock
-            self._lock, self._process = RLock(), os.getpid()
+            self._lock, self._process, self._preparing = RLock(), os.getpid(), False
         return self._lock
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Latest, (self._catalog, self.name, self._prepare)
+
     def __repr__(self) -> str:
-        opened = self._opened
-        state = f"version {opened.snapshot.version}" if opened else "not asked yet"
+        look = self._look
+        state = f"version {look.version}" if look else "not asked yet"
         return f"<colonnade.Latest {self.name!r}: {state}>"

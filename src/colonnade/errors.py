@@ -109,3 +109,12 @@ class UnsupportedTypeError(ColonnadeError, TypeError):
 
 class NotATableError(UnsupportedTypeError):
     """The data is neither a frame nor anything that gives Arrow data."""
+
+
+def brief_repr(value: object, length: int = 80) -> str:
+    """Give the repr of a value for a message: one line of at most so many characters."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # whatever an object's own method raises
+        return f"<{type(value).__name__}>"
+    return text if len(text) <= length else f"{text[: length - 3]}..."

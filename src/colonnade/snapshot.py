@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 
 import pyarrow as pa
 
+from colonnade._frame_like import FrameLike
 from colonnade._reference import Reference
 from colonnade.displayed import displayed
 from colonnade.errors import CorruptSnapshotError
@@ -43,7 +44,7 @@ def _remember(key: tuple[Any, int]) -> None:
 
 
 @displayed
-class Snapshot:
+class Snapshot(FrameLike):
     """One immutable version of a named table, or a table that is shared without a name.
 
     Made by `colonnade.open`, `put`, `load` and `share`. It holds one file descriptor until it is closed or collected.
@@ -160,13 +161,37 @@ class Snapshot:
             return decode_json(layout.meta, "meta")
 
     @property
+    def columns(self) -> list[Any]:
+        """The labels of the columns, as pandas has them; index levels are none of them."""
+        from colonnade.format.read.table import labels_of
+
+        with self._located():
+            return labels_of(self._stored_file(writable=False))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape that pandas or NumPy gives: (rows, columns) of a table, (rows,) of a Series, an array's own."""
+        with self._located():
+            file = self._stored_file(writable=False)
+        if file.array is not None:
+            return tuple(file.array.shape)
+        return (self.num_rows,) if file.series is not None else (self.num_rows, len(self.columns))
+
+    @property
     def schema(self) -> pa.Schema:
         """The Arrow schema, with the ``pandas`` metadata where there is any."""
         return self._batch().schema
 
     # -- its views -----------------------------------------------------------------------------------------------------
 
-    def to_pandas(self, *, columns: Iterable[Any] | str | None = None, writable: bool = True) -> pd.DataFrame:
+    def to_pandas(
+        self,
+        *,
+        columns: Iterable[Any] | str | None = None,
+        writable: bool = True,
+        dtype_backend: Literal["numpy_nullable", "pyarrow"] | None = None,
+        types_mapper: Callable[[pa.DataType], Any] | None = None,
+    ) -> pd.DataFrame:
         """Open the table as pandas: nothing is copied, whatever the size.
 
         Parameters
@@ -177,6 +202,12 @@ class Snapshot:
         writable : bool, default True
             Map privately: the frame may be written to, and the kernel copies just the pages that are touched. The
             store, other processes and other frames do not see it. False: the arrays are read-only.
+        dtype_backend : {"numpy_nullable", "pyarrow"}, optional
+            Other dtypes than those that were put, as of ``pandas.read_parquet``: the masked dtypes of pandas, which are
+            copied, or those of Arrow, which are not.
+        types_mapper : callable, optional
+            As of ``pyarrow.Table.to_pandas``: called with each Arrow type, it returns a pandas dtype or None. Both
+            options convert from Arrow; ``writable`` is nothing to them, and Python objects are those of PyArrow.
 
         Returns
         -------
@@ -195,11 +226,20 @@ class Snapshot:
         """
         from colonnade.format.read.table import read_pandas
 
-        with self._located():
-            frame: pd.DataFrame = read_pandas(
-                self._stored_file(writable=writable), [columns] if isinstance(columns, str) else columns
-            )
-            return frame
+        labels = None if columns is None else [columns] if isinstance(columns, str) else list(columns)
+        frame: pd.DataFrame
+        if dtype_backend is not None or types_mapper is not None:
+            from colonnade._dtype_backend import mapper_of, read_mapped
+
+            mapper = mapper_of(dtype_backend, types_mapper)
+            assert mapper is not None
+            table = self.to_arrow(validate="full")
+            with self._located():
+                frame = read_mapped(self._stored_file(writable=False), table, labels, mapper)
+        else:
+            with self._located():
+                frame = read_pandas(self._stored_file(writable=writable), labels)
+        return frame
 
     def to_arrow(self, *, validate: Literal["full"] | None = None) -> pa.Table:
         """Open the table as PyArrow: one chunk a column, over the shared mapping; nothing is copied.
@@ -241,6 +281,27 @@ class Snapshot:
         frame = from_arrow(self.to_arrow(validate="full"))
         series: Any = frame.to_series() if self._is_one_series() else None
         return frame if series is None else series
+
+    def scan(self) -> pl.LazyFrame:
+        """Open the table as a lazy query of Polars, which takes only the columns and rows that the query needs.
+
+        Raises
+        ------
+        CorruptSnapshotError, UnsupportedTypeError
+
+        Examples
+        --------
+        >>> import colonnade as cn, polars as pl
+        >>> snap = cn.put("docs/scan", pl.DataFrame({"x": [1, 2, 3], "s": ["a", "b", "c"]}))
+        >>> snap.scan().filter(pl.col("x") > 1).select("s").collect()["s"].to_list()
+        ['b', 'c']
+        >>> cn.delete("docs/scan")
+        """
+        try:
+            from colonnade.interop.polars import scan
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError("scan() needs Polars: pip install 'colonnade[polars]'") from error
+        return scan(self.to_arrow(validate="full"))
 
     def _is_one_series(self) -> bool:
         """Whether a Series was put, whose index takes no column."""
@@ -336,6 +397,12 @@ class Snapshot:
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """Export the table to any library that speaks the Arrow PyCapsule protocol; nothing is copied."""
         return self.to_arrow().__arrow_c_stream__(requested_schema)
+
+    def __narwhals_dataframe__(self) -> Any:
+        """Let Narwhals take the table, ``nw.from_native(snapshot)``, as a PyArrow table; nothing is copied."""
+        from colonnade.interop.narwhals import wrapped
+
+        return wrapped(self.to_arrow(validate="full"))
 
     def __arrow_c_schema__(self) -> object:
         """Export the schema."""

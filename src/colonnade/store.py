@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from colonnade._names import Names
 from colonnade.displayed import displayed
+from colonnade.errors import brief_repr
 from colonnade.snapshot import Snapshot
 from colonnade.storage import paths, settings
 from colonnade.storage.catalog import Catalog
@@ -450,7 +451,7 @@ class Store(Names):
         >>> cn.delete("docs/open")
         """
         if validate not in (None, "full"):
-            raise ValueError(f"validate must be 'full' or None, got {validate!r}")
+            raise ValueError(f"validate must be 'full' or None, got {brief_repr(validate)}")
         segment, seal = self._catalog.attach(name, self.version_number(name, version))
         snapshot = Snapshot.attached(self.path, name, segment, seal)
         if validate is not None:
@@ -468,6 +469,8 @@ class Store(Names):
         version: int | None = None,
         columns: Iterable[Any] | str | None = None,
         writable: bool = True,
+        dtype_backend: Literal["numpy_nullable", "pyarrow"] | None = None,
+        types_mapper: Callable[[pa.DataType], Any] | None = None,
         validate: Literal["full"] | None = None,
     ) -> pd.DataFrame:
         """Open a table as pandas: zero-copy, writable, private to this process.
@@ -483,6 +486,8 @@ class Store(Names):
         writable : bool, default True
             Map privately: the frame may be written to, and the kernel copies only the pages that are touched. False:
             the arrays are read-only.
+        dtype_backend, types_mapper
+            As in `Snapshot.to_pandas`.
         validate : "full", optional
             As in `open`.
 
@@ -509,7 +514,9 @@ class Store(Names):
         >>> cn.delete("docs/get")
         """
         with self.open(name, version=version, validate=validate) as snapshot:
-            return snapshot.to_pandas(columns=columns, writable=writable)
+            return snapshot.to_pandas(
+                columns=columns, writable=writable, dtype_backend=dtype_backend, types_mapper=types_mapper
+            )
 
     def dump(
         self, name: str, path: str | os.PathLike[str], *, version: int | None = None, progress: bool = True
@@ -671,17 +678,20 @@ class Store(Names):
 
         return Watch(self._catalog.directory, paths.check_name(name), lambda: self.open(name), timeout)
 
-    def latest(self, name: str) -> Latest:
+    def latest(self, name: str, *, prepare: Callable[[Snapshot], Any] | None = None) -> Latest:
         """Make a handle whose ``.frame`` is always that of the newest version; asking costs one ``stat``.
 
         It is for programs that serve look-ups from a table that another process replaces again and again. While a table
-        is deleted, the handle keeps the last version. If there has been none, its ``frame`` and ``snapshot`` raise
-        NotFoundError.
+        is deleted, the handle keeps the last version. If there has been none, it raises NotFoundError.
 
         Parameters
         ----------
         name : str
             The table.
+        prepare : callable, optional
+            Called with the Snapshot of each new version before it is served, by the thread that sees it first; what it
+            returns is ``.prepared``. The other threads are given the version before meanwhile. If it raises, that
+            thread gets the error, it is logged, and the version before is served until there is a newer one.
 
         Returns
         -------
@@ -696,17 +706,18 @@ class Store(Names):
         Examples
         --------
         >>> import colonnade as cn, pandas as pd
-        >>> prices = cn.latest("docs/prices")
+        >>> prices = cn.latest("docs/prices", prepare=lambda snapshot: snapshot.to_pandas()["bid"].max())
         >>> for bid in (1.08, 1.09):
         ...     cn.put("docs/prices", pd.DataFrame({"bid": [bid]})).close()
-        ...     print(prices.frame["bid"].max())
-        1.08
-        1.09
+        ...     look = prices.now()
+        ...     print(look.version, float(look.prepared), len(look.frame))
+        1 1.08 1
+        2 1.09 1
         >>> cn.delete("docs/prices")
         """
         from colonnade._latest import Latest
 
-        return Latest(name, paths.path_of(self.path, paths.Entry(name, None)), lambda: self.open(name))
+        return Latest(self._catalog, paths.check_name(name), prepare)
 
     # -- the directory -------------------------------------------------------------------------------------------------
 
@@ -858,7 +869,8 @@ class Store(Names):
         """
         from colonnade.storage.usage import look_at
 
-        return look_at(self._catalog)
+        with explained(self.path, "looking at what is there"):
+            return look_at(self._catalog)
 
     @property
     def settings(self) -> Settings:

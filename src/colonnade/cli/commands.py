@@ -515,6 +515,23 @@ def top(
 
 
 @app.command()
+def ui(
+    ctx: typer.Context,
+    port: Annotated[int, typer.Option(min=0, max=65535, metavar="PORT", help="The port; 0 takes a free one.")] = 8421,
+) -> None:
+    """Show the store on a page in the browser, for you alone: tables, processes, rates, first rows. Ctrl-C ends it.
+
+    It listens on 127.0.0.1. Keep the printed address to yourself: it has the key in it.
+    """
+    try:
+        from colonnade.ui.server import serve
+
+        serve(_store(ctx), port, _print_at_once)
+    except ModuleNotFoundError as error:
+        raise ColonnadeError(f"{error}: the page needs the extra ui: pip install 'colonnade[ui]'") from error
+
+
+@app.command()
 def check(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Read every table, and list what is wrong.
 
@@ -532,6 +549,11 @@ def check(ctx: typer.Context, as_json: AsJson = False) -> None:
 
 
 # -- what the commands share -------------------------------------------------------------------------------------------
+
+
+def _print_at_once(text: str) -> None:
+    print_line(text)
+    sys.stdout.flush()
 
 
 def _store(ctx: typer.Context) -> Store:

@@ -5,8 +5,11 @@ Does not depend on: where tables come from.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import polars as pl
 import pyarrow as pa
+from polars.io.plugins import register_io_source
 
 from colonnade.errors import UnsupportedTypeError
 
@@ -41,3 +44,23 @@ def from_arrow(table: pa.Table) -> pl.DataFrame:
         raise UnsupportedTypeError(
             f"Polars cannot read this table ({error}); to_arrow() and to_pandas() can"
         ) from error
+
+
+def scan(table: pa.Table) -> pl.LazyFrame:
+    """Make a lazy query of Arrow data: columns that it does not need are never imported, nor are rows beyond its limit.
+
+    Raises
+    ------
+    UnsupportedTypeError
+        If Polars has no type for a column.
+    """
+
+    def batches(
+        columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, _: int | None
+    ) -> Iterator[pl.DataFrame]:
+        part = table if columns is None else table.select(columns)
+        frame = from_arrow(part if rows is None else part.slice(0, rows))
+        yield frame if predicate is None else frame.filter(predicate)
+
+    schema = from_arrow(table.schema.empty_table()).schema
+    return register_io_source(batches, schema=schema, validate_schema=False, is_pure=True)

@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from colonnade.errors import InvalidNameError
+from colonnade.errors import InvalidNameError, brief_repr
 
 SUFFIX = ".arrow"
 PUBLISH = ".publish"
@@ -70,7 +70,7 @@ def check_name(name: str) -> str:
         Saying which part breaks the grammar, and what a name looks like.
     """
     if not isinstance(name, str):
-        raise InvalidNameError(f"a name is a string, not {type(name).__name__}: {name!r}")
+        raise InvalidNameError(f"a name is a string, not {type(name).__name__}: {brief_repr(name)}")
     parts = name.split("/")
     if len(parts) > _MOST_PARTS:
         raise InvalidNameError(

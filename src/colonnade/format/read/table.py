@@ -47,7 +47,16 @@ def read_pandas(file: StoredFile, columns: Iterable[Any] | None = None) -> Any:
     ------
     NotFoundError, CorruptSnapshotError, UnsupportedTypeError
     """
-    frame = read_frame(file, columns)
+    return as_put(file, read_frame(file, columns), columns)
+
+
+def as_put(file: StoredFile, frame: pd.DataFrame, columns: object = None) -> Any:
+    """Make the Series of a frame where one was put, unless some columns are asked for.
+
+    Raises
+    ------
+    CorruptSnapshotError
+    """
     if columns is not None or file.series is None:
         return frame
     if frame.shape[1] != 1:
@@ -56,6 +65,19 @@ def read_pandas(file: StoredFile, columns: Iterable[Any] | None = None) -> Any:
         series = frame.iloc[:, 0]
         series.name = frame.columns[0] if file.series.labelled else decode_label(file.series.name)
         return series
+
+
+def labels_of(file: StoredFile) -> list[Any]:
+    """The labels of the columns, in order.
+
+    Raises
+    ------
+    CorruptSnapshotError, UnsupportedTypeError
+    """
+    with reading():
+        if isinstance(file.layout, schema.ArrayLayout):
+            return columns_of(read_ndarray(file, file.layout))[0].tolist()
+        return read_labels(file.checked(validate_values)).tolist()
 
 
 def _frame(file: StoredFile, columns: Iterable[Any] | None) -> pd.DataFrame:

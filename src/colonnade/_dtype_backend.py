@@ -1,0 +1,70 @@
+"""``to_pandas(dtype_backend=, types_mapper=)``: a stored table with other dtypes than those it was put with.
+
+It is the conversion from Arrow, as ``pandas.read_parquet(dtype_backend=)`` and PyArrow's ``to_pandas(types_mapper=)``
+have it. Does not depend on: files, how a conversion is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from colonnade.conversion.to_pandas import to_pandas
+from colonnade.errors import UnsupportedTypeError
+from colonnade.format.read.file import StoredFile
+from colonnade.format.read.index import read_labels
+from colonnade.format.read.projection import Projection
+from colonnade.format.read.table import as_put
+
+TypesMapper = Callable[[pa.DataType], Any]
+
+_NULLABLE = {
+    **{getattr(pa, dtype.name.lower())(): dtype for dtype in (
+        pd.Int8Dtype(), pd.Int16Dtype(), pd.Int32Dtype(), pd.Int64Dtype(),
+        pd.UInt8Dtype(), pd.UInt16Dtype(), pd.UInt32Dtype(), pd.UInt64Dtype(), pd.Float32Dtype(), pd.Float64Dtype(),
+    )},
+    pa.bool_(): pd.BooleanDtype(),
+    pa.string(): pd.StringDtype(),
+    pa.large_string(): pd.StringDtype(),
+    pa.string_view(): pd.StringDtype(),
+}  # fmt: skip
+
+_BACKENDS: dict[str, TypesMapper] = {"numpy_nullable": _NULLABLE.get, "pyarrow": pd.ArrowDtype}
+
+
+def mapper_of(dtype_backend: str | None, types_mapper: TypesMapper | None) -> TypesMapper | None:
+    """Check the two options, of which one may be given, and make a mapper of them; None for none.
+
+    Raises
+    ------
+    ValueError
+    """
+    if dtype_backend is None:
+        return types_mapper
+    if types_mapper is not None:
+        raise ValueError("give dtype_backend= or types_mapper=, not both")
+    if dtype_backend not in _BACKENDS:
+        raise ValueError(
+            f"dtype_backend must be one of {', '.join(map(repr, _BACKENDS))} or None, got {dtype_backend!r}"
+        )
+    return _BACKENDS[dtype_backend]
+
+
+def read_mapped(file: StoredFile, table: pa.Table, columns: list[Any] | None, mapper: TypesMapper) -> Any:
+    """Convert a stored table; ``table`` is its Arrow form, whose values were looked at.
+
+    Raises
+    ------
+    NotFoundError, UnsupportedTypeError
+    """
+    if file.array is not None:
+        raise UnsupportedTypeError("dtype_backend= and types_mapper= are for tables; this is an array, see to_numpy()")
+    order = Projection.of(read_labels(file), columns).order
+    if order is not None:
+        index = [field for field in file.frame.index_fields if field is not None]
+        data = [field for field in range(table.num_columns) if field not in index]
+        table = table.select([*(data[position] for position in order.tolist()), *index])
+    return as_put(file, to_pandas(table, types_mapper=mapper), columns)

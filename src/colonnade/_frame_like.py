@@ -1,0 +1,110 @@
+"""What a snapshot has of a frame: its columns, its shape, some of its rows, its batches, a lazy query.
+
+`Snapshot` inherits this. Does not depend on: files, how a frame is made.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from colonnade.arguments import whole_number
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class FrameLike(abc.ABC):
+    """A table or an array that answers the questions which a frame answers."""
+
+    @property
+    @abc.abstractmethod
+    def columns(self) -> list[Any]:
+        """The labels of the columns, as pandas has them; index levels are none of them."""
+
+    @property
+    @abc.abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """The shape that pandas or NumPy gives: (rows, columns) of a table, (rows,) of a Series, an array's own."""
+
+    @property
+    @abc.abstractmethod
+    def num_rows(self) -> int:
+        """The number of rows."""
+
+    @property
+    @abc.abstractmethod
+    def kind(self) -> str:
+        """What was put: a table or an array."""
+
+    @abc.abstractmethod
+    def to_pandas(self, *, columns: Any = None) -> Any:
+        """Open the table as pandas."""
+
+    @abc.abstractmethod
+    def to_numpy(self) -> Any:
+        """Open the table as NumPy."""
+
+    @abc.abstractmethod
+    def to_arrow(self) -> pa.Table:
+        """Open the table as PyArrow."""
+
+    def __len__(self) -> int:
+        """The number of rows."""
+        return self.num_rows
+
+    def __bool__(self) -> bool:
+        return True  # a table without rows is one; len() says how many there are
+
+    def __iter__(self) -> Iterator[Any]:
+        """The labels of the columns, as of a frame."""
+        return iter(self.columns)
+
+    def __contains__(self, label: object) -> bool:
+        return label in self.columns
+
+    def __getitem__(self, key: Any) -> Any:
+        """Some rows or columns, as pandas gives them: ``snap[10:20]``, ``snap["x"]``, ``snap[["a", "b"]]``.
+
+        A slice counts rows. Of an array it is ``array[key]``. Nothing is copied, but for columns of Python objects,
+        which are converted whole.
+
+        Raises
+        ------
+        NotFoundError
+            For a label that is not there.
+        """
+        if self.kind == "array":
+            return self.to_numpy()[key]
+        if isinstance(key, slice):
+            return self.to_pandas().iloc[key]
+        if isinstance(key, list):
+            return self.to_pandas(columns=key)
+        return self.to_pandas(columns=[key])[key]
+
+    def head(self, n: int = 5) -> Any:
+        """The first ``n`` rows, as of a frame; of a negative number all but the last."""
+        return self[: whole_number(n, "n")]
+
+    def tail(self, n: int = 5) -> Any:
+        """The last ``n`` rows, as of a frame; of a negative number all but the first."""
+        rows = whole_number(n, "n")
+        return self[max(len(self) - rows, 0) :] if rows >= 0 else self[-rows:]
+
+    def to_batches(self, max_chunksize: int | None = None) -> list[pa.RecordBatch]:
+        """The table as record batches, of at most ``max_chunksize`` rows; nothing is copied."""
+        return list(self.to_arrow().to_batches(max_chunksize=_chunk_size(max_chunksize)))
+
+    def to_reader(self, max_chunksize: int | None = None) -> pa.RecordBatchReader:
+        """The table as a stream of record batches, of at most ``max_chunksize`` rows; nothing is copied."""
+        return self.to_arrow().to_reader(max_chunksize=_chunk_size(max_chunksize))
+
+
+def _chunk_size(max_chunksize: int | None) -> int | None:
+    if max_chunksize is None:
+        return None
+    rows = whole_number(max_chunksize, "max_chunksize")
+    if rows < 1:
+        raise ValueError(f"max_chunksize must be >= 1 row, got {rows}")
+    return min(rows, (1 << 63) - 1)

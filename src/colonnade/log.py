@@ -1,0 +1,21 @@
+"""The logger ``colonnade``: what the library does by itself, for whoever wants to know.
+
+Like every library it adds no handler but the one that keeps quiet; a program decides what is shown, as with
+``logging.basicConfig(level="INFO")``. Does not depend on: what is logged.
+
+=======  ==============================================================================================
+level    what
+=======  ==============================================================================================
+DEBUG    a frame that `by_reference` pickles instead, and why; a spare that was freed
+INFO     what `gc` freed; an expired table that was removed
+WARNING  a put that was refused for lack of room; a version that could not be served
+ERROR    a ``prepare=`` that failed
+=======  ==============================================================================================
+"""
+
+from __future__ import annotations
+
+import logging
+
+logger = logging.getLogger("colonnade")
+logger.addHandler(logging.NullHandler())
