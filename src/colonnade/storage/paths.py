@@ -14,6 +14,7 @@ Does not depend on: what is in a file.
     <store>/.segments/inflight-<group>-<random>
                                        a segment on its way from one process of a process group to another
     <store>/.segments/group-<group>    an empty file that all processes of a process group have locked
+    <store>/.work                      the locks of `one_at_a_time`, while somebody works
     <store>/.settings                  the settings that `Store.configure` stores
 
 ``@`` is in no name, so a retained version is never taken for a table.
@@ -38,6 +39,7 @@ SHARED_PREFIX = "shared-"
 IN_FLIGHT_PREFIX = "inflight-"
 GROUP_PREFIX = "group-"
 SETTINGS = ".settings"
+WORK = ".work"
 STORE_VARIABLE = "COLONNADE_STORE"
 TRUST_VARIABLE = "COLONNADE_TRUST"
 
