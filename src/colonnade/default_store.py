@@ -69,6 +69,7 @@ ls = store.ls
 open = store.open
 put = store.put
 rename = store.rename
+serve = store.serve
 share = store.share
 sql = store.sql
 usage = store.usage

@@ -36,6 +36,10 @@ bool collapse(const Mapping& mapping) {
   return without_gil([&] { return mapping.collapse(available_threads()); });
 }
 
+bool populate(const Mapping& mapping) {
+  return without_gil([&] { return mapping.populate(available_threads()); });
+}
+
 void detach(Mapping& mapping, int fd) {
   or_raise([&] { mapping.detach(fd); });
 }
@@ -107,6 +111,11 @@ void bind_memory(nb::module_& m) {
       .def("reserve", &reserve_pages, "fd"_a,
            "Allocate all pages of the file, as huge pages with any contents; False if the kernel does not.")
       .def("collapse", &collapse, "Put the file's pages into huge pages; False if the kernel does not.")
+      .def("populate", &populate,
+           "Enter the file's pages into the page table at once, a draft's for writing; False if the kernel does not.")
+      .def(
+          "in_huge_pages", [](const Mapping& m) { return without_gil([&] { return m.in_huge_pages(); }); },
+          "Whether the pages of a draft, all of which are there, are huge.")
       .def("detach", &detach, "fd"_a, "Make further stores private to this mapping; views of it stay where they are.")
       .def("abandon", &abandon,
            "Release the file's memory at once; views of it stay where they are, and contain zeros.")
@@ -126,6 +135,9 @@ void bind_memory(nb::module_& m) {
       "Set how many bytes may stay idle; the rest is freed.");
   m.def("trim_pool", [] { return Pool::instance().trim(); }, "Free all idle buffers; returns their bytes.");
   m.def("page_size", &page_size, "The bytes of a page of memory.");
+  m.def(
+      "huge_pages_at_hand", [] { return without_gil([] { return huge_pages_at_hand(available_threads()); }); },
+      "Whether the kernel makes huge pages quickly; the answer is remembered for some seconds.");
   m.def("in_memory", &in_memory, "fd"_a, "Whether a file is in a file system that is memory (tmpfs).");
   m.def("hash_bytes", &hash_buffer, "data"_a, "threads"_a = 0,
         "Hash the memory of a contiguous buffer, of any number of axes, as fast as it can be read.\n\n"

@@ -11,11 +11,16 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
+#include <limits>
 #include <system_error>
 
 #include "pages.h"
 #include "threads.h"
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22  // Linux 5.14
+#define MADV_POPULATE_WRITE 23
+#endif
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25  // Linux 6.1; older kernels return EINVAL, and files stay in pages of 4 KiB
 #endif
@@ -29,6 +34,53 @@ constexpr size_t collapsed_at_once = 64 << 20;
 // In this time pwrite has written as much into fresh pages. The kernel takes 3 ms for huge pages that it has ready, and
 // 60 ms and more where it must move other pages, or where a virtual machine gets the memory from its host.
 constexpr std::chrono::milliseconds worth_waiting{25};
+// What is asked for to see whether huge pages are at hand. Where they are it takes 0.5 ms; where not, 15 ms and more.
+constexpr size_t probed = 8 << 20;
+constexpr std::chrono::milliseconds worth_probing{4};
+// How long an answer is believed. A kernel that has none at hand moves other pages to make some, and may have many
+// soon.
+constexpr std::chrono::milliseconds scarce_for{500};
+constexpr std::chrono::seconds plenty_for{1};
+// The bytes that one call enters into the page table: a thread takes the next ones when it is done with them.
+constexpr size_t populated_at_once = 4 << 20;
+constexpr std::chrono::microseconds entering_a_huge_page{50};
+
+using Clock = std::chrono::steady_clock;
+
+// When it was last found out whether huge pages are at hand, and what.
+std::atomic<Clock::rep> scarce_until{std::numeric_limits<Clock::rep>::min()};
+std::atomic<Clock::rep> plenty_until{std::numeric_limits<Clock::rep>::min()};
+
+Clock::rep now() { return Clock::now().time_since_epoch().count(); }
+
+void remember(bool at_hand) {
+  const Clock::duration span = at_hand ? Clock::duration{plenty_for} : Clock::duration{scarce_for};
+  (at_hand ? plenty_until : scarce_until) = now() + span.count();
+}
+
+// The kernel collapses a range where at least one page is there, and fills the holes around it with zeros.
+bool touch_huge_pages(int fd, size_t whole) {
+  for (size_t at = 0; at < whole; at += huge_page)
+    if (::pwrite(fd, "", 1, static_cast<off_t>(at)) != 1) return false;
+  return true;
+}
+
+bool probe(int threads) noexcept {
+  const int fd = ::memfd_create("colonnade-probe", MFD_CLOEXEC);
+  if (fd < 0) return false;
+  bool found = false;
+  try {
+    if (::ftruncate(fd, probed) == 0 && touch_huge_pages(fd, probed)) {
+      const Mapping mapping(fd, probed, Mapping::Kind::writing);
+      const Clock::time_point began = Clock::now();
+      found = mapping.collapse(threads) && Clock::now() - began <= worth_probing;
+    }
+  } catch (const std::system_error&) {
+    // No room to map it: found is false.
+  }
+  ::close(fd);
+  return found;
+}
 
 int protection_of(Mapping::Kind kind) { return kind == Mapping::Kind::reading ? PROT_READ : PROT_READ | PROT_WRITE; }
 
@@ -70,7 +122,6 @@ Mapping::Mapping(int fd, size_t size, Kind kind) : size_(size), kind_(kind) {
 Mapping::~Mapping() { unmap(address_, size_); }
 
 bool Mapping::collapse(int threads, std::chrono::milliseconds patience) const noexcept {
-  using Clock = std::chrono::steady_clock;
   const size_t whole = size_ / huge_page * huge_page;
   const size_t steps = (whole + collapsed_at_once - 1) / collapsed_at_once;
   std::atomic<size_t> next{0};
@@ -86,6 +137,35 @@ bool Mapping::collapse(int threads, std::chrono::milliseconds patience) const no
   };
   run_on_threads(std::clamp<size_t>(steps, 1, static_cast<size_t>(std::max(threads, 1))), work);
   return collapsed;
+}
+
+bool Mapping::populate(int threads) const noexcept {
+  const int advice = kind_ == Kind::writing ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
+  const size_t steps = (size_ + populated_at_once - 1) / populated_at_once;
+  std::atomic<size_t> next{0};
+  std::atomic<bool> populated{true};
+  const auto work = [&](size_t) noexcept {
+    for (size_t step = next++; step < steps && populated; step = next++) {
+      const size_t at = step * populated_at_once;
+      if (::madvise(address_ + at, std::min(populated_at_once, size_ - at), advice) != 0) populated = false;
+    }
+  };
+  run_on_threads(std::clamp<size_t>(steps, 1, static_cast<size_t>(std::max(threads, 1))), work);
+  return populated;
+}
+
+bool Mapping::in_huge_pages() const noexcept {
+  // Of several places the fastest: the others may have been interrupted.
+  constexpr size_t places = 4;
+  const size_t pages = size_ / huge_page;
+  Clock::duration fastest = Clock::duration::max();
+  for (size_t place = 0; place < std::min(places, pages); ++place) {
+    char* const page = address_ + place * pages / std::min(places, pages) * huge_page;
+    const Clock::time_point began = Clock::now();
+    if (::madvise(page, huge_page, MADV_POPULATE_WRITE) != 0) return false;
+    fastest = std::min(fastest, Clock::now() - began);
+  }
+  return fastest < entering_a_huge_page;
 }
 
 void Mapping::detach(int fd) {
@@ -108,14 +188,26 @@ bool in_memory(int fd) noexcept {
 bool reserve(int fd, const Mapping& mapping, int threads) noexcept {
   const size_t size = mapping.size();
   const size_t whole = size / huge_page * huge_page;
-  // The kernel collapses a range where at least one page is there, and fills the holes around it with zeros.
-  for (size_t at = 0; at < whole; at += huge_page)
-    if (::pwrite(fd, "", 1, static_cast<off_t>(at)) != 1) return false;
+  // A small file is its own probe.
+  if (whole > probed && !huge_pages_at_hand(threads)) return false;
+  if (!touch_huge_pages(fd, whole)) return false;
   if (whole < size && ::fallocate(fd, 0, static_cast<off_t>(whole), static_cast<off_t>(size - whole)) != 0)
     return false;
-  if (!mapping.collapse(threads, worth_waiting)) return false;
+  if (!mapping.collapse(threads, worth_waiting)) {
+    remember(false);
+    return false;
+  }
   struct stat file;
   return ::fstat(fd, &file) == 0 && static_cast<size_t>(file.st_blocks) * 512 >= size;
+}
+
+bool huge_pages_at_hand(int threads) noexcept {
+  const Clock::rep moment = now();
+  if (moment < scarce_until) return false;
+  if (moment < plenty_until) return true;
+  const bool found = probe(threads);
+  remember(found);
+  return found;
 }
 
 }  // namespace colonnade

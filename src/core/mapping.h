@@ -28,8 +28,15 @@ class Mapping {
   bool writable() const { return kind_ != Kind::reading; }
 
   // Asks the kernel to put the file into huge pages, by so many threads at most. False where it does not do so with all
-  // of the file, or where 64 MiB take longer than `patience`.
+  // of the file, or where a step takes longer than `patience`: 64 MiB, or all of a smaller file.
   bool collapse(int threads, std::chrono::milliseconds patience = std::chrono::milliseconds::max()) const noexcept;
+  // Enters the file's pages into this process' page table, which stores would do one page at a time; of a
+  // mapping that is written, pages that are not there are allocated. False where the kernel is older than 5.14 or has
+  // no room; then some pages are entered and some are not.
+  bool populate(int threads) const noexcept;
+  // Whether the pages of a mapping that is written, all of which are there, are huge: entering one huge page takes 1
+  // us, entering as many small ones 100 to 300 us.
+  bool in_huge_pages() const noexcept;
   // From here on stores change this mapping alone. Views of it stay where they are. Throws std::system_error. Not safe
   // to call while another thread uses the mapping's memory.
   void detach(int fd);
@@ -47,10 +54,14 @@ bool in_memory(int fd) noexcept;
 
 // Allocates all of a file's pages, as huge pages, so that stores through a mapping cannot fail; their contents are
 // anything. False where the kernel has no huge pages, is slow to make them, or there is no room: then some pages are
-// there and some are not.
+// there and some are not. Where it has just been slow, this is found out without trying: see `huge_pages_at_hand`.
 //
 // Measured for 1 GiB of fresh tmpfs, two threads: 45 ms, and 42 ms to copy into it; pwrite takes 360 ms, and makes
 // pages of 4 KiB.
 bool reserve(int fd, const Mapping& mapping, int threads) noexcept;
+
+// Whether the kernel makes huge pages of shared memory as fast as `reserve` wants them: it is asked for a few, and the
+// answer is remembered for some seconds, "no" for longer than "yes".
+bool huge_pages_at_hand(int threads) noexcept;
 
 }  // namespace colonnade

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -437,6 +438,64 @@ def test_gc_gives_huge_pages_to_what_has_none(store, folder, monkeypatch):
     store.gc()
     assert in_huge_pages(snapshot.path, snapshot.nbytes) == 8 * MIB
     assert (held["x"] == 1).all()
+
+
+@pytest.fixture
+def small_spare(store, folder, monkeypatch):
+    """A spare in small pages, and its inode."""
+    if not gives_huge_pages(folder):
+        pytest.skip("this kernel gives no huge pages to files in memory")
+    with monkeypatch.context() as without:
+        without.setattr("colonnade.storage.draft.Draft.map", lambda self, size: os.ftruncate(self.fd, size))
+        store.put("t", frame(1, mib=9)).close()
+        spare = inode(store)
+        store.put("t", frame(2, mib=9)).close()
+    return spare
+
+
+@pytest.mark.parametrize("at_hand", [True, False])
+def test_a_spare_in_small_pages(at_hand, small_spare, store, monkeypatch):
+    """Its pages are used as they are, or replaced by huge ones where these are at hand."""
+    monkeypatch.setattr(_core, "huge_pages_at_hand", lambda: at_hand)
+    snapshot = store.put("t", frame(3, mib=9))
+    assert inode(store) == small_spare
+    assert (store.get("t")["x"] == 3).all()
+    snapshot.validate()
+    if at_hand:
+        assert in_huge_pages(snapshot.path, snapshot.nbytes) == 8 * MIB
+    else:
+        with pytest.raises(StopIteration):
+            in_huge_pages(snapshot.path, snapshot.nbytes)
+
+
+def test_a_spare_in_huge_pages_is_used_where_none_are_at_hand(store, folder, monkeypatch):
+    if not gives_huge_pages(folder):
+        pytest.skip("this kernel gives no huge pages to files in memory")
+    for value in (1, 2):
+        store.put("t", frame(value, mib=9)).close()
+    monkeypatch.setattr(_core, "huge_pages_at_hand", lambda: False)
+    monkeypatch.setattr("colonnade.storage.draft.Draft.write", _only_small_writes)
+    snapshot = store.put("t", frame(3, mib=9))  # through the mapping
+    assert in_huge_pages(snapshot.path, snapshot.nbytes) == 8 * MIB
+
+
+def _only_small_writes(draft, at, data):
+    assert len(data) < MIB
+    os.pwrite(draft.fd, data, at)
+
+
+def test_whether_huge_pages_are_at_hand_is_asked_once(folder):
+    assert _core.huge_pages_at_hand() in (True, False)
+    assert len({_core.huge_pages_at_hand() for _ in range(100)}) == 1
+
+
+def test_pages_are_entered_at_once(store):
+    store.put("t", frame(1, mib=9)).close()
+    mapping = store.open("t")._segment.map(writable=False)
+    assert mapping.populate()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    np.frombuffer(mapping, np.uint8)[::4096].sum()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < 100
 
 
 def test_without_huge_pages_all_works_as_before(store, monkeypatch):

