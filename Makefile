@@ -88,6 +88,7 @@ style: $(READY)
 # Pages and stubs that are printed from the code.
 docs: $(READY)
 	$(BIN)/python docs/print_conversions.py > docs/conversions.md
+	$(BIN)/python docs/print_notebooks.py
 	$(BIN)/python docs/print_format.py > docs/format.new && mv docs/format.new docs/format.md
 
 # The documentation site, in build/site. Its tools have an environment of their own, which sees the package in $(VENV).
