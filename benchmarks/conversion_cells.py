@@ -143,7 +143,7 @@ def _from_pandas(df: pd.DataFrame, **options: Any) -> tuple[Call, Call]:
 
 @dataclass
 class _Data:
-    """A table, and the frame of its own memory that pandas itself would make; both are made once, when they are used."""
+    """A table, and a frame of it that has its own memory; both are made once, when they are used."""
 
     make: Callable[[], pa.Table]
     options: dict[str, Any]
@@ -160,7 +160,8 @@ class _Data:
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        return self.table.to_pandas(**self.options).copy(deep=True)
+        frame: pd.DataFrame = self.table.to_pandas(**self.options)
+        return frame.copy(deep=True)
 
 
 def _data(rows: int) -> Iterator[tuple[str, _Data]]:

@@ -1,4 +1,4 @@
-"""Measure every type at every size beside PyArrow: ``python -m benchmarks.conversion_grid [--json PATH] [--page PATH]``.
+"""Measure every type at every size beside PyArrow: ``python -m benchmarks.conversion_grid [--plot PATH]``.
 
 Does not depend on: what is converted (`conversion_cells.py`).
 
