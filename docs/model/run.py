@@ -42,6 +42,7 @@ _NO_DELETES = (*_SMALL, "DELETES=0")
 RUNS = (
     Run("two readers", ()),
     Run("retained versions", ("KEEP", "READERS=1")),
+    Run("all versions retained", ("KEEP", "KEEP_ALL", "READERS=0")),
     Run("no O_TMPFILE", ("NO_TMPFILE", "READERS=1")),
     Run("LEASE_BEFORE_RENAME", _NO_DELETES, 1),
     Run("NO_NAME_CHECK", _NO_DELETES, 1),
@@ -53,7 +54,7 @@ RUNS = (
     Run("SEAL_AFTER_RENAME", _NO_DELETES, 2),
     Run("VERSION_BEFORE_LOCK", _NO_DELETES, 2),
     Run("NO_TRIM", _NO_DELETES, 3),
-    Run("RETAIN_DELETED", ("SHORTEST", "READERS=0", "KILLS=1", "KEEP"), 3),
+    Run("RETAIN_DELETED", ("SHORTEST", "READERS=0", "KILLS=1", "KEEP", "KEEP_ALL"), 3),
     Run("CLAIM_WITHOUT_RENAME NO_LEASE", ("SHORTEST", "READERS=0", "KILLS=1", "DELETES=0"), 4),
     Run("CLAIM_WITHOUT_RENAME", _NO_DELETES, 5),
     Run("NO_DRAFT_LOCK", (*_NO_DELETES, "NO_TMPFILE"), 5),

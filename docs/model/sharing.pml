@@ -374,9 +374,13 @@ inline rename_over_the_name() {
     )
 }
 
+#ifdef KEEP_ALL
+#define OLDER(version) (dir[KEPT(version)] && !keeping)
+#else
 #define OLDER(version) (dir[KEPT(version)] && !(keeping && VERSION == version + 1))
+#endif
 
-/* The retained versions but the one below the newest, if it is to be kept. */
+/* The retained versions but those that are kept: the one below the newest, or all. */
 inline retire_older() {
 #ifdef KEEP
     do

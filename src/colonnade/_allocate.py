@@ -13,7 +13,7 @@ import numpy as np
 
 from colonnade import _core
 from colonnade._put import Request, Writer
-from colonnade.errors import NotFoundError
+from colonnade.errors import NotFoundError, brief_repr
 from colonnade.format.write.draft import DraftPlan, plan_draft
 from colonnade.format.write.table import LaidOut, lay_out
 from colonnade.storage.draft import Draft
@@ -29,7 +29,7 @@ def allocate(
 ) -> Iterator[DraftTable]:
     """Give a table to fill, and publish it when the block ends without an error."""
     if type(rows) is not int or rows < 0:
-        raise ValueError(f"rows must be an integer >= 0, got {rows!r}")
+        raise ValueError(f"rows must be an integer >= 0, got {brief_repr(rows)}")
     writer.prepare(request)
     plan = plan_draft(schema, rows, nulls=nulls)
     laid = lay_out(plan.table)

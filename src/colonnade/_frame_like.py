@@ -9,6 +9,8 @@ import abc
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from colonnade.arguments import whole_number
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -83,16 +85,26 @@ class FrameLike(abc.ABC):
 
     def head(self, n: int = 5) -> Any:
         """The first ``n`` rows, as of a frame; of a negative number all but the last."""
-        return self[:n]
+        return self[: whole_number(n, "n")]
 
     def tail(self, n: int = 5) -> Any:
         """The last ``n`` rows, as of a frame; of a negative number all but the first."""
-        return self[max(len(self) - n, 0) :] if n >= 0 else self[-n:]
+        rows = whole_number(n, "n")
+        return self[max(len(self) - rows, 0) :] if rows >= 0 else self[-rows:]
 
     def to_batches(self, max_chunksize: int | None = None) -> list[pa.RecordBatch]:
         """The table as record batches, of at most ``max_chunksize`` rows; nothing is copied."""
-        return list(self.to_arrow().to_batches(max_chunksize=max_chunksize))
+        return list(self.to_arrow().to_batches(max_chunksize=_chunk_size(max_chunksize)))
 
     def to_reader(self, max_chunksize: int | None = None) -> pa.RecordBatchReader:
         """The table as a stream of record batches, of at most ``max_chunksize`` rows; nothing is copied."""
-        return self.to_arrow().to_reader(max_chunksize=max_chunksize)
+        return self.to_arrow().to_reader(max_chunksize=_chunk_size(max_chunksize))
+
+
+def _chunk_size(max_chunksize: int | None) -> int | None:
+    if max_chunksize is None:
+        return None
+    rows = whole_number(max_chunksize, "max_chunksize")
+    if rows < 1:
+        raise ValueError(f"max_chunksize must be >= 1 row, got {rows}")
+    return min(rows, (1 << 63) - 1)

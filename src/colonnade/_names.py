@@ -8,14 +8,15 @@ from __future__ import annotations
 import abc
 import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from colonnade.arguments import whole_number
 from colonnade.displayed import displayed
-from colonnade.errors import CorruptSnapshotError, InvalidNameError, NotFoundError, StoreAccessError
+from colonnade.errors import CorruptSnapshotError, InvalidNameError, NotFoundError, StoreAccessError, brief_repr
 from colonnade.snapshot import Snapshot
 from colonnade.storage.catalog import Catalog
 
@@ -63,6 +64,8 @@ def is_pattern(text: str) -> bool:
 
 def matches(name: str, pattern: str) -> bool:
     """Whether a table has this name, is in this folder, or matches this pattern, whose ``*`` includes slashes."""
+    if not isinstance(pattern, str):
+        raise TypeError(f"a pattern is a string, got {brief_repr(pattern)}")
     if is_pattern(pattern):
         return fnmatchcase(name, pattern)
     return name == pattern or name.startswith(pattern.rstrip("/") + "/")
@@ -89,7 +92,7 @@ class Names(abc.ABC):
         """Open a table as pandas."""
 
     @abc.abstractmethod
-    def put(self, name: str, data: Any) -> Snapshot:
+    def put(self, name: str, data: Any, *, ttl: Any = None, meta: Mapping[str, Any] | None = None) -> Snapshot:
         """Store a table."""
 
     @abc.abstractmethod
@@ -225,7 +228,10 @@ class Names(abc.ABC):
         NotFoundError
             There are not so many versions.
         """
-        if version is None or version >= 0:
+        if version is None:
+            return None
+        version = whole_number(version, "version")
+        if version >= 0:
             return version
         if version == -1:
             return None

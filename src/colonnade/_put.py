@@ -27,7 +27,7 @@ import numpy as np
 from colonnade import _core
 from colonnade._lookup import Key, build_key, key_fields
 from colonnade._sort import sort
-from colonnade.errors import CorruptSnapshotError
+from colonnade.errors import CorruptSnapshotError, brief_repr
 from colonnade.format.json_text import encode_json
 from colonnade.format.seal import CHECKSUMS_SIZE, SEAL_SIZE, TAIL_SIZE, Checksums, Seal, seal_place
 from colonnade.format.write.plan import plan
@@ -89,9 +89,11 @@ class Request(NamedTuple):
         check_name_first(name)
         paths.check_name(name)
         if type(keep) is not int or keep < 1:
-            raise ValueError(f"keep must be an integer >= 1 (the newest version is always kept), got {keep!r}")
+            raise ValueError(
+                f"keep must be an integer >= 1 (the newest version is always kept), got {brief_repr(keep)}"
+            )
         if type(checksum) is not bool:
-            raise TypeError(f"checksum must be True or False, got {checksum!r}")
+            raise TypeError(f"checksum must be True or False, got {brief_repr(checksum)}")
         expected = None if expect_version is None else Expected.of(expect_version)
         given = _checked_meta(meta)
         return cls(name, keep, expected, whole_seconds(ttl), key, unique, _columns(sort_by), given, checksum)
@@ -118,7 +120,7 @@ def _checked_meta(meta: Mapping[str, Any] | None) -> str:
     if meta is None:
         return ""
     if not isinstance(meta, Mapping) or not all(isinstance(key, str) for key in meta):
-        raise ValueError(f"meta must be a mapping of strings to JSON values, got {meta!r}")
+        raise ValueError(f"meta must be a mapping of strings to JSON values, got {brief_repr(meta)}")
     return encode_json(meta, "meta", "store texts, numbers, lists and dicts")
 
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from colonnade.arguments import seconds
 from colonnade.errors import ColonnadeError, NotFoundError, WaitTimeoutError
 from colonnade.snapshot import Snapshot
 from colonnade.storage.directory import Directory
@@ -49,8 +50,8 @@ class Watch:
     def __init__(
         self, directory: Directory, name: str, attach: Callable[[], Snapshot], timeout: float | None = None
     ) -> None:
-        if timeout is not None and not timeout >= 0:
-            raise ValueError(f"timeout must be >= 0 seconds or None, got {timeout!r}")
+        if timeout is not None:
+            timeout = seconds(timeout, "timeout")
         self.name = name
         self._directory = directory
         self._attach = attach

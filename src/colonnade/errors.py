@@ -16,6 +16,7 @@
     │   └── NotASnapshotError               a whole Arrow file, but another program's
     ├── WaitTimeoutError (TimeoutError)     no new version within the time given to `watch`
     ├── UnreadableFileError (ValueError)    a file to be loaded is not what it should be
+    ├── RemoteError (ConnectionError)       another host did not answer, refused, or sent what is no table
     ├── QueryError (RuntimeError)           a database did not answer, or did not to the end
     ├── InvalidDataError (ValueError)       Arrow data that contradicts itself
     └── UnsupportedTypeError (TypeError)    columns that have no Arrow form, or none for DuckDB
@@ -99,6 +100,10 @@ class QueryError(ColonnadeError, RuntimeError):
     """A database did not answer a query, or failed before the last row; nothing was stored."""
 
 
+class RemoteError(ColonnadeError, ConnectionError):
+    """Another host did not answer, refused this one, or sent what cannot be understood; nothing was stored."""
+
+
 class InvalidDataError(ColonnadeError, ValueError):
     """Arrow data that contradicts itself: lengths, offsets, null counts or dictionary indices; nothing was stored."""
 
@@ -109,3 +114,12 @@ class UnsupportedTypeError(ColonnadeError, TypeError):
 
 class NotATableError(UnsupportedTypeError):
     """The data is neither a frame nor anything that gives Arrow data."""
+
+
+def brief_repr(value: object, length: int = 80) -> str:
+    """Give the repr of a value for a message: one line of at most so many characters."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # whatever an object's own method raises
+        return f"<{type(value).__name__}>"
+    return text if len(text) <= length else f"{text[: length - 3]}..."

@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from datetime import timedelta
 
+from colonnade.errors import brief_repr
+
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _MOST = 1 << 32  # a seal has 32 bits for it
 
@@ -25,7 +27,7 @@ def whole_seconds(ttl: float | str | timedelta | None) -> int:
     if not isinstance(seconds, (int, float)) or isinstance(seconds, bool) or not 0 < seconds < _MOST:
         raise ValueError(
             f"ttl must be seconds, a timedelta or a text such as '90s', '15min', '12h' or '1d', > 0 and < 2**32 "
-            f"seconds; got {ttl!r}"
+            f"seconds; got {brief_repr(ttl)}"
         )
     return math.ceil(seconds)
 

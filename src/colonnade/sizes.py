@@ -5,6 +5,8 @@ Does not depend on: what is measured.
 
 from __future__ import annotations
 
+from colonnade.errors import brief_repr
+
 _UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 
 
@@ -12,11 +14,13 @@ def parse_size(text: object, what: str) -> int:
     """Bytes, of a number or a text like ``256MiB`` or ``1.5GiB``; ValueError for anything else."""
     import re  # noqa: PLC0415 -- seldom needed
 
-    pattern = r"\s*(\d+)(\.\d+)?\s*([KMGT]i?B?|B?)\s*"
-    match = re.fullmatch(pattern, str(text), re.IGNORECASE | re.ASCII)
+    pattern = r"\s*(\d{1,20})(\.\d{1,20})?\s*([KMGT]i?B?|B?)\s*"
+    match = re.fullmatch(pattern, str(text) if isinstance(text, (str, int)) else "", re.IGNORECASE | re.ASCII)
     number, fraction, unit = match.groups() if match else ("", None, "")
     if not number or (fraction and not unit.upper().rstrip("B")):
-        raise ValueError(f"{what} is {text!r}; it must be a number of bytes, or one with a unit, as in '1.5GiB'")
+        raise ValueError(
+            f"{what} is {brief_repr(text)}; it must be a number of bytes, or one with a unit, as in '1.5GiB'"
+        )
     power = "BKMGT".index((unit or "B")[0].upper())
     one: int = (1024 if "i" in unit.lower() or len(unit) == 1 else 1000) ** power
     return int(number) * one + round(float(fraction or 0) * one)

@@ -144,6 +144,27 @@ nb::typed<nb::list, nb::any> types_of(const nb::object& array) {
   return nb::borrow<nb::typed<nb::list, nb::any>>(result);
 }
 
+// Whether a list, tuple or dict has such ones in it to more than so many levels. A circular one has.
+bool nests_deeper(PyObject* object, int levels) {
+  const auto is_deeper = [levels](PyObject* item) { return nests_deeper(item, levels - 1); };
+  if (PyList_Check(object)) {
+    if (levels == 0) return true;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(object); ++i)
+      if (is_deeper(PyList_GET_ITEM(object, i))) return true;
+  } else if (PyTuple_Check(object)) {
+    if (levels == 0) return true;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(object); ++i)
+      if (is_deeper(PyTuple_GET_ITEM(object, i))) return true;
+  } else if (PyDict_Check(object)) {
+    if (levels == 0) return true;
+    Py_ssize_t position = 0;
+    PyObject* value = nullptr;
+    while (PyDict_Next(object, &position, nullptr, &value))
+      if (is_deeper(value)) return true;
+  }
+  return false;
+}
+
 // The least and the greatest of some numbers, without those that mean null. If there are none, the greatest is below
 // the least.
 std::pair<int64_t, int64_t> range_of(nb::ndarray<const int32_t, nb::shape<-1>, nb::c_contig, nb::device::cpu> numbers,
@@ -165,6 +186,10 @@ void bind_objects(nb::module_& m) {
         "threads"_a = 0, share);
   m.def("types_of", &types_of, "array"_a,
         "The distinct types of an array's objects, in the order in which they occur.");
+  m.def(
+      "nests_deeper", [](nb::handle object, int levels) { return nests_deeper(object.ptr(), levels); },
+      "object"_a.none(), "levels"_a,
+      "Whether an object has lists, tuples and dicts in each other to more than so many levels.");
   m.def("range_of", &range_of, "numbers"_a, "null"_a,
         "(least, greatest) of int32 numbers, without those that mean null.");
 }

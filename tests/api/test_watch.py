@@ -115,7 +115,7 @@ def test_every_name_is_checked_and_every_timeout(store):
     with pytest.raises(cn.InvalidNameError):
         store.watch("../x")
     for timeout in (-1, float("nan")):
-        with pytest.raises(ValueError, match="timeout must be >= 0 seconds or None"):
+        with pytest.raises(ValueError, match="timeout must be >= 0 seconds, got"):
             store.watch("x", timeout=timeout)
 
 

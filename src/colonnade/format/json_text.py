@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from colonnade.errors import UnsupportedTypeError
+from colonnade.errors import UnsupportedTypeError, brief_repr
 from colonnade.format import schema
 from colonnade.format.objects import same
 
@@ -28,7 +28,9 @@ def encode_json(values: Mapping[Any, Any], what: str, remedy: str) -> str:
         except (TypeError, ValueError, RecursionError):
             is_same = False
         if not is_same:
-            raise UnsupportedTypeError(f"{what}[{key!r}] is {value!r}, which JSON does not give back equal; {remedy}")
+            raise UnsupportedTypeError(
+                f"{what}[{key!r}] is {brief_repr(value)}, which JSON does not give back equal; {remedy}"
+            )
     return json.dumps(dict(values)) if values else ""
 
 

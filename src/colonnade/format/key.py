@@ -8,6 +8,8 @@ Does not depend on: how rows are found, files, names.
 
 from __future__ import annotations
 
+import io
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -17,8 +19,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from colonnade import _core
 from colonnade.core.key_index import KeyColumn
-from colonnade.errors import UnsupportedTypeError
+from colonnade.errors import UnsupportedTypeError, brief_repr
 
 _FIXED = (pt.is_integer, pt.is_temporal, pt.is_decimal, pt.is_fixed_size_binary)
 _TEXT = (pt.is_large_string, pt.is_large_binary)
@@ -113,13 +116,21 @@ def _arrow_values(values: Any, arrow_type: pa.DataType) -> pa.Array:
         return values.combine_chunks()
     if isinstance(values, pa.Array):
         return values
+    if _core.nests_deeper(values, 1):  # PyArrow ends the process at circular ones
+        raise TypeError(f"a key is {arrow_type}, and the values to look up are lists, tuples or mappings")
     try:
         return pa.array(values, from_pandas=True)
     except OverflowError:  # integers that no column holds together
-        least, greatest = _limits(arrow_type) if pt.is_integer(arrow_type) else (0, 0)
+        if not pt.is_integer(arrow_type):
+            if _kind(arrow_type) == "numbers":
+                return pa.nulls(len(values), arrow_type)
+            raise TypeError(f"a key is {arrow_type}, and the values to look up are integers") from None
+        least, greatest = _limits(arrow_type)
         return pa.array(
             [value if value is None or least <= value <= greatest else None for value in values], arrow_type
         )
+    except (pa.ArrowException, TypeError, ValueError, SystemError) as error:
+        raise TypeError(f"a key is {arrow_type}, and the values to look up have no Arrow type: {error}") from error
 
 
 def _in_type(values: pa.Array, name: str, arrow_type: pa.DataType) -> pa.Array:
@@ -167,18 +178,30 @@ def key_parts(keys: Any, names: list[str]) -> tuple[list[Any], int | None]:
     if len(names) == 1 and not isinstance(keys, (pd.DataFrame, dict)):
         if pd.api.types.is_scalar(keys) or isinstance(keys, (bytes, pa.Scalar)):
             return [[keys.as_py() if isinstance(keys, pa.Scalar) else keys]], None
-        values = keys if hasattr(keys, "__len__") else list(keys)
+        values = keys if hasattr(keys, "__len__") else _listed(keys)
         return [values], len(values)
     if isinstance(keys, tuple):
         if len(keys) != len(names):
-            raise TypeError(f"a key of this table is a tuple of {', '.join(names)}; got {keys!r}")
+            raise TypeError(f"a key of this table is a tuple of {', '.join(names)}; got {brief_repr(keys)}")
         return [[part] for part in keys], None
     if isinstance(keys, (pd.DataFrame, dict)):
+        missing = [name for name in names if name not in keys]
+        if missing:
+            raise TypeError(
+                f"the keys of this table have the parts {', '.join(names)}; {', '.join(missing)} is missing"
+            )
         parts = [keys[name] for name in names]
     elif isinstance(keys, pd.MultiIndex):
         parts = [keys.get_level_values(level) for level in range(keys.nlevels)]
     else:
-        parts = [list(part) for part in zip(*keys, strict=True)] if len(keys) else [[] for _ in names]
+        listed = keys if hasattr(keys, "__len__") else _listed(keys)
+        parts = [list(part) for part in zip(*listed, strict=True)] if len(listed) else [[] for _ in names]
     if len(parts) != len(names) or len({len(part) for part in parts}) > 1:
         raise TypeError(f"the keys of this table have the parts {', '.join(names)}, each of the same length")
     return parts, len(parts[0])
+
+
+def _listed(keys: Any) -> list[Any]:
+    if not isinstance(keys, Iterable) or isinstance(keys, io.IOBase):
+        raise TypeError(f"keys are values, or an array or a list of them, got {brief_repr(keys)}")
+    return list(keys)

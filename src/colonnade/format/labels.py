@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from colonnade.errors import UnsupportedTypeError
+from colonnade.errors import UnsupportedTypeError, brief_repr
 from colonnade.format.schema import FloatLabel, Label, NumpyLabel, TupleLabel
 from colonnade.format.schema import invalid as schema_error
 
@@ -47,7 +47,7 @@ def encode_label(value: Any, what: str) -> Label:
     if type(value) is tuple:
         return TupleLabel([encode_label(item, what) for item in value])
     raise UnsupportedTypeError(
-        f"{what} is {value!r}, a {type(value).__name__}; "
+        f"{what} is {brief_repr(value)}, a {type(value).__name__}; "
         "it must be a string of valid Unicode, a number, a bool, None or a tuple of these"
     )
 

@@ -32,13 +32,16 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from colonnade import _core
-from colonnade.errors import UnsupportedTypeError
+from colonnade.errors import UnsupportedTypeError, brief_repr
 from colonnade.format.schema import Objects, Unit
 from colonnade.format.zones import decode_zone, encode_zone
 from colonnade.interop import pandas as pandas_internals
 from colonnade.interop import pyarrow as pyarrow_internals
 
 ObjectArray = npt.NDArray[np.object_]
+
+# Arrow's files have 64 levels of types at most.
+MAX_LEVELS = 60
 
 Missing = Literal["None", "nan", "NA", "NaT"]
 
@@ -143,8 +146,10 @@ def _decimals(values: ObjectArray) -> Converted:
 
 
 def _times(values: ObjectArray) -> Converted:
-    if any(value.tzinfo is not None for value in values if type(value) is dt.time):
+    present = [value for value in values if type(value) is dt.time]
+    if any(value.tzinfo is not None for value in present):
         raise UnsupportedTypeError("it holds a time of day with a zone, and Arrow's have none")
+    _refuse_folds(present)
     return _inferred(values)
 
 
@@ -185,9 +190,14 @@ def _timestamps(values: ObjectArray) -> Converted:
     unit, zone = _common_unit(present), _common_zone(present)
     if zone is None:
         _refuse_folds(present)
+        return pa.array(pd.Series(values, dtype=f"M8[{unit}]")), Objects("Timestamp", unit=unit)
     dtype: Any = pd.DatetimeTZDtype
-    chosen = f"M8[{unit}]" if zone is None else dtype(unit, decode_zone(zone))
-    return pa.array(pd.Series(values, dtype=chosen)), Objects("Timestamp", unit=unit, zone=zone)
+    zoned = pd.Series(values, dtype=dtype(unit, decode_zone(zone)))
+    # Instants are exact. A fold need not be: `replace(fold=1)` sets it for times that exist once.
+    folded = [row for row, value in enumerate(values.tolist()) if type(value) is pd.Timestamp and value.fold]
+    if any(not restored.fold for restored in zoned.iloc[folded]):
+        raise UnsupportedTypeError("it holds a time with fold=1 that exists once in its time zone")
+    return pa.array(zoned), Objects("Timestamp", unit=unit, zone=zone)
 
 
 def _timedeltas(values: ObjectArray) -> Converted:
@@ -217,6 +227,8 @@ def _containers(kind: Literal["value", "tuple"]) -> Callable[[ObjectArray], Conv
 
 def _nested(values: ObjectArray) -> Any:
     """Containers as PyArrow converts them; a NaN inside of them is a value, unless a container itself is missing so."""
+    if _core.nests_deeper(values.tolist(), MAX_LEVELS + 1):  # PyArrow ends the process at circular ones
+        raise UnsupportedTypeError(f"it holds lists or dicts in each other to more than {MAX_LEVELS} levels")
     return pa.array(values, from_pandas=not {float, type(pd.NA), type(pd.NaT)}.isdisjoint(_core.types_of(values)))
 
 
@@ -226,6 +238,12 @@ def _arrays(values: ObjectArray) -> Converted:
         listed = " and ".join(sorted(map(str, dtypes)))
         raise UnsupportedTypeError(f"its arrays have different dtypes ({listed}); convert them to one with astype")
     (dtype,) = dtypes
+    if dtype.kind == "O" and any(
+        np.ndarray in _core.types_of(value.ravel()) or _core.nests_deeper(value.tolist(), MAX_LEVELS)
+        for value in values
+        if type(value) is np.ndarray
+    ):
+        raise UnsupportedTypeError("it holds arrays of arrays, or of lists in each other to too many levels")
     array = _nested(values)
     # PyArrow copies numbers bit for bit, so these need no comparison.
     if not (dtype.kind in "iuf" and dtype.isnative and array.type.value_type == pa.from_numpy_dtype(dtype)):
@@ -261,12 +279,9 @@ def _check_same(values: ObjectArray, array: Any, objects: Objects) -> None:
             continue
         for row, (one, other) in enumerate(zip(originals, restored, strict=True), start):
             if type(one) not in _MISSING and not same(one, other):
-                raise UnsupportedTypeError(f"row {row} holds {_brief(one)}, which would come back as {_brief(other)}")
-
-
-def _brief(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+                raise UnsupportedTypeError(
+                    f"row {row} holds {brief_repr(one)}, which would come back as {brief_repr(other)}"
+                )
 
 
 def _same_bytes(originals: list[Any], restored: list[Any]) -> bool:
@@ -308,7 +323,9 @@ def same(one: Any, other: Any) -> bool:
         return bool(one.tobytes() == other.tobytes())
     if type_ is float:
         return bool(one.hex() == other.hex())
-    if type_ in (dt.datetime, pd.Timestamp, pd.Timedelta):
+    if type_ is decimal.Decimal:
+        return bool(one == other) and one.is_signed() == other.is_signed()
+    if type_ in (dt.datetime, dt.time, pd.Timestamp, pd.Timedelta):
         return bool(one == other) and _time_details(one) == _time_details(other)
     return bool(one is other or one == other)
 

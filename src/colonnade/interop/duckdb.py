@@ -30,7 +30,8 @@ from weakref import WeakSet
 import duckdb
 import pyarrow as pa
 
-from colonnade.errors import InvalidNameError, NotFoundError, UnsupportedTypeError
+from colonnade import _core
+from colonnade.errors import InvalidNameError, NotFoundError, UnsupportedTypeError, brief_repr
 
 EngineError = duckdb.Error  # what a query raises
 
@@ -57,6 +58,8 @@ _LOCKED = _OPEN | {
 def _database(external_access: bool = False) -> Any:
     return _remembered(duckdb.connect(config=_OPEN if external_access else _LOCKED))
 
+
+_LEVELS = 60
 
 # The connections of the databases; a relation keeps its own alive.
 _connections: WeakSet[Any] = WeakSet()
@@ -94,6 +97,10 @@ def run(
     KeyboardInterrupt
         For Ctrl-C; a query with ``params`` runs at once.
     """
+    if not isinstance(query, str):
+        raise TypeError(f"sql() takes a query as text, got {brief_repr(query)}")
+    if _core.nests_deeper(params, _LEVELS):  # DuckDB ends the process at circular ones
+        raise ValueError(f"params= has lists or dicts in each other to more than {_LEVELS} levels")
     missing: dict[str, Exception] = {}
     try:
         cursor, names = _begin(query, external_access)

@@ -234,6 +234,10 @@ def _is_far(array: pa.Array) -> bool:
     return False
 
 
+# The readers of these give what stands in the file, and look at none of it. The others decode.
+_AS_MEMORY = (FileFormat.ARROW, FileFormat.FEATHER)
+
+
 def _scan(
     dataset: Any, kind: FileFormat, schema: pa.Schema, chosen: Chosen, meter: Meter, *, remote: bool
 ) -> Iterator[pa.RecordBatch]:
@@ -252,8 +256,10 @@ def _scan(
         while True:
             with explaining(fragment.path, kind):
                 batch = next(batches, None)
-            if batch is None:
-                break
+                if batch is None:
+                    break
+                if kind in _AS_MEMORY:
+                    batch.validate(full=True)
             meter.count(batch)
             meter.done = meter.rows
             yield batch.replace_schema_metadata(schema.metadata)

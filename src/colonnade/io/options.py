@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, cast, get_args
 
 import pyarrow as pa
 
+from colonnade.errors import brief_repr
 from colonnade.io.formats import TEXT, FileFormat
 
 Engine = Literal["pyarrow", "duckdb", "polars"]
@@ -71,6 +72,8 @@ class ReadOptions(NamedTuple):
         names = [columns] if isinstance(columns, str) else None if columns is None else list(columns)
         if names is not None and len(set(names)) < len(names):
             raise ValueError(f"columns= names a column twice: {names}")
+        if types is not None and not isinstance(types, Mapping):
+            raise TypeError(f"types must map names of columns to types, got {brief_repr(types)}")
         chosen = None if types is None else {name: _type(name, given) for name, given in types.items()}
         other = None if engine == "pyarrow" else cast(Engine | None, engine)
         return cls(names, filters, chosen, delimiter, decimal, encoding, other)

@@ -26,6 +26,7 @@ from colonnade.errors import (
     InvalidNameError,
     NotFoundError,
     StoreAccessError,
+    brief_repr,
 )
 from colonnade.format.seal import Seal
 from colonnade.storage import folders, paths
@@ -71,7 +72,7 @@ class Expected(NamedTuple):
         if isinstance(expected, int):
             return cls(expected)
         if not (hasattr(expected, "version") and hasattr(expected, "identity")):
-            raise ValueError(f"expect_version must be a version or a Snapshot, got {expected!r}")
+            raise ValueError(f"expect_version must be a version or a Snapshot, got {brief_repr(expected)}")
         return cls(expected.version, expected.identity)
 
     def check(self, name: str, present: Seal | None) -> None:

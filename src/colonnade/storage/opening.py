@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from colonnade.arguments import seconds
 from colonnade.storage import paths, settings
 from colonnade.storage.catalog import Catalog
 from colonnade.storage.directory import TIMEOUT, Directory
@@ -27,8 +28,6 @@ def open_catalog(
     timeout: float = TIMEOUT,
 ) -> Catalog:
     """Make the catalog of a store from the parameters of `Store`. It opens nothing."""
-    if not timeout >= 0:
-        raise ValueError(f"timeout must be >= 0 seconds, got {timeout!r}")
     root = paths.default_store() if path is None else _directory_path(path)
     directory = Directory(
         Path(os.path.abspath(root)),  # links are not followed
@@ -36,7 +35,7 @@ def open_catalog(
         durable=durable,
         trusted=user_numbers(trust) | trusted_by_environment() | {os.geteuid()},
         chosen=settings.checked(capacity=capacity, spares=spares, mode=mode),
-        timeout=timeout,
+        timeout=seconds(timeout, "timeout"),
     )
     return Catalog(directory)
 

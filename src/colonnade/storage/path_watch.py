@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import select
 from collections import defaultdict
 from pathlib import Path
@@ -39,6 +40,7 @@ from colonnade.storage.inotify import (
     UNMOUNT,
     Inotify,
 )
+from colonnade.storage.os_errors import explained
 
 _ITSELF = DELETE_SELF | MOVE_SELF
 # Of the name's folder: puts and deletions. Of one above: that the next comes; and when it is there, that it goes.
@@ -84,7 +86,8 @@ class PathWatch:
         events = [event for event in self._inotify.read() if self._concerns(event.watch, event.mask, event.name)]
         self._lost |= any(event.mask & _LOST for event in events)
         if self._lost:  # also where the last time was interrupted half-way
-            self._follow()
+            with explained(self._directory.root, "watching it"):
+                self._follow()
             return True
         return bool(events)
 
@@ -108,7 +111,7 @@ class PathWatch:
     def _first(self) -> int:
         """How many parts lead to the folder above the store, or to the lowest above it that is there."""
         depth = self._above - 1
-        while depth > 1 and not Path(*self._parts[:depth]).is_dir():
+        while depth > 1 and not os.path.isdir(Path(*self._parts[:depth])):
             depth -= 1
         return max(depth, 1)
 

@@ -94,10 +94,10 @@ def scan(directory: Path) -> Scan:
 
 class _Scanner:
     def __init__(self, directory: Path) -> None:
-        root = directory.resolve()
+        root = Path(os.path.realpath(directory))
         self.files: dict[int, Held] = {}
         self._root = os.fsencode(root) + b"/"
-        self._device = device = _device_shown(next(path for path in [root, *root.parents] if path.exists()))
+        self._device = device = _device_shown(next(path for path in [root, *root.parents] if os.path.exists(path)))
         shown = b"" if device is None else f"{os.major(device):02x}:{os.minor(device):02x}".encode()
         below = self._root.replace(b"\n", rb"\012")  # as mappings show it
         # Of the hundreds of mappings that a process has, few are of the store: this finds them.

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import json
 import os
+import stat
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -100,17 +101,19 @@ def _read(root: int, trusted: frozenset[int]) -> tuple[int, Settings]:
     except FileNotFoundError:
         return -1, Settings()
     with file as fd:
-        stat = os.fstat(fd)
-        if stat.st_uid not in trusted:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise StoreAccessError(errno.EINVAL, f"the store's settings are no file; remove {paths.SETTINGS}")
+        if status.st_uid not in trusted:
             raise StoreAccessError(
-                errno.EPERM, f"the store's settings belong to user {stat.st_uid}; remove {paths.SETTINGS}"
+                errno.EPERM, f"the store's settings belong to user {status.st_uid}; remove {paths.SETTINGS}"
             )
-        data = os.pread(fd, stat.st_size, 0)
+        data = os.pread(fd, status.st_size, 0)
     if not data:  # a power failure came before the bytes were on the disk
-        return stat.st_uid, Settings()
+        return status.st_uid, Settings()
     try:
-        return stat.st_uid, checked(**json.loads(data))
-    except (ValueError, TypeError) as error:
+        return status.st_uid, checked(**json.loads(data))
+    except (ValueError, TypeError, RecursionError) as error:
         raise StoreAccessError(
             errno.EINVAL, f"the store's settings cannot be read ({error}); set them anew with configure()"
         ) from error

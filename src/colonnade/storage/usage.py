@@ -105,7 +105,7 @@ def look_at(catalog: Catalog, *, with_holders: bool = True) -> Usage:
     for inode, file in unnamed.items():
         role: Role = "draft" if file.written else "deleted"
         segments[inode] = SegmentUsage(role, _opened_as(root, file), None, None, None, file.nbytes, _holders(file))
-    total, free = file_system_bytes(next(path for path in [root, *root.parents] if path.exists()))
+    total, free = file_system_bytes(next(path for path in [root, *root.parents] if os.path.exists(path)))
     return Usage(
         root,
         tuple(sorted(segments.values(), key=_order)),

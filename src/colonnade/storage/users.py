@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Iterable
+from typing import Any
 
+from colonnade.errors import brief_repr
 from colonnade.storage import paths
 
 
@@ -29,13 +31,12 @@ def user_numbers(users: int | str | Iterable[int | str]) -> frozenset[int]:
         return frozenset([_checked(users)])
     if isinstance(users, str):
         return frozenset(_number(part.strip()) for part in users.split(",") if part.strip())
-    try:
-        several = list(users)  # type: ignore[arg-type]
-    except TypeError:
+    several: list[Any] = list(users) if isinstance(users, Iterable) and not isinstance(users, bytes) else [None]
+    if not all(isinstance(user, (int, str)) and not isinstance(user, bool) for user in several):
         raise ValueError(
-            f"trust must be the number or the name of a user, or several of these, got {users!r}"
-        ) from None
-    return frozenset(number for user in several for number in user_numbers(user))
+            f"trust must be the number or the name of a user, or several of these, got {brief_repr(users)}"
+        )
+    return frozenset().union(*map(user_numbers, several))
 
 
 def trusted_by_environment() -> frozenset[int]:

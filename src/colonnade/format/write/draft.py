@@ -15,7 +15,7 @@ import pandas as pd
 
 from colonnade.core.jobs import Job, PandasBuffer, Piece, Validity, Values
 from colonnade.core.regions import Region
-from colonnade.errors import UnsupportedTypeError
+from colonnade.errors import UnsupportedTypeError, brief_repr
 from colonnade.format.write.column import Column
 from colonnade.format.write.frame import plan_frame
 from colonnade.format.write.table import TablePlan
@@ -69,6 +69,8 @@ def plan_draft(schema: Mapping[Any, Any], rows: int, *, nulls: bool) -> DraftPla
     ValueError
         For data of another length.
     """
+    if not isinstance(schema, Mapping):
+        raise TypeError(f"schema must map labels to dtypes or data, got {brief_repr(schema)}")
     dtypes = {label: _dtype(label, given) for label, given in schema.items() if _is_dtype(given)}
     data = {
         label: _placeholder(dtypes[label], rows) if label in dtypes else _data(label, given, rows)
