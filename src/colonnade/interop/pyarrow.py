@@ -65,7 +65,7 @@ def pandas_metadata(
             metadata = compat.construct_metadata(
                 [*columns, *(level for level, d in zip(index_levels, descriptors, strict=True) if isinstance(d, str))],
                 df,
-                [field_name(label) for label in df.columns],
+                names,
                 index_levels,
                 descriptors,
                 None,
