@@ -36,12 +36,15 @@ ORDER = [
     "format",
     "conversion",
     "storage",
+    "flight",
     "_lookup",
     "_reference",
     "_frame_like",
     "_dtype_backend",
     "snapshot",
     "_names",
+    "_argument_key",
+    "_cache",
     "_sort",
     "_put",
     "_copy",
@@ -50,6 +53,8 @@ ORDER = [
     "_watch",
     "_latest",
     "_share",
+    "_fetch",
+    "_serve",
     "store",
     "default_store",
     "_by_reference",
@@ -68,7 +73,7 @@ LIBRARY_HOMES = {
     "duckdb": {"interop.duckdb", "io.engines"},
     "fsspec": {"io.files"},
     "lazy_loader": {"__init__"},
-    "msgspec": {"format"},
+    "msgspec": {"format", "flight"},
     "adbc_driver_manager": {"io.databases"},
     "starlette": {"ui"},
     "uvicorn": {"ui"},
@@ -83,7 +88,7 @@ PRIVATE_MODULES = re.compile(
 )
 
 # Files that name everything and load it when it is used, and one that few writers need, for an error's words
-# (`storage.publish`: 12 ms of imports). Elsewhere an import inside a function is for an optional library, for the file
+# (`storage.publish`: 12 ms of imports); two that load Flight for what leads to other hosts. Elsewhere an import inside a function is for an optional library, for the file
 # that stands for one, or for a module of the standard library or of PyArrow that few calls need.
 LOADS_ON_USE = {
     "__init__",
@@ -94,6 +99,8 @@ LOADS_ON_USE = {
     "cli.commands",
     "cli.top",
     "storage.publish",
+    "_reference",
+    "_serve",
 }
 OPTIONAL_LIBRARIES = {"polars", "duckdb", "rich", "typer", "fsspec", "starlette", "uvicorn"}
 

@@ -5,12 +5,14 @@ from ._by_reference.pickling import by_reference as by_reference
 from ._latest import Latest as Latest
 from ._latest import Look as Look
 from ._names import TableInfo as TableInfo
+from ._serve import Server as Server
 from ._watch import Watch as Watch
 from .conversion.explain import explain as explain
 from .conversion.from_pandas import from_pandas as from_pandas
 from .conversion.to_pandas import to_pandas as to_pandas
 from .core.buffers import set_pool_limit as set_pool_limit
 from .default_store import allocate as allocate
+from .default_store import cache as cache
 from .default_store import check as check
 from .default_store import copy as copy
 from .default_store import delete as delete
@@ -25,6 +27,7 @@ from .default_store import ls as ls
 from .default_store import open as open
 from .default_store import put as put
 from .default_store import rename as rename
+from .default_store import serve as serve
 from .default_store import share as share
 from .default_store import sql as sql
 from .default_store import usage as usage
@@ -43,6 +46,7 @@ from .errors import NotDurableError as NotDurableError
 from .errors import NotFoundError as NotFoundError
 from .errors import QueryError as QueryError
 from .errors import ReentrantCallError as ReentrantCallError
+from .errors import RemoteError as RemoteError
 from .errors import StoreAccessError as StoreAccessError
 from .errors import StoreFullError as StoreFullError
 from .errors import UnreadableFileError as UnreadableFileError

@@ -8,22 +8,29 @@ Does not depend on: how a snapshot is read.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import NamedTuple
 
-from colonnade.errors import NotFoundError, StoreAccessError
+from colonnade.errors import ColonnadeError, NotFoundError, RemoteError, StoreAccessError
+from colonnade.flight.serving import address_of
 from colonnade.format.seal import Seal
 from colonnade.storage import paths
 from colonnade.storage.catalog import Catalog
+from colonnade.storage.opening import open_catalog
 from colonnade.storage.segment import Segment
+
+# A reference stays small, however many hosts have the table.
+_MOST_LOCATIONS = 4
 
 
 class Reference(NamedTuple):
     """Which snapshot, and where.
 
     ``name`` is the table's name. A table without a name has ``""`` there, and ``file`` names its file among the store's
-    segments. ``owner`` is the user whose file it is.
+    segments. ``owner`` is the user whose file it is. ``store`` is ``""`` for a table of another host whose store is not
+    known. ``locations`` are the addresses of hosts that serve it.
     """
 
     store: str
@@ -31,6 +38,7 @@ class Reference(NamedTuple):
     file: str
     owner: int
     seal: Seal
+    locations: tuple[str, ...] = ()
 
     @property
     def described(self) -> str:
@@ -56,7 +64,38 @@ class Reference(NamedTuple):
             If it was superseded without ``keep=``, deleted, replaced or closed by its owner, or is on another machine.
         StoreAccessError
             If this user may not read it.
+        RemoteError, StoreFullError, CorruptSnapshotError
+            If it is on another host, and cannot be fetched.
         """
+        if not self.locations:
+            return self._attach_here()
+        if self.store:
+            with contextlib.suppress(ColonnadeError):
+                return self._attach_here()
+        return self._fetch()
+
+    def _fetch(self) -> Segment:
+        """Open this host's copy, in the default store; fetched if there is none."""
+        from colonnade.flight.fetch import fetch
+        from colonnade.flight.messages import Request
+
+        request = Request(self.name, self.seal.version, self.seal.identity)
+        try:
+            return fetch(open_catalog(None), request, self.locations).segment
+        except (NotFoundError, RemoteError) as error:
+            raise type(error)(
+                f"version {self.seal.version} of {self.described} is a table of another host, and cannot be fetched: "
+                f"{error.args[-1]}"
+            ) from error
+
+    def advertised(self, store: str) -> Reference:
+        """The reference as others get it: with the address at which a store of this host, which has it, is served."""
+        address = address_of(store)
+        if address is None or address in self.locations:
+            return self
+        return self._replace(locations=(*self.locations, address)[-_MOST_LOCATIONS:])
+
+    def _attach_here(self) -> Segment:
         try:
             segment, seal = self._attach_named() if self.name else self._attach_unnamed()
         except StoreAccessError as error:

@@ -16,6 +16,7 @@
     │   └── NotASnapshotError               a whole Arrow file, but another program's
     ├── WaitTimeoutError (TimeoutError)     no new version within the time given to `watch`
     ├── UnreadableFileError (ValueError)    a file to be loaded is not what it should be
+    ├── RemoteError (ConnectionError)       another host did not answer, refused, or sent what is no table
     ├── QueryError (RuntimeError)           a database did not answer, or did not to the end
     ├── InvalidDataError (ValueError)       Arrow data that contradicts itself
     └── UnsupportedTypeError (TypeError)    columns that have no Arrow form, or none for DuckDB
@@ -97,6 +98,10 @@ class UnreadableFileError(ColonnadeError, ValueError):
 
 class QueryError(ColonnadeError, RuntimeError):
     """A database did not answer a query, or failed before the last row; nothing was stored."""
+
+
+class RemoteError(ColonnadeError, ConnectionError):
+    """Another host did not answer, refused this one, or sent what cannot be understood; nothing was stored."""
 
 
 class InvalidDataError(ColonnadeError, ValueError):

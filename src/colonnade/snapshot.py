@@ -20,6 +20,7 @@ from colonnade._reference import Reference
 from colonnade.displayed import displayed
 from colonnade.errors import CorruptSnapshotError
 from colonnade.format.seal import Seal
+from colonnade.storage import paths
 from colonnade.storage.segment import Segment
 
 if TYPE_CHECKING:
@@ -491,8 +492,7 @@ class Snapshot(FrameLike):
                 raise CorruptSnapshotError(
                     f"the record batch has {file.batch.num_columns} columns and the seal declares {self.num_columns}"
                 )
-            if self._seal.checksums is not None:
-                file.check_values(self._seal.checksums)
+            file.check_values()
             validate(file)
             if file.array is None and file.frame.key is not None:
                 self._lookup().validate()
@@ -576,8 +576,11 @@ class Snapshot(FrameLike):
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        store, name, file, owner, seal = self._reference
-        return unpickle, (store, name, file, owner, *seal)
+        segment = self._segment
+        # A copy is in a store of this host, whatever the store of its origin.
+        here = self._reference.store if segment is None else paths.store_of(segment.path, self.name)
+        store, name, file, owner, seal, locations = self._reference.advertised(here)
+        return unpickle, ((store, name, file, owner), tuple(seal), locations)
 
     def __copy__(self) -> Snapshot:
         return Snapshot(self._reference, self._opened())
@@ -600,9 +603,9 @@ class Snapshot(FrameLike):
         yield "nbytes", self.nbytes
 
 
-def unpickle(store: str, name: str, file: str, owner: int, *seal: Any) -> Snapshot:
+def unpickle(where: tuple[str, str, str, int], seal: tuple[Any, ...], locations: tuple[str, ...]) -> Snapshot:
     """Make a snapshot of what `Snapshot.__reduce__` gave. It is opened when it is used."""
-    return Snapshot(Reference(store, name, file, owner, Seal(*seal)))
+    return Snapshot(Reference(*where, Seal(*seal), locations))
 
 
 # The segments that this process has open, by identity: a copy of a snapshot needs no name that leads to it.

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, overload
 
 from colonnade._names import Names
 from colonnade.displayed import displayed
@@ -29,14 +29,19 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from colonnade._allocate import DraftTable
+    from colonnade._cache import CachedFunction
     from colonnade._latest import Latest
     from colonnade._lookup import Key
     from colonnade._put import Writer
+    from colonnade._serve import Server
     from colonnade._watch import Watch
     from colonnade.interop.protocols import Data
     from colonnade.storage.check import Problem
     from colonnade.storage.gc import Freed
     from colonnade.storage.usage import Usage
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @displayed
@@ -421,7 +426,10 @@ class Store(Names):
         Parameters
         ----------
         name : str
-            The table.
+            The table; or one of another host that serves its store (`serve`): ``grpc://host:port/name``, and
+            ``grpc+tls://`` over TLS. It is fetched into this store first, unless a process of this host has done so.
+            ``$COLONNADE_TOKEN`` is the token of that host, ``$COLONNADE_CA``, ``$COLONNADE_CERT`` and
+            ``$COLONNADE_KEY`` are the files of TLS.
         version : int, optional
             An older version; -1 is the newest, -2 the one before it that is still there.
         validate : "full", optional
@@ -440,6 +448,8 @@ class Store(Names):
             If the file is damaged.
         StoreAccessError
             If this user may not read it, or its owner is not trusted.
+        RemoteError, StoreFullError
+            If another host does not answer or refuses, or there is no room for a table of its size here.
 
         Examples
         --------
@@ -452,8 +462,13 @@ class Store(Names):
         """
         if validate not in (None, "full"):
             raise ValueError(f"validate must be 'full' or None, got {brief_repr(validate)}")
-        segment, seal = self._catalog.attach(name, self.version_number(name, version))
-        snapshot = Snapshot.attached(self.path, name, segment, seal)
+        if "://" in name:
+            from colonnade._fetch import open_remote
+
+            snapshot = open_remote(self._catalog, name, version)
+        else:
+            segment, seal = self._catalog.attach(name, self.version_number(name, version))
+            snapshot = Snapshot.attached(self.path, name, segment, seal)
         if validate is not None:
             try:
                 snapshot.validate()
@@ -461,6 +476,79 @@ class Store(Names):
                 snapshot.close()
                 raise
         return snapshot
+
+    def serve(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        token: str | None = None,
+        cert: str | os.PathLike[str] | None = None,
+        key: str | os.PathLike[str] | None = None,
+        ca: str | os.PathLike[str] | None = None,
+        advertise: str | None = None,
+        insecure: bool = False,
+    ) -> Server:
+        """Serve the tables to other hosts, over Arrow Flight, read-only, until the Server is closed.
+
+        One process of a host serves a store; others that call this stand by, and one of them takes over if it ends.
+        Other hosts open ``grpc://host:port/name``, and references (pickled Snapshots) carry the address. A host fetches
+        a table once, into its own store. Any other Flight client reads the tables as record batches.
+
+        Parameters
+        ----------
+        host : str, default "127.0.0.1"
+            The address to listen at. Others than loopback need TLS, or ``insecure``.
+        port : int, default 0
+            The port; 0: any that is free.
+        token : str, optional
+            What other hosts must bring. By default ``$COLONNADE_TOKEN``, else a random one: `Server.token`.
+        cert, key : path, optional
+            This host's certificate and its key, in PEM; by default ``$COLONNADE_CERT`` and ``$COLONNADE_KEY``.
+        ca : path, optional
+            Hosts that connect must have a certificate that is signed by these; by default ``$COLONNADE_CA``, else
+            anybody who has the token may connect.
+        advertise : str, optional
+            The name or number by which other hosts reach this one, if it is not ``host``.
+        insecure : bool, default False
+            Allow an address that other machines reach without TLS: whoever is in between can read the token.
+
+        Returns
+        -------
+        Server
+            Its ``address`` and ``token``. A context manager.
+
+        Raises
+        ------
+        ValueError
+            If the address would be reached without TLS, or a parameter is wrong.
+        StoreAccessError
+            If the port is taken, a certificate cannot be used, or another process serves with a token that this one
+            does not know.
+        ModuleNotFoundError
+            If this PyArrow has no Flight.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> cn.put("docs/served", pd.DataFrame({"x": [1, 2, 3]})).close()
+        >>> with cn.serve() as server:
+        ...     cn.open(f"{server.address}/docs/served").to_pandas()["x"].sum()
+        np.int64(6)
+        >>> cn.delete("docs/served")
+        """
+        from colonnade._serve import serve
+        from colonnade.flight import credentials
+
+        given = credentials.Credentials(token, *(None if path is None else os.fspath(path) for path in (ca, cert, key)))
+        return serve(
+            self._catalog,
+            host,
+            port,
+            credentials=given.or_else(credentials.current()),
+            advertise=advertise,
+            insecure=insecure,
+        )
 
     def get(
         self,
@@ -718,6 +806,66 @@ class Store(Names):
         from colonnade._latest import Latest
 
         return Latest(self._catalog, paths.check_name(name), prepare)
+
+    # -- results of functions ------------------------------------------------------------------------------------------
+
+    @overload
+    def cache(self, function: Callable[P, R], /) -> CachedFunction[P, R]: ...
+    @overload
+    def cache(
+        self, *, ttl: float | str | timedelta | None = None, ignore: Sequence[str] = ()
+    ) -> Callable[[Callable[P, R]], CachedFunction[P, R]]: ...
+    def cache(
+        self,
+        function: Callable[P, R] | None = None,
+        *,
+        ttl: float | str | timedelta | None = None,
+        ignore: Sequence[str] = (),
+    ) -> Any:
+        """Keep the frames that a function returns, for all processes: a decorator.
+
+        For each set of arguments the function runs once, in one process; the others wait and open its result, without a
+        copy. If that process is killed, another one runs it. An exception is not kept. The tables have names below
+        ``cache/``, one folder a function: `ls` shows them, and each may be deleted at any time.
+
+        Parameters
+        ----------
+        function : callable
+            It returns a frame or a Series of pandas or Polars, a PyArrow table or a NumPy array.
+        ttl : float (seconds), timedelta or str, optional
+            How long a result is good, as in `put`: ``"15min"``, ``"1d"``. By default as long as it is there.
+        ignore : sequence of str, optional
+            Parameters that do not change the result: ``["connection", "self"]``.
+
+        Returns
+        -------
+        CachedFunction
+            The function; ``.clear()`` deletes what it has kept. Its key consists of its module and name, its code (but
+            not that of functions it calls) and its arguments: plain values, containers, dataclasses, arrays and frames.
+
+        Raises
+        ------
+        TypeError
+            When it is called: if an argument has no stable key, or the function returns something else.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> @cn.cache(ttl="1d")
+        ... def squares(n):
+        ...     print("computing")
+        ...     return pd.DataFrame({"x": [i * i for i in range(n)]})
+        >>> int(squares(4)["x"].sum()), int(squares(n=4)["x"].sum())
+        computing
+        (14, 14)
+        >>> squares.clear()
+        """
+        from colonnade._cache import CachedFunction
+
+        def decorate(function: Callable[P, R]) -> CachedFunction[P, R]:
+            return CachedFunction(function, self, lambda: self._catalog, ttl, ignore)
+
+        return decorate if function is None else decorate(function)
 
     # -- the directory -------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import stat
 import sys
 import tempfile
@@ -276,6 +277,71 @@ def dump(
         print_json({"name": name, "path": file, "nbytes": size})
     else:
         print_line(f"{file}: {format_size(size)}")
+
+
+@app.command()
+def serve(
+    ctx: typer.Context,
+    *,
+    host: Annotated[str, typer.Option(metavar="HOST", help="The address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, metavar="PORT", help="The port; 0: any that is free.")] = 0,
+    cert: Annotated[Path | None, typer.Option(metavar="FILE", help="This host's certificate, for TLS.")] = None,
+    key: Annotated[Path | None, typer.Option(metavar="FILE", help="The key of the certificate.")] = None,
+    ca: Annotated[Path | None, typer.Option(metavar="FILE", help="Who must have signed other hosts' own.")] = None,
+    advertise: Annotated[str | None, typer.Option(metavar="HOST", help="The name by which others reach it.")] = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Allow other hosts without TLS.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Serve the tables to other hosts over Arrow Flight, read-only, until Ctrl-C.
+
+    Other hosts need the token: $COLONNADE_TOKEN, or a random one, which is printed.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    given = os.environ.get("COLONNADE_TOKEN")
+    with _usage_errors():
+        server = _store(ctx).serve(
+            host, port, cert=cert, key=key, ca=ca, advertise=advertise, insecure=insecure, token=given or None
+        )
+    with server:
+        shown = {} if given else {"token": server.token}
+        if as_json:
+            print_json({"address": server.address, "serving": server.is_serving} | shown)
+        else:
+            state = "serving" if server.is_serving else "standing by for the process that serves"
+            print_line(f"{state} {_store(ctx).path} at {server.address}")
+            if shown:
+                print_line(f"COLONNADE_TOKEN={server.token}")
+        sys.stdout.flush()
+        server.wait()
+
+
+@app.command()
+def fetch(
+    ctx: typer.Context,
+    url: Annotated[str, typer.Argument(metavar="URL", help="grpc://host:port/name, or grpc+tls://host:port/name.")],
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Store it as the next version of this table.")
+    ] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Fetch a table of another host that serves its store. $COLONNADE_TOKEN is the token of that host.
+
+    Without NAME it is kept as a copy that all processes of this host find when they open the URL, until its room is
+    needed.
+    """
+    store = _store(ctx)
+    with _usage_errors(), store.open(url) as copy:
+        snapshot = copy if name is None else store.put(name, copy)
+        with snapshot:
+            info = TableInfo.of(snapshot)
+            if as_json:
+                print_json(info._asdict() | {"path": snapshot.path})
+            else:
+                print_line(
+                    f"{info.name} version {info.version}: {counted(info.rows, 'row')}, "
+                    f"{counted(info.columns, 'column')}, {format_size(info.nbytes)}"
+                )
 
 
 @app.command()

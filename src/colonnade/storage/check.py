@@ -21,6 +21,8 @@ _UNNAMED = (
     paths.SHARED_PREFIX,
     paths.IN_FLIGHT_PREFIX,
     paths.GROUP_PREFIX,
+    paths.COPY_PREFIX,
+    paths.FETCH_PREFIX,
 )
 
 
@@ -73,7 +75,9 @@ def _is_the_stores(file: folders.File) -> bool:
     if file.folders == (paths.SEGMENTS,):
         return file.name.startswith(_UNNAMED)
     return not file.folders and (
-        file.name == paths.SETTINGS or paths.is_staged(file.name) or paths.is_temporary_settings(file.name)
+        file.name in (paths.SETTINGS, paths.SERVING, paths.WORK)
+        or paths.is_staged(file.name)
+        or paths.is_temporary_settings(file.name)
     )
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from colonnade import _core
 from colonnade.errors import ColonnadeError
-from colonnade.storage import capacity, folders, in_flight, paths
+from colonnade.storage import capacity, draft, folders, in_flight, one_at_a_time, paths
 from colonnade.storage.catalog import Catalog, sealed_version
 from colonnade.storage.os_errors import explain_os_error
 from colonnade.storage.segment import MAPPED, Segment
@@ -31,7 +31,7 @@ class Freed(NamedTuple):
 
 
 def gc(catalog: Catalog) -> Freed:
-    """Remove what killed writers left, spares, expired tables, versions of names that are gone, empty folders."""
+    """Remove what killed writers left, spares, unused copies, expired tables, versions of lost names, empty folders."""
     try:
         with catalog.directory.lock() as root:
             expired = capacity.remove_expired(root)
@@ -41,6 +41,7 @@ def gc(catalog: Catalog) -> Freed:
                     freed = _remove_leftover(file)
                     if freed is not None:
                         files, nbytes = files + 1, nbytes + freed
+            one_at_a_time.remove_unused(root)
             removed = folders.remove_empty(root)
             folders.remove_segments(root)
             return Freed(files, removed, nbytes)
@@ -59,6 +60,9 @@ def _remove_leftover(file: folders.File) -> int | None:
         return None
     if file.folders == (paths.SEGMENTS,) and in_flight.is_cleaned(file.name):
         return in_flight.remove_if_abandoned(file.folder, file.name)
+    unused_copy = file.folders == (paths.SEGMENTS,) and file.name.startswith(paths.COPY_PREFIX)
+    if unused_copy or (not file.folders and file.name == paths.SERVING):  # unless somebody has it locked
+        return draft.remove_if_abandoned(file.folder, file.name)
     if not _is_leftover(file):
         return None
     os.unlink(file.name, dir_fd=file.folder)

@@ -39,7 +39,7 @@ SHARE = 4
 # The name of no process group: of segments that are sent without one.
 ALONE = "alone"
 
-_LOCKED = (paths.DRAFT_PREFIX, paths.SHARED_PREFIX, paths.GROUP_PREFIX)
+_LOCKED = (paths.DRAFT_PREFIX, paths.SHARED_PREFIX, paths.GROUP_PREFIX, paths.FETCH_PREFIX)
 
 
 def is_cleaned(file: str) -> bool:

@@ -13,7 +13,11 @@ Does not depend on: what is in a file.
     <store>/.segments/shared-<random>  a shared segment; its owner has it locked
     <store>/.segments/inflight-<group>-<random>
                                        a segment on its way from one process of a process group to another
+    <store>/.segments/copy-<identity>  a copy of another host's snapshot; those who use it have it locked, shared
+    <store>/.segments/fetch-<identity> an empty file that the process has locked which fetches that copy
     <store>/.segments/group-<group>    an empty file that all processes of a process group have locked
+    <store>/.work                      the locks of `one_at_a_time`, while somebody works
+    <store>/.serving                   the address at which the store is served to other hosts; locked by who serves it
     <store>/.settings                  the settings that `Store.configure` stores
 
 ``@`` is in no name, so a retained version is never taken for a table.
@@ -37,13 +41,17 @@ SPARE_PREFIX = "spare-"
 SHARED_PREFIX = "shared-"
 IN_FLIGHT_PREFIX = "inflight-"
 GROUP_PREFIX = "group-"
+COPY_PREFIX = "copy-"
+FETCH_PREFIX = "fetch-"
 SETTINGS = ".settings"
+WORK = ".work"
+SERVING = ".serving"
 STORE_VARIABLE = "COLONNADE_STORE"
 TRUST_VARIABLE = "COLONNADE_TRUST"
 
 _PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _VERSIONED = re.compile(rf"(?P<part>{_PART.pattern})(@(?P<version>[1-9][0-9]*))?{re.escape(SUFFIX)}")
-_UNNAMED = re.compile(rf"(?:{SHARED_PREFIX}|{IN_FLIGHT_PREFIX}[0-9a-z]+-)[0-9a-f]+")
+_UNNAMED = re.compile(rf"(?:{SHARED_PREFIX}|{COPY_PREFIX}|{IN_FLIGHT_PREFIX}[0-9a-z]+-)[0-9a-f]+")
 _STAGED = re.compile(rf"{re.escape(PUBLISH)}(?:-[0-9a-f]{{16}})?")
 _TEMPORARY_SETTINGS = re.compile(rf"{re.escape(SETTINGS)}-[0-9a-f]{{16}}")
 _MOST_PARTS = 64  # each is a folder that is opened below the one before
@@ -134,13 +142,23 @@ def in_flight_name(group: str) -> str:
     return random_name(f"{IN_FLIGHT_PREFIX}{group}-")
 
 
+def copy_name(identity: int) -> str:
+    """The file of a copy of another host's snapshot."""
+    return f"{COPY_PREFIX}{identity:016x}"
+
+
+def fetch_name(identity: int) -> str:
+    """The file that is locked while that copy is fetched."""
+    return f"{FETCH_PREFIX}{identity:016x}"
+
+
 def group_of(file: str) -> str:
     """The process group that an in-flight segment belongs to."""
     return file.removeprefix(IN_FLIGHT_PREFIX).partition("-")[0]
 
 
 def is_unnamed(folders: Sequence[str], file: str) -> bool:
-    """Whether a file is a whole table that has no name: shared, or in flight."""
+    """Whether a file is a whole table that has no name: shared, in flight, or a copy of another host's."""
     return tuple(folders) == (SEGMENTS,) and _UNNAMED.fullmatch(file) is not None
 
 
@@ -168,6 +186,12 @@ def parse(folders: Sequence[str], file: str) -> Entry | None:
         return None
     version = match["version"]
     return Entry("/".join([*folders, match["part"]]), None if version is None else int(version))
+
+
+def store_of(path: Path, name: str) -> str:
+    """The store's directory, by the path of a table's file, or of one of its segments."""
+    depth = 1 if path.parent.name == SEGMENTS else name.count("/")
+    return os.fspath(path.parents[depth])
 
 
 def path_of(root: Path, entry: Entry) -> Path:

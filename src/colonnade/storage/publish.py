@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 from colonnade import _core
 from colonnade.errors import ColonnadeError, InvalidNameError, NotDurableError
 from colonnade.format.seal import Seal
-from colonnade.storage import capacity, folders, paths, spares
+from colonnade.storage import capacity, copies, folders, paths, spares
 from colonnade.storage.catalog import Catalog, Expected, retained, sealed_version
 from colonnade.storage.draft import Draft, has_proc
 from colonnade.storage.os_errors import explain_os_error
@@ -80,6 +80,8 @@ class Publisher:
         """Free what may go, spares first, where the file system has less than ``size`` bytes."""
         capacity.free_spares(root, size)
         if capacity.free_bytes(root, size) < size:
+            copies.free(root, size - capacity.free_bytes(root, size))
+        if capacity.free_bytes(root, size) < size:
             capacity.remove_expired(root)
             capacity.free_spares(root, size)
             if capacity.free_bytes(root, size) < size:
@@ -91,7 +93,10 @@ class Publisher:
         return look_at(self._catalog, with_holders=has_proc())
 
     def _check_capacity(self, root: int, size: int, limit: int) -> None:
-        """See that a table may be added. Expired tables do not count; they are removed if it would not fit."""
+        """See that a table may be added. What may go does not count: it is removed if it would not fit."""
+        if capacity.used_bytes(root) + size <= limit:
+            return
+        copies.free(root, capacity.used_bytes(root) + size - limit)
         if capacity.used_bytes(root) + size <= limit:
             return
         capacity.remove_expired(root)
@@ -243,8 +248,8 @@ class Publisher:
 
     # -- segments without a table's name -------------------------------------------------------------------------------
 
-    def place(self, draft: Draft, size: int, file: str) -> Segment:
-        """Give a complete draft a name that is no table's, and open it for reading, locked.
+    def place(self, draft: Draft, size: int, file: str, *, shared: bool = False) -> Segment:
+        """Give a complete draft a name that is no table's, and open it for reading, locked; ``shared``: by all users.
 
         Raises
         ------
@@ -263,7 +268,7 @@ class Publisher:
                     draft.place(folder, file)
                     # Whoever cleans does it under the store's lock, and never sees the file without one.
                     draft.unlock()
-                    reading.try_lock()
+                    reading.try_lock(shared=shared)
                     return segment
                 except BaseException:
                     with contextlib.suppress(OSError):

@@ -128,6 +128,13 @@ class Segment:
             raise CorruptSnapshotError(f"it has {size} bytes and was sealed with {seal.size}")
         return seal
 
+    def hold(self) -> None:
+        """Lock a copy of another host's snapshot, shared, until it is closed: nobody removes it to make room.
+
+        If a cleaner has it locked, it is being removed; this one can still be read.
+        """
+        self._descriptor.try_lock(shared=True)
+
     def drop_inherited_lock(self) -> None:
         """Go on with an open file of its own: in a forked child, whose parent has the file locked.
 

@@ -190,7 +190,8 @@ class LaidOut:
         layout = self.envelope.finished(self._numbers(results))
         write(start, self.envelope.start)
         write(start + len(self.envelope.start), layout.message)
-        write(start + self.end, layout.tail(Checksums.of_layout(*layout).pack() + _NO_SEAL))
+        checksums = Checksums.of_layout(self.envelope.metadata, *layout, self.envelope.body_start)
+        write(start + self.end, layout.tail(checksums.pack() + _NO_SEAL))
 
     def _numbers(self, results: Results) -> Numbers:
         nodes = [node for column in self.plan.columns for node in column.flat.nodes]

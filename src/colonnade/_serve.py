@@ -1,0 +1,232 @@
+"""Serving a store to other hosts, by one process of this host; others stand by.
+
+Does not depend on: what is answered (`flight.service`), which engine's processes serve.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import threading
+import weakref
+from typing import Any
+
+import pyarrow as pa
+
+from colonnade.errors import ColonnadeError, StoreAccessError
+from colonnade.flight import address as addresses
+from colonnade.flight import credentials as process_credentials
+from colonnade.flight.credentials import TOKEN_VARIABLE, Credentials
+from colonnade.flight.library import flight, is_usable
+from colonnade.flight.serving import Election
+from colonnade.storage.catalog import Catalog
+from colonnade.storage.os_errors import explained
+
+# How often a process that stands by looks whether the place is free, in seconds.
+_INTERVAL = 0.25
+# How long to wait for transfers that run when a server is closed.
+_PATIENCE = 5.0
+
+
+class Server:
+    """A store that is served to other hosts, until `close` or until the process ends. Made by `colonnade.serve`.
+
+    Attributes
+    ----------
+    address : str
+        Where the store is served: ``grpc://host:port``. A table is ``<address>/<name>``.
+    token : str
+        What other hosts must bring, as ``$COLONNADE_TOKEN``.
+    """
+
+    def __init__(self, catalog: Catalog, credentials: Credentials, host: str, port: int, advertise: str) -> None:
+        self._catalog = catalog
+        self._credentials = credentials
+        self._host, self._port, self._advertise = host, port, advertise
+        self._service: Any = None
+        self._address = ""
+        self._election = Election(catalog.directory)
+        self._closed = threading.Event()
+        self.token = credentials.token or ""
+        if not self._take_over(first=True):
+            self._address = self._election.previous
+        self._thread = threading.Thread(target=_stand_by, args=(weakref.ref(self), self._closed), daemon=True)
+        self._thread.name = "colonnade-serve"
+        self._thread.start()
+        _servers.add(self)
+
+    @property
+    def address(self) -> str:
+        """Where the store is served: by this process, or by the one that it stands by for."""
+        return self._address if self._service is not None else self._election.previous or self._address
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether this process serves; False while it stands by for another process of this host."""
+        return self._service is not None
+
+    def wait(self) -> None:
+        """Wait until it is closed."""
+        while not self._closed.wait(1.0):
+            pass
+
+    def close(self) -> None:
+        """End serving. Transfers that run are ended after a few seconds."""
+        self._closed.set()
+        self._election.withdraw()
+        service, self._service = self._service, None
+        if service is not None:
+            process_credentials.forget(self._address)
+            # A receiver that is gone without a word would be waited for.
+            ending = threading.Thread(target=service.shutdown, daemon=True)
+            ending.start()
+            ending.join(_PATIENCE)
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed.is_set() else "serving" if self.is_serving else "standing by"
+        return f"<colonnade.Server {self.address}: {state}>"
+
+    def look(self) -> None:
+        """Take over if nobody serves; close snapshots that nobody asks for any more."""
+        if self._service is None:
+            with contextlib.suppress(OSError, ColonnadeError):
+                self._take_over(first=False)
+        else:
+            self._service.close_idle()
+
+    def _take_over(self, *, first: bool) -> bool:
+        with explained(self._catalog.directory.root, "serving"):
+            if not self._election.stand():
+                return False
+        try:
+            self._start(first=first)
+        except BaseException:
+            self._election.withdraw()
+            raise
+        return True
+
+    def _start(self, *, first: bool) -> None:
+        from colonnade.flight.service import Service
+
+        scheme = addresses.TLS if self._credentials.cert else addresses.PLAIN
+        tls: dict[str, Any] = {}
+        if self._credentials.cert:
+            tls["tls_certificates"] = [(self._credentials.read("cert"), self._credentials.read("key"))]
+            if self._credentials.ca:  # who connects must have a certificate too
+                tls |= {"verify_client": True, "root_certificates": self._credentials.read("ca")}
+        ports = [self._port]
+        if self._election.previous and not self._port:  # references to it go on to work
+            ports.insert(0, addresses.parse(self._election.previous)[0].port)
+        for port in ports:
+            location = f"{scheme}://{addresses.bracketed(self._host)}:{port}"
+            try:
+                self._service = Service(self._catalog, self.token, location, **tls)
+                break
+            except (pa.ArrowException, OSError) as error:
+                if port == ports[-1] and (first or not isinstance(error, OSError)):
+                    raise StoreAccessError(
+                        errno.EADDRINUSE,
+                        f"{location} cannot be served: the port is taken, the address is not this host's, or the "
+                        f"certificate cannot be used ({str(error).partition('. Detail')[0]})",
+                    ) from error
+        if self._service is None:
+            raise StoreAccessError(errno.EADDRINUSE, "no port could be had")
+        self._address = str(addresses.Address(scheme, self._advertise, self._service.port))
+        process_credentials.remember(self._address, self._credentials)
+        self._election.announce(self._address)
+
+    def forget(self) -> None:
+        """Own nothing, in a forked child: gRPC's threads are the parent's."""
+        self._election.forget()
+        self._closed.set()
+        _inherited.append(self._service)  # its end would wait for threads that are not there
+        self._service = None
+
+
+def serve(
+    catalog: Catalog,
+    host: str,
+    port: int,
+    *,
+    credentials: Credentials,
+    advertise: str | None,
+    insecure: bool,
+) -> Server:
+    """Serve a store, or stand by; see `Store.serve`."""
+    flight()
+    if not is_usable():
+        raise StoreAccessError(
+            errno.ENOTSUP,
+            "a forked child cannot serve, because gRPC was used before the fork: "
+            "start the process by spawn or forkserver",
+        )
+    if (credentials.cert is None) != (credentials.key is None):
+        raise ValueError("cert and key belong together: give both or none")
+    for field in ("ca", "cert", "key"):
+        try:
+            credentials.read(field)
+        except OSError as error:
+            raise StoreAccessError(
+                error.errno, f"{field}= cannot be read: {getattr(credentials, field)}: {os.strerror(error.errno or 0)}"
+            ) from error
+    if not (addresses.is_loopback(host) or credentials.cert or insecure):
+        raise ValueError(
+            f"host={host!r} can be reached from other machines, and without TLS everybody in between could read the "
+            "token and the tables: give cert= and key=, or insecure=True in a network that you trust"
+        )
+    if advertise is None:
+        if addresses.is_wildcard(host):
+            raise ValueError(
+                f"host={host!r} stands for all addresses of this machine: give the one that other hosts reach, "
+                "advertise="
+            )
+        advertise = host
+    catalog.directory.prepare()
+    return Server(catalog, _with_token(catalog, credentials), host, port, advertise)
+
+
+def _with_token(catalog: Catalog, credentials: Credentials) -> Credentials:
+    if credentials.token is not None:
+        if len(credentials.token) < 16 or not credentials.token.isascii() or not credentials.token.isprintable():
+            raise ValueError("a token is 16 or more printable ASCII characters, as of secrets.token_urlsafe()")
+        return credentials
+    election = Election(catalog.directory)
+    with explained(catalog.directory.root, "serving"):
+        if not election.stand():
+            raise StoreAccessError(
+                errno.EBUSY,
+                f"{catalog.directory.root} is served already, at {election.previous}, by {election.describe_other()}. "
+                f"To stand by for it, give the same token: token= or ${TOKEN_VARIABLE}",
+            )
+        election.withdraw()
+    return credentials._replace(token=secrets.token_urlsafe(32))
+
+
+def _stand_by(server: weakref.ref[Server], closed: threading.Event) -> None:
+    while not closed.wait(_INTERVAL):
+        alive = server()
+        if alive is None:
+            return
+        alive.look()
+        del alive
+
+
+_servers: weakref.WeakSet[Server] = weakref.WeakSet()
+_inherited: list[Any] = []
+
+
+def _in_child() -> None:
+    for server in list(_servers):
+        server.forget()
+    _servers.clear()
+
+
+os.register_at_fork(after_in_child=_in_child)

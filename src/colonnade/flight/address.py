@@ -1,0 +1,82 @@
+"""Addresses of hosts, and of tables on them: ``grpc://host:port`` and ``grpc+tls://host:port/nyc/flights``.
+
+Does not depend on: Flight.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import NamedTuple
+
+from colonnade.storage import paths
+
+PLAIN, TLS = "grpc", "grpc+tls"
+_ADDRESS = re.compile(
+    r"(?P<scheme>grpc|grpc\+tls)://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(?P<port>\d{1,5})(?:/(?P<name>.*))?"
+)
+
+
+class Address(NamedTuple):
+    """Where a host serves its store."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @property
+    def tls(self) -> bool:
+        """Whether the connection is encrypted, and the host proves who it is."""
+        return self.scheme == TLS
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only processes of this machine reach it."""
+        return is_loopback(self.host)
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{bracketed(self.host)}:{self.port}"
+
+
+def is_url(name: str) -> bool:
+    """Whether what stands in place of a name is the address of a table on another host."""
+    return isinstance(name, str) and "://" in name
+
+
+def parse(url: str) -> tuple[Address, str | None]:
+    """Read an address, and the table's name if there is one.
+
+    Raises
+    ------
+    ValueError
+        If it is no address; InvalidNameError if what follows is no name.
+    """
+    match = _ADDRESS.fullmatch(url)
+    if match is None or not 0 < int(match["port"]) < 1 << 16:
+        raise ValueError(
+            f"{url!r} is not the address of a table on another host: grpc://host:port/name, or grpc+tls://host:port/name"
+        )
+    name = match["name"] or None
+    address = Address(match["scheme"], match["host"].strip("[]"), int(match["port"]))
+    return address, None if name is None else paths.check_name(name)
+
+
+def bracketed(host: str) -> str:
+    """A host as it stands in an address: an IPv6 number in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host's name or number is this machine's own, which no other machine reaches."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def is_wildcard(host: str) -> bool:
+    """Whether it stands for all addresses of this machine, so that nobody can connect to it by this name."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False

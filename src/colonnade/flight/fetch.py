@@ -1,0 +1,350 @@
+"""One transfer for a host: the first process that wants a snapshot fetches it, the others wait and map the copy.
+
+Does not depend on: who wants it, how bytes travel (`client`).
+
+1. Look for a copy. It has the identity of the snapshot in its name.
+2. Lock the file ``fetch-<identity>``, and look again. The kernel drops the lock of a fetcher that ends, however it
+   ends, and the next one that waits takes its place. What it had received goes with it: its draft has no name.
+3. Ask a host. The answer has the seal, and so the size. The draft is made now, so a full store is an error before a
+   byte has moved.
+4. Receive into the draft, by two connections.
+5. Check the length, the seal, the checksum where there is one, and the structure, as of any file that somebody else
+   made. The seal is the one that the host offered, and its identity is the one that was wanted.
+6. Give the draft its name, held.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+
+from colonnade import _core
+from colonnade.errors import (
+    ColonnadeError,
+    CorruptSnapshotError,
+    LockTimeoutError,
+    NotFoundError,
+    RemoteError,
+)
+from colonnade.flight import address as addresses
+from colonnade.flight import credentials
+from colonnade.flight.client import PATIENCE, Connection, Reader
+from colonnade.flight.library import flight, is_usable
+from colonnade.flight.messages import Offer, Part, Request
+from colonnade.format.read.file import open_file, reading
+from colonnade.format.seal import Seal
+from colonnade.storage import copies, folders, paths, processes
+from colonnade.storage.catalog import Catalog
+from colonnade.storage.directory import Directory
+from colonnade.storage.draft import Draft
+from colonnade.storage.opening import open_catalog
+from colonnade.storage.os_errors import explained
+from colonnade.storage.publish import Publisher
+from colonnade.storage.segment import Segment
+
+# Files of this size and more come by two connections.
+_TWO_STREAMS = 32 << 20
+_ALIGNED = 1 << 20
+_FIRST_PAUSE, _LONGEST_PAUSE = 1e-3, 0.05
+# How often the watchdog looks, in seconds.
+_GLANCE = 0.25
+
+
+class Fetched(NamedTuple):
+    """A copy of another host's snapshot, open and held."""
+
+    name: str
+    segment: Segment
+    seal: Seal
+
+
+def fetch(catalog: Catalog, request: Request, locations: Sequence[str]) -> Fetched:
+    """Open the copy of a snapshot in a store; fetch it from one of its locations if there is none.
+
+    Raises
+    ------
+    NotFoundError
+        If the host has it no longer.
+    RemoteError
+        If no host answers; each is named.
+    StoreFullError
+        Before anything was transferred.
+    CorruptSnapshotError
+        If what arrived is not what was offered.
+    """
+    if request.identity is not None and (found := copies.attach(catalog, request.identity)):
+        return Fetched(request.name, *found)
+    if not is_usable():
+        return _fetch_in_new_process(catalog, request, locations)
+    flight()  # may be missing: before a lock is taken
+    answer = _ask(request, locations) if request.identity is None else None
+    identity = _seal_of(answer.offer).identity if answer else cast(int, request.identity)
+    name = answer.offer.name if answer else request.name
+    with explained(catalog.directory.root, f"fetching {name!r}"):
+        catalog.directory.prepare()
+        with _alone(catalog.directory, identity):
+            found = copies.attach(catalog, identity)
+            if found is None:
+                answer = answer or _ask(request, locations)
+                found = _transfer(catalog, answer, identity)
+    return Fetched(name, *found)
+
+
+class _Answer(NamedTuple):
+    address: addresses.Address
+    offer: Offer
+
+
+def _ask(request: Request, locations: Sequence[str]) -> _Answer:
+    """Ask the locations in turn for a snapshot."""
+    errors: list[ColonnadeError] = []
+    for location in locations:
+        address = addresses.parse(location)[0]
+        try:
+            with Connection(address, credentials.current(str(address))) as connection:
+                return _Answer(address, connection.ask(request))
+        except (NotFoundError, RemoteError) as error:
+            errors.append(error)
+    kind = RemoteError if any(isinstance(error, RemoteError) for error in errors) else NotFoundError
+    raise kind("; ".join(error.args[-1] if error.args else str(error) for error in errors) or "it has no location")
+
+
+def _seal_of(offer: Offer) -> Seal:
+    try:
+        return Seal.unpack(offer.seal)
+    except Exception as error:
+        raise RemoteError(
+            f"the seal of {offer.name!r} cannot be read here: {error}. "
+            "Install the same version of colonnade on all hosts"
+        ) from error
+
+
+# -- the transfer ------------------------------------------------------------------------------------------------------
+
+
+def _transfer(catalog: Catalog, answer: _Answer, identity: int) -> tuple[Segment, Seal]:
+    seal = _seal_of(answer.offer)
+    if seal.identity != identity:
+        raise RemoteError(f"{answer.address} offered another snapshot than the one that was asked for")
+    publisher = Publisher(catalog)
+    with catalog.directory.lock() as root:
+        copies.trim(root)
+    with publisher.draft(seal.size) as draft:
+        _receive(answer, seal, draft)
+        _check(draft, answer, seal)
+        return publisher.place(draft, seal.size, paths.copy_name(identity), shared=True), seal
+
+
+def _receive(answer: _Answer, seal: Seal, draft: Draft) -> None:
+    mapping = draft.map(seal.size)
+    target = None if mapping is None else np.frombuffer(cast(Any, mapping), np.uint8)
+
+    def write(at: int, data: memoryview) -> None:
+        if target is None:
+            draft.write(at, data)
+        else:
+            target[at : at + len(data)] = np.frombuffer(data, np.uint8)
+
+    transfer = _Transfer(answer, write)
+    transfer.run(list(_parts(answer.offer.name, seal)))
+
+
+def _parts(name: str, seal: Seal) -> Iterator[Part]:
+    middle = 0 if seal.size < _TWO_STREAMS else seal.size // 2 // _ALIGNED * _ALIGNED
+    if middle:
+        yield Part(seal.identity, name, seal.version, 0, middle)
+    yield Part(seal.identity, name, seal.version, middle, seal.size)
+
+
+class _Transfer:
+    """The streams of one fetch, each in a thread, and the watchdog over them."""
+
+    def __init__(self, answer: _Answer, write: Callable[[int, memoryview], None]) -> None:
+        self._answer = answer
+        self._write = write
+        self._credentials = credentials.current(str(answer.address))
+        self._readers: list[Reader] = []
+        self._arrived = 0
+        self._stopped = False
+        self._error: BaseException | None = None
+        self._ended = threading.Condition()
+        self._running = 0
+
+    def run(self, parts: list[Part]) -> None:
+        """Receive all parts, or raise."""
+        threads = [
+            threading.Thread(target=self._receive, args=(part,), name="colonnade-fetch", daemon=True) for part in parts
+        ]
+        self._running = len(threads)
+        try:
+            for thread in threads:
+                thread.start()
+            with self._ended:
+                silent = 0.0
+                while self._running and self._error is None:
+                    arrived, began = self._arrived, time.monotonic()
+                    self._ended.wait(_GLANCE)
+                    # Seconds in which this process was stopped itself are not the peer's.
+                    silent = silent + min(time.monotonic() - began, 2 * _GLANCE) if arrived == self._arrived else 0.0
+                    if self._running and silent > PATIENCE:
+                        raise RemoteError(f"{self._answer.address} sent nothing for {PATIENCE:g} seconds")
+            if self._error is not None:
+                raise self._error
+        finally:
+            # A thread that still waits for the peer writes nothing any more when it wakes up.
+            self._stopped = True
+            for reader in self._readers:
+                with contextlib.suppress(Exception):
+                    reader.cancel()
+            for thread in threads:
+                if thread.ident is not None:
+                    thread.join(PATIENCE / 2)
+
+    def _receive(self, part: Part) -> None:
+        try:
+            with Connection(self._answer.address, self._credentials) as connection:
+                reader = connection.read(part)
+                self._readers.append(reader)
+                at = part.start
+                for data in reader:
+                    if self._stopped:
+                        return
+                    if at + len(data) > part.stop:
+                        raise CorruptSnapshotError(f"{self._answer.address} sent more bytes than were asked for")
+                    self._write(at, data)
+                    at += len(data)
+                    self._arrived += 1
+                if at != part.stop and not self._stopped:
+                    raise RemoteError(
+                        f"{self._answer.address} ended the transfer after {at - part.start:,} of "
+                        f"{part.stop - part.start:,} bytes"
+                    )
+        except BaseException as error:  # it is raised in the thread that waits
+            with self._ended:
+                self._error = self._error or error
+        finally:
+            with self._ended:
+                self._running -= 1
+                self._ended.notify_all()
+
+
+def _check(draft: Draft, answer: _Answer, offered: Seal) -> None:
+    """See that a whole snapshot arrived, and the one that was offered."""
+    size = offered.size
+    try:
+        if Segment(Path(answer.offer.name), draft.reopen()).seal() != offered:
+            raise CorruptSnapshotError("its seal is another one than was offered")
+        with reading():
+            file = open_file(_core.Mapping(draft.fd, size, False), 0, size, offered.checksums)
+            file.check_values()
+            if file.rows != offered.rows or file.batch.num_columns != offered.columns:
+                raise CorruptSnapshotError("its rows or columns are not those of its seal")
+    except CorruptSnapshotError as error:
+        raise CorruptSnapshotError(
+            f"what {answer.address} sent of {answer.offer.name!r} is damaged: {error}; "
+            "nothing was stored. Fetch it again"
+        ) from None
+
+
+# -- one process of a host ---------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _alone(directory: Directory, identity: int) -> Iterator[None]:
+    """Wait until no other process fetches this snapshot; then hold its lock.
+
+    Raises
+    ------
+    LockTimeoutError
+    """
+    name = paths.fetch_name(identity)
+    began, pause = time.monotonic(), _FIRST_PAUSE
+    while True:
+        with directory.opened() as root, folders.segments(root, make=True) as folder:
+            lock = _core.Descriptor(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600, folder)
+            try:
+                while not lock.try_lock():
+                    if time.monotonic() - began > directory.timeout:
+                        raise LockTimeoutError(_describe(lock, directory))
+                    time.sleep(pause)
+                    pause = min(pause * 1.5, _LONGEST_PAUSE)
+                if _leads_to(folder, name, lock.fileno()):
+                    try:
+                        yield
+                    finally:
+                        with contextlib.suppress(OSError):
+                            os.unlink(name, dir_fd=folder)
+                    return
+            finally:
+                lock.close()
+
+
+def _leads_to(folder: int, name: str, fd: int) -> bool:
+    """Whether the name still leads to what was locked: the one before removes it when it is done."""
+    try:
+        return os.path.samestat(os.stat(name, dir_fd=folder, follow_symlinks=False), os.fstat(fd))
+    except FileNotFoundError:
+        return False
+
+
+def _describe(lock: _core.Descriptor, directory: Directory) -> str:
+    holder = processes.lock_holder(lock.fileno())
+    who = "another process" if holder is None else f"process {holder.pid} ({holder.command})"
+    return f"{who} has been fetching this table into {directory.root} for {directory.timeout:g} seconds"
+
+
+# -- forked children ---------------------------------------------------------------------------------------------------
+
+
+def _fetch_in_new_process(catalog: Catalog, request: Request, locations: Sequence[str]) -> Fetched:
+    """Fetch in a process of its own: gRPC cannot be used in this one, see `library`."""
+    task = json.dumps(
+        [os.fspath(catalog.directory.root), request.name, request.version, request.identity, list(locations)]
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", "from colonnade.flight.fetch import fetch_for_parent; fetch_for_parent()"],
+        input=task,
+        text=True,
+        capture_output=True,
+        check=False,
+        env=os.environ | credentials.as_environment(credentials.current()),
+    )
+    lines = done.stdout.strip().splitlines()
+    if not lines:
+        raise RemoteError(f"a process to fetch {request.name!r} ended: {done.stderr.strip()[-500:]}")
+    kind, number, text = json.loads(lines[-1])
+    if kind is None:
+        found = copies.attach(catalog, number)
+        if found is None:
+            raise NotFoundError(f"the copy of {text!r} was removed as soon as it was fetched; there is little room")
+        return Fetched(text, *found)
+    classes = {error.__name__: error for error in _subclasses(ColonnadeError)}
+    error = classes.get(kind, RemoteError)
+    raise error(number, text) if number is not None else error(text)
+
+
+def _subclasses(kind: type[ColonnadeError]) -> Iterator[type[ColonnadeError]]:
+    for each in kind.__subclasses__():
+        yield each
+        yield from _subclasses(each)
+
+
+def fetch_for_parent() -> None:
+    """Fetch what standard input says, and print the identity of the copy, or the error."""
+    store, name, version, identity, locations = json.load(sys.stdin)
+    try:
+        fetched = fetch(open_catalog(store), Request(name, version, identity), locations)
+        answer: tuple[str | None, int | None, str] = (None, fetched.seal.identity, fetched.name)
+    except ColonnadeError as error:
+        answer = (type(error).__name__, getattr(error, "errno", None), str(error))
+    sys.stdout.write(json.dumps(answer) + "\n")

@@ -1,0 +1,179 @@
+"""Hosts of a cluster on one machine: a served store in a process of its own, and a proxy in front of it.
+
+Does not depend on: what is fetched.
+"""
+
+import contextlib
+import datetime
+import ipaddress
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+TOKEN = "a-token-for-tests-only"  # noqa: S105
+
+
+class Host:
+    """A process that serves a store, by the command line. A context manager."""
+
+    def __init__(self, store, *options, token=TOKEN):
+        env = {**os.environ, "COLONNADE_TOKEN": token}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "colonnade", "--store", store, "serve", "--json", *map(str, options)],
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        lines = []
+        while not lines or lines[-1] != "}\n":
+            lines.append(self.process.stdout.readline())
+            if not lines[-1]:
+                raise RuntimeError(self.process.communicate()[1])
+        said = json.loads("".join(lines))
+        self.address, self.serving = said["address"], said["serving"]
+        self.port = int(self.address.rpartition(":")[2])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.signal(signal.SIGCONT)
+        self.signal(signal.SIGTERM)
+        self.process.communicate()
+
+    def signal(self, number):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.process.pid, number)
+
+
+class Proxy:
+    """Passes connections on to a port, counts what comes back, and can stop doing so. A context manager.
+
+    ``limit``: after so many bytes it passes nothing on any more, until it is set to None.
+    """
+
+    def __init__(self, port, *, limit=None, rate=None):
+        self.target, self.limit, self.rate = port, limit, rate
+        self.received = 0
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.address = f"grpc://127.0.0.1:{self.port}"
+        self._closed = False
+        self._sockets = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._closed = True
+        self._listener.close()
+        self.cut()
+
+    def cut(self):
+        """Close all connections."""
+        for each in self._sockets:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def wait_for(self, nbytes):
+        """Wait until so many bytes have come back."""
+        end = time.monotonic() + 60
+        while self.received < nbytes:
+            assert time.monotonic() < end, f"{self.received} of {nbytes} bytes"
+            time.sleep(0.005)
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client):
+        with contextlib.suppress(OSError), client, socket.create_connection(("127.0.0.1", self.target)) as server:
+            self._sockets += [client, server]
+            other = {client: server, server: client}
+            while not self._closed:
+                if self.limit is not None and self.received >= self.limit:
+                    time.sleep(0.01)
+                    continue
+                for ready in select.select([client, server], [], [], 0.1)[0]:
+                    data = ready.recv(1 << 16)
+                    if not data:
+                        return
+                    other[ready].sendall(data)
+                    if ready is server:
+                        self.received += len(data)
+                        if self.rate:
+                            time.sleep(len(data) / self.rate)
+
+
+class Authority:
+    """A certificate authority; its files are in a folder."""
+
+    def __init__(self, folder, name="ca"):
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        self.folder = folder
+        folder.mkdir(exist_ok=True)
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = self._subject(name)
+        self.ca = folder / f"{name}.pem"
+        self.ca.write_bytes(self._sign(self._key, self._name, [], ca=True))
+
+    def issue(self, name, addresses=("127.0.0.1",), *, expired=False):
+        """Make a certificate and its key; returns their files."""
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        key = ec.generate_private_key(ec.SECP256R1())
+        cert, private = self.folder / f"{name}.cert.pem", self.folder / f"{name}.key.pem"
+        cert.write_bytes(self._sign(key, self._subject(name), addresses, expired=expired))
+        private.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+        return cert, private
+
+    @staticmethod
+    def _subject(name):
+        from cryptography import x509
+
+        return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+
+    def _sign(self, key, subject, addresses, *, ca=False, expired=False):
+        from cryptography import x509
+        from cryptography.hazmat.primitives import hashes, serialization
+
+        day = datetime.timedelta(days=1)
+        now = datetime.datetime.now(datetime.UTC)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - 3 * day)
+            .not_valid_after(now - day if expired else now + day)
+            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        )
+        if addresses:
+            names = [x509.IPAddress(ipaddress.ip_address(each)) for each in addresses]
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def run(code, store, *, token=TOKEN, **variables):
+    """Start a Python process on another host: with another default store."""
+    env = {**os.environ, "COLONNADE_STORE": str(store), "COLONNADE_TOKEN": token, **variables}
+    return subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", code], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
