@@ -70,6 +70,7 @@ bench-share: $(READY)
 
 bench-convert: $(READY)
 	$(BIN)/python -m benchmarks.convert --plot docs/conversions.svg
+	$(BIN)/python -m benchmarks.conversion_grid --plot docs/conversion-grid.svg --page docs/performance.md
 
 bench-handoff: $(READY)
 	$(BIN)/python -m benchmarks.handoff
