@@ -249,6 +249,11 @@ def nests_deeper(object: object | None, levels: int) -> bool:
     Whether an object has lists, tuples and dicts in each other to more than so many levels.
     """
 
+def types_inside(objects: list[Any], missing: list[Any], names: list[Any]) -> list[Any]:
+    """
+    The distinct types of the items of lists or tuples, in one list; with names, of the values of dicts, in one list for each name. Nothing where containers are mixed, or dicts have other keys.
+    """
+
 def range_of(numbers: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], null: int) -> tuple[int, int]:
     """(least, greatest) of int32 numbers, without those that mean null."""
 
