@@ -75,6 +75,7 @@ class Snapshot(FrameLike):
         self._lookup_made: Lookup | None = None
         self._closed = False
         self._read: pa.RecordBatch | None = None
+        self._shared_file: StoredFile | None = None
         if segment is not None:
             _open_segments[self.identity] = segment
 
@@ -513,6 +514,9 @@ class Snapshot(FrameLike):
         return batch.replace_schema_metadata(without_layout_metadata(batch.schema))
 
     def _stored_file(self, *, writable: bool) -> StoredFile:
+        # A mapping that nobody writes to is everybody's. A writable one is a frame's own.
+        if not writable and self._shared_file is not None and not self._closed:
+            return self._shared_file
         from colonnade.format.read.file import open_file
 
         # No variable for the segment: the traceback of an error must not keep its descriptor.
@@ -521,6 +525,8 @@ class Snapshot(FrameLike):
             raise CorruptSnapshotError(
                 f"the layout metadata declares {file.rows} rows and the seal declares {self.num_rows}"
             )
+        if not writable:
+            self._shared_file = file
         return file
 
     @contextlib.contextmanager
@@ -566,7 +572,7 @@ class Snapshot(FrameLike):
 
     def close(self) -> None:
         """Close the file descriptor, and drop the snapshot's own mapping. Frames and tables made before live on."""
-        self._read = None
+        self._read = self._shared_file = self._lookup_made = None
         self._closed = True
         self._segment = None  # closes it, unless a copy has it
 

@@ -16,7 +16,6 @@ from typing import NamedTuple
 from colonnade import _core
 from colonnade.errors import ColonnadeError
 from colonnade.log import logger
-from colonnade.log import logger
 from colonnade.storage import capacity, draft, folders, in_flight, one_at_a_time, paths
 from colonnade.storage.catalog import Catalog, sealed_version
 from colonnade.storage.os_errors import explain_os_error
@@ -46,9 +45,6 @@ def gc(catalog: Catalog) -> Freed:
             one_at_a_time.remove_unused(root)
             removed = folders.remove_empty(root)
             folders.remove_segments(root)
-            if files or removed:
-                root_path = catalog.directory.root
-                logger.info("gc of %s: %d files and %d folders removed, %d bytes", root_path, files, removed, nbytes)
             if files or removed:
                 root_path = catalog.directory.root
                 logger.info("gc of %s: %d files and %d folders removed, %d bytes", root_path, files, removed, nbytes)
