@@ -18,7 +18,7 @@ import pyarrow as pa
 from colonnade._frame_like import FrameLike
 from colonnade._reference import Reference
 from colonnade.displayed import displayed
-from colonnade.errors import CorruptSnapshotError
+from colonnade.errors import ColonnadeError, CorruptSnapshotError
 from colonnade.format.seal import Seal
 from colonnade.storage import paths
 from colonnade.storage.segment import Segment
@@ -157,10 +157,16 @@ class Snapshot(FrameLike):
         from colonnade.format import schema
         from colonnade.format.ipc import read_metadata
         from colonnade.format.json_text import decode_json
+        from colonnade.storage.os_errors import explain_use
 
         with self._located():
-            layout = schema.decode(read_metadata(self.fileno(), self.nbytes))
-            return decode_json(layout.meta, "meta")
+            try:
+                text = read_metadata(self.fileno(), self.nbytes)
+            except ColonnadeError:
+                raise
+            except OSError as error:
+                raise explain_use(error, "reading metadata") from error
+            return decode_json(schema.decode(text).meta, "meta")
 
     @property
     def columns(self) -> list[Any]:
