@@ -56,6 +56,11 @@ class Mapping:
         Allocate all pages of the file, as huge pages with any contents; False if the kernel does not.
         """
 
+    def reserve_part(self, fd: int, start: int, stop: int) -> bool:
+        """
+        The same of a range, which starts at a huge page and ends at one or with the file.
+        """
+
     def collapse(self) -> bool:
         """Put the file's pages into huge pages; False if the kernel does not."""
 

@@ -65,7 +65,7 @@ def pandas_metadata(
             metadata = compat.construct_metadata(
                 [*columns, *(level for level, d in zip(index_levels, descriptors, strict=True) if isinstance(d, str))],
                 df,
-                [field_name(label) for label in df.columns],
+                names,
                 index_levels,
                 descriptors,
                 None,
@@ -333,10 +333,15 @@ def from_extension(dtype: Any, column: pa.ChunkedArray) -> Any:
     return dtype.__from_arrow__(column)
 
 
+_THREADED_VALUES = 10_000
+
+
 def convert_columns(table: pa.Table, options: PandasOptions) -> list[tuple[Any, Any]]:
     """Convert a table's columns as PyArrow does: (array, positions) of each block."""
-    # Not split: PyArrow 26 cannot split extension types.
-    blocks = pa.lib.table_to_blocks(_for_pyarrow(options, split_blocks=False), table, options.category_names(), [])
+    # Not split: PyArrow 26 cannot split extension types. Of few values, waiting for a thread takes most of the time.
+    threads = bool(options.use_threads) and table.num_rows * table.num_columns >= _THREADED_VALUES
+    changes = {"split_blocks": False, "use_threads": threads}
+    blocks = pa.lib.table_to_blocks(_for_pyarrow(options, **changes), table, options.category_names(), [])
     return [compat._reconstruct_block(block, return_block=False) for block in blocks]
 
 
