@@ -65,7 +65,7 @@ anomalies: $(READY)
 # Every way to share a frame that we know of, each in an environment of its own: 25 minutes on 2 idle cores, 20 GB of memory. It
 # writes benchmarks/results and draws the tables and plots of the pages.
 bench-rivals: $(READY)
-	$(BIN)/python -m benchmarks.compare --fresh --scaling --publish
+	$(BIN)/python -m benchmarks.compare --fresh --scaling --publish --rounds 3 --minutes 23
 
 # Counts of work, against benchmarks/gates/baseline.json: instructions, system calls, page faults, allocations, bytes.
 gates: $(READY)
@@ -78,6 +78,7 @@ bench-share: $(READY)
 
 bench-convert: $(READY)
 	$(BIN)/python -m benchmarks.convert --plot docs/conversions.svg
+	$(BIN)/python -m benchmarks.conversion_grid --plot docs/conversion-grid.svg --page docs/performance.md
 
 bench-handoff: $(READY)
 	$(BIN)/python -m benchmarks.handoff
@@ -96,6 +97,7 @@ style: $(READY)
 # Pages and stubs that are printed from the code.
 docs: $(READY)
 	$(BIN)/python docs/print_conversions.py > docs/conversions.md
+	$(BIN)/python docs/print_notebooks.py
 	$(BIN)/python docs/print_format.py > docs/format.new && mv docs/format.new docs/format.md
 
 # The documentation site, in build/site. Its tools have an environment of their own, which sees the package in $(VENV).

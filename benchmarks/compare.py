@@ -274,20 +274,22 @@ class Collected:
         FIGURES.write_text(json.dumps(self.all, indent=1) + "\n")
 
 
-def measure(collected: Collected, workloads: list[str], names: list[str], rounds: int) -> None:
-    """All ways, in turns, on every workload. The first turn has eight readers and the kills, later ones have two."""
+def measure(collected: Collected, workloads: list[str], names: list[str], number: int, until: float) -> None:
+    """One round: all ways, in turns, on every workload. A way's first turn has eight readers and the kills, others two.
+
+    A round that is not the first ends when its time is over.
+    """
     for workload in workloads:
         place = collected.all["workloads"].setdefault(workload, {})
         collected.copied()
         with frame_file(WORKLOADS[workload]) as file:
-            for number in range(rounds):
-                for name in names[number % len(names) :] + names[: number % len(names)]:
-                    if "error" in place.get(name, {}):
-                        continue  # it failed once, and that is its figure
-                    start = time.monotonic()
-                    first = "survival" not in place.get(name, {})
-                    collected.add(place, name, turn(name, file, READERS[-1] if first else 2, survival=first))
-                    report(workload, rival(name).TITLE, start, place[name])
+            for name in names[number % len(names) :] + names[: number % len(names)]:
+                if "error" in place.get(name, {}) or (number and time.monotonic() > until):
+                    continue  # it failed once, and that is its figure
+                start = time.monotonic()
+                first = "survival" not in place.get(name, {})
+                collected.add(place, name, turn(name, file, READERS[-1] if first else 2, survival=first))
+                report(workload, rival(name).TITLE, start, place[name])
 
 
 def report(what: str, title: str, start: float, figures: Figures) -> None:
@@ -315,6 +317,7 @@ def main() -> None:
     """Measure what was asked for, and publish if that was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--minutes", type=float, default=60, help="rounds after the first end when they are over")
     parser.add_argument("--workloads", nargs="*", choices=list(WORKLOADS), default=list(WORKLOADS))
     parser.add_argument("--rivals", nargs="+", choices=NAMES, default=NAMES)
     parser.add_argument("--scaling", action="store_true", help="also open frames of growing size")
@@ -328,9 +331,11 @@ def main() -> None:
         draw(json.loads(options.draw.read_text()))
         return
     collected = Collected(options.fresh)
-    measure(collected, options.workloads, options.rivals, options.rounds)
-    if options.scaling:
-        scale(collected, [name for name in SCALED if name in options.rivals])
+    until = time.monotonic() + 60 * options.minutes
+    for number in range(options.rounds):
+        measure(collected, options.workloads, options.rivals, number, until)
+        if options.scaling and number == 0:
+            scale(collected, [name for name in SCALED if name in options.rivals])
     if options.publish:
         file = ROOT / "benchmarks" / "results" / f"{datetime.now(UTC):%Y-%m-%d}.json"
         file.parent.mkdir(exist_ok=True)

@@ -196,7 +196,9 @@ def front(workloads: Figures) -> str:
 def machine(results: Figures) -> str:
     """What was measured on, and how fast it copies."""
     facts = ", ".join(f"{key} {value}" for key, value in results["machine"].items())
-    text = f"Measured on {results.get('date', 'a day')}: {facts}."
+    busy = float(results["machine"]["load"].split()[0]) > float(results["machine"]["cores"])
+    text = "**The machine was busy: these figures will be measured again.** " if busy else ""
+    text += f"Measured on {results.get('date', 'a day')}: {facts}."
     if results["copy"]:
         one, two = (median(each[threads] for each in results["copy"]) / (1 << 30) for threads in ("1", "2"))
         text += f" Copying 1 GiB in the same run: {one:.1f} GiB/s with one thread, {two:.1f} GiB/s with two."

@@ -30,13 +30,13 @@ def read_all(frame: pd.DataFrame) -> int:
     """Read every value of a frame, without a copy of it. Frames of the same bytes give the same number."""
     total = 0
     for place in range(frame.shape[1]):
-        array = frame.iloc[:, place].array
-        if isinstance(array, pd.Categorical):
-            total += _read_words(array.codes)
-        elif hasattr(array, "numpy_dtype") or isinstance(array.dtype, np.dtype):
-            total += _read_words(np.asarray(array))
+        column: pd.Series[Any] = frame.iloc[:, place]
+        if isinstance(column.dtype, np.dtype):
+            total += _read_words(column.to_numpy())
+        elif isinstance(column.array, pd.Categorical):
+            total += _read_words(column.array.codes)
         else:
-            total += _read_arrow(pa.array(array))
+            total += _read_arrow(pa.array(column.array))
     index = frame.index
     for codes in index.codes if isinstance(index, pd.MultiIndex) else []:
         total += _read_words(np.asarray(codes))

@@ -8,11 +8,13 @@ faster, and the copy limit, however far away, is between nothing and one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import matplotlib.colors
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
@@ -34,6 +36,37 @@ STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "axes.spines.left": False,
 }
+
+
+def draw_grid(cells: Sequence[tuple[str, str, int, float]], path: Path) -> None:
+    """Draw cells (way, kind, rows, times as fast) as one map of colours for each way that has several sizes."""
+    ways = [way for way in dict.fromkeys(cell[0] for cell in cells) if len({c[2] for c in cells if c[0] == way}) > 4]
+    kinds = list(dict.fromkeys(kind for way, kind, _, _ in cells if way in ways))
+    norm = mpl.colors.TwoSlopeNorm(0, -1.5, 4)  # of the binary logarithm: white is as fast, 16 times is the end
+    with mpl.rc_context(STYLE):
+        figure = Figure(
+            figsize=(3.2 + 2.9 * len(ways), 1.2 + 0.21 * len(kinds)), facecolor="white", layout="constrained"
+        )
+        for number, way in enumerate(ways):
+            axes = figure.add_subplot(1, len(ways), number + 1)
+            sizes = sorted({rows for which, _, rows, _ in cells if which == way})
+            ratios = {(kind, rows): ratio for which, kind, rows, ratio in cells if which == way}
+            table = np.array([[ratios.get((kind, rows), np.nan) for rows in sizes] for kind in kinds])
+            axes.imshow(np.log2(table), cmap="BrBG", norm=norm, aspect="auto")
+            for (row, column), ratio in np.ndenumerate(table):
+                if not np.isnan(ratio):
+                    text = f"{ratio:.0f}" if ratio >= 9.95 else f"{ratio:.1f}" if ratio >= 1.05 else f"{ratio:.2f}"
+                    colour = "white" if ratio > 8 else INK
+                    axes.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)
+            axes.set_xticks(
+                range(len(sizes)), [f"{rows:,}" if rows < 10**5 else f"{rows:.0e}" for rows in sizes], fontsize=8
+            )
+            axes.set_yticks(range(len(kinds)), kinds if number == 0 else [], fontsize=8)
+            axes.tick_params(length=0)
+            axes.spines[:].set_visible(False)
+            axes.set_title(way, fontsize=10.5, color=INK)
+        figure.suptitle("How many times as fast as PyArrow, by type and number of rows", color=INK, fontsize=13)
+        figure.savefig(path, dpi=110, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
 def _milliseconds(took: float) -> str:

@@ -68,7 +68,7 @@ DIFFERENCES = (
     "`zero_copy_only=True`: PyArrow looks at NumPy's blocks alone, and refuses extension dtypes that need no copy. "
     "Here any column that would be copied is named, strings and masked arrays among them, and others pass.",
     "`types_mapper` is called once for each type, not for each column.",
-    "`from_pandas` never refers to memory that the frame's owner may write to.",
+    "`from_pandas` never refers to memory that the frame's owner may write to, unless `copy=False`.",
 )
 
 

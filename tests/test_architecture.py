@@ -43,6 +43,8 @@ ORDER = [
     "_dtype_backend",
     "snapshot",
     "_names",
+    "_argument_key",
+    "_cache",
     "_sort",
     "_put",
     "_copy",

@@ -56,6 +56,11 @@ class Mapping:
         Allocate all pages of the file, as huge pages with any contents; False if the kernel does not.
         """
 
+    def reserve_part(self, fd: int, start: int, stop: int) -> bool:
+        """
+        The same of a range, which starts at a huge page and ends at one or with the file.
+        """
+
     def collapse(self) -> bool:
         """Put the file's pages into huge pages; False if the kernel does not."""
 
@@ -191,19 +196,42 @@ class ImportedArrays:
         Add one column of each stream. ``threads`` read them, so they must not share what is not safe to share.
         """
 
-    def add_table(self, stream: object, columns: int, rows: int, most_batches: int) -> bool:
+    def add_table(self, stream: object, chosen: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], columns: int, rows: int, most_batches: int) -> bool:
         """
-        Add the columns of a stream of batches; False, and no column, if there are more than ``most_batches``.
+        Add the ``chosen`` ones of the columns of a stream of batches; False, and no column, if there are more than ``most_batches``.
         """
 
-    def pieces(self) -> Annotated[NDArray[numpy.int64], dict(shape=(None, 8))]:
-        """Shape (pieces, 8): those of the first column first. Strides are 0."""
+    def release(self) -> None:
+        """
+        Release the arrays and keep the columns; from now on something else must keep their memory alive.
+        """
 
-    def piece_counts(self) -> Annotated[NDArray[numpy.int64], dict(shape=(None,))]:
-        """How many pieces each column has."""
+    def has_nulls(self) -> bytes:
+        """A byte for each column, 1 where it has nulls."""
 
-    def nulls(self) -> Annotated[NDArray[numpy.int64], dict(shape=(None,))]:
-        """How many nulls each column has."""
+    def count_pieces(self, column: int) -> int:
+        """
+        How many pieces a column has: its chunks, but those that follow each other may be one.
+        """
+
+    def renumber(self, column: int, maps: Sequence[tuple[int, int]]) -> None:
+        """
+        Let int32 numbers replace a column's indices: (address, count) for each piece. The caller keeps them alive.
+        """
+
+def move_columns(arrays: ImportedArrays, jobs: Annotated[NDArray[numpy.int64], dict(shape=(None, 16), order='C', device='cpu', writable=False)], outputs: Sequence[object], rows: int, threads: int = 0, stream_from: int = 8388608) -> list[int]:
+    """
+    Run jobs (shape (jobs, 16)) of imported columns into writable arrays; returns the numbers of the jobs that overflowed.
+
+    The ``first_piece`` of a job is the number of its column, and its places are ``output << 32 | row``, or -1.
+    """
+
+def move_arrays(sources: Sequence[tuple[object, object]], jobs: Annotated[NDArray[numpy.int64], dict(shape=(None, 16), order='C', device='cpu', writable=False)], outputs: Sequence[object], rows: int, threads: int = 0) -> list[tuple[int, bool]]:
+    """
+    Run jobs (shape (jobs, 16)) of arrays into writable arrays; returns the nulls of each job, and whether it overflowed.
+
+    ``sources`` are an array of shape (rows,), and a contiguous mask of bytes or None. Places are those of `move_columns`.
+    """
 
 @overload
 def share_objects(out: object, objects: list[Any], codes: Annotated[NDArray[numpy.int8], dict(shape=(None,), order='C', device='cpu', writable=False)], first: int = 0, threads: int = 0) -> None: ...

@@ -8,7 +8,7 @@ from __future__ import annotations
 import abc
 import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -92,7 +92,7 @@ class Names(abc.ABC):
         """Open a table as pandas."""
 
     @abc.abstractmethod
-    def put(self, name: str, data: Any) -> Snapshot:
+    def put(self, name: str, data: Any, *, ttl: Any = None, meta: Mapping[str, Any] | None = None) -> Snapshot:
         """Store a table."""
 
     @abc.abstractmethod

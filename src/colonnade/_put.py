@@ -193,7 +193,7 @@ class Writer:
         with self.explained(laid.size), self.publisher.draft(laid.size) as draft:
             fill(laid, draft)
             if laid.key is not None:
-                build_key(draft.map_in_any_pages(laid.size), laid.key_at, unique=unique)
+                build_key(draft.map_written(laid.size), laid.key_at, unique=unique)
             return commit(draft)
 
     def publish(self, request: Request, laid: LaidOut, draft: Draft) -> Snapshot:
@@ -290,13 +290,13 @@ def write(laid: LaidOut, draft: Draft) -> None:
 def write_batched(laid: LaidOut, draft: Draft, lengths: Sequence[int], release: Callable[[], None]) -> None:
     """Fill a draft batch by batch, and release each batch of the source as soon as it is written.
 
-    ``lengths`` are the rows of each batch; ``release`` is called after each. It writes with ``pwrite``: all pages of a
-    mapping must exist before the first is written, and then the table would be in memory twice.
+    ``lengths`` are the rows of each batch; ``release`` is called after each. The pages of a mapping come batch by batch
+    too, because all of them and the source would be the table twice.
     """
     if laid.size <= _SMALL:
         write(laid, draft)
         return
-    os.ftruncate(draft.fd, laid.size)
+    mapped = draft.map_step_by_step(laid.size)
     if draft.used:
         laid.clear_gaps(draft.write)
-    laid.write_batched(draft.fd, draft.write, lengths, release)
+    laid.write_batched(draft.fd, draft.write, cast(Any, mapped), lengths, release)

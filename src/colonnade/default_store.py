@@ -8,8 +8,8 @@ Does not depend on: what a method does.
 
 from __future__ import annotations
 
+import functools
 import os
-from functools import cache
 
 from colonnade.core.buffers import trim_pool
 from colonnade.storage import paths
@@ -19,7 +19,7 @@ from colonnade.storage.opening import open_catalog
 from colonnade.store import Store
 
 
-@cache
+@functools.cache
 def _catalog_of(_path: str | None, _trust: str | None, _user: int) -> Catalog:
     return open_catalog(None)
 
@@ -54,6 +54,7 @@ class DefaultStore(Store):
 store = DefaultStore()
 
 allocate = store.allocate
+cache = store.cache
 check = store.check
 copy = store.copy
 delete = store.delete

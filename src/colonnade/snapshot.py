@@ -492,8 +492,7 @@ class Snapshot(FrameLike):
                 raise CorruptSnapshotError(
                     f"the record batch has {file.batch.num_columns} columns and the seal declares {self.num_columns}"
                 )
-            if self._seal.checksums is not None:
-                file.check_values(self._seal.checksums)
+            file.check_values()
             validate(file)
             if file.array is None and file.frame.key is not None:
                 self._lookup().validate()

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, overload
 
 from colonnade._names import Names
 from colonnade.displayed import displayed
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from colonnade._allocate import DraftTable
+    from colonnade._cache import CachedFunction
     from colonnade._latest import Latest
     from colonnade._lookup import Key
     from colonnade._put import Writer
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from colonnade.storage.check import Problem
     from colonnade.storage.gc import Freed
     from colonnade.storage.usage import Usage
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @displayed
@@ -802,6 +806,66 @@ class Store(Names):
         from colonnade._latest import Latest
 
         return Latest(self._catalog, paths.check_name(name), prepare)
+
+    # -- results of functions ------------------------------------------------------------------------------------------
+
+    @overload
+    def cache(self, function: Callable[P, R], /) -> CachedFunction[P, R]: ...
+    @overload
+    def cache(
+        self, *, ttl: float | str | timedelta | None = None, ignore: Sequence[str] = ()
+    ) -> Callable[[Callable[P, R]], CachedFunction[P, R]]: ...
+    def cache(
+        self,
+        function: Callable[P, R] | None = None,
+        *,
+        ttl: float | str | timedelta | None = None,
+        ignore: Sequence[str] = (),
+    ) -> Any:
+        """Keep the frames that a function returns, for all processes: a decorator.
+
+        For each set of arguments the function runs once, in one process; the others wait and open its result, without a
+        copy. If that process is killed, another one runs it. An exception is not kept. The tables have names below
+        ``cache/``, one folder a function: `ls` shows them, and each may be deleted at any time.
+
+        Parameters
+        ----------
+        function : callable
+            It returns a frame or a Series of pandas or Polars, a PyArrow table or a NumPy array.
+        ttl : float (seconds), timedelta or str, optional
+            How long a result is good, as in `put`: ``"15min"``, ``"1d"``. By default as long as it is there.
+        ignore : sequence of str, optional
+            Parameters that do not change the result: ``["connection", "self"]``.
+
+        Returns
+        -------
+        CachedFunction
+            The function; ``.clear()`` deletes what it has kept. Its key consists of its module and name, its code (but
+            not that of functions it calls) and its arguments: plain values, containers, dataclasses, arrays and frames.
+
+        Raises
+        ------
+        TypeError
+            When it is called: if an argument has no stable key, or the function returns something else.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> @cn.cache(ttl="1d")
+        ... def squares(n):
+        ...     print("computing")
+        ...     return pd.DataFrame({"x": [i * i for i in range(n)]})
+        >>> int(squares(4)["x"].sum()), int(squares(n=4)["x"].sum())
+        computing
+        (14, 14)
+        >>> squares.clear()
+        """
+        from colonnade._cache import CachedFunction
+
+        def decorate(function: Callable[P, R]) -> CachedFunction[P, R]:
+            return CachedFunction(function, self, lambda: self._catalog, ttl, ignore)
+
+        return decorate if function is None else decorate(function)
 
     # -- the directory -------------------------------------------------------------------------------------------------
 

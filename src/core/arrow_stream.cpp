@@ -7,6 +7,7 @@
 #include <limits>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 
 #include "bitmap.h"
 #include "threads.h"
@@ -91,6 +92,7 @@ void add_array(ImportedArrays::Column& column, const ArrowArray& array, int64_t 
   Piece piece{};
   piece.values = reinterpret_cast<int64_t>(array.buffers[1]);
   piece.validity = nulls == 0 ? 0 : reinterpret_cast<int64_t>(array.buffers[0]);
+  piece.stride = stride_of_width;
   piece.offset = array.offset + from;
   piece.length = length;
   if (join && length == 0) return;
@@ -169,9 +171,12 @@ void ImportedArrays::add_columns(std::span<ArrowArrayStream* const> streams, int
   for (Part& part : parts) arrays_.push_back(std::move(part.arrays));
 }
 
-bool ImportedArrays::add_table(ArrowArrayStream& capsule, int64_t count, int64_t rows, int64_t most_batches) {
+bool ImportedArrays::add_table(ArrowArrayStream& capsule, std::span<const int64_t> chosen, int64_t count, int64_t rows,
+                               int64_t most_batches) {
   OwnedStream stream(capsule);
-  std::vector<Column> columns(count);
+  for (const int64_t position : chosen)
+    if (position < 0 || position >= count) throw std::invalid_argument("a chosen column is not in the Arrow stream");
+  std::vector<Column> columns(chosen.size());
   ArrayList arrays;
   columns_.reserve(columns_.size() + columns.size());
   arrays_.reserve(arrays_.size() + 1);
@@ -179,14 +184,22 @@ bool ImportedArrays::add_table(ArrowArrayStream& capsule, int64_t count, int64_t
     if (static_cast<int64_t>(arrays.size()) > most_batches) return false;
     check_batch(*batch, count);
     for (size_t c = 0; c < columns.size(); ++c) {
-      check_array(c, *batch->children[c], batch->offset, batch->length);
-      add_array(columns[c], *batch->children[c], batch->offset, batch->length, true);
+      const ArrowArray& array = *batch->children[chosen[c]];
+      check_array(chosen[c], array, batch->offset, batch->length);
+      add_array(columns[c], array, batch->offset, batch->length, true);
     }
   }
   check_rows(columns, rows);
   std::ranges::move(columns, std::back_inserter(columns_));
   arrays_.push_back(std::move(arrays));
   return true;
+}
+
+void ImportedArrays::renumber(size_t column, std::span<const std::pair<int64_t, int64_t>> maps) {
+  if (column >= columns_.size() || columns_[column].pieces.size() != maps.size())
+    throw std::invalid_argument("there must be one map for each piece of a column");
+  for (size_t number = 0; number < maps.size(); ++number)
+    std::tie(columns_[column].pieces[number].map, columns_[column].pieces[number].map_length) = maps[number];
 }
 
 }  // namespace colonnade

@@ -7,6 +7,7 @@
 #pragma once
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "plan.h"
@@ -105,9 +106,18 @@ class ImportedArrays {
   // Each stream of arrays becomes one more column, each array one piece. Read by so many threads: the streams must not
   // share what is not safe to share.
   void add_columns(std::span<ArrowArrayStream* const> streams, int64_t rows, int threads);
-  // A stream of record batches becomes so many columns. Where the batches cut through a chunk, its parts are joined
-  // again. False, and no column, if there are more than `most_batches`: each batch costs as much as there are columns.
-  bool add_table(ArrowArrayStream& stream, int64_t columns, int64_t rows, int64_t most_batches);
+  // The chosen ones of the `columns` of a stream of record batches become columns. Where the batches cut through a
+  // chunk, its parts are joined again. False, and no column, if there are more than `most_batches`: each batch costs as
+  // much as there are columns.
+  bool add_table(ArrowArrayStream& stream, std::span<const int64_t> chosen, int64_t columns, int64_t rows,
+                 int64_t most_batches);
+
+  // Gives each piece of a column the int32 numbers that replace its indices: their address and count. The caller keeps
+  // them alive. Throws std::invalid_argument where there are not as many as pieces.
+  void renumber(size_t column, std::span<const std::pair<int64_t, int64_t>> maps);
+
+  // Releases the arrays and keeps the columns: from now on something else must keep their memory alive.
+  void release() { arrays_.clear(); }
 
   std::span<const Column> columns() const { return columns_; }
 

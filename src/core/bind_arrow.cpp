@@ -1,13 +1,15 @@
 // Arrow arrays of C streams.
 #include "bindings.h"
 
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/vector.h>
 
+#include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "arrow_stream.h"
-#include "plan.h"
 
 namespace colonnade {
 namespace {
@@ -28,38 +30,25 @@ void add_columns(ImportedArrays& arrays, const std::vector<nb::object>& capsules
   without_gil([&] { arrays.add_columns(streams, rows, threads_or_all(threads)); });
 }
 
-bool add_table(ImportedArrays& arrays, const nb::object& capsule, int64_t columns, int64_t rows, int64_t most_batches) {
-  if (columns < 0) throw nb::value_error("columns must be >= 0");
+using Positions = nb::ndarray<const int64_t, nb::shape<-1>, nb::c_contig, nb::device::cpu>;
+
+bool add_table(ImportedArrays& arrays, const nb::object& capsule, const Positions& chosen, int64_t columns,
+               int64_t rows, int64_t most_batches) {
   ArrowArrayStream& stream = stream_of(capsule);
-  return without_gil([&] { return arrays.add_table(stream, columns, rows, most_batches); });
+  const std::span positions(chosen.data(), chosen.shape(0));
+  return without_gil([&] { return arrays.add_table(stream, positions, columns, rows, most_batches); });
 }
 
-auto imported_pieces(const ImportedArrays& arrays) {
-  size_t count = 0;
-  for (const ImportedArrays::Column& column : arrays.columns()) count += column.pieces.size();
-  std::vector<int64_t> numbers;
-  numbers.reserve(count * field_count<piece_fields>);
-  for (const ImportedArrays::Column& column : arrays.columns())
-    for (const Piece& piece : column.pieces) append_fields<piece_fields>(numbers, piece);
-  return new_array<-1, field_count<piece_fields>>(std::move(numbers), {count, field_count<piece_fields>});
+void renumber(ImportedArrays& arrays, size_t column, const std::vector<std::pair<int64_t, int64_t>>& maps) {
+  arrays.renumber(column, maps);
 }
 
-// One number of each column.
-template <class Of>
-NewArray<-1> of_each_column(const ImportedArrays& arrays, const Of& of) {
-  std::vector<int64_t> numbers;
-  numbers.reserve(arrays.columns().size());
-  for (const ImportedArrays::Column& column : arrays.columns()) numbers.push_back(of(column));
-  const size_t columns = numbers.size();
-  return new_array<-1>(std::move(numbers), {columns});
-}
-
-auto imported_counts(const ImportedArrays& arrays) {
-  return of_each_column(arrays, [](const auto& column) { return std::ssize(column.pieces); });
-}
-
-auto imported_nulls(const ImportedArrays& arrays) {
-  return of_each_column(arrays, [](const auto& column) { return column.nulls; });
+// A byte for each column: 1 where it has nulls.
+nb::bytes columns_with_nulls(const ImportedArrays& arrays) {
+  std::string flags;
+  flags.reserve(arrays.columns().size());
+  for (const ImportedArrays::Column& column : arrays.columns()) flags.push_back(column.nulls > 0 ? '\1' : '\0');
+  return nb::bytes(flags.data(), flags.size());
 }
 
 }  // namespace
@@ -73,11 +62,22 @@ void bind_arrow(nb::module_& m) {
       .def(nb::init<>())
       .def("add_columns", &add_columns, "streams"_a, "rows"_a, "threads"_a = 0,
            "Add one column of each stream. ``threads`` read them, so they must not share what is not safe to share.")
-      .def("add_table", &add_table, "stream"_a, "columns"_a, "rows"_a, "most_batches"_a,
-           "Add the columns of a stream of batches; False, and no column, if there are more than ``most_batches``.")
-      .def("pieces", &imported_pieces, "Shape (pieces, 8): those of the first column first. Strides are 0.")
-      .def("piece_counts", &imported_counts, "How many pieces each column has.")
-      .def("nulls", &imported_nulls, "How many nulls each column has.");
+      .def("add_table", &add_table, "stream"_a, "chosen"_a, "columns"_a, "rows"_a, "most_batches"_a,
+           "Add the ``chosen`` ones of the columns of a stream of batches; False, and no column, if there are more "
+           "than ``most_batches``.")
+      .def("release", &ImportedArrays::release,
+           "Release the arrays and keep the columns; from now on something else must keep their memory alive.")
+      .def("has_nulls", &columns_with_nulls, "A byte for each column, 1 where it has nulls.")
+      .def(
+          "count_pieces",
+          [](const ImportedArrays& arrays, size_t column) {
+            if (column >= arrays.columns().size()) throw nb::index_error();
+            return arrays.columns()[column].pieces.size();
+          },
+          "column"_a, "How many pieces a column has: its chunks, but those that follow each other may be one.")
+      .def("renumber", &renumber, "column"_a, "maps"_a,
+           "Let int32 numbers replace a column's indices: (address, count) for each piece. The caller keeps them "
+           "alive.");
 }
 
 }  // namespace colonnade

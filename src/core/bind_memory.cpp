@@ -32,6 +32,11 @@ bool reserve_pages(const Mapping& mapping, int fd) {
   return without_gil([&] { return reserve(fd, mapping, available_threads()); });
 }
 
+bool reserve_part(const Mapping& mapping, int fd, size_t from, size_t to) {
+  if (from > to || to > mapping.size() || from % huge_page != 0) throw nb::value_error("not a range of huge pages");
+  return without_gil([&] { return reserve(fd, mapping, from, to, available_threads()); });
+}
+
 bool collapse(const Mapping& mapping) {
   return without_gil([&] { return mapping.collapse(available_threads()); });
 }
@@ -110,6 +115,8 @@ void bind_memory(nb::module_& m) {
                   "Map a file whose pages are there: what is stored is stored in the file.")
       .def("reserve", &reserve_pages, "fd"_a,
            "Allocate all pages of the file, as huge pages with any contents; False if the kernel does not.")
+      .def("reserve_part", &reserve_part, "fd"_a, "start"_a, "stop"_a,
+           "The same of a range, which starts at a huge page and ends at one or with the file.")
       .def("collapse", &collapse, "Put the file's pages into huge pages; False if the kernel does not.")
       .def("populate", &populate,
            "Enter the file's pages into the page table at once, a draft's for writing; False if the kernel does not.")

@@ -26,6 +26,7 @@ void bind_arrow(nb::module_& m);
 void bind_descriptor(nb::module_& m);
 void bind_key_index(nb::module_& m);
 void bind_memory(nb::module_& m);
+void bind_moves(nb::module_& m);
 void bind_objects(nb::module_& m);
 void bind_plan(nb::module_& m);
 

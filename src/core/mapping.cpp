@@ -59,8 +59,8 @@ void remember(bool at_hand) {
 }
 
 // The kernel collapses a range where at least one page is there, and fills the holes around it with zeros.
-bool touch_huge_pages(int fd, size_t whole) {
-  for (size_t at = 0; at < whole; at += huge_page)
+bool touch_huge_pages(int fd, size_t from, size_t to) {
+  for (size_t at = from; at < to; at += huge_page)
     if (::pwrite(fd, "", 1, static_cast<off_t>(at)) != 1) return false;
   return true;
 }
@@ -70,7 +70,7 @@ bool probe(int threads) noexcept {
   if (fd < 0) return false;
   bool found = false;
   try {
-    if (::ftruncate(fd, probed) == 0 && touch_huge_pages(fd, probed)) {
+    if (::ftruncate(fd, probed) == 0 && touch_huge_pages(fd, 0, probed)) {
       const Mapping mapping(fd, probed, Mapping::Kind::writing);
       const Clock::time_point began = Clock::now();
       found = mapping.collapse(threads) && Clock::now() - began <= worth_probing;
@@ -121,8 +121,8 @@ Mapping::Mapping(int fd, size_t size, Kind kind) : size_(size), kind_(kind) {
 
 Mapping::~Mapping() { unmap(address_, size_); }
 
-bool Mapping::collapse(int threads, std::chrono::milliseconds patience) const noexcept {
-  const size_t whole = size_ / huge_page * huge_page;
+bool Mapping::collapse(size_t from, size_t to, int threads, std::chrono::milliseconds patience) const noexcept {
+  const size_t whole = (to - from) / huge_page * huge_page;
   const size_t steps = (whole + collapsed_at_once - 1) / collapsed_at_once;
   std::atomic<size_t> next{0};
   std::atomic<bool> collapsed{true};
@@ -130,7 +130,8 @@ bool Mapping::collapse(int threads, std::chrono::milliseconds patience) const no
     for (size_t step = next++; step < steps && collapsed; step = next++) {
       const size_t at = step * collapsed_at_once;
       const Clock::time_point began = Clock::now();
-      if (::madvise(address_ + at, std::min(collapsed_at_once, whole - at), MADV_COLLAPSE) != 0) collapsed = false;
+      if (::madvise(address_ + from + at, std::min(collapsed_at_once, whole - at), MADV_COLLAPSE) != 0)
+        collapsed = false;
       if (patience != std::chrono::milliseconds::max() && Clock::now() - began > patience && next < steps)
         collapsed = false;
     }
@@ -185,18 +186,20 @@ bool in_memory(int fd) noexcept {
   return ::fstatfs(fd, &system) == 0 && system.f_type == TMPFS_MAGIC;
 }
 
+bool reserve(int fd, const Mapping& mapping, size_t from, size_t to, int threads) noexcept {
+  const size_t whole = from + (to - from) / huge_page * huge_page;
+  if (!touch_huge_pages(fd, from, whole)) return false;
+  if (whole < to && ::fallocate(fd, 0, static_cast<off_t>(whole), static_cast<off_t>(to - whole)) != 0) return false;
+  if (mapping.collapse(from, whole, threads, worth_waiting)) return true;
+  remember(false);
+  return false;
+}
+
 bool reserve(int fd, const Mapping& mapping, int threads) noexcept {
   const size_t size = mapping.size();
-  const size_t whole = size / huge_page * huge_page;
   // A small file is its own probe.
-  if (whole > probed && !huge_pages_at_hand(threads)) return false;
-  if (!touch_huge_pages(fd, whole)) return false;
-  if (whole < size && ::fallocate(fd, 0, static_cast<off_t>(whole), static_cast<off_t>(size - whole)) != 0)
-    return false;
-  if (!mapping.collapse(threads, worth_waiting)) {
-    remember(false);
-    return false;
-  }
+  if (size >= probed + huge_page && !huge_pages_at_hand(threads)) return false;
+  if (!reserve(fd, mapping, 0, size, threads)) return false;
   struct stat file;
   return ::fstat(fd, &file) == 0 && static_cast<size_t>(file.st_blocks) * 512 >= size;
 }

@@ -29,7 +29,11 @@ class Mapping {
 
   // Asks the kernel to put the file into huge pages, by so many threads at most. False where it does not do so with all
   // of the file, or where a step takes longer than `patience`: 64 MiB, or all of a smaller file.
-  bool collapse(int threads, std::chrono::milliseconds patience = std::chrono::milliseconds::max()) const noexcept;
+  bool collapse(int threads, std::chrono::milliseconds patience = std::chrono::milliseconds::max()) const noexcept {
+    return collapse(0, size_, threads, patience);
+  }
+  // The same of a range of its bytes, which starts at a huge page.
+  bool collapse(size_t from, size_t to, int threads, std::chrono::milliseconds patience) const noexcept;
   // Enters the file's pages into this process' page table, which stores would do one page at a time; of a
   // mapping that is written, pages that are not there are allocated. False where the kernel is older than 5.14 or has
   // no room; then some pages are entered and some are not.
@@ -59,6 +63,8 @@ bool in_memory(int fd) noexcept;
 // Measured for 1 GiB of fresh tmpfs, two threads: 45 ms, and 42 ms to copy into it; pwrite takes 360 ms, and makes
 // pages of 4 KiB.
 bool reserve(int fd, const Mapping& mapping, int threads) noexcept;
+// The same of a range of the file, which starts at a huge page and ends at one or with the file.
+bool reserve(int fd, const Mapping& mapping, size_t from, size_t to, int threads) noexcept;
 
 // Whether the kernel makes huge pages of shared memory as fast as `reserve` wants them: it is asked for a few, and the
 // answer is remembered for some seconds, "no" for longer than "yes".

@@ -22,6 +22,7 @@ NB_MODULE(_core, m) {
   bind_memory(m);
   bind_descriptor(m);
   bind_arrow(m);
+  bind_moves(m);
   bind_objects(m);
   bind_key_index(m);
   m.def("available_threads", &available_threads, "The number of processors this process may use.");

@@ -189,6 +189,46 @@ Plan decode(Table jobs, Table pieces) {
   return plan;
 }
 
+Plan place(Table jobs, std::span<const std::span<const Piece>> columns, int64_t rows,
+           std::span<const Stretch> outputs) {
+  Plan plan;
+  plan.jobs.resize(jobs.count);
+  for (int64_t number = 0; number < jobs.count; ++number) {
+    Job& job = plan.jobs[number];
+    if (const char* const wrong = set_fields<job_fields>(job, jobs.rows + number * field_count<job_fields>))
+      fail(number, std::string(wrong) + " is no enumerator");
+    const auto column = static_cast<uint64_t>(job.first_piece);
+    if (column >= columns.size()) fail(number, "it has no imported column");
+    if (job.values_at == -1 && job.bitmap_at == -1 && job.mask_at == -1 && job.pandas_at == -1) {
+      job = {};
+      job.values_at = job.bitmap_at = job.mask_at = job.pandas_at = -1;
+      continue;
+    }
+    job.rows = rows;
+    job.first_piece = std::ssize(plan.pieces);
+    job.piece_count = std::ssize(columns[column]);
+    for (Piece piece : columns[column]) {
+      if (piece.stride == stride_of_width) piece.stride = job.width;
+      plan.pieces.push_back(piece);
+    }
+    const auto set_place = [&](int64_t& place, int64_t size) {
+      if (place == -1) return;
+      const auto output = static_cast<uint64_t>(place) >> 32;
+      if (output >= outputs.size()) fail(number, "it has no such output");
+      const auto& [first, last] = outputs[output];
+      int64_t past;
+      if (size < 0 || __builtin_mul_overflow(place & 0xFFFFFFFF, size, &past) || past > last - first - size)
+        fail(number, "an output is outside of the memory that it is for");
+      place = first + past;
+    };
+    set_place(job.values_at, values_size(job, rows));
+    set_place(job.bitmap_at, (rows + 7) / 8);
+    set_place(job.mask_at, rows);
+    set_place(job.pandas_at, pandas_size(job, rows));
+  }
+  return plan;
+}
+
 void check(const Plan& plan, std::vector<Stretch> stretches, Into into) {
   std::sort(stretches.begin(), stretches.end());
   const std::span<const Piece> pieces = plan.pieces;

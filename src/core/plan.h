@@ -7,6 +7,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string_view>
 #include <tuple>
@@ -99,6 +100,9 @@ struct Job {
   int64_t pandas_at;
 };
 
+// The stride of pieces whose elements follow each other, where their width is not known yet: see `place`.
+constexpr int64_t stride_of_width = std::numeric_limits<int64_t>::min();
+
 // One run of source elements; a chunked column has several.
 struct Piece {
   int64_t values;    // address of the buffer that `offset` counts from
@@ -189,6 +193,12 @@ struct Extent {
   int64_t at;  // -1: not written
   int64_t size;
 };
+
+// A plan whose places are not known yet: decodes jobs that read so many rows of columns, which are given as pieces. The
+// first piece of a job is the number of its column, and each of its places is `output << 32 | row`: it writes that row
+// of that output, whose rows are as long as what it writes. A job without a place does nothing. Throws
+// std::invalid_argument.
+Plan place(Table jobs, std::span<const std::span<const Piece>> columns, int64_t rows, std::span<const Stretch> outputs);
 
 // The sizes of what a job writes for so many rows.
 int64_t values_size(const Job& job, int64_t rows);

@@ -249,6 +249,43 @@ def test_it_fits_the_window(width, store):
     del held
 
 
+def test_it_scrolls_and_sorts(store):
+    for number in range(20):
+        store.put(f"t{number:02d}", pd.DataFrame({"x": np.zeros(1000 * (20 - number))})).close()
+    held = store.get("t07")
+    with live(store, "--every", "600", width=120, height=11) as terminal:
+
+        def rows_after(keys, below):
+            """The numbers of the rows that are shown once the end of the screen is as said."""
+            terminal.type(keys)
+            screen = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.wait_for(below))
+            return [int(number) for number in re.findall(r"^t(\d\d)", screen, re.MULTILINE)]
+
+        first = rows_after(b"", r"\d+ more")  # the largest
+        n = len(first)  # there is a line more where a process cannot be looked at
+
+        def rows(start):
+            return list(range(start, start + n))
+
+        assert first == rows(0)
+        assert rows_after(b"\x1b[B", f"… 1 above, {19 - n} more") == rows(1)
+        assert rows_after(b"jj", f"… 3 above, {17 - n} more") == rows(3)
+        assert rows_after(b"\x1b[A", f"… 2 above, {18 - n} more") == rows(2)
+        assert rows_after(b"\x1b[6~", f"… {1 + n} above, {19 - 2 * n} more") == rows(1 + n)  # a page less a line
+        assert rows_after(b"\x1b[F", f"… {20 - n} above") == rows(20 - n)
+        assert rows_after(b"\x1b[B\x1b[B", f"… {20 - n} above") == rows(20 - n)  # there is no more
+        assert rows_after(b"\x1b[H", f"… {20 - n} more") == rows(0)
+        upwards = rows(20 - n)[::-1]
+        assert rows_after(b"r", rf"by size ↑.*… {20 - n} more") == upwards
+        assert rows_after(b"s", rf"by name ↑.*… {20 - n} more") == rows(0)
+        assert rows_after(b"sr", rf"by rows ↑.*… {20 - n} more") == upwards
+        assert rows_after(b"s", rf"by age ↓.*… {20 - n} more") == upwards  # the newest
+        assert rows_after(b"s", rf"by processes ↓.*… {20 - n} more")[0] == 7
+        terminal.type(b"q")
+        assert terminal.end() == 0
+    del held
+
+
 def test_without_a_terminal_to_draw_on_it_prints_once(store):
     with live(store, TERM="dumb") as terminal:
         assert terminal.end() == 0

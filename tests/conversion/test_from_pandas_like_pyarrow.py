@@ -472,7 +472,7 @@ def _parts(df):
 
 
 def _overwritten(convert, kind):
-    """Whether a table changes when the frame does that it was made of."""
+    """Whether a table changes when the frame that it was made of does."""
     df = pd.DataFrame({"x": KINDS[kind](np.random.default_rng(1), 100)}, copy=True)
     table, before = convert(df), convert(df.copy(deep=True))
     for part in _parts(df):
@@ -488,11 +488,44 @@ def test_writing_to_the_frame_changes_no_table_of_its_own_memory(kind):
         assert not _overwritten(cn.from_pandas, kind)
 
 
+def _by_reference(df):
+    return cn.from_pandas(df, copy=False)
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_table_outlives_the_frame(kind):
+def test_a_table_without_a_copy_is_like_pyarrows(kind):
+    for rows in (0, 1, 65, 2049):
+        df = pd.DataFrame({"x": KINDS[kind](np.random.default_rng(rows), rows)})
+        strides = [] if kind.startswith("arrow") else [df.iloc[::3], df.iloc[::-1]]  # which are no strides there
+        for part in (df, df.iloc[1:], *strides):
+            if not bugs_that_hit(part, {}):
+                got, expected = outcome(_by_reference, part), outcome(pa.Table.from_pandas, part)
+                assert_same_outcome(got, expected, assert_same_table, kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_table_without_a_copy_shares_what_pyarrow_shares(kind):
+    """Also more: PyArrow copies the codes of categories."""
+    if _overwritten(pa.Table.from_pandas, kind):
+        assert _overwritten(_by_reference, kind)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "float32", "M8[us]", "Int16", "datetime64[ns, UTC]"])
+def test_a_table_without_a_copy_refers_to_the_frame(dtype):
+    df = pd.DataFrame({"x": pd.Series([1, 2, 3]).astype(dtype)})
+    table = _by_reference(df)
+    (values,) = [part for part in _parts(df) if part.size == 3 and part.dtype != bool][:1]
+    assert table["x"].chunk(0).buffers()[1].address == values.__array_interface__["data"][0]
+    del df, values
+    assert table["x"].cast(pa.int64()).to_pylist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("convert", [cn.from_pandas, _by_reference])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_table_outlives_the_frame(kind, convert):
     expected = pa.Table.from_pandas(pd.DataFrame({"x": KINDS[kind](np.random.default_rng(1), 513)}))
     df = pd.DataFrame({"x": KINDS[kind](np.random.default_rng(1), 513)})
-    got = cn.from_pandas(df)
+    got = convert(df)
     del df
     others = [np.full(513 * size, 0x5A, "u1") for size in (1, 2, 4, 8, 16)]  # whoever else takes the memory
     assert_same_table(got, expected)

@@ -10,6 +10,7 @@ import pytest
 
 import colonnade as cn
 from colonnade import _core
+from colonnade.core.jobs import JOB, Validity, Values, as_numbers
 from support.arrow_producer import Array, ArrowArray, ReleaseArray, Stream
 
 ROWS = 10
@@ -22,7 +23,7 @@ def batch(children, rows=ROWS):
 
 def import_table(stream, columns=1, rows=ROWS):
     arrays = _core.ImportedArrays()
-    assert arrays.add_table(stream.__arrow_c_stream__(), columns, rows, 10)
+    assert arrays.add_table(stream.__arrow_c_stream__(), np.arange(columns), columns, rows, 10)
     return arrays
 
 
@@ -100,7 +101,7 @@ def test_one_faulty_stream_of_many_releases_all():
     arrays = _core.ImportedArrays()
     with pytest.raises(RuntimeError, match="the producer failed"):
         arrays.add_columns([stream.__arrow_c_stream__() for stream in streams], 2 * ROWS, 4)
-    assert len(arrays.piece_counts()) == 0
+    assert arrays.has_nulls() == b""
     assert all((stream.live, stream.released) == (0, 1) for stream in streams)
 
 
@@ -108,14 +109,112 @@ def test_arrays_are_kept_until_the_import_is_dropped():
     stream = Stream([batch([Array(ROWS, values=np.arange(ROWS).tobytes(), validity=b"\xfe\x03", null_count=-1)])])
     arrays = import_table(stream)
     assert (stream.live, stream.released) == (1, 1)
-    assert arrays.nulls().tolist() == [1]
-    assert arrays.pieces()[0, _core.piece_fields().index("length")] == ROWS
+    assert (arrays.has_nulls(), arrays.count_pieces(0)) == (b"\1", 1)
     del arrays
     assert stream.live == 0
 
 
+def test_arrays_are_released_before_the_import_is_dropped():
+    stream = Stream([batch([Array(ROWS)])])
+    arrays = import_table(stream)
+    arrays.release()
+    assert (stream.live, arrays.count_pieces(0)) == (0, 1)
+
+
+def test_columns_are_chosen():
+    full, nulls = Array(ROWS), Array(ROWS, validity=b"\xfe\x03", null_count=1)
+    arrays = _core.ImportedArrays()
+    stream = Stream([batch([full, nulls, full])], columns=3)
+    assert arrays.add_table(stream.__arrow_c_stream__(), np.array([1, 2]), 3, ROWS, 10)
+    assert arrays.has_nulls() == b"\1\0"
+
+
+@pytest.mark.parametrize("position", [-1, 3, 2**40])
+def test_a_chosen_column_that_is_not_there_is_refused(position):
+    stream = Stream([batch([Array(ROWS)] * 3)], columns=3)
+    with pytest.raises(ValueError, match="not in the Arrow stream"):
+        _core.ImportedArrays().add_table(stream.__arrow_c_stream__(), np.array([position]), 3, ROWS, 10)
+    assert (stream.live, stream.released) == (0, 1)
+
+
+# -- jobs of imported columns -------------------------------------------------------------------------------------------
+
+
+def copy_job(**fields):
+    """A job that copies one int64 column of a table into the first output."""
+    job = np.zeros(1, JOB)
+    job["values"], job["validity"], job["width"] = Values.FIXED, Validity.BITS, 8
+    for place in ("bitmap_at", "mask_at", "pandas_at"):
+        job[place] = -1
+    for name, value in fields.items():
+        job[name] = value
+    return as_numbers(job)
+
+
+def test_a_job_moves_a_column():
+    stream = Stream([batch([Array(ROWS, values=np.arange(ROWS).tobytes())])])
+    arrays = import_table(stream)
+    out = np.empty((2, ROWS), np.int64)
+    assert _core.move_columns(arrays, copy_job(values_at=1), [out], ROWS) == []
+    assert out[1].tolist() == list(range(ROWS))
+
+
+@pytest.mark.parametrize(("fields", "message"), [
+    ({"first_piece": 1}, "no imported column"), ({"first_piece": -1}, "no imported column"), ({"values_at": 1 << 32}, "no such output"),
+    ({"values_at": -2}, "no such output"), ({"values_at": 2}, "outside of the memory"), ({"values_at": 2**31}, "outside of the memory"),
+    ({"width": 2**31 - 1}, "outside of the memory"), ({"width": 2**62}, "outside of the memory"), ({"width": -8}, "outside|width"), ({"values": 99}, "enumerator"),
+])  # fmt: skip
+def test_a_job_that_would_write_elsewhere_is_refused(fields, message):
+    stream = Stream([batch([Array(ROWS)])])
+    arrays = import_table(stream)
+    out = np.zeros((2, ROWS), np.int64)
+    with pytest.raises(ValueError, match=message):
+        _core.move_columns(arrays, copy_job(**fields), [out], ROWS)
+    assert not out.any()
+
+
+@pytest.mark.parametrize("rows", [-1, ROWS - 1, ROWS + 1, 2**60])
+def test_jobs_have_the_rows_of_their_columns(rows):
+    stream = Stream([batch([Array(ROWS)])])
+    arrays = import_table(stream)
+    with pytest.raises(ValueError, match=r"rows|outside"):
+        _core.move_columns(arrays, copy_job(), [np.zeros((2, ROWS), np.int64)], rows)
+
+
+def test_outputs_must_be_writable_and_contiguous():
+    stream = Stream([batch([Array(ROWS)])])
+    arrays = import_table(stream)
+    read_only = np.zeros(ROWS, np.int64)
+    read_only.flags.writeable = False
+    for out in (read_only, np.zeros(2 * ROWS, np.int64)[::2]):
+        with pytest.raises((ValueError, BufferError)):
+            _core.move_columns(arrays, copy_job(), [out], ROWS)
+
+
+def test_as_many_maps_as_pieces():
+    stream = Stream([batch([Array(ROWS)])])
+    arrays = import_table(stream)
+    for column, maps in ((0, []), (0, [(0, 0)] * 2), (1, [(0, 0)])):
+        with pytest.raises(ValueError, match="one map for each piece"):
+            arrays.renumber(column, maps)
+
+
+def test_arrays_that_are_moved_have_the_same_rows():
+    out = [np.zeros(ROWS, np.int64)]
+    jobs = copy_job(validity=Validity.NONE)
+    values = np.arange(2 * ROWS)[::-2]
+    assert _core.move_arrays([(values, None)], jobs, out, ROWS) == [(0, False)]
+    assert (out[0] == values).all()
+    for array, mask in ((values[1:], None), (values.reshape(2, -1), None), (values, np.zeros(ROWS - 1, bool))):
+        with pytest.raises(ValueError, match="another number of rows"):
+            _core.move_arrays([(array, mask)], jobs, out, ROWS)
+
+
 def test_a_stream_without_batches_has_its_columns():
-    assert import_table(Stream([], columns=600), 600, 0).piece_counts().tolist() == [0] * 600
+    arrays = import_table(Stream([], columns=600), 600, 0)
+    assert [arrays.count_pieces(column) for column in range(600)] == [0] * 600
+    with pytest.raises(IndexError):
+        arrays.count_pieces(600)
 
 
 # -- the public function: PyArrow imports the stream, and the core reads what it exports -------------------------------

@@ -117,10 +117,14 @@ class Anatomy:
         raise AssertionError("no layout metadata")
 
     @cached_property
+    def layout_text(self):
+        _, at, size = self._layout_metadata
+        return self.data[at : at + size]
+
+    @cached_property
     def layout(self):
         """The layout metadata."""
-        _, at, size = self._layout_metadata
-        return json.loads(self.data[at : at + size])
+        return json.loads(self.layout_text)
 
     @cached_property
     def numbers(self):
@@ -235,15 +239,16 @@ def rehashed(data):
             return data
         numbers = {number.what: number.read(data) for number in file.numbers}
         start, size = numbers["batch block offset"], numbers["batch block metadata"]
+        text = file.layout_text
     except (struct.error, ValueError, IndexError, TypeError, OverflowError, KeyError, AssertionError, AttributeError):
         return data
     if file.end < 0 or not 0 <= start <= start + size <= len(data):
         return data
-    _, _, values, flags = struct.unpack_from("<QQQI", data, file.end)
+    values, flags = struct.unpack_from("<QI", data, file.end + 32)
     message, footer = _hash(data[start : start + size]), _hash(data[file.footer_at : -TAIL_SIZE])
     if flags & _HAS_VALUES:
         values = _hash(data[: file.end])
-    packed = struct.pack("<QQQI28x", message, footer, values, flags)
+    packed = struct.pack("<QQQQQI12x", _hash(text), message, footer, start + size, values, flags)
     seal = data[file.seal_at : file.footer_at]
     own = struct.pack("<Q", _hash(packed + seal))
     return data[: file.end] + packed + own + data[file.seal_at :]

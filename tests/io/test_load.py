@@ -28,6 +28,7 @@ from colonnade.io import text_blocks
 from colonnade.io.load import read
 from colonnade.io.options import ReadOptions
 from colonnade.io.progress import Meter
+from colonnade.storage.draft import _Steps
 
 ROWS = 300_000  # several batches
 
@@ -423,3 +424,49 @@ def test_dump_from_the_shell(frame, store, tmp_path):
     assert run("t", tmp_path / "t.parquet").output.startswith(f"{tmp_path}/t.parquet: ")
     assert run("t", tmp_path / "t.xlsx").exit_code == 2
     assert run("none", tmp_path / "t.csv").exit_code == 1
+
+
+# -- ways to write -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["huge pages", "huge pages run out", "small pages"])
+def pages(request, monkeypatch):
+    """The kernel gives huge pages, or some, or none."""
+    if request.param == "small pages":
+        monkeypatch.setattr("colonnade._core.huge_pages_at_hand", lambda: False)
+        monkeypatch.setattr("colonnade.storage.draft.Draft.map", lambda self, size: os.ftruncate(self.fd, size))
+    else:
+        left = [3 if request.param == "huge pages run out" else 1000]
+        monkeypatch.setattr("colonnade._core.huge_pages_at_hand", lambda: True)
+
+        def reserved(steps, start, stop, plain=_Steps.reserved):
+            left[0] -= 1
+            return plain(steps, start, stop) if left[0] >= 0 else None
+
+        monkeypatch.setattr(_Steps, "reserved", reserved)
+
+
+def test_batches_in_pages_of_every_size(pages, store, tmp_path, monkeypatch):
+    """What is loaded is what is put, in fresh memory and in a spare, and a key index is built over it."""
+    monkeypatch.setattr("colonnade.format.write.table._BATCH", 1 << 19)
+    table = table_of_all_sorts(200_001)
+    table = table.append_column("k", pa.array(np.random.default_rng(3).permutation(table.num_rows)))
+    pq.write_table(table, tmp_path / "t.parquet", row_group_size=65_536)
+    with store.put("p", pq.read_table(tmp_path / "t.parquet")) as put:
+        expected = {name: put.to_arrow()[name].combine_chunks() for name in table.column_names}
+    for _ in range(4):
+        snapshot = store.load("t", tmp_path / "t.parquet", key="k", checksum=True)
+        loaded = snapshot.to_arrow()
+        assert [name for name in table.column_names if not loaded[name].combine_chunks().equals(expected[name])] == []
+        snapshot.validate()
+        assert table["k"].take(snapshot.locate([7, 200_000])).to_pylist() == [7, 200_000]
+        snapshot.close()
+    assert not store.check()
+
+
+def test_a_key_index_of_a_put_without_huge_pages(store, monkeypatch):
+    monkeypatch.setattr("colonnade.storage.draft.Draft.map", lambda self, size: os.ftruncate(self.fd, size))
+    df = pd.DataFrame({"k": np.arange(1_000_000), "x": np.full(1_000_000, 0x0101010101010101)})
+    for _ in range(3):
+        store.put("t", df, key="k").close()
+        assert_frame_equal(store.get("t"), df)

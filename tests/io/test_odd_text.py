@@ -166,7 +166,7 @@ def test_blocks_of_regular_quotes_end_where_rows_end():
     pieces = [b'"', b",", b"\n", b"a", b"\r\n", b'""', b'"x"', b'"x\ny"', b',"', b'",', b'"\n', b'\n"']
     for _ in range(20_000):
         data = b"".join(rng.choices(pieces, k=rng.randint(1, 14)))
-        end, rows = ROWS.end_of_regular(data), ROWS.rows.match(data)
+        end, rows = ROWS.end_of_regular(memoryview(data)), ROWS.rows.match(data)
         if end is not None:
             assert end <= rows.end(), data
             assert ROWS.rows.match(data[:end]).end() == end, data

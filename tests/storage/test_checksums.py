@@ -129,10 +129,12 @@ def test_a_damaged_layout_is_found_by_every_reader(store):
     start, size = numbers["batch block offset"], numbers["batch block metadata"]
     places = [start + size - 1, start + size // 4, file.footer_at + file.footer_size // 2, file.footer_at + 40]
     name = whole.index(b'"labels"', file.footer_at)
-    for at in [*places, name + 30]:
+    blocks = numbers["batch block offset"].to_bytes(8, "little")
+    for at in [*places, name + 30, whole.index(blocks, file.footer_at) + 1]:
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
-        with pytest.raises(cn.CorruptSnapshotError, match=r"corrupt|damaged"):
-            store.get("t")
+        for ask in (lambda: store.get("t"), lambda: store.open("t").to_arrow()):
+            with pytest.raises(cn.CorruptSnapshotError, match=r"corrupt|damaged"):
+                ask()
     path.write_bytes(whole)
     assert store.get("t").equals(FRAME.head(10))
 
@@ -141,7 +143,7 @@ def test_a_damaged_seal_is_found_by_who_looks_at_it(store):
     path = store.put("t", FRAME.head(10)).path
     whole = path.read_bytes()
     file = Anatomy(whole)
-    for at in [*range(file.end, file.end + 28), file.end + 63, *(file.seal_at + at for at in SEAL_FIELDS.values())]:
+    for at in [*range(file.end, file.end + 44), file.end + 63, *(file.seal_at + at for at in SEAL_FIELDS.values())]:
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 2]) + whole[at + 1 :])
         with pytest.raises(cn.CorruptSnapshotError, match="corrupt seal"):
             store.open("t")
@@ -156,12 +158,12 @@ def test_the_checksums_are_those_of_the_page_of_the_format(store):
     assert len(whole) < 1 << 20  # more is hashed in parts
     numbers = {number.what: number.read(whole) for number in file.numbers}
     start = numbers["batch block offset"]
-    message = whole[start : start + numbers["batch block metadata"]]
-    footer = whole[file.footer_at : -10]
-    hashed = [xxhash.xxh3_64_intdigest(part) for part in (message, footer, whole[: file.end])]
+    body = start + numbers["batch block metadata"]
+    parts = (file.layout_text, whole[start:body], whole[file.footer_at : -10], whole[: file.end])
+    *layout, values = [xxhash.xxh3_64_intdigest(part) for part in parts]
     assert file.seal_at - file.end == CHECKSUMS_SIZE
-    assert list(struct.unpack_from("<QQQI", whole, file.end)) == [*hashed, 1]
-    assert whole[file.end + 28 : file.end + 56] == bytes(28)
+    assert struct.unpack_from("<QQQQQI", whole, file.end) == (*layout, body, values, 1)
+    assert whole[file.end + 44 : file.end + 56] == bytes(12)
     sealed = whole[file.end : file.end + 56] + whole[file.seal_at : file.seal_at + 64]
     assert struct.unpack_from("<Q", whole, file.end + 56) == (xxhash.xxh3_64_intdigest(sealed),)
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import signal
 import sys
 import termios
+import time
 import tty
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -51,13 +53,20 @@ def can_watch() -> bool:
 
 
 def watch(look: Callable[[], Usage], every: float) -> None:
-    """Show it on the whole screen, again and again, until q is pressed."""
+    """Show it on the whole screen, again and again, until q is pressed. Other keys scroll and sort."""
+    view = _View()
     while True:
         with _Keyboard() as keyboard, Live(console=console(), screen=True, auto_refresh=False) as live:
+            usage, looked = look(), time.monotonic()
             while not keyboard.signals:
-                live.update(_Picture(look()), refresh=True)
-                if "q" in keyboard.wait(every).lower():
+                live.update(_Picture(usage, view), refresh=True)
+                keys = _keys_in(keyboard.wait(max(looked + every - time.monotonic(), 0)))
+                if "q" in keys:
                     return
+                for key in keys:
+                    view.press(key)
+                if not keys or time.monotonic() >= looked + every:  # keys alone do not look again
+                    usage, looked = look(), time.monotonic()
         # The terminal is restored, and the signal has its usual effect. A process that was stopped continues here.
         for number in keyboard.signals:
             os.kill(os.getpid(), number)
@@ -115,26 +124,98 @@ class _Keyboard:
 # -- what is shown -----------------------------------------------------------------------------------------------------
 
 
+# What `wait` gives for the keys that move, as terminals send them; letters for who knows less or vi.
+_KEYS = {
+    "\x1b[A": "up", "\x1bOA": "up", "k": "up",
+    "\x1b[B": "down", "\x1bOB": "down", "j": "down",
+    "\x1b[5~": "page up", "b": "page up",
+    "\x1b[6~": "page down", " ": "page down",
+    "\x1b[H": "home", "\x1bOH": "home", "\x1b[1~": "home", "g": "home",
+    "\x1b[F": "end", "\x1bOF": "end", "\x1b[4~": "end", "G": "end",
+}  # fmt: skip
+_SEQUENCE = re.compile(r"\x1b(?:\[[0-9;]*[~A-Za-z]|O[A-Za-z])|.", re.DOTALL)
+
+# What s goes through: a heading, and the key to sort by, the direction in which it begins.
+_ORDERS: tuple[tuple[str, Callable[[SegmentUsage], Any], bool], ...] = (
+    ("size", lambda row: row.nbytes, True),
+    ("name", lambda row: row.name or "", False),
+    ("rows", lambda row: row.rows or 0, True),
+    ("age", lambda row: row.created.timestamp() if row.created else 0.0, True),
+    ("processes", lambda row: len(row.holders), True),
+)
+
+
+def _keys_in(typed: str) -> list[str]:
+    """Give the names of keys; of those without one, the letter."""
+    return [_KEYS.get(part, part.lower()) for part in _SEQUENCE.findall(typed)]
+
+
+class _View:
+    """What a person chose: how rows are sorted, and the first that is shown."""
+
+    def __init__(self) -> None:
+        self._order = 0
+        self._reversed = False
+        self._first = 0
+        self._shown = 1  # rows that had room
+        self._count = 0
+
+    def press(self, key: str) -> None:
+        """Scroll with the arrows, sort by the next column with s, the other way round with r."""
+        if key == "s":
+            self._order, self._reversed, self._first = (self._order + 1) % len(_ORDERS), False, 0
+        elif key == "r":
+            self._reversed, self._first = not self._reversed, 0
+        else:
+            page = max(self._shown - 1, 1)
+            ends = {"home": -self._first, "end": self._count}
+            self._first += {"up": -1, "down": 1, "page up": -page, "page down": page, **ends}.get(key, 0)
+            self._first = max(min(self._first, self._count - self._shown), 0)
+
+    @property
+    def sorted_by(self) -> str:
+        """The heading of the column, and an arrow."""
+        heading, _, falls = _ORDERS[self._order]
+        return f"{heading} {'↓' if falls != self._reversed else '↑'}"
+
+    def part_of(self, rows: list[SegmentUsage], room: int) -> tuple[list[SegmentUsage], int, int]:
+        """Give the rows to show, how many are above, and how many below. A line of the room says so, if any are."""
+        _, key, falls = _ORDERS[self._order]
+        rows = sorted(rows, key=key, reverse=falls != self._reversed)
+        self._count = len(rows)
+        self._shown = max(room if len(rows) <= room else room - 1, 1)
+        self._first = max(min(self._first, self._count - self._shown), 0)
+        end = self._first + self._shown
+        return rows[self._first : end], self._first, max(len(rows) - end, 0)
+
+
 class _Picture:
     """What the screen shows, laid out when it is drawn, for the size of the window at that moment."""
 
-    def __init__(self, usage: Usage) -> None:
+    def __init__(self, usage: Usage, view: _View) -> None:
         self._usage = usage
+        self._view = view
         self._time = datetime.now().astimezone()
 
     def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
         width, height = options.max_width, options.height or options.max_height
-        lines = [*self._head(width), Text(), *_table_lines(rows_of(self._usage), width)]
-        if len(lines) > height:
-            hidden = len(lines) - height + 1
-            lines = [*lines[: height - 1], Text(f"… {hidden} more", style="dim")]
-        for line in lines:
+        lines = [*self._head(width), Text()]
+        shown, above, below = self._view.part_of(rows_of(self._usage), height - len(lines) - 1)
+        lines += _table_lines(shown, width)
+        if above or below:
+            lines = lines[: height - 1]
+            places = [f"{above} above" if above else "", f"{below} more" if below else ""]
+            lines.append(Text(f"… {', '.join(filter(None, places))}", style="dim"))
+        for line in lines[:height]:
             line.truncate(width, overflow="ellipsis")
             line.no_wrap = True
             yield line
 
     def _head(self, width: int) -> Iterator[Text]:
         right = f"{self._time:%H:%M:%S}  q quits"
+        keys = f"by {self._view.sorted_by}  ↑↓ scroll  s sort  r reverse  "
+        if width >= len(keys) + len(right) + 24:
+            right = keys + right
         path = shortened(one_line(self._usage.path), max(width - len(right) - GAP, 8))
         yield Text.assemble((path, "bold"), " " * (width - cell_len(path) - len(right)), (right, "dim"))
         yield _bar(self._usage, min(width, _WIDEST_BAR))

@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.types as pt
 
-from colonnade.conversion.groups import Group, group_columns
+from colonnade.conversion.c_stream import import_columns
+from colonnade.conversion.groups import Group, group_columns, kinds_of
 from colonnade.explanation import ColumnReport, Explanation
 from colonnade.interop.arrow import arrow_table
 from colonnade.interop.pyarrow import PandasOptions, read_head, zoned_dtype
@@ -58,12 +59,14 @@ def explain(data: Any, **options: Any) -> Explanation:
 
 
 def _explain(table: pa.Table, options: PandasOptions) -> Explanation:
-    head = read_head(table, options)
-    groups, _ = group_columns(head, options)
+    head, columns, _ = read_head(table, options)
+    kinds = kinds_of(head)
+    has_nulls = np.frombuffer(import_columns(columns, kinds.imported).has_nulls(), np.bool_)
+    groups = group_columns(kinds, has_nulls, options)
     reports = {}
     for group in groups:
         for position in group.positions.tolist():
-            column = head.table.column(position)
+            column = columns.column(position)
             why = why_copied(group, column, options)
             reports[position] = ColumnReport(
                 head.labels[position],
@@ -75,7 +78,7 @@ def _explain(table: pa.Table, options: PandasOptions) -> Explanation:
                 bytes_copied(group, column) if why else 0,
                 why,
             )
-    for name in Counter(table.schema.names) - Counter(head.table.schema.names):
+    for name in Counter(table.schema.names) - Counter(columns.schema.names):
         column = table.column(table.schema.get_all_field_indices(name)[-1])
         sizes = column.nbytes, column.null_count, column.nbytes
         reports[len(reports)] = ColumnReport(name, "index", str(column.type), "index", *sizes, "it becomes the index")

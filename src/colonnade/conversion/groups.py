@@ -15,7 +15,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as pt
 
-from colonnade.conversion.c_stream import ImportedColumns, import_columns
 from colonnade.interop.pyarrow import Head, PandasOptions
 from colonnade.rules import Reading, Rule, dtype_for, rule_for
 
@@ -52,29 +51,44 @@ def is_imported(type_: pa.DataType) -> bool:
     )
 
 
-def group_columns(head: Head, options: PandasOptions) -> tuple[list[Group], ImportedColumns]:
-    """Group the columns of a table, and import those that the core reads."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Kinds:
+    """The columns of one head by what they have in common, whatever their values are.
+
+    ``kinds`` are (type, given dtype or None, whether it is encoded, positions); ``imported`` are the positions of the
+    columns that the core reads, in order.
+    """
+
+    kinds: list[tuple[pa.DataType, Any, bool, npt.NDArray[np.intp]]]
+    imported: npt.NDArray[np.intp]
+
+
+def kinds_of(head: Head) -> Kinds:
+    """Find the columns of each type, and those that the core reads."""
     kinds = list(_kinds(head))
     to_import = [positions for type_, _, encoded, positions in kinds if is_imported(type_) and not encoded]
-    order = np.sort(np.concatenate([*to_import, np.empty(0, np.intp)]))
-    columns = import_columns(head.table, order, 0 if options.use_threads else 1)
+    return Kinds(kinds, np.sort(np.concatenate([*to_import, np.empty(0, np.intp)])))
+
+
+def group_columns(kinds: Kinds, has_nulls: npt.NDArray[np.bool_], options: PandasOptions) -> list[Group]:
+    """Group columns; ``has_nulls`` is of each imported column."""
     flags = options.flags()
     groups = []
-    for type_, given, encoded, positions in kinds:
+    for type_, given, encoded, positions in kinds.kinds:
         is_given = given is not None
         if encoded or not is_imported(type_):
             dtype = given if is_given else np.dtype(object)
             rule = _CONVERTED if encoded else rule_for(type_, dtype, False)
             groups.append(Group(type_, dtype, False, rule, positions, positions[:0], is_given, encoded))
             continue
-        members = np.searchsorted(order, positions)
-        has_nulls = columns.nulls[members] > 0
-        for nulls, chosen in ((False, ~has_nulls), (True, has_nulls)):
+        members = np.searchsorted(kinds.imported, positions)
+        nulls_here = has_nulls[members]
+        for nulls, chosen in ((False, ~nulls_here), (True, nulls_here)):
             if chosen.any():
                 dtype = given if is_given else dtype_for(type_, nulls, flags)
                 rule = rule_for(type_, dtype, nulls)
                 groups.append(Group(type_, dtype, nulls, rule, positions[chosen], members[chosen], is_given))
-    return [_as_read_from_memory(group, options) for group in groups], columns
+    return [_as_read_from_memory(group, options) for group in groups]
 
 
 def _kinds(head: Head) -> Iterator[tuple[pa.DataType, Any, bool, npt.NDArray[np.intp]]]:

@@ -5,6 +5,7 @@ Dates, True, False and None. Does not depend on: frames, jobs.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,8 @@ NULL_DAY = -(2**31)
 def share_dates(days: npt.NDArray[np.int32], out: npt.NDArray[Any], threads: int) -> None:
     """Fill ``out`` (dtype object, all None) with ``datetime.date`` for days since 1970-01-01, None for `NULL_DAY`.
 
-    The dates from the first to the last day are made once, if they are fewer than half of the rows. Otherwise PyArrow
-    makes one for each row.
+    The dates from the first to the last day are made once, if they are fewer than the rows. Otherwise PyArrow makes one
+    for each row.
 
     Raises
     ------
@@ -31,11 +32,25 @@ def share_dates(days: npt.NDArray[np.int32], out: npt.NDArray[Any], threads: int
     first, last = _core.range_of(days, NULL_DAY)
     if first > last:
         return
-    if last - first < len(days) // 2:
-        dates = _dates(pa.array(np.arange(first, last + 1, dtype=np.int32)))
-        _core.share_objects(out, [*dates, None], days, first, threads)
+    if len(days) < _FEW:
+        dates = {day: None if day == NULL_DAY else _date(day) for day in set(days.tolist())}
+        out[:] = [dates[day] for day in days.tolist()]
+    elif last - first < len(days):
+        dates_in_order = _dates(pa.array(np.arange(first, last + 1, dtype=np.int32)))
+        _core.share_objects(out, [*dates_in_order, None], days, first, threads)
     else:
         out[:] = _dates(pa.array(days, mask=days == NULL_DAY))
+
+
+# Of fewer days, Python has made the dates before PyArrow has begun.
+_FEW = 1000
+_EPOCH = date(1970, 1, 1).toordinal()
+
+
+def _date(day: int) -> date:
+    if not date.min.toordinal() <= day + _EPOCH <= date.max.toordinal():
+        _dates(pa.array([day], pa.int32()))  # raises
+    return date.fromordinal(day + _EPOCH)
 
 
 def _dates(days: pa.Array) -> Any:

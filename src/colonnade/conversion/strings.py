@@ -5,41 +5,43 @@ Does not depend on: pandas.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
-
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from colonnade.core.buffers import Outputs, address_of, as_arrow_buffer
+from colonnade.core import jobs
+from colonnade.core.buffers import Outputs, address_of, as_arrow_buffer, as_bytes
 from colonnade.core.jobs import JOB, PIECE, Values
 
-
-class Widening(NamedTuple):
-    """A job and its piece; ``finish`` returns the strings after the job has run."""
-
-    job: npt.NDArray[Any]
-    piece: npt.NDArray[Any]
-    finish: Callable[[], pa.Array]
+# With fewer rows, NumPy has copied the offsets before a job is planned.
+_LEAST_ROWS = 1 << 14
 
 
-def widen(chunk: pa.StringArray, outputs: Outputs) -> Widening | pa.Array:
-    """Plan the new offsets of a chunk; if there is nothing to plan, return the chunk as ``large_string``."""
-    validity, offsets, text = chunk.buffers()
+def widen(chunk: pa.StringArray, threads: int) -> pa.Array:
+    """The chunk as ``large_string``."""
     length, nulls = len(chunk), chunk.null_count
+    validity, offsets, text = chunk.buffers()
     if length == 0 or text is None or (nulls and chunk.offset % 8):
         return chunk.cast(pa.large_string())
-    wide = outputs.new((length + 1,), np.int64)
+    if length < _LEAST_ROWS:
+        wide = np.frombuffer(offsets, np.int32, length + 1, 4 * chunk.offset).astype(np.int64)
+    else:
+        wide = _widen(offsets.address, chunk.offset, length + 1, threads)
+    bitmap = validity.slice(chunk.offset // 8) if nulls else None
+    return pa.Array.from_buffers(_LARGE_STRING, length, [bitmap, as_arrow_buffer(wide), text], nulls)
+
+
+_LARGE_STRING = pa.large_string()
+
+
+def _widen(address: int, offset: int, count: int, threads: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    outputs = Outputs()
+    wide = outputs.new((count,), np.int64)
     job, piece = np.zeros(1, JOB), np.zeros(1, PIECE)
-    job["rows"], job["piece_count"], job["values"], job["out_width"] = length + 1, 1, Values.OFFSETS32, 8
+    job["rows"], job["piece_count"], job["values"], job["out_width"] = count, 1, Values.OFFSETS32, 8
     job["values_at"] = address_of(wide)
     job["bitmap_at"] = job["mask_at"] = job["pandas_at"] = -1
     # The base -1 keeps the offsets' values, because the text keeps its beginning.
-    piece["values"], piece["offset"], piece["length"], piece["base"] = offsets.address, chunk.offset, length + 1, -1
-    bitmap = validity.slice(chunk.offset // 8) if nulls else None
-
-    def finish() -> pa.Array:
-        return pa.Array.from_buffers(pa.large_string(), length, [bitmap, as_arrow_buffer(wide), text], nulls)
-
-    return Widening(job, piece, finish)
+    piece["values"], piece["offset"], piece["length"], piece["base"] = address, offset, count, -1
+    outputs.touch(threads)
+    jobs.into_memory(job, piece, outputs=[as_bytes(wide)], threads=threads)
+    return wide

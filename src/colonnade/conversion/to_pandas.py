@@ -6,17 +6,20 @@ Does not depend on: files, stores.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
 from colonnade.conversion.blocks import BlockMaker
+from colonnade.conversion.c_stream import import_columns
 from colonnade.conversion.explain import why_copied
-from colonnade.conversion.groups import Group, group_columns
+from colonnade.conversion.groups import Group
+from colonnade.conversion.plans import prepare
 from colonnade.interop import pandas as internals
 from colonnade.interop.arrow import arrow_table
-from colonnade.interop.pyarrow import PandasOptions, check_convertible, read_head
+from colonnade.interop.pyarrow import PandasOptions, check_convertible
 from colonnade.rules import Reading
 
 if TYPE_CHECKING:
@@ -133,15 +136,16 @@ def to_pandas(
     table = arrow_table(data)
     # PyArrow imports the arrays of other libraries unchecked. This takes 0.07 us a column and reads no values.
     table.validate()
-    head = read_head(table, options)
-    groups, columns = group_columns(head, options)
+    plan, columns, index = prepare(table, options)
+    arrays = import_columns(columns, plan.kinds.imported, 0 if use_threads else 1)
+    layout = plan.layout(columns, arrays.has_nulls(), options)
     if options.zero_copy_only:
-        _refuse_copies(head.table, groups, options)
-    blocks = BlockMaker(head.table, groups, columns, options).make()
-    return internals.make_frame(blocks, head.index, head.labels, head.attrs)
+        _refuse_copies(columns, layout.groups, options)
+    blocks = BlockMaker(columns, arrays, layout, plan.categories, options).make()
+    return internals.make_frame(blocks, index, plan.head.labels.view(), copy.deepcopy(plan.head.attrs))
 
 
-def _refuse_copies(table: pa.Table, groups: list[Group], options: PandasOptions) -> None:
+def _refuse_copies(table: pa.Table, groups: Sequence[Group], options: PandasOptions) -> None:
     """Raise ArrowInvalid with the name of each column that would be copied, if there is any."""
     copied = []
     for group in groups:

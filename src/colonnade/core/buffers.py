@@ -88,8 +88,9 @@ class Outputs:
 
     def touch(self, threads: int) -> None:
         """Fault fresh pages in, all at once: cheaper than each page when it is written."""
-        _core.touch(self._buffers, threads)
-        self._buffers.clear()
+        if self._buffers:
+            _core.touch(self._buffers, threads)
+            self._buffers.clear()
 
 
 def as_bytes(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:

@@ -200,7 +200,7 @@ def into_file(
     jobs: npt.NDArray[Any], pieces: npt.NDArray[Any], *, fd: int, size: int, threads: int = 0
 ) -> npt.NDArray[Any]:
     """Run a plan (arrays of `JOB` and `PIECE`) into a file; returns an array of `RESULT`."""
-    return _results(_core.write_file(_numbers(jobs), _numbers(pieces), fd, size, threads))
+    return _results(_core.write_file(as_numbers(jobs), as_numbers(pieces), fd, size, threads))
 
 
 def into_memory(
@@ -212,17 +212,11 @@ def into_memory(
     **tuning: int,
 ) -> npt.NDArray[Any]:
     """Run a plan whose places are addresses inside of ``outputs``; returns an array of `RESULT`."""
-    return _results(_core.write_memory(_numbers(jobs), _numbers(pieces), list(outputs), threads, **tuning))
+    return _results(_core.write_memory(as_numbers(jobs), as_numbers(pieces), list(outputs), threads, **tuning))
 
 
-def joined(tables: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    """Join tables of one kind. They are joined as numbers: to compare their fields takes NumPy 15 us."""
-    if len(tables) == 1:
-        return tables[0]
-    return np.concatenate([_numbers(table) for table in tables]).reshape(-1).view(tables[0].dtype)
-
-
-def _numbers(table: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+def as_numbers(table: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """View a table as one row of numbers for each of its rows, as the core takes it."""
     return table.view(np.int64).reshape(len(table), table.dtype.itemsize // 8)
 
 

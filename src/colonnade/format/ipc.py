@@ -73,11 +73,12 @@ class Layout(NamedTuple):
 class Envelope:
     """The bytes before and after a body: ``start`` (schema and dictionaries), and a layout for one row.
 
-    `finished` gives the layout with the table's own numbers.
+    `finished` gives the layout with the table's own numbers. ``metadata`` is the layout metadata.
     """
 
     start: memoryview
     layout: Layout
+    metadata: bytes
 
     @property
     def body_start(self) -> int:
@@ -126,7 +127,7 @@ def write_envelope(schema: pa.Schema, one_row: Sequence[pa.Array], alignment: in
     block["metadata_length"] = len(message)
     mark, _ = _MESSAGE_PREFIX.unpack_from(message)
     _MESSAGE_PREFIX.pack_into(message, 0, mark, len(message) - _MESSAGE_PREFIX.size)
-    return Envelope(data[:offset], Layout(bytes(message), bytes(footer)))
+    return Envelope(data[:offset], Layout(bytes(message), bytes(footer)), schema.metadata[METADATA_KEY])
 
 
 def _batch_without_columns(schema: pa.Schema) -> pa.RecordBatch:
@@ -148,9 +149,14 @@ def without_layout_metadata(schema: pa.Schema) -> dict[bytes, bytes] | None:
 
 @dataclass(frozen=True, slots=True)
 class OpenedEnvelope:
-    """The layout metadata as text, and the body: its first byte in the file, and how many bytes it may have."""
+    """The layout metadata as text, the record batch message, the footer, and the body.
+
+    ``body_start`` is the body's first byte in the file, and ``body_limit`` how many bytes it may have.
+    """
 
     metadata: bytes
+    message: memoryview
+    footer: memoryview
     body_start: int
     body_limit: int
 
@@ -158,10 +164,11 @@ class OpenedEnvelope:
 def read_envelope(data: memoryview, checksums: Checksums | None = None) -> OpenedEnvelope:
     """Find the layout metadata and the body of a whole file; every place is checked against the file's size.
 
-    ``checksums`` are those of the file, if it has any: what is read here must match them.
+    ``checksums`` are those of the file, if it has any: the layout metadata must match them. What Arrow reads is
+    compared when it is read, because the footer of a table of many columns is large.
     """
-    end = end_of_contents(data)
-    footer = data[seal_place(len(data), bytes(data[-TAIL_SIZE:])) + SEAL_SIZE : -TAIL_SIZE]
+    end, footer_at = end_of_contents(data)
+    footer = data[footer_at:-TAIL_SIZE]
     metadata, blocks = read_footer(footer)
     offset, length = int(blocks["offset"][0]), int(blocks["metadata_length"][0])
     body_start = offset + length
@@ -171,8 +178,8 @@ def read_envelope(data: memoryview, checksums: Checksums | None = None) -> Opene
             f"multiple of {CACHE_LINE}"
         )
     if checksums is not None:
-        checksums.check_layout(data[offset:body_start], footer)
-    return OpenedEnvelope(metadata, body_start, end - body_start)
+        checksums.check_metadata(metadata, body_start)
+    return OpenedEnvelope(metadata, data[offset:body_start], footer, body_start, end - body_start)
 
 
 def read_footer(footer: bytes | memoryview) -> tuple[bytes, Any]:

@@ -20,8 +20,9 @@ FORMAT = 3
 _FORMAT_WITHOUT_CHECKSUMS = 2  # of release 0.2.0
 _MARK = b"COLONNAD"
 _SEAL = struct.Struct("<8sIIQQQQQQ")
+_MARK_AND_FORMAT = struct.Struct("<8sI")
 SEAL_SIZE = _SEAL.size
-_CHECKSUMS = struct.Struct("<QQQI28x")  # message, footer, values, flags
+_CHECKSUMS = struct.Struct("<QQQQQI12x")  # metadata, message, footer, body start, values, flags
 _OWN_CHECKSUM = struct.Struct("<Q")  # of what stands before it, and of the seal
 CHECKSUMS_SIZE = _CHECKSUMS.size + _OWN_CHECKSUM.size
 _HAS_VALUES = 1  # a flag
@@ -29,30 +30,40 @@ _MOST = 1 << 63  # so that the next version has a place in a seal, and rows one 
 
 
 class Checksums(NamedTuple):
-    """Hashes (`colonnade._core.hash_bytes`) of the parts of a file.
+    """Hashes (`colonnade._core.hash_bytes`) of the parts of a file, and where its body starts.
 
-    ``message`` and ``footer`` are those of the layout: the record batch message, which Arrow reads, and the footer.
-    ``values`` is the hash of everything before the checksums, values included; None if none was asked for.
+    ``metadata`` is the hash of the layout metadata, which every reader reads; ``message`` and ``footer`` are those of
+    the record batch message and the footer, which Arrow reads. ``values`` is the hash of everything before the
+    checksums, values included; None if none was asked for.
     """
 
+    metadata: int
     message: int
     footer: int
+    body_start: int
     values: int | None = None
 
     @classmethod
-    def of_layout(cls, message: Any, footer: Any) -> Checksums:
+    def of_layout(cls, metadata: bytes, message: bytes, footer: bytes, body_start: int) -> Checksums:
         """Hash the layout of a file."""
-        return cls(_core.hash_bytes(message, 1), _core.hash_bytes(footer, 1))
+        hashed = _core.hash_bytes
+        return cls(hashed(metadata, 1), hashed(message, 1), hashed(footer, 1), body_start)
 
-    def check_layout(self, message: Any, footer: Any) -> None:
-        """Raise CorruptSnapshotError if the layout is not the one that was hashed."""
-        found = Checksums.of_layout(message, footer)
-        for part, is_same in (
-            ("record batch message", found.message == self.message),
-            ("footer", found.footer == self.footer),
-        ):
-            if not is_same:
-                raise CorruptSnapshotError(f"damaged layout: the {part} does not match its checksum")
+    def check_metadata(self, metadata: bytes, body_start: int) -> None:
+        """Raise CorruptSnapshotError if this is not what was hashed."""
+        if _core.hash_bytes(metadata, 1) != self.metadata:
+            raise CorruptSnapshotError("damaged layout: the layout metadata does not match its checksum")
+        if body_start != self.body_start:
+            raise CorruptSnapshotError(
+                f"damaged layout: the body starts at byte {self.body_start}, and the footer says {body_start}"
+            )
+
+    def check_arrow(self, message: Any, footer: Any) -> None:
+        """Raise CorruptSnapshotError if what Arrow reads of the layout is not what was hashed."""
+        if _core.hash_bytes(message, 1) != self.message:
+            raise CorruptSnapshotError("damaged layout: the record batch message does not match its checksum")
+        if _core.hash_bytes(footer, 1) != self.footer:
+            raise CorruptSnapshotError("damaged layout: the footer does not match its checksum")
 
     def check_values(self, data: Any) -> None:
         """Raise CorruptSnapshotError if ``data``, all before the checksums, is not what was hashed; None: no check."""
@@ -62,8 +73,8 @@ class Checksums(NamedTuple):
     @classmethod
     def unpack(cls, data: bytes) -> Checksums:
         """Read checksums; `Seal.unpack` sees whether they are whole."""
-        message, footer, values, flags = _CHECKSUMS.unpack_from(data)
-        return cls(message, footer, values if flags & _HAS_VALUES else None)
+        metadata, message, footer, body_start, values, flags = _CHECKSUMS.unpack_from(data)
+        return cls(metadata, message, footer, body_start, values if flags & _HAS_VALUES else None)
 
     def pack(self) -> bytes:
         """The checksums of a draft, which has no seal yet."""
@@ -75,7 +86,8 @@ class Checksums(NamedTuple):
         return packed + _OWN_CHECKSUM.pack(_core.hash_bytes(packed + seal, 1)) + seal
 
     def _packed(self) -> bytes:
-        return _CHECKSUMS.pack(self.message, self.footer, self.values or 0, 0 if self.values is None else _HAS_VALUES)
+        *layout, values = self
+        return _CHECKSUMS.pack(*layout, values or 0, 0 if values is None else _HAS_VALUES)
 
 
 class Seal(NamedTuple):
@@ -163,9 +175,9 @@ def seal_place(size: int, trailer: bytes) -> int:
     return place
 
 
-def end_of_contents(data: memoryview) -> int:
-    """Where the contents of a whole file end, and checksums or seal begin."""
+def end_of_contents(data: memoryview) -> tuple[int, int]:
+    """Where the contents of a whole file end, which is where checksums or seal begin; and where its footer begins."""
     place = seal_place(len(data), bytes(data[-TAIL_SIZE:]))
-    mark, number = struct.unpack_from("<8sI", data, place)
+    mark, number = _MARK_AND_FORMAT.unpack_from(data, place)
     # Nested tables, whose seals are zeros, end at the seal.
-    return place - CHECKSUMS_SIZE if mark == _MARK and number >= FORMAT else place
+    return place - CHECKSUMS_SIZE if mark == _MARK and number >= FORMAT else place, place + SEAL_SIZE

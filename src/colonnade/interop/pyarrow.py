@@ -8,6 +8,7 @@ Does not depend on: how a table is stored, how bytes are moved.
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -19,6 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from colonnade.interop.pandas import range_index
 from colonnade.interop.versions import require
 
 require("pyarrow", pa.__version__)
@@ -63,7 +65,7 @@ def pandas_metadata(
             metadata = compat.construct_metadata(
                 [*columns, *(level for level, d in zip(index_levels, descriptors, strict=True) if isinstance(d, str))],
                 df,
-                [field_name(label) for label in df.columns],
+                names,
                 index_levels,
                 descriptors,
                 None,
@@ -158,49 +160,79 @@ def _for_pyarrow(options: PandasOptions, **changes: bool) -> dict[str, Any]:
     return {**values, "pool": values.pop("memory_pool"), **changes}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Head:
-    """All of a frame except its columns, and what decides how these are read. It is computed once.
+    """All of a frame except its rows, and what decides how its columns are read.
 
-    ``table`` holds the columns that are not part of the index. ``types`` are their distinct types, and ``kinds`` are
-    the number of each column's type. ``extension_dtypes`` are the dtypes that are not NumPy's, by position; ``encoded``
-    are the columns that PyArrow must make categorical.
+    It depends on the schema and the options alone, unless ``is_complete`` is False: then the table had to be changed
+    first. ``types`` are the distinct types of the columns that are not part of the index, and ``kinds`` are the number
+    of each column's type. ``extension_dtypes`` are the dtypes that are not NumPy's, by position; ``encoded`` are the
+    columns that PyArrow must make categorical. ``index_columns`` are PyArrow's descriptors of the index, None if there
+    is no metadata, and ``columns`` its descriptors of all columns.
     """
 
-    table: pa.Table
     types: list[pa.DataType]
     kinds: npt.NDArray[np.intp]
-    index: Any
     labels: Any
     attrs: dict[str, Any]
     extension_dtypes: dict[int, Any]
     encoded: set[int]
+    columns: list[dict[str, Any]]
+    index_columns: list[Any] | None
+    is_complete: bool
 
     def positions(self, kind: int) -> npt.NDArray[np.intp]:
         """The columns of one type."""
         return np.flatnonzero(self.kinds == kind)
 
+    def split(self, table: pa.Table, options: PandasOptions) -> tuple[pa.Table, Any]:
+        """Split a table of this schema into its columns and its index."""
+        return _split(table, self.index_columns, self.columns, options)
 
-def read_head(table: pa.Table, options: PandasOptions) -> Head:
-    """Take index, labels and attributes from a table; the steps, and so the errors, are in PyArrow's order."""
+
+def read_head(table: pa.Table, options: PandasOptions) -> tuple[Head, pa.Table, Any]:
+    """Read the head of a table; also returns its columns and its index.
+
+    The steps, and so the errors, are in PyArrow's order.
+    """
     metadata = table.schema.pandas_metadata  # raises if it is broken, even if it is ignored: as PyArrow does
     columns: list[dict[str, Any]] = []
     column_indexes: list[dict[str, Any]] = []
     attrs: dict[str, Any] = {}
-    if metadata is None or options.ignore_metadata:
-        index = pd.RangeIndex(table.num_rows)
-    else:
+    index_columns = None
+    whole = table
+    if metadata is not None and not options.ignore_metadata:
         columns, column_indexes = metadata["columns"], metadata.get("column_indexes", [])
         attrs = metadata.get("attributes", {})
-        table = compat._add_any_metadata(table, metadata)
-        table, index = compat._reconstruct_index(table, metadata["index_columns"], columns, options.types_mapper)
-    columns_by_type = _ColumnsByType(table)
+        index_columns = metadata["index_columns"]
+        whole = compat._add_any_metadata(table, metadata)
+    rest, index = _split(whole, index_columns, columns, options)
+    columns_by_type = _ColumnsByType(rest)
     extension_dtypes = _extension_dtypes(columns_by_type, columns, options)
     encoded = _encoded_columns(columns_by_type, options)
     compat._check_data_column_metadata_consistency(columns)
-    labels = compat._deserialize_column_index(table, columns, column_indexes)
+    labels = compat._deserialize_column_index(rest, columns, column_indexes)
     types, kinds = columns_by_type.types, columns_by_type.kinds
-    return Head(table, types, kinds, index, labels, attrs, extension_dtypes, encoded)
+    is_complete = whole is table
+    head = Head(types, kinds, labels, attrs, extension_dtypes, encoded, columns, index_columns, is_complete)
+    return head, rest, index
+
+
+_RANGE = ("start", "stop", "step", "kind", "name")
+
+
+def _split(
+    table: pa.Table, index_columns: list[Any] | None, columns: list[dict[str, Any]], options: PandasOptions
+) -> tuple[pa.Table, Any]:
+    if index_columns is None:
+        return table, range_index(range(table.num_rows), None)
+    if len(index_columns) == 1 and isinstance(index_columns[0], dict):
+        start, stop, step, kind, name = (index_columns[0].get(key, 0) for key in _RANGE)
+        is_plain = type(start) is type(stop) is type(step) is int and step and kind == "range"
+        if is_plain and isinstance(name, str | None) and len(range(start, stop, step)) == table.num_rows:
+            return table, range_index(range(start, stop, step), name)
+    split: tuple[pa.Table, Any] = compat._reconstruct_index(table, index_columns, columns, options.types_mapper)
+    return split
 
 
 class _ColumnsByType:
@@ -301,10 +333,15 @@ def from_extension(dtype: Any, column: pa.ChunkedArray) -> Any:
     return dtype.__from_arrow__(column)
 
 
+_THREADED_VALUES = 10_000
+
+
 def convert_columns(table: pa.Table, options: PandasOptions) -> list[tuple[Any, Any]]:
     """Convert a table's columns as PyArrow does: (array, positions) of each block."""
-    # Not split: PyArrow 26 cannot split extension types.
-    blocks = pa.lib.table_to_blocks(_for_pyarrow(options, split_blocks=False), table, options.category_names(), [])
+    # Not split: PyArrow 26 cannot split extension types. Of few values, waiting for a thread takes most of the time.
+    threads = bool(options.use_threads) and table.num_rows * table.num_columns >= _THREADED_VALUES
+    changes = {"split_blocks": False, "use_threads": threads}
+    blocks = pa.lib.table_to_blocks(_for_pyarrow(options, **changes), table, options.category_names(), [])
     return [compat._reconstruct_block(block, return_block=False) for block in blocks]
 
 
@@ -317,7 +354,8 @@ def check_convertible(table: pa.Table, options: PandasOptions) -> None:
 def categories_of(dictionary: pa.Array, options: PandasOptions) -> Any:
     """The categories that PyArrow makes of a dictionary."""
     empty = pa.DictionaryArray.from_arrays(pa.array([], pa.int8()), dictionary)
-    (block,) = pa.lib.table_to_blocks(_for_pyarrow(options), pa.table([empty], [""]), None, [])
+    # With threads, a thread of PyArrow's is awaited even for one column.
+    (block,) = pa.lib.table_to_blocks(_for_pyarrow(options, use_threads=False), pa.table([empty], [""]), None, [])
     return block["dictionary"]
 
 
@@ -361,6 +399,47 @@ class FrameParts:
         return pa.Table.from_arrays(list(arrays), schema=schema.with_metadata({**(schema.metadata or {}), **metadata}))
 
 
+class FrameHead:
+    """The names and the metadata of frames that agree in labels, dtypes and the kind of their index."""
+
+    __slots__ = ("_last", "_rest", "_schema", "has_index_column", "labels", "types")
+
+    def __init__(self, df: Any, table: pa.Table, *, is_described: bool) -> None:
+        """Take them from the table that a frame became; ``is_described``: its index is a RangeIndex in metadata."""
+        schema = table.schema
+        self.labels = df.columns.view()
+        self.types: list[pa.DataType] = schema.types
+        self.has_index_column = len(self.types) > df.shape[1]
+        self._schema = schema.remove_metadata()
+        self._last = df.index if is_described else None, schema
+        # What comes after the descriptor of the index, which says how many rows there are.
+        self._rest = b""
+        if is_described:
+            text, described = schema.metadata[b"pandas"], _described(df.index)
+            self._rest = text[len(described) :] if text.startswith(described) else b""
+
+    def table(self, arrays: Sequence[Any], index: Any) -> pa.Table | None:
+        """Make the table of the arrays that a frame's columns became; None if they have other types."""
+        if [array.type for array in arrays] != self.types:
+            return None
+        last, schema = self._last
+        if last is not None and last is not index and not _is_same_range(last, index):
+            if not self._rest:
+                return None
+            schema = self._schema.with_metadata({b"pandas": _described(index) + self._rest})
+            self._last = index, schema
+        return pa.Table.from_arrays(list(arrays), schema=schema)
+
+
+def _is_same_range(index: Any, other: Any) -> bool:
+    return (index.start, index.stop, index.step) == (other.start, other.stop, other.step)
+
+
+def _described(index: Any) -> bytes:
+    """How PyArrow's metadata begins, for a RangeIndex."""
+    return json.dumps({"index_columns": [compat._get_range_index_descriptor(index)]})[:-1].encode()
+
+
 def take_apart(
     df: Any, schema: pa.Schema | None, preserve_index: bool | None, columns: Sequence[Any] | None
 ) -> FrameParts:
@@ -371,10 +450,11 @@ def take_apart(
     return FrameParts(names, column_names, field_names, descriptors, levels, data, arrow_fields)
 
 
-def to_arrow(column: Any, field: pa.Field | None, safe: bool) -> Any:
-    """Convert one column as PyArrow does."""
+def to_arrow(array: Any, column: Callable[[], Any], field: pa.Field | None, safe: bool) -> Any:
+    """Convert one column's array as PyArrow does; ``column`` returns what PyArrow's errors name."""
     try:
-        return pa.array(column, type=None if field is None else field.type, from_pandas=True, safe=safe)
+        return pa.array(array, type=None if field is None else field.type, from_pandas=True, safe=safe)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
-        error.args += (f"Conversion failed for column {column.name} with type {column.dtype}",)
+        named = column()
+        error.args += (f"Conversion failed for column {named.name} with type {named.dtype}",)
         raise

@@ -6,6 +6,8 @@ Does not depend on: stores, names of tables, terminals.
 from __future__ import annotations
 
 import codecs
+import contextlib
+import mmap
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -270,9 +272,9 @@ _ROWS = (1 << 17, 1 << 20)
 
 
 def _rows_of_batch(schema: pa.Schema) -> int:
-    """The rows of which a batch has about `_BATCH` bytes."""
+    """The rows of which a batch has about `_BATCH` bytes: a power of two, as row groups often have."""
     width = sum(type_.bit_width // 8 if pt.is_primitive(type_) else 16 for type_ in schema.types)
-    return min(max(_BATCH // max(width, 1), _ROWS[0]), _ROWS[1])
+    return min(max(1 << (_BATCH // max(width, 1)).bit_length() - 1, _ROWS[0]), _ROWS[1])
 
 
 # -- text: CSV, JSON lines ---------------------------------------------------------------------------------------------
@@ -284,17 +286,17 @@ def _text(source: _Files, kind: FileFormat, options: ReadOptions, meter: Meter) 
             raise ValueError(f"engine= is for files of this machine, and {without_secrets(source.asked)} is a URL")
         return by_engine([file.path for file in source.files], kind, options)
     files = [
-        TextFile(file.path, partial(_Stream, source.system, file, options.encoding), file.size or 0, again=file.is_file)
+        TextFile(file.path, partial(_Text, source.system, file, options.encoding), file.size or 0, again=file.is_file)
         for file in source.files
     ]
     meter.total = sum(file.size for file in files)
     return read_text(files, kind, options, meter)
 
 
-class _Stream:
-    """A file's text as UTF-8, decompressed if its suffix is one of `CODECS`.
+class _Text:
+    """A file's text as UTF-8, decompressed if its suffix is one of `CODECS`: mapped if it stands in the file as it is.
 
-    ``tell`` counts the bytes of the file, where that is known.
+    ``at`` counts its bytes as far as they are read, of the file where that is known.
     """
 
     def __init__(self, system: fs.FileSystem, info: fs.FileInfo, encoding: str | None) -> None:
@@ -302,12 +304,24 @@ class _Stream:
         local = isinstance(system, fs.LocalFileSystem)
         opened = partial(open, info.path, "rb") if local else partial(system.open_input_stream, info.path, None)
         self._file: Any = opened()
-        self.tell = self._file.tell if local and info.is_file else lambda: 0
         codec = recognise(PurePath(info.path)).codec
+        self._tell = self._file.tell if local and info.is_file else lambda: 0
+        self.mapped: Any = None
+        if local and info.is_file and info.size and codec is None and encoding is None:
+            # Blocks are parsed where they are, in the page cache.
+            with contextlib.suppress(ValueError):  # it is empty by now
+                self.mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+        self.at = 0
         data = decompressed(self._file, codec)
-        self.read: Callable[[int], bytes] = data.read if encoding is None else _as_utf_8(data.read, encoding)
+        self._read: Callable[[int], bytes] = data.read if encoding is None else _as_utf_8(data.read, encoding)
 
-    def __enter__(self) -> _Stream:
+    def read(self, size: int, /) -> bytes:
+        """Read on: at most so many bytes, none at the end."""
+        data = self._read(size)
+        self.at = self._tell()
+        return data
+
+    def __enter__(self) -> _Text:
         return self
 
     def __exit__(self, *_: object) -> None:

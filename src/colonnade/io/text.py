@@ -27,13 +27,14 @@ from colonnade.io.batches import Source, release_memory, without_columns
 from colonnade.io.formats import FileFormat, explaining
 from colonnade.io.options import ReadOptions, check_columns
 from colonnade.io.progress import Meter
+from colonnade.io.text_blocks import Text
 from colonnade.io.text_csv import csv_blocks
 from colonnade.io.text_json import json_blocks
 from colonnade.io.text_parts import DIGITS, Key, Part
 
 # Of the processors, so many at most: each has a block in memory, and what is parsed of it.
 _THREADS = 8
-_RELEASED = 8  # blocks after which memory is returned to the kernel, which takes 4 ms
+_RELEASED = 16  # blocks after which memory is returned to the kernel, which takes 4 ms
 
 
 class TextFile(NamedTuple):
@@ -148,7 +149,7 @@ def _together(one: pa.DataType | None, other: pa.DataType | None) -> pa.DataType
 # -- blocks ------------------------------------------------------------------------------------------------------------
 
 # Of an open file, one function for each block, which parses it.
-_BLOCKS: dict[FileFormat, Callable[[Any, ReadOptions, set[Key] | None], Iterator[Callable[[], Part]]]] = {
+_BLOCKS: dict[FileFormat, Callable[[Text, ReadOptions, set[Key] | None], Iterator[Callable[[], Part]]]] = {
     FileFormat.CSV: csv_blocks,
     FileFormat.TSV: csv_blocks,
     FileFormat.JSON: json_blocks,
@@ -161,12 +162,12 @@ def _parts(
     """Read one part for each block: all columns, or those in ``as_text``, as strings."""
     before = unreleased = 0
     for file in files:
-        with explaining(file.path, kind), file.open() as stream:
-            for part in _in_threads(_BLOCKS[kind](stream, options, as_text)):
+        with explaining(file.path, kind), file.open() as text:
+            for part in _in_threads(_BLOCKS[kind](text, options, as_text)):
                 for column in part.columns.values():
                     meter.nbytes += column.nbytes
                 meter.rows += part.rows
-                meter.done = before + stream.tell()
+                meter.done = before + text.at
                 unreleased += 1
                 if unreleased == _RELEASED:
                     release_memory()

@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,7 +17,7 @@ from pyarrow import csv
 
 from colonnade.io.batches import POOL
 from colonnade.io.options import ReadOptions
-from colonnade.io.text_blocks import CsvRows, blocks
+from colonnade.io.text_blocks import CsvRows, Text, blocks
 from colonnade.io.text_parts import BOM, DIGITS, Key, Part, may_be_integers
 
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
@@ -25,22 +25,21 @@ _EMPTY = re.compile(rb"(?:\xef\xbb\xbf)?[\r\n]*+")
 _NO_ROWS = re.compile(rb"[\r\n]*+")  # PyArrow and pandas skip empty lines, also those before the header
 
 
-def csv_blocks(stream: Any, options: ReadOptions, as_text: set[Key] | None) -> Iterator[Callable[[], Part]]:
+def csv_blocks(text: Text, options: ReadOptions, as_text: set[Key] | None) -> Iterator[Callable[[], Part]]:
     """Give one function for each block, which parses it: all chosen columns, or those in ``as_text``, as strings."""
     delimiter = options.delimiter or ","
     rows = CsvRows(delimiter)
     reader: _Reader | None = None
     empty_lines = b""
-    for block in blocks(stream, rows.end):
-        start = 0
+    for block in blocks(text, rows.end):
         if reader is None:
-            block = empty_lines + block  # noqa: PLW2901 -- the header may begin in a later block
-            if _EMPTY.fullmatch(block):
-                empty_lines = block
+            if _EMPTY.fullmatch(first := empty_lines + bytes(block)):
+                empty_lines = first  # the header begins in a later block
                 continue
-            keys, start = _header(block, rows, delimiter)
+            keys, start = _header(first, rows, delimiter)
             reader = _Reader.of(keys, options, delimiter, as_text)
-        yield partial(reader.parse, memoryview(block)[start:])
+            block = memoryview(first)[start:]  # noqa: PLW2901
+        yield partial(reader.parse, block)
     if reader is None:
         raise pa.ArrowInvalid("it is empty; a CSV file begins with a row of names")
 

@@ -8,21 +8,20 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any
 
 import pyarrow as pa
 from pyarrow import json
 
 from colonnade.io.batches import POOL
 from colonnade.io.options import ReadOptions
-from colonnade.io.text_blocks import blocks, end_of_lines
+from colonnade.io.text_blocks import Text, blocks, end_of_lines
 from colonnade.io.text_parts import BOM, Key, Part, may_be_integers
 
 
-def json_blocks(stream: Any, options: ReadOptions, as_text: set[Key] | None) -> Iterator[Callable[[], Part]]:
+def json_blocks(text: Text, options: ReadOptions, as_text: set[Key] | None) -> Iterator[Callable[[], Part]]:
     """Give one function for each block, which parses it: all chosen columns, or those in ``as_text``, as strings."""
-    for number, block in enumerate(blocks(stream, end_of_lines)):
-        if number == 0 and block.lstrip(BOM + b" \t\r\n").startswith(b"["):
+    for number, block in enumerate(blocks(text, end_of_lines)):
+        if number == 0 and bytes(block).lstrip(BOM + b" \t\r\n").startswith(b"["):
             raise pa.ArrowInvalid("it is a JSON array; JSON lines are wanted: one object a line, without [ and ]")
         yield partial(_parse, pa.py_buffer(block), options, as_text)
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+from collections.abc import Callable
 from typing import NamedTuple
 
 from colonnade import _core
@@ -25,6 +26,7 @@ from colonnade.errors import StoreAccessError
 from colonnade.storage import folders, paths
 from colonnade.storage.segment import MAPPED
 
+HUGE_PAGE = 2 << 20
 _NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
 _NEW_FILE = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW
 
@@ -34,6 +36,28 @@ class TemporaryName(NamedTuple):
 
     folder: _core.Descriptor
     name: str
+
+
+class _Steps:
+    """The pages of a draft, allocated step by step as huge pages."""
+
+    def __init__(self, mapping: _core.Mapping, fd: int) -> None:
+        self._mapping: _core.Mapping | None = mapping
+        self._fd = fd
+        self._size = len(mapping)
+        self._missing = bytearray(b"\1") * -(-self._size // HUGE_PAGE)
+
+    def reserved(self, start: int, stop: int) -> _core.Mapping | None:
+        """Allocate the pages of a range, and give the mapping; None from the first failure on."""
+        first, last = start // HUGE_PAGE, -(-stop // HUGE_PAGE)
+        while self._mapping is not None and (first := self._missing.find(1, first, last)) >= 0:
+            end = self._missing.find(0, first, last)
+            end = last if end < 0 else end
+            if self._mapping.reserve_part(self._fd, first * HUGE_PAGE, min(end * HUGE_PAGE, self._size)):
+                self._missing[first:end] = bytes(end - first)
+            else:
+                self._mapping = None
+        return self._mapping
 
 
 class Draft:
@@ -140,22 +164,52 @@ class Draft:
         self._has_all_pages = mapping.reserve(self.fd)
         return mapping if self._has_all_pages else None
 
-    def map_in_any_pages(self, size: int) -> _core.Mapping:
-        """Map it for writing, with all of its pages, whatever their size: a full file system is an error now.
+    def map_step_by_step(self, size: int) -> Callable[[int, int], _core.Mapping | None]:
+        """Map it for writing; its pages come when a range of its bytes is asked for, so that no more memory is taken.
 
-        What is written already is there. Mapped before, it is the same mapping.
+        Returns a function that gives the mapping once all pages of a range are there, and None where ``pwrite`` is
+        faster.
 
         Raises
         ------
         OSError
             ENOSPC if the file system is full.
         """
-        mapping = self._mapping if self._has_all_pages else self.map(size)
-        if mapping is None:
+        if self.used and 3 * size <= 4 * self.allocated:
+            mapping = self.map(size)  # which takes little more than is there
+            return lambda _start, _stop: mapping
+        os.ftruncate(self.fd, size)
+        if size < MAPPED or not _core.in_memory(self.fd) or not _core.huge_pages_at_hand():
+            return lambda _start, _stop: None
+        mapping = self._mapping = _core.Mapping.of_draft(self.fd, size)
+        return _Steps(mapping, self.fd).reserved
+
+    def map_in_any_pages(self, size: int) -> _core.Mapping:
+        """Map it for writing, with all of its pages, whatever their size: a full file system is an error now.
+
+        Only while nothing is written yet: new pages replace what is there.
+
+        Raises
+        ------
+        OSError
+            ENOSPC if the file system is full.
+        """
+        return self.map(size) or self.map_written(size)
+
+    def map_written(self, size: int) -> _core.Mapping:
+        """Map it for writing as it is, and allocate the pages that are missing. Mapped before, it is the same mapping.
+
+        Raises
+        ------
+        OSError
+            ENOSPC if the file system is full.
+        """
+        if not self._has_all_pages:
             os.posix_fallocate(self.fd, 0, size)
-            mapping = self._mapping = _core.Mapping.of_draft(self.fd, size)
             self._has_all_pages = True
-        return mapping
+        if self._mapping is None:
+            self._mapping = _core.Mapping.of_draft(self.fd, size)
+        return self._mapping
 
     def sync(self) -> None:
         """Wait until the bytes are on the disk."""

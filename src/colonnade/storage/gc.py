@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from colonnade import _core
 from colonnade.errors import ColonnadeError
-from colonnade.storage import capacity, draft, folders, in_flight, paths
+from colonnade.storage import capacity, draft, folders, in_flight, one_at_a_time, paths
 from colonnade.storage.catalog import Catalog, sealed_version
 from colonnade.storage.os_errors import explain_os_error
 from colonnade.storage.segment import MAPPED, Segment
@@ -41,6 +41,7 @@ def gc(catalog: Catalog) -> Freed:
                     freed = _remove_leftover(file)
                     if freed is not None:
                         files, nbytes = files + 1, nbytes + freed
+            one_at_a_time.remove_unused(root)
             removed = folders.remove_empty(root)
             folders.remove_segments(root)
             return Freed(files, removed, nbytes)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from colonnade.errors import ColonnadeError, NotFoundError
+from colonnade.errors import ColonnadeError, InvalidNameError, NotFoundError
 from colonnade.store import Store
 from colonnade.ui import pages
 from colonnade.ui.rates import Rates
@@ -64,12 +64,10 @@ def make_app(store: Store, secret: str) -> Starlette:
         async def endpoint(request: Request) -> Response:
             try:
                 return await run_in_threadpool(look, request)  # looking at processes takes milliseconds
-            except NotFoundError as error:
+            except (NotFoundError, InvalidNameError) as error:
                 return html(pages.message("Not found", str(error), root), 404)
             except (ColonnadeError, OSError) as error:
                 return html(pages.message("This cannot be shown", str(error), root), 500)
-            except ValueError as error:  # what is no name
-                return html(pages.message("Not found", str(error), root), 404)
 
         return endpoint
 

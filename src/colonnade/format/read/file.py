@@ -15,7 +15,7 @@ import pyarrow as pa
 from colonnade.errors import ColonnadeError, CorruptSnapshotError
 from colonnade.format import schema
 from colonnade.format.bounds import Body, Stretch
-from colonnade.format.ipc import read_envelope
+from colonnade.format.ipc import OpenedEnvelope, read_envelope
 from colonnade.format.seal import Checksums, end_of_contents
 
 
@@ -39,8 +39,9 @@ class StoredFile:
     """One Arrow file, ``buffer[start : start + size]``: its body, its rows and its layout metadata.
 
     Whatever is made from it keeps ``buffer`` alive. ``nested``: the file stands in the nested tables section of another
-    one, and has no nested tables itself; else a small file could be as many tables as 2 has powers. ``check`` is called
-    with each nested table before its values are looked at.
+    one, and has no nested tables itself; else a small file could be as many tables as 2 has powers. What is
+    read of ``envelope`` must match ``checksums``, if there are any. ``check`` is called with each nested table before
+    its values are looked at.
     """
 
     buffer: Any
@@ -48,6 +49,8 @@ class StoredFile:
     size: int
     body: Body
     layout: schema.TableLayout
+    envelope: OpenedEnvelope
+    checksums: Checksums | None = None
     nested: bool = False
     check: Callable[[StoredFile], None] | None = None
     _batches: list[pa.RecordBatch] = field(default_factory=list)
@@ -82,7 +85,10 @@ class StoredFile:
         """
         # No cached_property: before Python 3.12 it has a lock, which a child forked meanwhile would wait for for ever.
         if not self._batches:
-            self._batches.append(_read_batch(memoryview(self.buffer)[self.start : self.start + self.size], self.rows))
+            memory = self._memory
+            if self.checksums is not None:
+                self.checksums.check_arrow(self.envelope.message, self.envelope.footer)
+            self._batches.append(_read_batch(memory, self.rows))
         return self._batches[0]
 
     @property
@@ -91,10 +97,14 @@ class StoredFile:
         address: int = pa.py_buffer(self.buffer).address
         return address
 
-    def check_values(self, checksums: Checksums) -> None:
-        """Raise CorruptSnapshotError if the values do not match their checksum, if they have one."""
-        memory = memoryview(self.buffer)[self.start : self.start + self.size]
-        checksums.check_values(memory[: end_of_contents(memory)])
+    @property
+    def _memory(self) -> memoryview:
+        return memoryview(self.buffer)[self.start : self.start + self.size]
+
+    def check_values(self) -> None:
+        """Raise CorruptSnapshotError if the values do not match their checksum; a file may have none."""
+        if self.checksums is not None:
+            self.checksums.check_values(self._memory[: end_of_contents(self._memory)[0]])
 
     def checked(self, check: Callable[[StoredFile], None] | None) -> StoredFile:
         """The same file, whose nested tables are checked before they are read."""
@@ -108,7 +118,7 @@ class StoredFile:
 def open_file(buffer: Any, start: int, size: int, checksums: Checksums | None = None) -> StoredFile:
     """Open a file that stands in memory; every place in its envelope is checked against its size.
 
-    Its layout must match ``checksums``, if there are any.
+    Its layout must match ``checksums``, if there are any: the layout metadata now, what Arrow reads when it is read.
 
     Raises
     ------
@@ -120,7 +130,7 @@ def open_file(buffer: Any, start: int, size: int, checksums: Checksums | None = 
 def _open(buffer: Any, start: int, size: int, checksums: Checksums | None, *, nested: bool) -> StoredFile:
     envelope = read_envelope(memoryview(buffer)[start : start + size], checksums)
     body = Body(buffer, start + envelope.body_start, envelope.body_limit)
-    return StoredFile(buffer, start, size, body, schema.decode(envelope.metadata), nested)
+    return StoredFile(buffer, start, size, body, schema.decode(envelope.metadata), envelope, checksums, nested)
 
 
 def open_nested(file: StoredFile, place: schema.NestedTable) -> StoredFile:

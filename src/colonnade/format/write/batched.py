@@ -70,6 +70,18 @@ class Cut:
         )
         return part, part_places
 
+    def ranges(self, part: Job, places: Mapping[Region, int]) -> Iterator[tuple[int, int]]:
+        """What a part writes: from where to where."""
+        sizes = (
+            (part.values, _values_size(part, part.rows + 7)),
+            (part.bitmap, (part.rows + 7) // 8),
+            (part.mask, part.rows),
+            (part.pandas_buffer, part.rows * _pandas_width(part)),
+        )
+        for region, size in sizes:
+            if region is not None:
+                yield places[region], places[region] + min(size, region.size)
+
     def done(self, result: Result, first: int, end: int) -> None:
         """Add the result of a part, and release its source."""
         self.result = Result(self.result.nulls + result.nulls, self.result.overflows or result.overflows)

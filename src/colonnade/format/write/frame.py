@@ -167,8 +167,9 @@ def plan_frame(df: pd.DataFrame) -> TablePlan:
     """
     frame = FrameParts()
     arrays = internals.arrays_of(df)
-    names = [field_name(label) for label in df.columns]
-    for name, array, label in zip(names, arrays, df.columns, strict=True):
+    labels = list(df.columns)  # once: an index of strings makes each of them anew
+    names = [field_name(label) for label in labels]
+    for name, array, label in zip(names, arrays, labels, strict=True):
         frame.add(name, array, f"column {label!r}")
     make_index, levels = frame.row_index(df.index, names)
     frame.raise_errors()

@@ -190,7 +190,8 @@ class LaidOut:
         layout = self.envelope.finished(self._numbers(results))
         write(start, self.envelope.start)
         write(start + len(self.envelope.start), layout.message)
-        write(start + self.end, layout.tail(Checksums.of_layout(*layout).pack() + _NO_SEAL))
+        checksums = Checksums.of_layout(self.envelope.metadata, *layout, self.envelope.body_start)
+        write(start + self.end, layout.tail(checksums.pack() + _NO_SEAL))
 
     def _numbers(self, results: Results) -> Numbers:
         nodes = [node for column in self.plan.columns for node in column.flat.nodes]
@@ -255,17 +256,34 @@ class LaidOut:
         results = jobs.run(list(self._placed(0, _jobs_of(self.plan.columns))), self._into_file(fd))
         self._finish(0, write, results)
 
-    def write_batched(self, fd: int, write: Write, lengths: Sequence[int], release: Callable[[], None]) -> None:
+    def write_batched(
+        self,
+        fd: int,
+        write: Write,
+        mapped: Callable[[int, int], memoryview | None],
+        lengths: Sequence[int],
+        release: Callable[[], None],
+    ) -> None:
         """Write the file as above, batch after batch of the source; each is released when it is written.
 
+        ``mapped`` gives the file's memory if a range of it may be stored to, else None: then it is written to ``fd``.
         ``lengths`` are the rows of the source's batches; ``release`` is called when some are not needed any more.
         """
+        body = self.envelope.body_start
         cuts, others = split(_jobs_of(self.plan.columns), lengths)
         most = max(_BATCH, len(cuts) * _BATCH_OF_A_JOB) * self.plan.rows // self.size
         for first, end in batches_of(lengths, most):
             parts = [cut.part(first, end, self.places) for cut in cuts]
-            placed = [Placed([part], places, self.envelope.body_start) for part, places in parts]
-            found = jobs.run(placed, self._into_file(fd))
+            memory = None
+            for cut, (part, places) in zip(cuts, parts, strict=True):
+                for first_byte, end_byte in cut.ranges(part, places):
+                    memory = mapped(body + first_byte, body + end_byte)
+            if memory is None:
+                start, run = body, self._into_file(fd)
+            else:
+                output = np.frombuffer(memory, np.uint8)
+                start, run = output.ctypes.data + body, partial(jobs.into_memory, outputs=[output])
+            found = jobs.run([Placed([part], places, start) for part, places in parts], run)
             for cut, (part, _) in zip(cuts, parts, strict=True):
                 cut.done(found[part], first, end)
             release()

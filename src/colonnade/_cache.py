@@ -1,0 +1,198 @@
+"""`cache`: a function's frames, kept in the store: computed once for all processes, and by one of them.
+
+A call looks for its table first. If there is none, or its lifetime is over, it waits until it is alone with this key
+(`storage.one_at_a_time`), looks again, and computes. Whoever waited finds the table then. If the computing process is
+killed, the kernel wakes the next one, which computes. An exception is the caller's, and nothing is stored.
+
+Does not depend on: how arguments become a key, how one process at a time is arranged.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from types import CodeType, MethodType
+from typing import Any, Generic, ParamSpec, TypeVar, cast
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from colonnade._argument_key import key_of
+from colonnade._names import Names
+from colonnade.errors import CorruptSnapshotError, NotFoundError, StoreFullError
+from colonnade.lifetimes import whole_seconds
+from colonnade.log import logger
+from colonnade.snapshot import Snapshot
+from colonnade.storage.catalog import Catalog
+from colonnade.storage.one_at_a_time import alone
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+FOLDER = "cache"
+_LONGEST = 120  # letters of a function's name in the names of its tables
+
+# What a function may return: the name of its library's type, and how a stored one is opened.
+_KINDS: dict[str, Callable[[Snapshot], Any]] = {
+    "pandas": lambda snapshot: snapshot.to_pandas(),
+    "polars": lambda snapshot: snapshot.to_polars(),
+    "pyarrow": lambda snapshot: snapshot.to_arrow(),
+    "numpy": lambda snapshot: snapshot.to_numpy(),
+}
+
+
+class CachedFunction(Generic[P, R]):
+    """A function whose results are kept in a store; made by `cache`.
+
+    ``__wrapped__`` is the function itself, which keeps nothing.
+    """
+
+    __wrapped__: Callable[P, R]
+
+    def __init__(
+        self,
+        function: Callable[P, R],
+        store: Names,
+        catalog: Callable[[], Catalog],
+        ttl: float | str | timedelta | None,
+        ignore: Sequence[str],
+    ) -> None:
+        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(f"{function!r} is asynchronous; cache the function that computes, and run it in a thread")
+        functools.update_wrapper(self, function)
+        self._signature = inspect.signature(function)
+        unknown = [name for name in ignore if name not in self._signature.parameters]
+        if unknown:
+            raise ValueError(f"ignore={list(ignore)!r}: the function has no parameter {unknown[0]!r}")
+        self._store = store
+        self._catalog = catalog
+        self._ttl = whole_seconds(ttl) or None
+        self._ignore = frozenset(ignore)
+        self._folder, self._code = _name_of(function), _code_of(function)
+        self._running = _Running()
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        key = self._key(args, kwargs)
+        name = f"{self._folder}/{key}"
+        snapshot = self._find(name)
+        if snapshot is None:
+            directory = self._catalog().directory
+            directory.prepare()
+            with self._running.once(key, self.__wrapped__), alone(directory, key):
+                snapshot = self._find(name)  # somebody else may have been alone before
+                if snapshot is None:
+                    return cast(R, self._compute(name, args, kwargs))
+        return cast(R, self._open(snapshot))
+
+    def _key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        bound = self._signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        values = {name: value for name, value in bound.arguments.items() if name not in self._ignore}
+        return key_of(values, self._folder, self._code)
+
+    def _find(self, name: str) -> Snapshot | None:
+        """The stored result; None if there is none, or its time is over, or it is damaged."""
+        try:
+            snapshot = self._store.open(name)
+        except (NotFoundError, CorruptSnapshotError):
+            return None
+        if snapshot.expires is not None and snapshot.expires <= datetime.now(UTC):
+            snapshot.close()
+            return None
+        return snapshot
+
+    def _open(self, snapshot: Snapshot) -> Any:
+        with snapshot:
+            return _KINDS[snapshot.meta["returns"]](snapshot)
+
+    def _compute(self, name: str, args: Any, kwargs: Any) -> Any:
+        value = self.__wrapped__(*args, **kwargs)
+        kind = _kind_of(value)
+        if kind is None:
+            raise TypeError(
+                f"{self.__wrapped__!r} returned a {type(value).__name__}; what is cached is a frame or a Series of "
+                "pandas or Polars, a PyArrow table or a NumPy array"
+            )
+        try:
+            snapshot = self._store.put(
+                name, value, ttl=self._ttl, meta={"function": self._folder.partition("/")[2], "returns": kind}
+            )
+        except StoreFullError as error:
+            logger.warning("the result of %s was not kept: %s", self._folder, error)
+            return value
+        return self._open(snapshot)  # the callers that come later get the same
+
+    def clear(self) -> None:
+        """Delete all results of this function, also those of earlier forms of it."""
+        for name in [table.name for table in self._store.ls(f"{self._folder}/*")]:
+            try:
+                self._store.delete(name)
+            except NotFoundError:
+                continue  # somebody else did
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        return self if instance is None else MethodType(self, instance)
+
+    def __reduce__(self) -> str:
+        return str(self.__wrapped__.__qualname__)  # found by its name, as a function is
+
+    def __repr__(self) -> str:
+        return f"<colonnade.cache of {self.__wrapped__!r}>"
+
+
+class _Running(threading.local):
+    """The keys that this thread computes: to wait for itself would be for ever."""
+
+    def __init__(self) -> None:
+        self.keys: set[str] = set()
+
+    @contextmanager
+    def once(self, key: str, function: object) -> Iterator[None]:
+        if key in self.keys:
+            raise RecursionError(f"{function!r} calls itself with the same arguments, and would wait for itself")
+        self.keys.add(key)
+        try:
+            yield
+        finally:
+            self.keys.discard(key)
+
+
+def _kind_of(value: Any) -> str | None:
+    if isinstance(value, (pd.DataFrame, pd.Series)):
+        return "pandas"
+    if isinstance(value, pa.Table):
+        return "pyarrow"
+    if isinstance(value, np.ndarray):
+        return "numpy"
+    polars = sys.modules.get("polars")
+    return "polars" if polars is not None and isinstance(value, (polars.DataFrame, polars.Series)) else None
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    """The folder of a function's tables. A script is called the same in the processes that it starts."""
+    module = "__main__" if function.__module__ == "__mp_main__" else function.__module__
+    text = re.sub(r"[^A-Za-z0-9_.-]", "-", f"{module}.{function.__qualname__}")
+    return f"{FOLDER}/{text.lstrip('.')[-_LONGEST:].lstrip('.')}"
+
+
+def _code_of(function: Callable[..., Any]) -> str:
+    """What the function does, as text: changed code has results of its own. Of a script its file too."""
+    code: CodeType | None = getattr(inspect.unwrap(function), "__code__", None)
+    if code is None:
+        return ""
+    place = os.path.abspath(code.co_filename) if function.__module__ in ("__main__", "__mp_main__") else ""  # noqa: PTH100 -- links are not followed
+    return blake2b(f"{place} {_text_of(code)}".encode(), digest_size=16).hexdigest()
+
+
+def _text_of(code: CodeType) -> str:
+    constants = [_text_of(each) if isinstance(each, CodeType) else repr(each) for each in code.co_consts]
+    return f"{code.co_code.hex()} {code.co_names} {code.co_varnames} {constants}"

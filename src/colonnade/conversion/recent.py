@@ -1,0 +1,46 @@
+"""A cache of what was planned last: bounded, and for keys that say only in part whether an entry fits.
+
+Does not depend on: what is planned.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from threading import Lock
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+# Entries are kept of so many columns altogether; one that has half as many is not.
+_MOST_COLUMNS = 50_000
+# How many entries of one key are kept, and compared one by one.
+_ENTRIES_OF_KEY = 8
+
+
+class Recent(Generic[T]):
+    """The entries that were added last. Any number of threads may use it."""
+
+    def __init__(self) -> None:
+        self._entries: OrderedDict[Hashable, list[tuple[int, T]]] = OrderedDict()
+        self._columns = 0
+        self._lock = Lock()
+
+    def find(self, key: Hashable, fits: Callable[[T], bool]) -> T | None:
+        """The entry of a key that fits; None if there is none."""
+        for _, entry in self._entries.get(key, ()):
+            if fits(entry):
+                return entry
+        return None
+
+    def add(self, key: Hashable, entry: T, columns: int) -> None:
+        """Add an entry of so many columns, and drop the oldest ones."""
+        if columns > _MOST_COLUMNS // 2:
+            return
+        with self._lock:
+            entries = [(columns, entry), *self._entries.pop(key, ())]
+            self._entries[key] = entries[:_ENTRIES_OF_KEY]
+            self._columns += columns - sum(size for size, _ in entries[_ENTRIES_OF_KEY:])
+            while self._columns > _MOST_COLUMNS:
+                _, dropped = self._entries.popitem(last=False)
+                self._columns -= sum(size for size, _ in dropped)

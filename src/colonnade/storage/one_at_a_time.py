@@ -1,0 +1,72 @@
+"""One process at a time does a piece of work that has a key; the others wait. Whoever is killed is replaced.
+
+Does not depend on: what the work is.
+
+All keys share one file: a key is a byte of it that is locked, far beyond its end, so nothing is left to be tidied up
+for a key. The kernel drops the locks of a process that ends. They are *open file description* locks: those of two
+threads of one process exclude each other too. A forked child would keep its parent's lock alive, so it closes what it
+inherits.
+
+`gc` removes the file if nobody has a lock in it. Whoever has opened it before, and gets its lock then, sees that the
+file has no name any more, and begins anew with the next one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import struct
+from collections.abc import Iterator
+
+from colonnade import _core
+from colonnade.storage import paths
+from colonnade.storage.directory import Directory
+
+_PLACES = 1 << 62
+# struct flock: type, whence, start, length, process.
+_LOCK = struct.Struct("hhqqii")
+
+_held: set[_core.Descriptor] = set()
+
+
+@contextlib.contextmanager
+def alone(directory: Directory, key: str) -> Iterator[None]:
+    """Wait until no other thread or process is in a block with this key; ``key`` is hexadecimal."""
+    place = int(key[:16], 16) % _PLACES
+    while True:
+        with directory.opened() as root:
+            file = _core.Descriptor(paths.WORK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600, dir_fd=root)
+        _held.add(file)
+        try:
+            _lock(file.fileno(), place, 1, wait=True)
+            if os.fstat(file.fileno()).st_nlink:
+                yield
+                return
+        finally:
+            _held.discard(file)
+            file.close()
+
+
+def remove_unused(root: int) -> None:
+    """Remove the file of the locks if there is one and nobody has a lock in it."""
+    try:
+        file = _core.Descriptor(paths.WORK, os.O_RDWR | os.O_NOFOLLOW, dir_fd=root)
+    except OSError:
+        return
+    with file as fd, contextlib.suppress(OSError):
+        _lock(fd, 0, 0, wait=False)
+        os.unlink(paths.WORK, dir_fd=root)
+
+
+def _lock(fd: int, start: int, length: int, *, wait: bool) -> None:
+    command = fcntl.F_OFD_SETLKW if wait else fcntl.F_OFD_SETLK
+    fcntl.fcntl(fd, command, _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, start, length, 0, 0))
+
+
+def _close_inherited() -> None:
+    while _held:
+        _held.pop().close()
+
+
+os.register_at_fork(after_in_child=_close_inherited)

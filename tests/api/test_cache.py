@@ -1,0 +1,419 @@
+"""`cache`: computed once for all processes, by one of them, whatever happens to it."""
+
+import datetime
+import decimal
+import enum
+import multiprocessing
+import os
+import pathlib
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from pandas.testing import assert_frame_equal, assert_series_equal
+
+import colonnade as cn
+from colonnade._argument_key import NoKeyError, key_of
+
+FORK = multiprocessing.get_context("fork")
+
+
+def counting(store, path, **options):
+    """A cached function that writes a line when it runs."""
+
+    @store.cache(**options)
+    def compute(n, *, factor=1):
+        with path.open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        return pd.DataFrame({"x": np.arange(n) * factor})
+
+    return compute
+
+
+def runs(path):
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+# -- one process -------------------------------------------------------------------------------------------------------
+
+
+def test_equal_arguments_run_once(store, tmp_path):
+    compute = counting(store, tmp_path / "runs")
+    first = compute(3)
+    assert_frame_equal(first, pd.DataFrame({"x": [0, 1, 2]}))
+    for again in (compute(3), compute(n=3), compute(3, factor=1)):
+        assert_frame_equal(again, first)
+    assert runs(tmp_path / "runs") == 1
+    compute(3, factor=2)
+    compute(4)
+    assert runs(tmp_path / "runs") == 3
+    first.loc[0, "x"] = 99  # everybody's frame is private
+    assert compute(3)["x"][0] == 0
+    assert compute.__name__ == "compute"
+    assert_frame_equal(compute.__wrapped__(2), pd.DataFrame({"x": [0, 1]}))
+
+
+def test_what_is_kept_has_a_name_and_is_cleared(store, tmp_path):
+    compute = counting(store, tmp_path / "runs")
+    compute(3), compute(4)
+    store.put("other", pd.DataFrame({"x": [1]}))
+    tables = store.ls("cache")
+    assert len(tables) == 2
+    assert tables[0].meta["returns"] == "pandas"
+    assert tables[0].meta["function"].endswith("counting.-locals-.compute")
+    store.delete(tables[0].name)  # anybody may, at any time
+    compute(3), compute(4)
+    assert runs(tmp_path / "runs") == 3
+    compute.clear()
+    assert [table.name for table in store.ls()] == ["other"]
+    compute(3)
+    assert runs(tmp_path / "runs") == 4
+    compute.clear()
+    compute.clear()
+
+
+def test_a_lifetime(store, tmp_path):
+    compute = counting(store, tmp_path / "runs", ttl="1s")
+    compute(3), compute(3)
+    assert runs(tmp_path / "runs") == 1
+    time.sleep(1.1)
+    assert len(compute(3)) == 3
+    assert runs(tmp_path / "runs") == 2
+    with pytest.raises(ValueError, match="ttl must be"):
+        store.cache(ttl="soon")(len)
+
+
+FRAMES = {
+    "pandas": pd.DataFrame({"x": [1.5, None]}, index=["a", "b"]),
+    "Series": pd.Series([1, 2], name="s"),
+    "polars": pl.DataFrame({"x": ["a", None]}),
+    "polars Series": pl.Series("x", [1, 2]),
+    "pyarrow": pa.table({"x": [1, 2]}),
+    "numpy": np.arange(24).reshape(2, 3, 4),
+}
+
+
+@pytest.mark.parametrize("kind", FRAMES)
+def test_what_was_returned_comes_back(store, kind):
+    value = FRAMES[kind]
+    cached = store.cache(lambda: value)
+    for got in (cached(), cached()):
+        assert type(got) is type(value)
+        if isinstance(value, pd.DataFrame):
+            assert_frame_equal(got, value)
+        elif isinstance(value, pd.Series):
+            assert_series_equal(got, value)
+        elif isinstance(value, np.ndarray):
+            np.testing.assert_array_equal(got, value)
+        else:
+            assert got.equals(value)
+    cached.clear()
+
+
+@pytest.mark.parametrize("value", [None, 1, "text", [1], {"x": [1]}, pl.LazyFrame({"x": [1]})], ids=repr)
+def test_what_cannot_be_kept(store, value):
+    with pytest.raises(TypeError, match="what is cached is a frame or a Series"):
+        store.cache(lambda: value)()
+    assert store.ls() == []
+
+
+def test_an_exception_is_not_kept(store):
+    failures = [ValueError("first"), ValueError("second")]
+
+    @store.cache
+    def compute():
+        if failures:
+            raise failures.pop(0)
+        return pd.DataFrame({"x": [1]})
+
+    for message in ("first", "second"):
+        with pytest.raises(ValueError, match=message):
+            compute()
+    assert len(compute()) == 1
+
+
+def test_a_full_store_still_gives_the_result(folder, caplog):
+    store = cn.Store(folder / "s", capacity="1MiB")
+    big = store.cache(lambda: pd.DataFrame({"x": np.zeros(1 << 20)}))
+    with caplog.at_level("WARNING", "colonnade"):
+        assert len(big()) == 1 << 20
+    assert "was not kept: the store" in caplog.records[-1].getMessage()
+    assert store.ls() == []
+
+
+def test_changed_code_has_results_of_its_own(store):
+    results = []
+    for source in ("return pd.DataFrame({'x': [n]})", "return pd.DataFrame({'x': [n + 1]})"):
+        names = {"pd": pd, "__name__": "module"}
+        exec(f"def compute(n):\n    {source}", names)  # noqa: S102 -- two functions of one name
+        results.append(int(store.cache(names["compute"])(1)["x"][0]))
+    assert results == [1, 2]
+
+
+def test_a_method_and_ignored_parameters(store):
+    class Source:
+        def __init__(self):
+            self.runs = 0
+
+        @store.cache(ignore=["self"])
+        def table(self, n):
+            self.runs += 1
+            return pd.DataFrame({"x": range(n)})
+
+        @store.cache
+        def strict(self, n):
+            return pd.DataFrame({"x": range(n)})
+
+    source = Source()
+    assert len(source.table(3)) == len(source.table(3)) == len(Source().table(n=3)) == 3
+    assert source.runs == 1
+    with pytest.raises(NoKeyError, match=r"the argument 'self' has no stable key: a .*Source has none.*ignore="):
+        source.strict(3)
+    with pytest.raises(ValueError, match="no parameter 'q'"):
+        store.cache(ignore=["q"])(len)
+
+
+def test_calls_that_would_wait_for_themselves(store):
+    @store.cache
+    def compute(n):
+        return compute(n - 1 if n else 0)
+
+    with pytest.raises(RecursionError, match="calls itself with the same arguments"):
+        compute(2)
+
+
+def test_asynchronous_functions_are_refused(store):
+    async def compute():
+        pass
+
+    with pytest.raises(TypeError, match="asynchronous"):
+        store.cache(compute)
+
+
+def test_wrong_arguments_are_the_functions_error(store):
+    with pytest.raises(TypeError, match="missing a required argument: 'n'"):
+        store.cache(lambda n: n)()
+
+
+@cn.cache(ttl="1d")
+def of_the_module(n):
+    """Say what it does."""
+    return pd.DataFrame({"x": [n]})
+
+
+def test_the_default_store_and_pickling(default_store):
+    assert pickle.loads(pickle.dumps(of_the_module)) is of_the_module
+    assert int(of_the_module(5)["x"][0]) == 5
+    assert len(default_store.ls("cache/*of_the_module/*")) == 1
+    assert of_the_module.__doc__ == "Say what it does."
+    assert "cache of <function of_the_module" in repr(of_the_module)
+    of_the_module.clear()
+
+
+# -- keys --------------------------------------------------------------------------------------------------------------
+
+
+class Colour(enum.Enum):
+    RED = 1
+    BLUE = 2
+
+
+@dataclass
+class Span:
+    first: int
+    last: int
+
+
+DIFFERENT = [
+    None, True, 1, 1.0, 1 + 0j, "1", b"1", [1], (1,), {1}, frozenset([1]), {1: 1}, [[1]], [1, 1], ["a", "b"], ["ab"], ["a,b"], 0.0, -0.0, float("nan"), float("inf"),
+    Colour.RED, Colour.BLUE, Span(1, 2), Span(2, 1), range(3), slice(1, 2), ..., uuid.UUID(int=1), pathlib.PurePosixPath("a"),
+    datetime.date(2020, 1, 1), datetime.datetime(2020, 1, 1), datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC), datetime.timedelta(1), datetime.time(1), decimal.Decimal("1"), decimal.Decimal("1.0"),
+    np.int64(1), np.float64(1), np.datetime64("2020", "D"), np.arange(3), np.arange(3.0), np.arange(6).reshape(2, 3), np.arange(6).reshape(3, 2), np.array(["a", 1], object),
+    pd.Timestamp("2020"), pd.Timestamp("2020", tz="UTC"), pd.NaT, pd.NA, pd.Period("2020"), pd.Timedelta(1, "s"), pd.Interval(1, 2), pd.Index([1]), pd.MultiIndex.from_tuples([(1, 2)]),
+    pd.Series([1]), pd.Series([1], name="x"), pd.Series([1], index=[7]), pd.Series([1.0]), pd.Series(["a"]), pd.Series(["a"], dtype=object), pd.Series(pd.Categorical(["a"])), pd.Series(pd.Categorical(["a"], ["a", "b"])),
+    pd.Series(["a", None]), pd.Series(pd.array([1, None])), pd.DataFrame({"x": [1]}), pd.DataFrame({"y": [1]}), pd.DataFrame({"x": [1], "y": [2]}), pd.DataFrame(),
+    pl.DataFrame({"x": [1]}), pl.DataFrame({"x": [2]}), pl.Series("x", [1]), pa.table({"x": [1]}),
+]  # fmt: skip
+
+
+def test_different_values_have_different_keys():
+    keys = {key_of({"value": value}): repr(value) for value in DIFFERENT}
+    assert len(keys) == len(DIFFERENT)
+    assert key_of({"a": 1}) != key_of({"b": 1})
+    assert key_of({"a": 1}, "f") != key_of({"a": 1}, "g")
+
+
+def test_keys_are_the_same_in_every_process():
+    program = """if True:
+        import sys
+        sys.path.insert(0, "tests")
+        from api.test_cache import DIFFERENT, key_of
+        print(" ".join(key_of({"value": value}) for value in DIFFERENT))
+    """
+    own = [key_of({"value": value}) for value in DIFFERENT]
+    for seed in ("1", "2"):
+        root = pathlib.Path(__file__).parents[2]
+        output = subprocess.run(
+            [sys.executable, "-c", program], cwd=root, env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+        # Types that are defined in this file have another module there.
+        assert sum(one != other for one, other in zip(own, output.split(), strict=True)) <= 4
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}),
+        ({"x", "y", "z"}, {"z", "y", "x"}),
+        (np.arange(6)[::2], np.array([0, 2, 4])),
+        (pl.concat([pl.DataFrame({"x": [1]}), pl.DataFrame({"x": [2]})], rechunk=False), pl.DataFrame({"x": [1, 2]})),
+        (pa.table({"x": [1, 2, 3]}).slice(1), pa.table({"x": [2, 3]})),
+        (pd.DataFrame({"x": [1, 2], "y": [1, 2]})[["x"]], pd.DataFrame({"x": [1, 2]})),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_equal_values_have_one_key(one, other):
+    assert key_of({"value": one}) == key_of({"value": other})
+
+
+def test_a_snapshot_is_its_identity(store):
+    first, second = (store.put("t", pd.DataFrame({"x": [1]})) for _ in range(2))
+    assert key_of({"value": first}) == key_of({"value": pickle.loads(pickle.dumps(first))})
+    assert key_of({"value": first}) != key_of({"value": second})
+
+
+def cyclic():
+    items = []
+    items.append(items)
+    return items
+
+
+@pytest.mark.parametrize(
+    "value", [object(), lambda: 1, [object()], {"a": {object()}}, iter([1]), threading.Lock(), pl.LazyFrame(), cyclic()], ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_what_has_no_key(value):
+    with pytest.raises(NoKeyError, match="the argument 'value' has no stable key"):
+        key_of({"value": value})
+
+
+# -- several processes -------------------------------------------------------------------------------------------------
+
+
+def slow(store, path):
+    """A cached function that writes a line and takes a while."""
+
+    @store.cache
+    def compute(n):
+        with path.open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        time.sleep(0.3)
+        return pd.DataFrame({"x": range(n)})
+
+    return compute
+
+
+def call(store_path, path, barrier, lengths):
+    barrier.wait()
+    lengths.put(len(slow(cn.Store(store_path), path)(7)))
+
+
+def test_one_computes_while_the_others_wait(store, tmp_path):
+    barrier, lengths = FORK.Barrier(6), FORK.Queue()
+    children = [FORK.Process(target=call, args=[store.path, tmp_path / "runs", barrier, lengths]) for _ in range(6)]
+    for child in children:
+        child.start()
+    assert [lengths.get(timeout=60) for _ in children] == [7] * 6
+    for child in children:
+        child.join()
+    assert runs(tmp_path / "runs") == 1
+
+
+def test_threads_wait_too(store, tmp_path):
+    compute = slow(store, tmp_path / "runs")
+    threads = [threading.Thread(target=compute, args=[5]) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert runs(tmp_path / "runs") == 1
+
+
+def wait_until(condition, seconds=60):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def hang_or_compute(store_path, path, lengths):
+    @cn.Store(store_path).cache
+    def compute():
+        first = not path.exists()
+        with path.open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        if first:
+            time.sleep(600)
+        return pd.DataFrame({"x": range(3)})
+
+    lengths.put(len(compute()))
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_one_is_replaced(store, tmp_path, how):
+    path, lengths = tmp_path / "runs", FORK.Queue()
+    first, *others = (FORK.Process(target=hang_or_compute, args=[store.path, path, lengths]) for _ in range(4))
+    first.start()
+    wait_until(lambda: runs(path) == 1)
+    for other in others:
+        other.start()
+    time.sleep(0.3)
+    assert runs(path) == 1  # they wait
+    assert store.gc().files == 0  # and gc does not take their lock away
+    os.kill(first.pid, how)
+    assert [lengths.get(timeout=60) for _ in others] == [3] * 3
+    for child in (first, *others):
+        child.join()
+    assert runs(path) == 2
+
+
+def test_a_child_that_is_forked_meanwhile_keeps_no_lock(store, tmp_path):
+    """The computing process is killed, and a child of it lives on."""
+    path, lengths, pids = tmp_path / "runs", FORK.Queue(), FORK.Queue()
+
+    def with_a_child():
+        @store.cache
+        def compute():
+            first = not path.exists()
+            path.open("a").write("x\n")
+            if first:
+                child = os.fork()
+                if child == 0:
+                    time.sleep(600)
+                pids.put(child)
+                time.sleep(600)
+            return pd.DataFrame({"x": range(3)})
+
+        lengths.put(len(compute()))
+
+    first, second = FORK.Process(target=with_a_child), FORK.Process(target=with_a_child)
+    first.start()
+    grandchild = pids.get(timeout=60)
+    try:
+        time.sleep(0.1)
+        os.kill(first.pid, signal.SIGKILL)
+        first.join()
+        second.start()
+        assert lengths.get(timeout=60) == 3
+        second.join()
+    finally:
+        os.kill(grandchild, signal.SIGKILL)
