@@ -193,11 +193,18 @@ def front(workloads: Figures) -> str:
     return table(["", "Colonnade", "strongest rival"], rows)
 
 
+BUSY = "**The machine was busy: these figures will be measured again.**"
+
+
+def is_busy(results: Figures) -> bool:
+    """Whether other programs ran on all of its processors when it began."""
+    return float(results["machine"]["load"].split()[0]) > float(results["machine"]["cores"])
+
+
 def machine(results: Figures) -> str:
     """What was measured on, and how fast it copies."""
     facts = ", ".join(f"{key} {value}" for key, value in results["machine"].items())
-    busy = float(results["machine"]["load"].split()[0]) > float(results["machine"]["cores"])
-    text = "**The machine was busy: these figures will be measured again.** " if busy else ""
+    text = f"{BUSY} " if is_busy(results) else ""
     text += f"Measured on {results.get('date', 'a day')}: {facts}."
     if results["copy"]:
         one, two = (median(each[threads] for each in results["copy"]) / (1 << 30) for threads in ("1", "2"))
@@ -304,7 +311,8 @@ def draw(results: Figures) -> None:
     PAGE.write_text(page(results))
     plot(results)
     tables = {key: times_short(found) for key, found in workloads.items()}
-    tables |= {"front": front(workloads), "targets": targets(workloads), "machine": machine(results)}
+    note = f"\n\n{BUSY}" if is_busy(results) else ""
+    tables |= {"front": front(workloads) + note, "targets": targets(workloads), "machine": machine(results)}
     for path in FILLED:
         fill(path, tables)
 

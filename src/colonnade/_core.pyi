@@ -277,6 +277,43 @@ def list_key_rows(slots: Annotated[NDArray[numpy.uint64], dict(shape=(None,), or
     The rows of each key whose first row is given, in order; False if the index is damaged.
     """
 
+def offsets_of_views(views: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)], valid: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)], buffers: Sequence[Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)]], offsets: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu')], threads: int = 0) -> int:
+    """
+    Fill the offsets of text that is in Arrow's view layout; returns the bytes of all text, -1 where a view leads out of its buffers.
+
+    ``valid``: a byte a row, 0 is null; empty for none.
+    """
+
+def data_of_views(views: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)], valid: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)], buffers: Sequence[Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)]], offsets: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], data: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu')], threads: int = 0) -> None:
+    """
+    Copy the text to where the offsets say, which `offsets_of_views` filled from the same views.
+    """
+
+def write_views(offsets: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)], width: int, data: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)], views: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu')], threads: int = 0) -> bool:
+    """
+    Write the views of text with offsets of 4 or 8 bytes; False where an offset leads out of the data, or a text is longer than 2^30 - 1 bytes.
+    """
+
+def are_views_of(offsets: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)], width: int, data: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)], views: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)], threads: int = 0) -> bool:
+    """Whether views are those that `write_views` writes."""
+
+class WriteWatch:
+    """
+    Says whether memory was written to; OSError where the kernel cannot watch it.
+
+    It belongs to the process that made it, not to one that is forked.
+    """
+
+    def __init__(self) -> None: ...
+
+    def written(self, address: int, size: int) -> bool:
+        """
+        Whether any of these whole pages was written to since this was last asked; at first they were.
+        """
+
+def has_own_pages(address: int, size: int) -> bool:
+    """Whether a private mapping of a file has pages that were written to."""
+
 def available_threads() -> int:
     """The number of processors this process may use."""
 

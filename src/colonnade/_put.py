@@ -29,6 +29,8 @@ from colonnade._lookup import Key, build_key, key_fields
 from colonnade._sort import sort
 from colonnade.errors import CorruptSnapshotError, brief_repr
 from colonnade.format.json_text import encode_json
+from colonnade.format.read.file import open_file
+from colonnade.format.read.text_views import fill_views
 from colonnade.format.seal import CHECKSUMS_SIZE, SEAL_SIZE, TAIL_SIZE, Checksums, Seal, seal_place
 from colonnade.format.write.plan import plan
 from colonnade.format.write.table import LaidOut, lay_out
@@ -65,6 +67,7 @@ class Request(NamedTuple):
     sort_by: list[Any] | Literal[True] | None = None
     meta: str = ""
     checksum: bool = False
+    views: bool = False
 
     @classmethod
     def checked(
@@ -79,6 +82,7 @@ class Request(NamedTuple):
         sort_by: Any = None,
         meta: Mapping[str, Any] | None = None,
         checksum: bool = False,
+        views: bool = False,
     ) -> Request:
         """Make a request of what a caller passed.
 
@@ -96,7 +100,7 @@ class Request(NamedTuple):
             raise TypeError(f"checksum must be True or False, got {brief_repr(checksum)}")
         expected = None if expect_version is None else Expected.of(expect_version)
         given = _checked_meta(meta)
-        return cls(name, keep, expected, whole_seconds(ttl), key, unique, _columns(sort_by), given, checksum)
+        return cls(name, keep, expected, whole_seconds(ttl), key, unique, _columns(sort_by), given, checksum, views)
 
 
 def _columns(sort_by: Any) -> list[Any] | Literal[True] | None:
@@ -113,7 +117,8 @@ def _columns(sort_by: Any) -> list[Any] | Literal[True] | None:
 def _changes(request: Request, snapshot: Snapshot) -> bool:
     """Whether a stored table becomes another file than its own bytes."""
     is_without_place_for_checksum = request.checksum and not snapshot.has_checksums
-    return bool(request.key or request.sort_by or request.meta or is_without_place_for_checksum)
+    changes = request.key or request.sort_by or request.meta or request.views
+    return bool(changes or is_without_place_for_checksum)
 
 
 def _checked_meta(meta: Mapping[str, Any] | None) -> str:
@@ -153,7 +158,7 @@ class Writer:
         if isinstance(data, Snapshot) and not _changes(request, data):
             return self.copy(data, request)
         planned = plan(data if request.sort_by is None else sort(data, request.sort_by))
-        laid = lay_out(planned, key_fields(planned, request.key), request.meta)
+        laid = lay_out(planned, key_fields(planned, request.key), request.meta, views=request.views)
         return self.store(laid, write, lambda draft: self.publish(request, laid, draft), unique=request.unique)
 
     def copy(self, snapshot: Snapshot, request: Request) -> Snapshot:
@@ -192,8 +197,10 @@ class Writer:
         """Make a draft of a table's size, fill it, build its key index and commit it."""
         with self.explained(laid.size), self.publisher.draft(laid.size) as draft:
             fill(laid, draft)
+            if laid.views:
+                _fill_views(draft.map_in_any_pages(laid.size))
             if laid.key is not None:
-                build_key(draft.map_written(laid.size), laid.key_at, unique=unique)
+                build_key(draft.map_in_any_pages(laid.size), laid.key_at, unique=unique)
             return commit(draft)
 
     def publish(self, request: Request, laid: LaidOut, draft: Draft) -> Snapshot:
@@ -266,6 +273,11 @@ def _copy_bytes(source: int, target: int, size: int) -> None:
         if count == 0:
             raise CorruptSnapshotError(f"the table has {done:,} bytes instead of {size:,}: its file was truncated")
         done += count
+
+
+def _fill_views(memory: Any) -> None:
+    """Write the views of a table; its file is in memory, whole but for its seal."""
+    fill_views(np.frombuffer(memory, np.uint8), open_file(memory, 0, len(memory)))
 
 
 # -- ways to fill a draft ----------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from colonnade._reference import Reference
 from colonnade.format.seal import Seal
 from colonnade.format.write.plan import plan
 from colonnade.format.write.table import LaidOut, lay_out
-from colonnade.snapshot import Snapshot
+from colonnade.snapshot import Snapshot, segment_of
 from colonnade.storage import in_flight, paths, process_group
 from colonnade.storage.segment import Segment
 from colonnade.storage.shared import Owned
@@ -46,7 +46,11 @@ class OwnedSnapshot(Snapshot):
 def share(writer: Writer, data: Any) -> OwnedSnapshot:
     """Write a table, for as long as its snapshot is held."""
     writer.directory.prepare()
-    laid = lay_out(plan(data))
+    return share_planned(writer, lay_out(plan(data)))
+
+
+def share_planned(writer: Writer, laid: LaidOut) -> OwnedSnapshot:
+    """Write a table that is laid out, for as long as its snapshot is held."""
     file = paths.random_name(paths.SHARED_PREFIX)
     segment, seal = writer.store(laid, write, lambda draft: writer.place(file, laid, draft))
     reference = _reference(writer.directory.root, file, segment, seal)
@@ -60,19 +64,23 @@ def _reference(root: Path, file: str, segment: Segment, seal: Seal) -> Reference
 # -- in flight ---------------------------------------------------------------------------------------------------------
 
 
-def send(writer: Writer, laid: LaidOut, group: str) -> Reference:
-    """Write a table for one receiver of a process group."""
+def send(writer: Writer, snapshot: Snapshot, group: str) -> Reference:
+    """Send a stored table to one receiver of a process group: its segment gets a name for it.
+
+    Raises
+    ------
+    ColonnadeError, OSError
+        If the table is gone, or on another file system than the writer's store.
+    """
     file = paths.in_flight_name(group)
-    segment, seal = writer.store(laid, write, lambda draft: writer.place(file, laid, draft))
-    try:
-        return _reference(writer.directory.root, file, segment, seal)
-    finally:
-        segment.close()
+    segment = segment_of(snapshot)
+    in_flight.link(writer.directory, segment, file)
+    return _reference(writer.directory.root, file, segment, segment.seal())
 
 
-def has_room(writer: Writer, size: int) -> bool:
-    """Whether so many more bytes may be in flight."""
-    return in_flight.has_room(writer.directory, size)
+def has_room(writer: Writer, size: int, remembered: int) -> bool:
+    """Whether so many more bytes may be in flight, or remembered by this process."""
+    return in_flight.has_room(writer.directory, size, remembered)
 
 
 def receive(reference: Reference, read: Callable[[Snapshot], _Value]) -> _Value:

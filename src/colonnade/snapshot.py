@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from weakref import WeakValueDictionary
 
 import pyarrow as pa
@@ -266,10 +267,22 @@ class Snapshot(FrameLike):
                 check_values(batch)
             _remember(key)
 
-    def to_polars(self) -> pl.DataFrame:
-        """Open the table as Polars; fixed-width columns without nulls are not copied. Needs the extra ``polars``.
+    def to_polars(self, *, validate: Literal["full"] | None = None) -> pl.DataFrame:
+        """Open the table as Polars. Needs the extra ``polars``.
 
-        Polars follows offsets and trusts text, so these are checked first.
+        Numbers, times, booleans, and text that has views (put from Polars, or with ``views=True``) are not copied,
+        whatever their size. `explain` says which columns Polars converts, and why.
+
+        Parameters
+        ----------
+        validate : {"full", None}, default None
+            "full" looks at every value first, because Polars follows offsets and trusts text. Text takes 1 s a GB. The
+            files of other users are always looked at, once in a process.
+
+        Returns
+        -------
+        polars.DataFrame
+            Of what was put as a Series of Polars or pandas: a polars.Series.
 
         Raises
         ------
@@ -279,7 +292,17 @@ class Snapshot(FrameLike):
             from colonnade.interop.polars import from_arrow
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError("to_polars() needs Polars: pip install 'colonnade[polars]'") from error
-        frame = from_arrow(self.to_arrow(validate="full"))
+        from colonnade.format.read.text_views import batch_with_views, check_views
+
+        is_checked = validate is not None or self._opened().owner != os.geteuid()
+        if is_checked:
+            self._check_values(self._batch())
+        with self._located():
+            file = self._stored_file(writable=False)
+            if is_checked:
+                check_views(file)
+            batch = batch_with_views(file)
+        frame = from_arrow(pa.Table.from_batches([batch]))
         series: Any = frame.to_series() if self._is_one_series() else None
         return frame if series is None else series
 
@@ -515,7 +538,9 @@ class Snapshot(FrameLike):
         from colonnade.format.read.file import open_file
 
         # No variable for the segment: the traceback of an error must not keep its descriptor.
-        file = open_file(self._opened().map(writable=writable), 0, self._opened().size, self._seal.checksums)
+        mapping = self._opened().map(writable=writable)
+        _remember_source(mapping, self._reference)
+        file = open_file(mapping, 0, self._opened().size, self._seal.checksums)
         if file.rows != self.num_rows:
             raise CorruptSnapshotError(
                 f"the layout metadata declares {file.rows} rows and the seal declares {self.num_rows}"
@@ -601,6 +626,36 @@ class Snapshot(FrameLike):
         yield "rows", self.num_rows
         yield "columns", self.num_columns
         yield "nbytes", self.nbytes
+
+
+def segment_of(snapshot: Snapshot) -> Segment:
+    """The open segment of a snapshot; a reference is opened now."""
+    return snapshot._opened()
+
+
+class Source(NamedTuple):
+    """A mapping of a snapshot, and which snapshot."""
+
+    mapping: Any
+    reference: Reference
+
+
+# The mappings that there are, by their identity in this process; a mapping that is dropped takes its entry away.
+_sources: dict[int, tuple[weakref.ref[Any], Reference]] = {}
+
+
+def _remember_source(mapping: Any, reference: Reference) -> None:
+    key = id(mapping)
+    _sources[key] = weakref.ref(mapping, lambda _: _sources.pop(key, None)), reference
+
+
+def source_of(address: int) -> Source | None:
+    """The snapshot whose mapping an address is in; None where it is in none."""
+    for made, reference in list(_sources.values()):
+        mapping = made()
+        if mapping is not None and 0 <= address - mapping.address < len(mapping):
+            return Source(mapping, reference)
+    return None
 
 
 def unpickle(where: tuple[str, str, str, int], seal: tuple[Any, ...], locations: tuple[str, ...]) -> Snapshot:

@@ -135,6 +135,7 @@ class Store(Names):
         sort_by: Hashable | list[Any] | None = None,
         meta: Mapping[str, Any] | None = None,
         checksum: bool = False,
+        views: bool = False,
     ) -> Snapshot:
         """Store a table under a name, as its next version.
 
@@ -177,6 +178,9 @@ class Store(Names):
             Store a checksum of all values, which `check`, and ``validate="full"`` of any reader, compare. It finds
             pages of a file that never reached the disk, or changed there. Reads the table once more, at the speed of
             memory. Without it, only the layout of the file has checksums.
+        views : bool, default False
+            Store text and bytes in Arrow's view layout too, 16 bytes a row, so that `Snapshot.to_polars` copies
+            nothing. What comes in that layout, as from Polars, always has it.
 
         Returns
         -------
@@ -211,7 +215,16 @@ class Store(Names):
         from colonnade._put import Request
 
         request = Request.checked(
-            name, keep, expect_version, ttl, key=key, unique=unique, sort_by=sort_by, meta=meta, checksum=checksum
+            name,
+            keep,
+            expect_version,
+            ttl,
+            key=key,
+            unique=unique,
+            sort_by=sort_by,
+            meta=meta,
+            checksum=checksum,
+            views=views,
         )
         return self._writer.put(data, request)
 

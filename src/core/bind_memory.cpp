@@ -106,7 +106,7 @@ uint64_t hash_buffer(const nb::object& data, int threads) {
 
 void bind_memory(nb::module_& m) {
   nb::class_<Mapping>(
-      m, "Mapping", nb::type_slots(buffer_slots<Mapping>),
+      m, "Mapping", nb::type_slots(buffer_slots<Mapping>), nb::is_weak_referenceable(),
       "The bytes of a file, mapped; gives them by the buffer protocol and keeps no descriptor.\n\n"
       "``writable``: private to this mapping, copied page by page on the first store. Threads may share "
       "a mapping and its views; ``detach`` must not run while another thread stores through one.")

@@ -29,6 +29,8 @@ void bind_memory(nb::module_& m);
 void bind_moves(nb::module_& m);
 void bind_objects(nb::module_& m);
 void bind_plan(nb::module_& m);
+void bind_text_views(nb::module_& m);
+void bind_write_watch(nb::module_& m);
 
 // The processors this process may use, which in a container are fewer than the machine has.
 int available_threads();

@@ -25,6 +25,8 @@ NB_MODULE(_core, m) {
   bind_moves(m);
   bind_objects(m);
   bind_key_index(m);
+  bind_text_views(m);
+  bind_write_watch(m);
   m.def("available_threads", &available_threads, "The number of processors this process may use.");
   m.def("kernels", [] { return std::string(kernels().name); }, "The name of the kernels in use.");
   m.def(

@@ -275,8 +275,8 @@ def test_pickled_bytes_are_good_for_one_receiver():
 def test_memory_that_was_received_is_sent_again(shop):
     frame = pd.DataFrame({"x": np.zeros(500_000)})
     with cn.by_reference(min_bytes=0):
-        for _ in range(5):
-            round_trip(frame)
+        for number in range(5):
+            round_trip(frame + number)
             assert segments(shop).count("spare") == 1
         kept = [round_trip(frame + number) for number in range(3)]
     assert [float(each["x"].max()) for each in kept] == [0.0, 1.0, 2.0]

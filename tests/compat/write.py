@@ -1,4 +1,7 @@
-"""Writes the stored files of this release: ``python -m compat.write`` in ``tests/``. Files that are there are never written again."""
+"""Writes the stored files of a release: ``python -m compat.write [VERSION]`` in ``tests/``, by default of this one.
+
+The next release may be named, once its format is another one. Files that are there are never written again.
+"""
 
 import shutil
 import sys
@@ -10,7 +13,7 @@ from compat.tables import ARRAYS, FRAMES, TABLES
 
 
 def main():
-    folder = Path(__file__).parent / cn.__version__
+    folder = Path(__file__).parent / (sys.argv[1] if len(sys.argv) > 1 else cn.__version__)
     folder.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as place:
         store = cn.Store(Path(place) / "store")
@@ -19,7 +22,7 @@ def main():
             if target.exists():
                 sys.stdout.write(f"{target} is there already\n")
                 continue
-            with store.put(name, make()) as snapshot:
+            with store.put(name, make(), checksum=True) as snapshot:
                 shutil.copyfile(snapshot.path, target)
             sys.stdout.write(f"{target}: {target.stat().st_size:,} bytes\n")
 

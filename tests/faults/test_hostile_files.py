@@ -169,7 +169,7 @@ def test_hostile_values(folder, what):
 
 # What follows values, and so must look at them first.
 FOLLOWS = {
-    "to_polars": lambda store, folder: store.open("t").to_polars(),
+    "to_polars full": lambda store, folder: store.open("t").to_polars(validate="full"),
     "to_numpy": lambda store, folder: store.open("t").to_numpy(),
     "to_arrow full": lambda store, folder: store.open("t").to_arrow(validate="full"),
     "dump": lambda store, folder: store.dump("t", folder / "t.arrow"),
@@ -223,11 +223,11 @@ def test_values_are_looked_at_once(folder, monkeypatch):
     looked = []
     monkeypatch.setattr(values, "check_array", looked.append)
     for _ in range(3):
-        store.open("t").to_polars()
+        store.open("t").to_polars(validate="full")
         store.sql("select s from t").fetchall()
     assert len(looked) == MIXED.shape[1] - 2
     store.put("t", MIXED.iloc[:, :4])
-    store.open("t").to_polars()
+    store.open("t").to_polars(validate="full")
     assert len(looked) == MIXED.shape[1] + 2
 
 

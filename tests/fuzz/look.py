@@ -76,7 +76,7 @@ def _query(store):
 
 def _copy(store, snapshot, found):
     """Whatever shows or copies values, and so follows offsets."""
-    _attempt("to_polars", snapshot.to_polars, found)
+    _attempt("to_polars", lambda: snapshot.to_polars(validate="full"), found)
     _attempt("array of the table", snapshot.to_numpy, found)
     _attempt("dump", lambda: store.dump(NAME, store.path.parent / f"{store.path.name}.arrow"), found)
     _attempt("sql", lambda: _query(store), found)

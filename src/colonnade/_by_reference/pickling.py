@@ -29,12 +29,10 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from colonnade import _share
-from colonnade._by_reference import tables
+from colonnade._by_reference import remembered, tables
 from colonnade._put import Writer
 from colonnade._reference import Reference
 from colonnade.errors import ColonnadeError
-from colonnade.format.write.plan import plan
-from colonnade.format.write.table import lay_out
 from colonnade.sizes import parse_size
 from colonnade.snapshot import Snapshot
 from colonnade.storage import paths
@@ -182,6 +180,7 @@ class _Restore(NamedTuple):
 def _unregister() -> None:
     while _replaced:
         _replaced.pop()()
+    remembered.forget()
 
 
 class _Pickler(NamedTuple):
@@ -257,15 +256,10 @@ def _reduce_table(table: Any) -> Any:
 def _send(sending: Sending, kind: tables.Kind, table: Any) -> Any:
     if not kind.may_go(table):
         return None
-    table_plan = plan(table)
-    way_back = kind.way_back(table, table_plan)
-    if way_back is None:
+    sent = remembered.send(_writer(sending.store), sending.group, kind, table)
+    if sent is None:
         return None
-    laid = lay_out(table_plan)
-    writer = _writer(sending.store)
-    if not _share.has_room(writer, laid.size):
-        return None
-    reference = _share.send(writer, laid, sending.group)
+    reference, way_back = sent
     if _written.calls:
         _written.calls[-1].append(reference)
     return _receive, (reference, kind.name, way_back, sending)

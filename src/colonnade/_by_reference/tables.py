@@ -24,7 +24,8 @@ AS_STORED = "as stored"
 class Kind(NamedTuple):
     """One type of tables.
 
-    ``way_back`` gives what ``read`` needs to make an equal table of what is stored; None: there is no way.
+    ``way_back`` gives what ``read`` needs to make an equal table of what is planned for it; None: there is no way.
+    ``way_back_of_stored`` gives it for a table that may have been made of a snapshot.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Kind(NamedTuple):
     nbytes: Callable[[Any], int]
     may_go: Callable[[Any], bool]
     way_back: Callable[[Any, TablePlan], Any]
+    way_back_of_stored: Callable[[Any], Any]
     read: Callable[[Any, Any], Any]
 
 
@@ -83,16 +85,19 @@ KINDS = {
         Kind(
             "pandas", "pandas", "DataFrame", _pandas_nbytes, _holds_no_objects,
             lambda _frame, _plan: AS_STORED,
+            lambda _: AS_STORED,
             lambda snapshot, _: snapshot.to_pandas(),
         ),
         Kind(
             "polars", "polars", "DataFrame", lambda frame: int(frame.estimated_size()), lambda _: True,
             _polars_way_back,
+            lambda _: AS_STORED,
             lambda snapshot, _: snapshot.to_polars(),
         ),
         Kind(
             "pyarrow", "pyarrow", "Table", lambda table: int(table.nbytes), lambda _: True,
             _arrow_way_back,
+            lambda table: table.schema,
             _read_arrow,
         ),
     )

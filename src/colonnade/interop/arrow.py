@@ -7,6 +7,7 @@ Does not depend on: files, how a table is stored.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -64,3 +65,22 @@ def is_polars_series(data: Any) -> bool:
 def _described(data: Any) -> str:
     kind = type(data)
     return f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
+
+
+def dictionaries(array: pa.Array) -> Iterator[pa.Array]:
+    """All dictionaries inside an array; `pyarrow.Array.buffers` has those of the other children alone."""
+    if isinstance(array, pa.DictionaryArray):
+        yield array.dictionary
+        yield from dictionaries(array.dictionary)
+    for child in _children(array):
+        yield from dictionaries(child)
+
+
+def _children(array: pa.Array) -> list[pa.Array]:
+    if isinstance(array, pa.ExtensionArray):
+        return [array.storage]
+    if isinstance(array, pa.MapArray):
+        return [array.keys, array.items]
+    if isinstance(array, (pa.StructArray, pa.UnionArray)):
+        return [array.field(i) for i in range(array.type.num_fields)]
+    return [array.values] if array.type.num_fields else []  # lists and run ends

@@ -18,19 +18,26 @@ gone before it is received. Hence:
    day, is removed.
 4. **All that is in flight** takes at most a share of the file system. Past it, frames are pickled as usual, and pipes
    that are full make senders wait, as usual. So what is lost is bounded, too.
-5. A child that begins by itself, whose parent did not, has no process group: what it sends is to survive it, and nobody
-   knows to whom its parent hands it on. There only 1, 3 and 4 hold.
+5. **A segment may be in flight several times**, under a name for each receiver (`link`): a table that is sent again and
+   has not changed, or one that is in a store. It is one inode, whose memory is there until its last name and its last
+   mapping are gone. A segment with two names is never made a spare, nor is one written again (`spares`, 2a). A new
+   name is given by an open descriptor, so a segment that is linked is not one that a writer has claimed: the lease test
+   fails while the descriptor is open.
+6. A child that begins by itself, whose parent did not, has no process group: what it sends is to survive it, and nobody
+   knows to whom its parent hands it on. There only 1, 3, 4 and 5 hold.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 
 from colonnade.storage import draft, folders, paths
 from colonnade.storage.directory import Directory
 from colonnade.storage.room import total_bytes
+from colonnade.storage.segment import Segment
 
 # In seconds, since it was sent.
 PATIENCE = 86_400.0
@@ -68,13 +75,28 @@ def remove_if_abandoned(folder: int, name: str) -> int | None:
     return status.st_blocks * 512
 
 
-def has_room(directory: Directory, size: int) -> bool:
-    """Whether so many bytes more may be in flight."""
+def has_room(directory: Directory, size: int, remembered: int = 0) -> bool:
+    """Whether so many bytes more may be in flight, or be remembered by the process that sends."""
     with directory.opened() as root:
-        total = size
+        sent: dict[int, int] = {}
         with contextlib.suppress(FileNotFoundError), folders.segments(root) as folder:
             for name in os.listdir(folder):
                 if name.startswith(paths.IN_FLIGHT_PREFIX):
                     with contextlib.suppress(FileNotFoundError):
-                        total += os.stat(name, dir_fd=folder, follow_symlinks=False).st_blocks * 512
-        return total <= total_bytes(root) // SHARE
+                        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                        sent[status.st_ino] = status.st_blocks * 512
+        return max(sum(sent.values()), remembered) + size <= total_bytes(root) // SHARE
+
+
+def link(directory: Directory, segment: Segment, file: str) -> None:
+    """Send a segment that is there already: it gets one more name, which its receiver removes.
+
+    Raises
+    ------
+    OSError
+        If it has no name any more (FileNotFoundError), is on another file system, or is another user's.
+    """
+    if segment.owner != os.geteuid():
+        raise PermissionError(errno.EPERM, "a segment of another user")
+    with directory.opened() as root, folders.segments(root, make=True) as folder:
+        os.link(f"/proc/self/fd/{segment.fd}", file, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=True)

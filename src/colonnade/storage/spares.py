@@ -109,8 +109,13 @@ def is_unused(fd: int) -> bool:
 
 
 def is_worth_keeping(status: os.stat_result, limit: int) -> bool:
-    """Whether a superseded segment becomes a spare."""
-    return status.st_size >= MAPPED and status.st_blocks * 512 <= limit and status.st_uid == os.geteuid()
+    """Whether a superseded segment becomes a spare; not while it is in flight under another name too."""
+    return (
+        status.st_size >= MAPPED
+        and status.st_blocks * 512 <= limit
+        and status.st_uid == os.geteuid()
+        and status.st_nlink == 1
+    )
 
 
 def link(root: int, folder: int, file: str) -> None:

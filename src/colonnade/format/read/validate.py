@@ -10,7 +10,8 @@ checked here:
 4. No two buffers or views have a byte in common, except a view of the very buffer that its own column has. So a write
    to one column changes no other column, and no offsets of strings.
 5. Nested tables are validated like the table itself.
-6. An array is the very memory of Arrow's columns (or, for booleans, agrees with their bits), and NaT is null.
+6. The views of text are those that its offsets and data have.
+7. An array is the very memory of Arrow's columns (or, for booleans, agrees with their bits), and NaT is null.
 
 Does not depend on: names, descriptors.
 """
@@ -34,8 +35,10 @@ from colonnade.format.read.column import read_column
 from colonnade.format.read.file import StoredFile, reading
 from colonnade.format.read.index import read_labels, read_rows
 from colonnade.format.read.ndarray import shares_memory_with_arrow
+from colonnade.format.read.text_views import check_views
 from colonnade.format.read.values import check_values
 from colonnade.interop import pandas as internals
+from colonnade.interop.arrow import dictionaries
 from colonnade.rules import dtype_kind
 
 
@@ -78,6 +81,7 @@ def _validate_frame(file: StoredFile, layout: schema.FrameLayout, memory: _Memor
             _check_column(file, column, read_column(file, column), data_fields[position])
         memory.keep_views(batch.column(data_fields[position]))
     _check_rows(file, layout)
+    check_views(file)
     memory.keep_views(*(batch.column(field) for field in index_fields))
 
 
@@ -92,7 +96,7 @@ class _Memory:
         self._buffers = [stretch for column in file.batch.columns for stretch in self._of(column)]
 
     def _of(self, array: pa.Array) -> Iterator[Stretch]:
-        for part in (array, *_dictionaries(array)):
+        for part in (array, *dictionaries(array)):
             for buffer in part.buffers():
                 if buffer is not None and 0 <= buffer.address - self._base <= self._size:  # else it is Arrow's own
                     yield buffer.address - self._base, buffer.address - self._base + buffer.size
@@ -113,25 +117,6 @@ class _Memory:
 
     def check_apart(self) -> None:
         check_apart([*self._buffers, *self._views], "its columns")
-
-
-def _dictionaries(array: pa.Array) -> Iterator[pa.Array]:
-    """All dictionaries inside an array; `pyarrow.Array.buffers` has those of the other children alone."""
-    if isinstance(array, pa.DictionaryArray):
-        yield array.dictionary
-        yield from _dictionaries(array.dictionary)
-    for child in _children(array):
-        yield from _dictionaries(child)
-
-
-def _children(array: pa.Array) -> list[pa.Array]:
-    if isinstance(array, pa.ExtensionArray):
-        return [array.storage]
-    if isinstance(array, pa.MapArray):
-        return [array.keys, array.items]
-    if isinstance(array, (pa.StructArray, pa.UnionArray)):
-        return [array.field(i) for i in range(array.type.num_fields)]
-    return [array.values] if array.type.num_fields else []  # lists and run ends
 
 
 def _check_column(file: StoredFile, column: schema.ColumnLayout, values: Any, field: int) -> None:

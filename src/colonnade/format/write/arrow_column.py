@@ -172,7 +172,8 @@ def arrow_column(name: str, data: pa.ChunkedArray, dtype: Any) -> Column:
     reading = _reading(flat, type_, dtype, data.null_count > 0)
     if reading is Reading.MASKED and pt.is_floating(type_) and pc.any(pc.is_nan(data)).as_py():
         reading = Reading.CONVERTED  # pandas masks NaN as well
-    column = Column(name, flat, one_row, reading)
+    came_as_views = pt.is_string_view(type_) or pt.is_binary_view(type_)
+    column = Column(name, flat, one_row, reading, came_as_views=came_as_views)
     return _READINGS[column.reading](column, dtype)
 
 

@@ -100,6 +100,7 @@ class Column:
     """One column of the stored table.
 
     ``block`` is the dtype and the region of a column that stands in a block; any other one has ``make_layout``.
+    ``came_as_views``: its text was in Arrow's view layout, so whoever put it reads views.
     """
 
     name: str
@@ -108,6 +109,7 @@ class Column:
     reading: Reading
     block: tuple[str | schema.ZonedDtype, Region] | None = None
     make_layout: MakeLayout | None = None
+    came_as_views: bool = False
 
     @property
     def job(self) -> Job:

@@ -14,6 +14,7 @@ import pyarrow.types as pt
 
 from colonnade.core.jobs import Batches, Job, Piece, Validity, Values
 from colonnade.core.regions import Region
+from colonnade.core.text_views import with_offsets
 from colonnade.format.ipc import read_message
 from colonnade.format.write.column import Flat, Node, bitmap_region, one_null
 from colonnade.rules import fill_pattern
@@ -164,8 +165,9 @@ def _fixed_size_list(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
     return _validity_only(type_, arrays).followed_by([child], stored)
 
 
-def _cast(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
-    return flatten(type_, [array.cast(type_) for array in arrays])
+def _views(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
+    large = pa.large_string() if pt.is_string_view(type_) else pa.large_binary()
+    return flatten(large, [with_offsets(array) for array in arrays])
 
 
 def _null(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
@@ -210,9 +212,8 @@ _LAYOUTS: tuple[tuple[Callable[[pa.DataType], bool], _Flatten], ...] = (
     (pt.is_fixed_size_list, _fixed_size_list),
     (pt.is_struct, _struct),
     (lambda t: (pt.is_primitive(t) or pt.is_decimal(t) or pt.is_fixed_size_binary(t)) and t.bit_width > 0, _fixed),
-    # Views are stored as what they view: a body of plain buffers has no room for a varying number of them.
-    (pt.is_string_view, lambda _, a: _cast(pa.large_string(), a)),
-    (pt.is_binary_view, lambda _, a: _cast(pa.large_binary(), a)),
+    # Stored with offsets, which every reader knows. Views stand behind the body.
+    (lambda t: pt.is_string_view(t) or pt.is_binary_view(t), _views),
 )
 
 

@@ -18,12 +18,14 @@ from colonnade.core import jobs
 from colonnade.core.jobs import Job, Placed
 from colonnade.core.key_index import size_of_index
 from colonnade.core.regions import CACHE_LINE, PAGE, STRIDE_STEP, Block, Region, align, arrange
+from colonnade.core.text_views import VIEW
 from colonnade.format import schema
 from colonnade.format.ipc import END_OF_STREAM, Envelope, Numbers, write_envelope
 from colonnade.format.schema import METADATA_KEY
 from colonnade.format.seal import CHECKSUMS_SIZE, SEAL_SIZE, TAIL_SIZE, Checksums
 from colonnade.format.write.batched import batches_of, split
 from colonnade.format.write.column import Column, Places, Results
+from colonnade.format.write.text_views import view_fields
 
 PANDAS_KEY = b"pandas"
 
@@ -155,6 +157,7 @@ class LaidOut:
     size: int
     nested: Sequence[tuple[int, LaidOut]]
     key: schema.Key | None = None
+    views: Sequence[schema.Views] = ()
 
     @property
     def footer_at(self) -> int:
@@ -218,6 +221,7 @@ class LaidOut:
         taken.append((body + self.body_size, body + self.body_size + len(END_OF_STREAM)))
         taken += [(body + at, body + at + child.size) for at, child in self.nested]
         taken += [(body + self.key.at, body + self.key.at + self.key.size)] if self.key else []
+        taken += [(body + views.at, body + views.at + self.plan.rows * VIEW) for views in self.views]
         end = body
         for first, last in sorted(taken):
             if first > end:
@@ -298,25 +302,30 @@ def _jobs_of(columns: Sequence[Column]) -> list[Job]:
     return [job for column in columns for job in column.flat.jobs]
 
 
-def lay_out(plan: TablePlan, key_fields: Sequence[int] = (), meta: str = "", alignment: int = PAGE) -> LaidOut:
+def lay_out(
+    plan: TablePlan, key_fields: Sequence[int] = (), meta: str = "", alignment: int = PAGE, *, views: bool = False
+) -> LaidOut:
     """Give every byte of a plan its place; no data is looked at.
 
     ``key_fields`` are the fields that a key index is built over, once they are written. ``meta`` is what a user stores
-    with the table, as JSON.
+    with the table, as JSON. ``views``: all text gets views, and not only what came in view layout.
     """
     nested = [lay_out(table.plan, alignment=CACHE_LINE) for table in plan.nested]
     regions, body_end = arrange(plan.blocks, plan.regions())
     body_size = align(body_end, STRIDE_STEP)
     tables = [Region(table.size) for table in nested]
     key_regions = [Region(size_of_index(plan.rows))] if key_fields else []
-    behind, end = arrange([], [*tables, *key_regions], body_size + len(END_OF_STREAM))
+    viewed = {number: Region(plan.rows * VIEW) for number in view_fields(plan.columns, views=views)}
+    behind, end = arrange([], [*tables, *key_regions, *viewed.values()], body_size + len(END_OF_STREAM))
     places = Places({**regions, **behind}, dict(zip(plan.nested, tables, strict=True)))
     key = schema.Key(list(key_fields), places(key_regions[0]), key_regions[0].size) if key_regions else None
     layout = plan.layout.placed(places, [_block_layout(block, places) for block in plan.blocks], key)
+    text = [schema.Views(number, places(region)) for number, region in viewed.items()]
+    layout = schema.with_views(layout, text) if text else layout
     layout = schema.with_meta(layout, meta) if meta else layout
     arrow_schema = pa.schema(list(plan.fields), {**plan.metadata, METADATA_KEY: schema.encode(layout)})
     envelope = write_envelope(arrow_schema, [column.one_row for column in plan.columns], alignment)
     contents = align(envelope.body_start + end, STRIDE_STEP)
     size = contents + CHECKSUMS_SIZE + SEAL_SIZE + len(envelope.layout.footer) + TAIL_SIZE
     children = tuple((places(region), table) for region, table in zip(tables, nested, strict=True))
-    return LaidOut(plan, envelope, places.regions, body_size, contents, size, children, key)
+    return LaidOut(plan, envelope, places.regions, body_size, contents, size, children, key, text)

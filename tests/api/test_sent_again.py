@@ -1,0 +1,482 @@
+"""Tables that are sent by reference more than once: written once while they do not change, and never when they do."""
+
+import gc
+import mmap
+import multiprocessing
+import os
+import pickle
+import subprocess
+import sys
+import textwrap
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.reduction import ForkingPickler
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from pandas.testing import assert_frame_equal
+
+import colonnade as cn
+from colonnade._by_reference import pickling, remembered
+from colonnade.core import write_watch
+from colonnade.storage import paths
+from support import references
+from support.references import MAKE
+
+ROWS = 60_000
+
+
+@pytest.fixture(autouse=True)
+def shop(default_store):
+    yield default_store
+    assert pickling._sending == []
+    assert set(segments(default_store)) <= {"group", "spare"}
+    assert default_store.check() == []
+
+
+@pytest.fixture(params=["watched", "hashed"])
+def look(request, monkeypatch):
+    """How it is found out that values changed: by the kernel, and where it does not watch memory by a hash."""
+    if request.param == "hashed":
+        monkeypatch.setattr(write_watch, "_watch", [])
+    return request.param
+
+
+def segments(store):
+    folder = store.path / ".segments"
+    return sorted(name.partition("-")[0] for name in os.listdir(folder)) if folder.exists() else []
+
+
+def send(table):
+    """Send a table: the message, and the inode that it leads to; None if it was pickled."""
+    before = inodes()
+    message = bytes(ForkingPickler.dumps(table))
+    added = inodes().items() - before.items()
+    return message, {inode for _, inode in added}.pop() if added else None
+
+
+def inodes():
+    folder = paths.default_store() / ".segments"
+    return {path.name: path.stat().st_ino for path in folder.glob("inflight-*")}
+
+
+def receive(message):
+    return pickle.loads(message)
+
+
+def frame():
+    """One of everything that can go by reference."""
+    n = ROWS
+    return pd.DataFrame(
+        {
+            "x": np.arange(n, dtype="float64"),
+            "y": np.arange(n, dtype="float64"),
+            "i": np.arange(n, dtype="int32"),
+            "b": np.zeros(n, bool),
+            "s": pd.Series(["text", "more text than fits into twelve bytes"] * (n // 2), dtype="str"),
+            "c": pd.Categorical(["red", "blue"] * (n // 2)),
+            "m": pd.array([1, None] * (n // 2), "Int64"),
+            "t": pd.date_range("2026", periods=n, freq="s"),
+            "z": pd.date_range("2026", periods=n, freq="s", tz="Europe/Oslo"),
+        },
+        index=pd.Index(np.arange(n) * 2, name="k"),
+    )
+
+
+# -- again, and unchanged ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", MAKE)
+def test_one_that_did_not_change_is_written_once(shop, kind, look):
+    table = MAKE[kind](ROWS)
+    with cn.by_reference(min_bytes=0):
+        sent = [send(table) for _ in range(5)]
+        assert len({inode for _, inode in sent}) == 1
+        assert segments(shop).count("inflight") == 5
+        for message, _ in sent:
+            assert receive(message).shape == table.shape
+        assert segments(shop).count("inflight") == 0
+        assert send(table)[1] == sent[0][1], "also when all have received it"
+        receive(send(table)[0])
+        for path in (shop.path / ".segments").glob("inflight-*"):
+            path.unlink()
+
+
+def test_of_everything(look):
+    table = frame()
+    with cn.by_reference(min_bytes=0):
+        (one, first), (two, second) = send(table), send(table)
+        assert first == second
+        assert_frame_equal(receive(one), table)
+        assert_frame_equal(receive(two), table)
+
+
+def test_receivers_do_not_see_each_other(look):
+    table = frame()
+    with cn.by_reference(min_bytes=0):
+        one, two = (receive(send(table)[0]) for _ in range(2))
+        one.iloc[0, 0] = -1.0
+        assert_frame_equal(two, table)
+        assert_frame_equal(receive(send(table)[0]), table)
+
+
+def _set(table, row, column, value):
+    table.iat[row, table.columns.get_loc(column)] = value
+
+
+def _replace_at_the_same_place(table):
+    """A new column may get the memory of the old one."""
+    del table["y"]
+    gc.collect()
+    table["y"] = np.full(ROWS, 7.0)
+
+
+CHANGES = {
+    "first value": lambda t: _set(t, 0, "x", -1.0),
+    "a value in the middle": lambda t: _set(t, ROWS // 2, "y", -1.0),
+    "last value": lambda t: _set(t, ROWS - 1, "y", -1.0),
+    "a boolean": lambda t: _set(t, 3, "b", True),
+    "text": lambda t: _set(t, 3, "s", "other"),
+    "a category": lambda t: _set(t, 2, "c", "blue"),
+    "a value that is masked": lambda t: _set(t, 3, "m", 5),
+    "a null": lambda t: _set(t, 2, "m", pd.NA),
+    "a time": lambda t: _set(t, 3, "t", pd.Timestamp("1999-01-01")),
+    "a time with a zone": lambda t: _set(t, 3, "z", pd.Timestamp("1999-01-01", tz="Europe/Oslo")),
+    "a value, through NumPy": lambda t: t["i"].array._ndarray.__setitem__(5, 9),
+    "a name": lambda t: setattr(t, "columns", ["other", *t.columns[1:]]),
+    "the name of the columns": lambda t: t.columns.set_names("other", inplace=True),
+    "the name of the index": lambda t: t.index.set_names("other", inplace=True),
+    "the index": lambda t: setattr(t, "index", t.index[::-1]),
+    "another index": lambda t: setattr(t, "index", pd.RangeIndex(ROWS)),
+    "attrs": lambda t: t.attrs.update(source="other"),
+    "a list in attrs": lambda t: t.attrs["list"].append(2),
+    "flags": lambda t: setattr(t.flags, "allows_duplicate_labels", False),
+    "a new column": lambda t: t.insert(1, "new", 1.0),
+    "a column less": lambda t: t.pop("y"),
+    "a column for another": _replace_at_the_same_place,
+    "another order": lambda t: t.__setitem__("x", t["x"].to_numpy()[::-1]),
+    "other categories": lambda t: t.__setitem__("c", t["c"].cat.rename_categories({"red": "green"})),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_change_is_seen(change, look):
+    """By whoever receives it later, and by nobody who was sent it before."""
+    table = frame()
+    table.attrs["list"] = [1]
+    before = table.copy(deep=True)
+    with cn.by_reference(min_bytes=0):
+        first, second = send(table), send(table)
+        change(table)
+        third, fourth = send(table), send(table)
+        assert first[1] == second[1] != third[1] == fourth[1]
+        for message, expected in ((first, before), (second, before), (third, table), (fourth, table)):
+            back = receive(message[0])
+            assert_frame_equal(back, expected, check_flags=False)
+            assert (back.attrs, back.flags, list(back.columns.names)) == (
+                expected.attrs, expected.flags if expected is table else before.flags, list(expected.columns.names),
+            )  # fmt: skip
+
+
+def test_a_change_through_another_frame_of_the_same_memory_is_seen(look):
+    """The kernel reports a store once, and both must know of it."""
+    values = np.zeros((ROWS, 4))
+    one, two = pd.DataFrame(values, copy=False), pd.DataFrame(values, copy=False, columns=list("abcd"))
+    with cn.by_reference(min_bytes=0):
+        assert send(one)[1] == send(one)[1]
+        assert send(two)[1] == send(two)[1]
+        values[1000, 2] = 5.0
+        for table in (one, two, one, two):
+            assert receive(send(table)[0]).iloc[1000, 2] == 5.0
+        inodes_of = [(send(one)[1], send(two)[1]) for _ in range(2)]
+        assert inodes_of[0] == inodes_of[1]
+    for path in (paths.default_store() / ".segments").glob("inflight-*"):
+        path.unlink()
+
+
+def test_objects_are_pickled_with_what_they_are_now(look):
+    table = pd.DataFrame({"x": np.zeros(ROWS), "o": [[1]] * ROWS})
+    with cn.by_reference(min_bytes=0):
+        assert receive(send(table)[0])["o"][0] == [1]
+        table["o"][0].append(2)
+        assert receive(send(table)[0])["o"][0] == [1, 2]
+
+
+def test_memory_that_others_write_to_is_hashed(tmp_path):
+    """No page of this process is written to, so the kernel has nothing to tell."""
+    path = tmp_path / "values"
+    np.zeros(ROWS).tofile(path)
+    shared = np.memmap(path, "float64", "r+")
+    table = pd.DataFrame(np.asarray(shared).reshape(-1, 2), copy=False)
+    with cn.by_reference(min_bytes=0):
+        assert receive(send(table)[0]).iloc[7, 1] == 0.0
+        with path.open("r+b") as other:
+            other.seek(15 * 8)
+            other.write(np.float64(3.0).tobytes())
+        assert receive(send(table)[0]).iloc[7, 1] == 3.0
+
+
+def test_a_forked_child_watches_by_itself():
+    """The parent's watch would answer for the parent's memory."""
+    table = pd.DataFrame({"x": np.zeros(ROWS)})
+    with cn.by_reference(min_bytes=0):
+        receive(send(table)[0])
+        process = multiprocessing.get_context("fork").Process(target=_change_and_send, args=(table,))
+        process.start()
+        process.join()
+        assert process.exitcode == 0
+        assert receive(send(table)[0])["x"].max() == 0.0
+
+
+def _change_and_send(table):
+    receive(send(table)[0])
+    table.iloc[ROWS // 2, 0] = 1.0
+    assert receive(send(table)[0])["x"].max() == 1.0
+    table.iloc[ROWS // 2, 0] = 2.0
+    assert receive(send(table)[0])["x"].max() == 2.0
+    remembered.forget()
+
+
+# -- how long it is there ----------------------------------------------------------------------------------------------
+
+
+def test_what_was_written_dies_with_the_table_and_its_messages(shop):
+    table = pd.DataFrame({"x": np.zeros(ROWS)})
+    with cn.by_reference(min_bytes=0):
+        message, _ = send(table)
+        assert segments(shop).count("shared") == 1
+        del table
+        gc.collect()
+        assert segments(shop).count("shared") == 0
+        assert receive(message)["x"].sum() == 0.0
+    assert "inflight" not in segments(shop)
+
+
+def test_only_so_many_are_remembered(shop, monkeypatch):
+    monkeypatch.setattr(remembered, "_MOST", 2)
+    tables = [pd.DataFrame({"x": np.full(ROWS, number)}) for number in range(4)]
+    with cn.by_reference(min_bytes=0):
+        messages = [send(table)[0] for table in tables]
+        assert segments(shop).count("shared") == 2
+        assert [receive(message)["x"].max() for message in messages] == [0, 1, 2, 3]
+
+
+def test_what_is_remembered_makes_room(shop):
+    """It may not keep others from being sent."""
+    tables = [pd.DataFrame({"x": np.full(ROWS, number)}) for number in range(4)]
+    shop.configure(capacity="4MiB")
+    with cn.by_reference(min_bytes=0):
+        for table in tables:
+            message, inode = send(table)
+            assert inode is not None
+            receive(message)
+
+
+PROGRAM = """
+import os, signal, sys
+import numpy as np, pandas as pd
+import colonnade as cn
+from multiprocessing.reduction import ForkingPickler
+
+cn.by_reference.install(min_bytes=0)
+table = pd.DataFrame({"x": np.zeros(200_000)})
+messages = [bytes(ForkingPickler.dumps(table)) for _ in range(3)]
+print("sent", flush=True)
+if sys.argv[1] == "killed":
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("ended", ["in order", "killed"])
+def test_nothing_is_left_of_a_process_that_ended(shop, ended):
+    subprocess.run([sys.executable, "-c", textwrap.dedent(PROGRAM), ended], check=ended != "killed")
+    if ended == "killed":
+        assert segments(shop) != []
+        shop.gc()
+    assert segments(shop) == []
+
+
+@pytest.mark.slow
+def test_of_an_executor():
+    table = pd.DataFrame({"x": np.arange(ROWS)})
+    with cn.by_reference(min_bytes=0), ProcessPoolExecutor(2) as pool:
+        found = list(pool.map(references.inode_of, [table] * 8))
+        table.iloc[0, 0] = 5
+        later = list(pool.map(references.inode_of, [table] * 8))
+    assert len(set(found)) == len(set(later)) == 1
+    assert set(found) != set(later)
+
+
+# -- those that are in a store -----------------------------------------------------------------------------------------
+
+
+def test_of_a_store_goes_where_it_is(shop):
+    shop.put("t", frame())
+    inode = (shop.path / "t.arrow").stat().st_ino
+    for table in (shop.get("t"), shop.get("t", writable=False), shop.open("t").to_arrow(), shop.open("t").to_polars()):
+        with cn.by_reference(min_bytes=0):
+            sent = [send(table) for _ in range(2)]
+            back = [receive(message) for message, _ in sent]
+        if isinstance(table, pd.DataFrame):
+            assert {each for _, each in sent} == {inode}
+            assert_frame_equal(back[0], table)
+            back[0].iloc[0, 0] = 5.0
+            assert_frame_equal(back[1], table)
+        else:
+            assert back[0].equals(table)
+    assert (shop.path / "t.arrow").stat().st_nlink == 1
+
+
+def test_what_was_received_goes_on_where_it_is(shop):
+    """It has a name for as long as its sender remembers it."""
+    table = frame()
+    with cn.by_reference(min_bytes=0):
+        message, _ = send(table)
+        back = receive(message)
+        assert_frame_equal(receive(send(back)[0]), table)
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_of_a_store_and_changed_it_is_written(shop, change):
+    table = frame()
+    table.attrs["list"] = [1]
+    shop.put("t", table)
+    inode = (shop.path / "t.arrow").stat().st_ino
+    mine = shop.get("t")
+    change(mine)
+    with cn.by_reference(min_bytes=0):
+        message, sent = send(mine)
+        assert sent != inode
+        back = receive(message)
+        assert_frame_equal(back, mine, check_flags=False)
+        assert (back.attrs, back.flags) == (mine.attrs, mine.flags)
+
+
+@pytest.mark.parametrize("end", ["superseded", "deleted"])
+def test_of_a_store_and_gone(shop, end):
+    shop.put("t", frame()).close()
+    table = shop.get("t")
+    with cn.by_reference(min_bytes=0):
+        before, _ = send(table)
+        if end == "deleted":
+            shop.delete("t")
+        else:
+            shop.put("t", frame().head(3)).close()
+        assert inodes()
+        after, other = send(table)
+        assert other is not None
+        for _ in range(4):  # whose memory may not be that of the message
+            shop.put("u", frame() if end == "deleted" else frame().head(5)).close()
+        assert_frame_equal(receive(before), frame())
+        assert_frame_equal(receive(after), frame())
+
+
+def test_of_a_store_on_another_file_system(shop, tmp_path):
+    other = cn.Store(tmp_path / "store")
+    if os.stat(tmp_path).st_dev == os.stat(shop.path.parent).st_dev:
+        pytest.skip("there is one file system")
+    other.put("t", frame())
+    table = other.get("t")
+    with cn.by_reference(min_bytes=0):
+        message, inode = send(table)
+        assert inode is not None
+        assert_frame_equal(receive(message), frame())
+
+
+def test_of_another_store_of_this_file_system(shop):
+    other = cn.Store(shop.path.parent / "other")
+    other.put("t", frame())
+    table = other.get("t")
+    with cn.by_reference(min_bytes=0):
+        message, inode = send(table)
+        assert inode == (other.path / "t.arrow").stat().st_ino
+        assert_frame_equal(receive(message), frame())
+    assert other.check() == []
+
+
+def test_a_part_of_a_stored_table_is_written(shop):
+    shop.put("t", frame())
+    with cn.by_reference(min_bytes=0):
+        for table in (shop.get("t", columns=["x", "s"]), shop.get("t")[["x"]], shop.get("t").iloc[:1000]):
+            message, inode = send(table)
+            assert inode != (shop.path / "t.arrow").stat().st_ino
+            assert_frame_equal(receive(message), table)
+
+
+def test_capacity_counts_what_is_in_flight_several_times_once(shop):
+    table = pd.DataFrame({"x": np.zeros(ROWS)})
+    shop.configure(capacity="4MiB")
+    with cn.by_reference(min_bytes=0):
+        messages = [send(table) for _ in range(8)]
+        assert len({inode for _, inode in messages}) == 1
+        shop.put("t", pd.DataFrame({"x": np.zeros(ROWS // 2)}))
+        for message, _ in messages:
+            receive(message)
+
+
+# -- the memory --------------------------------------------------------------------------------------------------------
+
+
+def test_parts_of_pages_are_hashed(look):
+    values = np.zeros(1 << 20, np.uint8)
+    address = values.__array_interface__["data"][0]
+    stretches = [write_watch.Stretch(address + 100, len(values) - 205)]
+    memory = write_watch.Memory(stretches)
+    assert not memory.differs(stretches)
+    for position in (100, 101, len(values) - 106, 5000):
+        values[position] += 1
+        assert memory.differs(stretches), position
+        assert not memory.differs(stretches)
+    if look == "hashed":  # pages belong to no stretch alone
+        for position in (99, len(values) - 105):
+            values[position] += 1
+            assert not memory.differs(stretches)
+
+
+def test_memory_that_was_unmapped_is_not_what_it_was():
+    """What is mapped at its address later is not watched, and so is not taken for it."""
+    size = 1 << 20
+    block = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    address = np.frombuffer(block, np.uint8).__array_interface__["data"][0]
+    stretches = [write_watch.Stretch(address, size)]
+    block[:] = b"x" * size
+    memory = write_watch.Memory(stretches)
+    assert not memory.differs(stretches)
+    block.madvise(mmap.MADV_DONTNEED)
+    assert memory.differs(stretches)
+    assert not memory.differs(stretches)
+    block[5] = 1
+    assert memory.differs(stretches)
+
+
+def test_two_lists_of_stretches_overlap():
+    page = 4096
+    make = lambda *places: [write_watch.Stretch(start * page, size * page) for start, size in places]  # noqa: E731
+    assert write_watch._overlap(make((0, 2), (8, 2)), make((9, 1)))
+    assert write_watch._overlap(make((9, 1)), make((0, 2), (8, 2)))
+    assert not write_watch._overlap(make((0, 2), (8, 2)), make((2, 6), (10, 5)))
+    assert not write_watch._overlap(make(), make((2, 6)))
+    assert write_watch._overlap(make((5, 1)), make((1, 1), (3, 3)))
+
+
+def test_pyarrow_with_dictionaries_and_slices(look):
+    table = pa.table({"d": pa.array(["a", None, "b"] * 1000).dictionary_encode(), "l": [[1], None, [2, 3]] * 1000})[10:]
+    with cn.by_reference(min_bytes=0):
+        one, two = send(table), send(table)
+        assert one[1] == two[1]
+        assert receive(one[0]).equals(table)
+        assert receive(two[0]).equals(table)
+
+
+def test_polars_changed_in_place(look):
+    table = pl.DataFrame({"x": np.arange(ROWS), "s": ["a"] * ROWS})
+    with cn.by_reference(min_bytes=0):
+        one, two = send(table), send(table)
+        table[5, "x"] = -1
+        three = send(table)
+        assert one[1] == two[1] != three[1]
+        assert receive(one[0])[5, "x"] == 5
+        assert receive(two[0])[5, "x"] == 5
+        assert receive(three[0])[5, "x"] == -1
