@@ -16,6 +16,8 @@ from .conftest import another_host, engine
 # A local cluster leaves a token in the home directory, which later clusters ask for.
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+# A machine that is busy is not dead.
+os.environ.setdefault("RAY_health_check_failure_threshold", "60")
 
 engine("ray")
 
