@@ -69,9 +69,6 @@ class Mapping:
         Enter the file's pages into the page table at once, a draft's for writing; False if the kernel does not.
         """
 
-    def in_huge_pages(self) -> bool:
-        """Whether the pages of a draft, all of which are there, are huge."""
-
     def detach(self, fd: int) -> None:
         """
         Make further stores private to this mapping; views of it stay where they are.
@@ -250,6 +247,11 @@ def types_of(array: object) -> list[Any]:
 def nests_deeper(object: object | None, levels: int) -> bool:
     """
     Whether an object has lists, tuples and dicts in each other to more than so many levels.
+    """
+
+def types_inside(objects: list[Any], missing: list[Any], names: list[Any]) -> list[Any]:
+    """
+    The distinct types of the items of lists or tuples, in one list; with names, of the values of dicts, in one list for each name. Nothing where containers are mixed, or dicts have other keys.
     """
 
 def range_of(numbers: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], null: int) -> tuple[int, int]:

@@ -19,6 +19,7 @@ from colonnade.displayed import displayed
 from colonnade.errors import CorruptSnapshotError, InvalidNameError, NotFoundError, StoreAccessError, brief_repr
 from colonnade.snapshot import Snapshot
 from colonnade.storage.catalog import Catalog
+from colonnade.storage.os_errors import explained
 
 # A version that is counted from the newest may be removed between the look and the opening.
 _TRIES = 10
@@ -59,7 +60,7 @@ class Tables(list[TableInfo]):
 
 def is_pattern(text: str) -> bool:
     """Whether a text is a pattern, as shells have them, and not a name or a folder."""
-    return any(sign in text for sign in "*?[")
+    return isinstance(text, str) and any(sign in text for sign in "*?[")
 
 
 def matches(name: str, pattern: str) -> bool:
@@ -191,7 +192,7 @@ class Names(abc.ABC):
         3
         >>> cn.delete("docs/info")
         """
-        with self.open(name, version=version) as snapshot:
+        with explained(self.path, f"reading what {name!r} is"), self.open(name, version=version) as snapshot:
             return TableInfo.of(snapshot)
 
     def versions(self, name: str) -> list[TableInfo]:

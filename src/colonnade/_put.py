@@ -198,9 +198,9 @@ class Writer:
         with self.explained(laid.size), self.publisher.draft(laid.size) as draft:
             fill(laid, draft)
             if laid.views:
-                _fill_views(draft.map_in_any_pages(laid.size))
+                _fill_views(draft.map_written(laid.size))
             if laid.key is not None:
-                build_key(draft.map_in_any_pages(laid.size), laid.key_at, unique=unique)
+                build_key(draft.map_written(laid.size), laid.key_at, unique=unique)
             return commit(draft)
 
     def publish(self, request: Request, laid: LaidOut, draft: Draft) -> Snapshot:

@@ -475,7 +475,7 @@ class Store(Names):
         """
         if validate not in (None, "full"):
             raise ValueError(f"validate must be 'full' or None, got {brief_repr(validate)}")
-        if "://" in name:
+        if isinstance(name, str) and "://" in name:
             from colonnade._fetch import open_remote
 
             snapshot = open_remote(self._catalog, name, version)

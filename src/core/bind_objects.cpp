@@ -165,6 +165,67 @@ bool nests_deeper(PyObject* object, int levels) {
   return false;
 }
 
+void add(std::vector<PyTypeObject*>& types, PyObject* object) {
+  PyTypeObject* const type = Py_TYPE(object);
+  if (!types.empty() && types.back() == type) return;
+  if (std::find(types.begin(), types.end(), type) == types.end()) types.push_back(type);
+}
+
+// The place of a key among some names; names.size() if it is none, or no plain string. Dicts of one origin have the
+// same keys, of the same memory, in the same order.
+size_t place_of(PyObject* key, const std::vector<PyObject*>& names, size_t likely) {
+  if (likely < names.size() && names[likely] == key) return likely;
+  if (!PyUnicode_CheckExact(key)) return names.size();
+  for (size_t i = 0; i < names.size(); ++i)
+    if (names[i] == key || PyUnicode_Compare(names[i], key) == 0) return i;
+  return names.size();
+}
+
+using AnyList = nb::typed<nb::list, nb::any>;
+
+// The distinct types of the items of lists or tuples, in one list; with names, of the values of dicts, in one list for
+// each name. Nothing where an object is of another type than the first one and than `missing`, or where a dict has
+// other keys than these names.
+AnyList types_inside(const AnyList& objects, const AnyList& missing, const AnyList& names) {
+  std::vector<PyObject*> keys;
+  for (const nb::handle name : names) keys.push_back(name.ptr());
+  std::vector<std::vector<PyTypeObject*>> types(std::max<size_t>(keys.size(), 1));
+  PyTypeObject* container = nullptr;
+  for (Py_ssize_t row = 0; row < PyList_GET_SIZE(objects.ptr()); ++row) {
+    PyObject* const object = PyList_GET_ITEM(objects.ptr(), row);
+    if (Py_TYPE(object) != container) {
+      bool is_missing = false;
+      for (const nb::handle type : missing) is_missing |= type.ptr() == reinterpret_cast<PyObject*>(Py_TYPE(object));
+      if (is_missing) continue;
+      if (container != nullptr) return {};
+      container = Py_TYPE(object);
+    }
+    if (PyList_CheckExact(object)) {
+      for (Py_ssize_t i = 0; i < PyList_GET_SIZE(object); ++i) add(types[0], PyList_GET_ITEM(object, i));
+    } else if (PyTuple_CheckExact(object)) {
+      for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(object); ++i) add(types[0], PyTuple_GET_ITEM(object, i));
+    } else if (PyDict_CheckExact(object) && static_cast<size_t>(PyDict_Size(object)) == keys.size()) {
+      Py_ssize_t position = 0;
+      PyObject* key = nullptr;
+      PyObject* value = nullptr;
+      for (size_t likely = 0; PyDict_Next(object, &position, &key, &value); ++likely) {
+        const size_t place = place_of(key, keys, likely);
+        if (place == keys.size()) return {};
+        add(types[place], value);
+      }
+    } else {
+      return {};
+    }
+  }
+  nb::list result;
+  for (const std::vector<PyTypeObject*>& some : types) {
+    nb::list inner;
+    for (PyTypeObject* const type : some) inner.append(nb::handle(reinterpret_cast<PyObject*>(type)));
+    result.append(inner);
+  }
+  return nb::borrow<AnyList>(result);
+}
+
 // The least and the greatest of some numbers, without those that mean null. If there are none, the greatest is below
 // the least.
 std::pair<int64_t, int64_t> range_of(nb::ndarray<const int32_t, nb::shape<-1>, nb::c_contig, nb::device::cpu> numbers,
@@ -190,6 +251,9 @@ void bind_objects(nb::module_& m) {
       "nests_deeper", [](nb::handle object, int levels) { return nests_deeper(object.ptr(), levels); },
       "object"_a.none(), "levels"_a,
       "Whether an object has lists, tuples and dicts in each other to more than so many levels.");
+  m.def("types_inside", &types_inside, "objects"_a, "missing"_a, "names"_a,
+        "The distinct types of the items of lists or tuples, in one list; with names, of the values of dicts, in one "
+        "list for each name. Nothing where containers are mixed, or dicts have other keys.");
   m.def("range_of", &range_of, "numbers"_a, "null"_a,
         "(least, greatest) of int32 numbers, without those that mean null.");
 }

@@ -32,7 +32,7 @@ def test_a_server_ends_without_a_trace(store, token):
         assert (store.path / ".serving").read_text() == server.address
         assert server.is_serving
         assert store.check() == []
-    assert os.listdir(store.path) == ["x.arrow"]
+    assert set(os.listdir(store.path)) - {".segments"} == {"x.arrow"}
 
 
 def test_other_processes_of_the_host_find_the_token(origin, folder, token):

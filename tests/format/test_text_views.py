@@ -209,4 +209,4 @@ def test_what_is_written_is_there_when_a_draft_is_mapped_later(store):
     with Publisher(store._writer.catalog).draft(size) as draft:
         written = np.random.default_rng(1).integers(1, 255, size, np.uint8)
         draft.write(0, written.tobytes())
-        assert np.array_equal(np.frombuffer(draft.map_in_any_pages(size), np.uint8), written)
+        assert np.array_equal(np.frombuffer(draft.map_written(size), np.uint8), written)

@@ -139,15 +139,15 @@ def test_a_node_that_serves_again_has_its_port(cluster, mixed):
     actor = next(each for node, each in cluster._actors.items() if cluster.addresses[node] == address)
     ray.kill(actor, no_restart=False)
     end = time.monotonic() + 60
-    while True:
+    while True:  # until it is started again, nobody serves there
         try:
-            if ray.get(actor.address.remote(), timeout=30) == address:
-                break
-        except ray.exceptions.RayError:
+            path, *_ = ray.get(look.options(resources=AWAY).remote(pickle.loads(reference)))
+            break
+        except cn.RemoteError:
             assert time.monotonic() < end
             time.sleep(0.2)
-    path, *_ = ray.get(look.options(resources=AWAY).remote(pickle.loads(reference)))
     assert "copy-" in path
+    assert ray.get(actor.address.remote()) == address
 
 
 def test_ray_data(cluster, mixed):

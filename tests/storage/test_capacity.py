@@ -276,3 +276,21 @@ def test_a_file_system_that_fills_up_meanwhile(small, monkeypatch, mapped):
         raise AssertionError("nobody may fill what has no pages")
     assert os.statvfs(small).f_bavail == free
     assert store.check() == []
+
+
+def test_a_retained_version_outlives_a_newer_one_with_a_ttl(store):
+    """A ttl is of a version, not of a name: the one before comes back when the newest has expired."""
+    store.put("t", frame(1)).close()
+    store.put("t", frame(2), keep=2, ttl=1).close()
+    assert store.open("t", version=1).expires is None
+    time.sleep(1.1)
+    store.gc()
+    with store.open("t") as snapshot:
+        assert (snapshot.version, snapshot.expires) == (1, None)
+    assert [path.name for path in store.path.glob("t*")] == ["t.arrow"]
+    with store.put("t", frame(3), keep=3, ttl=1) as snapshot:
+        assert snapshot.version == 2
+    time.sleep(1.1)
+    store.put("other", frame(1)).close()  # a put alone removes nothing that has expired
+    store.gc()
+    assert store.open("t").version == 1

@@ -214,3 +214,34 @@ def test_another_store_may_be_changed_meanwhile(folder, monkeypatch):
     monkeypatch.setattr(os, "rename", rename)
     assert one.put("t", FRAME).version == 1
     assert inner == [None, 1]
+
+
+# -- fairness ------------------------------------------------------------------------------------------------------------
+
+LOOP = """
+import sys, time
+import pandas as pd
+import colonnade as cn
+
+store, name, until = cn.Store(sys.argv[1]), sys.argv[2], time.monotonic() + float(sys.argv[3])
+frame = pd.DataFrame({"x": range(int(sys.argv[4]))})
+store.put(name, frame).close()
+puts, longest, before = 0, 0.0, time.monotonic()
+while before < until:
+    store.put(name, frame).close()
+    now = time.monotonic()
+    puts, longest, before = puts + 1, max(longest, now - before), now
+print(puts, longest)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rows", [10, 100_000])
+def test_no_writer_starves(store, rows):
+    """Waiting is polling, so nobody stands in line. Writers that put as fast as they can still all make progress."""
+    programs = [[sys.executable, "-c", LOOP, str(store.path), f"t{number}", "5", str(rows)] for number in range(3)]
+    writers = [subprocess.Popen(program, stdout=subprocess.PIPE, text=True) for program in programs]
+    results = [writer.communicate(timeout=60)[0].split() for writer in writers]
+    puts, longest = [int(result[0]) for result in results], [float(result[1]) for result in results]
+    assert min(puts) >= max(puts) / 10, puts
+    assert max(longest) < 5, longest

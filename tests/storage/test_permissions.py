@@ -392,6 +392,25 @@ def test_trust_by_the_environment(of_another, monkeypatch):
         cn.get("f/t")
 
 
+def test_root_writes_to_another_users_store_only_if_it_trusts_that_user(of_another, monkeypatch):
+    for change in (lambda s: s.put("new", FRAME), lambda s: s.share(FRAME), lambda s: s.configure(spares=0)):
+        with pytest.raises(cn.StoreAccessError, match=rf"root does not trust that user.*COLONNADE_TRUST={OTHER}"):
+            change(cn.Store(of_another))
+    assert not (of_another / "new.arrow").exists()
+    assert not (of_another / ".settings").exists()
+    trusting = cn.Store(of_another, trust=OTHER)
+    trusting.put("g/new", FRAME).close()
+    trusting.put("f/t", FRAME).close()
+    trusting.configure(spares=0)
+    assert {path.stat().st_uid for path in of_another.rglob("*")} == {OTHER}
+    ask = f"""(lambda store: [attempt(lambda: store.get(name)["x"].sum()) for name in ("g/new", "f/t")]
+        + [attempt(lambda: store.put(name, frame).version) for name in ("g/new", "f/t")]
+        + [attempt(lambda: store.settings.spares), attempt(store.check)])(cn.Store({str(of_another)!r}))"""
+    assert as_user(ask) == ["6", "6", "2", "3", "0", "[]"]
+    with trusting.share(FRAME) as shared:
+        assert pickle.loads(pickle.dumps(shared)).to_pandas().equals(FRAME)
+
+
 def test_trust_by_the_settings(open_folder):
     """The owner of a directory says it once; it holds for the owner alone, and not for those who trust the owner."""
     store = cn.Store(open_folder / "s")

@@ -31,6 +31,7 @@ from colonnade.errors import (
 from colonnade.format.seal import Seal
 from colonnade.storage import folders, paths
 from colonnade.storage.directory import Directory
+from colonnade.storage.logind import removes_at_logout
 from colonnade.storage.os_errors import explain_os_error
 from colonnade.storage.paths import Entry, Location
 from colonnade.storage.segment import Segment
@@ -217,9 +218,17 @@ class Catalog:
                         f"there is no version {version} of {name!r} in {self.directory.root}; there are "
                         f"{', '.join(map(str, kept))}. Older versions are kept by put(..., keep=n)"
                     )
-        names = sorted({entry.name for entry in self.entries()})
-        there = listed(name, names, empty="the store is empty")
+        names = sorted(entry.name for entry in self.entries() if entry.version is None)
+        there = listed(name, names, empty=f"the store is empty{self._hint_of_logind()}")
         return NotFoundError(f"there is no table {name!r} in {self.directory.root}; {there}")
+
+    def _hint_of_logind(self) -> str:
+        if not (self.directory.root.is_relative_to("/dev/shm") and removes_at_logout(os.geteuid())):  # noqa: S108 -- what logind cleans
+            return ""
+        return (
+            ". systemd removes what a user has in /dev/shm when the last session ends: use `loginctl enable-linger`, "
+            f"RemoveIPC=no in logind.conf, or a store elsewhere ({paths.STORE_VARIABLE})"
+        )
 
     def seal_of(self, name: str) -> Seal | None:
         """The seal of a name's newest version; None if there is none. What is no snapshot counts as none.

@@ -37,7 +37,6 @@ TIMEOUT = 300.0
 WARN_AFTER = 5.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 5e-5, 5e-3
 _TRIES = 100
-_OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 class Directory:
@@ -90,7 +89,8 @@ class Directory:
                 self.opened().close()  # it may be a file
             if not os.access(self.root, os.W_OK | os.X_OK):
                 raise StoreAccessError(errno.EACCES, f"this user may not write to the store {self.root}")
-            self.opened().close()
+            with self.opened() as root:
+                self._check_owner(os.fstat(root))
         except StoreAccessError:
             raise
         except OSError as error:
@@ -111,6 +111,17 @@ class Directory:
             if self.durable:
                 with folders.opened(path.parent) as parent:
                     os.fsync(parent)
+
+    def _check_owner(self, status: os.stat_result) -> None:
+        """Refuse root another user's store, unless root trusts that user."""
+        is_private = not status.st_mode & folders.OTHERS_MAY_WRITE
+        if os.geteuid() == 0 and is_private and not self.trusts(status.st_uid):
+            raise StoreAccessError(
+                errno.EPERM,
+                f"the store {self.root} belongs to user {status.st_uid}, and root does not trust that user. Run as "
+                f"that user; or trust it, and what root puts there is that user's: trust={status.st_uid}, or "
+                f"{paths.TRUST_VARIABLE}={status.st_uid}",
+            )
 
     def opened(self) -> _core.Descriptor:
         """Open the directory; a context manager that gives the number."""
@@ -159,7 +170,7 @@ class Directory:
 
     def _lock_file(self, root: int) -> _core.Descriptor:
         """Open what is locked; see the top of this file."""
-        if os.fstat(root).st_mode & _OTHERS_MAY_WRITE:
+        if os.fstat(root).st_mode & folders.OTHERS_MAY_WRITE:
             return _core.Descriptor(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=root)
         try:
             for _ in range(_TRIES):

@@ -24,6 +24,7 @@ from colonnade import _core
 from colonnade.errors import StoreAccessError
 from colonnade.storage import paths
 
+OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY
 _KEPT_BITS = stat.S_ISGID | stat.S_ISVTX  # a folder of a group hands its group on; see above
 
@@ -83,6 +84,7 @@ def below(
         inner = _open_inner(descriptor.fileno(), folder)
         if new and make is not None:
             set_mode(inner.fileno(), make | stat.S_ISVTX)  # whatever the umask
+            give_to_owner(inner.fileno(), root)
         elif trusts is not None and not trusts(owner := os.fstat(inner.fileno()).st_uid):
             raise StoreAccessError(
                 errno.EPERM,
@@ -117,6 +119,12 @@ def segments(root: int, *, make: bool = False) -> _core.Descriptor:
     if status.st_uid == user != directory.st_uid and user == 0:  # made by root in a user's store
         os.fchown(descriptor.fileno(), directory.st_uid, directory.st_gid)
     return descriptor
+
+
+def give_to_owner(fd: int, root: int) -> None:
+    """Give what root has made in a user's own store to that user, who could not use it otherwise."""
+    if os.geteuid() == 0 and (directory := os.fstat(root)).st_uid != 0 and not directory.st_mode & OTHERS_MAY_WRITE:
+        os.fchown(fd, directory.st_uid, directory.st_gid)
 
 
 def set_mode(folder: int, mode: int) -> None:

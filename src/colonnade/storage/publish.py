@@ -148,6 +148,7 @@ class Publisher:
                     version = present.version if present else 0
                     sealed = seal._replace(version=max([version, *older]) + 1)
                     write_seal(sealed)
+                    folders.give_to_owner(draft.fd, root)
                     if self._directory.durable:
                         draft.sync()
                     segment = Segment.of_draft(
@@ -260,6 +261,7 @@ class Publisher:
             if limit is not None:
                 self._check_capacity(root, size, limit)
             with folders.segments(root, make=True) as folder:
+                folders.give_to_owner(draft.fd, root)
                 reading = draft.reopen()
                 segment = Segment.of_draft(self._directory.root / paths.SEGMENTS / file, reading)
                 try:

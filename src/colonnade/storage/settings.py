@@ -128,6 +128,7 @@ def write(root: int, settings: Settings) -> None:
         with file as fd:
             os.write(fd, json.dumps(values).encode())
             os.fchmod(fd, settings.file_mode)
+            folders.give_to_owner(fd, root)
             os.fsync(fd)
         os.rename(temporary, paths.SETTINGS, src_dir_fd=root, dst_dir_fd=root)
     except BaseException:

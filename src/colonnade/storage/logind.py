@@ -1,0 +1,47 @@
+"""Whether systemd's logind removes what a user has in shared memory when the user's last session ends (``RemoveIPC=``).
+
+Does not depend on: stores.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+from collections.abc import Iterator
+from pathlib import Path
+
+# Users below this number are the system's, whose files logind leaves alone.
+_FIRST_REGULAR = 1000
+_PLACES = ("etc", "run", "usr/local/lib", "usr/lib")
+
+
+def removes_at_logout(user: int, root: Path = Path("/")) -> bool:
+    """Whether logind runs, and is not set to leave this user's files in ``/dev/shm`` alone.
+
+    ``root`` is the file system that is looked at. Where nothing is set, logind's documented default holds, which is
+    ``yes``; distributions may have built another one in.
+    """
+    if user < _FIRST_REGULAR or not (root / "run/systemd/users").is_dir():
+        return False
+    with contextlib.suppress(KeyError):
+        if os.path.exists(root / "var/lib/systemd/linger" / pwd.getpwuid(user).pw_name):
+            return False
+    chosen = "yes"
+    for file in _files(root):
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            for line in file.read_text().splitlines():
+                name, equals, value = line.partition("=")
+                if equals and name.strip() == "RemoveIPC":
+                    chosen = value.strip() or "yes"
+    return chosen.lower() in ("yes", "true", "on", "1", "y", "t")
+
+
+def _files(root: Path) -> Iterator[Path]:
+    """The main file, and what is dropped in beside it, in the order in which later ones hold."""
+    folders = [root / place / "systemd" for place in _PLACES]
+    yield from [folder / "logind.conf" for folder in folders if (folder / "logind.conf").is_file()][:1]
+    dropped: dict[str, Path] = {}
+    for folder in reversed(folders):  # of one name, the first folder's hides the others
+        dropped.update((file.name, file) for file in (folder / "logind.conf.d").glob("*.conf"))
+    yield from (dropped[name] for name in sorted(dropped))
