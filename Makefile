@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo check style test readers torch stress bench bench-share bench-convert bench-handoff bench-rivals gates lint docs stubs sanitize model fuzz fuzz-sanitized fuzz-atheris clean
+.PHONY: demo check style test readers torch stress bench bench-share bench-convert bench-handoff bench-jobs bench-rivals gates lint docs stubs sanitize model fuzz fuzz-sanitized fuzz-atheris clean
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py
@@ -63,7 +63,7 @@ bench-rivals: $(READY)
 gates: $(READY)
 	$(BIN)/python -m benchmarks.gates
 
-bench: bench-share bench-convert bench-handoff
+bench: bench-share bench-convert bench-handoff bench-jobs
 
 bench-share: $(READY)
 	$(BIN)/python -m benchmarks.share
@@ -74,6 +74,9 @@ bench-convert: $(READY)
 
 bench-handoff: $(READY)
 	$(BIN)/python -m benchmarks.handoff
+
+bench-jobs: $(READY)
+	$(BIN)/python -m benchmarks.jobs
 
 # clang-tidy compiles each file of the core again (but the bindings), so the quick lane leaves it out.
 lint: style

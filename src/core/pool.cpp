@@ -20,6 +20,10 @@ namespace {
 // Below this, starting a thread costs more than it saves.
 constexpr size_t touched_by_threads = 16 << 20;
 
+// Idle buffers of at most so many bytes stay warm, the last ones that were given, up to so many bytes altogether.
+constexpr size_t warm_buffer = 16 << 20;
+constexpr size_t warm_buffers = 64 << 20;
+
 char* map(size_t capacity) {
   const size_t room = capacity + huge_page;
   void* const mapped = ::mmap(nullptr, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -81,10 +85,9 @@ void Pool::give(const Memory& memory) noexcept {
   if (memory.process == process_ && memory.capacity <= limit_) {
     try {
       trim_to(limit_ - memory.capacity);
-      idle_.push_back({memory.address, memory.capacity, memory.process, false});
+      idle_.push_back({memory.address, memory.capacity, memory.process, false, true});
       idle_bytes_ += memory.capacity;
-      // Only advice: without it (EINVAL before Linux 4.5) the pages stay this process's until they are trimmed.
-      (void)::madvise(memory.address, memory.capacity, MADV_FREE);
+      cool();
       return;
     } catch (const std::bad_alloc&) {
       // The list cannot grow: the buffer is unmapped, which frees memory.
@@ -129,6 +132,18 @@ size_t Pool::trim() {
 Pool::Usage Pool::usage() const {
   const std::lock_guard guard(mutex_);
   return {idle_bytes_, idle_.size(), live_bytes_, live_count_};
+}
+
+// Lets the kernel take the pages of idle buffers, except the small ones that were given last.
+void Pool::cool() {
+  size_t warm = 0;
+  for (auto memory = idle_.rbegin(); memory != idle_.rend(); ++memory) {
+    if (!memory->warm) continue;
+    if (memory->capacity <= warm_buffer && (warm += memory->capacity) <= warm_buffers) continue;
+    memory->warm = false;
+    // Only advice: without it (EINVAL before Linux 4.5) the pages stay this process's until they are trimmed.
+    (void)::madvise(memory->address, memory->capacity, MADV_FREE);
+  }
 }
 
 void Pool::trim_to(size_t bytes) {

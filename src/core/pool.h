@@ -8,6 +8,9 @@
 // touch by two threads, 1 GiB of huge pages, then a copy: 103 ms where the pages are populated first, each thread its
 // half; 152 to 205 ms where the copy itself faults them in.
 //
+// Small buffers stay warm, that is without the advice, up to a bound altogether: after it a write of 8 MB takes 0.7 ms
+// instead of 0.4.
+//
 // All functions may be called from any thread. A live buffer is its holder's: the pool neither reads nor writes it.
 #pragma once
 #include <cstddef>
@@ -25,6 +28,7 @@ class Pool {
     size_t capacity = 0;
     uint64_t process = 0;  // counts forks: a child does not use again what its parent took
     bool fresh = false;    // no page of it was touched yet
+    bool warm = false;     // idle, and not advised MADV_FREE
   };
   struct Usage {
     size_t idle_bytes;
@@ -51,6 +55,7 @@ class Pool {
  private:
   Pool();
   void trim_to(size_t bytes);
+  void cool();
   static void before_fork();
   static void after_fork_in_parent();
   static void after_fork_in_child();

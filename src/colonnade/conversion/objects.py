@@ -21,8 +21,7 @@ NULL_DAY = -(2**31)
 def share_dates(days: npt.NDArray[np.int32], out: npt.NDArray[Any], threads: int) -> None:
     """Fill ``out`` (dtype object, all None) with ``datetime.date`` for days since 1970-01-01, None for `NULL_DAY`.
 
-    The dates from the first to the last day are made once, if they are fewer than the rows. Otherwise PyArrow makes one
-    for each row.
+    Each date is made once, unless the days lie far apart: then PyArrow makes one for each row.
 
     Raises
     ------
@@ -35,11 +34,23 @@ def share_dates(days: npt.NDArray[np.int32], out: npt.NDArray[Any], threads: int
     if len(days) < _FEW:
         dates = {day: None if day == NULL_DAY else _date(day) for day in set(days.tolist())}
         out[:] = [dates[day] for day in days.tolist()]
-    elif last - first < len(days):
-        dates_in_order = _dates(pa.array(np.arange(first, last + 1, dtype=np.int32)))
-        _core.share_objects(out, [*dates_in_order, None], days, first, threads)
+    elif last - first < 4 * len(days):
+        _core.share_objects(out, [*_dates_between(days, first, last), None], days, first, threads)
     else:
         out[:] = _dates(pa.array(days, mask=days == NULL_DAY))
+
+
+def _dates_between(days: npt.NDArray[np.int32], first: int, last: int) -> npt.NDArray[Any]:
+    """The dates from the first to the last day; None for days that do not occur, if there may be many."""
+    count = last - first + 1
+    if count < len(days) // 8:
+        return _dates(pa.array(np.arange(first, last + 1, dtype=np.int32)))
+    occurs = np.zeros(count, np.bool_)
+    occurs[days[days != NULL_DAY].astype(np.int64) - first] = True
+    places = np.flatnonzero(occurs)
+    dates = np.full(count, None, object)
+    dates[places] = _dates(pa.array((places + first).astype(np.int32)))
+    return dates
 
 
 # Of fewer days, Python has made the dates before PyArrow has begun.
@@ -53,8 +64,9 @@ def _date(day: int) -> date:
     return date.fromordinal(day + _EPOCH)
 
 
-def _dates(days: pa.Array) -> Any:
-    return days.cast(pa.date32()).to_pandas().to_numpy()
+def _dates(days: pa.Array) -> npt.NDArray[Any]:
+    dates: npt.NDArray[Any] = days.cast(pa.date32()).to_pandas().to_numpy()
+    return dates
 
 
 def share_bools(values: npt.NDArray[np.int8], mask: npt.NDArray[np.int8], out: npt.NDArray[Any], threads: int) -> None:
