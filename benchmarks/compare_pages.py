@@ -242,7 +242,7 @@ def page(results: Figures) -> str:
                 yield f"## {title.split(':')[0]}"
                 yield f"{title}."
                 yield times(workloads[workload])
-                yield "Memory of the machine with so many readers: what is in shared memory, and what they have for themselves."
+                yield "Memory of the machine with so many readers: shared memory, and what they have for themselves."
                 yield memory(workloads[workload])
 
     return "\n\n".join(parts()) + "\n"
