@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo check style test readers torch stress bench bench-share bench-convert bench-handoff bench-rivals gates lint docs stubs sanitize model fuzz fuzz-sanitized fuzz-atheris clean
+.PHONY: demo check style test readers torch hosts stress bench bench-share bench-convert bench-handoff bench-jobs bench-hosts bench-rivals gates lint docs stubs sanitize model fuzz fuzz-sanitized fuzz-atheris clean
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py
@@ -43,6 +43,14 @@ $(VENV)/.torch: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group torch
 	touch $@
 
+# Tables in Dask and Ray, on two hosts of which one is a namespace; `make test` runs them where the engines are here already.
+hosts: $(VENV)/.hosts
+	COLONNADE_HOSTS=wanted $(BIN)/python -m pytest -q tests/hosts
+
+$(VENV)/.hosts: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group hosts
+	touch $@
+
 # Kills at random for a minute, a hundred thousand puts, and kills and stops before every single system call.
 stress: $(READY)
 	cd tests && ../$(BIN)/python -m stress.kills
@@ -63,7 +71,7 @@ bench-rivals: $(READY)
 gates: $(READY)
 	$(BIN)/python -m benchmarks.gates
 
-bench: bench-share bench-convert bench-handoff
+bench: bench-share bench-convert bench-handoff bench-jobs
 
 bench-share: $(READY)
 	$(BIN)/python -m benchmarks.share
@@ -72,8 +80,15 @@ bench-convert: $(READY)
 	$(BIN)/python -m benchmarks.convert --plot docs/conversions.svg
 	$(BIN)/python -m benchmarks.conversion_grid --plot docs/conversion-grid.svg --page docs/performance.md
 
+# A fetch from another host against Flight itself, over loopback.
+bench-hosts: $(READY)
+	$(BIN)/python -m benchmarks.hosts
+
 bench-handoff: $(READY)
 	$(BIN)/python -m benchmarks.handoff
+
+bench-jobs: $(READY)
+	$(BIN)/python -m benchmarks.jobs
 
 # clang-tidy compiles each file of the core again (but the bindings), so the quick lane leaves it out.
 lint: style

@@ -104,12 +104,19 @@ def differences(sent: pd.DataFrame, arrived: pd.DataFrame) -> dict[str, Any]:
     return {"dtypes": dtypes, "values": values}
 
 
+def sent(file: Path) -> pd.DataFrame:
+    """The frame that is published."""
+    with file.open("rb") as stream:
+        frame: pd.DataFrame = pickle.load(stream)
+    return frame
+
+
 class Publisher:
     """Publishes one frame, again and again."""
 
     def __init__(self, way: Rival, folder: Path, file: Path) -> None:
         self._way, self._folder = way, folder
-        self._frame: pd.DataFrame = pickle.loads(file.read_bytes())
+        self._frame = sent(file)
         way.publish(folder, "tiny", self._frame.iloc[:10].copy())  # loads what opening such a frame needs
 
     def publish(self) -> Answer:
@@ -141,7 +148,7 @@ class Reader:
         return {"number": read_all(self._frame)}
 
     def compare(self) -> Answer:
-        return differences(pickle.loads(self._file.read_bytes()), self._frame)
+        return differences(sent(self._file), self._frame)
 
     def write(self) -> Answer:
         """Write one cell, as a user does. Read-only frames refuse."""

@@ -52,7 +52,7 @@ def first_put(run: Run) -> dict[str, Figure]:
         data = memoryview(snapshot.path.read_bytes())
     shutil.rmtree(folder)
     times: dict[Callable[[Path], None], list[float]] = {
-        lambda where: _pwrite(where, data): [],
+        lambda where: write_by_two_threads(where, data): [],
         lambda where: Store(where).put("a", frame).close(): [],
     }
     for number in range(FIRST):
@@ -68,7 +68,7 @@ def first_put(run: Run) -> dict[str, Figure]:
     return {"put_first": Figure(median(ratios), len(data), note)}
 
 
-def _pwrite(folder: Path, data: memoryview) -> None:
+def write_by_two_threads(folder: Path, data: memoryview) -> None:
     """Write a file as the kernel's interface for it is used best: threads, pieces of 1 MiB, no name until the end."""
     fd = os.open(folder, os.O_TMPFILE | os.O_RDWR)
     try:

@@ -12,6 +12,7 @@ from .conversion.from_pandas import from_pandas as from_pandas
 from .conversion.to_pandas import to_pandas as to_pandas
 from .core.buffers import set_pool_limit as set_pool_limit
 from .default_store import allocate as allocate
+from .default_store import attach as attach
 from .default_store import cache as cache
 from .default_store import check as check
 from .default_store import copy as copy

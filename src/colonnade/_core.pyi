@@ -69,9 +69,6 @@ class Mapping:
         Enter the file's pages into the page table at once, a draft's for writing; False if the kernel does not.
         """
 
-    def in_huge_pages(self) -> bool:
-        """Whether the pages of a draft, all of which are there, are huge."""
-
     def detach(self, fd: int) -> None:
         """
         Make further stores private to this mapping; views of it stay where they are.

@@ -141,7 +141,7 @@ class Server:
             raise StoreAccessError(errno.EADDRINUSE, "no port could be had")
         self._address = str(addresses.Address(scheme, self._advertise, self._service.port))
         process_credentials.remember(self._address, self._credentials)
-        self._election.announce(self._address)
+        self._election.announce(self._address, self._credentials)
 
     def forget(self) -> None:
         """Own nothing, in a forked child: gRPC's threads are the parent's."""

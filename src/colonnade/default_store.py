@@ -72,6 +72,7 @@ rename = store.rename
 serve = store.serve
 share = store.share
 sql = store.sql
+attach = store.attach
 usage = store.usage
 versions = store.versions
 watch = store.watch

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, overlo
 
 from colonnade._names import Names
 from colonnade.displayed import displayed
-from colonnade.errors import brief_repr
+from colonnade.errors import NotFoundError, brief_repr
 from colonnade.snapshot import Snapshot
 from colonnade.storage import paths, settings
 from colonnade.storage.catalog import Catalog
@@ -723,11 +723,61 @@ class Store(Names):
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError("sql() needs DuckDB 2.0 or newer: pip install 'colonnade[duckdb]'") from error
 
-        def find(name: str) -> pa.Table:
-            with self.open(name) as snapshot:
-                return snapshot.to_arrow(validate="full")  # DuckDB follows offsets and trusts text
+        return run(query, params, self._table_for_duckdb, external_access=external_access)
 
-        return run(query, params, find, external_access=external_access)
+    def attach(self, connection: duckdb.DuckDBPyConnection, pattern: str | None = None) -> list[str]:
+        """Register tables as views of their names in a DuckDB connection of your own. Needs the extra ``duckdb``.
+
+        The newest version of each is opened now, and the connection reads that one until it is attached again or
+        closed; so all queries of a session see the same data. Numbers and times are read where they are in the store.
+
+        Parameters
+        ----------
+        connection : duckdb.DuckDBPyConnection
+            Not to be used by another thread meanwhile.
+        pattern : str, optional
+            Which tables, as in `ls`: a folder, or a pattern like ``"nyc/*"``. All by default.
+
+        Returns
+        -------
+        list of str
+            The names. A name with slashes or dots is written in double quotes in a query.
+
+        Raises
+        ------
+        CorruptSnapshotError, StoreAccessError
+        UnsupportedTypeError
+            If a table has columns that DuckDB cannot read; each is named.
+        ValueError
+            If two names differ in upper and lower case only, which are one to SQL.
+
+        Examples
+        --------
+        >>> import colonnade as cn, duckdb, pandas as pd
+        >>> cn.put("docs/prices", pd.DataFrame({"x": [1, 2]})).close()
+        >>> con = duckdb.connect()
+        >>> cn.attach(con, "docs/prices")
+        ['docs/prices']
+        >>> con.sql('select sum(x) from "docs/prices"').fetchall()
+        [(3,)]
+        >>> con.close()
+        >>> cn.delete("docs/prices")
+        """
+        try:
+            from colonnade.interop.duckdb import register
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError("attach() needs DuckDB 2.0 or newer: pip install 'colonnade[duckdb]'") from error
+
+        tables = {}
+        for info in self.ls(pattern):
+            with contextlib.suppress(NotFoundError):  # deleted meanwhile
+                tables[info.name] = self._table_for_duckdb(info.name)
+        register(connection, tables)
+        return list(tables)
+
+    def _table_for_duckdb(self, name: str) -> pa.Table:
+        with self.open(name) as snapshot:
+            return snapshot.to_arrow(validate="full")  # DuckDB follows offsets and trusts text
 
     # -- new versions --------------------------------------------------------------------------------------------------
 

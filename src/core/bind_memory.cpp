@@ -120,9 +120,6 @@ void bind_memory(nb::module_& m) {
       .def("collapse", &collapse, "Put the file's pages into huge pages; False if the kernel does not.")
       .def("populate", &populate,
            "Enter the file's pages into the page table at once, a draft's for writing; False if the kernel does not.")
-      .def(
-          "in_huge_pages", [](const Mapping& m) { return without_gil([&] { return m.in_huge_pages(); }); },
-          "Whether the pages of a draft, all of which are there, are huge.")
       .def("detach", &detach, "fd"_a, "Make further stores private to this mapping; views of it stay where they are.")
       .def("abandon", &abandon,
            "Release the file's memory at once; views of it stay where they are, and contain zeros.")

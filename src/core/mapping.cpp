@@ -29,11 +29,11 @@ namespace colonnade {
 namespace {
 
 // The bytes that one call collapses: the kernel drains every processor's page lists in each call, which costs as much
-// as tens of pages.
-constexpr size_t collapsed_at_once = 64 << 20;
-// In this time pwrite has written as much into fresh pages. The kernel takes 3 ms for huge pages that it has ready, and
-// 60 ms and more where it must move other pages, or where a virtual machine gets the memory from its host.
-constexpr std::chrono::milliseconds worth_waiting{25};
+// as tens of pages. And so many milliseconds may be lost before it is seen to be slow: 75 with 16 MiB, 300 with 64.
+constexpr size_t collapsed_at_once = 16 << 20;
+// The kernel takes 1 to 8 ms for 16 MiB of huge pages that it has ready, and 25 ms and more where it must move other
+// pages, or where a virtual machine gets the memory from its host. In 6 ms pwrite has written as much.
+constexpr std::chrono::milliseconds worth_waiting{15};
 // What is asked for to see whether huge pages are at hand. Where they are it takes 0.5 ms; where not, 15 ms and more.
 constexpr size_t probed = 8 << 20;
 constexpr std::chrono::milliseconds worth_probing{4};
@@ -43,7 +43,6 @@ constexpr std::chrono::milliseconds scarce_for{500};
 constexpr std::chrono::seconds plenty_for{1};
 // The bytes that one call enters into the page table: a thread takes the next ones when it is done with them.
 constexpr size_t populated_at_once = 4 << 20;
-constexpr std::chrono::microseconds entering_a_huge_page{50};
 
 using Clock = std::chrono::steady_clock;
 
@@ -153,20 +152,6 @@ bool Mapping::populate(int threads) const noexcept {
   };
   run_on_threads(std::clamp<size_t>(steps, 1, static_cast<size_t>(std::max(threads, 1))), work);
   return populated;
-}
-
-bool Mapping::in_huge_pages() const noexcept {
-  // Of several places the fastest: the others may have been interrupted.
-  constexpr size_t places = 4;
-  const size_t pages = size_ / huge_page;
-  Clock::duration fastest = Clock::duration::max();
-  for (size_t place = 0; place < std::min(places, pages); ++place) {
-    char* const page = address_ + place * pages / std::min(places, pages) * huge_page;
-    const Clock::time_point began = Clock::now();
-    if (::madvise(page, huge_page, MADV_POPULATE_WRITE) != 0) return false;
-    fastest = std::min(fastest, Clock::now() - began);
-  }
-  return fastest < entering_a_huge_page;
 }
 
 void Mapping::detach(int fd) {

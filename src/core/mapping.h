@@ -28,7 +28,7 @@ class Mapping {
   bool writable() const { return kind_ != Kind::reading; }
 
   // Asks the kernel to put the file into huge pages, by so many threads at most. False where it does not do so with all
-  // of the file, or where a step takes longer than `patience`: 64 MiB, or all of a smaller file.
+  // of the file, or where a step takes longer than `patience`: 16 MiB, or all of a smaller file.
   bool collapse(int threads, std::chrono::milliseconds patience = std::chrono::milliseconds::max()) const noexcept {
     return collapse(0, size_, threads, patience);
   }
@@ -38,9 +38,6 @@ class Mapping {
   // mapping that is written, pages that are not there are allocated. False where the kernel is older than 5.14 or has
   // no room; then some pages are entered and some are not.
   bool populate(int threads) const noexcept;
-  // Whether the pages of a mapping that is written, all of which are there, are huge: entering one huge page takes 1
-  // us, entering as many small ones 100 to 300 us.
-  bool in_huge_pages() const noexcept;
   // From here on stores change this mapping alone. Views of it stay where they are. Throws std::system_error. Not safe
   // to call while another thread uses the mapping's memory.
   void detach(int fd);

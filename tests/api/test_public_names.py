@@ -29,6 +29,7 @@ def test_names_are_what_the_contract_says():
         "check",
         "usage",
         "sql",
+        "attach",
         "ColonnadeError",
     }
     assert sorted(cn.__all__) == cn.__all__
@@ -88,6 +89,7 @@ def test_store_and_functions_agree():
         "watch",
         "latest",
         "sql",
+        "attach",
     ):
         method = list(inspect.signature(getattr(cn.Store, name)).parameters.values())[1:]
         assert method == list(inspect.signature(getattr(cn, name)).parameters.values())

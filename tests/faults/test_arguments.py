@@ -38,7 +38,7 @@ import colonnade as cn
 # Exactly these, beside the library's own: a KeyError is a LookupError that says nothing, an ArrowInvalid is PyArrow's.
 PLAIN = (TypeError, ValueError, FileNotFoundError, PermissionError, MemoryError)
 NAMED = {"Store.sql": (duckdb.Error,)}
-SECONDS = 20
+SECONDS = 90  # that the machine does something else for a while is no failure
 FRAME = pd.DataFrame({"x": [1.0, 2.0, 3.0], "y": ["a", None, "c"], "k": [1, 2, 3]})
 
 
@@ -80,7 +80,7 @@ ODD = [
     pd.DataFrame({"x": [object()]}), pd.DataFrame({1: [1], "1": [2]}), pd.DataFrame([[1, 2]], columns=["x", "x"]), pa.table({"x": [1]}), pa.table({}), pa.table({"x": [1]}).to_batches()[0], pa.array([1]),
     pa.schema([]), pa.int8(), pa.scalar(1), pa.table({"x": [1], "y": [2]}).rename_columns(["x", "x"]), io.BytesIO(b"x"), io.StringIO("x"), Path("t"), Path(), Path("/nope/t.csv"), "nope.parquet", "/dev/null", "/proc/self/mem",
     "/", ".", "select 1", "select * from t", "select", "drop table t", "select * from nope", "\0", "sqlite:///nope/x.db", "postgresql://127.0.0.1:1/x", "https://127.0.0.1:1/x.csv", "://",
-    Stream(None), Stream(1), Stream(ValueError("the producer fails")), Stream(KeyError("the producer fails")), Stream(RuntimeError("the producer fails")), memoryview(b"abc"), memoryview(b"abc")[::2], bytearray(b"x"), sys.stderr, type,
+    Stream(None), Stream(1), Stream(ValueError("the producer fails")), Stream(KeyError("the producer fails")), Stream(RuntimeError("the producer fails")), memoryview(b"abc"), memoryview(b"abc")[::2], bytearray(b"x"), type,
 ]  # fmt: skip
 
 
@@ -93,7 +93,7 @@ def _usual(folder):
 
 
 # Not called: they change the process. The conversions raise what PyArrow raises, and are compared with it elsewhere.
-_LEFT_OUT = {"by_reference", "set_pool_limit", "attached"}
+_LEFT_OUT = {"by_reference", "set_pool_limit", "attached", "serve"}
 
 
 def _calls(store, folder):
@@ -428,12 +428,12 @@ def _made(folder):
 
 @pytest.mark.slow
 def test_odd_arguments(folder):
-    assert list(odd_calls(folder, 2500, seed=1)) == []
+    assert list(odd_calls(folder, 4000, seed=1)) == []
 
 
 @pytest.mark.slow
 def test_damaged_files(folder):
-    assert list(damaged_loads(folder, 600, seed=1)) == []
+    assert list(damaged_loads(folder, 800, seed=1)) == []
 
 
 def test_the_judge_sees_what_is_wrong():

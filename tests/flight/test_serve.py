@@ -32,7 +32,20 @@ def test_a_server_ends_without_a_trace(store, token):
         assert (store.path / ".serving").read_text() == server.address
         assert server.is_serving
         assert store.check() == []
-    assert not (store.path / ".serving").exists()
+    assert set(os.listdir(store.path)) - {".segments"} == {"x.arrow"}
+
+
+def test_other_processes_of_the_host_find_the_token(origin, folder, token):
+    """A process that serves leaves its credentials in the store, for this user alone."""
+    other = cn.Store(folder / "mine")
+    other.path.mkdir(mode=0o700)
+    origin.put("x", b"1234").close()
+    with Host(other.path), Host(cn.Store(folder / "theirs").put("x", b"1234").path.parent) as theirs:
+        assert (other.path / ".credentials").stat().st_mode & 0o777 == 0o600
+        process = run(f"import colonnade as cn; print(cn.open('{theirs.address}/x').nbytes)", other.path, token="")
+        out, err = process.communicate()
+    assert int(out) > 4, err
+    assert not (other.path / ".credentials").exists()
 
 
 def test_a_server_is_shown_without_its_token(store):
@@ -74,6 +87,7 @@ def test_gc_removes_the_address_of_a_killed_server(mortal):
     assert (origin.path / ".serving").exists()
     origin.gc()
     assert not (origin.path / ".serving").exists()
+    assert not (origin.path / ".credentials").exists()
 
 
 def test_gc_leaves_the_address_of_a_living_server(origin, host):

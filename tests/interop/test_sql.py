@@ -406,3 +406,42 @@ def test_without_duckdb_it_says_what_to_install(missing):
     program = f"import sys; {missing}\nimport colonnade as cn\ncn.sql('select 1')"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert "ModuleNotFoundError: sql() needs DuckDB 2.0 or newer: pip install 'colonnade[duckdb]'" in done.stderr
+
+
+# -- a connection of one's own -----------------------------------------------------------------------------------------
+
+
+def test_tables_are_views_in_a_connection_of_ones_own(store):
+    store.put("nyc/flights", nyc("flights").head(1000))
+    store.put("nyc/airlines", nyc("airlines"))
+    store.put("other", pd.DataFrame({"x": [1]}))
+    with duckdb.connect() as con:
+        con.sql("create table mine as select 'UA' as carrier")
+        assert store.attach(con, "nyc") == ["nyc/airlines", "nyc/flights"]
+        query = 'select count(*) from "nyc/flights" join "nyc/airlines" using (carrier) join mine using (carrier)'
+        ((count,),) = con.sql(query).fetchall()
+        assert count == (nyc("flights").head(1000)["carrier"] == "UA").sum()
+        with pytest.raises(duckdb.CatalogException):
+            con.sql("select * from other")
+        assert store.attach(con) == ["nyc/airlines", "nyc/flights", "other"]
+        assert con.sql("select x from other").fetchall() == [(1,)]
+
+
+def test_an_attached_table_stays_as_it_was_until_it_is_attached_again(store):
+    frame = pd.DataFrame({"x": [1, 2]})
+    store.put("t", frame)
+    with duckdb.connect() as con:
+        store.attach(con)
+        store.put("t", frame + 10)
+        assert con.sql("select sum(x) from t").fetchall() == [(3,)]
+        store.attach(con)
+        assert con.sql("select sum(x) from t").fetchall() == [(23,)]
+        store.delete("t")
+        assert con.sql("select sum(x) from t").fetchall() == [(23,)]
+
+
+def test_what_cannot_be_attached_is_named(store):
+    store.put("Table", pd.DataFrame({"x": [1]}))
+    store.put("table", pd.DataFrame({"x": [1]}))
+    with duckdb.connect() as con, pytest.raises(ValueError, match="are one name to SQL"):
+        store.attach(con)

@@ -180,3 +180,42 @@ def test_a_small_shared_memory_names_its_option(folder):
             cn.Store(place / "s").put("t", pd.DataFrame({"x": range(2_000_000)}))
     finally:
         subprocess.run(["umount", "-l", place], check=True)
+
+
+@pytest.fixture
+def version_2(tmp_path):
+    """A group of version 2, of the kernel's own file system."""
+    place = tmp_path / "cgroup2"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "cgroup2", "none", place], check=False, capture_output=True).returncode:
+        pytest.skip("cgroup2 cannot be mounted here")
+    group = place / f"colonnade-test-{os.getpid()}"
+    try:
+        (group / "inner").mkdir(parents=True)
+        yield group / "inner"
+        (group / "inner").rmdir()
+        group.rmdir()
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)
+
+
+@pytest.mark.privileged("disks")
+def test_version_2_of_the_kernel(version_2, folder):
+    """Its folders are found as the kernel mounts them. Most machines give it no memory limits beside those of version 1."""
+    program = """
+import json, os
+import colonnade as cn, pandas as pd
+from colonnade.storage import memory_limits
+store = cn.Store(sys.argv[1])
+store.put("t", pd.DataFrame({"x": [1]})).close()
+print(json.dumps([folder for folder, files in memory_limits._groups() if files.limit == "memory.max"]))
+"""
+    done = control_groups.run(version_2, program, folder / "s")
+    assert done.returncode == 0, done.stderr
+    assert [str(version_2), str(version_2.parent)] == [
+        folder for folder in json.loads(done.stdout) if folder.startswith(str(version_2.parent))
+    ]
+    if (version_2 / "memory.max").exists():
+        (version_2 / "memory.max").write_text(str(LIMIT))
+        done = control_groups.run(version_2, PUTS, folder / "s", 3, 90, 91, "t{}", 1)
+        assert not control_groups.was_killed(done)

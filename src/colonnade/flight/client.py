@@ -61,9 +61,10 @@ class Connection:
         except OSError as error:
             raise RemoteError(f"a file of TLS cannot be read: {error}") from error
         with self._explained():
-            self._client = flight().FlightClient(
-                str(address), generic_options=_KEEPALIVE, **(tls if address.tls else {})
-            )
+            options: dict[str, Any] = {}
+            if address.tls:
+                options = tls | {"override_hostname": credentials.peer}
+            self._client = flight().FlightClient(str(address), generic_options=_KEEPALIVE, **options)
 
     def close(self) -> None:
         """Close it."""

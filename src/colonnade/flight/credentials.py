@@ -2,22 +2,27 @@
 
 Does not depend on: Flight, where the hosts are.
 
-They are this process's own: what `use` gave, else environment variables, which child processes inherit. They are in no
-reference, no ticket and no pickle, because these end up in logs and in files.
+They are this process's own: what `use` gave, else environment variables, which child processes inherit; else those of
+the process that serves the default store of this host, in a file of the store that only its user may read. They are in
+no reference, no ticket and no pickle, because these end up in logs and in files.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 from pathlib import Path
 from typing import NamedTuple
+
+from colonnade.storage import paths
 
 TOKEN_VARIABLE = "COLONNADE_TOKEN"  # noqa: S105 -- the name of a variable
 _VARIABLES = {"token": TOKEN_VARIABLE, "ca": "COLONNADE_CA", "cert": "COLONNADE_CERT", "key": "COLONNADE_KEY"}
 
 
 class Credentials(NamedTuple):
-    """A token and the files of TLS, in PEM.
+    """A token and the files of TLS, in PEM, or what is in them.
 
     ``ca`` holds the certificates that other hosts' must be signed by (None: those that gRPC comes with), ``cert`` and
     ``key`` are this host's own.
@@ -27,6 +32,8 @@ class Credentials(NamedTuple):
     ca: str | None = None
     cert: str | None = None
     key: str | None = None
+    # The name in the certificates of other hosts, where it is not that of the address.
+    peer: str | None = None
 
     def read(self, field: str) -> bytes | None:
         """The content of the file of a field; None where there is none.
@@ -36,8 +43,10 @@ class Credentials(NamedTuple):
         OSError
             If the file cannot be read.
         """
-        path = getattr(self, field)
-        return None if path is None else Path(path).read_bytes()
+        path: str | None = getattr(self, field)
+        if path is None:
+            return None
+        return path.encode() if "-----BEGIN" in path else Path(path).read_bytes()
 
     def or_else(self, other: Credentials) -> Credentials:
         """These, and the other's where one is missing."""
@@ -45,7 +54,7 @@ class Credentials(NamedTuple):
 
     def __repr__(self) -> str:
         token = "***" if self.token else None
-        return f"Credentials(token={token!r}, ca={self.ca!r}, cert={self.cert!r}, key={self.key!r})"
+        return f"Credentials(token={token!r}, tls={self.cert is not None or self.ca is not None})"
 
 
 _chosen = Credentials()
@@ -63,7 +72,45 @@ def current(address: str = "") -> Credentials:
     """The credentials of this process, for a host: at an address where this process serves, what it serves with."""
     if address in _own:
         return _own[address]
-    return _chosen.or_else(Credentials(**{field: os.environ.get(name) or None for field, name in _VARIABLES.items()}))
+    environment = Credentials(**{field: os.environ.get(name) or None for field, name in _VARIABLES.items()})
+    own = _chosen.or_else(environment)
+    return own if own.token else own.or_else(_of_store(paths.default_store()))
+
+
+def _of_store(store: Path) -> Credentials:
+    """Those of the process that serves a store, if it is this user's."""
+    try:
+        fd = os.open(store / paths.CREDENTIALS, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return Credentials()
+    try:
+        if os.fstat(fd).st_uid != os.geteuid():
+            return Credentials()
+        return Credentials(*json.loads(os.read(fd, 1 << 16)))
+    except (OSError, ValueError, TypeError):
+        return Credentials()
+    finally:
+        os.close(fd)
+
+
+def leave_in_store(root: int, credentials: Credentials) -> None:
+    """Leave credentials in a store, for the processes of this user on this host. ``root``: the store's directory."""
+    temporary = paths.random_name(f"{paths.CREDENTIALS}-")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=root)
+    try:
+        os.write(fd, json.dumps(credentials).encode())
+        os.rename(temporary, paths.CREDENTIALS, src_dir_fd=root, dst_dir_fd=root)
+    except BaseException:
+        os.unlink(temporary, dir_fd=root)
+        raise
+    finally:
+        os.close(fd)
+
+
+def remove_from_store(root: int) -> None:
+    """Remove them."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(paths.CREDENTIALS, dir_fd=root)
 
 
 def remember(address: str, credentials: Credentials) -> None:
@@ -78,4 +125,5 @@ def forget(address: str) -> None:
 
 def as_environment(credentials: Credentials) -> dict[str, str]:
     """The environment variables that give these to a child process."""
-    return {_VARIABLES[field]: value for field, value in credentials._asdict().items() if value is not None}
+    values = credentials._asdict()
+    return {variable: values[field] for field, variable in _VARIABLES.items() if values[field] is not None}

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from colonnade.errors import ColonnadeError
 from colonnade.flight import address as addresses
+from colonnade.flight.credentials import Credentials, leave_in_store, remove_from_store
 from colonnade.storage import paths, processes
 from colonnade.storage.directory import Directory
 
@@ -56,9 +57,11 @@ class Election:
                     if not won:
                         os.close(fd)
 
-    def announce(self, address: str) -> None:
-        """Write the address where references find it."""
+    def announce(self, address: str, credentials: Credentials) -> None:
+        """Write the address where references find it, and the credentials where other processes of this user do."""
         data = address.encode()
+        with self._directory.opened() as root:
+            leave_in_store(root, credentials)
         os.pwrite(self._fd, data, 0)
         os.ftruncate(self._fd, len(data))
 
@@ -68,6 +71,7 @@ class Election:
         if fd >= 0:
             with contextlib.suppress(OSError, ColonnadeError), self._directory.opened() as root:
                 if _leads_to(root, fd):
+                    remove_from_store(root)
                     os.unlink(paths.SERVING, dir_fd=root)
             os.close(fd)
 

@@ -126,6 +126,18 @@ def run(
         raise with_hint(error) from None
 
 
+def register(connection: duckdb.DuckDBPyConnection, tables: dict[str, pa.Table]) -> None:
+    """Make views of tables in somebody's connection, each in the place of an earlier one of its name.
+
+    Raises
+    ------
+    UnsupportedTypeError, ValueError
+    """
+    _check_case(tables)
+    for name, table in tables.items():
+        _register(connection, name, table)
+
+
 def read(relation: duckdb.DuckDBPyRelation) -> pa.Table:
     """Run a query to its end as an Arrow table; unlike DuckDB's own method, Ctrl-C stops it."""
     with ThreadPoolExecutor(1) as pool:

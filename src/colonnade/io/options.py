@@ -123,10 +123,10 @@ def _type(column: str, given: Any) -> pa.DataType:
         return pa.dictionary(pa.int32(), pa.string())
     try:
         return pa.type_for_alias(_ALIASES.get(given, given))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, AttributeError):
         raise ValueError(
-            f"types= of column {column!r}: {given!r} is no type. Give a type of PyArrow or its name: int64, float32, "
-            "bool, string, category, date32, timestamp[ns]"
+            f"types= of column {column!r}: {brief_repr(given)} is no type. Give one of PyArrow, or a name: int64, "
+            "float32, bool, string, category, date32, timestamp[ns]"
         ) from None
 
 

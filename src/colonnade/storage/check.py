@@ -75,7 +75,7 @@ def _is_the_stores(file: folders.File) -> bool:
     if file.folders == (paths.SEGMENTS,):
         return file.name.startswith(_UNNAMED)
     return not file.folders and (
-        file.name in (paths.SETTINGS, paths.SERVING, paths.WORK)
+        file.name in (paths.SETTINGS, paths.SERVING, paths.CREDENTIALS, paths.WORK)
         or paths.is_staged(file.name)
         or paths.is_temporary_settings(file.name)
     )

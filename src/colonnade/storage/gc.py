@@ -60,13 +60,26 @@ def _remove_leftover(file: folders.File) -> int | None:
         return None
     if file.folders == (paths.SEGMENTS,) and in_flight.is_cleaned(file.name):
         return in_flight.remove_if_abandoned(file.folder, file.name)
-    unused_copy = file.folders == (paths.SEGMENTS,) and file.name.startswith(paths.COPY_PREFIX)
-    if unused_copy or (not file.folders and file.name == paths.SERVING):  # unless somebody has it locked
+    if file.folders == (paths.SEGMENTS,) and file.name.startswith(paths.COPY_PREFIX):
         return draft.remove_if_abandoned(file.folder, file.name)
+    if not file.folders and file.name == paths.SERVING:
+        return _remove_address(file)
     if not _is_leftover(file):
         return None
     os.unlink(file.name, dir_fd=file.folder)
     return status.st_blocks * 512 if status.st_nlink == 1 else 0
+
+
+def _remove_address(file: folders.File) -> int | None:
+    """Remove the address and the credentials of a process that served the store and is gone."""
+    descriptor = _core.Descriptor(file.name, os.O_RDWR | os.O_NOFOLLOW, dir_fd=file.folder)
+    with descriptor:
+        if not descriptor.try_lock():
+            return None
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(paths.CREDENTIALS, dir_fd=file.folder)
+        os.unlink(file.name, dir_fd=file.folder)
+        return 0
 
 
 def _is_leftover(file: folders.File) -> bool:

@@ -18,6 +18,7 @@ Does not depend on: what is in a file.
     <store>/.segments/group-<group>    an empty file that all processes of a process group have locked
     <store>/.work                      the locks of `one_at_a_time`, while somebody works
     <store>/.serving                   the address at which the store is served to other hosts; locked by who serves it
+    <store>/.credentials               what processes of this user show to other hosts, while the store is served
     <store>/.settings                  the settings that `Store.configure` stores
 
 ``@`` is in no name, so a retained version is never taken for a table.
@@ -46,6 +47,7 @@ FETCH_PREFIX = "fetch-"
 SETTINGS = ".settings"
 WORK = ".work"
 SERVING = ".serving"
+CREDENTIALS = ".credentials"
 STORE_VARIABLE = "COLONNADE_STORE"
 TRUST_VARIABLE = "COLONNADE_TRUST"
 
@@ -140,6 +142,11 @@ def random_name(prefix: str) -> str:
 def in_flight_name(group: str) -> str:
     """Make a name for a segment that is sent by reference."""
     return random_name(f"{IN_FLIGHT_PREFIX}{group}-")
+
+
+def is_no_segment(file: str) -> bool:
+    """Whether a file of a store takes no memory to speak of: locks, addresses."""
+    return file.startswith((GROUP_PREFIX, FETCH_PREFIX)) or file in (SERVING, CREDENTIALS)
 
 
 def copy_name(identity: int) -> str:

@@ -125,7 +125,7 @@ def _files(directory: int) -> Iterator[tuple[folders.File, os.stat_result]]:
     for file in folders.walk(directory):
         with contextlib.suppress(FileNotFoundError):
             status = file.stat()
-            if stat.S_ISREG(status.st_mode) and not file.name.startswith(paths.GROUP_PREFIX):  # it is empty
+            if stat.S_ISREG(status.st_mode) and not paths.is_no_segment(file.name):
                 yield file, status
 
 

@@ -1,0 +1,154 @@
+"""Measure the jobs people come with: ``python -m benchmarks.jobs [step]``.
+
+`TARGETS` says what is promised, `STEPS` measures it. Whatever is compared is measured in turns, and the figure is the
+median of the pairs' ratios. A put or a load writes into a spare from the third on, as in a service; the first two of
+each are not counted.
+
+Traps: a reader's own time varies with the memory that it gets, so compare pairs, not runs. Without compiled ``.pyc``
+files (``PYTHONDONTWRITEBYTECODE``) a first `get` takes twice as long: it compiles the modules.
+
+Does not depend on: how it is printed.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+from rich.console import Console
+
+from benchmarks import frames, machine
+from benchmarks.copy_limit import CopyLimit
+from benchmarks.figures import Figure, Run, Target
+from benchmarks.measure import GIB, fresh_folder, seconds
+from benchmarks.publishing import write_by_two_threads
+from benchmarks.share import figures_table
+from benchmarks.workers import ROOT
+from colonnade import Store
+
+LOADS, PUTS, FIRST_GETS, OPENS = 7, 9, 9, 301
+CSV_ROWS = 1_000_000
+
+TARGETS = {
+    "load_parquet": Target("load Parquet, against read_table", 1.2, "x", "at most 1.2x"),
+    "load_csv": Target("load CSV, against read_csv", 1.2, "x", "at most 1.2x"),
+    "put_again": Target("put 1 GiB, third to ninth time, against the copy into warm pages", 1.3, "x", "at most 1.3x"),
+    "put_pwrite": Target("the same against pwrite by two threads", 1, "x", "never slower: at most 1x"),
+    "first_get": Target("first get of a process that has pandas imported", 2, " ms", "at most 2 ms"),
+    "open_mixed": Target("open 8 mixed columns, warm", 0.25, " ms", "at most 0.25 ms"),
+}
+
+
+def loads(run: Run) -> dict[str, Figure]:
+    """Eight columns of eight kinds, from Parquet, and from CSV as pandas writes it."""
+    frame = frames.mixed()
+    parquet, csv = run.folder / "mixed.parquet", run.folder / "mixed.csv"
+    pq.write_table(pa.Table.from_pandas(frame), parquet)
+    frame.iloc[:CSV_ROWS].to_csv(csv, index=False)
+    readers = {
+        "load_parquet": (parquet, pq.read_table, len(frame)),
+        "load_csv": (csv, pyarrow.csv.read_csv, CSV_ROWS),
+    }
+    return {key: _load(run, *reader) for key, reader in readers.items()}
+
+
+def _load(run: Run, file: Path, read: Callable[[Path], pa.Table], rows: int) -> Figure:
+    store = Store(run.folder / "loads")
+    theirs: list[float] = []
+    ours: list[float] = []
+    for number in range(-2, LOADS):
+        reading, table = seconds(read, file)
+        assert table.num_rows == rows
+        del table
+        loading, snapshot = seconds(store.load, "t", file)
+        snapshot.close()
+        if number >= 0:
+            theirs.append(reading)
+            ours.append(loading)
+    store.delete("t")
+    store.gc()
+    note = f"{median(ours) * 1e3:.0f} ms against {median(theirs) * 1e3:.0f} ms"
+    ratio = median(mine / other for mine, other in zip(ours, theirs, strict=True))
+    return Figure(ratio, file.stat().st_size, note)
+
+
+def puts(run: Run) -> dict[str, Figure]:
+    """The 1 GiB frame under one name, in turns with the copy and with pwrite of the stored file's bytes."""
+    store, frame = Store(run.folder / "puts"), frames.tall()
+    with store.put("a", frame) as snapshot:
+        data = memoryview(snapshot.path.read_bytes())
+    limit = CopyLimit(GIB, 2)
+    took: list[float] = []
+    written: list[float] = []
+    for number in range(-1, PUTS - 2):
+        spent, _ = seconds(lambda: store.put("a", frame).close())
+        writing, _ = seconds(write_by_two_threads, run.folder, data)
+        (run.folder / "a").unlink()
+        if number >= 0:
+            took.append(spent)
+            written.append(writing)
+            limit.measure(number)
+    copy = min(map(median, limit.times.values()))
+    limit.close()
+    all_of_them = ", ".join(f"{spent * 1e3:.0f}" for spent in took)
+    return {
+        "put_again": Figure(median(took) / copy, GIB, f"{all_of_them} ms against {copy * 1e3:.0f} ms"),
+        "put_pwrite": Figure(
+            median(mine / other for mine, other in zip(took, written, strict=True)),
+            GIB,
+            f"into fresh memory each time: {median(written) * 1e3:.0f} ms",
+        ),
+    }
+
+
+_FIRST_GET = """
+import sys, time
+import pandas
+import colonnade as cn
+store = cn.Store(sys.argv[1])
+start = time.perf_counter()
+store.get("m")
+print(time.perf_counter() - start)
+"""
+
+
+def gets(run: Run) -> dict[str, Figure]:
+    """The first get of a fresh process, and gets of a warm one."""
+    store = Store(run.folder / "gets")
+    store.put("m", frames.mixed()).close()
+    command = [sys.executable, "-c", _FIRST_GET, str(store.path)]
+    first = [float(subprocess.check_output(command, cwd=ROOT, text=True)) * 1e3 for _ in range(FIRST_GETS)]
+    warm = [seconds(store.get, "m")[0] * 1e3 for _ in range(OPENS)]
+    store.delete("m")
+    return {
+        "first_get": Figure(median(first), 0, f"{min(first):.1f} to {max(first):.1f} ms"),
+        "open_mixed": Figure(median(warm), 0, f"least {min(warm):.2f} ms"),
+    }
+
+
+STEPS = (loads, puts, gets)
+
+
+def main() -> int:
+    """Run all steps and print; the exit status says nothing of targets."""
+    out = Console()
+    figures: dict[str, Figure] = {}
+    with fresh_folder("bench") as folder:
+        for step in STEPS:
+            if sys.argv[1:] and step.__name__ not in sys.argv[1:]:
+                continue
+            figures |= step(Run(folder))
+    for name, fact in machine.facts().items():
+        out.print(f"{name:>12}  {fact}", highlight=False)
+    out.print(figures_table(figures, {key: TARGETS[key] for key in figures}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,133 @@
+"""Tables of a store in Ray: one copy for each node, zero-copy and writable in every task. Needs the extra ``ray``.
+
+>>> import colonnade.ray                                       # doctest: +SKIP
+>>> colonnade.ray.serve()                                      # doctest: +SKIP
+>>> snapshot = cn.put("nyc/flights", df)                       # doctest: +SKIP
+>>> task.remote(snapshot)                                      # doctest: +SKIP
+
+A Snapshot is a reference of a few hundred bytes wherever Ray pickles it: in ``ray.put``, arguments, results, an actor's
+state, ``ray.data``. On another node than the table's, the first task that uses it fetches it.
+
+Does not depend on: how a table is transferred.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from typing import Any
+
+import ray
+from ray.util import get_node_ip_address
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from colonnade.flight.address import is_loopback
+from colonnade.flight.credentials import TOKEN_VARIABLE, Credentials
+from colonnade.store import Store
+
+_LOG = logging.getLogger(__name__)
+_NAMESPACE = "colonnade"
+
+
+class _Host:
+    """The actor of a node. It serves the node's default store for as long as it lives."""
+
+    def __init__(self, token: str, port: int) -> None:
+        host = get_node_ip_address()
+        mine = _of_ray()
+        if mine.cert is None and not is_loopback(host):
+            _LOG.warning(
+                "tables are served at %s without TLS, as this cluster's messages are: whoever is between the nodes can "
+                "read them",
+                host,
+            )
+        # The token is left in the store, where the tasks of this node find it.
+        self._server = Store().serve(host, port, token=token, cert=mine.cert, key=mine.key, ca=mine.ca, insecure=True)
+
+    def address(self) -> str:
+        return self._server.address
+
+    def close(self) -> None:
+        self._server.close()
+
+
+class Hosts:
+    """The nodes that serve their stores. Made by `serve`; a context manager.
+
+    Attributes
+    ----------
+    addresses : dict of str to str
+        Where each node serves, by its Ray node id.
+    """
+
+    def __init__(self, actors: dict[str, Any]) -> None:
+        self._actors = actors
+        addresses = ray.get([actor.address.remote() for actor in actors.values()])
+        self.addresses: dict[str, str] = dict(zip(actors, addresses, strict=True))
+
+    def close(self) -> None:
+        """End serving, on all nodes."""
+        actors, self._actors = self._actors, {}
+        for actor in actors.values():
+            try:
+                ray.get(actor.close.remote(), timeout=10)
+                ray.kill(actor)
+            except ray.exceptions.RayError:
+                continue  # its node is gone
+
+    def __enter__(self) -> Hosts:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<colonnade.ray.Hosts {', '.join(self.addresses.values())}>"
+
+
+def serve(*, token: str | None = None, port: int = 0) -> Hosts:
+    """Serve the default store of each node of the cluster to the others, by an actor that takes no CPU.
+
+    Call it once, from any driver of the cluster, and again when nodes have joined: those that serve go on. The actors
+    end with the job of the driver, or with `Hosts.close`. One that dies is started again, at its port.
+
+    Parameters
+    ----------
+    token : str, optional
+        What nodes show each other; by default ``$COLONNADE_TOKEN``, else a random one. It is not Ray's own.
+    port : int, default 0
+        The port at which each node serves; 0: any that is free.
+
+    Returns
+    -------
+    Hosts
+        With the addresses of the nodes.
+
+    Notes
+    -----
+    Where Ray uses TLS (``RAY_USE_TLS=1``), its authority, certificates and keys are used, on both sides; the
+    certificates must name the nodes' addresses. Elsewhere tables travel as plainly as Ray's own messages do, and a
+    warning in the logs says so.
+    """
+    token = token or os.environ.get(TOKEN_VARIABLE) or secrets.token_urlsafe(32)
+    actor = ray.remote(num_cpus=0, max_restarts=-1)(_Host)
+    actors = {
+        node["NodeID"]: actor.options(
+            name=f"colonnade-{node['NodeID']}",
+            namespace=_NAMESPACE,
+            get_if_exists=True,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
+        ).remote(token, port)
+        for node in ray.nodes()
+        if node["Alive"]
+    }
+    return Hosts(actors)
+
+
+def _of_ray() -> Credentials:
+    """The files of TLS of the cluster; none where its messages are plain."""
+    if os.environ.get("RAY_USE_TLS", "0") != "1":
+        return Credentials()
+    ca, cert, key = (os.environ.get(f"RAY_TLS_{name}") for name in ("CA_CERT", "SERVER_CERT", "SERVER_KEY"))
+    return Credentials(None, ca, cert, key)

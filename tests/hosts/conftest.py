@@ -1,0 +1,73 @@
+"""Another host: a mount namespace with a shared memory of its own. `make hosts` runs these; elsewhere those whose engine is there.
+
+The network is this machine's: a store is on another host for all who cannot open its files.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+
+WANTED = os.environ.get("COLONNADE_HOSTS") == "wanted"
+
+
+def engine(name):
+    """Skip the tests of a file whose engine is not installed, unless they are wanted."""
+    try:
+        __import__(name)
+    except ModuleNotFoundError:
+        if WANTED:
+            raise
+        pytest.skip(f"{name} is not installed: make hosts", allow_module_level=True)
+
+
+@contextlib.contextmanager
+def another_host(*command, **variables):
+    """Run a program on another host, until the block ends."""
+    process = subprocess.Popen(
+        [
+            "unshare",
+            "--mount",
+            "--uts",
+            "sh",
+            "-c",
+            'mount -t tmpfs -o size=1g none /dev/shm && exec "$@"',
+            "sh",
+            *command,
+        ],
+        env={**os.environ, **variables},
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@pytest.fixture(scope="module")
+def store_of_module(tmp_path_factory):
+    """The default store of this process and its children, in shared memory."""
+    path = f"/dev/shm/colonnade-test-hosts-{os.getpid()}"
+    before = os.environ.get("COLONNADE_STORE")
+    os.environ["COLONNADE_STORE"] = path
+    yield path
+    if before is None:
+        del os.environ["COLONNADE_STORE"]
+    else:
+        os.environ["COLONNADE_STORE"] = before
+    shutil.rmtree(path, ignore_errors=True)
+
+
+PYTHON = sys.executable
