@@ -185,11 +185,15 @@ def _name_of(function: Callable[..., Any]) -> str:
 
 
 def _code_of(function: Callable[..., Any]) -> str:
-    """What the function does, as text: changed code has results of its own. Of a script its file too."""
+    """What the function does, as text: changed code has results of its own.
+
+    Of a script its file too; a cell of a notebook has a file name of its own in every session, and no file.
+    """
     code: CodeType | None = getattr(inspect.unwrap(function), "__code__", None)
     if code is None:
         return ""
-    place = os.path.abspath(code.co_filename) if function.__module__ in ("__main__", "__mp_main__") else ""  # noqa: PTH100 -- links are not followed
+    file = code.co_filename if function.__module__ in ("__main__", "__mp_main__") else ""
+    place = os.path.abspath(file) if os.path.isfile(file) else ""  # noqa: PTH100, PTH113 -- links are not followed
     return blake2b(f"{place} {_text_of(code)}".encode(), digest_size=16).hexdigest()
 
 

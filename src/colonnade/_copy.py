@@ -16,8 +16,9 @@ from colonnade.storage.rename import link
 
 def copy(store: Names, writer: Writer, name: str, new: str, version: int | None) -> Snapshot:
     """Make the copy; what is copied byte by byte lives as long as the original has left."""
-    if not link(writer.catalog, writer.publisher, name, version, new):
-        with store.open(name, version=version) as snapshot:
-            left = None if snapshot.expires is None else max(math.ceil(snapshot.expires.timestamp() - time.time()), 1)
-            return writer.put(snapshot, Request.checked(new, ttl=left))
-    return store.open(new)
+    linked = link(writer.catalog, writer.publisher, name, version, new)
+    if linked is not None:
+        return Snapshot.attached(writer.directory.root, new, *linked)
+    with store.open(name, version=version) as snapshot:
+        left = None if snapshot.expires is None else max(math.ceil(snapshot.expires.timestamp() - time.time()), 1)
+        return writer.put(snapshot, Request.checked(new, ttl=left))

@@ -169,7 +169,8 @@ class Writer:
         """
         source, size = snapshot.fileno(), snapshot.nbytes
         _ = snapshot.schema  # whatever does not hold together is an error before anything is written
-        footer_at = seal_place(size, os.pread(source, TAIL_SIZE, size - TAIL_SIZE)) + SEAL_SIZE
+        with self.explained(size):
+            footer_at = seal_place(size, os.pread(source, TAIL_SIZE, size - TAIL_SIZE)) + SEAL_SIZE
         with self.explained(size), self.publisher.draft(size) as draft:
             _copy_bytes(source, draft.fd, size)
             copied = Seal.unpack(os.pread(draft.fd, _SEALED, footer_at - _SEALED))

@@ -6,9 +6,9 @@ Like every library it adds no handler but the one that keeps quiet; a program de
 =======  ==============================================================================================
 level    what
 =======  ==============================================================================================
-DEBUG    a frame that `by_reference` pickles instead, and why; a spare that was freed
+DEBUG    a frame that `by_reference` pickles instead, and why; spares that were freed; a lock that was replaced
 INFO     what `gc` freed; an expired table that was removed
-WARNING  a put that was refused for lack of room; a version that could not be served
+WARNING  a put that was refused for lack of room; a result that `cache` could not keep
 ERROR    a ``prepare=`` that failed
 =======  ==============================================================================================
 """

@@ -19,7 +19,7 @@ import pyarrow as pa
 from colonnade._frame_like import FrameLike
 from colonnade._reference import Reference
 from colonnade.displayed import displayed
-from colonnade.errors import CorruptSnapshotError
+from colonnade.errors import ColonnadeError, CorruptSnapshotError
 from colonnade.format.seal import Seal
 from colonnade.storage import paths
 from colonnade.storage.segment import Segment
@@ -76,6 +76,7 @@ class Snapshot(FrameLike):
         self._lookup_made: Lookup | None = None
         self._closed = False
         self._read: pa.RecordBatch | None = None
+        self._shared_file: StoredFile | None = None
         if segment is not None:
             _open_segments[self.identity] = segment
 
@@ -157,10 +158,16 @@ class Snapshot(FrameLike):
         from colonnade.format import schema
         from colonnade.format.ipc import read_metadata
         from colonnade.format.json_text import decode_json
+        from colonnade.storage.os_errors import explain_use
 
         with self._located():
-            layout = schema.decode(read_metadata(self.fileno(), self.nbytes))
-            return decode_json(layout.meta, "meta")
+            try:
+                text = read_metadata(self.fileno(), self.nbytes)
+            except ColonnadeError:
+                raise
+            except OSError as error:
+                raise explain_use(error, "reading metadata") from error
+            return decode_json(schema.decode(text).meta, "meta")
 
     @property
     def columns(self) -> list[Any]:
@@ -535,6 +542,9 @@ class Snapshot(FrameLike):
         return batch.replace_schema_metadata(without_layout_metadata(batch.schema))
 
     def _stored_file(self, *, writable: bool) -> StoredFile:
+        # A mapping that nobody writes to is everybody's. A writable one is a frame's own.
+        if not writable and self._shared_file is not None and not self._closed:
+            return self._shared_file
         from colonnade.format.read.file import open_file
 
         # No variable for the segment: the traceback of an error must not keep its descriptor.
@@ -545,6 +555,8 @@ class Snapshot(FrameLike):
             raise CorruptSnapshotError(
                 f"the layout metadata declares {file.rows} rows and the seal declares {self.num_rows}"
             )
+        if not writable:
+            self._shared_file = file
         return file
 
     @contextlib.contextmanager
@@ -590,7 +602,7 @@ class Snapshot(FrameLike):
 
     def close(self) -> None:
         """Close the file descriptor, and drop the snapshot's own mapping. Frames and tables made before live on."""
-        self._read = None
+        self._read = self._shared_file = self._lookup_made = None
         self._closed = True
         self._segment = None  # closes it, unless a copy has it
 

@@ -802,8 +802,8 @@ class Store(Names):
         Returns
         -------
         Watch
-            ``close()``, from any thread or signal handler, ends its loop. It holds one inotify descriptor, of which a
-            user has 128 by default (``fs.inotify.max_user_instances``).
+            ``close()``, from any thread or signal handler, ends its loop. It holds one descriptor; all watches of a
+            process share one inotify instance.
 
         Raises
         ------

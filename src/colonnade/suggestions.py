@@ -26,8 +26,10 @@ def _near(wanted: object, known: list[object]) -> str:
     """The nearest names, as in ``'delay' or 'delta'``; empty where none is near."""
     if not isinstance(wanted, str):
         wanted = str(wanted)  # the label 1 for '1', and the other way round
-    import difflib  # noqa: PLC0415 -- only an error needs it
-
+    try:
+        import difflib  # noqa: PLC0415 -- only an error needs it
+    except ImportError:  # a process that gave its rights up may not read the library; its error is another one
+        return ""
     texts: dict[str, object] = {}
     for name in known[:_MOST]:
         texts.setdefault(str(name).lower(), name)

@@ -120,7 +120,9 @@ def test_what_was_returned_comes_back(store, kind):
     cached.clear()
 
 
-@pytest.mark.parametrize("value", [None, 1, "text", [1], {"x": [1]}, pl.LazyFrame({"x": [1]})], ids=repr)
+@pytest.mark.parametrize(
+    "value", [None, 1, "text", [1], {"x": [1]}, pl.LazyFrame({"x": [1]})], ids=lambda value: type(value).__name__
+)
 def test_what_cannot_be_kept(store, value):
     with pytest.raises(TypeError, match="what is cached is a frame or a Series"):
         store.cache(lambda: value)()
@@ -158,6 +160,16 @@ def test_changed_code_has_results_of_its_own(store):
         exec(f"def compute(n):\n    {source}", names)  # noqa: S102 -- two functions of one name
         results.append(int(store.cache(names["compute"])(1)["x"][0]))
     assert results == [1, 2]
+
+
+def test_a_cell_of_a_notebook_is_the_same_in_every_session(store):
+    runs = []
+    for session in (1, 2):
+        names = {"pd": pd, "runs": runs, "__name__": "__main__"}
+        source = "def compute(n):\n    runs.append(n)\n    return pd.DataFrame({'x': [n]})"
+        exec(compile(source, f"/tmp/ipykernel_{session}/{session}.py", "exec"), names)  # noqa: S102 -- as IPython does
+        assert len(store.cache(names["compute"])(7)) == 1
+    assert runs == [7]
 
 
 def test_a_method_and_ignored_parameters(store):

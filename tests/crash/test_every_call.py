@@ -118,6 +118,11 @@ SCENARIOS = {
     "delete": Scenario(puts("t", 1, 2), delete("t"), held=True),
     "delete of many versions in a folder": Scenario(puts("a/b/t", 1, 2, 3, keep=3), delete("a/b/t")),
     "delete that retires": Scenario(puts("t", 1, 2, rows=MAPPED, keep=2), delete("t")),
+    "rename of many versions": Scenario(
+        puts("a/b/t", 1, 2, 3, keep=3), lambda store: store.rename("a/b/t", "c/u"), held=True
+    ),
+    "copy": Scenario(puts("t", 1, 2, keep=2), lambda store: store.copy("t", "a/u").close(), held=True),
+    "copy over a table": Scenario(both(put("t", 1), put("u", 2)), lambda store: store.copy("t", "u").close()),
     "gc after a crash": Scenario(both(puts("t", 1, 2), litter), lambda store: store.gc()),
     "gc of spares": Scenario(puts("t", 1, 2, rows=MAPPED), lambda store: store.gc()),
     "share": Scenario(puts("t", 1, 2), share(9)),

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import assert_type
+from typing import Any, assert_type
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,7 @@ def put_what_can_be_put(df: pd.DataFrame, frame: pl.DataFrame, lazy: pl.LazyFram
     cn.put("t", b"bytes")
     cn.put("t", memoryview(b"bytes"))
     cn.put("t", cn.open("t"), expect_version=snapshot)
+    cn.put("t", {"x": array, "y": [1, 2]}, ttl="1d", sort_by=["x"], meta={"source": "a test"})
     cn.Store("/tmp/store", capacity="8GiB", trust=[0]).put("t", df)
 
 
@@ -66,7 +67,10 @@ def allocate() -> None:
 def new_versions() -> None:
     for snapshot in cn.watch("t", timeout=1.0):
         assert_type(snapshot, cn.Snapshot)
-    latest = cn.latest("t")
+    latest = cn.latest("t", prepare=lambda snapshot: snapshot.num_rows)
+    assert_type(latest.now().version, int)
+    assert_type(latest.wait(timeout=1).frame, pd.DataFrame)
+    assert_type(latest.age, timedelta)
     assert_type(latest.frame, pd.DataFrame)
     assert_type(latest.snapshot, cn.Snapshot)
 
@@ -75,6 +79,28 @@ async def new_versions_in_an_event_loop() -> None:
     async for snapshot in cn.watch("t"):
         assert_type(snapshot, cn.Snapshot)
         await asyncio.sleep(0)
+
+
+@cn.cache(ttl="1d")
+def computed(day: str, *, limit: int = 3) -> pd.DataFrame:
+    return pd.DataFrame({"day": [day] * limit})
+
+
+def names() -> None:
+    assert_type(computed("monday", limit=2), pd.DataFrame)
+    computed(7)  # error
+    computed.clear()
+    assert_type(cn.versions("t")[0].meta, dict[str, Any])
+    cn.rename("t", "u")
+    assert_type(cn.copy("u", "v", version=-1), cn.Snapshot)
+    with cn.Store("/tmp/store") as store:
+        assert_type(list(store), list[str])
+        assert_type("t" in store, bool)
+        store["t"] = store["u"]
+    assert_type(cn.open("t").shape, tuple[int, ...])
+    assert_type(cn.open("t").scan(), pl.LazyFrame)
+    cn.get("t", dtype_backend="pyarrow")
+    cn.get("t", dtype_backend="numpy")  # error
 
 
 def the_rest(function: Callable[[pd.DataFrame], None]) -> None:

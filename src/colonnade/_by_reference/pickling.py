@@ -33,6 +33,7 @@ from colonnade._by_reference import remembered, tables
 from colonnade._put import Writer
 from colonnade._reference import Reference
 from colonnade.errors import ColonnadeError
+from colonnade.log import logger
 from colonnade.sizes import parse_size
 from colonnade.snapshot import Snapshot
 from colonnade.storage import paths
@@ -246,8 +247,9 @@ def _reduce_table(table: Any) -> Any:
         if kind.nbytes(table) >= sending.min_bytes:
             try:
                 message = _send(sending, kind, table)
-            except (ColonnadeError, OSError):
+            except (ColonnadeError, OSError) as error:
                 message = None  # no Arrow form, no room, no store: nothing of it is left, and it is pickled
+                logger.debug("a %s is pickled, not sent by reference: %s", kind.name, error)
             if message is not None:
                 return message
     return table.__reduce_ex__(pickle.DEFAULT_PROTOCOL)

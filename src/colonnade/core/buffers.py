@@ -1,4 +1,4 @@
-"""Memory for what a conversion writes.
+"""Memory that a conversion writes to: arrays of the pool, and views of arrays as bytes and as Arrow buffers.
 
 Does not depend on: what is written.
 """
@@ -16,19 +16,20 @@ import pyarrow as pa
 from colonnade import _core
 from colonnade.sizes import parse_size
 
-# Below this, malloc gives memory that was used before; from here on it maps fresh pages each time (M_MMAP_THRESHOLD).
+# In bytes. malloc gives smaller blocks from memory that was used before. For larger ones it maps fresh pages each time
+# (M_MMAP_THRESHOLD).
 POOLED = 128 << 10
 
 
 def default_limit() -> int:
-    """The bytes that may stay idle: ``COLONNADE_POOL_LIMIT``, else a sixteenth of memory and at most 1.25 GiB.
+    """How many bytes the pool keeps: ``COLONNADE_POOL_LIMIT``, else a sixteenth of memory and at most 1.25 GiB.
 
-    That is room for 1 GiB of values and what comes with them: bitmaps, masks, codes.
+    That is enough for 1 GiB of values with their bitmaps, masks and codes.
     """
-    told = os.environ.get("COLONNADE_POOL_LIMIT")
-    if told is None:
+    setting = os.environ.get("COLONNADE_POOL_LIMIT")
+    if setting is None:
         return min(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 16, 5 << 28)
-    return parse_size(told, "COLONNADE_POOL_LIMIT")
+    return parse_size(setting, "COLONNADE_POOL_LIMIT")
 
 
 _core.set_pool_limit(default_limit())
@@ -62,7 +63,7 @@ def set_pool_limit(limit: int | str) -> None:
 
 
 def trim_pool() -> int:
-    """Free what the pool keeps; returns its bytes."""
+    """Free the memory that the pool keeps; returns how many bytes it was."""
     return _core.trim_pool()
 
 
@@ -74,7 +75,7 @@ class Outputs:
         self._buffers: list[_core.Buffer] = []
 
     def new(self, shape: tuple[int, ...], dtype: Any) -> npt.NDArray[Any]:
-        """Make an array whose contents are anything; of pooled memory if it is large."""
+        """Make an array with arbitrary contents. A large one has memory of the pool."""
         dtype = np.dtype(dtype)
         count = math.prod(shape)
         if count * dtype.itemsize < POOLED:
@@ -87,7 +88,7 @@ class Outputs:
         return array
 
     def touch(self, threads: int) -> None:
-        """Fault fresh pages in, all at once: cheaper than each page when it is written."""
+        """Fault in all fresh pages at once. That takes less time than a fault at the first write to each page."""
         if self._buffers:
             _core.touch(self._buffers, threads)
             self._buffers.clear()
@@ -99,7 +100,7 @@ def as_bytes(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 
 
 def address_of(array: npt.NDArray[Any]) -> int:
-    """Where an array's first element is."""
+    """The address of an array's first element."""
     address: int = array.__array_interface__["data"][0]
     return address
 

@@ -25,7 +25,7 @@ _SLOT, _ROW = 8, 4  # bytes
 # Slots of a region: 256 KiB, which stay in the second-level cache of the thread that fills them.
 _REGION_SLOTS = 32768
 MOST_ROWS = 2**32 - 2
-# Hashes are random numbers. Only an unlucky seed makes a region too full.
+# How many seeds are tried. A region is too full only for an unlucky seed.
 _SEEDS = 8
 
 _NO_OFFSETS = np.empty(0, np.int64)

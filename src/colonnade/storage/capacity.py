@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from colonnade.errors import CorruptSnapshotError, StoreFullError
+from colonnade.log import logger
 from colonnade.sizes import format_size
 from colonnade.storage import folders, paths, spares
 from colonnade.storage.paths import Entry
@@ -87,6 +88,7 @@ def _versions(root: int) -> dict[str, list[_Version]]:
 
 def refuse_for_capacity(root: Path, size: int, capacity: int, usage: Usage) -> StoreFullError:
     """The error for a table that would pass a store's capacity."""
+    logger.warning("refused: %d bytes, for the store %s has a capacity of %d", size, root, capacity)
     return StoreFullError(
         errno.ENOSPC,
         f"the store {root} has a capacity of {format_size(capacity)} and the table needs {format_size(size)} "
@@ -97,6 +99,7 @@ def refuse_for_capacity(root: Path, size: int, capacity: int, usage: Usage) -> S
 
 def refuse_for_room(root: Path, size: int, room: Room, usage: Usage) -> StoreFullError:
     """The error for a table that its file system or its memory limit has no room for."""
+    logger.warning("refused: %d bytes, for %s has room for %d", size, root, room.nbytes)
     if room.limit:
         what = (
             f"the memory limit of this process's control group ({room.limit.file}: {format_size(room.limit.nbytes)}) "
@@ -162,11 +165,17 @@ def remove_expired(root: int) -> list[Held]:
                 else:
                     os.unlink(where.current, dir_fd=folder)
                 removed.append(held)
+                logger.info("%s expired and was removed, %d bytes", _title(held.entry), held.nbytes)
     return removed
+
+
+def _title(entry: Entry) -> str:
+    return repr(entry.name) if entry.version is None else f"version {entry.version} of {entry.name!r}"
 
 
 def free_spares(root: int, size: int) -> None:
     """Free the longest unused spares until so many bytes are free, or no spare is left."""
     missing = size - free_bytes(root, size)
     if missing > 0:
-        spares.trim(root, max(spares.held(root) - missing, 0))
+        freed = spares.trim(root, max(spares.held(root) - missing, 0))
+        logger.debug("%d bytes of spares were freed for a table of %d bytes", freed, size)

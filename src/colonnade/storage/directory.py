@@ -28,6 +28,7 @@ from pathlib import Path
 
 from colonnade import _core
 from colonnade.errors import LockTimeoutError, NotDurableError, ReentrantCallError, StoreAccessError
+from colonnade.log import logger
 from colonnade.storage import folders, paths, processes, settings
 from colonnade.storage.os_errors import explained
 from colonnade.storage.settings import Settings
@@ -162,6 +163,7 @@ class Directory:
                     root.keep(file)
                     return root
                 file.close()
+                logger.debug("the lock of %s was replaced while it was waited for; the new one is taken", self.root)
         except BaseException:  # a traceback keeps this frame, and must not keep the lock
             if file is not None:
                 file.close()

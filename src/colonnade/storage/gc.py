@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from colonnade import _core
 from colonnade.errors import ColonnadeError
+from colonnade.log import logger
 from colonnade.storage import capacity, draft, folders, in_flight, one_at_a_time, paths
 from colonnade.storage.catalog import Catalog, sealed_version
 from colonnade.storage.os_errors import explain_os_error
@@ -44,6 +45,9 @@ def gc(catalog: Catalog) -> Freed:
             one_at_a_time.remove_unused(root)
             removed = folders.remove_empty(root)
             folders.remove_segments(root)
+            if files or removed:
+                root_path = catalog.directory.root
+                logger.info("gc of %s: %d files and %d folders removed, %d bytes", root_path, files, removed, nbytes)
             return Freed(files, removed, nbytes)
     except FileNotFoundError:
         return Freed(0, 0, 0)

@@ -19,7 +19,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import select
 from collections import defaultdict
 from pathlib import Path
 
@@ -55,7 +54,7 @@ _LONGEST_POLL = 86_400.0  # seconds; the kernel counts milliseconds in 32 bits
 
 
 class PathWatch:
-    """The watched path of one name. It has one descriptor, closed when nobody has the object any more."""
+    """The watched path of one name. It has a descriptor, closed when nobody has the object any more."""
 
     def __init__(self, directory: Directory, name: str) -> None:
         where = paths.locate(name)
@@ -72,9 +71,7 @@ class PathWatch:
 
     def wait(self, seconds: float | None) -> bool:
         """Wait until there may be news; False: not within so many seconds, or within a day."""
-        poll = select.poll()
-        poll.register(self, select.POLLIN)
-        return bool(poll.poll(1000 * min(seconds, _LONGEST_POLL) if seconds is not None else None))
+        return self._inotify.wait(min(seconds, _LONGEST_POLL) if seconds is not None else None)
 
     def interrupt(self) -> None:
         """Wake a thread that waits, from any thread. If it goes on, it watches its folders again."""

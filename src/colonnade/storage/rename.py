@@ -20,11 +20,13 @@ import contextlib
 import os
 
 from colonnade.errors import ColonnadeError, ConflictError
+from colonnade.format.seal import Seal
 from colonnade.storage import folders, paths
 from colonnade.storage.catalog import Catalog, retained
 from colonnade.storage.os_errors import explain_os_error
 from colonnade.storage.paths import Location
 from colonnade.storage.publish import Publisher
+from colonnade.storage.segment import Segment
 
 
 def rename(catalog: Catalog, publisher: Publisher, old: str, new: str) -> None:
@@ -85,29 +87,44 @@ def _move(folder: int, source: Location, new_folder: int, target: Location) -> N
             os.unlink(source.retained(version), dir_fd=folder)
 
 
-def link(catalog: Catalog, publisher: Publisher, name: str, version: int | None, new: str) -> bool:
-    """Give one version of a table a second name, which is not there yet. False: only a copy of the bytes can do that.
+def link(
+    catalog: Catalog, publisher: Publisher, name: str, version: int | None, new: str
+) -> tuple[Segment, Seal] | None:
+    """Give one version of a table a second name, which is not there yet. None: only a copy of the bytes can do that.
 
     That is so where the new name has a version already, whose number the next one follows, and for another user's file.
+
+    Returns
+    -------
+    Segment, Seal
+        The version, opened before it got its name: nothing can fail after that.
 
     Raises
     ------
     NotFoundError, CorruptSnapshotError, StoreAccessError, InvalidNameError
+    NotDurableError
+        The copy is there, and that is not known to be on the disk.
     """
     directory, source = catalog.directory, paths.locate(name)
-    paths.check_name(new)
+    target = paths.path_of(directory.root, paths.Entry(new, None))
     try:
         with directory.lock() as root, catalog.folder(root, source) as folder:
             segment, seal = catalog.attach(name, version)
-            owner = segment.owner
+            try:
+                newest = catalog.seal_in(folder, source, name)
+                file = source.current if newest == seal else source.retained(seal.version)
+                mode = directory.settings(root).folder_mode
+                if segment.owner == os.geteuid() and _link(publisher, root, folder, file, new, mode=mode):
+                    segment.path = target
+                    if directory.durable:
+                        where = paths.locate(new)
+                        publisher.sync_folders(root, where, len(where.folders), f"the copy {new!r} is stored")
+                    return segment, seal
+            except BaseException:
+                segment.close()
+                raise
             segment.close()
-            if owner != os.geteuid():
-                return False
-            newest = catalog.seal_in(folder, source, name)
-            file = source.current if newest == seal else source.retained(seal.version)
-            return _link(
-                publisher, root, folder, file, new, mode=directory.settings(root).folder_mode, durable=directory.durable
-            )
+            return None
     except (FileNotFoundError, NotADirectoryError):
         raise catalog.not_found(name, version) from None
     except OSError as error:
@@ -116,7 +133,7 @@ def link(catalog: Catalog, publisher: Publisher, name: str, version: int | None,
         raise explain_os_error(error, directory.root, f"copying {name!r} to {new!r}") from error
 
 
-def _link(publisher: Publisher, root: int, folder: int, file: str, new: str, *, mode: int, durable: bool) -> bool:
+def _link(publisher: Publisher, root: int, folder: int, file: str, new: str, *, mode: int) -> bool:
     target = paths.locate(new)
     staged = paths.random_name(f"{paths.PUBLISH}-")
     try:
@@ -132,8 +149,6 @@ def _link(publisher: Publisher, root: int, folder: int, file: str, new: str, *, 
         if isinstance(error, PermissionError):  # a file system without links, or whose rules forbid this one
             return False
         raise
-    if durable:
-        publisher.sync_folders(root, target, len(target.folders), f"the copy {new!r} is stored")
     return True
 
 

@@ -115,7 +115,7 @@ def _is_unique(dictionary: pa.Array, dtype: Any) -> bool:
 
 
 def _categories_dtype(dtype: Any, one_row: pa.Array) -> Any:
-    """The dtype of the categories, as pandas has it where it has made them: the dictionary here has storage alone."""
+    """The dtype of the categories: that of ``dtype`` where it has them, because a dictionary has only their storage."""
     known = getattr(dtype, "categories", None)
     return (one_row.to_pandas().cat.categories if known is None else known).dtype
 

@@ -1,7 +1,7 @@
 """A column as the plan sees it: its Arrow nodes and buffers, the jobs that fill them, and how pandas will read it.
 
-Nothing here changes once it is made: where a region stands in the file is decided later, and is kept apart. Does not
-depend on: Arrow's physical layouts (`flatten`), pandas, files.
+All classes are frozen. Where a region stands in the file is decided later, and is a value of its own (`Places`). Does
+not depend on: Arrow's physical layouts (`flatten`), pandas, files.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Flat:
 class Column:
     """One column of the stored table.
 
-    ``block`` is the dtype and the region of a column that stands in a block; any other one has ``make_layout``.
+    ``block`` is the dtype and the region of a column that stands in a block. Every other column has ``make_layout``.
     ``came_as_views``: its text was in Arrow's view layout, so whoever put it reads views.
     """
 

@@ -74,7 +74,7 @@ class FrameParts:
                 self._add_level(level, position, taken)
             return self.multi_of_rows(index), levels
         column = self._add_level(index, 0, taken)
-        if column is None:  # its error is raised later, and the layout is made by nobody
+        if column is None:  # `raise_errors` raises its error before the layout is needed
             return lambda _: range_layout(pd.RangeIndex(0)), [index]
         return column_index(column, len(self.columns) - 1, index_name(index), index_freq(index)), [index]
 

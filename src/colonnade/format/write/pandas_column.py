@@ -1,6 +1,6 @@
-"""Plans one pandas column: its memory is taken as it is where that is possible.
+"""Plans one pandas column. The jobs read the column's own memory where that is possible.
 
-Columns of Python objects become Arrow arrays first (`format.objects`).
+`format.objects` first makes Arrow arrays of columns of Python objects.
 Does not depend on: files, places, frames.
 """
 
@@ -62,7 +62,7 @@ def _numeric(name: str, values: npt.NDArray[Any], type_: pa.DataType, dtype: Any
 
 def _values_job(values: npt.NDArray[Any], validity: Validity) -> Job:
     if not values.dtype.isnative:
-        raise UnsupportedTypeError("its bytes are in the other order; use .astype(dtype.newbyteorder('='))")
+        raise UnsupportedTypeError("its byte order is not this machine's; use .astype(dtype.newbyteorder('='))")
     rows = len(values)
     return Job(
         rows,
@@ -77,7 +77,7 @@ def _values_job(values: npt.NDArray[Any], validity: Validity) -> Job:
 
 
 def plain_job(values: npt.NDArray[Any]) -> Job:
-    """Copy values that have no nulls: the codes of a MultiIndex."""
+    """The job that copies values without nulls, such as the codes of a MultiIndex."""
     return _values_job(values, Validity.NONE)
 
 
@@ -166,8 +166,8 @@ def _categorical(name: str, array: Any) -> Column:
     categories = array.categories
     dictionary, objects = _dictionary(categories)
     rows = len(codes)
-    # This must be known before anything is placed: without a null, Arrow's indices are pandas' codes, and no other form
-    # is needed.
+    # Without a null, Arrow's indices are pandas' codes, and no second buffer is needed. The layout depends on this, so
+    # the codes are read now.
     nulls = bool(rows) and int(codes.min()) < 0
     pandas_buffer = Region(rows * codes.itemsize) if nulls else None
     job = Job(
@@ -199,7 +199,7 @@ def _categorical(name: str, array: Any) -> Column:
 
 
 def _dictionary(categories: Any) -> tuple[pa.Array, schema.Objects | None]:
-    """Categories as an Arrow dictionary, and which objects they are.
+    """Categories as an Arrow dictionary, and the kind of objects in it; None for no objects.
 
     Raises
     ------
@@ -223,12 +223,15 @@ def _dictionary(categories: Any) -> tuple[pa.Array, schema.Objects | None]:
 
 
 def _is_exact_dictionary(dtype: Any) -> bool:
-    """Whether categories of a dtype need no comparison: those that are often many."""
+    """Whether Arrow always gives categories of this dtype back equal, so that they need not be compared.
+
+    Columns with many categories have these dtypes, and a comparison takes time.
+    """
     return is_wrapped_string(dtype) or (isinstance(dtype, np.dtype) and dtype.kind in "biuf")
 
 
 def _restores(dictionary: pa.Array, objects: schema.Objects | None, categories: Any) -> bool:
-    # PyArrow reads no dictionary whose values have a dictionary themselves.
+    # PyArrow cannot read a dictionary whose values are dictionaries.
     if _has_dictionary(dictionary.type):
         return False
     try:
