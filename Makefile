@@ -89,6 +89,7 @@ bench-handoff: $(READY)
 
 bench-jobs: $(READY)
 	$(BIN)/python -m benchmarks.jobs
+	$(BIN)/python -m benchmarks.pools
 
 # clang-tidy compiles each file of the core again (but the bindings), so the quick lane leaves it out.
 lint: style
