@@ -161,8 +161,9 @@ class Bench:
         }
         for name in generator.sample(given, min(len(given), generator.choice([1, 1, 1, 2]))):
             arguments[name] = generator.choice(ODD)
-        if arguments.get("timeout", 0) is None:
-            arguments["timeout"] = 0.01  # None waits for ever, and rightly
+        timeout = arguments.get("timeout", 0)
+        if timeout is None or (isinstance(timeout, (int, float)) and timeout > 1):
+            arguments["timeout"] = 0.01  # None and a large number wait, and rightly
         return arguments
 
     def run(self, name, arguments):

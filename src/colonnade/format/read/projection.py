@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from colonnade.errors import NotFoundError
+from colonnade.errors import NotFoundError, brief_repr
 from colonnade.suggestions import listed
 
 Positions = npt.NDArray[np.intp]
@@ -71,6 +71,6 @@ class Projection:
 def _positions_of(labels: pd.Index[Any], label: Any) -> Positions:
     try:
         location = labels.get_loc(label)
-    except (KeyError, TypeError) as error:
-        raise NotFoundError(f"there is no column {label!r}; {listed(label, labels)}") from error
+    except (KeyError, TypeError, pd.errors.InvalidIndexError) as error:  # the last for what is no label
+        raise NotFoundError(f"there is no column {brief_repr(label)}; {listed(label, labels)}") from error
     return np.atleast_1d(np.arange(len(labels), dtype=np.intp)[location])
