@@ -27,6 +27,10 @@ _KEEPALIVE = [
     ("grpc.keepalive_time_ms", 5000),
     ("grpc.keepalive_timeout_ms", 5000),
     ("grpc.http2.max_pings_without_data", 0),
+    # A window of 4 MiB for each stream. gRPC's own estimate of it grows until 100 to 400 MiB wait in this process'
+    # private memory, and over loopback is no faster (measured: 12 MiB with 64 KiB, 30 MiB with this one).
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 4 << 20),
     # A connection of its own for each client: the two streams of a fetch do not share one (measured: 1.15x).
     ("grpc.use_local_subchannel_pool", 1),
     # A certificate is for the name in the address, and no proxy is between hosts of a cluster.
