@@ -34,23 +34,25 @@ def share_dates(days: npt.NDArray[np.int32], out: npt.NDArray[Any], threads: int
     if len(days) < _FEW:
         dates = {day: None if day == NULL_DAY else _date(day) for day in set(days.tolist())}
         out[:] = [dates[day] for day in days.tolist()]
+    elif last - first < len(days) // 8:
+        dates_in_order = _dates(pa.array(np.arange(first, last + 1, dtype=np.int32)))
+        _core.share_objects(out, [*dates_in_order, None], days, first, threads)
     elif last - first < 4 * len(days):
-        _core.share_objects(out, [*_dates_between(days, first, last), None], days, first, threads)
+        _share_sparse_dates(days, first, last, out)
     else:
-        out[:] = _dates(pa.array(days, mask=days == NULL_DAY))
+        out[:] = _dates(pa.array(days, mask=days == NULL_DAY), repeated=True)
 
 
-def _dates_between(days: npt.NDArray[np.int32], first: int, last: int) -> npt.NDArray[Any]:
-    """The dates from the first to the last day; None for days that do not occur, if there may be many."""
-    count = last - first + 1
-    if count < len(days) // 8:
-        return _dates(pa.array(np.arange(first, last + 1, dtype=np.int32)))
-    occurs = np.zeros(count, np.bool_)
-    occurs[days[days != NULL_DAY].astype(np.int64) - first] = True
-    places = np.flatnonzero(occurs)
-    dates = np.full(count, None, object)
-    dates[places] = _dates(pa.array((places + first).astype(np.int32)))
-    return dates
+def _share_sparse_dates(days: npt.NDArray[np.int32], first: int, last: int, out: npt.NDArray[Any]) -> None:
+    """Make only the dates that occur."""
+    nowhere = last - first + 1
+    places = np.where(days == NULL_DAY, nowhere, days.astype(np.int64) - first)
+    occurs = np.zeros(nowhere + 1, np.bool_)
+    occurs[places] = True
+    occurring = np.flatnonzero(occurs[:nowhere])
+    dates = np.full(nowhere + 1, None, object)
+    dates[occurring] = _dates(pa.array((occurring + first).astype(np.int32)))
+    np.take(dates, places, out=out, mode="clip")  # all places are inside; other modes copy once more
 
 
 # Of fewer days, Python has made the dates before PyArrow has begun.
@@ -64,8 +66,8 @@ def _date(day: int) -> date:
     return date.fromordinal(day + _EPOCH)
 
 
-def _dates(days: pa.Array) -> npt.NDArray[Any]:
-    dates: npt.NDArray[Any] = days.cast(pa.date32()).to_pandas().to_numpy()
+def _dates(days: pa.Array, *, repeated: bool = False) -> npt.NDArray[Any]:
+    dates: npt.NDArray[Any] = days.cast(pa.date32()).to_pandas(deduplicate_objects=repeated).to_numpy()
     return dates
 
 
