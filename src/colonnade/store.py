@@ -768,6 +768,8 @@ class Store(Names):
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError("attach() needs DuckDB 2.0 or newer: pip install 'colonnade[duckdb]'") from error
 
+        if not hasattr(connection, "register"):
+            raise TypeError(f"attach() takes a connection of DuckDB, got {brief_repr(connection)}")
         tables = {}
         for info in self.ls(pattern):
             with contextlib.suppress(NotFoundError):  # deleted meanwhile
