@@ -230,13 +230,13 @@ def turn(name: str, file: Path, readers: int, publishes: int = 3, survival: bool
 
 
 def merged(old: Figures, new: Figures) -> Figures:
-    """Samples are added to samples; what is no list is replaced."""
+    """Samples are added to samples; of what is no list, the first round's stay: it has all readers."""
     result = old | new
     for key, value in new.items():
         if isinstance(value, list):
             result[key] = old.get(key, []) + value
         elif isinstance(value, dict):
-            result[key] = old.get(key, {}) | value
+            result[key] = value | old.get(key, {})
     return result
 
 

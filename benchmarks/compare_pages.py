@@ -110,7 +110,7 @@ def memory(results: Figures) -> str:
         if machine:
             held = [number(machine[count] / 1e6, "MB") if count in machine else "" for count in MACHINE_READERS]
             rows.append([rival(name).TITLE, *held])
-    return table(["way", *(f"{count} readers" for count in MACHINE_READERS)], rows)
+    return table(["way", *(f"with {count}" for count in MACHINE_READERS)], rows)
 
 
 def survival(workloads: Figures) -> str:
@@ -242,7 +242,7 @@ def page(results: Figures) -> str:
                 yield f"## {title.split(':')[0]}"
                 yield f"{title}."
                 yield times(workloads[workload])
-                yield "Memory of the machine: what is in shared memory, and what the readers have for themselves."
+                yield "Memory of the machine with so many readers: shared memory, and what they have for themselves."
                 yield memory(workloads[workload])
 
     return "\n\n".join(parts()) + "\n"

@@ -309,7 +309,7 @@ def write_batched(laid: LaidOut, draft: Draft, lengths: Sequence[int], release: 
     if laid.size <= _SMALL:
         write(laid, draft)
         return
-    mapped = draft.map_step_by_step(laid.size)
+    mapped = draft.map_step_by_step(laid.size, len(laid.plan.regions()))
     if draft.used:
         laid.clear_gaps(draft.write)
     laid.write_batched(draft.fd, draft.write, cast(Any, mapped), lengths, release)

@@ -10,6 +10,8 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <system_error>
 #include <vector>
@@ -92,13 +94,18 @@ bool is_private_memory(uintptr_t start, uintptr_t end) {
   size_t capacity = 0;
   uintptr_t next = start;
   while (next < end && ::getline(&line, &capacity, maps.get()) > 0) {
-    unsigned long first = 0;
-    unsigned long last = 0;
-    unsigned long inode = 1;
-    char mode[5] = "";
-    if (std::sscanf(line, "%lx-%lx %4s %*s %*s %lu", &first, &last, mode, &inode) != 4) break;
+    // "FIRST-LAST rw-p OFFSET MAJOR:MINOR INODE PATH"
+    char* rest = nullptr;
+    const unsigned long first = std::strtoul(line, &rest, 16);
+    if (*rest != '-') break;
+    const unsigned long last = std::strtoul(rest + 1, &rest, 16);
+    if (std::strlen(rest) < 6) break;
+    const bool is_private = rest[4] == 'p';
+    const char* const device = std::strchr(rest + 6, ' ');
+    const char* const inode = device == nullptr ? nullptr : std::strchr(device + 1, ' ');
+    if (inode == nullptr) break;
     if (last <= next) continue;
-    if (first > next || mode[3] != 'p' || inode != 0) break;
+    if (first > next || !is_private || std::strtoul(inode, nullptr, 10) != 0) break;
     next = last;
   }
   std::free(line);

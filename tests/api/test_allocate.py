@@ -180,7 +180,7 @@ def test_a_loop_uses_two_segments(store):
 def test_nothing_to_fill(store):
     with store.allocate("t", {"s": ["a", "b"]}, rows=2) as draft:
         assert repr(draft) == "<colonnade.DraftTable of 2 rows to fill: no column>"
-        with pytest.raises(cn.NotFoundError, match="no column 's' to fill; columns to fill: "):
+        with pytest.raises(cn.NotFoundError, match="no column 's' to fill; there are none"):
             draft["s"]
     assert store.get("t")["s"].tolist() == ["a", "b"]
 
@@ -196,7 +196,7 @@ def test_ten_thousand_columns(store):
 def test_an_unknown_column(store):
     with store.allocate("t", {"x": "int8", "s": ["a"]}, rows=1) as draft:
         for label in ("y", "s", []):
-            with pytest.raises(cn.NotFoundError, match=r"no column .* to fill; columns to fill: 'x'"):
+            with pytest.raises(cn.NotFoundError, match=r"no column .* to fill; there are: 'x'"):
                 draft[label]
         draft["x"][:] = 1
 

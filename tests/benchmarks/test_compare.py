@@ -49,6 +49,15 @@ def test_an_error_is_a_figure(tmp_path):
     assert figures["error"] == "TypeError: a column of dtype str is not a NumPy array of fixed width"
 
 
+def test_rounds_are_added():
+    from benchmarks.compare import merged
+
+    first = {"open": [1.0], "machine": {"1": 10, "2": 20}, "survival": {"a": True}}
+    second = {"open": [2.0], "machine": {"1": 99}}
+    assert merged({}, first) == first
+    assert merged(first, second) == first | {"open": [1.0, 2.0]}
+
+
 def test_differences_are_found():
     from benchmarks.compare_process import differences
 

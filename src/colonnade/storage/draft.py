@@ -27,6 +27,8 @@ from colonnade.storage import folders, paths
 from colonnade.storage.segment import MAPPED
 
 HUGE_PAGE = 2 << 20
+# The memory that may be allocated before it is needed: of the 64 MiB that a load takes besides its table.
+_AHEAD = 32 << 20
 _NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
 _NEW_FILE = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW
 
@@ -161,11 +163,12 @@ class Draft:
         self._has_all_pages = mapping.reserve(self.fd)
         return mapping if self._has_all_pages else None
 
-    def map_step_by_step(self, size: int) -> Callable[[int, int], _core.Mapping | None]:
+    def map_step_by_step(self, size: int, regions: int) -> Callable[[int, int], _core.Mapping | None]:
         """Map it for writing; its pages come when a range of its bytes is asked for, so that no more memory is taken.
 
-        Returns a function that gives the mapping once all pages of a range are there, and None where ``pwrite`` is
-        faster.
+        ``regions`` grow side by side, each with up to a huge page that is not needed yet; with too many of them there
+        are no huge pages. Returns a function that gives the mapping once all pages of a range are there, and None where
+        ``pwrite`` is to be used.
 
         Raises
         ------
@@ -176,7 +179,8 @@ class Draft:
             mapping = self.map(size)  # which takes little more than is there
             return lambda _start, _stop: mapping
         os.ftruncate(self.fd, size)
-        if size < MAPPED or not _core.in_memory(self.fd) or not _core.huge_pages_at_hand():
+        is_dear = size < MAPPED or regions * HUGE_PAGE > _AHEAD
+        if is_dear or not _core.in_memory(self.fd) or not _core.huge_pages_at_hand():
             return lambda _start, _stop: None
         mapping = self._mapping = _core.Mapping.of_draft(self.fd, size)
         return _Steps(mapping, self.fd).reserved
