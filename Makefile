@@ -52,9 +52,10 @@ $(VENV)/.hosts: $(READY)
 	touch $@
 
 # Kills at random for a minute, a hundred thousand puts, and kills and stops before every single system call.
+PUTS ?= 100000
 stress: $(READY)
 	cd tests && ../$(BIN)/python -m stress.kills
-	cd tests && ../$(BIN)/python -m stress.endure
+	cd tests && ../$(BIN)/python -m stress.endure --puts $(PUTS)
 	COLONNADE_EVERY_CALL=1 $(BIN)/python -m pytest -q tests/crash/test_every_call.py tests/concurrency/test_interleavings.py
 
 # Every system call of every operation fails with every error, once and from then on: half an hour.

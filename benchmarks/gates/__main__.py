@@ -34,11 +34,11 @@ SLACK = {"page faults": 16, "allocations": 8, "function calls": 8, "bytes": 1024
 # What each kind depends on besides this project.
 DEPENDS = {
     "instructions": ["compiler", "machine"],
-    "system calls": ["machine"],
-    "page faults": ["machine"],
-    "allocations": ["machine", "python", "pandas", "pyarrow"],
-    "function calls": ["python", "pandas", "pyarrow"],
-    "bytes": [],
+    "system calls": ["machine", "kernel", "groups"],
+    "page faults": ["machine", "kernel"],
+    "allocations": ["machine", "groups", "python", "pandas", "pyarrow"],
+    "function calls": ["groups", "python", "pandas", "pyarrow"],
+    "bytes": ["groups"],
 }
 Counts = dict[str, dict[str, int]]
 
@@ -53,11 +53,23 @@ def versions() -> dict[str, str]:
     )
     return {
         "machine": platform.machine(),
+        "kernel": ".".join(platform.release().split(".")[:2]),
+        "groups": _control_groups(),
         "python": ".".join(platform.python_version_tuple()[:2]),
         "pandas": pd.__version__,
         "pyarrow": pa.__version__,
         "compiler": compiler.stdout.split(".")[0].strip(),
     }
+
+
+def _control_groups() -> str:
+    """How deep this process is in the memory's control groups: a put reads the limits of each that it can see."""
+    groups = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    return ", ".join(
+        f"{controllers or 'version 2'} {len(Path(path).parts)}"
+        for _, controllers, path in groups
+        if not controllers or "memory" in controllers.split(",")
+    )
 
 
 def instructions() -> dict[str, int]:
