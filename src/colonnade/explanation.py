@@ -1,4 +1,4 @@
-"""How pandas reads each column of a table, what that copies, and why: the result of both functions ``explain``.
+"""How pandas and Polars read each column of a table, what that copies, and why: what ``explain`` returns.
 
 Does not depend on: how it was found out, how it is drawn in a notebook. pandas is imported only for `to_pandas`.
 """
@@ -18,7 +18,8 @@ class ColumnReport(NamedTuple):
 
     ``role`` is ``column`` or ``index``. ``nbytes`` is the size of its Arrow buffers. ``copied`` is how many bytes are
     written for pandas (for Python objects: the bytes of the pointers), and ``why`` is the reason; it is empty if
-    nothing is copied.
+    nothing is copied. ``polars`` is the reason why Polars converts the column, empty if it does not; None for a table
+    that is not stored.
     """
 
     column: Any
@@ -29,6 +30,7 @@ class ColumnReport(NamedTuple):
     nulls: int
     copied: int
     why: str
+    polars: str | None = None
 
     @property
     def zero_copy(self) -> bool:

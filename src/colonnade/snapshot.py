@@ -278,7 +278,7 @@ class Snapshot(FrameLike):
         """Open the table as Polars. Needs the extra ``polars``.
 
         Numbers, times, booleans, and text that has views (put from Polars, or with ``views=True``) are not copied,
-        whatever their size. Polars converts other text and dictionaries, which takes time and memory of its own.
+        whatever their size. `explain` says which columns Polars converts, and why.
 
         Parameters
         ----------

@@ -139,7 +139,10 @@ void Pool::cool() {
   size_t warm = 0;
   for (auto memory = idle_.rbegin(); memory != idle_.rend(); ++memory) {
     if (!memory->warm) continue;
-    if (memory->capacity <= warm_buffer && (warm += memory->capacity) <= warm_buffers) continue;
+    if (memory->capacity <= warm_buffer) {
+      warm += memory->capacity;
+      if (warm <= warm_buffers) continue;
+    }
     memory->warm = false;
     // Only advice: without it (EINVAL before Linux 4.5) the pages stay this process's until they are trimmed.
     (void)::madvise(memory->address, memory->capacity, MADV_FREE);

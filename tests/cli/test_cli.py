@@ -81,6 +81,7 @@ WRITERS = {
     "p.csv": lambda df, path: df.to_csv(path, index=False),
     "p.csv.gz": lambda df, path: df.to_csv(path, index=False),
     "P.CSV.bz2": lambda df, path: df.to_csv(path, index=False),
+    "p.tsv": lambda df, path: df.to_csv(path, index=False, sep="\t"),
     "p.feather": lambda df, path: df.to_feather(path),
     "p.arrow": lambda df, path: pa.feather.write_feather(df, path, compression="uncompressed", chunksize=1000),
     "p.ipc": lambda df, path: pa.feather.write_feather(df, path, compression="zstd"),

@@ -62,8 +62,7 @@ def test_load_and_dump_work(store, tmp_path):
     (tmp_path / "t.csv").write_text("x\n1\n")
     done = run(
         "import colonnade as cn, pathlib\nstore, folder = cn.Store(sys.argv[1]), pathlib.Path(sys.argv[2])\n"
-        "from colonnade.io.load import read; from colonnade.io.progress import Meter\n"
-        "with store.put('t', read(folder / 't.csv', None, None, Meter())): store.dump('t', folder / 'out.csv')",
+        "with store.load('t', folder / 't.csv', progress=False): store.dump('t', folder / 'out.csv')",
         store.path,
         tmp_path,
     )

@@ -151,7 +151,7 @@ def test_what_cannot_come_back_is_refused(store, put, says):
 
 
 def test_what_is_no_buffer_is_no_table(store):
-    for put in ("text", 5, [1, 2], object(), {"a": b"x"}):
+    for put in ("text", 5, [1, 2], object(), {1, 2}):
         with pytest.raises(cn.NotATableError, match="NumPy arrays and bytes are stored too"):
             store.put("t", put)
     with pytest.raises(ValueError, match="released"):

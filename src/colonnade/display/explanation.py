@@ -19,10 +19,14 @@ def summary(explanation: Explanation) -> Summary:
     """List every column, up to a number that a person reads."""
     stored, copied = sum(report.nbytes for report in explanation), sum(report.copied for report in explanation)
     shown = [briefly(report) for report in explanation[:_MOST]]
+    facts = {"zero-copy": share(explanation), "size": format_size(stored), "written for pandas": format_size(copied)}
+    converted = [report for report in explanation if report.polars]
+    if converted:
+        facts["Polars converts"] = f"{len(converted):,} of {counted(len(explanation), 'column')}: {converted[0].polars}"
     return Summary(
         "Explanation",
         "how pandas reads each column",
-        facts={"zero-copy": share(explanation), "size": format_size(stored), "written for pandas": format_size(copied)},
+        facts=facts,
         listings=[Listing(columns_of(len(shown), len(explanation)), FULL_REPORTS, shown)],
     )
 

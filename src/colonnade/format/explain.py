@@ -15,6 +15,7 @@ from colonnade.explanation import ColumnReport, Explanation
 from colonnade.format import schema
 from colonnade.format.dtypes import decode_dtype
 from colonnade.format.labels import decode_label
+from colonnade.format.polars_reading import why_polars_converts
 from colonnade.format.read.blocks import read_blocks
 from colonnade.format.read.file import StoredFile, reading
 from colonnade.format.read.index import read_labels
@@ -49,12 +50,16 @@ def _reports(file: StoredFile) -> list[ColumnReport]:
         rows[field] = (label, "column", *read_as[position])
     for field, name, dtype, why in _index_dtypes(layout.index, layout.index_fields, batch.schema):
         rows[field] = (name, "index", dtype, why)
+    views = {views.field for views in layout.views}
     reports = []
     for field, (label, role, dtype, why) in sorted(rows.items()):
         column = batch.column(field)
         nbytes = column.get_total_buffer_size()  # `nbytes` follows offsets, and nobody looked at these
         copied = 0 if not why else file.rows * 8 if dtype == "object" else nbytes
-        reports.append(ColumnReport(label, role, str(column.type), dtype, nbytes, column.null_count, copied, why))
+        polars = why_polars_converts(column.type, views=field in views)
+        reports.append(
+            ColumnReport(label, role, str(column.type), dtype, nbytes, column.null_count, copied, why, polars)
+        )
     return reports
 
 

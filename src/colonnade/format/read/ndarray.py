@@ -18,6 +18,7 @@ from colonnade.errors import CorruptSnapshotError, UnsupportedTypeError
 from colonnade.explanation import ColumnReport
 from colonnade.format import schema
 from colonnade.format.ndarray_layout import Layout, decode_array_dtype, is_plain, lay_out_array
+from colonnade.format.polars_reading import why_polars_converts
 from colonnade.format.read.file import StoredFile, reading
 from colonnade.interop import pandas as internals
 
@@ -85,7 +86,8 @@ def explain_array(batch: pa.RecordBatch, array: npt.NDArray[Any]) -> list[Column
     for field, column in zip(batch.schema, batch.columns, strict=True):
         nbytes = column.get_total_buffer_size()
         of_it = nbytes, column.null_count, nbytes if why else 0
-        reports.append(ColumnReport(field.name, "column", str(field.type), str(array.dtype), *of_it, why))
+        polars = why_polars_converts(column.type)
+        reports.append(ColumnReport(field.name, "column", str(field.type), str(array.dtype), *of_it, why, polars))
     return reports
 
 
