@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
+from importlib.util import find_spec
 from pathlib import Path
 
 from sybil import Sybil
@@ -50,6 +51,10 @@ class _Blocks(PythonCodeBlockParser):
 
 
 _HERE = Path(__file__).parent
+
+# Modules of extras, whose examples run where the library is installed.
+_EXTRAS = {"dask": ["src/colonnade/dask/*"], "ray": ["src/colonnade/ray.py"]}
+collect_ignore_glob = [file for library, files in _EXTRAS.items() if find_spec(library) is None for file in files]
 
 
 def _setup(namespace):

@@ -20,7 +20,7 @@ DOCS = Path(__file__).parent
 NOTEBOOKS = DOCS.parent / "examples" / "notebooks"
 OPTIONAL = "skip-execution"
 SITE = "https://github.com/colonnade/colonnade/blob/main/"
-_BLOCK = re.compile(r"(<!-- skip: [^\n]*-->\n\n)?```python\n(.*?)```\n?", re.DOTALL)
+_BLOCK = re.compile(r"(<!-- skip: [^\n]*-->\n+)?```python\n(.*?)```\n?", re.DOTALL)
 _ROLE = re.compile(r"\{\w+\}`~?([\w.]+)`")
 _LINK = re.compile(r"\]\((?!https?:|#)([^)\s]+)\)")
 

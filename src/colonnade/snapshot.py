@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import weakref
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -653,19 +652,17 @@ class Source(NamedTuple):
 
 
 # The mappings that there are, by their identity in this process; a mapping that is dropped takes its entry away.
-_sources: dict[int, tuple[weakref.ref[Any], Reference]] = {}
+_sources: WeakValueDictionary[tuple[int, Reference], Any] = WeakValueDictionary()
 
 
 def _remember_source(mapping: Any, reference: Reference) -> None:
-    key = id(mapping)
-    _sources[key] = weakref.ref(mapping, lambda _: _sources.pop(key, None)), reference
+    _sources[id(mapping), reference] = mapping
 
 
 def source_of(address: int) -> Source | None:
     """The snapshot whose mapping an address is in; None where it is in none."""
-    for made, reference in list(_sources.values()):
-        mapping = made()
-        if mapping is not None and 0 <= address - mapping.address < len(mapping):
+    for (_, reference), mapping in list(_sources.items()):
+        if 0 <= address - mapping.address < len(mapping):
             return Source(mapping, reference)
     return None
 

@@ -778,7 +778,7 @@ class Store(Names):
         return list(tables)
 
     def _table_for_duckdb(self, name: str) -> pa.Table:
-        with self.open(name) as snapshot:
+        with self.open(paths.check_name(name)) as snapshot:  # a query reaches no other host
             return snapshot.to_arrow(validate="full")  # DuckDB follows offsets and trusts text
 
     # -- new versions --------------------------------------------------------------------------------------------------

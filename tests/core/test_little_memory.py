@@ -81,6 +81,7 @@ def test_memory_that_runs_out_is_a_memory_error(operation, folder):
     assert len(said) == len(LIMITS)
     assert set(said) <= {"done", "MemoryError", "no room for a file"}, done.stdout
     assert said[-1] == "done"
-    assert said[0] != "done"
+    if operation != "validate":  # it looks at values where they are, and may need nothing
+        assert said[0] != "done"
     if operation in {"to_pandas", "from_pandas"}:  # the others map a file first
         assert "no room for a file" not in said

@@ -17,8 +17,6 @@ import pytest
 
 import colonnade as cn
 from colonnade import _share
-from colonnade.format.write.plan import plan
-from colonnade.format.write.table import lay_out
 from colonnade.storage import memory_limits, process_group  # noqa: F401 -- imported before the steps are counted
 from support import payload, stepping, unnamed
 from support.place import Place, entries
@@ -69,7 +67,8 @@ def send(seed, rows=SMALL):
 
     def act(store):
         writer = store._writer
-        reference = _share.send(writer, lay_out(plan(make(seed, rows))), _share.begin_group(writer))
+        with store.share(make(seed, rows)) as shared:
+            reference = _share.send(writer, shared, _share.begin_group(writer))
         payload.verify_pandas(_share.receive(reference, lambda snapshot: snapshot.to_pandas()))
 
     return act

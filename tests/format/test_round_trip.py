@@ -165,7 +165,7 @@ def test_any_objects_in_any_place(store, cells, place):
                 df = pd.DataFrame([range(len(index))] * 2, columns=index)
             else:
                 df = pd.DataFrame({"x": range(len(index))}, index=index)
-        except (TypeError, ValueError):  # what pandas does not take there
+        except (TypeError, ValueError, pd.errors.Pandas4Warning):  # what pandas does not take there
             return
     assert_same_or_refused(store, df)
 

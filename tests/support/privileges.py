@@ -103,6 +103,6 @@ def _report(item, outcome, text, began):
 
 def summary(skipped):
     """A line for each reason that kept privileged tests, among these reports, from running."""
-    privileged = [report for report in skipped if MARK in report.keywords]
+    privileged = [report for report in skipped if MARK in getattr(report, "keywords", ())]
     reasons = collections.Counter(report.longrepr[2].removeprefix("Skipped: ") for report in privileged)
     return [f"{count} security and full-disk tests were skipped: {reason}" for reason, count in reasons.items()]

@@ -22,7 +22,7 @@ from colonnade.flight.library import flight
 from colonnade.flight.messages import Offer, Part, Request
 
 # Seconds until a peer that says nothing is given up.
-PATIENCE = 10.0
+PATIENCE = 8.0
 _KEEPALIVE = [
     ("grpc.keepalive_time_ms", 5000),
     ("grpc.keepalive_timeout_ms", 5000),
