@@ -11,8 +11,7 @@
 namespace colonnade {
 namespace {
 
-// -- reading
-// -----------------------------------------------------------------------------------------------------------
+// -- reading --
 
 // `valid` takes a vector and returns a mask of lanes.
 template <class T, class Predicate>
@@ -92,8 +91,7 @@ bool with_signed_width(int64_t width, Visit visit) {
   }
 }
 
-// -- the table's entries
-// -----------------------------------------------------------------------------------------------
+// -- the table's entries --
 
 void gather(const char* first, int64_t stride, int64_t width, int64_t count, char* out) {
   switch (width) {

@@ -1,4 +1,4 @@
-// What a written element is made of: one struct for each way, which makes one element or a vector of them; and the loop
+// How an output element is made: one struct for each way, which makes one element or a vector of elements. And the loop
 // that writes whole cache lines of them.
 //
 // Does not depend on: jobs, runs, which way a job asks for.
@@ -16,8 +16,8 @@ namespace {
 
 bool is_valid(const uint64_t* words, int64_t row) { return words[row / word_bits] >> (row % word_bits) & 1; }
 
-// An operation makes one element, or a vector of them. `begin` comes before the vectors of a cache line: it asks for
-// the source that is read later, and takes the line's validity at once.
+// An operation makes one element, or a vector of them. `begin` is called before the vectors of a cache line: it
+// prefetches the source that is read later, and loads the validity of the whole line.
 template <class Op, class T = typename Op::Out>
 void write(Op& op, int64_t count, bool streams, char* out) {
   constexpr int64_t per_line = line_bytes / int64_t{sizeof(T)};
@@ -43,7 +43,7 @@ void write(Op& op, int64_t count, bool streams, char* out) {
   for (; row < count; ++row) put(row);
 }
 
-// The validity of the rows of a line of elements so wide, from the row that it began with.
+// The validity of the rows of one cache line, whose elements have this width.
 template <int64_t width>
 class LineBits {
  public:
@@ -220,7 +220,7 @@ struct Offsets {
   const char* source;
   Prefetch prefetch;
   uint64_t shift;
-  // Unsigned, for offsets of a broken source may be anything: they then wrap, and Arrow's validation finds them.
+  // Unsigned, because offsets of a damaged source may be any number: they wrap, and Arrow's validation finds them.
   Offset one(int64_t row) {
     return static_cast<Offset>(static_cast<uint64_t>(load<In>(source + row * sizeof(In))) + shift);
   }
@@ -246,7 +246,7 @@ struct Scanned {
   Prefetch prefetch;
   uint64_t* words;
   Predicate valid;
-  uint64_t word = 0;  // the one that is being filled; in a register, where the next vector's bits do not wait for it
+  uint64_t word = 0;  // is being filled; it stays in a register, so that the next vector does not wait for memory
   T one(int64_t row) {
     const T value = load<T>(source + row * sizeof(T));
     add(uint64_t{valid(splat(value))[0] != 0}, row, 1);
