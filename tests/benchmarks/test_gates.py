@@ -8,7 +8,15 @@ import pytest
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(not (ROOT / "benchmarks").exists(), reason="the sdist has no benchmarks")
 sys.path.insert(0, str(ROOT))
-VERSIONS = {"machine": "x86_64", "python": "3.11", "pandas": "3.1", "pyarrow": "26", "compiler": "12"}
+VERSIONS = {
+    "machine": "x86_64",
+    "kernel": "6.18",
+    "groups": "version 2 1",
+    "python": "3.11",
+    "pandas": "3.1",
+    "pyarrow": "26",
+    "compiler": "12",
+}
 
 
 def failures(kind, before, now, here=VERSIONS):
@@ -38,6 +46,8 @@ def test_counts_of_other_versions_are_not_compared(capsys):
     assert failures("allocations", 1000, 2000, VERSIONS | {"pandas": "3.2"}) == []
     assert "pandas 3.1, here 3.2" in capsys.readouterr().out
     assert failures("system calls", 1000, 2000, VERSIONS | {"pandas": "3.2"})
+    assert failures("system calls", 1000, 2000, VERSIONS | {"kernel": "6.19"}) == []
+    assert failures("bytes", 1000, 5000, VERSIONS | {"groups": "version 2 3"}) == []
 
 
 def test_a_new_operation_passes():

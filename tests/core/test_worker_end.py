@@ -78,7 +78,7 @@ if __name__ == "__main__":
 def test_workers_end_while_they_send(kind, end, method, tmp_path, default_store):
     program = tmp_path / "program.py"
     program.write_text(BEGIN)
-    for number in range(12 if method == "fork" and end == "cancel" else 1):
+    for number in range(6 if method == "fork" and end == "cancel" else 1):
         command = [sys.executable, str(program), kind, str(0.004 * number), end, method]
         ended = subprocess.run(command, capture_output=True, text=True, timeout=250, check=False)
         assert (ended.returncode, ended.stderr) == (0, ""), number
