@@ -330,9 +330,9 @@ def test_ctrl_c_stays_keyboard_interrupt(store):
     store.put("wide", pd.DataFrame({f"c{i}": [1, 2] for i in range(300)})).close()
     done = subprocess.run([sys.executable, "-c", INTERRUPTED, store.path], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "True [(1,)]\n")
-    # Python itself prints an interrupt that comes while it drops a dead weak reference, and goes on.
-    ignored = done.stderr.count("Exception ignored in: <function WeakValueDictionary")
-    assert done.stderr.count("KeyboardInterrupt") == done.stderr.count("Traceback") == ignored
+    # Python itself prints an interrupt that comes while it drops an object or a dead weak reference, and goes on.
+    ignored = done.stderr.count("Exception ignored in")
+    assert done.stderr.count("KeyboardInterrupt") == done.stderr.count("Traceback") == ignored, done.stderr
 
 
 def test_a_query_that_fails_half_way_leaves_the_store_as_it_was(store):
