@@ -126,7 +126,7 @@ def test_every_call_fails(name, place, tmp_path):
     try:
         wrong = []
         generator = random.Random(f"{name} {place}")
-        for fail_at, error, from_then_on in _short(bench.calls, generator, step=1 if place == "memory" else 4):
+        for fail_at, error, from_then_on in _short(bench.calls, generator, step=2 if place == "memory" else 4):
             try:
                 bench.check(fail_at, error, from_then_on)
             except AnomalyError as anomaly:
