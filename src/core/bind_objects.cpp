@@ -183,9 +183,11 @@ size_t place_of(PyObject* key, const std::vector<PyObject*>& names, size_t likel
 
 using AnyList = nb::typed<nb::list, nb::any>;
 
-// The distinct types of the items of lists or tuples, in one list; with names, of the values of dicts, in one list for
-// each name. Nothing where an object is of another type than the first one and than `missing`, or where a dict has
-// other keys than these names.
+// The distinct types of what the objects contain. Of lists and tuples: one list of the types of their items. Of dicts:
+// one list of types for each of `names`.
+//
+// The result is empty if the objects have different types (those of `missing` are ignored), or if a dict has keys
+// other than `names`.
 AnyList types_inside(const AnyList& objects, const AnyList& missing, const AnyList& names) {
   std::vector<PyObject*> keys;
   for (const nb::handle name : names) keys.push_back(name.ptr());

@@ -90,7 +90,7 @@ def _key(schema: pa.Schema, options: PandasOptions) -> tuple[Hashable | None, Pa
     if mapper is not None:
         try:
             answers = {type_: mapper(type_) for type_ in dict.fromkeys(schema.types)}
-        except Exception:
+        except Exception:  # whatever the mapper raises: it is raised where the column is converted
             return None, options
         if not all(dtype is None or type(dtype) in _COMPARABLE for dtype in answers.values()):
             return None, options

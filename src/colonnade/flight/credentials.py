@@ -36,7 +36,7 @@ class Credentials(NamedTuple):
     peer: str | None = None
 
     def read(self, field: str) -> bytes | None:
-        """The content of the file of a field; None where there is none.
+        """Read the file that a field names: ``ca``, ``cert`` or ``key``. None if the field is not set.
 
         Raises
         ------

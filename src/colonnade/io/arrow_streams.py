@@ -1,6 +1,6 @@
 """Arrow IPC streams, which have the same suffixes as IPC files. PyArrow's datasets read files alone.
 
-Does not depend on: stores, file systems: what opens a file is an argument.
+Does not depend on: stores, file systems. The caller passes a function that opens each file.
 """
 
 from __future__ import annotations

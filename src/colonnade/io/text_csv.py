@@ -38,7 +38,7 @@ def csv_blocks(text: Text, options: ReadOptions, as_text: set[Key] | None) -> It
                 continue
             keys, start = _header(first, rows, delimiter)
             reader = _Reader.of(keys, options, delimiter, as_text)
-            block = memoryview(first)[start:]  # noqa: PLW2901
+            block = memoryview(first)[start:]  # noqa: PLW2901 -- the block without the row of names
         yield partial(reader.parse, block)
     if reader is None:
         raise pa.ArrowInvalid("it is empty; a CSV file begins with a row of names")
