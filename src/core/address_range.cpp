@@ -22,25 +22,40 @@ void* reserve_at(void* address, size_t size, int flags) {
   return ::mmap(address, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
 }
 
+// Its own mapping, which merges with no other one.
+void* make_guard() {
+  void* const guard = ::mmap(nullptr, page_size(), PROT_NONE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  return guard == MAP_FAILED ? nullptr : guard;
+}
+
 // Whether [at, at + size) is inside of [0, end), without overflow.
 bool inside(size_t at, size_t size, size_t end) { return at <= end && size <= end - at; }
 
 }  // namespace
 
-AddressRange::AddressRange(size_t size) : size_(size) {
-  if (size == 0 || size > SIZE_MAX / 4) throw std::system_error(ENOMEM, std::generic_category(), "mmap");
+// A process with as many mappings as it may have can replace none either. The guard is one that can go for that.
+AddressRange::AddressRange(size_t size) : size_(size), guard_(make_guard()) {
   size_ = round_up(size, huge_page);
   // At a 2 MiB boundary, because huge pages of a file can be mapped only there.
   const size_t room = size_ + huge_page;
-  void* const reserved = reserve_at(nullptr, room, 0);
-  if (reserved == MAP_FAILED) fail();
+  const bool is_possible = size > 0 && size <= SIZE_MAX / 4;
+  void* const reserved = is_possible ? reserve_at(nullptr, room, 0) : MAP_FAILED;
+  if (reserved == MAP_FAILED) {
+    const int error = is_possible ? errno : ENOMEM;
+    if (guard_ != nullptr) unmap(guard_, page_size());
+    errno = error;
+    fail();
+  }
   char* const first = static_cast<char*>(reserved);
   address_ = first + (huge_page - reinterpret_cast<uintptr_t>(first) % huge_page) % huge_page;
   unmap(first, address_ - first);
   unmap(address_ + size_, first + room - (address_ + size_));
 }
 
-AddressRange::~AddressRange() { unmap(address_, size_); }
+AddressRange::~AddressRange() {
+  unmap(address_, size_);
+  if (guard_ != nullptr) unmap(guard_, page_size());
+}
 
 bool AddressRange::take(size_t at, size_t size) {
   const std::lock_guard lock(mutex_);
@@ -51,9 +66,16 @@ bool AddressRange::take(size_t at, size_t size) {
   return true;
 }
 
-void AddressRange::release(size_t at) noexcept {
+void AddressRange::release(const Piece& piece) noexcept {
   const std::lock_guard lock(mutex_);
-  taken_.erase(at);
+  bool done = reserve_at(address_ + piece.at, piece.size, MAP_FIXED) != MAP_FAILED;
+  if (!done && guard_ != nullptr) {
+    unmap(guard_, page_size());
+    done = reserve_at(address_ + piece.at, piece.size, MAP_FIXED) != MAP_FAILED;
+    guard_ = make_guard();
+  }
+  // Otherwise the piece stays mapped and taken: that costs memory, and nothing is read wrong.
+  if (done) taken_.erase(piece.at);
 }
 
 MappedPieces::MappedPieces(std::shared_ptr<AddressRange> range, int fd, std::span<const Piece> pieces, Kind kind)
@@ -83,7 +105,7 @@ MappedPieces::MappedPieces(std::shared_ptr<AddressRange> range, int fd, std::spa
     if (::mmap(address, whole.size, protection, flags | MAP_FIXED, fd, static_cast<off_t>(whole.offset)) ==
         MAP_FAILED) {
       const int error = errno;
-      range_->release(whole.at);
+      range_->release(whole);
       release();
       errno = error;
       fail();
@@ -95,11 +117,7 @@ MappedPieces::MappedPieces(std::shared_ptr<AddressRange> range, int fd, std::spa
 MappedPieces::~MappedPieces() { release(); }
 
 void MappedPieces::release() noexcept {
-  for (const Piece& piece : pieces_) {
-    // Where the kernel has no mapping left to split, the piece stays mapped and taken: it costs memory, and nothing is
-    // read wrong.
-    if (reserve_at(range_->address() + piece.at, piece.size, MAP_FIXED) != MAP_FAILED) range_->release(piece.at);
-  }
+  for (const Piece& piece : pieces_) range_->release(piece);
   pieces_.clear();
 }
 

@@ -43,10 +43,12 @@ class AddressRange {
   friend class MappedPieces;
   // Marks [at, at + size) as taken; false where a part of it is taken already.
   bool take(size_t at, size_t size);
-  void release(size_t at) noexcept;
+  // Reserves the addresses of a piece again.
+  void release(const Piece& piece) noexcept;
 
   char* address_;
   size_t size_;
+  void* guard_;  // see the constructor; nullptr where there is none
   std::mutex mutex_;
   std::map<size_t, size_t> taken_;  // where each piece starts, and where it ends
 };
