@@ -42,6 +42,8 @@ ORDER = [
     "_frame_like",
     "_dtype_backend",
     "snapshot",
+    "growing_snapshot",
+    "_attach",
     "_names",
     "_argument_key",
     "_cache",
@@ -52,6 +54,7 @@ ORDER = [
     "_allocate",
     "_watch",
     "_latest",
+    "_follow",
     "_share",
     "_fetch",
     "_serve",
@@ -115,6 +118,10 @@ LOADS_ON_USE = {
     "cli.top",
     "storage.publish",
     "_reference",
+    "growing_snapshot",
+    "_attach",
+    "_watch",
+    "_latest",
     "_serve",
 }
 OPTIONAL_LIBRARIES = {"polars", "duckdb", "rich", "typer", "fsspec", "starlette", "uvicorn"}
