@@ -50,6 +50,7 @@ ORDER = [
     "_copy",
     "_load",
     "_allocate",
+    "_append",
     "_watch",
     "_latest",
     "_share",
