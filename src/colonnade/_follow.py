@@ -9,7 +9,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
-from typing import Literal
+from typing import Any, Literal
 
 from colonnade import _core
 from colonnade.arguments import seconds, whole_number
@@ -22,9 +22,9 @@ from colonnade.storage.log_wait import wait, wait_in_task
 class Follow:
     """The new rows of a growing table, each once, as Snapshots; made by `Store.follow`.
 
-    It is an iterator, for ``for`` and ``async for``, and a context manager that closes it. Each step gives all rows that
-    came since the last one; if there are none it waits, and a batch wakes it within some tens of microseconds. The rows
-    are views of the table's memory: nothing is copied. One thread or task at a time may wait for it.
+    It is an iterator, for ``for`` and ``async for``, and a context manager that closes it. Each step gives all rows
+    that came since the last one; if there are none it waits, and a batch wakes it within some tens of microseconds. The
+    rows are views of the table's memory: nothing is copied. One thread or task at a time may wait for it.
 
     Examples
     --------
@@ -42,7 +42,9 @@ class Follow:
     >>> cn.delete("docs/followed")
     """
 
-    def __init__(self, log: LogReader, start: Literal["now", "first"] | int = "now", timeout: float | None = None) -> None:
+    def __init__(
+        self, log: LogReader, start: Literal["now", "first"] | int = "now", timeout: float | None = None
+    ) -> None:
         limit = None if timeout is None else seconds(timeout, "timeout")
         self._timeout = None if limit == math.inf else limit
         self._log = log
@@ -55,10 +57,8 @@ class Follow:
             self._position = look.stop
         elif start == "first":
             self._position = look.first
-        elif isinstance(start, str):
-            raise ValueError(f"start must be 'now', 'first' or the number of a row, got {brief_repr(start)}")
         else:
-            self._position = whole_number(start, "start")
+            self._position = _row(start)
             if not 0 <= self._position <= look.stop:
                 raise ValueError(f"start={self._position:,} is no row of {log.name!r}, which has {look.stop:,} so far")
 
@@ -157,8 +157,8 @@ class Follow:
 
     def _timed_out(self) -> WaitTimeoutError:
         return WaitTimeoutError(
-            f"no new row of {self.name!r} within {self._timeout} seconds; it has {self._position:,}. Ask again to go on "
-            "waiting"
+            f"no new row of {self.name!r} within {self._timeout} seconds; it has {self._position:,}. "
+            "Ask again to go on waiting"
         )
 
     def close(self) -> None:
@@ -177,3 +177,9 @@ class Follow:
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"at row {self._position:,}"
         return f"<colonnade.Follow {self.name!r}: {state}>"
+
+
+def _row(start: Any) -> int:
+    if isinstance(start, str):
+        raise ValueError(f"start must be 'now', 'first' or the number of a row, got {brief_repr(start)}")
+    return whole_number(start, "start")

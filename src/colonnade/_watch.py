@@ -34,8 +34,9 @@ class Watch:
 
     It is an iterator, for ``for`` and ``async for``, and a context manager that closes it. It gives the present version
     first, if there is one, so that nothing is missed between an `open` and the watch. Then it waits, and gives the
-    newest version each time; it skips versions that were superseded meanwhile. It holds one descriptor, and no
-    snapshot. Of a growing table it gives all rows at each growth. One thread or task at a time may wait for it; use one watch for each. In a forked child it works on.
+    newest version each time; it skips versions that were superseded meanwhile. Of a growing table it gives all rows at
+    each growth. It holds one descriptor, and no snapshot. One thread or task at a time may wait for it; use one watch
+    for each. In a forked child it works on.
 
     Examples
     --------

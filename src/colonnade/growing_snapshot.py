@@ -18,11 +18,9 @@ from colonnade.arguments import whole_number
 from colonnade.displayed import displayed
 from colonnade.errors import (
     ColonnadeError,
-    CorruptSnapshotError,
     NotFoundError,
     RowsDroppedError,
     UnsupportedTypeError,
-    brief_repr,
 )
 from colonnade.format.growing import Kind
 from colonnade.format.seal import Seal
@@ -56,9 +54,9 @@ class LogReference(NamedTuple):
 class GrowingSnapshot(Snapshot):
     """A growing table at one number of rows, which never changes: the rows that come later are in later snapshots.
 
-    Made by `colonnade.open`, `colonnade.watch` and `colonnade.latest` for a name that `colonnade.appender` made. It is a
-    `Snapshot`; its **version is the number of rows** that were ever appended when it was made. Rows that retention
-    dropped before that are not in it: ``rows`` says which are.
+    Made by `colonnade.open`, `colonnade.watch` and `colonnade.latest` for a name that `colonnade.appender` made. It is
+    a `Snapshot`; its **version is the number of rows** that were ever appended when it was made. Rows that retention
+    dropped before that are not in it: ``rows_range`` says which are.
 
     It holds a descriptor for each segment until it is closed or collected, and frames hold the memory of their rows.
     Pickling it gives a reference, which finds the same rows as long as they are retained.
@@ -231,7 +229,7 @@ class GrowingSnapshot(Snapshot):
     def __buffer__(self, flags: int) -> memoryview:
         raise BufferError(f"{self._called} is a growing table, whose memory is more than one buffer; use to_numpy()")
 
-    def locate(self, keys: Any) -> Any:
+    def locate(self, keys: Any) -> Any:  # noqa: ARG002 -- as of a Snapshot
         """Refuse: a growing table has no key.
 
         Raises
@@ -240,7 +238,7 @@ class GrowingSnapshot(Snapshot):
         """
         raise self._without_key()
 
-    def rows(self, keys: Any) -> pd.DataFrame:
+    def rows(self, keys: Any) -> pd.DataFrame:  # noqa: ARG002 -- as of a Snapshot
         """Refuse, as `locate`."""
         raise self._without_key()
 
@@ -415,13 +413,13 @@ def open_growing(reader: LogReader, version: int | None) -> GrowingSnapshot:
     return GrowingSnapshot.at(reader, look, stop=rows)
 
 
-class _Dropped(RowsDroppedError, NotFoundError):
+class _VersionDroppedError(RowsDroppedError, NotFoundError):
     """Rows that are not retained any more, where a version was asked for."""
 
 
-def dropped(name: str, row: int, look: Look) -> _Dropped:
+def dropped(name: str, row: int, look: Look) -> _VersionDroppedError:
     """The error of rows that are not there any more."""
-    return _Dropped(
-        f"row {row:,} of the growing table {name!r} is not retained any more: rows {look.first:,} to {look.stop:,} are. "
-        "Read faster, or retain more: appender(..., retain=)"
+    return _VersionDroppedError(
+        f"row {row:,} of the growing table {name!r} is not retained any more: rows {look.first:,} to {look.stop:,} "
+        "are. Read faster, or retain more: appender(..., retain=)"
     )

@@ -1,5 +1,7 @@
 """Frames of every type that can grow, for tests; and their hypothesis strategies."""
 
+from functools import lru_cache
+
 import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
@@ -21,7 +23,11 @@ DTYPES = {
     "c": "category",
 }
 
+_TEXT = pd.array([f"row {i}" * (i % 3) for i in range(1000)], "str")
+_KINDS = [f"kind {i}" for i in range(200)]
 
+
+@lru_cache(64)
 def frame(start, rows, names=tuple(DTYPES)):
     """Rows ``start`` to ``start + rows`` of a table without end: all values follow from the number of the row."""
     n = np.arange(start, start + rows)
@@ -40,8 +46,8 @@ def frame(start, rows, names=tuple(DTYPES)):
         "m": pd.arrays.IntegerArray((n % 100).astype("int32"), null),
         "q": pd.arrays.FloatingArray(n * 0.5, n % 6 == 2),
         "b": pd.arrays.BooleanArray(n % 2 == 0, null),
-        "s": pd.array([None if i % 5 == 3 else f"row {i}" for i in n.tolist()], "str"),
-        "c": pd.Categorical([None if i % 5 == 3 else f"kind {i % 17 + i // 4000}" for i in n.tolist()]),
+        "s": _TEXT.take(np.where(null, -1, n % 1000), allow_fill=True),
+        "c": pd.Categorical.from_codes(np.where(null, -1, n % 17 + n // 4000), _KINDS).remove_unused_categories(),
     }
     result = pd.DataFrame({name: columns[name] for name in names})
     return result.astype({name: DTYPES[name] for name in names if name != "c"})
@@ -49,7 +55,11 @@ def frame(start, rows, names=tuple(DTYPES)):
 
 def values(df):
     """The same frame with categories as text: their order and number are not what is compared."""
-    return df.astype({name: "str" for name in df.columns if isinstance(df[name].dtype, pd.CategoricalDtype)})
+    df = df.copy(deep=False)
+    for name in [name for name in df.columns if isinstance(df[name].dtype, pd.CategoricalDtype)]:
+        categories = pd.array(df[name].cat.categories.to_list(), "str")
+        df[name] = categories.take(df[name].cat.codes.to_numpy(), allow_fill=True)
+    return df
 
 
 def assert_same(found, expected):
@@ -58,6 +68,7 @@ def assert_same(found, expected):
     pd.testing.assert_frame_equal(values(found), values(expected), check_index_type=False)
 
 
+@lru_cache(64)
 def expected(start, stop, names=tuple(DTYPES)):
     """Rows ``start`` to ``stop`` with the index that a growing table gives them."""
     return frame(start, stop - start, names).set_axis(pd.RangeIndex(start, stop))

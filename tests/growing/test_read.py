@@ -2,12 +2,12 @@
 
 import copy
 import gc
-import os
 import pickle
 import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pandas as pd
@@ -78,8 +78,10 @@ def test_a_block_over_many_segments_is_one_array_and_no_copy(store, tiny):
         assert len(df._mgr.blocks) == 1
         assert values.shape == (2, rows)
         assert not values.flags.owndata
-        again = store.latest("a/t").frame
-        assert np.shares_memory(again["x"].array, store.open("a/t").to_pandas(writable=False)["x"].array)
+        latest = store.latest("a/t")
+        again = latest.frame
+        other = store.open("a/t").to_pandas(writable=False)
+        assert np.shares_memory(again["x"].to_numpy(), other["x"].to_numpy())
 
 
 def test_a_frame_may_be_written_to_and_nobody_sees_it(three):
@@ -111,24 +113,22 @@ def test_a_frame_stays_as_it_is_while_the_table_grows(store, tiny):
             assert_same(store.get("a/t", version=stop), expected(0, stop))
 
 
-@settings(max_examples=12)
-@given(names, st.lists(st.integers(0, 3 * STRIPE // 2), min_size=1, max_size=5), st.data())
-def test_appends_are_a_concat_through_every_way(store, columns, sizes, data):
-    columns = tuple(columns)
+@settings(max_examples=8)
+@given(names, st.lists(st.integers(0, 3 * STRIPE // 2), min_size=1, max_size=4), st.data())
+def test_appends_are_a_concat_through_every_way(folder, columns, sizes, data):
+    store, columns = cn.Store(folder / uuid4().hex), tuple(columns)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(producer_log, "SEGMENT_BYTES", 1)
         with store.appender("p/t", like=frame(0, 4, columns)) as log:
             latest, follow = store.latest("p/t"), store.follow("p/t", timeout=0)
-            whole = [frame(0, 0, columns)]
             at = 0
             for size in sizes:
                 batch = frame(at, size, columns)
                 log.append(batch)
-                whole.append(batch)
                 at += size
                 assert latest.version == at
                 if size:
-                    assert_same(next(follow).to_pandas(), batch.set_axis(pd.RangeIndex(at - size, at)))
+                    assert_same(next(follow).to_pandas(), expected(at - size, at, columns))
             joined = expected(0, at, columns)
             assert_same(latest.frame, joined)
             assert_same(store.get("p/t"), joined)
@@ -137,7 +137,7 @@ def test_appends_are_a_concat_through_every_way(store, columns, sizes, data):
             assert_same(store.get("p/t", version=version), expected(0, version, columns))
             last = data.draw(st.integers(0, at + 3))
             assert_same(store.get("p/t", last=last), expected(max(at - last, 0), at, columns))
-    store.delete("p/t")
+            assert store.check() == []
 
 
 def test_versions_are_numbers_of_rows(three):
@@ -145,7 +145,9 @@ def test_versions_are_numbers_of_rows(three):
     for version in (0, 1, 1_001, STRIPE, STRIPE + 1, rows):
         assert store.open("a/t", version=version).version == version
         assert_same(store.get("a/t", version=version), expected(0, version))
-    with pytest.raises(cn.NotFoundError, match=f"no version {rows + 1:,} of the growing table 'a/t': it has {rows:,} rows"):
+    with pytest.raises(
+        cn.NotFoundError, match=f"no version {rows + 1:,} of the growing table 'a/t': it has {rows:,} rows"
+    ):
         store.open("a/t", version=rows + 1)
     with pytest.raises(ValueError, match="versions of the growing table 'a/t' are numbers of rows"):
         store.open("a/t", version=-2)
@@ -171,7 +173,7 @@ def test_windows(store, tiny):
         df = store.get("a/t")
         assert df.index.name == "time"
         assert list(df.columns) == ["x"]
-        pd.testing.assert_index_equal(df.index, times.rename("time"), exact="equiv", check_exact=True)
+        pd.testing.assert_index_equal(df.index, pd.DatetimeIndex(times.to_numpy("datetime64[ns]"), name="time"))
         for last, count in (
             ("5min", 300),
             ("1s", 1),
@@ -203,7 +205,7 @@ def test_a_window_of_time_needs_an_index_of_times(three):
 
 
 def test_a_reference_finds_the_same_rows_in_another_process(three):
-    store, rows = three
+    store, _ = three
     snap = store.open("a/t", version=STRIPE + 5)
     code = "import pickle, sys; s = pickle.load(sys.stdin.buffer); print(s.version, s.to_pandas()['i'].sum(), len(s))"
     done = subprocess.run([sys.executable, "-c", code], input=pickle.dumps(snap), capture_output=True, check=True)
@@ -239,7 +241,7 @@ def test_polars_numpy_sql_and_put(three):
     assert snap.to_numpy().shape == snap.shape
     assert pa.table(snap).num_rows == rows
     pytest.importorskip("duckdb")
-    assert store.sql('select sum(i) from "a/t"').fetchone() == (sum(range(rows)),)
+    assert store.sql('select sum(i) from "a/t"').fetchall() == [(sum(range(rows)),)]
     store.put("eod/t", snap).close()
     assert_same(store.get("eod/t"), expected(0, rows))
     store.copy("a/t", "eod/copy").close()
@@ -280,50 +282,3 @@ def test_lists(three):
     with pytest.raises(cn.NotFoundError, match="there is no table 'a/t'"):
         store.get("a/t")
     assert [file for file in Path(store.path).rglob("*") if "@" in file.name] == []
-
-
-def test_rows_that_retention_dropped(store, tiny):
-    with store.appender("a/t", like=frame(0, 8), retain=STRIPE) as log:
-        log.append(frame(0, 10))
-        old = store.open("a/t")
-        reference = pickle.dumps(old)
-        for at in range(10, 5 * STRIPE, STRIPE):
-            log.append(frame(at, STRIPE))
-        snap = store.open("a/t")
-        first, stop = snap.rows_range.start, snap.rows_range.stop
-        assert 3 * STRIPE <= first < stop
-        assert len(snap) == stop - first
-        assert_same(snap.to_pandas(), expected(first, stop))
-        assert_same(store.latest("a/t").frame, expected(first, stop))
-        assert_same(old.to_pandas(), expected(0, 10))  # it has them open
-        with pytest.raises(cn.RowsDroppedError, match=r"row 5 of the growing table 'a/t' is not retained"):
-            store.open("a/t", version=5)
-        with pytest.raises(cn.NotFoundError):
-            store.open("a/t", version=5)
-        old.close()
-        with pytest.raises(cn.NotFoundError, match="not retained any more"):
-            pickle.loads(reference).to_pandas()
-
-
-def test_frames_hold_their_segments_and_nothing_else(store, tiny):
-    """With retention, mapped memory is that of the frames that are held."""
-
-    def mapped():
-        lines = Path("/proc/self/maps").read_text().splitlines()
-        return sum(1 for line in lines if "t@live" in line and ".arrow" in line)
-
-    with store.appender("a/t", {"x": "float64"}, retain=STRIPE) as log:
-        latest = store.latest("a/t")
-        log.append({"x": np.arange(100.0)})
-        held = latest.frame
-        for _ in range(8):
-            log.append({"x": np.arange(STRIPE * 1.0)})
-            assert len(latest.frame) >= STRIPE
-        many = mapped()
-        assert held["x"].tolist() == list(range(100))
-        del held
-        gc.collect()
-        assert latest.frame is not None
-        assert mapped() <= many - 1
-        assert mapped() < 12
-    assert os.listdir(store.path)

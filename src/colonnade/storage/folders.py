@@ -223,9 +223,9 @@ def _walk_folders(fd: int, parts: tuple[str, ...]) -> Iterator[tuple[tuple[str, 
         if is_directory and not paths.is_part(name):
             yield parts, name
         elif is_directory:
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError, StoreAccessError):
-                with _open_inner(fd, name) as inner:
-                    yield from _walk_folders(inner, (*parts, name))
+            gone = (FileNotFoundError, NotADirectoryError, PermissionError, StoreAccessError)
+            with contextlib.suppress(*gone), _open_inner(fd, name) as inner:
+                yield from _walk_folders(inner, (*parts, name))
 
 
 def _entries(fd: int) -> list[tuple[str, bool]]:

@@ -18,16 +18,15 @@ from weakref import WeakValueDictionary
 
 from colonnade import _core
 from colonnade.core.regions import align
-from colonnade.format.growing import HUGE_PAGE, STRIPE, Places
+from colonnade.format.growing import HUGE_PAGE, Places
 from colonnade.format.read.growing import Region
+from colonnade.format.stripes import STRIPE
 from colonnade.storage.log_reader import LogReader, Part
 from colonnade.storage.os_errors import explain_use
 
 # What a shared range reserves at first for a lane, in bytes: addresses cost nothing, but there are 2**47 of them.
 _SPAN = 1 << 34
 _MOST_ADDRESSES = 1 << 43
-
-
 
 
 def _place(region: Region, where: Places) -> int:

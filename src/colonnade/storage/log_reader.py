@@ -19,7 +19,7 @@ from weakref import WeakValueDictionary
 
 from colonnade import _core
 from colonnade.errors import CorruptSnapshotError, NotFoundError, StoreAccessError
-from colonnade.format.growing import GrowingSchema, Places
+from colonnade.format.growing import GrowingSchema, Places, stored_schema
 from colonnade.format.growing_file import places
 from colonnade.storage import folders, paths
 from colonnade.storage.catalog import Catalog
@@ -102,8 +102,8 @@ class LogReader:
         self.owner = stat.st_uid
         self.created_ns = stat.st_ctime_ns
         self._place = (stat.st_dev, stat.st_ino)
-        self._reader = HeadReader(memoryview(self.words), head)  # type: ignore[arg-type] -- it has the buffer protocol
-        self.schema: GrowingSchema = self._reader.fixed.schema
+        self._reader = HeadReader(memoryview(self.words), head)  # type: ignore[arg-type]  # it has the buffer protocol
+        self.schema = stored_schema(self._reader.fixed.schema_text)
         self.schema_text = self._reader.fixed.schema_text
         self.identity = self._reader.fixed.identity
         self._look = Look(0, 0, ())
@@ -160,7 +160,7 @@ class LogReader:
             known = {segment.entry: segment for segment in self._look.segments}
             try:
                 segments = tuple(known.get(entry) or self._open(entry) for entry in head.entries)
-            except (FileNotFoundError, _OtherSize) as error:
+            except (FileNotFoundError, _OtherSizeError) as error:
                 if self.is_deleted:
                     raise self.deleted() from None
                 if attempt == _TRIES - 1:
@@ -187,7 +187,7 @@ class LogReader:
         self._check_owner(stat.st_uid)
         segment = OpenSegment(self.schema, entry, descriptor, stat.st_uid)
         if stat.st_size != segment.places.size:
-            raise _OtherSize(f"{file} has {stat.st_size:,} bytes, and the head says {segment.places.size:,}")
+            raise _OtherSizeError(f"{file} has {stat.st_size:,} bytes, and the head says {segment.places.size:,}")
         return segment
 
     def _check_owner(self, owner: int) -> None:
@@ -207,7 +207,7 @@ class LogReader:
         )
 
 
-class _OtherSize(Exception):
+class _OtherSizeError(Exception):
     """A segment whose size is not what its entry says: it may be one that took the number over."""
 
 

@@ -73,7 +73,7 @@ class _Item(NamedTuple):
 
 
 class _Waiting:
-    """All tasks that wait, of all event loops of the process, and the thread that waits for them while there are any."""
+    """All tasks that wait, of all event loops, and the thread that waits for them while there are any."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -20,7 +20,15 @@ import pandas as pd
 import pyarrow as pa
 
 from colonnade.errors import CorruptSnapshotError
-from colonnade.format.growing import DICTIONARY_TEXT, MOST_CATEGORIES, Column, GrowingSchema, Kind, Places, stored_schema
+from colonnade.format.growing import (
+    DICTIONARY_TEXT,
+    MOST_CATEGORIES,
+    Column,
+    GrowingSchema,
+    Kind,
+    Places,
+    stored_schema,
+)
 from colonnade.format.read.column import plain_dtype
 from colonnade.format.read.projection import Projection
 from colonnade.interop import pandas as internals
@@ -210,16 +218,14 @@ def _dictionary(number: int, chunk: Chunk) -> pa.Array:
     where = chunk.places.columns[number].dictionary
     assert where is not None, "a column without a dictionary"
     data = _buffer(chunk)
-    count = int(np.ndarray((), "<u8", data, where.count))
+    count = int(np.ndarray((), "<u8", data, where.size))
     known = chunk.made.get(("dictionary", number))
     if known is not None and len(known) == count:
         return known
     if count > MOST_CATEGORIES:
         raise CorruptSnapshotError(f"a dictionary has {count:,} entries, and may have {MOST_CATEGORIES:,}")
     offsets = data.slice(where.offsets, 8 * (count + 1))
-    array = pa.Array.from_buffers(
-        pa.large_string(), count, [None, offsets, data.slice(where.text, DICTIONARY_TEXT)], 0
-    )
+    array = pa.Array.from_buffers(pa.large_string(), count, [None, offsets, data.slice(where.text, DICTIONARY_TEXT)], 0)
     chunk.made["dictionary", number] = _checked(array)
     return array
 
@@ -243,7 +249,8 @@ def read_arrow(table: GrowingSchema, chunks: Sequence[Chunk], names: Sequence[st
     }
     for chunk in chunks:
         arrays = [
-            _arrow_column(column, number, chunk, dictionaries.get(number)) for number, column in enumerate(table.columns)
+            _arrow_column(column, number, chunk, dictionaries.get(number))
+            for number, column in enumerate(table.columns)
         ]
         batches.append(pa.RecordBatch.from_arrays(arrays, schema=schema))
     result = pa.Table.from_batches(batches, schema)
@@ -256,7 +263,8 @@ def _arrow_column(column: Column, number: int, chunk: Chunk, dictionary: pa.Arra
     validity = None if where.validity is None else data.slice(where.validity, capacity // 8)
     nulls = 0 if validity is None else -1
     if column.kind is Kind.TEXT:
-        assert where.offsets is not None and where.text is not None
+        assert where.offsets is not None
+        assert where.text is not None
         buffers = [
             validity,
             data.slice(where.offsets, 8 * (capacity + 1)),
@@ -340,7 +348,7 @@ def _values(column: Column, number: int, chunk: Chunk) -> npt.NDArray[Any]:
     """The values of a column of fixed width, as pandas reads them; times as int64."""
     where = chunk.places.columns[number].frame
     assert where is not None
-    dtype = {
+    dtype: Any = {
         Kind.TIME: np.dtype("int64"),
         Kind.CATEGORY: np.dtype("int32"),
         Kind.BOOLEAN: np.dtype("uint8"),
@@ -389,11 +397,13 @@ def start_of_window(column: Column, number: int, chunks: Sequence[Chunk], rows: 
         span = pd.Timedelta(last)
     except ValueError as error:
         raise ValueError(f"last={last!r} is no time: {error}") from error
-    if span is pd.NaT or span < pd.Timedelta(0):
+    if not span >= pd.Timedelta(0):  # NaT neither
         raise ValueError(f"last={last!r} must be a time >= 0, as in '5min'")
     if not chunks:
         return rows.start
-    unit = pd.Timedelta(1, unit=column.dtype.unit if hasattr(column.dtype, "unit") else np.datetime_data(column.dtype)[0])
+    unit = pd.Timedelta(
+        1, unit=column.dtype.unit if hasattr(column.dtype, "unit") else np.datetime_data(column.dtype)[0]
+    )
     bound = int(_values(column, number, chunks[-1])[-1]) - -(-span.value // unit.value)
     stop = rows.stop
     for chunk in reversed(chunks):
