@@ -24,7 +24,6 @@ from collections.abc import Callable, Iterable
 from itertools import pairwise
 from typing import Any, Literal
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -96,7 +95,7 @@ def to_arrow(values: ObjectArray) -> tuple[pa.Array | pa.ChunkedArray, Objects]:
             raise _mixed([type_, float])
         if type_ in nulls:
             raise UnsupportedTypeError(f"it holds a {_type_name(type_)} that Arrow takes for null, such as NaN")
-    return array, msgspec.structs.replace(objects, missing=_missing_kind(nulls))
+    return array, objects.replaced(missing=_missing_kind(nulls))
 
 
 def _missing_kind(types: list[type]) -> Missing:

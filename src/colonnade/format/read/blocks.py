@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from colonnade.dtype_kinds import dtype_kind
 from colonnade.format import schema
 from colonnade.format.dtypes import decode_dtype
 from colonnade.format.read.column import plain_dtype
 from colonnade.format.read.file import StoredFile
 from colonnade.format.read.projection import Positions
 from colonnade.interop import pandas as internals
-from colonnade.rules import dtype_kind
 
 
 class StoredBlock(NamedTuple):

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from colonnade.dtype_kinds import codes_dtype, dtype_kind
 from colonnade.errors import CorruptSnapshotError, UnsupportedTypeError
 from colonnade.format import schema
 from colonnade.format.dtypes import decode_dtype
@@ -21,7 +22,6 @@ from colonnade.format.objects import to_objects
 from colonnade.format.read.file import StoredFile
 from colonnade.format.read.values import check_array
 from colonnade.interop import pandas as internals
-from colonnade.rules import codes_dtype, dtype_kind
 
 # What a view of memory may be: what pandas holds in blocks, without Python objects and in this machine's byte order.
 _PLAIN = frozenset(
