@@ -107,6 +107,14 @@ LOADS_ON_USE = {
     "storage.publish",
     "_reference",
     "_serve",
+    # Files that the first `get` of a process waits for; what few tables or only errors need is loaded when it is used.
+    "format.json_text",
+    "format.read.column",
+    "format.read.projection",
+    "format.read.table",
+    "format.zones",
+    "storage.catalog",
+    "storage.directory",
 }
 OPTIONAL_LIBRARIES = {"polars", "duckdb", "rich", "typer", "fsspec", "starlette", "uvicorn"}
 
