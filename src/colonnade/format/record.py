@@ -2,6 +2,7 @@
 
 A subclass of `Record` lists its fields with their types, as a dataclass does. A record with a ``kind`` has it as the
 key ``kind`` in JSON. `from_json` accepts exactly what the types say: no other key, and no value of another type.
+A field that has its default value is not written, so that readers which do not know the field yet read the rest.
 
 Defining a class costs what an empty class costs, because every process that opens a table waits for it: 30 dataclasses
 take 15 ms and 30 of these 0.6 ms. The function that checks a class is made when the first JSON of this class is read.
@@ -97,7 +98,11 @@ class Record:
 def _as_object(record: Any) -> dict[str, Any]:
     if not isinstance(record, Record):
         raise TypeError(f"{record!r} is neither a record nor plain JSON")
-    return record.__dict__ if record.kind_of_record is None else {"kind": record.kind_of_record, **record.__dict__}
+    kind = {} if record.kind_of_record is None else {"kind": record.kind_of_record}
+    defaults = record.field_defaults
+    return kind | {
+        name: value for name, value in record.__dict__.items() if name not in defaults or value != defaults[name]
+    }
 
 
 def _no_constant(text: str) -> Any:
