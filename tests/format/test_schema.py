@@ -87,12 +87,12 @@ def test_wrong_json(what):
         schema.decode(text)
 
 
-def test_optional_keys_have_defaults():
-    """An older release did not write them."""
+def test_default_values_are_not_written_and_may_be():
     document = json.loads(GOOD)
-    for key in ("key", "series", "meta", "views"):
-        del document[key]
-    assert schema.decode(json.dumps(document).encode()) == FRAME
+    defaults = {"key": None, "series": None, "meta": "", "views": []}
+    assert not document.keys() & defaults.keys()
+    assert schema.decode(json.dumps(document | defaults).encode()) == FRAME
+    assert json.loads(schema.encode(FRAME.replaced(meta="{}")))["meta"] == "{}"
 
 
 def test_one_text_is_decoded_once_and_another_is_not_taken_for_it():
