@@ -40,6 +40,8 @@ ORDER = [
     "_lookup",
     "_reference",
     "_frame_like",
+    "_mappings",
+    "_attached",
     "_dtype_backend",
     "snapshot",
     "_names",
@@ -55,6 +57,7 @@ ORDER = [
     "_share",
     "_fetch",
     "_serve",
+    "_verbs",
     "store",
     "default_store",
     "dask",
@@ -92,16 +95,26 @@ PRIVATE_MODULES = re.compile(
     r"pandas\.(_|core\b|api\.internals\b)|pyarrow\.(_|lib\b|pandas_compat\b|vendored\b)", re.ASCII
 )
 
-# Files that name everything and load it when it is used, and one that few writers need, for an error's words
-# (`storage.publish`: 12 ms of imports); two that load Flight for what leads to other hosts. Elsewhere an import inside a function is for an optional library, for the file
-# that stands for one, or for a module of the standard library or of PyArrow that few calls need.
+# Files that name everything and load it when it is used; one that loads the words of an error (`storage.publish`: 12 ms of
+# imports that few writers need); two that load Flight for what leads to other hosts. Elsewhere an import inside a
+# function is for an optional library, for the file that stands for one, or for a module of the standard library or of
+# PyArrow that few calls need.
 LOADS_ON_USE = {
     "__init__",
-    "store",
+    "_verbs.base",
+    "_verbs.writing",
+    "_verbs.reading",
+    "_verbs.querying",
+    "_verbs.following",
+    "_verbs.managing",
+    "_attached",
     "snapshot",
     "default_store",
     "cli.__init__",
-    "cli.commands",
+    "cli.arguments",
+    "cli.transfer",
+    "cli.show",
+    "cli.manage",
     "cli.top",
     "storage.publish",
     "_reference",
@@ -382,7 +395,12 @@ BROKEN = [
     (private_names_stay, "snapshot.py", "from colonnade.storage.paths import _x", "imports colonnade.storage.paths._x"),
     (private_names_stay, "storage/gc.py", "def f():\n    paths._secret()", "storage.gc uses paths._secret"),
     (private_names_stay, "store.py", "def f(snapshot):\n    return snapshot._hidden", "store uses snapshot._hidden"),
-    (private_names_stay, "store.py", "_x = 1\ndef f(s: Snapshot):\n    return s._x", "store uses s._x"),
+    (
+        private_names_stay,
+        "_verbs/writing.py",
+        "_x = 1\ndef f(s: Snapshot):\n    return s._x",
+        "_verbs.writing uses s._x",
+    ),
     (private_names_stay, "store.py", "def f(frame):\n    return frame._mgr", "store uses frame._mgr"),
     (guests_private_names_stay, "format/dtypes.py", "import pandas.core.arrays", "imports pandas.core.arrays"),
     (guests_private_names_stay, "format/dtypes.py", "from pandas._libs import lib", "imports pandas._libs.lib"),

@@ -25,6 +25,7 @@ from colonnade.rules import RULES, Reading, dtype_kind
 
 _WHY_OBJECTS = next(rule.note for rule in RULES if rule.reading is Reading.CONVERTED)
 _WHY_THE_SAME_OBJECTS = "pandas holds Python objects here; those that were put are made again"
+_WHY_KINDS = "Python objects of several types; others read a struct with a field for each type"
 _WHY = {
     "string": "its dtype keeps Python strings; PyArrow makes them",
     "arrow": "stored in a plainer layout, and cast back",
@@ -82,6 +83,8 @@ def _column_dtype(column: schema.ColumnLayout, arrow: pa.Schema) -> tuple[str, s
     if not isinstance(column, schema.Converted):
         return str(dtype), ""
     why = _WHY_OBJECTS if column.objects is None else _WHY_THE_SAME_OBJECTS
+    if column.objects is not None and column.objects.type == "kinds":
+        why = _WHY_KINDS
     return str(dtype), _WHY.get(dtype_kind(dtype), why)
 
 

@@ -64,16 +64,26 @@ Label = str | int | float | bool | None | TupleLabel | FloatLabel | NumpyLabel
 Unit = Literal["s", "ms", "us", "ns"]
 
 
-class Objects(_Part, frozen=True):
+class Objects(_Part, frozen=True, omit_defaults=True):
     """Python objects: ``type`` for those that Arrow's type does not tell apart, ``missing`` for what stands for null.
 
-    Times have their ``unit``, and a ``zone`` as in a zoned dtype.
+    Times have their ``unit``, and a ``zone`` as in a zoned dtype. ``numpy`` are NumPy's scalars of the Arrow type.
+
+    Objects that have no one Arrow type are taken apart, and ``parts`` describes each part. ``kinds`` is a struct with a
+    field for each kind of objects, one of which is not null in each row; a field of type ``missing`` is of booleans,
+    and marks rows with that kind of missing value. ``lists`` and ``tuples`` have a part for their items, and ``dicts``
+    one for each key. ``pairs`` are dicts as lists of ``key`` and ``value``, which have a part each. A value is
+    ``absent`` if its dict does not have the key.
     """
 
-    type: Literal["value", "tuple", "array", "UUID", "datetime", "Timestamp", "Timedelta"] = "value"
-    missing: Literal["None", "nan", "NA", "NaT"] | None = None
+    type: Literal[
+        "value", "tuple", "array", "UUID", "datetime", "Timestamp", "Timedelta", "numpy",
+        "kinds", "missing", "lists", "tuples", "dicts", "pairs",
+    ] = "value"  # fmt: skip
+    missing: Literal["None", "nan", "NA", "NaT", "absent"] | None = None
     unit: Unit | None = None
     zone: str | None = None
+    parts: list[Objects] = []
 
 
 # -- dtypes ------------------------------------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ def _converted(file: StoredFile, layout: schema.Converted) -> Any:
         raise CorruptSnapshotError(f"column {field.name!r} is damaged ({error})") from error
     try:
         return from_arrow(array, dtype, layout.objects)
-    except MemoryError:
+    except (MemoryError, CorruptSnapshotError):
         raise
     except Exception as error:  # the values are valid, so pandas or PyArrow does not have them: dates of the year 10000
         raise UnsupportedTypeError(

@@ -209,6 +209,10 @@ def _dictionary(categories: Any) -> tuple[pa.Array, schema.Objects | None]:
     try:
         if categories.dtype == object:
             array, objects = to_arrow(categories.to_numpy())
+            if objects.parts:
+                raise UnsupportedTypeError(
+                    "they are of several types; convert them to one, as with .cat.rename_categories(str)"
+                )
         else:
             array, objects = _by_pyarrow(categories), None
     except UnsupportedTypeError as error:
