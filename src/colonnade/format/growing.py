@@ -36,13 +36,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from colonnade.core.regions import PAGE, align
+from colonnade.core.alignment import PAGE, align
+from colonnade.dtype_kinds import dtype_kind
 from colonnade.errors import CorruptSnapshotError, UnsupportedTypeError, brief_repr
 from colonnade.format.dtypes import decode_dtype, encode_dtype
 from colonnade.format.record import from_json, to_json
 from colonnade.format.stored_schema import StoredColumn, StoredSchema
 from colonnade.format.stripes import check_capacity
-from colonnade.rules import dtype_kind, fill_pattern
+from colonnade.rules import fill_pattern
 
 HUGE_PAGE = 2 << 20
 MOST_CATEGORIES = 65_536
