@@ -17,7 +17,7 @@ from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 from colonnade import _core
-from colonnade.core.regions import align
+from colonnade.core.alignment import align
 from colonnade.format.growing import HUGE_PAGE, Places
 from colonnade.format.read.growing import Region
 from colonnade.format.stripes import STRIPE

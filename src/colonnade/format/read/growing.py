@@ -401,9 +401,8 @@ def start_of_window(column: Column, number: int, chunks: Sequence[Chunk], rows: 
         raise ValueError(f"last={last!r} must be a time >= 0, as in '5min'")
     if not chunks:
         return rows.start
-    unit = pd.Timedelta(
-        1, unit=column.dtype.unit if hasattr(column.dtype, "unit") else np.datetime_data(column.dtype)[0]
-    )
+    name: Any = column.dtype.unit if hasattr(column.dtype, "unit") else np.datetime_data(column.dtype)[0]
+    unit = pd.Timedelta(1, name)
     bound = int(_values(column, number, chunks[-1])[-1]) - -(-span.value // unit.value)
     stop = rows.stop
     for chunk in reversed(chunks):
