@@ -20,7 +20,7 @@ def every_store(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_nothing_is_torn_lost_or_left():
-    every = () if "COLONNADE_EVERY_CALL" in os.environ else ("--every", "45", "--offset", "7")
+    every = () if "COLONNADE_EVERY_CALL" in os.environ else ("--every", "60", "--offset", "7")
     done = every_store(*every)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "nothing torn, lost or left" in done.stdout
