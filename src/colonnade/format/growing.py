@@ -32,17 +32,18 @@ from enum import Enum
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from colonnade.core.regions import PAGE, align
+from colonnade.core.alignment import PAGE, align
+from colonnade.dtype_kinds import dtype_kind
 from colonnade.errors import CorruptSnapshotError, UnsupportedTypeError, brief_repr
-from colonnade.format import schema
 from colonnade.format.dtypes import decode_dtype, encode_dtype
+from colonnade.format.record import from_json, to_json
+from colonnade.format.stored_schema import StoredColumn, StoredSchema
 from colonnade.format.stripes import check_capacity
-from colonnade.rules import dtype_kind, fill_pattern
+from colonnade.rules import fill_pattern
 
 HUGE_PAGE = 2 << 20
 MOST_CATEGORIES = 65_536
@@ -83,16 +84,6 @@ class Column:
         return fill_pattern(self.arrow)
 
 
-class _StoredColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    name: str
-    dtype: schema.Dtype
-
-
-class _StoredSchema(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    columns: list[_StoredColumn]
-    index: str | None = None
-
-
 @dataclass(frozen=True)
 class GrowingSchema:
     """The columns of a growing table. ``index`` is the column that frames have as their index; its values ascend."""
@@ -127,8 +118,8 @@ class GrowingSchema:
 
     def encode(self) -> bytes:
         """Write it as JSON, as the head has it."""
-        stored = [_StoredColumn(column.name, encode_dtype(column.dtype)) for column in self.columns]
-        return msgspec.json.encode(_StoredSchema(stored, self.index))
+        stored = [StoredColumn(column.name, encode_dtype(column.dtype)) for column in self.columns]
+        return to_json(StoredSchema(stored, self.index))
 
     @classmethod
     def decode(cls, text: bytes) -> GrowingSchema:
@@ -139,9 +130,9 @@ class GrowingSchema:
         CorruptSnapshotError
         """
         try:
-            stored = msgspec.json.decode(text, type=_StoredSchema)
+            stored: StoredSchema = from_json(text, StoredSchema)
             return cls.of(((column.name, decode_dtype(column.dtype)) for column in stored.columns), stored.index)
-        except (msgspec.MsgspecError, ValueError, UnsupportedTypeError) as error:
+        except (ValueError, RecursionError, UnsupportedTypeError) as error:
             raise CorruptSnapshotError(f"the head of a growing table has no valid schema: {error}") from error
 
     @cached_property

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import pyarrow as pa
 
-from colonnade.core.regions import STRIDE_STEP, align
+from colonnade.core.alignment import STRIDE_STEP, align
 from colonnade.errors import CorruptSnapshotError
 from colonnade.format.flatbuffer import Table
 from colonnade.format.growing import Column, ColumnPlaces, Frame, GrowingSchema, Kind, Places, arrange

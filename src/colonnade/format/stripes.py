@@ -5,7 +5,7 @@ Does not depend on: columns, pandas.
 
 from __future__ import annotations
 
-from colonnade.core.regions import PAGE
+from colonnade.core.alignment import PAGE
 from colonnade.errors import CorruptSnapshotError
 
 # Rows: a page of bits and 8 pages of bytes, so columns of neighbouring segments can be mapped side by side.

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from colonnade import _core
-from colonnade.core.regions import PAGE, align
+from colonnade.core.alignment import PAGE, align
 from colonnade.errors import CorruptSnapshotError
 from colonnade.format.growing import GrowingSchema, Places
 from colonnade.format.growing_file import Counts, State, begin, length_place, next_state, places, read_state
