@@ -69,13 +69,13 @@ class Memory(Protocol):
 class Block(NamedTuple):
     """Columns of one dtype, in memory ``plain``. ``pieces`` are its rows that stand in the frame, and their positions.
 
-    ``index`` is the row that is the index of the frame, if one is.
+    ``index_row`` is the row that is the index of the frame, if one is.
     """
 
     dtype: Any
     plain: np.dtype[Any]
     columns: tuple[int, ...]
-    index: int | None
+    index_row: int | None
     pieces: tuple[tuple[slice, Positions], ...]
 
 
@@ -167,10 +167,10 @@ def read_frame(
             if isinstance(block.dtype, np.dtype)
             else internals.make_datetimes(array, block.dtype)
         )
-        if block.index is not None:
-            index = internals.make_index(whole[block.index], layout.table.index, None)
+        if block.index_row is not None:
+            index = internals.make_index(whole[block.index_row], layout.table.index, None)
         for part, places in block.pieces:
-            blocks += projection.of_block(whole if block.index is None else whole[part], places)
+            blocks += projection.of_block(whole if block.index_row is None else whole[part], places)
     for number in layout.others:
         for repeat, position in enumerate(projection.places(layout.positions[number])):
             column = _other(layout, number, memory, chunks, len(rows))
@@ -404,13 +404,12 @@ def _validate_column(column: Column, number: int, chunk: Chunk, newest: Chunk) -
         raise CorruptSnapshotError(f"column {column.name!r}: pandas would read other values than Arrow")
 
 
-def start_of_window(column: Column, number: int, chunks: Sequence[Chunk], rows: range, last: Any) -> int:
-    """The number of the first row that is later than the newest one less a span of time; by binary search.
+def span_of_time(last: Any) -> int:
+    """A span of time in nanoseconds.
 
     Raises
     ------
     ValueError
-        For what is no span of time.
     """
     try:
         span = pd.Timedelta(last)
@@ -418,11 +417,16 @@ def start_of_window(column: Column, number: int, chunks: Sequence[Chunk], rows: 
         raise ValueError(f"last={last!r} is no time: {error}") from error
     if not span >= pd.Timedelta(0):  # NaT neither
         raise ValueError(f"last={last!r} must be a time >= 0, as in '5min'")
+    return span.value
+
+
+def start_of_window(column: Column, number: int, chunks: Sequence[Chunk], rows: range, span: int) -> int:
+    """The number of the first row that is later than the newest one less so many nanoseconds; by binary search."""
     if not chunks:
         return rows.start
     name: Any = column.dtype.unit if hasattr(column.dtype, "unit") else np.datetime_data(column.dtype)[0]
     unit = pd.Timedelta(1, name)
-    bound = int(_values(column, number, chunks[-1])[-1]) - -(-span.value // unit.value)
+    bound = int(_values(column, number, chunks[-1])[-1]) - -(-span // unit.value)
     stop = rows.stop
     for chunk in reversed(chunks):
         values = _values(column, number, chunk)
