@@ -28,6 +28,7 @@ ORDER = [
     "lifetimes",
     "suggestions",
     "displayed",
+    "dtype_kinds",
     "rules",
     "explanation",
     "core",
@@ -78,7 +79,7 @@ LIBRARY_HOMES = {
     "duckdb": {"interop.duckdb", "io.engines"},
     "fsspec": {"io.files"},
     "lazy_loader": {"__init__"},
-    "msgspec": {"format", "flight"},
+    "msgspec": {"flight"},
     "dask": {"dask"},
     "distributed": {"dask"},
     "ray": {"ray"},
@@ -119,6 +120,14 @@ LOADS_ON_USE = {
     "storage.publish",
     "_reference",
     "_serve",
+    # Files that the first `get` of a process waits for; what few tables or only errors need is loaded when it is used.
+    "format.json_text",
+    "format.read.column",
+    "format.read.projection",
+    "format.read.table",
+    "format.zones",
+    "storage.catalog",
+    "storage.directory",
 }
 OPTIONAL_LIBRARIES = {"polars", "duckdb", "rich", "typer", "fsspec", "starlette", "uvicorn"}
 

@@ -51,11 +51,12 @@ CREDENTIALS = ".credentials"
 STORE_VARIABLE = "COLONNADE_STORE"
 TRUST_VARIABLE = "COLONNADE_TRUST"
 
+# Patterns that a reader does not use stay texts: `re` compiles one in 0.2 ms, when it is used first.
 _PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
-_VERSIONED = re.compile(rf"(?P<part>{_PART.pattern})(@(?P<version>[1-9][0-9]*))?{re.escape(SUFFIX)}")
-_UNNAMED = re.compile(rf"(?:{SHARED_PREFIX}|{COPY_PREFIX}|{IN_FLIGHT_PREFIX}[0-9a-z]+-)[0-9a-f]+")
-_STAGED = re.compile(rf"{re.escape(PUBLISH)}(?:-[0-9a-f]{{16}})?")
-_TEMPORARY_SETTINGS = re.compile(rf"{re.escape(SETTINGS)}-[0-9a-f]{{16}}")
+_VERSIONED = rf"(?P<part>{_PART.pattern})(@(?P<version>[1-9][0-9]*))?{re.escape(SUFFIX)}"
+_UNNAMED = rf"(?:{SHARED_PREFIX}|{COPY_PREFIX}|{IN_FLIGHT_PREFIX}[0-9a-z]+-)[0-9a-f]+"
+_STAGED = rf"{re.escape(PUBLISH)}(?:-[0-9a-f]{{16}})?"
+_TEMPORARY_SETTINGS = rf"{re.escape(SETTINGS)}-[0-9a-f]{{16}}"
 _MOST_PARTS = 64  # each is a folder that is opened below the one before
 # The longest file name of Linux' file systems, less room for "@<version>.arrow".
 _LONGEST_PART = 255 - 28
@@ -119,7 +120,7 @@ class Location(NamedTuple):
         """The version that a file of the same folder retains for this name; None where it does not."""
         if not file.startswith(f"{self.part}@"):  # of nearly all files of a large folder
             return None
-        match = _VERSIONED.fullmatch(file)
+        match = re.fullmatch(_VERSIONED, file)
         return None if match is None or match["version"] is None else int(match["version"])
 
 
@@ -166,17 +167,17 @@ def group_of(file: str) -> str:
 
 def is_unnamed(folders: Sequence[str], file: str) -> bool:
     """Whether a file is a whole table that has no name: shared, in flight, or a copy of another host's."""
-    return tuple(folders) == (SEGMENTS,) and _UNNAMED.fullmatch(file) is not None
+    return tuple(folders) == (SEGMENTS,) and re.fullmatch(_UNNAMED, file) is not None
 
 
 def is_staged(file: str) -> bool:
     """Whether a file in the store's directory has the name of a segment that is about to be published."""
-    return _STAGED.fullmatch(file) is not None
+    return re.fullmatch(_STAGED, file) is not None
 
 
 def is_temporary_settings(file: str) -> bool:
     """Whether a file in the store's directory has the name of settings that are being written."""
-    return _TEMPORARY_SETTINGS.fullmatch(file) is not None
+    return re.fullmatch(_TEMPORARY_SETTINGS, file) is not None
 
 
 class Entry(NamedTuple):
@@ -188,7 +189,7 @@ class Entry(NamedTuple):
 
 def parse(folders: Sequence[str], file: str) -> Entry | None:
     """Which table a file is of, by the folders below the store and its own name; None where it is none's."""
-    match = _VERSIONED.fullmatch(file)
+    match = re.fullmatch(_VERSIONED, file)
     if match is None or not all(map(is_part, [*folders, match["part"]])):
         return None
     version = match["version"]

@@ -30,8 +30,9 @@ from colonnade import _core
 from colonnade.errors import ColonnadeError, InvalidNameError, NotDurableError
 from colonnade.format.seal import Seal
 from colonnade.storage import capacity, copies, folders, paths, spares
-from colonnade.storage.catalog import Catalog, Expected, retained, sealed_version
+from colonnade.storage.catalog import Catalog, retained, sealed_version
 from colonnade.storage.draft import Draft, has_proc
+from colonnade.storage.expected import Expected
 from colonnade.storage.os_errors import explain_os_error
 from colonnade.storage.paths import Location
 from colonnade.storage.room import room
