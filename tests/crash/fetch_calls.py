@@ -58,12 +58,13 @@ def forked(function, *arguments):
         try:
             function(*arguments)
             status = 0
-        except cn.ColonnadeError:
+        except cn.ColonnadeError as error:
             status = 3
+            sys.stderr.write(f"{error}\n")
         except BaseException as error:
             sys.stderr.write(f"{error!r}\n")
-            sys.stderr.flush()
         finally:
+            sys.stderr.flush()
             os._exit(status)
     return process
 
