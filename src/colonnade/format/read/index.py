@@ -28,7 +28,7 @@ def _range(_: StoredFile, layout: schema.RangeIndex) -> pd.Index[Any]:
     # Not left to pandas, which makes a range of larger numbers and fails when it is looked at.
     if not all(abs(number) <= _MOST for number in bounds):
         raise schema.invalid(f"an index that ranges from {layout.start} to {layout.stop} by {layout.step}")
-    return pd.RangeIndex(*bounds, name=decode_label(layout.name))
+    return internals.range_index(range(*bounds), decode_label(layout.name))
 
 
 def _list(_: StoredFile, layout: schema.ListIndex) -> pd.Index[Any]:
@@ -107,10 +107,17 @@ def _read(file: StoredFile, layout: schema.RowIndex | schema.LabelIndex) -> pd.I
 
 def read_labels(file: StoredFile) -> pd.Index[Any]:
     """The column labels."""
-    labels = _read(file, file.frame.labels)
+    kept: pd.Index[Any] | None = file.derived.get("labels")
+    if kept is not None:
+        return kept.view()  # of its own: a user may name it
+    layout = file.frame.labels
+    labels = _read(file, layout)
     # Each column has a field in the file's footer, so more labels than the file has bytes are no columns'.
     if len(labels) > file.size:
         raise schema.invalid(f"{len(labels)} labels in a table of {file.size} bytes")
+    if isinstance(layout, schema.ListIndex):  # others are made at once, or of values in the body
+        file.derived["labels"] = labels
+        return labels.view()
     return labels
 
 
