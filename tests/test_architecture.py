@@ -53,6 +53,7 @@ ORDER = [
     "_copy",
     "_load",
     "_allocate",
+    "_append",
     "_watch",
     "_latest",
     "_share",
@@ -103,6 +104,7 @@ PRIVATE_MODULES = re.compile(
 LOADS_ON_USE = {
     "__init__",
     "_verbs.base",
+    "_verbs.appending",
     "_verbs.writing",
     "_verbs.reading",
     "_verbs.querying",

@@ -58,6 +58,8 @@ class DefaultStore(Store):
 store = DefaultStore()
 
 allocate = store.allocate
+append = store.append
+appender = store.appender
 cache = store.cache
 check = store.check
 copy = store.copy

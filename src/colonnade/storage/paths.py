@@ -6,6 +6,7 @@ Does not depend on: what is in a file.
 
     <store>/prices/eurusd.arrow        the newest version of the table prices/eurusd
     <store>/prices/eurusd@7.arrow      version 7, retained by keep=
+    <store>/prices/ticks@live          the folder of the growing table prices/ticks: its head and its segments
     <store>/.publish                   a segment that is about to get its name, under the store's lock
     <store>/.segments                  what has no table's name; only its owner may open it, and its lock is the store's
     <store>/.segments/draft-<random>   a segment that is being written, if it needs a name for that
@@ -21,7 +22,9 @@ Does not depend on: what is in a file.
     <store>/.credentials               what processes of this user show to other hosts, while the store is served
     <store>/.settings                  the settings that `Store.configure` stores
 
-``@`` is in no name, so a retained version is never taken for a table.
+    <store>/.segments/new@<random>     the folder of a growing table before it gets its name, or after it lost it
+
+``@`` is in no name, so a retained version and a growing table are never taken for a table or a folder of tables.
 """
 
 from __future__ import annotations
@@ -48,6 +51,9 @@ SETTINGS = ".settings"
 WORK = ".work"
 SERVING = ".serving"
 CREDENTIALS = ".credentials"
+LIVE = "@live"
+HEAD = "head"
+NEW_LOG_PREFIX = "new@"
 STORE_VARIABLE = "COLONNADE_STORE"
 TRUST_VARIABLE = "COLONNADE_TRUST"
 
@@ -116,6 +122,11 @@ class Location(NamedTuple):
         """The file that holds an older version."""
         return f"{self.part}@{version}{SUFFIX}"
 
+    @property
+    def live(self) -> str:
+        """The folder of the growing table."""
+        return f"{self.part}{LIVE}"
+
     def version_of(self, file: str) -> int | None:
         """The version that a file of the same folder retains for this name; None where it does not."""
         if not file.startswith(f"{self.part}@"):  # of nearly all files of a large folder
@@ -133,6 +144,17 @@ def locate(name: str) -> Location:
     """
     *folders, part = check_name(name).split("/")
     return Location(tuple(folders), part)
+
+
+def live_name(folders: Sequence[str], folder: str) -> str | None:
+    """Which growing table a folder is, by the folders below the store and its own name; None where it is none."""
+    part = folder.removesuffix(LIVE)
+    return "/".join([*folders, part]) if folder.endswith(LIVE) and all(map(is_part, [*folders, part])) else None
+
+
+def log_segment(base: int, number: int) -> str:
+    """The file of a segment of a growing table: its first row, and its number among all that were ever begun."""
+    return f"{base:020d}-{number:06d}{SUFFIX}"
 
 
 def random_name(prefix: str) -> str:
