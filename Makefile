@@ -81,9 +81,10 @@ bench-convert: $(READY)
 	$(BIN)/python -m benchmarks.convert --plot docs/conversions.svg
 	$(BIN)/python -m benchmarks.conversion_grid --plot docs/conversion-grid.svg --page docs/performance.md
 
-# A fetch from another host against Flight itself, over loopback.
+# A fetch from another host against Flight itself, over loopback; and one table to 2 to 64 hosts, which are namespaces (root).
 bench-hosts: $(READY)
 	$(BIN)/python -m benchmarks.hosts
+	$(BIN)/python -m benchmarks.broadcast --plot docs/broadcast.svg
 
 bench-handoff: $(READY)
 	$(BIN)/python -m benchmarks.handoff

@@ -28,6 +28,7 @@ ORDER = [
     "lifetimes",
     "suggestions",
     "displayed",
+    "dtype_kinds",
     "rules",
     "explanation",
     "core",
@@ -52,6 +53,7 @@ ORDER = [
     "_copy",
     "_load",
     "_allocate",
+    "_append",
     "_watch",
     "_latest",
     "_share",
@@ -78,7 +80,7 @@ LIBRARY_HOMES = {
     "duckdb": {"interop.duckdb", "io.engines"},
     "fsspec": {"io.files"},
     "lazy_loader": {"__init__"},
-    "msgspec": {"format", "flight"},
+    "msgspec": {"flight"},
     "dask": {"dask"},
     "distributed": {"dask"},
     "ray": {"ray"},
@@ -102,6 +104,7 @@ PRIVATE_MODULES = re.compile(
 LOADS_ON_USE = {
     "__init__",
     "_verbs.base",
+    "_verbs.appending",
     "_verbs.writing",
     "_verbs.reading",
     "_verbs.querying",
@@ -119,6 +122,14 @@ LOADS_ON_USE = {
     "storage.publish",
     "_reference",
     "_serve",
+    # Files that the first `get` of a process waits for; what few tables or only errors need is loaded when it is used.
+    "format.json_text",
+    "format.read.column",
+    "format.read.projection",
+    "format.read.table",
+    "format.zones",
+    "storage.catalog",
+    "storage.directory",
 }
 OPTIONAL_LIBRARIES = {"polars", "duckdb", "rich", "typer", "fsspec", "starlette", "uvicorn"}
 

@@ -1,6 +1,7 @@
 # The public names, and the module that defines each. `__init__.py` reads this list and imports a name when it is used.
 
 from ._allocate import DraftTable as DraftTable
+from ._append import Appender as Appender
 from ._by_reference.pickling import by_reference as by_reference
 from ._latest import Latest as Latest
 from ._latest import Look as Look
@@ -12,6 +13,8 @@ from .conversion.from_pandas import from_pandas as from_pandas
 from .conversion.to_pandas import to_pandas as to_pandas
 from .core.buffers import set_pool_limit as set_pool_limit
 from .default_store import allocate as allocate
+from .default_store import append as append
+from .default_store import appender as appender
 from .default_store import attach as attach
 from .default_store import cache as cache
 from .default_store import check as check
@@ -41,6 +44,7 @@ from .errors import DuplicateKeyError as DuplicateKeyError
 from .errors import InvalidDataError as InvalidDataError
 from .errors import InvalidNameError as InvalidNameError
 from .errors import LockTimeoutError as LockTimeoutError
+from .errors import LogBusyError as LogBusyError
 from .errors import NotASnapshotError as NotASnapshotError
 from .errors import NotATableError as NotATableError
 from .errors import NotDurableError as NotDurableError
@@ -48,6 +52,7 @@ from .errors import NotFoundError as NotFoundError
 from .errors import QueryError as QueryError
 from .errors import ReentrantCallError as ReentrantCallError
 from .errors import RemoteError as RemoteError
+from .errors import RowsDroppedError as RowsDroppedError
 from .errors import StoreAccessError as StoreAccessError
 from .errors import StoreFullError as StoreFullError
 from .errors import UnreadableFileError as UnreadableFileError

@@ -257,6 +257,23 @@ def types_inside(objects: list[Any], missing: list[Any], names: list[Any]) -> li
 def range_of(numbers: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], null: int) -> tuple[int, int]:
     """(least, greatest) of int32 numbers, without those that mean null."""
 
+def publish_word(memory: object, at: int, value: int) -> None:
+    """
+    Store an aligned word with release order, and wake all who wait for its low half.
+    """
+
+def wake_word(memory: object, at: int) -> None:
+    """Wake all who wait for the low half of a word."""
+
+def store_word(memory: object, at: int, value: int) -> None:
+    """Store an aligned word with release order."""
+
+def load_word(memory: object, at: int) -> int:
+    """Load an aligned word with acquire order."""
+
+def store_half_word(memory: object, at: int, value: int) -> None:
+    """Store four aligned bytes with release order."""
+
 class MappedPieces:
     """
     Pieces of one file in an `AddressRange`; unmapped when nothing refers to them any more.

@@ -37,8 +37,9 @@ from colonnade.format.write.table import LaidOut, lay_out
 from colonnade.lifetimes import whole_seconds
 from colonnade.snapshot import Snapshot
 from colonnade.storage import paths
-from colonnade.storage.catalog import Catalog, Expected, Versioned
+from colonnade.storage.catalog import Catalog
 from colonnade.storage.draft import Draft
+from colonnade.storage.expected import Expected, Versioned
 from colonnade.storage.os_errors import explained
 from colonnade.storage.publish import Publisher
 from colonnade.storage.segment import Segment
@@ -185,7 +186,8 @@ class Writer:
         The conflict is decided later, under the store's lock.
         """
         self.directory.prepare()
-        self.catalog.expect(request.name, request.expected)
+        if request.expected is not None:
+            request.expected.check(request.name, self.catalog.seal_of(request.name))
 
     def store(
         self,

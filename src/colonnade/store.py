@@ -1,4 +1,4 @@
-"""Class Store. Its verbs are in `_verbs`, a file for each group: writing, reading, querying, following, managing.
+"""Class Store. Its verbs are in `_verbs`, a file for each group: writing, appending, reading, querying, and so on.
 
 Does not depend on: what a verb does.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Self
 
+from colonnade._verbs.appending import Appending
 from colonnade._verbs.following import Following
 from colonnade._verbs.managing import Managing
 from colonnade._verbs.querying import Querying
@@ -17,7 +18,7 @@ from colonnade.displayed import displayed
 
 
 @displayed
-class Store(Writing, Reading, Querying, Following, Managing):
+class Store(Writing, Appending, Reading, Querying, Following, Managing):
     """A directory of named tables, shared by every process that opens it.
 
     Parameters

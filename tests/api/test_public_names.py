@@ -87,6 +87,8 @@ def test_store_and_functions_agree():
         "load",
         "dump",
         "allocate",
+        "append",
+        "appender",
         "info",
         "watch",
         "latest",

@@ -7,7 +7,6 @@ import uuid
 import zoneinfo
 
 import dateutil.tz
-import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -148,11 +147,11 @@ def test_fields_that_readers_would_take_for_one_have_other_names():
 
 
 @pytest.mark.parametrize(("change", "reason"), [
-    (lambda objects: msgspec.structs.replace(objects, parts=objects.parts[:1]), "1 parts"),
-    (lambda objects: msgspec.structs.replace(objects, parts=[]), "0 parts"),
-    (lambda objects: msgspec.structs.replace(objects, type="lists", parts=objects.parts[:1]), "lists of Python objects are"),
-    (lambda objects: msgspec.structs.replace(objects, type="lists"), "2 parts"),
-    (lambda objects: msgspec.structs.replace(objects, type="pairs"), "are struct"),
+    (lambda objects: objects.replaced(parts=objects.parts[:1]), "1 parts"),
+    (lambda objects: objects.replaced(parts=[]), "0 parts"),
+    (lambda objects: objects.replaced(type="lists", parts=objects.parts[:1]), "lists of Python objects are"),
+    (lambda objects: objects.replaced(type="lists"), "2 parts"),
+    (lambda objects: objects.replaced(type="pairs"), "are struct"),
     (lambda objects: Objects("missing", missing="NA"), "type 'missing'"),
 ], ids=["few", "none", "list", "lists", "pairs", "missing"])  # fmt: skip
 def test_parts_that_do_not_fit_are_a_damaged_file(change, reason):

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from colonnade.dtype_kinds import dtype_kind
 from colonnade.format import schema
 from colonnade.format.zones import decode_zone, encode_zone
-from colonnade.rules import dtype_kind
 
 
 def encode_dtype(dtype: Any) -> schema.Dtype:

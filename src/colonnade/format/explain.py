@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from colonnade.dtype_kinds import dtype_kind
 from colonnade.explanation import ColumnReport, Explanation
 from colonnade.format import schema
 from colonnade.format.dtypes import decode_dtype
@@ -21,7 +22,7 @@ from colonnade.format.read.file import StoredFile, reading
 from colonnade.format.read.index import read_labels
 from colonnade.format.read.ndarray import explain_array, read_ndarray
 from colonnade.format.read.validate import validate_values
-from colonnade.rules import RULES, Reading, dtype_kind
+from colonnade.rules import RULES, Reading
 
 _WHY_OBJECTS = next(rule.note for rule in RULES if rule.reading is Reading.CONVERTED)
 _WHY_THE_SAME_OBJECTS = "pandas holds Python objects here; those that were put are made again"

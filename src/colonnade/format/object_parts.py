@@ -19,7 +19,6 @@ from collections.abc import Callable, Hashable, Sequence
 from itertools import chain, pairwise
 from typing import Any, Literal
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -170,7 +169,7 @@ def encode_absent(values: ObjectArray, encode: Encode) -> tuple[pa.Array, Object
     array, objects = encode(values[rows])
     if array.null_count:
         return encode_kinds(values, encode)
-    return _spread(array, rows), msgspec.structs.replace(objects, missing="absent")
+    return _spread(array, rows), objects.replaced(missing="absent")
 
 
 # ---- Containers ------------------------------------------------------------------------------------------------------

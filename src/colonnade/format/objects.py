@@ -25,7 +25,6 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, Literal
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -115,7 +114,7 @@ def _encode(values: ObjectArray, types: list[type] | None = None) -> tuple[pa.Ar
     nulls = _core.types_of(values[array.is_null().to_numpy(zero_copy_only=False)])
     if type_ in nulls:
         raise UnsupportedTypeError(f"it holds a {_type_name(type_)} that Arrow takes for null, such as NaN")
-    return array, msgspec.structs.replace(objects, missing=MISSING[nulls[0]][0])
+    return array, objects.replaced(missing=MISSING[nulls[0]][0])
 
 
 # What PyArrow raises for objects that have no Arrow type.

@@ -6,25 +6,28 @@ Does not depend on: names, descriptors, labels. Every place goes through `Body`,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from colonnade.dtype_kinds import dtype_kind
 from colonnade.format import schema
 from colonnade.format.dtypes import decode_dtype
 from colonnade.format.read.column import plain_dtype
 from colonnade.format.read.file import StoredFile
 from colonnade.format.read.projection import Positions
 from colonnade.interop import pandas as internals
-from colonnade.rules import dtype_kind
 
 
-class StoredBlock(NamedTuple):
+class StoredBlock:
     """Columns of one dtype: an array of shape (columns, rows), and the columns' positions in the frame."""
 
-    dtype: Any
-    values: Any
-    positions: Positions
+    __slots__ = ("dtype", "positions", "values")
+
+    def __init__(self, dtype: Any, values: Any, positions: Positions) -> None:
+        self.dtype = dtype
+        self.values = values
+        self.positions = positions
 
 
 def read_blocks(file: StoredFile, columns: int) -> list[StoredBlock]:

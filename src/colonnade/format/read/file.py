@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -34,7 +33,6 @@ def reading() -> Iterator[None]:
         raise CorruptSnapshotError(f"damaged values or layout metadata ({type(error).__name__}: {error})") from error
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class StoredFile:
     """One Arrow file, ``buffer[start : start + size]``: its body, its rows and its layout metadata.
 
@@ -44,16 +42,32 @@ class StoredFile:
     its values are looked at.
     """
 
-    buffer: Any
-    start: int
-    size: int
-    body: Body
-    layout: schema.TableLayout
-    envelope: OpenedEnvelope
-    checksums: Checksums | None = None
-    nested: bool = False
-    check: Callable[[StoredFile], None] | None = None
-    _batches: list[pa.RecordBatch] = field(default_factory=list)
+    __slots__ = (
+        "_batches", "body", "buffer", "check", "checksums", "envelope", "layout", "nested", "size", "start"
+    )  # fmt: skip
+
+    def __init__(  # noqa: PLR0917 -- made in two places of this file
+        self,
+        buffer: Any,
+        start: int,
+        size: int,
+        body: Body,
+        layout: schema.TableLayout,
+        envelope: OpenedEnvelope,
+        checksums: Checksums | None = None,
+        nested: bool = False,
+        check: Callable[[StoredFile], None] | None = None,
+    ) -> None:
+        self.buffer = buffer
+        self.start = start
+        self.size = size
+        self.body = body
+        self.layout = layout
+        self.envelope = envelope
+        self.checksums = checksums
+        self.nested = nested
+        self.check = check
+        self._batches: list[pa.RecordBatch] = []
 
     @property
     def rows(self) -> int:
@@ -108,11 +122,19 @@ class StoredFile:
 
     def checked(self, check: Callable[[StoredFile], None] | None) -> StoredFile:
         """The same file, whose nested tables are checked before they are read."""
-        return replace(self, check=check)
+        return self._with(self.body, check)
 
     def watched(self, seen: list[Stretch]) -> StoredFile:
         """The same file, whose views are recorded in a list."""
-        return replace(self, body=replace(self.body, seen=seen))
+        body = Body(self.body.buffer, self.body.start, self.body.size, seen)
+        return self._with(body, self.check)
+
+    def _with(self, body: Body, check: Callable[[StoredFile], None] | None) -> StoredFile:
+        file = StoredFile(
+            self.buffer, self.start, self.size, body, self.layout, self.envelope, self.checksums, self.nested, check
+        )
+        file._batches = self._batches  # one list: whichever reads the batch first, both have it
+        return file
 
 
 def open_file(buffer: Any, start: int, size: int, checksums: Checksums | None = None) -> StoredFile:

@@ -1,0 +1,48 @@
+"""The kinds of pandas dtypes, and the dtype of categorical codes.
+
+Does not depend on: pandas, how a dtype is read (`rules`), memory, files.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+
+CodesType = Literal["int8", "int16", "int32", "int64"]
+
+_FAMILIES = {
+    "DatetimeTZDtype": "datetimetz",
+    "BaseMaskedDtype": "masked",
+    "CategoricalDtype": "category",
+    "StringDtype": "string",
+    "ArrowDtype": "arrow",
+    "PeriodDtype": "period",
+    "IntervalDtype": "interval",
+}
+
+
+def dtype_kind(dtype: Any) -> str:
+    """The kind of a pandas dtype: ``numpy``, one of `_FAMILIES`' values, or ``other``. Does not import pandas."""
+    kind: Any = type(dtype)
+    return _dtype_kind(kind)
+
+
+@cache
+def _dtype_kind(kind: type) -> str:
+    if issubclass(kind, np.dtype):
+        return "numpy"
+    for base in kind.__mro__:
+        if base.__name__ in _FAMILIES and base.__module__.partition(".")[0] == "pandas":
+            return _FAMILIES[base.__name__]
+    return "other"
+
+
+def codes_dtype(categories: int) -> CodesType:
+    """The dtype that pandas holds codes in (``pandas.core.dtypes.cast.coerce_indexer_dtype``)."""
+    names: tuple[CodesType, ...] = ("int8", "int16", "int32")
+    for name in names:
+        if categories < np.iinfo(name).max:
+            return name
+    return "int64"
