@@ -102,6 +102,7 @@ style: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell src tests docs benchmarks examples *.md Makefile
 	$(BIN)/mypy
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/clang-format --dry-run --Werror src/core/*.h src/core/*.cpp tests/core/*.cpp
 
 # Pages and stubs that are printed from the code.
