@@ -111,7 +111,7 @@ def chunk_of(column: Column, given: Any) -> Chunk:
             return _masked(column, given)
         return Chunk(_numbers(column, given))
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-        if isinstance(error, (UnsupportedTypeError, InvalidDataError)) and column.name in str(error):
+        if isinstance(error, (UnsupportedTypeError, InvalidDataError)) and str(error).startswith("column "):
             raise
         raise UnsupportedTypeError(
             f"column {column.name!r} holds {column.dtype} and cannot take {brief_repr(given)}: {error}"
