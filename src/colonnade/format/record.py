@@ -58,6 +58,8 @@ class Record:
     def __init__(self, *values: Any, **named: Any) -> None:
         names, state = self.field_names, self.__dict__
         state.update(zip(names, values, strict=False))
+        if len(values) == len(names) and not named:  # nearly always
+            return
         for name in names[len(values) :]:
             if name in named:
                 state[name] = named.pop(name)
