@@ -56,12 +56,13 @@ PUTS ?= 100000
 stress: $(READY)
 	cd tests && ../$(BIN)/python -m stress.kills
 	cd tests && ../$(BIN)/python -m stress.endure --puts $(PUTS)
-	COLONNADE_EVERY_CALL=1 $(BIN)/python -m pytest -q tests/crash/test_every_call.py tests/concurrency/test_interleavings.py
+	COLONNADE_EVERY_CALL=1 $(BIN)/python -m pytest -q tests/crash/test_every_call.py tests/crash/test_fetch_calls.py tests/concurrency/test_interleavings.py
 
 # Every system call of every operation fails with every error, once and from then on: half an hour.
 .PHONY: anomalies
 anomalies: $(READY)
 	cd tests && ../$(BIN)/python -m faults.test_anomalies
+	cd tests && ../$(BIN)/python -m faults.test_allocations
 
 # Every way to share a frame that we know of, each in an environment of its own: 25 minutes on 2 idle cores, 20 GB of memory. It
 # writes benchmarks/results and draws the tables and plots of the pages.
