@@ -13,6 +13,7 @@ import pytest
 
 import colonnade
 from colonnade.core.jobs import Batches
+from colonnade.format.write.batched import BatchedSource
 from colonnade.format.write.draft import plan_draft
 from colonnade.format.write.plan import plan
 from colonnade.format.write.table import lay_out
@@ -234,7 +235,10 @@ def test_only_batches_change(folder):
 
         released = []
         laid.write_batched(
-            file.fileno(), write, lambda _first, _end: None, [ROWS // 2, ROWS // 2], lambda: released.append(True)
+            file.fileno(),
+            write,
+            lambda _first, _end: None,
+            BatchedSource([ROWS // 2, ROWS // 2], lambda: released.append(True)),
         )
         batched = Path(file.name).read_bytes()
     assert released
