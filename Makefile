@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo check style test readers torch hosts stress bench bench-share bench-convert bench-handoff bench-jobs bench-hosts bench-rivals gates lint docs stubs sanitize model fuzz fuzz-sanitized fuzz-atheris clean
+.PHONY: demo check style test readers torch hosts stress bench bench-share bench-convert bench-handoff bench-jobs bench-hosts bench-rivals gates lint docs stubs sanitize model litmus fuzz fuzz-sanitized fuzz-atheris clean
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py
@@ -56,7 +56,7 @@ PUTS ?= 100000
 stress: $(READY)
 	cd tests && ../$(BIN)/python -m stress.kills
 	cd tests && ../$(BIN)/python -m stress.endure --puts $(PUTS)
-	COLONNADE_EVERY_CALL=1 $(BIN)/python -m pytest -q tests/crash/test_every_call.py tests/concurrency/test_interleavings.py
+	COLONNADE_EVERY_CALL=1 $(BIN)/python -m pytest -q tests/crash/test_every_call.py tests/crash/test_fetch_calls.py tests/concurrency/test_interleavings.py
 
 # Every system call of every operation fails with every error, once and from then on: half an hour.
 .PHONY: anomalies
@@ -81,9 +81,10 @@ bench-convert: $(READY)
 	$(BIN)/python -m benchmarks.convert --plot docs/conversions.svg
 	$(BIN)/python -m benchmarks.conversion_grid --plot docs/conversion-grid.svg --page docs/performance.md
 
-# A fetch from another host against Flight itself, over loopback.
+# A fetch from another host against Flight itself, over loopback; and one table to 2 to 64 hosts, which are namespaces (root).
 bench-hosts: $(READY)
 	$(BIN)/python -m benchmarks.hosts
+	$(BIN)/python -m benchmarks.broadcast --plot docs/broadcast.svg
 
 bench-handoff: $(READY)
 	$(BIN)/python -m benchmarks.handoff
@@ -144,6 +145,15 @@ build/sanitize-%: tests/core/stress.cpp $(wildcard src/core/*)
 # The sharing protocol, every interleaving and every kill of it, and that its check finds what would break it.
 model:
 	$(PYTHON) docs/model/run.py
+
+# The order of stores and loads of growing tables, under the memory model of C++ and so of ARM. Relacy is a package of headers.
+litmus: build/litmus
+	build/litmus
+
+build/litmus: tests/litmus/growing.cpp
+	mkdir -p build
+	test -e /usr/include/relacy/relacy.hpp || apt-get install -y -q relacy-dev > /dev/null
+	$(CXX) -std=c++17 -O1 -w -pthread -o $@ $<
 
 # Broken files, looked at by the reader. SEED and FILES can be given; a finding stays in tests/fuzz/findings.
 SEED  ?= 1

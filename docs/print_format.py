@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from colonnade.format import schema
+from colonnade.format.record import Range, Record
 
 PAGE = Path(__file__).parent / "format.md"
 START = "<!-- printed from src/colonnade/format/schema.py by `make docs` -->\n"
@@ -39,7 +38,7 @@ BASIC = {str: "text", int: "integer", float: "float", bool: "boolean", types.Non
 def structures(union: Any) -> Iterator[Any]:
     """The structures in a union of types."""
     for member in typing.get_args(union):
-        if isinstance(member, type) and issubclass(member, msgspec.Struct):
+        if isinstance(member, type) and issubclass(member, Record):
             yield member
 
 
@@ -51,8 +50,8 @@ def name_of(hint: Any) -> str:
         return BASIC[hint]
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Annotated:
-        title = hint.__metadata__[0].title
-        return title if title is not None else name_of(args[0])
+        ranges = [note for note in hint.__metadata__ if isinstance(note, Range)]
+        return ranges[0].title if ranges else name_of(args[0])
     if origin is list:
         return f"list of {name_of(args[0])}"
     if origin is tuple:
@@ -61,13 +60,13 @@ def name_of(hint: Any) -> str:
         return " or ".join(f"`{value}`" for value in args)
     if args:
         return " or ".join(map(name_of, args))
-    return f"`{hint.__struct_config__.tag}`" if hint.__struct_config__.tag else hint.__name__.lower()
+    return f"`{hint.kind_of_record}`" if hint.kind_of_record else hint.__name__.lower()
 
 
 def keys_of(struct: Any) -> str:
     """The keys of a structure, with their types."""
     hints = typing.get_type_hints(struct, include_extras=True)
-    return "; ".join(f"`{key}`: {name_of(hints[key])}" for key in struct.__struct_fields__)
+    return "; ".join(f"`{key}`: {name_of(hints[key])}" for key in struct.field_names)
 
 
 def meaning_of(struct: Any) -> str:
@@ -78,11 +77,11 @@ def meaning_of(struct: Any) -> str:
 def table_of_keys(struct: Any) -> list[str]:
     """A row for each key of a structure."""
     rows = ["| key | type | meaning |", "| --- | --- | --- |"]
-    for key, hint in typing.get_type_hints(struct, include_extras=True).items():
-        notes = getattr(hint, "__metadata__", ())
-        meaning = next((note.description for note in notes if note.description is not None), "")
-        bare = hint.__origin__ if meaning and len(notes) == 1 else hint
-        rows.append(f"| `{key}` | {name_of(bare)} | {meaning} |")
+    hints = typing.get_type_hints(struct, include_extras=True)
+    for key in struct.field_names:
+        notes = getattr(hints[key], "__metadata__", ())
+        meaning = next((note for note in notes if isinstance(note, str)), "")
+        rows.append(f"| `{key}` | {name_of(hints[key])} | {meaning} |")
     return rows
 
 
@@ -90,7 +89,7 @@ def section() -> str:
     """Everything between the two marks of the page."""
     lines: list[str] = []
     for struct in (schema.FrameLayout, schema.ArrayLayout):
-        lines += [f"### Kind `{struct.__struct_config__.tag}`", "", meaning_of(struct), ""]
+        lines += [f"### Kind `{struct.kind_of_record}`", "", meaning_of(struct), ""]
         lines += [*table_of_keys(struct), ""]
     lines += ["### Parts", "", "They have no kind, because only they may stand where they stand.", ""]
     lines += ["| part | keys | meaning |", "| --- | --- | --- |"]
@@ -100,7 +99,7 @@ def section() -> str:
     for heading, union, note in TABLES:
         lines += [f"### {heading}", "", note, "", "| kind | keys | read as |", "| --- | --- | --- |"]
         for struct in dict.fromkeys(structures(union)):
-            lines.append(f"| `{struct.__struct_config__.tag}` | {keys_of(struct)} | {meaning_of(struct)} |")
+            lines.append(f"| `{struct.kind_of_record}` | {keys_of(struct)} | {meaning_of(struct)} |")
         lines.append("")
     return "\n".join(lines)
 

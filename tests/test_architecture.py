@@ -28,6 +28,7 @@ ORDER = [
     "lifetimes",
     "suggestions",
     "displayed",
+    "dtype_kinds",
     "rules",
     "explanation",
     "core",
@@ -40,8 +41,12 @@ ORDER = [
     "_lookup",
     "_reference",
     "_frame_like",
+    "_mappings",
+    "_attached",
     "_dtype_backend",
     "snapshot",
+    "growing_snapshot",
+    "_attach",
     "_names",
     "_argument_key",
     "_cache",
@@ -50,11 +55,14 @@ ORDER = [
     "_copy",
     "_load",
     "_allocate",
+    "_append",
     "_watch",
     "_latest",
+    "_follow",
     "_share",
     "_fetch",
     "_serve",
+    "_verbs",
     "store",
     "default_store",
     "dask",
@@ -75,7 +83,7 @@ LIBRARY_HOMES = {
     "duckdb": {"interop.duckdb", "io.engines"},
     "fsspec": {"io.files"},
     "lazy_loader": {"__init__"},
-    "msgspec": {"format", "flight"},
+    "msgspec": {"flight"},
     "dask": {"dask"},
     "distributed": {"dask"},
     "ray": {"ray"},
@@ -92,20 +100,43 @@ PRIVATE_MODULES = re.compile(
     r"pandas\.(_|core\b|api\.internals\b)|pyarrow\.(_|lib\b|pandas_compat\b|vendored\b)", re.ASCII
 )
 
-# Files that name everything and load it when it is used, and one that few writers need, for an error's words
-# (`storage.publish`: 12 ms of imports); two that load Flight for what leads to other hosts. Elsewhere an import inside a function is for an optional library, for the file
-# that stands for one, or for a module of the standard library or of PyArrow that few calls need.
+# Files that name everything and load it when it is used; one that loads the words of an error (`storage.publish`: 12 ms of
+# imports that few writers need); two that load Flight for what leads to other hosts. Elsewhere an import inside a
+# function is for an optional library, for the file that stands for one, or for a module of the standard library or of
+# PyArrow that few calls need.
 LOADS_ON_USE = {
     "__init__",
-    "store",
+    "_verbs.base",
+    "_verbs.appending",
+    "_verbs.writing",
+    "_verbs.reading",
+    "_verbs.querying",
+    "_verbs.following",
+    "_verbs.managing",
+    "_attached",
     "snapshot",
     "default_store",
     "cli.__init__",
-    "cli.commands",
+    "cli.arguments",
+    "cli.transfer",
+    "cli.show",
+    "cli.manage",
     "cli.top",
     "storage.publish",
     "_reference",
+    "growing_snapshot",
+    "_attach",
+    "_watch",
+    "_latest",
     "_serve",
+    # Files that the first `get` of a process waits for; what few tables or only errors need is loaded when it is used.
+    "format.json_text",
+    "format.read.column",
+    "format.read.projection",
+    "format.read.table",
+    "format.zones",
+    "storage.catalog",
+    "storage.directory",
 }
 OPTIONAL_LIBRARIES = {"polars", "duckdb", "rich", "typer", "fsspec", "starlette", "uvicorn"}
 
@@ -382,7 +413,12 @@ BROKEN = [
     (private_names_stay, "snapshot.py", "from colonnade.storage.paths import _x", "imports colonnade.storage.paths._x"),
     (private_names_stay, "storage/gc.py", "def f():\n    paths._secret()", "storage.gc uses paths._secret"),
     (private_names_stay, "store.py", "def f(snapshot):\n    return snapshot._hidden", "store uses snapshot._hidden"),
-    (private_names_stay, "store.py", "_x = 1\ndef f(s: Snapshot):\n    return s._x", "store uses s._x"),
+    (
+        private_names_stay,
+        "_verbs/writing.py",
+        "_x = 1\ndef f(s: Snapshot):\n    return s._x",
+        "_verbs.writing uses s._x",
+    ),
     (private_names_stay, "store.py", "def f(frame):\n    return frame._mgr", "store uses frame._mgr"),
     (guests_private_names_stay, "format/dtypes.py", "import pandas.core.arrays", "imports pandas.core.arrays"),
     (guests_private_names_stay, "format/dtypes.py", "from pandas._libs import lib", "imports pandas._libs.lib"),

@@ -1,7 +1,9 @@
 # The public names, and the module that defines each. `__init__.py` reads this list and imports a name when it is used.
 
 from ._allocate import DraftTable as DraftTable
+from ._append import Appender as Appender
 from ._by_reference.pickling import by_reference as by_reference
+from ._follow import Follow as Follow
 from ._latest import Latest as Latest
 from ._latest import Look as Look
 from ._names import TableInfo as TableInfo
@@ -12,6 +14,8 @@ from .conversion.from_pandas import from_pandas as from_pandas
 from .conversion.to_pandas import to_pandas as to_pandas
 from .core.buffers import set_pool_limit as set_pool_limit
 from .default_store import allocate as allocate
+from .default_store import append as append
+from .default_store import appender as appender
 from .default_store import attach as attach
 from .default_store import cache as cache
 from .default_store import check as check
@@ -19,6 +23,7 @@ from .default_store import copy as copy
 from .default_store import delete as delete
 from .default_store import dump as dump
 from .default_store import exists as exists
+from .default_store import follow as follow
 from .default_store import gc as gc
 from .default_store import get as get
 from .default_store import info as info
@@ -41,6 +46,7 @@ from .errors import DuplicateKeyError as DuplicateKeyError
 from .errors import InvalidDataError as InvalidDataError
 from .errors import InvalidNameError as InvalidNameError
 from .errors import LockTimeoutError as LockTimeoutError
+from .errors import LogBusyError as LogBusyError
 from .errors import NotASnapshotError as NotASnapshotError
 from .errors import NotATableError as NotATableError
 from .errors import NotDurableError as NotDurableError
@@ -48,11 +54,13 @@ from .errors import NotFoundError as NotFoundError
 from .errors import QueryError as QueryError
 from .errors import ReentrantCallError as ReentrantCallError
 from .errors import RemoteError as RemoteError
+from .errors import RowsDroppedError as RowsDroppedError
 from .errors import StoreAccessError as StoreAccessError
 from .errors import StoreFullError as StoreFullError
 from .errors import UnreadableFileError as UnreadableFileError
 from .errors import UnsupportedTypeError as UnsupportedTypeError
 from .errors import WaitTimeoutError as WaitTimeoutError
+from .growing_snapshot import GrowingSnapshot as GrowingSnapshot
 from .snapshot import Snapshot as Snapshot
 from .storage.check import Problem as Problem
 from .storage.gc import Freed as Freed

@@ -257,6 +257,100 @@ def types_inside(objects: list[Any], missing: list[Any], names: list[Any]) -> li
 def range_of(numbers: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], null: int) -> tuple[int, int]:
     """(least, greatest) of int32 numbers, without those that mean null."""
 
+def publish_word(memory: object, at: int, value: int) -> None:
+    """
+    Store an aligned word with release order, and wake all who wait for its low half.
+    """
+
+def wake_word(memory: object, at: int) -> None:
+    """Wake all who wait for the low half of a word."""
+
+def store_word(memory: object, at: int, value: int) -> None:
+    """Store an aligned word with release order."""
+
+def load_word(memory: object, at: int) -> int:
+    """Load an aligned word with acquire order."""
+
+def store_half_word(memory: object, at: int, value: int) -> None:
+    """Store four aligned bytes with release order."""
+
+class MappedPieces:
+    """
+    Pieces of one file in an `AddressRange`; unmapped when nothing refers to them any more.
+    """
+
+class AddressRange:
+    """
+    Reserved addresses, where pieces of files are mapped next to each other.
+
+    Raises MemoryError where there are not so many addresses.
+    """
+
+    def __init__(self, size: int) -> None: ...
+
+    def map(self, fd: int, places: Sequence[tuple[int, int, int]], writable: bool) -> MappedPieces:
+        """
+        Map pieces of a file, each ``(at, offset, size)``: all of them, or none.
+
+        Read-only pieces are shared with the file, writable ones are private. Raises ValueError for a place that is
+        not page-aligned, not inside of the range and the file, or taken; MemoryError where the process has too many
+        mappings.
+        """
+
+    def __len__(self) -> int: ...
+
+    @property
+    def address(self) -> int: ...
+
+class RangeView:
+    """
+    An address range as a buffer, which keeps some pieces mapped.
+
+    Nothing outside of these pieces may be touched. It is writable if all of them are.
+    """
+
+    def __init__(self, range: AddressRange, pieces: Sequence[MappedPieces]) -> None: ...
+
+    def __len__(self) -> int: ...
+
+    @property
+    def address(self) -> int: ...
+
+    @property
+    def writable(self) -> bool: ...
+
+class SharedWords:
+    """
+    The first bytes of a file that another process writes to, shared and read-only.
+    """
+
+    def __init__(self, fd: int, size: int) -> None: ...
+
+    def load(self, offset: int) -> int:
+        """The number of 64 bits at an offset, with acquire order."""
+
+    def __len__(self) -> int: ...
+
+class Bell:
+    """Ends the wait of other threads of this process, see `wait_for_words`."""
+
+    def __init__(self) -> None: ...
+
+    def ring(self) -> None:
+        """End all waits for it."""
+
+    @property
+    def value(self) -> int:
+        """How often it was rung, modulo 2 ** 32."""
+
+def wait_for_words(places: Sequence[tuple[SharedWords, int, int]], bell: Bell | None, rung: int, timeout: float) -> bool:
+    """
+    Wait until a word of 32 bits differs from what was seen there, or the bell was rung; False after the time-out.
+
+    ``places`` are ``(words, offset, seen)``; ``rung`` is the bell's value that was seen. True does not say which
+    word changed, or that one did: look again. Signal handlers run meanwhile.
+    """
+
 def build_key_index(columns: Sequence[tuple[Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)], int, Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)]]], rows: int, seed: int, bits: int, slots: Annotated[NDArray[numpy.uint64], dict(shape=(None,), order='C', device='cpu')], next: Annotated[NDArray[numpy.uint32], dict(shape=(None,), order='C', device='cpu')], threads: int = 0) -> tuple[int, int] | None:
     """
     Index the rows by their key: (rows left out for a null, rows that are not the first of their key), or None where there are too few slots.

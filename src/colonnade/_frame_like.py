@@ -39,7 +39,7 @@ class FrameLike(abc.ABC):
         """What was put: a table or an array."""
 
     @abc.abstractmethod
-    def to_pandas(self, *, columns: Any = None) -> Any:
+    def to_pandas(self, *, columns: Any = None, writable: bool = True) -> Any:
         """Open the table as pandas."""
 
     @abc.abstractmethod

@@ -38,8 +38,9 @@ from colonnade.format.write.table import LaidOut, lay_out
 from colonnade.lifetimes import whole_seconds
 from colonnade.snapshot import Snapshot
 from colonnade.storage import paths
-from colonnade.storage.catalog import Catalog, Expected, Versioned
+from colonnade.storage.catalog import Catalog
 from colonnade.storage.draft import Draft
+from colonnade.storage.expected import Expected, Versioned
 from colonnade.storage.os_errors import explained
 from colonnade.storage.publish import Publisher
 from colonnade.storage.segment import Segment
@@ -156,7 +157,7 @@ class Writer:
     def put(self, data: Any, request: Request) -> Snapshot:
         """Write a table as the next version of a name."""
         self.prepare(request)
-        if isinstance(data, Snapshot) and not _changes(request, data):
+        if isinstance(data, Snapshot) and data.log is None and not _changes(request, data):
             return self.copy(data, request)
         planned = plan(data if request.sort_by is None else sort(data, request.sort_by))
         laid = lay_out(planned, key_fields(planned, request.key), request.meta, views=request.views)
@@ -186,7 +187,8 @@ class Writer:
         The conflict is decided later, under the store's lock.
         """
         self.directory.prepare()
-        self.catalog.expect(request.name, request.expected)
+        if request.expected is not None:
+            request.expected.check(request.name, self.catalog.seal_of(request.name))
 
     def store(
         self,

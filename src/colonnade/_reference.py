@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from colonnade.errors import ColonnadeError, NotFoundError, RemoteError, StoreAccessError
-from colonnade.flight.serving import address_of
 from colonnade.format.seal import Seal
 from colonnade.storage import paths
 from colonnade.storage.catalog import Catalog
@@ -90,6 +89,8 @@ class Reference(NamedTuple):
 
     def advertised(self, store: str) -> Reference:
         """The reference as others get it: with the address at which a store of this host, which has it, is served."""
+        from colonnade.flight.serving import address_of
+
         address = address_of(store)
         if address is None or address in self.locations:
             return self

@@ -11,12 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from colonnade._attached import segment_of
 from colonnade._put import Writer, write
 from colonnade._reference import Reference
 from colonnade.format.seal import Seal
 from colonnade.format.write.plan import plan
 from colonnade.format.write.table import LaidOut, lay_out
-from colonnade.snapshot import Snapshot, segment_of
+from colonnade.snapshot import Snapshot
 from colonnade.storage import in_flight, paths, process_group
 from colonnade.storage.segment import Segment
 from colonnade.storage.shared import Owned

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import functools
 import os
+from typing import TYPE_CHECKING
 
-from colonnade.core.buffers import trim_pool
 from colonnade.storage import paths
 from colonnade.storage.catalog import Catalog
-from colonnade.storage.gc import Freed
 from colonnade.storage.opening import open_catalog
 from colonnade.store import Store
+
+if TYPE_CHECKING:
+    from colonnade.storage.gc import Freed
 
 
 @functools.cache
@@ -45,6 +47,8 @@ class DefaultStore(Store):
         Freed
             What was freed.
         """
+        from colonnade.core.buffers import trim_pool
+
         return super().gc()._replace(memory=trim_pool())
 
     def __reduce__(self) -> str:
@@ -54,12 +58,15 @@ class DefaultStore(Store):
 store = DefaultStore()
 
 allocate = store.allocate
+append = store.append
+appender = store.appender
 cache = store.cache
 check = store.check
 copy = store.copy
 delete = store.delete
 dump = store.dump
 exists = store.exists
+follow = store.follow
 gc = store.gc
 get = store.get
 info = store.info

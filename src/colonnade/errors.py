@@ -11,6 +11,8 @@
     ├── StoreAccessError (OSError)          the directory cannot be a store, or may not be read or written
     ├── LockTimeoutError (TimeoutError)     another process had the store locked for too long; nothing was changed
     ├── ReentrantCallError (RuntimeError)   a signal handler changes the store that its thread is changing
+    ├── LogBusyError (RuntimeError)         another process appends to the growing table; nothing was written
+    ├── RowsDroppedError (LookupError)      rows of a growing table that were asked for are not retained any more
     ├── NotDurableError (OSError)           done, but perhaps not on the disk
     ├── CorruptSnapshotError (ValueError)   truncated, overwritten, or not Arrow
     │   └── NotASnapshotError               a whole Arrow file, but another program's
@@ -74,6 +76,14 @@ class LockTimeoutError(ColonnadeError, TimeoutError):
 
 class ReentrantCallError(ColonnadeError, RuntimeError):
     """A signal handler or a finalizer wants to change a store that its own thread is changing; nothing was changed."""
+
+
+class LogBusyError(ColonnadeError, RuntimeError):
+    """Another process, or another appender of this one, appends to the growing table; nothing was written."""
+
+
+class RowsDroppedError(ColonnadeError, LookupError):
+    """Rows of a growing table that were asked for are not retained any more."""
 
 
 class NotDurableError(ColonnadeError, OSError):

@@ -10,13 +10,13 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.types as pt
 
-CodesType = Literal["int8", "int16", "int32", "int64"]
+from colonnade.dtype_kinds import dtype_kind
 
 
 class Reading(Enum):
@@ -97,33 +97,6 @@ _DTYPE: dict[str, Callable[[Any, pa.DataType], bool]] = {
     "period": lambda d, _: dtype_kind(d) == "period",
     "interval": lambda d, _: dtype_kind(d) == "interval",
 }
-
-_FAMILIES = {
-    "DatetimeTZDtype": "datetimetz",
-    "BaseMaskedDtype": "masked",
-    "CategoricalDtype": "category",
-    "StringDtype": "string",
-    "ArrowDtype": "arrow",
-    "PeriodDtype": "period",
-    "IntervalDtype": "interval",
-}
-
-
-def dtype_kind(dtype: Any) -> str:
-    """The kind of a pandas dtype: ``numpy``, one of `_FAMILIES`' values, or ``other``. Does not import pandas."""
-    kind: Any = type(dtype)
-    return _dtype_kind(kind)
-
-
-@cache
-def _dtype_kind(kind: type) -> str:
-    if issubclass(kind, np.dtype):
-        return "numpy"
-    for base in kind.__mro__:
-        if base.__name__ in _FAMILIES and base.__module__.partition(".")[0] == "pandas":
-            return _FAMILIES[base.__name__]
-    return "other"
-
 
 TARGETS = (
     Target("integer", True, "integer_object_nulls", "object"),
@@ -210,15 +183,6 @@ def rule_for(arrow: pa.DataType, dtype: Any, nulls: bool) -> Rule:
         if rule.nulls in (None, nulls) and _ARROW[rule.arrow](arrow) and _DTYPE[rule.dtype](dtype, arrow):
             return rule
     raise AssertionError("the last rule fits everything")
-
-
-def codes_dtype(categories: int) -> CodesType:
-    """The dtype that pandas holds codes in (``pandas.core.dtypes.cast.coerce_indexer_dtype``)."""
-    names: tuple[CodesType, ...] = ("int8", "int16", "int32")
-    for name in names:
-        if categories < np.iinfo(name).max:
-            return name
-    return "int64"
 
 
 def fill_pattern(arrow: pa.DataType) -> int:

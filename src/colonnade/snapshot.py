@@ -1,6 +1,6 @@
 """A snapshot and its views: pandas, PyArrow, Polars, NumPy, buffers.
 
-Does not depend on: how a name leads to a segment (`_reference`, `storage`).
+Does not depend on: how its file is opened (`_attached`), how a name leads to it (`_reference`, `storage`).
 """
 
 from __future__ import annotations
@@ -8,44 +8,26 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
-from weakref import WeakValueDictionary
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
-from colonnade._frame_like import FrameLike
+from colonnade._attached import Attached
 from colonnade._reference import Reference
 from colonnade.displayed import displayed
-from colonnade.errors import ColonnadeError, CorruptSnapshotError
 from colonnade.format.seal import Seal
 from colonnade.storage import paths
-from colonnade.storage.segment import Segment
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
     import polars as pl
 
-    from colonnade._lookup import Lookup
     from colonnade.explanation import Explanation
-    from colonnade.format.read.file import StoredFile
-
-
-# The tables whose values were looked at in this process: where each is, and its identity. The oldest leave first.
-_checked: dict[tuple[Any, int], None] = {}
-_MOST_CHECKED = 256
-
-
-def _remember(key: tuple[Any, int]) -> None:
-    _checked[key] = None
-    while len(_checked) > _MOST_CHECKED:
-        _checked.pop(next(iter(_checked)), None)
 
 
 @displayed
-class Snapshot(FrameLike):
+class Snapshot(Attached):
     """One immutable version of a named table, or a table that is shared without a name.
 
     Made by `colonnade.open`, `put`, `load` and `share`. It holds one file descriptor until it is closed or collected.
@@ -66,131 +48,6 @@ class Snapshot(FrameLike):
     np.float64(1.5)
     >>> cn.delete("docs/snapshot")
     """
-
-    def __init__(self, reference: Reference, segment: Segment | None = None) -> None:
-        self._reference = reference
-        self._seal = reference.seal
-        self._segment: Segment | None = segment  # None: not opened yet
-        self._path: Path | None = None if segment is None else segment.path
-        self._lookup_made: Lookup | None = None
-        self._closed = False
-        self._read: pa.RecordBatch | None = None
-        self._shared_file: StoredFile | None = None
-        if segment is not None:
-            _open_segments[self.identity] = segment
-
-    @classmethod
-    def attached(cls, store: Path, name: str, segment: Segment, seal: Seal) -> Snapshot:
-        """Make the snapshot of a table's segment that is open."""
-        return cls(Reference(os.fspath(store), name, "", segment.owner, seal), segment)
-
-    # -- what it is ----------------------------------------------------------------------------------------------------
-
-    @property
-    def name(self) -> str:
-        """The table's name; ``""`` for one that is shared without a name."""
-        return self._reference.name
-
-    @property
-    def version(self) -> int:
-        """The version: 1 for the first put of the name, and 1 more with each."""
-        return self._seal.version
-
-    @property
-    def identity(self) -> int:
-        """A random number that no other snapshot has, whatever its name and version."""
-        return self._seal.identity
-
-    @property
-    def num_rows(self) -> int:
-        """The number of rows."""
-        return self._seal.rows
-
-    @property
-    def num_columns(self) -> int:
-        """The number of columns in the Arrow schema, stored index levels included."""
-        return self._seal.columns
-
-    @property
-    def nbytes(self) -> int:
-        """The size of the file, in bytes."""
-        return self._seal.size
-
-    @property
-    def has_checksums(self) -> bool:
-        """Whether the file has checksums: always of its layout, and of its values if they were asked for.
-
-        False for files of release 0.2.0.
-        """
-        return self._seal.checksums is not None
-
-    @property
-    def created(self) -> datetime:
-        """When it was put, in UTC."""
-        return datetime.fromtimestamp(self._seal.created_ns / 1e9, UTC)
-
-    @property
-    def expires(self) -> datetime | None:
-        """When it may be removed, in UTC, by the ``ttl=`` of its put; None: never."""
-        moment = self._seal.expires_ns
-        return None if moment is None else datetime.fromtimestamp(moment / 1e9, UTC)
-
-    @property
-    def path(self) -> Path:
-        """The Arrow IPC file, for any program that opens one; a newer version takes the path over."""
-        segment = self._segment
-        if segment is not None:
-            self._path = segment.path
-        elif self._path is None:  # a reference that was not opened
-            return self._reference.path
-        return self._path
-
-    @property
-    def kind(self) -> Literal["table", "array"]:
-        """What was put: ``"table"``, or ``"array"`` for a NumPy array or a buffer."""
-        with self._located():
-            return "table" if self._stored_file(writable=False).array is None else "array"
-
-    @property
-    def meta(self) -> dict[str, Any]:
-        """What ``meta=`` of its put gave; empty for nothing."""
-        from colonnade.format import schema
-        from colonnade.format.ipc import read_metadata
-        from colonnade.format.json_text import decode_json
-        from colonnade.storage.os_errors import explain_use
-
-        with self._located():
-            try:
-                text = read_metadata(self.fileno(), self.nbytes)
-            except ColonnadeError:
-                raise
-            except OSError as error:
-                raise explain_use(error, "reading metadata") from error
-            return decode_json(schema.decode(text).meta, "meta")
-
-    @property
-    def columns(self) -> list[Any]:
-        """The labels of the columns, as pandas has them; index levels are none of them."""
-        from colonnade.format.read.table import labels_of
-
-        with self._located():
-            return labels_of(self._stored_file(writable=False))
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape that pandas or NumPy gives: (rows, columns) of a table, (rows,) of a Series, an array's own."""
-        with self._located():
-            file = self._stored_file(writable=False)
-        if file.array is not None:
-            return tuple(file.array.shape)
-        return (self.num_rows,) if file.series is not None else (self.num_rows, len(self.columns))
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The Arrow schema, with the ``pandas`` metadata where there is any."""
-        return self._batch().schema
-
-    # -- its views -----------------------------------------------------------------------------------------------------
 
     def to_pandas(
         self,
@@ -262,16 +119,6 @@ class Snapshot(FrameLike):
         if validate is not None:
             self._check_values(batch)
         return pa.Table.from_batches([batch])
-
-    def _check_values(self, batch: pa.RecordBatch) -> None:
-        """Look at the values before something follows them; in a process once, because a table does not change."""
-        key = (self._opened().place, self.identity)
-        if key not in _checked:
-            from colonnade.format.read.values import check_values
-
-            with self._located():
-                check_values(batch)
-            _remember(key)
 
     def to_polars(self, *, validate: Literal["full"] | None = None) -> pl.DataFrame:
         """Open the table as Polars. Needs the extra ``polars``.
@@ -485,14 +332,6 @@ class Snapshot(FrameLike):
         with self._located():
             return self._lookup().rows(keys)
 
-    def _lookup(self) -> Lookup:
-        if self._lookup_made is None:
-            from colonnade._lookup import Lookup
-
-            file = self._stored_file(writable=False)
-            self._lookup_made = Lookup(file, lambda: self.to_pandas(writable=False))
-        return self._lookup_made
-
     def explain(self) -> Explanation:
         """Say of each column, index levels included, how pandas reads it, and why where that is not zero-copy.
 
@@ -503,107 +342,7 @@ class Snapshot(FrameLike):
         with self._located():
             return explain(self._stored_file(writable=False))
 
-    def validate(self) -> None:
-        """Check everything, values included: Arrow's full validation, and that pandas reads what Arrow reads.
-
-        Values that were put with ``checksum=True`` must match their checksum. Reads every byte. The result holds for
-        the file as it is now: a process that may write to it can damage it.
-
-        Raises
-        ------
-        CorruptSnapshotError
-        """
-        from colonnade.format.read.table import validate
-
-        with self._located():
-            file = self._stored_file(writable=False)
-            if file.batch.num_columns != self.num_columns:
-                raise CorruptSnapshotError(
-                    f"the record batch has {file.batch.num_columns} columns and the seal declares {self.num_columns}"
-                )
-            file.check_values()
-            validate(file)
-            if file.array is None and file.frame.key is not None:
-                self._lookup().validate()
-        _remember((self._opened().place, self.identity))
-
-    def _batch(self) -> pa.RecordBatch:
-        # No cached_property: before Python 3.12 it has a lock, which a child forked meanwhile would wait for for ever.
-        if self._read is None:
-            self._read = self._read_batch()
-        return self._read
-
-    def _read_batch(self) -> pa.RecordBatch:
-        with self._located():
-            batch = self._stored_file(writable=False).batch
-        from colonnade.format.ipc import without_layout_metadata
-
-        return batch.replace_schema_metadata(without_layout_metadata(batch.schema))
-
-    def _stored_file(self, *, writable: bool) -> StoredFile:
-        # A mapping that nobody writes to is everybody's. A writable one is a frame's own.
-        if not writable and self._shared_file is not None and not self._closed:
-            return self._shared_file
-        from colonnade.format.read.file import open_file
-
-        # No variable for the segment: the traceback of an error must not keep its descriptor.
-        mapping = self._opened().map(writable=writable)
-        _remember_source(mapping, self._reference)
-        file = open_file(mapping, 0, self._opened().size, self._seal.checksums)
-        if file.rows != self.num_rows:
-            raise CorruptSnapshotError(
-                f"the layout metadata declares {file.rows} rows and the seal declares {self.num_rows}"
-            )
-        if not writable:
-            self._shared_file = file
-        return file
-
-    @contextlib.contextmanager
-    def _located(self) -> Any:
-        try:
-            yield
-        except CorruptSnapshotError as error:
-            raise type(error)(
-                f"{self._called} cannot be opened: {error}. The file is {self.path}; delete it, or put the table again"
-            ) from error
-
-    @property
-    def _called(self) -> str:
-        return self._reference.described
-
-    # -- its life ------------------------------------------------------------------------------------------------------
-
-    def _opened(self) -> Segment:
-        """The open segment; a reference is opened now."""
-        segment = self._segment
-        if segment is None:
-            if self._closed:
-                raise ValueError(f"{self._called} is closed; open it again")
-            segment = _open_segments.get(self.identity) or self._reference.attach()
-            # Of several threads that come here at once, all go on with the segment that is stored last.
-            self._segment = _open_segments[self.identity] = segment
-        return segment
-
-    @property
-    def closed(self) -> bool:
-        """Whether it was closed: its views can no longer be made."""
-        return self._closed
-
-    def fileno(self) -> int:
-        """The number of the file descriptor, as of any open file.
-
-        Raises
-        ------
-        ValueError
-            If it was closed.
-        """
-        return self._opened().fd
-
-    def close(self) -> None:
-        """Close the file descriptor, and drop the snapshot's own mapping. Frames and tables made before live on."""
-        self._read = self._shared_file = self._lookup_made = None
-        self._closed = True
-        self._segment = None  # closes it, unless a copy has it
+    # -- as any object -------------------------------------------------------------------------------------------------
 
     def __enter__(self) -> Snapshot:
         return self
@@ -639,38 +378,6 @@ class Snapshot(FrameLike):
         yield "nbytes", self.nbytes
 
 
-def segment_of(snapshot: Snapshot) -> Segment:
-    """The open segment of a snapshot; a reference is opened now."""
-    return snapshot._opened()
-
-
-class Source(NamedTuple):
-    """A mapping of a snapshot, and which snapshot."""
-
-    mapping: Any
-    reference: Reference
-
-
-# The mappings that there are, by their identity in this process; a mapping that is dropped takes its entry away.
-_sources: WeakValueDictionary[tuple[int, Reference], Any] = WeakValueDictionary()
-
-
-def _remember_source(mapping: Any, reference: Reference) -> None:
-    _sources[id(mapping), reference] = mapping
-
-
-def source_of(address: int) -> Source | None:
-    """The snapshot whose mapping an address is in; None where it is in none."""
-    for (_, reference), mapping in list(_sources.items()):
-        if 0 <= address - mapping.address < len(mapping):
-            return Source(mapping, reference)
-    return None
-
-
 def unpickle(where: tuple[str, str, str, int], seal: tuple[Any, ...], locations: tuple[str, ...]) -> Snapshot:
     """Make a snapshot of what `Snapshot.__reduce__` gave. It is opened when it is used."""
     return Snapshot(Reference(*where, Seal(*seal), locations))
-
-
-# The segments that this process has open, by identity: a copy of a snapshot needs no name that leads to it.
-_open_segments: WeakValueDictionary[int, Segment] = WeakValueDictionary()

@@ -24,6 +24,8 @@ using namespace nb::literals;
 // Each adds its functions and classes to the module.
 void bind_arrow(nb::module_& m);
 void bind_descriptor(nb::module_& m);
+void bind_growing(nb::module_& m);
+void bind_growing_reader(nb::module_& m);
 void bind_key_index(nb::module_& m);
 void bind_memory(nb::module_& m);
 void bind_moves(nb::module_& m);

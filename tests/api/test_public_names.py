@@ -54,15 +54,17 @@ def test_import_brings_no_library_and_no_name_before_it_is_used():
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+def own_functions(type_):
+    """The public methods of a class, those that it inherits from classes of this package included."""
+    members = inspect.getmembers(type_, inspect.isfunction)
+    return [f for name, f in members if not name.startswith("_") and f.__module__.startswith("colonnade.")]
+
+
 @pytest.mark.parametrize("name", [name for name in cn.__all__ if name != "__version__"])
 def test_each_is_documented_and_typed(name):
     thing = getattr(cn, name)
     assert inspect.getdoc(thing)
-    functions = (
-        [thing]
-        if inspect.isroutine(thing)
-        else [f for n, f in vars(thing).items() if inspect.isfunction(f) and not n.startswith("_")]
-    )
+    functions = [thing] if inspect.isroutine(thing) else own_functions(thing)
     for function in functions:
         assert inspect.getdoc(function), function
         hints = function.__annotations__
@@ -85,6 +87,8 @@ def test_store_and_functions_agree():
         "load",
         "dump",
         "allocate",
+        "append",
+        "appender",
         "info",
         "watch",
         "latest",

@@ -460,7 +460,7 @@ def test_names_are_completed(store, flights, shell):
 
 def test_other_users_are_trusted_by_name_and_number(cli, store, flights, monkeypatch):
     seen = []
-    monkeypatch.setattr("colonnade.cli.commands.Store", lambda path, trust: seen.append(set(trust)) or store)
+    monkeypatch.setattr("colonnade.cli.arguments.Store", lambda path, trust: seen.append(set(trust)) or store)
     cli("--trust", "root", "--trust", "1234,5", "ls")
     monkeypatch.setenv("COLONNADE_TRUST", "root,77")
     cli("ls")

@@ -1,8 +1,8 @@
 """Files that describe an array which is not there: an error each time, and never a view of other memory."""
 
 import copy
+import json
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -10,6 +10,7 @@ import pytest
 import colonnade as cn
 from colonnade.format import ndarray_layout, schema
 from colonnade.format.bounds import Body
+from colonnade.format.record import from_json
 from fuzz.anatomy import Anatomy, rehashed
 
 MATRIX = np.arange(12.0).reshape(3, 4)
@@ -191,8 +192,8 @@ def test_structures_are_checked_before_numpy_sees_them(what, monkeypatch):
         return real(spec, *rest)
 
     monkeypatch.setattr(ndarray_layout.np, "dtype", dtype)
-    with pytest.raises((ValueError, TypeError, KeyError)):  # a ValidationError of the schema is a ValueError
-        ndarray_layout.decode_array_dtype(msgspec.convert(_DTYPES[what], schema.NumpyDtype))
+    with pytest.raises((ValueError, TypeError, KeyError)):  # a MismatchError of the schema is a ValueError
+        ndarray_layout.decode_array_dtype(from_json(json.dumps(_DTYPES[what]).encode(), schema.NumpyDtype))
     assert all(isinstance(spec, str) for spec in made) or what.endswith("of one name")
 
 

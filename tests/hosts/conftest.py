@@ -15,6 +15,12 @@ import pytest
 WANTED = os.environ.get("COLONNADE_HOSTS") == "wanted"
 
 
+def wanted():
+    """Skip the tests of a file that take long, unless they are wanted."""
+    if not WANTED:
+        pytest.skip("these start many processes: make hosts", allow_module_level=True)
+
+
 def engine(name):
     """Skip the tests of a file whose engine is not installed, unless they are wanted."""
     try:

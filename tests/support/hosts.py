@@ -20,12 +20,15 @@ TOKEN = "a-token-for-tests-only"  # noqa: S105
 
 
 class Host:
-    """A process that serves a store, by the command line. A context manager."""
+    """A process that serves a store, by the command line. A context manager.
 
-    def __init__(self, store, *options, token=TOKEN):
-        env = {**os.environ, "COLONNADE_TOKEN": token}
+    ``prefix``: the command that starts it elsewhere.
+    """
+
+    def __init__(self, store, *options, token=TOKEN, prefix=(), **variables):
+        env = {**os.environ, "COLONNADE_TOKEN": token, **variables}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "colonnade", "--store", store, "serve", "--json", *map(str, options)],
+            [*prefix, sys.executable, "-m", "colonnade", "--store", store, "serve", "--json", *map(str, options)],
             env=env,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -171,9 +174,13 @@ class Authority:
         return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
-def run(code, store, *, token=TOKEN, **variables):
-    """Start a Python process on another host: with another default store."""
+def run(code, store, *, token=TOKEN, prefix=(), **variables):
+    """Start a Python process on another host: with another default store, and where ``prefix`` starts it."""
     env = {**os.environ, "COLONNADE_STORE": str(store), "COLONNADE_TOKEN": token, **variables}
     return subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", code], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*prefix, sys.executable, "-W", "ignore", "-c", code],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )

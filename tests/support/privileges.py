@@ -1,7 +1,7 @@
 """Tests that need privileges: run as root, or in a user namespace, or skipped with a reason that is counted.
 
 A test is marked ``privileged`` with what it needs: ``mounts`` (a file system of its own), ``users`` (files and processes
-of a second user) or ``disks`` (a loop device). If the tests do not run as root, each such test runs in a pytest of its
+of a second user), ``networks`` (hosts with a network of their own) or ``disks`` (a loop device). If the tests do not run as root, each such test runs in a pytest of its
 own, in a user namespace where this user is root. A second user needs subordinate ids there (``/etc/subuid`` and the
 program newuidmap). Loop devices are not to be had in a namespace.
 
@@ -20,22 +20,26 @@ from pathlib import Path
 import pytest
 
 MARK = "privileged"
-MOUNTS, USERS, DISKS = "mounts", "users", "disks"
+MOUNTS, USERS, NETWORKS, DISKS = "mounts", "users", "networks", "disks"
 # Fixtures whose tests need privileges without saying so themselves.
 FIXTURES = {"small": MOUNTS, "open_to_all": USERS, "small_disk": DISKS}
 _ROOT = Path(__file__).parents[2]
 _NAMESPACES = {
     MOUNTS: ["unshare", "--user", "--map-root-user", "--mount"],
     USERS: ["unshare", "--user", "--map-root-user", "--map-auto", "--mount"],
+    NETWORKS: ["unshare", "--user", "--map-root-user", "--mount", "--net", "--uts"],
 }
 _TRIALS = {
     MOUNTS: "mount -t tmpfs -o size=1m none /mnt",
     USERS: "mount -t tmpfs -o size=1m none /mnt && touch /mnt/file && chown 65534:12345 /mnt/file",
+    NETWORKS: "command -v ip nsenter > /dev/null || { echo ip and nsenter are not here >&2; false; }; unshare --net sh -ec "
+    "'ip link add sw0 type bridge; ip link add v0 type veth peer name v1; tc qdisc add dev v0 root tbf rate 1mbit burst 9kb latency 9ms'",
     DISKS: "command -v mkfs.ext4 && losetup --find",
 }
 _REMEDIES = {
     MOUNTS: "allow user namespaces (sysctl user.max_user_namespaces), or run as root",
     USERS: "install newuidmap (Debian: uidmap) and give this user ids in /etc/subuid and /etc/subgid, or run as root",
+    NETWORKS: "install iproute2 and util-linux, and run as root on a kernel with veth, bridge and tbf",
     DISKS: "run as root with e2fsprogs on a machine with loop devices",
 }
 
@@ -105,4 +109,7 @@ def summary(skipped):
     """A line for each reason that kept privileged tests, among these reports, from running."""
     privileged = [report for report in skipped if MARK in getattr(report, "keywords", ())]
     reasons = collections.Counter(report.longrepr[2].removeprefix("Skipped: ") for report in privileged)
-    return [f"{count} security and full-disk tests were skipped: {reason}" for reason, count in reasons.items()]
+    return [
+        f"{count} tests of security, full disks and networks were skipped: {reason}"
+        for reason, count in reasons.items()
+    ]

@@ -28,13 +28,14 @@ import numpy as np
 from colonnade import _core, _share
 from colonnade._by_reference.contents import Contents, contents_of
 from colonnade._by_reference.tables import Kind
+from colonnade._mappings import source_of
 from colonnade._put import Writer
 from colonnade._reference import Reference
 from colonnade.core.write_watch import Memory, Stretch
 from colonnade.errors import ColonnadeError
 from colonnade.format.write.plan import plan
 from colonnade.format.write.table import lay_out
-from colonnade.snapshot import Snapshot, source_of
+from colonnade.snapshot import Snapshot
 
 # Each has a descriptor and a watch. The table that was sent the longest ago is forgotten first.
 _MOST = 64

@@ -17,8 +17,8 @@ import pyarrow.types as pt
 from colonnade import _core
 from colonnade.core.buffers import Outputs, as_bytes
 from colonnade.core.jobs import ELEMENT, JOB, PandasBuffer, Validity, Values
+from colonnade.dtype_kinds import dtype_kind
 from colonnade.interop import pandas as internals
-from colonnade.rules import dtype_kind
 
 _NAN = {2: Validity.NAN16, 4: Validity.NAN32, 8: Validity.NAN64}
 _PLACES = ("values_at", "bitmap_at", "mask_at", "pandas_at")

@@ -24,10 +24,11 @@ from colonnade.conversion.objects import share_bools, share_dates
 from colonnade.conversion.strings import widen
 from colonnade.core.buffers import Outputs, address_of
 from colonnade.core.jobs import ELEMENT, PandasBuffer, as_numbers
+from colonnade.dtype_kinds import codes_dtype
 from colonnade.interop import pandas as internals
 from colonnade.interop import pyarrow as by_pyarrow
 from colonnade.interop.pyarrow import PandasOptions
-from colonnade.rules import Reading, codes_dtype
+from colonnade.rules import Reading
 
 Block = tuple[Any, Positions]
 

@@ -14,10 +14,11 @@ import pyarrow.types as pt
 
 from colonnade.conversion.c_stream import import_columns
 from colonnade.conversion.groups import Group, group_columns, kinds_of
+from colonnade.dtype_kinds import codes_dtype
 from colonnade.explanation import ColumnReport, Explanation
 from colonnade.interop.arrow import arrow_table
 from colonnade.interop.pyarrow import PandasOptions, read_head, zoned_dtype
-from colonnade.rules import Reading, codes_dtype
+from colonnade.rules import Reading
 
 
 def explain(data: Any, **options: Any) -> Explanation:

@@ -14,9 +14,9 @@ import pandas as pd
 import pyarrow as pa
 
 from colonnade.conversion.recent import Recent
+from colonnade.dtype_kinds import dtype_kind
 from colonnade.interop.pandas import columns_by_dtype, same_labels
 from colonnade.interop.pyarrow import FrameHead
-from colonnade.rules import dtype_kind
 
 
 def signature(df: Any, preserve_index: bool | None) -> Hashable | None:

@@ -21,9 +21,9 @@ import pyarrow as pa
 
 from colonnade.conversion.array_columns import ArrayColumn, ArrayMover, plan_array
 from colonnade.conversion.frame_heads import find_head, keep_head, signature
+from colonnade.dtype_kinds import dtype_kind
 from colonnade.interop import pandas as internals
 from colonnade.interop.pyarrow import take_apart, to_arrow
-from colonnade.rules import dtype_kind
 
 
 @dataclass(slots=True, eq=False)

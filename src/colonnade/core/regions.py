@@ -13,14 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-CACHE_LINE = 64
-PAGE = 4096
-STRIDE_STEP = 8
-
-
-def align(size: int, step: int) -> int:
-    """Round ``size`` up to a multiple of ``step``."""
-    return -(-size // step) * step
+from colonnade.core.alignment import CACHE_LINE, STRIDE_STEP, align
 
 
 @dataclass(frozen=True, slots=True, eq=False)

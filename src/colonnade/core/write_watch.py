@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from weakref import WeakSet
 
 from colonnade import _core
-from colonnade.core.regions import align
+from colonnade.core.alignment import align
 
 # In bytes: to watch less takes as long as to hash it.
 _WATCHED = 256 << 10

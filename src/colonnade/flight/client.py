@@ -9,17 +9,19 @@ over what arrives (`fetch`), for a process that is stopped. gRPC's defaults wait
 from __future__ import annotations
 
 import contextlib
+import threading
+import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from colonnade.errors import CorruptSnapshotError, NotFoundError, RemoteError
 from colonnade.flight import messages
-from colonnade.flight.address import Address
+from colonnade.flight.address import Address, parse
 from colonnade.flight.credentials import TOKEN_VARIABLE, Credentials
 from colonnade.flight.library import flight
-from colonnade.flight.messages import Offer, Part, Request
+from colonnade.flight.messages import Done, Offer, Part, Request
 
 # Seconds until a peer that says nothing is given up.
 PATIENCE = 8.0
@@ -36,8 +38,23 @@ _KEEPALIVE = [
     # A certificate is for the name in the address, and no proxy is between hosts of a cluster.
     ("grpc.enable_http_proxy", 0),
 ]
-# What a server says in `extra_info` when it has no such table; see `server`.
-NOT_FOUND = b"not found"
+# What a server says in `extra_info` when it has no such table, and when it sends too much already; see `service`.
+NOT_FOUND, BUSY = b"not found", b"busy"
+# The action by which a receiver says that a transfer is over.
+DONE = "colonnade.done"
+# Connections that are kept for the next request, at most, and the seconds in which one that broke is made again.
+_KEPT, _AT_ONCE = 8, 1.0
+
+
+class BusyError(Exception):
+    """A host sends to others already. Another one may send, or this one later. A fetch handles it."""
+
+
+class Answer(NamedTuple):
+    """What a host offers, and the host that sends it: None if none is free yet, so it is asked again."""
+
+    offer: Offer
+    source: Address | None
 
 
 class Connection:
@@ -80,7 +97,7 @@ class Connection:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def ask(self, request: Request) -> Offer:
+    def ask(self, request: Request) -> Answer:
         """Ask for a table.
 
         Raises
@@ -90,7 +107,19 @@ class Connection:
         descriptor = flight().FlightDescriptor.for_command(messages.encode(request))
         with self._explained():
             info = self._client.get_flight_info(descriptor, self._options(PATIENCE))
-        return messages.decode(info.app_metadata, Offer)
+        offer = messages.decode(info.app_metadata, Offer)
+        if not info.endpoints:
+            return Answer(offer, None)
+        locations = info.endpoints[0].locations
+        if not locations:
+            return Answer(offer, self.address)
+        return Answer(offer, checked_source(self.address, locations[0].uri.decode("utf-8", "replace")))
+
+    def say(self, done: Done, timeout: float = PATIENCE) -> None:
+        """Say that a transfer is over."""
+        action = flight().Action(DONE, messages.encode(done))
+        with self._explained():
+            list(self._client.do_action(action, self._options(timeout)))
 
     def read(self, part: Part) -> Reader:
         """Begin to read bytes of a file."""
@@ -113,6 +142,8 @@ class Connection:
         except module.FlightTimedOutError as error:
             raise RemoteError(f"{self.address} did not answer within {PATIENCE:g} seconds") from error
         except module.FlightUnavailableError as error:
+            if getattr(error, "extra_info", None) == BUSY:
+                raise BusyError(f"{self.address} sends to others already") from None
             hint = "; is it a host that serves over TLS, and trusted? ($COLONNADE_CA)" if self.address.tls else ""
             raise RemoteError(f"{self.address} cannot be reached: {_message(error)}{hint}") from error
         except module.FlightError as error:
@@ -121,6 +152,70 @@ class Connection:
             raise RemoteError(f"{self.address} failed: {_message(error)}") from error
         except (pa.ArrowException, OSError) as error:
             raise RemoteError(f"{self.address} failed: {_message(error)}") from error
+
+
+def checked_source(asked: Address, location: str) -> Address:
+    """The address of a source that a host named.
+
+    Raises
+    ------
+    RemoteError
+        If it is none. The token goes there, so it must have TLS if the host that was asked has it.
+    """
+    try:
+        address, name = parse(location)
+    except ValueError:
+        name = location
+    if name is not None or (asked.tls and not address.tls):
+        raise RemoteError(f"{asked} named {location!r} as a host that has the table, which cannot be asked")
+    return address
+
+
+_kept: dict[tuple[Address, Credentials], Connection] = {}
+_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def connected(address: Address, credentials: Credentials) -> Iterator[Connection]:
+    """A connection that is kept for the next request, because a new one takes 3 ms. Several threads may use it.
+
+    It is closed if the block raises anything that is not an answer.
+    """
+    key = address, credentials
+    with _lock:
+        connection = _kept.pop(key, None) or Connection(address, credentials)
+        _kept[key] = connection  # the last one used is the last one to go
+        for old in list(_kept)[:-_KEPT]:
+            del _kept[old]  # closed when nobody uses it any more
+    try:
+        yield connection
+    except NotFoundError:
+        raise
+    except BaseException:
+        with _lock:
+            if _kept.get(key) is connection:
+                del _kept[key]
+        raise
+
+
+def ask(address: Address, credentials: Credentials, request: Request) -> Answer:
+    """Ask a host, by a connection that is kept; by a new one if that one has just broken.
+
+    Raises
+    ------
+    NotFoundError, RemoteError
+    """
+    reused, began = (address, credentials) in _kept, time.monotonic()
+    try:
+        with connected(address, credentials) as connection:
+            return connection.ask(request)
+    except NotFoundError:
+        raise
+    except RemoteError:
+        if not reused or time.monotonic() - began > _AT_ONCE:
+            raise
+    with connected(address, credentials) as connection:
+        return connection.ask(request)
 
 
 class Reader:

@@ -7,10 +7,11 @@ Does not depend on: who wants it, how bytes travel (`client`).
    ends, and the next one that waits takes its place. What it had received goes with it: its draft has no name.
 3. Ask a host. The answer has the seal, and so the size. The draft is made now, so a full store is an error before a
    byte has moved.
-4. Receive into the draft, by two connections.
+4. Ask the host for a source: itself, or another host that has a copy (`sources`). Receive into the draft from there, by
+   two connections. If another host fails, ask for another source.
 5. Check the length, the seal, the checksum where there is one, and the structure, as of any file that somebody else
    made. The seal is the one that the host offered, and its identity is the one that was wanted.
-6. Give the draft its name, held.
+6. Give the draft its name, held, and tell the host that was asked where this host serves its copy.
 """
 
 from __future__ import annotations
@@ -18,15 +19,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
+from msgspec import structs
 
 from colonnade import _core
 from colonnade.errors import (
@@ -38,9 +41,11 @@ from colonnade.errors import (
 )
 from colonnade.flight import address as addresses
 from colonnade.flight import credentials
-from colonnade.flight.client import PATIENCE, Connection, Reader
+from colonnade.flight.address import Address
+from colonnade.flight.client import PATIENCE, BusyError, Connection, Reader, ask, connected
 from colonnade.flight.library import flight, is_usable
-from colonnade.flight.messages import Offer, Part, Request
+from colonnade.flight.messages import Done, Offer, Part, Request
+from colonnade.flight.serving import address_of
 from colonnade.format.read.file import open_file, reading
 from colonnade.format.seal import Seal
 from colonnade.storage import copies, folders, paths, processes
@@ -58,6 +63,10 @@ _ALIGNED = 1 << 20
 _FIRST_PAUSE, _LONGEST_PAUSE = 1e-3, 0.05
 # How often the watchdog looks, in seconds.
 _GLANCE = 0.25
+# So many other hosts may fail in one fetch; and the seconds that are given to saying that it is over.
+_MOST_FAILURES, _SHORT = 4, 2.0
+
+_Result = TypeVar("_Result")
 
 
 class Fetched(NamedTuple):
@@ -87,36 +96,125 @@ def fetch(catalog: Catalog, request: Request, locations: Sequence[str]) -> Fetch
     if not is_usable():
         return _fetch_in_new_process(catalog, request, locations)
     flight()  # may be missing: before a lock is taken
-    answer = _ask(request, locations) if request.identity is None else None
-    identity = _seal_of(answer.offer).identity if answer else cast(int, request.identity)
-    name = answer.offer.name if answer else request.name
-    with explained(catalog.directory.root, f"fetching {name!r}"):
-        catalog.directory.prepare()
-        with _alone(catalog.directory, identity):
-            found = copies.attach(catalog, identity)
-            if found is None:
-                answer = answer or _ask(request, locations)
-                found = _transfer(catalog, answer, identity)
-    return Fetched(name, *found)
+    if request.identity is None:
+        seal, name = _newest(request, locations)
+        request = Request(name, seal.version, seal.identity)
+    identity = cast(int, request.identity)
+    with explained(catalog.directory.root, f"fetching {request.name!r}"):
+        found = copies.attach(catalog, identity)
+        if found is None:
+            catalog.directory.prepare()
+            with _alone(catalog.directory, identity):
+                found = copies.attach(catalog, identity) or _fetch(catalog, request, locations)
+    return Fetched(request.name, *found)
 
 
-class _Answer(NamedTuple):
-    address: addresses.Address
-    offer: Offer
+def _newest(request: Request, locations: Sequence[str]) -> tuple[Seal, str]:
+    """Ask the locations in turn which snapshot a name leads to."""
+
+    def of(address: Address) -> tuple[Seal, str]:
+        offer = ask(address, credentials.current(str(address)), request).offer
+        return _seal_of(offer), offer.name
+
+    return _in_turn(locations, of)
 
 
-def _ask(request: Request, locations: Sequence[str]) -> _Answer:
-    """Ask the locations in turn for a snapshot."""
+def _fetch(catalog: Catalog, request: Request, locations: Sequence[str]) -> tuple[Segment, Seal]:
+    """Fetch a snapshot by way of the first location that can be had."""
+    return _in_turn(locations, lambda address: _fetch_by_way_of(address, catalog, request))
+
+
+def _in_turn(locations: Sequence[str], use: Callable[[Address], _Result]) -> _Result:
+    """Use the locations in turn, until one does not fail; raise what all of them failed by."""
     errors: list[ColonnadeError] = []
     for location in locations:
-        address = addresses.parse(location)[0]
         try:
-            with Connection(address, credentials.current(str(address))) as connection:
-                return _Answer(address, connection.ask(request))
+            return use(addresses.parse(location)[0])
         except (NotFoundError, RemoteError) as error:
             errors.append(error)
     kind = RemoteError if any(isinstance(error, RemoteError) for error in errors) else NotFoundError
     raise kind("; ".join(error.args[-1] if error.args else str(error) for error in errors) or "it has no location")
+
+
+def _fetch_by_way_of(address: Address, catalog: Catalog, request: Request) -> tuple[Segment, Seal]:
+    """Fetch a snapshot by way of a host, which sends it itself or names another one that does."""
+    offer = ask(address, credentials.current(str(address)), request).offer
+    seal = _seal_of(offer)
+    if seal.identity != request.identity:
+        raise RemoteError(f"{address} offered another snapshot than the one that was asked for")
+    publisher = Publisher(catalog)
+    with catalog.directory.lock() as root:
+        copies.trim(root)
+    with publisher.draft(seal.size) as draft, _granting(address, request, catalog) as granting:
+        for source in granting.sources():
+            with granting.tried(source):
+                _receive(source, _parts(offer.name, seal, granting.transfer), seal.size, draft)
+                _check(draft, offer.name, source, seal)
+        return publisher.place(draft, seal.size, paths.copy_name(seal.identity), shared=True), seal
+
+
+class _Granting:
+    """What this process and the host that it asks say to each other about one transfer."""
+
+    def __init__(self, address: Address, request: Request, catalog: Catalog) -> None:
+        self.transfer = secrets.token_hex(8)
+        self._address, self._catalog = address, catalog
+        self._request = structs.replace(request, transfer=self.transfer)
+        self._credentials = credentials.current(str(address))
+        self._failures = 0
+        self._arrived = False
+
+    def sources(self) -> Iterator[Address]:
+        """The hosts that the one that is asked names, until one of them has sent the table."""
+        while not self._arrived:
+            source = ask(self._address, self._credentials, self._request).source
+            if source is not None:  # else it has waited for one itself
+                yield source
+
+    @contextlib.contextmanager
+    def tried(self, source: Address) -> Iterator[None]:
+        """Report a source that fails. Raise what it failed by if it is the host that is asked, or one too many."""
+        try:
+            yield
+            self._arrived = True
+        except BusyError:
+            self._say(failed="" if source == self._address else str(source))
+        except (NotFoundError, RemoteError, CorruptSnapshotError):
+            self._failures += 1
+            if source == self._address or self._failures > _MOST_FAILURES:
+                raise
+            self._say(failed=str(source))
+
+    def end(self, *, placed: bool) -> None:
+        """Say that it is over, and where this host has a copy for others."""
+        self._say(address=_own_address(self._catalog, self._address) if placed else "")
+
+    def _say(self, *, address: str = "", failed: str = "") -> None:
+        """Say what became of the transfer. Nothing depends on it: a host that is not told finds out."""
+        done = Done(cast(int, self._request.identity), self.transfer, address, failed)
+        with contextlib.suppress(Exception), connected(self._address, self._credentials) as connection:
+            connection.say(done, _SHORT)
+
+
+@contextlib.contextmanager
+def _granting(address: Address, request: Request, catalog: Catalog) -> Iterator[_Granting]:
+    granting = _Granting(address, request, catalog)
+    placed = False
+    try:
+        yield granting
+        placed = True
+    finally:
+        granting.end(placed=placed)
+
+
+def _own_address(catalog: Catalog, other: Address) -> str:
+    """The address at which this host serves its copies to another; "" if it does not."""
+    own = address_of(os.fspath(catalog.directory.root))
+    if own is None:
+        return ""
+    address = addresses.parse(own)[0]
+    reachable = other.is_loopback or not address.is_loopback
+    return own if reachable and (address.tls or not other.tls) else ""
 
 
 def _seal_of(offer: Offer) -> Seal:
@@ -132,21 +230,8 @@ def _seal_of(offer: Offer) -> Seal:
 # -- the transfer ------------------------------------------------------------------------------------------------------
 
 
-def _transfer(catalog: Catalog, answer: _Answer, identity: int) -> tuple[Segment, Seal]:
-    seal = _seal_of(answer.offer)
-    if seal.identity != identity:
-        raise RemoteError(f"{answer.address} offered another snapshot than the one that was asked for")
-    publisher = Publisher(catalog)
-    with catalog.directory.lock() as root:
-        copies.trim(root)
-    with publisher.draft(seal.size) as draft:
-        _receive(answer, seal, draft)
-        _check(draft, answer, seal)
-        return publisher.place(draft, seal.size, paths.copy_name(identity), shared=True), seal
-
-
-def _receive(answer: _Answer, seal: Seal, draft: Draft) -> None:
-    mapping = draft.map(seal.size)
+def _receive(source: Address, parts: list[Part], size: int, draft: Draft) -> None:
+    mapping = draft.map(size)
     target = None if mapping is None else np.frombuffer(cast(Any, mapping), np.uint8)
 
     def write(at: int, data: memoryview) -> None:
@@ -155,24 +240,24 @@ def _receive(answer: _Answer, seal: Seal, draft: Draft) -> None:
         else:
             target[at : at + len(data)] = np.frombuffer(data, np.uint8)
 
-    transfer = _Transfer(answer, write)
-    transfer.run(list(_parts(answer.offer.name, seal)))
+    _Transfer(source, write).run(parts)
 
 
-def _parts(name: str, seal: Seal) -> Iterator[Part]:
+def _parts(name: str, seal: Seal, transfer: str) -> list[Part]:
     middle = 0 if seal.size < _TWO_STREAMS else seal.size // 2 // _ALIGNED * _ALIGNED
-    if middle:
-        yield Part(seal.identity, name, seal.version, 0, middle)
-    yield Part(seal.identity, name, seal.version, middle, seal.size)
+    bounds = [(0, middle), (middle, seal.size)] if middle else [(0, seal.size)]
+    return [
+        Part(seal.identity, name, seal.version, start, stop, transfer, streams=len(bounds)) for start, stop in bounds
+    ]
 
 
 class _Transfer:
     """The streams of one fetch, each in a thread, and the watchdog over them."""
 
-    def __init__(self, answer: _Answer, write: Callable[[int, memoryview], None]) -> None:
-        self._answer = answer
+    def __init__(self, source: Address, write: Callable[[int, memoryview], None]) -> None:
+        self._source = source
         self._write = write
-        self._credentials = credentials.current(str(answer.address))
+        self._credentials = credentials.current(str(source))
         self._readers: list[Reader] = []
         self._arrived = 0
         self._stopped = False
@@ -197,7 +282,7 @@ class _Transfer:
                     # Seconds in which this process was stopped itself are not the peer's.
                     silent = silent + min(time.monotonic() - began, 2 * _GLANCE) if arrived == self._arrived else 0.0
                     if self._running and silent > PATIENCE:
-                        raise RemoteError(f"{self._answer.address} sent nothing for {PATIENCE:g} seconds")
+                        raise RemoteError(f"{self._source} sent nothing for {PATIENCE:g} seconds")
             if self._error is not None:
                 raise self._error
         finally:
@@ -212,7 +297,7 @@ class _Transfer:
 
     def _receive(self, part: Part) -> None:
         try:
-            with Connection(self._answer.address, self._credentials) as connection:
+            with Connection(self._source, self._credentials) as connection:
                 reader = connection.read(part)
                 self._readers.append(reader)
                 at = part.start
@@ -220,13 +305,13 @@ class _Transfer:
                     if self._stopped:
                         return
                     if at + len(data) > part.stop:
-                        raise CorruptSnapshotError(f"{self._answer.address} sent more bytes than were asked for")
+                        raise CorruptSnapshotError(f"{self._source} sent more bytes than were asked for")
                     self._write(at, data)
                     at += len(data)
                     self._arrived += 1
                 if at != part.stop and not self._stopped:
                     raise RemoteError(
-                        f"{self._answer.address} ended the transfer after {at - part.start:,} of "
+                        f"{self._source} ended the transfer after {at - part.start:,} of "
                         f"{part.stop - part.start:,} bytes"
                     )
         except BaseException as error:  # it is raised in the thread that waits
@@ -238,11 +323,11 @@ class _Transfer:
                 self._ended.notify_all()
 
 
-def _check(draft: Draft, answer: _Answer, offered: Seal) -> None:
+def _check(draft: Draft, name: str, source: Address, offered: Seal) -> None:
     """See that a whole snapshot arrived, and the one that was offered."""
     size = offered.size
     try:
-        if Segment(Path(answer.offer.name), draft.reopen()).seal() != offered:
+        if Segment(Path(name), draft.reopen()).seal() != offered:
             raise CorruptSnapshotError("its seal is another one than was offered")
         with reading():
             file = open_file(_core.Mapping(draft.fd, size, False), 0, size, offered.checksums)
@@ -251,8 +336,7 @@ def _check(draft: Draft, answer: _Answer, offered: Seal) -> None:
                 raise CorruptSnapshotError("its rows or columns are not those of its seal")
     except CorruptSnapshotError as error:
         raise CorruptSnapshotError(
-            f"what {answer.address} sent of {answer.offer.name!r} is damaged: {error}; "
-            "nothing was stored. Fetch it again"
+            f"what {source} sent of {name!r} is damaged: {error}; nothing was stored. Fetch it again"
         ) from None
 
 

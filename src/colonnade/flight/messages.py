@@ -1,4 +1,4 @@
-"""What two hosts say to each other: a request for a table, the offer that answers it, and tickets.
+"""What two hosts say to each other: a request for a table, its answer, tickets, and the end of a transfer.
 
 Does not depend on: Flight, files.
 
@@ -15,7 +15,7 @@ import msgspec
 from colonnade.errors import RemoteError
 
 # Grows with every change that an older receiver or server would misunderstand.
-PROTOCOL = 1
+PROTOCOL = 2
 _MARK = b"colonnade-%d:" % PROTOCOL
 _ANY_MARK = b"colonnade-"
 
@@ -23,29 +23,43 @@ _Message = TypeVar("_Message", bound=msgspec.Struct)
 
 
 class Request(msgspec.Struct, forbid_unknown_fields=True, tag="request"):
-    """Which table is wanted: ``identity`` if this very snapshot; else the newest version of ``name``."""
+    """Which table is wanted: ``identity`` if this very snapshot; else the newest version of ``name``.
+
+    ``transfer`` is the receiver's name for the transfer that it wants to begin; without it, it only asks.
+    """
 
     name: str
     version: int | None = None
     identity: int | None = None
+    transfer: str = ""
 
 
 class Offer(msgspec.Struct, forbid_unknown_fields=True, tag="offer"):
-    """The answer: the seal of the snapshot, as it stands in the file; and other hosts that have it."""
+    """The answer: the seal of the snapshot, as it stands in the file. Endpoints say which host sends the bytes."""
 
     name: str
     seal: bytes
-    locations: list[str] = []
 
 
 class Part(msgspec.Struct, forbid_unknown_fields=True, tag="part"):
-    """A ticket for bytes of a snapshot's file."""
+    """A ticket for bytes of a snapshot's file: one of so many ``streams`` of a transfer."""
 
     identity: int
     name: str
     version: int
     start: int
     stop: int
+    transfer: str = ""
+    streams: int = 1
+
+
+class Done(msgspec.Struct, forbid_unknown_fields=True, tag="done"):
+    """The end of a transfer: the receiver serves its copy at ``address``; or the host ``failed`` did not send it."""
+
+    identity: int
+    transfer: str
+    address: str = ""
+    failed: str = ""
 
 
 class Rows(msgspec.Struct, forbid_unknown_fields=True, tag="rows"):

@@ -15,16 +15,20 @@ import hmac
 import re
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.flight as pa_flight
 
 from colonnade.errors import ColonnadeError, InvalidNameError, NotFoundError, RemoteError
+from colonnade.flight import address as addresses
 from colonnade.flight import messages
-from colonnade.flight.client import NOT_FOUND
-from colonnade.flight.messages import Offer, Part, Request, Rows
+from colonnade.flight.client import BUSY, DONE, NOT_FOUND
+from colonnade.flight.messages import Done, Offer, Part, Request, Rows
+from colonnade.flight.sources import HERE, Sources
 from colonnade.flight.sql_command import query_of
 from colonnade.format.ipc import without_layout_metadata
 from colonnade.format.read.file import open_file
@@ -37,6 +41,8 @@ from colonnade.storage.segment import Segment
 _BATCH = 1 << 20
 # For so many seconds after an answer its snapshot stays open, so that a put meanwhile disturbs no transfer.
 _LEASE = 60.0
+# So many seconds a receiver waits for a source in one request, and for this host to send. It asks again.
+_WAIT, _SHORT_WAIT = 2.0, 1.0
 _BYTES = pa.schema([pa.field("bytes", pa.uint8(), nullable=False)])
 _SELECT = re.compile(r'\s*(?:select\s+\*\s+from\s+)?(?:"(?P<quoted>[^"]+)"|(?P<plain>[^\s";]+))\s*;?\s*', re.IGNORECASE)
 
@@ -55,6 +61,8 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]
         self._catalog = catalog
         self._open: dict[int, _Open] = {}
         self._lock = threading.Lock()
+        self._sources = Sources()
+        self._scheme = location.partition("://")[0]
         super().__init__(location, middleware={"token": _Tokens(token)}, **tls)
 
     # -- what Flight asks ----------------------------------------------------------------------------------------------
@@ -75,12 +83,7 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]
             command = descriptor.command or b""
             if not messages.is_message(command):
                 return self._info_of_rows(descriptor, _request_of(descriptor))
-            opened = self._find(messages.decode(command, Request))
-            size = opened.seal.size
-            offer = Offer(opened.name, opened.seal.pack())
-            return pa_flight.FlightInfo(
-                _BYTES, descriptor, [], opened.seal.rows, size, app_metadata=messages.encode(offer)
-            )
+            return self._info_of_bytes(descriptor, messages.decode(command, Request))
 
     def get_schema(self, _: Any, descriptor: Any) -> Any:
         """The schema of a table."""
@@ -94,7 +97,7 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]
             message = _decode_ticket(data)
             opened = self._find(Request(message.name, message.version, message.identity))
             if isinstance(message, Part):
-                table = pa.Table.from_batches(_pieces(opened, message), _BYTES)
+                table = pa.Table.from_batches(self._pieces(opened, message), _BYTES)
             else:
                 batch = _batch_of(opened)
                 rows = max(1, batch.num_rows * _BATCH // max(opened.seal.size, 1))
@@ -103,7 +106,56 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]
                 )
             return pa_flight.RecordBatchStream(table)
 
+    def do_action(self, _: Any, action: Any) -> Iterator[Any]:
+        """Take note of the end of a transfer."""
+        with _answering():
+            if action.type != DONE:
+                raise NotImplementedError(f"no such action: {action.type!r}")
+            done = messages.decode(action.body.to_pybytes(), Done)
+            if done.address:
+                address, name = addresses.parse(done.address)
+                if name or (self._scheme == addresses.TLS and not address.tls):
+                    raise RemoteError(f"{done.address!r} is not the address of a host of this cluster")
+            self._sources.done(done.identity, done.transfer, done.address, done.failed)
+        return iter(())
+
     # -- snapshots -----------------------------------------------------------------------------------------------------
+
+    def _info_of_bytes(self, descriptor: Any, request: Request) -> Any:
+        """The seal of a snapshot, and the host that sends it: no endpoint if there is none yet, so ask again."""
+        here = True
+        try:
+            seal = self._find(request).seal
+        except NotFoundError:
+            # Those that fetched it may have it.
+            elsewhere = None if request.identity is None else self._sources.seal_of(request.identity)
+            if elsewhere is None:
+                raise
+            seal, here = elsewhere, False
+        endpoints = []
+        if request.transfer:
+            source = self._sources.grant(seal, request.transfer, _WAIT, here=here)
+            if source is not None:
+                part = Part(seal.identity, request.name, seal.version, 0, seal.size, request.transfer)
+                locations = [] if source == HERE else [source]
+                endpoints = [pa_flight.FlightEndpoint(messages.encode(part), locations)]
+        offer = messages.encode(Offer(request.name, seal.pack()))
+        return pa_flight.FlightInfo(_BYTES, descriptor, endpoints, seal.rows, seal.size, app_metadata=offer)
+
+    def _pieces(self, opened: _Open, part: Part) -> list[pa.RecordBatch]:
+        """Bytes of a file, as batches; the transfer runs until Flight has let go of all of them."""
+        seal = opened.seal
+        if not 0 <= part.start <= part.stop <= seal.size:
+            raise RemoteError(f"bytes {part.start} to {part.stop} of a file of {seal.size}")
+        if not self._sources.begin(seal.identity, part.transfer, part.streams, _SHORT_WAIT):
+            raise pa_flight.FlightUnavailableError("this host sends the table to others; ask for another source", BUSY)
+        view = np.frombuffer(opened.segment.map(writable=False), np.uint8)  # type: ignore[call-overload]
+        weakref.finalize(view, self._sources.end, seal.identity, part.transfer).atexit = False
+        column = pa.Array.from_buffers(pa.uint8(), seal.size, [None, pa.py_buffer(view)])
+        return [
+            pa.RecordBatch.from_arrays([column.slice(at, min(_BATCH, part.stop - at))], schema=_BYTES)
+            for at in range(part.start, part.stop, _BATCH)
+        ]
 
     def _info_of_rows(self, descriptor: Any, request: Request) -> Any:
         opened = self._find(request)
@@ -196,14 +248,3 @@ def _decode_ticket(data: bytes) -> Part | Rows:
 def _batch_of(opened: _Open) -> pa.RecordBatch:
     batch = open_file(opened.segment.map(writable=False), 0, opened.seal.size, opened.seal.checksums).batch
     return batch.replace_schema_metadata(without_layout_metadata(batch.schema))
-
-
-def _pieces(opened: _Open, part: Part) -> list[pa.RecordBatch]:
-    if not 0 <= part.start <= part.stop <= opened.seal.size:
-        raise RemoteError(f"bytes {part.start} to {part.stop} of a file of {opened.seal.size}")
-    buffer = pa.py_buffer(opened.segment.map(writable=False))
-    column = pa.Array.from_buffers(pa.uint8(), opened.seal.size, [None, buffer])
-    return [
-        pa.RecordBatch.from_arrays([column.slice(at, min(_BATCH, part.stop - at))], schema=_BYTES)
-        for at in range(part.start, part.stop, _BATCH)
-    ]

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from colonnade.core.regions import STRIDE_STEP
+from colonnade.core.alignment import STRIDE_STEP
 from colonnade.errors import CorruptSnapshotError
 
 _MOST_AXES = 64  # NumPy's
@@ -23,17 +22,19 @@ _MOST_LENGTH = 1 << 63
 Stretch = tuple[int, int]  # the first byte, and the one after the last
 
 
-@dataclass(frozen=True, slots=True)
 class Body:
     """``size`` bytes of ``buffer`` from ``start``: the area that a snapshot's places count from.
 
     Views keep ``buffer`` alive. ``seen``, where it is a list, records the bytes of ``buffer`` that each view covers.
     """
 
-    buffer: Any
-    start: int
-    size: int
-    seen: list[Stretch] | None = None
+    __slots__ = ("buffer", "seen", "size", "start")
+
+    def __init__(self, buffer: Any, start: int, size: int, seen: list[Stretch] | None = None) -> None:
+        self.buffer = buffer
+        self.start = start
+        self.size = size
+        self.seen = seen
 
     def _check(self, at: Any, count: Any, what: str, *details: Any) -> None:
         # The words are put together only when they are needed: they take longer than the check.

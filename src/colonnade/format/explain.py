@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from colonnade.dtype_kinds import dtype_kind
 from colonnade.explanation import ColumnReport, Explanation
 from colonnade.format import schema
 from colonnade.format.dtypes import decode_dtype
@@ -21,10 +22,11 @@ from colonnade.format.read.file import StoredFile, reading
 from colonnade.format.read.index import read_labels
 from colonnade.format.read.ndarray import explain_array, read_ndarray
 from colonnade.format.read.validate import validate_values
-from colonnade.rules import RULES, Reading, dtype_kind
+from colonnade.rules import RULES, Reading
 
 _WHY_OBJECTS = next(rule.note for rule in RULES if rule.reading is Reading.CONVERTED)
 _WHY_THE_SAME_OBJECTS = "pandas holds Python objects here; those that were put are made again"
+_WHY_KINDS = "Python objects of several types; others read a struct with a field for each type"
 _WHY = {
     "string": "its dtype keeps Python strings; PyArrow makes them",
     "arrow": "stored in a plainer layout, and cast back",
@@ -82,6 +84,8 @@ def _column_dtype(column: schema.ColumnLayout, arrow: pa.Schema) -> tuple[str, s
     if not isinstance(column, schema.Converted):
         return str(dtype), ""
     why = _WHY_OBJECTS if column.objects is None else _WHY_THE_SAME_OBJECTS
+    if column.objects is not None and column.objects.type == "kinds":
+        why = _WHY_KINDS
     return str(dtype), _WHY.get(dtype_kind(dtype), why)
 
 

@@ -43,6 +43,19 @@ class Table:
         offset: int = _SHORT(self._data, entry)[0]
         return self._position + offset if offset else 0
 
+    @property
+    def position(self) -> int:
+        """Where it starts in the buffer."""
+        return self._position
+
+    def vector(self, slot: int) -> tuple[int, int]:
+        """Where the items of a vector start, and how many they are; (0, 0) where it was left out."""
+        place = self.place(slot)
+        if not place:
+            return 0, 0
+        start = self._follow(place)
+        return start + 4, _UNSIGNED(self._data, start)[0]
+
     def _follow(self, place: int) -> int:
         return place + int(_UNSIGNED(self._data, place)[0])
 

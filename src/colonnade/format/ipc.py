@@ -1,145 +1,36 @@
-"""The Arrow IPC file around a body: written by PyArrow for one row, then given the real numbers.
+"""The Arrow IPC file around a body, as a reader sees it: the layout metadata, and where the body is.
 
-The format is https://arrow.apache.org/docs/format/Columnar.html#ipc-file-format. Does not depend on: names,
-descriptors, pandas, what a column means.
+The format is https://arrow.apache.org/docs/format/Columnar.html#ipc-file-format; `write.envelope` writes it. Does not
+depend on: names, descriptors, pandas, what a column means.
 
 A file is::
 
     "ARROW1" | schema | dictionaries | record batch message, padded | BODY | end of stream | NESTED TABLES |
     CHECKSUMS | SEAL | footer | "ARROW1"
-
-PyArrow writes everything but the capitals, for a batch of one row of the same schema and dictionaries, so no schema is
-encoded by hand. The batch must have a row: flatbuffers leave out a number that is zero, and what is left out cannot be
-set.
 """
 
 from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
 
-from colonnade.core.regions import CACHE_LINE, align
+from colonnade.core.alignment import CACHE_LINE
 from colonnade.errors import CorruptSnapshotError
 from colonnade.format.flatbuffer import Table
 from colonnade.format.schema import METADATA_KEY
-from colonnade.format.seal import MAGIC, SEAL_SIZE, TAIL_SIZE, TRAILER, Checksums, end_of_contents, seal_place
+from colonnade.format.seal import SEAL_SIZE, TAIL_SIZE, Checksums, end_of_contents, seal_place
 
-END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
+BLOCK = np.dtype([("offset", "<i8"), ("metadata_length", "<i4"), ("_pad", "<i4"), ("body_length", "<i8")])
 
-_MESSAGE_PREFIX = struct.Struct("<Ii")  # continuation mark, metadata length
-_BLOCK = np.dtype([("offset", "<i8"), ("metadata_length", "<i4"), ("_pad", "<i4"), ("body_length", "<i8")])
-_NODE = np.dtype([("length", "<i8"), ("null_count", "<i8")])
-_BUFFER = np.dtype([("offset", "<i8"), ("length", "<i8")])
-
-# Slots of the tables in Arrow's File.fbs, Schema.fbs and Message.fbs, in the order of their fields.
-_FOOTER_SCHEMA, _FOOTER_RECORD_BATCHES = 1, 3
+# Slots of the tables in Arrow's File.fbs and Schema.fbs, in the order of their fields.
+FOOTER_RECORD_BATCHES = 3
+_FOOTER_SCHEMA = 1
 _SCHEMA_METADATA = 2
 _KEY, _VALUE = 0, 1
-_MESSAGE_HEADER, _MESSAGE_BODY_LENGTH = 2, 3
-_BATCH_LENGTH, _BATCH_NODES, _BATCH_BUFFERS = 0, 1, 2
-
-
-class Numbers(NamedTuple):
-    """What is known of a table once its bytes have moved.
-
-    ``nodes`` are (length, null count) and ``buffers`` are (offset, length), (0, 0) for an absent one, both in the order
-    of the record batch: fields depth first.
-    """
-
-    rows: int
-    body_size: int
-    nodes: Sequence[tuple[int, int]]
-    buffers: Sequence[tuple[int, int]]
-
-
-class Layout(NamedTuple):
-    """The record batch message and the footer: all that says where the values stand."""
-
-    message: bytes
-    footer: bytes
-
-    def tail(self, seal: bytes) -> bytes:
-        """Everything from the seal on; ``seal`` may have checksums before it."""
-        return seal + self.footer + TRAILER.pack(len(self.footer), MAGIC)
-
-
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """The bytes before and after a body: ``start`` (schema and dictionaries), and a layout for one row.
-
-    `finished` gives the layout with the table's own numbers. ``metadata`` is the layout metadata.
-    """
-
-    start: memoryview
-    layout: Layout
-    metadata: bytes
-
-    @property
-    def body_start(self) -> int:
-        """Where the body starts."""
-        return len(self.start) + len(self.layout.message)
-
-    def finished(self, numbers: Numbers) -> Layout:
-        """Set row count, null counts, buffer places and body length."""
-        head, footer = bytearray(self.layout.message), bytearray(self.layout.footer)
-        block = Table.root(footer).structs(_FOOTER_RECORD_BATCHES, _BLOCK)[-1:]
-        message = Table.root(head, _MESSAGE_PREFIX.size)
-        batch = message.table(_MESSAGE_HEADER)
-        struct.pack_into("<q", head, batch.place(_BATCH_LENGTH), numbers.rows)
-        nodes, buffers = batch.structs(_BATCH_NODES, _NODE), batch.structs(_BATCH_BUFFERS, _BUFFER)
-        if (len(nodes), len(buffers)) != (len(numbers.nodes), len(numbers.buffers)):
-            raise AssertionError(
-                f"the plan has {len(numbers.nodes)} nodes and {len(numbers.buffers)} buffers, "
-                f"PyArrow wrote {len(nodes)} and {len(buffers)}"
-            )
-        if numbers.nodes:
-            nodes[:] = numbers.nodes
-            buffers[:] = numbers.buffers
-        # Left out where PyArrow wrote no byte: no columns, or columns of nulls alone. What else stands in the body, as
-        # codes of a MultiIndex, is nothing to Arrow.
-        if message.place(_MESSAGE_BODY_LENGTH):
-            struct.pack_into("<q", head, message.place(_MESSAGE_BODY_LENGTH), numbers.body_size)
-            block["body_length"] = numbers.body_size
-        elif any(length for _, length in numbers.buffers):
-            raise AssertionError("buffers in a message that has no body")
-        return Layout(bytes(head), bytes(footer))
-
-
-def write_envelope(schema: pa.Schema, one_row: Sequence[pa.Array], alignment: int) -> Envelope:
-    """Let PyArrow write the file for one row; the body will start at a multiple of ``alignment``."""
-    batch = pa.record_batch(list(one_row), schema=schema) if one_row else _batch_without_columns(schema)
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, schema) as writer:
-        writer.write_batch(batch)
-    data = memoryview(sink.getvalue())
-    footer_length, _ = TRAILER.unpack(data[-TAIL_SIZE:])
-    footer = bytearray(data[-TAIL_SIZE - footer_length : -TAIL_SIZE])
-    block = Table.root(footer).structs(_FOOTER_RECORD_BATCHES, _BLOCK)[-1:]
-    offset, length = int(block["offset"][0]), int(block["metadata_length"][0])
-    message = bytearray(align(offset + length, alignment) - offset)
-    message[:length] = data[offset : offset + length]
-    block["metadata_length"] = len(message)
-    mark, _ = _MESSAGE_PREFIX.unpack_from(message)
-    _MESSAGE_PREFIX.pack_into(message, 0, mark, len(message) - _MESSAGE_PREFIX.size)
-    return Envelope(data[:offset], Layout(bytes(message), bytes(footer)), schema.metadata[METADATA_KEY])
-
-
-def _batch_without_columns(schema: pa.Schema) -> pa.RecordBatch:
-    return pa.record_batch([pa.nulls(1)], names=["dropped"]).select([]).replace_schema_metadata(schema.metadata)
-
-
-def read_message(message: memoryview) -> tuple[list[tuple[int, int]], list[tuple[int, int]], int]:
-    """Nodes (length, null count), buffers (offset, length) and the body's place of a batch that PyArrow wrote."""
-    _, length = _MESSAGE_PREFIX.unpack_from(message)
-    batch = Table.root(message, _MESSAGE_PREFIX.size).table(_MESSAGE_HEADER)
-    nodes = batch.structs(_BATCH_NODES, _NODE).tolist()
-    return nodes, batch.structs(_BATCH_BUFFERS, _BUFFER).tolist(), _MESSAGE_PREFIX.size + length
 
 
 def without_layout_metadata(schema: pa.Schema) -> dict[bytes, bytes] | None:
@@ -147,18 +38,22 @@ def without_layout_metadata(schema: pa.Schema) -> dict[bytes, bytes] | None:
     return {key: value for key, value in (schema.metadata or {}).items() if key != METADATA_KEY} or None
 
 
-@dataclass(frozen=True, slots=True)
 class OpenedEnvelope:
     """The layout metadata as text, the record batch message, the footer, and the body.
 
     ``body_start`` is the body's first byte in the file, and ``body_limit`` how many bytes it may have.
     """
 
-    metadata: bytes
-    message: memoryview
-    footer: memoryview
-    body_start: int
-    body_limit: int
+    __slots__ = ("body_limit", "body_start", "footer", "message", "metadata")
+
+    def __init__(
+        self, metadata: bytes, message: memoryview, footer: memoryview, body_start: int, body_limit: int
+    ) -> None:
+        self.metadata = metadata
+        self.message = message
+        self.footer = footer
+        self.body_start = body_start
+        self.body_limit = body_limit
 
 
 def read_envelope(data: memoryview, checksums: Checksums | None = None) -> OpenedEnvelope:
@@ -169,8 +64,7 @@ def read_envelope(data: memoryview, checksums: Checksums | None = None) -> Opene
     """
     end, footer_at = end_of_contents(data)
     footer = data[footer_at:-TAIL_SIZE]
-    metadata, blocks = read_footer(footer)
-    offset, length = int(blocks["offset"][0]), int(blocks["metadata_length"][0])
+    metadata, offset, length = read_footer(bytes(footer))
     body_start = offset + length
     if offset <= 0 or length <= 0 or body_start > end or body_start % CACHE_LINE:
         raise CorruptSnapshotError(
@@ -182,16 +76,25 @@ def read_envelope(data: memoryview, checksums: Checksums | None = None) -> Opene
     return OpenedEnvelope(metadata, data[offset:body_start], footer, body_start, end - body_start)
 
 
-def read_footer(footer: bytes | memoryview) -> tuple[bytes, Any]:
-    """The layout metadata as text, and the record batch's place, of a footer.
+def read_footer(footer: bytes) -> tuple[bytes, int, int]:
+    """The layout metadata as text, and the place of the record batch message and its length, of a footer.
+
+    Results of the last short footers are kept: those of two versions of a table are often equal.
 
     Raises
     ------
     CorruptSnapshotError
     """
+    return _read_footer_once(footer) if len(footer) <= _LONGEST_KEPT else _read_footer(footer)
+
+
+_LONGEST_KEPT = 1 << 16
+
+
+def _read_footer(footer: bytes) -> tuple[bytes, int, int]:
     try:
         root = Table.root(footer)
-        blocks = root.structs(_FOOTER_RECORD_BATCHES, _BLOCK)
+        blocks = root.structs(FOOTER_RECORD_BATCHES, BLOCK)
         pairs = root.table(_FOOTER_SCHEMA).tables(_SCHEMA_METADATA)
         ours = [pair for pair in pairs if pair.text(_KEY, len(METADATA_KEY)) == METADATA_KEY]
         metadata = [pair.text(_VALUE) for pair in ours[:2]]
@@ -202,7 +105,10 @@ def read_footer(footer: bytes | memoryview) -> tuple[bytes, Any]:
             f"corrupt footer: {len(blocks)} record batches, and the schema key 'colonnade' {len(metadata)} times; "
             "both must be there once"
         )
-    return metadata[0], blocks
+    return metadata[0], int(blocks["offset"][0]), int(blocks["metadata_length"][0])
+
+
+_read_footer_once = lru_cache(64)(_read_footer)
 
 
 def read_metadata(fd: int, size: int) -> bytes:

@@ -11,7 +11,6 @@ from typing import Any
 
 from colonnade.errors import UnsupportedTypeError, brief_repr
 from colonnade.format import schema
-from colonnade.format.objects import same
 
 
 def encode_json(values: Mapping[Any, Any], what: str, remedy: str) -> str:
@@ -22,6 +21,8 @@ def encode_json(values: Mapping[Any, Any], what: str, remedy: str) -> str:
     UnsupportedTypeError
         For a value that would not come back equal.
     """
+    from colonnade.format.objects import same
+
     for key, value in values.items():
         try:
             is_same = same(json.loads(json.dumps({key: value})), {key: value})

@@ -17,7 +17,7 @@ from colonnade.format.schema import invalid as schema_error
 
 _EXACT = (str, int, float, bool, type(None))
 # NumPy's scalars that Python's have a value for. On Linux `longlong` is another type of the same size, and stays out.
-_NUMPY_TYPES: dict[str, Any] = {
+NUMPY_TYPES: dict[str, Any] = {
     name: np.dtype(name).type
     for name in (
         "bool",
@@ -25,7 +25,7 @@ _NUMPY_TYPES: dict[str, Any] = {
         *(f"float{bits}" for bits in (16, 32, 64)),
     )
 }
-_NUMPY = frozenset(_NUMPY_TYPES.values())
+_NUMPY = frozenset(NUMPY_TYPES.values())
 
 
 def encode_label(value: Any, what: str) -> Label:
@@ -66,9 +66,9 @@ def _is_unicode(value: Any) -> bool:
 def decode_label(label: Label) -> Any:
     """Invert `encode_label`."""
     if isinstance(label, NumpyLabel):
-        if label.dtype not in _NUMPY_TYPES:
+        if label.dtype not in NUMPY_TYPES:
             raise schema_error(f"no dtype of a label: {label.dtype!r}")
-        return _NUMPY_TYPES[label.dtype](decode_label(label.value))
+        return NUMPY_TYPES[label.dtype](decode_label(label.value))
     if isinstance(label, TupleLabel):
         return tuple(decode_label(item) for item in label.items)
     return float(label.value) if isinstance(label, FloatLabel) else label

@@ -19,12 +19,12 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import marshal
+import math
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, Literal
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -33,26 +33,29 @@ import pyarrow.types as pt
 
 from colonnade import _core
 from colonnade.errors import UnsupportedTypeError, brief_repr
-from colonnade.format.schema import Objects, Unit
+from colonnade.format.labels import NUMPY_TYPES
+from colonnade.format.object_parts import (
+    ABSENT,
+    MISSING,
+    MISSING_VALUES,
+    ObjectArray,
+    decode_dicts,
+    decode_items,
+    decode_kinds,
+    encode_absent,
+    encode_dicts,
+    encode_items,
+    encode_kinds,
+    kind_of,
+    object_array,
+)
+from colonnade.format.schema import Objects, Unit, invalid
 from colonnade.format.zones import decode_zone, encode_zone
 from colonnade.interop import pandas as pandas_internals
 from colonnade.interop import pyarrow as pyarrow_internals
 
-ObjectArray = npt.NDArray[np.object_]
-
 # Arrow's files have 64 levels of types at most.
 MAX_LEVELS = 60
-
-Missing = Literal["None", "nan", "NA", "NaT"]
-
-_MISSING: dict[type, tuple[Missing, Any]] = {
-    type(None): ("None", None),
-    float: ("nan", np.nan),
-    type(pd.NA): ("NA", pd.NA),
-    type(pd.NaT): ("NaT", pd.NaT),
-}
-_MISSING_VALUES = dict(_MISSING.values())
-
 
 # ---- Objects to Arrow ------------------------------------------------------------------------------------------------
 
@@ -66,52 +69,70 @@ def to_arrow(values: ObjectArray) -> tuple[pa.Array | pa.ChunkedArray, Objects]:
         If there is no such array. The message says what the objects are.
     """
     types = _core.types_of(values)
-    of_values = [type_ for type_ in types if type_ not in _MISSING]
-    if len(of_values) > 1:
-        raise _mixed(of_values)
+    if not {list, tuple, dict}.isdisjoint(types) and _core.nests_deeper(values.tolist(), MAX_LEVELS + 1):
+        # PyArrow ends the process at circular ones.
+        raise UnsupportedTypeError(f"it holds lists or dicts in each other to more than {MAX_LEVELS} levels")
+    array, objects = _encode(values, types)
+    if objects.parts and _levels(array.type) > MAX_LEVELS:
+        raise UnsupportedTypeError(f"it holds lists or dicts that need more than {MAX_LEVELS} levels of Arrow types")
+    return array, objects
+
+
+def _levels(type_: pa.DataType) -> int:
+    return 1 + max((_levels(type_.field(number).type) for number in range(type_.num_fields)), default=0)
+
+
+def _encode(values: ObjectArray, types: list[type] | None = None) -> tuple[pa.Array | pa.ChunkedArray, Objects]:
+    types = _core.types_of(values) if types is None else types
+    if type(ABSENT) in types:
+        return encode_absent(values, _encode)
+    of_values = [type_ for type_ in types if type_ not in MISSING]
+    if len(of_values) > 1 or (not of_values and len(types) > 1 and set(types) != {float, type(None)}):
+        return _by_kinds(values)
     if not of_values:
         if float not in types:
-            return pa.nulls(len(values)), Objects(missing=_missing_kind(types) if types else None)
-        if set(types) <= {float, type(None)}:
-            # NaN is a value here, and None is null, so both come back.
-            return pa.array(values, pa.float64(), from_pandas=False), Objects(missing="None")
-        of_values = [float]
+            return pa.nulls(len(values)), Objects(missing=MISSING[types[0]][0] if types else None)
+        # NaN is a value here, and None is null, so both come back.
+        return pa.array(values, pa.float64(), from_pandas=False), Objects(missing="None")
     type_ = of_values[0]
     convert = _CONVERT.get(type_)
     if convert is None:
         raise UnsupportedTypeError(f"it holds objects of type {_type_name(type_)}, which Arrow would not give back")
+    if len(types) > 2 or (float in types and _has_numbers(values)):
+        return _by_kinds(values)
     try:
         array, objects = convert(values)
     except UnsupportedTypeError:
+        if len({kind_of(value) for value in values if type(value) is type_}) > 1:
+            return _by_kinds(values)
         raise
-    except (pa.ArrowException, TypeError, ValueError, OverflowError, SystemError, LookupError) as error:
+    except _ARROW_ERRORS as error:
         reason = str(error).splitlines()[0]
         raise UnsupportedTypeError(f"it holds {_type_name(type_)}, and Arrow has no type for it ({reason})") from error
-    if not array.null_count and (float not in types or type_ is float):
+    if not array.null_count:
         return array, objects
-    is_null = array.is_null().to_numpy(zero_copy_only=False)
-    nulls = _core.types_of(values[is_null])
-    if type_ is not float:
-        if float in _core.types_of(values[~is_null]):
-            raise _mixed([type_, float])
-        if type_ in nulls:
-            raise UnsupportedTypeError(f"it holds a {_type_name(type_)} that Arrow takes for null, such as NaN")
-    return array, msgspec.structs.replace(objects, missing=_missing_kind(nulls))
+    nulls = _core.types_of(values[array.is_null().to_numpy(zero_copy_only=False)])
+    if type_ in nulls:
+        raise UnsupportedTypeError(f"it holds a {_type_name(type_)} that Arrow takes for null, such as NaN")
+    return array, objects.replaced(missing=MISSING[nulls[0]][0])
 
 
-def _missing_kind(types: list[type]) -> Missing:
-    names = [_MISSING[type_][0] for type_ in types]
-    if len(names) > 1:
-        raise UnsupportedTypeError(
-            f"{' and '.join(names)} both stand for missing values in it; replace one by the other, "
-            "as with series.where(series.notna(), None)"
-        )
-    return names[0]
+# What PyArrow raises for objects that have no Arrow type.
+_ARROW_ERRORS = (pa.ArrowException, TypeError, ValueError, OverflowError, SystemError, LookupError)
 
 
-def _mixed(types: Iterable[type]) -> UnsupportedTypeError:
-    names = " and ".join(sorted(_type_name(type_) for type_ in types))
-    return UnsupportedTypeError(f"it holds {names}, and an Arrow column has one type; convert them to one type")
+def _has_numbers(values: ObjectArray) -> bool:
+    """Whether floats are there that are not NaN, and so no missing values."""
+    return any(type(value) is float and not math.isnan(value) for value in values)
+
+
+def _by_kinds(values: ObjectArray) -> tuple[pa.Array | pa.ChunkedArray, Objects]:
+    try:
+        return encode_kinds(values, _encode)
+    except _ARROW_ERRORS as error:
+        if isinstance(error, UnsupportedTypeError):
+            raise
+        raise UnsupportedTypeError(f"it holds objects of several types ({str(error).splitlines()[0]})") from error
 
 
 def _type_name(type_: type) -> str:
@@ -135,6 +156,14 @@ def _integers(values: ObjectArray) -> Converted:
         return _inferred(values)
     except OverflowError:
         return pa.array(values, pa.uint64(), from_pandas=True), Objects()
+
+
+def _numpy_scalars(values: ObjectArray) -> Converted:
+    present = np.fromiter((isinstance(value, np.generic) for value in values), bool, len(values))
+    (type_,) = {type(value) for value in values[present]}
+    numbers: npt.NDArray[Any] = np.zeros(len(values), np.dtype(type_))
+    numbers[present] = values[present]
+    return pa.array(numbers, mask=~present), Objects("numpy")
 
 
 def _decimals(values: ObjectArray) -> Converted:
@@ -219,12 +248,19 @@ def _common_unit(values: list[Any]) -> Unit:
     return unit
 
 
-def _containers(kind: Literal["value", "tuple"]) -> Callable[[ObjectArray], Converted]:
+def _containers(
+    kind: Literal["value", "tuple"], by_parts: Callable[[ObjectArray], Converted]
+) -> Callable[[ObjectArray], Converted]:
+    """As PyArrow infers their type, if they come back from that; else by their parts."""
+
     def convert(values: ObjectArray) -> Converted:
         objects = Objects(kind)
-        array = _nested(values)
-        if not _is_exact(values, array.type):
-            _check_same(values, array, objects)
+        try:
+            array = _nested(values)
+            if not _is_exact(values, array.type):
+                _check_same(values, array, objects)
+        except _ARROW_ERRORS:
+            return by_parts(values)
         return array, objects
 
     return convert
@@ -249,7 +285,7 @@ def _is_exact(values: ObjectArray, arrow_type: pa.DataType) -> bool:
     inner: list[Any] = [field.type for field in arrow_type] if names else [getattr(arrow_type, "value_type", None)]
     if len(set(names)) < len(names):
         return False
-    found = _core.types_inside(values.tolist(), list(_MISSING), names)
+    found = _core.types_inside(values.tolist(), list(MISSING), names)
     if not found:
         return False
     nan_is_null = _takes_nan_for_null(values)
@@ -271,8 +307,6 @@ def _is_exact_in(types: list[type], arrow_type: pa.DataType | None, nan_is_null:
 
 def _nested(values: ObjectArray) -> Any:
     """Containers as PyArrow converts them; a NaN inside of them is a value, unless a container itself is missing so."""
-    if _core.nests_deeper(values.tolist(), MAX_LEVELS + 1):  # PyArrow ends the process at circular ones
-        raise UnsupportedTypeError(f"it holds lists or dicts in each other to more than {MAX_LEVELS} levels")
     return pa.array(values, from_pandas=_takes_nan_for_null(values))
 
 
@@ -308,10 +342,11 @@ _CONVERT: dict[type, Callable[[ObjectArray], Converted]] = {
     dt.datetime: _datetimes,
     pd.Timestamp: _timestamps,
     pd.Timedelta: _timedeltas,
-    list: _containers("value"),
-    dict: _containers("value"),
-    tuple: _containers("tuple"),
+    list: _containers("value", lambda values: encode_items(values, "lists", _encode)),
+    dict: _containers("value", lambda values: encode_dicts(values, _encode)),
+    tuple: _containers("tuple", lambda values: encode_items(values, "tuples", _encode)),
     np.ndarray: _arrays,
+    **dict.fromkeys(NUMPY_TYPES.values(), _numpy_scalars),
 }
 
 # How many rows are made again and compared at a time.
@@ -326,7 +361,7 @@ def _check_same(values: ObjectArray, array: Any, objects: Objects) -> None:
         if fast and _same_bytes(originals, restored):
             continue
         for row, (one, other) in enumerate(zip(originals, restored, strict=True), start):
-            if type(one) not in _MISSING and not same(one, other):
+            if type(one) not in MISSING and not same(one, other):
                 raise UnsupportedTypeError(
                     f"row {row} holds {brief_repr(one)}, which would come back as {brief_repr(other)}"
                 )
@@ -371,6 +406,8 @@ def same(one: Any, other: Any) -> bool:
         return bool(one.tobytes() == other.tobytes())
     if type_ is float:
         return bool(one.hex() == other.hex())
+    if isinstance(one, np.generic):
+        return bool(one.tobytes() == other.tobytes())
     if type_ is decimal.Decimal:
         return bool(one == other) and one.is_signed() == other.is_signed()
     if type_ in (dt.datetime, dt.time, pd.Timestamp, pd.Timedelta):
@@ -392,7 +429,7 @@ def to_objects(array: pa.Array, objects: Objects) -> ObjectArray:
     # From an iterator: NumPy would take a list of containers apart.
     values = np.fromiter(_restore(array, objects), object, len(array))
     if objects.missing is not None and array.null_count:
-        values[array.is_null().to_numpy(zero_copy_only=False)] = _MISSING_VALUES[objects.missing]
+        values[array.is_null().to_numpy(zero_copy_only=False)] = MISSING_VALUES[objects.missing]
     return values
 
 
@@ -400,6 +437,8 @@ def _restore(array: Any, objects: Objects) -> Any:
     """The objects, with any object in place of null."""
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
+    if objects.type not in _RESTORE:
+        raise invalid(f"objects of type {objects.type!r}")
     return _RESTORE[objects.type](array, objects)
 
 
@@ -439,6 +478,13 @@ def _array_objects(array: pa.Array, _: Objects) -> Any:
 def _uuid_objects(array: pa.Array, _: Objects) -> list[Any]:
     storage = array.storage if isinstance(array, pa.ExtensionArray) else array  # a dictionary has the storage alone
     return [None if value is None else uuid.UUID(bytes=value) for value in storage.to_pylist()]
+
+
+def _numpy_objects(array: pa.Array, _: Objects) -> Any:
+    values: ObjectArray = np.empty(len(array), object)
+    numbers = array.drop_null().to_numpy(zero_copy_only=False)
+    values[array.is_valid().to_numpy(zero_copy_only=False)] = object_array(list(numbers))
+    return values
 
 
 def _tuples(array: pa.Array, _: Objects) -> list[Any]:
@@ -501,4 +547,10 @@ _RESTORE: dict[str, Callable[[pa.Array, Objects], Any]] = {
     "datetime": _datetime_objects,
     "Timestamp": _timestamp_objects,
     "Timedelta": _timedelta_objects,
+    "numpy": _numpy_objects,
+    "kinds": lambda array, objects: decode_kinds(array, objects, to_objects),
+    "lists": lambda array, objects: decode_items(array, objects, to_objects),
+    "tuples": lambda array, objects: decode_items(array, objects, to_objects),
+    "dicts": lambda array, objects: decode_dicts(array, objects, to_objects),
+    "pairs": lambda array, objects: decode_dicts(array, objects, to_objects),
 }

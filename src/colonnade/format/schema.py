@@ -8,48 +8,38 @@ docstrings and descriptions here.
 Places are bytes from the start of the body. Does not depend on: pandas, PyArrow, memory, files.
 """
 
-from __future__ import annotations
-
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
-import msgspec
-from msgspec import Meta, Struct
-
+from colonnade.dtype_kinds import CodesType
 from colonnade.errors import CorruptSnapshotError
-from colonnade.rules import CodesType
+from colonnade.format.record import Range, Record, from_json, to_json
 
 METADATA_KEY = b"colonnade"
 
 # Whether the file has so many bytes is checked where a view is made.
-Count = Annotated[int, Meta(ge=0, le=2**63 - 1, title="count")]
-Place = Annotated[int, Meta(ge=0, le=2**63 - 1, title="place")]
-Number = Annotated[int, Meta(ge=0, le=2**63 - 1, title="number")]
-
-
-class _Kind(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
-    """One of several kinds; the key ``kind`` says which."""
-
-
-class _Part(Struct, frozen=True, forbid_unknown_fields=True):
-    """A structure without a kind: only it may stand where it stands."""
+_MOST = 2**63 - 1
+Count = Annotated[int, Range(_MOST, "count")]
+Place = Annotated[int, Range(_MOST, "place")]
+Number = Annotated[int, Range(_MOST, "number")]
 
 
 # -- labels and names --------------------------------------------------------------------------------------------------
 
 
-class TupleLabel(_Kind, frozen=True, tag="tuple"):
+class TupleLabel(Record, kind="tuple"):
     """A tuple of labels."""
 
-    items: list[Label]
+    items: list["Label"]
 
 
-class FloatLabel(_Kind, frozen=True, tag="float"):
+class FloatLabel(Record, kind="float"):
     """A float that JSON has no number for."""
 
     value: Literal["nan", "inf", "-inf"]
 
 
-class NumpyLabel(_Kind, frozen=True, tag="numpy"):
+class NumpyLabel(Record, kind="numpy"):
     """A NumPy scalar of this dtype."""
 
     dtype: str
@@ -64,43 +54,53 @@ Label = str | int | float | bool | None | TupleLabel | FloatLabel | NumpyLabel
 Unit = Literal["s", "ms", "us", "ns"]
 
 
-class Objects(_Part, frozen=True):
+class Objects(Record):
     """Python objects: ``type`` for those that Arrow's type does not tell apart, ``missing`` for what stands for null.
 
-    Times have their ``unit``, and a ``zone`` as in a zoned dtype.
+    Times have their ``unit``, and a ``zone`` as in a zoned dtype. ``numpy`` are NumPy's scalars of the Arrow type.
+
+    Objects that have no one Arrow type are taken apart, and ``parts`` describes each part. ``kinds`` is a struct with a
+    field for each kind of objects, one of which is not null in each row; a field of type ``missing`` is of booleans,
+    and marks rows with that kind of missing value. ``lists`` and ``tuples`` have a part for their items, and ``dicts``
+    one for each key. ``pairs`` are dicts as lists of ``key`` and ``value``, which have a part each. A value is
+    ``absent`` if its dict does not have the key.
     """
 
-    type: Literal["value", "tuple", "array", "UUID", "datetime", "Timestamp", "Timedelta"] = "value"
-    missing: Literal["None", "nan", "NA", "NaT"] | None = None
+    type: Literal[
+        "value", "tuple", "array", "UUID", "datetime", "Timestamp", "Timedelta", "numpy",
+        "kinds", "missing", "lists", "tuples", "dicts", "pairs",
+    ] = "value"  # fmt: skip
+    missing: Literal["None", "nan", "NA", "NaT", "absent"] | None = None
     unit: Unit | None = None
     zone: str | None = None
+    parts: list["Objects"] = []  # noqa: RUF012 -- nobody changes a record
 
 
 # -- dtypes ------------------------------------------------------------------------------------------------------------
 
 
-class StringDtype(_Kind, frozen=True, tag="string"):
+class StringDtype(Record, kind="string"):
     """``pandas.StringDtype``."""
 
     storage: Literal["pyarrow", "python"]
     na: Literal["nan", "NA"]
 
 
-class ZonedDtype(_Kind, frozen=True, tag="zoned"):
+class ZonedDtype(Record, kind="zoned"):
     """``pandas.DatetimeTZDtype``; ``tz`` is Arrow's name of the zone, or a library and the name (``pytz:UTC``)."""
 
     unit: Unit
     tz: str
 
 
-class IntervalDtype(_Kind, frozen=True, tag="interval"):
+class IntervalDtype(Record, kind="interval"):
     """``pandas.IntervalDtype``."""
 
     subtype: str | ZonedDtype
     closed: Literal["left", "right", "both", "neither"]
 
 
-class ArrowDtype(_Kind, frozen=True, tag="arrow"):
+class ArrowDtype(Record, kind="arrow"):
     """``pandas.ArrowDtype``; ``schema`` is a serialized Arrow schema of one field, in base64."""
 
     schema: str
@@ -109,20 +109,20 @@ class ArrowDtype(_Kind, frozen=True, tag="arrow"):
 Dtype = str | StringDtype | ZonedDtype | IntervalDtype | ArrowDtype
 
 
-class StructureDtype(_Kind, frozen=True, tag="structure"):
+class StructureDtype(Record, kind="structure"):
     """A NumPy dtype of named fields."""
 
     names: list[str]
-    formats: list[NumpyDtype]
+    formats: list["NumpyDtype"]
     offsets: list[Count]
     itemsize: Count
     titles: list[str | None] | None = None
 
 
-class SubarrayDtype(_Kind, frozen=True, tag="subarray"):
+class SubarrayDtype(Record, kind="subarray"):
     """A field of a structure that is an array itself."""
 
-    base: NumpyDtype
+    base: "NumpyDtype"
     shape: list[Count]
 
 
@@ -132,14 +132,14 @@ NumpyDtype = str | StructureDtype | SubarrayDtype
 # -- columns -----------------------------------------------------------------------------------------------------------
 
 
-class Values(_Kind, frozen=True, tag="values"):
+class Values(Record, kind="values"):
     """A view: numbers, booleans as bytes, datetimes (zoned too), timedeltas, periods."""
 
     dtype: Dtype
     at: Place
 
 
-class Masked(_Kind, frozen=True, tag="masked"):
+class Masked(Record, kind="masked"):
     """A masked array of two views. The mask has one byte a row: 1 where the value is null."""
 
     dtype: Dtype
@@ -147,7 +147,7 @@ class Masked(_Kind, frozen=True, tag="masked"):
     mask: Place
 
 
-class Categories(_Part, frozen=True):
+class Categories(Record):
     """The Arrow dictionary of the column's field, read as an index of this dtype."""
 
     dtype: Dtype
@@ -156,7 +156,7 @@ class Categories(_Part, frozen=True):
     objects: Objects | None = None
 
 
-class Categorical(_Kind, frozen=True, tag="categorical"):
+class Categorical(Record, kind="categorical"):
     """Codes are a view; the categories are the field's Arrow dictionary."""
 
     codes: Place
@@ -166,7 +166,7 @@ class Categorical(_Kind, frozen=True, tag="categorical"):
     field: Number
 
 
-class Interval(_Kind, frozen=True, tag="interval"):
+class Interval(Record, kind="interval"):
     """Both ends are views."""
 
     dtype: IntervalDtype
@@ -174,14 +174,14 @@ class Interval(_Kind, frozen=True, tag="interval"):
     right: Place
 
 
-class Wrapped(_Kind, frozen=True, tag="wrapped"):
+class Wrapped(Record, kind="wrapped"):
     """The Arrow array itself, which pandas wraps; ``dtype`` is null for a ``pandas.ArrowDtype`` of the field's type."""
 
     dtype: StringDtype | None
     field: Number
 
 
-class Converted(_Kind, frozen=True, tag="converted"):
+class Converted(Record, kind="converted"):
     """The Arrow array, converted when the table is opened; without ``objects`` as PyArrow does."""
 
     dtype: Dtype
@@ -192,14 +192,14 @@ class Converted(_Kind, frozen=True, tag="converted"):
 ColumnLayout = Values | Masked | Categorical | Interval | Wrapped | Converted
 
 
-class Run(_Part, frozen=True):
+class Run(Record):
     """Columns that stand side by side in the frame too."""
 
     first: Number
     count: Count
 
 
-class Block(_Part, frozen=True):
+class Block(Record):
     """Columns of one dtype, as one array of shape (columns, rows); ``stride`` bytes from one column to the next."""
 
     dtype: str | ZonedDtype
@@ -211,7 +211,7 @@ class Block(_Part, frozen=True):
 # -- indexes -----------------------------------------------------------------------------------------------------------
 
 
-class RangeIndex(_Kind, frozen=True, tag="range"):
+class RangeIndex(Record, kind="range"):
     """``pandas.RangeIndex``."""
 
     start: int
@@ -220,7 +220,7 @@ class RangeIndex(_Kind, frozen=True, tag="range"):
     name: Label = None
 
 
-class ListIndex(_Kind, frozen=True, tag="list"):
+class ListIndex(Record, kind="list"):
     """Labels that stand in the metadata itself."""
 
     values: list[Label]
@@ -228,7 +228,7 @@ class ListIndex(_Kind, frozen=True, tag="list"):
     name: Label = None
 
 
-class ColumnIndex(_Kind, frozen=True, tag="column"):
+class ColumnIndex(Record, kind="column"):
     """A column whose values are the labels."""
 
     column: ColumnLayout
@@ -236,14 +236,14 @@ class ColumnIndex(_Kind, frozen=True, tag="column"):
     freq: str | None = None
 
 
-class NestedTable(_Kind, frozen=True, tag="table"):
+class NestedTable(Record, kind="table"):
     """The row index of a nested table: a whole file of ``size`` bytes at ``at``."""
 
     at: Place
     size: Count
 
 
-class Codes(_Part, frozen=True):
+class Codes(Record):
     """Codes of one level of a MultiIndex, a view as long as the table."""
 
     dtype: CodesType
@@ -253,7 +253,7 @@ class Codes(_Part, frozen=True):
 Level = RangeIndex | ListIndex | NestedTable
 
 
-class MultiIndexOfRows(_Kind, frozen=True, tag="multi"):
+class MultiIndexOfRows(Record, kind="multi"):
     """``pandas.MultiIndex`` of the rows: its codes stand in the body."""
 
     levels: list[Level]
@@ -261,7 +261,7 @@ class MultiIndexOfRows(_Kind, frozen=True, tag="multi"):
     names: list[Label]
 
 
-class MultiIndexOfLabels(_Kind, frozen=True, tag="multi"):
+class MultiIndexOfLabels(Record, kind="multi"):
     """``pandas.MultiIndex`` of the column labels: its codes are lists."""
 
     levels: list[Level]
@@ -273,7 +273,7 @@ RowIndex = RangeIndex | ColumnIndex | MultiIndexOfRows
 LabelIndex = RangeIndex | ListIndex | NestedTable | MultiIndexOfLabels
 
 
-class Key(_Part, frozen=True):
+class Key(Record):
     """A hash index over key columns: ``size`` bytes at ``at``, behind the body."""
 
     fields: list[Number]
@@ -281,14 +281,14 @@ class Key(_Part, frozen=True):
     size: Count
 
 
-class Views(_Part, frozen=True):
+class Views(Record):
     """The text of a field in Arrow's view layout: 16 bytes a row at ``at``, behind the body."""
 
     field: Number
     at: Place
 
 
-class Series(_Part, frozen=True):
+class Series(Record):
     """A Series was put: the table's one column. ``name`` is its name; ``labelled``: the column's label is."""
 
     name: Label = None
@@ -298,48 +298,43 @@ class Series(_Part, frozen=True):
 # -- the whole ---------------------------------------------------------------------------------------------------------
 
 
-class FrameLayout(_Kind, frozen=True, tag="frame"):
+class FrameLayout(Record, kind="frame"):
     """What was put as a table."""
 
-    rows: Annotated[Count, Meta(description="the number of rows; equal to the record batch's")]
+    rows: Annotated[Count, "the number of rows; equal to the record batch's"]
     blocks: list[Block]
-    columns: Annotated[
-        list[tuple[Number, ColumnLayout]], Meta(description="position and layout of each column that is in no block")
-    ]
-    index: Annotated[RowIndex, Meta(description="the row index")]
+    columns: Annotated[list[tuple[Number, ColumnLayout]], "position and layout of each column that is in no block"]
+    index: Annotated[RowIndex, "the row index"]
     index_fields: Annotated[
         list[Number | None],
-        Meta(description="the field of the Arrow schema of each index level; null for a level that has none"),
+        "the field of the Arrow schema of each index level; null for a level that has none",
     ]
-    labels: Annotated[LabelIndex, Meta(description="the column labels")]
-    attrs: Annotated[str, Meta(description="`DataFrame.attrs` as the text of a JSON document; empty for none")]
-    unique_labels: Annotated[bool, Meta(description="whether the frame refuses duplicate labels")]
-    key: Annotated[Key | None, Meta(description="the key index, by which rows are looked up; null for none")] = None
-    series: Annotated[Series | None, Meta(description="whether a Series was put; null for a frame")] = None
-    meta: Annotated[str, Meta(description="what `meta=` gave, as the text of a JSON object; empty for none")] = ""
-    views: Annotated[list[Views], Meta(description="the columns of text that have views beside their offsets")] = []
+    labels: Annotated[LabelIndex, "the column labels"]
+    attrs: Annotated[str, "`DataFrame.attrs` as the text of a JSON document; empty for none"]
+    unique_labels: Annotated[bool, "whether the frame refuses duplicate labels"]
+    key: Annotated[Key | None, "the key index, by which rows are looked up; null for none"] = None
+    series: Annotated[Series | None, "whether a Series was put; null for a frame"] = None
+    meta: Annotated[str, "what `meta=` gave, as the text of a JSON object; empty for none"] = ""
+    views: Annotated[list[Views], "the columns of text that have views beside their offsets"] = []  # noqa: RUF012 -- nobody changes a record
 
 
-class ArrayLayout(_Kind, frozen=True, tag="array"):
+class ArrayLayout(Record, kind="array"):
     """What was put as a NumPy array, or as bytes: these are `|u1` of one axis."""
 
-    rows: Annotated[Count, Meta(description="the number of rows of the record batch")]
-    dtype: Annotated[NumpyDtype, Meta(description="NumPy's text (`dtype.str`: `<f8`, `<M8[10ms]`), or a structure")]
-    shape: Annotated[list[Count], Meta(description="the lengths of the axes; `[]` for none")]
-    order: Annotated[Literal["C", "F"], Meta(description="`F` where the first axis runs fastest")]
-    at: Annotated[Place, Meta(description="the place of the first element")]
-    meta: Annotated[str, Meta(description="as that of a frame")] = ""
+    rows: Annotated[Count, "the number of rows of the record batch"]
+    dtype: Annotated[NumpyDtype, "NumPy's text (`dtype.str`: `<f8`, `<M8[10ms]`), or a structure"]
+    shape: Annotated[list[Count], "the lengths of the axes; `[]` for none"]
+    order: Annotated[Literal["C", "F"], "`F` where the first axis runs fastest"]
+    at: Annotated[Place, "the place of the first element"]
+    meta: Annotated[str, "as that of a frame"] = ""
 
 
 TableLayout = FrameLayout | ArrayLayout
 
-_encoder = msgspec.json.Encoder()
-_decoder: Any = msgspec.json.Decoder(TableLayout)
-
 
 def encode(layout: TableLayout) -> bytes:
     """Write the layout metadata as JSON."""
-    return _encoder.encode(layout)
+    return to_json(layout)
 
 
 def decode(text: bytes) -> TableLayout:
@@ -350,23 +345,46 @@ def decode(text: bytes) -> TableLayout:
     CorruptSnapshotError
         Naming the key that is wrong.
     """
+    return decode_kept(text)[0]
+
+
+def decode_kept(text: bytes) -> tuple[TableLayout, dict[str, Any]]:
+    """The layout metadata, and a dictionary for what a reader computes from it alone.
+
+    A new version of a table often has the very text of the one before. So the results of the last texts are kept, if
+    they are short: files whose texts are equal get the same objects. Nobody changes them.
+
+    Raises
+    ------
+    CorruptSnapshotError
+    """
+    return _decode_once(text) if len(text) <= _LONGEST_KEPT else _decode(text)
+
+
+_LONGEST_KEPT = 1 << 16
+
+
+def _decode(text: bytes) -> tuple[TableLayout, dict[str, Any]]:
     try:
-        layout: TableLayout = _decoder.decode(text)
+        layout: TableLayout = from_json(text, TableLayout)
     except MemoryError:
         raise
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise invalid(str(error)) from error
-    return layout
+    return layout, {}
+
+
+_decode_once = lru_cache(64)(_decode)
 
 
 def with_meta(layout: TableLayout, meta: str) -> TableLayout:
     """The same layout metadata with the text of a user's own metadata."""
-    return msgspec.structs.replace(layout, meta=meta)
+    return layout.replaced(meta=meta)
 
 
 def with_views(layout: TableLayout, views: list[Views]) -> TableLayout:
     """The same layout metadata of a table with the places of views."""
-    return msgspec.structs.replace(layout, views=views)
+    return layout.replaced(views=views)
 
 
 def invalid(reason: str) -> CorruptSnapshotError:

@@ -16,7 +16,6 @@ from typing import Any
 import pyarrow as pa
 
 from colonnade.errors import UnsupportedTypeError
-from colonnade.interop import pyarrow as pyarrow_internals
 
 _UTC = "datetime:UTC"
 
@@ -31,6 +30,8 @@ def encode_zone(zone: tzinfo) -> str:
     """
     if zone is UTC:
         return _UTC
+    from colonnade.interop import pyarrow as pyarrow_internals
+
     try:
         name = pyarrow_internals.zone_name(zone)
         library = type(zone).__module__.partition(".")[0]
@@ -49,6 +50,8 @@ def encode_zone(zone: tzinfo) -> str:
 
 def arrow_zone(zone: tzinfo) -> str:
     """Arrow's name of a time zone that `encode_zone` takes; UnsupportedTypeError for others."""
+    from colonnade.interop import pyarrow as pyarrow_internals
+
     encode_zone(zone)
     return pyarrow_internals.zone_name(zone)
 
@@ -64,6 +67,8 @@ def decode_zone(text: str) -> tzinfo:
     """
     if text == _UTC:
         return UTC
+    from colonnade.interop import pyarrow as pyarrow_internals
+
     library, _, name = text.partition(":")
     if library not in _LIBRARIES:
         return pyarrow_internals.zone_of_name(text)

@@ -16,27 +16,22 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
-from typing import NamedTuple, Protocol
 
 from colonnade import _core
 from colonnade.errors import (
     ColonnadeError,
-    ConflictError,
     CorruptSnapshotError,
     InvalidNameError,
     NotFoundError,
     StoreAccessError,
-    brief_repr,
 )
 from colonnade.format.seal import Seal
 from colonnade.storage import folders, paths
 from colonnade.storage.directory import Directory
-from colonnade.storage.logind import removes_at_logout
 from colonnade.storage.os_errors import explain_os_error
 from colonnade.storage.paths import Entry, Location
 from colonnade.storage.segment import Segment
 from colonnade.storage.settings import Settings
-from colonnade.suggestions import listed
 
 # No file of that name, a part of it that is no folder, a link.
 _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
@@ -45,53 +40,6 @@ _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 # How long to wait for a lease test, which takes microseconds, in seconds; and how often to ask for what is denied.
 _PAUSE = 1e-4
 _DENIED = 3
-
-
-class Versioned(Protocol):
-    """A snapshot, for whoever expects it to be the newest one."""
-
-    @property
-    def version(self) -> int: ...
-
-    @property
-    def identity(self) -> int: ...
-
-
-class Expected(NamedTuple):
-    """The snapshot that a name must lead to for a put to be made.
-
-    ``version`` 0: none. ``identity`` tells two snapshots of one version apart, because versions start again at 1 after
-    a delete; None: any.
-    """
-
-    version: int
-    identity: int | None = None
-
-    @classmethod
-    def of(cls, expected: int | Versioned) -> Expected:
-        """Read ``expect_version=``: a number, or the Snapshot itself."""
-        if isinstance(expected, int):
-            return cls(expected)
-        if not (hasattr(expected, "version") and hasattr(expected, "identity")):
-            raise ValueError(f"expect_version must be a version or a Snapshot, got {brief_repr(expected)}")
-        return cls(expected.version, expected.identity)
-
-    def check(self, name: str, present: Seal | None) -> None:
-        """See that a name's newest snapshot is the expected one.
-
-        Raises
-        ------
-        ConflictError
-        """
-        version = present.version if present else 0
-        if version != self.version:
-            state = f"is at version {version}" if present else "does not exist"
-            raise ConflictError(f"{name!r} {state}, and version {self.version} was expected; read it again and retry")
-        if present and self.identity not in (None, present.identity):
-            raise ConflictError(
-                f"{name!r} was deleted and put again: it is at version {version} as expected, and it is another "
-                "snapshot; read it again and retry"
-            )
 
 
 class Catalog:
@@ -113,6 +61,18 @@ class Catalog:
         ------
         NotFoundError, CorruptSnapshotError, StoreAccessError
         """
+        found = self.find(name, version)
+        if found is None:
+            raise self.not_found(name, version)
+        return found
+
+    def find(self, name: str, version: int | None = None) -> tuple[Segment, Seal] | None:
+        """The same; None where there is no such table or version.
+
+        Raises
+        ------
+        CorruptSnapshotError, StoreAccessError
+        """
         where = paths.locate(name)
         try:
             with self.directory.opened() as root, self.folder(root, where) as folder:
@@ -122,11 +82,49 @@ class Catalog:
                 segment.close()
                 return self._attach(folder, where.retained(version), name)
         except (FileNotFoundError, NotADirectoryError):
-            raise self.not_found(name, version) from None
+            return None
         except StoreAccessError:
             raise
         except OSError as error:
             raise _unreadable(name, self.directory.root, error) from error
+
+    def is_growing(self, name: str) -> bool:
+        """Whether a name leads to a growing table.
+
+        Raises
+        ------
+        StoreAccessError
+        """
+        where = paths.locate(name)
+        try:
+            with self.directory.opened() as root, self.folder(root, where) as folder:
+                return folders.is_folder(folder, where.live)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except StoreAccessError:
+            raise
+        except OSError as error:
+            raise _unreadable(name, self.directory.root, error) from error
+
+    def growing(self) -> Iterator[str]:
+        """The names of all growing tables, in the order of folders.
+
+        Raises
+        ------
+        StoreAccessError
+        """
+        try:
+            with self.directory.opened() as root:
+                for parts, folder in folders.walk_folders(root):
+                    name = paths.live_name(parts, folder)
+                    if name is not None:
+                        yield name
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if isinstance(error, ColonnadeError):
+                raise
+            raise explain_os_error(error, self.directory.root, "listing growing tables") from error
 
     def attach_unnamed(self, file: str) -> tuple[Segment, Seal]:
         """Open a segment that was shared, or is in flight.
@@ -164,7 +162,7 @@ class Catalog:
             except PermissionError as error:
                 if attempt < _DENIED:
                     continue  # it may have become a spare since it was looked up, and be its owner's alone
-                raise _unreadable(name, self._path(file, name), error) from error
+                raise _unreadable(name, Path(self._path(file, name)), error) from error
             try:
                 if not segment.is_at(folder, file):
                     segment.close()
@@ -192,10 +190,10 @@ class Catalog:
         except StoreAccessError:
             raise
         except OSError as error:
-            raise _unreadable(name, path, error) from error
+            raise _unreadable(name, Path(path), error) from error
 
-    def _path(self, file: str, name: str) -> Path:
-        return self.directory.root / Path(name).parent / file
+    def _path(self, file: str, name: str) -> str:
+        return os.path.join(self.directory.root, os.path.dirname(name), file)
 
     def _check_owner(self, segment: Segment, name: str) -> None:
         owner = segment.owner
@@ -218,11 +216,15 @@ class Catalog:
                         f"there is no version {version} of {name!r} in {self.directory.root}; there are "
                         f"{', '.join(map(str, kept))}. Older versions are kept by put(..., keep=n)"
                     )
+        from colonnade.suggestions import listed
+
         names = sorted(entry.name for entry in self.entries() if entry.version is None)
         there = listed(name, names, empty=f"the store is empty{self._hint_of_logind()}")
         return NotFoundError(f"there is no table {name!r} in {self.directory.root}; {there}")
 
     def _hint_of_logind(self) -> str:
+        from colonnade.storage.logind import removes_at_logout
+
         if not (self.directory.root.is_relative_to("/dev/shm") and removes_at_logout(os.geteuid())):  # noqa: S108 -- what logind cleans
             return ""
         return (
@@ -288,16 +290,6 @@ class Catalog:
             raise
         segment.close()
         return seal
-
-    def expect(self, name: str, expected: Expected | None) -> None:
-        """See that a name's newest snapshot is the expected one, if one is expected.
-
-        Raises
-        ------
-        ConflictError
-        """
-        if expected is not None:
-            expected.check(name, self.seal_of(name))
 
     def sizes(self) -> dict[str, int]:
         """The bytes of each table, all its versions together.

@@ -29,7 +29,7 @@ from pathlib import Path
 from colonnade import _core
 from colonnade.errors import LockTimeoutError, NotDurableError, ReentrantCallError, StoreAccessError
 from colonnade.log import logger
-from colonnade.storage import folders, paths, processes, settings
+from colonnade.storage import folders, paths, settings
 from colonnade.storage.os_errors import explained
 from colonnade.storage.settings import Settings
 
@@ -272,6 +272,8 @@ def _is_current(root: int, file: int) -> bool:
 
 
 def _describe_holder(file: _core.Descriptor) -> str:
+    from colonnade.storage import processes
+
     holder = processes.lock_holder(file.fileno())
     if holder is None:
         return "a process that this one cannot see (in another container, for instance)"

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from colonnade import _core
 from colonnade.errors import ColonnadeError
 from colonnade.log import logger
-from colonnade.storage import capacity, draft, folders, in_flight, one_at_a_time, paths
+from colonnade.storage import capacity, draft, folders, in_flight, log_folder, one_at_a_time, paths
 from colonnade.storage.catalog import Catalog, sealed_version
 from colonnade.storage.os_errors import explain_os_error
 from colonnade.storage.segment import MAPPED, Segment
@@ -43,7 +43,7 @@ def gc(catalog: Catalog) -> Freed:
                     if freed is not None:
                         files, nbytes = files + 1, nbytes + freed
             one_at_a_time.remove_unused(root)
-            removed = folders.remove_empty(root)
+            removed = folders.remove_empty(root) + log_folder.remove_abandoned(root)
             folders.remove_segments(root)
             if files or removed:
                 root_path = catalog.directory.root

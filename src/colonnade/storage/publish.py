@@ -30,8 +30,9 @@ from colonnade import _core
 from colonnade.errors import ColonnadeError, InvalidNameError, NotDurableError
 from colonnade.format.seal import Seal
 from colonnade.storage import capacity, copies, folders, paths, spares
-from colonnade.storage.catalog import Catalog, Expected, retained, sealed_version
+from colonnade.storage.catalog import Catalog, retained, sealed_version
 from colonnade.storage.draft import Draft, has_proc
+from colonnade.storage.expected import Expected
 from colonnade.storage.os_errors import explain_os_error
 from colonnade.storage.paths import Location
 from colonnade.storage.room import room
@@ -203,8 +204,13 @@ class Publisher:
             return set()
         return versions
 
-    def make_folder(self, root: int, name: str, where: Location, mode: int) -> _core.Descriptor:
-        """Open the folder of a name, made if it is not there, in which nothing else has the name."""
+    def make_folder(
+        self, root: int, name: str, where: Location, mode: int, *, growing: bool = False
+    ) -> _core.Descriptor:
+        """Open the folder of a name, made if it is not there, in which nothing else has the name.
+
+        A name is a table or a growing table, never both: the other one of the two is refused.
+        """
         try:
             folder = folders.below(root, where.folders, self._directory.trusts, make=mode)
         except NotADirectoryError:
@@ -212,6 +218,11 @@ class Publisher:
         if folders.is_folder(folder.fileno(), where.current):
             raise InvalidNameError(
                 f"{name!r} cannot be a table: {self._directory.root / name}{paths.SUFFIX} is the folder of other tables"
+            )
+        if folders.is_there(folder.fileno(), where.current if growing else where.live):
+            is_now, wanted = ("a table", "append to it") if growing else ("a growing table", "put a table there")
+            raise InvalidNameError(
+                f"{name!r} is {is_now} already, so nobody can {wanted}; delete it first, or use another name"
             )
         return folder
 

@@ -13,15 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from colonnade.dtype_kinds import codes_dtype, dtype_kind
 from colonnade.errors import CorruptSnapshotError, UnsupportedTypeError
 from colonnade.format import schema
 from colonnade.format.dtypes import decode_dtype
 from colonnade.format.labels import decode_label
-from colonnade.format.objects import to_objects
 from colonnade.format.read.file import StoredFile
-from colonnade.format.read.values import check_array
 from colonnade.interop import pandas as internals
-from colonnade.rules import codes_dtype, dtype_kind
 
 # What a view of memory may be: what pandas holds in blocks, without Python objects and in this machine's byte order.
 _PLAIN = frozenset(
@@ -98,6 +96,8 @@ def _wrapped(file: StoredFile, layout: schema.Wrapped) -> Any:
 
 
 def _converted(file: StoredFile, layout: schema.Converted) -> Any:
+    from colonnade.format.read.values import check_array
+
     field = file.batch.schema.field(layout.field)
     array = file.batch.column(layout.field)
     dtype = decode_dtype(layout.dtype)
@@ -108,7 +108,7 @@ def _converted(file: StoredFile, layout: schema.Converted) -> Any:
         raise CorruptSnapshotError(f"column {field.name!r} is damaged ({error})") from error
     try:
         return from_arrow(array, dtype, layout.objects)
-    except MemoryError:
+    except (MemoryError, CorruptSnapshotError):
         raise
     except Exception as error:  # the values are valid, so pandas or PyArrow does not have them: dates of the year 10000
         raise UnsupportedTypeError(
@@ -143,7 +143,11 @@ def from_arrow(array: pa.Array, dtype: Any, objects: schema.Objects | None) -> A
     if kind != "numpy":
         return dtype.__from_arrow__(array)
     if dtype.kind == "O":
-        return _objects_of_pyarrow(array) if objects is None else to_objects(array, objects)
+        if objects is None:
+            return _objects_of_pyarrow(array)
+        from colonnade.format.objects import to_objects
+
+        return to_objects(array, objects)
     return array.to_pandas().to_numpy(plain_dtype(dtype), copy=True)
 
 

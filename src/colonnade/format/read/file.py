@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -34,26 +33,44 @@ def reading() -> Iterator[None]:
         raise CorruptSnapshotError(f"damaged values or layout metadata ({type(error).__name__}: {error})") from error
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class StoredFile:
     """One Arrow file, ``buffer[start : start + size]``: its body, its rows and its layout metadata.
 
     Whatever is made from it keeps ``buffer`` alive. ``nested``: the file stands in the nested tables section of another
     one, and has no nested tables itself; else a small file could be as many tables as 2 has powers. What is
-    read of ``envelope`` must match ``checksums``, if there are any. ``check`` is called with each nested table before
-    its values are looked at.
+    read of ``envelope`` must match ``checksums``, if there are any. ``derived`` is a dictionary for what is computed
+    from ``layout`` alone; files of equal layout metadata may have it in common. ``check`` is called with each nested
+    table before its values are looked at.
     """
 
-    buffer: Any
-    start: int
-    size: int
-    body: Body
-    layout: schema.TableLayout
-    envelope: OpenedEnvelope
-    checksums: Checksums | None = None
-    nested: bool = False
-    check: Callable[[StoredFile], None] | None = None
-    _batches: list[pa.RecordBatch] = field(default_factory=list)
+    __slots__ = (
+        "_batches", "body", "buffer", "check", "checksums", "derived", "envelope", "layout", "nested", "size", "start"
+    )  # fmt: skip
+
+    def __init__(  # noqa: PLR0917 -- made in two places of this file
+        self,
+        buffer: Any,
+        start: int,
+        size: int,
+        body: Body,
+        layout: schema.TableLayout,
+        derived: dict[str, Any],
+        envelope: OpenedEnvelope,
+        checksums: Checksums | None = None,
+        nested: bool = False,
+        check: Callable[[StoredFile], None] | None = None,
+    ) -> None:
+        self.buffer = buffer
+        self.start = start
+        self.size = size
+        self.body = body
+        self.layout = layout
+        self.derived = derived
+        self.envelope = envelope
+        self.checksums = checksums
+        self.nested = nested
+        self.check = check
+        self._batches: list[pa.RecordBatch] = []
 
     @property
     def rows(self) -> int:
@@ -108,11 +125,28 @@ class StoredFile:
 
     def checked(self, check: Callable[[StoredFile], None] | None) -> StoredFile:
         """The same file, whose nested tables are checked before they are read."""
-        return replace(self, check=check)
+        return self._with(self.body, check)
 
     def watched(self, seen: list[Stretch]) -> StoredFile:
         """The same file, whose views are recorded in a list."""
-        return replace(self, body=replace(self.body, seen=seen))
+        body = Body(self.body.buffer, self.body.start, self.body.size, seen)
+        return self._with(body, self.check)
+
+    def _with(self, body: Body, check: Callable[[StoredFile], None] | None) -> StoredFile:
+        file = StoredFile(
+            self.buffer,
+            self.start,
+            self.size,
+            body,
+            self.layout,
+            self.derived,
+            self.envelope,
+            self.checksums,
+            self.nested,
+            check,
+        )
+        file._batches = self._batches  # one list: whichever reads the batch first, both have it
+        return file
 
 
 def open_file(buffer: Any, start: int, size: int, checksums: Checksums | None = None) -> StoredFile:
@@ -130,7 +164,8 @@ def open_file(buffer: Any, start: int, size: int, checksums: Checksums | None = 
 def _open(buffer: Any, start: int, size: int, checksums: Checksums | None, *, nested: bool) -> StoredFile:
     envelope = read_envelope(memoryview(buffer)[start : start + size], checksums)
     body = Body(buffer, start + envelope.body_start, envelope.body_limit)
-    return StoredFile(buffer, start, size, body, schema.decode(envelope.metadata), envelope, checksums, nested)
+    layout, derived = schema.decode_kept(envelope.metadata)
+    return StoredFile(buffer, start, size, body, layout, derived, envelope, checksums, nested)
 
 
 def open_nested(file: StoredFile, place: schema.NestedTable) -> StoredFile:
@@ -146,7 +181,7 @@ def open_nested(file: StoredFile, place: schema.NestedTable) -> StoredFile:
 
 def _read_batch(memory: memoryview, rows: int) -> pa.RecordBatch:
     try:
-        batch = pa.ipc.open_file(pa.py_buffer(memory)).get_batch(0)
+        batch = pa.ipc.RecordBatchFileReader(pa.py_buffer(memory)).get_batch(0)
         batch.validate()
     except MemoryError:
         raise

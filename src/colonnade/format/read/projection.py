@@ -6,7 +6,6 @@ Does not depend on: files, how a column is read.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,16 +13,17 @@ import numpy.typing as npt
 import pandas as pd
 
 from colonnade.errors import NotFoundError, brief_repr
-from colonnade.suggestions import listed
 
 Positions = npt.NDArray[np.intp]
 
 
-@dataclass(frozen=True, slots=True)
 class Projection:
     """Which columns are asked for: ``order[i]`` is the stored position of column i; None for all, as stored."""
 
-    order: Positions | None
+    __slots__ = ("order",)
+
+    def __init__(self, order: Positions | None) -> None:
+        self.order = order
 
     @classmethod
     def of(cls, labels: pd.Index[Any], columns: Iterable[Any] | None) -> Projection:
@@ -72,5 +72,7 @@ def _positions_of(labels: pd.Index[Any], label: Any) -> Positions:
     try:
         location = labels.get_loc(label)
     except (KeyError, TypeError, pd.errors.InvalidIndexError) as error:  # the last for what is no label
+        from colonnade.suggestions import listed
+
         raise NotFoundError(f"there is no column {brief_repr(label)}; {listed(label, labels)}") from error
     return np.atleast_1d(np.arange(len(labels), dtype=np.intp)[location])

@@ -20,9 +20,7 @@ from colonnade.format.read.blocks import read_blocks
 from colonnade.format.read.column import read_column
 from colonnade.format.read.file import StoredFile, reading
 from colonnade.format.read.index import read_labels, read_rows
-from colonnade.format.read.ndarray import columns_of, read_ndarray
 from colonnade.format.read.projection import Projection
-from colonnade.format.read.validate import validate_values
 from colonnade.interop import pandas as internals
 
 
@@ -37,7 +35,7 @@ def read_frame(file: StoredFile, columns: Iterable[Any] | None = None) -> pd.Dat
         if isinstance(file.layout, schema.ArrayLayout):
             return _frame_of_array(file, file.layout, columns)
         # Labels that are searched are looked at, so those of a nested table are validated before.
-        return _frame(file if columns is None else file.checked(validate_values), columns)
+        return _frame(file if columns is None else file.checked(_validate_values), columns)
 
 
 def read_pandas(file: StoredFile, columns: Iterable[Any] | None = None) -> Any:
@@ -76,8 +74,10 @@ def labels_of(file: StoredFile) -> list[Any]:
     """
     with reading():
         if isinstance(file.layout, schema.ArrayLayout):
+            from colonnade.format.read.ndarray import columns_of, read_ndarray
+
             return columns_of(read_ndarray(file, file.layout))[0].tolist()
-        return read_labels(file.checked(validate_values)).tolist()
+        return read_labels(file.checked(_validate_values)).tolist()
 
 
 def _frame(file: StoredFile, columns: Iterable[Any] | None) -> pd.DataFrame:
@@ -102,6 +102,8 @@ def _frame(file: StoredFile, columns: Iterable[Any] | None) -> pd.DataFrame:
 
 
 def _frame_of_array(file: StoredFile, layout: schema.ArrayLayout, columns: Iterable[Any] | None) -> pd.DataFrame:
+    from colonnade.format.read.ndarray import columns_of, read_ndarray
+
     labels, values, others = columns_of(read_ndarray(file, layout))
     projection = Projection.of(labels, columns)
     if values is None:
@@ -120,7 +122,13 @@ def validate(file: StoredFile) -> None:
     CorruptSnapshotError
     """
     with reading():
-        validate_values(file)
+        _validate_values(file)
         with contextlib.suppress(UnsupportedTypeError):  # the file is right, but pandas has no such type
             frame = read_frame(file)
             frame.set_flags(allows_duplicate_labels=frame.flags.allows_duplicate_labels)  # looks for duplicates
+
+
+def _validate_values(file: StoredFile) -> None:
+    from colonnade.format.read.validate import validate_values
+
+    validate_values(file)

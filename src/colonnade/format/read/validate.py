@@ -27,6 +27,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from colonnade.dtype_kinds import dtype_kind
 from colonnade.errors import CorruptSnapshotError, UnsupportedTypeError
 from colonnade.format import schema
 from colonnade.format.bounds import Stretch, check_apart
@@ -39,7 +40,6 @@ from colonnade.format.read.text_views import check_views
 from colonnade.format.read.values import check_values
 from colonnade.interop import pandas as internals
 from colonnade.interop.arrow import dictionaries
-from colonnade.rules import dtype_kind
 
 
 def validate_values(file: StoredFile) -> None:

@@ -16,11 +16,12 @@ import pyarrow.types as pt
 
 from colonnade.core.jobs import PandasBuffer
 from colonnade.core.regions import Region
+from colonnade.dtype_kinds import CodesType, codes_dtype, dtype_kind
 from colonnade.format import schema
 from colonnade.format.dtypes import encode_dtype, encode_plain_dtype
 from colonnade.format.write.column import Column, Flat, MakeLayout, one_null
 from colonnade.format.write.flatten import flatten, widen_strings
-from colonnade.rules import CodesType, Reading, codes_dtype, dtype_kind, rule_for
+from colonnade.rules import Reading, rule_for
 
 
 def chunks_of(array: pa.Array | pa.ChunkedArray) -> list[pa.Array]:

@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.types as pt
 
+from colonnade.dtype_kinds import dtype_kind
 from colonnade.format.ipc import without_layout_metadata
 from colonnade.format.labels import index_name
 from colonnade.format.write.arrow_check import check_table
@@ -22,7 +23,6 @@ from colonnade.format.write.frame import FrameParts, column_index, encode_attrs,
 from colonnade.format.write.pandas_column import pandas_column
 from colonnade.format.write.pandas_head import head_of, index_fields, parsed_metadata
 from colonnade.format.write.table import PANDAS_KEY, FrameLayoutPlan, MakeIndex, TablePlan, group_blocks
-from colonnade.rules import dtype_kind
 
 
 def with_nulls(data: pa.ChunkedArray, dtype: Any) -> Any:

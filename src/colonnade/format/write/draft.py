@@ -15,12 +15,12 @@ import pandas as pd
 
 from colonnade.core.jobs import Job, PandasBuffer, Piece, Validity, Values
 from colonnade.core.regions import Region
+from colonnade.dtype_kinds import dtype_kind
 from colonnade.errors import UnsupportedTypeError, brief_repr
 from colonnade.format.write.column import Column
 from colonnade.format.write.frame import plan_frame
 from colonnade.format.write.table import TablePlan
 from colonnade.interop import pandas as internals
-from colonnade.rules import dtype_kind
 
 _KINDS = "biufmM"
 

@@ -15,8 +15,8 @@ import pyarrow.types as pt
 from colonnade.core.jobs import Batches, Job, Piece, Validity, Values
 from colonnade.core.regions import Region
 from colonnade.core.text_views import with_offsets
-from colonnade.format.ipc import read_message
 from colonnade.format.write.column import Flat, Node, bitmap_region, one_null
+from colonnade.format.write.envelope import read_message
 from colonnade.rules import fill_pattern
 
 OFFSET_LIMIT = 2**31 - 1

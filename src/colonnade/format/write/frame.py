@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from colonnade.core.jobs import Job
 from colonnade.core.regions import Region
+from colonnade.dtype_kinds import dtype_kind
 from colonnade.errors import UnsupportedTypeError
 from colonnade.format import schema
 from colonnade.format.dtypes import encode_dtype
@@ -32,7 +33,6 @@ from colonnade.format.write.table import (
 )
 from colonnade.interop import pandas as internals
 from colonnade.interop.pyarrow import field_name, index_field_name, pandas_metadata
-from colonnade.rules import dtype_kind
 
 
 class FrameParts:

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from colonnade.core.jobs import Job, PandasBuffer, Piece, Validity, Values
 from colonnade.core.regions import Region
+from colonnade.dtype_kinds import codes_dtype, dtype_kind
 from colonnade.errors import UnsupportedTypeError
 from colonnade.format import schema
 from colonnade.format.dtypes import encode_dtype, encode_plain_dtype
@@ -35,7 +36,7 @@ from colonnade.format.write.column import Column, Flat, Node, bitmap_region, one
 from colonnade.format.write.flatten import flatten, widen_strings
 from colonnade.format.zones import arrow_zone
 from colonnade.interop import pandas as internals
-from colonnade.rules import Reading, codes_dtype, dtype_kind
+from colonnade.rules import Reading
 
 _NAN = {2: Validity.NAN16, 4: Validity.NAN32, 8: Validity.NAN64}
 
@@ -209,6 +210,10 @@ def _dictionary(categories: Any) -> tuple[pa.Array, schema.Objects | None]:
     try:
         if categories.dtype == object:
             array, objects = to_arrow(categories.to_numpy())
+            if objects.parts:
+                raise UnsupportedTypeError(
+                    "they are of several types; convert them to one, as with .cat.rename_categories(str)"
+                )
         else:
             array, objects = _by_pyarrow(categories), None
     except UnsupportedTypeError as error:

@@ -15,16 +15,17 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from colonnade.core import jobs
+from colonnade.core.alignment import CACHE_LINE, PAGE, STRIDE_STEP, align
 from colonnade.core.jobs import Job, Placed, Result
 from colonnade.core.key_index import size_of_index
-from colonnade.core.regions import CACHE_LINE, PAGE, STRIDE_STEP, Block, Region, align, arrange
+from colonnade.core.regions import Block, Region, arrange
 from colonnade.core.text_views import VIEW
 from colonnade.format import schema
-from colonnade.format.ipc import END_OF_STREAM, Envelope, Numbers, write_envelope
 from colonnade.format.schema import METADATA_KEY
 from colonnade.format.seal import CHECKSUMS_SIZE, SEAL_SIZE, TAIL_SIZE, Checksums
 from colonnade.format.write.batched import BatchedSource, Part, Streamed, batches_of, ranges, split
 from colonnade.format.write.column import Column, Places, Results
+from colonnade.format.write.envelope import END_OF_STREAM, Envelope, Numbers, write_envelope
 from colonnade.format.write.text_views import view_fields
 
 PANDAS_KEY = b"pandas"

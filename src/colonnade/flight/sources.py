@@ -1,0 +1,203 @@
+"""Which host sends a snapshot to which: each sends to one at a time, so that copies double with each round.
+
+Does not depend on: Flight, files, how bytes travel.
+
+The host that a receiver asks keeps the books: which hosts have the snapshot, and what each of them is sending.
+
+1. A receiver that asks is granted a source: a host that has the snapshot and sends it to nobody else. While there is
+   none it waits, in the order of asking.
+2. A receiver that is done says so, and with which address it serves its own copy. It is a source from then on. So n
+   receivers take about log2(n) + 1 times one transfer, where one uplink for all would take n times.
+3. The host that sends has the last word. It knows its own transfers by their streams, and refuses one too many: its
+   receivers may have been sent by several hosts.
+4. A grant whose receiver ends without a word is dropped: where this host sends, when its streams end; elsewhere after
+   `_ELSEWHERE` seconds. A source that failed a receiver is asked no more until it says again that it has the snapshot.
+
+A source sends one snapshot to one receiver at a time, because half of an uplink each would let both wait for the
+second half; and at most `_MOST` snapshots at once.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict, deque
+
+from colonnade.format.seal import Seal
+
+# A host that is sending so many snapshots grants no other.
+_MOST = 4
+# Seconds until a grant that was not used is dropped, and one for another host, whose streams are not seen here.
+_UNUSED, _ELSEWHERE = 3.0, 30.0
+# How often a receiver that waits looks whether a grant has expired, in seconds.
+_GLANCE = 0.25
+# The books of so many snapshots are kept, and so many sources of each.
+_SNAPSHOTS, _SOURCES = 256, 4096
+# This host, among the sources.
+HERE = ""
+
+
+class _Grant:
+    """One transfer from one source: its streams that run and that are still to come, and when it is dropped."""
+
+    __slots__ = ("expires", "running", "to_come")
+
+    def __init__(self, expires: float) -> None:
+        self.running, self.to_come, self.expires = 0, -1, expires
+
+    def is_over(self, now: float) -> bool:
+        return self.running == 0 and (self.to_come == 0 or now >= self.expires)
+
+
+class _Waiting:
+    """A receiver in the queue, and the source that it was granted."""
+
+    __slots__ = ("source", "transfer")
+
+    def __init__(self, transfer: str) -> None:
+        self.transfer = transfer
+        self.source: str | None = None
+
+
+class _Snapshot:
+    """The books of one snapshot: the transfers of each source, and the queue."""
+
+    __slots__ = ("queue", "seal", "sources")
+
+    def __init__(self) -> None:
+        self.seal: Seal | None = None
+        self.sources: dict[str, dict[str, _Grant]] = {}
+        self.queue: deque[_Waiting] = deque()
+
+
+class Sources:
+    """The books of a host. All methods may be called by any thread."""
+
+    def __init__(self) -> None:
+        # Reentrant: a stream may end while the thread that lets go of it is in here.
+        self._changed = threading.Condition(threading.RLock())
+        self._snapshots: OrderedDict[int, _Snapshot] = OrderedDict()
+
+    def grant(self, seal: Seal, transfer: str, patience: float, *, here: bool) -> str | None:
+        """Grant a receiver a source, as soon as there is one; None after ``patience`` seconds.
+
+        Parameters
+        ----------
+        seal : Seal
+            The snapshot.
+        transfer : str
+            The receiver's name for its transfer.
+        patience : float
+            How long to wait.
+        here : bool
+            Whether this host has the snapshot.
+
+        Returns
+        -------
+        str or None
+            An address, or `HERE`.
+        """
+        end = time.monotonic() + patience
+        waiting = _Waiting(transfer)
+        with self._changed:
+            snapshot = self._of(seal.identity)
+            snapshot.seal = seal
+            if here:
+                snapshot.sources.setdefault(HERE, {})
+            else:
+                snapshot.sources.pop(HERE, None)
+            snapshot.queue.append(waiting)
+            try:
+                while True:
+                    self._hand_out(snapshot)
+                    left = end - time.monotonic()
+                    if waiting.source is not None or left <= 0 or not snapshot.sources:
+                        return waiting.source
+                    self._changed.wait(min(left, _GLANCE))
+            finally:
+                if waiting.source is None:
+                    snapshot.queue.remove(waiting)
+
+    def begin(self, identity: int, transfer: str, streams: int, patience: float) -> bool:
+        """Begin one of the streams of a transfer from this host; whether it may, after ``patience`` seconds at most."""
+        end = time.monotonic() + patience
+        with self._changed:
+            while True:
+                snapshot = self._of(identity)
+                grants = snapshot.sources.setdefault(HERE, {})
+                self._drop_expired(grants)
+                if transfer not in grants and not grants and self._running_here() < _MOST:
+                    grants[transfer] = _Grant(time.monotonic() + _UNUSED)
+                grant = grants.get(transfer)
+                if grant is not None:
+                    if grant.to_come < 0:
+                        grant.to_come = streams
+                    grant.to_come = max(grant.to_come - 1, 0)
+                    grant.running += 1
+                    return True
+                left = end - time.monotonic()
+                if left <= 0:
+                    return False
+                self._changed.wait(min(left, _GLANCE))
+
+    def end(self, identity: int, transfer: str) -> None:
+        """End a stream that was begun."""
+        with self._changed:
+            grant = self._of(identity).sources.get(HERE, {}).get(transfer)
+            if grant is not None:
+                grant.running -= 1
+                grant.expires = time.monotonic() + _UNUSED
+            self._changed.notify_all()
+
+    def done(self, identity: int, transfer: str, address: str, failed: str) -> None:
+        """A receiver is done: it serves the snapshot at ``address``, if any; the source ``failed``, if any, is none."""
+        with self._changed:
+            snapshot = self._of(identity)
+            for grants in snapshot.sources.values():
+                grants.pop(transfer, None)
+            if failed:
+                snapshot.sources.pop(failed, None)
+            if address and len(snapshot.sources) < _SOURCES:
+                snapshot.sources.setdefault(address, {})
+            self._changed.notify_all()
+
+    def seal_of(self, identity: int) -> Seal | None:
+        """The seal of a snapshot that another host has; None if none does."""
+        with self._changed:
+            snapshot = self._snapshots.get(identity)
+            return snapshot.seal if snapshot is not None and any(snapshot.sources) else None
+
+    def _of(self, identity: int) -> _Snapshot:
+        snapshot = self._snapshots.setdefault(identity, _Snapshot())
+        self._snapshots.move_to_end(identity)
+        while len(self._snapshots) > _SNAPSHOTS:
+            self._snapshots.popitem(last=False)
+        return snapshot
+
+    def _hand_out(self, snapshot: _Snapshot) -> None:
+        """Give the sources that are free to those who wait, in turn."""
+        waiting = (each for each in list(snapshot.queue))
+        now = time.monotonic()
+        for source, grants in snapshot.sources.items():
+            self._drop_expired(grants)
+            if grants or (source == HERE and self._running_here() >= _MOST):
+                continue
+            first = next(waiting, None)
+            if first is None:
+                return
+            snapshot.queue.remove(first)
+            grants[first.transfer] = _Grant(now + (_UNUSED if source == HERE else _ELSEWHERE))
+            first.source = source
+            self._changed.notify_all()
+
+    def _running_here(self) -> int:
+        grants = [snapshot.sources.get(HERE, {}) for snapshot in self._snapshots.values()]
+        for each in grants:
+            self._drop_expired(each)
+        return sum(map(len, grants))
+
+    @staticmethod
+    def _drop_expired(grants: dict[str, _Grant]) -> None:
+        now = time.monotonic()
+        for transfer in [transfer for transfer, grant in grants.items() if grant.is_over(now)]:
+            del grants[transfer]

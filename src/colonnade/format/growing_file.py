@@ -1,0 +1,375 @@
+"""A segment of a growing table as an Arrow IPC file at every instant.
+
+Does not depend on: the head, where the file is, how rows are written.
+
+::
+
+    "ARROW1" | schema | MESSAGES, growing up | BODY | FOOTERS, growing down | PyArrow's footer | length | "ARROW1"
+
+The whole **state** of an Arrow file hangs on one number: the footer's length, 4 bytes at ``size - 10``, which is
+aligned. A new state is a record batch message (and a dictionary message for each dictionary that grew) behind the
+older messages, and a footer below the older footers. Its ``schema`` points forward to the schema in the footer that
+PyArrow wrote. Then one store of the length makes it the file's state. Nothing is ever rewritten, so a reader that has
+any footer has that state for ever.
+
+All messages share one body: each says that its metadata reaches up to it.
+
+This holds for readers that read the footer first, as all libraries' file readers do. It does not hold for programs
+that read a file front to back while it grows: they read the data before the length that vouches for it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from colonnade.core.alignment import STRIDE_STEP, align
+from colonnade.errors import CorruptSnapshotError
+from colonnade.format.flatbuffer import Table
+from colonnade.format.growing import Column, ColumnPlaces, Frame, GrowingSchema, Kind, Places, arrange
+from colonnade.format.seal import MAGIC, TAIL_SIZE, TRAILER
+
+# How many states a segment has room for: every `capacity / AUTOMATIC_STATES` rows one is shown, and `flush` shows more.
+AUTOMATIC_STATES = 1_024
+_STATES = 2_048
+_MESSAGE_BYTES = 4 << 20
+_FEWEST_STATES = 64
+_PREFIX = struct.Struct("<Ii")
+_BLOCK = struct.Struct("<qi4xq")
+# Slots of the tables in Arrow's File.fbs and Message.fbs.
+_FOOTER_SCHEMA, _FOOTER_DICTIONARIES, _FOOTER_BATCHES = 1, 2, 3
+_MESSAGE_KIND, _MESSAGE_HEADER, _MESSAGE_BODY_LENGTH = 1, 2, 3
+_DICTIONARY = 2  # the kind of a message
+_DICTIONARY_BATCH = 1
+_BATCH_LENGTH, _BATCH_NODES, _BATCH_BUFFERS = 0, 1, 2
+_PAIR = np.dtype([("first", "<i8"), ("second", "<i8")])
+_PLACE = np.dtype([("offset", "<i8"), ("metadata_length", "<i4"), ("_pad", "<i4"), ("body_length", "<i8")])
+
+
+class Template(NamedTuple):
+    """A message that PyArrow wrote for one row, and where its numbers stand in it.
+
+    ``nodes`` and ``buffers`` are pairs of int64, ``node_count`` and ``buffer_count`` of them: (length, null count) and
+    (offset, length).
+    """
+
+    message: bytes
+    length: int
+    nodes: int
+    buffers: int
+    body_length: int
+    node_count: int
+    buffer_count: int
+
+    def has_shape_of(self, message: bytes) -> bool:
+        """Whether a message differs from this one in its numbers alone."""
+        return len(message) == len(self.message) and self._without_numbers(message) == self._without_numbers(
+            self.message
+        )
+
+    def _without_numbers(self, message: bytes) -> bytes:
+        bare = bytearray(message)
+        for at, size in (
+            (4, 4),
+            (self.length, 8),
+            (self.nodes, 16 * self.node_count),
+            (self.buffers, 16 * self.buffer_count),
+            (self.body_length, 8),
+        ):
+            bare[at : at + size] = bytes(size)
+        return bytes(bare)
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """What stands around the body: the schema message, the templates of messages, and PyArrow's footer."""
+
+    start: bytes
+    batch: Template
+    dictionaries: tuple[Template, ...]
+    footer: bytes
+    schema_in_footer: int
+
+    @property
+    def footer_size(self) -> int:
+        """The bytes of the footer of one state."""
+        return 72 + _BLOCK.size * len(self.dictionaries)
+
+    @property
+    def states(self) -> int:
+        """How many states a segment has room for."""
+        return min(max(_MESSAGE_BYTES // self.messages_size, _FEWEST_STATES), _STATES)
+
+    @property
+    def messages_size(self) -> int:
+        """The bytes of the messages of one state."""
+        return len(self.batch.message) + sum(len(each.message) for each in self.dictionaries)
+
+    @property
+    def frame(self) -> Frame:
+        """The sizes of the parts of a file."""
+        states = self.states
+        return Frame(
+            len(self.start), states * self.messages_size, states * self.footer_size, len(self.footer) + TAIL_SIZE
+        )
+
+
+@lru_cache(64)
+def envelope(encoded: bytes) -> Envelope:
+    """Let PyArrow write the file for one row of a schema (`GrowingSchema.encode`), and take it apart."""
+    table = GrowingSchema.decode(encoded)
+    batch = pa.record_batch([_one_row(column) for column in table.columns], schema=table.arrow)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.arrow) as writer:
+        writer.write_batch(batch)
+    data = memoryview(sink.getvalue())
+    length, _ = TRAILER.unpack(data[-TAIL_SIZE:])
+    footer = bytes(data[-TAIL_SIZE - length : -TAIL_SIZE])
+    root = Table.root(footer)
+    blocks = [*root.structs(_FOOTER_DICTIONARIES, _PLACE), *root.structs(_FOOTER_BATCHES, _PLACE)]
+    first = min(int(block["offset"]) for block in blocks)
+    *dictionaries, rows = (
+        _template(bytes(data[int(at) : int(at) + int(size)]))
+        for at, size in ((block["offset"], block["metadata_length"]) for block in blocks)
+    )
+    return Envelope(
+        bytes(data[:first]).ljust(align(first, STRIDE_STEP), b"\0"),
+        rows,
+        tuple(dictionaries),
+        footer.ljust(align(len(footer), STRIDE_STEP), b"\0"),
+        root.table(_FOOTER_SCHEMA).position,
+    )
+
+
+def _one_row(column: Column) -> pa.Array:
+    if column.kind is Kind.CATEGORY:
+        return pa.DictionaryArray.from_arrays(pa.array([0], pa.int32()), pa.array(["x"], pa.large_string()))
+    value = {Kind.TEXT: "x", Kind.BOOLEAN: True, Kind.MASKED_BOOLEAN: True}.get(column.kind, 0)
+    return pa.array([value], column.arrow)
+
+
+def _template(message: bytes) -> Template:
+    root = Table.root(message, _PREFIX.size)
+    header = root.table(_MESSAGE_HEADER)
+    is_dictionary = message[root.place(_MESSAGE_KIND)] == _DICTIONARY
+    batch = header.table(_DICTIONARY_BATCH) if is_dictionary else header
+    nodes, node_count = batch.vector(_BATCH_NODES)
+    buffers, buffer_count = batch.vector(_BATCH_BUFFERS)
+    length, body_length = batch.place(_BATCH_LENGTH), root.place(_MESSAGE_BODY_LENGTH)
+    assert all([length, nodes, buffers, body_length]), "PyArrow left a number out of a message"
+    padded = message.ljust(align(len(message), STRIDE_STEP), b"\0")
+    return Template(padded, length, nodes, buffers, body_length, node_count, buffer_count)
+
+
+def places(table: GrowingSchema, capacity: int, text_bytes: int = 0) -> Places:
+    """The place of everything in a segment; the same for producer and readers.
+
+    Raises
+    ------
+    CorruptSnapshotError
+        If no segment can have this capacity.
+    """
+    return _places(table.encode(), capacity, text_bytes)
+
+
+@lru_cache(256)
+def _places(encoded: bytes, capacity: int, text_bytes: int) -> Places:
+    return arrange(GrowingSchema.decode(encoded), capacity, text_bytes, envelope(encoded).frame)
+
+
+# -- states ------------------------------------------------------------------------------------------------------------
+
+
+class Memory(Protocol):
+    """The bytes of a segment."""
+
+    def __getitem__(self, where: slice, /) -> Any: ...
+
+
+class State(NamedTuple):
+    """What other programs see of a segment: its rows, the nulls of each column, the entries of each dictionary.
+
+    ``next_message`` and ``footer`` are where the next message may begin, and where the footer begins.
+    """
+
+    rows: int
+    nulls: tuple[int, ...]
+    categories: tuple[int, ...]
+    next_message: int
+    footer: int
+    dictionary_blocks: tuple[tuple[int, int, int], ...]
+
+
+class Counts(NamedTuple):
+    """What a state is to say: rows of the segment, nulls and bytes of text of each column, and of each dictionary."""
+
+    rows: int
+    nulls: Sequence[int]
+    text: Sequence[int]
+    categories: Sequence[int]
+    category_text: Sequence[int]
+
+
+def begin(table: GrowingSchema, where: Places) -> dict[int, bytes]:
+    """What a new segment contains before its first state: bytes by their places."""
+    around = envelope(table.encode())
+    return {0: around.start, where.size - TAIL_SIZE - len(around.footer): around.footer, where.size - 6: MAGIC}
+
+
+def length_place(where: Places) -> int:
+    """Where the footer's length stands: the one number that makes a state visible."""
+    return where.size - TAIL_SIZE
+
+
+def next_state(
+    table: GrowingSchema, where: Places, counts: Counts, last: State | None
+) -> tuple[dict[int, bytes], int] | None:
+    """What to write for a new state: bytes by their places, and the footer's length, which is stored last.
+
+    None where there is no room for another state.
+    """
+    around = envelope(table.encode())
+    body_length = where.footers - where.body
+    at = where.messages if last is None else last.next_message
+    end_of_footers = where.size - TAIL_SIZE
+    footer_at = (end_of_footers - len(around.footer) if last is None else last.footer) - around.footer_size
+    if at + around.messages_size > where.body or footer_at < where.footers:
+        return None
+    writes: dict[int, bytes] = {}
+    blocks = []
+    number = 0
+    for column_places in where.columns:
+        if column_places.dictionary is None:
+            continue
+        count, text = counts.categories[number], counts.category_text[number]
+        if last is not None and last.categories[number] == count:
+            blocks.append(last.dictionary_blocks[number])
+        else:
+            words = column_places.dictionary
+            buffers = [(0, 0), (words.offsets - where.body, 8 * (count + 1)), (words.text - where.body, text)]
+            template = around.dictionaries[number]
+            writes[at] = _filled(template, where.body - at, body_length, [(count, 0)], buffers)
+            blocks.append((at, where.body - at, body_length))
+            at += len(template.message)
+        number += 1
+    nodes = [(counts.rows, nulls) for nulls in counts.nulls]
+    buffers = [
+        buffer
+        for column, column_places, nulls, text in zip(
+            table.columns, where.columns, counts.nulls, counts.text, strict=True
+        )
+        for buffer in _buffers(column, column_places, where.body, _ColumnCounts(counts.rows, nulls, text))
+    ]
+    writes[at] = _filled(around.batch, where.body - at, body_length, nodes, buffers)
+    schema_at = end_of_footers - len(around.footer) + around.schema_in_footer
+    writes[footer_at] = _footer(schema_at - footer_at, blocks, (at, where.body - at, body_length))
+    return writes, end_of_footers - footer_at
+
+
+_Pairs = Sequence[tuple[int, int]]
+
+
+class _ColumnCounts(NamedTuple):
+    rows: int
+    nulls: int
+    text: int
+
+
+def _buffers(column: Column, at: ColumnPlaces, body: int, counts: _ColumnCounts) -> list[tuple[int, int]]:
+    """Places and lengths of Arrow's buffers of a column."""
+    bits = -(-counts.rows // 8)
+    validity = (at.validity - body, bits) if counts.nulls and at.validity is not None else (0, 0)
+    if at.offsets is not None and at.text is not None:
+        return [validity, (at.offsets - body, 8 * (counts.rows + 1)), (at.text - body, counts.text)]
+    assert at.values is not None
+    return [validity, (at.values - body, counts.rows * column.width if column.width else bits)]
+
+
+def _filled(
+    template: Template,
+    to_body: int,
+    body_length: int,
+    nodes: Sequence[tuple[int, int]],
+    buffers: Sequence[tuple[int, int]],
+) -> bytes:
+    """A template with its numbers; ``to_body`` are the bytes from the message to the body."""
+    message = bytearray(template.message)
+    mark, _ = _PREFIX.unpack_from(message)
+    _PREFIX.pack_into(message, 0, mark, to_body - _PREFIX.size)
+    struct.pack_into("<q", message, template.length, nodes[0][0])
+    struct.pack_into(f"<{2 * len(nodes)}q", message, template.nodes, *(n for pair in nodes for n in pair))
+    struct.pack_into(f"<{2 * len(buffers)}q", message, template.buffers, *(n for pair in buffers for n in pair))
+    struct.pack_into("<q", message, template.body_length, body_length)
+    return bytes(message)
+
+
+def _footer(to_schema: int, dictionaries: Sequence[tuple[int, int, int]], batch: tuple[int, int, int]) -> bytes:
+    """A flatbuffer of Arrow's Footer whose schema is ``to_schema`` bytes after its start."""
+    dictionaries_at = 36
+    batches_at = 44 + _BLOCK.size * len(dictionaries)
+    return b"".join(
+        [
+            struct.pack("<IHHHHHH", 16, 12, 20, 16, 4, 8, 12),
+            struct.pack("<iIIIhxx", 12, to_schema - 20, dictionaries_at - 24, batches_at - 28, 4),
+            struct.pack("<I", len(dictionaries)),
+            *(_BLOCK.pack(*block) for block in dictionaries),
+            struct.pack("<4xI", 1),
+            _BLOCK.pack(*batch),
+        ]
+    )
+
+
+def read_state(table: GrowingSchema, where: Places, data: Memory) -> State | None:
+    """The state that other programs see; None before the first one. Every number is checked against the places.
+
+    Raises
+    ------
+    CorruptSnapshotError
+    """
+    around = envelope(table.encode())
+    end_of_footers = where.size - TAIL_SIZE
+    (length,) = struct.unpack("<I", bytes(data[end_of_footers : end_of_footers + 4]))
+    if length == 0:
+        return None
+    at = end_of_footers - length
+    if at < where.footers or length < len(around.footer) + around.footer_size or length % STRIDE_STEP:
+        raise CorruptSnapshotError(f"a segment of a growing table has a footer of {length:,} bytes, out of range")
+    footer = bytes(data[at : at + around.footer_size])
+    try:
+        root = Table.root(footer)
+        dictionaries = [tuple(block)[:2] for block in root.structs(_FOOTER_DICTIONARIES, _PLACE).tolist()]
+        batches = [tuple(block)[:2] for block in root.structs(_FOOTER_BATCHES, _PLACE).tolist()]
+        if len(batches) != 1 or len(dictionaries) != len(around.dictionaries):
+            raise ValueError(f"{len(batches)} record batches and {len(dictionaries)} dictionaries")
+        counts = [
+            _read_message(data, where, block, template)[0][0]
+            for block, template in zip(dictionaries, around.dictionaries, strict=True)
+        ]
+        nodes = _read_message(data, where, batches[0], around.batch)
+    except (struct.error, ValueError, IndexError, TypeError, OverflowError) as error:
+        raise CorruptSnapshotError(f"a segment of a growing table has a damaged footer or message ({error})") from error
+    rows = nodes[0][0]
+    if not 0 <= rows <= where.capacity or any(n != rows or not 0 <= nulls <= rows for n, nulls in nodes):
+        raise CorruptSnapshotError(f"a segment of a growing table shows {rows:,} rows of {where.capacity:,}")
+    body_length = where.footers - where.body
+    blocks = tuple((int(place), int(size), body_length) for place, size in dictionaries)
+    next_message = int(batches[0][0]) + len(around.batch.message)
+    return State(rows, tuple(nulls for _, nulls in nodes), tuple(counts), next_message, at, blocks)
+
+
+def _read_message(data: Memory, where: Places, block: tuple[Any, ...], template: Template) -> list[tuple[int, int]]:
+    """The nodes of a message, which has the template's shape."""
+    at, length = int(block[0]), int(block[1])
+    if not where.messages <= at <= where.body - len(template.message) or length != where.body - at:
+        raise ValueError(f"a message at byte {at}")
+    message = bytes(data[at : at + len(template.message)])
+    if not template.has_shape_of(message):
+        raise ValueError("a message of another shape")
+    nodes = struct.iter_unpack("<qq", message[template.nodes : template.nodes + 16 * template.node_count])
+    return [(length, nulls) for length, nulls in nodes]

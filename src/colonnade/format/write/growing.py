@@ -1,0 +1,198 @@
+"""Rows for a growing table: what a caller gives, checked and in the form of its columns.
+
+Does not depend on: segments, files, where the rows will stand.
+
+Everything is converted and checked before anything is written: a batch is appended whole or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from colonnade.errors import InvalidDataError, UnsupportedTypeError, brief_repr
+from colonnade.format.growing import Column, GrowingSchema, Kind
+from colonnade.interop import pandas as internals
+from colonnade.interop.arrow import arrow_table
+
+
+class Chunk(NamedTuple):
+    """The rows of one column. ``values`` are NumPy's, of the column's type; codes of categories; None for text.
+
+    ``missing`` says where nulls are, for masked columns. ``text`` is the text itself, or the categories of the codes.
+    """
+
+    values: npt.NDArray[Any] | None
+    missing: npt.NDArray[np.bool_] | None = None
+    text: pa.LargeStringArray | None = None
+
+
+class Rows(NamedTuple):
+    """A batch: the number of rows, and a chunk for each column."""
+
+    num_rows: int
+    chunks: list[Chunk]
+
+
+def rows_of(schema: GrowingSchema, data: Any) -> Rows:
+    """Take a batch apart: a frame, a mapping of arrays, or Arrow data.
+
+    Raises
+    ------
+    ValueError
+        The columns are others, or of different lengths.
+    UnsupportedTypeError, InvalidDataError
+        Values that the columns cannot hold, naming the column.
+    """
+    columns = _columns_of(schema, data)
+    missing = [name for name in schema.names if name not in columns]
+    extra = [name for name in columns if name not in schema.names]
+    if missing or extra:
+        raise ValueError(
+            f"the rows have other columns than the table: missing {missing}, unknown {extra}; it has "
+            f"{list(schema.names)}"
+        )
+    chunks = [chunk_of(column, columns[column.name]) for column in schema.columns]
+    counts = {_length(chunk) for chunk in chunks}
+    if len(counts) > 1:
+        lengths = {column.name: _length(chunk) for column, chunk in zip(schema.columns, chunks, strict=True)}
+        raise ValueError(f"columns of different lengths: {lengths}")
+    return Rows(counts.pop(), chunks)
+
+
+def _length(chunk: Chunk) -> int:
+    values = chunk.text if chunk.values is None else chunk.values
+    return 0 if values is None else len(values)
+
+
+def _columns_of(schema: GrowingSchema, data: Any) -> Mapping[Any, Any]:
+    if isinstance(data, pd.DataFrame):
+        columns = dict(zip(data.columns, internals.arrays_of(data), strict=True))
+        if schema.index is not None and schema.index not in columns and data.index.name == schema.index:
+            columns[schema.index] = internals.array_of_index(data.index)
+        return columns
+    if isinstance(data, Mapping):
+        return data
+    table = arrow_table(data)
+    return dict(zip(table.column_names, table.columns, strict=True))
+
+
+def chunk_of(column: Column, given: Any) -> Chunk:
+    """Convert the rows of one column.
+
+    Raises
+    ------
+    UnsupportedTypeError, InvalidDataError
+    """
+    if isinstance(given, (pd.Series, pd.Index)):
+        given = given.array
+    try:
+        if column.kind is Kind.TEXT:
+            return Chunk(None, None, _text(given))
+        if column.kind is Kind.CATEGORY:
+            return _codes(given)
+        if column.kind in (Kind.MASKED, Kind.MASKED_BOOLEAN):
+            return _masked(column, given)
+        return Chunk(_numbers(column, given))
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, TypeError, ValueError) as error:
+        if isinstance(error, (UnsupportedTypeError, InvalidDataError)):
+            raise
+        raise UnsupportedTypeError(
+            f"column {column.name!r} holds {column.dtype} and cannot take {brief_repr(given)}: {error}"
+        ) from error
+
+
+def _arrow(given: Any) -> pa.Array | None:
+    if isinstance(given, pa.ChunkedArray):
+        return given.combine_chunks() if given.num_chunks != 1 else given.chunk(0)
+    return given if isinstance(given, pa.Array) else None
+
+
+def _numbers(column: Column, given: Any) -> npt.NDArray[Any]:
+    target: Any = column.dtype
+    if column.kind is Kind.TIME and not isinstance(target, np.dtype):
+        return _zoned(column, given)
+    array = _arrow(given)
+    if array is not None:
+        if array.null_count and not column.nullable:
+            raise InvalidDataError(
+                f"column {column.name!r} holds {target}, which has no nulls, and {array.null_count:,} rows are null; "
+                "declare a masked dtype (Int64, boolean) for a new table, or fill them"
+            )
+        values = array.to_numpy(zero_copy_only=False)
+    else:
+        values = np.asarray(given)
+    return _cast(column, values, target)
+
+
+def _zoned(column: Column, given: Any) -> npt.NDArray[Any]:
+    array = _arrow(given)
+    series = pd.Series(given) if array is None else array.to_pandas()
+    values: Any = pd.array(series, dtype=column.dtype)
+    return internals.numpy_of(values)
+
+
+def _cast(column: Column, values: npt.NDArray[Any], target: np.dtype[Any]) -> npt.NDArray[Any]:
+    if values.ndim != 1:
+        raise ValueError(f"{values.ndim} axes; a column has one")
+    if values.dtype == target:
+        return values
+    if values.dtype == object and column.nullable and column.kind is Kind.FLOATING:
+        values = pd.array(values, dtype="Float64").to_numpy(np.float64, na_value=np.nan)
+    if np.can_cast(values.dtype, target, "safe"):
+        return values.astype(target)
+    if (values.dtype.kind in "fiub" and target.kind == "f") or values.dtype == object or not len(values):
+        return values.astype(target)
+    is_time = target.kind in "mM" and values.dtype.kind == target.kind
+    if is_time or (values.dtype.kind in "fiub" and target.kind in "iu"):
+        with np.errstate(invalid="ignore"):
+            cast = values.astype(target)
+        same = cast == values
+        if is_time:
+            same |= np.isnat(cast) & np.isnat(values)
+        # An integer of the other sign wraps around, and compares equal only where NumPy compares as floats.
+        if bool(np.all(same)) and not (values.dtype.kind in "iu" and np.any((values < 0) != (cast < 0))):
+            return cast
+        row = int(np.argmin(same))
+        raise InvalidDataError(f"column {column.name!r} holds {target}, and row {row:,} is {values[row]!r}")
+    raise UnsupportedTypeError(f"column {column.name!r} holds {target}, and was given {values.dtype}")
+
+
+def _masked(column: Column, given: Any) -> Chunk:
+    array = _arrow(given)
+    if array is not None:
+        missing = np.asarray(array.is_null())
+        filled = array.fill_null(False if column.kind is Kind.MASKED_BOOLEAN else 0) if array.null_count else array
+        values = filled.to_numpy(zero_copy_only=False)
+        plain = column.dtype.numpy_dtype
+        return Chunk(_cast(column, values, plain), missing)
+    own = given if getattr(given, "dtype", None) == column.dtype else pd.array(given, dtype=column.dtype)
+    values, missing = internals.masked_parts(own)
+    return Chunk(np.where(missing, values.dtype.type(0), values) if missing.any() else values, missing)
+
+
+def _text(given: Any) -> pa.LargeStringArray:
+    array = _arrow(given)
+    if array is None:
+        if getattr(given, "_pa_array", None) is not None:
+            return _text(internals.arrow_of(given))
+        array = pa.array(given, pa.large_string(), from_pandas=True)
+    return array if array.type == pa.large_string() else array.cast(pa.large_string())
+
+
+def _codes(given: Any) -> Chunk:
+    array = _arrow(given)
+    if array is None and isinstance(getattr(given, "dtype", None), pd.CategoricalDtype):
+        return Chunk(internals.codes_of(given).astype(np.int32), None, _text(given.categories.array))
+    if array is None:
+        array = _text(given)
+    if not pa.types.is_dictionary(array.type):
+        array = array.dictionary_encode()
+    indices = array.indices.cast(pa.int32())
+    codes = np.asarray(indices.fill_null(-1) if indices.null_count else indices)
+    return Chunk(codes, None, _text(array.dictionary))

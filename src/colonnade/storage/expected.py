@@ -1,0 +1,58 @@
+"""Compare-and-swap: the snapshot that a name must lead to for a put to be made.
+
+Does not depend on: how a put is made.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from colonnade.errors import ConflictError, brief_repr
+from colonnade.format.seal import Seal
+
+
+class Versioned(Protocol):
+    """A snapshot, for whoever expects it to be the newest one."""
+
+    @property
+    def version(self) -> int: ...
+
+    @property
+    def identity(self) -> int: ...
+
+
+class Expected(NamedTuple):
+    """The snapshot that a name must lead to for a put to be made.
+
+    ``version`` 0: none. ``identity`` tells two snapshots of one version apart, because versions start again at 1 after
+    a delete; None: any.
+    """
+
+    version: int
+    identity: int | None = None
+
+    @classmethod
+    def of(cls, expected: int | Versioned) -> Expected:
+        """Read ``expect_version=``: a number, or the Snapshot itself."""
+        if isinstance(expected, int):
+            return cls(expected)
+        if not (hasattr(expected, "version") and hasattr(expected, "identity")):
+            raise ValueError(f"expect_version must be a version or a Snapshot, got {brief_repr(expected)}")
+        return cls(expected.version, expected.identity)
+
+    def check(self, name: str, present: Seal | None) -> None:
+        """See that a name's newest snapshot is the expected one.
+
+        Raises
+        ------
+        ConflictError
+        """
+        version = present.version if present else 0
+        if version != self.version:
+            state = f"is at version {version}" if present else "does not exist"
+            raise ConflictError(f"{name!r} {state}, and version {self.version} was expected; read it again and retry")
+        if present and self.identity not in (None, present.identity):
+            raise ConflictError(
+                f"{name!r} was deleted and put again: it is at version {version} as expected, and it is another "
+                "snapshot; read it again and retry"
+            )

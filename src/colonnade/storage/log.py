@@ -1,0 +1,340 @@
+"""The producer's side of a growing table: the lock, the head, segments that follow each other, publication.
+
+Does not depend on: how rows are written into a segment, what users call.
+
+The rules of a producer
+-----------------------
+1. It has the lock (`log_head`, 7) before it writes anything, and sees then that the name still leads to this head.
+2. It recovers what the last producer left: entries of which no row was published are dropped, files that no entry names
+   are removed, and counts are taken anew from the rows below ``committed``.
+3. Pages come before stores (`log_segment`). What fails leaves the head as it was: nothing is published.
+4. Rows are written behind ``committed`` only. Then one store publishes them, over any number of segments.
+5. After that come the things that may be late: states for other programs, retention.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import struct
+import time
+from pathlib import Path
+from typing import Any, cast
+
+from colonnade import _core
+from colonnade.errors import CorruptSnapshotError, LogBusyError, NotFoundError
+from colonnade.format.growing import GrowingSchema, stored_schema
+from colonnade.format.stripes import STRIPE
+from colonnade.storage import log_folder, paths
+from colonnade.storage.catalog import Catalog
+from colonnade.storage.log_head import (
+    COMMITTED,
+    ENTRIES,
+    ENTRY_SIZE,
+    FIRST,
+    NO_BASE,
+    PRODUCER,
+    RING,
+    SEGMENTS,
+    STATE,
+    Entry,
+    HeadReader,
+    LogState,
+    Retention,
+    new_head,
+)
+from colonnade.storage.log_segment import LogSegment
+from colonnade.storage.publish import Publisher
+
+SEGMENT_BYTES = 64 << 20
+_TEXT_OF_A_ROW = 64
+_LOCK = struct.Struct("hhqqi4x")  # struct flock: type, whence, start, length, pid
+_TRIES = 100
+
+
+class Log:
+    """A growing table, locked for writing. Use it as a context manager, or `close` it."""
+
+    schema: GrowingSchema
+    retention: Retention
+    committed: int
+    first: int
+
+    def __init__(self, catalog: Catalog, name: str, mode: int) -> None:
+        self.name = name
+        self._catalog = catalog
+        self._mode = mode
+        self._segment: LogSegment | None = None
+        self._process = os.getpid()
+
+    # -- opening -------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def open(cls, catalog: Catalog, name: str, schema: GrowingSchema | None, retention: Retention | None) -> Log:
+        """Open a growing table for writing, and make it if it is not there.
+
+        Parameters
+        ----------
+        catalog : Catalog
+            The store.
+        name : str
+            The name.
+        schema : GrowingSchema, optional
+            Its columns; None: those that it has.
+        retention : Retention, optional
+            How much is kept; None: as much as before.
+
+        Raises
+        ------
+        LogBusyError
+            Another process, or another Log of this one, has it locked.
+        NotFoundError
+            It is not there, and no schema is given.
+        ValueError
+            It is there, with another schema.
+        CorruptSnapshotError
+        """
+        directory = catalog.directory
+        directory.prepare()
+        with directory.opened() as root:
+            mode = directory.settings(root).file_mode
+        for _ in range(_TRIES):
+            try:
+                with log_folder.open_folder(catalog, name) as folder:
+                    log = cls(catalog, name, mode)._opened(folder, schema, retention)
+            except log_folder.NONE:
+                if schema is None:
+                    raise NotFoundError(
+                        f"there is no growing table {name!r} in {directory.root}; give its columns to make it: "
+                        "appender(name, {'time': 'datetime64[ns]', ...}) or appender(name, like=df)"
+                    ) from None
+                new, kept = schema, retention or Retention()
+                log_folder.make(
+                    catalog,
+                    Publisher(catalog),
+                    name,
+                    lambda new=new, kept=kept: new_head(_identity(), boot_id(), new.encode(), kept),  # type: ignore[misc]
+                )
+                continue
+            if log is not None:
+                return log
+        raise LogBusyError(f"the growing table {name!r} is deleted and made again all the time; try again")
+
+    def _opened(self, folder: int, schema: GrowingSchema | None, retention: Retention | None) -> Log | None:
+        """Lock it; None where the name leads elsewhere by then."""
+        name, root = self.name, self._catalog.directory.root
+        self._descriptor = _core.Descriptor(paths.HEAD, os.O_RDWR | os.O_NOFOLLOW, dir_fd=folder)
+        fd = self._descriptor.fileno()
+        self._head = _core.Mapping.of_draft(fd, max(os.fstat(fd).st_size, 1))
+        data = memoryview(cast(Any, self._head)).toreadonly()
+        self._reader = reader = HeadReader(data, log_folder.path_of(root, name) / paths.HEAD)
+        if not try_lock(fd):
+            raise busy(name, reader)
+        try:
+            return self if self._checked(folder, schema, retention) else None
+        except BaseException:  # a traceback keeps this object, and must not keep the lock
+            unlock(fd)
+            raise
+
+    def _checked(self, folder: int, schema: GrowingSchema | None, retention: Retention | None) -> bool:
+        """See that the table is the one that is wanted, and recover it; False if the name leads elsewhere."""
+        name, reader, fd = self.name, self._reader, self._descriptor.fileno()
+        with log_folder.open_folder(self._catalog, name) as now:
+            if not os.path.samestat(os.fstat(now), os.fstat(folder)):
+                unlock(fd)
+                return False
+        self.schema = stored_schema(reader.fixed.schema_text)
+        if schema is not None and schema != self.schema:
+            raise ValueError(
+                f"the growing table {name!r} has other columns: {_shown(self.schema)}; given were {_shown(schema)}. "
+                "Append to it without a schema, or use another name"
+            )
+        if reader.read().state == LogState.OPEN and reader.fixed.boot_id != boot_id() and not _core.in_memory(fd):
+            raise CorruptSnapshotError(
+                f"the growing table {name!r} was not closed before the machine was started again, so its last rows may "
+                "not be on the disk; delete it, or copy its segments, which other programs can read"
+            )
+        self.retention = retention or reader.retention
+        self._folder = _core.Descriptor.duplicate(folder)
+        self.recover()
+        return True
+
+    _folder: _core.Descriptor
+    _descriptor: _core.Descriptor
+    _head: _core.Mapping
+    _reader: HeadReader
+
+    def recover(self) -> None:
+        """Drop what was begun and not published, by the last producer or by an append that failed.
+
+        Raises
+        ------
+        OSError, CorruptSnapshotError
+        """
+        found = self._reader.read()
+        self._store(PRODUCER, os.getpid())
+        self._store(PRODUCER + 8, time.time_ns())
+        self._store(STATE, LogState.OPEN)
+        kept = found.segments
+        while kept and ((entry := self._reader.entry(kept - 1)) is None or entry.base >= found.committed > 0):
+            kept -= 1
+        if found.committed == 0:
+            kept = 0
+        self._store(SEGMENTS, kept)
+        self._segments = kept
+        self.committed = found.committed
+        self.first = found.first
+        self._entries = list(self._reader.read().entries)
+        named = {paths.log_segment(entry.base, entry.number) for entry in self._entries}
+        for file in os.listdir(self._folder.fileno()):
+            if file != paths.HEAD and file not in named and file.lstrip(".")[:20].isdigit():
+                os.unlink(file, dir_fd=self._folder.fileno())
+        self._segment = None
+        if self._entries:
+            self._segment = LogSegment.open(self.schema, self._entries[-1], self._folder.fileno())
+
+    def _store(self, at: int, value: int) -> None:
+        _core.store_word(self._head, at, value)
+
+    # -- segments ------------------------------------------------------------------------------------------------------
+
+    @property
+    def identity(self) -> int:
+        """The number that no other growing table has."""
+        return self._reader.fixed.identity
+
+    @property
+    def segment(self) -> LogSegment | None:
+        """The last segment; None before the first one."""
+        return self._segment
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether somebody has deleted the table meanwhile."""
+        return _core.load_word(self._head, STATE) == LogState.DELETED
+
+    def begin(self, base: int) -> LogSegment:
+        """Begin the next segment, whose first row is ``base``.
+
+        Raises
+        ------
+        OSError
+            ENOSPC if the file system is full; nothing has changed then.
+        """
+        if len(self._entries) >= ENTRIES:
+            raise ValueError(
+                f"the growing table {self.name!r} has {ENTRIES:,} segments, which is as many as can be retained; "
+                "retain fewer rows: appender(..., retain=)"
+            )
+        capacity = self.capacity()
+        text = capacity * _TEXT_OF_A_ROW if self.schema.has_text else 0
+        entry = Entry(self._segments, base, capacity, time.time_ns(), text)
+        with self._catalog.directory.opened() as root:
+            segment = LogSegment.make(self.schema, entry, self._folder.fileno(), self._mode, root)
+        at = RING + entry.number % ENTRIES * ENTRY_SIZE
+        self._store(at, NO_BASE)
+        for place, value in ((at + 8, capacity), (at + 16, entry.began_ns), (at + 24, text), (at, base)):
+            self._store(place, value)
+        self._segments += 1
+        self._store(SEGMENTS, self._segments)
+        self._entries.append(entry)
+        self._segment = segment
+        return segment
+
+    def capacity(self) -> int:
+        """The rows of the next segment: a multiple of `STRIPE`."""
+        nbytes = SEGMENT_BYTES
+        kept = min(
+            limit for limit in (self.retention.nbytes, self.retention.rows * self.schema.row_bytes, 1 << 62) if limit
+        )
+        rows = min(nbytes, kept // 8) // self.schema.row_bytes
+        return max(rows // STRIPE, 1) * STRIPE
+
+    def publish(self, committed: int) -> None:
+        """Make all rows below ``committed`` visible, and wake who waits for them."""
+        self.committed = committed
+        _core.publish_word(self._head, COMMITTED, committed)
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Say that the producer ended in order, and drop the lock; twice is once."""
+        if self._descriptor.fileno() < 0:
+            return
+        if self._process == os.getpid() and not self.is_deleted:
+            self._store(STATE, LogState.CLOSED)
+        self._segment = None
+        if self._process == os.getpid():
+            unlock(self._descriptor.fileno())
+        self._descriptor.close()
+        self._folder.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is closed."""
+        return self._descriptor.fileno() < 0
+
+    def drop_below(self, first: int) -> None:
+        """Drop the segments whose rows are all below ``first``, which only grows."""
+        gone = [entry for entry, after in zip(self._entries, self._entries[1:], strict=False) if after.base <= first]
+        if not gone:
+            return
+        self.first = self._entries[len(gone)].base
+        self._store(FIRST, self.first)
+        del self._entries[: len(gone)]
+        for entry in gone:
+            with contextlib.suppress(OSError):
+                os.unlink(paths.log_segment(entry.base, entry.number), dir_fd=self._folder.fileno())
+
+
+def try_lock(fd: int) -> bool:
+    """Lock a head for writing without waiting: an OFD lock, which goes with the open file."""
+    try:
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0))
+    except BlockingIOError:
+        return False
+    return True
+
+
+def unlock(fd: int) -> None:
+    """Drop the lock. Closing would not be enough: a mapping keeps the open file, and so does a forked child."""
+    fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _LOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, 0, 1, 0))
+
+
+def is_locked(fd: int) -> bool:
+    """Whether a producer has a head locked; the lock is not taken."""
+    answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0))
+    return bool(_LOCK.unpack(answer)[0] != fcntl.F_UNLCK)
+
+
+def busy(name: str, reader: HeadReader) -> LogBusyError:
+    """The error of a growing table that another producer has locked."""
+    pid = reader.producer
+    if pid == os.getpid():
+        return LogBusyError(
+            f"this process (pid {pid}) has an appender of {name!r} open already; use that one, or close it first"
+        )
+    command = ""
+    with contextlib.suppress(OSError):
+        command = f", {Path(f'/proc/{pid}/comm').read_text().strip()}"
+    return LogBusyError(
+        f"process {pid}{command} appends to {name!r}; one producer writes at a time. End it or its appender, "
+        "or let all of them use appender(..., shared=True)"
+    )
+
+
+def boot_id() -> bytes:
+    """The kernel's number of this start of the machine; zeros where it does not say."""
+    try:
+        return bytes.fromhex(Path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", ""))
+    except OSError:
+        return bytes(16)
+
+
+def _identity() -> int:
+    return int.from_bytes(os.urandom(8), "little") | 1
+
+
+def _shown(schema: GrowingSchema) -> str:
+    return ", ".join(f"{column.name}: {column.dtype}" for column in schema.columns)

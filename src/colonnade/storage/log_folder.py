@@ -1,0 +1,173 @@
+"""The folder of a growing table: made, found, removed.
+
+Does not depend on: rows, what a schema means.
+
+It is made below ``.segments`` under a name that nobody looks up, with its head, and gets its own name by one rename
+under the store's lock. It is removed by the rename back. A crash between leaves a folder ``new@<random>``, which `gc`
+removes: it does so under the store's lock too, so whatever it sees is abandoned.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from colonnade import _core
+from colonnade.errors import NotFoundError
+from colonnade.storage import folders, paths
+from colonnade.storage.catalog import Catalog
+from colonnade.storage.log_head import STATE, LogState
+from colonnade.storage.os_errors import explained
+from colonnade.storage.publish import Publisher
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+_NEW_FILE = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW
+NONE = (FileNotFoundError, NotADirectoryError)
+
+
+def path_of(root: Path, name: str) -> Path:
+    """The whole path of a growing table's folder, for people to read."""
+    where = paths.locate(name)
+    return root.joinpath(*where.folders, where.live)
+
+
+def open_folder(catalog: Catalog, name: str) -> _core.Descriptor:
+    """Open the folder of a growing table; no link is followed.
+
+    Raises
+    ------
+    FileNotFoundError, NotADirectoryError
+        There is no growing table of this name.
+    StoreAccessError
+        If the folder is of a user who is not trusted.
+    """
+    where = paths.locate(name)
+    directory = catalog.directory
+    with directory.opened() as root:
+        return folders.below(root, [*where.folders, where.live], directory.trusts)
+
+
+def is_there(catalog: Catalog, name: str) -> bool:
+    """Whether a name is a growing table."""
+    try:
+        open_folder(catalog, name).close()
+    except NONE:
+        return False
+    return True
+
+
+def make(catalog: Catalog, publisher: Publisher, name: str, head: Callable[[], bytes]) -> None:
+    """Make a growing table, unless there is one of this name.
+
+    Raises
+    ------
+    InvalidNameError
+        The name is a table.
+    StoreFullError, StoreAccessError, LockTimeoutError, ReentrantCallError
+    """
+    where, directory = paths.locate(name), catalog.directory
+    hidden = paths.random_name(paths.NEW_LOG_PREFIX)
+    with explained(directory.root, f"the growing table {name!r}"), directory.lock() as root:
+        settings = directory.settings(root)
+        try:
+            with (
+                publisher.make_folder(root, name, where, settings.folder_mode, growing=True) as folder,
+                folders.segments(root, make=True) as segments,
+            ):
+                if folders.is_there(folder, where.live):
+                    return
+                os.mkdir(hidden, settings.folder_mode, dir_fd=segments)
+                try:
+                    with _core.Descriptor(hidden, _FOLDER, dir_fd=segments) as new:
+                        os.fchmod(new, settings.folder_mode)
+                        folders.give_to_owner(new, root)
+                        _write(new, paths.HEAD, head(), settings.file_mode, root)
+                    os.rename(hidden, where.live, src_dir_fd=segments, dst_dir_fd=folder)
+                except BaseException:
+                    _remove_folder(segments, hidden)
+                    raise
+        except BaseException:
+            with contextlib.suppress(OSError):
+                folders.remove_empty_parents(root, where.folders)
+            raise
+
+
+def _write(folder: int, name: str, data: bytes, mode: int, root: int) -> None:
+    """Write a file of which the pages of zeros at its start take no memory."""
+    with _core.Descriptor(name, _NEW_FILE, 0o600, folder) as fd:
+        os.fchmod(fd, mode)
+        folders.give_to_owner(fd, root)
+        os.ftruncate(fd, len(data))
+        page = 4096
+        for at in range(0, len(data), page):
+            part = data[at : at + page]
+            if any(part):
+                os.pwrite(fd, part, at)
+
+
+def remove(catalog: Catalog, name: str) -> None:
+    """Remove a growing table; processes that have its segments mapped keep them, and its producer finds out.
+
+    Raises
+    ------
+    NotFoundError
+    """
+    where, directory = paths.locate(name), catalog.directory
+    hidden = paths.random_name(paths.NEW_LOG_PREFIX)
+    try:
+        with explained_unless_none(directory.root, name), directory.lock() as root:
+            with (
+                catalog.folder(root, where) as folder,
+                folders.segments(root, make=True) as segments,
+            ):
+                os.rename(where.live, hidden, src_dir_fd=folder, dst_dir_fd=segments)
+                with contextlib.suppress(OSError):
+                    _say_deleted(segments, hidden)
+                with contextlib.suppress(OSError):  # gc removes what is left
+                    _remove_folder(segments, hidden)
+            with contextlib.suppress(OSError):
+                folders.remove_empty_parents(root, where.folders)
+    except NONE:
+        raise NotFoundError(f"there is no growing table {name!r} in {directory.root}") from None
+
+
+class explained_unless_none(explained):  # noqa: N801 -- a block, as `explained` is one
+    """`explained`, but for a name that is not there."""
+
+    def __init__(self, root: Path, name: str) -> None:
+        super().__init__(root, f"removing the growing table {name!r}")
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if not isinstance(error, NONE):
+            super().__exit__(kind, error, trace)
+
+
+def _say_deleted(segments: int, hidden: str) -> None:
+    with (
+        _core.Descriptor(hidden, _FOLDER, dir_fd=segments) as folder,
+        _core.Descriptor(paths.HEAD, os.O_RDWR | os.O_NOFOLLOW, dir_fd=folder) as fd,
+    ):
+        head = _core.Mapping.of_draft(fd, os.fstat(fd).st_size)
+        _core.store_word(head, STATE, LogState.DELETED)
+        _core.wake_word(head, 64)
+
+
+def remove_abandoned(root: int) -> int:
+    """Remove the folders of growing tables that never got a name, or lost it; how many. Under the store's lock."""
+    removed = 0
+    with contextlib.suppress(*NONE), folders.segments(root) as segments:
+        for name in os.listdir(segments):
+            if name.startswith(paths.NEW_LOG_PREFIX) and folders.is_folder(segments, name):
+                with contextlib.suppress(OSError):
+                    _remove_folder(segments, name)
+                    removed += 1
+    return removed
+
+
+def _remove_folder(parent: int, name: str) -> None:
+    with _core.Descriptor(name, _FOLDER, dir_fd=parent) as folder:
+        for file in os.listdir(folder):
+            os.unlink(file, dir_fd=folder)
+    os.rmdir(name, dir_fd=parent)

@@ -1,0 +1,235 @@
+"""The head of a growing table: what was published, which segments hold it, and who writes.
+
+Does not depend on: names, folders, columns, how rows are written.
+
+::
+
+       0  "COLLIVE1", u32 format, u32 stripe, u64 identity (random), 16 bytes boot id, u64 bytes of the schema
+      64  u64 committed    rows ever published; its low half is the futex word; alone on its cache line
+     128  u64 first        the oldest row that is retained; only grows
+     192  u64 segments     how many entries of the ring were ever written, the last one dropped by recovery excepted
+     200  u64 state        0 open, 1 closed, 2 deleted
+     256  u64 rows, u64 bytes, u64 ns      retention; 0: not limited
+     320  u64 pid, u64 start time          of the last producer, for messages only: the lock is what counts
+    4096  1,024 entries {u64 base, u64 capacity, u64 began (ns since 1970), u64 text bytes}; entry i is at i % 1024
+   36864  the schema, as JSON (`GrowingSchema.encode`); the file ends behind it
+
+All numbers are little-endian and aligned to 8 bytes. The contract:
+
+1. **Order of stores.** A producer makes a segment and its file name, then writes its entry, then ``segments``
+   (release). It writes rows, then ``committed`` (release), then wakes waiters. To drop old segments it stores ``first``
+   (release), and then removes or reuses their files.
+2. **What a reader does.** It loads ``committed`` (acquire), then ``first``, ``segments`` and the entries: `Head.read`.
+   Entry ``i`` holds the rows from its base up to the next entry's base, or up to ``committed``. Entries whose base is
+   ``committed`` or more hold nothing yet; those that end at or below ``first`` are gone.
+3. **A second segment from the same row on.** Where a segment runs out of room for text, its last stripe may be copied
+   to the start of the next segment. So the bases ascend, and an entry may begin below the last one's end: the rows from
+   there on are in both, and are the same in both.
+4. **An entry is replaced** only by recovery, if no row in it was ever published. The base is set to `NO_BASE` first and
+   to its value last. A reader that finds another size of file than the entry says (`format.growing_file.places`), or no
+   file, reads the head again.
+5. **Files.** The segment of an entry is ``<base, 20 digits>-<number, 6 digits>.arrow`` (`storage.paths.log_segment`).
+6. **Rows below committed are for ever.** No process stores to them again, recovery neither.
+7. **Lock.** The producer has an OFD lock on the head's first byte (shared producers: for each append). It goes with its
+   last descriptor, however its process ends. Readers open and map the head read-only, and lock nothing.
+8. **State.** ``closed`` says that the producer ended in order: every row is shown to Arrow, and the numbers are sound
+   on a disk. The next producer sets it to ``open``. ``deleted`` is final: the name is free for another identity.
+"""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from colonnade.errors import CorruptSnapshotError
+from colonnade.format.stripes import STRIPE, check_capacity
+
+MAGIC = b"COLLIVE1"
+FORMAT = 1
+COMMITTED, FIRST, SEGMENTS, STATE, RETENTION, PRODUCER = 64, 128, 192, 200, 256, 320
+RING, ENTRIES, ENTRY_SIZE = 4096, 1024, 32
+SCHEMA = RING + ENTRIES * ENTRY_SIZE
+NO_BASE = (1 << 64) - 1
+_LONGEST_SCHEMA = 16 << 20
+_MOST_ROWS = 1 << 62
+_FIXED = struct.Struct("<8sIIQ16sQ")
+_TRIES = 100
+
+
+class LogState(IntEnum):
+    """The state of a growing table."""
+
+    OPEN = 0
+    CLOSED = 1
+    DELETED = 2
+
+
+class Entry(NamedTuple):
+    """A segment: entry ``number`` of all that were ever begun, its first row, its capacity, when it began, its text."""
+
+    number: int
+    base: int
+    capacity: int
+    began_ns: int
+    text_bytes: int
+
+
+class Retention(NamedTuple):
+    """How much is kept: at least so many of the newest rows, bytes, or nanoseconds; 0 for no limit."""
+
+    rows: int = 0
+    nbytes: int = 0
+    ns: int = 0
+
+
+class Head(NamedTuple):
+    """What a reader saw in one look. ``entries`` are those that hold rows of ``first`` to ``committed``, in order."""
+
+    identity: int
+    committed: int
+    first: int
+    state: LogState
+    entries: tuple[Entry, ...]
+    segments: int
+
+    def end(self, position: int) -> int:
+        """The row after the last one that ``entries[position]`` is to be read for."""
+        following = self.entries[position + 1 :][:1]
+        return following[0].base if following else self.committed
+
+
+class Fixed(NamedTuple):
+    """What a head says once and for all. ``schema_text`` is the schema as JSON: `format.growing.stored_schema`."""
+
+    identity: int
+    boot_id: bytes
+    retention: Retention
+    schema_text: bytes
+
+
+def new_head(identity: int, boot_id: bytes, text: bytes, retention: Retention) -> bytes:
+    """The bytes of a head without rows; ``text`` is the schema's."""
+    if len(text) > _LONGEST_SCHEMA:
+        raise ValueError(f"the schema takes {len(text):,} bytes, and may take {_LONGEST_SCHEMA:,}: use fewer columns")
+    head = bytearray(SCHEMA)
+    _FIXED.pack_into(head, 0, MAGIC, FORMAT, STRIPE, identity, boot_id, len(text))
+    struct.pack_into("<3Q", head, RETENTION, *retention)
+    return bytes(head) + text
+
+
+def read_fixed(data: memoryview, path: Path) -> Fixed:
+    """Read what never changes, and check it.
+
+    Raises
+    ------
+    CorruptSnapshotError
+        Also for a format that this version does not know.
+    """
+    if len(data) < SCHEMA:
+        raise CorruptSnapshotError(f"{path} has {len(data):,} bytes, too few for the head of a growing table")
+    magic, number, stripe, identity, boot_id, length = _FIXED.unpack_from(data)
+    if magic != MAGIC:
+        raise CorruptSnapshotError(f"{path} is no head of a growing table; delete the table, or remove its folder")
+    if (number, stripe) != (FORMAT, STRIPE):
+        raise CorruptSnapshotError(
+            f"{path} has format {number} with stripes of {stripe:,} rows, and this version of Colonnade knows format "
+            f"{FORMAT} with {STRIPE:,}; use the version that wrote it"
+        )
+    if length > _LONGEST_SCHEMA or len(data) < SCHEMA + length:
+        raise CorruptSnapshotError(f"{path} has {len(data):,} bytes, and its schema alone would have {length:,}")
+    retention = Retention(*struct.unpack_from("<3Q", data, RETENTION))
+    return Fixed(identity, boot_id, retention, bytes(data[SCHEMA : SCHEMA + length]))
+
+
+class HeadReader:
+    """Looks at a head that is mapped shared and read-only: a writable private mapping would not see the producer.
+
+    Parameters
+    ----------
+    data : memoryview
+        The mapping; it must stay as long as this object.
+    path : Path
+        For messages.
+    """
+
+    def __init__(self, data: memoryview, path: Path) -> None:
+        self.fixed = read_fixed(data, path)
+        self._path = path
+        # An element of an aligned array is one load. x86 keeps the order of loads; on ARM `Head.read` has to use
+        # acquiring loads, as a process that reads through this class does not wait on the word.
+        self._words: npt.NDArray[np.uint64] = np.frombuffer(data, "<u8", SCHEMA // 8)
+
+    @property
+    def committed(self) -> int:
+        """How many rows were ever published, now."""
+        return int(self._words[COMMITTED // 8])
+
+    @property
+    def retention(self) -> Retention:
+        """How much is kept, now."""
+        return Retention(*(int(n) for n in self._words[RETENTION // 8 : RETENTION // 8 + 3]))
+
+    @property
+    def producer(self) -> int:
+        """The process that wrote last; it may be gone."""
+        return int(self._words[PRODUCER // 8])
+
+    def read(self) -> Head:
+        """Look once; everything is checked.
+
+        Raises
+        ------
+        CorruptSnapshotError
+        """
+        for _ in range(_TRIES):
+            words = self._words
+            committed = int(words[COMMITTED // 8])
+            first, segments, state = (int(words[at // 8]) for at in (FIRST, SEGMENTS, STATE))
+            entries = self._entries(committed, first, segments)
+            if entries is not None:
+                break
+        else:
+            raise self._damaged("its entries change faster than they can be read")
+        if committed > _MOST_ROWS or state not in tuple(LogState):
+            raise self._damaged(f"it counts {committed:,} rows and is in state {state}")
+        if first < committed and (not entries or entries[0].base > first):
+            raise self._damaged(f"no segment holds row {first:,}, which is to be retained")
+        return Head(self.fixed.identity, committed, min(first, committed), LogState(state), entries, segments)
+
+    def entry(self, number: int) -> Entry | None:
+        """One entry; None while it is replaced."""
+        at = (RING + number % ENTRIES * ENTRY_SIZE) // 8
+        base, capacity, began, text = (int(word) for word in self._words[at : at + 4])
+        if base == NO_BASE or base != int(self._words[at]):
+            return None
+        return Entry(number, base, capacity, began, text)
+
+    def _entries(self, committed: int, first: int, segments: int) -> tuple[Entry, ...] | None:
+        """The entries that hold rows; None where one of them changed meanwhile."""
+        found: list[Entry] = []
+        following = committed
+        for number in range(segments - 1, max(segments - ENTRIES, 0) - 1, -1):
+            entry = self.entry(number)
+            if entry is None:
+                return None
+            if entry.base >= committed:
+                continue
+            check_capacity(entry.capacity, entry.text_bytes)
+            if entry.base % STRIPE or entry.base > following or following > entry.base + entry.capacity:
+                if int(self._words[SEGMENTS // 8]) != segments:
+                    return None
+                raise self._damaged(f"its segments do not follow each other: {entry}, and then row {following:,}")
+            if entry.base < following:  # else a later segment has all of its rows
+                found.append(entry)
+            following = entry.base
+            if entry.base <= first:
+                break
+        return tuple(reversed(found))
+
+    def _damaged(self, what: str) -> CorruptSnapshotError:
+        return CorruptSnapshotError(f"{self._path} is damaged: {what}; delete the table and append anew")
