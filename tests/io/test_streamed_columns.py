@@ -5,11 +5,13 @@ import os
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 from pandas.testing import assert_frame_equal
 
 import colonnade as cn
+from colonnade.format.read.text_views import columns_with_views
 from colonnade.format.write.batched import Streamed
 from colonnade.format.write.plan import plan
 from colonnade.io.load import read
@@ -177,3 +179,15 @@ def test_a_damaged_page_of_a_streamed_column(store, tmp_path, streams_small_tabl
         store.load("t", path)
     assert store.get("t")["x"].tolist() == [1]
     assert [segment.role for segment in store.usage().segments] == ["newest"]
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_a_load_with_views(suffix, store, tmp_path, streams_small_tables):
+    written = pa.table({"i": np.arange(ROWS), "s": pa.array([f"the text of row {i}" for i in range(ROWS)])})
+    path = tmp_path / f"t.{suffix}"
+    pq.write_table(written, path) if suffix == "parquet" else pa.csv.write_csv(written, path)
+    for views in (False, True):
+        loaded = store.load("t", path, views=views)
+        assert [column for column, _, _ in columns_with_views(loaded._stored_file(writable=False))] == [1] * views
+        assert loaded.to_polars()["s"].to_list() == written["s"].to_pylist()
+        loaded.validate()
