@@ -1,4 +1,4 @@
-"""Plans that are kept: a second conversion is like the first, whatever else was converted in between."""
+"""Plans that are kept between conversions: a second conversion gives what the first one gave, whatever came in between."""
 
 import operator
 from functools import partial
@@ -61,7 +61,7 @@ def test_columns_of_other_names_and_metadata():
 
 
 def test_what_is_kept_belongs_to_no_frame():
-    """Names, categories and attributes of a frame may be changed, and the next frame of its schema is as it would be without."""
+    """A program may change a frame's names, categories and attributes. The next frame of the same schema must not be affected."""
     df = pd.DataFrame({"x": pd.Categorical(["a", "b"]), "y": [1, 2]})
     df.attrs = {"list": [1]}
     table = pa.Table.from_pandas(df)

@@ -63,7 +63,7 @@ def is_frozen(kind):
 
 
 def list_fields(kind):
-    """Fields that are declared as something that has a method to change it."""
+    """Fields whose declared type can be changed: lists, dicts, sets, bytearrays."""
     hints = getattr(kind, "__annotations__", {})
     return [name for name, hint in hints.items() if str(hint).split("[")[0] in ("list", "dict", "set", "bytearray")]
 
@@ -199,7 +199,7 @@ def tables():
 
 
 def state(value, seen):
-    """All that can be reached from a plan, as plain values; what is no part of it counts by its identity."""
+    """Everything that a plan refers to, as plain values. Objects that are no part of it are represented by their identity."""
     if isinstance(value, (int, float, str, bytes, type(None))):
         return value
     if id(value) in seen:
@@ -236,7 +236,7 @@ def test_laying_out_and_writing_change_nothing(name, folder):
 
 
 def test_only_batches_change(folder):
-    """Written batch by batch, a plan keeps its jobs, and drops the memory that they have read."""
+    """A plan that is written batch by batch keeps its jobs and releases the memory that they have read."""
     table = tables()["chunks"]
     planned = plan(table)
     before = state(planned, {})
