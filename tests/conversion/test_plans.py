@@ -40,6 +40,7 @@ def assert_like_pyarrow(table, options):
     assert_same_outcome(got, expected, assert_same_frame, str(options))
 
 
+@pytest.mark.slow
 def test_tables_of_one_schema_and_of_others_in_turns():
     for _ in range(2):
         for options in OPTIONS:
@@ -112,6 +113,7 @@ def test_extension_types_of_others_are_not_kept():
     assert cn.to_pandas(table)["x"].dtype == pd.Float64Dtype()
 
 
+@pytest.mark.slow
 def test_a_frame_after_another_of_the_same_dtypes():
     frames = []
     for columns in (

@@ -347,6 +347,7 @@ print(most[0])
 """
 
 
+@pytest.mark.slow
 def test_an_array_is_copied_once_and_opened_without_a_copy(store):
     """A process that puts and reads 120 MB never has 20 MB more private memory."""
     told = subprocess.run([sys.executable, "-c", PEAK, store.path], capture_output=True, text=True, check=True).stdout
