@@ -1,8 +1,8 @@
 """`cache`: a function's frames, kept in the store: computed once for all processes, and by one of them.
 
 A call looks for its table first. If there is none, or its lifetime is over, it waits until it is alone with this key
-(`storage.one_at_a_time`), looks again, and computes. The processes that waited find the table then. If the computing process is
-killed, the kernel wakes the next one, which computes. An exception is the caller's, and nothing is stored.
+(`storage.one_at_a_time`), looks again, and computes. The processes that waited find the table then. If the computing
+process is killed, the kernel wakes the next one, which computes. An exception is the caller's, and nothing is stored.
 
 Does not depend on: how arguments become a key, how one process at a time is arranged.
 """

@@ -9,8 +9,8 @@ There are three ways to send a table, and the first that can be gone is taken:
    (`core/write_watch.py`). What was written for it then is owned by this process, for as long as the table is alive.
 3. **It is written**, and remembered for the next time.
 
-Each receiver gets a name of its own that leads to the segment (`storage/in_flight.py`). So no process counts receivers, and
-a table that changes, dies or is superseded after it was sent does not disturb those who still have to receive it.
+Each receiver gets a name of its own that leads to the segment (`storage/in_flight.py`). So no process counts receivers,
+and a table that changes, dies or is superseded after it was sent does not disturb those who still have to receive it.
 
 Does not depend on: picklers.
 """

@@ -57,7 +57,7 @@ def is_lazy(data: Any) -> bool:
 
 
 def is_polars_series(data: Any) -> bool:
-    """Whether this is a Series of Polars. Nothing is imported: if Polars is not imported, it is not a Series of Polars."""
+    """Whether this is a Series of Polars. Nothing is imported: without Polars loaded, there can be none."""
     polars = sys.modules.get("polars")
     return polars is not None and isinstance(data, polars.Series)
 

@@ -7,8 +7,8 @@ for a key. The kernel drops the locks of a process that ends. They are *open fil
 threads of one process exclude each other too. A forked child would keep its parent's lock alive, so it closes what it
 inherits.
 
-`gc` removes the file if no process has a lock in it. A process that opened it before, and gets its lock then, sees that the
-file has no name any more, and begins anew with the next one.
+`gc` removes the file if no process has a lock in it. A process that opened it before, and gets its lock then, sees that
+the file has no name any more, and begins anew with the next one.
 """
 
 from __future__ import annotations
