@@ -4,9 +4,9 @@ Does not depend on: how a copy comes here, columns.
 
 1. A copy is a whole file, with the seal of its origin: the same version and identity. Its name is its identity, so
    a process that looks for a snapshot finds its copy without knowing where it is from.
-2. Every process that has a copy open has its file locked, shared. A process that cleans removes the copies that it can lock
-   exclusively.
-   The kernel drops the locks of a process that ends, however it ends. So no process owns a copy, and none has to live.
+2. Every process that has a copy open has its file locked, shared. A process that cleans removes the copies that it can
+   lock exclusively. The kernel drops the locks of a process that ends, however it ends. So no process owns a copy, and
+   none has to live.
 3. A copy that no process has open stays: the next task of this host opens it again. It is removed when a put or another
    fetch needs the room, when it was not used for `AGE` seconds, and by `gc`.
 4. Removing a copy that a process is about to open does no harm. What is open stays readable, and a name that is gone is

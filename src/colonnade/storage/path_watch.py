@@ -11,8 +11,8 @@ Nothing is missed, because a folder is watched first and looked into then: what 
 what happens after is an event. The same holds for the caller: `news` first, then look at the name.
 
 A folder that is removed while a process has it open (a shell whose working directory it is) reports its own end
-only when that process ends; the folder above reports it at once. That is why the folders above stay watched, for deletions alone: a put in another
-folder wakes no watch, and one under another name of the same folder costs its watchers some microseconds.
+only when that process ends; the folder above reports it at once. That is why the folders above stay watched, for
+deletions alone: a put in another folder wakes no watch, and one under another name of the same folder costs its watchers some microseconds.
 """
 
 from __future__ import annotations
