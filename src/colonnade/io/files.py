@@ -211,7 +211,15 @@ def _check_filter(rows: Any, schema: pa.Schema) -> None:
 
 
 def _parquet(int96: str = "ns") -> Any:
-    return ds.ParquetFileFormat(coerce_int96_timestamp_unit=int96)
+    return ds.ParquetFileFormat(
+        coerce_int96_timestamp_unit=int96, default_fragment_scan_options=_parquet_options(remote=False)
+    )
+
+
+def _parquet_options(*, remote: bool) -> Any:
+    # Over a network, a row group's parts are worth one request. Locally that would hold the whole file in memory.
+    # Extensions as in pq.read_table: UUIDs and JSON of writers that store no Arrow schema.
+    return ds.ParquetFragmentScanOptions(pre_buffer=remote, arrow_extensions_enabled=True)
 
 
 _IPC = {FileFormat.FEATHER, FileFormat.ARROW}
@@ -306,8 +314,7 @@ def _scan(
         "memory_pool": POOL,
     }
     if kind is FileFormat.PARQUET:
-        # Over a network, a row group's parts are worth one request. Locally that would hold the whole file in memory.
-        options["fragment_scan_options"] = ds.ParquetFragmentScanOptions(pre_buffer=remote)
+        options["fragment_scan_options"] = _parquet_options(remote=remote)
     for fragment in dataset.get_fragments():  # one after the other, so that an error names its file
         batches = fragment.scanner(schema=dataset.schema, **options).to_batches()
         while True:
