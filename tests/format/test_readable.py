@@ -1,6 +1,6 @@
-"""What was stored is readable: whatever `put` accepts, `get` gives, whichever way the table came in.
+"""Whatever `put` accepts, `get` can read, whichever way the table came in.
 
-And what contradicts itself is refused, before anything is stored.
+Data that contradict themselves are refused before anything is stored.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 
 import colonnade as cn
+from support.arrow_producer import Array, Stream
 from support.arrow_tables import KINDS, recipes
 from support.quick_lane import examples
 from support.strategies import frames
@@ -126,7 +127,7 @@ def test_an_index_beside_a_column_that_pandas_cannot_hold(store):
 @pytest.mark.parametrize("zone", ["Z", "GMT+1", "Mars/Base", "+25:00", "utc+1"])
 @pytest.mark.parametrize("index", [None, "key", "t"])
 def test_zones_that_nobody_knows_are_read_in_utc(store, zone, index):
-    """Arrow stores times in UTC, whatever their zone: the times are right, and the type says which zone it was."""
+    """Arrow stores times in UTC, whatever their zone. So the times are right, and the type still names the zone."""
     table = pa.table({"t": pa.array([1, None], pa.timestamp("us", zone)), "key": ["a", "b"]})
     if index:
         entries = [
@@ -150,7 +151,7 @@ def test_zones_that_nobody_knows_are_read_in_utc(store, zone, index):
 
 
 class _Exported:
-    """Arrow's C structures of a batch, to be changed before they are imported again: as a producer that is wrong."""
+    """Arrow's C structures of a batch. A test changes them before they are imported again, like a faulty producer."""
 
     def __init__(self, **columns):
         self._schema, self.array = (ctypes.c_int64 * 9)(), (ctypes.c_int64 * 10)()
@@ -176,7 +177,7 @@ def _changed(values, path, field, number):
 
 
 def _with_offsets(array, *offsets):
-    """A column whose offsets are changed once PyArrow has seen that they are right."""
+    """A column whose offsets are changed after PyArrow has checked them."""
     validity, memory, *text = array.buffers()
     memory = np.frombuffer(memory, "i8" if pa.types.is_large_string(array.type) else "i4").copy()
     is_list = pa.types.is_list(array.type)
@@ -247,7 +248,7 @@ def _read_all_ways(snap):
 
 
 def _ways(store, data):
-    """Each way that a frame or a table comes into a store, with what was stored."""
+    """Each way to store a frame or a table, with the stored table."""
     with store.put("t", data) as snap:
         yield snap
         with store.put("again", snap) as again:
@@ -313,7 +314,7 @@ def test_any_draft_is_readable(store, kinds, rows, nulls, seed):
 
 
 def test_indices_under_nulls_may_be_anything(store):
-    """Where chunks have different dictionaries, PyArrow 26 follows them and reads what is not its memory."""
+    """If chunks have different dictionaries, PyArrow 26 follows such indices and reads outside of its memory."""
     indices = pa.Array.from_buffers(pa.int32(), 3, [pa.py_buffer(b"\x05"), pa.py_buffer(np.array([0, 2**30, 1], "i4"))])
     chunks = [
         pa.DictionaryArray.from_arrays(indices, pa.array([1, 2])),
@@ -337,7 +338,7 @@ def test_dates_with_a_time_of_day(store):
 
 
 def test_values_of_fixed_width_may_be_anything(store):
-    """Against Arrow's specification, but PyArrow makes them: they are stored, and what pandas has no value for is said."""
+    """PyArrow makes such values, against Arrow's specification. They are stored, and an error names values that pandas does not have."""
     import decimal
 
     table = pa.table(
@@ -397,3 +398,27 @@ def test_a_range_level_of_another_length_is_left_out(store):
         with store.put("t", part) as snap:
             snap.validate()
             pd.testing.assert_frame_equal(snap.to_pandas(), part.to_pandas())
+
+
+@pytest.mark.parametrize(("way", "bitmap", "lie", "reason"), [
+    ("put", b"\xdf\x03", 0, "declares no nulls, and has 1"), ("load", b"\xdf\x03", 0, "declares no nulls, and has 1"),
+    ("put", b"\xdf\x03", 11, "exceeds"), ("load", b"\xdf\x03", 11, "exceeds"), ("load", b"\xdf\x03", -2, "Negative"),
+])  # fmt: skip
+def test_a_producer_that_lies_about_nulls_is_refused(store, way, bitmap, lie, reason):
+    """Row 5 is null, and the values are of fixed width: nothing but the bitmap says so."""
+    stream = Stream([Array(10, children=[Array(10, values=np.arange(10).tobytes(), validity=bitmap, null_count=lie)])])
+    store.put("t", pd.DataFrame({"good": [1]})).close()
+    with pytest.raises(cn.InvalidDataError, match=reason):
+        store.put("t", stream) if way == "put" else store.load("t", stream)
+    assert store.get("t")["good"].tolist() == [1]
+
+
+@pytest.mark.parametrize("way", ["put", "load"])
+def test_a_wrong_number_of_nulls_is_counted_anew(store, way):
+    stream = Stream(
+        [Array(10, children=[Array(10, values=np.arange(10).tobytes(), validity=b"\xdf\x03", null_count=7)])]
+    )
+    store.put("t", stream) if way == "put" else store.load("t", stream)
+    with store.open("t", validate="full") as snap:
+        assert snap.to_arrow()["c0"].null_count == 1
+        assert snap.to_pandas()["c0"].isna().tolist() == [row == 5 for row in range(10)]
