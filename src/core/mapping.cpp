@@ -138,8 +138,8 @@ bool Mapping::collapse(size_t from, size_t to, int threads, std::chrono::millise
   return collapsed;
 }
 
-// To write as well: the kernel enters pages that are there 16 at a time when they are read, and one by one when they are
-// written. In shared memory both are entered writable. 128 MiB of small pages, then copied over: 29 ms, 50 ms when
+// To write as well: the kernel enters pages that are there 16 at a time when they are read, and one by one when they
+// are written. In shared memory both are entered writable. 128 MiB of small pages, then copied over: 29 ms, 50 ms when
 // populated for writing, 75 ms when each page faults by itself, 32 ms with pwrite.
 bool Mapping::populate(int threads) const noexcept {
   const size_t steps = (size_ + populated_at_once - 1) / populated_at_once;
