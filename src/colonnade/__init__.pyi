@@ -3,6 +3,7 @@
 from ._allocate import DraftTable as DraftTable
 from ._append import Appender as Appender
 from ._by_reference.pickling import by_reference as by_reference
+from ._follow import Follow as Follow
 from ._latest import Latest as Latest
 from ._latest import Look as Look
 from ._names import TableInfo as TableInfo
@@ -22,6 +23,7 @@ from .default_store import copy as copy
 from .default_store import delete as delete
 from .default_store import dump as dump
 from .default_store import exists as exists
+from .default_store import follow as follow
 from .default_store import gc as gc
 from .default_store import get as get
 from .default_store import info as info
@@ -58,6 +60,7 @@ from .errors import StoreFullError as StoreFullError
 from .errors import UnreadableFileError as UnreadableFileError
 from .errors import UnsupportedTypeError as UnsupportedTypeError
 from .errors import WaitTimeoutError as WaitTimeoutError
+from .growing_snapshot import GrowingSnapshot as GrowingSnapshot
 from .snapshot import Snapshot as Snapshot
 from .storage.check import Problem as Problem
 from .storage.gc import Freed as Freed

@@ -24,6 +24,7 @@ from colonnade.storage.segment import Segment
 if TYPE_CHECKING:
     from colonnade._lookup import Lookup
     from colonnade.format.read.file import StoredFile
+    from colonnade.storage.log_reader import LogReader
 
 
 # The tables whose values were looked at in this process: where each is, and its identity. The oldest leave first.
@@ -123,6 +124,11 @@ class Attached(FrameLike):
         """What was put: ``"table"``, or ``"array"`` for a NumPy array or a buffer."""
         with self._located():
             return "table" if self._stored_file(writable=False).array is None else "array"
+
+    @property
+    def log(self) -> LogReader | None:
+        """The growing table that it is of; None for a table that was put."""
+        return None
 
     @property
     def meta(self) -> dict[str, Any]:

@@ -16,6 +16,9 @@ from colonnade.storage.rename import link
 
 def copy(store: Names, writer: Writer, name: str, new: str, version: int | None) -> Snapshot:
     """Make the copy; what is copied byte by byte lives as long as the original has left."""
+    if writer.catalog.is_growing(name):
+        with store.open(name, version=version) as snapshot:
+            return writer.put(snapshot, Request.checked(new))
     linked = link(writer.catalog, writer.publisher, name, version, new)
     if linked is not None:
         return Snapshot.attached(writer.directory.root, new, *linked)

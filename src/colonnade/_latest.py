@@ -15,6 +15,8 @@ from datetime import UTC, datetime, timedelta
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
+from colonnade import _core
+from colonnade._attach import attach
 from colonnade.errors import NotFoundError, WaitTimeoutError
 from colonnade.log import logger
 from colonnade.snapshot import Snapshot
@@ -37,12 +39,15 @@ class Look:
         What ``prepare(snapshot)`` returned; None without it.
     """
 
-    __slots__ = ("_frame", "inode", "prepared", "snapshot")
+    __slots__ = ("_frame", "inode", "log", "prepared", "snapshot")
 
     def __init__(self, snapshot: Snapshot) -> None:
-        stat = os.fstat(snapshot.fileno())
         self.snapshot = snapshot
-        self.inode = stat.st_dev, stat.st_ino
+        self.log = snapshot.log
+        self.inode = (0, 0)
+        if self.log is None:
+            stat = os.fstat(snapshot.fileno())
+            self.inode = stat.st_dev, stat.st_ino
         self.prepared: Any = None
         self._frame: dict[str, pd.DataFrame] = {}
 
@@ -63,6 +68,10 @@ class Look:
         return f"<colonnade.Look at {self.snapshot.name!r} version {self.version}>"
 
 
+def _which(snapshot: Snapshot) -> tuple[int, int]:
+    return snapshot.identity, snapshot.version
+
+
 class Latest:
     """The newest version of a table; made by `Store.latest`.
 
@@ -70,6 +79,9 @@ class Latest:
     microseconds. All threads may ask, and forked children too. The handle holds one version and one descriptor: the
     last one it was asked for, until it is asked again after the next put, or is collected. It can be pickled; the copy
     looks for itself.
+
+    Of a growing table it is the newest rows: each access reads one number, and a frame after growth takes as long for
+    any number of rows.
 
     Two accesses may see two versions. Where several things of one version are needed, take them from one `now`.
 
@@ -97,7 +109,7 @@ class Latest:
         self._path = os.fspath(paths.path_of(catalog.directory.root, paths.Entry(name, None)))
         self._look: Look | None = None
         self._preparing = False
-        self._refused: int | None = None  # the identity of a version whose `prepare` failed
+        self._refused: tuple[int, int] | None = None  # the version whose `prepare` failed
         self._lock = RLock()
         self._process = os.getpid()
 
@@ -145,18 +157,23 @@ class Latest:
             raise ValueError(f"timeout must be >= 0 seconds or None, got {timeout!r}")
         served = self._look
         until = None if timeout is None else time.monotonic() + timeout
-        path_watch = PathWatch(self._catalog.directory, self.name)
+        path_watch, bell = PathWatch(self._catalog.directory, self.name), _core.Bell()
         try:
             while True:
                 path_watch.news()  # before the look: nothing that comes after it is missed
                 look = self._look_if_any()
-                if look is not None and (served is None or look.snapshot.identity != served.snapshot.identity):
+                if look is not None and (served is None or _which(look.snapshot) != _which(served.snapshot)):
                     return look
                 left = None if until is None else until - time.monotonic()
                 if left is not None and left <= 0:
                     found = f"it is at version {served.version}" if served else "there is no such table"
                     raise WaitTimeoutError(f"no new version of {self.name!r} within {timeout} seconds; {found}")
-                path_watch.wait(left)
+                if look is not None and look.log is not None:
+                    from colonnade.storage.log_wait import wait
+
+                    wait(look.log, look.version, bell, 0, left)
+                else:
+                    path_watch.wait(left)
         finally:
             path_watch.interrupt()
 
@@ -219,7 +236,7 @@ class Latest:
                 if look is None or look.snapshot.closed:
                     raise
                 return look  # deleted in this instant
-            if look is not None and not look.snapshot.closed and snapshot.identity == self._refused:
+            if look is not None and not look.snapshot.closed and _which(snapshot) == self._refused:
                 snapshot.close()
                 return look
             newer = Look(snapshot)
@@ -236,7 +253,7 @@ class Latest:
             return prepare(snapshot)
         except Exception as error:
             if served is not None:
-                self._refused = snapshot.identity
+                self._refused = _which(snapshot)
                 error.add_note(
                     f"prepare= of latest({self.name!r}) failed for version {snapshot.version}; "
                     f"version {served.version} is served until there is a newer one"
@@ -247,12 +264,19 @@ class Latest:
             self._preparing = False
 
     def _attach(self) -> Snapshot:
-        return Snapshot.attached(self._catalog.directory.root, self.name, *self._catalog.attach(self.name))
+        log = None if self._look is None else self._look.log
+        if log is not None and not log.is_deleted:
+            from colonnade.growing_snapshot import open_growing
+
+            return open_growing(log, None)
+        return attach(self._catalog, self.name)
 
     def _is_newest(self, look: Look) -> bool:
         """Whether the name leads to it, or to nothing. If the caller has closed it, it is opened again."""
         if look.snapshot.closed:
             return False
+        if look.log is not None:
+            return look.log.committed == look.version and not look.log.is_deleted
         try:
             stat = os.stat(self._path, follow_symlinks=False)  # noqa: PTH116 -- Path.stat takes longer
         except (FileNotFoundError, NotADirectoryError):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import itertools
 import warnings
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -19,6 +20,7 @@ from colonnade.displayed import displayed
 from colonnade.errors import CorruptSnapshotError, InvalidNameError, NotFoundError, StoreAccessError, brief_repr
 from colonnade.snapshot import Snapshot
 from colonnade.storage.catalog import Catalog
+from colonnade.storage.log_files import files_of_logs
 from colonnade.storage.os_errors import explained
 
 # A version that is counted from the newest may be removed between the look and the opening.
@@ -28,7 +30,8 @@ _TRIES = 10
 class TableInfo(NamedTuple):
     """One version of a table, as `Store.ls` lists it.
 
-    ``nbytes`` is the size of its file, ``created`` is in UTC, ``meta`` is what ``meta=`` of its put gave.
+    ``nbytes`` is the size of its file, ``created`` is in UTC, ``meta`` is what ``meta=`` of its put gave. ``live``: it
+    is a growing table, whose version is the number of rows that were ever appended.
     """
 
     name: str
@@ -38,6 +41,7 @@ class TableInfo(NamedTuple):
     nbytes: int
     created: datetime
     meta: dict[str, Any]
+    live: bool = False
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> TableInfo:
@@ -50,6 +54,7 @@ class TableInfo(NamedTuple):
             snapshot.nbytes,
             snapshot.created,
             snapshot.meta,
+            snapshot.log is not None,
         )
 
 
@@ -116,7 +121,7 @@ class Names(abc.ABC):
         >>> cn.exists("docs/nothing")
         False
         """
-        return self._catalog.current_version(name) > 0
+        return self._catalog.current_version(name) > 0 or self._catalog.is_growing(name)
 
     def ls(self, pattern: str | None = None) -> list[TableInfo]:
         """List the newest versions, by name. Files that are no snapshots are left out; `check` names them.
@@ -160,14 +165,16 @@ class Names(abc.ABC):
         return tables
 
     def _infos(self, pattern: str | None, unreadable: list[str]) -> Iterator[TableInfo]:
-        for entry in self._catalog.entries(lambda folder, _: unreadable.append(f"{folder}/")):
-            if entry.version is None and (pattern is None or matches(entry.name, pattern)):
+        entries = self._catalog.entries(lambda folder, _: unreadable.append(f"{folder}/"))
+        names = (entry.name for entry in entries if entry.version is None)
+        for name in itertools.chain(names, self._catalog.growing()):
+            if pattern is None or matches(name, pattern):
                 try:
-                    yield self.info(entry.name)
+                    yield self.info(name)
                 except (NotFoundError, CorruptSnapshotError):
                     continue
                 except StoreAccessError:
-                    unreadable.append(entry.name)
+                    unreadable.append(name)
 
     def info(self, name: str, *, version: int | None = None) -> TableInfo:
         """Get the line of `ls` of one table.
@@ -215,6 +222,8 @@ class Names(abc.ABC):
         >>> cn.delete("docs/versions")
         """
         newest = self.info(name)
+        if newest.live:
+            return Tables([newest])
         older = []
         for version in sorted(self._catalog.retained_versions(name) - {newest.version}):
             with contextlib.suppress(NotFoundError):  # removed by a put meanwhile
@@ -236,6 +245,8 @@ class Names(abc.ABC):
             return version
         if version == -1:
             return None
+        if self._catalog.is_growing(name):
+            return version
         newest = self._catalog.current_version(name)
         there = sorted({*self._catalog.retained_versions(name), newest} - {0})
         if not newest or -version > len(there):
@@ -250,7 +261,7 @@ class Names(abc.ABC):
         StoreAccessError
             If the store is a file, or cannot be read.
         """
-        return self._catalog.sizes()
+        return self._catalog.sizes() | {log.name: log.nbytes for log in files_of_logs(self._catalog)}
 
     # -- a mapping of names to tables ----------------------------------------------------------------------------------
 
@@ -262,7 +273,8 @@ class Names(abc.ABC):
 
     def __iter__(self) -> Iterator[str]:
         """The names of all tables, in order."""
-        return iter(sorted({entry.name for entry in self._catalog.entries() if entry.version is None}))
+        tables = {entry.name for entry in self._catalog.entries() if entry.version is None}
+        return iter(sorted(tables.union(self._catalog.growing())))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

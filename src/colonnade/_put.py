@@ -156,7 +156,7 @@ class Writer:
     def put(self, data: Any, request: Request) -> Snapshot:
         """Write a table as the next version of a name."""
         self.prepare(request)
-        if isinstance(data, Snapshot) and not _changes(request, data):
+        if isinstance(data, Snapshot) and data.log is None and not _changes(request, data):
             return self.copy(data, request)
         planned = plan(data if request.sort_by is None else sort(data, request.sort_by))
         laid = lay_out(planned, key_fields(planned, request.key), request.meta, views=request.views)

@@ -11,13 +11,17 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from colonnade import _core
 from colonnade.arguments import seconds
 from colonnade.errors import ColonnadeError, NotFoundError, WaitTimeoutError
 from colonnade.snapshot import Snapshot
 from colonnade.storage.directory import Directory
 from colonnade.storage.path_watch import PathWatch
+
+if TYPE_CHECKING:
+    from colonnade.storage.log_reader import LogReader
 
 
 class _Given(NamedTuple):
@@ -30,8 +34,9 @@ class Watch:
 
     It is an iterator, for ``for`` and ``async for``, and a context manager that closes it. It gives the present version
     first, if there is one, so that nothing is missed between an `open` and the watch. Then it waits, and gives the
-    newest version each time; it skips versions that were superseded meanwhile. It holds one descriptor, and no
-    snapshot. One thread or task at a time may wait for it; use one watch for each. In a forked child it works on.
+    newest version each time; it skips versions that were superseded meanwhile. Of a growing table it gives all rows at
+    each growth. It holds one descriptor, and no snapshot. One thread or task at a time may wait for it; use one watch
+    for each. In a forked child it works on.
 
     Examples
     --------
@@ -64,6 +69,10 @@ class Watch:
         self._process = os.getpid()
         self._waiting = False
         self._unsure = False
+        # The growing table that the name leads to: its rows are waited for, and the path is not.
+        self._log: LogReader | None = None
+        self._bell = _core.Bell()
+        self._wakers: list[Callable[[], None]] = []
 
     # -- waiting -------------------------------------------------------------------------------------------------------
 
@@ -90,13 +99,20 @@ class Watch:
         until = None if self._timeout is None else time.monotonic() + self._timeout
         with self._alone():
             while (path_watch := self._path_watch) is not None:  # held meanwhile: another thread may close
+                rung = self._bell.value
                 snapshot = self._newer(path_watch)
                 if snapshot is not None:
                     return snapshot
                 left = None if until is None else until - time.monotonic()
                 if left is not None and left <= 0:
                     raise self._timed_out()
-                if self._path_watch is not None:
+                if self._path_watch is None:
+                    break
+                if self._log is not None and self._given is not None:
+                    from colonnade.storage.log_wait import wait
+
+                    wait(self._log, self._given.version, self._bell, rung, left)
+                else:
                     path_watch.wait(left)
         raise StopIteration
 
@@ -111,7 +127,13 @@ class Watch:
                         snapshot = self._newer(path_watch)
                         if snapshot is not None:
                             return snapshot
-                        if self._path_watch is not None:
+                        if self._path_watch is None:
+                            break
+                        if self._log is not None and self._given is not None:
+                            from colonnade.storage.log_wait import wait_in_task
+
+                            await wait_in_task(self._log, self._given.version, self._wakers)
+                        else:
                             await _readable(path_watch)
             except TimeoutError:
                 raise self._timed_out() from None
@@ -141,6 +163,10 @@ class Watch:
 
     def _newer(self, path_watch: PathWatch) -> Snapshot | None:
         """The newest version, where it is not the one given last. Looks only if there may be another."""
+        if self._log is not None and self._given is not None:
+            if not self._log.is_deleted:
+                return None if self._log.committed == self._given.version else self._look()
+            self._log, self._unsure = None, True
         unsure, self._unsure = self._unsure, True  # so whoever is interrupted here looks the next time
         if not path_watch.news() and not unsure:
             self._unsure = False
@@ -164,10 +190,11 @@ class Watch:
                 f"{self.name!r} was deleted while it was watched, after version {gone.version}; "
                 "ask again to wait for its next put"
             ) from None
-        if self._given is not None and snapshot.identity == self._given.identity:
+        given, self._given = self._given, _Given(snapshot.identity, snapshot.version)
+        self._log = snapshot.log
+        if given == self._given:
             snapshot.close()
             return None
-        self._given = _Given(snapshot.identity, snapshot.version)
         return snapshot
 
     # -- its life ------------------------------------------------------------------------------------------------------
@@ -175,6 +202,9 @@ class Watch:
     def close(self) -> None:
         """End the loop that waits for it, from any thread, task or signal handler; give the descriptor back."""
         path_watch, self._path_watch = self._path_watch, None
+        self._bell.ring()
+        for wake in list(self._wakers):
+            wake()
         if path_watch is not None:
             path_watch.interrupt()  # by a forked child: its parent is woken too, and goes on
 

@@ -66,6 +66,7 @@ copy = store.copy
 delete = store.delete
 dump = store.dump
 exists = store.exists
+follow = store.follow
 gc = store.gc
 get = store.get
 info = store.info

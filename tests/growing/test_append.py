@@ -124,7 +124,7 @@ def test_a_name_is_a_table_or_a_growing_table(store):
         store.rename("table", "log")
     with pytest.raises(cn.InvalidNameError, match="is a table already"):
         store.append("table", pd.DataFrame({"x": [1]}))
-    assert store.ls()[0].name == "table"
+    assert [table.name for table in store.ls()] == ["log", "table"]
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
 from colonnade._verbs.base import StoreBase
+from colonnade.errors import NotFoundError
 from colonnade.storage import paths
 
 if TYPE_CHECKING:
     from colonnade._cache import CachedFunction
+    from colonnade._follow import Follow
     from colonnade._latest import Latest
     from colonnade._watch import Watch
     from colonnade.snapshot import Snapshot
@@ -72,6 +74,63 @@ class Following(StoreBase):
         from colonnade._watch import Watch
 
         return Watch(self._catalog.directory, paths.check_name(name), lambda: self.open(name), timeout)
+
+    def follow(
+        self, name: str, *, start: Literal["now", "first"] | int = "now", timeout: float | None = None
+    ) -> Follow:
+        """Wait for the new rows of a growing table: an iterator of Snapshots of them, for ``for`` and ``async for``.
+
+        Each row is given once, in order. A step gives all rows that came since the last one: ``to_pandas``,
+        ``to_arrow`` and ``to_polars`` are views of the table's memory, so nothing is copied. A batch wakes the waiting
+        thread within some tens of microseconds. The producer does not know its followers, and none can disturb it.
+
+        Parameters
+        ----------
+        name : str
+            The growing table.
+        start : "now", "first" or int, default "now"
+            Begin with the rows that come from now on; with the oldest row that is retained; or with the row of this
+            number, as `Follow.position` gave it.
+        timeout : float, optional
+            How many seconds to wait for new rows; after that, WaitTimeoutError. 0 looks and does not wait.
+
+        Returns
+        -------
+        Follow
+            ``position`` is the number of the next row. ``close()``, from any thread or signal handler, ends its loop.
+
+        Raises
+        ------
+        NotFoundError, InvalidNameError, CorruptSnapshotError, StoreAccessError
+            As in `open`.
+        RowsDroppedError
+            By a step of the loop: retention was faster than the follower. The next step goes on with the oldest row.
+
+        Examples
+        --------
+        >>> import colonnade as cn
+        >>> with cn.appender("docs/ticks", {"bid": "float64"}) as log:
+        ...     ticks = cn.follow("docs/ticks", start="first")
+        ...     _ = log.append({"bid": [1.08, 1.09]})
+        ...     next(ticks).to_pandas()["bid"].tolist()
+        [1.08, 1.09]
+        >>> cn.delete("docs/ticks")
+        """
+        from colonnade._follow import Follow
+        from colonnade.storage.log_reader import find_log
+
+        log = find_log(self._catalog, paths.check_name(name))
+        if log is None:
+            raise self._no_log(name)
+        return Follow(log, start, timeout)
+
+    def _no_log(self, name: str) -> NotFoundError:
+        if self._catalog.current_version(name):
+            return NotFoundError(
+                f"{name!r} is a table that was put, and follow() gives the new rows of growing tables: use watch(), or "
+                "make a growing table under another name with appender()"
+            )
+        return self._catalog.not_found(name, None)
 
     def latest(self, name: str, *, prepare: Callable[[Snapshot], Any] | None = None) -> Latest:
         """Make a handle whose ``.frame`` is always that of the newest version; asking costs one ``stat``.

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from colonnade._verbs.base import StoreBase
+from colonnade.errors import InvalidNameError
 from colonnade.snapshot import Snapshot
 from colonnade.storage import paths, settings
 from colonnade.storage.os_errors import explained
@@ -49,6 +50,11 @@ class Managing(StoreBase):
         """
         from colonnade.storage.rename import rename
 
+        if self._catalog.is_growing(old):
+            raise InvalidNameError(
+                f"{old!r} is a growing table, which its producer and its readers know by name: it cannot be renamed. "
+                "Put what it has under the new name: put(new, open(old)), or copy(old, new)"
+            )
         rename(self._catalog, self._writer.publisher, old, new)
 
     def copy(self, name: str, new: str, *, version: int | None = None) -> Snapshot:
@@ -90,7 +96,9 @@ class Managing(StoreBase):
         return copy(self, self._writer, name, new, self.version_number(name, version))
 
     def delete(self, name: str) -> None:
-        """Remove a table and all its versions. Processes that have it open keep it.
+        """Remove a table and all its versions, or a growing table. Processes that have it open keep it.
+
+        Whoever appends to a growing table, follows it or watches it gets NotFoundError.
 
         Raises
         ------
@@ -107,7 +115,12 @@ class Managing(StoreBase):
         >>> cn.exists("docs/delete")
         False
         """
-        self._writer.publisher.delete(name)
+        if self._catalog.is_growing(name):
+            from colonnade.storage import log_folder
+
+            log_folder.remove(self._catalog, name)
+        else:
+            self._writer.publisher.delete(name)
 
     def gc(self) -> Freed:
         """Free spares, expired tables and what killed writers left; remove empty folders.

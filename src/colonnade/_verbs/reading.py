@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
+from colonnade._attach import attach
 from colonnade._verbs.base import StoreBase
 from colonnade.errors import brief_repr
 from colonnade.snapshot import Snapshot
@@ -70,8 +72,7 @@ class Reading(StoreBase):
 
             snapshot = open_remote(self._catalog, name, version)
         else:
-            segment, seal = self._catalog.attach(name, self.version_number(name, version))
-            snapshot = Snapshot.attached(self.path, name, segment, seal)
+            snapshot = attach(self._catalog, name, self.version_number(name, version))
         if validate is not None:
             try:
                 snapshot.validate()
@@ -86,6 +87,7 @@ class Reading(StoreBase):
         *,
         version: int | None = None,
         columns: Iterable[Any] | str | None = None,
+        last: int | str | timedelta | None = None,
         writable: bool = True,
         dtype_backend: Literal["numpy_nullable", "pyarrow"] | None = None,
         types_mapper: Callable[[pa.DataType], Any] | None = None,
@@ -101,6 +103,9 @@ class Reading(StoreBase):
             As in `open`.
         columns : iterable of labels or str, optional
             Take these columns, in this order; the index comes along. A string is one label.
+        last : int, str or timedelta, optional
+            The newest rows of a growing table: so many, or, where its index is one of times, those of the newest
+            ``"5min"`` before the last row.
         writable : bool, default True
             Map privately: the frame may be written to, and the kernel copies only the pages that are touched. False:
             the arrays are read-only.
@@ -132,7 +137,7 @@ class Reading(StoreBase):
         >>> cn.delete("docs/get")
         """
         with self.open(name, version=version, validate=validate) as snapshot:
-            return snapshot.to_pandas(
+            return _newest(snapshot, last).to_pandas(
                 columns=columns, writable=writable, dtype_backend=dtype_backend, types_mapper=types_mapper
             )
 
@@ -253,3 +258,16 @@ class Reading(StoreBase):
             advertise=advertise,
             insecure=insecure,
         )
+
+
+def _newest(snapshot: Snapshot, last: int | str | timedelta | None) -> Snapshot:
+    if last is None:
+        return snapshot
+    if snapshot.log is None:
+        raise ValueError(
+            f"last={last!r} is for growing tables, and {snapshot.name!r} is a table that was put: take tail() of it"
+        )
+    from colonnade.growing_snapshot import GrowingSnapshot
+
+    assert isinstance(snapshot, GrowingSnapshot)
+    return snapshot.last(last)

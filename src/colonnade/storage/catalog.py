@@ -61,6 +61,18 @@ class Catalog:
         ------
         NotFoundError, CorruptSnapshotError, StoreAccessError
         """
+        found = self.find(name, version)
+        if found is None:
+            raise self.not_found(name, version)
+        return found
+
+    def find(self, name: str, version: int | None = None) -> tuple[Segment, Seal] | None:
+        """The same; None where there is no such table or version.
+
+        Raises
+        ------
+        CorruptSnapshotError, StoreAccessError
+        """
         where = paths.locate(name)
         try:
             with self.directory.opened() as root, self.folder(root, where) as folder:
@@ -70,11 +82,49 @@ class Catalog:
                 segment.close()
                 return self._attach(folder, where.retained(version), name)
         except (FileNotFoundError, NotADirectoryError):
-            raise self.not_found(name, version) from None
+            return None
         except StoreAccessError:
             raise
         except OSError as error:
             raise _unreadable(name, self.directory.root, error) from error
+
+    def is_growing(self, name: str) -> bool:
+        """Whether a name leads to a growing table.
+
+        Raises
+        ------
+        StoreAccessError
+        """
+        where = paths.locate(name)
+        try:
+            with self.directory.opened() as root, self.folder(root, where) as folder:
+                return folders.is_folder(folder, where.live)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except StoreAccessError:
+            raise
+        except OSError as error:
+            raise _unreadable(name, self.directory.root, error) from error
+
+    def growing(self) -> Iterator[str]:
+        """The names of all growing tables, in the order of folders.
+
+        Raises
+        ------
+        StoreAccessError
+        """
+        try:
+            with self.directory.opened() as root:
+                for parts, folder in folders.walk_folders(root):
+                    name = paths.live_name(parts, folder)
+                    if name is not None:
+                        yield name
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if isinstance(error, ColonnadeError):
+                raise
+            raise explain_os_error(error, self.directory.root, "listing growing tables") from error
 
     def attach_unnamed(self, file: str) -> tuple[Segment, Seal]:
         """Open a segment that was shared, or is in flight.

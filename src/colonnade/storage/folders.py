@@ -209,6 +209,25 @@ def _walk(fd: int, parts: tuple[str, ...], refused: Callable[[Path, OSError], No
             yield from _walk(opened, (*parts, name), refused)
 
 
+def walk_folders(root: int) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Give the folders below a store that are no folders of tables, each with the folders that it is in.
+
+    Folders that may not be read are left out.
+    """
+    with contextlib.suppress(PermissionError), _core.Descriptor.duplicate(root) as fd:
+        yield from _walk_folders(fd, ())
+
+
+def _walk_folders(fd: int, parts: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+    for name, is_directory in sorted(_entries(fd)):
+        if is_directory and not paths.is_part(name):
+            yield parts, name
+        elif is_directory:
+            gone = (FileNotFoundError, NotADirectoryError, PermissionError, StoreAccessError)
+            with contextlib.suppress(*gone), _open_inner(fd, name) as inner:
+                yield from _walk_folders(inner, (*parts, name))
+
+
 def _entries(fd: int) -> list[tuple[str, bool]]:
     with os.scandir(fd) as entries:
         return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]

@@ -2,7 +2,8 @@
 
 Does not depend on: what a version is, who waits.
 
-A put ends with a ``rename`` in the folder of the name, and a delete with one out of it, or an ``unlink``. That folder
+A put ends with a ``rename`` in the folder of the name, and a delete with one out of it, or an ``unlink``. So do the
+making and the end of a growing table, which is a folder there. That folder
 is made by the first put and removed with its last table, and so are those above it; the store itself may come and go.
 So each folder from the one above the store (or the lowest that there is) down to the name's is watched.
 
@@ -61,6 +62,7 @@ class PathWatch:
         self._directory = directory
         self._above = len(directory.root.parts)
         self._parts = (*directory.root.parts, *where.folders, where.current)
+        self._names = {where.current, where.live}
         self._inotify = Inotify()
         self._watched: dict[int, set[str]] = {}  # the names that matter in each watched folder
         self._lost = True
@@ -117,7 +119,8 @@ class PathWatch:
         try:
             with self._opened(depth) as folder:
                 last = depth + 1 == len(self._parts)
-                watched[self._inotify.add(folder, _TABLE if last else _NEXT_COMES)].add(self._parts[depth])
+                names = watched[self._inotify.add(folder, _TABLE if last else _NEXT_COMES)]
+                names.update(self._names if last else {self._parts[depth]})
                 if not last:
                     with contextlib.suppress(*_GONE):
                         self._watch(depth + 1, watched)

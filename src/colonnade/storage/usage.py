@@ -21,17 +21,19 @@ from colonnade.errors import ColonnadeError, NotFoundError, StoreAccessError
 from colonnade.format.seal import Seal
 from colonnade.storage import folders, paths
 from colonnade.storage.catalog import Catalog
+from colonnade.storage.log_files import files_of_logs
 from colonnade.storage.processes import Held, Holder, Scan, scan
 from colonnade.storage.room import file_system_bytes
 
-Role = Literal["newest", "retained", "shared", "draft", "spare", "deleted", "other"]
+Role = Literal["newest", "retained", "live", "shared", "draft", "spare", "deleted", "other"]
 _ROLES = get_args(Role)  # a file that has two names is the first of these
 
 
 class SegmentUsage(NamedTuple):
     """A file of a store, with the bytes it occupies and the processes that hold it.
 
-    ``role`` is ``newest`` or ``retained`` for the versions of a table; ``shared`` for a table that was shared without a
+    ``role`` is ``newest`` or ``retained`` for the versions of a table; ``live`` for all files of a growing table, whose
+    version is the number of rows that were ever appended; ``shared`` for a table that was shared without a
     name or is in flight; ``spare``; ``draft`` for a segment that is being written or published; ``deleted`` for a
     segment that no name leads to and somebody still holds; ``other`` for a file that is no segment.
     ``name`` is the table's. For spares and deleted segments it is the name by which a holder opened it, if one did.
@@ -92,6 +94,7 @@ def look_at(catalog: Catalog, *, with_holders: bool = True) -> Usage:
             with contextlib.suppress(StoreAccessError):  # a put complains about settings that cannot be read
                 capacity = catalog.directory.settings(directory).capacity
             segments = _named(catalog, directory, held)
+            segments |= _growing(catalog, held)
             unnamed = {inode: file for inode, file in unnamed.items() if inode not in segments}
             if unnamed:
                 for _, status in _files(directory):  # a put may have renamed it while the directory was read
@@ -155,6 +158,25 @@ def _named(catalog: Catalog, directory: int, held: dict[int, Held]) -> dict[int,
     return segments
 
 
+def _growing(catalog: Catalog, held: dict[int, Held]) -> dict[int, SegmentUsage]:
+    """The growing tables, each by the inode number of one of its files."""
+    tables = {}
+    for table in files_of_logs(catalog):
+        holders: dict[int, Holder] = {}
+        for inode in table.files:
+            holders |= held.get(inode, Held()).holders
+        tables[min(table.files, default=0)] = SegmentUsage(
+            "live",
+            table.name,
+            table.version,
+            table.rows,
+            None if table.created_ns is None else datetime.fromtimestamp(table.created_ns / 1e9, UTC),
+            table.nbytes,
+            tuple(holders[pid] for pid in sorted(holders)),
+        )
+    return tables
+
+
 def _attach(catalog: Catalog, entry: paths.Entry) -> tuple[os.stat_result, Seal]:
     """What stands under a table's name by now."""
     segment, seal = catalog.attach(entry.name, entry.version)
@@ -180,7 +202,9 @@ def _opened_as(root: Path, file: Held) -> str | None:
     there = root.resolve()  # as the kernel writes it
     below = [path.relative_to(there) for path in file.deleted if path.is_relative_to(there)]
     entries = (paths.parse(path.parts[:-1], path.name) for path in below)
-    return min((entry.name for entry in entries if entry is not None), default=None)
+    names = {entry.name for entry in entries if entry is not None}
+    live = (paths.live_name(path.parts[:-2], path.parts[-2]) for path in below if len(path.parts) > 1)
+    return min(names.union(filter(None, live)), default=None)
 
 
 def _holders(file: Held) -> tuple[Holder, ...]:

@@ -1,0 +1,185 @@
+"""`follow`: the rows that are appended to a growing table, as they come. A thread or an event loop waits for them.
+
+Does not depend on: how rows are read, how the kernel reports growth.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+from colonnade import _core
+from colonnade.arguments import seconds, whole_number
+from colonnade.errors import RowsDroppedError, WaitTimeoutError, brief_repr
+from colonnade.growing_snapshot import GrowingSnapshot
+from colonnade.storage.log_reader import LogReader
+from colonnade.storage.log_wait import wait, wait_in_task
+
+
+class Follow:
+    """The new rows of a growing table, each once, as Snapshots; made by `Store.follow`.
+
+    It is an iterator, for ``for`` and ``async for``, and a context manager that closes it. Each step gives all rows
+    that came since the last one; if there are none it waits, and a batch wakes it within some tens of microseconds. The
+    rows are views of the table's memory: nothing is copied. One thread or task at a time may wait for it.
+
+    Examples
+    --------
+    >>> import colonnade as cn
+    >>> with cn.appender("docs/followed", {"x": "int64"}) as log:
+    ...     _ = log.append({"x": [1, 2]})
+    ...     with cn.follow("docs/followed", start="first") as follow:
+    ...         for new in follow:
+    ...             print(new.to_pandas()["x"].tolist(), follow.position)
+    ...             if follow.position == 3:
+    ...                 break
+    ...             _ = log.append({"x": [3]})
+    [1, 2] 2
+    [3] 3
+    >>> cn.delete("docs/followed")
+    """
+
+    def __init__(
+        self, log: LogReader, start: Literal["now", "first"] | int = "now", timeout: float | None = None
+    ) -> None:
+        limit = None if timeout is None else seconds(timeout, "timeout")
+        self._timeout = None if limit == math.inf else limit
+        self._log = log
+        self._bell = _core.Bell()
+        self._wakers: list[Callable[[], None]] = []  # of the task that waits
+        self._closed = False
+        self._waiting = False
+        look = log.look()
+        if start == "now":
+            self._position = look.stop
+        elif start == "first":
+            self._position = look.first
+        else:
+            self._position = _row(start)
+            if not 0 <= self._position <= look.stop:
+                raise ValueError(f"start={self._position:,} is no row of {log.name!r}, which has {look.stop:,} so far")
+
+    @property
+    def name(self) -> str:
+        """The name of the table."""
+        return self._log.name
+
+    @property
+    def position(self) -> int:
+        """The number of the next row: ``follow(name, start=position)`` goes on here, in another process too."""
+        return self._position
+
+    @property
+    def behind(self) -> int:
+        """How many rows there are now that were not given yet."""
+        return max(self._log.committed - self._position, 0)
+
+    def __iter__(self) -> Follow:
+        return self
+
+    def __aiter__(self) -> Follow:
+        return self
+
+    def __next__(self) -> GrowingSnapshot:
+        """Wait for new rows.
+
+        Raises
+        ------
+        WaitTimeoutError
+            None came within ``timeout=`` seconds. Another call goes on waiting.
+        RowsDroppedError
+            Rows were dropped by retention before they were given. Another call goes on with the oldest row there is.
+        NotFoundError
+            The table was deleted, and all its rows were given.
+        CorruptSnapshotError, StoreAccessError
+            As `Store.open`.
+        StopIteration
+            It was closed.
+        """
+        until = None if self._timeout is None else time.monotonic() + self._timeout
+        with self._alone():
+            while not self._closed:
+                rung = self._bell.value
+                new = self._newer()
+                if new is not None:
+                    return new
+                left = None if until is None else until - time.monotonic()
+                if left is not None and left <= 0:
+                    raise self._timed_out()
+                if not self._closed:
+                    wait(self._log, self._position, self._bell, rung, left)
+        raise StopIteration
+
+    async def __anext__(self) -> GrowingSnapshot:
+        """Wait for new rows, while the event loop does other things; raises the same errors."""
+        import asyncio  # noqa: PLC0415 -- there by now, and 20 ms for whoever has no event loop
+
+        with self._alone():
+            try:
+                async with asyncio.timeout(self._timeout):
+                    while not self._closed:
+                        new = self._newer()
+                        if new is not None:
+                            return new
+                        await wait_in_task(self._log, self._position, self._wakers)
+            except TimeoutError:
+                raise self._timed_out() from None
+        raise StopAsyncIteration
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        if self._waiting:
+            raise RuntimeError(f"this follow of {self.name!r} is being waited for already; make one for each thread")
+        self._waiting = True
+        try:
+            yield
+        finally:
+            self._waiting = False
+
+    def _newer(self) -> GrowingSnapshot | None:
+        deleted = self._log.is_deleted
+        look = self._log.look()
+        if look.first > self._position:
+            lost, self._position = self._position, look.first
+            raise RowsDroppedError(
+                f"rows {lost:,} to {look.first:,} of {self.name!r} were dropped by retention before they were read. "
+                "Ask again to go on with the oldest row there is; read faster, or retain more: appender(..., retain=)"
+            )
+        if look.stop > self._position:
+            start, self._position = self._position, look.stop
+            return GrowingSnapshot.at(self._log, look, start)
+        if deleted:
+            raise self._log.deleted()
+        return None
+
+    def _timed_out(self) -> WaitTimeoutError:
+        return WaitTimeoutError(
+            f"no new row of {self.name!r} within {self._timeout} seconds; it has {self._position:,}. "
+            "Ask again to go on waiting"
+        )
+
+    def close(self) -> None:
+        """End the loop that waits for it, from any thread, task or signal handler."""
+        self._closed = True
+        self._bell.ring()
+        for wake in list(self._wakers):
+            wake()
+
+    def __enter__(self) -> Follow:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else f"at row {self._position:,}"
+        return f"<colonnade.Follow {self.name!r}: {state}>"
+
+
+def _row(start: Any) -> int:
+    if isinstance(start, str):
+        raise ValueError(f"start must be 'now', 'first' or the number of a row, got {brief_repr(start)}")
+    return whole_number(start, "start")

@@ -1,0 +1,425 @@
+"""A growing table at one number of rows: what `open` gives for the name of one.
+
+Does not depend on: how rows are written, how a new row is waited for.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import pyarrow as pa
+
+from colonnade._reference import Reference
+from colonnade.arguments import whole_number
+from colonnade.displayed import displayed
+from colonnade.errors import (
+    ColonnadeError,
+    NotFoundError,
+    RowsDroppedError,
+    UnsupportedTypeError,
+)
+from colonnade.format.growing import Kind
+from colonnade.format.seal import Seal
+from colonnade.snapshot import Snapshot
+from colonnade.storage.catalog import Catalog
+from colonnade.storage.log_reader import LogReader, Look, Part, find_log
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import pandas as pd
+    import polars as pl
+
+    from colonnade.explanation import Explanation
+
+
+class LogReference(NamedTuple):
+    """What a pickled `GrowingSnapshot` is: the table, by name and identity, and its rows ``first`` to ``stop``."""
+
+    store: str
+    name: str
+    owner: int
+    identity: int
+    first: int
+    stop: int
+    columns: int
+    nbytes: int
+    created_ns: int
+
+
+@displayed
+class GrowingSnapshot(Snapshot):
+    """A growing table at one number of rows, which never changes: the rows that come later are in later snapshots.
+
+    Made by `colonnade.open`, `colonnade.watch` and `colonnade.latest` for a name that `colonnade.appender` made. It is
+    a `Snapshot`; its **version is the number of rows** that were ever appended when it was made. Rows that retention
+    dropped before that are not in it: ``rows_range`` says which are.
+
+    It holds a descriptor for each segment until it is closed or collected, and frames hold the memory of their rows.
+    Pickling it gives a reference, which finds the same rows as long as they are retained.
+
+    Examples
+    --------
+    >>> import colonnade as cn
+    >>> with cn.appender("docs/grown", {"x": "float64"}) as log:
+    ...     _ = log.append({"x": [1.5, 2.5]})
+    ...     snap = cn.open("docs/grown")
+    ...     _ = log.append({"x": [3.5]})
+    >>> snap.version, snap.to_pandas()["x"].tolist()
+    (2, [1.5, 2.5])
+    >>> cn.delete("docs/grown")
+    """
+
+    def __init__(self, reference: LogReference, reader: LogReader | None = None, look: Look | None = None) -> None:
+        seal = Seal(
+            reference.stop,
+            reference.identity,
+            reference.created_ns,
+            reference.stop - reference.first,
+            reference.columns,
+            reference.nbytes,
+        )
+        super().__init__(Reference(reference.store, reference.name, "", reference.owner, seal))
+        self._log_reference = reference
+        self._reader = reader
+        self._look = look
+
+    @classmethod
+    def at(cls, reader: LogReader, look: Look, start: int | None = None, stop: int | None = None) -> GrowingSnapshot:
+        """Make the snapshot of what was seen; or of some rows of it."""
+        first = look.first if start is None else start
+        end = look.stop if stop is None else stop
+        nbytes = end * reader.schema.row_bytes - first * reader.schema.row_bytes
+        reference = LogReference(
+            os.fspath(reader.root),
+            reader.name,
+            reader.owner,
+            reader.identity,
+            first,
+            end,
+            len(reader.schema.columns),
+            nbytes,
+            reader.created_ns,
+        )
+        return cls(reference, reader, look)
+
+    # -- what it is ----------------------------------------------------------------------------------------------------
+
+    @property
+    def rows_range(self) -> range:
+        """The numbers of its rows, counted from the first row that was ever appended."""
+        return range(self._log_reference.first, self._log_reference.stop)
+
+    @property
+    def log(self) -> LogReader:
+        """The growing table that it is of."""
+        return self._attached()[0]
+
+    @property
+    def path(self) -> Path:
+        """The folder of the growing table; each of its segments is an Arrow IPC file."""
+        return self._attached()[0].path
+
+    @property
+    def kind(self) -> Literal["table", "array"]:
+        """Always ``"table"``."""
+        return "table"
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """Always empty: a growing table has none."""
+        return {}
+
+    @property
+    def columns(self) -> list[Any]:
+        """The labels of the columns; the column that is the index is none of them."""
+        schema = self._attached()[0].schema
+        return [name for name in schema.names if name != schema.index]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(rows, columns)."""
+        return self.num_rows, len(self.columns)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema, with the ``pandas`` metadata."""
+        return self._attached()[0].schema.arrow
+
+    # -- its views -----------------------------------------------------------------------------------------------------
+
+    def to_pandas(
+        self,
+        *,
+        columns: Iterable[Any] | str | None = None,
+        writable: bool = True,
+        dtype_backend: Literal["numpy_nullable", "pyarrow"] | None = None,
+        types_mapper: Callable[[pa.DataType], Any] | None = None,
+    ) -> pd.DataFrame:
+        """Open the rows as pandas; parameters and errors are those of `Snapshot.to_pandas`.
+
+        Nothing is copied, over any number of segments. The index is the column that is the index, or the numbers of the
+        rows. ``writable=False`` gives views of memory that all read-only frames of the process share.
+        """
+        from colonnade.format.read.growing import layout_of, read_frame
+
+        labels = None if columns is None else [columns] if isinstance(columns, str) else list(columns)
+        if dtype_backend is not None or types_mapper is not None:
+            from colonnade._dtype_backend import mapper_of
+
+            frame: pd.DataFrame = self.to_arrow(validate="full").to_pandas(
+                types_mapper=mapper_of(dtype_backend, types_mapper)
+            )
+            return frame if labels is None else frame[labels]
+        reader, look = self._attached()
+        with self._located():
+            layout = layout_of(reader.schema_text)
+            parts = self._parts()
+            memory = None
+            if parts and layout.regions:
+                from colonnade.storage.log_range import private_rows, shared_range
+
+                memory = (
+                    private_rows(layout.regions, parts)
+                    if writable
+                    else shared_range(reader, layout.regions).rows(parts, min(look.first, parts[0].start))
+                )
+            return read_frame(layout, memory, chunks_of(parts), self.rows_range, labels)
+
+    def to_arrow(self, *, validate: Literal["full"] | None = None) -> pa.Table:
+        """Open the rows as PyArrow: one chunk for each segment; nothing is copied. See `Snapshot.to_arrow`."""
+        from colonnade.format.read.growing import check_values, read_arrow
+
+        reader, _ = self._attached()
+        with self._located():
+            chunks = chunks_of(self._parts())
+            if validate is not None:
+                check_values(reader.schema, chunks)
+            return read_arrow(reader.schema, chunks)
+
+    def to_polars(self, *, validate: Literal["full"] | None = None) -> pl.DataFrame:
+        """Open the rows as Polars; numbers and times are not copied. See `Snapshot.to_polars`."""
+        try:
+            from colonnade.interop.polars import from_arrow
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError("to_polars() needs Polars: pip install 'colonnade[polars]'") from error
+        is_checked = validate is not None or self._attached()[0].owner != os.geteuid()
+        return from_arrow(self.to_arrow(validate="full" if is_checked else None))
+
+    def to_numpy(self, *, writable: bool = True) -> npt.NDArray[Any]:
+        """Open the rows as an array of shape (rows, columns): a view if all columns are of one dtype."""
+        from colonnade.interop.pandas import values_of
+
+        return values_of(self.to_pandas(writable=writable))
+
+    def to_buffer(self) -> pa.Buffer:
+        """Refuse: the rows of a growing table are in several segments.
+
+        Raises
+        ------
+        UnsupportedTypeError
+        """
+        raise UnsupportedTypeError(
+            f"{self._called} is a growing table, whose rows are not one buffer: use to_numpy(), or put it as a table"
+        )
+
+    def __buffer__(self, flags: int) -> memoryview:
+        raise BufferError(f"{self._called} is a growing table, whose memory is more than one buffer; use to_numpy()")
+
+    def locate(self, keys: Any) -> Any:  # noqa: ARG002 -- as of a Snapshot
+        """Refuse: a growing table has no key.
+
+        Raises
+        ------
+        UnsupportedTypeError
+        """
+        raise self._without_key()
+
+    def rows(self, keys: Any) -> pd.DataFrame:  # noqa: ARG002 -- as of a Snapshot
+        """Refuse, as `locate`."""
+        raise self._without_key()
+
+    def _without_key(self) -> ColonnadeError:
+        return UnsupportedTypeError(
+            f"{self._called} is a growing table, which has no key index: put(name, snapshot, key=...) makes a table "
+            "that has one"
+        )
+
+    def last(self, last: int | str | timedelta) -> GrowingSnapshot:
+        """Take the newest rows only.
+
+        Parameters
+        ----------
+        last : int, str or timedelta
+            How many rows; or, where the table has an index of times, a time as in ``"5min"``: the rows that are later
+            than the newest row's time less that much. It is found by binary search.
+
+        Raises
+        ------
+        ValueError
+            For a time where the index is not one of times.
+        """
+        reader, look = self._attached()
+        first, stop = self._log_reference.first, self._log_reference.stop
+        if isinstance(last, (str, timedelta)):
+            start = self._start_of_window(last)
+        else:
+            count = whole_number(last, "last")
+            if count < 0:
+                raise ValueError(f"last must be >= 0 rows or a time, got {count}")
+            start = max(first, stop - count)
+        return GrowingSnapshot.at(reader, look, start, stop)
+
+    def _start_of_window(self, last: str | timedelta) -> int:
+        from colonnade.format.read.growing import start_of_window
+
+        reader, _ = self._attached()
+        index = reader.schema.index
+        number = reader.schema.names.index(index) if index is not None else None
+        if number is None or reader.schema.columns[number].kind is not Kind.TIME:
+            raise ValueError(
+                f"last={last!r} needs an index of times, and {self._called} has "
+                + (f"the index {index!r}" if index else "none")
+                + "; give a number of rows, or make the table with appender(..., index='time')"
+            )
+        with self._located():
+            parts = self._parts()
+            return start_of_window(reader.schema.columns[number], number, chunks_of(parts), self.rows_range, last)
+
+    def explain(self) -> Explanation:
+        """Say of each column how pandas reads it: none is copied."""
+        from colonnade.explanation import ColumnReport, Explanation
+        from colonnade.format.polars_reading import why_polars_converts
+
+        schema, table = self._attached()[0].schema, self.to_arrow()
+        return Explanation(
+            ColumnReport(
+                column.name,
+                "index" if column.name == schema.index else "column",
+                str(column.arrow),
+                str(column.dtype),
+                table.column(number).get_total_buffer_size(),
+                table.column(number).null_count,
+                0,
+                "",
+                why_polars_converts(column.arrow, views=False),
+            )
+            for number, column in enumerate(schema.columns)
+        )
+
+    def validate(self) -> None:
+        """Check everything, values included: offsets, text, codes and the order of the index.
+
+        Raises
+        ------
+        CorruptSnapshotError
+        """
+        from colonnade.format.read.growing import validate
+
+        reader, _ = self._attached()
+        with self._located():
+            validate(reader.schema, chunks_of(self._parts()))
+
+    # -- its life ------------------------------------------------------------------------------------------------------
+
+    def _attached(self) -> tuple[LogReader, Look]:
+        """The reader and the segments; a reference is opened now."""
+        if self._closed:
+            raise ValueError(f"{self._called} is closed; open it again")
+        if self._reader is None or self._look is None:
+            where = self._log_reference
+            reader = find_log(Catalog.at(where.store, where.owner), where.name)
+            if reader is None or reader.identity != where.identity:
+                raise NotFoundError(
+                    f"a reference to the growing table {where.name!r} was passed to this process, and it is not in "
+                    f"{where.store} any more: it was deleted, or it is on another machine"
+                )
+            look = reader.look()
+            if look.first > where.first or look.stop < where.stop:
+                raise dropped(where.name, where.first, look)
+            self._reader, self._look = reader, look
+        return self._reader, self._look
+
+    def _parts(self) -> list[Part]:
+        return self._attached()[1].parts(self._log_reference.first, self._log_reference.stop)
+
+    def fileno(self) -> int:
+        """The descriptor of the newest segment.
+
+        Raises
+        ------
+        ValueError
+            If it was closed, or has no rows.
+        """
+        parts = self._parts()
+        if not parts:
+            raise ValueError(f"{self._called} has no rows, so there is no file")
+        return parts[-1].segment.fd
+
+    def close(self) -> None:
+        """Release its segments. Frames and tables made before live on."""
+        self._reader = self._look = None
+        self._closed = True
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return GrowingSnapshot, (self._log_reference,)
+
+    def __copy__(self) -> GrowingSnapshot:
+        return GrowingSnapshot(self._log_reference, *self._attached())
+
+
+def chunks_of(parts: Sequence[Part]) -> list[Any]:
+    """The rows of parts, as `format.read.growing` takes them."""
+    from colonnade.format.read.growing import Chunk
+
+    return [
+        Chunk(
+            part.segment.places,
+            part.segment.mapping,
+            part.segment.made,
+            part.start - part.segment.entry.base,
+            part.stop - part.segment.entry.base,
+        )
+        for part in parts
+    ]
+
+
+def open_growing(reader: LogReader, version: int | None) -> GrowingSnapshot:
+    """Make the snapshot of a growing table, as it is now or as it was at a number of rows.
+
+    Raises
+    ------
+    NotFoundError
+        There were never so many rows; or its rows are not retained any more.
+    """
+    look = reader.look()
+    if version is None:
+        return GrowingSnapshot.at(reader, look)
+    rows = whole_number(version, "version")
+    if rows < 0:
+        raise ValueError(
+            f"the versions of the growing table {reader.name!r} are numbers of rows, so version={rows} is none; "
+            f"it is at {look.stop:,}"
+        )
+    if rows > look.stop:
+        raise NotFoundError(
+            f"there is no version {rows:,} of the growing table {reader.name!r}: it has {look.stop:,} rows so far"
+        )
+    if rows < look.first:
+        raise dropped(reader.name, rows, look)
+    return GrowingSnapshot.at(reader, look, stop=rows)
+
+
+class _VersionDroppedError(RowsDroppedError, NotFoundError):
+    """Rows that are not retained any more, where a version was asked for."""
+
+
+def dropped(name: str, row: int, look: Look) -> _VersionDroppedError:
+    """The error of rows that are not there any more."""
+    return _VersionDroppedError(
+        f"row {row:,} of the growing table {name!r} is not retained any more: rows {look.first:,} to {look.stop:,} "
+        "are. Read faster, or retain more: appender(..., retain=)"
+    )

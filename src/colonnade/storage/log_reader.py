@@ -1,0 +1,242 @@
+"""A growing table as a reader sees it: its head, and the segments that hold its rows, open and checked.
+
+Does not depend on: how a column is read, who asks.
+
+A `LogReader` belongs to one folder, that is to one identity: a table that is deleted and made again is another one.
+All readers of a process share it. It holds descriptors: of the folder, and of each segment that the last look saw.
+A `Look` holds the segments of its rows, so it can be read for ever, whatever retention drops later: files are
+neither shortened nor written below ``committed``, and a dropped segment is written again only when no process has it
+open or mapped.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
+
+from colonnade import _core
+from colonnade.errors import CorruptSnapshotError, NotFoundError, StoreAccessError
+from colonnade.format.growing import GrowingSchema, Places, stored_schema
+from colonnade.format.growing_file import places
+from colonnade.storage import folders, paths
+from colonnade.storage.catalog import Catalog
+from colonnade.storage.log_head import COMMITTED, STATE, Entry, Head, HeadReader, LogState
+from colonnade.storage.os_errors import explained
+
+# A segment that is gone was dropped since the head was read; so often in a row it is damage.
+_TRIES = 100
+
+
+class OpenSegment:
+    """A segment that is open for reading. Its descriptor is closed when nobody has the object any more."""
+
+    def __init__(self, table: GrowingSchema, entry: Entry, descriptor: _core.Descriptor, owner: int) -> None:
+        self.entry = entry
+        self.owner = owner
+        self.places: Places = places(table, entry.capacity, entry.text_bytes)
+        self._descriptor = descriptor
+        self._mapping: _core.Mapping | None = None
+        # What readers have made of it and may use again: it does not change while the segment is there.
+        self.made: dict[Any, Any] = {}
+
+    @property
+    def fd(self) -> int:
+        """The descriptor."""
+        return self._descriptor.fileno()
+
+    @property
+    def mapping(self) -> _core.Mapping:
+        """The whole file, shared and read-only; mapped once for the process."""
+        if self._mapping is None:
+            self._mapping = _core.Mapping(self.fd, self.places.size, False)
+        return self._mapping
+
+
+class Part(NamedTuple):
+    """Rows ``start`` to ``stop`` of the table, which a segment holds."""
+
+    segment: OpenSegment
+    start: int
+    stop: int
+
+
+class Look(NamedTuple):
+    """What there was at one instant: rows ``first`` to ``stop``, and the segments that hold them."""
+
+    first: int
+    stop: int
+    segments: tuple[OpenSegment, ...]
+
+    def parts(self, start: int, stop: int) -> list[Part]:
+        """The rows from ``start`` to ``stop``, by segment; these must be rows of the look."""
+        result = []
+        for number, segment in enumerate(self.segments):
+            following = self.segments[number + 1 :][:1]
+            end = min(following[0].entry.base if following else self.stop, stop)
+            begin = max(segment.entry.base, start)
+            if begin < end:
+                result.append(Part(segment, begin, end))
+        return result
+
+
+class LogReader:
+    """One growing table, as all readers of this process see it; made by `open_log`."""
+
+    def __init__(self, catalog: Catalog, name: str, folder: _core.Descriptor) -> None:
+        self.name = name
+        self.root = catalog.directory.root
+        where = paths.locate(name)
+        self.path = self.root.joinpath(*where.folders, where.live)
+        self._catalog = catalog
+        self._folder = folder
+        head = self.path / paths.HEAD
+        with _core.Descriptor(paths.HEAD, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder.fileno()) as fd:
+            stat = os.fstat(fd)
+            self._check_owner(stat.st_uid)
+            if stat.st_size == 0:
+                raise CorruptSnapshotError(f"{head} is empty; delete the table and append anew")
+            self.words = _core.SharedWords(fd, stat.st_size)
+        self.owner = stat.st_uid
+        self.created_ns = stat.st_ctime_ns
+        self._place = (stat.st_dev, stat.st_ino)
+        self._reader = HeadReader(memoryview(self.words), head)  # type: ignore[arg-type]  # it has the buffer protocol
+        self.schema = stored_schema(self._reader.fixed.schema_text)
+        self.schema_text = self._reader.fixed.schema_text
+        self.identity = self._reader.fixed.identity
+        self._look = Look(0, 0, ())
+        # What readers make for all of this process, as their shared range.
+        self.made: dict[str, Any] = {}
+
+    @property
+    def committed(self) -> int:
+        """How many rows were ever published, now."""
+        return self.words.load(COMMITTED)
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether it was deleted. It can still be read."""
+        return self.words.load(STATE) == LogState.DELETED
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the name still leads here."""
+        if self.is_deleted:
+            return False
+        try:
+            stat = os.stat(self.path / paths.HEAD, follow_symlinks=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return (stat.st_dev, stat.st_ino) == self._place
+
+    def head(self) -> Head:
+        """Look at the head; every number of it is checked.
+
+        Raises
+        ------
+        CorruptSnapshotError
+        """
+        self.words.load(COMMITTED)  # acquires what was stored before the number of rows
+        return self._reader.read()
+
+    def producer(self) -> int:
+        """The process that wrote last; it may be gone."""
+        return self._reader.producer
+
+    def look(self) -> Look:
+        """See what there is now, and open the segments that are new.
+
+        Raises
+        ------
+        CorruptSnapshotError, StoreAccessError
+        """
+        look = self._look
+        if look.stop == self.words.load(COMMITTED):
+            return look
+        for attempt in range(_TRIES):
+            head = self.head()
+            known = {segment.entry: segment for segment in self._look.segments}
+            try:
+                segments = tuple(known.get(entry) or self._open(entry) for entry in head.entries)
+            except (FileNotFoundError, _OtherSizeError) as error:
+                if self.is_deleted:
+                    raise self.deleted() from None
+                if attempt == _TRIES - 1:
+                    raise CorruptSnapshotError(
+                        f"the growing table {self.name!r} is damaged: {error}; delete it and append anew"
+                    ) from error
+                if attempt:
+                    time.sleep(1e-3)
+                continue  # retention was faster
+            self._look = look = Look(head.first, head.committed, segments)
+            return look
+        raise AssertionError("unreachable")
+
+    def _open(self, entry: Entry) -> OpenSegment:
+        file = paths.log_segment(entry.base, entry.number)
+        try:
+            descriptor = _core.Descriptor(file, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=self._folder.fileno())
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            with explained(self.root, f"opening a segment of the growing table {self.name!r}"):
+                raise error
+        stat = os.fstat(descriptor.fileno())
+        self._check_owner(stat.st_uid)
+        segment = OpenSegment(self.schema, entry, descriptor, stat.st_uid)
+        if stat.st_size != segment.places.size:
+            raise _OtherSizeError(f"{file} has {stat.st_size:,} bytes, and the head says {segment.places.size:,}")
+        return segment
+
+    def _check_owner(self, owner: int) -> None:
+        if not self._catalog.directory.trusts(owner):
+            raise StoreAccessError(
+                errno.EPERM,
+                f"a file of the growing table {self.name!r} belongs to user {owner}, who could change it while it is "
+                f"read; the folder is {self.path}. Remove it, or trust that user: "
+                f"Store({str(self.root)!r}, trust={owner})",
+            )
+
+    def deleted(self) -> NotFoundError:
+        """The error of a table that is gone."""
+        return NotFoundError(
+            f"the growing table {self.name!r} in {self.root} was deleted, after {self.committed:,} rows; "
+            "rows that were read before stay readable. Open the name again where it is made again"
+        )
+
+
+class _OtherSizeError(Exception):
+    """A segment whose size is not what its entry says: it may be one that took the number over."""
+
+
+# By store and name; a reader that nobody has any more is dropped, with its descriptors.
+_readers: WeakValueDictionary[tuple[str, str, frozenset[int]], LogReader] = WeakValueDictionary()
+
+
+def find_log(catalog: Catalog, name: str) -> LogReader | None:
+    """The growing table of a name; None where the name is none.
+
+    Raises
+    ------
+    CorruptSnapshotError, StoreAccessError
+    """
+    key = (os.fspath(catalog.directory.root), name, catalog.directory.trusted)
+    reader = _readers.get(key)
+    if reader is not None and reader.is_there:
+        return reader
+    where = paths.locate(name)
+    try:
+        with catalog.directory.opened() as root:
+            folder = folders.below(root, [*where.folders, where.live], catalog.directory.trusts)
+        reader = LogReader(catalog, name, folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except StoreAccessError:
+        raise
+    except OSError as error:
+        with explained(catalog.directory.root, f"opening the growing table {name!r}"):
+            raise error
+    _readers[key] = reader
+    return reader

@@ -1,0 +1,284 @@
+"""Readers of a growing table: `get`, `open`, and what a snapshot offers, over many segments."""
+
+import copy
+import gc
+import pickle
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import colonnade as cn
+from colonnade.storage import log as producer_log
+from growing.frames import DTYPES, assert_same, expected, frame, names
+
+STRIPE = 32_768
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Segments of one stripe, so that few rows make many of them."""
+    monkeypatch.setattr(producer_log, "SEGMENT_BYTES", 1)
+
+
+@pytest.fixture
+def three(store, tiny):
+    """A table of all types, of three segments, the last one half full; and the number of its rows."""
+    rows = 2 * STRIPE + 1_000
+    with store.appender("a/t", like=frame(0, 8)) as log:
+        log.append(frame(0, 1_001))
+        log.append(frame(1_001, rows - 1_001))
+        yield store, rows
+
+
+def test_every_type_over_three_segments(three):
+    store, rows = three
+    snap = store.open("a/t")
+    assert (snap.version, snap.num_rows, len(snap), snap.shape) == (rows, rows, rows, (rows, len(DTYPES)))
+    assert_same(snap.to_pandas(), expected(0, rows))
+    assert_same(snap.to_pandas(writable=False), expected(0, rows))
+    assert_same(store.get("a/t"), expected(0, rows))
+    table = snap.to_arrow()
+    assert table.column("i").num_chunks == 3
+    assert_same(table.to_pandas(), frame(0, rows))
+    snap.validate()
+    assert snap.columns == list(DTYPES)
+    assert snap.kind == "table"
+    assert snap.meta == {}
+    assert {report.column for report in snap.explain() if report.zero_copy} == set(DTYPES)
+
+
+def test_columns(three):
+    store, rows = three
+    wanted = ["c", "g", "s", "f", "f", "m", "m"]
+    found = store.get("a/t", columns=wanted)
+    assert list(found.columns) == wanted
+    found.iloc[0, 3] = -1.0
+    assert found.iloc[0, 4] == 0.0
+    assert_same(store.get("a/t", columns=["z", "s"]), expected(0, rows, ("z", "s")))
+    assert store.get("a/t", columns="i")["i"].iloc[-1] == rows - 1
+    with pytest.raises(cn.NotFoundError, match="there is no column 'x'"):
+        store.get("a/t", columns=["x"])
+
+
+def test_a_block_over_many_segments_is_one_array_and_no_copy(store, tiny):
+    rows = 4 * STRIPE
+    with store.appender("a/t", like=pd.DataFrame({"x": [0.5], "y": [0.5]})) as log:
+        log.append({"x": np.arange(rows) * 1.0, "y": np.arange(rows) * 2.0})
+        df = store.get("a/t")
+        values = df._mgr.blocks[0].values
+        assert len(df._mgr.blocks) == 1
+        assert values.shape == (2, rows)
+        assert not values.flags.owndata
+        latest = store.latest("a/t")
+        again = latest.frame
+        other = store.open("a/t").to_pandas(writable=False)
+        assert np.shares_memory(again["x"].to_numpy(), other["x"].to_numpy())
+
+
+def test_a_frame_may_be_written_to_and_nobody_sees_it(three):
+    store, rows = three
+    mine, other = store.get("a/t"), store.get("a/t")
+    mine.loc[5, "g"] = -1.0
+    mine.loc[rows - 1, "g"] = -2.0
+    mine.loc[STRIPE, "m"] = 7
+    assert_same(other, expected(0, rows))
+    assert_same(store.get("a/t"), expected(0, rows))
+    shared = store.open("a/t").to_pandas(writable=False)
+    with pytest.raises(ValueError, match="read-only"):
+        shared._mgr.blocks[0].values[0, 0] = 1
+
+
+def test_a_frame_stays_as_it_is_while_the_table_grows(store, tiny):
+    with store.appender("a/t", like=frame(0, 8)) as log:
+        frames, at = [], 0
+        for rows in (1, 10, 0, 4_095, 30_000, 2, 40_000, 33_000):
+            log.append(frame(at, rows))
+            at += rows
+            snap = store.open("a/t")
+            frames.append((at, snap, snap.to_pandas(), snap.to_pandas(writable=False), snap.to_arrow()))
+        for stop, snap, private, shared, table in frames:
+            assert snap.version == stop
+            for df in (private, shared):
+                assert_same(df, expected(0, stop))
+            assert_same(table.to_pandas(), frame(0, stop))
+            assert_same(store.get("a/t", version=stop), expected(0, stop))
+
+
+@settings(max_examples=8)
+@given(names, st.lists(st.integers(0, 3 * STRIPE // 2), min_size=1, max_size=4), st.data())
+def test_appends_are_a_concat_through_every_way(folder, columns, sizes, data):
+    store, columns = cn.Store(folder / uuid4().hex), tuple(columns)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(producer_log, "SEGMENT_BYTES", 1)
+        with store.appender("p/t", like=frame(0, 4, columns)) as log:
+            latest, follow = store.latest("p/t"), store.follow("p/t", timeout=0)
+            at = 0
+            for size in sizes:
+                batch = frame(at, size, columns)
+                log.append(batch)
+                at += size
+                assert latest.version == at
+                if size:
+                    assert_same(next(follow).to_pandas(), expected(at - size, at, columns))
+            joined = expected(0, at, columns)
+            assert_same(latest.frame, joined)
+            assert_same(store.get("p/t"), joined)
+            assert_same(store.open("p/t").to_arrow().to_pandas(), joined.reset_index(drop=True))
+            version = data.draw(st.integers(0, at))
+            assert_same(store.get("p/t", version=version), expected(0, version, columns))
+            last = data.draw(st.integers(0, at + 3))
+            assert_same(store.get("p/t", last=last), expected(max(at - last, 0), at, columns))
+            assert store.check() == []
+
+
+def test_versions_are_numbers_of_rows(three):
+    store, rows = three
+    for version in (0, 1, 1_001, STRIPE, STRIPE + 1, rows):
+        assert store.open("a/t", version=version).version == version
+        assert_same(store.get("a/t", version=version), expected(0, version))
+    with pytest.raises(
+        cn.NotFoundError, match=f"no version {rows + 1:,} of the growing table 'a/t': it has {rows:,} rows"
+    ):
+        store.open("a/t", version=rows + 1)
+    with pytest.raises(ValueError, match="versions of the growing table 'a/t' are numbers of rows"):
+        store.open("a/t", version=-2)
+    assert store.open("a/t", version=-1).version == rows
+    assert [info.version for info in store.versions("a/t")] == [rows]
+
+
+def test_a_table_without_rows(store):
+    with store.appender("a/t", like=frame(0, 8)):
+        snap = store.open("a/t")
+        assert_same(snap.to_pandas(), expected(0, 0))
+        assert_same(store.latest("a/t").frame, expected(0, 0))
+        assert snap.to_arrow().num_rows == 0
+        assert store.get("a/t", last=5).empty
+        snap.validate()
+
+
+def test_windows(store, tiny):
+    rows = 2 * STRIPE + 500
+    times = pd.date_range("2026-01-01", periods=rows, freq="s")
+    with store.appender("a/t", {"time": "datetime64[ns]", "x": "int64"}, index="time") as log:
+        log.append({"time": times, "x": np.arange(rows)})
+        df = store.get("a/t")
+        assert df.index.name == "time"
+        assert list(df.columns) == ["x"]
+        pd.testing.assert_index_equal(df.index, pd.DatetimeIndex(times.to_numpy("datetime64[ns]"), name="time"))
+        for last, count in (
+            ("5min", 300),
+            ("1s", 1),
+            ("0s", 0),
+            ("1500ms", 2),
+            (timedelta(hours=12), 43_200),
+            ("1000D", rows),
+            (7, 7),
+            (rows + 7, rows),
+            (0, 0),
+        ):
+            assert store.get("a/t", last=last)["x"].tolist() == list(range(rows - count, rows)), last
+        assert store.open("a/t").columns == ["x"]
+        assert_same(store.open("a/t").to_arrow().to_pandas(), df)
+        for bad in ("no time", "-5min"):
+            with pytest.raises(ValueError, match="last="):
+                store.get("a/t", last=bad)
+        with pytest.raises(ValueError, match="last must be >= 0 rows"):
+            store.get("a/t", last=-1)
+
+
+def test_a_window_of_time_needs_an_index_of_times(three):
+    store, _ = three
+    with pytest.raises(ValueError, match="needs an index of times, and 'a/t' has none"):
+        store.get("a/t", last="5min")
+    store.put("b/t", pd.DataFrame({"x": [1]})).close()
+    with pytest.raises(ValueError, match="last=5 is for growing tables"):
+        store.get("b/t", last=5)
+
+
+def test_a_reference_finds_the_same_rows_in_another_process(three):
+    store, _ = three
+    snap = store.open("a/t", version=STRIPE + 5)
+    code = "import pickle, sys; s = pickle.load(sys.stdin.buffer); print(s.version, s.to_pandas()['i'].sum(), len(s))"
+    done = subprocess.run([sys.executable, "-c", code], input=pickle.dumps(snap), capture_output=True, check=True)
+    assert done.stdout.split() == [b"%d" % n for n in (STRIPE + 5, sum(range(STRIPE + 5)), STRIPE + 5)]
+    assert len(pickle.dumps(snap)) < 400
+    again = copy.copy(snap)
+    snap.close()
+    with pytest.raises(ValueError, match="is closed; open it again"):
+        snap.to_pandas()
+    assert_same(again.to_pandas(), expected(0, STRIPE + 5))
+    reference = pickle.loads(pickle.dumps(again))
+    store.delete("a/t")
+    assert_same(again.to_pandas(), expected(0, STRIPE + 5))
+    with pytest.raises(cn.NotFoundError, match="was deleted, or it is on another machine"):
+        reference.to_pandas()
+    del again
+    gc.collect()
+
+
+def test_polars_numpy_sql_and_put(three):
+    store, rows = three
+    polars = pytest.importorskip("polars")
+    snap = store.open("a/t")
+    found = snap.to_polars()
+    assert found["i"].to_list() == list(range(rows))
+    assert found["s"].null_count() == snap.to_pandas()["s"].isna().sum()
+    assert isinstance(found, polars.DataFrame)
+    assert snap.scan().select(polars.col("g").sum()).collect().item() == sum(range(rows)) * 0.25
+    assert store.open("a/t")[5:7]["i"].tolist() == [5, 6]
+    assert snap["i"].iloc[-1] == rows - 1
+    assert snap.head(2)["i"].tolist() == [0, 1]
+    assert snap.tail(2)["i"].tolist() == [rows - 2, rows - 1]
+    assert snap.to_numpy().shape == snap.shape
+    assert pa.table(snap).num_rows == rows
+    pytest.importorskip("duckdb")
+    assert store.sql('select sum(i) from "a/t"').fetchall() == [(sum(range(rows)),)]
+    store.put("eod/t", snap).close()
+    assert_same(store.get("eod/t"), expected(0, rows))
+    store.copy("a/t", "eod/copy").close()
+    assert_same(store.get("eod/copy"), expected(0, rows))
+
+
+def test_what_a_growing_table_does_not_offer(three):
+    store, _ = three
+    snap = store.open("a/t")
+    for ask in (lambda: snap.locate(1), lambda: snap.rows(1), snap.to_buffer):
+        with pytest.raises(cn.UnsupportedTypeError, match="'a/t' is a growing table"):
+            ask()
+    with pytest.raises(cn.InvalidNameError, match="growing table"):
+        store.rename("a/t", "a/u")
+
+
+def test_lists(three):
+    store, rows = three
+    store.put("a/u", frame(0, 3)).close()
+    assert store.exists("a/t")
+    assert "a/t" in store
+    assert list(store) == ["a/t", "a/u"]
+    (info, other) = store.ls()
+    assert (info.name, info.version, info.rows, info.columns, info.live) == ("a/t", rows, rows, len(DTYPES), True)
+    assert not other.live
+    assert store.info("a/t") == info
+    assert store.sizes().keys() == {"a/t", "a/u"}
+    usage = store.usage()
+    live = usage.of("live")
+    assert {segment.name for segment in live} == {"a/t"}
+    assert sum(segment.nbytes for segment in live) > rows * 50
+    assert "a/t" in repr(usage)
+    assert store.check() == []
+    store.gc()
+    assert_same(store.get("a/t"), expected(0, rows))
+    store.delete("a/t")
+    assert not store.exists("a/t")
+    with pytest.raises(cn.NotFoundError, match="there is no table 'a/t'"):
+        store.get("a/t")
+    assert [file for file in Path(store.path).rglob("*") if "@" in file.name] == []
