@@ -20,6 +20,7 @@ test: $(READY)
 # What other languages read of a stored file; `make test` runs those of them that are here already.
 readers: $(READY) build/readers/java/.ready examples/javascript/node_modules/.package-lock.json
 	COLONNADE_READERS=all $(BIN)/python -m pytest -q tests/readers
+	cd tests && ../$(BIN)/python -m readers.growing_files
 
 # Arrow Java, as the pyspark package ships it: 15 of its jars, and nothing else of its 450 MB stays.
 JARS := arrow commons-codec flatbuffers-java jackson-annotations jackson-core jackson-databind jackson-datatype-jsr310 \
@@ -56,6 +57,8 @@ PUTS ?= 100000
 stress: $(READY)
 	cd tests && ../$(BIN)/python -m stress.kills
 	cd tests && ../$(BIN)/python -m stress.endure --puts $(PUTS)
+	cd tests && ../$(BIN)/python -m stress.growing
+	cd tests && ../$(BIN)/python -m growing.every_store
 	COLONNADE_EVERY_CALL=1 $(BIN)/python -m pytest -q tests/crash/test_every_call.py tests/concurrency/test_interleavings.py
 
 # Every system call of every operation fails with every error, once and from then on: half an hour.

@@ -149,6 +149,7 @@ class Appender:
                     self._show()
             finally:
                 self._log.close()
+                self._writer = None  # it keeps the last segment mapped
 
     def __enter__(self) -> Self:
         return self

@@ -33,13 +33,15 @@ from support.place import Place, entries
 
 NAME = "t"
 _PDEATHSIG = 1
+_READY = 4095  # a byte of the shared memory: the producer has opened the table
 READINGS = ("get", "latest", "follow", "arrow")
 
 
-def produce(store: cn.Store, dice: random.Random) -> None:
+def produce(store: cn.Store, dice: random.Random, counts: mmap) -> None:
     """Append until killed."""
     while True:
         with store.appender(NAME, like=rows.make(0, 1)) as log:
+            counts[_READY] = 1
             for _ in range(dice.randrange(1, 40)):
                 size = dice.choice((1, 3, 50, 50, 700, 9_000))
                 log.append(rows.make(log.num_rows, log.num_rows + dice.randrange(1, size + 1)))
@@ -97,16 +99,11 @@ def fork(work) -> int:
 
 def tear(store: cn.Store) -> None:
     """Overwrite the values of rows that are published: what no producer ever does."""
-    head = rows.head_of(store, NAME)
     path = rows.segments_of(store, NAME)[-1]
-    shown = rows.read_file(path)
-    where = shown["number"].chunk(0).buffers()[1].address - shown["flag"].chunk(0).buffers()[1].address
-    assert head is not None and where
-    data = bytearray(path.read_bytes())
-    value = struct.pack("<q", shown["number"][0].as_py())
-    at = data.index(value + struct.pack("<q", shown["number"][1].as_py()))
+    shown = rows.read_file(path)["number"]
+    values = path.read_bytes().index(struct.pack("<2q", shown[0].as_py(), shown[1].as_py()))
     with path.open("r+b") as file:
-        file.seek(at)
+        file.seek(values)
         file.write(b"\xff" * 8)
 
 
@@ -138,6 +135,7 @@ def run(options: argparse.Namespace, place: Place) -> None:
     store = cn.Store(place.folder / "store")
     with store.appender(NAME, like=rows.make(0, 1), retain=options.retain) as log:
         log.append(rows.make(0, 10))
+    del log  # a closed appender keeps the head mapped
     settle(store)
     gc.collect()
     gc.freeze()  # pages of what was imported stay shared
@@ -150,14 +148,17 @@ def run(options: argparse.Namespace, place: Place) -> None:
     kills = 0
     try:
         while kills < options.kills:
-            child = fork(lambda k=kills: produce(cn.Store(store.path), random.Random(f"{options.seed}/p{k}")))  # type: ignore[misc]
-            time.sleep(dice.uniform(0, 0.01) if dice.random() < 0.7 else dice.expovariate(1 / 0.05))
+            counts[_READY] = 0
+            child = fork(lambda k=kills: produce(cn.Store(store.path), random.Random(f"{options.seed}/p{k}"), counts))  # type: ignore[misc]
+            while dice.random() < 0.99 and not counts[_READY]:  # a few die while they open, and recover, the table
+                time.sleep(0.0002)
+            time.sleep(dice.uniform(0, 0.02) if dice.random() < 0.9 else dice.expovariate(1 / 0.1))
             os.kill(child, signal.SIGKILL)
             status = os.waitpid(child, 0)[1]
             if os.waitstatus_to_exitcode(status) != -signal.SIGKILL:
                 raise AssertionError(f"the producer after kill {kills} ended with {os.waitstatus_to_exitcode(status)}")
             kills += 1
-            if options.tear and kills == 20:
+            if options.tear and kills % 5 == 0:
                 tear(store)
             ended, status = os.waitpid(-1, os.WNOHANG)
             if ended:
