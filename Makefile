@@ -59,7 +59,7 @@ stress: $(READY)
 	cd tests && ../$(BIN)/python -m stress.endure --puts $(PUTS)
 	cd tests && ../$(BIN)/python -m stress.growing
 	cd tests && ../$(BIN)/python -m growing.every_store
-	COLONNADE_EVERY_CALL=1 $(BIN)/python -m pytest -q tests/crash/test_every_call.py tests/concurrency/test_interleavings.py
+	COLONNADE_EVERY_CALL=1 $(BIN)/python -m pytest -q tests/crash/test_every_call.py tests/crash/test_fetch_calls.py tests/concurrency/test_interleavings.py
 
 # Every system call of every operation fails with every error, once and from then on: half an hour.
 .PHONY: anomalies

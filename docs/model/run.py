@@ -1,7 +1,7 @@
-"""Check the models of the two protocols, and that each way to break them is found: `make model`.
+"""Check the models of the three protocols, and that each way to break them is found: `make model`.
 
 Knows: spin, what to define for each run, what must come of it. Does not depend on: the protocols; those are
-`sharing.pml` and `growing.pml`.
+`sharing.pml`, `growing.pml` and `fetch.pml`.
 
 Runs of the protocol as it is are exhaustive. Runs of a mutation look for the shortest counterexample, in a smaller
 world; ``build/model/<run>/trace.txt`` tells it step by step.
@@ -43,6 +43,11 @@ def growing(what: str, defines: str, breaks: int | None = None) -> Run:
     return Run(what, (*shortest, *defines.split()), breaks, "growing.pml")
 
 
+def fetch(what: str, defines: str = "", breaks: int | None = None) -> Run:
+    """A run of the model of a fetch from another host."""
+    return Run(what, tuple(defines.split()), breaks, "fetch.pml")
+
+
 _SMALL = ("SHORTEST", "READERS=1", "KILLS=1")
 _NO_DELETES = (*_SMALL, "DELETES=0")
 
@@ -82,6 +87,17 @@ RUNS = (
     growing("NO_LOCK", "READERS=0 FOREIGN=0 KILLS=0", 4),
     growing("NAME_BEFORE_EMPTY_STATE", "READERS=0 PRODUCERS=1 KILLS=0", 5),
     growing("SHOW_BEFORE_PUBLISH", "READERS=0 PRODUCERS=1 KILLS=0", 5),
+    fetch("fetch"),
+    fetch("fetch, more kills and cleans", "KILLS=3 CLEANS=3"),
+    fetch("NO_FETCH_LOCK", "", 2),
+    fetch("NO_LOCK_NAME_CHECK", "", 2),
+    fetch("NO_SECOND_LOOK", "", 2),
+    fetch("UNLOCK_FIRST", "", 2),
+    fetch("UNLOCK_BEFORE_NAME", "", 2),
+    fetch("NAME_BEFORE_BYTES", "", 1),
+    fetch("NO_CHECK_OF_LENGTH", "", 1),
+    fetch("HOLD_AFTER_NAME", "", 1),
+    fetch("NAMED_DRAFT", "", 3),
 )
 
 
@@ -161,7 +177,7 @@ def tell(trail: Path, spin: str, defines: list[str]) -> int:
     lines = [
         line
         for line in told.splitlines()
-        if re.match(r"(writer|producer|reader|foreign) \d|spin: text of failed", line)
+        if re.match(r"(writer|producer|reader|foreign|fetcher|cleaner) \d|spin: text of failed", line)
     ]
     (folder / "trace.txt").write_text("\n".join(lines) + "\n")
     return sum(not line.startswith("spin") for line in lines)

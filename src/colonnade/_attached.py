@@ -45,7 +45,7 @@ class Attached(FrameLike):
         self._reference = reference
         self._seal = reference.seal
         self._segment: Segment | None = segment  # None: not opened yet
-        self._path: Path | None = None if segment is None else segment.path
+        self._path: Path | str | None = None  # as it was when it was closed
         self._lookup_made: Lookup | None = None
         self._closed = False
         self._read: pa.RecordBatch | None = None
@@ -114,10 +114,8 @@ class Attached(FrameLike):
         """The Arrow IPC file, for any program that opens one; a newer version takes the path over."""
         segment = self._segment
         if segment is not None:
-            self._path = segment.path
-        elif self._path is None:  # a reference that was not opened
-            return self._reference.path
-        return self._path
+            return segment.path
+        return self._reference.path if self._path is None else Path(self._path)  # the former was not opened
 
     @property
     def kind(self) -> Literal["table", "array"]:
@@ -255,6 +253,8 @@ class Attached(FrameLike):
         """Close the file descriptor, and drop the snapshot's own mapping. Frames and tables made before live on."""
         self._read = self._shared_file = self._lookup_made = None
         self._closed = True
+        if self._segment is not None:
+            self._path = self._segment.where
         self._segment = None  # closes it, unless a copy has it
 
     def validate(self) -> None:

@@ -41,8 +41,11 @@ def _dtype_kind(kind: type) -> str:
 
 def codes_dtype(categories: int) -> CodesType:
     """The dtype that pandas holds codes in (``pandas.core.dtypes.cast.coerce_indexer_dtype``)."""
-    names: tuple[CodesType, ...] = ("int8", "int16", "int32")
-    for name in names:
-        if categories < np.iinfo(name).max:
+    for name, most in _MOST_CODES:
+        if categories < most:
             return name
     return "int64"
+
+
+# NumPy's iinfo() takes 3 us.
+_MOST_CODES: tuple[tuple[CodesType, int], ...] = (("int8", 2**7 - 1), ("int16", 2**15 - 1), ("int32", 2**31 - 1))

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import colonnade as cn
-from colonnade.snapshot import _open_segments
+from colonnade._attached import _open_segments
 from colonnade.storage import paths
 from support.hosts import Proxy, run
 

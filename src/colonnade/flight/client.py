@@ -46,8 +46,8 @@ DONE = "colonnade.done"
 _KEPT, _AT_ONCE = 8, 1.0
 
 
-class BusyError(RemoteError):
-    """A host sends to others already. Another one may send, or this one later."""
+class BusyError(Exception):
+    """A host sends to others already. Another one may send, or this one later. A fetch handles it."""
 
 
 class Answer(NamedTuple):

@@ -5,9 +5,10 @@ Does not depend on: who wants it, how bytes travel (`client`).
 1. Look for a copy. It has the identity of the snapshot in its name.
 2. Lock the file ``fetch-<identity>``, and look again. The kernel drops the lock of a fetcher that ends, however it
    ends, and the next one that waits takes its place. What it had received goes with it: its draft has no name.
-3. Ask a host for the source of a transfer: itself, or another host that has a copy (`sources`). The answer has the
-   seal, and so the size. The draft is made now, so a full store is an error before a byte has moved.
-4. Receive into the draft, by two connections. If another host fails, ask for another source.
+3. Ask a host. The answer has the seal, and so the size. The draft is made now, so a full store is an error before a
+   byte has moved.
+4. Ask the host for a source: itself, or another host that has a copy (`sources`). Receive into the draft from there, by
+   two connections. If another host fails, ask for another source.
 5. Check the length, the seal, the checksum where there is one, and the structure, as of any file that somebody else
    made. The seal is the one that the host offered, and its identity is the one that was wanted.
 6. Give the draft its name, held, and tell the host that was asked where this host serves its copy.
@@ -136,41 +137,74 @@ def _in_turn(locations: Sequence[str], use: Callable[[Address], _Result]) -> _Re
 
 
 def _fetch_by_way_of(address: Address, catalog: Catalog, request: Request) -> tuple[Segment, Seal]:
-    """Fetch a snapshot from the source that a host names, itself or another; from another one if that one fails."""
-    mine = credentials.current(str(address))
-    done = Done(cast(int, request.identity), secrets.token_hex(8))
-    request = structs.replace(request, transfer=done.transfer)
-    failures = 0
-    while True:
-        answer = ask(address, mine, request)
-        seal = _seal_of(answer.offer)
-        if seal.identity != request.identity:
-            raise RemoteError(f"{address} offered another snapshot than the one that was asked for")
-        if answer.source is None:
-            continue  # it has waited for one itself
+    """Fetch a snapshot by way of a host, which sends it itself or names another one that does."""
+    offer = ask(address, credentials.current(str(address)), request).offer
+    seal = _seal_of(offer)
+    if seal.identity != request.identity:
+        raise RemoteError(f"{address} offered another snapshot than the one that was asked for")
+    publisher = Publisher(catalog)
+    with catalog.directory.lock() as root:
+        copies.trim(root)
+    with publisher.draft(seal.size) as draft, _granting(address, request, catalog) as granting:
+        for source in granting.sources():
+            with granting.tried(source):
+                _receive(source, _parts(offer.name, seal, granting.transfer), seal.size, draft)
+                _check(draft, offer.name, source, seal)
+        return publisher.place(draft, seal.size, paths.copy_name(seal.identity), shared=True), seal
+
+
+class _Granting:
+    """What this process and the host that it asks say to each other about one transfer."""
+
+    def __init__(self, address: Address, request: Request, catalog: Catalog) -> None:
+        self.transfer = secrets.token_hex(8)
+        self._address, self._catalog = address, catalog
+        self._request = structs.replace(request, transfer=self.transfer)
+        self._credentials = credentials.current(str(address))
+        self._failures = 0
+        self._arrived = False
+
+    def sources(self) -> Iterator[Address]:
+        """The hosts that the one that is asked names, until one of them has sent the table."""
+        while not self._arrived:
+            source = ask(self._address, self._credentials, self._request).source
+            if source is not None:  # else it has waited for one itself
+                yield source
+
+    @contextlib.contextmanager
+    def tried(self, source: Address) -> Iterator[None]:
+        """Report a source that fails. Raise what it failed by if it is the host that is asked, or one too many."""
         try:
-            found = _transfer(catalog, answer.offer, answer.source, seal, done.transfer)
-        except (BusyError, NotFoundError, RemoteError, CorruptSnapshotError) as error:
-            failures += not isinstance(error, BusyError)
-            if answer.source == address and not isinstance(error, BusyError):
-                _say(address, mine, done)
+            yield
+            self._arrived = True
+        except BusyError:
+            self._say(failed="" if source == self._address else str(source))
+        except (NotFoundError, RemoteError, CorruptSnapshotError):
+            self._failures += 1
+            if source == self._address or self._failures > _MOST_FAILURES:
                 raise
-            # A host that has nothing any more, or is gone, is not named again.
-            _say(address, mine, structs.replace(done, failed=str(answer.source)))
-            if failures > _MOST_FAILURES:
-                raise
-        except BaseException:
-            _say(address, mine, done)
-            raise
-        else:
-            _say(address, mine, structs.replace(done, address=_own_address(catalog, address)))
-            return found
+            self._say(failed=str(source))
+
+    def end(self, *, placed: bool) -> None:
+        """Say that it is over, and where this host has a copy for others."""
+        self._say(address=_own_address(self._catalog, self._address) if placed else "")
+
+    def _say(self, *, address: str = "", failed: str = "") -> None:
+        """Say what became of the transfer. Nothing depends on it: a host that is not told finds out."""
+        done = Done(cast(int, self._request.identity), self.transfer, address, failed)
+        with contextlib.suppress(Exception), connected(self._address, self._credentials) as connection:
+            connection.say(done, _SHORT)
 
 
-def _say(address: Address, mine: credentials.Credentials, done: Done) -> None:
-    """Tell a host that a transfer is over. Nothing depends on it: a host that is not told finds out."""
-    with contextlib.suppress(Exception), connected(address, mine) as connection:
-        connection.say(done, _SHORT)
+@contextlib.contextmanager
+def _granting(address: Address, request: Request, catalog: Catalog) -> Iterator[_Granting]:
+    granting = _Granting(address, request, catalog)
+    placed = False
+    try:
+        yield granting
+        placed = True
+    finally:
+        granting.end(placed=placed)
 
 
 def _own_address(catalog: Catalog, other: Address) -> str:
@@ -194,16 +228,6 @@ def _seal_of(offer: Offer) -> Seal:
 
 
 # -- the transfer ------------------------------------------------------------------------------------------------------
-
-
-def _transfer(catalog: Catalog, offer: Offer, source: Address, seal: Seal, transfer: str) -> tuple[Segment, Seal]:
-    publisher = Publisher(catalog)
-    with catalog.directory.lock() as root:
-        copies.trim(root)
-    with publisher.draft(seal.size) as draft:
-        _receive(source, _parts(offer.name, seal, transfer), seal.size, draft)
-        _check(draft, offer.name, source, seal)
-        return publisher.place(draft, seal.size, paths.copy_name(seal.identity), shared=True), seal
 
 
 def _receive(source: Address, parts: list[Part], size: int, draft: Draft) -> None:

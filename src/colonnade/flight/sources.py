@@ -28,7 +28,7 @@ from colonnade.format.seal import Seal
 # A host that is sending so many snapshots grants no other.
 _MOST = 4
 # Seconds until a grant that was not used is dropped, and one for another host, whose streams are not seen here.
-_UNUSED, _ELSEWHERE = 10.0, 30.0
+_UNUSED, _ELSEWHERE = 3.0, 30.0
 # How often a receiver that waits looks whether a grant has expired, in seconds.
 _GLANCE = 0.25
 # The books of so many snapshots are kept, and so many sources of each.

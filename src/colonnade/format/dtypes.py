@@ -60,7 +60,7 @@ def _decoded(encoded: schema.Dtype) -> Any:
     if isinstance(encoded, str):
         return _named(encoded)
     if isinstance(encoded, schema.StringDtype):
-        return pd.StringDtype(encoded.storage, na_value=pd.NA if encoded.na == "NA" else np.nan)
+        return _string(encoded.storage, encoded.na)
     if isinstance(encoded, schema.ZonedDtype):
         return _zoned(encoded.unit, encoded.tz)
     if isinstance(encoded, schema.IntervalDtype):
@@ -71,6 +71,13 @@ def _decoded(encoded: schema.Dtype) -> Any:
 @lru_cache(256)
 def _named(name: str) -> Any:
     return pd.api.types.pandas_dtype(name)
+
+
+@lru_cache(16)
+def _string(storage: str, na: str) -> pd.StringDtype:
+    make: Any = pd.StringDtype
+    dtype: pd.StringDtype = make(storage, na_value=pd.NA if na == "NA" else np.nan)
+    return dtype
 
 
 @lru_cache(256)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import struct
-from typing import Any
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -64,8 +64,7 @@ def read_envelope(data: memoryview, checksums: Checksums | None = None) -> Opene
     """
     end, footer_at = end_of_contents(data)
     footer = data[footer_at:-TAIL_SIZE]
-    metadata, blocks = read_footer(footer)
-    offset, length = int(blocks["offset"][0]), int(blocks["metadata_length"][0])
+    metadata, offset, length = read_footer(bytes(footer))
     body_start = offset + length
     if offset <= 0 or length <= 0 or body_start > end or body_start % CACHE_LINE:
         raise CorruptSnapshotError(
@@ -77,13 +76,22 @@ def read_envelope(data: memoryview, checksums: Checksums | None = None) -> Opene
     return OpenedEnvelope(metadata, data[offset:body_start], footer, body_start, end - body_start)
 
 
-def read_footer(footer: bytes | memoryview) -> tuple[bytes, Any]:
-    """The layout metadata as text, and the record batch's place, of a footer.
+def read_footer(footer: bytes) -> tuple[bytes, int, int]:
+    """The layout metadata as text, and the place of the record batch message and its length, of a footer.
+
+    Results of the last short footers are kept: those of two versions of a table are often equal.
 
     Raises
     ------
     CorruptSnapshotError
     """
+    return _read_footer_once(footer) if len(footer) <= _LONGEST_KEPT else _read_footer(footer)
+
+
+_LONGEST_KEPT = 1 << 16
+
+
+def _read_footer(footer: bytes) -> tuple[bytes, int, int]:
     try:
         root = Table.root(footer)
         blocks = root.structs(FOOTER_RECORD_BATCHES, BLOCK)
@@ -97,7 +105,10 @@ def read_footer(footer: bytes | memoryview) -> tuple[bytes, Any]:
             f"corrupt footer: {len(blocks)} record batches, and the schema key 'colonnade' {len(metadata)} times; "
             "both must be there once"
         )
-    return metadata[0], blocks
+    return metadata[0], int(blocks["offset"][0]), int(blocks["metadata_length"][0])
+
+
+_read_footer_once = lru_cache(64)(_read_footer)
 
 
 def read_metadata(fd: int, size: int) -> bytes:

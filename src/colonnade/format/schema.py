@@ -9,7 +9,7 @@ Places are bytes from the start of the body. Does not depend on: pandas, PyArrow
 """
 
 from functools import lru_cache
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from colonnade.dtype_kinds import CodesType
 from colonnade.errors import CorruptSnapshotError
@@ -340,12 +340,23 @@ def encode(layout: TableLayout) -> bytes:
 def decode(text: bytes) -> TableLayout:
     """Read the layout metadata; every type in it is checked.
 
-    A new version of a table often has the very text of the one before, so some results are kept. Nobody changes them.
-
     Raises
     ------
     CorruptSnapshotError
         Naming the key that is wrong.
+    """
+    return decode_kept(text)[0]
+
+
+def decode_kept(text: bytes) -> tuple[TableLayout, dict[str, Any]]:
+    """The layout metadata, and a dictionary for what a reader computes from it alone.
+
+    A new version of a table often has the very text of the one before. So the results of the last texts are kept, if
+    they are short: files whose texts are equal get the same objects. Nobody changes them.
+
+    Raises
+    ------
+    CorruptSnapshotError
     """
     return _decode_once(text) if len(text) <= _LONGEST_KEPT else _decode(text)
 
@@ -353,14 +364,14 @@ def decode(text: bytes) -> TableLayout:
 _LONGEST_KEPT = 1 << 16
 
 
-def _decode(text: bytes) -> TableLayout:
+def _decode(text: bytes) -> tuple[TableLayout, dict[str, Any]]:
     try:
         layout: TableLayout = from_json(text, TableLayout)
     except MemoryError:
         raise
     except (ValueError, RecursionError) as error:
         raise invalid(str(error)) from error
-    return layout
+    return layout, {}
 
 
 _decode_once = lru_cache(64)(_decode)

@@ -162,7 +162,7 @@ class Catalog:
             except PermissionError as error:
                 if attempt < _DENIED:
                     continue  # it may have become a spare since it was looked up, and be its owner's alone
-                raise _unreadable(name, self._path(file, name), error) from error
+                raise _unreadable(name, Path(self._path(file, name)), error) from error
             try:
                 if not segment.is_at(folder, file):
                     segment.close()
@@ -190,10 +190,10 @@ class Catalog:
         except StoreAccessError:
             raise
         except OSError as error:
-            raise _unreadable(name, path, error) from error
+            raise _unreadable(name, Path(path), error) from error
 
-    def _path(self, file: str, name: str) -> Path:
-        return self.directory.root / Path(name).parent / file
+    def _path(self, file: str, name: str) -> str:
+        return os.path.join(self.directory.root, os.path.dirname(name), file)
 
     def _check_owner(self, segment: Segment, name: str) -> None:
         owner = segment.owner

@@ -115,7 +115,7 @@ def link(
                 file = source.current if newest == seal else source.retained(seal.version)
                 mode = directory.settings(root).folder_mode
                 if segment.owner == os.geteuid() and _link(publisher, root, folder, file, new, mode=mode):
-                    segment.path = target
+                    segment.where = target
                     if directory.durable:
                         where = paths.locate(new)
                         publisher.sync_folders(root, where, len(where.folders), f"the copy {new!r} is stored")

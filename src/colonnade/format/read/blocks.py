@@ -32,20 +32,37 @@ class StoredBlock:
 
 def read_blocks(file: StoredFile, columns: int) -> list[StoredBlock]:
     """View each block. Every column must be in one block, or be a column of its own."""
-    layout = file.frame
+    places: list[_Place] | None = file.derived.get(f"blocks of {columns}")
+    if places is None:
+        places = _places(file.frame, columns)
+        if columns <= _MOST_KEPT:
+            file.derived[f"blocks of {columns}"] = places
+    return [_block(file, *place) for place in places]
+
+
+# Positions take 8 bytes a column, and a damaged file may declare any number of columns.
+_MOST_KEPT = 1 << 16
+
+_Place = tuple[Any, np.dtype[Any], schema.Block, Positions]
+
+
+def _places(layout: schema.FrameLayout, columns: int) -> list[_Place]:
+    """What is known of the blocks from the layout metadata alone."""
     positions = [_positions_of_block(block.columns, columns) for block in layout.blocks]
     _check_positions([*positions, [position for position, _ in layout.columns]], columns)
-    return [_block(file, block, where) for block, where in zip(layout.blocks, positions, strict=True)]
+    places = []
+    for block, where in zip(layout.blocks, positions, strict=True):
+        dtype = decode_dtype(block.dtype)
+        if dtype_kind(dtype) not in ("numpy", "datetimetz"):
+            raise schema.invalid(f"a block of {dtype}")
+        places.append((dtype, plain_dtype(dtype), block, where))
+    return places
 
 
-def _block(file: StoredFile, block: schema.Block, positions: Positions) -> StoredBlock:
-    dtype = decode_dtype(block.dtype)
-    if dtype_kind(dtype) not in ("numpy", "datetimetz"):
-        raise schema.invalid(f"a block of {dtype}")
-    values = file.body.block(plain_dtype(dtype), block.at, block.stride, len(positions), file.rows)
-    return StoredBlock(
-        dtype, values if isinstance(dtype, np.dtype) else internals.make_datetimes(values, dtype), positions
-    )
+def _block(file: StoredFile, dtype: Any, plain: np.dtype[Any], block: schema.Block, where: Positions) -> StoredBlock:
+    values = file.body.block(plain, block.at, block.stride, len(where), file.rows)
+    # pandas gets positions of its own, because it does not say that it never writes to them.
+    return StoredBlock(dtype, values if dtype is plain else internals.make_datetimes(values, dtype), where.copy())
 
 
 def _positions_of_block(columns: schema.Run | list[int], limit: int) -> Positions:

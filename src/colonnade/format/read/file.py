@@ -38,12 +38,13 @@ class StoredFile:
 
     Whatever is made from it keeps ``buffer`` alive. ``nested``: the file stands in the nested tables section of another
     one, and has no nested tables itself; else a small file could be as many tables as 2 has powers. What is
-    read of ``envelope`` must match ``checksums``, if there are any. ``check`` is called with each nested table before
-    its values are looked at.
+    read of ``envelope`` must match ``checksums``, if there are any. ``derived`` is a dictionary for what is computed
+    from ``layout`` alone; files of equal layout metadata may have it in common. ``check`` is called with each nested
+    table before its values are looked at.
     """
 
     __slots__ = (
-        "_batches", "body", "buffer", "check", "checksums", "envelope", "layout", "nested", "size", "start"
+        "_batches", "body", "buffer", "check", "checksums", "derived", "envelope", "layout", "nested", "size", "start"
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0917 -- made in two places of this file
@@ -53,6 +54,7 @@ class StoredFile:
         size: int,
         body: Body,
         layout: schema.TableLayout,
+        derived: dict[str, Any],
         envelope: OpenedEnvelope,
         checksums: Checksums | None = None,
         nested: bool = False,
@@ -63,6 +65,7 @@ class StoredFile:
         self.size = size
         self.body = body
         self.layout = layout
+        self.derived = derived
         self.envelope = envelope
         self.checksums = checksums
         self.nested = nested
@@ -131,7 +134,16 @@ class StoredFile:
 
     def _with(self, body: Body, check: Callable[[StoredFile], None] | None) -> StoredFile:
         file = StoredFile(
-            self.buffer, self.start, self.size, body, self.layout, self.envelope, self.checksums, self.nested, check
+            self.buffer,
+            self.start,
+            self.size,
+            body,
+            self.layout,
+            self.derived,
+            self.envelope,
+            self.checksums,
+            self.nested,
+            check,
         )
         file._batches = self._batches  # one list: whichever reads the batch first, both have it
         return file
@@ -152,7 +164,8 @@ def open_file(buffer: Any, start: int, size: int, checksums: Checksums | None = 
 def _open(buffer: Any, start: int, size: int, checksums: Checksums | None, *, nested: bool) -> StoredFile:
     envelope = read_envelope(memoryview(buffer)[start : start + size], checksums)
     body = Body(buffer, start + envelope.body_start, envelope.body_limit)
-    return StoredFile(buffer, start, size, body, schema.decode(envelope.metadata), envelope, checksums, nested)
+    layout, derived = schema.decode_kept(envelope.metadata)
+    return StoredFile(buffer, start, size, body, layout, derived, envelope, checksums, nested)
 
 
 def open_nested(file: StoredFile, place: schema.NestedTable) -> StoredFile:
@@ -168,7 +181,7 @@ def open_nested(file: StoredFile, place: schema.NestedTable) -> StoredFile:
 
 def _read_batch(memory: memoryview, rows: int) -> pa.RecordBatch:
     try:
-        batch = pa.ipc.open_file(pa.py_buffer(memory)).get_batch(0)
+        batch = pa.ipc.RecordBatchFileReader(pa.py_buffer(memory)).get_batch(0)
         batch.validate()
     except MemoryError:
         raise

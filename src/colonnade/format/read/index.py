@@ -28,20 +28,32 @@ def _range(_: StoredFile, layout: schema.RangeIndex) -> pd.Index[Any]:
     # Not left to pandas, which makes a range of larger numbers and fails when it is looked at.
     if not all(abs(number) <= _MOST for number in bounds):
         raise schema.invalid(f"an index that ranges from {layout.start} to {layout.stop} by {layout.step}")
-    return pd.RangeIndex(*bounds, name=decode_label(layout.name))
+    return internals.range_index(range(*bounds), decode_label(layout.name))
 
 
 def _list(_: StoredFile, layout: schema.ListIndex) -> pd.Index[Any]:
     dtype, name = decode_dtype(layout.dtype), decode_label(layout.name)
     if is_wrapped_string(dtype):
-        # Not Arrow's default pool: its first allocation alone takes a huge page, 2 MiB, in every reader.
-        strings = pa.array(layout.values, pa.large_string(), memory_pool=pa.system_memory_pool())
-        return internals.make_string_index(strings, dtype, name)
+        return internals.make_string_index(_strings(layout.values), dtype, name)
     array = np.empty(len(layout.values), object)
     for i, value in enumerate(layout.values):  # a slice would take tuples apart
         array[i] = decode_label(value)
     index: pd.Index[Any] = pd.Index(array, dtype=dtype, name=name, tupleize_cols=False)
     return index
+
+
+def _strings(values: list[Any]) -> pa.Array:
+    """Labels as an Arrow array.
+
+    Not by Arrow's converter, if all are text: its first call in a process imports modules, which takes 3 ms. And not in
+    its default pool, whose first allocation takes a huge page, 2 MiB.
+    """
+    if not values or not all(type(value) is str for value in values):
+        return pa.array(values, pa.large_string(), memory_pool=pa.system_memory_pool())
+    encoded = [value.encode() for value in values]
+    offsets = np.zeros(len(values) + 1, np.int64)
+    np.cumsum([len(text) for text in encoded], out=offsets[1:])
+    return pa.LargeStringArray.from_buffers(len(values), pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded)))
 
 
 def _nested(file: StoredFile, layout: schema.NestedTable) -> pd.Index[Any]:
@@ -95,10 +107,17 @@ def _read(file: StoredFile, layout: schema.RowIndex | schema.LabelIndex) -> pd.I
 
 def read_labels(file: StoredFile) -> pd.Index[Any]:
     """The column labels."""
-    labels = _read(file, file.frame.labels)
+    kept: pd.Index[Any] | None = file.derived.get("labels")
+    if kept is not None:
+        return kept.view()  # of its own: a user may name it
+    layout = file.frame.labels
+    labels = _read(file, layout)
     # Each column has a field in the file's footer, so more labels than the file has bytes are no columns'.
     if len(labels) > file.size:
         raise schema.invalid(f"{len(labels)} labels in a table of {file.size} bytes")
+    if isinstance(layout, schema.ListIndex):  # others are made at once, or of values in the body
+        file.derived["labels"] = labels
+        return labels.view()
     return labels
 
 

@@ -1,0 +1,311 @@
+"""Kill a fetch before its system calls: ``python -m crash.fetch_calls --points 12 --seed 1``, in ``tests``.
+
+Three processes take part: the one that serves, the one that fetches, and one that waits for it. Each in turn is traced, and
+killed before one of the system calls that it makes in a fetch. Then nothing may be there but a whole copy or none, and the
+next process fetches the table. ``--points 0`` takes every call.
+
+It is a program of its own, because each process is forked, and gRPC works in a forked child only if its parent never used it.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import colonnade as cn
+from colonnade import _fetch, _serve  # noqa: F401 -- imported before the steps are counted
+from colonnade.storage import paths
+from support import stepping
+
+TOKEN = "a-token-for-tests-only"  # noqa: S105
+ROWS = 50_000
+# A child sends itself no signal where its part begins: from this call on, steps count.
+_KILL = 62
+# Calls of a process that waits, until it only polls.
+_WAITING = 40
+
+
+def begin():
+    """Say to the process that traces this one that its part begins."""
+    os.kill(os.getpid(), 0)
+
+
+def frame():
+    return pd.DataFrame({"x": np.arange(ROWS), "y": np.arange(ROWS) / 7})
+
+
+def fetch(store, url):
+    """What a receiver does, and that what it gets is whole."""
+    with cn.Store(store).open(url) as snapshot:
+        pd.testing.assert_frame_equal(snapshot.to_pandas(), frame())
+
+
+def forked(function, *arguments):
+    """Start a process that calls a function; its exit status says whether it raised: 3 for an error of Colonnade."""
+    process = os.fork()
+    if process == 0:
+        status = 1
+        try:
+            function(*arguments)
+            status = 0
+        except cn.ColonnadeError as error:
+            status = 3
+            sys.stderr.write(f"{error}\n")
+        except BaseException as error:
+            sys.stderr.write(f"{error!r}\n")
+        finally:
+            sys.stderr.flush()
+            os._exit(status)
+    return process
+
+
+def status_of(process):
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+class Server:
+    """A forked process that serves a store, traced or not. A context manager."""
+
+    def __init__(self, store, *, traced=False):
+        come, say = os.pipe()
+
+        def act():
+            server = cn.Store(store).serve(token=TOKEN)
+            os.write(say, f"{server.address}/t\n".encode())
+            begin()
+            server.wait()
+
+        if traced:
+            self.child = stepping.Stepped(act)
+            reach(self.child, "its part")
+        else:
+            self.child, self._process = None, forked(act)
+        os.close(say)
+        with os.fdopen(come) as lines:
+            self.url = lines.readline().strip()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.child is not None:
+            self.child.kill()
+        else:
+            os.kill(self._process, signal.SIGKILL)
+            os.waitpid(self._process, 0)
+
+
+def reach(child, what):
+    """Let a traced process run to where its part begins."""
+    while child.call != _KILL or child.arguments[1] != 0:
+        assert child.step(), f"it ended with status {child.status} before {what}"
+
+
+def fetched_by(store, url):
+    """What a traced receiver does: it has used a connection before, so that gRPC's threads are there."""
+
+    def act():
+        with contextlib.suppress(cn.NotFoundError):
+            cn.Store(store).open(f"{url}-none")
+        begin()
+        fetch(store, url)
+
+    return act
+
+
+def files(store):
+    folder = store / paths.SEGMENTS
+    return sorted(os.listdir(folder)) if folder.exists() else []
+
+
+def nothing_half(store, url, *, serving=True):
+    """There is a whole copy or none, and nothing else but what a gc removes."""
+    left = [name for name in files(store) if not name.startswith(("copy-", "fetch-", "spare-"))]
+    assert left == [], left
+    assert cn.Store(store).check() == []
+    if serving:
+        assert status_of(forked(fetch, store, url)) == 0, "the next fetch failed"
+        # Killed between naming the copy and removing its lock's file, which is empty: a gc removes it.
+        left = [name for name in files(store) if not name.startswith(("copy-", "spare-"))]
+        assert [os.stat(store / paths.SEGMENTS / name).st_size for name in left] in ([], [0]), left
+    cn.Store(store).gc()
+    assert files(store) == [], files(store)
+
+
+def chosen(calls, points, generator):
+    """Before which calls to kill: all, or so many of them."""
+    if points == 0 or calls <= points:
+        return range(1, calls + 1)
+    return sorted({1, calls, *generator.sample(range(1, calls + 1), points)})
+
+
+def kill_fetchers(origin, store, points, generator):
+    """Whoever fetches is killed: what it had received goes with it."""
+    with Server(origin) as server:
+        with stepping.Stepped(fetched_by(store, server.url)) as child:
+            reach(child, "it fetched")
+            first, changes, seen = child.steps, [], files(store)
+            while child.step():
+                if seen != (seen := files(store)):
+                    changes.append(child.steps - first)
+            assert child.status == 0, child.status
+            calls = child.steps - first
+        nothing_half(store, server.url)
+        for number in sorted({*chosen(calls, points, generator), *changes}):
+            with stepping.Stepped(fetched_by(store, server.url)) as child:
+                reach(child, "it fetched")
+                child.run(number)  # threads take turns as they like: it may have ended before
+            with about(f"the fetcher was killed before call {number} of about {calls}"):
+                nothing_half(store, server.url)
+    return calls
+
+
+def kill_servers(origin, store, points, generator):
+    """Whoever serves is killed: the receiver says so or has it whole, and fetches from the next one."""
+    calls, numbers = 0, [10**9]
+    while numbers:
+        number = numbers.pop()
+        with Server(origin, traced=True) as server:
+            first, receiver = server.child.steps, forked(fetch, store, server.url)
+            ended = run_until(server.child, number, receiver)
+            if ended is None:
+                server.child.kill()
+                began = time.monotonic()
+                ended = status_of(receiver)
+                assert time.monotonic() - began < 15
+        with about(f"the server was killed before call {number} of about {calls}"):
+            assert ended in (0, 3), ended
+            nothing_half(store, server.url, serving=False)
+        if not calls:
+            calls = server.child.steps - first
+            numbers = list(chosen(calls, points, generator))
+    with Server(origin) as server:
+        nothing_half(store, server.url)
+    return calls
+
+
+def run_until(child, steps, process):
+    """Let a traced process make so many calls; the status of another process if that one ends before."""
+    for _ in range(steps):
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        try:
+            alive = child.step()
+        except TimeoutError:  # it makes no calls: is the other one done?
+            alive = True
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        assert alive, child.status
+        done, status = os.waitpid(process, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+    return None
+
+
+def kill_waiters(origin, store, points, generator):
+    """Whoever waits for a fetch is stopped, and then killed: neither disturbs the fetch that it waits for."""
+    with Server(origin) as server:
+        fetch_lock = lock_of(store, server.url)
+        for number in chosen(_WAITING, points, generator):
+            with fetch_lock() as release, stepping.Stepped(fetched_by(store, server.url)) as child:
+                reach(child, "it waited")
+                child.run(number)
+                release()
+                # It stands before a call. Unless it has just taken the lock itself, others go on.
+                if not holds_lock(store):
+                    assert status_of(forked(fetch, store, server.url)) == 0
+            with about(f"the waiter was killed before call {number}"):
+                nothing_half(store, server.url)
+    return _WAITING
+
+
+def lock_of(store, url):
+    """Takes the lock of the fetch of a table, as a process that fetches it has it."""
+    assert status_of(forked(fetch, store, url)) == 0
+    identity = next(name for name in files(store) if name.startswith("copy-")).removeprefix("copy-")
+    cn.Store(store).gc()
+
+    @contextlib.contextmanager
+    def lock():
+        path = store / paths.SEGMENTS / paths.fetch_name(int(identity, 16))
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        held = [fd]
+
+        def release():
+            while held:
+                os.close(held.pop())
+
+        try:
+            yield release
+        finally:
+            release()
+
+    return lock
+
+
+def holds_lock(store):
+    """Whether somebody has locked a fetch."""
+    for name in files(store):
+        if name.startswith("fetch-"):
+            fd = os.open(store / paths.SEGMENTS / name, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            finally:
+                os.close(fd)
+    return False
+
+
+@contextlib.contextmanager
+def about(what):
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(what)
+        raise
+
+
+ROLES = {"fetcher": kill_fetchers, "server": kill_servers, "waiter": kill_waiters}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--points", type=int, default=12, help="before how many calls of each; 0: before every one")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--roles", nargs="+", choices=ROLES, default=list(ROLES))
+    options = parser.parse_args()
+    if why := stepping.why_no_failures():  # the number of a call is x86-64's
+        sys.exit(why)
+    os.environ["COLONNADE_TOKEN"] = TOKEN
+
+    def expire(*_):
+        raise TimeoutError
+
+    signal.signal(signal.SIGALRM, expire)
+    folder = Path(tempfile.mkdtemp(prefix="colonnade-calls-", dir="/dev/shm"))
+    try:
+        origin = folder / "origin"
+        cn.Store(origin).put("t", frame()).close()
+        for role in options.roles:
+            began = time.monotonic()
+            calls = ROLES[role](origin, folder / role, options.points, random.Random(options.seed))
+            sys.stdout.write(f"{role}: {calls} calls, {time.monotonic() - began:.1f} s\n")
+            sys.stdout.flush()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
