@@ -65,6 +65,7 @@ stress: $(READY)
 .PHONY: anomalies
 anomalies: $(READY)
 	cd tests && ../$(BIN)/python -m faults.test_anomalies
+	cd tests && ../$(BIN)/python -m faults.test_allocations
 
 # Every way to share a frame that we know of, each in an environment of its own: 25 minutes on 2 idle cores, 20 GB of memory. It
 # writes benchmarks/results and draws the tables and plots of the pages.

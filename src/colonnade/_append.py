@@ -5,26 +5,34 @@ Does not depend on: how readers see the rows, the bytes of a segment.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Self
 
 import pandas as pd
 
-from colonnade.errors import ReentrantCallError, brief_repr
-from colonnade.format.growing import GrowingSchema
+from colonnade import _core
+from colonnade.dtype_kinds import dtype_kind
+from colonnade.errors import InvalidDataError, ReentrantCallError, brief_repr
+from colonnade.format.growing import GrowingSchema, Kind
 from colonnade.format.growing_file import AUTOMATIC_STATES, Counts
-from colonnade.format.write.growing import Chunk, Rows, rows_of
-from colonnade.format.write.growing_rows import RowWriter
+from colonnade.format.stripes import STRIPE
+from colonnade.format.write.growing import Rows, rows_of
+from colonnade.format.write.growing_rows import RowWriter, text_of
 from colonnade.sizes import parse_size
 from colonnade.storage import log_folder, paths
 from colonnade.storage.catalog import Catalog
 from colonnade.storage.log import Log
 from colonnade.storage.log_head import Retention
 from colonnade.storage.log_segment import LogSegment
-from colonnade.storage.os_errors import explained
+from colonnade.storage.os_errors import explain_os_error, explained
+
+_BETWEEN_STATES = 0.01  # seconds
+_ROWS_BETWEEN_LOOKS = 64  # single rows, after which it is asked whether they are to be shown
 
 
 def retention_of(retain: Any) -> Retention | None:
@@ -87,14 +95,21 @@ class Appender:
         self._process = os.getpid()
         with explained(self._root, f"appending to {name!r}"):
             self._log = Log.open(catalog, paths.check_name(name), schema, retention)
+            schema = self._log.schema
+            self._index = None if schema.index is None else schema.names.index(schema.index)
+            self._signed = [_is_signed(column.dtype) for column in schema.columns]
+            self._carried: bytes | None = None
+            self._shown_at = -math.inf
+            self._unseen = 0
+            self._reader = _row_reader(schema)
             self._writer = self._new_writer()
 
     def _new_writer(self) -> RowWriter | None:
         segment = self._log.segment
-        if segment is None:
-            return None
-        rows = self._log.committed - segment.entry.base
-        return RowWriter(self._log.schema, segment.places, segment.memory, rows)
+        return None if segment is None else self._writer_of(segment, self._log.committed - segment.entry.base)
+
+    def _writer_of(self, segment: LogSegment, rows: int) -> RowWriter:
+        return RowWriter(self._log.schema, segment.places, segment.mapping, segment.fd, rows)
 
     @property
     def name(self) -> str:
@@ -129,8 +144,35 @@ class Appender:
         return self._append(rows_of(self._log.schema, data))
 
     def row(self, **values: Any) -> int:
-        """Append one row, given as keywords; returns how many rows the table has then."""
-        return self._append(rows_of(self._log.schema, {name: [value] for name, value in values.items()}))
+        """Append one row, given as keywords; returns how many rows the table has then.
+
+        Numbers, booleans, text, NumPy's datetimes of the column's unit, and None for nulls take about a microsecond.
+        Whatever else a column can take is converted as in `append`.
+
+        Raises
+        ------
+        ValueError, UnsupportedTypeError, InvalidDataError, StoreFullError
+            As in `append`.
+        """
+        with self._lock:
+            self._check_open()
+            writer, log = self._writer, self._log
+            if writer is not None:
+                self._is_writing = True
+                try:
+                    written = self._reader.write(writer.core, values, writer.codes, self._index, self._carried)
+                except OSError as error:
+                    raise explain_os_error(error, self._root, f"a row of {self.name!r}") from error
+                finally:
+                    self._is_writing = False
+                if written:
+                    log.publish(log.committed + 1)
+                    self._unseen += 1
+                    if self._unseen >= _ROWS_BETWEEN_LOOKS:
+                        self._unseen = 0
+                        self._show_now_and_then()
+                    return log.committed
+            return self._append(rows_of(log.schema, {name: [value] for name, value in values.items()}))
 
     def flush(self) -> None:
         """Show all rows to programs that read the segments as Arrow files. Readers of Colonnade see them already."""
@@ -190,13 +232,17 @@ class Appender:
             return self.num_rows
 
     def _write(self, rows: Rows) -> None:
-        log, full = self._log, list[tuple[LogSegment, Counts]]()
+        log, done = self._log, 0
+        full: list[tuple[LogSegment, Counts]] = []
         try:
-            for part in self._parts(rows, full):
-                assert self._writer is not None
-                assert log.segment is not None
-                log.segment.provide(self._writer.ranges(part))
-                self._writer.write(part)
+            writer = self._writer or self._begin(text_of(rows), None)
+            batch = writer.batch(rows)
+            self._check_order(writer, batch, rows)
+            while done < rows.num_rows:
+                count = writer.core.append(batch, done)
+                done += count
+                if done < rows.num_rows:
+                    writer = self._begin(text_of(rows), full)
         except BaseException:
             # Rows behind `committed` are nobody's: segments that were begun go, and the counts are taken anew.
             log.recover()
@@ -204,47 +250,97 @@ class Appender:
             raise
         log.publish(log.committed + rows.num_rows)
         for segment, counts in full:
-            segment.show(counts)
-            segment.tell()
-        last, writer = log.segment, self._writer
-        assert last is not None
+            if segment.state is None or segment.state.rows < counts.rows:
+                segment.show(counts)
+                segment.tell()
+        if full:
+            log.retain()
+        self._show_now_and_then()
+
+    def _check_order(self, writer: RowWriter, batch: _core.GrowingBatch, rows: Rows) -> None:
+        """See that the values of the index ascend.
+
+        Raises
+        ------
+        InvalidDataError
+        """
+        if self._index is None:
+            return
+        row = writer.core.descending_row(batch, self._index, self._signed[self._index], self._carried)
+        if row is not None:
+            values = rows.chunks[self._index].values
+            assert values is not None
+            before = "the last one of the table" if row == 0 else repr(values[row - 1])
+            raise InvalidDataError(
+                f"the index {self._log.schema.index!r} of a growing table ascends, and row {row:,} of the batch is "
+                f"{values[row]!r}, after {before}; sort the batch, or make a table without index="
+            )
+
+    def _begin(self, text: int, full: list[tuple[LogSegment, Counts]] | None) -> RowWriter:
+        """Begin the next segment, and put on the list ``full`` what is to be shown of the last one.
+
+        It gets the dictionaries of the last one. Where that has no room for text, it also gets the rows of its last
+        stripe, because a segment ends at a stripe.
+        """
+        log, before, segment = self._log, self._writer, self._log.segment
+        base, start = log.committed, 0
+        if before is not None and segment is not None:
+            start = before.rows // STRIPE * STRIPE
+            base = segment.entry.base + start
+            used = max(before.counts.text, default=0)
+            # As much again as the rows so far would need in a whole segment.
+            text = 2 * max(text + used, used * segment.entry.capacity // max(before.rows, 1))
+        following = log.make(base, text)
+        writer = self._writer_of(following, 0)
+        if before is not None and segment is not None:
+            writer.take(before, start)
+            self._carry(before)
+            if full is not None:
+                counts = before.counts if start == before.rows else self._writer_of(segment, start).counts
+                full.append((segment, counts))
+        log.enter(following)
+        self._writer = writer
+        return writer
+
+    def _carry(self, writer: RowWriter) -> None:
+        """Remember the last value of the index: the next segment has none before its first row."""
+        if self._index is not None and writer.rows:
+            at, width = writer.places.columns[self._index].values, writer.widths[self._index]
+            assert at is not None
+            place = at + (writer.rows - 1) * width
+            self._carried = bytes(writer.memory[place : place + width])
+
+    def _show_now_and_then(self) -> None:
+        """Show rows to other programs: after so many, and not more often than every 10 ms."""
+        segment, writer = self._log.segment, self._writer
+        assert segment is not None
         assert writer is not None
-        shown = 0 if last.state is None else last.state.rows
-        if writer.rows - shown >= last.entry.capacity // AUTOMATIC_STATES:
-            self._show()
-
-    def _parts(self, rows: Rows, full: list[tuple[LogSegment, Counts]]) -> Iterator[Rows]:
-        """The rows, cut where a segment ends; the next one is begun. ``full`` gets those that are to be shown whole."""
-        done = 0
-        while done < rows.num_rows:
-            segment, writer = self._log.segment, self._writer
-            room = 0 if segment is None or writer is None else segment.entry.capacity - writer.rows
-            if not room:
-                if segment is not None and writer is not None:
-                    full.append((segment, writer.counts))
-                self._begin(self._log.committed + done)
-                continue
-            count = min(room, rows.num_rows - done)
-            yield _part(rows, done, count)
-            done += count
-
-    def _begin(self, base: int) -> None:
-        """Begin the next segment; it gets the dictionaries of the last one."""
-        before = self._writer
-        segment = self._log.begin(base)
-        self._writer = writer = RowWriter(self._log.schema, segment.places, segment.memory, 0)
-        if before is not None:
-            segment.provide(writer.dictionary_ranges(before))
-            for number, names in before.categories.items():
-                writer.add_names(number, list(names))
+        shown = 0 if segment.state is None else segment.state.rows
+        if writer.rows - shown >= segment.entry.capacity // AUTOMATIC_STATES:
+            now = time.monotonic()
+            if now - self._shown_at >= _BETWEEN_STATES:
+                self._shown_at = now
+                self._show()
 
     def _show(self) -> None:
         segment, writer = self._log.segment, self._writer
         if segment is None or writer is None:
             return
-        if segment.state is None or segment.state.rows != writer.rows:
-            segment.show(writer.counts)
+        if (segment.state is None or segment.state.rows < writer.rows) and segment.show(writer.counts):
             segment.tell()
+
+
+def _is_signed(dtype: Any) -> bool:
+    return dtype_kind(dtype) in ("numpy", "masked") and dtype.kind != "u"
+
+
+def _row_reader(schema: GrowingSchema) -> _core.RowReader:
+    """What takes single rows of plain objects. Times have their dtype; so have masked floats, which are not plain."""
+    dtypes = [
+        column.dtype if column.kind is Kind.TIME or (column.kind is Kind.MASKED and column.dtype.kind == "f") else None
+        for column in schema.columns
+    ]
+    return _core.RowReader(schema.names, dtypes, [_is_signed(column.dtype) for column in schema.columns])
 
 
 def append(catalog: Catalog, name: str, data: Any) -> int:
@@ -252,20 +348,3 @@ def append(catalog: Catalog, name: str, data: Any) -> int:
     is_new = isinstance(data, pd.DataFrame) and not log_folder.is_there(catalog, paths.check_name(name))
     with Appender(catalog, name, schema_of(None, data, None) if is_new else None, None) as appender:
         return appender.append(data)
-
-
-def _part(rows: Rows, start: int, count: int) -> Rows:
-    if start == 0 and count == rows.num_rows:
-        return rows
-    stop = start + count
-    return Rows(
-        count,
-        [
-            Chunk(
-                None if chunk.values is None else chunk.values[start:stop],
-                None if chunk.missing is None else chunk.missing[start:stop],
-                chunk.text if chunk.values is not None or chunk.text is None else chunk.text.slice(start, count),
-            )
-            for chunk in rows.chunks
-        ],
-    )

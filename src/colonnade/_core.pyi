@@ -274,6 +274,54 @@ def load_word(memory: object, at: int) -> int:
 def store_half_word(memory: object, at: int, value: int) -> None:
     """Store four aligned bytes with release order."""
 
+class GrowingBatch:
+    """Rows for a growing table: the memory of each column."""
+
+    def __init__(self, columns: Sequence[tuple[object, object, object, object, object, int]], rows: int) -> None:
+        """
+        Each column is (values, missing, offsets, text, valid bits, first bit), None for what it has not.
+        """
+
+    def __len__(self) -> int: ...
+
+class GrowingRows:
+    """Writes rows into a segment of a growing table; one thread at a time."""
+
+    def __init__(self, fd: int, mapping: Mapping, columns: Sequence[tuple[int, int, int, int, int, int, int, int]], capacity: int, text_bytes: int, rows: int) -> None:
+        """
+        Each column is (kind, width, values, validity, pandas, mask, offsets, text); -1 for no place.
+        """
+
+    @property
+    def rows(self) -> int:
+        """How many rows were written, published or not."""
+
+    def counts(self) -> tuple[list[int], list[int]]:
+        """The nulls of each column, and where its text ends."""
+
+    def provide(self, start: int, stop: int) -> None:
+        """Allocate the pages of some bytes; OSError if the file system is full."""
+
+    def descending_row(self, batch: GrowingBatch, index: int, is_signed: bool, carried: object | None) -> int | None:
+        """
+        The first row that is less than the one before it in a column; None if they ascend.
+        """
+
+    def append(self, batch: GrowingBatch, start: int) -> int:
+        """
+        Write rows of a batch from ``start`` on, as many as fit; returns how many. OSError if the file system is full.
+        """
+
+class RowReader:
+    """Appends single rows of plain Python objects."""
+
+    def __init__(self, names: Sequence[object], dtypes: Sequence[object], is_signed: Sequence[bool]) -> None: ...
+
+    def write(self, rows: GrowingRows, values: object, dictionaries: Sequence[object], index: int | None, carried: object | None) -> bool:
+        """
+        Append a row if all of its values are plain; False if not, and nothing is written then.
+        """
+
 class MappedPieces:
     """
     Pieces of one file in an `AddressRange`; unmapped when nothing refers to them any more.

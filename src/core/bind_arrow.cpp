@@ -23,10 +23,11 @@ ArrowArrayStream& stream_of(const nb::object& capsule) {
   return stream;
 }
 
-void add_columns(ImportedArrays& arrays, const std::vector<nb::object>& capsules, int64_t rows, int threads) {
+void add_columns(ImportedArrays& arrays, const Items<nb::object>& capsules, int64_t rows, int threads) {
+  const std::vector<nb::object> objects = capsules.get();
   std::vector<ArrowArrayStream*> streams;
-  streams.reserve(capsules.size());
-  for (const nb::object& capsule : capsules) streams.push_back(&stream_of(capsule));
+  streams.reserve(objects.size());
+  for (const nb::object& capsule : objects) streams.push_back(&stream_of(capsule));
   without_gil([&] { arrays.add_columns(streams, rows, threads_or_all(threads)); });
 }
 
@@ -39,8 +40,8 @@ bool add_table(ImportedArrays& arrays, const nb::object& capsule, const Position
   return without_gil([&] { return arrays.add_table(stream, positions, columns, rows, most_batches); });
 }
 
-void renumber(ImportedArrays& arrays, size_t column, const std::vector<std::pair<int64_t, int64_t>>& maps) {
-  arrays.renumber(column, maps);
+void renumber(ImportedArrays& arrays, size_t column, const Items<std::pair<int64_t, int64_t>>& maps) {
+  arrays.renumber(column, maps.get());
 }
 
 // A byte for each column: 1 where it has nulls.

@@ -33,9 +33,9 @@ auto span_of(const Array& array) {
 }
 
 // The columns of a key, each of which has `rows` values.
-std::vector<KeyColumn> key_columns(const std::vector<KeyParts>& parts, int64_t rows) {
+std::vector<KeyColumn> key_columns(const Items<KeyParts>& parts, int64_t rows) {
   std::vector<KeyColumn> columns;
-  for (const auto& [values, width, offsets, valid] : parts) {
+  for (const auto& [values, width, offsets, valid] : parts.get()) {
     const auto size = static_cast<int64_t>(values.shape(0));
     if (width < 0 || (width > 0 && (rows > size / width || size != rows * width)))
       throw nb::value_error("the values of a key column are not as many as its rows");
@@ -59,9 +59,9 @@ KeyIndex key_index(const Words& slots, const RowNumbers& next, int64_t bits, uin
   return {span_of(slots), span_of(next), bits, seed};
 }
 
-std::optional<std::pair<int64_t, int64_t>> build_key_index_of(const std::vector<KeyParts>& parts, int64_t rows,
-                                                              uint64_t seed, int64_t bits, NewWords slots,
-                                                              NewRowNumbers next, int threads) {
+std::optional<std::pair<int64_t, int64_t>> build_key_index_of(const Items<KeyParts>& parts, int64_t rows, uint64_t seed,
+                                                              int64_t bits, NewWords slots, NewRowNumbers next,
+                                                              int threads) {
   if (rows < 0 || rows > most_key_rows) throw nb::value_error("a key index has at most 4,294,967,294 rows");
   const std::vector<KeyColumn> columns = key_columns(parts, rows);
   if (bits < 0 || bits > 32 || static_cast<int64_t>(slots.shape(0)) % (INT64_C(1) << bits) != 0 ||
@@ -81,9 +81,8 @@ std::optional<std::pair<int64_t, int64_t>> build_key_index_of(const std::vector<
   return std::pair{counts->nulls, counts->duplicates};
 }
 
-bool find_keys_in(const Words& slots, const RowNumbers& next, int64_t bits, uint64_t seed,
-                  const std::vector<KeyParts>& parts, int64_t rows, const std::vector<KeyParts>& keys, NewPositions out,
-                  int threads) {
+bool find_keys_in(const Words& slots, const RowNumbers& next, int64_t bits, uint64_t seed, const Items<KeyParts>& parts,
+                  int64_t rows, const Items<KeyParts>& keys, NewPositions out, int threads) {
   const KeyIndex index = key_index(slots, next, bits, seed, rows);
   const std::vector<KeyColumn> columns = key_columns(parts, rows);
   const std::vector<KeyColumn> wanted = key_columns(keys, static_cast<int64_t>(out.shape(0)));

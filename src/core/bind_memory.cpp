@@ -72,10 +72,11 @@ class Buffer {
   size_t size_;
 };
 
-void touch(const std::vector<Buffer*>& buffers, int threads) {
+void touch(const Items<Buffer*>& buffers, int threads) {
   std::vector<Pool::Memory> fresh;
-  fresh.reserve(buffers.size());
-  for (Buffer* buffer : buffers)
+  const std::vector<Buffer*> all = buffers.get();
+  fresh.reserve(all.size());
+  for (Buffer* buffer : all)
     if (const Pool::Memory memory = buffer->take_fresh(); memory.fresh) fresh.push_back(memory);
   without_gil([&] { Pool::touch(fresh, threads_or_all(threads)); });
 }

@@ -20,13 +20,13 @@ using JobTable = nb::ndarray<const int64_t, nb::shape<-1, field_count<job_fields
 
 // Runs jobs of columns into writable arrays of any type.
 std::vector<Result> move_columns(std::span<const std::span<const Piece>> columns, const JobTable& jobs,
-                                 const std::vector<nb::object>& outputs, int64_t rows, int threads,
-                                 int64_t stream_from) {
+                                 const Items<nb::object>& outputs, int64_t rows, int threads, int64_t stream_from) {
+  const std::vector<nb::object> arrays = outputs.get();
   std::vector<std::unique_ptr<BufferView>> views;
   std::vector<Stretch> stretches;
-  views.reserve(outputs.size());
-  stretches.reserve(outputs.size());
-  for (const nb::object& output : outputs) {
+  views.reserve(arrays.size());
+  stretches.reserve(arrays.size());
+  for (const nb::object& output : arrays) {
     const Py_buffer& view = views.emplace_back(std::make_unique<BufferView>(output, PyBUF_WRITABLE))->get();
     const auto first = reinterpret_cast<int64_t>(view.buf);
     stretches.emplace_back(first, first + view.len);
@@ -40,9 +40,8 @@ std::vector<Result> move_columns(std::span<const std::span<const Piece>> columns
 }
 
 // The numbers of the jobs that overflowed.
-std::vector<int64_t> move_imported(const ImportedArrays& arrays, const JobTable& jobs,
-                                   const std::vector<nb::object>& outputs, int64_t rows, int threads,
-                                   int64_t stream_from) {
+std::vector<int64_t> move_imported(const ImportedArrays& arrays, const JobTable& jobs, const Items<nb::object>& outputs,
+                                   int64_t rows, int threads, int64_t stream_from) {
   std::vector<std::span<const Piece>> columns;
   columns.reserve(arrays.columns().size());
   for (const ImportedArrays::Column& column : arrays.columns()) columns.emplace_back(column.pieces);
@@ -54,16 +53,17 @@ std::vector<int64_t> move_imported(const ImportedArrays& arrays, const JobTable&
 }
 
 // Nulls and overflows of each job that reads an array, which may be strided, and perhaps a byte mask.
-std::vector<std::pair<int64_t, bool>> move_arrays(const std::vector<std::pair<nb::object, nb::object>>& sources,
-                                                  const JobTable& jobs, const std::vector<nb::object>& outputs,
-                                                  int64_t rows, int threads) {
+std::vector<std::pair<int64_t, bool>> move_arrays(const Items<std::pair<nb::object, nb::object>>& sources,
+                                                  const JobTable& jobs, const Items<nb::object>& outputs, int64_t rows,
+                                                  int threads) {
   std::vector<std::unique_ptr<BufferView>> views;
   std::vector<Piece> pieces;
   std::vector<std::span<const Piece>> columns;
-  views.reserve(2 * sources.size());
-  pieces.reserve(sources.size());
-  columns.reserve(sources.size());
-  for (const auto& [values, mask] : sources) {
+  const std::vector<std::pair<nb::object, nb::object>> arrays = sources.get();
+  views.reserve(2 * arrays.size());
+  pieces.reserve(arrays.size());
+  columns.reserve(arrays.size());
+  for (const auto& [values, mask] : arrays) {
     const Py_buffer& view = views.emplace_back(std::make_unique<BufferView>(values, PyBUF_STRIDES))->get();
     if (view.ndim != 1 || view.shape[0] != rows) throw nb::value_error("an array has another number of rows");
     Piece& piece = pieces.emplace_back();

@@ -50,11 +50,12 @@ auto write_file(const JobTable& jobs, const PieceTable& pieces, int fd, int64_t 
   return run(plan, Sink{fd}, threads, streamed_bytes);
 }
 
-auto write_memory(const JobTable& jobs, const PieceTable& pieces, const std::vector<Bytes>& outputs, int threads,
+auto write_memory(const JobTable& jobs, const PieceTable& pieces, const Items<Bytes>& outputs, int threads,
                   int64_t stream_from) {
   std::vector<Stretch> stretches;
-  stretches.reserve(outputs.size());
-  for (const Bytes& output : outputs) {
+  const std::vector<Bytes> arrays = outputs.get();
+  stretches.reserve(arrays.size());
+  for (const Bytes& output : arrays) {
     const auto first = reinterpret_cast<int64_t>(output.data());
     stretches.emplace_back(first, first + static_cast<int64_t>(output.shape(0)));
   }

@@ -19,24 +19,24 @@ auto span_of(const Array& array) {
   return std::span{array.data(), array.shape(0)};
 }
 
-TextViews text_views(const Bytes& views, const Bytes& valid, const std::vector<Bytes>& buffers, size_t offsets) {
+TextViews text_views(const Bytes& views, const Bytes& valid, const Items<Bytes>& buffers, size_t offsets) {
   if (offsets == 0 || views.shape(0) / view_bytes != offsets - 1 || views.shape(0) % view_bytes != 0)
     throw nb::value_error("the offsets are not one more than the views");
   if (valid.shape(0) != 0 && valid.shape(0) != offsets - 1)
     throw nb::value_error("the validity is not as long as the views");
   TextViews column{span_of(views), span_of(valid), {}};
-  for (const Bytes& buffer : buffers) column.buffers.push_back(span_of(buffer));
+  for (const Bytes& buffer : buffers.get()) column.buffers.push_back(span_of(buffer));
   return column;
 }
 
-int64_t offsets_of(const Bytes& views, const Bytes& valid, const std::vector<Bytes>& buffers, NewOffsets offsets,
+int64_t offsets_of(const Bytes& views, const Bytes& valid, const Items<Bytes>& buffers, NewOffsets offsets,
                    int threads) {
   const TextViews column = text_views(views, valid, buffers, offsets.shape(0));
   return without_gil([&] { return offsets_of_views(column, span_of(offsets), threads_or_all(threads)); });
 }
 
-void data_of(const Bytes& views, const Bytes& valid, const std::vector<Bytes>& buffers, const Offsets& offsets,
-             NewBytes data, int threads) {
+void data_of(const Bytes& views, const Bytes& valid, const Items<Bytes>& buffers, const Offsets& offsets, NewBytes data,
+             int threads) {
   const TextViews column = text_views(views, valid, buffers, offsets.shape(0));
   if (*(offsets.data() + offsets.shape(0) - 1) != static_cast<int64_t>(data.shape(0)))
     throw nb::value_error("the data are not as long as the offsets say");

@@ -12,6 +12,7 @@
 #include <system_error>
 #include <tuple>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "threads.h"
@@ -78,6 +79,32 @@ auto or_raise(const Call& call) {
   }
 }
 
+// A list or tuple of Python, as an argument. nanobind would make a std::vector of it in a function that is noexcept, so
+// memory that runs out there would end the process; here the items are taken out in the called function.
+template <class Item>
+class Items {
+ public:
+  Items() = default;
+  explicit Items(nb::object sequence) : sequence_(std::move(sequence)) {}
+
+  // Without conversions: an array that was made here would not live as long as what refers to it.
+  std::vector<Item> get() const {
+    std::vector<Item> items;
+    const auto count = static_cast<size_t>(PySequence_Fast_GET_SIZE(sequence_.ptr()));
+    items.reserve(count);
+    for (size_t i = 0; i < count; ++i) {
+      Item item{};
+      if (!nb::try_cast(nb::handle(PySequence_Fast_GET_ITEM(sequence_.ptr(), static_cast<Py_ssize_t>(i))), item, false))
+        throw nb::type_error("an item of a sequence has the wrong type");
+      items.push_back(std::move(item));
+    }
+    return items;
+  }
+
+ private:
+  nb::object sequence_;
+};
+
 template <auto... shape>
 using NewArray = nb::ndarray<nb::numpy, int64_t, nb::shape<shape...>>;
 
@@ -114,3 +141,19 @@ class BufferView {
 };
 
 }  // namespace colonnade
+
+namespace nanobind::detail {
+
+template <class Item>
+struct type_caster<colonnade::Items<Item>> {
+  NB_TYPE_CASTER(colonnade::Items<Item>,
+                 const_name("collections.abc.Sequence[") + make_caster<Item>::Name + const_name("]"))
+
+  bool from_python(handle source, uint32_t /*flags*/, cleanup_list* /*cleanup*/) noexcept {
+    if (!PyList_Check(source.ptr()) && !PyTuple_Check(source.ptr())) return false;
+    value = colonnade::Items<Item>(borrow(source));
+    return true;
+  }
+};
+
+}  // namespace nanobind::detail

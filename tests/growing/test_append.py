@@ -1,7 +1,9 @@
 """Appending to a growing table, as its producer sees it; what is there is read from the segments as Arrow files."""
 
+import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -88,7 +90,7 @@ def test_a_batch_may_come_in_other_forms(store, form):
 
 def test_a_batch_that_passes_the_end_of_segments_is_whole(store):
     rows = every_type(2 * STRIPE + 100)
-    with store.appender("log", like=rows, retain=STRIPE) as log:
+    with store.appender("log", like=rows, retain=5 * STRIPE) as log:
         log.append(rows[:50])
         log.append(rows[50:])
     head = head_of(store, "log").read()
@@ -202,3 +204,176 @@ def test_an_appender_that_is_closed_says_so(store):
     with pytest.raises(ValueError, match="is closed"):
         log.row(x=1.0)
     assert "closed" in repr(log)
+
+
+def test_single_rows_of_any_type(store):
+    rows = every_type(40)
+    with store.appender("log", like=rows) as log:
+        log.append(rows[:5])
+        for number in range(5, 40):  # plain objects, pandas' own, and what is null
+            row = {name: rows[name].array[number] for name in rows.columns}
+            log.row(**row)
+        plain = {"time": np.datetime64(7, "us"), "float": 1.5, "half": 0.5, "int": 3, "byte": 255, "flag": True, "masked": 7, "maybe": False,
+                 "span": np.timedelta64(5, "ns"), "zoned": pd.Timestamp("2026-01-01", tz="UTC"), "text": "ü", "kind": "kind 1"}  # fmt: skip
+        assert log.row(**plain) == 41
+        nothing = dict.fromkeys(rows.columns) | {"int": -1, "byte": 0, "flag": False}
+        assert log.row(**nothing) == 42
+    found = shown(store, "log")
+    same(found[:40], rows)
+    assert found.iloc[40]["text"] == "ü"
+    assert found.iloc[40]["maybe"] is np.False_
+    assert found.iloc[41].isna().sum() == 9
+
+
+@pytest.mark.parametrize("value", [256, -1, 1.5, "1", None, 1 << 70])
+def test_a_single_value_that_does_not_fit_is_refused(store, value):
+    with store.appender("log", {"byte": "uint8"}) as log:
+        log.row(byte=1)
+        with pytest.raises((cn.UnsupportedTypeError, cn.InvalidDataError), match="'byte'"):
+            log.row(byte=value)
+        assert log.row(byte=255) == 2
+    assert shown(store, "log")["byte"].tolist() == [1, 255]
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint16", "float64", "datetime64[ns]"])
+def test_an_index_ascends(store, dtype):
+    with store.appender("log", {"t": dtype, "x": "float32"}, index="t") as log:
+        log.append({"t": np.array([1, 2, 2], dtype), "x": [1.0, 2.0, 3.0]})
+        with pytest.raises(cn.InvalidDataError, match=r"row 0 of the batch is .* after the last one of the table"):
+            log.append({"t": np.array([1, 3], dtype), "x": [1.0, 2.0]})
+        with pytest.raises(cn.InvalidDataError, match="row 2 of the batch"):
+            log.append({"t": np.array([3, 5, 4], dtype), "x": [1.0, 2.0, 3.0]})
+        with pytest.raises(cn.InvalidDataError, match="row 0"):
+            log.row(t=np.array([1], dtype)[0], x=1.0)
+        assert log.num_rows == 3
+    with store.appender("log") as log:  # the last value is known again
+        with pytest.raises(cn.InvalidDataError):
+            log.row(t=np.array([1], dtype)[0], x=1.0)
+        log.row(t=np.array([2], dtype)[0], x=4.0)
+    assert shown(store, "log").index.tolist() == np.array([1, 2, 2, 2], dtype).astype(
+        object
+    ).tolist() or dtype.startswith("d")
+
+
+def test_an_index_ascends_over_segments(store):
+    with store.appender("log", {"t": "int64"}, index="t", retain=STRIPE) as log:
+        log.append({"t": np.arange(STRIPE)})
+        with pytest.raises(cn.InvalidDataError):
+            log.append({"t": [5]})
+        log.append({"t": [STRIPE]})
+        with pytest.raises(cn.InvalidDataError):
+            log.row(t=5)
+
+
+def test_nothing_missing_in_an_index(store):
+    with store.appender("log", {"t": "datetime64[ns]"}, index="t") as log:
+        with pytest.raises(cn.InvalidDataError, match="row 0"):
+            log.row(t=None)
+        assert log.num_rows == 0
+
+
+def test_old_segments_go_and_their_memory_is_used_again(folder):
+    store = cn.Store(folder)
+    rows = {"x": np.arange(STRIPE, dtype=float), "y": np.arange(STRIPE, dtype=float), "s": ["text"] * STRIPE}
+    with store.appender("log", {"x": "float64", "y": "float64", "s": "str"}, retain=2 * STRIPE) as log:
+        inodes = set()
+        for _ in range(12):
+            log.append(rows)
+            inodes |= {path.stat().st_ino for path in folder.glob("log@live/*.arrow")}
+        assert log.num_rows == 12 * STRIPE
+        head = head_of(store, "log").read()
+        assert head.first == head.entries[0].base == 10 * STRIPE
+        assert len(list(folder.glob("log@live/*.arrow"))) == len(head.entries) == 2
+        assert len(inodes) <= 6
+        log.flush()
+        found = shown(store, "log")
+        assert found["x"].tolist() == 2 * rows["x"].tolist()
+        assert set(found["s"]) == {"text"}
+
+
+@pytest.mark.parametrize("retain", ["1MiB", "1us"])
+def test_retention_by_bytes_and_by_time(folder, retain):
+    store = cn.Store(folder)
+    with store.appender("log", {"x": "float64"}, retain=retain) as log:
+        for _ in range(10):
+            log.append({"x": np.zeros(STRIPE)})
+        head = head_of(store, "log").read()
+        kept = sum(path.stat().st_blocks * 512 for path in folder.glob("log@live/*.arrow"))
+        assert len(head.entries) < 7
+        assert retain != "1MiB" or kept >= 1 << 20
+
+
+def test_text_without_room_takes_its_last_stripe_along(store):
+    long = "x" * 1_000
+    with store.appender("log", {"s": "str", "c": "category", "n": "int64"}, retain=100) as log:
+        for start in range(0, 6_000, 500):
+            log.append(
+                {
+                    "s": [f"{long}{n}" for n in range(start, start + 500)],
+                    "c": ["a", "b"] * 250,
+                    "n": np.arange(start, start + 500),
+                }
+            )
+        head = head_of(store, "log").read()
+        assert len(head.entries) == 1
+        assert head.segments > 1
+        log.append({"s": ["y" * 50_000_000], "c": ["c"], "n": [6_000]})
+    found = shown(store, "log")
+    assert found["s"].tolist()[:-1] == [f"{long}{n}" for n in range(6_000)]
+    assert found["n"].tolist() == list(range(6_001))
+    assert found["c"].tolist() == ["a", "b"] * 3_000 + ["c"]
+
+
+def test_too_many_categories_are_refused_and_leave_the_table_as_it_was(store):
+    with store.appender("log", {"c": "category"}) as log:
+        log.append({"c": ["a"]})
+        with pytest.raises(cn.UnsupportedTypeError, match="use str"):
+            log.append({"c": [f"{n}" for n in range(70_000)]})
+        log.append({"c": ["b", "a"]})
+    assert shown(store, "log")["c"].tolist() == ["a", "b", "a"]
+
+
+def test_a_forked_child_may_not_append_through_its_parents_appender(store):
+    with store.appender("log", {"x": "float64"}) as log:
+        log.row(x=1.0)
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                log.row(x=2.0)
+            except RuntimeError as error:
+                os.write(writing, str(error).encode())
+            os._exit(0)
+        os.waitpid(child, 0)
+        assert b"is a forked child of it" in os.read(reading, 1_000)
+        os.close(reading)
+        os.close(writing)
+        assert log.row(x=3.0) == 2
+    assert shown(store, "log")["x"].tolist() == [1.0, 3.0]
+
+
+def test_threads_may_share_an_appender(store):
+    with store.appender("log", {"thread": "int64", "n": "int64"}) as log, ThreadPoolExecutor(4) as pool:
+        for future in [pool.submit(lambda t=t: [log.row(thread=t, n=n) for n in range(500)]) for t in range(4)]:
+            future.result()
+    found = shown(store, "log")
+    assert found.groupby("thread")["n"].apply(list).tolist() == [list(range(500))] * 4
+
+
+def test_a_killed_producer_leaves_whole_batches(store):
+    program = f"""if True:
+        import os, colonnade as cn, numpy as np
+        log = cn.Store({str(store.path)!r}).appender("log", {{"x": "float64", "s": "str"}}, retain=1000)
+        for start in range(0, 40_000, 100):
+            log.append({{"x": np.arange(start, start + 100.0), "s": [str(n) for n in range(start, start + 100)]}})
+        os.kill(os.getpid(), 9)
+    """
+    subprocess.run([sys.executable, "-c", program], check=False)
+    with store.appender("log") as log:
+        assert log.num_rows == 40_000
+        log.append({"x": [-1.0], "s": [None]})
+    found = shown(store, "log")
+    first = head_of(store, "log").read().first
+    assert found["x"].tolist() == [*np.arange(first, 40_000.0), -1.0]
+    assert found["s"].tolist()[:-1] == [str(n) for n in range(first, 40_000)]
+    assert found["s"].isna().sum() == 1

@@ -68,7 +68,7 @@ def _is_anonymous(child):
 def _act(action, folder, report):
     warnings.simplefilter("ignore")
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # with one thread, each run makes the same calls
-    before = _holdings(folder)
+    before = holdings(folder)
     name, text = None, ""
     os.getppid()
     try:
@@ -80,7 +80,7 @@ def _act(action, folder, report):
         error.__traceback__ = None
         del error
     gc.collect()
-    left = tuple(sorted(_holdings(folder) - before))
+    left = tuple(sorted(holdings(folder) - before))
     os.write(report, pickle.dumps((name, text, left)))
 
 
@@ -89,7 +89,7 @@ def _classes(error):
     return " ".join(kind.__name__ for kind in type(error).__mro__[:-2])
 
 
-def _holdings(folder):
+def holdings(folder):
     """The descriptors, mappings and locks that this process has, of files below a folder and elsewhere."""
     found = set()
     for fd in os.listdir("/proc/self/fd"):

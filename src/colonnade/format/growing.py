@@ -112,7 +112,8 @@ class GrowingSchema:
             raise ValueError(f"columns of a growing table have different names; repeated: {repeated}")
         if index is not None:
             kinds = {column.name: column.kind for column in columns}
-            if kinds.get(index) not in (Kind.INTEGER, Kind.FLOATING, Kind.TIME):
+            is_half = kinds.get(index) is Kind.FLOATING and columns[names.index(index)].width < 4
+            if kinds.get(index) not in (Kind.INTEGER, Kind.FLOATING, Kind.TIME) or is_half:
                 raise ValueError(f"index={brief_repr(index)} must be a column of numbers or times; columns: {names}")
         return cls(columns, index)
 
@@ -159,7 +160,9 @@ class GrowingSchema:
     def arrow(self) -> pa.Schema:
         """The Arrow schema of a segment, with pandas' metadata: PyArrow makes the same frame of it."""
         fields = [pa.field(column.name, column.arrow, nullable=column.nullable) for column in self.columns]
-        metadata = pa.Schema.from_pandas(self.empty_frame()).metadata
+        metadata = pa.Schema.from_pandas(
+            self.empty_frame(), preserve_index=None if self.index is None else True
+        ).metadata
         return pa.schema(fields, metadata=metadata)
 
 

@@ -23,11 +23,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from colonnade import _core
+from colonnade.core.alignment import PAGE, align
 from colonnade.errors import CorruptSnapshotError, LogBusyError, NotFoundError
 from colonnade.format.growing import GrowingSchema, stored_schema
 from colonnade.format.stripes import STRIPE
-from colonnade.storage import log_folder, paths
+from colonnade.storage import log_folder, paths, spares
 from colonnade.storage.catalog import Catalog
+from colonnade.storage.draft import Draft
 from colonnade.storage.log_head import (
     COMMITTED,
     ENTRIES,
@@ -160,6 +162,7 @@ class Log:
         self.recover()
         return True
 
+    _has_spares = False
     _folder: _core.Descriptor
     _descriptor: _core.Descriptor
     _head: _core.Mapping
@@ -214,42 +217,64 @@ class Log:
         """Whether somebody has deleted the table meanwhile."""
         return _core.load_word(self._head, STATE) == LogState.DELETED
 
-    def begin(self, base: int) -> LogSegment:
-        """Begin the next segment, whose first row is ``base``.
+    def make(self, base: int, text_bytes: int) -> LogSegment:
+        """Make the next segment, whose first row is ``base``; nobody looks for it before `enter`.
+
+        ``text_bytes`` is the least room for the text of each column.
 
         Raises
         ------
         OSError
             ENOSPC if the file system is full; nothing has changed then.
         """
-        if len(self._entries) >= ENTRIES:
+        if self._entries and self._segments - self._entries[0].number >= ENTRIES:
             raise ValueError(
                 f"the growing table {self.name!r} has {ENTRIES:,} segments, which is as many as can be retained; "
                 "retain fewer rows: appender(..., retain=)"
             )
         capacity = self.capacity()
-        text = capacity * _TEXT_OF_A_ROW if self.schema.has_text else 0
+        text = align(max(capacity * _TEXT_OF_A_ROW, text_bytes), PAGE) if self.schema.has_text else 0
         entry = Entry(self._segments, base, capacity, time.time_ns(), text)
-        with self._catalog.directory.opened() as root:
-            segment = LogSegment.make(self.schema, entry, self._folder.fileno(), self._mode, root)
+        name = paths.log_segment(base, entry.number)
+        with self._draft(capacity * self.schema.row_bytes) as draft:
+            segment = LogSegment.make(self.schema, entry, draft)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=self._folder.fileno())  # of a producer that was killed
+            draft.place(self._folder.fileno(), name)
+            draft.unlock()
+        return segment
+
+    def _draft(self, size: int) -> Draft:
+        """A spare that nobody sees, or a new file."""
+        if not self._has_spares:
+            with self._catalog.directory.opened() as root:
+                return Draft.fresh(root, self._mode)
+        with self._catalog.directory.lock() as root:
+            return spares.claim(root, size, self._mode) or Draft.fresh(root, self._mode)
+
+    def enter(self, segment: LogSegment) -> None:
+        """Write the entry of a segment: readers look there for the rows from its base on, which must be there."""
+        entry = segment.entry
         at = RING + entry.number % ENTRIES * ENTRY_SIZE
         self._store(at, NO_BASE)
-        for place, value in ((at + 8, capacity), (at + 16, entry.began_ns), (at + 24, text), (at, base)):
+        for place, value in ((at + 8, entry.capacity), (at + 16, entry.began_ns), (at + 24, entry.text_bytes)):
             self._store(place, value)
+        self._store(at, entry.base)
         self._segments += 1
         self._store(SEGMENTS, self._segments)
+        before = self._entries[-1] if self._entries else None
         self._entries.append(entry)
         self._segment = segment
-        return segment
+        if before is not None and before.base == entry.base:  # all of its rows are in the new one
+            self._entries.remove(before)
+            with contextlib.suppress(OSError):
+                os.unlink(paths.log_segment(before.base, before.number), dir_fd=self._folder.fileno())
 
     def capacity(self) -> int:
         """The rows of the next segment: a multiple of `STRIPE`."""
-        nbytes = SEGMENT_BYTES
-        kept = min(
-            limit for limit in (self.retention.nbytes, self.retention.rows * self.schema.row_bytes, 1 << 62) if limit
-        )
-        rows = min(nbytes, kept // 8) // self.schema.row_bytes
-        return max(rows // STRIPE, 1) * STRIPE
+        limits = (self.retention.nbytes, self.retention.rows * self.schema.row_bytes, 8 * SEGMENT_BYTES)
+        kept = min(limit for limit in limits if limit)
+        return max(kept // 8 // self.schema.row_bytes // STRIPE, 1) * STRIPE
 
     def publish(self, committed: int) -> None:
         """Make all rows below ``committed`` visible, and wake who waits for them."""
@@ -275,17 +300,56 @@ class Log:
         """Whether it is closed."""
         return self._descriptor.fileno() < 0
 
-    def drop_below(self, first: int) -> None:
-        """Drop the segments whose rows are all below ``first``, which only grows."""
-        gone = [entry for entry, after in zip(self._entries, self._entries[1:], strict=False) if after.base <= first]
+    # -- retention -----------------------------------------------------------------------------------------------------
+
+    def retain(self) -> None:
+        """Drop the oldest segments that the retention does not need any more; they become spares."""
+        gone = self._dispensable()
         if not gone:
             return
-        self.first = self._entries[len(gone)].base
+        self.first = self._entries[gone].base
         self._store(FIRST, self.first)
-        del self._entries[: len(gone)]
-        for entry in gone:
-            with contextlib.suppress(OSError):
-                os.unlink(paths.log_segment(entry.base, entry.number), dir_fd=self._folder.fileno())
+        dropped, self._entries = self._entries[:gone], self._entries[gone:]
+        folder = self._folder.fileno()
+        with contextlib.suppress(OSError), self._catalog.directory.lock() as root:
+            settings = self._catalog.directory.settings(root)
+            limit = spares.default_limit(root) if settings.spares is None else settings.spares
+            for entry in dropped:
+                name = paths.log_segment(entry.base, entry.number)
+                with contextlib.suppress(OSError):
+                    if spares.is_worth_keeping(os.stat(name, dir_fd=folder, follow_symlinks=False), limit):
+                        spares.retire(root, folder, name)
+                        self._has_spares = True
+                    else:
+                        os.unlink(name, dir_fd=folder)
+            spares.trim(root, limit)
+
+    def _dispensable(self) -> int:
+        """How many of the oldest segments may go."""
+        kept, now = self.retention, time.time_ns()
+        if kept == Retention():
+            return 0
+        gone, nbytes = 0, 0
+        sizes = [self._bytes(entry) for entry in self._entries] if kept.nbytes else [0] * len(self._entries)
+        for position in range(len(self._entries) - 1, 0, -1):
+            after = self._entries[position]
+            nbytes += sizes[position]
+            enough = (
+                (not kept.rows or self.committed - after.base >= kept.rows)
+                and (not kept.nbytes or nbytes >= kept.nbytes)
+                and (not kept.ns or now - after.began_ns >= kept.ns)
+            )
+            if enough:
+                gone = position
+                break
+        return gone
+
+    def _bytes(self, entry: Entry) -> int:
+        try:
+            name = paths.log_segment(entry.base, entry.number)
+            return os.stat(name, dir_fd=self._folder.fileno(), follow_symlinks=False).st_blocks * 512
+        except FileNotFoundError:
+            return 0
 
 
 def try_lock(fd: int) -> bool:

@@ -1,28 +1,24 @@
-"""A segment of a growing table as its producer has it: made, mapped for writing, given memory step by step.
+"""A segment of a growing table as its producer has it: made, mapped for writing, shown to other programs.
 
 Does not depend on: the head, names of tables, how rows are written.
 
-Pages come before stores: `Segment.provide` allocates them with ``fallocate``, so a full file system is ENOSPC and never
-a signal. Steps double from a page to `_LONGEST_STEP`, for each region by itself, so that a small table is small.
+The first page of each region is allocated from the start: other programs read the first offset of no rows. The core
+allocates the others before it stores to them (`src/core/growing_rows.h`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterable
 from typing import Any, cast
 
 from colonnade import _core
-from colonnade.core.alignment import PAGE, align
+from colonnade.core.alignment import PAGE
 from colonnade.errors import CorruptSnapshotError
 from colonnade.format.growing import GrowingSchema, Places
 from colonnade.format.growing_file import Counts, State, begin, length_place, next_state, places, read_state
-from colonnade.storage import folders, paths
+from colonnade.storage import paths
+from colonnade.storage.draft import Draft
 from colonnade.storage.log_head import Entry
-
-_NEW_FILE = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW
-_LONGEST_STEP = 2 << 20
 
 
 class LogSegment:
@@ -36,42 +32,34 @@ class LogSegment:
         self.mapping = _core.Mapping.of_draft(descriptor.fileno(), self.places.size)
         self.memory = memoryview(cast(Any, self.mapping))
         self.state: State | None = None
-        # Where the memory of a region ends, by its start.
-        self._provided: dict[int, int] = {}
 
     @classmethod
-    def make(cls, table: GrowingSchema, entry: Entry, folder: int, mode: int, root: int) -> LogSegment:
-        """Make an empty segment, which shows 0 rows, and give it its name.
+    def make(cls, table: GrowingSchema, entry: Entry, draft: Draft) -> LogSegment:
+        """Make an empty segment, which shows 0 rows, of a draft: a new file, or a spare with anything in it.
 
         Raises
         ------
         OSError
-            ENOSPC if the file system is full; then nothing is left.
+            ENOSPC if the file system is full; nothing is left once the draft is closed.
         """
-        name = paths.log_segment(entry.base, entry.number)
-        hidden = f".{name}"
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(hidden, dir_fd=folder)  # of a producer that was killed
-        descriptor = _core.Descriptor(hidden, _NEW_FILE, 0o600, folder)
-        try:
-            os.fchmod(descriptor.fileno(), mode)
-            folders.give_to_owner(descriptor.fileno(), root)
-            where = places(table, entry.capacity, entry.text_bytes)
-            os.ftruncate(descriptor.fileno(), where.size)
-            for at, data in begin(table, where).items():
-                os.pwrite(descriptor.fileno(), data, at)
-            segment = cls(table, entry, descriptor)
-            segment.provide(_first_pages(where))
-            columns = len(table.columns)
-            dictionaries = sum(column.dictionary is not None for column in where.columns)
-            segment.show(Counts(0, [0] * columns, [0] * columns, [0] * dictionaries, [0] * dictionaries))
-            os.rename(hidden, name, src_dir_fd=folder, dst_dir_fd=folder)
-            return segment
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(hidden, dir_fd=folder)
-            descriptor.close()
-            raise
+        where = places(table, entry.capacity, entry.text_bytes)
+        os.ftruncate(draft.fd, where.size)
+        for at, data in begin(table, where).items():
+            draft.write(at, data)
+        zero = bytes(8)
+        for column in where.columns:
+            for start in (at for at in column[:6] if at is not None):
+                os.posix_fallocate(draft.fd, start, PAGE)
+            if column.offsets is not None:
+                draft.write(column.offsets, zero)
+            for start in column.dictionary or ():
+                os.posix_fallocate(draft.fd, start, PAGE)
+                draft.write(start, zero)
+        segment = cls(table, entry, _core.Descriptor.duplicate(draft.fd))
+        columns = len(table.columns)
+        dictionaries = sum(column.dictionary is not None for column in where.columns)
+        segment.show(Counts(0, [0] * columns, [0] * columns, [0] * dictionaries, [0] * dictionaries))
+        return segment
 
     @classmethod
     def open(cls, table: GrowingSchema, entry: Entry, folder: int) -> LogSegment:
@@ -91,28 +79,14 @@ class LogSegment:
         return segment
 
     @property
+    def fd(self) -> int:
+        """The number of the descriptor; -1 once it is closed."""
+        return self._descriptor.fileno()
+
+    @property
     def is_open(self) -> bool:
         """Whether it can still be written."""
         return self._descriptor.fileno() >= 0
-
-    def provide(self, ranges: Iterable[tuple[int, int, int]]) -> None:
-        """Allocate the pages of ranges (start of the region, first byte, last byte + 1) that are not there yet.
-
-        Raises
-        ------
-        OSError
-            ENOSPC if the file system is full; pages that were allocated stay for the next call.
-        """
-        for region, start, stop in ranges:
-            have = self._provided.get(region, -1)
-            if stop <= have or stop <= start:
-                continue
-            begin = (start if have < 0 else have) // PAGE * PAGE
-            grown = begin - region
-            step = min(max(grown, PAGE), _LONGEST_STEP)
-            end = min(align(max(stop, begin + step), PAGE), align(self.places.size, PAGE))
-            os.posix_fallocate(self._descriptor.fileno(), begin, end - begin)
-            self._provided[region] = end
 
     def show(self, counts: Counts) -> bool:
         """Show rows to other programs; False where there is no room for another state.
@@ -147,12 +121,3 @@ def _write_all(fd: int, data: bytes, at: int) -> None:
         count = os.pwrite(fd, left, at)
         at += count
         left = left[count:]
-
-
-def _first_pages(where: Places) -> list[tuple[int, int, int]]:
-    """One page of each region: a foreign reader of 0 rows reads the first offset."""
-    starts = []
-    for column in where.columns:
-        starts += [column.values, column.validity, column.pandas, column.mask, column.offsets, column.text]
-        starts += [] if column.dictionary is None else [*column.dictionary]
-    return [(at, at, at + PAGE) for at in starts if at is not None]

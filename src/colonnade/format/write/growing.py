@@ -24,12 +24,14 @@ from colonnade.interop.arrow import arrow_table
 class Chunk(NamedTuple):
     """The rows of one column. ``values`` are NumPy's, of the column's type; codes of categories; None for text.
 
-    ``missing`` says where nulls are, for masked columns. ``text`` is the text itself, or the categories of the codes.
+    ``missing`` says where nulls are, for masked columns. ``text`` is the text itself, or the categories of the codes,
+    and ``key`` an object that stands for the same categories in the next batch.
     """
 
     values: npt.NDArray[Any] | None
     missing: npt.NDArray[np.bool_] | None = None
     text: pa.LargeStringArray | None = None
+    key: Any = None
 
 
 class Rows(NamedTuple):
@@ -99,7 +101,7 @@ def chunk_of(column: Column, given: Any) -> Chunk:
         if column.kind in (Kind.MASKED, Kind.MASKED_BOOLEAN):
             return _masked(column, given)
         return Chunk(_numbers(column, given))
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, TypeError, ValueError) as error:
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         if isinstance(error, (UnsupportedTypeError, InvalidDataError)):
             raise
         raise UnsupportedTypeError(
@@ -132,9 +134,15 @@ def _numbers(column: Column, given: Any) -> npt.NDArray[Any]:
 
 def _zoned(column: Column, given: Any) -> npt.NDArray[Any]:
     array = _arrow(given)
-    series = pd.Series(given) if array is None else array.to_pandas()
-    values: Any = pd.array(series, dtype=column.dtype)
-    return internals.numpy_of(values)
+    times = pd.DatetimeIndex(given if array is None else array.to_pandas())
+    if times.tz is None:  # as NumPy's are: UTC
+        times = times.tz_localize("UTC")
+    values: Any = times.as_unit(column.dtype.unit)
+    same = values == times
+    if not bool(np.all(same | times.isna())):
+        row = int(np.argmin(same | times.isna()))
+        raise InvalidDataError(f"column {column.name!r} holds {column.dtype}, and row {row:,} is {times[row]!r}")
+    return internals.numpy_of(values.array)
 
 
 def _cast(column: Column, values: npt.NDArray[Any], target: np.dtype[Any]) -> npt.NDArray[Any]:
@@ -144,6 +152,8 @@ def _cast(column: Column, values: npt.NDArray[Any], target: np.dtype[Any]) -> np
         return values
     if values.dtype == object and column.nullable and column.kind is Kind.FLOATING:
         values = pd.array(values, dtype="Float64").to_numpy(np.float64, na_value=np.nan)
+    if values.dtype == object and column.kind is Kind.TIME:
+        values = np.asarray(pd.array(values, dtype=target))
     if np.can_cast(values.dtype, target, "safe"):
         return values.astype(target)
     if (values.dtype.kind in "fiub" and target.kind == "f") or values.dtype == object or not len(values):
@@ -188,7 +198,7 @@ def _text(given: Any) -> pa.LargeStringArray:
 def _codes(given: Any) -> Chunk:
     array = _arrow(given)
     if array is None and isinstance(getattr(given, "dtype", None), pd.CategoricalDtype):
-        return Chunk(internals.codes_of(given).astype(np.int32), None, _text(given.categories.array))
+        return Chunk(internals.codes_of(given), None, _text(given.categories.array), given.categories)
     if array is None:
         array = _text(given)
     if not pa.types.is_dictionary(array.type):

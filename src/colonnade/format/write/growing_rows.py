@@ -1,213 +1,220 @@
-"""Writes rows into a segment of a growing table, behind those that are published.
+"""Rows into a segment of a growing table, by the core; and the dictionaries of its category columns.
 
 Does not depend on: files, the head, who publishes.
 
-The order inside a batch: text before offsets, and what a dictionary gains before the codes that use it. All of it comes
-before the rows are published. The last byte of bits is replaced by one store that keeps the published bits.
+What a dictionary gains is written before the codes that use it, in the order text, offset, size.
 """
 
 from __future__ import annotations
 
 import struct
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from colonnade.errors import StoreFullError
-from colonnade.format.growing import DICTIONARY_TEXT, MOST_CATEGORIES, Column, ColumnPlaces, GrowingSchema, Kind, Places
+from colonnade import _core
+from colonnade.errors import UnsupportedTypeError
+from colonnade.format.growing import (
+    DICTIONARY_TEXT,
+    MOST_CATEGORIES,
+    Column,
+    ColumnPlaces,
+    DictionaryPlaces,
+    GrowingSchema,
+    Kind,
+    Places,
+)
 from colonnade.format.growing_file import Counts
 from colonnade.format.write.growing import Chunk, Rows
 
-Ranges = list[tuple[int, int, int]]
+# The order of `GrowingKind` in the core.
+_KINDS = (
+    Kind.INTEGER,
+    Kind.FLOATING,
+    Kind.TIME,
+    Kind.BOOLEAN,
+    Kind.MASKED,
+    Kind.MASKED_BOOLEAN,
+    Kind.TEXT,
+    Kind.CATEGORY,
+)
+_NEW = -2  # a category that the dictionary does not have yet
+_Part = tuple[Any, Any, Any, Any, Any, int]
+
+
+class Dictionary:
+    """The dictionary of one category column of one segment."""
+
+    def __init__(self, column: Column, at: DictionaryPlaces, memory: memoryview, rows: _core.GrowingRows) -> None:
+        self.codes: dict[str, int] = {}
+        self.text_end = 0
+        self._column = column
+        self._at = at
+        self._memory = memory
+        self._rows = rows
+        self._last: tuple[Any, npt.NDArray[np.int32]] | None = None
+        size = struct.unpack_from("<Q", memory, at.size)[0]
+        if size:
+            offsets = np.frombuffer(memory, "<i8", size + 1, at.offsets).tolist()
+            text = bytes(memory[at.text : at.text + offsets[-1]])
+            self.codes = {text[offsets[i] : offsets[i + 1]].decode(): i for i in range(size)}
+            self.text_end = offsets[-1]
+
+    def add(self, names: Iterable[str]) -> None:
+        """Add categories; those that it has are left out.
+
+        Raises
+        ------
+        UnsupportedTypeError
+            They are too many.
+        OSError
+            ENOSPC if the file system is full.
+        """
+        new = [name.encode() for name in dict.fromkeys(names) if name not in self.codes]
+        if not new:
+            return
+        size, end = len(self.codes) + len(new), self.text_end + sum(map(len, new))
+        if size > MOST_CATEGORIES or end > DICTIONARY_TEXT:
+            raise UnsupportedTypeError(
+                f"column {self._column.name!r} would have {size:,} categories with {end:,} bytes of text, and may have "
+                f"{MOST_CATEGORIES:,} with {DICTIONARY_TEXT:,}; use str for columns of so many different values"
+            )
+        at, first = self._at, len(self.codes)
+        self._rows.provide(at.text + self.text_end, at.text + end)
+        self._rows.provide(at.offsets + 8 * first, at.offsets + 8 * (size + 1))
+        self._memory[at.text + self.text_end : at.text + end] = b"".join(new)
+        for number, text in enumerate(new, first + 1):
+            self.text_end += len(text)
+            struct.pack_into("<q", self._memory, at.offsets + 8 * number, self.text_end)
+            self.codes[text.decode()] = number - 1
+        _core.store_word(self._memory, at.size, size)
+
+    def coded(self, chunk: Chunk) -> npt.NDArray[np.int32]:
+        """The codes of a chunk's rows; categories that are used for the first time are added."""
+        assert chunk.values is not None
+        assert chunk.text is not None
+        key = chunk.text if chunk.key is None else chunk.key
+        if self._last is None or self._last[0] is not key:
+            self._last = key, self._table(chunk.text)
+        codes = self._last[1][chunk.values]  # -1 takes the last one
+        if len(codes) and codes.min() == _NEW:
+            used = np.unique(chunk.values[codes == _NEW])
+            self.add(chunk.text.take(pa.array(used)).to_pylist())
+            self._last = key, self._table(chunk.text)
+            codes = self._last[1][chunk.values]
+        return np.ascontiguousarray(codes)
+
+    def _table(self, names: pa.Array) -> npt.NDArray[np.int32]:
+        codes = (-1 if name is None else self.codes.get(name, _NEW) for name in names.to_pylist())
+        return np.array([*codes, -1], np.int32)
 
 
 class RowWriter:
-    """Writes into one segment. ``rows`` are those that it has; their nulls, text and dictionaries are counted anew."""
+    """Writes into one segment, which has ``rows``; nulls, text and dictionaries are counted anew."""
 
-    def __init__(self, table: GrowingSchema, places: Places, memory: memoryview, rows: int) -> None:
-        self._table = table
+    def __init__(self, table: GrowingSchema, places: Places, mapping: _core.Mapping, fd: int, rows: int) -> None:
         self._places = places
-        self._bytes: npt.NDArray[np.uint8] = np.frombuffer(memory, np.uint8)
-        self.rows = rows
-        self.nulls = [self._count_nulls(at) for _, at in self._columns()]
-        self.text = [
-            0 if at.offsets is None or not rows else int(self._view(at.offsets, "<i8", rows + 1)[rows])
-            for _, at in self._columns()
+        self.widths = [max(column.width, 1) for column in table.columns]
+        self.memory = memoryview(cast(Any, mapping))
+        columns: list[Any] = [
+            (_KINDS.index(column.kind), column.width, *(-1 if place is None else place for place in at[:6]))
+            for column, at in zip(table.columns, places.columns, strict=True)
         ]
-        self.categories: dict[int, dict[str, int]] = {
-            number: self._read_dictionary(at.dictionary)
-            for number, (_, at) in enumerate(self._columns())
+        self.core = _core.GrowingRows(fd, mapping, columns, places.capacity, places.text_bytes, rows)
+        self.dictionaries = {
+            number: Dictionary(table.columns[number], at.dictionary, self.memory, self.core)
+            for number, at in enumerate(places.columns)
             if at.dictionary is not None
         }
 
-    def _columns(self) -> list[tuple[Column, ColumnPlaces]]:
-        return list(zip(self._table.columns, self._places.columns, strict=True))
+        # The codes of each category column by its number, as single rows look them up.
+        self.codes = [
+            self.dictionaries[number].codes if number in self.dictionaries else None for number in range(len(columns))
+        ]
 
-    def _view(self, at: int, dtype: Any, count: int) -> npt.NDArray[Any]:
-        kind = np.dtype(dtype)
-        return self._bytes[at : at + count * kind.itemsize].view(kind)
-
-    def _count_nulls(self, at: ColumnPlaces) -> int:
-        if at.validity is None or not self.rows:
-            return 0
-        bits = np.unpackbits(self._view(at.validity, "u1", -(-self.rows // 8)), bitorder="little")
-        return self.rows - int(np.count_nonzero(bits[: self.rows]))
-
-    def _read_dictionary(self, at: Any) -> dict[str, int]:
-        count = int(self._view(at.size, "<u8", 1)[0]) if self.rows else 0
-        if not count:
-            return {}
-        offsets = self._view(at.offsets, "<i8", count + 1)
-        text = self._bytes[at.text : at.text + int(offsets[-1])].tobytes()
-        return {text[offsets[i] : offsets[i + 1]].decode(): i for i in range(count)}
+    @property
+    def rows(self) -> int:
+        """The rows that it has, published or not."""
+        return self.core.rows
 
     @property
     def counts(self) -> Counts:
         """What a state is to say of the rows that are written."""
-        sizes = [sum(len(name.encode()) for name in names) for names in self.categories.values()]
-        return Counts(self.rows, self.nulls, self.text, [len(names) for names in self.categories.values()], sizes)
+        nulls, text = self.core.counts()
+        dictionaries = self.dictionaries.values()
+        return Counts(
+            self.rows, nulls, text, [len(each.codes) for each in dictionaries], [each.text_end for each in dictionaries]
+        )
 
-    def ranges(self, rows: Rows) -> Ranges:
-        """The memory that rows will be written to: start of the region, first byte, end."""
-        found: Ranges = []
-        first, last = self.rows, self.rows + rows.num_rows
-        for number, ((column, at), chunk) in enumerate(zip(self._columns(), rows.chunks, strict=True)):
-            width = column.width or 1
-            is_bits = column.kind in (Kind.BOOLEAN, Kind.MASKED_BOOLEAN)
-            if at.values is not None:
-                found.append(
-                    (at.values, at.values + first // 8, at.values + -(-last // 8))
-                    if is_bits
-                    else (at.values, at.values + first * width, at.values + last * width)
-                )
-            if at.pandas is not None:
-                found.append((at.pandas, at.pandas + first * width, at.pandas + last * width))
-            if at.validity is not None:
-                found.append((at.validity, at.validity + first // 8, at.validity + -(-last // 8)))
-            if at.mask is not None:
-                found.append((at.mask, at.mask + first, at.mask + last))
-            if at.offsets is not None and at.text is not None and chunk.text is not None:
-                found.append((at.offsets, at.offsets + 8 * first, at.offsets + 8 * (last + 1)))
-                start = at.text + self.text[number]
-                found.append((at.text, start, start + chunk.text.nbytes))
-            if at.dictionary is not None:
-                names = self.categories[number]
-                new = [name for name in self._names(chunk) if name not in names]
-                end = sum(len(name.encode()) for name in names)
-                more = sum(len(name.encode()) for name in new)
-                if len(names) + len(new) > MOST_CATEGORIES or end + more > DICTIONARY_TEXT:
-                    raise StoreFullError(
-                        f"column {column.name!r} would have {len(names) + len(new):,} categories with "
-                        f"{end + more:,} bytes of text; {MOST_CATEGORIES:,} and {DICTIONARY_TEXT:,} are the most. "
-                        "Use str for columns of many different values"
-                    )
-                start = at.dictionary.offsets
-                found.append((start, start + 8 * len(names), start + 8 * (len(names) + len(new) + 1)))
-                found.append((at.dictionary.text, at.dictionary.text + end, at.dictionary.text + end + more))
-        return found
+    def batch(self, rows: Rows) -> _core.GrowingBatch:
+        """The memory of rows, for the core; new categories are added."""
+        parts = [
+            (self.dictionaries[number].coded(chunk), None, None, None, None, 0)
+            if number in self.dictionaries
+            else _part(chunk)
+            for number, chunk in enumerate(rows.chunks)
+        ]
+        return _core.GrowingBatch(parts, rows.num_rows)
 
-    def _names(self, chunk: Chunk) -> list[str]:
-        """The categories that the codes of a chunk use."""
-        if chunk.text is None or chunk.values is None:
-            return []
-        used = np.unique(chunk.values[chunk.values >= 0])
-        return [name for name in chunk.text.take(pa.array(used)).to_pylist() if name is not None]
+    def take(self, before: RowWriter, start: int) -> None:
+        """Take the dictionaries of the segment before, and its rows from ``start`` on.
 
-    def write(self, rows: Rows) -> None:
-        """Write rows; their memory must be there."""
-        for number, ((column, at), chunk) in enumerate(zip(self._columns(), rows.chunks, strict=True)):
-            valid = self._write(number, column, at, chunk, rows.num_rows)
-            if at.validity is not None and valid is not None:
-                self._put_bits(at.validity, valid)
-                self.nulls[number] += rows.num_rows - int(np.count_nonzero(valid))
-        self.rows += rows.num_rows
+        Raises
+        ------
+        OSError
+            ENOSPC if the file system is full.
+        """
+        for number, dictionary in before.dictionaries.items():
+            self.dictionaries[number].add(dictionary.codes)
+        count = before.rows - start
+        if count:
+            parts = [
+                _stored_part(before.memory, at, width, start, count)
+                for at, width in zip(before.places.columns, before.widths, strict=True)
+            ]
+            taken = self.core.append(_core.GrowingBatch(parts, count), 0)
+            assert taken == count, "the new segment has room for what it takes"
 
-    def _write(
-        self, number: int, column: Column, at: ColumnPlaces, chunk: Chunk, count: int
-    ) -> npt.NDArray[np.bool_] | None:
-        first, values = self.rows, chunk.values
-        if column.kind is Kind.TEXT:
-            return self._write_text(number, at, chunk.text, count)
-        assert values is not None
-        assert at.values is not None
-        if column.kind is Kind.CATEGORY:
-            return self._write_codes(number, at, chunk)
-        if at.pandas is not None:
-            self._view(at.pandas, "?", first + count)[first:] = values
-            self._put_bits(at.values, values.astype(bool))
-        else:
-            self._view(at.values, values.dtype, first + count)[first:] = values
-        if at.mask is not None and chunk.missing is not None:
-            self._view(at.mask, "?", first + count)[first:] = chunk.missing
-            return np.asarray(~chunk.missing)
-        if column.kind is Kind.TIME:
-            return np.asarray(~np.isnat(values))
-        return np.asarray(~np.isnan(values)) if column.kind is Kind.FLOATING else None
+    @property
+    def places(self) -> Places:
+        """Where everything is in the segment."""
+        return self._places
 
-    def _write_text(self, number: int, at: ColumnPlaces, text: Any, count: int) -> npt.NDArray[np.bool_]:
-        assert at.offsets is not None
-        assert at.text is not None
-        end = self.text[number]
-        offsets = np.frombuffer(text.buffers()[1], "<i8", count + 1, 8 * text.offset) if count else np.zeros(1, "<i8")
-        size = int(offsets[-1] - offsets[0])
-        if end + size > self._places.text_bytes:
-            raise StoreFullError("a segment has no room for so much text")
-        if size:
-            self._bytes[at.text + end : at.text + end + size] = np.frombuffer(
-                text.buffers()[2], np.uint8, size, int(offsets[0])
-            )
-        self._view(at.offsets, "<i8", self.rows + count + 1)[self.rows :] = offsets - offsets[0] + end
-        self.text[number] = end + size
-        return np.asarray(text.is_valid())
 
-    def _write_codes(self, number: int, at: ColumnPlaces, chunk: Chunk) -> npt.NDArray[np.bool_]:
-        assert chunk.values is not None
-        assert chunk.text is not None
-        assert at.values is not None
-        assert at.pandas is not None
-        self.add_names(number, self._names(chunk))
-        names = self.categories[number]
-        table = np.array([names.get(name, -1) for name in chunk.text.to_pylist()] + [-1], np.int32)
-        codes = table[chunk.values]  # -1 is the last one
-        first, count = self.rows, len(codes)
-        self._view(at.pandas, "<i4", first + count)[first:] = codes
-        self._view(at.values, "<i4", first + count)[first:] = np.maximum(codes, 0)
-        return np.asarray(codes >= 0)
+def _part(chunk: Chunk) -> _Part:
+    if chunk.values is not None:
+        values = chunk.values
+        if values.dtype.kind in "mM":  # which have no buffer protocol
+            values = values.view(np.int64)
+        if not values.flags.c_contiguous:
+            values = np.ascontiguousarray(values)
+        return values, chunk.missing, None, None, None, 0
+    text = chunk.text
+    assert text is not None
+    bits, offsets, data = text.buffers()
+    if offsets is None or not offsets.size:
+        return None, None, np.zeros(1, np.int64), None, None, 0
+    places = np.frombuffer(offsets, np.int64, len(text) + 1, 8 * text.offset)
+    return None, None, places, data, bits if text.null_count else None, text.offset
 
-    def dictionary_ranges(self, before: RowWriter) -> Ranges:
-        """The memory that the dictionaries of another segment's writer take."""
-        found: Ranges = []
-        for number, names in before.categories.items():
-            at = self._places.columns[number].dictionary
-            assert at is not None
-            found.append((at.offsets, at.offsets, at.offsets + 8 * (len(names) + 1)))
-            found.append((at.text, at.text, at.text + sum(len(name.encode()) for name in names)))
-        return found
 
-    def add_names(self, number: int, added: list[str]) -> None:
-        """Add categories to a dictionary; those that it has are left out."""
-        names, at = self.categories[number], self._places.columns[number].dictionary
-        assert at is not None
-        new = [name for name in added if name not in names]
-        if not new:
-            return
-        end = sum(len(name.encode()) for name in names)
-        for name in new:
-            text = name.encode()
-            self._bytes[at.text + end : at.text + end + len(text)] = np.frombuffer(text, np.uint8)
-            end += len(text)
-            names[name] = len(names)
-            self._bytes[at.offsets + 8 * len(names) : at.offsets + 8 * len(names) + 8] = np.frombuffer(
-                struct.pack("<q", end), np.uint8
-            )
-        self._view(at.size, "<u8", 1)[0] = len(names)
+def _stored_part(memory: memoryview, at: ColumnPlaces, width: int, start: int, count: int) -> _Part:
+    """Rows of a segment, as a batch for another one."""
+    if at.offsets is not None and at.text is not None and at.validity is not None:
+        offsets = memory[at.offsets + 8 * start : at.offsets + 8 * (start + count + 1)]
+        end = struct.unpack_from("<q", offsets, 8 * count)[0]
+        bits = memory[at.validity : at.validity + -(-(start + count) // 8)]
+        return None, None, offsets, memory[at.text : at.text + end], bits, start
+    values = at.frame
+    assert values is not None
+    missing = None if at.mask is None else memory[at.mask + start : at.mask + start + count]
+    return memory[values + start * width : values + (start + count) * width], missing, None, None, None, 0
 
-    def _put_bits(self, at: int, flags: npt.NDArray[np.bool_]) -> None:
-        first = self.rows // 8
-        kept = self.rows % 8
-        packed = np.packbits(np.concatenate([np.zeros(kept, bool), flags]), bitorder="little")
-        if kept:
-            packed[0] |= self._bytes[at + first] & ((1 << kept) - 1)
-        self._bytes[at + first : at + first + len(packed)] = packed
+
+def text_of(rows: Rows) -> int:
+    """The most bytes of text that one column of the rows has."""
+    text = [chunk.text for chunk in rows.chunks if chunk.values is None]
+    return max((each.nbytes for each in text if each is not None), default=0)
