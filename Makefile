@@ -135,10 +135,14 @@ stubs: $(READY)
 	$(BIN)/python -m nanobind.stubgen -q -m colonnade._core -o src/colonnade/_core.pyi
 
 # The core alone, free of Python, under each sanitizer.
-sanitize: build/sanitize-address,undefined build/sanitize-thread
+sanitize: build/sanitize-address,undefined build/sanitize-thread build/sanitized-growing-address,undefined build/sanitized-growing-thread
 	for program in $^; do echo $$program; $$program || exit 1; done
 
 SANITIZED = $(CXX) -std=c++20 -g -O1 -fno-sanitize-recover=all -fsanitize=$* -Isrc/core -isystem src/vendor/xxhash -pthread -Wno-psabi
+build/sanitized-growing-%: tests/core/stress_growing.cpp $(wildcard src/core/growing*)
+	mkdir -p build
+	$(SANITIZED) -o $@ $< src/core/growing.cpp src/core/growing_rows.cpp
+
 build/sanitize-%: tests/core/stress.cpp $(wildcard src/core/*)
 	mkdir -p build
 	$(SANITIZED) -c -o $@-portable.o src/core/kernels.cpp

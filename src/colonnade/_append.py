@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Any, Self
 
 import pandas as pd
+import pyarrow as pa
 
 from colonnade import _core
 from colonnade.dtype_kinds import dtype_kind
@@ -115,6 +116,11 @@ class Appender:
     def name(self) -> str:
         """The name of the table."""
         return self._log.name
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema of the table."""
+        return self._log.schema.arrow
 
     @property
     def num_rows(self) -> int:
