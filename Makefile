@@ -9,9 +9,9 @@ READY  := $(VENV)/.ready
 demo: $(READY)
 	$(BIN)/python examples/demo.py
 
-# While you work: what fails most often. It leaves out the tests that are marked slow.
+# While you work: what fails most often. No slow tests, and some cases of each large table: see tests/support/quick_lane.py.
 check: style
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal --quick
 
 # Everything. By files, because the blocks of a page of the docs follow each other.
 test: $(READY)
@@ -106,6 +106,7 @@ style: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell src tests docs benchmarks examples *.md Makefile
 	$(BIN)/mypy
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/clang-format --dry-run --Werror src/core/*.h src/core/*.cpp tests/core/*.cpp
 
 # Pages and stubs that are printed from the code.

@@ -52,6 +52,11 @@ class _Blocks(PythonCodeBlockParser):
 
 _HERE = Path(__file__).parent
 
+
+def pytest_addoption(parser):
+    parser.addoption("--quick", action="store_true", help="the tests of `make check`: see tests/support/quick_lane.py")
+
+
 # Modules of extras, whose examples run where the library is installed.
 _EXTRAS = {"dask": ["src/colonnade/dask/*"], "ray": ["src/colonnade/ray.py"]}
 collect_ignore_glob = [file for library, files in _EXTRAS.items() if find_spec(library) is None for file in files]

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import colonnade as cn
-from support import privileges
+from support import privileges, quick_lane
 
 _HERE = Path(__file__).parent
 _SLOW_FOLDERS = {"concurrency", "crash", "examples", "stress"}
@@ -24,15 +24,25 @@ settings.register_profile(
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
+settings.register_profile("quick", settings.get_profile("colonnade"), max_examples=10)
 settings.load_profile("colonnade")
 
 
-def pytest_collection_modifyitems(items):
+def pytest_configure(config):
+    if config.getoption("quick"):
+        settings.load_profile("quick")
+
+
+def pytest_collection_modifyitems(config, items):
     """Mark whole folders as slow: each of their tests starts processes, or runs for a time that was chosen."""
     for item in items:
         folder = item.path.relative_to(_HERE).parts[0] if item.path.is_relative_to(_HERE) else None
         if folder in _SLOW_FOLDERS:
             item.add_marker(pytest.mark.slow)
+    if config.getoption("quick"):
+        kept, left_out = quick_lane.select(items)
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = kept
 
 
 def pytest_runtest_protocol(item, nextitem):

@@ -169,15 +169,21 @@ void check_alignment(size_t number, const Job& job) {
     fail(number, "pandas_at is not aligned");
 }
 
+std::vector<Job> decode_jobs(Table table) {
+  std::vector<Job> jobs(table.count);
+  for (int64_t number = 0; number < table.count; ++number)
+    if (const char* const wrong = set_fields<job_fields>(jobs[number], table.rows + number * field_count<job_fields>))
+      fail(number, std::string(wrong) + " is no enumerator");
+  return jobs;
+}
+
 }  // namespace
 
 Plan decode(Table jobs, Table pieces) {
   Plan plan;
-  plan.jobs.resize(jobs.count);
+  plan.jobs = decode_jobs(jobs);
   for (int64_t number = 0; number < jobs.count; ++number) {
     Job& job = plan.jobs[number];
-    if (const char* const wrong = set_fields<job_fields>(job, jobs.rows + number * field_count<job_fields>))
-      fail(number, std::string(wrong) + " is no enumerator");
     if (job.first_piece < 0 || job.piece_count < 0 || job.first_piece > pieces.count ||
         job.piece_count > pieces.count - job.first_piece)
       fail(number, "its pieces are not in the table of pieces");
@@ -192,11 +198,9 @@ Plan decode(Table jobs, Table pieces) {
 Plan place(Table jobs, std::span<const std::span<const Piece>> columns, int64_t rows,
            std::span<const Stretch> outputs) {
   Plan plan;
-  plan.jobs.resize(jobs.count);
+  plan.jobs = decode_jobs(jobs);
   for (int64_t number = 0; number < jobs.count; ++number) {
     Job& job = plan.jobs[number];
-    if (const char* const wrong = set_fields<job_fields>(job, jobs.rows + number * field_count<job_fields>))
-      fail(number, std::string(wrong) + " is no enumerator");
     const auto column = static_cast<uint64_t>(job.first_piece);
     if (column >= columns.size()) fail(number, "it has no imported column");
     if (job.values_at == -1 && job.bitmap_at == -1 && job.mask_at == -1 && job.pandas_at == -1) {

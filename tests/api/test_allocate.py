@@ -1,4 +1,4 @@
-"""Tables that are filled in place: what comes out is what a put of the same values stores."""
+"""Tables that are filled in place. They must equal a put of the same values."""
 
 import gc
 import os
@@ -18,7 +18,7 @@ ROWS = 1000
 
 
 def values_of(dtype, rows, seed=0):
-    """Values of every kind that a column of this dtype may hold, missing ones included."""
+    """Values of every kind that a column of this dtype can have, missing values included."""
     rng = np.random.default_rng(seed)
     dtype = np.dtype(dtype)
     if dtype.kind == "b":
@@ -92,7 +92,7 @@ def test_an_error_in_the_block_discards(store):
 
 @pytest.mark.parametrize("rows", [ROWS, MIB])
 def test_an_array_that_outlives_the_block_is_private(store, rows):
-    """What is stored in it afterwards is in no snapshot, and is no crash either."""
+    """A write to the array after its block must not crash, and must not change any snapshot."""
     for _ in range(3):  # fresh, fresh, of a spare
         with store.allocate("t", {"x": "float64", "y": "int64"}, rows=rows) as draft:
             draft["x"][:], draft["y"][:] = 1.5, 2
@@ -167,7 +167,7 @@ def test_bad_schemas(store, schema, rows, error, words):
 
 
 def test_a_loop_uses_two_segments(store):
-    """What a variable still names after its block holds no memory."""
+    """A variable that still refers to a column after its block keeps no memory."""
     seen = set()
     for value in range(6):
         with store.allocate("t", {"x": "float64"}, rows=MIB) as draft:
@@ -266,7 +266,7 @@ def test_any_schema(default_store, data):
 
 @pytest.mark.parametrize("way", ["put", "share", "allocate"])
 def test_a_traceback_keeps_no_memory_of_an_interrupted_draft(store, way, monkeypatch):
-    """The stop button of a notebook: the traceback is kept, and the draft's memory is free at once."""
+    """As with a notebook's stop button: the traceback is kept, but the draft's memory must be freed at once."""
 
     def interrupt(*_):
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""Plain tables that travel by reference: through every way that processes pass things on, and what is left of them."""
+"""Plain tables that are pickled by reference, in every way that processes exchange objects, and what remains afterwards."""
 
 import multiprocessing
 import os
@@ -32,7 +32,7 @@ METHODS = ["fork", "spawn", "forkserver"]
 
 @pytest.fixture(autouse=True)
 def shop(default_store):
-    """The default store, which is empty but for a process group and spares when a test is over."""
+    """The default store. After a test it may contain only a process group and spares."""
     yield default_store
     assert pickling._sending == []
     assert set(segments(default_store)) <= {"group", "spare"}
@@ -66,7 +66,7 @@ def round_trip(table):
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.slow
 def test_arguments_and_results_of_an_executor(method):
-    """The first task brings no table: a worker that is started knows from its start."""
+    """The first task has no table, so the worker must know about by_reference from its start."""
     pl.DataFrame({"x": [2, 1]}).sort("x")  # Polars' threads, which a forked child does not have
     with cn.by_reference(min_bytes=0), ProcessPoolExecutor(1, mp_context=multiprocessing.get_context(method)) as pool:
         for kind, make in MAKE.items():
@@ -172,7 +172,7 @@ def test_it_comes_back_exactly(table):
 
 
 class Mine(pd.DataFrame):
-    """A subclass, as geopandas has one."""
+    """A subclass of DataFrame, as in geopandas."""
 
 
 PICKLED = {
@@ -295,7 +295,7 @@ def test_what_nobody_receives_is_removed_in_a_day(shop, monkeypatch):
 
 @pytest.mark.parametrize("pickler", [ForkingPickler, loky])
 def test_a_pickle_that_fails_leaves_no_segment(shop, pickler):
-    """The frame was written before the other argument turned out not to be picklable."""
+    """The frame is written first; then pickling the other argument fails."""
 
     class Unpicklable:
         def __reduce__(self):
@@ -344,7 +344,7 @@ def test_a_result_outlives_the_worker_that_sent_it(shop, method, target):
 
 
 def test_a_worker_is_killed_with_a_frame_in_flight(shop):
-    """What it had not taken may wait for another worker, so it stays until it is known to be lost."""
+    """A message that the killed worker had not read may go to another worker, so its segment stays until it is certainly lost."""
     pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork"))
     with cn.by_reference(min_bytes=0), pool, pytest.raises(BrokenProcessPool):
         futures = [pool.submit(references.killed, pandas_frame()) for _ in range(5)]

@@ -1,4 +1,4 @@
-"""`cache`: computed once for all processes, by one of them, whatever happens to it."""
+"""`cache`: one process computes a result for all of them, and another one takes over if it is killed."""
 
 import datetime
 import decimal
@@ -219,7 +219,7 @@ def test_wrong_arguments_are_the_functions_error(store):
 
 @cn.cache(ttl="1d")
 def of_the_module(n):
-    """Say what it does."""
+    """A function with a docstring, in a module."""
     return pd.DataFrame({"x": [n]})
 
 
@@ -227,7 +227,7 @@ def test_the_default_store_and_pickling(default_store):
     assert pickle.loads(pickle.dumps(of_the_module)) is of_the_module
     assert int(of_the_module(5)["x"][0]) == 5
     assert len(default_store.ls("cache/*of_the_module/*")) == 1
-    assert of_the_module.__doc__ == "Say what it does."
+    assert of_the_module.__doc__ == "A function with a docstring, in a module."
     assert "cache of <function of_the_module" in repr(of_the_module)
     of_the_module.clear()
 
@@ -322,7 +322,7 @@ def test_what_has_no_key(value):
 
 
 def slow(store, path):
-    """A cached function that writes a line and takes a while."""
+    """A cached function that writes a line and takes some time."""
 
     @store.cache
     def compute(n):
@@ -399,7 +399,7 @@ def test_a_killed_one_is_replaced(store, tmp_path, how):
 
 
 def test_a_child_that_is_forked_meanwhile_keeps_no_lock(store, tmp_path):
-    """The computing process is killed, and a child of it lives on."""
+    """The process that computes is killed while a child that it forked goes on."""
     path, lengths, pids = tmp_path / "runs", FORK.Queue(), FORK.Queue()
 
     def with_a_child():

@@ -1,4 +1,4 @@
-"""What a snapshot has of a frame, and the dtypes that one may ask for."""
+"""What a snapshot has in common with a frame, and the dtypes that a caller can ask for."""
 
 import io
 

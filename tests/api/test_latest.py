@@ -1,4 +1,4 @@
-"""The newest version at hand: for many threads, over deletions, at the cost of one look."""
+"""`latest`: the newest version for many threads, across deletions, at the cost of one stat."""
 
 import os
 import threading
@@ -92,7 +92,7 @@ def test_the_frame_is_everybodys_and_read_only(store):
 
 
 def test_memory_written_again_is_a_new_version(store):
-    """Two segments take turns: each third version has the inode of the first, and is told from it all the same."""
+    """Two segments are used alternately, so the third version has the inode of the first. It must still count as a new version."""
     latest = store.latest("t")
     inodes = []
     for n in range(12):
@@ -118,7 +118,7 @@ def test_it_holds_one_version_and_one_descriptor(store):
 
 
 def test_nothing_new_costs_one_stat(store):
-    """All system calls of a process that asks, asks ten times, and ends."""
+    """Ten looks make ten system calls more than no look."""
     if why := stepping.why_not():
         pytest.skip(why)
     store.put("a/t", frame(1)).close()
@@ -136,7 +136,7 @@ def test_nothing_new_costs_one_stat(store):
 
 
 def test_many_threads_while_versions_come(store):
-    """Nobody is ever given an older one than before."""
+    """No thread may get an older version than it got before."""
     store.put("t", frame(0)).close()
     latest = store.latest("t")
     stop = threading.Event()

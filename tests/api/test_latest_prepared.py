@@ -1,4 +1,4 @@
-"""`latest(prepare=)`, one look at a time, waiting, and handles that are pickled."""
+"""`latest(prepare=)`: values that belong together, waiting for a version, and handles that are pickled."""
 
 import logging
 import multiprocessing

@@ -1,4 +1,4 @@
-"""The logger ``colonnade``: what the library does by itself, and silence where nobody listens."""
+"""The logger ``colonnade``: what it reports, and that nothing is printed if a program configures no logging."""
 
 import logging
 import pickle
@@ -51,7 +51,7 @@ def test_what_by_reference_pickles_instead(default_store, messages):
 
 
 def test_nobody_listens_and_nothing_is_printed():
-    """Python prints warnings of loggers that have no handler at all."""
+    """Python prints the warnings of loggers that have no handler."""
     program = """if True:
         import numpy as np, pandas as pd, colonnade as cn, tempfile
         try:

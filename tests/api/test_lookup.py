@@ -1,4 +1,4 @@
-"""Look-ups by key: `put(key=)`, `locate`, `rows`, held against pandas and plain dictionaries."""
+"""Look-ups by key: `put(key=)`, `locate` and `rows`, compared with pandas and with plain dictionaries."""
 
 import datetime as dt
 import decimal
@@ -144,7 +144,7 @@ def test_load_and_latest(store, tmp_path):
 
 @given(st.data())
 def test_a_damaged_index(tmp_path_factory, data):
-    """Wrong bytes in the index are an error or an answer; ``validate="full"`` finds whatever leads to other rows."""
+    """Wrong bytes in the index give an error or an answer, never a crash; ``validate="full"`` finds every byte that changes an answer."""
     store = cn.Store(tmp_path_factory.mktemp("store"))
     frame = pd.DataFrame({"key": ["a", "b", "a", "c", "d"]})
     snap = store.put("t", frame, key="key")

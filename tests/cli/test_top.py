@@ -1,4 +1,4 @@
-"""``colonnade top``: once in a pipe, live in a terminal, which it leaves as it found it."""
+"""``colonnade top``: prints once in a pipe, runs live in a terminal, and restores the terminal."""
 
 import codecs
 import fcntl
@@ -34,7 +34,7 @@ def top(store, *args):
 
 
 class Terminal:
-    """A terminal in which a program runs: what it shows, and what is typed."""
+    """A terminal in which a program runs: it collects the output and sends keys."""
 
     def __init__(self, *command, width=80, height=24, **variables):
         self.mine, self.its = pty.openpty()
@@ -68,7 +68,7 @@ class Terminal:
             self.shown += self._decode(os.read(self.mine, 1 << 16))
 
     def wait_for(self, pattern, seconds=20):
-        """What is shown until a pattern is there, which was not there before."""
+        """Wait until new output contains a pattern; returns the output."""
         end = time.monotonic() + seconds
         while not (found := re.search(pattern, self.shown, re.DOTALL)):
             assert time.monotonic() < end, f"{pattern!r} is not in {self.shown!r}"
@@ -77,7 +77,7 @@ class Terminal:
         return before
 
     def end(self):
-        """The status with which the program ends; the rest of what it shows is in ``shown``."""
+        """Wait for the program's end; returns its exit status. ``shown`` has the rest of its output."""
         end = time.monotonic() + 20
         while self.process.poll() is None:
             assert time.monotonic() < end
@@ -99,7 +99,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 
 @pytest.fixture
 def store(folder):
-    """A store that keeps no spares: what is deleted is deleted."""
+    """A store without spares, so a deleted table is really deleted."""
     return cn.Store(folder / "store", spares=0)
 
 
@@ -256,7 +256,7 @@ def test_it_scrolls_and_sorts(store):
     with live(store, "--every", "600", width=120, height=11) as terminal:
 
         def rows_after(keys, below):
-            """The numbers of the rows that are shown once the end of the screen is as said."""
+            """The numbers of the rows on the screen, once the last line of the screen is the expected one."""
             terminal.type(keys)
             screen = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.wait_for(below))
             return [int(number) for number in re.findall(r"^t(\d\d)", screen, re.MULTILINE)]

@@ -29,7 +29,7 @@ class Operation(NamedTuple):
 
 
 def apply(operation, state):
-    """The state after an operation and its result; a state is None, or a pair of version and value."""
+    """The state after an operation, and the operation's result. A state is None, or a pair of version and value."""
     version = state[0] if state else 0
     if operation.kind == "get":
         return state, state or FOUND_NOTHING
@@ -41,7 +41,7 @@ def apply(operation, state):
 
 
 def is_linearizable(history, state=None):
-    """Whether there is an order that explains a history which began in a state."""
+    """Whether some order of the operations explains a history that began in this state."""
     history = sorted(history, key=lambda operation: operation.called)
     seen = set()
     stack = [(frozenset(range(len(history))), state)]

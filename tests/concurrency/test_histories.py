@@ -90,7 +90,7 @@ for number in range(int(sys.argv[3])):
 
 
 def history_of(folder, seed, workers, operations):
-    """Let workers operate on one name, kill some of them, and give what they said."""
+    """Let workers operate on one name and kill some of them; returns the history that they recorded."""
     rng = random.Random(seed)
     command = [sys.executable, "-c", WORKER, folder]
     processes = [

@@ -1,4 +1,4 @@
-"""One process is stopped before each of its system calls, and others do what they like meanwhile.
+"""One process is stopped before each of its system calls, and other processes do their work in between.
 
 What two processes do to one store is an order of their system calls. Here every order is met in which one of them does a whole
 burst of things between two calls of the other: a reader between its open and its map while the segment is superseded, retired,
@@ -29,12 +29,12 @@ def _tracing():
 
 @pytest.fixture(scope="module")
 def frames():
-    """Frames of nearly one size, so that each fits the spare of each."""
+    """Frames of nearly the same size, so that each fits into the spare of any other."""
     return [payload.make(seed, ROWS + 100 * seed) for seed in range(OTHERS + 1)]
 
 
 def verify(snap):
-    """The seed of a snapshot that is whole in both readings."""
+    """Verify a snapshot in both readings; returns its seed."""
     attrs = payload.verify_pandas(snap.to_pandas())
     assert payload.verify_arrow(snap.to_arrow()) == attrs
     assert snap.num_rows == attrs["rows"]
@@ -42,7 +42,7 @@ def verify(snap):
 
 
 def is_locked(store):
-    """Whether somebody holds the store's lock; others would have to wait then, and no order is left to be met."""
+    """Whether a process has the store's lock. Others would have to wait then, so there is no other order to test."""
     try:
         store._catalog.directory.lock_at_once().close()
     except BlockingIOError:
@@ -120,7 +120,7 @@ def gc(store, frames):
 
 
 def puts(store, frames):
-    """As many as it takes for the first of them to have written over what was there before."""
+    """Enough puts that the memory of the version before them is written again."""
     for frame in frames[4:7]:
         store.put("t", frame).close()
 
@@ -131,7 +131,7 @@ def puts_that_retain(store, frames):
 
 
 def puts_elsewhere(store, frames):
-    """Another table gets what this one had."""
+    """Put another table, which gets the segment of this one."""
     store.put("t", frames[4]).close()
     for _ in range(3):
         store.put("other", frames[OTHERS]).close()
@@ -206,7 +206,7 @@ def test_stopped_before_every_call_while_others_go_on(store, frames, one, others
 
 
 def test_a_reader_overtaken_at_every_call(store, frames):
-    """Not once but again and again: it starts again each time, and what it gets in the end is whole."""
+    """The reader is overtaken at every call. It starts again each time, and in the end it gets a whole version."""
     for first in range(1, 8):
         store.put("t", frames[0]).close()
         with stepping.Stepped(lambda: read(cn.Store(store.path), frames)) as child:

@@ -1,4 +1,4 @@
-"""Many at once: threads and forks, ways to start processes, versions held, names."""
+"""Many threads, forks and processes at once; many open versions; many names."""
 
 import multiprocessing
 import os
@@ -23,7 +23,7 @@ FORKS = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:Depreca
 
 
 def work(store, name, rounds, rows=(20, 2000)):
-    """Put and get by turns; everything verified."""
+    """Put and get alternately, and verify everything."""
     for number in range(rounds):
         with store.put(name, payload.make(number, rows[number % len(rows)]), keep=1 + number % 2) as snap:
             payload.verify_pandas(snap.to_pandas())
@@ -34,7 +34,7 @@ def work(store, name, rounds, rows=(20, 2000)):
 
 
 def wait_for(child, seconds=20):
-    """The exit status of a forked child; one that hangs is killed."""
+    """The exit status of a forked child. A child that hangs is killed."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         found, status = os.waitpid(child, os.WNOHANG)
@@ -48,7 +48,7 @@ def wait_for(child, seconds=20):
 
 @FORKS
 def test_forks_while_threads_put_and_get(store):
-    """A child has its parent's memory as it was in the middle of all that, and the store works in it as in any process."""
+    """The child inherits memory in the middle of puts and gets of other threads. The store must work in it as in any process."""
     stop = threading.Event()
     failures = []
 
@@ -94,7 +94,7 @@ def test_forks_while_threads_put_and_get(store):
 
 @FORKS
 def test_a_fork_in_the_middle_of_a_read(store, monkeypatch):
-    """A thread is reading when its process forks: the child, where that thread is not, waits for nothing of it."""
+    """A thread reads while its process forks. The child does not have that thread, and must not wait for it."""
     store.put("t", payload.make(1, 20))
     inside, go_on = threading.Event(), threading.Event()
     real = pa.ipc.open_file
@@ -125,7 +125,7 @@ def test_a_fork_in_the_middle_of_a_read(store, monkeypatch):
 
 
 def _put_and_get(args):
-    """In a process of a pool."""
+    """Put and get in a process of a pool."""
     path, name = args
     work(cn.Store(path), name, 5, (20, MAPPED))
     return os.getpid()
@@ -143,7 +143,7 @@ def test_however_processes_are_started(store, method):
 
 
 def test_one_of_many_makes_each_name(store):
-    """expect_version=0 in processes and threads at once: each name is made once."""
+    """`expect_version=0` in processes and threads at once: exactly one of them makes each name."""
     program = f"""
 import sys, threading, colonnade as cn, pandas as pd
 store = cn.Store({str(store.path)!r})
@@ -173,7 +173,7 @@ print(*won)
 
 
 def test_a_name_that_comes_and_goes(store):
-    """An open gets a whole snapshot or NotFoundError, and nothing between."""
+    """An open gives a whole snapshot or NotFoundError, and nothing else."""
     program = f"""
 import itertools, sys; sys.path.insert(0, {str(Path(__file__).parent.parent)!r})
 import colonnade as cn
@@ -208,7 +208,7 @@ for turn in itertools.count():
 
 
 def test_a_thousand_versions_held_at_once(store):
-    """Each is its own, though the name has long gone on, and memory that somebody still sees is never written again."""
+    """Each open version keeps its values, however many came later: memory that a process still maps is never rewritten."""
     before = descriptors()
     held = []
     for seed in range(1000):
@@ -224,7 +224,7 @@ def test_a_thousand_versions_held_at_once(store):
 
 
 def test_ten_thousand_names(folder):
-    """Nothing but a listing depends on how many names there are."""
+    """Only a listing depends on the number of names."""
     store = cn.Store(folder / "s")
     first = store.put("first", pd.DataFrame({"x": [1]})).path
 

@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import colonnade as cn
 from support.arrow_tables import Celsius
 from support.likeness import assert_same_outcome, assert_same_table, outcome
 from support.pyarrow_bugs import bugs_that_hit
+from support.quick_lane import examples
 from support.strategies import EXACT, INDEXES, NOT_COMPARED, frames
 
 KINDS = {**EXACT, **NOT_COMPARED}
@@ -291,14 +292,14 @@ def options(draw, df):
 
 
 @given(data=st.data())
-@settings(max_examples=400)
+@examples(400)
 def test_any_frame(data):
     df = data.draw(frames())
     assert_like_pyarrow(df, **data.draw(options(df), label="options"))
 
 
 @given(data=st.data())
-@settings(max_examples=250)
+@examples(250)
 def test_any_frame_with_any_schema(data):
     df = data.draw(frames())
     df.columns = [f"c{i}" for i in range(df.shape[1])]

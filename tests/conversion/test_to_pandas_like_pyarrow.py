@@ -11,13 +11,14 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import colonnade as cn
 from support.arrow_tables import FLAT, KINDS, LENGTHS, OFFSETS, Column, Recipe, recipes, type_of
 from support.likeness import assert_same_frame, assert_same_outcome, assert_same_table, outcome
 from support.pyarrow_bugs import bugs_that_hit, inside
+from support.quick_lane import examples
 from support.strategies import frames
 
 # ---- Options --------------------------------------------------------------------------------------------------------------------
@@ -316,7 +317,7 @@ def one_of_each(*chunks):
 
 
 @given(data=st.data())
-@settings(max_examples=900)
+@examples(900)
 @pytest.mark.slow
 def test_any_table(data):
     kinds = data.draw(st.sampled_from([readable(), readable(), readable(), tuple(sorted(KINDS))]), label="kinds")
@@ -328,7 +329,7 @@ PLAIN = tuple(kind for kind in FLAT if "," not in kind and kind != "time64[ns]")
 
 
 @given(recipe=recipes(PLAIN, max_columns=12), split=st.booleans())
-@settings(max_examples=300)
+@examples(300)
 def test_blocks_of_many_columns(recipe, split):
     assert_like_pyarrow(recipe, {"split_blocks": split})
 
@@ -414,7 +415,7 @@ def changed(table, changes):
 
 
 @given(data=st.data())
-@settings(max_examples=400)
+@examples(400)
 def test_tables_that_were_frames(data):
     df = data.draw(frames())
     preserve = data.draw(st.sampled_from([None, None, True, False]), label="preserve_index")

@@ -3,9 +3,10 @@
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from colonnade.core.key_index import KeyColumn, KeyIndex, build_index, column_of, size_of_index
+from support.quick_lane import examples
 
 
 def text(values):
@@ -86,7 +87,7 @@ def test_all_rows_of_one_key():
     assert np.array_equal(index.all_rows(index.find([column_of(np.zeros(1, np.int64))], 1)), np.arange(100_000))
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(st.data())
 def test_a_damaged_index_is_an_error_or_an_answer(data):
     """Bytes of the index and of the text it leads to are wrong: nothing outside of them is read, and every search ends."""

@@ -36,7 +36,7 @@ _WAITING = 40
 
 
 def begin():
-    """Say to the process that traces this one that its part begins."""
+    """Tell the tracing process that the part to be tested begins."""
     os.kill(os.getpid(), 0)
 
 
@@ -45,7 +45,7 @@ def frame():
 
 
 def fetch(store, url):
-    """What a receiver does, and that what it gets is whole."""
+    """Fetch the table, as a receiver does, and check that it is whole."""
     with cn.Store(store).open(url) as snapshot:
         pd.testing.assert_frame_equal(snapshot.to_pandas(), frame())
 
@@ -106,13 +106,13 @@ class Server:
 
 
 def reach(child, what):
-    """Let a traced process run to where its part begins."""
+    """Let a traced process run until its part begins."""
     while child.call != _KILL or child.arguments[1] != 0:
         assert child.step(), f"it ended with status {child.status} before {what}"
 
 
 def fetched_by(store, url):
-    """What a traced receiver does: it has used a connection before, so that gRPC's threads are there."""
+    """The program of a traced receiver. It has used a connection before, so that gRPC's threads exist."""
 
     def act():
         with contextlib.suppress(cn.NotFoundError):
@@ -129,7 +129,7 @@ def files(store):
 
 
 def nothing_half(store, url, *, serving=True):
-    """There is a whole copy or none, and nothing else but what a gc removes."""
+    """Check that there is a whole copy or none, and nothing else that `gc` would not remove."""
     left = [name for name in files(store) if not name.startswith(("copy-", "fetch-", "spare-"))]
     assert left == [], left
     assert cn.Store(store).check() == []
@@ -143,14 +143,14 @@ def nothing_half(store, url, *, serving=True):
 
 
 def chosen(calls, points, generator):
-    """Before which calls to kill: all, or so many of them."""
+    """The calls before which to kill: all of them, or a sample."""
     if points == 0 or calls <= points:
         return range(1, calls + 1)
     return sorted({1, calls, *generator.sample(range(1, calls + 1), points)})
 
 
 def kill_fetchers(origin, store, points, generator):
-    """Whoever fetches is killed: what it had received goes with it."""
+    """Kill the process that fetches: what it had received is freed with it."""
     with Server(origin) as server:
         with stepping.Stepped(fetched_by(store, server.url)) as child:
             reach(child, "it fetched")
@@ -171,7 +171,7 @@ def kill_fetchers(origin, store, points, generator):
 
 
 def kill_servers(origin, store, points, generator):
-    """Whoever serves is killed: the receiver says so or has it whole, and fetches from the next one."""
+    """Kill the process that serves: the receiver reports it or has the whole table, and fetches from the next server."""
     calls, numbers = 0, [10**9]
     while numbers:
         number = numbers.pop()
@@ -195,7 +195,7 @@ def kill_servers(origin, store, points, generator):
 
 
 def run_until(child, steps, process):
-    """Let a traced process make so many calls; the status of another process if that one ends before."""
+    """Let a traced process make so many calls; returns the status of the other process if that one ends first."""
     for _ in range(steps):
         signal.setitimer(signal.ITIMER_REAL, 0.2)
         try:
@@ -212,7 +212,7 @@ def run_until(child, steps, process):
 
 
 def kill_waiters(origin, store, points, generator):
-    """Whoever waits for a fetch is stopped, and then killed: neither disturbs the fetch that it waits for."""
+    """Stop and then kill a process that waits for a fetch of another one: that fetch must not be disturbed."""
     with Server(origin) as server:
         fetch_lock = lock_of(store, server.url)
         for number in chosen(_WAITING, points, generator):
@@ -229,7 +229,7 @@ def kill_waiters(origin, store, points, generator):
 
 
 def lock_of(store, url):
-    """Takes the lock of the fetch of a table, as a process that fetches it has it."""
+    """Take the lock of a table's fetch, as a process that fetches it does."""
     assert status_of(forked(fetch, store, url)) == 0
     identity = next(name for name in files(store) if name.startswith("copy-")).removeprefix("copy-")
     cn.Store(store).gc()
@@ -255,7 +255,7 @@ def lock_of(store, url):
 
 
 def holds_lock(store):
-    """Whether somebody has locked a fetch."""
+    """Whether a process has the lock of a fetch."""
     for name in files(store):
         if name.startswith("fetch-"):
             fd = os.open(store / paths.SEGMENTS / name, os.O_RDWR | os.O_CLOEXEC)

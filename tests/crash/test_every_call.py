@@ -1,4 +1,4 @@
-"""Killed at every step: whatever a put, a delete or a gc was at, the store is as before or as after, and nothing is left.
+"""Processes killed at every step of a put, a delete or a gc: the store is as before or as after, and nothing else remains.
 
 What a process does to a store it does in system calls. One run is stepped from call to call, to see which of them change
 anything: a name, a link, a size, the memory that is taken. Then a run each is killed after each of these, which meets every state
@@ -30,7 +30,7 @@ make = functools.cache(payload.make)
 
 
 def put(name, seed, rows=SMALL, keep=1, **options):
-    """One put, of a frame that says which it was."""
+    """Put one frame, whose values show which put it was."""
     return lambda store: store.put(name, make(seed, rows), keep=keep, **options).close()
 
 
@@ -53,7 +53,7 @@ def read(store):
 
 
 def share(seed, rows=SMALL):
-    """Share a table, have it opened by its reference, and let go of it."""
+    """Share a table, open it by its reference, and release it."""
 
     def act(store):
         with store.share(make(seed, rows)) as shared:
@@ -63,7 +63,7 @@ def share(seed, rows=SMALL):
 
 
 def send(seed, rows=SMALL):
-    """Begin a process group, and send a table to oneself."""
+    """Begin a process group, and send a table to this process itself."""
 
     def act(store):
         writer = store._writer
@@ -82,7 +82,7 @@ def litter(store):
 
 
 def without_unnamed_files(action):
-    """The same on a file system that has no O_TMPFILE; in the child alone."""
+    """Run as on a file system without O_TMPFILE, in the child only."""
 
     def act(store):
         unnamed.refuse()
@@ -92,7 +92,7 @@ def without_unnamed_files(action):
 
 
 class Scenario(NamedTuple):
-    """What is there, what is done, and whether a reader holds each table that was there."""
+    """What the store contains, what is done, and whether a reader has each of the tables open."""
 
     before: object
     action: object
@@ -156,7 +156,7 @@ def store(place):
 
 
 def versions(store):
-    """The seed of each version that has a name, by name and version; every value verified, in all readings."""
+    """The seed of each named version, by name and version, after verifying every value in all readings."""
     found = {}
     for entry in entries(store.path):
         if entry.endswith(".arrow"):
@@ -178,7 +178,7 @@ def newest(found):
 
 
 def holds(store, before, after, held):
-    """What must hold after any crash, whether the store is used as it is or cleaned first. Gives the versions there are."""
+    """Check what must hold after any crash, whether the store is used as it is or cleaned first; returns the versions."""
     found = versions(store)
     assert newest(found) in (newest(before), newest(after))
     assert found.items() <= (before | after).items()
@@ -199,7 +199,7 @@ def holds(store, before, after, held):
 
 
 def footprint(place):
-    """What a crash would leave, but for what is in the files: none that has a name is written to."""
+    """What a crash would leave, without the contents of files: no file that has a name is written to."""
     found = []
     for folder, _, files in os.walk(place.folder):
         for name in files:
@@ -209,7 +209,7 @@ def footprint(place):
 
 
 def points(place, action):
-    """How many calls to let an action make before it is killed, and the number of all its calls; it runs to its end."""
+    """The numbers of system calls after which an action is to be killed, and the number that it makes in all."""
     found, seen = [1], footprint(place)
     with stepping.Stepped(action) as child:
         while child.step():

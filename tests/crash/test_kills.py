@@ -1,4 +1,4 @@
-"""Writers killed at every step of a put: the name leads to the old version or the new one, and nothing is left behind."""
+"""Writers killed at every step of a put: the name leads to the old version or the new one, and nothing else remains."""
 
 import os
 import signal
@@ -82,7 +82,7 @@ def test_killed_at(small, step, tmpfile):
 
 
 def test_killed_at_random(store):
-    """Real kills at random instants while readers look on; the long version is tests/stress."""
+    """Kills at random moments while readers run; the long form is in tests/stress."""
     program = f"""
 import itertools, colonnade as cn, numpy as np, pandas as pd
 store = cn.Store({str(store.path)!r})

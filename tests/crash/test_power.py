@@ -1,4 +1,4 @@
-"""Power fails at an instant: what a disk holds then is copied, mounted again, and looked at.
+"""A power failure, simulated: what is on the disk at one moment is copied, mounted and checked.
 
 A file system on a loop device writes to a file. That file, copied while the file system is in use, holds what had reached the disk,
 and nothing of what the kernel still has in memory; mounting the copy replays the journal, as after a power failure.
@@ -37,7 +37,7 @@ def mounted(image, place, options):
 
 @pytest.fixture(params=FILE_SYSTEMS)
 def disk(request, tmp_path):
-    """Give a mounted disk, and a function that gives what a store on it holds after a power failure."""
+    """A mounted disk, and a function that returns the contents of a store on it after a power failure."""
     make, options, size = FILE_SYSTEMS[request.param]
     if shutil.which(make[0]) is None:
         pytest.skip(f"{make[0]} is not installed")

@@ -13,7 +13,6 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import given
-from hypothesis import settings as given_settings
 from hypothesis import strategies as st
 from rich.pretty import pretty_repr
 
@@ -23,6 +22,7 @@ from colonnade.display.fitting import one_line
 from colonnade.display.summary import Listing, Summary
 from colonnade.display.table import Column
 from colonnade.display.values import brief
+from support.quick_lane import examples
 from support.summaries import FLIGHTS, Page, terminal
 
 
@@ -220,7 +220,7 @@ def test_texts_are_texts(text, store):
 
 
 @given(st.text(max_size=60).filter(lambda text: text.isascii() or text.encode(errors="replace").decode() == text))
-@given_settings(max_examples=60)
+@examples(60)
 def test_any_text(tmp_path_factory, text):
     place = tmp_path_factory.mktemp("any")
     snapshot = cn.Store(place).put("t", pa.table({text: [text]}))

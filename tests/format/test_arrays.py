@@ -16,11 +16,12 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 import colonnade as cn
 from colonnade.format.ndarray_layout import lay_out_array
 from support.arrays import DTYPES, ORDERS, SHAPES, UNITS, arrays, make, orders_of
+from support.quick_lane import examples
 
 ONE = np.zeros(1)
 
@@ -71,7 +72,7 @@ def check(store, put):
 
 
 @given(put=arrays())
-@settings(max_examples=300)
+@examples(300)
 def test_any_array(store, put):
     check(store, put)
 

@@ -13,11 +13,12 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from pandas.testing import assert_frame_equal
 
 import colonnade as cn
 from support.arrow_types import TYPES
+from support.quick_lane import examples
 from support.strategies import frames
 
 
@@ -41,7 +42,7 @@ def tables(draw):
 
 
 @given(table=tables())
-@settings(max_examples=300)
+@examples(300)
 @pytest.mark.slow
 def test_any_table(store, table):
     snap = store.put("t", table)
@@ -60,7 +61,7 @@ def table():
 
 
 @given(df=frames())
-@settings(max_examples=150)
+@examples(150)
 @pytest.mark.filterwarnings("ignore::UserWarning")  # PyArrow's, about labels that it turns into strings
 @pytest.mark.slow
 def test_tables_that_were_frames(store, df):

@@ -13,12 +13,13 @@ import pyarrow as pa
 import pyarrow.compute
 import pytest
 import pytz
-from hypothesis import given, settings
+from hypothesis import given
 
 from colonnade.errors import CorruptSnapshotError, UnsupportedTypeError
 from colonnade.format.objects import Objects, same, to_arrow, to_objects
 from colonnade.format.zones import decode_zone, encode_zone
 from support.likeness import assert_same_values
+from support.quick_lane import examples
 from support.strategies import PARIS, Colour, Point, Text, Weekday, object_array, object_cells
 
 
@@ -42,7 +43,7 @@ def contains(value, types):
 
 
 @given(object_cells())
-@settings(max_examples=1500)
+@examples(1500)
 def test_any_objects_come_back_or_are_refused(cells):
     with contextlib.suppress(UnsupportedTypeError):
         converted(cells)

@@ -12,14 +12,25 @@ import pyarrow as pa
 import pytest
 
 import colonnade
+import colonnade as cn
+from colonnade.conversion.array_columns import plan_array
+from colonnade.conversion.plans import prepare
 from colonnade.core.jobs import Batches
 from colonnade.format.write.draft import plan_draft
 from colonnade.format.write.plan import plan
 from colonnade.format.write.table import lay_out
+from colonnade.interop.pyarrow import PandasOptions
 
 SOURCE = Path(colonnade.__file__).parent
 FOLDERS = ("core", "format/write")
-MODULES = sorted(path for folder in FOLDERS for path in (SOURCE / folder).glob("*.py") if path.stem != "__init__")
+WITH_CLASSES = (*FOLDERS, "conversion")
+
+
+def modules_of(folders):
+    return sorted(path for folder in folders for path in (SOURCE / folder).glob("*.py") if path.stem != "__init__")
+
+
+MODULES = modules_of(FOLDERS)
 
 # Classes of these folders that are no part of a plan. Each does one work, and is dropped after it.
 WORKERS = {
@@ -30,6 +41,12 @@ WORKERS = {
     "KeyIndex": "reads an index over memory",
     "Memory": "watches which pages of a mapping were written to",
     "_Dtype": "stands for a Series before PyArrow's metadata writer",
+    "ArrayMover": "moves the columns of one frame",
+    "BlockMaker": "makes the blocks of one frame",
+    "Categories": "remembers the categories of a plan's columns",
+    "Layout": "collects columns in its constructor, and serves many tables: see `test_the_jobs_of_a_layout_are_read_only`",
+    "Plan": "remembers the layouts of one schema",
+    "Recent": "remembers plans, and bounds how many",
 }
 
 
@@ -51,7 +68,7 @@ def list_fields(kind):
     return [name for name, hint in hints.items() if str(hint).split("[")[0] in ("list", "dict", "set", "bytearray")]
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+@pytest.mark.parametrize("path", modules_of(WITH_CLASSES), ids=lambda path: str(path.relative_to(SOURCE)))
 def test_classes_are_frozen(path):
     kinds = [kind for kind in classes_of(path) if kind.__name__ not in WORKERS]
     assert [kind.__name__ for kind in kinds if not is_frozen(kind)] == []
@@ -75,7 +92,7 @@ def test_the_test_of_classes_can_fail():
     assert not is_frozen(Open)
     assert not is_frozen(Plain)
     assert list_fields(WithList) == ["items"]
-    assert {kind.__name__ for path in MODULES for kind in classes_of(path)} >= set(WORKERS)
+    assert {kind.__name__ for path in modules_of(WITH_CLASSES) for kind in classes_of(path)} >= set(WORKERS)
 
 
 # -- no function writes into its arguments -----------------------------------------------------------------------------
@@ -253,3 +270,25 @@ def test_a_draft_is_scanned_by_jobs_of_its_own():
         assert scan is not own
         assert filled.column.job is own
     assert state(drafted.table, {}) == before
+
+
+def test_the_jobs_of_a_layout_are_read_only():
+    """Chunks with dictionaries of their own need other jobs: the conversion changes a copy of the layout's."""
+    chunks = [pa.array(values).dictionary_encode() for values in (["a", "b"], ["c", "a"])]
+    table = pa.table({"c": pa.chunked_array(chunks), "i": pa.chunked_array([[1, None], [3, 4]])})
+    options = PandasOptions()
+    plan_of_table, rest, _ = prepare(table, options)
+    layout = plan_of_table.layout(rest, b"\0\1", options)
+    before = layout.jobs.copy()
+    pd.testing.assert_frame_equal(cn.to_pandas(table), table.to_pandas())
+    assert prepare(table, options)[0].layout(rest, b"\0\1", options) is layout
+    assert (layout.jobs == before).all()
+    with pytest.raises(ValueError, match="read-only"):
+        layout.jobs["width"] = 1
+
+
+def test_the_jobs_of_an_array_are_shared_and_read_only():
+    one, other = (plan_array(np.arange(n), None, safe=True, copy=True) for n in (3, 4))
+    assert one.job is other.job
+    with pytest.raises(ValueError, match="read-only"):
+        one.job[0] = 1

@@ -15,10 +15,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 import colonnade as cn
 from support.arrow_tables import KINDS, recipes
+from support.quick_lane import examples
 from support.strategies import frames
 
 SALES = pd.DataFrame({"a": pd.Categorical(["x", "y", "x"]), "b": [1, 2, 3], "v": [1.0, 2.0, 3.0]})
@@ -258,7 +259,7 @@ def _ways(store, data):
 
 
 @given(df=frames())
-@settings(max_examples=60)
+@examples(60)
 @pytest.mark.slow
 def test_any_frame_is_readable_whichever_way_it_comes_in(store, df):
     for snap in _ways(store, df):
@@ -273,7 +274,7 @@ def test_any_frame_is_readable_whichever_way_it_comes_in(store, df):
 
 
 @given(recipe=recipes(sorted(KINDS)))
-@settings(max_examples=150)
+@examples(150)
 @pytest.mark.slow
 def test_any_table_is_readable_whichever_way_it_comes_in(store, folder, recipe):
     table = recipe.build()
@@ -299,7 +300,7 @@ def test_any_table_is_readable_whichever_way_it_comes_in(store, folder, recipe):
     nulls=st.booleans(),
     seed=st.integers(0, 9),
 )
-@settings(max_examples=60)
+@examples(60)
 def test_any_draft_is_readable(store, kinds, rows, nulls, seed):
     rng = np.random.default_rng(seed)
     with store.allocate("t", {f"{i}": kind for i, kind in enumerate(kinds)}, rows, nulls=nulls) as draft:

@@ -11,12 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import pytz
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 import colonnade as cn
 from colonnade.format.objects import same
+from support.quick_lane import examples
 from support.strategies import EXACT, INDEXES, NOT_COMPARED, Text, Weekday, frames, object_array, object_cells
 
 
@@ -31,7 +32,7 @@ def assert_round_trip(store, df):
 
 
 @given(df=frames())
-@settings(max_examples=400)
+@examples(400)
 def test_any_frame(store, df):
     assert_round_trip(store, df)
 
@@ -147,7 +148,7 @@ def assert_same_or_refused(store, df):
 
 
 @given(object_cells(), st.sampled_from(["column", "index", "level", "labels", "level of labels", "categories"]))
-@settings(max_examples=500)
+@examples(500)
 def test_any_objects_in_any_place(store, cells, place):
     if place == "column":
         df = pd.DataFrame({"x": pd.Series(object_array(cells), dtype=object), "i": range(len(cells))})

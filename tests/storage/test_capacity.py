@@ -1,4 +1,4 @@
-"""Room: a store's capacity, its file system's, tables that expire, and what a put may free for itself."""
+"""The capacity of a store and of its file system, tables that expire, and what a put may free."""
 
 import errno
 import os
@@ -75,7 +75,7 @@ def test_spares_stay_within_the_capacity(folder):
 
 
 def test_two_puts_at_once_do_not_pass_the_capacity_together(folder, monkeypatch):
-    """Each would fit alone; the second to publish is refused."""
+    """Each of the two puts would fit alone; the one that publishes second is refused."""
     store = cn.Store(folder / "s", capacity="20MiB")
     barrier = threading.Barrier(2)
     from colonnade import _put
@@ -148,7 +148,7 @@ def test_settings_that_cannot_be_read(folder, text):
 
 
 def test_empty_settings_are_none(folder):
-    """A power failure before the bytes were on the disk."""
+    """An empty settings file, as a power failure can leave it, counts as no settings."""
     store = cn.Store(folder)
     (folder / ".settings").touch()
     assert store.put("t", frame(1)).version == 1
@@ -172,7 +172,7 @@ def test_tables_expire(store):
 
 @pytest.mark.parametrize("keep", [1, 3])
 def test_an_expired_table_is_replaced(folder, keep):
-    """Where there is no room for both, its old version goes before the new one is written."""
+    """If there is no room for both versions, the expired one is removed before the new one is written."""
     store = cn.Store(folder / "s", capacity="7MiB")
     store.put("t", frame(4), ttl=1).close()
     time.sleep(1.1)
@@ -214,7 +214,7 @@ def test_a_put_frees_spares_and_expired_tables_where_the_file_system_is_full(sma
 
 
 def test_full_in_every_way_of_writing(small):
-    """Through a mapping, with pwrite, in place, and by a spare that is too small: ENOSPC, and never SIGBUS."""
+    """Writing through a mapping, with pwrite, in place, and into a spare that is too small: always ENOSPC, never SIGBUS."""
     store = cn.Store(small / "s", spares=0)
     store.put("kept", frame(12)).close()
     free = os.statvfs(small).f_bavail
@@ -263,7 +263,7 @@ def test_a_full_disk(small_disk, monkeypatch, blind):
 
 @pytest.mark.parametrize("mapped", [True, False])
 def test_a_file_system_that_fills_up_meanwhile(small, monkeypatch, mapped):
-    """Somebody else was faster after the room was looked at."""
+    """Another process uses the room after this one has checked it."""
     store = cn.Store(small / "s")
     store.put("kept", frame(2)).close()
     monkeypatch.setattr("colonnade.storage.capacity.free_bytes", lambda *_: 1 << 40)
@@ -279,7 +279,7 @@ def test_a_file_system_that_fills_up_meanwhile(small, monkeypatch, mapped):
 
 
 def test_a_retained_version_outlives_a_newer_one_with_a_ttl(store):
-    """A ttl is of a version, not of a name: the one before comes back when the newest has expired."""
+    """A ttl belongs to a version, not to a name: when the newest version has expired, the one before it is the newest."""
     store.put("t", frame(1)).close()
     store.put("t", frame(2), keep=2, ttl=1).close()
     assert store.open("t", version=1).expires is None

@@ -1,4 +1,4 @@
-"""Damage that no reader would notice by itself is found by checksums: of the seal, the layout and, on request, the values."""
+"""Checksums of the seal, of the layout and, on request, of the values find damage that no reader would notice otherwise."""
 
 import shutil
 import struct
@@ -24,7 +24,7 @@ FRAME = pd.DataFrame({
 
 
 def in_the_middle(path, data, at=None):
-    """Write over some bytes of a file, as a disk does that has lost a page."""
+    """Overwrite some bytes of a file, like a disk that lost a page."""
     whole = bytearray(path.read_bytes())
     at = Anatomy(bytes(whole)).body_start()[0] + 50 * PAGE if at is None else at
     assert whole[at : at + len(data)] != data
@@ -48,7 +48,7 @@ def test_a_page_that_never_came_to_the_disk_is_found(store, what):
 
 
 def test_a_page_of_numbers_is_not_found_without_a_checksum(store):
-    """Zeros are numbers like all others: this is why there are checksums."""
+    """A lost page reads as zeros, which are valid numbers. This is why there are checksums."""
     path = store.put("t", FRAME).path
     in_the_middle(path, bytes(PAGE))
     assert store.check() == []
@@ -56,7 +56,7 @@ def test_a_page_of_numbers_is_not_found_without_a_checksum(store):
 
 @pytest.mark.parametrize("size", [100, 2_000_000])
 def test_every_kind_of_table_is_found_whole(store, size):
-    """Small ones are written at once, large ones through a mapping; arrays, keys and nested tables have their bytes too."""
+    """Small tables are written with one call, large ones through a mapping; arrays, keys and nested tables have bytes of their own."""
     numbers = np.arange(size // 8)
     table = pd.DataFrame({"k": numbers, "v": numbers * 0.5}, index=pd.MultiIndex.from_arrays([numbers, numbers[::-1]]))
     store.put("table", table, checksum=True, key="k").close()
@@ -121,7 +121,7 @@ def test_files_without_checksums_are_copied_as_they_are_or_get_them(store):
 
 
 def test_a_damaged_layout_is_found_by_every_reader(store):
-    """Whatever bit it is: labels and names would be other ones without an error."""
+    """Every bit counts: without checksums, other labels and names would be read without an error."""
     path = store.put("t", FRAME.head(10)).path
     whole = path.read_bytes()
     file = Anatomy(whole)
@@ -152,7 +152,7 @@ def test_a_damaged_seal_is_found_by_who_looks_at_it(store):
 
 
 def test_the_checksums_are_those_of_the_page_of_the_format(store):
-    """docs/format.md, byte by byte, by another implementation of the hash."""
+    """Computes the checksums as docs/format.md describes them, with another implementation of the hash."""
     whole = store.put("t", FRAME.head(100), checksum=True).path.read_bytes()
     file = Anatomy(whole)
     assert len(whole) < 1 << 20  # more is hashed in parts

@@ -1,4 +1,4 @@
-"""The one step that changes a name. An error before it means that nothing happened; after it there is none, but one that says so."""
+"""Publishing is one step. An error before it means that nothing happened; an error after it says that the change was made."""
 
 import contextlib
 import errno
@@ -17,7 +17,7 @@ LARGE = pd.DataFrame({"x": range(400_000)})
 
 
 def listing(store):
-    """Every name, and which file it leads to; spares and the empty folder of segments do not matter."""
+    """Every name and the inode of its file. Spares and the empty folder of segments are left out."""
     names = {}
     for folder, _, files in os.walk(store.path):
         for file in files:
@@ -57,7 +57,7 @@ def filled(store):
 
 
 def tells_the_truth(store, change):
-    """Whether it was done; an error means that the store is as it was, and no error that it is not."""
+    """Whether the operation was done. If it raises, the store must be unchanged; if not, changed."""
     before = listing(store)
     try:
         result = CHANGES[change](store)  # held: a shared table goes with it
@@ -71,7 +71,7 @@ def tells_the_truth(store, change):
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_few_descriptors(filled, change):
-    """With none free, one, two and so on until it is done: with each it is done, or nothing is changed."""
+    """Allow 0, 1, 2, ... free descriptors until the operation succeeds. With each number it succeeds or changes nothing."""
     other = cn.Store(filled.path.with_name("warm"))  # what is imported at the first use needs descriptors too
     for _ in range(2):
         other.put("t", LARGE, keep=2).close()
@@ -88,7 +88,7 @@ def test_few_descriptors(filled, change):
 
 @contextlib.contextmanager
 def only_free(count):
-    """Let so many descriptors be free and no more; sees that none leaks."""
+    """Leave exactly so many descriptors free, and check at the end that none leaked."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     before = descriptors()
     taken = []
@@ -127,7 +127,7 @@ CALLS = [
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("change", CHANGES)
 def test_every_call_fails_in_turn(filled, monkeypatch, change, call):
-    """Of a durable store, with an input/output error: the first call of a kind, the second, and so on until none is left."""
+    """In a durable store, the first call of a kind fails with an input/output error, then the second, until no call is left."""
     store = cn.Store(filled.path, durable=True)
     CHANGES[change](cn.Store(filled.path.with_name("warm"))) if change == "configure" else None
     real = getattr(os, call)
@@ -170,7 +170,7 @@ def test_every_call_fails_in_turn(filled, monkeypatch, change, call):
 
 
 def _again(store):
-    """The store as it was filled."""
+    """Empty the store and fill it again."""
     plain = cn.Store(store.path)
     for info in plain.ls():
         plain.delete(info.name)
@@ -181,7 +181,7 @@ def _again(store):
 
 
 def test_data_is_synced_without_the_lock(store, monkeypatch):
-    """A disk may take seconds for it, and others put meanwhile; under the lock there is only the seal."""
+    """A sync may take seconds, and other processes can put meanwhile. Only the seal is synced under the lock."""
     real = os.fsync
     locked = []
 
@@ -200,7 +200,7 @@ def test_data_is_synced_without_the_lock(store, monkeypatch):
 
 
 def test_what_is_given_up_frees_its_memory_at_once(small):
-    """A traceback, which a notebook keeps, refers to the draft and to its mapping."""
+    """A notebook keeps the traceback, which refers to the draft and its mapping. The memory must be freed all the same."""
     store = cn.Store(small / "s")
     store.put("t", FRAME).close()
     free = os.statvfs(small).f_bavail
@@ -251,7 +251,7 @@ def test_a_put_interrupted_while_it_writes(small, monkeypatch):
 
 
 def test_a_conflict_after_a_delete_is_seen_by_identity(store):
-    """Versions start again at 1 after a delete: a number may be that of other data, a snapshot is not."""
+    """After a delete, versions start at 1 again, so a number may match other data. A Snapshot as expected version does not."""
     first = store.put("t", FRAME)
     store.delete("t")
     second = store.put("t", FRAME)
@@ -265,7 +265,7 @@ def test_a_conflict_after_a_delete_is_seen_by_identity(store):
 
 @pytest.mark.parametrize("remove", ["gc", "put"])
 def test_a_retained_version_outlives_the_newest(folder, remove):
-    """The newest version expires, and the one before it does not: the name leads to that one then."""
+    """The newest version expires and the one before it does not: then the name leads to the older one."""
     store = cn.Store(folder / "s", capacity="20MiB")
     store.put("t", FRAME).close()
     store.put("t", FRAME * 2, keep=3).close()

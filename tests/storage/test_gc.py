@@ -1,4 +1,4 @@
-"""What gc removes: what this store made, and nothing else that is in its directory."""
+"""`gc` removes what the store made, and nothing else in its directory."""
 
 import os
 import stat
@@ -18,7 +18,7 @@ def everything(folder):
 
 
 def test_what_is_not_the_stores_stays(folder):
-    """A directory that also holds other things: a repository, empty folders, files whose names look like versions."""
+    """A directory with other things in it: a repository, empty folders, files whose names look like versions."""
     subprocess.run(["git", "init", "-q", folder], check=True)
     (folder / "empty/inner").mkdir(parents=True)
     (folder / "results").mkdir()
@@ -64,7 +64,7 @@ def test_a_users_folder_is_used_and_left(folder):
 
 @pytest.mark.parametrize("name", ["t@7.arrow", "t@1.arrow"])
 def test_a_version_that_another_name_has_is_not_taken_for_one(folder, name):
-    """The seal says which version a file is: one that was copied to another name proves nothing."""
+    """The seal contains the version of a file, but a file that was copied to another name must not count as a version of that name."""
     store = cn.Store(folder / "s")
     for _ in range(2):
         store.put("t", FRAME).close()
@@ -74,7 +74,7 @@ def test_a_version_that_another_name_has_is_not_taken_for_one(folder, name):
 
 
 def test_what_a_killed_delete_left_is_not_found_and_does_not_come_back(folder):
-    """The newest version of a name goes first. Without it nobody finds the others, and no put retains them."""
+    """A delete removes the newest version first. Without it, no reader finds the other versions and no put retains them."""
     store = cn.Store(folder / "s")
     for _ in range(3):
         store.put("t", FRAME, keep=3).close()

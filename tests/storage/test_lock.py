@@ -1,4 +1,4 @@
-"""The store's lock: nobody can stop the others with it, nobody waits in silence or for ever, and no thread waits for itself."""
+"""The store's lock: no process can block the others with it, no wait is silent or endless, and no thread waits for itself."""
 
 import os
 import signal
@@ -68,7 +68,7 @@ def test_a_warning_names_the_holder_before_that(store, monkeypatch):
 
 
 def test_a_process_that_ends_waits_for_nobody(store):
-    """Shared tables and process groups are given up at exit, and the holder of the lock may be stopped."""
+    """At exit, shared tables and process groups are released. This must not wait for a lock whose holder is stopped."""
     program = f"""
 import os, sys
 os.environ["COLONNADE_STORE"] = {str(store.path)!r}
@@ -118,7 +118,7 @@ time.sleep(600)
 
 
 def test_gc_removes_the_folder_that_is_locked_and_nobody_enters_twice(store):
-    """Writers and collectors at once: the versions count every put, so no two held the lock together."""
+    """Writers and collectors run at once. Each put gets a version of its own, so no two processes had the lock together."""
     done = []
 
     def put():
@@ -144,7 +144,7 @@ def test_gc_removes_the_folder_that_is_locked_and_nobody_enters_twice(store):
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("inside", ["put", "delete"])
 def test_a_handler_that_changes_the_store_its_thread_is_changing(store, monkeypatch, change, inside):
-    """A signal comes while the lock is held; its handler gets an error at once, and what it interrupted goes on."""
+    """A signal arrives while the thread has the lock. Its handler gets an error at once, and the interrupted call goes on."""
     store.put("t", FRAME).close()
     errors = []
 
@@ -238,7 +238,7 @@ print(puts, longest)
 @pytest.mark.slow
 @pytest.mark.parametrize("rows", [10, 100_000])
 def test_no_writer_starves(store, rows):
-    """Waiting is polling, so nobody stands in line. Writers that put as fast as they can still all make progress."""
+    """Waiting is polling, so there is no queue. Writers that put as fast as they can must still all make progress."""
     programs = [[sys.executable, "-c", LOOP, str(store.path), f"t{number}", "5", str(rows)] for number in range(3)]
     writers = [subprocess.Popen(program, stdout=subprocess.PIPE, text=True) for program in programs]
     results = [writer.communicate(timeout=60)[0].split() for writer in writers]

@@ -12,7 +12,7 @@ NONE = -1
 
 
 def search(*, check=True, remove_last=True):
-    """Whether two processes are ever at work together; searches all states."""
+    """Search all states; returns whether two processes ever work at the same time."""
     # A state: which inode the name leads to, who has each inode locked, the next free inode, each process' (step, inode).
     start = (NONE, (), ("open",) * PROCESSES, (NONE,) * PROCESSES)
     seen, todo = {start}, [start]

@@ -1,4 +1,4 @@
-"""What systemd's logind removes at a user's last logout: found out from its own files, and said where tables are gone."""
+"""Whether systemd's logind removes a user's files at the last logout: read from its settings, and named in errors about missing tables."""
 
 import os
 

@@ -80,7 +80,7 @@ def test_spares_are_limited_by_the_memory_limit(folder, group):
 
 @pytest.mark.privileged("disks")
 def test_a_limit_above_the_own_group_counts(folder, group):
-    """The group below has no limit of its own."""
+    """The process's own group has no limit; the group above it has one."""
     inner = group / "inner"
     inner.mkdir()
     try:
@@ -134,7 +134,7 @@ def test_version_2(tree):
 
 @pytest.mark.parametrize("path", ["/elsewhere", "/", "/a/../../x", "/a/gone"])
 def test_version_2_in_a_group_that_is_not_mounted(tree, path):
-    """As in a container that sees a part of the tree: what is mounted counts, and its root has no limit."""
+    """As in a container that sees only a part of the tree: the mounted part counts, and its root has no limit."""
     tree(path)
     assert memory_limits.tightest() is None
     assert memory_limits.least_limit() is None
@@ -201,7 +201,7 @@ def version_2(tmp_path):
 
 @pytest.mark.privileged("disks")
 def test_version_2_of_the_kernel(version_2, folder):
-    """Its folders are found as the kernel mounts them. Most machines give it no memory limits beside those of version 1."""
+    """The folders are found where the kernel mounts them. Most machines set no memory limits there, because version 1 has them."""
     program = """
 import json, os
 import colonnade as cn, pandas as pd

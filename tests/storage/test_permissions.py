@@ -1,4 +1,4 @@
-"""Who gets in: other users, planted files and links, groups, names that lead elsewhere."""
+"""Who has access: other users, planted files and links, groups, names that lead elsewhere."""
 
 import os
 import pickle
@@ -40,7 +40,7 @@ def test_a_store_is_its_owners_alone(open_folder):
 
 
 def test_segments_are_recycled_without_privileges(open_folder):
-    """Leases are every user's, for its own files."""
+    """Every user can take leases on its own files."""
     open_folder.chmod(0o777)
     found = as_user(f"""(lambda store, big: [
         (store.put("t", big).close(), (store.path / "t.arrow").stat().st_ino)[1] for _ in range(4)
@@ -49,7 +49,7 @@ def test_segments_are_recycled_without_privileges(open_folder):
 
 
 def test_the_default_store_of_another_user(monkeypatch):
-    """Another user made the directory, or a link, before us: it is refused, and nothing is written there."""
+    """Another user has made the directory or a link before: it is refused, and nothing is written there."""
     root = cn.Store().path
     if root.exists():
         pytest.skip("the default store is in use")
@@ -109,7 +109,7 @@ def test_a_reference_passed_to_another_user(open_folder):
 
 
 def test_planted_files_in_a_shared_directory(open_folder):
-    """A store in a directory that everybody may write to, with the sticky bit, as /tmp has it."""
+    """A store in a directory like /tmp: every user may write to it, and it has the sticky bit."""
     shared = open_folder / "shared"
     shared.mkdir()
     shared.chmod(0o1777)
@@ -143,7 +143,7 @@ def test_planted_files_in_a_shared_directory(open_folder):
 
 
 def test_creation_follows_no_link(open_folder):
-    """Links where a put makes its files: the hidden folder, the staged file, the settings."""
+    """Links in all places where a put makes files: the hidden folder, the temporary file, the settings."""
     target = open_folder / "target"
     target.mkdir()
     (target / "file").write_text("untouched")
@@ -219,7 +219,7 @@ def test_the_mode_is_a_setting_too(open_folder):
 
 
 def test_a_folder_swapped_for_a_link_while_a_put_runs(store, folder, monkeypatch):
-    """What was opened as a folder stays that folder: what is swapped in later gets nothing."""
+    """A folder that is open stays the same folder, so a link that replaces it later gets no files."""
     outside = folder / "outside"
     outside.mkdir()
     store.put("f/t", FRAME)
@@ -242,7 +242,7 @@ def test_a_folder_swapped_for_a_link_while_a_put_runs(store, folder, monkeypatch
 
 
 def test_a_folder_of_another_user_is_refused(open_folder):
-    """Whoever owns a folder may exchange what is in it: our own table for an older one, for instance."""
+    """The owner of a folder can replace the files in it, for example our table by an older version of it."""
     store = cn.Store(open_folder / "s")
     store.put("f/t", FRAME)
     os.chown(store.path / "f", OTHER, OTHER)
@@ -259,7 +259,7 @@ def test_a_folder_of_another_user_is_refused(open_folder):
 
 @pytest.mark.parametrize("what", ["the staged file", "the new name"])
 def test_a_name_that_another_user_swaps(open_folder, monkeypatch, what):
-    """In a directory that others may write to, they may rename our files between two of our steps: that is seen."""
+    """In a directory that others may write to, they can rename our files between two of our steps. We must notice it."""
     store = cn.Store(open_folder)
     open_folder.chmod(0o777)
     store.put("old", FRAME * 2).close()
@@ -279,7 +279,7 @@ def test_a_name_that_another_user_swaps(open_folder, monkeypatch, what):
 
 
 def test_the_folder_of_segments_of_another_user(open_folder):
-    """Who came first to a directory that all may write to has the folder: the others do without spares, and share nothing."""
+    """In a directory that all may write to, the first user owns the folder of segments. The others have no spares and cannot share."""
     open_folder.chmod(0o1777)
     (open_folder / ".segments").mkdir(mode=0o700)
     os.chown(open_folder / ".segments", OTHER, OTHER)
@@ -294,7 +294,7 @@ def test_the_folder_of_segments_of_another_user(open_folder):
 
 
 def test_the_directory_that_a_put_makes_is_not_swapped_for_a_link(open_folder, monkeypatch):
-    """The mode is given to what was made, and not to what a link leads to by then."""
+    """The mode is set on the directory that was made, not on the target of a link that replaced it."""
     target = open_folder / "target"
     target.mkdir(mode=0o755)
     real = os.mkdir
@@ -315,7 +315,7 @@ def test_the_directory_that_a_put_makes_is_not_swapped_for_a_link(open_folder, m
 
 
 def test_a_directory_that_hands_its_group_on(open_folder):
-    """The set-group-id bit goes down to every folder, so a member of the group reads what is below."""
+    """Every folder inherits the set-group-id bit, so a member of the group can read the tables below."""
     root = open_folder / "s"
     root.mkdir()
     os.chown(root, -1, GROUP)
@@ -412,7 +412,7 @@ def test_root_writes_to_another_users_store_only_if_it_trusts_that_user(of_anoth
 
 
 def test_trust_by_the_settings(open_folder):
-    """The owner of a directory says it once; it holds for the owner alone, and not for those who trust the owner."""
+    """The owner of a directory configures trust once. It applies to the owner only, not to users who trust the owner."""
     store = cn.Store(open_folder / "s")
     store.put("f/t", FRAME)
     os.chown(store.path / "f/t.arrow", OTHER, OTHER)

@@ -1,4 +1,4 @@
-"""Spares: what becomes one, who gets one, and that nobody ever sees a page of it being written."""
+"""Spares: which segments become spares, which puts get them, and that no reader sees a page being rewritten."""
 
 import fcntl
 import os
@@ -35,7 +35,7 @@ def inode(store, name="t"):
 
 
 def reader(store, program="sys.stdin.readline()"):
-    """A process that holds the newest version as a frame, and says when it does."""
+    """A process that opens the newest version as a frame, and reports when it has it."""
     text = f"""
 import sys, colonnade as cn
 df = cn.Store({str(store.path)!r}).get("t")
@@ -84,7 +84,7 @@ def test_small_segments_are_not_kept(store):
 
 
 def test_a_spare_that_a_process_maps_is_not_taken(store):
-    """The descriptor is closed; the mapping alone is what the kernel counts."""
+    """The descriptor is closed; the kernel still counts the mapping."""
     store.put("t", frame(1))
     holder = reader(store, "sys.stdin.readline(); print((df['x'] == 1).all()); sys.stdin.readline()")
     held = inode(store)
@@ -164,7 +164,7 @@ def test_a_spare_grows(store):
 
 
 def test_nothing_of_an_earlier_table_is_left_between_the_columns(store):
-    """Bytes that are no column's (padding, the rest of a bitmap) are zeros, as in fresh memory."""
+    """Bytes that belong to no column (padding, the rest of a bitmap) are zeros, as in fresh memory."""
     rows = 700_001  # an odd number: each column ends off every boundary
     secret = pd.DataFrame({"x": np.full(12 * rows // 8 + 100_000, -1, np.int64)})
     df = pd.DataFrame(
@@ -208,7 +208,7 @@ def test_spares_are_bounded_in_age(store, monkeypatch):
 
 
 def test_the_lease_test(folder):
-    """What the kernel says: only where nobody else has the file open or mapped."""
+    """The kernel grants the lease only if no other process has the file open or mapped."""
     path = folder / "file"
     path.write_bytes(bytes(8192))
 
@@ -234,7 +234,7 @@ def test_the_lease_test(folder):
 
 
 def test_a_lease_that_is_broken_does_not_kill_its_holder(store):
-    """SIGURG, and not SIGIO, is sent to who holds the lease that is broken."""
+    """The holder of a broken lease gets SIGURG, not SIGIO, which would end it."""
     program = f"""
 import os, sys, threading, fcntl
 sys.path.insert(0, {os.path.dirname(os.path.dirname(__file__))!r})
@@ -307,7 +307,7 @@ def test_a_foreign_spare_is_not_taken(store):
 
 
 def test_a_spare_with_another_name_is_not_taken(store):
-    """A writer killed between the link and the rename leaves the newest version with a spare's name too."""
+    """A writer that is killed between link and rename leaves the newest version with a second name, that of a spare."""
     store.put("t", frame(1)).close()
     store.put("t", frame(2)).close()
     store.gc()
@@ -362,7 +362,7 @@ def test_nothing_is_read_before_the_name_is_checked(store, monkeypatch):
 
 @pytest.mark.slow
 def test_two_writers_do_not_take_one_spare(store):
-    """Processes that put at once under names of their own; each reads back what it wrote."""
+    """Several processes put at once, each under its own name, and each reads back what it wrote."""
     program = f"""
 import sys, numpy as np, pandas as pd, colonnade as cn
 store = cn.Store({str(store.path)!r})
@@ -394,7 +394,7 @@ def test_memory_is_mapped_on_huge_page_boundaries(store):
 
 
 def in_huge_pages(path, size):
-    """The bytes of a file that are mapped as huge pages once they were all read."""
+    """Read a whole file; returns how many of its bytes are mapped as huge pages then."""
     fd = os.open(path, os.O_RDONLY)
     mapping = _core.Mapping(fd, size, True)
     os.close(fd)
@@ -504,7 +504,7 @@ def test_without_huge_pages_all_works_as_before(store, monkeypatch):
 
 
 def test_holding_the_lock_is_seen_by_other_processes(store):
-    """gc and put wait for a writer that is publishing, and go on when it is killed."""
+    """`gc` and `put` wait for a writer that publishes, and go on when it is killed."""
     program = f"""
 import sys, time, colonnade as cn
 store = cn.Store({str(store.path)!r})

@@ -1,4 +1,4 @@
-"""What occupies a store, and who holds it: real processes that map, hold and drop."""
+"""What occupies a store's memory, and which processes hold it: real processes map tables and drop them."""
 
 import contextlib
 import json
@@ -35,14 +35,14 @@ def roles(store):
 
 
 def holders(store, role):
-    """Who holds the one segment of a role."""
+    """The holders of the only segment that has a role."""
     (segment,) = store.usage().of(role)
     return {(holder.pid, holder.kind) for holder in segment.holders}
 
 
 @contextlib.contextmanager
 def process(program, *args, before=()):
-    """A Python process that has come to the end of a program, and stays there until it gets a line."""
+    """A Python process that has run a program and then waits for a line."""
     program = (
         f"import sys, colonnade as cn\nstore = cn.Store(sys.argv[1])\n{program}\nprint('ready', flush=True)\ninput()"
     )
@@ -61,7 +61,7 @@ def reader(store, name="t", what="held = store.get(sys.argv[2])"):
 
 @pytest.fixture
 def store(folder):
-    """A store that keeps no spares: what is deleted is deleted."""
+    """A store without spares, so a deleted table is really deleted."""
     store = cn.Store(folder / "store", spares=0)
     yield store
     assert store.check() == []
@@ -246,7 +246,7 @@ def test_a_draft_without_a_name_is_its_writers(store):
 
 
 def test_files_of_others_are_not_the_stores(folder):
-    """Neither a neighbour's whose path begins alike, nor deleted ones elsewhere on the file system."""
+    """Not counted: a store whose path begins with the same text, and deleted files elsewhere on the file system."""
     store, other = cn.Store(folder / "store"), cn.Store(folder / "store2")
     store.put("t", frame(1)).close()
     other.put("t", frame(1)).close()
@@ -260,7 +260,7 @@ def test_files_of_others_are_not_the_stores(folder):
 
 @pytest.fixture
 def overlay(folder, tmp_path):
-    """An overlay of layers on two file systems: its files show another device than it does."""
+    """An overlay of layers on two file systems: its files have another device number than the overlay."""
     lower, upper, work, merged = tmp_path / "lower", folder / "upper", folder / "work", folder / "merged"
     for place in (lower, upper, work, merged):
         place.mkdir()

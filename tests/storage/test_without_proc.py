@@ -1,4 +1,4 @@
-"""Where /proc is not mounted: what needs it says so at once, and all the rest goes on."""
+"""Without /proc: calls that need it say so at once, and all others work."""
 
 import json
 import os

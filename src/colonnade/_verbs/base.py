@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from colonnade._names import Names
+from colonnade.storage import settings
 from colonnade.storage.catalog import Catalog
 from colonnade.storage.directory import TIMEOUT
 from colonnade.storage.opening import open_catalog
@@ -33,9 +34,8 @@ class StoreBase(Names):
         durable: bool = False,
         timeout: float = TIMEOUT,
     ) -> None:
-        self._own_catalog = open_catalog(
-            path, capacity=capacity, spares=spares, mode=mode, trust=trust, durable=durable, timeout=timeout
-        )
+        chosen = settings.checked(capacity=capacity, spares=spares, mode=mode)
+        self._own_catalog = open_catalog(path, chosen, trust=trust, durable=durable, timeout=timeout)
 
     @property
     def _catalog(self) -> Catalog:

@@ -6,8 +6,7 @@ Does not depend on: frames, labels, metadata.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,12 +25,11 @@ _FIELDS = tuple(JOB.names or ())
 _FIRST_PIECE = _FIELDS.index("first_piece")
 
 
-@dataclass(slots=True, eq=False)
-class ArrayColumn:
-    """A pandas array that the core reads.
+class ArrayColumn(NamedTuple):
+    """The plan of a pandas array that the core reads.
 
-    ``job`` are the numbers of its job; the place ``written`` is that of its values, or -1 if Arrow refers to the
-    array's own memory. ``dictionary`` are the values that its codes lead to.
+    ``job`` has the numbers of its job. ``written`` says which of them is the place of its values; it is -1 if Arrow
+    refers to the array's own memory. ``dictionary`` has the values that its codes lead to.
     """
 
     type: pa.DataType
@@ -136,6 +134,7 @@ def _job(**fields: int) -> npt.NDArray[np.int64]:
         for place in _PLACES:
             row[place] = -1
         job = _jobs[key] = row.view(np.int64).reshape(-1)
+        job.setflags(write=False)  # columns share it
     return job
 
 
@@ -214,9 +213,7 @@ def _plan_categorical(array: Any, type_: pa.DataType | None, _: bool, copy: bool
     empty = _without_rows(array)
     if empty.type.index_type != pa.from_numpy_dtype(codes.dtype):
         return None
-    column = _copied(empty.type, codes, Validity.NEGATIVE, copy)
-    column.dictionary = empty.dictionary
-    return column
+    return _copied(empty.type, codes, Validity.NEGATIVE, copy)._replace(dictionary=empty.dictionary)
 
 
 _MOST_REMEMBERED = 64

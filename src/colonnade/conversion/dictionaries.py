@@ -17,7 +17,7 @@ class UnitedDictionary:
     """One dictionary for all chunks. ``maps`` are the new numbers of each chunk's indices, or None if none change."""
 
     dictionary: pa.Array
-    maps: list[npt.NDArray[np.int32]] | None
+    maps: tuple[npt.NDArray[np.int32], ...] | None
 
 
 def unite(column: pa.ChunkedArray) -> UnitedDictionary | None:
@@ -36,4 +36,4 @@ def unite(column: pa.ChunkedArray) -> UnitedDictionary | None:
         return None
     numbers = together.indices.to_numpy(zero_copy_only=True)
     ends = np.cumsum([len(dictionary) for dictionary in dictionaries])[:-1]
-    return UnitedDictionary(together.dictionary, np.split(numbers, ends))
+    return UnitedDictionary(together.dictionary, tuple(np.split(numbers, ends)))

@@ -10,9 +10,8 @@ Does not depend on: files, metadata.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +25,7 @@ from colonnade.interop import pandas as internals
 from colonnade.interop.pyarrow import take_apart, to_arrow
 
 
-@dataclass(slots=True, eq=False)
-class _Source:
+class _Source(NamedTuple):
     """The arrays of a frame that become Arrow's, and the fields that they shall become.
 
     ``column`` returns the Series or Index of an array, whose name is in PyArrow's errors.
@@ -121,7 +119,7 @@ def _source_of(df: pd.DataFrame, *, has_index_column: bool) -> _Source:
     def column(number: int) -> Any:
         return df.index if number == df.shape[1] else df.iloc[:, number]
 
-    return _Source(len(df), arrays, [None] * len(arrays), column)
+    return _Source(len(df), arrays, (None,) * len(arrays), column)
 
 
 def _convert(source: _Source, threads: int, *, safe: bool, copy: bool) -> list[Any]:

@@ -59,13 +59,13 @@ class Kinds:
     columns that the core reads, in order.
     """
 
-    kinds: list[tuple[pa.DataType, Any, bool, npt.NDArray[np.intp]]]
+    kinds: tuple[tuple[pa.DataType, Any, bool, npt.NDArray[np.intp]], ...]
     imported: npt.NDArray[np.intp]
 
 
 def kinds_of(head: Head) -> Kinds:
     """Find the columns of each type, and those that the core reads."""
-    kinds = list(_kinds(head))
+    kinds = tuple(_kinds(head))
     to_import = [positions for type_, _, encoded, positions in kinds if is_imported(type_) and not encoded]
     return Kinds(kinds, np.sort(np.concatenate([*to_import, np.empty(0, np.intp)])))
 

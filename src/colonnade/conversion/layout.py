@@ -126,6 +126,7 @@ class Layout:
         self.objects.sort(key=lambda column: column.position)
         self.left.sort()
         self.is_moved = bool(has_outputs(self.jobs).any())
+        self.jobs.setflags(write=False)  # the layout serves many tables
 
     def _output(self, columns: int, dtype: Any) -> int:
         self.outputs.append(Output(columns, np.dtype(dtype)))

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
 from colonnade import _core
 from colonnade.errors import (
@@ -36,6 +37,7 @@ from colonnade.storage.settings import Settings
 # No file of that name, a part of it that is no folder, a link.
 _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
+T = TypeVar("T")
 
 # How long to wait for a lease test, which takes microseconds, in seconds; and how often to ask for what is denied.
 _PAUSE = 1e-4
@@ -239,16 +241,7 @@ class Catalog:
         ------
         StoreAccessError
         """
-        where = paths.locate(name)
-        try:
-            with self.directory.opened() as root, self.folder(root, where) as folder:
-                return self.seal_in(folder, where, name)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except StoreAccessError:
-            raise
-        except OSError as error:
-            raise _unreadable(name, self.directory.root, error) from error
+        return self._look_in_folder(name, lambda folder, where: self.seal_in(folder, where, name), None)
 
     def current_version(self, name: str) -> int:
         """A name's newest version; 0 if there is none.
@@ -267,12 +260,16 @@ class Catalog:
         ------
         StoreAccessError
         """
+        return self._look_in_folder(name, retained, set())
+
+    def _look_in_folder(self, name: str, look: Callable[[int, Location], T], nothing: T) -> T:
+        """Look at a name's files in their open folder; ``nothing`` is returned if there is no such folder."""
         where = paths.locate(name)
         try:
             with self.directory.opened() as root, self.folder(root, where) as folder:
-                return retained(folder, where)
+                return look(folder, where)
         except (FileNotFoundError, NotADirectoryError):
-            return set()
+            return nothing
         except StoreAccessError:
             raise
         except OSError as error:

@@ -1,0 +1,39 @@
+"""The quick lane of `make check` has cases of every test that is not slow."""
+
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import settings
+
+from support.quick_lane import CASES, evenly, examples, select
+
+
+@pytest.mark.parametrize("count", [0, 1, CASES, CASES + 1, 3000])
+def test_cases_are_spread_from_the_first_to_the_last(count):
+    cases = list(range(count))
+    kept = evenly(cases, CASES)
+    assert len(kept) == len(set(kept)) == min(count, CASES)
+    assert kept[:1] == cases[:1]
+    assert kept[-1:] == cases[-1:]
+    steps = [later - earlier for earlier, later in zip(kept, kept[1:], strict=False)]
+    assert not steps or max(steps) - min(steps) <= 1
+
+
+def item(nodeid, *, slow=False):
+    return SimpleNamespace(nodeid=nodeid, get_closest_marker=lambda name: name if slow and name == "slow" else None)
+
+
+def test_every_function_is_there_and_no_slow_one():
+    items = [item(f"t.py::many[{i}]") for i in range(400)]
+    items += [item("t.py::one"), item("docs/a.md::line:1"), item("docs/a.md::line:9"), item("t.py::slow", slow=True)]
+    kept, left_out = select(items)
+    names = [each.nodeid for each in kept]
+    assert len(kept) == 20 + 3
+    assert names[-3:] == ["t.py::one", "docs/a.md::line:1", "docs/a.md::line:9"]
+    assert sorted(map(id, kept + left_out)) == sorted(map(id, items))
+
+
+def test_the_profile_says_how_many_examples():
+    percent = settings().max_examples
+    assert examples(1000).max_examples == 10 * percent
+    assert examples(20).max_examples == max(10, 20 * percent // 100)
