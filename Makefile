@@ -88,6 +88,7 @@ bench-convert: $(READY)
 # A fetch from another host against Flight itself, over loopback; and one table to 2 to 64 hosts, which are namespaces (root).
 bench-hosts: $(READY)
 	$(BIN)/python -m benchmarks.hosts
+	$(BIN)/python -m benchmarks.hosts --tls
 	$(BIN)/python -m benchmarks.broadcast --plot docs/broadcast.svg
 
 bench-handoff: $(READY)

@@ -6,6 +6,7 @@ network card, no latency. Does not depend on: engines.
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import subprocess
@@ -24,6 +25,7 @@ import colonnade as cn
 from benchmarks.measure import fresh_folder
 
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
+_TLS: dict[str, bytes] = {}
 _TOKEN = "a-token-of-a-benchmark"  # noqa: S105 -- of this run
 
 
@@ -34,11 +36,11 @@ def frame(nbytes: int) -> pd.DataFrame:
 
 
 class Served:
-    """A process that serves a store."""
+    """A process that serves a store; over TLS if it is given a certificate and its key."""
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path, *options: str | Path) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "colonnade", "--store", store, "serve"],
+            [sys.executable, "-m", "colonnade", "--store", store, "serve", *options],
             env={**os.environ, "COLONNADE_TOKEN": _TOKEN},
             stdout=subprocess.PIPE,
             text=True,
@@ -57,7 +59,7 @@ class Served:
 def do_get(address: str, *, keep: bool) -> None:
     """Flight's own way: the table, kept as a pyarrow.Table or its batches dropped."""
     options = flight.FlightCallOptions(headers=[(b"authorization", f"Bearer {_TOKEN}".encode())])
-    client = flight.FlightClient(address)
+    client = flight.FlightClient(address, **_TLS)
     info = client.get_flight_info(flight.FlightDescriptor.for_path("table"), options)
     reader = client.do_get(info.endpoints[0].ticket, options)
     if keep:
@@ -95,13 +97,25 @@ class Peak:
         self._thread.join()
 
 
-def main(nbytes: int = 1 << 30) -> None:
+def certificates(folder: Path) -> tuple[str | Path, ...]:
+    """Make an authority, trust it, and give the options with which a host serves over TLS."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # certificates, as the tests make them
+    from support.hosts import Authority  # type: ignore[import-not-found]  # mypy does not look into tests
+
+    authority = Authority(folder / "ca")
+    cert, key = authority.issue("host")
+    os.environ["COLONNADE_CA"] = str(authority.ca)
+    _TLS["tls_root_certs"] = authority.ca.read_bytes()
+    return "--cert", cert, "--key", key
+
+
+def main(nbytes: int, *, tls: bool) -> None:
     """Measure, and print a table."""
     os.environ["COLONNADE_TOKEN"] = _TOKEN
     with fresh_folder("hosts") as folder:
         origin, receiver = cn.Store(folder / "origin"), cn.Store(folder / "receiver")
         origin.put("table", frame(nbytes)).close()
-        with Served(origin.path) as served:
+        with Served(origin.path, *(certificates(folder) if tls else ())) as served:
             url = f"{served.address}/table"
 
             def fetch() -> None:
@@ -138,7 +152,7 @@ def main(nbytes: int = 1 << 30) -> None:
         ("into a spare, as a share of Flight with its batches dropped", medians["dropped"] / medians["spare"], "0.9"),
         ("into fresh memory, as a share of Flight into a table", medians["table"] / medians["fresh"], "0.9"),
         ("private memory of a fetch at its peak, MiB", max(peaks) / (1 << 20), "64"),
-        ("opening what is here by its address, ms", median(opening) * 1e3, "-"),
+        ("opening what is here by its address, ms", median(opening) * 1e3, "1"),
     ):
         print(f"{text:62}{value:8.2f}   target {target}")
 
@@ -158,4 +172,8 @@ def make_spare(store: cn.Store) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) << 20 if len(sys.argv) > 1 else 1 << 30)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--mib", type=int, default=1024)
+    parser.add_argument("--tls", action="store_true")
+    options = parser.parse_args()
+    main(options.mib << 20, tls=options.tls)

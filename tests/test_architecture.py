@@ -130,6 +130,7 @@ LOADS_ON_USE = {
     "_latest",
     "_serve",
     # Files that the first `get` of a process waits for; what few tables or only errors need is loaded when it is used.
+    "_names",
     "format.json_text",
     "format.read.column",
     "format.read.projection",

@@ -11,11 +11,13 @@ from typing import Any
 from colonnade._lookup import key_fields
 from colonnade._put import Request, Writer, write_batched
 from colonnade.format.write.arrow_table import plan_table
+from colonnade.format.write.batched import BatchedSource
 from colonnade.format.write.table import lay_out
 from colonnade.io.batches import release_memory
-from colonnade.io.load import read
+from colonnade.io.load import Read, read
 from colonnade.io.options import ReadOptions
-from colonnade.io.progress import progress_bar
+from colonnade.io.progress import Meter, progress_bar
+from colonnade.io.streamed import MisdeclaredError
 from colonnade.snapshot import Snapshot
 
 
@@ -33,13 +35,19 @@ def load(
     writer.prepare(request)
     try:
         with progress_bar(f"loading {request.name}", enabled=progress) as meter:
-            table = read(source, query, format_, options, meter)
-            lengths = [len(chunk) for chunk in table.columns[0].chunks] if table.num_columns else []
-            plan = plan_table(table)
-            del table  # the plan refers to its batches one by one, and each is released when it is written
-            laid = lay_out(plan, key_fields(plan, request.key), request.meta)
-            del plan
-            fill = partial(write_batched, lengths=lengths, release=release_memory)
-            return writer.store(laid, fill, lambda draft: writer.publish(request, laid, draft), unique=request.unique)
+            try:
+                return _store(writer, request, read(source, query, format_, options, meter))
+            except MisdeclaredError:  # only files declare something, and they can be read again
+                return _store(writer, request, read(source, query, format_, options, Meter(), streams=False))
     finally:
         release_memory()
+
+
+def _store(writer: Writer, request: Request, source: Read) -> Snapshot:
+    plan = plan_table(source.table)
+    batched = BatchedSource(source.lengths, release_memory, source.streamed, source.stream)
+    del source  # the plan refers to its batches one by one, and each is released when it is written
+    laid = lay_out(plan, key_fields(plan, request.key), request.meta, views=request.views)
+    del plan
+    fill = partial(write_batched, source=batched)
+    return writer.store(laid, fill, lambda draft: writer.publish(request, laid, draft), unique=request.unique)

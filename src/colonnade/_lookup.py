@@ -16,7 +16,7 @@ import pandas as pd
 from colonnade.core.key_index import KeyIndex, build_index
 from colonnade.errors import ColonnadeError, CorruptSnapshotError, DuplicateKeyError
 from colonnade.format import schema
-from colonnade.format.key import check_key_type, key_column, key_parts, looked_up
+from colonnade.format.key import OneKey, check_key_type, key_column, key_parts, looked_up
 from colonnade.format.read.file import StoredFile, open_file
 from colonnade.format.write.table import FrameLayoutPlan, TablePlan
 from colonnade.suggestions import listed
@@ -59,6 +59,7 @@ class Lookup:
             [key_column(column) for column in self._columns],
             file.rows,
         )
+        self._one_key = OneKey(self._columns[0].type) if len(self._columns) == 1 else None
         self._make_frame = frame
         self._frame: pd.DataFrame | None = None
 
@@ -99,6 +100,9 @@ class Lookup:
             )
 
     def _find(self, keys: Any) -> tuple[npt.NDArray[np.int64], bool]:
+        one = None if self._one_key is None else self._one_key.column(keys)
+        if one is not None:
+            return _following(self._index.find, (one,), 1), True
         parts, count = key_parts(keys, self._names)
         wanted = [
             looked_up(values, name, column)

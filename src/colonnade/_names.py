@@ -20,7 +20,6 @@ from colonnade.displayed import displayed
 from colonnade.errors import CorruptSnapshotError, InvalidNameError, NotFoundError, StoreAccessError, brief_repr
 from colonnade.snapshot import Snapshot
 from colonnade.storage.catalog import Catalog
-from colonnade.storage.log_files import files_of_logs
 from colonnade.storage.os_errors import explained
 
 # A version that is counted from the newest may be removed between the look and the opening.
@@ -261,6 +260,8 @@ class Names(abc.ABC):
         StoreAccessError
             If the store is a file, or cannot be read.
         """
+        from colonnade.storage.log_files import files_of_logs
+
         return self._catalog.sizes() | {log.name: log.nbytes for log in files_of_logs(self._catalog)}
 
     # -- a mapping of names to tables ----------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, cast
 
@@ -32,6 +32,7 @@ from colonnade.format.json_text import encode_json
 from colonnade.format.read.file import open_file
 from colonnade.format.read.text_views import fill_views
 from colonnade.format.seal import CHECKSUMS_SIZE, SEAL_SIZE, TAIL_SIZE, Checksums, Seal, seal_place
+from colonnade.format.write.batched import BatchedSource
 from colonnade.format.write.plan import plan
 from colonnade.format.write.table import LaidOut, lay_out
 from colonnade.lifetimes import whole_seconds
@@ -302,16 +303,19 @@ def write(laid: LaidOut, draft: Draft) -> None:
         laid.write_to_memory(np.frombuffer(cast(Any, mapping), np.uint8))
 
 
-def write_batched(laid: LaidOut, draft: Draft, lengths: Sequence[int], release: Callable[[], None]) -> None:
+def write_batched(laid: LaidOut, draft: Draft, source: BatchedSource) -> None:
     """Fill a draft batch by batch, and release each batch of the source as soon as it is written.
 
-    ``lengths`` are the rows of each batch; ``release`` is called after each. The pages of a mapping come batch by batch
-    too, because all of them and the source would be the table twice.
+    The pages of a mapping come batch by batch too, because all of them and the source would be the table twice.
+
+    Raises
+    ------
+    MisdeclaredError
     """
-    if laid.size <= _SMALL:
+    if laid.size <= _SMALL and not source.streamed:
         write(laid, draft)
         return
     mapped = draft.map_step_by_step(laid.size, len(laid.plan.regions()))
     if draft.used:
         laid.clear_gaps(draft.write)
-    laid.write_batched(draft.fd, draft.write, cast(Any, mapped), lengths, release)
+    laid.write_batched(draft.fd, draft.write, cast(Any, mapped), source)

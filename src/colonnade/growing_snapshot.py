@@ -5,6 +5,7 @@ Does not depend on: how rows are written, how a new row is waited for.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
@@ -18,6 +19,7 @@ from colonnade.arguments import whole_number
 from colonnade.displayed import displayed
 from colonnade.errors import (
     ColonnadeError,
+    CorruptSnapshotError,
     NotFoundError,
     RowsDroppedError,
     UnsupportedTypeError,
@@ -274,8 +276,9 @@ class GrowingSnapshot(Snapshot):
         return GrowingSnapshot.at(reader, look, start, stop)
 
     def _start_of_window(self, last: str | timedelta) -> int:
-        from colonnade.format.read.growing import start_of_window
+        from colonnade.format.read.growing import span_of_time, start_of_window
 
+        span = span_of_time(last)
         reader, _ = self._attached()
         index = reader.schema.index
         number = reader.schema.names.index(index) if index is not None else None
@@ -287,7 +290,7 @@ class GrowingSnapshot(Snapshot):
             )
         with self._located():
             parts = self._parts()
-            return start_of_window(reader.schema.columns[number], number, chunks_of(parts), self.rows_range, last)
+            return start_of_window(reader.schema.columns[number], number, chunks_of(parts), self.rows_range, span)
 
     def explain(self) -> Explanation:
         """Say of each column how pandas reads it: none is copied."""
@@ -342,6 +345,18 @@ class GrowingSnapshot(Snapshot):
                 raise dropped(where.name, where.first, look)
             self._reader, self._look = reader, look
         return self._reader, self._look
+
+    @contextlib.contextmanager
+    def _located(self) -> Any:
+        from colonnade.format.read.file import reading
+
+        try:
+            with reading():
+                yield
+        except CorruptSnapshotError as error:
+            raise CorruptSnapshotError(
+                f"{self._called} cannot be read: {error}. Its folder is {self.path}; delete it, and append anew"
+            ) from error
 
     def _parts(self) -> list[Part]:
         return self._attached()[1].parts(self._log_reference.first, self._log_reference.stop)

@@ -10,7 +10,7 @@ import colonnade as cn
 
 # Beside these, the package's `__init__`, those of its parts, and the files of verbs. Who adds one measures what it takes.
 NAMES = """
-_attached _core _frame_like _mappings _names _reference arguments default_store displayed dtype_kinds errors log sizes snapshot store
+_attach _attached _core _frame_like _mappings _names _reference arguments default_store displayed dtype_kinds errors log sizes snapshot store
 core.alignment
 format.bounds format.dtypes format.flatbuffer format.ipc format.json_text format.labels format.record format.schema format.seal format.zones
 format.read.blocks format.read.column format.read.file format.read.index format.read.projection format.read.table

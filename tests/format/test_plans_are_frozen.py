@@ -16,6 +16,7 @@ import colonnade as cn
 from colonnade.conversion.array_columns import plan_array
 from colonnade.conversion.plans import prepare
 from colonnade.core.jobs import Batches
+from colonnade.format.write.batched import BatchedSource
 from colonnade.format.write.draft import plan_draft
 from colonnade.format.write.plan import plan
 from colonnade.format.write.table import lay_out
@@ -37,6 +38,7 @@ WORKERS = {
     "FrameParts": "collects the columns of a frame while it is planned",
     "Batches": "releases the memory of a source: see `test_only_batches_change`",
     "Cut": "counts the nulls of a job that runs part by part",
+    "Streamed": "counts the rows and nulls of a job whose source comes array by array",
     "Outputs": "collects the arrays of one conversion",
     "KeyIndex": "reads an index over memory",
     "Memory": "watches which pages of a mapping were written to",
@@ -251,7 +253,10 @@ def test_only_batches_change(folder):
 
         released = []
         laid.write_batched(
-            file.fileno(), write, lambda _first, _end: None, [ROWS // 2, ROWS // 2], lambda: released.append(True)
+            file.fileno(),
+            write,
+            lambda _first, _end: None,
+            BatchedSource([ROWS // 2, ROWS // 2], lambda: released.append(True)),
         )
         batched = Path(file.name).read_bytes()
     assert released

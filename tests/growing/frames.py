@@ -47,7 +47,7 @@ def frame(start, rows, names=tuple(DTYPES)):
         "q": pd.arrays.FloatingArray(n * 0.5, n % 6 == 2),
         "b": pd.arrays.BooleanArray(n % 2 == 0, null),
         "s": _TEXT.take(np.where(null, -1, n % 1000), allow_fill=True),
-        "c": pd.Categorical.from_codes(np.where(null, -1, n % 17 + n // 4000), _KINDS).remove_unused_categories(),
+        "c": pd.Categorical.from_codes(np.where(null, -1, n % 17 + n // 4000 % 150), _KINDS).remove_unused_categories(),
     }
     result = pd.DataFrame({name: columns[name] for name in names})
     return result.astype({name: DTYPES[name] for name in names if name != "c"})

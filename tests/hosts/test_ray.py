@@ -162,6 +162,45 @@ def test_ray_data(cluster, mixed):
     assert sorted(row["looked_up"] for row in rows) == [1 / 7, 2 / 7, 3 / 7]
 
 
+colonnade.ray.register_transport()  # before a class names it
+
+
+@ray.remote(num_cpus=0.1)
+class Source:
+    @ray.method(tensor_transport="COLONNADE")
+    def frame(self, rows):
+        return pd.DataFrame({"n": range(rows), "s": [f"row {row}" for row in range(rows)]})
+
+    def shared(self):
+        folder = cn.Store().path / ".segments"
+        return [name for name in os.listdir(folder) if name.startswith("shared-")]
+
+
+@ray.remote(num_cpus=0.1)
+class Sink:
+    def take(self, frame):
+        frame.iloc[0, 0] = 7  # it is writable
+        return int(frame["n"].sum()), frame["s"].iloc[-1]
+
+
+def test_plain_frames_between_actors(cluster):
+    """Ray Direct Transport: the same node and another one; the table is closed when Ray says so."""
+    colonnade.ray.register_transport()  # again: nothing happens
+    source = Source.remote()
+    sinks = [Sink.remote(), Sink.options(resources=AWAY).remote()]
+    before = ray.get(source.shared.remote())
+    made = source.frame.remote(1000)
+    assert ray.get([sink.take.remote(made) for sink in sinks]) == [(499507, "row 999")] * 2
+    assert len(ray.get(source.shared.remote())) == len(before) + 1
+    del made
+    end = time.monotonic() + 30
+    while len(ray.get(source.shared.remote())) > len(before):
+        assert time.monotonic() < end, "the table was not closed"
+        time.sleep(0.1)
+    for actor in (source, *sinks):
+        ray.kill(actor)
+
+
 def test_the_module_names_its_extra():
     code = "import sys; sys.modules['ray'] = None\ntry:\n    import colonnade.ray\nexcept ModuleNotFoundError as e:\n    print(e)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -445,3 +445,16 @@ def test_what_cannot_be_attached_is_named(store):
     store.put("table", pd.DataFrame({"x": [1]}))
     with duckdb.connect() as con, pytest.raises(ValueError, match="are one name to SQL"):
         store.attach(con)
+
+
+@pytest.mark.parametrize("bins", [1, 2, 3])
+def test_categories_of_intervals(store, bins):
+    """DuckDB 2.0 fails at dictionaries of one or three structs, and then at every query of that database."""
+    df = pd.DataFrame({"x": np.arange(8.0), "c": pd.cut(np.arange(8.0), bins)})
+    store.put("t", df).close()
+    expected = [(row.left, row.right) for row in df["c"]]
+    assert store.sql('select c."left", c."right" from t order by x').fetchall() == expected
+    with duckdb.connect() as connection:
+        store.attach(connection)
+        assert connection.sql("select c from t").fetchall()[0] == ({"left": expected[0][0], "right": expected[0][1]},)
+        assert connection.sql("select 1").fetchall() == [(1,)]

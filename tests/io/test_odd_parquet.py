@@ -1,12 +1,15 @@
 """Parquet files whose parts do not agree, and old ones: the values are those of each file."""
 
 import datetime as dt
+import uuid
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pandas.testing import assert_frame_equal
 
 import colonnade as cn
 
@@ -107,3 +110,17 @@ def test_pandas_metadata_that_says_nothing(metadata, store, tmp_path):
         pq.write_table(table, tmp_path / f"{number}.parquet")
     store.load("t", tmp_path).close()
     assert store.get("t")["a"].tolist() == [1, 2]
+
+
+def test_uuids_and_json_of_a_writer_that_stores_no_arrow_schema(store, tmp_path):
+    duckdb.connect().execute(
+        f"copy (select uuid() u, [uuid()] l, '{{}}'::json j from range(3)) to '{tmp_path}/x.parquet' (format parquet)"
+    )
+    expected = pq.read_table(tmp_path / "x.parquet")
+    store.load("t", tmp_path / "x.parquet").close()
+    with store.open("t") as snap:
+        assert snap.to_arrow().equals(expected)
+    got = store.get("t")
+    assert type(got["u"][0]) is type(got["l"][0][0]) is uuid.UUID
+    assert got["l"].tolist() == expected["l"].to_pylist()  # PyArrow 26 has no pandas form for these
+    assert_frame_equal(got[["u", "j"]], expected.select(["u", "j"]).to_pandas())

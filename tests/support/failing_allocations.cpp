@@ -1,13 +1,14 @@
 // Preloaded into a process: makes chosen allocations of one library fail, those whose caller is in a range of addresses.
 // The range is set by `watch_allocations`; until then, and for all other callers, everything is as without it.
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstdint>
 #include <cstdlib>
 #include <new>
 
-#include <atomic>
-
 #include <dlfcn.h>
+#include <execinfo.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -37,9 +38,18 @@ bool fails_now() {
   return fails;
 }
 
-bool fails(const void* caller) {
+bool is_inside(const void* caller) {
   const uintptr_t address = reinterpret_cast<uintptr_t>(caller);
-  return address >= first && address < last && fails_now();
+  return address >= first && address < last;
+}
+
+bool fails(const void* caller) { return is_inside(caller) && fails_now(); }
+
+// Whether one of the last calls was made in the range.
+bool is_near() {
+  void* frames[6];
+  const int depth = backtrace(frames, 6);
+  return std::any_of(frames, frames + depth, is_inside);
 }
 
 }  // namespace
@@ -97,11 +107,11 @@ void* mmap(void* address, size_t length, int protection, int flags, int fd, off_
   return MAP_FAILED;
 }
 
-// Threads are started by libstdc++ on behalf of the library, so who calls says nothing.
+// Threads are started by libstdc++ on behalf of the library, whose code is a few calls above; other libraries start some too.
 int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*start)(void*), void* argument) {
   using Create = int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
   static const Create create = reinterpret_cast<Create>(dlsym(RTLD_NEXT, "pthread_create"));
-  if (last != 0 && fails_now()) return EAGAIN;
+  if (last != 0 && is_near() && fails_now()) return EAGAIN;
   return create(thread, attributes, start, argument);
 }
 

@@ -185,6 +185,7 @@ class Writing(StoreBase):
         unique: bool = False,
         meta: Mapping[str, Any] | None = None,
         checksum: bool = False,
+        views: bool = False,
     ) -> Snapshot:
         """Store what a file, a folder of files or a database contains, as the next version of a table.
 
@@ -223,7 +224,7 @@ class Writing(StoreBase):
             Who parses text, with the types that it finds; by default PyArrow. The others are extras.
         progress : bool, default True
             Draw a progress bar on stderr, if that is a terminal, for loads that take longer than a second.
-        keep, expect_version, ttl, key, unique, meta, checksum
+        keep, expect_version, ttl, key, unique, meta, checksum, views
             As in `put`.
 
         Returns
@@ -260,7 +261,9 @@ class Writing(StoreBase):
         from colonnade._put import Request
         from colonnade.io.options import ReadOptions
 
-        request = Request.checked(name, keep, expect_version, ttl, key=key, unique=unique, meta=meta, checksum=checksum)
+        request = Request.checked(
+            name, keep, expect_version, ttl, key=key, unique=unique, meta=meta, checksum=checksum, views=views
+        )
         options = ReadOptions.checked(
             columns=columns,
             filters=filters,

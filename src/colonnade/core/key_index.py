@@ -25,6 +25,8 @@ _SLOT, _ROW = 8, 4  # bytes
 # Slots of a region: 256 KiB, which stay in the second-level cache of the thread that fills them.
 _REGION_SLOTS = 32768
 MOST_ROWS = 2**32 - 2
+# Fewer keys are looked up by one thread, as in ``key_index.cpp``.
+_THREADED = 1 << 16
 # How many seeds are tried. A region is too full only for an unlucky seed.
 _SEEDS = 8
 
@@ -100,9 +102,10 @@ class KeyIndex:
     def find(self, keys: Sequence[KeyColumn], count: int) -> npt.NDArray[np.int64]:
         """The first row of each of ``count`` keys, -1 where there is none."""
         rows = np.empty(count, np.int64)
+        threads = 1 if count < _THREADED else 0  # to ask how many there are takes a system call
         self._check(
             _core.find_keys(
-                self._slots, self._chain, self._bits, self._seed, self._columns, self._rows, list(keys), rows
+                self._slots, self._chain, self._bits, self._seed, self._columns, self._rows, keys, rows, threads
             )
         )
         return rows

@@ -85,9 +85,10 @@ def looked_up(values: Any, name: str, column: pa.Array) -> KeyColumn:
     arrow_type = column.type
     if isinstance(arrow_type, pa.BaseExtensionType):
         return looked_up(values, name, column.storage)
-    one = _one_value(values, arrow_type)
-    if one is not None:
-        return one
+    if type(values) is list and len(values) == 1:
+        one = OneKey(arrow_type).column(values[0])
+        if one is not None:
+            return one
     if pt.is_dictionary(arrow_type):
         wanted = _in_type(_arrow_values(values, arrow_type.value_type), name, arrow_type.value_type)
         codes = pc.index_in(wanted, value_set=column.dictionary, skip_nulls=True)
@@ -95,20 +96,26 @@ def looked_up(values: Any, name: str, column: pa.Array) -> KeyColumn:
     return key_column(_in_type(_arrow_values(values, arrow_type), name, arrow_type))
 
 
-def _one_value(values: Any, arrow_type: pa.DataType) -> KeyColumn | None:
-    """A single integer or string, without Arrow's conversions: most look-ups ask for one key."""
-    if type(values) is not list or len(values) != 1:
+class OneKey:
+    """Makes the key column of a single integer or text, without Arrow's conversions: most look-ups ask for one key."""
+
+    __slots__ = ("_dtype", "_is_text", "_least", "_most")
+
+    def __init__(self, arrow_type: pa.DataType) -> None:
+        self._is_text = pt.is_large_string(arrow_type)
+        self._dtype = np.dtype(arrow_type.to_pandas_dtype()) if pt.is_integer(arrow_type) else None
+        self._least, self._most = (0, -1) if self._dtype is None else _limits(arrow_type)
+
+    def column(self, value: Any) -> KeyColumn | None:
+        """The column of one value; None where Arrow must convert it."""
+        if type(value) is int:
+            if self._dtype is None or not self._least <= value <= self._most:
+                return None
+            return KeyColumn(np.array((value,), self._dtype).view(np.uint8), self._dtype.itemsize)
+        if type(value) is str and self._is_text:
+            text = np.frombuffer(value.encode(errors="surrogatepass"), np.uint8)
+            return KeyColumn(text, 0, np.array([0, len(text)], np.int64))
         return None
-    value = values[0]
-    if type(value) is int and pt.is_integer(arrow_type):
-        dtype = np.dtype(arrow_type.to_pandas_dtype())
-        limits = np.iinfo(dtype)
-        if limits.min <= value <= limits.max:
-            return KeyColumn(np.array([value], dtype).view(np.uint8), dtype.itemsize)
-    if type(value) is str and pt.is_large_string(arrow_type):
-        text = np.frombuffer(value.encode(errors="surrogatepass"), np.uint8)
-        return KeyColumn(text, 0, np.array([0, len(text)], np.int64))
-    return None
 
 
 def _arrow_values(values: Any, arrow_type: pa.DataType) -> pa.Array:

@@ -56,10 +56,18 @@ class Record:
         cls._check = None
 
     def __init__(self, *values: Any, **named: Any) -> None:
-        given = {**self.field_defaults, **dict(zip(self.field_names, values, strict=False)), **named}
-        if len(values) > len(self.field_names) or given.keys() != set(self.field_names):
-            raise TypeError(f"{type(self).__name__} has the fields {', '.join(self.field_names)}; got {given}")
-        self.__dict__.update({name: given[name] for name in self.field_names})
+        names, state = self.field_names, self.__dict__
+        state.update(zip(names, values, strict=False))
+        if len(values) == len(names) and not named:  # nearly always
+            return
+        for name in names[len(values) :]:
+            if name in named:
+                state[name] = named.pop(name)
+            elif name in self.field_defaults:
+                state[name] = self.field_defaults[name]
+        if named or len(values) > len(names) or len(state) < len(names):
+            got = f"{len(values)} values and {', '.join([*state, *named]) or 'no names'}"
+            raise TypeError(f"{type(self).__name__} has the fields {', '.join(names)}; got {got}")
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} cannot be changed; use replaced()")
@@ -98,11 +106,11 @@ class Record:
 def _as_object(record: Any) -> dict[str, Any]:
     if not isinstance(record, Record):
         raise TypeError(f"{record!r} is neither a record nor plain JSON")
-    kind = {} if record.kind_of_record is None else {"kind": record.kind_of_record}
     defaults = record.field_defaults
-    return kind | {
-        name: value for name, value in record.__dict__.items() if name not in defaults or value != defaults[name]
-    }
+    fields = record.__dict__
+    if defaults:
+        fields = {name: value for name, value in fields.items() if name not in defaults or value != defaults[name]}
+    return fields if record.kind_of_record is None else {"kind": record.kind_of_record, **fields}
 
 
 def _no_constant(text: str) -> Any:

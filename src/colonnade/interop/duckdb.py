@@ -213,7 +213,7 @@ def _check_case(tables: dict[str, Any]) -> None:
 
 def _register(cursor: Any, name: str, table: pa.Table) -> None:
     try:
-        cursor.register(name, table)
+        cursor.register(name, _without_wide_dictionaries(table))
     except duckdb.Error as error:
         if is_interrupt(error):
             raise
@@ -222,6 +222,26 @@ def _register(cursor: Any, name: str, table: pa.Table) -> None:
             f"DuckDB cannot read {name!r}: {', '.join(refused) or error}. "
             "Query a table without, by duckdb.sql: table = open(name).to_arrow().drop_columns(...)"
         ) from error
+
+
+def _without_wide_dictionaries(table: pa.Table) -> pa.Table:
+    """The table with dictionaries of structs and fixed-size lists decoded, such as categories of intervals.
+
+    DuckDB 2.0 fails at dictionaries of one or three of them ("Vector::SetSize out of range"), and then refuses every
+    query of its database.
+    """
+    for number, column in enumerate(table.columns):
+        if pa.types.is_dictionary(column.type) and _is_wide(column.type.value_type):
+            chunks = [chunk.dictionary_decode() for chunk in column.chunks]
+            field = table.schema.field(number).with_type(column.type.value_type)
+            table = table.set_column(number, field, pa.chunked_array(chunks, column.type.value_type))
+    return table
+
+
+def _is_wide(type_: pa.DataType) -> bool:
+    if isinstance(type_, pa.BaseExtensionType):
+        return _is_wide(type_.storage_type)
+    return bool(pa.types.is_struct(type_) or pa.types.is_fixed_size_list(type_))
 
 
 def _takes(cursor: Any, field: pa.Field) -> bool:

@@ -147,6 +147,20 @@ def make_categorical(codes: npt.NDArray[Any], categories: pd.Index[Any], ordered
     return pd.Categorical._simple_new(codes, dtype)  # type: ignore[attr-defined]
 
 
+def make_wide_categorical(codes: npt.NDArray[np.int32], dtype: pd.CategoricalDtype) -> Any:
+    """Make a categorical over int32 codes, however few categories there are: pandas would copy them to int8.
+
+    pandas works with such codes; a copy or a selection of the categorical has them too.
+    """
+    base: Any = super(pd.Categorical, pd.Categorical)
+    return base._simple_new(codes, dtype)
+
+
+def make_categorical_dtype(categories: pd.Index[Any]) -> pd.CategoricalDtype:
+    """Make the dtype of unordered categories; they are not checked."""
+    return pd.CategoricalDtype._from_fastpath(categories, False)  # type: ignore[attr-defined, no-any-return]
+
+
 def make_intervals(left: Any, right: Any, dtype: pd.IntervalDtype) -> Any:
     """Make an interval array over both ends."""
     return pd.arrays.IntervalArray._simple_new(left, right, dtype)  # type: ignore[attr-defined]

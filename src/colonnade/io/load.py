@@ -1,4 +1,4 @@
-"""The sources of `load`: each is read into a table whose memory nothing else refers to.
+"""The sources of `load`: each is read into a table whose memory nothing else refers to, and batches of the rest.
 
 Does not depend on: stores, how a source is read.
 """
@@ -7,30 +7,64 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from colonnade.errors import printable
 from colonnade.io import databases
-from colonnade.io.batches import Source, gather
+from colonnade.io.batches import Source, Stream, gather, in_whole_bytes
 from colonnade.io.files import open_files
 from colonnade.io.formats import checked_format
 from colonnade.io.options import ReadOptions
 from colonnade.io.progress import Meter
 from colonnade.io.secrets import without_secrets
+from colonnade.io.streamed import with_placeholders
 
 
-def read(source: Any, query: str | None, format_: str | None, options: ReadOptions, meter: Meter) -> pa.Table:
-    """Read a source to its end, batch by batch."""
-    with _opened(source, query, format_, options, meter) as opened:
-        return gather(opened)
+class Read(NamedTuple):
+    """A table that was read. ``lengths`` are the rows of the batches that are in memory.
+
+    Of the fields ``streamed`` it has placeholders. ``stream`` gives their values: some fields, and a batch of these.
+    """
+
+    table: pa.Table
+    lengths: list[int]
+    streamed: list[int]
+    stream: Iterator[tuple[Sequence[int], pa.RecordBatch]]
+
+
+def read(
+    source: Any, query: str | None, format_: str | None, options: ReadOptions, meter: Meter, *, streams: bool = True
+) -> Read:
+    """Read a source to its end, batch by batch, but for the columns that can be streamed, if ``streams``."""
+    with _opened(source, query, format_, options, meter, streams=streams) as opened:
+        schema, batches, stream = opened
+        if stream is None:
+            table = gather(schema, batches)
+            return Read(table, _lengths(table), [], iter(()))
+        table = gather(pa.schema([field for field in schema if field.name not in stream.columns]), batches)
+        lengths = _lengths(table)
+        streamed = [schema.get_field_index(name) for name in stream.columns]
+        whole = with_placeholders(table, schema, stream.columns, stream.rows)
+        return Read(whole, lengths, streamed, _batches(schema, stream))
+
+
+def _batches(schema: pa.Schema, stream: Stream) -> Iterator[tuple[Sequence[int], pa.RecordBatch]]:
+    for names, batches in stream.groups:
+        fields = [schema.get_field_index(name) for name in names]
+        for batch in in_whole_bytes(batches):
+            yield fields, batch
+
+
+def _lengths(table: pa.Table) -> list[int]:
+    return [len(chunk) for chunk in table.columns[0].chunks] if table.num_columns else []
 
 
 @contextlib.contextmanager
 def _opened(
-    source: Any, query: str | None, format_: str | None, options: ReadOptions, meter: Meter
+    source: Any, query: str | None, format_: str | None, options: ReadOptions, meter: Meter, *, streams: bool
 ) -> Iterator[Source]:
     kind = checked_format(format_)
     is_file = isinstance(source, (str, os.PathLike)) and not databases.is_database(os.fspath(source))
@@ -50,7 +84,7 @@ def _opened(
         if query is not None:
             shown = printable(without_secrets(path))
             raise ValueError(f"query= is for databases ({', '.join(databases.DRIVERS)}), and {shown} is a file")
-        yield open_files(path, kind, options, meter)
+        yield open_files(path, kind, options, meter, streams=streams)
         return
     if query is None:
         scheme = path.partition("://")[0]

@@ -36,11 +36,21 @@ class Meter:
     nbytes: int = 0
     done: int = 0
     total: int = 0
+    values: int = 0
 
     def count(self, data: Any) -> None:
         """Count the rows and bytes of a table or a batch."""
         self.rows += data.num_rows
         self.nbytes += data.nbytes
+
+    def count_columns(self, batch: Any, columns: int) -> None:
+        """Count a batch that has some columns of a table: a row counts when all its ``columns`` are there."""
+        if not columns:
+            self.count(batch)
+            return
+        self.values += batch.num_rows * batch.num_columns
+        self.nbytes += batch.nbytes
+        self.rows = self.values // columns
 
 
 @contextlib.contextmanager

@@ -123,7 +123,7 @@ def remove(catalog: Catalog, name: str) -> None:
                 folders.segments(root, make=True) as segments,
             ):
                 os.rename(where.live, hidden, src_dir_fd=folder, dst_dir_fd=segments)
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError, ValueError):  # a head that is cut off has no such word
                     _say_deleted(segments, hidden)
                 with contextlib.suppress(OSError):  # gc removes what is left
                     _remove_folder(segments, hidden)

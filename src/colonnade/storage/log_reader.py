@@ -23,7 +23,7 @@ from colonnade.format.growing import GrowingSchema, Places, stored_schema
 from colonnade.format.growing_file import places
 from colonnade.storage import folders, paths
 from colonnade.storage.catalog import Catalog
-from colonnade.storage.log_head import COMMITTED, STATE, Entry, Head, HeadReader, LogState
+from colonnade.storage.log_head import COMMITTED, FIRST, SEGMENTS, STATE, Entry, Head, HeadReader, LogState
 from colonnade.storage.os_errors import explained
 
 # A segment that is gone was dropped since the head was read; so often in a row it is damage.
@@ -107,6 +107,7 @@ class LogReader:
         self.schema_text = self._reader.fixed.schema_text
         self.identity = self._reader.fixed.identity
         self._look = Look(0, 0, ())
+        self._segments = 0  # how many were begun when it looked
         # What readers make for all of this process, as their shared range.
         self.made: dict[str, Any] = {}
 
@@ -155,6 +156,10 @@ class LogReader:
         look = self._look
         if look.stop == self.words.load(COMMITTED):
             return look
+        grown = self._grown(look)
+        if grown is not None:
+            self._look = grown
+            return grown
         for attempt in range(_TRIES):
             head = self.head()
             known = {segment.entry: segment for segment in self._look.segments}
@@ -171,8 +176,19 @@ class LogReader:
                     time.sleep(1e-3)
                 continue  # retention was faster
             self._look = look = Look(head.first, head.committed, segments)
+            self._segments = head.segments
             return look
         raise AssertionError("unreachable")
+
+    def _grown(self, look: Look) -> Look | None:
+        """The next look where only the number of rows has changed; None where more may have."""
+        committed = self.words.load(COMMITTED)
+        if not look.segments or self.words.load(SEGMENTS) != self._segments or self.words.load(FIRST) != look.first:
+            return None
+        last = look.segments[-1].entry
+        if not look.stop <= committed <= last.base + last.capacity:
+            return None
+        return Look(look.first, committed, look.segments)
 
     def _open(self, entry: Entry) -> OpenSegment:
         file = paths.log_segment(entry.base, entry.number)

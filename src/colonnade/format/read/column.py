@@ -157,9 +157,20 @@ def _objects_of_pyarrow(array: pa.Array) -> npt.NDArray[Any]:
     if isinstance(array, pa.DictionaryArray) and array.type.value_type.num_fields:
         array = array.dictionary_decode()  # PyArrow looks for hashes of such values, which are dicts and lists
     # As a table: PyArrow converts some extension types otherwise when they stand alone.
-    converted = pa.table([array], [""]).to_pandas(integer_object_nulls=True)
+    try:
+        converted = pa.table([array], [""]).to_pandas(integer_object_nulls=True)
+    except pa.ArrowNotImplementedError:
+        if not _has_extensions_inside(array.type):
+            raise
+        # PyArrow has lists of UUIDs as Python objects, and not in pandas.
+        return np.fromiter(array.to_pylist(), object, len(array))
     values: npt.NDArray[Any] = converted.iloc[:, 0].to_numpy(object, copy=True)
     return values
+
+
+def _has_extensions_inside(type_: pa.DataType) -> bool:
+    fields = [type_.field(number).type for number in range(type_.num_fields)]
+    return any(isinstance(field, pa.BaseExtensionType) or _has_extensions_inside(field) for field in fields)
 
 
 _READERS: dict[type, Callable[[StoredFile, Any], Any]] = {

@@ -30,7 +30,7 @@ from colonnade.format.growing import (
     stored_schema,
 )
 from colonnade.format.read.column import plain_dtype
-from colonnade.format.read.projection import Projection
+from colonnade.format.read.projection import Positions, Projection
 from colonnade.interop import pandas as internals
 
 _BLOCK_KINDS = (Kind.INTEGER, Kind.FLOATING, Kind.TIME, Kind.BOOLEAN)
@@ -66,12 +66,25 @@ class Memory(Protocol):
     def at(self) -> Sequence[int]: ...
 
 
+class Block(NamedTuple):
+    """Columns of one dtype, in memory ``plain``. ``pieces`` are its rows that stand in the frame, and their positions.
+
+    ``index_row`` is the row that is the index of the frame, if one is.
+    """
+
+    dtype: Any
+    plain: np.dtype[Any]
+    columns: tuple[int, ...]
+    index_row: int | None
+    pieces: tuple[tuple[slice, Positions], ...]
+
+
 class Layout(NamedTuple):
     """What all frames of a schema have in common; made by `layout_of`.
 
     ``regions`` are what pandas reads: the columns of a block follow each other. ``first``: the number of a column's
-    values among them. ``positions``: the place of each column in the frame; -1 for the index. ``blocks``: the dtype,
-    its form in memory, and the columns of each block.
+    values among them. ``positions``: the place of each column in the frame; -1 for the index. ``blocks`` and
+    ``others`` are the columns that are part of a block, and those that are not.
     """
 
     table: GrowingSchema
@@ -79,7 +92,7 @@ class Layout(NamedTuple):
     first: dict[int, int]
     labels: pd.Index[Any]
     positions: tuple[int, ...]
-    blocks: tuple[tuple[Any, np.dtype[Any], tuple[int, ...]], ...]
+    blocks: tuple[Block, ...]
     others: tuple[int, ...]
 
 
@@ -87,27 +100,34 @@ class Layout(NamedTuple):
 def layout_of(text: bytes) -> Layout:
     """The layout of a schema, as `GrowingSchema.encode` writes it."""
     table = stored_schema(text)
-    blocks = tuple(
-        (table.columns[block[0]].dtype, plain_dtype(table.columns[block[0]].dtype), tuple(block))
-        for block in _blocks(table)
-    )
-    regions = [Region(n, False, max(table.columns[n].width, 1)) for *_, block in blocks for n in block]
+    names = [name for name in table.names if name != table.index]
+    place = {name: position for position, name in enumerate(names)}
+    positions = tuple(place.get(name, -1) for name in table.names)
+    blocks = tuple(_block_of(table, numbers, positions) for numbers in _blocks(table))
+    regions = [Region(n, False, max(table.columns[n].width, 1)) for block in blocks for n in block.columns]
     for number, column in enumerate(table.columns):
         if column.kind in (Kind.MASKED, Kind.MASKED_BOOLEAN):
             regions += [Region(number, False, max(column.width, 1)), Region(number, True, 1)]
         elif column.kind is Kind.CATEGORY:
             regions.append(Region(number, False, column.width))
-    names = [name for name in table.names if name != table.index]
-    place = {name: position for position, name in enumerate(names)}
     return Layout(
         table,
         tuple(regions),
         {region.column: at for at, region in enumerate(regions) if not region.is_mask},
         table.empty_frame().columns,
-        tuple(place.get(name, -1) for name in table.names),
+        positions,
         blocks,
         tuple(n for n, column in enumerate(table.columns) if column.kind not in _BLOCK_KINDS),
     )
+
+
+def _block_of(table: GrowingSchema, numbers: list[int], positions: Sequence[int]) -> Block:
+    dtype = table.columns[numbers[0]].dtype
+    places = [positions[number] for number in numbers]
+    index = places.index(-1) if -1 in places else None
+    halves = [slice(0, len(places))] if index is None else [slice(0, index), slice(index + 1, len(places))]
+    pieces = tuple((half, np.array(places[half], np.intp)) for half in halves if half.start < half.stop)
+    return Block(dtype, plain_dtype(dtype), tuple(numbers), index, pieces)
 
 
 def _blocks(table: GrowingSchema) -> list[list[int]]:
@@ -139,18 +159,18 @@ def read_frame(
     projection = Projection.of(layout.labels, columns)
     index: Any = None
     blocks: list[tuple[Any, Any]] = []
-    for dtype, plain, numbers in layout.blocks:
-        array = _block(layout, memory, plain, numbers, len(rows))
-        whole: Any = array if isinstance(dtype, np.dtype) else internals.make_datetimes(array, dtype)
-        positions = np.array([layout.positions[number] for number in numbers], np.intp)
-        parts = [(whole, positions)]
-        if layout.table.index is not None and (positions < 0).any():
-            row = int(np.flatnonzero(positions < 0)[0])
-            index = internals.make_index(whole[row], layout.table.index, None)
-            parts = [(whole[:row], positions[:row]), (whole[row + 1 :], positions[row + 1 :])]
-        for values, places in parts:
-            if len(places):
-                blocks += projection.of_block(values, places)
+    for block in layout.blocks:
+        array = _block(layout, memory, block.plain, block.columns, len(rows))
+        # Wrapped here, because pandas would look whether it must convert them.
+        whole: Any = (
+            internals.wrap_datetimes(array)
+            if isinstance(block.dtype, np.dtype)
+            else internals.make_datetimes(array, block.dtype)
+        )
+        if block.index_row is not None:
+            index = internals.make_index(whole[block.index_row], layout.table.index, None)
+        for part, places in block.pieces:
+            blocks += projection.of_block(whole if block.index_row is None else whole[part], places)
     for number in layout.others:
         for repeat, position in enumerate(projection.places(layout.positions[number])):
             column = _other(layout, number, memory, chunks, len(rows))
@@ -180,7 +200,7 @@ def _other(layout: Layout, number: int, memory: Memory | None, chunks: Sequence[
 
     first = layout.first[number]
     if column.kind is Kind.CATEGORY:
-        return internals.make_categorical(values(np.dtype("int32"), first), _categories(number, chunks), False)
+        return internals.make_wide_categorical(values(np.dtype("int32"), first), _categories(number, chunks))
     mask = values(np.dtype(bool), first + 1)
     return internals.make_masked(column.dtype, values(column.dtype.numpy_dtype, first), mask)
 
@@ -188,19 +208,17 @@ def _other(layout: Layout, number: int, memory: Memory | None, chunks: Sequence[
 # -- categories --------------------------------------------------------------------------------------------------------
 
 
-def _categories(number: int, chunks: Sequence[Chunk]) -> pd.Index[Any]:
+def _categories(number: int, chunks: Sequence[Chunk]) -> pd.CategoricalDtype:
     if not chunks:
-        return internals.make_string_index(_no_text(), _text_dtype(), None)
+        return internals.make_categorical_dtype(internals.make_string_index(_no_text(), _text_dtype(), None))
     dictionary = _dictionary(number, chunks[-1])
     made = chunks[-1].made
     known = made.get(("categories", number))
     if known is None or known[0] is not dictionary:
-        known = made["categories", number] = (
-            dictionary,
-            internals.make_string_index(dictionary, _text_dtype(), None),
-        )
-    index: pd.Index[Any] = known[1]
-    return index
+        categories = internals.make_string_index(dictionary, _text_dtype(), None)
+        known = made["categories", number] = (dictionary, internals.make_categorical_dtype(categories))
+    dtype: pd.CategoricalDtype = known[1]
+    return dtype
 
 
 @lru_cache(1)
@@ -272,7 +290,8 @@ def _arrow_column(column: Column, number: int, chunk: Chunk, dictionary: pa.Arra
         ]
         return _checked(pa.Array.from_buffers(column.arrow, count, buffers, nulls, offset))
     assert where.values is not None
-    buffers = [validity, data.slice(where.values, capacity * column.width if column.width else capacity // 8)]
+    size = capacity * column.width if column.width else capacity // 8
+    buffers = [validity, data.slice(where.values, size)]
     if column.kind is not Kind.CATEGORY:
         return pa.Array.from_buffers(column.arrow, count, buffers, nulls, offset)
     indices = pa.Array.from_buffers(pa.int32(), count, buffers, nulls, offset)
@@ -385,13 +404,12 @@ def _validate_column(column: Column, number: int, chunk: Chunk, newest: Chunk) -
         raise CorruptSnapshotError(f"column {column.name!r}: pandas would read other values than Arrow")
 
 
-def start_of_window(column: Column, number: int, chunks: Sequence[Chunk], rows: range, last: Any) -> int:
-    """The number of the first row that is later than the newest one less a span of time; by binary search.
+def span_of_time(last: Any) -> int:
+    """A span of time in nanoseconds.
 
     Raises
     ------
     ValueError
-        For what is no span of time.
     """
     try:
         span = pd.Timedelta(last)
@@ -399,11 +417,16 @@ def start_of_window(column: Column, number: int, chunks: Sequence[Chunk], rows: 
         raise ValueError(f"last={last!r} is no time: {error}") from error
     if not span >= pd.Timedelta(0):  # NaT neither
         raise ValueError(f"last={last!r} must be a time >= 0, as in '5min'")
+    return span.value
+
+
+def start_of_window(column: Column, number: int, chunks: Sequence[Chunk], rows: range, span: int) -> int:
+    """The number of the first row that is later than the newest one less so many nanoseconds; by binary search."""
     if not chunks:
         return rows.start
     name: Any = column.dtype.unit if hasattr(column.dtype, "unit") else np.datetime_data(column.dtype)[0]
     unit = pd.Timedelta(1, name)
-    bound = int(_values(column, number, chunks[-1])[-1]) - -(-span.value // unit.value)
+    bound = int(_values(column, number, chunks[-1])[-1]) - -(-span // unit.value)
     stop = rows.stop
     for chunk in reversed(chunks):
         values = _values(column, number, chunk)

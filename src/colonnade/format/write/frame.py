@@ -21,6 +21,7 @@ from colonnade.format.dtypes import encode_dtype
 from colonnade.format.json_text import encode_json
 from colonnade.format.labels import encode_label, index_freq, index_name
 from colonnade.format.write.column import Column, Places
+from colonnade.format.write.kept_metadata import metadata_of
 from colonnade.format.write.pandas_column import pandas_column, plain_job
 from colonnade.format.write.table import (
     PANDAS_KEY,
@@ -32,7 +33,7 @@ from colonnade.format.write.table import (
     group_blocks,
 )
 from colonnade.interop import pandas as internals
-from colonnade.interop.pyarrow import field_name, index_field_name, pandas_metadata
+from colonnade.interop.pyarrow import field_name, index_field_name
 
 
 class FrameParts:
@@ -177,7 +178,7 @@ def plan_frame(df: pd.DataFrame) -> TablePlan:
     data = list(enumerate(frame.columns[: len(arrays)]))
     fields = [pa.field(column.name, column.flat.type) for column in frame.columns]
     dtypes = [_Dtype(array) for array in arrays]
-    written = pandas_metadata(df, dtypes, levels, fields)
+    written = metadata_of(df, labels, dtypes, levels, fields)
     return TablePlan(
         len(df),
         tuple(frame.columns),

@@ -212,7 +212,7 @@ def _dictionary(categories: Any) -> tuple[pa.Array, schema.Objects | None]:
             array, objects = to_arrow(categories.to_numpy())
             if objects.parts:
                 raise UnsupportedTypeError(
-                    "they are of several types; convert them to one, as with .cat.rename_categories(str)"
+                    "no one Arrow type holds them; convert them to one, as with .cat.rename_categories(str)"
                 )
         else:
             array, objects = _by_pyarrow(categories), None

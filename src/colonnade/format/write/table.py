@@ -16,14 +16,14 @@ import pyarrow as pa
 
 from colonnade.core import jobs
 from colonnade.core.alignment import CACHE_LINE, PAGE, STRIDE_STEP, align
-from colonnade.core.jobs import Job, Placed
+from colonnade.core.jobs import Job, Placed, Result
 from colonnade.core.key_index import size_of_index
 from colonnade.core.regions import Block, Region, arrange
 from colonnade.core.text_views import VIEW
 from colonnade.format import schema
 from colonnade.format.schema import METADATA_KEY
 from colonnade.format.seal import CHECKSUMS_SIZE, SEAL_SIZE, TAIL_SIZE, Checksums
-from colonnade.format.write.batched import batches_of, split
+from colonnade.format.write.batched import BatchedSource, Part, Streamed, batches_of, ranges, split
 from colonnade.format.write.column import Column, Places, Results
 from colonnade.format.write.envelope import END_OF_STREAM, Envelope, Numbers, write_envelope
 from colonnade.format.write.text_views import view_fields
@@ -262,38 +262,52 @@ class LaidOut:
         self._finish(0, write, results)
 
     def write_batched(
-        self,
-        fd: int,
-        write: Write,
-        mapped: Callable[[int, int], memoryview | None],
-        lengths: Sequence[int],
-        release: Callable[[], None],
+        self, fd: int, write: Write, mapped: Callable[[int, int], memoryview | None], source: BatchedSource
     ) -> None:
         """Write the file as above, batch after batch of the source; each is released when it is written.
 
         ``mapped`` gives the file's memory if a range of it may be stored to, else None: then it is written to ``fd``.
-        ``lengths`` are the rows of the source's batches; ``release`` is called when some are not needed any more.
+
+        Raises
+        ------
+        MisdeclaredError
         """
-        body = self.envelope.body_start
-        cuts, others = split(_jobs_of(self.plan.columns), lengths)
+        columns = self.plan.columns
+        streamed = {field: Streamed(columns[field].job) for field in source.streamed}
+        now = [job for field, column in enumerate(columns) if field not in streamed for job in column.flat.jobs]
+        cuts, others = split(now, source.lengths)
         most = max(_BATCH, len(cuts) * _BATCH_OF_A_JOB) * self.plan.rows // self.size
-        for first, end in batches_of(lengths, most):
+        for first, end in batches_of(source.lengths, most):
             parts = [cut.part(first, end, self.places) for cut in cuts]
-            memory = None
-            for cut, (part, places) in zip(cuts, parts, strict=True):
-                for first_byte, end_byte in cut.ranges(part, places):
-                    memory = mapped(body + first_byte, body + end_byte)
-            if memory is None:
-                start, run = body, self._into_file(fd)
-            else:
-                output = np.frombuffer(memory, np.uint8)
-                start, run = output.ctypes.data + body, partial(jobs.into_memory, outputs=[output])
-            found = jobs.run([Placed([part], places, start) for part, places in parts], run)
-            for cut, (part, _) in zip(cuts, parts, strict=True):
-                cut.done(found[part], first, end)
-            release()
-        results = jobs.run(list(self._placed(0, others)), self._into_file(fd))
-        self._finish(0, write, {**results, **{cut.job: cut.result for cut in cuts}})
+            results = self._write_parts(parts, fd, mapped)
+            for cut, result in zip(cuts, results, strict=True):
+                cut.done(result, first, end)
+            source.release()
+        for fields, batch in source.stream:
+            parts = [streamed[field].part(array, self.places) for field, array in zip(fields, batch, strict=True)]
+            for field, result in zip(fields, self._write_parts(parts, fd, mapped), strict=True):
+                streamed[field].done(result)
+        for column in streamed.values():
+            column.finish()
+        done = {cut.job: cut.result for cut in cuts} | {column.job: column.result for column in streamed.values()}
+        self._finish(0, write, {**jobs.run(list(self._placed(0, others)), self._into_file(fd)), **done})
+
+    def _write_parts(
+        self, parts: Sequence[Part], fd: int, mapped: Callable[[int, int], memoryview | None]
+    ) -> list[Result]:
+        """Write parts of jobs, through a mapping where there is one."""
+        body = self.envelope.body_start
+        memory = None
+        for part, places in parts:
+            for first, end in ranges(part, places):
+                memory = mapped(body + first, body + end)
+        if memory is None:
+            start, run = body, self._into_file(fd)
+        else:
+            output = np.frombuffer(memory, np.uint8)
+            start, run = output.ctypes.data + body, partial(jobs.into_memory, outputs=[output])
+        results = jobs.run([Placed([part], places, start) for part, places in parts], run)
+        return [results[part] for part, _ in parts]
 
     def _into_file(self, fd: int) -> Callable[[npt.NDArray[Any], npt.NDArray[Any]], npt.NDArray[Any]]:
         return partial(jobs.into_file, fd=fd, size=self.size)
