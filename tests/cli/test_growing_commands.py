@@ -88,11 +88,11 @@ def test_json_lines_are_appended_as_they_come(store, start):
         process.stdin.write(json.dumps({"n": number, "word": f"w{number}"}) + "\n")
         process.stdin.flush()
         if follow is None:
-            watch = store.watch("t", timeout=60)
+            watch = store.watch("t", timeout=150)
             next(watch)
-            follow = store.follow("t", start="first", timeout=60)
+            follow = store.follow("t", start="first", timeout=150)
         assert next(follow).to_pandas()["n"].tolist() == [number]
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=150)
     assert out == "t: 3 rows appended, 3 in all\n"
 
 
@@ -115,7 +115,7 @@ def test_input_without_rows(store, shell):
 def test_a_table_that_another_process_appends_to(store, start):
     with store.appender("t", {"a": "int64"}):
         process = start("append", "t")
-        _, errors = process.communicate("a\n1\n", timeout=60)
+        _, errors = process.communicate("a\n1\n", timeout=150)
         assert process.returncode == 1
         assert f"process {os.getpid()}" in errors
 
@@ -124,8 +124,8 @@ def test_ctrl_c_keeps_what_was_appended(store, start):
     process = start("append", "t")
     process.stdin.write("a\n1\n2\n")
     process.stdin.flush()
-    next(store.watch("t", timeout=60))
-    next(store.follow("t", start="first", timeout=60))
+    next(store.watch("t", timeout=150))
+    next(store.follow("t", start="first", timeout=150))
     interrupt(process)
     assert store.get("t")["a"].tolist() == [1, 2]
     with store.appender("t") as log:
@@ -172,6 +172,6 @@ def test_tail_ends_when_the_table_is_deleted(store, start):
     assert process.stdout.readline().split() == ["n"]
     assert process.stdout.readline().split() == ["1"]
     store.delete("t")
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=150)
     assert process.returncode == 1
     assert "deleted" in errors
