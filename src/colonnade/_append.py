@@ -104,6 +104,18 @@ class Appender:
             self._unseen = 0
             self._reader = _row_reader(schema)
             self._writer = self._new_writer()
+            self._show_predecessor()
+
+    def _show_predecessor(self) -> None:
+        """Show all rows of the last segment but one: a producer that was killed after a roll-over may not have."""
+        before = self._log.predecessor()
+        if before is None:
+            return
+        segment, rows = before
+        if segment.state is None or segment.state.rows < rows:
+            segment.show(self._writer_of(segment, rows).counts)
+            segment.tell()
+        segment.close()
 
     def _new_writer(self) -> RowWriter | None:
         segment = self._log.segment
