@@ -124,6 +124,11 @@ def huge_pages_at_hand() -> bool:
 def in_memory(fd: int) -> bool:
     """Whether a file is in a file system that is memory (tmpfs)."""
 
+def end_of_csv_rows(text: object, delimiter: int) -> int:
+    """
+    Where the last row of CSV that ends in a buffer ends: 0 if none does, -1 if quotes are not regular before it.
+    """
+
 def hash_bytes(data: object, threads: int = 0) -> int:
     """
     Hash the memory of a contiguous buffer, of any number of axes, as fast as it can be read.

@@ -5,9 +5,11 @@
 #include <nanobind/stl/vector.h>
 
 #include <span>
+#include <string_view>
 #include <tuple>
 #include <vector>
 
+#include "csv_rows.h"
 #include "hash.h"
 #include "mapping.h"
 #include "pages.h"
@@ -103,6 +105,12 @@ uint64_t hash_buffer(const nb::object& data, int threads) {
   return without_gil([&] { return hash_bytes(bytes, threads_or_all(threads)); });
 }
 
+int64_t end_of_rows(const nb::object& text, int delimiter) {
+  const BufferView buffer(text, PyBUF_SIMPLE);
+  const std::string_view view{static_cast<const char*>(buffer.get().buf), static_cast<size_t>(buffer.get().len)};
+  return without_gil([&] { return end_of_csv_rows(view, static_cast<char>(delimiter)); });
+}
+
 }  // namespace
 
 void bind_memory(nb::module_& m) {
@@ -144,6 +152,9 @@ void bind_memory(nb::module_& m) {
       "huge_pages_at_hand", [] { return without_gil([] { return huge_pages_at_hand(available_threads()); }); },
       "Whether the kernel makes huge pages quickly; the answer is remembered for some seconds.");
   m.def("in_memory", &in_memory, "fd"_a, "Whether a file is in a file system that is memory (tmpfs).");
+  m.def(
+      "end_of_csv_rows", &end_of_rows, "text"_a, "delimiter"_a,
+      "Where the last row of CSV that ends in a buffer ends: 0 if none does, -1 if quotes are not regular before it.");
   m.def("hash_bytes", &hash_buffer, "data"_a, "threads"_a = 0,
         "Hash the memory of a contiguous buffer, of any number of axes, as fast as it can be read.\n\n"
         "XXH3 of 64 bits for up to 1 MiB, and XXH3 of the hashes of 1 MiB each for more: ``src/core/hash.h``. The same "

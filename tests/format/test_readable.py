@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 
 import colonnade as cn
+from support.arrow_producer import Array, Stream
 from support.arrow_tables import KINDS, recipes
 from support.quick_lane import examples
 from support.strategies import frames
@@ -397,3 +398,27 @@ def test_a_range_level_of_another_length_is_left_out(store):
         with store.put("t", part) as snap:
             snap.validate()
             pd.testing.assert_frame_equal(snap.to_pandas(), part.to_pandas())
+
+
+@pytest.mark.parametrize(("way", "bitmap", "lie", "reason"), [
+    ("put", b"\xdf\x03", 0, "declares no nulls, and has 1"), ("load", b"\xdf\x03", 0, "declares no nulls, and has 1"),
+    ("put", b"\xdf\x03", 11, "exceeds"), ("load", b"\xdf\x03", 11, "exceeds"), ("load", b"\xdf\x03", -2, "Negative"),
+])  # fmt: skip
+def test_a_producer_that_lies_about_nulls_is_refused(store, way, bitmap, lie, reason):
+    """Row 5 is null, and the values are of fixed width: nothing but the bitmap says so."""
+    stream = Stream([Array(10, children=[Array(10, values=np.arange(10).tobytes(), validity=bitmap, null_count=lie)])])
+    store.put("t", pd.DataFrame({"good": [1]})).close()
+    with pytest.raises(cn.InvalidDataError, match=reason):
+        store.put("t", stream) if way == "put" else store.load("t", stream)
+    assert store.get("t")["good"].tolist() == [1]
+
+
+@pytest.mark.parametrize("way", ["put", "load"])
+def test_a_wrong_number_of_nulls_is_counted_anew(store, way):
+    stream = Stream(
+        [Array(10, children=[Array(10, values=np.arange(10).tobytes(), validity=b"\xdf\x03", null_count=7)])]
+    )
+    store.put("t", stream) if way == "put" else store.load("t", stream)
+    with store.open("t", validate="full") as snap:
+        assert snap.to_arrow()["c0"].null_count == 1
+        assert snap.to_pandas()["c0"].isna().tolist() == [row == 5 for row in range(10)]

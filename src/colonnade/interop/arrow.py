@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from colonnade.errors import NotATableError
+from colonnade.errors import InvalidDataError, NotATableError
 
 
 def arrow_table(data: Any) -> pa.Table:
@@ -42,11 +42,51 @@ def arrow_table(data: Any) -> pa.Table:
                     "put it in a table with a column name first"
                 ) from error
             # Errors from here on are the source's own, and are not changed.
-            return source if isinstance(source, pa.Table) else source.read_all()
+            table = source if isinstance(source, pa.Table) else source.read_all()
+            for column in table.columns:
+                for chunk in column.chunks:
+                    _check_null_count(chunk)
+            return table
     raise NotATableError(
         f"a {_described(data)} is not a table; tables are those of pandas, Polars and PyArrow, DuckDB relations, "
         "and whatever has __arrow_c_stream__; NumPy arrays and bytes are stored too. "
         "Convert it to one of these first, as with pandas.DataFrame(data)"
+    )
+
+
+def check_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Check what the producer of a batch says of it, as far as that is cheap; returns the batch.
+
+    Raises
+    ------
+    InvalidDataError
+    """
+    try:
+        batch.validate()
+    except pa.ArrowException as error:
+        raise _invalid(str(error)) from error
+    for column in batch.columns:
+        _check_null_count(column)
+    return batch
+
+
+def _check_null_count(array: pa.Array) -> None:
+    """Check that an array which declares no nulls has none. Other counts are not trusted: nulls are counted later.
+
+    The bitmap is read only if there is one. PyArrow looks at this in full validations alone.
+    """
+    validity = array.buffers()[0]
+    if validity is not None and len(array) and not array.null_count:
+        valid = pa.Array.from_buffers(pa.bool_(), len(array), [None, validity], null_count=0, offset=array.offset)
+        if valid.false_count:
+            raise _invalid(f"an array of {array.type} declares no nulls, and has {valid.false_count}")
+    for child in _children(array):
+        _check_null_count(child)
+
+
+def _invalid(reason: str) -> InvalidDataError:
+    return InvalidDataError(
+        f"the Arrow data is not valid ({reason}), and nothing was stored; the library that made it has to be mended"
     )
 
 

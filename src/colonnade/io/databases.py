@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from colonnade.errors import NotATableError, QueryError
+from colonnade.interop.arrow import check_batch
 from colonnade.io.batches import Source, as_one
 from colonnade.io.secrets import without_secrets
 
@@ -79,7 +80,7 @@ def open_connection(connection: Any, query: str) -> Iterator[Source]:
         with _explaining(shown):
             reader = _reader(connection.sql(query))
         assert reader is not None
-        yield Source(reader.schema, map(as_one, _batches(reader, shown)))
+        yield Source(reader.schema, (as_one(check_batch(batch)) for batch in _batches(reader, shown)))
         return
     if not hasattr(connection, "cursor"):
         raise NotATableError(f"{shown} runs no query; give a DB-API connection, or a URL as in sqlite:///data.db")
@@ -97,7 +98,7 @@ def open_arrow(data: Any) -> Source:
             f"{_described(data)} gives no Arrow data; load a path, a URL, a connection and its query=, or what has "
             "__arrow_c_stream__ or fetch_record_batch. Frames are for put"
         )
-    return Source(reader.schema, map(as_one, reader))  # later errors are the source's own
+    return Source(reader.schema, (as_one(check_batch(batch)) for batch in reader))  # later errors are the source's own
 
 
 def _run(cursor: Any, query: str, shown: str, url: str = "") -> Source:
@@ -110,7 +111,7 @@ def _run(cursor: Any, query: str, shown: str, url: str = "") -> Source:
             f"the cursors of {shown} give no Arrow data; "
             "for SQLite and PostgreSQL, load the database's URL with query= (needs 'colonnade[adbc]')"
         )
-    return Source(reader.schema, map(as_one, _batches(reader, shown)))
+    return Source(reader.schema, (as_one(check_batch(batch)) for batch in _batches(reader, shown)))
 
 
 def _batches(reader: pa.RecordBatchReader, shown: str) -> Iterator[pa.RecordBatch]:

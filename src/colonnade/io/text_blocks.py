@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-import numpy as np
+from colonnade import _core
 
 # Measured on 100 MB of CSV, two processors: blocks of 1, 2, 4 and 8 MiB are equally fast. What is parsed of a block
 # takes up to twice its size.
@@ -80,8 +80,7 @@ class CsvRows:
         self.rows = re.compile(rb"(?:(?:%b%b)*+%b\n)*+" % (field, other, field))
         field = rb'(?:"(?:[^"]++|"")*+"[^%b\r\n]*+|(?!")[^%b\r\n]*+)' % (other, other)
         self.header = re.compile(rb"(?:%b%b)*+%b(?:\r\n|\r|\n|\Z)" % (field, other, field))
-        self._separates = np.zeros(256, np.bool_)  # by character
-        self._separates[list(sign + b"\n\r")] = True
+        self._delimiter = ord(delimiter)
 
     def end(self, data: Any, start: int, stop: int) -> int:
         """Find the end of the last line that ends outside of quotes; ``data`` has a row's start at ``start``."""
@@ -96,27 +95,7 @@ class CsvRows:
     def end_of_regular(self, data: memoryview) -> int | None:
         """Find the same where every quote encloses a field or is doubled within one; None where it is not so.
 
-        Then a line ends outside of quotes if the number of quotes before it is even. By induction: outside of quotes, a
-        delimiter or a line break ends a field, and a quote behind one begins a field; the next quote ends it, if a
-        delimiter, a line break or a second quote follows. It takes 3 ms for 4 MiB, where the expression takes 90.
+        Measured on 4 MiB with a quote in every 18 bytes: the core takes 3 ms, the expression 90.
         """
-        signs = np.frombuffer(data, np.uint8)
-        quotes = np.flatnonzero(signs == _QUOTE)
-        lines = np.flatnonzero(signs[-_TAIL:] == _LINE) + max(len(signs) - _TAIL, 0)
-        outside = lines[np.searchsorted(quotes, lines) % 2 == 0]
-        if not len(outside):
-            lines = np.flatnonzero(signs == _LINE)
-            outside = lines[np.searchsorted(quotes, lines) % 2 == 0]
-        end = int(outside[-1]) if len(outside) else -1
-        return end + 1 if self._are_regular(signs, quotes[: int(np.searchsorted(quotes, end))]) else None
-
-    def _are_regular(self, signs: Any, quotes: Any) -> bool:
-        opening, closing = quotes[::2], quotes[1::2]
-        begins = self._separates[signs[opening - 1]] | (opening == 0)
-        begins[1:] |= opening[1:] == closing[:-1] + 1
-        ends = self._separates[signs[closing + 1]] | (signs[closing + 1] == _QUOTE)
-        return bool(begins.all() and ends.all())
-
-
-_QUOTE, _LINE = ord('"'), ord("\n")
-_TAIL = 1 << 16  # nearly always the last row of a block ends here
+        end = _core.end_of_csv_rows(data, self._delimiter)
+        return None if end < 0 else end
