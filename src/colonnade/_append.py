@@ -5,25 +5,28 @@ Does not depend on: how readers see the rows, the bytes of a segment.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
-from typing import Any, Self
+from typing import Any, Self, cast
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from colonnade import _core
 from colonnade.dtype_kinds import dtype_kind
-from colonnade.errors import InvalidDataError, ReentrantCallError, brief_repr
+from colonnade.errors import ColonnadeError, InvalidDataError, ReentrantCallError, brief_repr
 from colonnade.format.growing import GrowingSchema, Kind
 from colonnade.format.growing_file import AUTOMATIC_STATES, Counts
 from colonnade.format.stripes import STRIPE
 from colonnade.format.write.growing import Rows, rows_of
 from colonnade.format.write.growing_rows import RowWriter, text_of
+from colonnade.log import logger
 from colonnade.sizes import parse_size
 from colonnade.storage import log_folder, paths
 from colonnade.storage.catalog import Catalog
@@ -65,15 +68,15 @@ def schema_of(columns: Any, like: Any, index: Any) -> GrowingSchema | None:
         frame = pd.DataFrame(like) if isinstance(like, Mapping) else like
         if not isinstance(frame, pd.DataFrame):
             raise TypeError(f"like must be a DataFrame or a mapping of columns, got {brief_repr(like)}")
-        dtypes = dict(frame.dtypes.items())
+        dtypes = list(frame.dtypes.items())
         if isinstance(frame.index, pd.MultiIndex):
             raise ValueError("a growing table has one column as its index at most: reset_index() first")
         if not isinstance(frame.index, pd.RangeIndex):
             if frame.index.name is None:
                 raise ValueError("the index of like= has no name; name it, or reset it")
-            dtypes = {frame.index.name: frame.index.dtype, **dtypes}
+            dtypes = [(frame.index.name, frame.index.dtype), *dtypes]
             index = frame.index.name if index is None else index
-        return GrowingSchema.of(dtypes.items(), index)
+        return GrowingSchema.of(dtypes, index)
     if columns is None:
         if index is not None:
             raise ValueError("index= belongs to the columns of a new table: give them too")
@@ -89,13 +92,24 @@ class Appender:
     Made by `colonnade.appender`. Threads may share it. A forked child may not use it.
     """
 
-    def __init__(self, catalog: Catalog, name: str, schema: GrowingSchema | None, retention: Retention | None) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        name: str,
+        schema: GrowingSchema | None,
+        retention: Retention | None,
+        *,
+        shared: bool = False,
+    ) -> None:
         self._lock = threading.RLock()
         self._is_writing = False
+        self._broken: BaseException | None = None
+        self._shared = shared
+        self._finished: list[tuple[LogSegment, Counts]] = []
         self._root = catalog.directory.root
         self._process = os.getpid()
         with explained(self._root, f"appending to {name!r}"):
-            self._log = Log.open(catalog, paths.check_name(name), schema, retention)
+            self._log = Log.open(catalog, paths.check_name(name), schema, retention, shared=shared)
             schema = self._log.schema
             self._index = None if schema.index is None else schema.names.index(schema.index)
             self._signed = [_is_signed(column.dtype) for column in schema.columns]
@@ -103,8 +117,15 @@ class Appender:
             self._shown_at = -math.inf
             self._unseen = 0
             self._reader = _row_reader(schema)
-            self._writer = self._new_writer()
-            self._show_predecessor()
+            self._plain = _plain_columns(schema)
+            try:
+                self._writer = self._new_writer()
+                self._show_predecessor()
+            except BaseException:
+                self._log.close()
+                raise
+            if shared:
+                self._log.unlock()
 
     def _show_predecessor(self) -> None:
         """Show all rows of the last segment but one: a producer that was killed after a roll-over may not have."""
@@ -145,7 +166,8 @@ class Appender:
         Parameters
         ----------
         data : DataFrame, mapping of columns to arrays, or Arrow data
-            The rows. Their columns are the table's, in any order.
+            The rows. Their columns are the table's, in any order. Values must fit exactly, but for floats, which are
+            rounded to the column's type. Times of a column with a zone must have one.
 
         Returns
         -------
@@ -159,7 +181,14 @@ class Appender:
         StoreFullError
             There is no room. After each of these errors, no row was appended.
         """
-        return self._append(rows_of(self._log.schema, data))
+        plain = None if self._plain is None else self._plain.batch(data)
+        with self._lock, self._turn():
+            if plain is not None:
+                self._append(plain, len(plain))
+            else:
+                rows = rows_of(self._log.schema, data)
+                self._append(rows, rows.num_rows)
+            return self._log.committed
 
     def row(self, **values: Any) -> int:
         """Append one row, given as keywords; returns how many rows the table has then.
@@ -172,32 +201,38 @@ class Appender:
         ValueError, UnsupportedTypeError, InvalidDataError, StoreFullError
             As in `append`.
         """
-        with self._lock:
-            self._check_open()
-            writer, log = self._writer, self._log
+        with self._lock, self._turn():
+            log, writer = self._log, self._writer
             if writer is not None:
-                self._is_writing = True
                 try:
-                    written = self._reader.write(writer.core, values, writer.codes, self._index, self._carried)
-                except OSError as error:
-                    raise explain_os_error(error, self._root, f"a row of {self.name!r}") from error
-                finally:
-                    self._is_writing = False
-                if written:
-                    log.publish(log.committed + 1)
+                    plain = self._reader.write(writer.core, values, writer.codes, self._index, self._carried)
+                    if plain:
+                        log.publish(log.committed + 1)
+                except BaseException as error:
+                    self._take_back()
+                    if isinstance(error, OSError):
+                        raise explain_os_error(error, self._root, f"a row of {self.name!r}") from error
+                    raise
+                if plain:
                     self._unseen += 1
                     if self._unseen >= _ROWS_BETWEEN_LOOKS:
                         self._unseen = 0
-                        self._show_now_and_then()
+                        self._afterwards()
                     return log.committed
-            return self._append(rows_of(log.schema, {name: [value] for name, value in values.items()}))
+            self._append(rows_of(log.schema, {name: [value] for name, value in values.items()}), 1)
+            return log.committed
 
     def flush(self) -> None:
-        """Show all rows to programs that read the segments as Arrow files. Readers of Colonnade see them already."""
-        with self._lock:
-            self._check_open()
-            with explained(self._root, f"flushing {self.name!r}"):
-                self._show()
+        """Show all rows to programs that read the segments as Arrow files. Readers of Colonnade see them already.
+
+        Raises
+        ------
+        StoreFullError
+            There is no room to show them; all rows are appended.
+        """
+        with self._lock, self._turn(), explained(self._root, f"flushing {self.name!r}"):
+            self._finish_segments()
+            self._show()
 
     def close(self) -> None:
         """Show all rows, and let others append; twice is once."""
@@ -205,8 +240,9 @@ class Appender:
             if self._log.closed or self._process != os.getpid():
                 return
             try:
-                with explained(self._root, f"closing {self.name!r}"):
-                    self._show()
+                if self._broken is None and not self._log.is_deleted and self._log.lock():
+                    self._follow_others()
+                    self._quietly(self._finish_segments, self._show)
             finally:
                 self._log.close()
                 self._writer = None  # it keeps the last segment mapped
@@ -223,7 +259,9 @@ class Appender:
 
     # -- the steps -----------------------------------------------------------------------------------------------------
 
-    def _check_open(self) -> None:
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Be the only writer: no signal handler within an append, no forked child, no other process that shares it."""
         if self._process != os.getpid():
             raise RuntimeError(
                 f"this appender of {self.name!r} belongs to process {self._process}, and this is a forked child of it; "
@@ -233,69 +271,107 @@ class Appender:
             raise ValueError(f"this appender of {self.name!r} is closed; make another one")
         if self._is_writing:
             raise ReentrantCallError(f"a signal handler or a finalizer appends to {self.name!r} within an append")
-        if self._log.is_deleted:
-            raise ValueError(f"the growing table {self.name!r} was deleted; make another appender to begin anew")
-
-    def _append(self, rows: Rows) -> int:
-        with self._lock:
-            self._check_open()
-            if not rows.num_rows:
-                return self.num_rows
-            self._is_writing = True
-            try:
-                with explained(self._root, f"{rows.num_rows:,} rows of {self.name!r}"):
-                    self._write(rows)
-            finally:
-                self._is_writing = False
-            return self.num_rows
-
-    def _write(self, rows: Rows) -> None:
-        log, done = self._log, 0
-        full: list[tuple[LogSegment, Counts]] = []
+        if self._broken is not None:
+            raise ValueError(
+                f"an append to {self.name!r} failed and could not be taken back ({self._broken}); close this appender "
+                "and make another one: it takes back what was not published"
+            )
+        self._is_writing = True
         try:
-            writer = self._writer or self._begin(text_of(rows), None)
-            batch = writer.batch(rows)
-            self._check_order(writer, batch, rows)
-            while done < rows.num_rows:
-                count = writer.core.append(batch, done)
-                done += count
-                if done < rows.num_rows:
-                    writer = self._begin(text_of(rows), full)
-        except BaseException:
-            # Rows behind `committed` are nobody's: segments that were begun go, and the counts are taken anew.
-            log.recover()
-            self._writer = self._new_writer()
+            if self._shared:
+                self._log.wait_for_lock()
+                self._follow_others()
+            if self._log.is_deleted:
+                raise ValueError(f"the growing table {self.name!r} was deleted; make another appender to begin anew")
+            yield
+        finally:
+            if self._shared:
+                self._log.unlock()
+            self._is_writing = False
+
+    def _follow_others(self) -> None:
+        """Take over what other producers have appended meanwhile."""
+        if self._shared and self._log.is_behind:
+            self._take_back()
+
+    def _append(self, rows: Rows | _core.GrowingBatch, count: int) -> None:
+        if not count:
+            return
+        finished = len(self._finished)
+        try:
+            self._write(rows, count)
+        except BaseException as error:
+            self._take_back()
+            del self._finished[finished:]
+            if isinstance(error, OSError) and not isinstance(error, ColonnadeError):
+                raise explain_os_error(error, self._root, f"{count:,} rows of {self.name!r}") from error
             raise
-        log.publish(log.committed + rows.num_rows)
-        for segment, counts in full:
+        self._afterwards()
+
+    def _write(self, rows: Rows | _core.GrowingBatch, count: int) -> None:
+        text, done = text_of(rows) if isinstance(rows, Rows) else 0, 0
+        writer = self._writer or self._begin(text)
+        batch = writer.batch(rows) if isinstance(rows, Rows) else rows
+        if self._index is not None:
+            self._check_order(writer, batch, self._index)
+        while True:
+            done += writer.core.append(batch, done)
+            if done == count:
+                break
+            writer = self._begin(text)
+        self._log.publish(self._log.committed + count)
+
+    def _take_back(self) -> None:
+        """Go back to what is published, by the head's word: segments that were begun go, and counts are taken anew."""
+        try:
+            self._log.recover()
+            self._writer = self._new_writer()
+        except BaseException as error:
+            self._broken = error
+            self._writer = None
+            raise
+
+    # What may be late. The rows are published by then, so nothing of it raises.
+
+    def _afterwards(self) -> None:
+        self._quietly(self._finish_segments, self._show_now_and_then)
+
+    def _quietly(self, *steps: Callable[[], None]) -> None:
+        for step in steps:
+            try:
+                step()
+            except (OSError, ColonnadeError) as error:
+                logger.warning("%s: rows are appended, and %s; it is tried again", self.name, error)
+
+    def _finish_segments(self) -> None:
+        """Show the segments whole that were left behind, and drop those that are not to be retained."""
+        if not self._finished:
+            return
+        while self._finished:
+            segment, counts = self._finished[0]
             if segment.state is None or segment.state.rows < counts.rows:
                 segment.show(counts)
                 segment.tell()
-        if full:
-            log.retain()
-        self._show_now_and_then()
+            del self._finished[0]
+        self._log.retain()
 
-    def _check_order(self, writer: RowWriter, batch: _core.GrowingBatch, rows: Rows) -> None:
+    def _check_order(self, writer: RowWriter, batch: _core.GrowingBatch, index: int) -> None:
         """See that the values of the index ascend.
 
         Raises
         ------
         InvalidDataError
         """
-        if self._index is None:
-            return
-        row = writer.core.descending_row(batch, self._index, self._signed[self._index], self._carried)
+        row = writer.core.descending_row(batch, index, self._signed[index], self._carried)
         if row is not None:
-            values = rows.chunks[self._index].values
-            assert values is not None
-            before = "the last one of the table" if row == 0 else repr(values[row - 1])
+            before = "the last row of the table" if row == 0 else f"row {row - 1:,}"
             raise InvalidDataError(
                 f"the index {self._log.schema.index!r} of a growing table ascends, and row {row:,} of the batch is "
-                f"{values[row]!r}, after {before}; sort the batch, or make a table without index="
+                f"less than {before}, or missing; sort the batch, or make a table without index="
             )
 
-    def _begin(self, text: int, full: list[tuple[LogSegment, Counts]] | None) -> RowWriter:
-        """Begin the next segment, and put on the list ``full`` what is to be shown of the last one.
+    def _begin(self, text: int) -> RowWriter:
+        """Begin the next segment, and remember what is to be shown of the last one.
 
         It gets the dictionaries of the last one. Where that has no room for text, it also gets the rows of its last
         stripe, because a segment ends at a stripe.
@@ -313,9 +389,8 @@ class Appender:
         if before is not None and segment is not None:
             writer.take(before, start)
             self._carry(before)
-            if full is not None:
-                counts = before.counts if start == before.rows else self._writer_of(segment, start).counts
-                full.append((segment, counts))
+            counts = before.counts if start == before.rows else self._writer_of(segment, start).counts
+            self._finished.append((segment, counts))
         log.enter(following)
         self._writer = writer
         return writer
@@ -359,6 +434,17 @@ def _row_reader(schema: GrowingSchema) -> _core.RowReader:
         for column in schema.columns
     ]
     return _core.RowReader(schema.names, dtypes, [_is_signed(column.dtype) for column in schema.columns])
+
+
+def _plain_columns(schema: GrowingSchema) -> _core.PlainColumns | None:
+    """What takes batches of plain arrays; None where a column has another form than its array."""
+    formats = []
+    for column in schema.columns:
+        if not isinstance(column.dtype, np.dtype):
+            return None
+        is_time = column.kind is Kind.TIME
+        formats.append("" if is_time else memoryview(cast(Any, np.zeros(1, column.dtype))).format or "")
+    return _core.PlainColumns(schema.names, formats, [column.dtype for column in schema.columns])
 
 
 def append(catalog: Catalog, name: str, data: Any) -> int:

@@ -193,7 +193,7 @@ class Attached(FrameLike):
         return batch.replace_schema_metadata(without_layout_metadata(batch.schema))
 
     def _stored_file(self, *, writable: bool) -> StoredFile:
-        # A mapping that nobody writes to is everybody's. A writable one is a frame's own.
+        # All views share a read-only mapping. Each writable frame has a mapping of its own.
         if not writable and self._shared_file is not None and not self._closed:
             return self._shared_file
         from colonnade.format.read.file import open_file

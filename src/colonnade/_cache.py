@@ -1,8 +1,8 @@
 """`cache`: a function's frames, kept in the store: computed once for all processes, and by one of them.
 
 A call looks for its table first. If there is none, or its lifetime is over, it waits until it is alone with this key
-(`storage.one_at_a_time`), looks again, and computes. Whoever waited finds the table then. If the computing process is
-killed, the kernel wakes the next one, which computes. An exception is the caller's, and nothing is stored.
+(`storage.one_at_a_time`), looks again, and computes. The processes that waited find the table then. If the computing
+process is killed, the kernel wakes the next one, which computes. An exception is the caller's, and nothing is stored.
 
 Does not depend on: how arguments become a key, how one process at a time is arranged.
 """
@@ -88,7 +88,7 @@ class CachedFunction(Generic[P, R]):
             directory = self._catalog().directory
             directory.prepare()
             with self._running.once(key, self.__wrapped__), alone(directory, key):
-                snapshot = self._find(name)  # somebody else may have been alone before
+                snapshot = self._find(name)  # another process may have computed it meanwhile
                 if snapshot is None:
                     return cast(R, self._compute(name, args, kwargs))
         return cast(R, self._open(snapshot))
@@ -137,7 +137,7 @@ class CachedFunction(Generic[P, R]):
             try:
                 self._store.delete(name)
             except NotFoundError:
-                continue  # somebody else did
+                continue  # another process did
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         return self if instance is None else MethodType(self, instance)

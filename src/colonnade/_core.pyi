@@ -317,6 +317,16 @@ class GrowingRows:
         Write rows of a batch from ``start`` on, as many as fit; returns how many. OSError if the file system is full.
         """
 
+class PlainColumns:
+    """The columns of batches that are arrays of the very dtypes."""
+
+    def __init__(self, names: Sequence[object], formats: Sequence[str], dtypes: Sequence[object]) -> None: ...
+
+    def batch(self, data: object) -> GrowingBatch:
+        """
+        A batch of a dict of contiguous arrays of these dtypes; None for anything else.
+        """
+
 class RowReader:
     """Appends single rows of plain Python objects."""
 

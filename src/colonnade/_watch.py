@@ -118,7 +118,7 @@ class Watch:
 
     async def __anext__(self) -> Snapshot:
         """Wait for the next version, while the event loop does other things; raises the same errors."""
-        import asyncio  # noqa: PLC0415 -- there by now, and 20 ms for whoever has no event loop
+        import asyncio  # noqa: PLC0415 -- there by now, and takes 20 ms, which a program without an event loop need not spend
 
         with self._alone():
             try:
@@ -167,7 +167,7 @@ class Watch:
             if not self._log.is_deleted:
                 return None if self._log.committed == self._given.version else self._look()
             self._log, self._unsure = None, True
-        unsure, self._unsure = self._unsure, True  # so whoever is interrupted here looks the next time
+        unsure, self._unsure = self._unsure, True  # so a thread that is interrupted here looks again the next time
         if not path_watch.news() and not unsure:
             self._unsure = False
             return None
@@ -229,9 +229,9 @@ async def _readable(path_watch: PathWatch) -> None:
     import asyncio  # noqa: PLC0415 -- as above
 
     loop = asyncio.get_running_loop()
-    told = asyncio.Event()
-    loop.add_reader(path_watch.fileno(), told.set)
+    has_events = asyncio.Event()
+    loop.add_reader(path_watch.fileno(), has_events.set)
     try:
-        await told.wait()
+        await has_events.wait()
     finally:
         loop.remove_reader(path_watch.fileno())

@@ -1,4 +1,4 @@
-"""The logger ``colonnade``: what the library does by itself, for whoever wants to know.
+"""The logger ``colonnade``: what the library does without being asked.
 
 Like every library it adds no handler but the one that keeps quiet; a program decides what is shown, as with
 ``logging.basicConfig(level="INFO")``. Does not depend on: what is logged.

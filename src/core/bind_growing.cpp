@@ -2,7 +2,9 @@
 #include "bindings.h"
 
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
+#include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
 #include <array>
@@ -45,6 +47,12 @@ class Batch {
       columns_.push_back({view(values), view(missing), view(offsets), view(text), view(bits), first_bit});
   }
 
+  using View = std::unique_ptr<BufferView>;
+  struct Column {
+    View values, missing, offsets, text, bits;
+    int64_t first_bit = 0;
+  };
+  Batch(std::vector<Column> columns, int64_t rows) : rows_(rows), columns_(std::move(columns)) {}
   Batch(const Batch&) = delete;
   Batch& operator=(const Batch&) = delete;
 
@@ -76,11 +84,6 @@ class Batch {
   }
 
  private:
-  using View = std::unique_ptr<BufferView>;
-  struct Column {
-    View values, missing, offsets, text, bits;
-    int64_t first_bit;
-  };
   static View view(const nb::object& object) {
     return object.is_none() ? nullptr : std::make_unique<BufferView>(object, PyBUF_SIMPLE);
   }
@@ -91,6 +94,53 @@ class Batch {
 
   int64_t rows_;
   std::vector<Column> columns_;
+};
+
+// Which columns a batch of plain arrays has: what the buffer protocol says of them, and where they are times.
+class PlainColumns {
+ public:
+  // `formats` are those of the buffer protocol; of times, which have none, it is empty, and the dtype is compared.
+  PlainColumns(std::vector<nb::object> names, std::vector<std::string> formats, std::vector<nb::object> dtypes)
+      : names_(std::move(names)), formats_(std::move(formats)), dtypes_(std::move(dtypes)) {}
+
+  // A batch of a mapping whose arrays are all contiguous, of one axis, and of the very dtypes; else null.
+  std::unique_ptr<Batch> batch(const nb::object& data) const {
+    if (!PyDict_CheckExact(data.ptr()) || nb::len(data) != names_.size()) return nullptr;
+    std::vector<Batch::Column> columns(names_.size());
+    Py_ssize_t rows = -1;
+    for (size_t number = 0; number < names_.size(); ++number) {
+      PyObject* const found = PyDict_GetItemWithError(data.ptr(), names_[number].ptr());
+      if (!found) {
+        if (PyErr_Occurred()) throw nb::python_error();
+        return nullptr;
+      }
+      nb::object array = nb::borrow(found);
+      const bool is_time = formats_[number].empty();
+      if (is_time) {
+        if (std::strcmp(Py_TYPE(found)->tp_name, "numpy.ndarray") != 0) return nullptr;
+        const nb::object dtype = array.attr("dtype");
+        const int same = PyObject_RichCompareBool(dtype.ptr(), dtypes_[number].ptr(), Py_EQ);
+        if (same < 0) throw nb::python_error();
+        if (!same) return nullptr;
+        array = array.attr("view")("i8");
+      }
+      if (!PyObject_CheckBuffer(array.ptr())) return nullptr;
+      auto view = std::make_unique<BufferView>(array, PyBUF_FORMAT | PyBUF_STRIDES);
+      const Py_buffer& buffer = view->get();
+      const char* const format = buffer.format ? buffer.format : "B";
+      if (buffer.ndim != 1 || !PyBuffer_IsContiguous(&buffer, 'C') || (rows >= 0 && buffer.shape[0] != rows) ||
+          (!is_time && formats_[number] != format))
+        return nullptr;
+      rows = buffer.shape[0];
+      columns[number].values = std::move(view);
+    }
+    return std::make_unique<Batch>(std::move(columns), rows);
+  }
+
+ private:
+  std::vector<nb::object> names_;
+  std::vector<std::string> formats_;
+  std::vector<nb::object> dtypes_;
 };
 
 // What one row is made of: read from Python's own objects without NumPy. The slow way is taken for whatever is not
@@ -346,6 +396,11 @@ void bind_growing(nb::module_& m) {
       .def("append", &append_rows, "batch"_a, "start"_a,
            "Write rows of a batch from ``start`` on, as many as fit; returns how many. OSError if the file system is "
            "full.");
+  nb::class_<PlainColumns>(m, "PlainColumns", "The columns of batches that are arrays of the very dtypes.")
+      .def(nb::init<std::vector<nb::object>, std::vector<std::string>, std::vector<nb::object>>(), "names"_a,
+           "formats"_a, "dtypes"_a)
+      .def("batch", &PlainColumns::batch, "data"_a,
+           "A batch of a dict of contiguous arrays of these dtypes; None for anything else.");
   nb::class_<RowReader>(m, "RowReader", "Appends single rows of plain Python objects.")
       .def(nb::init<std::vector<nb::object>, std::vector<nb::object>, std::vector<bool>>(), "names"_a, "dtypes"_a,
            "is_signed"_a)

@@ -1,6 +1,7 @@
 #include "growing_rows.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <atomic>
@@ -89,6 +90,10 @@ void GrowingRows::allocate(int64_t from, int64_t to) {
   do error = ::posix_fallocate(fd_, from, to - from);
   while (error == EINTR);
   if (error) throw std::system_error(error, std::generic_category());
+  // Enter long steps into the page table at once: a fault a page takes longer than to copy it. Where the kernel does
+  // not know this, the stores do it.
+  if (to - from >= 64 << 10)
+    ::madvise(memory_ + from, static_cast<size_t>(std::min(to, size_ / page * page) - from), MADV_POPULATE_WRITE);
 }
 
 // Steps double from a page on, so that a small table is small.

@@ -101,7 +101,7 @@ def test_tables_show_what_was_measured():
 
 
 def test_the_pages_are_of_the_newest_results():
-    """What README and docs show is what the newest file of results says: nothing is typed by hand."""
+    """README and docs show the figures of the newest file of results; no figure is typed by hand."""
     from benchmarks import compare_pages as pages
 
     files = sorted((ROOT / "benchmarks" / "results").glob("20*.json"))

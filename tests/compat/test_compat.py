@@ -1,4 +1,4 @@
-"""Files of earlier releases, and of later ones: read as they were put, or refused by a clear error."""
+"""Files of earlier and later releases are read as they were put, or refused with a clear error."""
 
 import shutil
 import struct

@@ -1,4 +1,4 @@
-"""What cn.from_pandas gives is what PyArrow's Table.from_pandas gives: of every dtype, index and label, with every schema."""
+"""cn.from_pandas gives what PyArrow's Table.from_pandas gives, for every dtype, index and label, with every schema."""
 
 import datetime as dt
 import decimal
@@ -47,7 +47,7 @@ def assert_like_pyarrow(df, where="", **options):
 @pytest.mark.parametrize("rows", [0, 1, 65, 2049])
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind(kind, rows):
-    """From 300 rows on PyArrow takes threads for three columns."""
+    """PyArrow uses threads for three columns from 300 rows on."""
     rng = np.random.default_rng(rows)
     df = pd.DataFrame({"x": KINDS[kind](rng, rows), "between": range(rows), "y": KINDS[kind](rng, rows)})
     for options in (*OPTIONS, {"columns": ["y"]}):
@@ -56,7 +56,7 @@ def test_each_kind(kind, rows):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_rows_of_each_kind(kind):
-    """Columns that begin in the middle of their memory, or go through it in another way."""
+    """Columns that begin in the middle of their memory, or have other strides."""
     df = pd.DataFrame({"x": KINDS[kind](np.random.default_rng(3), 300)})
     for rows in (slice(1, None), slice(9, 80), slice(None, None, 3), slice(None, None, -1), slice(3, 3), [5, 1, 1, 7]):
         taken = outcome(df.iloc.__getitem__, rows)
@@ -190,7 +190,7 @@ FLOATS = {
 @pytest.mark.parametrize("floats", FLOATS)
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "Float64"])
 def test_floats_to_integers(floats, dtype):
-    """Whole floats become integers, NaN becomes null, and what no integer holds is an error, if conversions are to be safe."""
+    """Whole floats become integers and NaN becomes null. With safe=True, a value that no integer has is an error."""
     with np.errstate(over="ignore"):
         df = pd.DataFrame({"x": pd.Series(FLOATS[floats], dtype="float64").astype(dtype)})
     for target in [*TARGETS[:12], pa.timestamp("s"), pa.decimal128(20, 2)]:
@@ -221,7 +221,7 @@ TIMES = ["1970-01-01", "2020-02-29T12:34:56", "2020-02-29T12:34:56.789", "1969-1
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 @pytest.mark.parametrize("tz", [None, "UTC", "America/New_York"])
 def test_times_to_other_units(unit, tz):
-    """A unit that drops digits is an error when it has to be safe, and so is one that overflows."""
+    """With safe=True, a unit that drops digits or overflows is an error."""
     for text in TIMES:
         if unit == "ns" and text[:4] in ("0001", "9999"):
             continue  # nanoseconds since 1970 do not reach these years, and NumPy 2.5 raises instead of wrapping around
@@ -319,7 +319,7 @@ def test_any_frame_with_any_schema(data):
 
 
 def _packed(values):
-    """The values at every 13th byte, where no type but a byte is aligned."""
+    """The values at every 13th byte, so that only bytes are aligned."""
     records = np.zeros(len(values), dtype=[("before", "u1"), ("x", values.dtype), ("after", "V4")])
     records["x"] = values
     return records["x"]
@@ -473,7 +473,7 @@ def _parts(df):
 
 
 def _overwritten(convert, kind):
-    """Whether a table changes when the frame that it was made of does."""
+    """Whether a table changes when its frame changes."""
     df = pd.DataFrame({"x": KINDS[kind](np.random.default_rng(1), 100)}, copy=True)
     table, before = convert(df), convert(df.copy(deep=True))
     for part in _parts(df):
@@ -506,7 +506,7 @@ def test_a_table_without_a_copy_is_like_pyarrows(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_table_without_a_copy_shares_what_pyarrow_shares(kind):
-    """Also more: PyArrow copies the codes of categories."""
+    """We share a little more: PyArrow copies the codes of categories."""
     if _overwritten(pa.Table.from_pandas, kind):
         assert _overwritten(_by_reference, kind)
 

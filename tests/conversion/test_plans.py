@@ -1,4 +1,4 @@
-"""Plans that are kept: a second conversion is like the first, whatever else was converted in between."""
+"""Plans that are kept between conversions: a second conversion gives what the first one gave, whatever came in between."""
 
 import operator
 from functools import partial
@@ -40,6 +40,7 @@ def assert_like_pyarrow(table, options):
     assert_same_outcome(got, expected, assert_same_frame, str(options))
 
 
+@pytest.mark.slow
 def test_tables_of_one_schema_and_of_others_in_turns():
     for _ in range(2):
         for options in OPTIONS:
@@ -61,7 +62,7 @@ def test_columns_of_other_names_and_metadata():
 
 
 def test_what_is_kept_belongs_to_no_frame():
-    """Names, categories and attributes of a frame may be changed, and the next frame of its schema is as it would be without."""
+    """A program may change a frame's names, categories and attributes. The next frame of the same schema must not be affected."""
     df = pd.DataFrame({"x": pd.Categorical(["a", "b"]), "y": [1, 2]})
     df.attrs = {"list": [1]}
     table = pa.Table.from_pandas(df)
@@ -112,6 +113,7 @@ def test_extension_types_of_others_are_not_kept():
     assert cn.to_pandas(table)["x"].dtype == pd.Float64Dtype()
 
 
+@pytest.mark.slow
 def test_a_frame_after_another_of_the_same_dtypes():
     frames = []
     for columns in (

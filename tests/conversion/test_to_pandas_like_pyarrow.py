@@ -1,4 +1,4 @@
-"""What cn.to_pandas gives is what PyArrow's to_pandas gives: of every type, in every layout, with every option."""
+"""cn.to_pandas gives what PyArrow's to_pandas gives, for every type and layout, with every option."""
 
 import functools
 import gc
@@ -122,7 +122,7 @@ MATTERS_TO = {
 
 
 def matters(options, kind):
-    """Whether options say anything about a kind of column."""
+    """Whether the options can affect a kind of column."""
     if set(options) == {"types_mapper"}:
         mapped = outcome(MAPPERS[options["types_mapper"]], type_of(kind))
         return mapped.value is not None or isinstance(mapped.error, TypeError)
@@ -156,7 +156,7 @@ def options(draw, names=()):
 
 
 def assert_like_pyarrow(recipe, options=None, where=""):
-    """Both convert the same table, or one each if it is taken apart."""
+    """Both convert the same table, or each a table of its own if the conversion destroys it."""
     ours = theirs = recipe.build()
     options = _made(options or {})
     if bugs_that_hit(theirs, options):
@@ -212,7 +212,7 @@ def two_of(kind, nulls, chunks):
 
 
 class Kept:
-    """A recipe whose table is built once, unless it is to be taken apart."""
+    """A recipe whose table is built once, unless the options destroy it."""
 
     def __init__(self, recipe, options):
         self.build = recipe.build if "self_destruct" in options else functools.partial(_kept, recipe)
@@ -301,13 +301,13 @@ def test_each_offset(kind):
 
 @functools.cache
 def readable():
-    """The kinds that PyArrow reads without an error, if nothing else is asked."""
+    """The kinds that PyArrow reads without an error with default options."""
     tables = {kind: one_of(kind, "some", ((0, 30),)).build() for kind in sorted(KINDS)}
     return tuple(kind for kind, table in tables.items() if outcome(table.to_pandas).error is None)
 
 
 def one_of_each(*chunks):
-    """All kinds in one table, but those which PyArrow cannot read whatever the options."""
+    """One table with all kinds that PyArrow reads, except those that its bugs and run ends make special."""
     kinds = [
         kind
         for kind in readable()
@@ -354,7 +354,7 @@ def test_the_order_of_the_blocks(names):
 
 
 def _with_pandas_metadata(table, change):
-    """The table after a change to what PyArrow noted about the frame."""
+    """The table after a change to its ``pandas`` metadata."""
     metadata = json.loads(table.schema.metadata[b"pandas"])
     change(metadata)
     return table.replace_schema_metadata({**table.schema.metadata, b"pandas": json.dumps(metadata).encode()})
@@ -489,14 +489,14 @@ def _reader(table):
 
 
 class _Stream:
-    """Something that has this and nothing else."""
+    """An object that has ``__arrow_c_stream__`` only."""
 
     def __init__(self, table):
         self.__arrow_c_stream__ = table.__arrow_c_stream__
 
 
 class _Array:
-    """The same."""
+    """An object that has ``__arrow_c_array__`` only."""
 
     def __init__(self, table):
         self.__arrow_c_array__ = _batch(table).__arrow_c_array__

@@ -1,4 +1,4 @@
-"""Producers of the C data interface that lie: the core refuses what their structs show, and releases all that it took.
+"""Faulty producers of the C data interface: the core refuses wrong structs, and releases everything that it took.
 
 The structs are made with ctypes, so that each field can be wrong by itself; other lies than these pass PyArrow's import.
 """

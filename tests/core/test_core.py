@@ -1,4 +1,4 @@
-"""The core against NumPy, by itself: every operation, at every offset, through memory and through a file."""
+"""The core alone, compared with NumPy: every operation, at every offset, through memory and through a file."""
 
 import mmap
 import os
@@ -25,7 +25,7 @@ class Output(NamedTuple):
 
 
 def run(made, through):
-    """Run jobs and give the output."""
+    """Run jobs and return the output."""
     regions = [r for job in made for r in (job.values, job.bitmap, job.mask, job.pandas_buffer) if r is not None]
     places, size = arrange([], regions)
     if through != "file":
@@ -54,7 +54,7 @@ def bits_at(output, region, count):
 
 
 def pack(bits, offset):
-    """A bitmap that starts at a bit offset, with noise before it, in exactly as many bytes as it needs."""
+    """A bitmap that starts at a bit offset, with random bits before it, in exactly as many bytes as it needs."""
     return np.packbits(np.concatenate([np.arange(offset) % 3 == 0, bits]), bitorder="little")
 
 
@@ -63,7 +63,7 @@ THROUGH = st.sampled_from(["memory", "streamed memory", "file"])
 
 @pytest.fixture(params=["portable", "avx2"], scope="module", autouse=True)
 def kernels(request):
-    """Every test of this file, with each instruction set's kernels."""
+    """Run every test of this file with the kernels of each instruction set."""
     if not _core.use_kernels(request.param):
         pytest.skip(f"this processor has no {request.param}")
     yield
@@ -384,7 +384,7 @@ MAP_NORESERVE = 0x4000  # which the mmap module does not name before Python 3.13
 
 
 def test_more_rows_than_31_bits_count():
-    """Nearly all of it is the kernel's page of zeros: 2 GiB are read, and a bitmap of 256 MiB is written."""
+    """Reads 2 GiB, nearly all of them the kernel's page of zeros, and writes a bitmap of 256 MiB."""
     rows = 2**31 + 77
     source = mmap.mmap(-1, rows, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE)
     source.madvise(mmap.MADV_HUGEPAGE)

@@ -12,7 +12,7 @@ PART = 1 << 20
 
 
 def expected(data):
-    """What ``src/core/hash.h`` defines."""
+    """The hash that ``src/core/hash.h`` defines."""
     if len(data) <= PART:
         return xxhash.xxh3_64_intdigest(data)
     parts = [xxhash.xxh3_64_intdigest(data[at : at + PART]) for at in range(0, len(data), PART)]

@@ -1,4 +1,4 @@
-"""The import of the core: an exception in the middle of it is an exception, and never the end of the process."""
+"""An exception during the import of the core is raised, and never ends the process."""
 
 import enum
 import signal
@@ -50,5 +50,5 @@ def test_an_interrupt_while_the_core_is_imported_is_an_exception():
 
 
 def test_the_core_makes_no_enumeration_itself():
-    """nanobind's would run Python code in a place where an exception ends the process."""
+    """nanobind's enumerations would run Python code in a place where an exception ends the process."""
     assert [name for name, value in vars(_core).items() if isinstance(value, enum.EnumMeta)] == []

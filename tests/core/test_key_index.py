@@ -1,4 +1,4 @@
-"""The hash index over key columns: against dictionaries, and with every number in it wrong."""
+"""The hash index over key columns, compared with dictionaries, and with every number in it damaged."""
 
 import hypothesis.strategies as st
 import numpy as np

@@ -1,4 +1,4 @@
-"""Memory that runs out is a MemoryError, whatever is being done, and never the end of the process.
+"""When memory runs out, every operation raises MemoryError, and none ends the process.
 
 Where it is the kernel that refuses to map a file of the store, it is a StoreAccessError that says so.
 

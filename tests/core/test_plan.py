@@ -1,4 +1,4 @@
-"""Every field of a plan with every kind of wrong value: the core refuses it, or it changes nothing.
+"""Every field of a plan gets every kind of wrong value: the core refuses it, or the result does not change.
 
 The oracle: a plan that the core accepts writes nothing outside of its outputs, and where a field is not used, the outputs and
 the results are those of the plan with the field's usual value. Sources end at a page that may not be read, so a read past
@@ -30,7 +30,7 @@ libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 
 
 class Guarded:
-    """So many bytes that end where an unreadable page begins."""
+    """Memory of so many bytes that ends at an unreadable page."""
 
     def __init__(self, size):
         pages = -(-size // mmap.PAGESIZE) + 1
@@ -162,12 +162,12 @@ def test_a_wrong_field_is_refused_or_changes_nothing(plan):
 
 
 def is_address(table, name, value):
-    """An address that is not 0 cannot be checked, and one that leads nowhere is a crash that Python must prevent."""
+    """Whether a field is an address. The core cannot check one that is not 0, so Python must pass valid ones."""
     return table.dtype == PIECE and name in ("values", "validity", "map") and value != 0
 
 
 def reads_further(one, table, name, value):
-    """Whether a source would have to be longer than it is; only who makes the plan knows how long it is."""
+    """Whether a source would have to be longer. Only the maker of the plan knows its length."""
     if table.dtype != PIECE:
         if name == "validity":
             return value in (Validity.BITS, Validity.MASK)  # of another size than the one that there is
@@ -185,7 +185,7 @@ def reads_further(one, table, name, value):
 
 
 def may_change(one, name, value, before):
-    """Values that mean something else, and are not wrong."""
+    """Whether a value is valid and only means something else."""
     if name in FREE:
         return True
     if name in ("values", "width", "stride", "map", "validity", "map_length"):
@@ -203,7 +203,7 @@ def may_change(one, name, value, before):
 @pytest.mark.parametrize("kind", PandasBuffer)
 @pytest.mark.parametrize("values", Values)
 def test_every_combination_of_elements_is_refused_or_runs(values, kind):
-    """All of width, element and pandas_element: what runs stays inside of its outputs."""
+    """All combinations of width, element and pandas_element. A plan that runs stays inside of its outputs."""
     ran = 0
     for width, element, pandas_element in itertools.product([0, 1, 2, 4, 8], ELEMENT.values(), ELEMENT.values()):
         fields = {"values": values, "width": width, "element": element, "pandas_buffer": kind, "pandas_element": pandas_element,

@@ -23,7 +23,7 @@ MIB = 1 << 20
 
 @pytest.fixture(autouse=True)
 def pool():
-    """Each test begins with an idle pool, and leaves no buffer live."""
+    """The pool, idle at the beginning of each test; a test must leave no buffer in use."""
     _core.set_pool_limit(256 * MIB)
     _core.trim_pool()
     before = _core.pool_usage()[2:]
@@ -254,7 +254,7 @@ print((peak - before) / (rows * columns * 8))
 
 
 def growth(*arguments):
-    """By how much of the frame a process grows, in its peak, when it converts the table."""
+    """The growth of a process's peak memory when it converts the table, as a share of the frame."""
     command = [sys.executable, "-c", GROWTH, *arguments]
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 

@@ -1,4 +1,4 @@
-"""Processes that end while other threads are in the core: they end with the exit code of their main thread.
+"""Processes that end while other threads are in the core. They must end with the exit code of their main thread.
 
 Python (before 3.14) ends a thread that asks for the GIL when the interpreter is ending. It unwinds the thread's frames, and a
 noexcept frame turns that into SIGABRT.

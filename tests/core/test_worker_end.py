@@ -1,4 +1,4 @@
-"""Workers that end while they send and receive by reference: they end with their own status, and nothing of theirs is left.
+"""Workers that end while they send and receive by reference. They must end with their own status and leave no files.
 
 A worker of a pool, or of a loader of batches, has a feeder thread that pickles what was put into its queue. The worker may end at any
 instant of that: by the pool's end, by its own return, or by an exception.

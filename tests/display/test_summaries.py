@@ -1,4 +1,4 @@
-"""What notebooks and Rich's terminals show: everything it should, nothing that acts, in a bounded time."""
+"""What notebooks and Rich's terminals show: all facts, no active content, in a bounded time."""
 
 import os
 import pickle
@@ -300,7 +300,7 @@ def test_a_hundred_million_rows(store):
 
 
 def test_few_pages_are_read(tmp_path):
-    """On a disk the kernel counts a fault for each few pages that are touched; in memory, of huge ones, it counts few."""
+    """Uses a disk, where the kernel counts a fault for every few pages. In memory with huge pages it counts too few."""
     table = pa.table({"x": np.zeros(2_000_000), "s": pa.array(["sixteen letters."] * 2_000_000, pa.large_string())})
     snapshot = cn.Store(tmp_path / "s").put("t", table)
 

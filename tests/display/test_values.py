@@ -1,4 +1,4 @@
-"""One value as a short text: what PyArrow says of it, from a bounded number of bytes, and never a crash."""
+"""One value as a short text: the same as PyArrow's, from a bounded number of bytes, and never a crash."""
 
 import time
 
@@ -16,7 +16,7 @@ NOT_LOOKED_INTO = {"dense_union", "string_view", "binary_view"}  # views are oth
 
 
 def words(value, kind, depth=3, quoted=False):
-    """The text of a Python value that PyArrow made of one of a type."""
+    """The expected text of a Python value that PyArrow gives for a value of a type."""
     if value is None:
         return "null"
     if isinstance(kind, pa.BaseExtensionType):
@@ -71,7 +71,7 @@ def test_every_type_as_pyarrow_has_it(kind, nulls, offset):
 
 
 def _changed(kind, good, bad, *others, children=()):
-    """An array of a type whose first buffer was one thing when PyArrow looked at it, and is another now."""
+    """An array whose first buffer is changed after PyArrow has checked it."""
     memory = np.array(good)
     rows = len(memory) - (0 if pt.is_large_list_view(kind) or pt.is_integer(kind) else 1)
     buffers = [None, pa.py_buffer(memory), *(pa.py_buffer(np.array(other)) for other in others)]

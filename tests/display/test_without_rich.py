@@ -1,4 +1,4 @@
-"""Rich and Typer are the extra ``cli``: everything but the command line works without them."""
+"""Rich and Typer are the extra ``cli``. Everything except the command line works without them."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The examples run, and show what they say."""
+"""The examples run and print what their pages say."""
 
 import os
 import re
@@ -21,7 +21,7 @@ def run(name, *arguments, folder):
 
 
 def test_web_workers_serve_from_one_table_and_go_over_to_a_new_one(folder):
-    """That each went over without a restart the example asserts itself."""
+    """The example itself asserts that each worker serves the new table without a restart."""
     pytest.importorskip("uvicorn")
     found = {}
     for line in run("web_workers.py", "--workers", 1, 3, "--rows", 2_000_000, folder=folder).splitlines():

@@ -40,7 +40,7 @@ def figures(folder, *arguments):
 
 
 def test_memory_grows_neither_with_workers_nor_with_epochs(folder):
-    """That all rows came, in each epoch, the example asserts itself."""
+    """The example itself asserts that all rows came in each epoch."""
     stored, listed, memory = figures(folder, "--epochs", 2)
     assert stored > 190
     for workers in (0, 1, 2, 4):

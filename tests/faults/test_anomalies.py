@@ -30,7 +30,7 @@ STORED = "NotDurableError"
 
 
 class AnomalyError(AssertionError):
-    """A run that broke what must hold."""
+    """A run that broke one of the rules."""
 
 
 class Bench:

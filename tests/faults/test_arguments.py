@@ -1,4 +1,4 @@
-"""Arguments that nobody meant: every public call, with wrong types, odd names, odd paths and damaged files.
+"""Wrong arguments: every public call gets wrong types, odd names, odd paths and damaged files.
 
 What leaves the library is a ColonnadeError, or what a Python user expects of a wrong argument: a TypeError or a ValueError, itself and not
 one of its relatives, and of files FileNotFoundError and PermissionError. Whoever raised has changed nothing and left no descriptor.
@@ -43,7 +43,7 @@ FRAME = pd.DataFrame({"x": [1.0, 2.0, 3.0], "y": ["a", None, "c"], "k": [1, 2, 3
 
 
 class WrongError(Exception):
-    """A call that broke what must hold."""
+    """A call that broke one of the rules."""
 
 
 class Unrepresentable:
@@ -54,7 +54,7 @@ class Unrepresentable:
 
 
 class Stream:
-    """Says that it gives Arrow data, and does not."""
+    """An object that claims to give Arrow data and does not."""
 
     def __init__(self, result):
         self.result = result
@@ -114,7 +114,7 @@ def _calls(store, folder):
 
 
 def _consume(result):
-    """Use what a call gave, briefly."""
+    """Use the result of a call briefly."""
     if isinstance(result, cn.Watch):
         with contextlib.closing(result):
             next(result, None)
@@ -228,7 +228,7 @@ def limited(seconds=SECONDS):
 
 
 def odd_calls(folder, calls, seed):
-    """Make so many calls; give each wrong one as text."""
+    """Make so many calls; yields a text for each wrong one."""
     generator = random.Random(seed)
     bench = Bench(folder)
     names = sorted(bench.calls)
@@ -310,7 +310,7 @@ def damage(generator, data):
 
 
 def damaged_loads(folder, loads, seed):
-    """Load so many damaged files; give each wrong one as text."""
+    """Load so many damaged files; yields a text for each wrong result."""
     generator = random.Random(seed)
     bench = Bench(folder)
     originals, files = {}, bench.folder / "files"

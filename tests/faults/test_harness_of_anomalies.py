@@ -1,4 +1,4 @@
-"""The harness of `test_anomalies` sees what is wrong: operations that break each of its rules."""
+"""The harness of `test_anomalies` finds operations that break each of its rules."""
 
 import contextlib
 import errno

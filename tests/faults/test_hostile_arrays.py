@@ -1,4 +1,4 @@
-"""Files that describe an array which is not there: an error each time, and never a view of other memory."""
+"""Files that describe an array which they do not contain: always an error, never a view of other memory."""
 
 import copy
 import json
@@ -183,7 +183,7 @@ def test_shapes_are_checked_before_numpy_sees_them(what):
 
 @pytest.mark.parametrize("what", [what for what, dtype in _DTYPES.items() if isinstance(dtype, dict)])
 def test_structures_are_checked_before_numpy_sees_them(what, monkeypatch):
-    """But for two fields of one name, which lead nowhere."""
+    """Except two fields of one name, which are harmless."""
     made = []
     real = np.dtype
 

@@ -1,4 +1,4 @@
-"""What notebooks and terminals show of what is closed, gone, damaged or another's: it is said, and never raised."""
+"""Summaries of objects that are closed, gone, damaged or owned by another user say so and never raise."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""Two hosts: an origin whose store a process of its own serves, and a store that receives."""
+"""Two hosts: an origin, whose store a separate process serves, and a store that receives."""
 
 import shutil
 import tempfile

@@ -29,7 +29,7 @@ def leftovers(store):
 
 
 def elsewhere(snapshot):
-    """The reference as a process of another host gets it, to which the store's path means nothing."""
+    """The reference as another host gets it, where the store's path does not exist."""
     received = pickle.loads(pickle.dumps(snapshot))
     received._reference = received._reference._replace(store="/nowhere")
     _open_segments.clear()  # of this process, which has it open
@@ -423,7 +423,7 @@ def test_bytes_of_another_version_are_refused(liar, store, origin, frame):
 
 
 def test_bytes_damaged_anywhere_are_refused_or_read(liar, store, frame):
-    """Any byte is changed: an error that says so, or a table that can be looked at without harm."""
+    """A byte at any place is changed. The result is an error that says so, or a table that can be read safely."""
     rng = random.Random(1)
     for _ in range(60):
         at = rng.randrange(len(liar.whole))

@@ -1,4 +1,4 @@
-"""Hosts that have a table send it on: which is named to whom, and what follows when one fails."""
+"""Hosts that have a copy of a table send it on: which source a receiver gets, and what happens when a source fails."""
 
 import threading
 import time
@@ -39,7 +39,7 @@ def test_one_transfer_at_a_time(sources, seal):
 
 
 def test_copies_double_with_each_round(sources, seal):
-    """64 hosts, of which one has it: six rounds."""
+    """One of 64 hosts has the table; all have it after six rounds."""
     wanting, rounds = [f"grpc://h{number}:1" for number in range(63)], 0
     while wanting:
         granted = []
@@ -73,7 +73,7 @@ def test_those_that_wait_are_served_in_turn(sources, seal):
 
 
 def test_streams_hold_their_transfer(sources, seal):
-    """A grant ends with the last of its streams, whether the receiver says so or not."""
+    """A grant ends with its last stream, even if the receiver does not report the end."""
     sources.grant(seal, "a", 0, here=True)
     assert sources.begin(seal.identity, "a", 2, 0)
     assert not sources.begin(seal.identity, "b", 2, 0)

@@ -1,4 +1,4 @@
-"""What is put as an array or as bytes comes back as it was: bit for bit, in its shape, dtype and order, over the mapping."""
+"""Arrays and bytes come back bit for bit, with shape, dtype and order, as views of the mapping."""
 
 import array
 import contextlib
@@ -34,7 +34,7 @@ def assert_same(got, put):
 
 
 def bits(held):
-    """The bytes of an array, without the gaps of structures, which NumPy does not copy either."""
+    """The bytes of an array without the gaps of structures, because NumPy does not copy the gaps."""
     for name in held.dtype.names or ():
         yield from bits(held[name])
     if held.dtype.names is None:
@@ -347,14 +347,15 @@ print(most[0])
 """
 
 
+@pytest.mark.slow
 def test_an_array_is_copied_once_and_opened_without_a_copy(store):
-    """Of 120 MB, a process that puts and reads them never has another 20 MB to itself."""
+    """A process that puts and reads 120 MB never has 20 MB more private memory."""
     told = subprocess.run([sys.executable, "-c", PEAK, store.path], capture_output=True, text=True, check=True).stdout
     assert int(told) < 20
 
 
 def test_layouts_of_what_is_too_large_to_make():
-    """A list in Arrow has less than 2**31 values; and a row is written once in vain, so it is to be a small part."""
+    """A list in Arrow has fewer than 2**31 values. One row is written without use, so it must be a small part of the array."""
     layout = lay_out_array(np.dtype("u1"), (100, 1 << 31), "C")
     assert (layout.rows, layout.tensor) == (100 << 31, ())
     layout = lay_out_array(np.dtype("u1"), (100, 2, 1 << 30), "C")

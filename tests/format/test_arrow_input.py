@@ -1,4 +1,4 @@
-"""Arrow data in every shape goes in, and pandas reads from it what PyArrow would give."""
+"""Arrow data of every shape can be put, and pandas reads it as PyArrow would."""
 
 import datetime as dt
 import decimal
@@ -121,7 +121,7 @@ def test_dictionaries_that_are_no_categories(store, values):
 
 
 def test_columns_of_one_name(store):
-    """PyArrow 26 reads the numbers as strings, because another column of that name holds strings."""
+    """PyArrow 26 reads the numbers as strings, because another column of the same name has strings."""
     table = pa.table([pa.array([1, 2]), pa.array(["a", None])], names=["x", "x"])
     got = store.put("t", table).to_pandas()
     assert got.columns.tolist() == ["x", "x"]
@@ -170,7 +170,7 @@ def test_polars_categories_and_views(store):
 
 @pytest.mark.slow
 def test_polars_in_a_child_forked_by_a_process_that_used_its_threads(tmp_path):
-    """Polars' threads are not there in such a child, and much of Polars waits for them for ever."""
+    """Such a child does not have Polars' threads, and much of Polars would wait for them for ever."""
     program = """
         import os, signal, sys
         import polars as pl

@@ -1,4 +1,4 @@
-"""Columns of Python objects come back as the very same objects, or are refused; never as others."""
+"""Columns of Python objects come back as equal objects of the same types, or are refused."""
 
 import contextlib
 import datetime as dt
@@ -24,7 +24,7 @@ from support.strategies import PARIS, Colour, Point, Text, Weekday, object_array
 
 
 def converted(cells):
-    """The Arrow array, and the cells that it gives back; they must be those that were put."""
+    """The Arrow array, and the cells that are read from it, which must be those that were put."""
     array, objects = to_arrow(object_array(cells))
     restored = to_objects(array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array, objects)
     assert len(restored) == len(cells)
@@ -181,7 +181,7 @@ def _circular():
 
 
 def nested(levels, *values):
-    """A list of values in so many lists, each with the values beside it."""
+    """A list of values inside so many lists, each of which also has the values themselves."""
     inner = list(values)
     for _ in range(levels):
         inner = [inner, *values]

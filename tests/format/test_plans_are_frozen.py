@@ -35,6 +35,8 @@ MODULES = modules_of(FOLDERS)
 
 # Classes of these folders that are no part of a plan. Each does one work, and is dropped after it.
 WORKERS = {
+    "Dictionary": "collects the categories of one column of a growing segment",
+    "RowWriter": "writes rows into one growing segment",
     "FrameParts": "collects the columns of a frame while it is planned",
     "Batches": "releases the memory of a source: see `test_only_batches_change`",
     "Cut": "counts the nulls of a job that runs part by part",
@@ -65,7 +67,7 @@ def is_frozen(kind):
 
 
 def list_fields(kind):
-    """Fields that are declared as something that has a method to change it."""
+    """Fields whose declared type can be changed: lists, dicts, sets, bytearrays."""
     hints = getattr(kind, "__annotations__", {})
     return [name for name, hint in hints.items() if str(hint).split("[")[0] in ("list", "dict", "set", "bytearray")]
 
@@ -126,6 +128,13 @@ def root_of(node):
     return node.id if isinstance(node, ast.Name) else None
 
 
+def written_parts(target):
+    """What an assignment writes to: each item of a tuple; of ``a[b]`` it is ``a``, and ``b`` is only read."""
+    if isinstance(target, (ast.Tuple, ast.List)):
+        return [part for item in target.elts for part in written_parts(item)]
+    return written_parts(target.value) if isinstance(target, ast.Starred) else [target]
+
+
 def writes_into_arguments(text, file):
     """(file, function, argument) of each assignment to, or change of, what an argument refers to."""
     found = set()
@@ -143,7 +152,7 @@ def writes_into_arguments(text, file):
                 targets = [node.target]
             elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CHANGES:
                 targets = [node.func]
-            parts = [part for target in targets for part in ast.walk(target)]
+            parts = [part for target in targets for part in written_parts(target)]
             found |= {
                 (file, name, root_of(part))
                 for part in parts
@@ -201,7 +210,7 @@ def tables():
 
 
 def state(value, seen):
-    """All that can be reached from a plan, as plain values; what is no part of it counts by its identity."""
+    """Everything that a plan refers to, as plain values. Objects that are no part of it are represented by their identity."""
     if isinstance(value, (int, float, str, bytes, type(None))):
         return value
     if id(value) in seen:
@@ -238,7 +247,7 @@ def test_laying_out_and_writing_change_nothing(name, folder):
 
 
 def test_only_batches_change(folder):
-    """Written batch by batch, a plan keeps its jobs, and drops the memory that they have read."""
+    """A plan that is written batch by batch keeps its jobs and releases the memory that they have read."""
     table = tables()["chunks"]
     planned = plan(table)
     before = state(planned, {})

@@ -1,4 +1,4 @@
-"""What is said of how Polars reads a column, against the memory that it takes for it."""
+"""What `explain` says of Polars, compared with the memory that Polars takes for each column."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""A reader may write to its frame: no error, and nobody else sees it."""
+"""A reader can write to its frame, and no other frame or process sees it."""
 
 import subprocess
 import sys
@@ -65,7 +65,7 @@ def test_every_kind_of_column_may_be_written_to(store, kind):
 
 
 def assert_same_outcome(shared, own, write):
-    """Writing to a shared frame does what it does to any frame: pandas itself refuses some, as lists into list columns."""
+    """A write to a shared frame has the same outcome as a write to any frame. pandas refuses some, such as lists into list columns."""
     try:
         write(own)
     except (TypeError, ValueError, pa.ArrowException) as error:

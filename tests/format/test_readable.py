@@ -1,6 +1,6 @@
-"""What was stored is readable: whatever `put` accepts, `get` gives, whichever way the table came in.
+"""Whatever `put` accepts, `get` can read, whichever way the table came in.
 
-And what contradicts itself is refused, before anything is stored.
+Data that contradict themselves are refused before anything is stored.
 """
 
 import contextlib
@@ -127,7 +127,7 @@ def test_an_index_beside_a_column_that_pandas_cannot_hold(store):
 @pytest.mark.parametrize("zone", ["Z", "GMT+1", "Mars/Base", "+25:00", "utc+1"])
 @pytest.mark.parametrize("index", [None, "key", "t"])
 def test_zones_that_nobody_knows_are_read_in_utc(store, zone, index):
-    """Arrow stores times in UTC, whatever their zone: the times are right, and the type says which zone it was."""
+    """Arrow stores times in UTC, whatever their zone. So the times are right, and the type still names the zone."""
     table = pa.table({"t": pa.array([1, None], pa.timestamp("us", zone)), "key": ["a", "b"]})
     if index:
         entries = [
@@ -151,7 +151,7 @@ def test_zones_that_nobody_knows_are_read_in_utc(store, zone, index):
 
 
 class _Exported:
-    """Arrow's C structures of a batch, to be changed before they are imported again: as a producer that is wrong."""
+    """Arrow's C structures of a batch. A test changes them before they are imported again, like a faulty producer."""
 
     def __init__(self, **columns):
         self._schema, self.array = (ctypes.c_int64 * 9)(), (ctypes.c_int64 * 10)()
@@ -177,7 +177,7 @@ def _changed(values, path, field, number):
 
 
 def _with_offsets(array, *offsets):
-    """A column whose offsets are changed once PyArrow has seen that they are right."""
+    """A column whose offsets are changed after PyArrow has checked them."""
     validity, memory, *text = array.buffers()
     memory = np.frombuffer(memory, "i8" if pa.types.is_large_string(array.type) else "i4").copy()
     is_list = pa.types.is_list(array.type)
@@ -248,7 +248,7 @@ def _read_all_ways(snap):
 
 
 def _ways(store, data):
-    """Each way that a frame or a table comes into a store, with what was stored."""
+    """Each way to store a frame or a table, with the stored table."""
     with store.put("t", data) as snap:
         yield snap
         with store.put("again", snap) as again:
@@ -314,7 +314,7 @@ def test_any_draft_is_readable(store, kinds, rows, nulls, seed):
 
 
 def test_indices_under_nulls_may_be_anything(store):
-    """Where chunks have different dictionaries, PyArrow 26 follows them and reads what is not its memory."""
+    """If chunks have different dictionaries, PyArrow 26 follows such indices and reads outside of its memory."""
     indices = pa.Array.from_buffers(pa.int32(), 3, [pa.py_buffer(b"\x05"), pa.py_buffer(np.array([0, 2**30, 1], "i4"))])
     chunks = [
         pa.DictionaryArray.from_arrays(indices, pa.array([1, 2])),
@@ -338,7 +338,7 @@ def test_dates_with_a_time_of_day(store):
 
 
 def test_values_of_fixed_width_may_be_anything(store):
-    """Against Arrow's specification, but PyArrow makes them: they are stored, and what pandas has no value for is said."""
+    """PyArrow makes such values, against Arrow's specification. They are stored, and an error names values that pandas does not have."""
     import decimal
 
     table = pa.table(

@@ -1,4 +1,4 @@
-"""What is put is what is got: every dtype, index and label, through a real file."""
+"""`get` returns what was put: every dtype, index and label, through a real file."""
 
 import datetime as dt
 import decimal
@@ -126,7 +126,7 @@ def test_a_table_larger_than_the_buffers_it_is_written_through(store):
 
 
 def assert_same_or_refused(store, df):
-    """Stored, the frame comes back in all its parts, types included; else an error names what cannot be stored, and nothing is."""
+    """Either the frame comes back equal in all parts and types, or an error names what cannot be stored and nothing is stored."""
     before = store.exists("o")
     try:
         with store.put("o", df) as snap:
@@ -211,7 +211,7 @@ def test_categories_that_are_refused(store, cells):
 
 @pytest.mark.parametrize("kind", sorted(EXACT))
 def test_each_kind_as_categories(store, kind):
-    """Whatever pandas takes for categories comes back as them, or is refused; never is it stored and unreadable."""
+    """Whatever pandas accepts as categories comes back as categories or is refused. It is never stored and unreadable."""
     values = EXACT[kind](np.random.default_rng(5), 30)
     try:
         index = pd.Index(values, dtype=values.dtype).dropna().unique()

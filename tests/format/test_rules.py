@@ -1,4 +1,4 @@
-"""The table of conversions against what really happens: each row is met by some column, and tells the truth about it."""
+"""The table of conversions, compared with what happens: some column matches each row, and the row is true for it."""
 
 import subprocess
 import sys
@@ -49,7 +49,7 @@ def test_the_table_says_what_explain_says(store, kind):
 
 
 def addresses(array):
-    """Where the memory of a pandas array is: of its parts, or of the Arrow buffers that it wraps."""
+    """The addresses of a pandas array's memory: of its parts, or of the Arrow buffers that it wraps."""
     if isinstance(array, np.ndarray):
         return [array.__array_interface__["data"][0]] if array.size else []
     if hasattr(array, "_pa_array"):
@@ -94,7 +94,7 @@ TABLES["codes in place"] = pa.table(
 
 
 def held(table):
-    """Where the memory of an Arrow table is: (first, last) of each buffer."""
+    """The addresses of an Arrow table's memory: (first, last) of each buffer."""
     buffers = [b for column in table.columns for chunk in column.chunks for b in chunk.buffers() if b is not None]
     return [(buffer.address, buffer.address + buffer.size) for buffer in buffers]
 

@@ -1,4 +1,4 @@
-"""Text in Arrow's view layout: what is stored beside the offsets, who reads it, and what a damaged file does."""
+"""Text in Arrow's view layout: what is stored beside the offsets, which readers use it, and how damage is reported."""
 
 import numpy as np
 import pandas as pd
@@ -131,7 +131,7 @@ def test_views_are_those_that_pyarrow_and_polars_make():
 
 
 def test_data_are_seen_through_windows():
-    """More than 2 GiB of address space, of which few pages are touched."""
+    """The text covers more than 2 GiB of address space, but only a few pages are touched."""
     size = (5 << 29) + 100
     data = np.zeros(size, np.uint8)
     places = [0, (1 << 30) - 5, (1 << 30) + 20, (1 << 31) - 7, (1 << 31) + 13, size - 20]

@@ -35,7 +35,7 @@ class Number:
         return struct.unpack_from("<" + self.code, data, self.at)[0]
 
     def write(self, data, value):
-        """Write what of a number has room."""
+        """Write as much of a number as there is room for."""
         bits = 8 * _WIDTHS[self.code]
         struct.pack_into(
             "<" + {"b": "B", "i": "I", "q": "Q"}.get(self.code, self.code), data, self.at, value % (1 << bits)
@@ -220,7 +220,7 @@ class Anatomy:
 
 
 def resealed(data):
-    """The file with its own size in its seal, and with its own checksums, if it has the look of one."""
+    """The file with a correct size and correct checksums in its seal, if it looks like a stored file."""
     if len(data) < TAIL_SIZE + SEAL_SIZE:
         return data
     footer = int.from_bytes(data[-TAIL_SIZE : -TAIL_SIZE + 4], "little")

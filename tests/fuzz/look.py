@@ -20,7 +20,7 @@ NAME = "t"
 
 
 class FindingError(Exception):
-    """Something else than an outcome."""
+    """A result that is not an allowed outcome."""
 
 
 def _attempt(step, act, found):
@@ -36,7 +36,7 @@ def _attempt(step, act, found):
 
 
 def write(store, data):
-    """Put a file in a table's place; a new one, for the old one may still be mapped."""
+    """Replace a table's file by a new one, because the old one may still be mapped."""
     path = store.path / f"{NAME}.arrow"
     for left in store.path.iterdir():
         if not left.is_dir():  # the store's own folder, of drafts and spares
@@ -75,7 +75,7 @@ def _query(store):
 
 
 def _copy(store, snapshot, found):
-    """Whatever shows or copies values, and so follows offsets."""
+    """Everything that shows or copies values, and so follows offsets."""
     _attempt("to_polars", lambda: snapshot.to_polars(validate="full"), found)
     _attempt("array of the table", snapshot.to_numpy, found)
     _attempt("dump", lambda: store.dump(NAME, store.path.parent / f"{store.path.name}.arrow"), found)

@@ -239,7 +239,7 @@ def test_a_single_value_that_does_not_fit_is_refused(store, value):
 def test_an_index_ascends(store, dtype):
     with store.appender("log", {"t": dtype, "x": "float32"}, index="t") as log:
         log.append({"t": np.array([1, 2, 2], dtype), "x": [1.0, 2.0, 3.0]})
-        with pytest.raises(cn.InvalidDataError, match=r"row 0 of the batch is .* after the last one of the table"):
+        with pytest.raises(cn.InvalidDataError, match=r"row 0 of the batch is less than the last row of the table"):
             log.append({"t": np.array([1, 3], dtype), "x": [1.0, 2.0]})
         with pytest.raises(cn.InvalidDataError, match="row 2 of the batch"):
             log.append({"t": np.array([3, 5, 4], dtype), "x": [1.0, 2.0, 3.0]})
@@ -377,3 +377,33 @@ def test_a_killed_producer_leaves_whole_batches(store):
     assert found["x"].tolist() == [*np.arange(first, 40_000.0), -1.0]
     assert found["s"].tolist()[:-1] == [str(n) for n in range(first, 40_000)]
     assert found["s"].isna().sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value"),
+    [
+        ("datetime64[ns, UTC]", pd.Timestamp("2026-01-01")),
+        ("str", b"bytes"),
+        ("datetime64[ms]", pd.Timestamp("2026-01-01 00:00:00.000000001")),
+        ("int64", np.uint64(1 << 63)),
+        ("bool", 2),
+    ],
+)
+def test_what_is_not_exact_is_refused(store, dtype, value):
+    with store.appender("log", {"x": dtype}) as log:
+        with pytest.raises((cn.UnsupportedTypeError, cn.InvalidDataError), match="column 'x' holds"):
+            log.append({"x": [value]})
+        assert log.num_rows == 0
+
+
+def test_labels_are_unique(store):
+    with pytest.raises(ValueError, match="repeated"):
+        store.appender("log", like=pd.DataFrame([[1, 2]], columns=["x", "x"]))
+
+
+def test_shared_producers_take_turns(store):
+    with store.appender("log", {"n": "int64"}, shared=True) as one, store.appender("log", shared=True) as two:
+        for n in range(0, 40, 2):
+            assert one.row(n=n) == n + 1
+            assert two.append({"n": np.array([n + 1])}) == n + 2
+    assert shown(store, "log")["n"].tolist() == list(range(40))

@@ -282,3 +282,44 @@ def test_lists(three):
     with pytest.raises(cn.NotFoundError, match="there is no table 'a/t'"):
         store.get("a/t")
     assert [file for file in Path(store.path).rglob("*") if "@" in file.name] == []
+
+
+def test_the_summary(three):
+    store, rows = three
+    text = repr(store.open("a/t"))
+    assert text.startswith(f"<colonnade.Snapshot 'a/t' version {rows}: {rows:,} rows x {len(DTYPES)} columns")
+    html = store.open("a/t")._repr_html_()
+    assert f"{rows:,} of a growing table" in html
+    assert "kind 0" in html
+    assert f"{rows} live" in store.ls()._repr_html_()
+    held = store.open("a/t")
+    store.delete("a/t")
+    assert "was deleted since" in held._repr_html_()
+
+
+def test_categories_with_wide_codes_work_as_any_others(store):
+    """pandas' operations on int32 codes give what they give on its own."""
+    plain = frame(0, 500, ("c", "g"))
+    with store.appender("a/t", like=plain) as log:
+        log.append(plain)
+        grown = store.get("a/t")
+    assert grown["c"].array.codes.dtype == "int32"
+    plain = plain.assign(c=plain["c"].cat.set_categories(grown["c"].cat.categories))
+    for run in (
+        lambda df: df.groupby("c", observed=True)["g"].sum(),
+        lambda df: df.merge(df.drop_duplicates("c"), on="c"),
+        lambda df: pd.concat([df, df]),
+        lambda df: df[df["c"] == "kind 3"],
+        lambda df: pd.get_dummies(df["c"]),
+        lambda df: df.sort_values("c", kind="stable")["g"],
+        lambda df: df["c"].cat.rename_categories(str.upper),
+        lambda df: df["c"].value_counts(),
+        lambda df: df["c"].isna(),
+        lambda df: df["c"].cat.add_categories(["new"]).fillna("new"),
+        lambda df: pickle.loads(pickle.dumps(df)),
+        lambda df: df.pivot_table(index="c", values="g", observed=True),
+    ):
+        found, wanted = run(grown), run(plain)
+        (pd.testing.assert_frame_equal if isinstance(found, pd.DataFrame) else pd.testing.assert_series_equal)(
+            found, wanted, check_categorical=False
+        )

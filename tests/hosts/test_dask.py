@@ -40,7 +40,7 @@ def client(store_of_module):
 
 @pytest.fixture(scope="module")
 def remote(client):
-    """Two workers of another host: their store has the same path, and is another one."""
+    """Two workers of another host, whose store has the same path but is another one."""
     code = (
         "import sys; from distributed.cli.dask_worker import main; "
         "sys.argv = ['dask-worker', sys.argv[1], '--nworkers', '2', '--nthreads', '1', '--resources', 'away=1', '--no-dashboard', "
@@ -122,7 +122,7 @@ def occupy(snapshot):
 
 
 def test_shared_pages_do_not_count(client):
-    """A table as large as the limit is read by each worker; none is paused, none is ended."""
+    """Each worker reads a table as large as its memory limit. None may be paused or ended."""
     table = np.ones((500 << 20) // 8 // 16 * 16).reshape(-1, 16)
     snapshot = cn.put("large", pd.DataFrame(table))
     workers = list(client.scheduler_info()["workers"])

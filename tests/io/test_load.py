@@ -1,4 +1,4 @@
-"""Loading from files and folders; what a broken one leaves: the store as it was. And dumping to files."""
+"""Loading from files and folders, and dumping to files. A load that fails leaves the store unchanged."""
 
 import contextlib
 import gzip
@@ -35,7 +35,7 @@ ROWS = 300_000  # several batches
 
 @pytest.fixture
 def before(store):
-    """What the store has before a load fails, and has to have after it."""
+    """Put a table before the test; a failed load must leave the store exactly so."""
     store.put("t", pd.DataFrame({"x": [1.5]})).close()
     files = sorted(store.path.rglob("*"))
     yield
@@ -46,7 +46,7 @@ def before(store):
 
 
 def table_of_all_sorts(rows):
-    """Columns of every way into the store: values, bits, offsets, pandas buffers, children, dictionaries, what is serialized."""
+    """A table with columns that are stored in every way: values, bits, offsets, pandas buffers, children, dictionaries, serialized objects."""
     rng = np.random.default_rng(1)
     some = rng.random(rows) < 0.8
     numbers = rng.integers(-100, 100, rows)
@@ -138,7 +138,7 @@ def test_csv_rows_with_line_breaks_and_names_that_repeat(store, tmp_path, small_
 
 @pytest.mark.parametrize("suffix", ["csv", "json"])
 def test_rows_longer_than_a_block(suffix, store, tmp_path):
-    """PyArrow reads in parts of 1 MiB, and this in blocks of 4."""
+    """PyArrow reads in parts of 1 MiB, this reader in blocks of 4 MiB."""
     df = pd.DataFrame({"n": range(4), "s": ["a", "b" * 6_000_000, "c", "d" * 2_000_000]})
     file = tmp_path / f"t.{suffix}"
     df.to_csv(file, index=False) if suffix == "csv" else df.to_json(file, orient="records", lines=True)
@@ -190,7 +190,7 @@ def test_progress_is_of_the_files_bytes_or_rows(tmp_path):
 
 
 def test_a_folder(store, tmp_path):
-    """Files of several schemas, a column of the folders' names, and files that are none."""
+    """A folder with files of several schemas, a column from folder names, and files that are no tables."""
     for year, table in ((2013, {"x": [1, 2]}), (2014, {"x": [1.5], "late": ["a"]})):
         (tmp_path / f"t/year={year}").mkdir(parents=True)
         pq.write_table(pa.table(table), tmp_path / f"t/year={year}/part.parquet")
@@ -241,7 +241,7 @@ def test_a_url_that_nobody_knows(store, before):
 
 
 def test_a_broken_row_group(store, tmp_path, before):
-    """All but the last is whole; a folder says which file it is."""
+    """Only the last row group is broken. For a folder, the error names the file."""
     (tmp_path / "t").mkdir()
     path = tmp_path / "t/2.parquet"
     table = pa.table({"x": np.random.default_rng(1).integers(0, 1 << 60, ROWS), "y": range(ROWS)})
@@ -431,7 +431,7 @@ def test_dump_from_the_shell(frame, store, tmp_path):
 
 @pytest.fixture(params=["huge pages", "huge pages run out", "small pages"])
 def pages(request, monkeypatch):
-    """The kernel gives huge pages, or some, or none."""
+    """The kernel gives huge pages for all of the memory, for some, or for none."""
     if request.param == "small pages":
         monkeypatch.setattr("colonnade._core.huge_pages_at_hand", lambda: False)
         monkeypatch.setattr("colonnade.storage.draft.Draft.map", lambda self, size: os.ftruncate(self.fd, size))
@@ -447,7 +447,7 @@ def pages(request, monkeypatch):
 
 
 def test_batches_in_pages_of_every_size(pages, store, tmp_path, monkeypatch):
-    """What is loaded is what is put, in fresh memory and in a spare, and a key index is built over it."""
+    """A load stores what a put would, in fresh memory and in a spare, with a key index over it."""
     monkeypatch.setattr("colonnade.format.write.table._BATCH", 1 << 19)
     table = table_of_all_sorts(200_001)
     table = table.append_column("k", pa.array(np.random.default_rng(3).permutation(table.num_rows)))

@@ -34,7 +34,7 @@ def server():
 
 @pytest.fixture
 def before(store):
-    """What the store has before a load fails, and has to have after it."""
+    """Put a table before the test; a failed load must leave the store exactly so."""
     store.put("t", pd.DataFrame({"x": [1.5]})).close()
     files = sorted(path for path in store.path.rglob("*"))
     yield
@@ -91,7 +91,7 @@ def test_sqlite_makes_no_database(store, tmp_path):
 ])  # fmt: skip
 @pytest.mark.slow
 def test_a_query_that_fails(query, words, store, sqlite, before):
-    """The first two fail in their last batch."""
+    """The first two queries fail in their last batch."""
     with pytest.raises(cn.QueryError, match=words) as error:
         store.load("t", f"sqlite:///{sqlite}", query=query)
     assert str(error.value).startswith(f"the query of sqlite:///{sqlite} failed: ")
@@ -124,7 +124,7 @@ def test_postgresql(store, server):
 
 
 def test_postgresql_killed_in_the_middle(store, server, before):
-    """Rows have come, and the next one takes its time: then all of the server's processes are killed."""
+    """All processes of the server are killed after it has sent some rows and while it computes the next one."""
     asleep = threading.Event()
 
     def kill_when_asleep():

@@ -1,4 +1,4 @@
-"""Frames that have rows and no columns, out to files and in again."""
+"""Frames with rows and no columns are dumped to files and loaded again."""
 
 import pandas as pd
 import pyarrow as pa

@@ -1,4 +1,4 @@
-"""Parquet files whose parts do not agree, and old ones: the values are those of each file."""
+"""Parquet files whose parts have different schemas, and old files: the values are those of each file."""
 
 import datetime as dt
 import uuid

@@ -1,4 +1,4 @@
-"""Text files that people have: each is read as pandas and PyArrow read it, or refused by one sentence."""
+"""Text files as they occur in practice: each is read as pandas and PyArrow read it, or refused with one sentence."""
 
 import io
 import json
@@ -161,7 +161,7 @@ ROWS = text_blocks.CsvRows(",")
 
 
 def test_blocks_of_regular_quotes_end_where_rows_end():
-    """The fast way to the end of the last row, against the expression that takes rows apart."""
+    """The fast search for the end of the last row, compared with the expression that splits rows."""
     rng, found = random.Random(5), 0
     pieces = [b'"', b",", b"\n", b"a", b"\r\n", b'""', b'"x"', b'"x\ny"', b',"', b'",', b'"\n', b'\n"']
     for _ in range(20_000):

@@ -1,4 +1,4 @@
-"""Options of `load`: each reaches the reader that it is for, and is refused elsewhere by one sentence."""
+"""Options of `load`: each takes effect in the readers that have it, and is refused by the others with one sentence."""
 
 import functools
 import gzip
@@ -220,7 +220,7 @@ def test_http(tmp_path, store, parquet):
 
 
 class _Ranges(http.server.SimpleHTTPRequestHandler):
-    """Serves files of a folder, and parts of them."""
+    """A server of the files in a folder that supports range requests."""
 
     def log_message(self, *_):
         pass

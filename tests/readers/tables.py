@@ -1,4 +1,4 @@
-"""Tables of every common type, and what any reader must find in them, in Python's own words.
+"""Tables of every common type, and the values that any reader must find in them, as plain Python objects.
 
 What is expected is taken from the data before they are put, value by value; no file and no code of Colonnade is asked.
 """

@@ -1,4 +1,4 @@
-"""What other languages read in a stored file: the examples run, as their headers say, and find what Python put."""
+"""Readers in other languages: the examples run as their headers say, and find what Python put."""
 
 import functools
 import json
@@ -76,7 +76,7 @@ def put(store, name, make, rows):
 
 
 def put_three_times(store, name, make, rows):
-    """The third stands in the segment of the first, which held other values."""
+    """Put three times, so that the third version is in the segment of the first, which had other values."""
     data = [make(rows, 3), make(rows, 2), make(rows)]
     inodes = [store.put(name, frame).path.stat().st_ino for frame in data]
     assert inodes[0] == inodes[2] != inodes[1]
@@ -121,7 +121,7 @@ def stored():
 
 @pytest.fixture(scope="module", params=READERS)
 def found(request, stored):
-    """A reader's name, and what it says of every table."""
+    """A reader's name, and what it prints of every table."""
     lines = run(request.param, [path for path, _ in stored.values()])
     return request.param, dict(zip(stored, lines, strict=True))
 

@@ -1,4 +1,4 @@
-"""Types that not every reader knows: what one cannot read of ours, it cannot read of a file of PyArrow's own either."""
+"""Types that not every reader supports. If a reader cannot read ours, it cannot read PyArrow's own file either."""
 
 import decimal
 import json

@@ -1,4 +1,4 @@
-"""What all workers know of each other: memory that outlives whoever is killed.
+"""Memory in which all workers record what they have seen, and which outlives killed workers.
 
 Contains names as numbers, which reader has seen which version, and which writer deletes. Does not depend on: stores, frames, how workers are made.
 
@@ -70,7 +70,7 @@ class Board:
         return Before(note, deletes, not (self.deleting == name + 1).any())
 
     def after(self, slot, name, before, version, *, above=False):
-        """See that what was found (0: nothing) is not older than what was known, and leave a note.
+        """Check that the version found (0: none) is not older than the version known before, and record it.
 
         ``above``: it must be newer, for this worker has just put it.
         """
@@ -93,7 +93,7 @@ class Board:
         self.counts[slot, COUNTS.index(what)] += by
 
     def do(self, slot, operation):
-        """Say what a worker is at, for the account of kills."""
+        """Record what a worker does now, for the report about kills."""
         self.doing[slot] = OPERATIONS.index(operation)
 
     def totals(self):

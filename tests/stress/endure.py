@@ -27,7 +27,7 @@ _MEMORY = 8 << 20
 
 
 class Sample(NamedTuple):
-    """What is held at one moment; bytes but for the counts."""
+    """What is in use at one moment: bytes, and some counts."""
 
     puts: int
     private: int
@@ -45,7 +45,7 @@ def private_memory():
 
 
 def look(puts, store, place):
-    """One sample, with everything let go that may be."""
+    """One sample, after everything that can be released was released."""
     gc.collect()
     store.gc()
     place.settle()
@@ -78,7 +78,7 @@ def endure(store, place, puts, seed):
 
 
 def grown(first, last):
-    """What is not as it was."""
+    """The figures that have grown."""
     found = [name for name in Sample._fields[2:] if getattr(first, name) != getattr(last, name)]
     if last.private > first.private + _MEMORY:
         found.append("private")

@@ -36,11 +36,11 @@ _TICK = 0.0005
 
 
 class FailureError(Exception):
-    """The run found something; it has been written down."""
+    """The run found a failure and has written it down."""
 
 
 class Arena:
-    """The workers of one run: born, killed, and asked how they ended."""
+    """The workers of one run: starts them, kills them, and looks at how they ended."""
 
     def __init__(self, root, roles, seed, evidence):
         self.root = root
@@ -51,16 +51,16 @@ class Arena:
         self.board = Board(len(roles), len(workers.NAMES))
         self.alive = {}  # process: slot
         self.due = []  # (when, process)
-        self.born = 0
+        self.started = 0
         self.killed = Counter()
         self.libc = ctypes.CDLL(None)
 
-    def bear(self, slot):
-        """Fork a worker into a slot, and say when it is to die: mostly very young, some after a longer life."""
+    def start(self, slot):
+        """Fork a worker for a slot, and choose when to kill it: mostly very early, sometimes later."""
         role = self.roles[slot]
-        self.born += 1
+        self.started += 1
         life = self.random.uniform(0, 0.02) if self.random.random() < 0.7 else self.random.expovariate(1 / 0.2)
-        seed = f"{self.seed}/{self.born}"
+        seed = f"{self.seed}/{self.started}"
         self.board.do(slot, "start")
         process = os.fork()
         if process == 0:
@@ -69,10 +69,10 @@ class Arena:
         self.alive[process] = slot
         heapq.heappush(self.due, (time.monotonic() + life, process))
 
-    def reap(self, flags=0):
-        """Bury one who has died, and give the free slot; a worker that ended by itself has found something.
+    def collect(self, flags=0):
+        """Collect a worker that ended, and return its slot; None if all are running.
 
-        None where nobody has died yet.
+        A worker that ended by itself has found a failure.
         """
         process, status = os.waitpid(-1, flags)
         if not process:
@@ -85,24 +85,24 @@ class Arena:
         return slot
 
     def run(self, seconds, disturb):
-        """Kill and bear until the time is over."""
+        """Kill and start workers until the time is over."""
         end = time.monotonic() + seconds
         for slot in range(len(self.roles)):
-            self.bear(slot)
+            self.start(slot)
         while (now := time.monotonic()) < end:
             while self.due and self.due[0][0] <= now:
                 os.kill(heapq.heappop(self.due)[1], signal.SIGKILL)
-            while len(self.alive) and (slot := self.reap(os.WNOHANG)) is not None:
-                self.bear(slot)
+            while len(self.alive) and (slot := self.collect(os.WNOHANG)) is not None:
+                self.start(slot)
             disturb()
             time.sleep(_TICK)
         for _, process in self.due:
             os.kill(process, signal.SIGKILL)
         while self.alive:
-            self.reap()
+            self.collect()
 
     def stop(self):
-        """End whoever is left, whatever they did."""
+        """End all workers that are left, whatever they do."""
         for process in self.alive:
             os.kill(process, signal.SIGKILL)
         for process in self.alive:
@@ -126,7 +126,7 @@ def tear(root, dice):
 
 
 def settle(arena, place):
-    """What must hold when everybody is gone.
+    """Check what must hold when all workers have ended.
 
     Raises
     ------
@@ -167,7 +167,7 @@ def settle(arena, place):
 
 
 def warm(root):
-    """Have everything imported that a worker would import."""
+    """Import everything that a worker would import."""
     store = cn.Store(root)
     snap = store.put("warm", payload.make(0, 1000), keep=2)
     payload.verify_pandas(snap.to_pandas())
@@ -218,7 +218,7 @@ def main():
 
 
 def print_figures(options, arena, seconds, place):
-    """What was done, for whoever reads a log."""
+    """Print what was done, for readers of a log."""
     totals = arena.board.totals()
     by_operation = Counter()
     for (_, operation), count in arena.killed.items():

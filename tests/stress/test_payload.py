@@ -1,4 +1,4 @@
-"""The stress program's eyes: it sees every single page that is not a frame's own."""
+"""The verification of the stress programs finds every page that does not belong to a frame."""
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,7 @@ def test_what_is_whole_is_found_whole(store, rows):
 
 
 def test_every_torn_page_is_seen(folder):
-    """Page after page of one version is replaced by the other's: what a reader of a recycled segment would meet."""
+    """Each page of one version is replaced by that of another, as a reader of a reused segment would see it."""
     store = cn.Store(folder / "s")
     rows = 30_000
     path = store.put("t", payload.make(1, rows)).path

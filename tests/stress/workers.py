@@ -42,7 +42,7 @@ class Held(NamedTuple):
 
 
 class Worker:
-    """One process' view: its own random numbers, its slot on the board, and what it is doing."""
+    """The state of one worker: its random numbers, its slot on the board, and what it does now."""
 
     def __init__(self, root, board, slot, seed):
         self.store = cn.Store(root)
@@ -197,7 +197,7 @@ class Worker:
 
     @staticmethod
     def _same(snap, frame, table, attrs):
-        """Pandas, Arrow and the file's head all say the same, and what they said before."""
+        """Check that pandas, Arrow and the beginning of the file agree with each other and with what was read before."""
         said = [payload.verify_pandas(frame), payload.verify_arrow(table), payload.verify_head(snap)]
         if said != [attrs or said[0]] * 3:
             raise payload.TornError(f"pandas, Arrow and the head say {said}; before: {attrs}")
@@ -213,7 +213,7 @@ class Worker:
         return mine["float"].to_numpy(), mine["float"].to_numpy().copy()
 
     def _travel(self, snap):
-        """As another process would: by the pickled reference."""
+        """Open the table as another process would, by the pickled reference."""
         try:
             again = pickle.loads(pickle.dumps(snap))
         except cn.NotFoundError:
@@ -224,7 +224,7 @@ class Worker:
             self.board.count(self.slot, "references")
 
     def release(self, held):
-        """Verify again what is due to be given back: a page that was used again meanwhile would show."""
+        """Verify snapshots again before they are released: this shows a page that was reused meanwhile."""
         due = [kept for kept in held if kept.until <= self.round] or held[:1] * (len(held) > _HELD)
         for kept in due:
             self.do("hold", repr(kept.snap))
@@ -241,7 +241,7 @@ READS = ((3, Worker.list), (1, Worker.check), (1, Worker.gc))
 
 
 def write(worker):
-    """A writer's life."""
+    """Write until killed."""
     before = descriptors()
     while True:
         worker.choose(WRITES)
@@ -250,7 +250,7 @@ def write(worker):
 
 
 def read(worker):
-    """A reader's life."""
+    """Read until killed."""
     held = []
     before = descriptors()
     table = ((60, lambda worker: worker.read(held)), *READS)
@@ -262,7 +262,7 @@ def read(worker):
 
 
 def run(life, worker, evidence):
-    """Live until killed; if the life ends by itself, say why in the evidence."""
+    """Run until killed. If the work ends by itself, write down why."""
     try:
         life(worker)
     except BaseException as error:

@@ -30,7 +30,7 @@ _FAILURES, _INTERRUPTIONS = 500, 20
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What came of one run. ``error`` is what it raised; ``left`` names what it did not give back."""
+    """The outcome of one run. ``error`` is what it raised; ``left`` names what it did not release."""
 
     calls: int
     failed: tuple[int, ...]

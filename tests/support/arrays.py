@@ -1,4 +1,4 @@
-"""Arrays of every dtype, shape and order, of random bytes: bit for bit is then more than value for value."""
+"""Arrays of every dtype, shape and order, of random bytes, so that a comparison of bits finds more than one of values."""
 
 import math
 

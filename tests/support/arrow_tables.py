@@ -40,7 +40,7 @@ NULLS = {
 
 
 def with_nulls(array, valid):
-    """The same memory under a bitmap of its own, of which nobody has counted the nulls."""
+    """The same memory with another bitmap, whose nulls are not counted yet."""
     type_, n = array.type, len(array)
     if isinstance(type_, pa.BaseExtensionType):
         return pa.ExtensionArray.from_storage(type_, with_nulls(array.storage, valid))
@@ -68,7 +68,7 @@ def with_nulls(array, valid):
 
 
 def _spiced(values, rng, spices):
-    """Among the values, some that are at a limit."""
+    """Replace some of the values by values at a limit of the type."""
     spices = np.array(spices, dtype=values.dtype)
     where = np.flatnonzero(rng.random(len(values)) < 0.2)
     values[where] = rng.choice(spices, len(where))
@@ -193,13 +193,13 @@ FLAT = {
 
 
 def _made(kind, rng, n):
-    """Values of a kind as they lie inside of another type: with nulls of their own, or without."""
+    """Values of a kind as children of another type, with or without nulls of their own."""
     array = KINDS[kind](rng, n)
     return with_nulls(array, NULLS[rng.choice(["none", "none", "some", "all"])](rng, n))
 
 
 def _dictionary(index, kind, *, ordered=False, fixed=False, sliced=False):
-    """Codes into a few different values of a kind: other ones in each chunk, unless fixed, and not all of them used."""
+    """Codes into a few different values of a kind. Unless fixed, each chunk has other values; not all values are used."""
     codes_of = np.dtype(index)
 
     def make(rng, n):
@@ -214,7 +214,7 @@ def _dictionary(index, kind, *, ordered=False, fixed=False, sliced=False):
 
 
 def _first_of_each(values):
-    """Where values are that equal no earlier one; no category may be repeated, and 0.0 is -0.0 to pandas, and NaN is none."""
+    """The positions of values that equal no earlier one. A category may not be repeated, 0.0 equals -0.0 in pandas, and NaN is not a category."""
     seen = {repr(value): i for i, value in reversed(list(enumerate(_storage(values).to_pylist())))}
     return sorted(i for key, i in seen.items() if key not in ("nan", "-0.0"))
 
@@ -501,7 +501,7 @@ class Column:
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How to build a table; twice built it is twice the same, in memory of its own."""
+    """How to build a table. Each build gives the same values in new memory."""
 
     columns: tuple
     names: tuple

@@ -21,7 +21,7 @@ _PLACES = {
 
 @contextlib.contextmanager
 def limited(nbytes):
-    """Make a group with a memory limit; gives its folder. Skips where none can be made."""
+    """Make a group with a memory limit and return its folder. Skips the test if that is not possible."""
     for place, file in _PLACES.items():
         group = place / f"colonnade-test-{os.getpid()}"
         try:
@@ -45,7 +45,7 @@ def limited(nbytes):
 
 
 def run(group, program, *arguments, timeout=100):
-    """Run a Python program as a member of a group; gives the finished process."""
+    """Run a Python program as a member of a group; returns the finished process."""
     enter = f"import os, sys; open({str(group / 'cgroup.procs')!r}, 'w').write(str(os.getpid()))\n"
     command = [sys.executable, "-c", enter + program, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout)

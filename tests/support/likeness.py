@@ -1,4 +1,4 @@
-"""What it means that two conversions gave the same: frames, tables, and what was raised or warned instead.
+"""Comparisons of the results of two conversions: frames, tables, exceptions and warnings.
 
 pandas' own comparison is too mild here: to it None is NaN, a list is an array, and one block is three.
 """
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 @dataclasses.dataclass
 class Outcome:
-    """What came of a call: a value or an exception, and which warnings."""
+    """The outcome of a call: a value or an exception, and the warnings."""
 
     value: object = None
     error: BaseException | None = None
@@ -38,7 +38,7 @@ def outcome(call, *args, **kwargs):
 
 
 def assert_same_outcome(got, expected, assert_same, where=""):
-    """The same value, or an exception that whoever catches the expected one catches too."""
+    """The same value, or an exception that a handler of the expected one also catches."""
     if expected.error is None and got.error is not None:
         raise AssertionError(f"{where}: raised {got}") from got.error
     if expected.error is not None:

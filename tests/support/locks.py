@@ -1,4 +1,4 @@
-"""A process that has a store's lock, for tests of those that wait for it."""
+"""A process that has a store's lock, for tests of processes that wait for it."""
 
 import contextlib
 import signal
@@ -16,7 +16,7 @@ with cn.Store(sys.argv[1])._catalog.directory.lock():
 
 @contextlib.contextmanager
 def locked_elsewhere(store, *, stopped=False):
-    """Have another process hold the lock; gives the process."""
+    """Let another process take the lock; returns that process."""
     process = subprocess.Popen([sys.executable, "-c", HOLDER, str(store.path)], stdout=subprocess.PIPE)
     try:
         assert process.stdout.readline() == b"locked\n"

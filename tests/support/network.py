@@ -33,11 +33,11 @@ class Machine:
         subprocess.run([*self.prefix, "sh", "-ec", command], check=True, capture_output=True, text=True)
 
     def limit(self, rate):
-        """Bound what it sends: so many bytes in a second."""
+        """Limit what the host sends to so many bytes in a second."""
         self.do(f"tc qdisc replace dev eth0 root tbf rate {int(rate)}bps burst 128kb latency 200ms")
 
     def unplug(self):
-        """Take its link down: what is sent to it and by it is lost."""
+        """Take the host's link down, so that packets to and from it are lost."""
         self.do("ip link set eth0 down")
 
     def plug_in(self):

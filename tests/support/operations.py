@@ -1,4 +1,4 @@
-"""What is done to stores, as a table: what is there before, what is done, and how the store looks afterwards.
+"""A table of operations on stores: what the store has before, what is done, and what it has afterwards.
 
 Does not depend on: how an operation is killed, interrupted or made to fail.
 """

@@ -1,4 +1,4 @@
-"""Frames that tell when any page of them is not their own.
+"""Frames whose values show whether each page belongs to them.
 
 Does not depend on: stores, processes.
 
@@ -26,7 +26,7 @@ class TornError(Exception):
 
 
 def values(seed, rows):
-    """What a frame holds, one plain array for each column; nulls are a value that does not occur otherwise."""
+    """The values of a frame, one plain array for each column. Nulls are represented by a value that does not occur otherwise."""
     h = np.arange(rows, dtype=np.uint64)
     h += np.uint64(seed * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF)
     h *= np.uint64(0xBF58476D1CE4E5B9)
@@ -72,7 +72,7 @@ def make(seed, rows, **attrs):
 
 
 def verify_pandas(df):
-    """See that a frame holds what its attrs say; gives the attrs."""
+    """Check that a frame has the values that its attrs describe; returns the attrs."""
     floats = df["float"].to_numpy()
     return _verify(
         "pandas",
@@ -89,7 +89,7 @@ def verify_pandas(df):
 
 
 def verify_arrow(table):
-    """See that an Arrow table holds what its metadata says; gives the attrs."""
+    """Check that an Arrow table has the values that its metadata describes; returns the attrs."""
     columns = {name: table.column(name).combine_chunks() for name in table.column_names}
     columns = {name: c.chunk(0) if isinstance(c, pa.ChunkedArray) else c for name, c in columns.items()}
     found = {
@@ -108,7 +108,7 @@ def verify_arrow(table):
 
 
 def verify_head(snapshot):
-    """See that the file's head is its own too: readers of the file format take the schema from its end."""
+    """Check that the beginning of the file belongs to the table too. (Readers of the file format take the schema from its end.)"""
     with pa.memory_map(f"/proc/self/fd/{snapshot._segment.fd}") as file:
         told = pa.ipc.open_file(file).schema
         file.seek(8)  # the magic; a stream follows

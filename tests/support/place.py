@@ -1,4 +1,4 @@
-"""Where a stress run's store stands, and what is left of it: bytes by the file system's account against bytes by the files'.
+"""The place of a stress run's store, and what remains there: the bytes in use by the file system's account and by the files'.
 
 Does not depend on: frames, workers.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 class LeakError(Exception):
-    """Something is left that no file accounts for."""
+    """Memory is in use that belongs to no file."""
 
 
 class Place:
@@ -53,7 +53,7 @@ class Place:
         return sum(blocks.values())
 
     def settle(self, seconds=2.0):
-        """See that the two accounts agree; the kernel may take a moment to free what the killed had mapped.
+        """Check that the two accounts agree. The kernel may take a moment to free the memory of killed processes.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of one test module's own: Debian's programs, a private folder, a socket in it and no port."""
+"""A PostgreSQL server for one test module: Debian's programs, a private folder with a socket, and no port."""
 
 import contextlib
 import os
@@ -56,7 +56,7 @@ class Server:
         return subprocess.run(ready, check=False).returncode == 0
 
     def kill(self):
-        """Kill it and all its children, without a word."""
+        """Kill the server and all its children with SIGKILL."""
         server = psutil.Process(self.process.pid)
         server.suspend()  # it would start others
         everybody = [*server.children(recursive=True), server]

@@ -54,7 +54,7 @@ def needed(item):
 
 @functools.cache
 def why_not_here(kind):
-    """Why this process has not the privileges of a kind; None if it has."""
+    """Why this process does not have the privileges of a kind; None if it has them."""
     if os.geteuid() != 0:
         return f"user {os.geteuid()} is not root"
     return _error_of(["unshare", "--mount", "sh", "-c", _TRIALS[kind]])
@@ -62,7 +62,7 @@ def why_not_here(kind):
 
 @functools.cache
 def why_not_in_a_namespace(kind):
-    """Why the privileges of a kind cannot be had in a user namespace; None if they can."""
+    """Why a user namespace cannot give the privileges of a kind; None if it can."""
     if kind not in _NAMESPACES:
         return f"a user namespace has no {kind}"
     return _error_of([*_NAMESPACES[kind], "sh", "-c", _TRIALS[kind]])

@@ -1,4 +1,4 @@
-"""A process that changes stores as it is told: one JSON line a command, answered when it is done."""
+"""A process that changes stores on command. A command is a line of JSON; the answer comes when it is done."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import colonnade as cn
 
 
 class Producer:
-    """That process, for tests; the time a command waits before it is done lets the test wait for what it does."""
+    """Starts that process and sends it commands. A command can be delayed, so that the test waits before the change is made."""
 
     def __init__(self):
         command = [sys.executable, __file__]
@@ -37,7 +37,7 @@ class Producer:
 
 
 def put(store, name, n):
-    """When it had returned, by the clock that all processes have."""
+    """Put a table; returns the time after the put, by the clock that all processes share."""
     store.put(name, pd.DataFrame({"n": [n]})).close()
     return time.monotonic()
 

@@ -1,4 +1,4 @@
-"""Where PyArrow 26 is wrong or falls over, so that equality with it is not wanted: each with its reason, and how to tell."""
+"""Bugs of PyArrow 26, where results must not equal PyArrow's: each with its reason and a test for it."""
 
 import collections
 import dataclasses

@@ -14,12 +14,12 @@ CASES = 12
 
 
 def examples(count: int) -> settings:
-    """So many random examples of a property; of them as much, in percent, as the profile's own ``max_examples`` is."""
+    """The number of random examples of a property. The profile's ``max_examples`` is the percentage of them that is run."""
     return settings(max_examples=max(10, count * settings().max_examples // 100))
 
 
 def evenly(cases: list, most: int) -> list:
-    """At most so many of the cases: the first, the last, and what is evenly between them."""
+    """At most so many of the cases: the first, the last, and some at even distances between them."""
     if len(cases) <= most:
         return cases
     return [cases[round(place * (len(cases) - 1) / (most - 1))] for place in range(most)]

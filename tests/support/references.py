@@ -1,4 +1,4 @@
-"""What workers of the tests of `share` and `by_reference` run; a module of its own, for spawned ones import it."""
+"""What workers run in the tests of `share` and `by_reference`. Spawned workers import it, so it is a module."""
 
 import os
 import signal
@@ -74,7 +74,7 @@ def total(snapshot):
 
 
 def killed(_frame):
-    """Be killed as soon as another frame is in flight."""
+    """Kill this process as soon as another frame is in flight."""
     folder = cn.Store().path / ".segments"
     for _ in range(1000):
         if list(folder.glob("inflight-*")):

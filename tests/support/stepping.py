@@ -1,5 +1,6 @@
-"""A child process that runs from one system call to the next, controlled by its parent: between any two it can be looked at or killed,
-and any call can be made to fail.
+"""A child process that its parent runs from one system call to the next.
+
+Between two calls it can be inspected or killed, and any call can be made to fail.
 
 Does not depend on: stores.
 

@@ -1,4 +1,4 @@
-"""Summaries as people get them: HTML as a browser reads it, and lines of a terminal."""
+"""Summaries as users see them: HTML as a browser parses it, and lines of a terminal."""
 
 import io
 import re
@@ -30,7 +30,7 @@ ATTRIBUTES = {"class", "title"}
 
 
 class Page:
-    """A summary's HTML, parsed by the rules of browsers; it must break none of them, and hold nothing that acts or loads."""
+    """A summary's HTML, parsed by the rules of browsers. It must be valid, and contain nothing that runs or loads."""
 
     def __init__(self, shown):
         self.html = shown if isinstance(shown, str) else shown._repr_html_()
@@ -84,7 +84,7 @@ def _classes(element):
 
 
 def _text(element):
-    """What an element says; a line break is a line break."""
+    """The text of an element, with its line breaks."""
     inner = "".join(_text(part) + (part.tail or "") for part in element)
     return "\n" if element.tag == "br" else (element.text or "") + inner
 

@@ -1,4 +1,4 @@
-"""A file system that has no unnamed files (O_TMPFILE), as some have not.
+"""A file system without unnamed files (O_TMPFILE); some have none.
 
 ``PROGRAM`` is the same as text, for the beginning of a program.
 """

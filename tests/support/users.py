@@ -8,7 +8,7 @@ OTHER = 65534
 
 
 def as_user(program, *, uid=OTHER, gid=OTHER, groups=()):
-    """Run a program as another user, and give what it printed; an error's class is printed where it raises one."""
+    """Run a program as another user; returns what it printed. ``attempt`` prints the class of an error."""
     text = f"""
 import os, json, pickle, colonnade as cn, pandas as pd, pyarrow as pa
 cn.Watch  # imported while it may be, as the rest

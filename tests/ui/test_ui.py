@@ -1,4 +1,4 @@
-"""``colonnade ui``: what the page shows, to whom, and in a real browser."""
+"""``colonnade ui``: what the page shows, who can open it, and a test in a real browser."""
 
 import contextlib
 import http.client

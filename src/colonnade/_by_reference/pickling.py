@@ -6,8 +6,8 @@ back by reference too. A worker that was there before begins with the first fram
 by reference and come back exactly as it was is pickled as usual: columns of Python objects, subclasses, data without
 an Arrow form, tables for which there is no room.
 
-If pickling fails after a table was written (another argument cannot be pickled), nobody will receive it. So `dump` of
-the picklers is wrapped, and removes what a failed call has written.
+If pickling fails after a table was written (another argument cannot be pickled), no process will receive it. So `dump`
+of the picklers is wrapped, and removes what a failed call has written.
 
 Does not depend on: files, when a segment in flight is removed.
 """

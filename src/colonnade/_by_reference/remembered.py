@@ -9,8 +9,8 @@ There are three ways to send a table, and the first that can be gone is taken:
    (`core/write_watch.py`). What was written for it then is owned by this process, for as long as the table is alive.
 3. **It is written**, and remembered for the next time.
 
-Each receiver gets a name of its own that leads to the segment (`storage/in_flight.py`). So nobody counts receivers, and
-a table that changes, dies or is superseded after it was sent does not disturb those who still have to receive it.
+Each receiver gets a name of its own that leads to the segment (`storage/in_flight.py`). So no process counts receivers,
+and a table that changes, dies or is superseded after it was sent does not disturb those who still have to receive it.
 
 Does not depend on: picklers.
 """
@@ -117,7 +117,7 @@ def _send_stored(
 
 
 def _same_memory(contents: Contents, again: Contents, mapping: Any) -> bool:
-    """Whether two tables of one snapshot have the same values: the first is in a mapping, where nobody has written."""
+    """Whether two tables of one snapshot have the same values: the first is in a mapping that was not written to."""
     if [stretch.size for stretch in contents.stretches] != [stretch.size for stretch in again.stretches]:
         return False
     for one, other in zip(contents.stretches, again.stretches, strict=True):
@@ -150,7 +150,7 @@ def _send_again(writer: Writer, group: str, table: Any, contents: Contents) -> t
     try:
         reference = _share.send(writer, sent.snapshot, group)
     except (ColonnadeError, OSError):
-        return None  # somebody removed its name
+        return None  # another process removed its name
     _sent[id(table)] = sent
     return reference, sent.way_back
 
@@ -174,7 +174,7 @@ def _send_written(
     snapshot = _share.share_planned(writer, laid)
     key = id(table)
     reference = _share.send(writer, snapshot, group)
-    if is_exiting():  # the thread of a queue, which is joined: what is remembered now, nobody would forget
+    if is_exiting():  # the thread of a queue, which is joined: what it remembers now would never be released
         snapshot.close()
         return reference, way_back
     died = weakref.ref(table, lambda gone: _forget(key, gone))

@@ -26,6 +26,7 @@ class Appending(StoreBase):
         like: Any = None,
         index: str | None = None,
         retain: int | str | timedelta | None = None,
+        shared: bool = False,
     ) -> Appender:
         """Open a growing table to append rows to it, and make it if it is not there.
 
@@ -47,6 +48,8 @@ class Appending(StoreBase):
         retain : int, str or timedelta, optional
             How much is kept, at least: so many rows, as many as a time brings (``"1h"``), or a size (``"4GiB"``). Whole
             segments are dropped, oldest first. By default what was given before, else everything.
+        shared : bool, default False
+            Let other processes append too, all with ``shared=True``. Each append then waits for its turn.
 
         Returns
         -------
@@ -78,7 +81,7 @@ class Appending(StoreBase):
         """
         from colonnade._append import Appender, retention_of, schema_of
 
-        return Appender(self._catalog, name, schema_of(columns, like, index), retention_of(retain))
+        return Appender(self._catalog, name, schema_of(columns, like, index), retention_of(retain), shared=shared)
 
     def append(self, name: str, data: Any) -> int:
         """Append one batch of rows to a growing table, which is made like a DataFrame if it is not there.

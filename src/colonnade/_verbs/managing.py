@@ -98,7 +98,7 @@ class Managing(StoreBase):
     def delete(self, name: str) -> None:
         """Remove a table and all its versions, or a growing table. Processes that have it open keep it.
 
-        Whoever appends to a growing table, follows it or watches it gets NotFoundError.
+        A process that appends to a growing table, follows it or watches it gets NotFoundError.
 
         Raises
         ------

@@ -220,7 +220,7 @@ class Reading(StoreBase):
         advertise : str, optional
             The name or number by which other hosts reach this one, if it is not ``host``.
         insecure : bool, default False
-            Allow an address that other machines reach without TLS: whoever is in between can read the token.
+            Allow an address that other machines reach without TLS. Machines in between can read the token then.
 
         Returns
         -------

@@ -1,6 +1,6 @@
 """`from_pandas`: a pandas frame becomes an Arrow table.
 
-Every column is copied once, or is memory that nobody can write to (the Arrow arrays of ``str`` and ArrowDtype), unless
+Every column is copied once, or is memory that cannot be written to (the Arrow arrays of ``str`` and ArrowDtype), unless
 ``copy=False`` says otherwise. PyArrow refers to the frame's memory where it can, and a later write to the frame then
 changes the table. To keep a reference, so that pandas copies on write, would not be enough: ``df["x"].array[0] = 1``
 still writes in place.
@@ -142,7 +142,7 @@ def _convert(source: _Source, threads: int, *, safe: bool, copy: bool) -> list[A
     return arrays
 
 
-# Their memory is Arrow's, which nobody writes to.
+# Their memory is Arrow's, which is never written to.
 _IMMUTABLE = ("string", "arrow")
 
 

@@ -18,7 +18,7 @@ from colonnade.sizes import format_size
 
 TABLES = (
     Column("name", lambda table: one_line(table.name)),
-    Column("version", lambda table: str(table.version), "right"),
+    Column("version", lambda table: f"{table.version} live" if table.live else str(table.version), "right"),
     Column("rows", lambda table: f"{table.rows:,}", "right"),
     Column("columns", lambda table: f"{table.columns:,}", "right"),
     Column("size", lambda table: format_size(table.nbytes), "right"),

@@ -37,6 +37,13 @@ def summary(snapshot: Snapshot) -> Summary:
         result.remarks.append("It is closed; open the table again to look inside.")
         return result
     try:
+        log = snapshot.log  # a reference is opened now
+    except Exception as error:
+        result.remarks.append(brief(error))
+        return result
+    if log is not None:
+        return _growing(result, snapshot, deleted=not log.is_there)
+    try:
         stat = os.fstat(snapshot.fileno())  # a reference is opened now
     except Exception as error:
         result.remarks.append(brief(error))
@@ -47,6 +54,18 @@ def summary(snapshot: Snapshot) -> Summary:
         return result
     if not _is_at(snapshot.path, stat):
         result.remarks.append("It was replaced or deleted since; its memory stays until it is closed.")
+    try:
+        _look_inside(result, snapshot)
+    except Exception as error:
+        result.remarks.append(brief(error))
+    return result
+
+
+def _growing(result: Summary, snapshot: Snapshot, *, deleted: bool) -> Summary:
+    """The summary of a growing table at one number of rows."""
+    result.facts["rows"] += " of a growing table"
+    if deleted:
+        result.remarks.append("The table was deleted since; its memory stays until it is closed.")
     try:
         _look_inside(result, snapshot)
     except Exception as error:
@@ -99,7 +118,8 @@ def _first_rows(snapshot: Snapshot, reports: Sequence[ColumnReport]) -> Listing:
     # Arrow has the index behind the columns; the sort is stable.
     order = sorted(range(len(reports)), key=lambda at: reports[at].role != "index")
     sides = order if len(order) <= 2 * _SIDE else [*order[:_SIDE], None, *order[-_SIDE:]]
-    rows = range(min(_ROWS, table.num_rows))
+    # A growing table has a chunk for each segment.
+    rows = range(min(_ROWS, len(table.column(0).chunk(0)))) if table.num_rows else range(0)
     columns, below, texts = [], [], []
     for place, at in enumerate(sides):
         if at is None:

@@ -56,7 +56,7 @@ def _reports(file: StoredFile) -> list[ColumnReport]:
     reports = []
     for field, (label, role, dtype, why) in sorted(rows.items()):
         column = batch.column(field)
-        nbytes = column.get_total_buffer_size()  # `nbytes` follows offsets, and nobody looked at these
+        nbytes = column.get_total_buffer_size()  # `nbytes` follows offsets, and these are not checked yet
         copied = 0 if not why else file.rows * 8 if dtype == "object" else nbytes
         polars = why_polars_converts(column.type, views=field in views)
         reports.append(

@@ -119,6 +119,10 @@ class GrowingSchema:
 
     def encode(self) -> bytes:
         """Write it as JSON, as the head has it."""
+        return self._encoded
+
+    @cached_property
+    def _encoded(self) -> bytes:
         stored = [StoredColumn(column.name, encode_dtype(column.dtype)) for column in self.columns]
         return to_json(StoredSchema(stored, self.index))
 

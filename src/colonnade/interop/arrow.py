@@ -38,7 +38,7 @@ def arrow_table(data: Any) -> pa.Table:
                 source = opened(data)
             except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
                 raise NotATableError(
-                    f"a {_described(data)} gives Arrow data that is not a table ({error}); "
+                    f"{_described(data)} gives Arrow data that is not a table ({error}); "
                     "put it in a table with a column name first"
                 ) from error
             # Errors from here on are the source's own, and are not changed.
@@ -48,7 +48,7 @@ def arrow_table(data: Any) -> pa.Table:
                     _check_null_count(chunk)
             return table
     raise NotATableError(
-        f"a {_described(data)} is not a table; tables are those of pandas, Polars and PyArrow, DuckDB relations, "
+        f"{_described(data)} is not a table; tables are those of pandas, Polars and PyArrow, DuckDB relations, "
         "and whatever has __arrow_c_stream__; NumPy arrays and bytes are stored too. "
         "Convert it to one of these first, as with pandas.DataFrame(data)"
     )
@@ -97,14 +97,15 @@ def is_lazy(data: Any) -> bool:
 
 
 def is_polars_series(data: Any) -> bool:
-    """Whether this is a Series of Polars. Nothing is imported: if nobody has imported Polars, it is none."""
+    """Whether this is a Series of Polars. Nothing is imported: without Polars loaded, there can be none."""
     polars = sys.modules.get("polars")
     return polars is not None and isinstance(data, polars.Series)
 
 
 def _described(data: Any) -> str:
     kind = type(data)
-    return f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
+    name = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
 def dictionaries(array: pa.Array) -> Iterator[pa.Array]:

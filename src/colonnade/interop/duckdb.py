@@ -127,7 +127,7 @@ def run(
 
 
 def register(connection: duckdb.DuckDBPyConnection, tables: dict[str, pa.Table]) -> None:
-    """Make views of tables in somebody's connection, each in the place of an earlier one of its name.
+    """Make views of tables in a caller's connection. Each replaces an earlier view of its name.
 
     Raises
     ------

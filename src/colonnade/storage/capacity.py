@@ -88,7 +88,7 @@ def _versions(root: int) -> dict[str, list[_Version]]:
 
 def refuse_for_capacity(root: Path, size: int, capacity: int, usage: Usage) -> StoreFullError:
     """The error for a table that would pass a store's capacity."""
-    logger.warning("refused: %d bytes, for the store %s has a capacity of %d", size, root, capacity)
+    logger.warning("refused: %d bytes, because the store %s has a capacity of %d", size, root, capacity)
     return StoreFullError(
         errno.ENOSPC,
         f"the store {root} has a capacity of {format_size(capacity)} and the table needs {format_size(size)} "

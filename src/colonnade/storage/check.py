@@ -105,7 +105,7 @@ def _inside(
         if entry.version not in (None, version):
             yield Problem(path, f"holds version {version}", f"colonnade delete {entry.name}, and put it again")
         if entry.version is not None and not folders.is_there(file.folder, paths.locate(entry.name).current):
-            return  # a delete that was killed has left it: nobody finds it, and gc removes it
+            return  # a delete that was killed has left it: no reader finds it, and gc removes it
         look_inside(entry)
     except ColonnadeError as error:
         if segment.is_at(file.folder, file.name):

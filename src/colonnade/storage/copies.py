@@ -3,12 +3,13 @@
 Does not depend on: how a copy comes here, columns.
 
 1. A copy is a whole file, with the seal of its origin: the same version and identity. Its name is its identity, so
-   whoever looks for a snapshot finds its copy without knowing where it is from.
-2. Every process that has a copy open has its file locked, shared. Whoever cleans removes what it can lock exclusively.
-   The kernel drops the locks of a process that ends, however it ends. So no process owns a copy, and none has to live.
-3. A copy that nobody has open stays: the next task of this host opens it again. It is removed when a put or another
+   a process that looks for a snapshot finds its copy without knowing where it is from.
+2. Every process that has a copy open has its file locked, shared. A process that cleans removes the copies that it can
+   lock exclusively. The kernel drops the locks of a process that ends, however it ends. So no process owns a copy, and
+   none has to live.
+3. A copy that no process has open stays: the next task of this host opens it again. It is removed when a put or another
    fetch needs the room, when it was not used for `AGE` seconds, and by `gc`.
-4. Removing a copy that somebody is about to open does no harm. What is open stays readable, and a name that is gone is
+4. Removing a copy that a process is about to open does no harm. What is open stays readable, and a name that is gone is
    fetched again.
 """
 
@@ -26,7 +27,7 @@ from colonnade.storage.catalog import Catalog
 from colonnade.storage.draft import remove_if_abandoned
 from colonnade.storage.segment import Segment
 
-# A copy that nobody used for so many seconds is removed by the next fetch.
+# A copy that was not used for so many seconds is removed by the next fetch.
 AGE = 3600.0
 _NONE = (FileNotFoundError, NotADirectoryError, PermissionError, StoreAccessError)
 
@@ -42,7 +43,7 @@ def attach(catalog: Catalog, identity: int) -> tuple[Segment, Seal] | None:
         segment, seal = catalog.attach_unnamed(paths.copy_name(identity))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    if seal.identity != identity:  # somebody renamed it
+    if seal.identity != identity:  # it was renamed by hand
         segment.close()
         return None
     segment.hold()
@@ -79,7 +80,7 @@ def _find_shared(catalog: Catalog, identity: int) -> tuple[Segment, Seal] | None
 
 
 def free(root: int, missing: int) -> int:
-    """Remove the longest unused copies that nobody has open until so many bytes are free; returns how many were.
+    """Remove the longest unused copies that no process has open until so many bytes are free; returns how many were.
 
     Under the store's lock.
     """
@@ -94,7 +95,7 @@ def free(root: int, missing: int) -> int:
 
 
 def trim(root: int) -> None:
-    """Remove the copies that nobody used for a long time. Under the store's lock."""
+    """Remove the copies that were not used for a long time. Under the store's lock."""
     oldest = time.time() - AGE
     with contextlib.suppress(*_NONE), folders.segments(root) as folder:
         for name, used in _listed(folder):

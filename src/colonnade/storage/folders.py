@@ -2,8 +2,8 @@
 
 Does not depend on: what the files in them are.
 
-Whoever may write into a folder may swap a folder below it for a link at any instant. So nothing is checked by path and
-used by path afterwards: a folder is opened once, its owner is looked at, and what is done in it is done by its
+A user who may write into a folder may replace a folder below it by a link at any instant. So nothing is checked by path
+and used by path afterwards: a folder is opened once, its owner is looked at, and what is done in it is done by its
 descriptor.
 
 A folder that the store made has the sticky bit, from the `mkdir` on. It is how the store proves later that it may
@@ -182,8 +182,8 @@ class File(NamedTuple):
 def walk(root: int, refused: Callable[[Path, OSError], None] | None = None) -> Iterator[File]:
     """Give everything below a store that is not a folder, in the order of names; no link is followed.
 
-    Folders whose names are not a table's are left alone: they are somebody else's. ``refused`` is called for each
-    folder that may not be read.
+    Folders whose names are not a table's are left alone: they do not belong to the store. ``refused`` is called for
+    each folder that may not be read.
     """
     with _core.Descriptor.duplicate(root) as fd:
         yield from _walk(fd, (), refused)

@@ -1,4 +1,4 @@
-"""Removes what nobody needs, and puts tables into huge pages that were not put there when they were written.
+"""Removes what is not needed any more, and puts tables into huge pages that were not put there when they were written.
 
 Does not depend on: columns; how a name comes to lead elsewhere.
 
@@ -58,7 +58,7 @@ def gc(catalog: Catalog) -> Freed:
 
 
 def _remove_leftover(file: folders.File) -> int | None:
-    """Remove a file if nobody needs it; the bytes that it held, None if it is needed."""
+    """Remove a file if it is not needed; returns its bytes, or None if it is needed."""
     status = file.stat()
     if not stat.S_ISREG(status.st_mode):
         return None

@@ -53,6 +53,7 @@ SEGMENT_BYTES = 64 << 20
 _TEXT_OF_A_ROW = 64
 _LOCK = struct.Struct("hhqqi4x")  # struct flock: type, whence, start, length, pid
 _TRIES = 100
+_LONGEST_TURN = 5.0  # seconds
 
 
 class Log:
@@ -73,7 +74,15 @@ class Log:
     # -- opening -------------------------------------------------------------------------------------------------------
 
     @classmethod
-    def open(cls, catalog: Catalog, name: str, schema: GrowingSchema | None, retention: Retention | None) -> Log:
+    def open(
+        cls,
+        catalog: Catalog,
+        name: str,
+        schema: GrowingSchema | None,
+        retention: Retention | None,
+        *,
+        shared: bool = False,
+    ) -> Log:
         """Open a growing table for writing, and make it if it is not there.
 
         Parameters
@@ -104,7 +113,7 @@ class Log:
         for _ in range(_TRIES):
             try:
                 with log_folder.open_folder(catalog, name) as folder:
-                    log = cls(catalog, name, mode)._opened(folder, schema, retention)
+                    log = cls(catalog, name, mode)._opened(folder, schema, retention, shared=shared)
             except log_folder.NONE:
                 if schema is None:
                     raise NotFoundError(
@@ -123,7 +132,9 @@ class Log:
                 return log
         raise LogBusyError(f"the growing table {name!r} is deleted and made again all the time; try again")
 
-    def _opened(self, folder: int, schema: GrowingSchema | None, retention: Retention | None) -> Log | None:
+    def _opened(
+        self, folder: int, schema: GrowingSchema | None, retention: Retention | None, *, shared: bool
+    ) -> Log | None:
         """Lock it; None where the name leads elsewhere by then."""
         name, root = self.name, self._catalog.directory.root
         self._descriptor = _core.Descriptor(paths.HEAD, os.O_RDWR | os.O_NOFOLLOW, dir_fd=folder)
@@ -131,7 +142,9 @@ class Log:
         self._head = _core.Mapping.of_draft(fd, max(os.fstat(fd).st_size, 1))
         data = memoryview(cast(Any, self._head)).toreadonly()
         self._reader = reader = HeadReader(data, log_folder.path_of(root, name) / paths.HEAD)
-        if not try_lock(fd):
+        if shared:
+            self.wait_for_lock()
+        elif not try_lock(fd):
             raise busy(name, reader)
         try:
             return self if self._checked(folder, schema, retention) else None
@@ -199,6 +212,40 @@ class Log:
 
     def _store(self, at: int, value: int) -> None:
         _core.store_word(self._head, at, value)
+
+    # -- turns of shared producers -------------------------------------------------------------------------------------
+
+    def lock(self) -> bool:
+        """Lock it for writing without waiting; also if it is locked by this object already."""
+        return try_lock(self._descriptor.fileno())
+
+    def wait_for_lock(self) -> None:
+        """Wait for the turn of other producers that share the table, which takes microseconds.
+
+        Raises
+        ------
+        LogBusyError
+            One of them does not share it, or is stopped.
+        """
+        deadline, pause = time.monotonic() + _LONGEST_TURN, 2e-5
+        while not self.lock():
+            if time.monotonic() > deadline:
+                raise busy(self.name, self._reader)
+            time.sleep(pause)
+            pause = min(2 * pause, 1e-3)
+        # Whoever has the lock now is named to others.
+        if _core.load_word(self._head, PRODUCER) != os.getpid():
+            self._store(PRODUCER, os.getpid())
+
+    def unlock(self) -> None:
+        """Let other producers append."""
+        unlock(self._descriptor.fileno())
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether another producer has appended rows or begun segments since this one looked."""
+        words = [_core.load_word(self._head, at) for at in (COMMITTED, SEGMENTS)]
+        return words != [self.committed, self._segments]
 
     # -- segments ------------------------------------------------------------------------------------------------------
 

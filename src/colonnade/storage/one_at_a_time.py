@@ -1,4 +1,4 @@
-"""One process at a time does a piece of work that has a key; the others wait. Whoever is killed is replaced.
+"""One process at a time does a piece of work that has a key; the others wait. If it is killed, another one replaces it.
 
 Does not depend on: what the work is.
 
@@ -7,8 +7,8 @@ for a key. The kernel drops the locks of a process that ends. They are *open fil
 threads of one process exclude each other too. A forked child would keep its parent's lock alive, so it closes what it
 inherits.
 
-`gc` removes the file if nobody has a lock in it. Whoever has opened it before, and gets its lock then, sees that the
-file has no name any more, and begins anew with the next one.
+`gc` removes the file if no process has a lock in it. A process that opened it before, and gets its lock then, sees that
+the file has no name any more, and begins anew with the next one.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def alone(directory: Directory, key: str) -> Iterator[None]:
 
 
 def remove_unused(root: int) -> None:
-    """Remove the file of the locks if there is one and nobody has a lock in it."""
+    """Remove the file of the locks if there is one and no process has a lock in it."""
     try:
         file = _core.Descriptor(paths.WORK, os.O_RDWR | os.O_NOFOLLOW, dir_fd=root)
     except OSError:

@@ -10,9 +10,10 @@ So each folder from the one above the store (or the lowest that there is) down t
 Nothing is missed, because a folder is watched first and looked into then: what happened before is found by looking, and
 what happens after is an event. The same holds for the caller: `news` first, then look at the name.
 
-A folder that is removed while somebody has it open (a shell stands in it) reports its own end only when that ends; the
-folder above reports it at once. That is why the folders above stay watched, for deletions alone: a put in another
-folder wakes nobody, and one under another name of the same folder costs its watchers some microseconds.
+A folder that is removed while a process has it open (a shell whose working directory it is) reports its own end only
+when that process ends; the folder above reports it at once. That is why the folders above stay watched, for deletions
+alone: a put in another folder wakes no watch, and one under another name of the same folder costs its watchers some
+microseconds.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ _LONGEST_POLL = 86_400.0  # seconds; the kernel counts milliseconds in 32 bits
 
 
 class PathWatch:
-    """The watched path of one name. It has a descriptor, closed when nobody has the object any more."""
+    """The watched path of one name. It has a descriptor, closed when the object is collected."""
 
     def __init__(self, directory: Directory, name: str) -> None:
         where = paths.locate(name)

@@ -17,7 +17,7 @@ Does not depend on: what is in a file.
     <store>/.segments/copy-<identity>  a copy of another host's snapshot; those who use it have it locked, shared
     <store>/.segments/fetch-<identity> an empty file that the process has locked which fetches that copy
     <store>/.segments/group-<group>    an empty file that all processes of a process group have locked
-    <store>/.work                      the locks of `one_at_a_time`, while somebody works
+    <store>/.work                      the locks of `one_at_a_time`, while a process works
     <store>/.serving                   the address at which the store is served to other hosts; locked by who serves it
     <store>/.credentials               what processes of this user show to other hosts, while the store is served
     <store>/.settings                  the settings that `Store.configure` stores

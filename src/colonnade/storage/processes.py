@@ -14,6 +14,7 @@ Does not depend on: what the files are for.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -27,6 +28,7 @@ from colonnade.errors import StoreAccessError
 
 _GONE = (FileNotFoundError, ProcessLookupError)
 _DELETED = b" (deleted)"
+_SPARSE = (b"@live/", b"/new@")  # where segments of growing tables are, or were
 
 
 class Holder(NamedTuple):
@@ -56,7 +58,11 @@ class Held:
 
     @property
     def nbytes(self) -> int:
-        """The bytes that it occupies: exact where it is open, else as far as it is mapped."""
+        """The bytes that it occupies: exact where it is open, else as far as it is mapped.
+
+        A segment of a growing table is mapped further than it occupies: only root is told the bytes of one that nobody
+        has open.
+        """
         return self.extent if self.allocated is None else self.allocated
 
 
@@ -121,6 +127,10 @@ class _Scanner:
                 start, end, offset, inode, path = match.groups()
                 held = self._held(int(inode), pid, "mapped", path.replace(rb"\012", b"\n"))
                 held.extent = max(held.extent, int(offset, 16) + int(end, 16) - int(start, 16))
+                if held.allocated is None and any(part in path for part in _SPARSE):
+                    with contextlib.suppress(OSError):  # only root may follow this
+                        file_itself = os.stat(f"/proc/{pid}/map_files/{start.decode()}-{end.decode()}")
+                        held.allocated = file_itself.st_blocks * 512
             at = maps.find(self._mark, line_end)
         folder = f"/proc/{pid}/fd"
         for number in os.listdir(folder):

@@ -13,7 +13,7 @@ Invariants
 4. A crash leaves at most: one ``.publish`` (removed by the next put or gc), unlocked drafts, a spare's name of a
    segment that has another one (both removed by the next put, delete or gc), or a retained version that is also the
    newest one, or one too many, or one of a name that is deleted (removed by the next put of the name; the last by gc
-   too). Nobody finds a retained version whose name leads to nothing.
+   too). No reader finds a retained version whose name leads to nothing.
 5. A segment of a user who is neither this one nor trusted is never replaced.
 """
 
@@ -277,7 +277,7 @@ class Publisher:
                 segment = Segment.of_draft(self._directory.root / paths.SEGMENTS / file, reading)
                 try:
                     draft.place(folder, file)
-                    # Whoever cleans does it under the store's lock, and never sees the file without one.
+                    # Cleaning is done under the store's lock, so it never sees the file without one.
                     draft.unlock()
                     reading.try_lock(shared=shared)
                     return segment
@@ -289,9 +289,9 @@ class Publisher:
     def remove_unnamed(self, file: str, *, spare: bool) -> None:
         """Remove the name of a segment without a table's name; with ``spare``, it becomes a spare if it is worth it.
 
-        Does not wait: where somebody holds the store's lock there is no spare.
+        Does not wait: while a process has the store's lock there is no spare.
         """
-        with contextlib.suppress(FileNotFoundError):  # it is gone, or somebody removed the store
+        with contextlib.suppress(FileNotFoundError):  # it is gone, or the store was removed
             try:
                 with self._directory.lock_at_once() as root:
                     settings = self._directory.settings(root)
@@ -338,7 +338,7 @@ class Publisher:
             raise explain_os_error(error, self._directory.root, f"deleting {name!r}") from error
 
     def _drop_all(self, root: int, folder: int, where: Location, limit: int) -> None:
-        """Remove all versions of a name. The newest goes first, and decides: nobody finds the others without it."""
+        """Remove all versions of a name. The newest goes first, and decides: no reader finds the others without it."""
         versions = retained(folder, where)
         self._drop(root, folder, where.current, limit)
         self._drop_retained(root, folder, where, versions, limit)

@@ -35,7 +35,7 @@ class SegmentUsage(NamedTuple):
     ``role`` is ``newest`` or ``retained`` for the versions of a table; ``live`` for all files of a growing table, whose
     version is the number of rows that were ever appended; ``shared`` for a table that was shared without a
     name or is in flight; ``spare``; ``draft`` for a segment that is being written or published; ``deleted`` for a
-    segment that no name leads to and somebody still holds; ``other`` for a file that is no segment.
+    segment that no name leads to and a process still holds; ``other`` for a file that is no segment.
     ``name`` is the table's. For spares and deleted segments it is the name by which a holder opened it, if one did.
     ``version``, ``rows`` and ``created`` are known for tables only.
     """
@@ -198,7 +198,7 @@ def _role(file: folders.File) -> tuple[Role, paths.Entry | None]:
 
 
 def _opened_as(root: Path, file: Held) -> str | None:
-    """The table as which somebody opened what has another name by now, or none."""
+    """The name of the table that a process opened, if the file has another name or none by now."""
     there = root.resolve()  # as the kernel writes it
     below = [path.relative_to(there) for path in file.deleted if path.is_relative_to(there)]
     entries = (paths.parse(path.parts[:-1], path.name) for path in below)

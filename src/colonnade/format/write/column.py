@@ -100,7 +100,7 @@ class Column:
     """One column of the stored table.
 
     ``block`` is the dtype and the region of a column that stands in a block. Every other column has ``make_layout``.
-    ``came_as_views``: its text was in Arrow's view layout, so whoever put it reads views.
+    ``came_as_views``: its text was in Arrow's view layout, so its readers probably use views.
     """
 
     name: str

@@ -7,14 +7,16 @@ Everything is converted and checked before anything is written: a batch is appen
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.types as pt
 
+from colonnade.dtype_kinds import dtype_kind
 from colonnade.errors import InvalidDataError, UnsupportedTypeError, brief_repr
 from colonnade.format.growing import Column, GrowingSchema, Kind
 from colonnade.interop import pandas as internals
@@ -74,14 +76,21 @@ def _length(chunk: Chunk) -> int:
 
 def _columns_of(schema: GrowingSchema, data: Any) -> Mapping[Any, Any]:
     if isinstance(data, pd.DataFrame):
-        columns = dict(zip(data.columns, internals.arrays_of(data), strict=True))
+        columns = _unique(data.columns, internals.arrays_of(data))
         if schema.index is not None and schema.index not in columns and data.index.name == schema.index:
             columns[schema.index] = internals.array_of_index(data.index)
         return columns
     if isinstance(data, Mapping):
         return data
     table = arrow_table(data)
-    return dict(zip(table.column_names, table.columns, strict=True))
+    return _unique(table.column_names, table.columns)
+
+
+def _unique(names: Iterable[Any], arrays: Sequence[Any]) -> dict[Any, Any]:
+    columns = dict(zip(names, arrays, strict=True))
+    if len(columns) < len(arrays):
+        raise ValueError(f"the rows have several columns of one name: {list(names)}")
+    return columns
 
 
 def chunk_of(column: Column, given: Any) -> Chunk:
@@ -102,7 +111,7 @@ def chunk_of(column: Column, given: Any) -> Chunk:
             return _masked(column, given)
         return Chunk(_numbers(column, given))
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-        if isinstance(error, (UnsupportedTypeError, InvalidDataError)):
+        if isinstance(error, (UnsupportedTypeError, InvalidDataError)) and str(error).startswith("column "):
             raise
         raise UnsupportedTypeError(
             f"column {column.name!r} holds {column.dtype} and cannot take {brief_repr(given)}: {error}"
@@ -135,8 +144,12 @@ def _numbers(column: Column, given: Any) -> npt.NDArray[Any]:
 def _zoned(column: Column, given: Any) -> npt.NDArray[Any]:
     array = _arrow(given)
     times = pd.DatetimeIndex(given if array is None else array.to_pandas())
-    if times.tz is None:  # as NumPy's are: UTC
-        times = times.tz_localize("UTC")
+    if times.tz is None and not times.isna().all():
+        raise UnsupportedTypeError(
+            f"column {column.name!r} holds {column.dtype}, and was given times without a zone; give them one: "
+            "tz_localize"
+        )
+    times = times.tz_localize("UTC") if times.tz is None else times.tz_convert("UTC")
     values: Any = times.as_unit(column.dtype.unit)
     same = values == times
     if not bool(np.all(same | times.isna())):
@@ -146,31 +159,49 @@ def _zoned(column: Column, given: Any) -> npt.NDArray[Any]:
 
 
 def _cast(column: Column, values: npt.NDArray[Any], target: np.dtype[Any]) -> npt.NDArray[Any]:
+    """The values as the column has them: exactly, but for floats, which may be rounded."""
     if values.ndim != 1:
         raise ValueError(f"{values.ndim} axes; a column has one")
     if values.dtype == target:
         return values
-    if values.dtype == object and column.nullable and column.kind is Kind.FLOATING:
-        values = pd.array(values, dtype="Float64").to_numpy(np.float64, na_value=np.nan)
-    if values.dtype == object and column.kind is Kind.TIME:
-        values = np.asarray(pd.array(values, dtype=target))
-    if np.can_cast(values.dtype, target, "safe"):
+    if values.dtype == object or not len(values):
+        values = _inferred(column, values, target)
+    have = values.dtype.kind
+    if (target.kind in "mM" and have != target.kind) or have not in "biufmM" or (have in "mM" and target.kind != have):
+        raise UnsupportedTypeError(f"column {column.name!r} holds {target}, and was given {values.dtype}")
+    if target.kind == "f" or np.can_cast(values.dtype, target, "safe"):
         return values.astype(target)
-    if (values.dtype.kind in "fiub" and target.kind == "f") or values.dtype == object or not len(values):
-        return values.astype(target)
-    is_time = target.kind in "mM" and values.dtype.kind == target.kind
-    if is_time or (values.dtype.kind in "fiub" and target.kind in "iu"):
-        with np.errstate(invalid="ignore"):
-            cast = values.astype(target)
-        same = cast == values
-        if is_time:
-            same |= np.isnat(cast) & np.isnat(values)
-        # An integer of the other sign wraps around, and compares equal only where NumPy compares as floats.
-        if bool(np.all(same)) and not (values.dtype.kind in "iu" and np.any((values < 0) != (cast < 0))):
-            return cast
+    with np.errstate(invalid="ignore"):
+        cast = values.astype(target)
+    same = cast == values
+    if target.kind in "mM":
+        same |= np.isnat(cast) & np.isnat(values)
+    if have in "iu" and target.kind in "iu":  # of the other sign, it wraps around
+        same &= (values < 0) == (cast < 0)
+    if not bool(np.all(same)):
         row = int(np.argmin(same))
-        raise InvalidDataError(f"column {column.name!r} holds {target}, and row {row:,} is {values[row]!r}")
-    raise UnsupportedTypeError(f"column {column.name!r} holds {target}, and was given {values.dtype}")
+        shown = values[row] if target.kind in "mM" else values[row].item()
+        raise InvalidDataError(f"column {column.name!r} holds {target}, and row {row:,} is {shown}")
+    return cast
+
+
+def _inferred(column: Column, values: npt.NDArray[Any], target: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Python objects as an array of the type that they have."""
+    found: Any = pd.array(values.tolist() if len(values) else np.empty(0, target))
+    if column.nullable and found.isna().all():
+        return np.full(len(values), np.nan if target.kind == "f" else "NaT", target)
+    if isinstance(found.dtype, np.dtype) and found.dtype.kind in "mM":
+        return np.asarray(found)
+    if dtype_kind(found.dtype) != "masked":
+        raise UnsupportedTypeError(
+            f"column {column.name!r} holds {target}, and was given {brief_repr(values.tolist())}"
+        )
+    plain, missing = internals.masked_parts(found)
+    if not missing.any():
+        return plain
+    if target.kind != "f":
+        raise InvalidDataError(f"column {column.name!r} holds {target}, which has no nulls; fill them")
+    return np.asarray(found.to_numpy(np.float64, na_value=np.nan))
 
 
 def _masked(column: Column, given: Any) -> Chunk:
@@ -191,8 +222,13 @@ def _text(given: Any) -> pa.LargeStringArray:
     if array is None:
         if getattr(given, "_pa_array", None) is not None:
             return _text(internals.arrow_of(given))
-        array = pa.array(given, pa.large_string(), from_pandas=True)
-    return array if array.type == pa.large_string() else array.cast(pa.large_string())
+        array = pa.array(given, from_pandas=True)
+    if array.type == pa.large_string():
+        return array
+    text = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
+    if not any(test(text) for test in (pt.is_string, pt.is_large_string, pt.is_string_view, pt.is_null)):
+        raise UnsupportedTypeError(f"text is wanted, and was given {array.type}")
+    return array.cast(pa.large_string())
 
 
 def _codes(given: Any) -> Chunk:

@@ -1,0 +1,225 @@
+"""What readers of a growing table wait for: `make bench-append` runs it too.
+
+1. From an append to another process that is woken by it, and to that process' frame of all rows (`follow`, `latest`).
+2. The same for ``concat`` + ``put`` + ``watch`` at 20,000 rows.
+3. ``latest.frame`` after growth, for few rows and for many.
+4. Operations on a block over 16 segments, against the same values in one array of NumPy.
+
+Each figure is a median. Ratios are of one run. ``python -m benchmarks.growing_reads [--rows N]``.
+
+Traps: a process that waits in the kernel is woken on another processor, which may sleep deeply; a machine with two busy
+processors shows the scheduler and not the library. The clock is CLOCK_MONOTONIC, which all processes share.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import colonnade as cn
+
+MANY = 20_000
+DTYPES = {
+    "i": "int64",
+    "f": "float64",
+    "g": "float64",
+    "flag": "bool",
+    "t": "datetime64[ns]",
+    "m": "Int32",
+    "s": "str",
+    "c": "category",
+}
+
+
+def median_us(times: list[float]) -> float:
+    """The median of seconds, in microseconds."""
+    return statistics.median(times) * 1e6
+
+
+def mixed(rows: int) -> pd.DataFrame:
+    """Eight columns of different dtypes."""
+    n = np.arange(rows)
+    frame = pd.DataFrame({"i": n, "f": n * 0.5, "g": n * 0.25, "flag": n % 2 == 0})
+    frame["t"] = (n * 1_000_000).astype("datetime64[ns]")
+    frame["m"] = pd.array(n % 100, "Int32")
+    frame["s"] = pd.array(np.array(["alpha", "beta", "gamma"])[n % 3], "str")
+    frame["c"] = pd.Categorical(np.array(["X", "Y", "Z", "W"])[n % 4])
+    return frame.astype({name: dtype for name, dtype in DTYPES.items() if name != "c"})
+
+
+def numbers(rows: int) -> pd.DataFrame:
+    """Five columns of floats; the first is when the row was sent."""
+    return pd.DataFrame({"sent": np.zeros(rows), **{f"x{k}": np.arange(rows) * 0.5 for k in range(4)}})
+
+
+# -- the other process -------------------------------------------------------------------------------------------------
+
+
+def wait_for_rows(path: str, count: int) -> None:
+    """Follow a growing table, and print how old each new row is when woken, and when the frame of all rows is there."""
+    store = cn.Store(path)
+    latest, follow = store.latest("ticks"), store.follow("ticks", timeout=20)
+    _ = latest.frame
+    print("ready", flush=True)
+    woken, framed = [], []
+    for _ in range(count):
+        new = next(follow)
+        at = time.monotonic()
+        frame = latest.frame
+        done = time.monotonic()
+        sent = new.to_pandas(writable=False)["sent"].iloc[-1]
+        assert len(frame) >= new.version
+        woken.append(at - sent)
+        framed.append(done - sent)
+    print(median_us(woken), median_us(framed), flush=True)
+
+
+def wait_for_puts(path: str, count: int) -> None:
+    """Watch a table, and print how old its newest row is when its frame is there."""
+    store = cn.Store(path)
+    with store.watch("table", timeout=20) as watch:
+        next(watch)
+        print("ready", flush=True)
+        ages = []
+        for _ in range(count):
+            frame = next(watch).to_pandas()
+            ages.append(time.monotonic() - frame["sent"].iloc[-1])
+    print(median_us(ages), flush=True)
+
+
+def other_process(job: str, store: cn.Store, count: int) -> subprocess.Popen[str]:
+    """Start a reader, and return when it waits."""
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "benchmarks.growing_reads",
+            "--job",
+            job,
+            "--store",
+            str(store.path),
+            "--count",
+            str(count),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def latency(store: cn.Store, count: int) -> dict[str, float]:
+    """From an append, and from a concat and put, to the other process."""
+    start = numbers(MANY)
+    with store.appender("ticks", like=start) as log:
+        log.append(start)
+        with other_process("rows", store, count) as reader:
+            for _ in range(count):
+                time.sleep(0.003)
+                log.append({"sent": [time.monotonic()], **{f"x{k}": [0.5] for k in range(4)}})
+            woken, framed = map(float, reader.communicate()[0].split())
+    whole = start
+    store.put("table", whole).close()
+    puts = max(count // 10, 3)
+    with other_process("puts", store, puts) as reader:
+        for _ in range(puts):
+            time.sleep(0.02)
+            row = numbers(1)
+            row["sent"] = time.monotonic()
+            whole = pd.concat([whole, row], ignore_index=True)
+            store.put("table", whole).close()
+        (put,) = map(float, reader.communicate()[0].split())
+    for name in ("ticks", "table"):
+        store.delete(name)
+    return {"woken": woken, "frame of all rows": framed, "concat + put + watch": put, "times": put / framed}
+
+
+# -- this process ------------------------------------------------------------------------------------------------------
+
+
+def after_growth(store: cn.Store, rows: int, count: int) -> float:
+    """``latest.frame`` after an append, in microseconds."""
+    step = mixed(200_000)
+    with store.appender("grown", like=step) as log:
+        while log.num_rows < rows:
+            log.append(step.iloc[: rows - log.num_rows])
+        latest = store.latest("grown")
+        held = latest.frame
+        times = []
+        for _ in range(count):
+            log.append(step.iloc[:1])
+            began = time.perf_counter()
+            held = latest.frame
+            times.append(time.perf_counter() - began)
+    del held
+    store.delete("grown")
+    return median_us(times)
+
+
+OPERATIONS: dict[str, Callable[[pd.DataFrame], object]] = {
+    "sum(axis=0)": lambda df: df.sum(),
+    "sum(axis=1)": lambda df: df.sum(axis=1),
+    "copy": lambda df: df.copy(),
+    "isna": lambda df: df.isna(),
+    "groupby": lambda df: df.groupby(df["x0"].to_numpy().astype("int64") % 50)["x1"].sum(),
+    "rolling": lambda df: df["x1"].rolling(20).mean(),
+    "filter": lambda df: df[df["x2"].to_numpy() > 1000],
+}
+
+
+def over_segments(store: cn.Store, turns: int) -> dict[str, float]:
+    """The time of each operation over 16 segments, divided by that over one array; the faster of some turns each."""
+    part = numbers(100_000)
+    with store.appender("blocks", like=part) as log:
+        latest = store.latest("blocks")
+        while len(getattr(latest.now().snapshot, "_look").segments) < 16:  # noqa: B009 -- a figure, not an interface
+            log.append(part)
+        over = latest.frame
+    one = pd.DataFrame(np.ascontiguousarray(over.to_numpy().T).T, columns=over.columns)
+    ratios = {}
+    for name, run in OPERATIONS.items():
+        best: dict[str, float] = {}
+        for _ in range(turns):
+            for which, frame in (("over", over), ("one", one)):
+                began = time.perf_counter()
+                run(frame)
+                best[which] = min(best.get(which, 1e9), time.perf_counter() - began)
+        ratios[name] = best["over"] / best["one"]
+    del over
+    store.delete("blocks")
+    return ratios
+
+
+def main() -> None:
+    """Print all figures."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--rows", type=int, default=2_000_000, help="the many rows of latest.frame")
+    parser.add_argument("--count", type=int, default=200)
+    parser.add_argument("--job", choices=["rows", "puts"])
+    parser.add_argument("--store")
+    given = parser.parse_args()
+    if given.job:
+        (wait_for_rows if given.job == "rows" else wait_for_puts)(given.store, given.count)
+        return
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        store = cn.Store(Path(folder) / "store")
+        for name, figure in latency(store, given.count).items():
+            print(f"append to {name}: {figure:,.1f}{'' if name == 'times' else ' us'}")
+        few, many = after_growth(store, 1, given.count), after_growth(store, given.rows, given.count)
+        print(f"latest.frame after growth, 8 columns: {few:,.0f} us of 1 row, {many:,.0f} us of {given.rows:,}")
+        for name, ratio in over_segments(store, 5).items():
+            print(f"{name} over 16 segments: {ratio:.2f} of one array")
+
+
+if __name__ == "__main__":
+    main()
