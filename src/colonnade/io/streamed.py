@@ -6,8 +6,8 @@ column of the same length and type, without values. Text, dictionaries and neste
 is not declared.
 
 Measured, 230 MB of Parquet with 5 million rows of 8 columns, a spare in the store, two processors: 860 ms of processor
-time where all columns were decoded before the first was written, and 730 ms so, where PyArrow's ``read_table`` takes 580
-with memory that it has used before. Larger groups of columns (`MOST`) are faster, and need more memory.
+time where all columns were decoded before the first was written, and 730 ms so, where PyArrow's ``read_table``
+takes 580 with memory that it has used before. Larger groups of columns (`MOST`) are faster, and need more memory.
 
 Does not depend on: stores, how a table is written, how files are found.
 """
