@@ -83,7 +83,6 @@ LIBRARY_HOMES = {
     "duckdb": {"interop.duckdb", "io.engines"},
     "fsspec": {"io.files"},
     "lazy_loader": {"__init__"},
-    "msgspec": {"flight"},
     "dask": {"dask"},
     "distributed": {"dask"},
     "ray": {"ray"},

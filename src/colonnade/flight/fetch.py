@@ -29,7 +29,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
-from msgspec import structs
 
 from colonnade import _core
 from colonnade.errors import (
@@ -159,7 +158,7 @@ class _Granting:
     def __init__(self, address: Address, request: Request, catalog: Catalog) -> None:
         self.transfer = secrets.token_hex(8)
         self._address, self._catalog = address, catalog
-        self._request = structs.replace(request, transfer=self.transfer)
+        self._request = request.replaced(transfer=self.transfer)
         self._credentials = credentials.current(str(address))
         self._failures = 0
         self._arrived = False
@@ -219,7 +218,7 @@ def _own_address(catalog: Catalog, other: Address) -> str:
 
 def _seal_of(offer: Offer) -> Seal:
     try:
-        return Seal.unpack(offer.seal)
+        return Seal.unpack(bytes.fromhex(offer.seal))
     except Exception as error:
         raise RemoteError(
             f"the seal of {offer.name!r} cannot be read here: {error}. "

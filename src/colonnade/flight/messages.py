@@ -6,23 +6,20 @@ A message is a mark and JSON. None contains a path of a file or a token. A host 
 tickets of other services, and those of other versions of Colonnade, are errors that say so.
 """
 
-from __future__ import annotations
-
 from typing import TypeVar
 
-import msgspec
-
 from colonnade.errors import RemoteError
+from colonnade.format.record import Record, from_json, to_json
 
 # Grows with every change that an older receiver or server would misunderstand.
 PROTOCOL = 2
 _MARK = b"colonnade-%d:" % PROTOCOL
 _ANY_MARK = b"colonnade-"
 
-_Message = TypeVar("_Message", bound=msgspec.Struct)
+_Message = TypeVar("_Message", bound=Record)
 
 
-class Request(msgspec.Struct, forbid_unknown_fields=True, tag="request"):
+class Request(Record, kind="request"):
     """Which table is wanted: ``identity`` if this very snapshot; else the newest version of ``name``.
 
     ``transfer`` is the receiver's name for the transfer that it wants to begin; without it, it only asks.
@@ -34,14 +31,14 @@ class Request(msgspec.Struct, forbid_unknown_fields=True, tag="request"):
     transfer: str = ""
 
 
-class Offer(msgspec.Struct, forbid_unknown_fields=True, tag="offer"):
-    """The answer: the seal of the snapshot, as it stands in the file. Endpoints say which host sends the bytes."""
+class Offer(Record, kind="offer"):
+    """The answer: the seal of the snapshot, the bytes of the file in hexadecimal. Endpoints say who sends the rest."""
 
     name: str
-    seal: bytes
+    seal: str
 
 
-class Part(msgspec.Struct, forbid_unknown_fields=True, tag="part"):
+class Part(Record, kind="part"):
     """A ticket for bytes of a snapshot's file: one of so many ``streams`` of a transfer."""
 
     identity: int
@@ -53,7 +50,7 @@ class Part(msgspec.Struct, forbid_unknown_fields=True, tag="part"):
     streams: int = 1
 
 
-class Done(msgspec.Struct, forbid_unknown_fields=True, tag="done"):
+class Done(Record, kind="done"):
     """The end of a transfer: the receiver serves its copy at ``address``; or the host ``failed`` did not send it."""
 
     identity: int
@@ -62,7 +59,7 @@ class Done(msgspec.Struct, forbid_unknown_fields=True, tag="done"):
     failed: str = ""
 
 
-class Rows(msgspec.Struct, forbid_unknown_fields=True, tag="rows"):
+class Rows(Record, kind="rows"):
     """A ticket for a snapshot as Arrow record batches, as every Flight client reads them."""
 
     identity: int
@@ -70,9 +67,9 @@ class Rows(msgspec.Struct, forbid_unknown_fields=True, tag="rows"):
     version: int
 
 
-def encode(message: msgspec.Struct) -> bytes:
+def encode(message: Record) -> bytes:
     """Make bytes of a message."""
-    return _MARK + msgspec.json.encode(message)
+    return _MARK + to_json(message)
 
 
 def is_message(data: bytes) -> bool:
@@ -96,6 +93,7 @@ def decode(data: bytes, kind: type[_Message]) -> _Message:
             )
         raise RemoteError("a ticket or message that Colonnade did not make; ask for the table by get_flight_info")
     try:
-        return msgspec.json.decode(data[len(_MARK) :], type=kind)
-    except msgspec.DecodeError as error:
+        message: _Message = from_json(data[len(_MARK) :], kind)
+    except (ValueError, RecursionError) as error:
         raise RemoteError(f"a damaged ticket or message: {error}") from error
+    return message

@@ -139,7 +139,7 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]
                 part = Part(seal.identity, request.name, seal.version, 0, seal.size, request.transfer)
                 locations = [] if source == HERE else [source]
                 endpoints = [pa_flight.FlightEndpoint(messages.encode(part), locations)]
-        offer = messages.encode(Offer(request.name, seal.pack()))
+        offer = messages.encode(Offer(request.name, seal.pack().hex()))
         return pa_flight.FlightInfo(_BYTES, descriptor, endpoints, seal.rows, seal.size, app_metadata=offer)
 
     def _pieces(self, opened: _Open, part: Part) -> list[pa.RecordBatch]:
