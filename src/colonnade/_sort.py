@@ -28,6 +28,8 @@ def sort(data: Any, by: list[Any] | Literal[True]) -> Any:
         There is no such column.
     NotATableError
         It is an array, or has no row index to sort by.
+    UnsupportedTypeError
+        Its values have no order, as numbers beside text.
     """
     if isinstance(data, (pd.DataFrame, pd.Series)):
         return _sorted_pandas(data, by)
@@ -59,13 +61,16 @@ def _sorted_pandas(data: Any, by: list[Any] | Literal[True]) -> Any:
     # pandas makes a RangeIndex of any column that counts up, so only the default index has nothing to lose.
     index = data.index
     anew = isinstance(index, pd.RangeIndex) and index.name is None and (index.start, index.step) == (0, 1)
-    if by is True:
-        return data.sort_index(kind="stable")
-    if isinstance(data, pd.Series):
-        _check(by, [data.name])
-        return data.sort_values(kind="stable", ignore_index=anew)
-    _check(by, [*data.columns, *(name for name in data.index.names if name is not None)])
-    return data.sort_values(by, kind="stable", ignore_index=anew)
+    try:
+        if by is True:
+            return data.sort_index(kind="stable")
+        if isinstance(data, pd.Series):
+            _check(by, [data.name])
+            return data.sort_values(kind="stable", ignore_index=anew)
+        _check(by, [*data.columns, *(name for name in data.index.names if name is not None)])
+        return data.sort_values(by, kind="stable", ignore_index=anew)
+    except TypeError as error:
+        raise UnsupportedTypeError(f"sort_by={by!r}: these values have no order ({error})") from error
 
 
 def _check(by: list[Any], known: list[Any]) -> None:

@@ -3,7 +3,6 @@
 
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/tuple.h>
-#include <nanobind/stl/vector.h>
 
 #include <atomic>
 #include <cmath>
@@ -38,10 +37,9 @@ auto or_raise_memory(const Call& call) {
 }
 
 std::shared_ptr<MappedPieces> map_pieces(const std::shared_ptr<AddressRange>& range, int fd,
-                                         const std::vector<std::tuple<size_t, size_t, size_t>>& places, bool writable) {
+                                         const Items<std::tuple<size_t, size_t, size_t>>& places, bool writable) {
   std::vector<Piece> pieces;
-  pieces.reserve(places.size());
-  for (const auto& [at, offset, size] : places) pieces.push_back({at, offset, size});
+  for (const auto& [at, offset, size] : places.get()) pieces.push_back({at, offset, size});
   const auto kind = writable ? MappedPieces::Kind::private_copy : MappedPieces::Kind::reading;
   return or_raise_memory([&] { return std::make_shared<MappedPieces>(range, fd, pieces, kind); });
 }
@@ -49,8 +47,8 @@ std::shared_ptr<MappedPieces> map_pieces(const std::shared_ptr<AddressRange>& ra
 // The whole range as one buffer, which keeps some pieces mapped. Nothing outside of them may be touched.
 class RangeView {
  public:
-  RangeView(std::shared_ptr<AddressRange> range, std::vector<std::shared_ptr<MappedPieces>> pieces)
-      : range_(std::move(range)), pieces_(std::move(pieces)), writable_(!pieces_.empty()) {
+  RangeView(std::shared_ptr<AddressRange> range, const Items<std::shared_ptr<MappedPieces>>& pieces)
+      : range_(std::move(range)), pieces_(pieces.get()), writable_(!pieces_.empty()) {
     for (const auto& each : pieces_) {
       if (each == nullptr || each->range() != range_) throw nb::value_error("pieces of another range");
       writable_ = writable_ && each->kind() == MappedPieces::Kind::private_copy;
@@ -114,7 +112,7 @@ class Bell {
 };
 
 // Each word is (SharedWords, offset, seen), or (Bell, seen).
-bool wait_for_words(const std::vector<std::tuple<const SharedWords*, size_t, uint32_t>>& places, const Bell* bell,
+bool wait_for_words(const Items<std::tuple<const SharedWords*, size_t, uint32_t>>& places, const Bell* bell,
                     uint32_t rung, double timeout) {
   if (!(timeout >= 0)) throw nb::value_error("timeout must be >= 0 seconds");
   const auto until =
@@ -122,8 +120,7 @@ bool wait_for_words(const std::vector<std::tuple<const SharedWords*, size_t, uin
           ? Clock::time_point::max()
           : Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(timeout));
   std::vector<AwaitedWord> words;
-  words.reserve(places.size() + 1);
-  for (const auto& [shared, offset, seen] : places) {
+  for (const auto& [shared, offset, seen] : places.get()) {
     if (shared == nullptr) throw nb::value_error("no words");
     words.push_back({reinterpret_cast<const uint32_t*>(shared->at(offset, 4)), seen});
   }
@@ -158,7 +155,8 @@ void bind_growing_reader(nb::module_& m) {
   nb::class_<RangeView>(m, "RangeView", nb::type_slots(range_view_slots), nb::is_weak_referenceable(),
                         "An address range as a buffer, which keeps some pieces mapped.\n\n"
                         "Nothing outside of these pieces may be touched. It is writable if all of them are.")
-      .def(nb::init<std::shared_ptr<AddressRange>, std::vector<std::shared_ptr<MappedPieces>>>(), "range"_a, "pieces"_a)
+      .def(nb::init<std::shared_ptr<AddressRange>, const Items<std::shared_ptr<MappedPieces>>&>(), "range"_a,
+           "pieces"_a)
       .def("__len__", &RangeView::size)
       .def_prop_ro("address", [](const RangeView& view) { return reinterpret_cast<uintptr_t>(view.address()); })
       .def_prop_ro("writable", &RangeView::writable);

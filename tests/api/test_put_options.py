@@ -284,3 +284,11 @@ def test_capacity_as_text(folder, text, nbytes):
 def test_capacity_that_is_none(folder, text):
     with pytest.raises(ValueError, match=r"capacity is .*1\.5GiB"):
         cn.Store(folder / "s", capacity=text)
+
+
+@pytest.mark.parametrize("by", [["x"], True])
+def test_values_without_an_order_are_refused_by_name(store, by):
+    frame = pd.DataFrame({"x": [1, "a"]}, index=[1, "a"])
+    with pytest.raises(cn.UnsupportedTypeError, match="these values have no order"):
+        store.put("mixed", frame, sort_by=by)
+    assert not store.exists("mixed")
