@@ -342,11 +342,6 @@ class Log:
         self._descriptor.close()
         self._folder.close()
 
-    @property
-    def closed(self) -> bool:
-        """Whether it is closed."""
-        return self._descriptor.fileno() < 0
-
     # -- retention -----------------------------------------------------------------------------------------------------
 
     def retain(self) -> None:
@@ -365,6 +360,7 @@ class Log:
                 name = paths.log_segment(entry.base, entry.number)
                 with contextlib.suppress(OSError):
                     if spares.is_worth_keeping(os.stat(name, dir_fd=folder, follow_symlinks=False), limit):
+                        _collapse(folder, name)
                         spares.retire(root, folder, name)
                         self._has_spares = True
                     else:
@@ -397,6 +393,14 @@ class Log:
             return os.stat(name, dir_fd=self._folder.fileno(), follow_symlinks=False).st_blocks * 512
         except FileNotFoundError:
             return 0
+
+
+def _collapse(folder: int, name: str) -> None:
+    """Put a segment into huge pages, in which the next rows are written at twice the speed; but not its holes."""
+    with _core.Descriptor(name, os.O_RDWR | os.O_NOFOLLOW, dir_fd=folder) as fd:
+        status = os.fstat(fd)
+        if 4 * 512 * status.st_blocks >= 3 * status.st_size:
+            _core.Mapping.of_draft(fd, status.st_size).collapse()
 
 
 def try_lock(fd: int) -> bool:
