@@ -20,6 +20,7 @@ test: $(READY)
 # What other languages read of a stored file; `make test` runs those of them that are here already.
 readers: $(READY) build/readers/java/.ready examples/javascript/node_modules/.package-lock.json
 	COLONNADE_READERS=all $(BIN)/python -m pytest -q tests/readers
+	cd tests && ../$(BIN)/python -m readers.growing_files
 
 # Arrow Java, as the pyspark package ships it: 15 of its jars, and nothing else of its 450 MB stays.
 JARS := arrow commons-codec flatbuffers-java jackson-annotations jackson-core jackson-databind jackson-datatype-jsr310 \
@@ -56,6 +57,8 @@ PUTS ?= 100000
 stress: $(READY)
 	cd tests && ../$(BIN)/python -m stress.kills
 	cd tests && ../$(BIN)/python -m stress.endure --puts $(PUTS)
+	cd tests && ../$(BIN)/python -m stress.growing
+	cd tests && ../$(BIN)/python -m growing.every_store
 	COLONNADE_EVERY_CALL=1 $(BIN)/python -m pytest -q tests/crash/test_every_call.py tests/crash/test_fetch_calls.py tests/concurrency/test_interleavings.py
 
 # Every system call of every operation fails with every error, once and from then on: half an hour.
@@ -137,10 +140,14 @@ stubs: $(READY)
 	$(BIN)/python -m nanobind.stubgen -q -m colonnade._core -o src/colonnade/_core.pyi
 
 # The core alone, free of Python, under each sanitizer.
-sanitize: build/sanitize-address,undefined build/sanitize-thread
+sanitize: build/sanitize-address,undefined build/sanitize-thread build/sanitized-growing-address,undefined build/sanitized-growing-thread
 	for program in $^; do echo $$program; $$program || exit 1; done
 
 SANITIZED = $(CXX) -std=c++20 -g -O1 -fno-sanitize-recover=all -fsanitize=$* -Isrc/core -isystem src/vendor/xxhash -pthread -Wno-psabi
+build/sanitized-growing-%: tests/core/stress_growing.cpp $(wildcard src/core/growing*)
+	mkdir -p build
+	$(SANITIZED) -o $@ $< src/core/growing.cpp src/core/growing_rows.cpp
+
 build/sanitize-%: tests/core/stress.cpp $(wildcard src/core/*)
 	mkdir -p build
 	$(SANITIZED) -c -o $@-portable.o src/core/kernels.cpp

@@ -104,7 +104,6 @@ def certificates(folder: Path) -> tuple[str | Path, ...]:
 
     authority = Authority(folder / "ca")
     cert, key = authority.issue("host")
-    os.environ["COLONNADE_CA"] = str(authority.ca)
     _TLS["tls_root_certs"] = authority.ca.read_bytes()
     return "--cert", cert, "--key", key
 
@@ -117,6 +116,8 @@ def main(nbytes: int, *, tls: bool) -> None:
         origin.put("table", frame(nbytes)).close()
         with Served(origin.path, *(certificates(folder) if tls else ())) as served:
             url = f"{served.address}/table"
+            if tls:
+                os.environ["COLONNADE_CA"] = str(folder / "ca" / "ca.pem")
 
             def fetch() -> None:
                 receiver.open(url).close()

@@ -15,6 +15,7 @@ from typing import Any, Self, cast
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from colonnade import _core
 from colonnade.dtype_kinds import dtype_kind
@@ -148,11 +149,23 @@ class Appender:
             self._frame_columns = FrameColumns(schema)
             try:
                 self._writer = self._new_writer()
+                self._show_predecessor()
             except BaseException:
                 self._log.close()
                 raise
             if shared:
                 self._log.unlock()
+
+    def _show_predecessor(self) -> None:
+        """Show all rows of the last segment but one: a producer that was killed after a roll-over may not have."""
+        before = self._log.predecessor()
+        if before is None:
+            return
+        segment, rows = before
+        if segment.state is None or segment.state.rows < rows:
+            segment.show(self._writer_of(segment, rows).counts)
+            segment.tell()
+        segment.close()
 
     def _new_writer(self) -> RowWriter | None:
         segment = self._log.segment
@@ -165,6 +178,11 @@ class Appender:
     def name(self) -> str:
         """The name of the table."""
         return self._log.name
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema of the table."""
+        return self._log.schema.arrow
 
     @property
     def num_rows(self) -> int:
@@ -262,6 +280,7 @@ class Appender:
                     self._quietly(self._finish_segments, self._show)
             finally:
                 self._log.close()
+                self._writer = None  # it keeps the last segment mapped
 
     def __enter__(self) -> Self:
         return self

@@ -19,7 +19,6 @@
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22  // Linux 5.14
-#define MADV_POPULATE_WRITE 23
 #endif
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25  // Linux 6.1; older kernels return EINVAL, and files stay in pages of 4 KiB
@@ -139,15 +138,17 @@ bool Mapping::collapse(size_t from, size_t to, int threads, std::chrono::millise
   return collapsed;
 }
 
+// To write as well: the kernel enters pages that are there 16 at a time when they are read, and one by one when they
+// are written. In shared memory both are entered writable. 128 MiB of small pages, then copied over: 29 ms, 50 ms when
+// populated for writing, 75 ms when each page faults by itself, 32 ms with pwrite.
 bool Mapping::populate(int threads) const noexcept {
-  const int advice = kind_ == Kind::writing ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
   const size_t steps = (size_ + populated_at_once - 1) / populated_at_once;
   std::atomic<size_t> next{0};
   std::atomic<bool> populated{true};
   const auto work = [&](size_t) noexcept {
     for (size_t step = next++; step < steps && populated; step = next++) {
       const size_t at = step * populated_at_once;
-      if (::madvise(address_ + at, std::min(populated_at_once, size_ - at), advice) != 0) populated = false;
+      if (::madvise(address_ + at, std::min(populated_at_once, size_ - at), MADV_POPULATE_READ) != 0) populated = false;
     }
   };
   run_on_threads(std::clamp<size_t>(steps, 1, static_cast<size_t>(std::max(threads, 1))), work);

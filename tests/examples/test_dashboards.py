@@ -40,6 +40,22 @@ def test_streamlit(folder, monkeypatch):
     del trips
 
 
+@pytest.mark.filterwarnings("default")
+def test_streamlit_with_a_table_that_grows(folder, monkeypatch):
+    """The chart is of the rows that are there by then, while the feed goes on."""
+    testing = pytest.importorskip("streamlit.testing.v1")
+    monkeypatch.setenv("COLONNADE_STORE", str(folder / "store"))
+    with cn.appender("live/ticks", {"time": "datetime64[ns]", "bid": "float64"}, index="time") as feed:
+        feed.append({"time": pd.date_range("2026-01-01", periods=3, freq="s"), "bid": [1.0, 2.0, 3.0]})
+        app = testing.AppTest.from_file(DASHBOARDS / "streamlit_ticks.py", default_timeout=60).run()
+        assert not app.exception
+        assert [metric.value for metric in app.metric] == ["3", "3.00000"]
+        feed.append({"time": pd.date_range("2026-01-02", periods=2, freq="s"), "bid": [4.0, 5.0]})
+        app.run()
+        assert not app.exception
+        assert [metric.value for metric in app.metric] == ["5", "5.00000"]
+
+
 def test_dash(folder, monkeypatch):
     """As a program, asked as a browser asks."""
     pytest.importorskip("dash")

@@ -32,3 +32,10 @@ def test_web_workers_serve_from_one_table_and_go_over_to_a_new_one(folder):
         assert table == pytest.approx(32, rel=0.01)
         assert 0.9 * table < shared < 1.1 * table  # read whole, and there once
     assert found[3][2] < found[1][2] + 16  # nobody has a copy of the table (32 MB)
+
+
+def test_live_rows_are_streamed_and_none_is_missed(folder):
+    pytest.importorskip("starlette")
+    pytest.importorskip("uvicorn")
+    said = run("live_rows.py", folder=folder).splitlines()
+    assert said == ["received [20.0, 20.5]", "then [21.0, 21.5, 22.0], up to row 5"]

@@ -10,7 +10,6 @@ Each scenario makes a table once. For each step a copy of it gets a process that
 """
 
 import argparse
-import contextlib
 import ctypes
 import itertools
 import os
@@ -174,9 +173,7 @@ def look(store: cn.Store, scenario: Scenario) -> int:
     for path in rows.segments_of(store, NAME):
         shown = rows.verify_arrow(rows.read_file(path))
         assert not len(shown) or (shown.start == int(path.name[:20]) and shown.stop <= committed), (path, shown)
-    with contextlib.suppress(cn.NotFoundError):
-        frame = store.get(NAME)
-        rows.verify_pandas(frame, stop=committed)
+    rows.verify_pandas(store.get(NAME), stop=committed)
     return committed
 
 
@@ -195,8 +192,7 @@ def go_on(store: cn.Store, committed: int) -> None:
         assert shown.stop >= seen.end(position), (path, shown)
         following = seen.end(position)
     assert following == committed + 3
-    with contextlib.suppress(cn.NotFoundError):
-        rows.verify_pandas(store.get(NAME), stop=committed + 3)
+    rows.verify_pandas(store.get(NAME), stop=committed + 3)
     files = {path.name for path in rows.folder_of(store, NAME).iterdir()}
     assert files == {"head"} | {path.name for path in rows.segments_of(store, NAME)}, files
     assert len(files) == 1 + len(seen.entries), (files, seen.entries)

@@ -1,8 +1,9 @@
 // The ordering of growing tables, checked against the memory model of C++: `make litmus`.
 //
 // Each test is the smallest program that has one rule of the protocol in it, written for Relacy (Debian: relacy-dev).
-// Relacy runs every interleaving of its threads, and for every load every value that the memory model permits, so it
-// also shows what happens on processors that reorder stores and loads, such as ARM. The compilers' mapping of these
+// Relacy runs every interleaving of its threads, and for each load the values that the memory model permits, so it also
+// shows what happens on processors that reorder stores and loads, such as ARM. One thing it does not explore: a load
+// that takes the value of a store which comes later in its own thread (load buffering). The compilers' mapping of these
 // orders to ARM (STLR, LDAR; plain STRB and LDRB for relaxed bytes) is sound for that model. `rl::var` is plain memory:
 // a race on it is an error.
 //

@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from colonnade import ColonnadeError, __version__
-from colonnade.cli import manage, show, transfer
+from colonnade.cli import growing, manage, show, transfer
 from colonnade.cli.arguments import open_store
 from colonnade.cli.output import print_error, print_line
 
@@ -32,6 +32,8 @@ _COMMANDS = (
     manage.rename,
     manage.copy,
     show.show,
+    growing.tail,
+    growing.append,
     show.sql,
     show.explain,
     manage.delete,

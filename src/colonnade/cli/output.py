@@ -34,10 +34,10 @@ def print_error(error: Exception) -> None:
 
 def print_json(value: Any) -> None:
     """Print a value as JSON."""
-    print_line(json.dumps(_for_json(value), indent=2, allow_nan=False))
+    print_line(json.dumps(for_json(value), indent=2, allow_nan=False))
 
 
-def _for_json(value: Any) -> Any:
+def for_json(value: Any) -> Any:
     """Convert to what JSON can hold: NaN and infinity become null, times ISO 8601, bytes hexadecimal."""
     match value:
         case None | bool() | int() | str():
@@ -45,9 +45,9 @@ def _for_json(value: Any) -> Any:
         case float():
             return value if math.isfinite(value) else None
         case dict():
-            return {str(key): _for_json(item) for key, item in value.items()}
+            return {str(key): for_json(item) for key, item in value.items()}
         case list() | tuple():
-            return [_for_json(item) for item in value]
+            return [for_json(item) for item in value]
         case date() | time():
             return value.isoformat()
         case bytes():

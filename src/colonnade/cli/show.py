@@ -108,7 +108,7 @@ def sql(
 
 def _show(table: Any, as_json: bool) -> str | None:
     """Print rows. A terminal gets the columns that fit; then say how many these are."""
-    cells = list(zip(*map(_values, table.columns), strict=True))
+    cells = list(zip(*map(values_of, table.columns), strict=True))
     if as_json:
         if len(set(table.column_names)) < table.num_columns:
             raise ColonnadeError("several columns have the same name, which a JSON object cannot hold")
@@ -126,7 +126,7 @@ def _show(table: Any, as_json: bool) -> str | None:
     return format_part(sum(column is not ELIDED for column in fitted), len(columns))
 
 
-def _values(column: Any) -> list[Any]:
+def values_of(column: Any) -> list[Any]:
     """Give the values of an Arrow column as Python objects; None is null."""
     import pyarrow as pa
 

@@ -5,9 +5,9 @@ and whether it has nulls. Parquet files declare both for most columns. These col
 column of the same length and type, without values. Text, dictionaries and nested columns are decoded first: their size
 is not declared.
 
-Measured, 230 MB of Parquet with 5 million rows of 8 columns, a spare in the store: 860 ms of processor time where all
-columns were decoded before the first was written, and 510 ms so. PyArrow's ``read_table`` takes 500 to 580 ms. The
-difference is page faults in memory that was used once.
+Measured, 230 MB of Parquet with 5 million rows of 8 columns, a spare in the store, two processors: 860 ms of processor
+time where all columns were decoded before the first was written, and 730 ms so, where PyArrow's ``read_table``
+takes 580 with memory that it has used before. Larger groups of columns (`MOST`) are faster, and need more memory.
 
 Does not depend on: stores, how a table is written, how files are found.
 """

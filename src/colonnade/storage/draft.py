@@ -144,7 +144,7 @@ class Draft:
 
         Pages that are there are used as they are, huge or small; `gc` makes huge ones of small ones, where nobody
         waits. Measured for 1 GiB with two threads: present huge pages 55 ms, new huge ones 95, present small ones 280
-        to 580, new small ones 420 to 620. Giving small pages back for new huge ones was tried: a kernel that had
+        to 320, new small ones 420 to 620. Giving small pages back for new huge ones was tried: a kernel that had
         some huge pages, but not as many, made puts of 370 to 940 ms of it.
 
         Raises

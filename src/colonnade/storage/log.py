@@ -259,6 +259,13 @@ class Log:
         """The last segment; None before the first one."""
         return self._segment
 
+    def predecessor(self) -> tuple[LogSegment, int] | None:
+        """Open the last segment but one; it and how many rows it has. None if there is only one."""
+        if len(self._entries) < 2:
+            return None
+        before, last = self._entries[-2:]
+        return LogSegment.open(self.schema, before, self._folder.fileno()), last.base - before.base
+
     @property
     def is_deleted(self) -> bool:
         """Whether somebody has deleted the table meanwhile."""

@@ -1,0 +1,115 @@
+"""CSV and JSON lines as they come through a pipe: a table for each block of whole lines.
+
+Does not depend on: stores, who sends the lines.
+
+A file is read to its end before its types are decided (`text.py`). Here the first lines decide, because the next ones
+may come in an hour.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.types as pt
+from pyarrow import csv, json
+
+from colonnade.errors import InvalidDataError
+
+_BLOCK = 1 << 20
+
+
+class LineReader:
+    """Reads lines from a pipe. An iterator of tables: each holds the lines that were there, and it waits for more.
+
+    Values contain no line breaks. A line that is not complete yet is kept until the rest of it comes, or the end.
+
+    Parameters
+    ----------
+    read : callable
+        Gives the bytes that are there, at most so many, and waits where there are none; nothing at the end.
+        ``BufferedReader.read1`` does.
+    kind : {"csv", "json"}
+        CSV has the names of the columns in its first line.
+    columns : pyarrow.Schema, optional
+        The columns; None: the first lines decide.
+
+    Raises
+    ------
+    InvalidDataError
+        By a step of the iteration: lines cannot be read, or have other columns. The message says which lines.
+    """
+
+    def __init__(
+        self, read: Callable[[int], bytes], kind: Literal["csv", "json"], columns: pa.Schema | None = None
+    ) -> None:
+        self._types = None if columns is None else {field.name: _as_text(field.type) for field in columns}
+        self._read = read
+        self._kind = kind
+        self._header: bytes | None = None
+        self._line = 1  # the number of the next line
+        self.lines = ""  # which lines the last table has, for messages
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        for block in self._blocks():
+            first = self._line
+            self._line += block.count(b"\n")
+            data = block
+            if self._kind == "csv" and self._header is None:
+                head, _, data = block.partition(b"\n")
+                self._header = head.removeprefix(b"\xef\xbb\xbf").rstrip(b"\r") + b"\n"
+            if not data.strip():
+                continue
+            self.lines = f"lines {first:,} to {self._line - 1:,}"
+            try:
+                table = self._parse(data)
+                table.validate(full=True)
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowKeyError) as error:
+                raise InvalidDataError(f"{self.lines} were not appended: {error}") from error
+            if self._types is None:
+                table = table.cast(pa.schema((field.name, _growing(field.type)) for field in table.schema))
+                self._types = {field.name: field.type for field in table.schema}
+            yield table
+
+    def _blocks(self) -> Iterator[bytes]:
+        """Whole lines, as soon as they are there."""
+        rest = b""
+        while data := self._read(_BLOCK):
+            whole, end, after = data.rpartition(b"\n")
+            if not end:
+                rest += data
+                continue
+            yield rest + whole + end
+            rest = after
+        if rest:
+            yield rest + b"\n"
+
+    def _parse(self, data: bytes) -> pa.Table:
+        if self._kind == "json":
+            schema = None if self._types is None else pa.schema(self._types.items())
+            behaviour = "infer" if self._types is None else "error"
+            parsing = json.ParseOptions(explicit_schema=schema, unexpected_field_behavior=behaviour)
+            return json.read_json(io.BytesIO(data), json.ReadOptions(block_size=len(data) + 1), parsing)
+        assert self._header is not None
+        return csv.read_csv(
+            io.BytesIO(self._header + data),
+            csv.ReadOptions(block_size=len(self._header) + len(data) + 1),
+            convert_options=csv.ConvertOptions(column_types=self._types or {}, strings_can_be_null=True),
+        )
+
+
+def _as_text(found: pa.DataType) -> pa.DataType:
+    """The type that text is parsed to: categories and long strings are strings there."""
+    plain = found.value_type if pt.is_dictionary(found) else found
+    return pa.string() if pt.is_large_string(plain) else plain
+
+
+def _growing(found: pa.DataType) -> pa.DataType:
+    """The type of a column that the first lines decided, so that it holds later ones too."""
+    if pt.is_timestamp(found):
+        return pa.timestamp("ns", found.tz)
+    if pt.is_date(found):
+        return pa.timestamp("ns")
+    return pa.string() if pt.is_time(found) else found

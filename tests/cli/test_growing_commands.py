@@ -1,0 +1,177 @@
+"""`colonnade tail` and `colonnade append`: real processes, real pipes, Ctrl-C."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import colonnade as cn
+from colonnade.cli.commands import app
+
+COMMAND = (sys.executable, "-m", "colonnade")
+
+
+@pytest.fixture
+def store(tmp_path):
+    return cn.Store(tmp_path / "store")
+
+
+@pytest.fixture
+def start(store):
+    """Start a command, with pipes at its ends."""
+    started = []
+
+    def run(*arguments):
+        environment = os.environ | {"COLONNADE_STORE": str(store.path), "PYTHONUNBUFFERED": "1"}
+        pipe = subprocess.PIPE
+        command = [*COMMAND, *map(str, arguments)]
+        started.append(subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True))
+        return started[-1]
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def shell(store):
+    """Run a command in this process on some input; what it prints."""
+
+    def run(*arguments, given="", status=0):
+        command = ["--store", str(store.path), *map(str, arguments)]
+        done = CliRunner().invoke(app, command, input=given, prog_name="colonnade")
+        assert done.exit_code == status, done.output
+        return done.stdout if status == 0 else done.stderr
+
+    return run
+
+
+def interrupt(process):
+    """Press Ctrl-C until it ends: Python ignores one that comes within a finalizer."""
+    for _ in range(5):
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            assert process.wait(20) == 130  # a second Ctrl-C while it ends would end it by the signal
+            return
+    pytest.fail("it does not end")
+
+
+CSV = "time,bid,venue,live\n2026-01-01 00:00:00,1.5,X,true\n2026-01-01 00:00:01.5,,Y,false\n2026-01-01 00:00:02,2.5,X,true\n"
+
+
+def test_csv_becomes_a_growing_table(store, shell):
+    assert shell("append", "ticks", "--index", "time", given=CSV) == "ticks: 3 rows appended, 3 in all\n"
+    frame = store.get("ticks")
+    assert frame.index.name == "time"
+    assert frame.index.dtype == "datetime64[ns]"
+    assert frame.index[1] == pd.Timestamp("2026-01-01 00:00:01.5")
+    assert frame["bid"].tolist()[::2] == [1.5, 2.5]
+    assert pd.isna(frame["bid"].iloc[1])
+    assert frame["venue"].tolist() == ["X", "Y", "X"]
+    assert frame["live"].tolist() == [True, False, True]
+    more = "venue,live,time,bid\nZ,true,2026-01-01 00:00:03,7\n"
+    assert shell("append", "ticks", given=more) == "ticks: 1 row appended, 4 in all\n"
+    assert store.get("ticks")["bid"].iloc[-1] == 7.0
+
+
+def test_json_lines_are_appended_as_they_come(store, start):
+    process = start("append", "t", "--format", "json")
+    follow = None
+    for number in range(3):
+        process.stdin.write(json.dumps({"n": number, "word": f"w{number}"}) + "\n")
+        process.stdin.flush()
+        if follow is None:
+            watch = store.watch("t", timeout=150)
+            next(watch)
+            follow = store.follow("t", start="first", timeout=150)
+        assert next(follow).to_pandas()["n"].tolist() == [number]
+    out, _ = process.communicate(timeout=150)
+    assert out == "t: 3 rows appended, 3 in all\n"
+
+
+def test_lines_that_do_not_fit_are_an_error_that_names_them(store, shell):
+    shell("append", "t", given="a,b\n1,2\n")
+    said = shell("append", "t", given="a,b\n3,4\n5,x\n", status=1)
+    assert "lines 1 to 3 were not appended" in said
+    assert "'x'" in said
+    assert store.get("t")["a"].tolist() == [1]
+    assert "'c'" in shell("append", "t", given="a,c\n1,2\n", status=1)
+    assert "were not appended" in shell("append", "t", "--format", "json", given='{"a": 1, "z": 2}\n', status=1)
+    assert store.get("t")["a"].tolist() == [1]
+
+
+def test_input_without_rows(store, shell):
+    assert shell("append", "t", given="a,b\n") == "t: 0 rows appended, 0 in all\n"
+    assert not store.exists("t")
+
+
+def test_a_table_that_another_process_appends_to(store, start):
+    with store.appender("t", {"a": "int64"}):
+        process = start("append", "t")
+        _, errors = process.communicate("a\n1\n", timeout=150)
+        assert process.returncode == 1
+        assert f"process {os.getpid()}" in errors
+
+
+def test_ctrl_c_keeps_what_was_appended(store, start):
+    process = start("append", "t")
+    process.stdin.write("a\n1\n2\n")
+    process.stdin.flush()
+    next(store.watch("t", timeout=150))
+    next(store.follow("t", start="first", timeout=150))
+    interrupt(process)
+    assert store.get("t")["a"].tolist() == [1, 2]
+    with store.appender("t") as log:
+        assert log.append({"a": [3]}) == 3
+
+
+def test_tail_of_a_growing_table(store, shell):
+    with store.appender("t", {"time": "datetime64[s]", "bid": "float64"}, index="time") as log:
+        log.append({"time": pd.date_range("2026-01-01", periods=30, freq="s").to_numpy(), "bid": range(30)})
+    lines = shell("tail", "t", "-n", 2).splitlines()
+    assert [line.split() for line in lines] == [
+        ["time", "bid"],
+        ["2026-01-01", "00:00:28", "28.0"],
+        ["2026-01-01", "00:00:29", "29.0"],
+    ]
+    assert len(shell("tail", "t").splitlines()) == 21
+    rows = [json.loads(line) for line in shell("tail", "t", "-n", 3, "--json").splitlines()]
+    assert [row["bid"] for row in rows] == [27.0, 28.0, 29.0]
+    assert rows[0]["time"] == "2026-01-01T00:00:27"
+
+
+def test_tail_of_a_table_that_was_put(store, shell):
+    store.put("t", pd.DataFrame({"x": range(5)})).close()
+    assert [json.loads(line) for line in shell("tail", "t", "-n", 2, "--json").splitlines()] == [{"x": 3}, {"x": 4}]
+    assert "growing" in shell("tail", "t", "--follow", status=1)
+
+
+def test_tail_follows_until_ctrl_c(store, start):
+    with store.appender("t", {"n": "int64", "s": "str"}) as log:
+        log.append({"n": [1, 2, 3], "s": ["a", None, "c"]})
+        process = start("tail", "t", "-n", 1, "--follow", "--json")
+        assert json.loads(process.stdout.readline()) == {"n": 3, "s": "c"}
+        for number in range(4, 7):
+            log.append({"n": [number], "s": ["long" * number]})
+            assert json.loads(process.stdout.readline()) == {"n": number, "s": "long" * number}
+    interrupt(process)
+    assert process.stderr.read() == ""
+
+
+def test_tail_ends_when_the_table_is_deleted(store, start):
+    with store.appender("t", {"n": "int64"}) as log:
+        log.append({"n": [1]})
+    process = start("tail", "t", "-f")
+    assert process.stdout.readline().split() == ["n"]
+    assert process.stdout.readline().split() == ["1"]
+    store.delete("t")
+    _, errors = process.communicate(timeout=150)
+    assert process.returncode == 1
+    assert "deleted" in errors
