@@ -93,6 +93,7 @@ bench-hosts: $(READY)
 
 bench-append: $(READY)
 	$(BIN)/python -m benchmarks.append
+	$(BIN)/python -m benchmarks.growing_reads
 
 bench-handoff: $(READY)
 	$(BIN)/python -m benchmarks.handoff

@@ -1,7 +1,8 @@
 """What it takes to append to a growing table, beside SQLite, a bare copy, and `concat` with `put`.
 
-Run it as ``python -m benchmarks.append``. Each figure is the median of several rounds; those that are compared alternate
-in each round, so that both meet the same machine. CPU time of this process, and wall time where another one waits.
+Run it as ``python -m benchmarks.append``. Each figure is the median of several rounds. All functions run once in each
+round, so that those which are compared meet the same machine. Times are CPU time of this process. What readers wait for
+is in `growing_reads`.
 """
 
 from __future__ import annotations
