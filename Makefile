@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo check style test readers torch hosts stress bench bench-share bench-convert bench-handoff bench-jobs bench-hosts bench-rivals gates lint docs stubs sanitize model litmus fuzz fuzz-sanitized fuzz-atheris clean
+.PHONY: demo check style test readers torch hosts stress bench bench-share bench-convert bench-handoff bench-jobs bench-hosts bench-append bench-rivals gates lint docs stubs sanitize model litmus fuzz fuzz-sanitized fuzz-atheris clean
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py
@@ -90,6 +90,10 @@ bench-hosts: $(READY)
 	$(BIN)/python -m benchmarks.hosts
 	$(BIN)/python -m benchmarks.hosts --tls
 	$(BIN)/python -m benchmarks.broadcast --plot docs/broadcast.svg
+
+bench-append: $(READY)
+	$(BIN)/python -m benchmarks.append
+	$(BIN)/python -m benchmarks.growing_reads
 
 bench-handoff: $(READY)
 	$(BIN)/python -m benchmarks.handoff

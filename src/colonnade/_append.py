@@ -5,12 +5,11 @@ Does not depend on: how readers see the rows, the bytes of a segment.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, Self, cast
 
@@ -24,7 +23,7 @@ from colonnade.errors import ColonnadeError, InvalidDataError, ReentrantCallErro
 from colonnade.format.growing import GrowingSchema, Kind
 from colonnade.format.growing_file import AUTOMATIC_STATES, Counts
 from colonnade.format.stripes import STRIPE
-from colonnade.format.write.growing import Rows, rows_of
+from colonnade.format.write.growing import FrameColumns, Rows, rows_of
 from colonnade.format.write.growing_rows import RowWriter, text_of
 from colonnade.log import logger
 from colonnade.sizes import parse_size
@@ -86,6 +85,32 @@ def schema_of(columns: Any, like: Any, index: Any) -> GrowingSchema | None:
     return GrowingSchema.of(columns.items(), index)
 
 
+_forks = 0
+
+
+def _count_fork() -> None:
+    global _forks  # noqa: PLW0603 -- one number of the process, which is its own after a fork
+    _forks += 1
+
+
+os.register_at_fork(after_in_child=_count_fork)
+
+
+class _Turn:
+    """The block within which an appender writes. A generator would take a microsecond."""
+
+    __slots__ = ("_appender",)
+
+    def __init__(self, appender: Appender) -> None:
+        self._appender = appender
+
+    def __enter__(self) -> None:
+        self._appender.begin_turn()
+
+    def __exit__(self, *_: object) -> None:
+        self._appender.end_turn()
+
+
 class Appender:
     """Appends rows to a growing table; a context manager.
 
@@ -102,7 +127,10 @@ class Appender:
         shared: bool = False,
     ) -> None:
         self._lock = threading.RLock()
+        self._turn = _Turn(self)
+        self._forks = _forks
         self._is_writing = False
+        self._is_closed = False
         self._broken: BaseException | None = None
         self._shared = shared
         self._finished: list[tuple[LogSegment, Counts]] = []
@@ -118,6 +146,7 @@ class Appender:
             self._unseen = 0
             self._reader = _row_reader(schema)
             self._plain = _plain_columns(schema)
+            self._frame_columns = FrameColumns(schema)
             try:
                 self._writer = self._new_writer()
                 self._show_predecessor()
@@ -181,8 +210,10 @@ class Appender:
         StoreFullError
             There is no room. After each of these errors, no row was appended.
         """
+        if isinstance(data, pd.DataFrame):
+            data = self._frame_columns.of(data)
         plain = None if self._plain is None else self._plain.batch(data)
-        with self._lock, self._turn():
+        with self._turn:
             if plain is not None:
                 self._append(plain, len(plain))
             else:
@@ -201,7 +232,8 @@ class Appender:
         ValueError, UnsupportedTypeError, InvalidDataError, StoreFullError
             As in `append`.
         """
-        with self._lock, self._turn():
+        self.begin_turn()
+        try:
             log, writer = self._log, self._writer
             if writer is not None:
                 try:
@@ -221,6 +253,8 @@ class Appender:
                     return log.committed
             self._append(rows_of(log.schema, {name: [value] for name, value in values.items()}), 1)
             return log.committed
+        finally:
+            self.end_turn()
 
     def flush(self) -> None:
         """Show all rows to programs that read the segments as Arrow files. Readers of Colonnade see them already.
@@ -230,15 +264,16 @@ class Appender:
         StoreFullError
             There is no room to show them; all rows are appended.
         """
-        with self._lock, self._turn(), explained(self._root, f"flushing {self.name!r}"):
+        with self._turn, explained(self._root, f"flushing {self.name!r}"):
             self._finish_segments()
             self._show()
 
     def close(self) -> None:
         """Show all rows, and let others append; twice is once."""
         with self._lock:
-            if self._log.closed or self._process != os.getpid():
+            if self._is_closed or self._process != os.getpid():
                 return
+            self._is_closed = True
             try:
                 if self._broken is None and not self._log.is_deleted and self._log.lock():
                     self._follow_others()
@@ -254,40 +289,52 @@ class Appender:
         self.close()
 
     def __repr__(self) -> str:
-        state = "closed" if self._log.closed else f"{self.num_rows:,} rows"
+        state = "closed" if self._is_closed else f"{self.num_rows:,} rows"
         return f"<colonnade.Appender of {self.name!r}: {state}>"
 
     # -- the steps -----------------------------------------------------------------------------------------------------
 
-    @contextlib.contextmanager
-    def _turn(self) -> Iterator[None]:
+    def begin_turn(self) -> None:
         """Be the only writer: no signal handler within an append, no forked child, no other process that shares it."""
-        if self._process != os.getpid():
+        if self._forks != _forks:
             raise RuntimeError(
                 f"this appender of {self.name!r} belongs to process {self._process}, and this is a forked child of it; "
                 "append there, or open an appender of its own here once that one is closed"
             )
-        if self._log.closed:
-            raise ValueError(f"this appender of {self.name!r} is closed; make another one")
-        if self._is_writing:
-            raise ReentrantCallError(f"a signal handler or a finalizer appends to {self.name!r} within an append")
-        if self._broken is not None:
-            raise ValueError(
-                f"an append to {self.name!r} failed and could not be taken back ({self._broken}); close this appender "
-                "and make another one: it takes back what was not published"
-            )
-        self._is_writing = True
+        self._lock.acquire()
         try:
+            if self._is_writing:
+                raise ReentrantCallError(f"a signal handler or a finalizer appends to {self.name!r} within an append")
+            if self._is_closed:
+                raise ValueError(f"this appender of {self.name!r} is closed; make another one")
+            if self._broken is not None:
+                raise ValueError(
+                    f"an append to {self.name!r} failed and could not be taken back ({self._broken}); close this "
+                    "appender and make another one: it takes back what was not published"
+                )
             if self._shared:
-                self._log.wait_for_lock()
-                self._follow_others()
+                self._take_turn()
             if self._log.is_deleted:
                 raise ValueError(f"the growing table {self.name!r} was deleted; make another appender to begin anew")
-            yield
-        finally:
-            if self._shared:
-                self._log.unlock()
-            self._is_writing = False
+            self._is_writing = True
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _take_turn(self) -> None:
+        self._log.wait_for_lock()
+        try:
+            self._follow_others()
+        except BaseException:
+            self._log.unlock()
+            raise
+
+    def end_turn(self) -> None:
+        """Let others write."""
+        if self._shared:
+            self._log.unlock()
+        self._is_writing = False
+        self._lock.release()
 
     def _follow_others(self) -> None:
         """Take over what other producers have appended meanwhile."""

@@ -279,6 +279,22 @@ def load_word(memory: object, at: int) -> int:
 def store_half_word(memory: object, at: int, value: int) -> None:
     """Store four aligned bytes with release order."""
 
+class HeadWords:
+    """The words of a growing table's head, for its producer."""
+
+    def __init__(self, memory: object) -> None: ...
+
+    def load(self, at: int) -> int:
+        """Load an aligned word with acquire order."""
+
+    def store(self, at: int, value: int) -> None:
+        """Store an aligned word with release order."""
+
+    def publish(self, at: int, value: int) -> None:
+        """
+        Store an aligned word with release order, and wake all who wait for its low half.
+        """
+
 class GrowingBatch:
     """Rows for a growing table: the memory of each column."""
 

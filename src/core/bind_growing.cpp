@@ -35,6 +35,20 @@ Word* word_at(const Py_buffer& view, size_t at) {
   return reinterpret_cast<Word*>(address);
 }
 
+// The words of a head that is mapped for writing; checked once.
+class HeadWords {
+ public:
+  explicit HeadWords(const nb::object& memory) : view_(memory, PyBUF_WRITABLE) {}
+  uint64_t load(size_t at) const { return load_word(word(at)); }
+  void store(size_t at, uint64_t value) const { store_word(word(at), value); }
+  void publish(size_t at, uint64_t value) const { publish_word(word(at), value); }
+
+ private:
+  uint64_t* word(size_t at) const { return word_at<uint64_t>(view_.get(), at); }
+
+  BufferView view_;
+};
+
 // A batch of rows: the memory of each column, kept by the buffer protocol.
 class Batch {
  public:
@@ -219,7 +233,7 @@ class RowReader {
     if (std::strcmp(Py_TYPE(object)->tp_name, dtypes_[number].is_none() ? "" : "numpy.datetime64") != 0 &&
         std::strcmp(Py_TYPE(object)->tp_name, "numpy.timedelta64") != 0)
       return false;
-    const nb::object dtype = nb::steal(PyObject_GetAttrString(object, "dtype"));
+    const nb::object dtype = nb::steal(PyObject_GetAttr(object, dtype_name_.ptr()));
     if (!dtype.is_valid()) throw nb::python_error();
     const int same = PyObject_RichCompareBool(dtype.ptr(), dtypes_[number].ptr(), Py_EQ);
     if (same < 0) throw nb::python_error();
@@ -281,6 +295,7 @@ class RowReader {
   std::vector<nb::object> names_;
   std::vector<nb::object> dtypes_;
   std::vector<bool> signed_;
+  nb::object dtype_name_ = nb::steal(PyUnicode_InternFromString("dtype"));
   std::vector<Cell> cells_;
 };
 
@@ -366,6 +381,12 @@ void bind_words(nb::module_& m) {
 
 void bind_growing(nb::module_& m) {
   bind_words(m);
+  nb::class_<HeadWords>(m, "HeadWords", "The words of a growing table's head, for its producer.")
+      .def(nb::init<const nb::object&>(), "memory"_a)
+      .def("load", &HeadWords::load, "at"_a, "Load an aligned word with acquire order.")
+      .def("store", &HeadWords::store, "at"_a, "value"_a, "Store an aligned word with release order.")
+      .def("publish", &HeadWords::publish, "at"_a, "value"_a,
+           "Store an aligned word with release order, and wake all who wait for its low half.");
   nb::class_<Batch>(m, "GrowingBatch", "Rows for a growing table: the memory of each column.")
       .def(nb::init<const std::vector<std::tuple<nb::object, nb::object, nb::object, nb::object, nb::object, int64_t>>&,
                     int64_t>(),

@@ -15,7 +15,8 @@
 namespace colonnade {
 namespace {
 
-constexpr int64_t page = 4096, longest_step = 2 << 20;
+constexpr int64_t page = 4096, longest_step = 2 << 20, populated = 64 << 10;
+constexpr int64_t at_once = 64;  // rows
 constexpr int64_t no_time = INT64_MIN;
 
 int64_t bits_to_bytes(int64_t bits) { return (bits + 7) / 8; }
@@ -26,6 +27,25 @@ Value load(const uint8_t* from, int64_t at) {
   Value value;
   std::memcpy(&value, from + at * static_cast<int64_t>(sizeof(Value)), sizeof(Value));
   return value;
+}
+
+// One register of any processor.
+template <class Value>
+using Lanes [[gnu::vector_size(16)]] = Value;
+
+// Whether no value of `at_once` rows is one of those that `is_missing` finds: it gives lanes of 0 and -1.
+template <class Value, class Mask, class IsMissing>
+bool none_is_missing(const uint8_t* values, int64_t row, const IsMissing& is_missing) {
+  Lanes<Mask> found{};
+  const uint8_t* from = values + row * static_cast<int64_t>(sizeof(Value));
+  for (size_t done = 0; done < at_once * sizeof(Value); done += 16) {
+    Lanes<Value> lanes;
+    std::memcpy(&lanes, from + done, 16);
+    found |= is_missing(lanes);
+  }
+  Lanes<int64_t> any;
+  std::memcpy(&any, &found, 16);
+  return (any[0] | any[1]) == 0;
 }
 
 }  // namespace
@@ -86,14 +106,17 @@ void GrowingRows::allocate(int64_t from, int64_t to) {
   from = from / page * page;
   to = std::min((to + page - 1) / page * page, (size_ + page - 1) / page * page);
   if (from >= to) return;
+  // Long steps are allocated and entered into the page table at once: a fault for each page takes longer than to copy
+  // it. Where there is no room, or the kernel does not know this, the other way says why.
+  const int64_t whole = std::min(to, size_ / page * page) - from;
+  if (whole >= populated && ::madvise(memory_ + from, static_cast<size_t>(whole), MADV_POPULATE_WRITE) == 0) {
+    from += whole;
+    if (from >= to) return;
+  }
   int error;
   do error = ::posix_fallocate(fd_, from, to - from);
   while (error == EINTR);
   if (error) throw std::system_error(error, std::generic_category());
-  // Enter long steps into the page table at once: a fault a page takes longer than to copy it. Where the kernel does
-  // not know this, the stores do it.
-  if (to - from >= 64 << 10)
-    ::madvise(memory_ + from, static_cast<size_t>(std::min(to, size_ / page * page) - from), MADV_POPULATE_WRITE);
 }
 
 // Steps double from a page on, so that a small table is small.
@@ -121,98 +144,141 @@ void GrowingRows::provide(const std::vector<GrowingInput>& inputs, int64_t rows)
   }
 }
 
-// Gives the number of bits that are 0.
-template <class IsValid>
-int64_t GrowingRows::put_bits(int64_t at, int64_t rows, const IsValid& is_valid) {
+// Gives the number of bits that are 0. `all_valid(row)` says whether `at_once` rows from one on are all 1, which is
+// found out many times as fast as which of them are.
+template <class IsValid, class AllValid>
+int64_t GrowingRows::put_bits(int64_t at, int64_t first, int64_t rows, const IsValid& is_valid,
+                              const AllValid& all_valid) {
   uint8_t* const bits = memory_ + at;
-  int64_t ones = 0;
-  const auto store = [&](int64_t byte, unsigned value) {
-    std::atomic_ref<uint8_t>(bits[byte]).store(static_cast<uint8_t>(value), std::memory_order_relaxed);
+  int64_t zeros = 0, row = 0;
+  const auto value_of = [&](int64_t first_place, int64_t last_place) {
+    unsigned value = 0;
+    for (int64_t place = first_place; place < last_place; ++place, ++row) {
+      const bool valid = is_valid(row);
+      zeros += !valid;
+      value |= static_cast<unsigned>(valid) << place;
+    }
+    return value;
   };
-  int64_t row = 0;
-  if (const int64_t kept = rows_ % 8; kept != 0) {
-    unsigned value = bits[rows_ / 8] & ((1u << kept) - 1);
-    for (int64_t place = kept; place < 8 && row < rows; ++place, ++row) {
-      const bool valid = is_valid(row);
-      ones += valid;
-      value |= static_cast<unsigned>(valid) << place;
+  if (const int64_t kept = first % 8; kept != 0) {
+    // The byte that published rows are in: one store. Nobody looks at the others before they are published.
+    const unsigned before = bits[first / 8] & ((1u << kept) - 1);
+    const unsigned value = before | value_of(kept, std::min<int64_t>(8, kept + rows));
+    std::atomic_ref<uint8_t>(bits[first / 8]).store(static_cast<uint8_t>(value), std::memory_order_relaxed);
+  }
+  uint8_t* byte = bits + (first + row) / 8;
+  while (row < rows) {
+    if (rows - row >= at_once && all_valid(row)) {
+      std::memset(byte, 0xff, at_once / 8);
+      byte += at_once / 8;
+      row += at_once;
+      continue;
     }
-    store(rows_ / 8, value);
+    for (const int64_t end = std::min(rows, row + at_once); row < end;)
+      *byte++ = static_cast<uint8_t>(value_of(0, std::min<int64_t>(8, end - row)));
   }
-  int64_t byte = (rows_ + row) / 8;
-  for (; row + 8 <= rows; row += 8, ++byte) {
-    unsigned value = 0;
-    for (int place = 0; place < 8; ++place) value |= static_cast<unsigned>(is_valid(row + place)) << place;
-    ones += std::popcount(value);
-    store(byte, value);
-  }
-  if (row < rows) {
-    unsigned value = 0;
-    for (int place = 0; row < rows; ++place, ++row) {
-      const bool valid = is_valid(row);
-      ones += valid;
-      value |= static_cast<unsigned>(valid) << place;
-    }
-    store(byte, value);
-  }
-  return rows - ones;
+  return zeros;
 }
 
-int64_t GrowingRows::write_column(const GrowingPlaces& places, State& state, const GrowingInput& input, int64_t rows) {
+int64_t GrowingRows::write_column(const GrowingPlaces& places, State& state, const GrowingInput& input, int64_t first,
+                                  int64_t rows) {
   const int64_t width = std::max(places.width, 1);
   switch (places.kind) {
     case GrowingKind::integer:
     case GrowingKind::floating:
     case GrowingKind::time:
     case GrowingKind::masked:
-      std::memcpy(memory_ + places.values + rows_ * width, input.values, static_cast<size_t>(rows * width));
+      std::memcpy(memory_ + places.values + first * width, input.values, static_cast<size_t>(rows * width));
       break;
     case GrowingKind::boolean:
     case GrowingKind::masked_boolean:
-      std::memcpy(memory_ + places.pandas + rows_, input.values, static_cast<size_t>(rows));
-      put_bits(places.values, rows, [&](int64_t row) { return input.values[row] != 0; });
+      std::memcpy(memory_ + places.pandas + first, input.values, static_cast<size_t>(rows));
+      put_bits(
+          places.values, first, rows, [&](int64_t row) { return input.values[row] != 0; },
+          [](int64_t) { return false; });
       break;
     case GrowingKind::text: {
       const int64_t size = input.text_size(rows), shift = state.text_end - input.offsets[0];
       if (size > 0)
         std::memcpy(memory_ + places.text + state.text_end, input.text + input.offsets[0], static_cast<size_t>(size));
-      int64_t* const offsets = reinterpret_cast<int64_t*>(memory_ + places.offsets) + rows_;
+      int64_t* const offsets = reinterpret_cast<int64_t*>(memory_ + places.offsets) + first;
       for (int64_t row = 1; row <= rows; ++row) offsets[row] = input.offsets[row] + shift;
       state.text_end += size;
       break;
     }
     case GrowingKind::category: {
-      std::memcpy(memory_ + places.pandas + rows_ * 4, input.values, static_cast<size_t>(rows) * 4);
-      int32_t* const indices = reinterpret_cast<int32_t*>(memory_ + places.values) + rows_;
+      std::memcpy(memory_ + places.pandas + first * 4, input.values, static_cast<size_t>(rows) * 4);
+      int32_t* const indices = reinterpret_cast<int32_t*>(memory_ + places.values) + first;
       for (int64_t row = 0; row < rows; ++row) indices[row] = std::max(load<int32_t>(input.values, row), 0);
       break;
     }
   }
-  if (places.mask >= 0) std::memcpy(memory_ + places.mask + rows_, input.missing, static_cast<size_t>(rows));
+  if (places.mask >= 0) std::memcpy(memory_ + places.mask + first, input.missing, static_cast<size_t>(rows));
   if (places.validity < 0) return 0;
   const uint8_t* const values = input.values;
+  const auto never = [](int64_t) { return false; };
+  const auto put = [&](const auto& is_valid, const auto& all_valid) {
+    return put_bits(places.validity, first, rows, is_valid, all_valid);
+  };
   switch (places.kind) {
     case GrowingKind::floating:
       if (width == 8)
-        return put_bits(places.validity, rows, [&](int64_t row) { return !std::isnan(load<double>(values, row)); });
+        return put([&](int64_t row) { return !std::isnan(load<double>(values, row)); },
+                   [&](int64_t row) {
+                     return none_is_missing<double, int64_t>(values, row, [](auto lanes) { return lanes != lanes; });
+                   });
       if (width == 4)
-        return put_bits(places.validity, rows, [&](int64_t row) { return !std::isnan(load<float>(values, row)); });
-      return put_bits(places.validity, rows,
-                      [&](int64_t row) { return (load<uint16_t>(values, row) & 0x7fff) <= 0x7c00; });
+        return put([&](int64_t row) { return !std::isnan(load<float>(values, row)); },
+                   [&](int64_t row) {
+                     return none_is_missing<float, int32_t>(values, row, [](auto lanes) { return lanes != lanes; });
+                   });
+      return put([&](int64_t row) { return (load<uint16_t>(values, row) & 0x7fff) <= 0x7c00; }, never);
     case GrowingKind::time:
-      return put_bits(places.validity, rows, [&](int64_t row) { return load<int64_t>(values, row) != no_time; });
+      return put([&](int64_t row) { return load<int64_t>(values, row) != no_time; },
+                 [&](int64_t row) {
+                   // NaT is the one whose upper half is the least int32 and whose lower half is 0. Halves are compared,
+                   // as every
+                   // processor can; what is found then is looked at one by one.
+                   return none_is_missing<int32_t, int32_t>(values, row * 2,
+                                                            [](auto lanes) { return lanes == INT32_MIN; }) &&
+                          none_is_missing<int32_t, int32_t>(values, row * 2 + at_once,
+                                                            [](auto lanes) { return lanes == INT32_MIN; });
+                 });
     case GrowingKind::category:
-      return put_bits(places.validity, rows, [&](int64_t row) { return load<int32_t>(values, row) >= 0; });
+      return put([&](int64_t row) { return load<int32_t>(values, row) >= 0; },
+                 [&](int64_t row) {
+                   return none_is_missing<int32_t, int32_t>(values, row, [](auto lanes) { return lanes < 0; });
+                 });
     case GrowingKind::text:
-      if (!input.valid_bits) return put_bits(places.validity, rows, [](int64_t) { return true; });
-      return put_bits(places.validity, rows, [&](int64_t row) { return bit(input.valid_bits, input.first_bit + row); });
-    default: return put_bits(places.validity, rows, [&](int64_t row) { return input.missing[row] == 0; });
+      if (!input.valid_bits) return put([](int64_t) { return true; }, [](int64_t) { return true; });
+      return put([&](int64_t row) { return bit(input.valid_bits, input.first_bit + row); }, never);
+    default:
+      return put([&](int64_t row) { return input.missing[row] == 0; },
+                 [&](int64_t row) {
+                   return none_is_missing<int8_t, int8_t>(input.missing, row, [](auto lanes) { return lanes != 0; });
+                 });
   }
 }
 
+// So many rows of a column are written and looked at while they are in the nearest cache.
+constexpr int64_t rows_at_once = 2048;
+
 void GrowingRows::write(const std::vector<GrowingInput>& inputs, int64_t rows) {
-  for (size_t number = 0; number < columns_.size(); ++number)
-    state_[number].nulls += write_column(columns_[number], state_[number], inputs[number], rows);
+  for (size_t number = 0; number < columns_.size(); ++number) {
+    const GrowingPlaces& places = columns_[number];
+    State& state = state_[number];
+    if (places.kind == GrowingKind::text) {
+      state.nulls += write_column(places, state, inputs[number], rows_, rows);
+      continue;
+    }
+    const int64_t width = std::max(places.width, 1);
+    for (int64_t done = 0; done < rows; done += rows_at_once) {
+      GrowingInput part = inputs[number];
+      part.values += done * width;
+      if (part.missing) part.missing += done;
+      state.nulls += write_column(places, state, part, rows_ + done, std::min(rows - done, rows_at_once));
+    }
+  }
   rows_ += rows;
 }
 

@@ -75,9 +75,10 @@ class GrowingRows {
   };
   void ensure(Region& region, int64_t end);
   void allocate(int64_t from, int64_t to);
-  template <class IsValid>
-  int64_t put_bits(int64_t at, int64_t rows, const IsValid& is_valid);
-  int64_t write_column(const GrowingPlaces& places, State& state, const GrowingInput& input, int64_t rows);
+  template <class IsValid, class AllValid>
+  int64_t put_bits(int64_t at, int64_t first, int64_t rows, const IsValid& is_valid, const AllValid& all_valid);
+  int64_t write_column(const GrowingPlaces& places, State& state, const GrowingInput& input, int64_t first,
+                       int64_t rows);
 
   int fd_;
   uint8_t* memory_;

@@ -37,6 +37,7 @@ from colonnade.storage.log_head import (
     FIRST,
     NO_BASE,
     PRODUCER,
+    RETENTION,
     RING,
     SEGMENTS,
     STATE,
@@ -140,6 +141,7 @@ class Log:
         self._descriptor = _core.Descriptor(paths.HEAD, os.O_RDWR | os.O_NOFOLLOW, dir_fd=folder)
         fd = self._descriptor.fileno()
         self._head = _core.Mapping.of_draft(fd, max(os.fstat(fd).st_size, 1))
+        self._words = _core.HeadWords(self._head)
         data = memoryview(cast(Any, self._head)).toreadonly()
         self._reader = reader = HeadReader(data, log_folder.path_of(root, name) / paths.HEAD)
         if shared:
@@ -170,7 +172,11 @@ class Log:
                 f"the growing table {name!r} was not closed before the machine was started again, so its last rows may "
                 "not be on the disk; delete it, or copy its segments, which other programs can read"
             )
-        self.retention = retention or reader.retention
+        self.retention = reader.retention
+        if retention is not None:
+            self.retention = retention
+            for place, limit in enumerate(retention):
+                self._store(RETENTION + 8 * place, limit)
         self._folder = _core.Descriptor.duplicate(folder)
         self.recover()
         return True
@@ -211,7 +217,7 @@ class Log:
             self._segment = LogSegment.open(self.schema, self._entries[-1], self._folder.fileno())
 
     def _store(self, at: int, value: int) -> None:
-        _core.store_word(self._head, at, value)
+        self._words.store(at, value)
 
     # -- turns of shared producers -------------------------------------------------------------------------------------
 
@@ -234,7 +240,7 @@ class Log:
             time.sleep(pause)
             pause = min(2 * pause, 1e-3)
         # Whoever has the lock now is named to others.
-        if _core.load_word(self._head, PRODUCER) != os.getpid():
+        if self._words.load(PRODUCER) != os.getpid():
             self._store(PRODUCER, os.getpid())
 
     def unlock(self) -> None:
@@ -244,7 +250,7 @@ class Log:
     @property
     def is_behind(self) -> bool:
         """Whether another producer has appended rows or begun segments since this one looked."""
-        words = [_core.load_word(self._head, at) for at in (COMMITTED, SEGMENTS)]
+        words = [self._words.load(at) for at in (COMMITTED, SEGMENTS)]
         return words != [self.committed, self._segments]
 
     # -- segments ------------------------------------------------------------------------------------------------------
@@ -269,7 +275,7 @@ class Log:
     @property
     def is_deleted(self) -> bool:
         """Whether somebody has deleted the table meanwhile."""
-        return _core.load_word(self._head, STATE) == LogState.DELETED
+        return self._words.load(STATE) == LogState.DELETED
 
     def make(self, base: int, text_bytes: int) -> LogSegment:
         """Make the next segment, whose first row is ``base``; nobody looks for it before `enter`.
@@ -333,7 +339,7 @@ class Log:
     def publish(self, committed: int) -> None:
         """Make all rows below ``committed`` visible, and wake who waits for them."""
         self.committed = committed
-        _core.publish_word(self._head, COMMITTED, committed)
+        self._words.publish(COMMITTED, committed)
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
@@ -348,11 +354,6 @@ class Log:
             unlock(self._descriptor.fileno())
         self._descriptor.close()
         self._folder.close()
-
-    @property
-    def closed(self) -> bool:
-        """Whether it is closed."""
-        return self._descriptor.fileno() < 0
 
     # -- retention -----------------------------------------------------------------------------------------------------
 
@@ -372,6 +373,7 @@ class Log:
                 name = paths.log_segment(entry.base, entry.number)
                 with contextlib.suppress(OSError):
                     if spares.is_worth_keeping(os.stat(name, dir_fd=folder, follow_symlinks=False), limit):
+                        _collapse(folder, name)
                         spares.retire(root, folder, name)
                         self._has_spares = True
                     else:
@@ -404,6 +406,14 @@ class Log:
             return os.stat(name, dir_fd=self._folder.fileno(), follow_symlinks=False).st_blocks * 512
         except FileNotFoundError:
             return 0
+
+
+def _collapse(folder: int, name: str) -> None:
+    """Put a segment into huge pages, in which the next rows are written at twice the speed; but not its holes."""
+    with _core.Descriptor(name, os.O_RDWR | os.O_NOFOLLOW, dir_fd=folder) as fd:
+        status = os.fstat(fd)
+        if 4 * 512 * status.st_blocks >= 3 * status.st_size:
+            _core.Mapping.of_draft(fd, status.st_size).collapse()
 
 
 def try_lock(fd: int) -> bool:

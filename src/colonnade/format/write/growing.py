@@ -76,14 +76,37 @@ def _length(chunk: Chunk) -> int:
 
 def _columns_of(schema: GrowingSchema, data: Any) -> Mapping[Any, Any]:
     if isinstance(data, pd.DataFrame):
-        columns = _unique(data.columns, internals.arrays_of(data))
-        if schema.index is not None and schema.index not in columns and data.index.name == schema.index:
-            columns[schema.index] = internals.array_of_index(data.index)
-        return columns
+        return FrameColumns(schema).of(data)
     if isinstance(data, Mapping):
         return data
     table = arrow_table(data)
     return _unique(table.column_names, table.columns)
+
+
+class FrameColumns:
+    """Takes frames apart. The names of the last frame's columns are kept: to list them takes longer than the rest."""
+
+    def __init__(self, schema: GrowingSchema) -> None:
+        self._index = schema.index
+        self._labels: pd.Index[Any] | None = None
+        self._names: list[Any] = []
+
+    def of(self, df: pd.DataFrame) -> dict[Any, Any]:
+        """The columns of a frame by name, with its index if that is the table's.
+
+        Raises
+        ------
+        ValueError
+            Several columns have one name.
+        """
+        labels, arrays = df.columns, internals.arrays_of(df)
+        if self._labels is None or (labels is not self._labels and not internals.same_labels(labels, self._labels)):
+            self._names = list(_unique(labels, arrays))
+            self._labels = labels
+        columns = dict(zip(self._names, arrays, strict=True))
+        if self._index is not None and self._index not in columns and df.index.name == self._index:
+            columns[self._index] = internals.array_of_index(df.index)
+        return columns
 
 
 def _unique(names: Iterable[Any], arrays: Sequence[Any]) -> dict[Any, Any]:
