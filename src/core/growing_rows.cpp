@@ -174,6 +174,7 @@ int64_t GrowingRows::put_bits(int64_t at, int64_t first, int64_t rows, const IsV
       row += at_once;
       continue;
     }
+    // NOLINTNEXTLINE(bugprone-infinite-loop): value_of moves row on
     for (const int64_t end = std::min(rows, row + at_once); row < end;)
       *byte++ = static_cast<uint8_t>(value_of(0, std::min<int64_t>(8, end - row)));
   }
