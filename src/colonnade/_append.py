@@ -163,7 +163,7 @@ class Appender:
             return
         segment, rows = before
         if segment.state is None or segment.state.rows < rows:
-            segment.show(self._writer_of(segment, rows).counts)
+            segment.show(self._writer_of(segment, rows).counts, is_whole=True)
             segment.tell()
         segment.close()
 
@@ -397,7 +397,7 @@ class Appender:
         while self._finished:
             segment, counts = self._finished[0]
             if segment.state is None or segment.state.rows < counts.rows:
-                segment.show(counts)
+                segment.show(counts, is_whole=True)
                 segment.tell()
             del self._finished[0]
         self._log.retain()
@@ -463,11 +463,16 @@ class Appender:
                 self._show()
 
     def _show(self) -> None:
+        """Show all rows to other programs. Where a segment has no room for another state, the next one begins."""
         segment, writer = self._log.segment, self._writer
-        if segment is None or writer is None:
+        if segment is None or writer is None or (segment.state is not None and segment.state.rows >= writer.rows):
             return
-        if (segment.state is None or segment.state.rows < writer.rows) and segment.show(writer.counts):
-            segment.tell()
+        if not segment.show(writer.counts, is_whole=writer.rows == segment.entry.capacity):
+            writer = self._begin(0)
+            segment = self._log.segment
+            assert segment is not None
+            segment.show(writer.counts)
+        segment.tell()
 
 
 def _is_signed(dtype: Any) -> bool:
