@@ -131,6 +131,8 @@ class Appender:
         self._forks = _forks
         self._is_writing = False
         self._is_closed = False
+        # Whether a single row may be written without any other question, but for forks and deletion.
+        self._is_ready = not shared
         self._broken: BaseException | None = None
         self._shared = shared
         self._finished: list[tuple[LogSegment, Counts]] = []
@@ -232,29 +234,36 @@ class Appender:
         ValueError, UnsupportedTypeError, InvalidDataError, StoreFullError
             As in `append`.
         """
-        self.begin_turn()
-        try:
+        with self._lock:
             log, writer = self._log, self._writer
-            if writer is not None:
+            if self._is_ready and self._forks == _forks and writer is not None:
+                self._is_writing, self._is_ready = True, False
+                published = log.committed
                 try:
-                    plain = self._reader.write(writer.core, values, writer.codes, self._index, self._carried)
+                    plain = self._reader.write(
+                        writer.core, values, writer.codes, self._index, self._carried, log.words, published
+                    )
                     if plain:
-                        log.publish(log.committed + 1)
+                        log.committed = published + 1
+                        self._unseen += 1
+                        if self._unseen < _ROWS_BETWEEN_LOOKS:
+                            return published + 1
                 except BaseException as error:
                     self._take_back()
                     if isinstance(error, OSError):
                         raise explain_os_error(error, self._root, f"a row of {self.name!r}") from error
                     raise
+                finally:
+                    self._is_writing = False
+                    self._is_ready = self._broken is None and not self._is_closed
                 if plain:
-                    self._unseen += 1
-                    if self._unseen >= _ROWS_BETWEEN_LOOKS:
+                    with self._turn:
                         self._unseen = 0
                         self._afterwards()
-                    return log.committed
-            self._append(rows_of(log.schema, {name: [value] for name, value in values.items()}), 1)
-            return log.committed
-        finally:
-            self.end_turn()
+                    return published + 1
+            with self._turn:
+                self._append(rows_of(log.schema, {name: [value] for name, value in values.items()}), 1)
+                return log.committed
 
     def flush(self) -> None:
         """Show all rows to programs that read the segments as Arrow files. Readers of Colonnade see them already.
@@ -273,7 +282,9 @@ class Appender:
         with self._lock:
             if self._is_closed or self._process != os.getpid():
                 return
-            self._is_closed = True
+            if self._is_writing:
+                raise ReentrantCallError(f"a signal handler or a finalizer closes {self.name!r} within an append")
+            self._is_closed, self._is_ready = True, False
             try:
                 if self._broken is None and not self._log.is_deleted and self._log.lock():
                     self._follow_others()
@@ -316,7 +327,7 @@ class Appender:
                 self._take_turn()
             if self._log.is_deleted:
                 raise ValueError(f"the growing table {self.name!r} was deleted; make another appender to begin anew")
-            self._is_writing = True
+            self._is_writing, self._is_ready = True, False
         except BaseException:
             self._lock.release()
             raise
@@ -334,6 +345,7 @@ class Appender:
         if self._shared:
             self._log.unlock()
         self._is_writing = False
+        self._is_ready = self._broken is None and not self._is_closed and not self._shared
         self._lock.release()
 
     def _follow_others(self) -> None:

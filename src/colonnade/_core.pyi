@@ -282,7 +282,11 @@ def store_half_word(memory: object, at: int, value: int) -> None:
 class HeadWords:
     """The words of a growing table's head, for its producer."""
 
-    def __init__(self, memory: object) -> None: ...
+    def __init__(self, memory: object, committed: int, state: int, deleted: int) -> None: ...
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether the table is deleted."""
 
     def load(self, at: int) -> int:
         """Load an aligned word with acquire order."""
@@ -290,9 +294,9 @@ class HeadWords:
     def store(self, at: int, value: int) -> None:
         """Store an aligned word with release order."""
 
-    def publish(self, at: int, value: int) -> None:
+    def publish(self, rows: int) -> None:
         """
-        Store an aligned word with release order, and wake all who wait for its low half.
+        Store how many rows are published, with release order, and wake all who wait for it.
         """
 
 class GrowingBatch:
@@ -348,9 +352,9 @@ class RowReader:
 
     def __init__(self, names: Sequence[object], dtypes: Sequence[object], is_signed: Sequence[bool]) -> None: ...
 
-    def write(self, rows: GrowingRows, values: object, dictionaries: Sequence[object], index: int | None, carried: object | None) -> bool:
+    def write(self, rows: GrowingRows, values: object, dictionaries: Sequence[object], index: int | None, carried: object | None, words: HeadWords, published: int) -> bool:
         """
-        Append a row if all of its values are plain; False if not, and nothing is written then.
+        Append and publish a row if all of its values are plain; False if not, and nothing is written then.
         """
 
 class MappedPieces:

@@ -38,15 +38,20 @@ Word* word_at(const Py_buffer& view, size_t at) {
 // The words of a head that is mapped for writing; checked once.
 class HeadWords {
  public:
-  explicit HeadWords(const nb::object& memory) : view_(memory, PyBUF_WRITABLE) {}
+  // `committed` and `state` are where these words stand; `deleted` is the state of a table that is gone.
+  HeadWords(const nb::object& memory, size_t committed, size_t state, uint64_t deleted)
+      : view_(memory, PyBUF_WRITABLE), committed_(word(committed)), state_(word(state)), deleted_(deleted) {}
+  bool is_deleted() const { return load_word(state_) == deleted_; }
   uint64_t load(size_t at) const { return load_word(word(at)); }
   void store(size_t at, uint64_t value) const { store_word(word(at), value); }
-  void publish(size_t at, uint64_t value) const { publish_word(word(at), value); }
+  void publish(uint64_t rows) const { publish_word(committed_, rows); }
 
  private:
   uint64_t* word(size_t at) const { return word_at<uint64_t>(view_.get(), at); }
 
   BufferView view_;
+  uint64_t *committed_, *state_;
+  uint64_t deleted_;
 };
 
 // A batch of rows: the memory of each column, kept by the buffer protocol.
@@ -164,10 +169,11 @@ class RowReader {
   RowReader(std::vector<nb::object> names, std::vector<nb::object> dtypes, std::vector<bool> is_signed)
       : names_(std::move(names)), dtypes_(std::move(dtypes)), signed_(std::move(is_signed)), cells_(names_.size()) {}
 
-  // Appends a row if all of its values are plain; what is None is a null. `dictionaries` are the codes of each category
-  // column.
+  // Appends and publishes a row if all of its values are plain and the table is not deleted; what is None is a null.
+  // `dictionaries` are the codes of each category column.
   bool write(GrowingRows& rows, const nb::object& values, const std::vector<nb::object>& dictionaries,
-             std::optional<size_t> index, const nb::object& carried) {
+             std::optional<size_t> index, const nb::object& carried, const HeadWords& words, uint64_t published) {
+    if (words.is_deleted()) return false;
     const auto& columns = rows.columns();
     if (columns.size() != names_.size() || dictionaries.size() != names_.size() || !PyDict_CheckExact(values.ptr()) ||
         nb::len(values) != names_.size())
@@ -194,6 +200,7 @@ class RowReader {
     }
     or_raise([&] { rows.provide(inputs, 1); });
     rows.write(inputs, 1);
+    words.publish(published + 1);
     return true;
   }
 
@@ -382,11 +389,12 @@ void bind_words(nb::module_& m) {
 void bind_growing(nb::module_& m) {
   bind_words(m);
   nb::class_<HeadWords>(m, "HeadWords", "The words of a growing table's head, for its producer.")
-      .def(nb::init<const nb::object&>(), "memory"_a)
+      .def(nb::init<const nb::object&, size_t, size_t, uint64_t>(), "memory"_a, "committed"_a, "state"_a, "deleted"_a)
+      .def_prop_ro("is_deleted", &HeadWords::is_deleted, "Whether the table is deleted.")
       .def("load", &HeadWords::load, "at"_a, "Load an aligned word with acquire order.")
       .def("store", &HeadWords::store, "at"_a, "value"_a, "Store an aligned word with release order.")
-      .def("publish", &HeadWords::publish, "at"_a, "value"_a,
-           "Store an aligned word with release order, and wake all who wait for its low half.");
+      .def("publish", &HeadWords::publish, "rows"_a,
+           "Store how many rows are published, with release order, and wake all who wait for it.");
   nb::class_<Batch>(m, "GrowingBatch", "Rows for a growing table: the memory of each column.")
       .def(nb::init<const std::vector<std::tuple<nb::object, nb::object, nb::object, nb::object, nb::object, int64_t>>&,
                     int64_t>(),
@@ -426,7 +434,8 @@ void bind_growing(nb::module_& m) {
       .def(nb::init<std::vector<nb::object>, std::vector<nb::object>, std::vector<bool>>(), "names"_a, "dtypes"_a,
            "is_signed"_a)
       .def("write", &RowReader::write, "rows"_a, "values"_a, "dictionaries"_a, "index"_a.none(), "carried"_a.none(),
-           "Append a row if all of its values are plain; False if not, and nothing is written then.");
+           "words"_a, "published"_a,
+           "Append and publish a row if all of its values are plain; False if not, and nothing is written then.");
 }
 
 }  // namespace colonnade
