@@ -282,11 +282,11 @@ class Appender:
         with self._lock:
             if self._is_closed or self._process != os.getpid():
                 return
-            if self._is_writing:
-                raise ReentrantCallError(f"a signal handler or a finalizer closes {self.name!r} within an append")
             self._is_closed, self._is_ready = True, False
             try:
-                if self._broken is None and not self._log.is_deleted and self._log.lock():
+                # By a signal handler within an append: there is nothing to show, and `Log.publish` refuses then.
+                usable = self._broken is None and not self._is_writing and not self._log.is_deleted
+                if usable and self._log.lock():
                     self._follow_others()
                     self._quietly(self._finish_segments, self._show)
             finally:

@@ -337,9 +337,17 @@ class Log:
         return max(kept // 8 // self.schema.row_bytes // STRIPE, 1) * STRIPE
 
     def publish(self, committed: int) -> None:
-        """Make all rows below ``committed`` visible, and wake who waits for them."""
-        self.committed = committed
+        """Make all rows below ``committed`` visible, and wake who waits for them.
+
+        Raises
+        ------
+        ValueError
+            It was closed meanwhile, so another producer may have the lock.
+        """
+        if self._descriptor.fileno() < 0:
+            raise ValueError(f"the appender of {self.name!r} was closed within an append; no row of it was appended")
         self.words.publish(committed)
+        self.committed = committed
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
