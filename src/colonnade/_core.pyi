@@ -340,7 +340,7 @@ class GrowingRows:
 class PlainColumns:
     """The columns of batches that are arrays of the very dtypes."""
 
-    def __init__(self, names: Sequence[object], formats: Sequence[str], dtypes: Sequence[object]) -> None: ...
+    def __init__(self, names: Sequence[object], formats: Sequence[object], dtypes: Sequence[object]) -> None: ...
 
     def batch(self, data: object) -> GrowingBatch:
         """

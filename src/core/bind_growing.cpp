@@ -58,11 +58,9 @@ class HeadWords {
 class Batch {
  public:
   // Each column is (values, missing, offsets, text, valid bits, first bit); None for what it has not.
-  Batch(const std::vector<std::tuple<nb::object, nb::object, nb::object, nb::object, nb::object, int64_t>>& columns,
-        int64_t rows)
-      : rows_(rows) {
-    columns_.reserve(columns.size());
-    for (const auto& [values, missing, offsets, text, bits, first_bit] : columns)
+  using Parts = std::tuple<nb::object, nb::object, nb::object, nb::object, nb::object, int64_t>;
+  Batch(const Items<Parts>& columns, int64_t rows) : rows_(rows) {
+    for (const auto& [values, missing, offsets, text, bits, first_bit] : columns.get())
       columns_.push_back({view(values), view(missing), view(offsets), view(text), view(bits), first_bit});
   }
 
@@ -119,8 +117,16 @@ class Batch {
 class PlainColumns {
  public:
   // `formats` are those of the buffer protocol; of times, which have none, it is empty, and the dtype is compared.
-  PlainColumns(std::vector<nb::object> names, std::vector<std::string> formats, std::vector<nb::object> dtypes)
-      : names_(std::move(names)), formats_(std::move(formats)), dtypes_(std::move(dtypes)) {}
+  PlainColumns(const Items<nb::object>& names, const Items<nb::object>& formats, const Items<nb::object>& dtypes)
+      : names_(names.get()), dtypes_(dtypes.get()) {
+    for (const nb::object& format : formats.get()) {
+      const char* const text = PyUnicode_AsUTF8(format.ptr());
+      if (!text) throw nb::python_error();
+      formats_.emplace_back(text);
+    }
+    if (formats_.size() != names_.size() || dtypes_.size() != names_.size())
+      throw nb::value_error("lists of different lengths");
+  }
 
   // A batch of a mapping whose arrays are all contiguous, of one axis, and of the very dtypes; else null.
   std::unique_ptr<Batch> batch(const nb::object& data) const {
@@ -166,14 +172,19 @@ class PlainColumns {
 // plain.
 class RowReader {
  public:
-  RowReader(std::vector<nb::object> names, std::vector<nb::object> dtypes, std::vector<bool> is_signed)
-      : names_(std::move(names)), dtypes_(std::move(dtypes)), signed_(std::move(is_signed)), cells_(names_.size()) {}
+  RowReader(const Items<nb::object>& names, const Items<nb::object>& dtypes, const Items<bool>& is_signed)
+      : names_(names.get()), dtypes_(dtypes.get()), cells_(names_.size()) {
+    for (const bool each : is_signed.get()) signed_.push_back(each);
+    if (dtypes_.size() != names_.size() || signed_.size() != names_.size())
+      throw nb::value_error("lists of different lengths");
+  }
 
   // Appends and publishes a row if all of its values are plain and the table is not deleted; what is None is a null.
   // `dictionaries` are the codes of each category column.
-  bool write(GrowingRows& rows, const nb::object& values, const std::vector<nb::object>& dictionaries,
+  bool write(GrowingRows& rows, const nb::object& values, const Items<nb::object>& given_dictionaries,
              std::optional<size_t> index, const nb::object& carried, const HeadWords& words, uint64_t published) {
     if (words.is_deleted()) return false;
+    const std::vector<nb::object> dictionaries = given_dictionaries.get();
     const auto& columns = rows.columns();
     if (columns.size() != names_.size() || dictionaries.size() != names_.size() || !PyDict_CheckExact(values.ptr()) ||
         nb::len(values) != names_.size())
@@ -306,12 +317,12 @@ class RowReader {
   std::vector<Cell> cells_;
 };
 
-void make_rows(GrowingRows* self, int fd, const Mapping& mapping,
-               const std::vector<std::tuple<int, int, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t>>& columns,
-               int64_t capacity, int64_t text_bytes, int64_t rows) {
+using PlacesParts = std::tuple<int, int, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t>;
+
+void make_rows(GrowingRows* self, int fd, const Mapping& mapping, const Items<PlacesParts>& columns, int64_t capacity,
+               int64_t text_bytes, int64_t rows) {
   std::vector<GrowingPlaces> places;
-  places.reserve(columns.size());
-  for (const auto& [kind, width, values, validity, pandas, mask, offsets, text] : columns)
+  for (const auto& [kind, width, values, validity, pandas, mask, offsets, text] : columns.get())
     places.push_back({static_cast<GrowingKind>(kind), width, values, validity, pandas, mask, offsets, text});
   if (rows < 0 || rows > capacity) throw nb::value_error("more rows than capacity");
   new (self) GrowingRows(fd, static_cast<uint8_t*>(mapping.address()), mapping.size(), std::move(places), capacity,
@@ -396,9 +407,7 @@ void bind_growing(nb::module_& m) {
       .def("publish", &HeadWords::publish, "rows"_a,
            "Store how many rows are published, with release order, and wake all who wait for it.");
   nb::class_<Batch>(m, "GrowingBatch", "Rows for a growing table: the memory of each column.")
-      .def(nb::init<const std::vector<std::tuple<nb::object, nb::object, nb::object, nb::object, nb::object, int64_t>>&,
-                    int64_t>(),
-           "columns"_a, "rows"_a,
+      .def(nb::init<const Items<Batch::Parts>&, int64_t>(), "columns"_a, "rows"_a,
            "Each column is (values, missing, offsets, text, valid bits, first bit), None for what it has not.")
       .def("__len__", &Batch::rows);
   nb::class_<GrowingRows>(m, "GrowingRows", "Writes rows into a segment of a growing table; one thread at a time.")
@@ -426,12 +435,12 @@ void bind_growing(nb::module_& m) {
            "Write rows of a batch from ``start`` on, as many as fit; returns how many. OSError if the file system is "
            "full.");
   nb::class_<PlainColumns>(m, "PlainColumns", "The columns of batches that are arrays of the very dtypes.")
-      .def(nb::init<std::vector<nb::object>, std::vector<std::string>, std::vector<nb::object>>(), "names"_a,
+      .def(nb::init<const Items<nb::object>&, const Items<nb::object>&, const Items<nb::object>&>(), "names"_a,
            "formats"_a, "dtypes"_a)
       .def("batch", &PlainColumns::batch, "data"_a,
            "A batch of a dict of contiguous arrays of these dtypes; None for anything else.");
   nb::class_<RowReader>(m, "RowReader", "Appends single rows of plain Python objects.")
-      .def(nb::init<std::vector<nb::object>, std::vector<nb::object>, std::vector<bool>>(), "names"_a, "dtypes"_a,
+      .def(nb::init<const Items<nb::object>&, const Items<nb::object>&, const Items<bool>&>(), "names"_a, "dtypes"_a,
            "is_signed"_a)
       .def("write", &RowReader::write, "rows"_a, "values"_a, "dictionaries"_a, "index"_a.none(), "carried"_a.none(),
            "words"_a, "published"_a,
