@@ -5,7 +5,6 @@ Does not depend on: how readers see the rows, the bytes of a segment.
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 import time
@@ -35,7 +34,6 @@ from colonnade.storage.log_segment import LogSegment
 from colonnade.storage.os_errors import explain_os_error, explained
 
 _BETWEEN_STATES = 0.01  # seconds
-_ROWS_BETWEEN_LOOKS = 64  # single rows, after which it is asked whether they are to be shown
 
 
 def retention_of(retain: Any) -> Retention | None:
@@ -144,8 +142,8 @@ class Appender:
             self._index = None if schema.index is None else schema.names.index(schema.index)
             self._signed = [_is_signed(column.dtype) for column in schema.columns]
             self._carried: bytes | None = None
-            self._shown_at = -math.inf
-            self._unseen = 0
+            # From so many rows and from such a time on, rows are shown to other programs.
+            self._show_from, self._show_at = 0, 0.0
             self._reader = _row_reader(schema)
             self._plain = _plain_columns(schema)
             self._frame_columns = FrameColumns(schema)
@@ -215,6 +213,11 @@ class Appender:
         if isinstance(data, pd.DataFrame):
             data = self._frame_columns.of(data)
         plain = None if self._plain is None else self._plain.batch(data)
+        self._check_process()
+        with self._lock:
+            writer = None if self._index is not None else self._writer
+            if plain and writer and self._quickly(writer.core.append_whole, (plain,), len(plain)):
+                return self._log.committed
         with self._turn:
             if plain is not None:
                 self._append(plain, len(plain))
@@ -234,36 +237,40 @@ class Appender:
         ValueError, UnsupportedTypeError, InvalidDataError, StoreFullError
             As in `append`.
         """
+        self._check_process()
         with self._lock:
             log, writer = self._log, self._writer
-            if self._is_ready and self._forks == _forks and writer is not None:
-                self._is_writing, self._is_ready = True, False
-                published = log.committed
-                try:
-                    plain = self._reader.write(
-                        writer.core, values, writer.codes, self._index, self._carried, log.words, published
-                    )
-                    if plain:
-                        log.committed = published + 1
-                        self._unseen += 1
-                        if self._unseen < _ROWS_BETWEEN_LOOKS:
-                            return published + 1
-                except BaseException as error:
-                    self._take_back()
-                    if isinstance(error, OSError):
-                        raise explain_os_error(error, self._root, f"a row of {self.name!r}") from error
-                    raise
-                finally:
-                    self._is_writing = False
-                    self._is_ready = self._broken is None and not self._is_closed
-                if plain:
-                    with self._turn:
-                        self._unseen = 0
-                        self._afterwards()
-                    return published + 1
+            if writer is not None:
+                plain = (writer.core, values, writer.codes, self._index, self._carried)
+                if self._quickly(self._reader.write, plain, 1):
+                    return log.committed
             with self._turn:
                 self._append(rows_of(log.schema, {name: [value] for name, value in values.items()}), 1)
                 return log.committed
+
+    def _quickly(self, write: Callable[..., bool], arguments: tuple[Any, ...], count: int) -> bool:
+        """Write and publish rows by one call of the core; False where there is more to be asked than it asks."""
+        if not self._is_ready:
+            return False
+        log = self._log
+        self._is_writing, self._is_ready = True, False
+        published = log.committed
+        try:
+            if not write(*arguments, log.words, published):
+                return False
+            log.committed = published + count
+        except BaseException as error:
+            self._take_back()
+            if isinstance(error, OSError):
+                raise explain_os_error(error, self._root, f"{count:,} rows of {self.name!r}") from error
+            raise
+        finally:
+            self._is_writing = False
+            self._is_ready = self._broken is None and not self._is_closed
+        if self._finished or (log.committed >= self._show_from and time.monotonic() >= self._show_at):
+            with self._turn:
+                self._afterwards()
+        return True
 
     def flush(self) -> None:
         """Show all rows to programs that read the segments as Arrow files. Readers of Colonnade see them already.
@@ -305,13 +312,17 @@ class Appender:
 
     # -- the steps -----------------------------------------------------------------------------------------------------
 
-    def begin_turn(self) -> None:
-        """Be the only writer: no signal handler within an append, no forked child, no other process that shares it."""
+    def _check_process(self) -> None:
+        """Refuse a forked child, before it asks for a lock that a thread of its parent may have."""
         if self._forks != _forks:
             raise RuntimeError(
                 f"this appender of {self.name!r} belongs to process {self._process}, and this is a forked child of it; "
                 "append there, or open an appender of its own here once that one is closed"
             )
+
+    def begin_turn(self) -> None:
+        """Be the only writer: no signal handler within an append, no forked child, no other process that shares it."""
+        self._check_process()
         self._lock.acquire()
         try:
             if self._is_writing:
@@ -467,12 +478,14 @@ class Appender:
         segment, writer = self._log.segment, self._writer
         assert segment is not None
         assert writer is not None
+        step = segment.entry.capacity // AUTOMATIC_STATES
         shown = 0 if segment.state is None else segment.state.rows
-        if writer.rows - shown >= segment.entry.capacity // AUTOMATIC_STATES:
-            now = time.monotonic()
-            if now - self._shown_at >= _BETWEEN_STATES:
-                self._shown_at = now
-                self._show()
+        self._show_from = segment.entry.base + shown + step
+        now = time.monotonic()
+        if self._log.committed >= self._show_from and now >= self._show_at:
+            self._show_at = now + _BETWEEN_STATES
+            self._show()
+            self._show_from = self._log.committed + step
 
     def _show(self) -> None:
         """Show all rows to other programs. Where a segment has no room for another state, the next one begins."""

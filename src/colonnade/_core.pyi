@@ -332,6 +332,11 @@ class GrowingRows:
         The first row that is less than the one before it in a column; None if they ascend.
         """
 
+    def append_whole(self, batch: GrowingBatch, words: HeadWords, published: int) -> bool:
+        """
+        Write and publish a batch; False if it does not fit or the table is deleted, and nothing is written then.
+        """
+
     def append(self, batch: GrowingBatch, start: int) -> int:
         """
         Write rows of a batch from ``start`` on, as many as fit; returns how many. OSError if the file system is full.

@@ -356,6 +356,20 @@ int64_t append_rows(GrowingRows& rows, const Batch& batch, int64_t start) {
   return count;
 }
 
+// Writes and publishes a batch, if the segment has room for all of it and the table is not deleted.
+bool append_whole(GrowingRows& rows, const Batch& batch, const HeadWords& words, uint64_t published) {
+  const std::vector<GrowingInput> inputs = batch.inputs(rows.columns(), 0);
+  if (words.is_deleted() || rows.fitting(inputs, batch.rows()) < batch.rows()) return false;
+  const auto append = [&] {
+    rows.provide(inputs, batch.rows());
+    rows.write(inputs, batch.rows());
+    words.publish(published + static_cast<uint64_t>(batch.rows()));
+  };
+  const bool is_long = batch.rows() * static_cast<int64_t>(inputs.size()) * 8 >= worth_releasing;
+  or_raise([&] { is_long ? without_gil(append) : append(); });
+  return true;
+}
+
 void bind_words(nb::module_& m) {
   m.def(
       "publish_word",
@@ -431,6 +445,8 @@ void bind_growing(nb::module_& m) {
           "start"_a, "stop"_a, "Allocate the pages of some bytes; OSError if the file system is full.")
       .def("descending_row", &descending_row, "batch"_a, "index"_a, "is_signed"_a, "carried"_a.none(),
            "The first row that is less than the one before it in a column; None if they ascend.")
+      .def("append_whole", &append_whole, "batch"_a, "words"_a, "published"_a,
+           "Write and publish a batch; False if it does not fit or the table is deleted, and nothing is written then.")
       .def("append", &append_rows, "batch"_a, "start"_a,
            "Write rows of a batch from ``start`` on, as many as fit; returns how many. OSError if the file system is "
            "full.");
