@@ -57,7 +57,7 @@ class Copies:
     def __init__(self, rows: Rows, nbytes: int) -> None:
         self._rows = rows
         count = nbytes // sum(values.nbytes for values in rows.values())
-        self._places = {name: np.zeros((count, len(values)), values.dtype) for name, values in rows.items()}
+        self._places = {name: np.full((count, len(values)), 1, values.dtype) for name, values in rows.items()}
         self._next, self._count = 0, count
 
     def __call__(self) -> None:
@@ -70,7 +70,7 @@ def sqlite(folder: Path, rows: Rows) -> Callable[[], None]:
     """A function that inserts a batch into SQLite in WAL mode, in one transaction."""
     connection = sqlite3.connect(folder / "sqlite.db", isolation_level=None)
     connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=OFF")
+    connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("CREATE TABLE ticks (time INTEGER, bid REAL, ask REAL, size INTEGER, price REAL)")
 
     def insert() -> None:

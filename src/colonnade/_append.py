@@ -5,7 +5,6 @@ Does not depend on: how readers see the rows, the bytes of a segment.
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 import time
@@ -35,7 +34,6 @@ from colonnade.storage.log_segment import LogSegment
 from colonnade.storage.os_errors import explain_os_error, explained
 
 _BETWEEN_STATES = 0.01  # seconds
-_ROWS_BETWEEN_LOOKS = 64  # single rows, after which it is asked whether they are to be shown
 
 
 def retention_of(retain: Any) -> Retention | None:
@@ -131,6 +129,8 @@ class Appender:
         self._forks = _forks
         self._is_writing = False
         self._is_closed = False
+        # Whether a single row may be written without any other question, but for forks and deletion.
+        self._is_ready = not shared
         self._broken: BaseException | None = None
         self._shared = shared
         self._finished: list[tuple[LogSegment, Counts]] = []
@@ -142,8 +142,8 @@ class Appender:
             self._index = None if schema.index is None else schema.names.index(schema.index)
             self._signed = [_is_signed(column.dtype) for column in schema.columns]
             self._carried: bytes | None = None
-            self._shown_at = -math.inf
-            self._unseen = 0
+            # From so many rows and from such a time on, rows are shown to other programs.
+            self._show_from, self._show_at = 0, 0.0
             self._reader = _row_reader(schema)
             self._plain = _plain_columns(schema)
             self._frame_columns = FrameColumns(schema)
@@ -163,7 +163,7 @@ class Appender:
             return
         segment, rows = before
         if segment.state is None or segment.state.rows < rows:
-            segment.show(self._writer_of(segment, rows).counts)
+            segment.show(self._writer_of(segment, rows).counts, is_whole=True)
             segment.tell()
         segment.close()
 
@@ -213,6 +213,11 @@ class Appender:
         if isinstance(data, pd.DataFrame):
             data = self._frame_columns.of(data)
         plain = None if self._plain is None else self._plain.batch(data)
+        self._check_process()
+        with self._lock:
+            writer = None if self._index is not None else self._writer
+            if plain and writer and self._quickly(writer.core.append_whole, (plain,), len(plain)):
+                return self._log.committed
         with self._turn:
             if plain is not None:
                 self._append(plain, len(plain))
@@ -232,29 +237,40 @@ class Appender:
         ValueError, UnsupportedTypeError, InvalidDataError, StoreFullError
             As in `append`.
         """
-        self.begin_turn()
-        try:
+        self._check_process()
+        with self._lock:
             log, writer = self._log, self._writer
             if writer is not None:
-                try:
-                    plain = self._reader.write(writer.core, values, writer.codes, self._index, self._carried)
-                    if plain:
-                        log.publish(log.committed + 1)
-                except BaseException as error:
-                    self._take_back()
-                    if isinstance(error, OSError):
-                        raise explain_os_error(error, self._root, f"a row of {self.name!r}") from error
-                    raise
-                if plain:
-                    self._unseen += 1
-                    if self._unseen >= _ROWS_BETWEEN_LOOKS:
-                        self._unseen = 0
-                        self._afterwards()
+                plain = (writer.core, values, writer.codes, self._index, self._carried)
+                if self._quickly(self._reader.write, plain, 1):
                     return log.committed
-            self._append(rows_of(log.schema, {name: [value] for name, value in values.items()}), 1)
-            return log.committed
+            with self._turn:
+                self._append(rows_of(log.schema, {name: [value] for name, value in values.items()}), 1)
+                return log.committed
+
+    def _quickly(self, write: Callable[..., bool], arguments: tuple[Any, ...], count: int) -> bool:
+        """Write and publish rows by one call of the core; False where there is more to be asked than it asks."""
+        if not self._is_ready:
+            return False
+        log = self._log
+        self._is_writing, self._is_ready = True, False
+        published = log.committed
+        try:
+            if not write(*arguments, log.words, published):
+                return False
+            log.committed = published + count
+        except BaseException as error:
+            self._take_back()
+            if isinstance(error, OSError):
+                raise explain_os_error(error, self._root, f"{count:,} rows of {self.name!r}") from error
+            raise
         finally:
-            self.end_turn()
+            self._is_writing = False
+            self._is_ready = self._broken is None and not self._is_closed
+        if self._finished or (log.committed >= self._show_from and time.monotonic() >= self._show_at):
+            with self._turn:
+                self._afterwards()
+        return True
 
     def flush(self) -> None:
         """Show all rows to programs that read the segments as Arrow files. Readers of Colonnade see them already.
@@ -273,9 +289,11 @@ class Appender:
         with self._lock:
             if self._is_closed or self._process != os.getpid():
                 return
-            self._is_closed = True
+            self._is_closed, self._is_ready = True, False
             try:
-                if self._broken is None and not self._log.is_deleted and self._log.lock():
+                # By a signal handler within an append: there is nothing to show, and `Log.publish` refuses then.
+                usable = self._broken is None and not self._is_writing and not self._log.is_deleted
+                if usable and self._log.lock():
                     self._follow_others()
                     self._quietly(self._finish_segments, self._show)
             finally:
@@ -294,13 +312,17 @@ class Appender:
 
     # -- the steps -----------------------------------------------------------------------------------------------------
 
-    def begin_turn(self) -> None:
-        """Be the only writer: no signal handler within an append, no forked child, no other process that shares it."""
+    def _check_process(self) -> None:
+        """Refuse a forked child, before it asks for a lock that a thread of its parent may have."""
         if self._forks != _forks:
             raise RuntimeError(
                 f"this appender of {self.name!r} belongs to process {self._process}, and this is a forked child of it; "
                 "append there, or open an appender of its own here once that one is closed"
             )
+
+    def begin_turn(self) -> None:
+        """Be the only writer: no signal handler within an append, no forked child, no other process that shares it."""
+        self._check_process()
         self._lock.acquire()
         try:
             if self._is_writing:
@@ -316,7 +338,7 @@ class Appender:
                 self._take_turn()
             if self._log.is_deleted:
                 raise ValueError(f"the growing table {self.name!r} was deleted; make another appender to begin anew")
-            self._is_writing = True
+            self._is_writing, self._is_ready = True, False
         except BaseException:
             self._lock.release()
             raise
@@ -334,6 +356,7 @@ class Appender:
         if self._shared:
             self._log.unlock()
         self._is_writing = False
+        self._is_ready = self._broken is None and not self._is_closed and not self._shared
         self._lock.release()
 
     def _follow_others(self) -> None:
@@ -397,7 +420,7 @@ class Appender:
         while self._finished:
             segment, counts = self._finished[0]
             if segment.state is None or segment.state.rows < counts.rows:
-                segment.show(counts)
+                segment.show(counts, is_whole=True)
                 segment.tell()
             del self._finished[0]
         self._log.retain()
@@ -455,19 +478,26 @@ class Appender:
         segment, writer = self._log.segment, self._writer
         assert segment is not None
         assert writer is not None
+        step = segment.entry.capacity // AUTOMATIC_STATES
         shown = 0 if segment.state is None else segment.state.rows
-        if writer.rows - shown >= segment.entry.capacity // AUTOMATIC_STATES:
-            now = time.monotonic()
-            if now - self._shown_at >= _BETWEEN_STATES:
-                self._shown_at = now
-                self._show()
+        self._show_from = segment.entry.base + shown + step
+        now = time.monotonic()
+        if self._log.committed >= self._show_from and now >= self._show_at:
+            self._show_at = now + _BETWEEN_STATES
+            self._show()
+            self._show_from = self._log.committed + step
 
     def _show(self) -> None:
+        """Show all rows to other programs. Where a segment has no room for another state, the next one begins."""
         segment, writer = self._log.segment, self._writer
-        if segment is None or writer is None:
+        if segment is None or writer is None or (segment.state is not None and segment.state.rows >= writer.rows):
             return
-        if (segment.state is None or segment.state.rows < writer.rows) and segment.show(writer.counts):
-            segment.tell()
+        if not segment.show(writer.counts, is_whole=writer.rows == segment.entry.capacity):
+            writer = self._begin(0)
+            segment = self._log.segment
+            assert segment is not None
+            segment.show(writer.counts)
+        segment.tell()
 
 
 def _is_signed(dtype: Any) -> bool:

@@ -282,7 +282,11 @@ def store_half_word(memory: object, at: int, value: int) -> None:
 class HeadWords:
     """The words of a growing table's head, for its producer."""
 
-    def __init__(self, memory: object) -> None: ...
+    def __init__(self, memory: object, committed: int, state: int, deleted: int) -> None: ...
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether the table is deleted."""
 
     def load(self, at: int) -> int:
         """Load an aligned word with acquire order."""
@@ -290,9 +294,9 @@ class HeadWords:
     def store(self, at: int, value: int) -> None:
         """Store an aligned word with release order."""
 
-    def publish(self, at: int, value: int) -> None:
+    def publish(self, rows: int) -> None:
         """
-        Store an aligned word with release order, and wake all who wait for its low half.
+        Store how many rows are published, with release order, and wake all who wait for it.
         """
 
 class GrowingBatch:
@@ -328,6 +332,11 @@ class GrowingRows:
         The first row that is less than the one before it in a column; None if they ascend.
         """
 
+    def append_whole(self, batch: GrowingBatch, words: HeadWords, published: int) -> bool:
+        """
+        Write and publish a batch; False if it does not fit or the table is deleted, and nothing is written then.
+        """
+
     def append(self, batch: GrowingBatch, start: int) -> int:
         """
         Write rows of a batch from ``start`` on, as many as fit; returns how many. OSError if the file system is full.
@@ -336,7 +345,7 @@ class GrowingRows:
 class PlainColumns:
     """The columns of batches that are arrays of the very dtypes."""
 
-    def __init__(self, names: Sequence[object], formats: Sequence[str], dtypes: Sequence[object]) -> None: ...
+    def __init__(self, names: Sequence[object], formats: Sequence[object], dtypes: Sequence[object]) -> None: ...
 
     def batch(self, data: object) -> GrowingBatch:
         """
@@ -348,9 +357,9 @@ class RowReader:
 
     def __init__(self, names: Sequence[object], dtypes: Sequence[object], is_signed: Sequence[bool]) -> None: ...
 
-    def write(self, rows: GrowingRows, values: object, dictionaries: Sequence[object], index: int | None, carried: object | None) -> bool:
+    def write(self, rows: GrowingRows, values: object, dictionaries: Sequence[object], index: int | None, carried: object | None, words: HeadWords, published: int) -> bool:
         """
-        Append a row if all of its values are plain; False if not, and nothing is written then.
+        Append and publish a row if all of its values are plain; False if not, and nothing is written then.
         """
 
 class MappedPieces:

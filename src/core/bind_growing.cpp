@@ -38,26 +38,29 @@ Word* word_at(const Py_buffer& view, size_t at) {
 // The words of a head that is mapped for writing; checked once.
 class HeadWords {
  public:
-  explicit HeadWords(const nb::object& memory) : view_(memory, PyBUF_WRITABLE) {}
+  // `committed` and `state` are where these words stand; `deleted` is the state of a table that is gone.
+  HeadWords(const nb::object& memory, size_t committed, size_t state, uint64_t deleted)
+      : view_(memory, PyBUF_WRITABLE), committed_(word(committed)), state_(word(state)), deleted_(deleted) {}
+  bool is_deleted() const { return load_word(state_) == deleted_; }
   uint64_t load(size_t at) const { return load_word(word(at)); }
   void store(size_t at, uint64_t value) const { store_word(word(at), value); }
-  void publish(size_t at, uint64_t value) const { publish_word(word(at), value); }
+  void publish(uint64_t rows) const { publish_word(committed_, rows); }
 
  private:
   uint64_t* word(size_t at) const { return word_at<uint64_t>(view_.get(), at); }
 
   BufferView view_;
+  uint64_t *committed_, *state_;
+  uint64_t deleted_;
 };
 
 // A batch of rows: the memory of each column, kept by the buffer protocol.
 class Batch {
  public:
   // Each column is (values, missing, offsets, text, valid bits, first bit); None for what it has not.
-  Batch(const std::vector<std::tuple<nb::object, nb::object, nb::object, nb::object, nb::object, int64_t>>& columns,
-        int64_t rows)
-      : rows_(rows) {
-    columns_.reserve(columns.size());
-    for (const auto& [values, missing, offsets, text, bits, first_bit] : columns)
+  using Parts = std::tuple<nb::object, nb::object, nb::object, nb::object, nb::object, int64_t>;
+  Batch(const Items<Parts>& columns, int64_t rows) : rows_(rows) {
+    for (const auto& [values, missing, offsets, text, bits, first_bit] : columns.get())
       columns_.push_back({view(values), view(missing), view(offsets), view(text), view(bits), first_bit});
   }
 
@@ -114,8 +117,16 @@ class Batch {
 class PlainColumns {
  public:
   // `formats` are those of the buffer protocol; of times, which have none, it is empty, and the dtype is compared.
-  PlainColumns(std::vector<nb::object> names, std::vector<std::string> formats, std::vector<nb::object> dtypes)
-      : names_(std::move(names)), formats_(std::move(formats)), dtypes_(std::move(dtypes)) {}
+  PlainColumns(const Items<nb::object>& names, const Items<nb::object>& formats, const Items<nb::object>& dtypes)
+      : names_(names.get()), dtypes_(dtypes.get()) {
+    for (const nb::object& format : formats.get()) {
+      const char* const text = PyUnicode_AsUTF8(format.ptr());
+      if (!text) throw nb::python_error();
+      formats_.emplace_back(text);
+    }
+    if (formats_.size() != names_.size() || dtypes_.size() != names_.size())
+      throw nb::value_error("lists of different lengths");
+  }
 
   // A batch of a mapping whose arrays are all contiguous, of one axis, and of the very dtypes; else null.
   std::unique_ptr<Batch> batch(const nb::object& data) const {
@@ -161,13 +172,19 @@ class PlainColumns {
 // plain.
 class RowReader {
  public:
-  RowReader(std::vector<nb::object> names, std::vector<nb::object> dtypes, std::vector<bool> is_signed)
-      : names_(std::move(names)), dtypes_(std::move(dtypes)), signed_(std::move(is_signed)), cells_(names_.size()) {}
+  RowReader(const Items<nb::object>& names, const Items<nb::object>& dtypes, const Items<bool>& is_signed)
+      : names_(names.get()), dtypes_(dtypes.get()), cells_(names_.size()) {
+    for (const bool each : is_signed.get()) signed_.push_back(each);
+    if (dtypes_.size() != names_.size() || signed_.size() != names_.size())
+      throw nb::value_error("lists of different lengths");
+  }
 
-  // Appends a row if all of its values are plain; what is None is a null. `dictionaries` are the codes of each category
-  // column.
-  bool write(GrowingRows& rows, const nb::object& values, const std::vector<nb::object>& dictionaries,
-             std::optional<size_t> index, const nb::object& carried) {
+  // Appends and publishes a row if all of its values are plain and the table is not deleted; what is None is a null.
+  // `dictionaries` are the codes of each category column.
+  bool write(GrowingRows& rows, const nb::object& values, const Items<nb::object>& given_dictionaries,
+             std::optional<size_t> index, const nb::object& carried, const HeadWords& words, uint64_t published) {
+    if (words.is_deleted()) return false;
+    const std::vector<nb::object> dictionaries = given_dictionaries.get();
     const auto& columns = rows.columns();
     if (columns.size() != names_.size() || dictionaries.size() != names_.size() || !PyDict_CheckExact(values.ptr()) ||
         nb::len(values) != names_.size())
@@ -194,6 +211,7 @@ class RowReader {
     }
     or_raise([&] { rows.provide(inputs, 1); });
     rows.write(inputs, 1);
+    words.publish(published + 1);
     return true;
   }
 
@@ -299,12 +317,12 @@ class RowReader {
   std::vector<Cell> cells_;
 };
 
-void make_rows(GrowingRows* self, int fd, const Mapping& mapping,
-               const std::vector<std::tuple<int, int, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t>>& columns,
-               int64_t capacity, int64_t text_bytes, int64_t rows) {
+using PlacesParts = std::tuple<int, int, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t>;
+
+void make_rows(GrowingRows* self, int fd, const Mapping& mapping, const Items<PlacesParts>& columns, int64_t capacity,
+               int64_t text_bytes, int64_t rows) {
   std::vector<GrowingPlaces> places;
-  places.reserve(columns.size());
-  for (const auto& [kind, width, values, validity, pandas, mask, offsets, text] : columns)
+  for (const auto& [kind, width, values, validity, pandas, mask, offsets, text] : columns.get())
     places.push_back({static_cast<GrowingKind>(kind), width, values, validity, pandas, mask, offsets, text});
   if (rows < 0 || rows > capacity) throw nb::value_error("more rows than capacity");
   new (self) GrowingRows(fd, static_cast<uint8_t*>(mapping.address()), mapping.size(), std::move(places), capacity,
@@ -336,6 +354,20 @@ int64_t append_rows(GrowingRows& rows, const Batch& batch, int64_t start) {
   const bool is_long = count * static_cast<int64_t>(inputs.size()) * 8 >= worth_releasing;
   or_raise([&] { is_long ? without_gil(append) : append(); });
   return count;
+}
+
+// Writes and publishes a batch, if the segment has room for all of it and the table is not deleted.
+bool append_whole(GrowingRows& rows, const Batch& batch, const HeadWords& words, uint64_t published) {
+  const std::vector<GrowingInput> inputs = batch.inputs(rows.columns(), 0);
+  if (words.is_deleted() || rows.fitting(inputs, batch.rows()) < batch.rows()) return false;
+  const auto append = [&] {
+    rows.provide(inputs, batch.rows());
+    rows.write(inputs, batch.rows());
+    words.publish(published + static_cast<uint64_t>(batch.rows()));
+  };
+  const bool is_long = batch.rows() * static_cast<int64_t>(inputs.size()) * 8 >= worth_releasing;
+  or_raise([&] { is_long ? without_gil(append) : append(); });
+  return true;
 }
 
 void bind_words(nb::module_& m) {
@@ -382,15 +414,14 @@ void bind_words(nb::module_& m) {
 void bind_growing(nb::module_& m) {
   bind_words(m);
   nb::class_<HeadWords>(m, "HeadWords", "The words of a growing table's head, for its producer.")
-      .def(nb::init<const nb::object&>(), "memory"_a)
+      .def(nb::init<const nb::object&, size_t, size_t, uint64_t>(), "memory"_a, "committed"_a, "state"_a, "deleted"_a)
+      .def_prop_ro("is_deleted", &HeadWords::is_deleted, "Whether the table is deleted.")
       .def("load", &HeadWords::load, "at"_a, "Load an aligned word with acquire order.")
       .def("store", &HeadWords::store, "at"_a, "value"_a, "Store an aligned word with release order.")
-      .def("publish", &HeadWords::publish, "at"_a, "value"_a,
-           "Store an aligned word with release order, and wake all who wait for its low half.");
+      .def("publish", &HeadWords::publish, "rows"_a,
+           "Store how many rows are published, with release order, and wake all who wait for it.");
   nb::class_<Batch>(m, "GrowingBatch", "Rows for a growing table: the memory of each column.")
-      .def(nb::init<const std::vector<std::tuple<nb::object, nb::object, nb::object, nb::object, nb::object, int64_t>>&,
-                    int64_t>(),
-           "columns"_a, "rows"_a,
+      .def(nb::init<const Items<Batch::Parts>&, int64_t>(), "columns"_a, "rows"_a,
            "Each column is (values, missing, offsets, text, valid bits, first bit), None for what it has not.")
       .def("__len__", &Batch::rows);
   nb::class_<GrowingRows>(m, "GrowingRows", "Writes rows into a segment of a growing table; one thread at a time.")
@@ -414,19 +445,22 @@ void bind_growing(nb::module_& m) {
           "start"_a, "stop"_a, "Allocate the pages of some bytes; OSError if the file system is full.")
       .def("descending_row", &descending_row, "batch"_a, "index"_a, "is_signed"_a, "carried"_a.none(),
            "The first row that is less than the one before it in a column; None if they ascend.")
+      .def("append_whole", &append_whole, "batch"_a, "words"_a, "published"_a,
+           "Write and publish a batch; False if it does not fit or the table is deleted, and nothing is written then.")
       .def("append", &append_rows, "batch"_a, "start"_a,
            "Write rows of a batch from ``start`` on, as many as fit; returns how many. OSError if the file system is "
            "full.");
   nb::class_<PlainColumns>(m, "PlainColumns", "The columns of batches that are arrays of the very dtypes.")
-      .def(nb::init<std::vector<nb::object>, std::vector<std::string>, std::vector<nb::object>>(), "names"_a,
+      .def(nb::init<const Items<nb::object>&, const Items<nb::object>&, const Items<nb::object>&>(), "names"_a,
            "formats"_a, "dtypes"_a)
       .def("batch", &PlainColumns::batch, "data"_a,
            "A batch of a dict of contiguous arrays of these dtypes; None for anything else.");
   nb::class_<RowReader>(m, "RowReader", "Appends single rows of plain Python objects.")
-      .def(nb::init<std::vector<nb::object>, std::vector<nb::object>, std::vector<bool>>(), "names"_a, "dtypes"_a,
+      .def(nb::init<const Items<nb::object>&, const Items<nb::object>&, const Items<bool>&>(), "names"_a, "dtypes"_a,
            "is_signed"_a)
       .def("write", &RowReader::write, "rows"_a, "values"_a, "dictionaries"_a, "index"_a.none(), "carried"_a.none(),
-           "Append a row if all of its values are plain; False if not, and nothing is written then.");
+           "words"_a, "published"_a,
+           "Append and publish a row if all of its values are plain; False if not, and nothing is written then.");
 }
 
 }  // namespace colonnade

@@ -407,3 +407,46 @@ def test_shared_producers_take_turns(store):
             assert one.row(n=n) == n + 1
             assert two.append({"n": np.array([n + 1])}) == n + 2
     assert shown(store, "log")["n"].tolist() == list(range(40))
+
+
+def test_a_segment_without_room_for_states_is_followed_by_another(store):
+    with store.appender("log", {"n": "int64", "s": "str"}) as log:
+        for n in range(2_100):
+            log.row(n=n, s=str(n))
+            log.flush()
+        head = head_of(store, "log").read()
+        assert head.segments == 2
+        assert [entry.base for entry in head.entries] == [0]
+        found = shown(store, "log")
+        assert found["n"].tolist() == list(range(2_100))
+        assert found["s"].tolist() == [str(n) for n in range(2_100)]
+
+
+def test_retention_is_kept_for_the_next_producer(store):
+    store.appender("log", {"x": "float64"}, retain=STRIPE).close()
+    with store.appender("log") as log:
+        for _ in range(4):
+            log.append({"x": np.zeros(STRIPE)})
+    assert head_of(store, "log").read().first > 0
+    store.appender("log", retain="1h").close()
+    assert head_of(store, "log").retention.ns == 3_600 * 10**9
+
+
+def test_single_rows_follow_a_full_segment(store):
+    with store.appender("log", {"n": "int64", "c": "category"}, index="n", retain=10) as log:
+        log.append({"n": np.arange(STRIPE - 2), "c": ["a"] * (STRIPE - 2)})
+        for n in range(STRIPE - 2, STRIPE + 3):
+            log.row(n=n, c="ab"[n % 2])
+        assert log.num_rows == STRIPE + 3
+    assert shown(store, "log")["c"].tolist()[-3:] == ["a", "b", "a"]
+
+
+def test_the_last_state_of_a_segment_is_kept_for_all_of_its_rows(store):
+    with store.appender("log", {"n": "int64"}, retain=20 * STRIPE) as log:
+        for n in range(2_046):
+            log.row(n=n)
+            log.flush()
+        rows = STRIPE * 5 // 2
+        log.append({"n": np.arange(2_046, rows)})
+        log.flush()
+    assert shown(store, "log")["n"].tolist() == list(range(rows))

@@ -228,18 +228,19 @@ def length_place(where: Places) -> int:
 
 
 def next_state(
-    table: GrowingSchema, where: Places, counts: Counts, last: State | None
+    table: GrowingSchema, where: Places, counts: Counts, last: State | None, *, is_whole: bool = False
 ) -> tuple[dict[int, bytes], int] | None:
     """What to write for a new state: bytes by their places, and the footer's length, which is stored last.
 
-    None where there is no room for another state.
+    None where there is no room for another state. The last one is for a segment that gets no more rows: ``is_whole``.
     """
     around = envelope(table.encode())
     body_length = where.footers - where.body
     at = where.messages if last is None else last.next_message
     end_of_footers = where.size - TAIL_SIZE
     footer_at = (end_of_footers - len(around.footer) if last is None else last.footer) - around.footer_size
-    if at + around.messages_size > where.body or footer_at < where.footers:
+    left = 1 if is_whole else 2
+    if at + left * around.messages_size > where.body or footer_at - (left - 1) * around.footer_size < where.footers:
         return None
     writes: dict[int, bytes] = {}
     blocks = []

@@ -141,7 +141,7 @@ class Log:
         self._descriptor = _core.Descriptor(paths.HEAD, os.O_RDWR | os.O_NOFOLLOW, dir_fd=folder)
         fd = self._descriptor.fileno()
         self._head = _core.Mapping.of_draft(fd, max(os.fstat(fd).st_size, 1))
-        self._words = _core.HeadWords(self._head)
+        self.words = _core.HeadWords(self._head, COMMITTED, STATE, LogState.DELETED)
         data = memoryview(cast(Any, self._head)).toreadonly()
         self._reader = reader = HeadReader(data, log_folder.path_of(root, name) / paths.HEAD)
         if shared:
@@ -217,7 +217,7 @@ class Log:
             self._segment = LogSegment.open(self.schema, self._entries[-1], self._folder.fileno())
 
     def _store(self, at: int, value: int) -> None:
-        self._words.store(at, value)
+        self.words.store(at, value)
 
     # -- turns of shared producers -------------------------------------------------------------------------------------
 
@@ -240,7 +240,7 @@ class Log:
             time.sleep(pause)
             pause = min(2 * pause, 1e-3)
         # Whoever has the lock now is named to others.
-        if self._words.load(PRODUCER) != os.getpid():
+        if self.words.load(PRODUCER) != os.getpid():
             self._store(PRODUCER, os.getpid())
 
     def unlock(self) -> None:
@@ -250,7 +250,7 @@ class Log:
     @property
     def is_behind(self) -> bool:
         """Whether another producer has appended rows or begun segments since this one looked."""
-        words = [self._words.load(at) for at in (COMMITTED, SEGMENTS)]
+        words = [self.words.load(at) for at in (COMMITTED, SEGMENTS)]
         return words != [self.committed, self._segments]
 
     # -- segments ------------------------------------------------------------------------------------------------------
@@ -275,7 +275,7 @@ class Log:
     @property
     def is_deleted(self) -> bool:
         """Whether somebody has deleted the table meanwhile."""
-        return self._words.load(STATE) == LogState.DELETED
+        return self.words.is_deleted
 
     def make(self, base: int, text_bytes: int) -> LogSegment:
         """Make the next segment, whose first row is ``base``; nobody looks for it before `enter`.
@@ -337,9 +337,17 @@ class Log:
         return max(kept // 8 // self.schema.row_bytes // STRIPE, 1) * STRIPE
 
     def publish(self, committed: int) -> None:
-        """Make all rows below ``committed`` visible, and wake who waits for them."""
+        """Make all rows below ``committed`` visible, and wake who waits for them.
+
+        Raises
+        ------
+        ValueError
+            It was closed meanwhile, so another producer may have the lock.
+        """
+        if self._descriptor.fileno() < 0:
+            raise ValueError(f"the appender of {self.name!r} was closed within an append; no row of it was appended")
+        self.words.publish(committed)
         self.committed = committed
-        self._words.publish(COMMITTED, committed)
 
     # -- the end -------------------------------------------------------------------------------------------------------
 

@@ -88,7 +88,7 @@ class LogSegment:
         """Whether it can still be written."""
         return self._descriptor.fileno() >= 0
 
-    def show(self, counts: Counts) -> bool:
+    def show(self, counts: Counts, *, is_whole: bool = False) -> bool:
         """Show rows to other programs; False where there is no room for another state.
 
         Raises
@@ -96,7 +96,7 @@ class LogSegment:
         OSError
             ENOSPC if the file system is full.
         """
-        new = next_state(self._table, self.places, counts, self.state)
+        new = next_state(self._table, self.places, counts, self.state, is_whole=is_whole)
         if new is None:
             return False
         writes, length = new
