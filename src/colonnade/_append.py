@@ -125,7 +125,6 @@ class Appender:
         shared: bool = False,
     ) -> None:
         self._lock = threading.RLock()
-        self._turn = _Turn(self)
         self._forks = _forks
         self._is_writing = False
         self._is_closed = False
@@ -311,6 +310,10 @@ class Appender:
         return f"<colonnade.Appender of {self.name!r}: {state}>"
 
     # -- the steps -----------------------------------------------------------------------------------------------------
+
+    @property
+    def _turn(self) -> _Turn:
+        return _Turn(self)  # not kept: an appender that is part of a circle would keep the head mapped
 
     def _check_process(self) -> None:
         """Refuse a forked child, before it asks for a lock that a thread of its parent may have."""

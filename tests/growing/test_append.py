@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+import weakref
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -450,3 +452,13 @@ def test_the_last_state_of_a_segment_is_kept_for_all_of_its_rows(store):
         log.append({"n": np.arange(2_046, rows)})
         log.flush()
     assert shown(store, "log")["n"].tolist() == list(range(rows))
+
+
+def test_an_appender_that_is_dropped_keeps_nothing_mapped(store):
+    log = store.appender("log", {"x": "float64"})
+    log.append({"x": np.zeros(3)})
+    log.close()
+    seen = weakref.ref(log)
+    del log
+    assert seen() is None, "it is part of a circle"
+    assert "@live" not in Path("/proc/self/maps").read_text()
