@@ -58,7 +58,7 @@ def pytest_addoption(parser):
 
 
 # Modules of extras, whose examples run where the library is installed.
-_EXTRAS = {"dask": ["src/colonnade/dask/*"], "ray": ["src/colonnade/ray.py"]}
+_EXTRAS = {"dask": ["src/colonnade/dask/*"], "ray": ["src/colonnade/ray/*"]}
 collect_ignore_glob = [file for library, files in _EXTRAS.items() if find_spec(library) is None for file in files]
 
 

@@ -155,6 +155,7 @@ def facts(snapshot):
         "nbytes": snapshot.nbytes,
         "created": snapshot.created.isoformat(),
         "meta": snapshot.meta,
+        "live": False,
         "path": str(snapshot.path),
     }
 

@@ -97,7 +97,7 @@ def test_a_fork_in_the_middle_of_a_read(store, monkeypatch):
     """A thread reads while its process forks. The child does not have that thread, and must not wait for it."""
     store.put("t", payload.make(1, 20))
     inside, go_on = threading.Event(), threading.Event()
-    real = pa.ipc.open_file
+    real = pa.ipc.RecordBatchFileReader
 
     def slow(*args):
         if threading.current_thread() is reader:
@@ -105,7 +105,7 @@ def test_a_fork_in_the_middle_of_a_read(store, monkeypatch):
             go_on.wait()
         return real(*args)
 
-    monkeypatch.setattr(pa.ipc, "open_file", slow)
+    monkeypatch.setattr(pa.ipc, "RecordBatchFileReader", slow)
     reader = threading.Thread(target=lambda: store.open("t").to_arrow())
     reader.start()
     inside.wait()

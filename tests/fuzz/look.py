@@ -57,13 +57,13 @@ def _sums(frame):
 
 def _show(store):
     """What `colonnade show` does, and so the command line too."""
-    from colonnade.cli import commands  # it needs the extra `cli`
+    from colonnade.cli.show import values_of  # it needs the extra `cli`
 
     with store.open(NAME) as snapshot:
         table = snapshot.to_arrow().slice(0, 10)
         check_values(table)
     for column in table.columns:
-        list(commands._values(column))
+        list(values_of(column))
 
 
 def _query(store):

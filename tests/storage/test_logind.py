@@ -5,7 +5,7 @@ import os
 import pytest
 
 import colonnade as cn
-from colonnade.storage import catalog, logind
+from colonnade.storage import logind
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_users_whose_files_stay(machine):
 
 
 def test_the_error_says_it_where_a_store_in_shared_memory_is_empty(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(catalog, "removes_at_logout", lambda user: user == os.geteuid())
+    monkeypatch.setattr(logind, "removes_at_logout", lambda user: user == os.geteuid())
     with pytest.raises(cn.NotFoundError, match=r"the store is empty. systemd removes .* RemoveIPC=no"):
         cn.Store(folder / "s").get("t")
     with pytest.raises(cn.NotFoundError, match=r"the store is empty$"):
