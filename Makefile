@@ -53,13 +53,20 @@ $(VENV)/.hosts: $(READY)
 	touch $@
 
 # Kills at random for a minute, a hundred thousand puts, and kills and stops before every single system call.
-PUTS ?= 100000
+PUTS  ?= 100000
+KILLS ?= 2000
+EVERY ?= 1
 stress: $(READY)
 	cd tests && ../$(BIN)/python -m stress.kills
 	cd tests && ../$(BIN)/python -m stress.endure --puts $(PUTS)
-	cd tests && ../$(BIN)/python -m stress.growing
-	cd tests && ../$(BIN)/python -m growing.every_store
-	COLONNADE_EVERY_CALL=1 $(BIN)/python -m pytest -q tests/crash/test_every_call.py tests/crash/test_fetch_calls.py tests/concurrency/test_interleavings.py
+	cd tests && ../$(BIN)/python -m stress.growing --kills $(KILLS)
+	cd tests && ../$(BIN)/python -m growing.every_store --every $(EVERY)
+	COLONNADE_EVERY_CALL=1 $(BIN)/python -m pytest -q tests/crash/test_every_call.py tests/concurrency/test_interleavings.py
+
+# Kills before every single system call of a fetch from another host.
+.PHONY: stress-fetch
+stress-fetch: $(READY)
+	COLONNADE_EVERY_CALL=1 $(BIN)/python -m pytest -q tests/crash/test_fetch_calls.py
 
 # Every system call of every operation fails with every error, once and from then on: half an hour.
 .PHONY: anomalies
