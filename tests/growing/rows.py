@@ -31,7 +31,7 @@ def _period() -> pd.DataFrame:
         "real": np.where(null, np.nan, number * 0.5),
         "flag": number % 3 == 0,
         "masked": pd.arrays.IntegerArray(number * 2, null.copy()),
-        "time": np.where(number % 11 == 5, np.datetime64("NaT"), number.astype("M8[ns]")),
+        "time": np.where(number % 11 == 5, np.datetime64("NaT", "ns"), number.astype("M8[ns]")),
         "text": pd.Series(texts, dtype="str"),
         "kind": pd.Categorical([None if n % 13 == 1 else f"kind {n // 9 % 60}" for n in number.tolist()]),
     })  # fmt: skip

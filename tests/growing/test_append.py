@@ -32,7 +32,7 @@ def every_type(rows: int, start: int = 0) -> pd.DataFrame:
         "flag": number % 3 == 0,
         "masked": pd.arrays.IntegerArray(number.astype(np.int32), null.copy()),
         "maybe": pd.arrays.BooleanArray(number % 2 == 0, null.copy()),
-        "span": np.where(null, np.timedelta64("NaT"), number.astype("m8[ns]")),
+        "span": np.where(null, np.timedelta64("NaT", "ns"), number.astype("m8[ns]")),
         "zoned": pd.Series(number.astype("M8[ms]")).dt.tz_localize("UTC").dt.tz_convert("Europe/Berlin"),
         "text": text,
         "kind": pd.Categorical([None if gone else f"kind {n % 5}" for n, gone in zip(number, null, strict=True)]),
