@@ -18,9 +18,10 @@ test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # What other languages read of a stored file; `make test` runs those of them that are here already.
+READINGS ?= 10000
 readers: $(READY) build/readers/java/.ready examples/javascript/node_modules/.package-lock.json
 	COLONNADE_READERS=all $(BIN)/python -m pytest -q tests/readers
-	cd tests && ../$(BIN)/python -m readers.growing_files
+	cd tests && ../$(BIN)/python -m readers.growing_files --readings $(READINGS)
 
 # Arrow Java, as the pyspark package ships it: 15 of its jars, and nothing else of its 450 MB stays.
 JARS := arrow commons-codec flatbuffers-java jackson-annotations jackson-core jackson-databind jackson-datatype-jsr310 \
