@@ -185,7 +185,7 @@ def main() -> int:
         for number, name in enumerate(ways):
             started = time.perf_counter()
             with growing(Path(folder, str(number)), options.seed) as store:
-                found = read(name, count if name in PROMISED else min(count, 300), store)
+                found = read(name, count if name in PROMISED else min(count, 50), store)
             took = time.perf_counter() - started
             sys.stdout.write(
                 f"{name:26} {found.right:7,} right {found.wrong:5,} wrong, {found.sizes:6,} numbers of rows {took:6.0f} s"
