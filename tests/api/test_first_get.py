@@ -19,8 +19,8 @@ storage.catalog storage.directory storage.folders storage.opening storage.os_err
 """
 LOADED = set(NAMES.split())
 PARTS = {"_verbs", "core", "format", "format.read", "interop", "storage"}
-# Of other packages: what registers pandas' periods and intervals as Arrow's types.
-OTHERS = {"lazy_loader", "pandas.core.arrays.arrow.extension_types"}
+# Of other packages: what registers pandas' periods and intervals as Arrow's types; pandas 3.1 loads its `api` itself.
+OTHERS = {"lazy_loader", "pandas.core.arrays.arrow.extension_types", "pandas.api.internals"}
 
 PROGRAM = """if True:
     import sys
