@@ -395,7 +395,7 @@ class Appender:
         self._log.publish(self._log.committed + count)
 
     def _take_back(self) -> None:
-        """Go back to what is published, by the head's word: segments that were begun go, and counts are taken anew."""
+        """Go back to the rows that the head counts as published: remove segments begun since, and count anew."""
         try:
             self._log.recover()
             self._writer = self._new_writer()

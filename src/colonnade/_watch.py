@@ -118,7 +118,7 @@ class Watch:
 
     async def __anext__(self) -> Snapshot:
         """Wait for the next version, while the event loop does other things; raises the same errors."""
-        import asyncio  # noqa: PLC0415 -- there by now, and takes 20 ms, which a program without an event loop need not spend
+        import asyncio  # noqa: PLC0415 -- a program with an event loop has imported it; others save 20 ms
 
         with self._alone():
             try:

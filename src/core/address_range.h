@@ -5,12 +5,14 @@
 // Invariants:
 // 1. A range is reserved once (PROT_NONE: no memory) and its addresses never move. They are given back when the range
 //    and all pieces in it are gone.
-// 2. A piece is mapped over reserved addresses only (MAP_FIXED never hits a foreign mapping), and never over another
-//    piece that still lives. Its pages are page-aligned, and its bytes are inside of the file by fstat: a read of a
-//    mapped byte is no SIGBUS unless the file is truncated later, which the store never does.
-// 3. The pieces of one `MappedPieces` become reserved addresses again when its last owner drops it. Whoever makes a
-// view
-//    of the range holds the pieces that the view covers.
+// 2. A piece is mapped over reserved addresses only, so MAP_FIXED never replaces a mapping of somebody else. It is
+// never
+//    mapped over another piece that is in use.
+// 3. A piece begins and ends at a page. fstat has shown that the file is long enough for it, and the store never makes
+// a
+//    file shorter, so reading a mapped byte does not end in SIGBUS.
+// 4. The pieces of one `MappedPieces` become reserved addresses again when its last owner drops it. A view of the range
+//    owns the pieces that it covers.
 #pragma once
 #include <cstddef>
 #include <map>

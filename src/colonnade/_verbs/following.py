@@ -1,6 +1,6 @@
 """What is new in a store: `watch`, `latest`, and `cache` for results that are computed once.
 
-Does not depend on: how any of it is done. The methods import what they use.
+Does not depend on: how the verbs work. Each method imports what it calls.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Tables out of a store: `open`, `get`, `dump`, and `serve` for other hosts.
 
-Does not depend on: how any of it is done. The methods import what they use.
+Does not depend on: how the verbs work. Each method imports what it calls.
 """
 
 from __future__ import annotations

@@ -100,8 +100,8 @@ class GrowingSchema:
         UnsupportedTypeError
             For a dtype that cannot grow, naming the column.
         ValueError
-            For labels that are no strings, are repeated, or none at all; for an index that is not a column of numbers
-            or times.
+            If there is no column, a label is repeated or is not a string, or the index is not a column of numbers or
+            times.
         """
         columns = tuple(_column(name, dtype) for name, dtype in dtypes)
         names = [column.name for column in columns]

@@ -160,7 +160,7 @@ class RowWriter:
         return _core.GrowingBatch(parts, rows.num_rows)
 
     def take(self, before: RowWriter, start: int) -> None:
-        """Take the dictionaries of the segment before, and its rows from ``start`` on.
+        """Copy the dictionaries of the previous segment, and its rows from ``start`` on, into this one.
 
         Raises
         ------
