@@ -5,12 +5,10 @@
 // Invariants:
 // 1. A range is reserved once (PROT_NONE: no memory) and its addresses never move. They are given back when the range
 //    and all pieces in it are gone.
-// 2. A piece is mapped over reserved addresses only, so MAP_FIXED never replaces a mapping of somebody else. It is
-// never
-//    mapped over another piece that is in use.
-// 3. A piece begins and ends at a page. fstat has shown that the file is long enough for it, and the store never makes
-// a
-//    file shorter, so reading a mapped byte does not end in SIGBUS.
+// 2. A piece is mapped over reserved addresses only, so MAP_FIXED never replaces a mapping of somebody else.
+//    It is never mapped over another piece that is in use.
+// 3. A piece begins and ends at a page. fstat has shown that the file is long enough for it, and the store never
+//    makes a file shorter, so reading a mapped byte does not end in SIGBUS.
 // 4. The pieces of one `MappedPieces` become reserved addresses again when its last owner drops it. A view of the range
 //    owns the pieces that it covers.
 #pragma once
