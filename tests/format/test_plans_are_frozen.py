@@ -36,6 +36,7 @@ MODULES = modules_of(FOLDERS)
 # Classes of these folders that are no part of a plan. Each does one work, and is dropped after it.
 WORKERS = {
     "Dictionary": "collects the categories of one column of a growing segment",
+    "FrameColumns": "keeps the names of the last frame's columns",
     "RowWriter": "writes rows into one growing segment",
     "FrameParts": "collects the columns of a frame while it is planned",
     "Batches": "releases the memory of a source: see `test_only_batches_change`",
