@@ -56,6 +56,29 @@ class Host:
             os.kill(self.process.pid, number)
 
 
+@contextlib.contextmanager
+def on_another_host(*command, size="1g", **variables):
+    """Run a program with a shared memory of its own, of so many bytes, until the block ends. Needs root."""
+    alone = f'mount -t tmpfs -o size={size} none /dev/shm && exec "$@"'
+    process = subprocess.Popen(
+        ["unshare", "--mount", "--uts", "sh", "-c", alone, "sh", *command],
+        env={**os.environ, **variables},
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
 class Proxy:
     """Passes connections on to a port, counts what comes back, and can stop doing so. A context manager.
 
