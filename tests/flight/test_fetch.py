@@ -93,6 +93,17 @@ def test_four_processes_at_once_make_one_transfer(origin, host, folder, large):
     assert size < proxy.received < 1.2 * size
 
 
+def test_a_network_with_latency(origin, store, host, large):
+    """Bytes are on their way for 25 ms: the windows of both streams bound the rate, and no pause is taken for silence."""
+    origin.put("large", large)
+    with Proxy(host.port, delay=0.025) as proxy:
+        began = time.monotonic()
+        with store.open(f"{proxy.address}/large") as snapshot:
+            seconds = time.monotonic() - began
+            assert snapshot.to_pandas()["b"].iloc[-1] == 0
+    assert 5 * 0.05 < seconds < 8
+
+
 def test_a_new_version_is_fetched_again(origin, store, host):
     for value in (1, 2):
         origin.put("x", pd.DataFrame({"x": [value]}))
