@@ -86,7 +86,7 @@ def test_both_nodes_serve(cluster):
     # Nodes that have joined meanwhile would get this one.
     assert hosts._token_of_cluster(None) in ray.get([actor.token.remote() for actor in cluster._actors.values()])
     with pytest.raises(ValueError, match="with another token"):
-        colonnade.ray.serve(token="another-token-than-theirs")
+        colonnade.ray.serve(token="another-token-than-theirs")  # noqa: S106 -- a wrong one
 
 
 def test_another_node_fetches_once(cluster, mixed):
