@@ -162,7 +162,12 @@ class Server:
                 break
             except (pa.ArrowException, OSError) as error:
                 if port == ports[-1] and (first or not isinstance(error, OSError)):
-                    number, why = _why_not(self._host, port)
+                    number, why = _why_not(self._host, port) or (errno.EINVAL, str(error).partition(". Detail")[0])
+                    if number == errno.EINVAL and self._credentials.cert:
+                        why = (
+                            "the certificate cannot be used: cert=, key= and ca= are files in PEM, and the key is the "
+                            f"certificate's ({why})"
+                        )
                     raise StoreAccessError(number, f"{location} cannot be served: {why}") from error
         if self._service is None:
             raise StoreAccessError(errno.EADDRINUSE, "no port could be had")
@@ -244,8 +249,8 @@ def _served_already(election: Election, root: Path, how: str) -> StoreAccessErro
     )
 
 
-def _why_not(host: str, port: int) -> tuple[int, str]:
-    """Why an address cannot be served: Flight does not say, so it is tried without it."""
+def _why_not(host: str, port: int) -> tuple[int, str] | None:
+    """Why no socket can listen there, which Flight does not say; None if one can."""
     try:
         for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
             with socket.socket(family, kind, protocol) as probe:
@@ -261,10 +266,7 @@ def _why_not(host: str, port: int) -> tuple[int, str]:
             errno.EACCES: "ports below 1024 are for root",
         }
         return number, reasons.get(number, str(error.strerror))
-    return (
-        errno.EINVAL,
-        "the certificate cannot be used: cert=, key= and ca= are files in PEM, and the key is the cert's",
-    )
+    return None
 
 
 def _stand_by(server: weakref.ref[Server], closed: threading.Event) -> None:
