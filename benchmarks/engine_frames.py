@@ -31,7 +31,7 @@ def mixed(nbytes: int) -> pd.DataFrame:
             "x": np.random.default_rng(1).random(rows),
             "y": np.arange(rows) / 7,
             "text": pd.Series(text.to_pandas(), dtype="str"),
-            "category": pd.Categorical.from_codes(np.arange(rows) % 3, ["a", "b", "c"]),
+            "category": pd.Categorical(np.array(["a", "b", "c"], dtype=object)[np.arange(rows) % 3]),
             "time": pd.date_range("2026-01-01", periods=rows, freq="s"),
         }
     )

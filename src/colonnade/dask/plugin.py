@@ -115,7 +115,7 @@ class _Workers(WorkerPlugin):
         if finish == "memory" and self._replicas is not None:
             self._replicas.take(key, start)
 
-    async def teardown(self, worker: Any) -> None:  # type: ignore[override]  # noqa: ARG002 -- as Dask calls and awaits it
+    async def teardown(self, worker: Any) -> None:  # noqa: ARG002 -- Dask calls and awaits it so
         server, self._server = self._server, None
         replicas, self._replicas = self._replicas, None
         if server is not None and replicas is not None:
