@@ -14,7 +14,7 @@ STORE = "/dev/shm/colonnade-test"  # of each host
 
 def finish(process):
     """What a process printed, in lines of words."""
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=100)
     assert process.returncode == 0, err
     return [line.split() for line in out.splitlines()]
 
