@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 import colonnade as cn
+from growing import rows
 from support import anomalies, stepping
 from support.operations import OPERATIONS, contents, make
 
@@ -76,6 +77,8 @@ class Bench:
         if leftover:
             wrong.append(f"gc leaves {leftover}")
         self.store.put("afterwards", make(77, 50)).close()
+        for name, stop in [key for key in found if key[0] == "g"]:
+            self.store.append(name, rows.make(stop, stop + 3))
         if wrong:
             raise AnomalyError(
                 f"{self.name}, call {fail_at} of {self.calls} (system calls {outcome.failed[:3]}) fails with "

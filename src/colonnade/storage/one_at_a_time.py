@@ -37,8 +37,8 @@ def alone(directory: Directory, key: str) -> Iterator[None]:
     while True:
         with directory.opened() as root:
             file = _core.Descriptor(paths.WORK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600, dir_fd=root)
-        _held.add(file)
         try:
+            _held.add(file)
             _lock(file.fileno(), place, 1, wait=True)
             if os.fstat(file.fileno()).st_nlink:
                 yield
