@@ -82,9 +82,9 @@ class Log:
         self.unlock = functools.partial(fcntl.fcntl, self._descriptor, fcntl.F_OFD_SETLK, _UNLOCKED)
         fd = self._descriptor.fileno()
         self._head = _core.Mapping.of_draft(fd, max(os.fstat(fd).st_size, 1))
-        self.words = _core.HeadWords(self._head, COMMITTED, STATE, LogState.DELETED)
         data = memoryview(cast(Any, self._head)).toreadonly()
         self._reader = HeadReader(data, log_folder.path_of(catalog.directory.root, name) / paths.HEAD)
+        self.words = _core.HeadWords(self._head, COMMITTED, STATE, LogState.DELETED)
 
     # -- opening -------------------------------------------------------------------------------------------------------
 
@@ -151,6 +151,8 @@ class Log:
                 if log is not None:
                     log.drop()
                 raise
+        if log_folder.is_there(catalog, name):
+            raise CorruptSnapshotError(f"the growing table {name!r} has no head; delete it and append anew")
         raise LogBusyError(f"the growing table {name!r} is deleted and made again all the time; try again")
 
     def _is_opened(
