@@ -50,7 +50,7 @@ def retention_of(retain: Any) -> Retention | None:
         try:
             found = Retention(ns=pd.Timedelta(retain).as_unit("ns").value)
         except ValueError as error:
-            raise ValueError(f"retain={retain!r} is no time and no size: {error}") from error
+            raise ValueError(f"retain={brief_repr(retain)} is no time and no size, as '1h' and '4GiB' are") from error
     if found is None or not all(0 <= number < 1 << 62 for number in found) or found == Retention():
         raise ValueError(
             f"retain must be a number of rows, a time as in '1h', or a size as in '4GiB', got {brief_repr(retain)}"

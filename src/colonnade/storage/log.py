@@ -481,4 +481,4 @@ def _identity() -> int:
 
 
 def _shown(schema: GrowingSchema) -> str:
-    return ", ".join(f"{column.name}: {column.dtype}" for column in schema.columns)
+    return ", ".join(f"{column.name!r}: {column.dtype}" for column in schema.columns)
