@@ -172,7 +172,7 @@ def test_columns_that_cannot_grow_are_named(store, columns, words):
 
 def test_other_columns_than_the_tables_are_refused(store):
     store.append("log", pd.DataFrame({"x": [1.0]}))
-    with pytest.raises(ValueError, match="has other columns: x: float64; given were x: int64"):
+    with pytest.raises(ValueError, match="has other columns: 'x': float64; given were 'x': int64"):
         store.appender("log", {"x": "int64"})
     with store.appender("log") as log:
         assert log.num_rows == 1

@@ -50,11 +50,20 @@ def open_folder(catalog: Catalog, name: str) -> _core.Descriptor:
 
 
 def is_there(catalog: Catalog, name: str) -> bool:
-    """Whether a name is a growing table."""
+    """Whether a name is a growing table.
+
+    Raises
+    ------
+    StoreAccessError
+        It cannot be seen.
+    """
     try:
         open_folder(catalog, name).close()
     except NONE:
         return False
+    except OSError as error:
+        with explained(catalog.directory.root, f"looking for the growing table {name!r}"):
+            raise error
     return True
 
 
