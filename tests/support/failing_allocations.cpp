@@ -1,5 +1,6 @@
-// Preloaded into a process: makes chosen allocations of one library fail, those whose caller is in a range of addresses.
-// The range is set by `watch_allocations`; until then, and for all other callers, everything is as without it.
+// Preloaded into a process: makes chosen allocations of one library fail, those whose caller is in a range of
+// addresses. The range is set by `watch_allocations`; until then, and for all other callers, everything is as without
+// it.
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
@@ -46,8 +47,9 @@ bool is_inside(const void* caller) {
 
 bool fails(const void* caller) { return is_inside(caller) && fails_now(); }
 
-// Whether a function of this file was called from the range, maybe through libstdc++, which starts threads for its callers.
-// A call that is further above does not count: the core calls the producer of a stream, whose threads are its own.
+// Whether a function of this file was called from the range, maybe through libstdc++, which starts threads for its
+// callers. A call that is further above does not count: the core calls the producer of a stream, whose threads are its
+// own.
 bool is_called_from_range() {
   void* frames[8];
   const int depth = backtrace(frames, 8);
