@@ -65,7 +65,7 @@ def numbers(rows: int) -> pd.DataFrame:
 
 
 def wait_for_rows(path: str, count: int) -> None:
-    """Follow a growing table, and print how old each new row is when woken, and when the frame of all rows is there."""
+    """Follow a growing table. For each new row, print its age when this process wakes, and when the frame is made."""
     store = cn.Store(path)
     latest, follow = store.latest("ticks"), store.follow("ticks", timeout=20)
     _ = latest.frame

@@ -613,7 +613,7 @@ def test_async_for(store, producer):
 
     seen, ticks = asyncio.run(run())
     assert seen == [1, 2, 3]
-    assert ticks > 10  # the loop did other things meanwhile
+    assert ticks > 10  # the loop ran other tasks while it waited
 
 
 def test_async_timeout_deletion_and_close(store, producer):

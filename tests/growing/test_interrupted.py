@@ -49,7 +49,7 @@ def go_on(store, log, before, after):
     assert found in (before, after)
     try:
         assert log.append(rows.make(found, found + 11)) == found + 11
-    except (ValueError, cn.ColonnadeError):  # it says that it cannot go on
+    except (ValueError, cn.ColonnadeError):  # this appender refuses to go on
         log.close()
         with store.appender("t") as other:
             assert other.append(rows.make(found, found + 11)) == found + 11
