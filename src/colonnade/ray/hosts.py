@@ -34,7 +34,7 @@ class _Host:
                 "read them",
                 host,
             )
-        # The token is left in the store, where the tasks of this node find it.
+        # `serve` writes the token into the store, where the tasks of this node find it.
         self._server = Store().serve(host, port, token=token, cert=mine.cert, key=mine.key, ca=mine.ca, insecure=True)
 
     def address(self) -> str:
@@ -81,15 +81,15 @@ class Hosts:
 def serve(*, token: str | None = None, port: int = 0) -> Hosts:
     """Serve the default store of each node of the cluster to the others, by an actor that takes no CPU.
 
-    Call it once, from any driver of the cluster, and again when nodes have joined: those that serve go on. The actors
-    end with the job of the driver, or with `Hosts.close`. One that dies is started again, at its port.
+    Call it once, from any driver of the cluster, and again when nodes have joined: nodes that serve already go on. The
+    actors end with the job of the driver, or with `Hosts.close`. An actor that dies is started again at its port.
 
     Parameters
     ----------
     token : str, optional
-        What nodes show each other; by default ``$COLONNADE_TOKEN``, else a random one. It is not Ray's own.
+        The secret by which nodes know each other, not Ray's token; by default ``$COLONNADE_TOKEN``, else a random one.
     port : int, default 0
-        The port at which each node serves; 0: any that is free.
+        The port at which each node serves; 0 is any free port.
 
     Returns
     -------
@@ -118,7 +118,7 @@ def serve(*, token: str | None = None, port: int = 0) -> Hosts:
 
 
 def _of_ray() -> Credentials:
-    """The files of TLS of the cluster; none where its messages are plain."""
+    """The files for TLS, as Ray has them. No files if the cluster does not use TLS."""
     if os.environ.get("RAY_USE_TLS", "0") != "1":
         return Credentials()
     ca, cert, key = (os.environ.get(f"RAY_TLS_{name}") for name in ("CA_CERT", "SERVER_CERT", "SERVER_KEY"))
