@@ -137,7 +137,7 @@ SCENARIOS = {
 def place():
     if why := stepping.why_not():
         pytest.skip(why)
-    with Place("256m") as place:
+    with stepping.one_processor(), Place("256m") as place:
         store = cn.Store(place.folder / "warm")  # what is imported at the first use is no step of a put
         put("t", 1)(store)
         read(store)
