@@ -3,8 +3,8 @@
 After each run the store holds what it held before, if the operation raised, or what it holds when nothing fails, if it did not; every
 value of it is verified. The process has given back its descriptors, locks and mappings. What lies around is freed by the next `gc`.
 
-The short form fails every third call once (on a disk every eighth), with an error that a seed chooses, a tenth of them from then on. The long
-form, which runs every night, is ``python -m faults.test_anomalies`` in ``tests/``: each call, each error, once and from then on.
+The short form fails some 24 calls of each operation (on a disk 12), with an error that a seed chooses, a tenth of them from then on. The long form is
+``python -m faults.test_anomalies`` in ``tests/``: each call, each error, once and from then on.
 """
 
 import argparse
@@ -13,7 +13,6 @@ import itertools
 import os
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -21,6 +20,7 @@ from pathlib import Path
 import pytest
 
 import colonnade as cn
+from growing import rows
 from support import anomalies, stepping
 from support.operations import OPERATIONS, contents, make
 
@@ -77,6 +77,8 @@ class Bench:
         if leftover:
             wrong.append(f"gc leaves {leftover}")
         self.store.put("afterwards", make(77, 50)).close()
+        for name, stop in [key for key in found if key[0] == "g"]:
+            self.store.append(name, rows.make(stop, stop + 3))
         if wrong:
             raise AnomalyError(
                 f"{self.name}, call {fail_at} of {self.calls} (system calls {outcome.failed[:3]}) fails with "
@@ -102,13 +104,13 @@ def _tables(found):
     return {key: value for key, value in found.items() if key != "settings" or value != cn.Store("/nowhere").settings}
 
 
-def _short(calls, generator, step):
+def _short(calls, generator, step=1):
     """Every ``step``-th call once, with an error that is drawn; and some of these calls and all later ones."""
     for fail_at in range(generator.randint(1, step), calls + 1, step):
         yield fail_at, generator.choice(anomalies.ERRORS), generator.random() < 0.1
 
 
-def _long(calls):
+def _long(calls, _):
     return itertools.product(range(1, calls + 1), anomalies.ERRORS, (False, True))
 
 
@@ -116,20 +118,27 @@ def _long(calls):
 def traced():
     if why := stepping.why_no_failures():
         pytest.skip(why)
+    with stepping.one_processor():
+        yield
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("place", "step"), [("memory", 3), ("disk", 8)])
-def test_every_call_fails(place, step, tmp_path):
-    """In a process that has imported little, because it is forked for each run: pytest takes three times as long."""
-    folder = "/dev/shm" if place == "memory" else tmp_path
-    done = subprocess.run(
-        [sys.executable, "-m", "faults.test_anomalies", "--folder", folder, "--step", str(step), "--seed", place],
-        cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{list(OPERATIONS)[-1]}: " in done.stdout
+@pytest.mark.parametrize("place", ["memory", "disk"])
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_call_fails(name, place, tmp_path):
+    bench = Bench(name, "/dev/shm" if place == "memory" else tmp_path)
+    try:
+        wrong = []
+        generator, most = random.Random(f"{name} {place}"), 24 if place == "memory" else 12
+        for fail_at, error, from_then_on in _short(bench.calls, generator, step=max(bench.calls // most, 1)):
+            try:
+                bench.check(fail_at, error, from_then_on)
+            except AnomalyError as anomaly:
+                wrong.append(str(anomaly))
+        assert not wrong, "\n".join(wrong)
+    finally:
+        bench.remove()
 
 
 def main():
@@ -137,18 +146,15 @@ def main():
     parser.add_argument("--folder", default="/dev/shm", help="where the stores are made")
     parser.add_argument("--only", nargs="+", default=list(OPERATIONS), choices=OPERATIONS)
     parser.add_argument("--stop", action="store_true", help="stop at the first anomaly")
-    parser.add_argument("--step", type=int, help="the short form: every so many calls, with one error each")
+    parser.add_argument("--short", action="store_true", help="the short form")
     parser.add_argument("--seed", default="1")
     options = parser.parse_args()
     counts = collections.Counter()
     for name in options.only:
         bench = Bench(name, options.folder)
-        runs = (
-            _short(bench.calls, random.Random(f"{name} {options.seed}"), options.step)
-            if options.step
-            else _long(bench.calls)
-        )
-        for fail_at, error, from_then_on in runs:
+        for fail_at, error, from_then_on in (_short if options.short else _long)(
+            bench.calls, random.Random(options.seed)
+        ):
             counts["runs"] += 1
             try:
                 bench.check(fail_at, error, from_then_on)
