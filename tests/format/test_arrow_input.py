@@ -254,10 +254,10 @@ DICTIONARIES = {
 }
 
 
-def _of_two_dictionaries(one, other, type_, index_type=pa.int8()):
+def _of_two_dictionaries(one, other, type_):
     chunks = []
     for values in (one, other):
-        indices = pa.array([*range(len(values)), None, 0], index_type)
+        indices = pa.array([*range(len(values)), None, 0], pa.int8())
         chunks.append(pa.DictionaryArray.from_arrays(indices, pa.array(values, type_)))
     return pa.table({"d": pa.chunked_array(chunks), "i": range(sum(map(len, chunks)))})
 
@@ -273,8 +273,8 @@ def test_chunks_with_different_dictionaries_are_unified(store, tmp_path, kind):
         assert snap.to_arrow()["d"].to_pylist() == table["d"].to_pylist()
         if kind in ("str", "decimals", "nulls"):  # pandas does not have the others
             assert snap.to_pandas()["d"].dropna().tolist() == [
-                    value for value in table["d"].to_pylist() if value is not None
-                ]
+                value for value in table["d"].to_pylist() if value is not None
+            ]
 
 
 def test_dictionaries_that_together_need_larger_indices(store, tmp_path):

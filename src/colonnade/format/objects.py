@@ -195,8 +195,7 @@ def _datetimes(values: ObjectArray) -> Converted:
     has_every_time = decode_zone(zone).utcoffset(None) is not None and not any(value.fold for value in present)
     restored = (_in_zone(value, decode_zone(zone)) for value in instants)
     if not has_every_time and any(
-        one != other or _time_details(one) != _time_details(other)
-        for one, other in zip(present, restored, strict=True)
+        one != other or _time_details(one) != _time_details(other) for one, other in zip(present, restored, strict=True)
     ):
         raise UnsupportedTypeError(_NO_SUCH_TIME)
     name = pyarrow_internals.zone_name(decode_zone(zone))

@@ -201,7 +201,7 @@ def _serialized(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
 
 
 def _needs_own_row(type_: pa.DataType) -> bool:
-    """Whether a row of nulls would have other dictionaries or buffers, or PyArrow 26 makes an invalid one (run ends)."""
+    """Whether a row of nulls would have other dictionaries or buffers, or be invalid (run ends, PyArrow 26)."""
     is_view = pt.is_string_view(type_) or pt.is_binary_view(type_)
     return bool(pt.is_dictionary(type_) or is_view or pt.is_run_end_encoded(type_))
 
