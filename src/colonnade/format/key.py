@@ -198,9 +198,9 @@ def key_parts(keys: Any, names: list[str]) -> tuple[list[Any], int | None]:
             raise TypeError(
                 f"the keys of this table have the parts {', '.join(names)}; {', '.join(missing)} is missing"
             )
-        parts = [keys[name] for name in names]
+        parts: list[Any] = [keys[name] for name in names]
     elif isinstance(keys, pd.MultiIndex):
-        parts = pandas_internals.levels_of(keys)
+        parts = list(pandas_internals.levels_of(keys))
     else:
         listed = keys if hasattr(keys, "__len__") else _listed(keys)
         parts = [list(part) for part in zip(*listed, strict=True)] if len(listed) else [[] for _ in names]
