@@ -6,11 +6,11 @@ Does not depend on: how the kernel reports a put, how a snapshot is opened.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from colonnade import _core
@@ -71,6 +71,7 @@ class Watch:
         self._unsure = False
         # The growing table that the name leads to: its rows are waited for, and the path is not.
         self._log: LogReader | None = None
+        self._grown: Callable[[], Snapshot] | None = None  # opens it again
         self._bell = _core.Bell()
         self._wakers: list[Callable[[], None]] = []
 
@@ -97,7 +98,9 @@ class Watch:
             The watch was closed.
         """
         until = None if self._timeout is None else time.monotonic() + self._timeout
-        with self._alone():
+        self._check_alone()
+        try:
+            self._waiting = True
             while (path_watch := self._path_watch) is not None:  # held meanwhile: another thread may close
                 rung = self._bell.value
                 snapshot = self._newer(path_watch)
@@ -114,44 +117,43 @@ class Watch:
                     wait(self._log, self._given.version, self._bell, rung, left)
                 else:
                     path_watch.wait(left)
+        finally:
+            self._waiting = False
         raise StopIteration
 
     async def __anext__(self) -> Snapshot:
         """Wait for the next version, while the event loop does other things; raises the same errors."""
         import asyncio  # noqa: PLC0415 -- a program with an event loop has imported it; others save 20 ms
 
-        with self._alone():
-            try:
-                async with asyncio.timeout(self._timeout):
-                    while (path_watch := self._path_watch) is not None:
-                        snapshot = self._newer(path_watch)
-                        if snapshot is not None:
-                            return snapshot
-                        if self._path_watch is None:
-                            break
-                        if self._log is not None and self._given is not None:
-                            from colonnade.storage.log_wait import wait_in_task
+        self._check_alone()
+        try:
+            self._waiting = True
+            async with asyncio.timeout(self._timeout):
+                while (path_watch := self._path_watch) is not None:
+                    snapshot = self._newer(path_watch)
+                    if snapshot is not None:
+                        return snapshot
+                    if self._path_watch is None:
+                        break
+                    if self._log is not None and self._given is not None:
+                        from colonnade.storage.log_wait import wait_in_task
 
-                            await wait_in_task(self._log, self._given.version, self._wakers)
-                        else:
-                            await _readable(path_watch)
-            except TimeoutError:
-                raise self._timed_out() from None
+                        await wait_in_task(self._log, self._given.version, self._wakers)
+                    else:
+                        await _readable(path_watch)
+        except TimeoutError:
+            raise self._timed_out() from None
+        finally:
+            self._waiting = False
         raise StopAsyncIteration
 
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _check_alone(self) -> None:
         if self._process != os.getpid() and self._path_watch is not None:
             self._start()  # the parent reads the events of the descriptor that it shares
         if self._waiting:
             raise RuntimeError(
                 f"this watch of {self.name!r} is being waited for already; make one for each thread or task"
             )
-        self._waiting = True
-        try:
-            yield
-        finally:
-            self._waiting = False
 
     def _timed_out(self) -> WaitTimeoutError:
         found = f"it is at version {self._given.version}" if self._given else "there is no such table"
@@ -166,7 +168,7 @@ class Watch:
         if self._log is not None and self._given is not None:
             if not self._log.is_deleted:
                 return None if self._log.committed == self._given.version else self._look()
-            self._log, self._unsure = None, True
+            self._log, self._grown, self._unsure = None, None, True
         unsure, self._unsure = self._unsure, True  # so a thread that is interrupted here looks again the next time
         if not path_watch.news() and not unsure:
             self._unsure = False
@@ -181,7 +183,7 @@ class Watch:
 
     def _look(self) -> Snapshot | None:
         try:
-            snapshot = self._attach()
+            snapshot = self._attach() if self._grown is None else self._grown()
         except NotFoundError:
             if self._given is None:
                 return None  # it is waited for
@@ -191,7 +193,12 @@ class Watch:
                 "ask again to wait for its next put"
             ) from None
         given, self._given = self._given, _Given(snapshot.identity, snapshot.version)
-        self._log = snapshot.log
+        if snapshot.log is None:
+            self._log = self._grown = None
+        elif snapshot.log is not self._log:
+            from colonnade.growing_snapshot import open_growing
+
+            self._log, self._grown = snapshot.log, partial(open_growing, snapshot.log, None)
         if given == self._given:
             snapshot.close()
             return None
