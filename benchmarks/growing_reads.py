@@ -65,22 +65,30 @@ def numbers(rows: int) -> pd.DataFrame:
 
 
 def wait_for_rows(path: str, count: int) -> None:
-    """Follow a growing table, and print how old each new row is when woken, and when the frame of all rows is there."""
-    store = cn.Store(path)
-    latest, follow = store.latest("ticks"), store.follow("ticks", timeout=20)
-    _ = latest.frame
-    print("ready", flush=True)
-    woken, framed = [], []
-    for _ in range(count):
-        new = next(follow)
-        at = time.monotonic()
-        frame = latest.frame
-        done = time.monotonic()
-        sent = new.to_pandas(writable=False)["sent"].iloc[-1]
-        assert len(frame) >= new.version
-        woken.append(at - sent)
-        framed.append(done - sent)
-    print(median_us(woken), median_us(framed), flush=True)
+    """Follow a growing table, and print how old each new row is when its reader is woken."""
+    with cn.Store(path).follow("ticks", timeout=20) as follow:
+        print("ready", flush=True)
+        ages = []
+        end = follow.position + count
+        while follow.position < end:  # two rows may come at once
+            new = next(follow)
+            woken = time.monotonic()
+            ages.append(woken - new.to_pandas(writable=False)["sent"].iloc[-1])
+    print(median_us(ages), flush=True)
+
+
+def wait_for_frames(path: str, count: int) -> None:
+    """Watch a growing table, and print how old its newest row is when the frame of all rows is there."""
+    with cn.Store(path).watch("ticks", timeout=20) as watch:
+        frame = next(watch).to_pandas(writable=False)
+        print("ready", flush=True)
+        ages = []
+        end = len(frame) + count
+        while len(frame) < end:
+            frame = next(watch).to_pandas(writable=False)
+            made = time.monotonic()
+            ages.append(made - frame["sent"].iloc[-1])
+    print(median_us(ages), flush=True)
 
 
 def wait_for_puts(path: str, count: int) -> None:
@@ -94,6 +102,9 @@ def wait_for_puts(path: str, count: int) -> None:
             frame = next(watch).to_pandas()
             ages.append(time.monotonic() - frame["sent"].iloc[-1])
     print(median_us(ages), flush=True)
+
+
+JOBS = {"woken": wait_for_rows, "frames": wait_for_frames, "puts": wait_for_puts}
 
 
 def other_process(job: str, store: cn.Store, count: int) -> subprocess.Popen[str]:
@@ -121,13 +132,16 @@ def other_process(job: str, store: cn.Store, count: int) -> subprocess.Popen[str
 def latency(store: cn.Store, count: int) -> dict[str, float]:
     """From an append, and from a concat and put, to the other process."""
     start = numbers(MANY)
+    ages = []
     with store.appender("ticks", like=start) as log:
         log.append(start)
-        with other_process("rows", store, count) as reader:
-            for _ in range(count):
-                time.sleep(0.003)
-                log.append({"sent": [time.monotonic()], **{f"x{k}": [0.5] for k in range(4)}})
-            woken, framed = map(float, reader.communicate()[0].split())
+        for job in ("woken", "frames"):
+            with other_process(job, store, count) as reader:
+                for _ in range(count):
+                    time.sleep(0.003)
+                    log.row(sent=time.monotonic(), x0=0.5, x1=0.5, x2=0.5, x3=0.5)
+                ages.append(float(reader.communicate()[0]))
+    woken, framed = ages
     whole = start
     store.put("table", whole).close()
     puts = max(count // 10, 3)
@@ -205,11 +219,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--rows", type=int, default=2_000_000, help="the many rows of latest.frame")
     parser.add_argument("--count", type=int, default=200)
-    parser.add_argument("--job", choices=["rows", "puts"])
+    parser.add_argument("--job", choices=JOBS)
     parser.add_argument("--store")
     given = parser.parse_args()
     if given.job:
-        (wait_for_rows if given.job == "rows" else wait_for_puts)(given.store, given.count)
+        JOBS[given.job](given.store, given.count)
         return
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         store = cn.Store(Path(folder) / "store")
