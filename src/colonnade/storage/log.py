@@ -62,7 +62,6 @@ class Log:
 
     schema: GrowingSchema
     retention: Retention
-    committed: int
     first: int
 
     def __init__(self, catalog: Catalog, name: str, mode: int) -> None:
@@ -71,6 +70,7 @@ class Log:
         self._mode = mode
         self._segment: LogSegment | None = None
         self._process = os.getpid()
+        self._collapsed = set()
 
     # -- opening -------------------------------------------------------------------------------------------------------
 
@@ -182,6 +182,8 @@ class Log:
         return True
 
     _has_spares = False
+    # The files that were put into huge pages: segments are written again, and to look at one takes 0.1 ms a huge page.
+    _collapsed: set[int]
     _folder: _core.Descriptor
     _descriptor: _core.Descriptor
     _head: _core.Mapping
@@ -246,6 +248,15 @@ class Log:
     def unlock(self) -> None:
         """Let other producers append."""
         unlock(self._descriptor.fileno())
+
+    @property
+    def committed(self) -> int:
+        """How many rows were published, as this producer knows; another one that shares the table may have more."""
+        return self.words.published
+
+    @committed.setter
+    def committed(self, rows: int) -> None:
+        self.words.published = rows
 
     @property
     def is_behind(self) -> bool:
@@ -347,7 +358,6 @@ class Log:
         if self._descriptor.fileno() < 0:
             raise ValueError(f"the appender of {self.name!r} was closed within an append; no row of it was appended")
         self.words.publish(committed)
-        self.committed = committed
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
@@ -380,8 +390,10 @@ class Log:
             for entry in dropped:
                 name = paths.log_segment(entry.base, entry.number)
                 with contextlib.suppress(OSError):
-                    if spares.is_worth_keeping(os.stat(name, dir_fd=folder, follow_symlinks=False), limit):
-                        _collapse(folder, name)
+                    status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                    if spares.is_worth_keeping(status, limit):
+                        if status.st_ino not in self._collapsed and _collapse(folder, name):
+                            self._collapsed.add(status.st_ino)
                         spares.retire(root, folder, name)
                         self._has_spares = True
                     else:
@@ -416,12 +428,12 @@ class Log:
             return 0
 
 
-def _collapse(folder: int, name: str) -> None:
+def _collapse(folder: int, name: str) -> bool:
     """Put a segment into huge pages, in which the next rows are written at twice the speed; but not its holes."""
     with _core.Descriptor(name, os.O_RDWR | os.O_NOFOLLOW, dir_fd=folder) as fd:
         status = os.fstat(fd)
-        if 4 * 512 * status.st_blocks >= 3 * status.st_size:
-            _core.Mapping.of_draft(fd, status.st_size).collapse()
+        is_full = 4 * 512 * status.st_blocks >= 3 * status.st_size
+        return is_full and _core.Mapping.of_draft(fd, status.st_size).collapse()
 
 
 def try_lock(fd: int) -> bool:

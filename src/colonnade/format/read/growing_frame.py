@@ -90,9 +90,11 @@ class Layout:
         self.places = [places for block in self.blocks for _, places in block.pieces]
         self.places += [np.array([positions[number]], np.intp) for number in self.others]
         empty = table.empty_frame()
-        values, _ = Columns(self, None, ()).parts(range(0))
+        values, array = Columns(self, None, ()).parts(range(0))
         blocks = list(zip(values, self.places, strict=True))
-        self.empty = internals.make_frame(blocks, empty.index, empty.columns, {})
+        # Not the index of the other frame: pandas may make a RangeIndex of integers.
+        index = empty.index if array is None else internals.make_index(array, table.index, None)
+        self.empty = internals.make_frame(blocks, index, empty.columns, {})
 
 
 @lru_cache(64)
