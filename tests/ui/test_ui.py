@@ -140,11 +140,11 @@ def test_rates(store):
     store.put("new", pd.DataFrame({"x": [1.0]})).close()
     usage = store.usage()
     found = rates.add(usage, 102.0)
-    assert (found["nyc/flights"].count, found["new"].count) == (1.5, 0.5)
+    assert (found["nyc/flights"].per_second, found["new"].per_second) == (1.5, 0.5)
     nbytes = next(segment.nbytes for segment in usage.of("newest") if segment.name == "new")
     assert found["new"].nbytes == nbytes / 2
     # A minute without puts.
-    assert rates.add(usage, 140.0)["new"].count == pytest.approx(1 / 40)
+    assert rates.add(usage, 140.0)["new"].per_second == pytest.approx(1 / 40)
     assert rates.add(usage, 170.0) == {}
     store.delete("new")
     store.put("nyc/flights", pd.DataFrame({"x": [1.0]})).close()
@@ -158,7 +158,7 @@ def test_rates_of_a_growing_table(store):
         rates.add(store.usage(), 100.0)
         log.append({"x": np.zeros(1000)})
         found = rates.add(store.usage(), 102.0)["ticks"]
-    assert (found.count, found.is_growing) == (500.0, True)
+    assert (found.per_second, found.is_growing) == (500.0, True)
     assert str(found).startswith("500 rows/s, ")
 
 

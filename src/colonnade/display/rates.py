@@ -17,15 +17,23 @@ _SECONDS = 60.0  # what rates are of
 class Rate(NamedTuple):
     """What comes to a table in a second: rows of a growing table, versions of one that is put; and their bytes."""
 
-    count: float
+    per_second: float
     nbytes: float
     is_growing: bool
 
     def __str__(self) -> str:
         nbytes = f"{format_size(round(self.nbytes))}/s"
         if self.is_growing:
-            return f"{self.count:,.0f} rows/s, {nbytes}" if self.count >= 1 else f"{self.count * 60:.1f} rows/min"
-        return f"{self.count:.1f}/s, {nbytes}" if self.count >= 1 else f"{self.count * 60:.1f}/min, {nbytes}"
+            return (
+                f"{self.per_second:,.0f} rows/s, {nbytes}"
+                if self.per_second >= 1
+                else f"{self.per_second * 60:.1f} rows/min"
+            )
+        return (
+            f"{self.per_second:.1f}/s, {nbytes}"
+            if self.per_second >= 1
+            else f"{self.per_second * 60:.1f}/min, {nbytes}"
+        )
 
 
 class _Look(NamedTuple):

@@ -112,7 +112,7 @@ def frame_like(frame: pd.DataFrame, values: Sequence[Any], index: pd.Index[Any])
 
     Nothing is copied or checked. `make_frame` takes four times as long, because pandas looks at each array.
     """
-    manager = frame._mgr
+    manager: Any = frame._mgr
     blocks = tuple(block.make_block_same_class(each) for block, each in zip(manager.blocks, values, strict=True))
     made = type(manager)(blocks, [manager.axes[0].view(), index], verify_integrity=False)
     result: pd.DataFrame = pd.DataFrame._from_mgr(made, made.axes)  # type: ignore[attr-defined]
