@@ -16,8 +16,8 @@
 #include <utility>
 #include <vector>
 
-#include "growing.h"
 #include "bind_growing.h"
+#include "growing.h"
 #include "growing_rows.h"
 #include "mapping.h"
 
