@@ -136,6 +136,8 @@ class Follow:
         raise StopAsyncIteration
 
     def _check_alone(self) -> None:
+        # The caller has a `try`, and this is no context manager: an interrupt at the start of a context manager's end
+        # would leave it waiting for ever.
         if self._waiting:
             raise RuntimeError(f"this follow of {self.name!r} is being waited for already; make one for each thread")
 
@@ -143,14 +145,17 @@ class Follow:
         deleted = self._log.is_deleted
         look = self._log.look()
         if look.first > self._position:
-            lost, self._position = self._position, look.first
-            raise RowsDroppedError(
-                f"rows {lost:,} to {look.first:,} of {self.name!r} were dropped by retention before they were read. "
-                "Ask again to go on with the oldest row there is; read faster, or retain more: appender(..., retain=)"
+            error = RowsDroppedError(
+                f"rows {self._position:,} to {look.first:,} of {self.name!r} were dropped by retention before they "
+                "were read. Ask again to go on with the oldest row there is; read faster, or retain more: "
+                "appender(..., retain=)"
             )
+            self._position = look.first
+            raise error
         if look.stop > self._position:
-            start, self._position = self._position, look.stop
-            return GrowingSnapshot(self._log.table, start, look.stop, self._log, look)
+            new = GrowingSnapshot(self._log.table, self._position, look.stop, self._log, look)
+            self._position = look.stop  # last: where an error or an interrupt comes first, they are given the next time
+            return new
         if deleted:
             raise self._log.deleted()
         return None

@@ -148,6 +148,8 @@ class Watch:
         raise StopAsyncIteration
 
     def _check_alone(self) -> None:
+        # The caller has a `try`, and this is no context manager: an interrupt at the start of a context manager's end
+        # would leave it waiting for ever.
         if self._process != os.getpid() and self._path_watch is not None:
             self._start()  # the parent reads the events of the descriptor that it shares
         if self._waiting:
@@ -192,16 +194,14 @@ class Watch:
                 f"{self.name!r} was deleted while it was watched, after version {gone.version}; "
                 "ask again to wait for its next put"
             ) from None
-        given, self._given = self._given, _Given(snapshot.identity, snapshot.version)
-        if snapshot.log is None:
-            self._log = self._grown = None
-        elif snapshot.log is not self._log:
-            from colonnade.growing_snapshot import open_growing
-
-            self._log, self._grown = snapshot.log, partial(open_growing, snapshot.log, None)
-        if given == self._given:
+        new, log = _Given(snapshot.identity, snapshot.version), snapshot.log
+        if log is not self._log:
+            self._grown = None if log is None else _opener(log)
+        if new == self._given:
+            self._log = log
             snapshot.close()
             return None
+        self._given, self._log = new, log  # last: where an interrupt comes first, it is given the next time
         return snapshot
 
     # -- its life ------------------------------------------------------------------------------------------------------
@@ -230,6 +230,12 @@ class Watch:
             else "no version yet"
         )
         return f"<colonnade.Watch {self.name!r}: {state}>"
+
+
+def _opener(log: LogReader) -> Callable[[], Snapshot]:
+    from colonnade.growing_snapshot import open_growing  # once: such an import takes 6 us where caches are cold
+
+    return partial(open_growing, log, None)
 
 
 async def _readable(path_watch: PathWatch) -> None:
