@@ -48,7 +48,7 @@ class PlainColumns {
         return nullptr;
       }
       nb::object array = nb::borrow(found);
-      // A subclass may mean more than its memory, as an array with a mask does.
+      // Other arrays may mean more than their memory: a masked array has a mask.
       if (std::strcmp(Py_TYPE(found)->tp_name, "numpy.ndarray") != 0) return nullptr;
       const bool is_time = formats_[number].empty();
       if (is_time) {
@@ -137,7 +137,7 @@ class RowReader {
     if (width == 8) return put(cell, value), true;
     const float rounded = static_cast<float>(value);
     put(cell, rounded);
-    return !std::isinf(rounded) || std::isinf(value);  // the slow way says what does not fit
+    return std::isinf(rounded) == std::isinf(value);  // the slow way says that the value is too large
   }
 
   bool put_time(size_t number, Cell& cell, PyObject* object) const {
