@@ -66,26 +66,21 @@ class _Form(NamedTuple):
 
 
 @lru_cache(256)
-def _form(dtype: Any) -> _Form:
-    """The form of a dtype of NumPy, or of times with a zone. Kept, because to make it takes longer than the rest.
+def _form(dtype: np.dtype[Any]) -> _Form:
+    """The form of a NumPy dtype. It is kept, because to make it takes longer than all else of a column.
 
     Raises
     ------
     UnsupportedTypeError
     """
-    values = dtype if isinstance(dtype, np.dtype) else np.dtype(dtype.base)
-    if values.kind not in "iufmM" or values.itemsize > 8:
-        raise UnsupportedTypeError(f"Arrow has no type for {values}")
-    if not values.isnative:
-        raise UnsupportedTypeError("its byte order is not this machine's; use .astype(dtype.newbyteorder('='))")
-    zoned = values is not dtype
-    type_ = pa.timestamp(dtype.unit, arrow_zone(dtype.tz)) if zoned else pa.from_numpy_dtype(dtype)
-    validity = _NAN[values.itemsize] if values.kind == "f" else Validity.NAT if values.kind in "mM" else Validity.NONE
+    if dtype.kind not in "iufmM" or dtype.itemsize > 8:
+        raise UnsupportedTypeError(f"Arrow has no type for {dtype}")
+    type_ = pa.from_numpy_dtype(dtype)
+    validity = _NAN[dtype.itemsize] if dtype.kind == "f" else Validity.NAT if dtype.kind in "mM" else Validity.NONE
     return _Form(type_, validity, encode_plain_dtype(dtype), one_null(type_))
 
 
-def _numeric(name: str, values: npt.NDArray[Any], dtype: Any) -> Column:
-    form = _form(dtype)
+def _in_block(name: str, values: npt.NDArray[Any], form: _Form) -> Column:
     job = _values_job(values, form.validity)
     assert job.values is not None
     return Column(name, _flat(form.type, job), form.one_row, Reading.VALUES, (form.stored, job.values))
@@ -118,7 +113,7 @@ def _numpy(name: str, values: npt.NDArray[Any]) -> Column:
         return _object(name, values)
     if kind == "b":
         return _bool(name, values)
-    return _numeric(name, values, values.dtype)
+    return _in_block(name, values, _form(values.dtype))
 
 
 def _bool(name: str, values: npt.NDArray[np.bool_]) -> Column:
@@ -166,7 +161,10 @@ def _by_pyarrow(values: Any) -> pa.Array | pa.ChunkedArray:
 
 
 def _zoned(name: str, values: Any) -> Column:
-    return _numeric(name, internals.numpy_of(values), values.dtype)
+    # Not kept: zones of two libraries are equal, and each must come back as it was.
+    type_ = pa.timestamp(values.dtype.unit, arrow_zone(values.dtype.tz))
+    form = _Form(type_, Validity.NAT, encode_plain_dtype(values.dtype), one_null(type_))
+    return _in_block(name, internals.numpy_of(values), form)
 
 
 def _masked(name: str, array: Any) -> Column:
