@@ -172,7 +172,7 @@ def checked_source(asked: Address, location: str) -> Address:
 
 
 _kept: dict[tuple[Address, Credentials], Connection] = {}
-_lock = threading.Lock()
+_lock = threading.RLock()  # a signal handler may fetch within the block
 
 
 @contextlib.contextmanager

@@ -36,6 +36,7 @@ from colonnade.errors import (
     CorruptSnapshotError,
     LockTimeoutError,
     NotFoundError,
+    ReentrantCallError,
     RemoteError,
 )
 from colonnade.flight import address as addresses
@@ -348,7 +349,7 @@ def _alone(directory: Directory, identity: int) -> Iterator[None]:
 
     Raises
     ------
-    LockTimeoutError
+    LockTimeoutError, ReentrantCallError
     """
     name = paths.fetch_name(identity)
     began, pause = time.monotonic(), _FIRST_PAUSE
@@ -357,6 +358,11 @@ def _alone(directory: Directory, identity: int) -> Iterator[None]:
             lock = _core.Descriptor(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600, folder)
             try:
                 while not lock.try_lock():
+                    if lock.locked_by_this_thread():
+                        raise ReentrantCallError(
+                            f"a signal handler or a finalizer fetches a table into {directory.root} that its thread is "
+                            "fetching; let another thread fetch it"
+                        )
                     if time.monotonic() - began > directory.timeout:
                         raise LockTimeoutError(_describe(lock, directory))
                     time.sleep(pause)
