@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import pickle
 import select
 import shutil
@@ -31,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
 
 from benchmarks import frames
 from benchmarks.environments import FOLDER, NotInstalledError, python_for
@@ -120,6 +122,16 @@ def shared_memory() -> int:
     """The bytes of shared memory on this machine: tmpfs files, mapped or not, and segments without a name."""
     lines = Path("/proc/meminfo").read_text().splitlines()
     return next(int(line.split()[1]) << 10 for line in lines if line.startswith("Shmem:"))
+
+
+def touch_memory() -> None:
+    """Write half of the machine's free memory once, and free it.
+
+    A virtual machine that is new gets its memory from its host when it is written to for the first time. The first way
+    to be measured would pay for that: its first publish took 5.1 s, and 0.75 s in the next round.
+    """
+    with tempfile.TemporaryFile(dir="/dev/shm") as file:
+        os.posix_fallocate(file.fileno(), 0, psutil.virtual_memory().available // 2)
 
 
 class Turn:
@@ -340,6 +352,7 @@ def main() -> None:
         return
     collected = Collected(options.fresh)
     until = time.monotonic() + 60 * options.minutes
+    touch_memory()
     for number in range(options.rounds):
         measure(collected, options.workloads, options.rivals, number, until)
         if options.scaling and number == 0:
