@@ -1,6 +1,6 @@
 """Plans one pandas column. The jobs read the column's own memory where that is possible.
 
-`format.objects` first makes Arrow arrays of columns of Python objects.
+`format.write.objects` first makes Arrow arrays of columns of Python objects.
 Does not depend on: files, places, frames.
 """
 
@@ -22,7 +22,6 @@ from colonnade.errors import UnsupportedTypeError
 from colonnade.format import schema
 from colonnade.format.dtypes import encode_dtype, encode_plain_dtype
 from colonnade.format.labels import index_freq, index_name
-from colonnade.format.objects import to_arrow
 from colonnade.format.read.column import from_arrow, is_wrapped_string
 from colonnade.format.write.arrow_check import check_column
 from colonnade.format.write.arrow_column import (
@@ -35,6 +34,7 @@ from colonnade.format.write.arrow_column import (
 )
 from colonnade.format.write.column import Column, Flat, Node, bitmap_region, one_null
 from colonnade.format.write.flatten import flatten, widen_strings
+from colonnade.format.write.objects import to_arrow
 from colonnade.format.zones import arrow_zone
 from colonnade.interop import pandas as internals
 from colonnade.rules import Reading
