@@ -32,7 +32,7 @@ from colonnade.io.text_csv import csv_blocks
 from colonnade.io.text_json import json_blocks
 from colonnade.io.text_parts import DIGITS, Key, Part
 
-# Of the processors, so many at most: each has a block in memory, and what is parsed of it.
+# The most threads, whatever the number of processors: each keeps a block and its parsed rows in memory.
 _THREADS = 8
 _RELEASED = 16  # blocks after which memory is returned to the kernel, which takes 4 ms
 
@@ -82,7 +82,7 @@ def read_text(files: Sequence[TextFile], kind: FileFormat, options: ReadOptions,
         for key in as_text:
             if kinds[key] <= _BOOLEANS and _to_booleans(parts, key):
                 types[key] = pa.bool_()
-    schema = pa.schema([pa.field(name, types[name, nth] or pa.string()) for name, nth in types])
+    schema = pa.schema([pa.field(name, pa.string() if type_ is None else type_) for (name, _), type_ in types.items()])
     return Source(schema, _batches(parts, list(types), schema))
 
 
