@@ -47,18 +47,23 @@ def _piece(values: npt.NDArray[Any], mask: npt.NDArray[np.bool_] | None = None) 
     return Piece(data[0], values.strides[0], validity, 0, len(values))
 
 
-def _leaf(name: str, type_: pa.DataType, job: Job, reading: Reading) -> Column:
+def _leaf(
+    name: str,
+    type_: pa.DataType,
+    job: Job,
+    reading: Reading,
+    block: tuple[str | schema.ZonedDtype, Region] | None = None,
+) -> Column:
     node = Node(job.rows, job, (job.bitmap, job.values))
-    return Column(name, Flat(type_, (node,), (job,)), one_null(type_), reading)
+    return Column(name, Flat(type_, (node,), (job,)), one_null(type_), reading, block=block)
 
 
 def _numeric(name: str, values: npt.NDArray[Any], type_: pa.DataType, dtype: Any) -> Column:
     kind = values.dtype.kind
     validity = _NAN[values.itemsize] if kind == "f" else Validity.NAT if kind in "mM" else Validity.NONE
     job = _values_job(values, validity)
-    column = _leaf(name, type_, job, Reading.VALUES)
     assert job.values is not None
-    return replace(column, block=(encode_plain_dtype(dtype), job.values))
+    return _leaf(name, type_, job, Reading.VALUES, (encode_plain_dtype(dtype), job.values))
 
 
 def _values_job(values: npt.NDArray[Any], validity: Validity) -> Job:
@@ -95,9 +100,8 @@ def _numpy(name: str, values: npt.NDArray[Any]) -> Column:
 
 def _bool(name: str, values: npt.NDArray[np.bool_]) -> Column:
     job = _bits_job(values, Validity.NONE, None)
-    column = _leaf(name, pa.bool_(), job, Reading.BYTES)
     assert job.pandas_buffer is not None
-    return replace(column, block=("bool", job.pandas_buffer))
+    return _leaf(name, pa.bool_(), job, Reading.BYTES, ("bool", job.pandas_buffer))
 
 
 def _bits_job(values: npt.NDArray[np.bool_], validity: Validity, mask: npt.NDArray[np.bool_] | None) -> Job:
