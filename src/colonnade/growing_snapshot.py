@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pyarrow as pa
 
+from colonnade import arguments
 from colonnade._reference import Reference
 from colonnade.arguments import whole_number
 from colonnade.displayed import displayed
@@ -168,7 +169,7 @@ class GrowingSnapshot(Snapshot):
         """
         from colonnade.format.read.growing import layout_of, read_frame
 
-        labels = None if columns is None else [columns] if isinstance(columns, str) else list(columns)
+        labels = arguments.labels(columns)
         if dtype_backend is not None or types_mapper is not None:
             from colonnade._dtype_backend import mapper_of
 

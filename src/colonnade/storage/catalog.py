@@ -224,6 +224,9 @@ class Catalog:
 
         names = sorted(entry.name for entry in self.entries() if entry.version is None)
         there = listed(name, names, empty=f"the store is empty{self._hint_of_logind()}")
+        inside = [each for each in names if each.startswith(f"{name}/")]
+        if inside:
+            there = f"it is a folder of tables; {listed(name, inside)}"
         return NotFoundError(f"there is no table {name!r} in {self.directory.root}; {there}")
 
     def _hint_of_logind(self) -> str:
