@@ -205,6 +205,8 @@ class Writer:
         """Make a draft of a table's size, fill it, build its key index and commit it."""
         with self.explained(laid.size), self.publisher.draft(laid.size) as draft:
             fill(laid, draft)
+            if laid.has_texts:
+                laid.write_texts(np.frombuffer(cast(Any, draft.map_written(laid.size)), np.uint8))
             if laid.views:
                 _fill_views(draft.map_written(laid.size))
             if laid.key is not None:
