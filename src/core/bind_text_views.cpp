@@ -68,7 +68,8 @@ void bind_text_views(nb::module_& m) {
         "Fill the offsets of text that is in Arrow's view layout; returns the bytes of all text, -1 where a view leads "
         "out of its buffers.\n\n``valid``: a byte a row, 0 is null; empty for none.");
   m.def("data_of_views", &data_of, "views"_a, "valid"_a, "buffers"_a, "offsets"_a, "data"_a, "threads"_a = 0,
-        "Copy the text to where the offsets say, which `offsets_of_views` filled from the same views; False where these are "
+        "Copy the text to where the offsets say, which `offsets_of_views` filled from the same views; False where "
+        "these are "
         "others by now.");
   m.def("write_views", &write_views_of, "offsets"_a, "width"_a, "data"_a, "views"_a, "threads"_a = 0,
         "Write the views of text with offsets of 4 or 8 bytes; False where an offset leads out of the data, or a text "

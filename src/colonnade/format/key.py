@@ -197,7 +197,7 @@ def key_parts(keys: Any, names: list[str]) -> tuple[list[Any], int | None]:
             raise TypeError(
                 f"the keys of this table have the parts {', '.join(names)}; {', '.join(missing)} is missing"
             )
-        parts = [keys[name] for name in names]
+        parts: list[Any] = [keys[name] for name in names]
         if all(map(pd.api.types.is_scalar, parts)):
             return [[part] for part in parts], None
     elif isinstance(keys, pd.MultiIndex):
