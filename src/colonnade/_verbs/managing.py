@@ -155,7 +155,8 @@ class Managing(StoreBase):
                 snapshot.validate()
 
         with explained(self.path, "check"):
-            return list(check.check(self.path, self._catalog.directory.trusts, look_inside))
+            problems = list(check.check(self.path, self._catalog.directory.trusts, look_inside))
+            return problems + list(check.check_growing(self._catalog, look_inside))
 
     def usage(self) -> Usage:
         """See what occupies the store's memory, and which processes hold it.

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from colonnade.errors import ColonnadeError
-from colonnade.storage import folders, paths
+from colonnade.storage import folders, log_folder, paths
+from colonnade.storage.catalog import Catalog
 from colonnade.storage.segment import Segment
 
 _UNNAMED = (
@@ -51,6 +52,17 @@ def check(root: Path, trusts: Callable[[int], bool], look_inside: Callable[[path
                 yield from _file(root, file, trusts, look_inside)
             except FileNotFoundError:
                 continue  # superseded since it was listed
+
+
+def check_growing(catalog: Catalog, look_inside: Callable[[paths.Entry], None]) -> Iterator[Problem]:
+    """Look at every growing table of a store, as `check` does at the others."""
+    for name in catalog.growing():
+        try:
+            look_inside(paths.Entry(name, None))
+        except ColonnadeError as error:
+            # One that was deleted since it was listed is no problem; one without a head is not found either.
+            if log_folder.is_there(catalog, name):
+                yield Problem(log_folder.path_of(catalog.directory.root, name), str(error), f"colonnade delete {name}")
 
 
 def _file(

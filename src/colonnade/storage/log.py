@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import os
 import struct
 import time
@@ -53,6 +54,9 @@ from colonnade.storage.publish import Publisher
 SEGMENT_BYTES = 64 << 20
 _TEXT_OF_A_ROW = 64
 _LOCK = struct.Struct("hhqqi4x")  # struct flock: type, whence, start, length, pid
+# An OFD lock of the first byte, which goes with the open file.
+_LOCKED = _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0)
+_UNLOCKED = _LOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, 0, 1, 0)
 _TRIES = 100
 _LONGEST_TURN = 5.0  # seconds
 
@@ -65,12 +69,22 @@ class Log:
     committed: int
     first: int
 
-    def __init__(self, catalog: Catalog, name: str, mode: int) -> None:
+    def __init__(self, catalog: Catalog, name: str, mode: int, folder: int) -> None:
         self.name = name
         self._catalog = catalog
         self._mode = mode
         self._segment: LogSegment | None = None
         self._process = os.getpid()
+        self._has_spares = False
+        self._folder = _core.Descriptor.duplicate(folder)
+        self._descriptor = _core.Descriptor(paths.HEAD, os.O_RDWR | os.O_NOFOLLOW, dir_fd=folder)
+        # Lets other producers append. One call of C, before which no signal handler runs.
+        self.unlock = functools.partial(fcntl.fcntl, self._descriptor, fcntl.F_OFD_SETLK, _UNLOCKED)
+        fd = self._descriptor.fileno()
+        self._head = _core.Mapping.of_draft(fd, max(os.fstat(fd).st_size, 1))
+        data = memoryview(cast(Any, self._head)).toreadonly()
+        self._reader = HeadReader(data, log_folder.path_of(catalog.directory.root, name) / paths.HEAD)
+        self.words = _core.HeadWords(self._head, COMMITTED, STATE, LogState.DELETED)
 
     # -- opening -------------------------------------------------------------------------------------------------------
 
@@ -112,10 +126,15 @@ class Log:
         with directory.opened() as root:
             mode = directory.settings(root).file_mode
         for _ in range(_TRIES):
+            log: Log | None = None
             try:
                 with log_folder.open_folder(catalog, name) as folder:
-                    log = cls(catalog, name, mode)._opened(folder, schema, retention, shared=shared)
+                    log = cls(catalog, name, mode, folder)
+                    if log._is_opened(folder, schema, retention, shared=shared):
+                        return log
             except log_folder.NONE:
+                if log is not None:
+                    log.drop()
                 if schema is None:
                     raise NotFoundError(
                         f"there is no growing table {name!r} in {directory.root}; give its columns to make it: "
@@ -128,38 +147,26 @@ class Log:
                     name,
                     lambda new=new, kept=kept: new_head(_identity(), boot_id(), new.encode(), kept),  # type: ignore[misc]
                 )
-                continue
-            if log is not None:
-                return log
+            except BaseException:  # a traceback keeps the object, and must not keep the lock
+                if log is not None:
+                    log.drop()
+                raise
+        if log_folder.is_there(catalog, name):
+            raise CorruptSnapshotError(f"the growing table {name!r} has no head; delete it and append anew")
         raise LogBusyError(f"the growing table {name!r} is deleted and made again all the time; try again")
 
-    def _opened(
+    def _is_opened(
         self, folder: int, schema: GrowingSchema | None, retention: Retention | None, *, shared: bool
-    ) -> Log | None:
-        """Lock it; None where the name leads elsewhere by then."""
-        name, root = self.name, self._catalog.directory.root
-        self._descriptor = _core.Descriptor(paths.HEAD, os.O_RDWR | os.O_NOFOLLOW, dir_fd=folder)
-        fd = self._descriptor.fileno()
-        self._head = _core.Mapping.of_draft(fd, max(os.fstat(fd).st_size, 1))
-        self.words = _core.HeadWords(self._head, COMMITTED, STATE, LogState.DELETED)
-        data = memoryview(cast(Any, self._head)).toreadonly()
-        self._reader = reader = HeadReader(data, log_folder.path_of(root, name) / paths.HEAD)
+    ) -> bool:
+        """Lock it, see that the table is the one that is wanted, and recover it; False if the name leads elsewhere."""
+        name, reader, fd = self.name, self._reader, self._descriptor.fileno()
         if shared:
             self.wait_for_lock()
-        elif not try_lock(fd):
+        elif not self.lock():
             raise busy(name, reader)
-        try:
-            return self if self._checked(folder, schema, retention) else None
-        except BaseException:  # a traceback keeps this object, and must not keep the lock
-            unlock(fd)
-            raise
-
-    def _checked(self, folder: int, schema: GrowingSchema | None, retention: Retention | None) -> bool:
-        """See that the table is the one that is wanted, and recover it; False if the name leads elsewhere."""
-        name, reader, fd = self.name, self._reader, self._descriptor.fileno()
         with log_folder.open_folder(self._catalog, name) as now:
             if not os.path.samestat(os.fstat(now), os.fstat(folder)):
-                unlock(fd)
+                self.drop()
                 return False
         self.schema = stored_schema(reader.fixed.schema_text)
         if schema is not None and schema != self.schema:
@@ -177,15 +184,8 @@ class Log:
             self.retention = retention
             for place, limit in enumerate(retention):
                 self._store(RETENTION + 8 * place, limit)
-        self._folder = _core.Descriptor.duplicate(folder)
         self.recover()
         return True
-
-    _has_spares = False
-    _folder: _core.Descriptor
-    _descriptor: _core.Descriptor
-    _head: _core.Mapping
-    _reader: HeadReader
 
     def recover(self) -> None:
         """Drop what was begun and not published, by the last producer or by an append that failed.
@@ -197,7 +197,8 @@ class Log:
         found = self._reader.read()
         self._store(PRODUCER, os.getpid())
         self._store(PRODUCER + 8, time.time_ns())
-        self._store(STATE, LogState.OPEN)
+        if not self.is_deleted:
+            self._store(STATE, LogState.OPEN)
         kept = found.segments
         while kept and ((entry := self._reader.entry(kept - 1)) is None or entry.base >= found.committed > 0):
             kept -= 1
@@ -214,7 +215,17 @@ class Log:
                 os.unlink(file, dir_fd=self._folder.fileno())
         self._segment = None
         if self._entries:
-            self._segment = LogSegment.open(self.schema, self._entries[-1], self._folder.fileno())
+            self._segment = self._open(self._entries[-1])
+
+    def _open(self, entry: Entry) -> LogSegment:
+        try:
+            return LogSegment.open(self.schema, entry, self._folder.fileno())
+        except FileNotFoundError as error:
+            if self.is_deleted:  # meanwhile
+                raise
+            raise CorruptSnapshotError(
+                f"the growing table {self.name!r} has lost {error.filename}, which its head lists; delete the table"
+            ) from error
 
     def _store(self, at: int, value: int) -> None:
         self.words.store(at, value)
@@ -223,7 +234,11 @@ class Log:
 
     def lock(self) -> bool:
         """Lock it for writing without waiting; also if it is locked by this object already."""
-        return try_lock(self._descriptor.fileno())
+        try:
+            fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLK, _LOCKED)
+        except BlockingIOError:
+            return False
+        return True
 
     def wait_for_lock(self) -> None:
         """Wait for the turn of other producers that share the table, which takes microseconds.
@@ -243,9 +258,10 @@ class Log:
         if self.words.load(PRODUCER) != os.getpid():
             self._store(PRODUCER, os.getpid())
 
-    def unlock(self) -> None:
-        """Let other producers append."""
-        unlock(self._descriptor.fileno())
+    @property
+    def published(self) -> int:
+        """How many rows the head counts, now."""
+        return self.words.load(COMMITTED)
 
     @property
     def is_behind(self) -> bool:
@@ -270,7 +286,7 @@ class Log:
         if len(self._entries) < 2:
             return None
         before, last = self._entries[-2:]
-        return LogSegment.open(self.schema, before, self._folder.fileno()), last.base - before.base
+        return self._open(before), last.base - before.base
 
     @property
     def is_deleted(self) -> bool:
@@ -357,9 +373,15 @@ class Log:
             return
         if self._process == os.getpid() and not self.is_deleted:
             self._store(STATE, LogState.CLOSED)
+        self.drop()
+
+    def drop(self) -> None:
+        """Drop the lock, and close what is open; twice is once."""
         self._segment = None
-        if self._process == os.getpid():
-            unlock(self._descriptor.fileno())
+        # Closing would not be enough: a mapping keeps the open file, and so does a forked child.
+        if self._process == os.getpid() and self._descriptor.fileno() >= 0:
+            with contextlib.suppress(OSError):
+                self.unlock()
         self._descriptor.close()
         self._folder.close()
 
@@ -424,23 +446,9 @@ def _collapse(folder: int, name: str) -> None:
             _core.Mapping.of_draft(fd, status.st_size).collapse()
 
 
-def try_lock(fd: int) -> bool:
-    """Lock a head for writing without waiting: an OFD lock, which goes with the open file."""
-    try:
-        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0))
-    except BlockingIOError:
-        return False
-    return True
-
-
-def unlock(fd: int) -> None:
-    """Drop the lock. Closing would not be enough: a mapping keeps the open file, and so does a forked child."""
-    fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _LOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, 0, 1, 0))
-
-
 def is_locked(fd: int) -> bool:
     """Whether a producer has a head locked; the lock is not taken."""
-    answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0))
+    answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _LOCKED)
     return bool(_LOCK.unpack(answer)[0] != fcntl.F_UNLCK)
 
 
@@ -473,4 +481,4 @@ def _identity() -> int:
 
 
 def _shown(schema: GrowingSchema) -> str:
-    return ", ".join(f"{column.name}: {column.dtype}" for column in schema.columns)
+    return ", ".join(f"{column.name!r}: {column.dtype}" for column in schema.columns)
