@@ -8,10 +8,12 @@
 #include <nanobind/stl/vector.h>
 
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -140,9 +142,10 @@ class PlainColumns {
         return nullptr;
       }
       nb::object array = nb::borrow(found);
+      // A subclass may mean more than its memory, as an array with a mask does.
+      if (std::strcmp(Py_TYPE(found)->tp_name, "numpy.ndarray") != 0) return nullptr;
       const bool is_time = formats_[number].empty();
       if (is_time) {
-        if (std::strcmp(Py_TYPE(found)->tp_name, "numpy.ndarray") != 0) return nullptr;
         const nb::object dtype = array.attr("dtype");
         const int same = PyObject_RichCompareBool(dtype.ptr(), dtypes_[number].ptr(), Py_EQ);
         if (same < 0) throw nb::python_error();
@@ -243,8 +246,10 @@ class RowReader {
   static bool put_float(Cell& cell, PyObject* object, int width) {
     if (!PyFloat_CheckExact(object) || width == 2) return false;
     const double value = PyFloat_AS_DOUBLE(object);
-    width == 8 ? put(cell, value) : put(cell, static_cast<float>(value));
-    return true;
+    if (width == 8) return put(cell, value), true;
+    const float rounded = static_cast<float>(value);
+    put(cell, rounded);
+    return !std::isinf(rounded) || std::isinf(value);  // the slow way says what does not fit
   }
 
   bool put_time(size_t number, Cell& cell, PyObject* object) const {
@@ -325,8 +330,12 @@ void make_rows(GrowingRows* self, int fd, const Mapping& mapping, const Items<Pl
   for (const auto& [kind, width, values, validity, pandas, mask, offsets, text] : columns.get())
     places.push_back({static_cast<GrowingKind>(kind), width, values, validity, pandas, mask, offsets, text});
   if (rows < 0 || rows > capacity) throw nb::value_error("more rows than capacity");
-  new (self) GrowingRows(fd, static_cast<uint8_t*>(mapping.address()), mapping.size(), std::move(places), capacity,
-                         text_bytes, rows);
+  try {
+    new (self) GrowingRows(fd, static_cast<uint8_t*>(mapping.address()), mapping.size(), std::move(places), capacity,
+                           text_bytes, rows);
+  } catch (const std::invalid_argument& error) {
+    throw nb::value_error(error.what());
+  }
 }
 
 std::optional<int64_t> descending_row(const GrowingRows& rows, const Batch& batch, size_t index, bool is_signed,
@@ -453,7 +462,7 @@ void bind_growing(nb::module_& m) {
   nb::class_<PlainColumns>(m, "PlainColumns", "The columns of batches that are arrays of the very dtypes.")
       .def(nb::init<const Items<nb::object>&, const Items<nb::object>&, const Items<nb::object>&>(), "names"_a,
            "formats"_a, "dtypes"_a)
-      .def("batch", &PlainColumns::batch, "data"_a,
+      .def("batch", &PlainColumns::batch, "data"_a.none(),
            "A batch of a dict of contiguous arrays of these dtypes; None for anything else.");
   nb::class_<RowReader>(m, "RowReader", "Appends single rows of plain Python objects.")
       .def(nb::init<const Items<nb::object>&, const Items<nb::object>&, const Items<bool>&>(), "names"_a, "dtypes"_a,

@@ -15,9 +15,7 @@ The rules of a producer
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import struct
 import time
 from pathlib import Path
 from typing import Any, cast
@@ -28,6 +26,7 @@ from colonnade.errors import CorruptSnapshotError, LogBusyError, NotFoundError
 from colonnade.format.growing import GrowingSchema, stored_schema
 from colonnade.format.stripes import STRIPE
 from colonnade.storage import log_folder, paths, spares
+from colonnade.storage.capacity import used_bytes
 from colonnade.storage.catalog import Catalog
 from colonnade.storage.draft import Draft
 from colonnade.storage.log_head import (
@@ -41,18 +40,19 @@ from colonnade.storage.log_head import (
     RING,
     SEGMENTS,
     STATE,
+    TURNS,
     Entry,
     HeadReader,
     LogState,
     Retention,
     new_head,
 )
+from colonnade.storage.log_lock import NEXT, WRITING, try_lock, unlock
 from colonnade.storage.log_segment import LogSegment
 from colonnade.storage.publish import Publisher
 
 SEGMENT_BYTES = 64 << 20
 _TEXT_OF_A_ROW = 64
-_LOCK = struct.Struct("hhqqi4x")  # struct flock: type, whence, start, length, pid
 _TRIES = 100
 _LONGEST_TURN = 5.0  # seconds
 
@@ -68,6 +68,7 @@ class Log:
     def __init__(self, catalog: Catalog, name: str, mode: int) -> None:
         self.name = name
         self._catalog = catalog
+        self._publisher = Publisher(catalog)
         self._mode = mode
         self._segment: LogSegment | None = None
         self._process = os.getpid()
@@ -143,7 +144,7 @@ class Log:
         self._head = _core.Mapping.of_draft(fd, max(os.fstat(fd).st_size, 1))
         self.words = _core.HeadWords(self._head, COMMITTED, STATE, LogState.DELETED)
         data = memoryview(cast(Any, self._head)).toreadonly()
-        self._reader = reader = HeadReader(data, log_folder.path_of(root, name) / paths.HEAD)
+        self._reader = reader = HeadReader(data, log_folder.path_of(root, name) / paths.HEAD, self.words.load)
         if shared:
             self.wait_for_lock()
         elif not try_lock(fd):
@@ -157,10 +158,10 @@ class Log:
     def _checked(self, folder: int, schema: GrowingSchema | None, retention: Retention | None) -> bool:
         """See that the table is the one that is wanted, and recover it; False if the name leads elsewhere."""
         name, reader, fd = self.name, self._reader, self._descriptor.fileno()
-        with log_folder.open_folder(self._catalog, name) as now:
-            if not os.path.samestat(os.fstat(now), os.fstat(folder)):
-                unlock(fd)
-                return False
+        self._folder = _core.Descriptor.duplicate(folder)
+        if not self._leads_here():
+            unlock(fd)
+            return False
         self.schema = stored_schema(reader.fixed.schema_text)
         if schema is not None and schema != self.schema:
             raise ValueError(
@@ -177,11 +178,23 @@ class Log:
             self.retention = retention
             for place, limit in enumerate(retention):
                 self._store(RETENTION + 8 * place, limit)
-        self._folder = _core.Descriptor.duplicate(folder)
         self.recover()
+        if not self._leads_here():  # its state may have been "deleted", and this one has stored "open" over it
+            self._store(STATE, LogState.DELETED)
+            unlock(fd)
+            return False
         return True
 
+    def _leads_here(self) -> bool:
+        """Whether the name leads to this table."""
+        try:
+            with log_folder.open_folder(self._catalog, self.name) as now:
+                return os.path.samestat(os.fstat(now), os.fstat(self._folder.fileno()))
+        except log_folder.NONE:
+            return False
+
     _has_spares = False
+    _turns = 0
     _folder: _core.Descriptor
     _descriptor: _core.Descriptor
     _head: _core.Mapping
@@ -195,6 +208,7 @@ class Log:
         OSError, CorruptSnapshotError
         """
         found = self._reader.read()
+        self.begin_turn()
         self._store(PRODUCER, os.getpid())
         self._store(PRODUCER + 8, time.time_ns())
         self._store(STATE, LogState.OPEN)
@@ -221,10 +235,6 @@ class Log:
 
     # -- turns of shared producers -------------------------------------------------------------------------------------
 
-    def lock(self) -> bool:
-        """Lock it for writing without waiting; also if it is locked by this object already."""
-        return try_lock(self._descriptor.fileno())
-
     def wait_for_lock(self) -> None:
         """Wait for the turn of other producers that share the table, which takes microseconds.
 
@@ -233,25 +243,35 @@ class Log:
         LogBusyError
             One of them does not share it, or is stopped.
         """
-        deadline, pause = time.monotonic() + _LONGEST_TURN, 2e-5
-        while not self.lock():
-            if time.monotonic() > deadline:
-                raise busy(self.name, self._reader)
-            time.sleep(pause)
-            pause = min(2 * pause, 1e-3)
+        fd, deadline = self._descriptor.fileno(), time.monotonic() + _LONGEST_TURN
+        self._wait(NEXT, deadline, 1e-3)
+        try:
+            self._wait(WRITING, deadline, 1e-4)
+        finally:
+            unlock(fd, NEXT)
         # Whoever has the lock now is named to others.
         if self.words.load(PRODUCER) != os.getpid():
             self._store(PRODUCER, os.getpid())
+
+    def _wait(self, byte: int, deadline: float, longest: float) -> None:
+        pause = 2e-5
+        while not try_lock(self._descriptor.fileno(), byte):
+            if time.monotonic() > deadline:
+                raise busy(self.name, self._reader)
+            time.sleep(pause)
+            pause = min(2 * pause, longest)
 
     def unlock(self) -> None:
         """Let other producers append."""
         unlock(self._descriptor.fileno())
 
-    @property
-    def is_behind(self) -> bool:
-        """Whether another producer has appended rows or begun segments since this one looked."""
-        words = [self.words.load(at) for at in (COMMITTED, SEGMENTS)]
-        return words != [self.committed, self._segments]
+    def begin_turn(self) -> bool:
+        """Say that this producer writes now; whether another one has written since, or was killed while it did."""
+        turns = self.words.load(TURNS)
+        is_behind = turns != self._turns
+        self._turns = turns + 1
+        self._store(TURNS, self._turns)
+        return is_behind
 
     # -- segments ------------------------------------------------------------------------------------------------------
 
@@ -277,13 +297,16 @@ class Log:
         """Whether somebody has deleted the table meanwhile."""
         return self.words.is_deleted
 
-    def make(self, base: int, text_bytes: int) -> LogSegment:
+    def make(self, base: int, text_bytes: int, needed: int) -> LogSegment:
         """Make the next segment, whose first row is ``base``; nobody looks for it before `enter`.
 
-        ``text_bytes`` is the least room for the text of each column.
+        ``text_bytes`` is the least room for the text of each column, and ``needed`` are the bytes that the rows take
+        which are about to be written.
 
         Raises
         ------
+        StoreFullError
+            The rows would pass the store's capacity.
         OSError
             ENOSPC if the file system is full; nothing has changed then.
         """
@@ -292,7 +315,9 @@ class Log:
                 f"the growing table {self.name!r} has {ENTRIES:,} segments, which is as many as can be retained; "
                 "retain fewer rows: appender(..., retain=)"
             )
-        capacity = self.capacity()
+        capacity, limit = self.capacity(), self._store_capacity
+        if limit is not None:
+            capacity = self._within(limit, capacity, needed)
         text = align(max(capacity * _TEXT_OF_A_ROW, text_bytes), PAGE) if self.schema.has_text else 0
         entry = Entry(self._segments, base, capacity, time.time_ns(), text)
         name = paths.log_segment(base, entry.number)
@@ -303,6 +328,33 @@ class Log:
             draft.place(self._folder.fileno(), name)
             draft.unlock()
         return segment
+
+    @property
+    def _store_capacity(self) -> int | None:
+        with self._catalog.directory.opened() as root:
+            return self._catalog.directory.settings(root).capacity
+
+    def _within(self, limit: int, capacity: int, needed: int) -> int:
+        """The capacity of a segment in a store that has one: less where the rest would not hold a whole segment.
+
+        The store is asked when a segment begins, and not for each batch. So a table may pass the limit by what one
+        stripe of rows takes, and by text that is longer than expected.
+
+        Raises
+        ------
+        StoreFullError
+        """
+        with self._catalog.directory.lock() as root:
+            self._publisher.check_capacity(root, needed, limit)
+            rest = limit - used_bytes(root)
+        expected = self.schema.row_bytes + _TEXT_OF_A_ROW * self.schema.has_text
+        return max(min(capacity, rest // expected // STRIPE * STRIPE), STRIPE)
+
+    def free_room(self) -> bool:
+        """Free what may go in a file system that is full, such as spares; whether there was anything."""
+        with contextlib.suppress(OSError):
+            return self._publisher.free_room()
+        return False
 
     def _draft(self, size: int) -> Draft:
         """A spare that nobody sees, or a new file."""
@@ -351,12 +403,15 @@ class Log:
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
-    def close(self) -> None:
-        """Say that the producer ended in order, and drop the lock; twice is once."""
+    def close(self, *, in_order: bool = False) -> None:
+        """Drop the lock; twice is once. ``in_order``: it has the lock, and every row is shown to other programs."""
         if self._descriptor.fileno() < 0:
             return
-        if self._process == os.getpid() and not self.is_deleted:
+        if in_order:
             self._store(STATE, LogState.CLOSED)
+            if not self._leads_here():  # deleted meanwhile; those who wait for it are to know
+                self._store(STATE, LogState.DELETED)
+                _core.wake_word(self._head, COMMITTED)
         self._segment = None
         if self._process == os.getpid():
             unlock(self._descriptor.fileno())
@@ -377,6 +432,8 @@ class Log:
         with contextlib.suppress(OSError), self._catalog.directory.lock() as root:
             settings = self._catalog.directory.settings(root)
             limit = spares.default_limit(root) if settings.spares is None else settings.spares
+            if settings.capacity is not None:
+                limit = min(limit, max(settings.capacity - used_bytes(root), 0))
             for entry in dropped:
                 name = paths.log_segment(entry.base, entry.number)
                 with contextlib.suppress(OSError):
@@ -422,26 +479,6 @@ def _collapse(folder: int, name: str) -> None:
         status = os.fstat(fd)
         if 4 * 512 * status.st_blocks >= 3 * status.st_size:
             _core.Mapping.of_draft(fd, status.st_size).collapse()
-
-
-def try_lock(fd: int) -> bool:
-    """Lock a head for writing without waiting: an OFD lock, which goes with the open file."""
-    try:
-        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0))
-    except BlockingIOError:
-        return False
-    return True
-
-
-def unlock(fd: int) -> None:
-    """Drop the lock. Closing would not be enough: a mapping keeps the open file, and so does a forked child."""
-    fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _LOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, 0, 1, 0))
-
-
-def is_locked(fd: int) -> bool:
-    """Whether a producer has a head locked; the lock is not taken."""
-    answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0))
-    return bool(_LOCK.unpack(answer)[0] != fcntl.F_UNLCK)
 
 
 def busy(name: str, reader: HeadReader) -> LogBusyError:

@@ -126,6 +126,8 @@ def chunk_of(column: Column, given: Any) -> Chunk:
     if isinstance(given, (pd.Series, pd.Index)):
         given = given.array
     try:
+        if isinstance(given, np.ma.MaskedArray):
+            given = _without_mask(given)
         if column.kind is Kind.TEXT:
             return Chunk(None, None, _text(given))
         if column.kind is Kind.CATEGORY:
@@ -141,7 +143,19 @@ def chunk_of(column: Column, given: Any) -> Chunk:
         ) from error
 
 
+def _without_mask(given: np.ma.MaskedArray[Any, Any]) -> Any:
+    """An array of NumPy with a mask, as pandas has it: what is masked is null."""
+    missing = np.ma.getmaskarray(given)
+    if not missing.any():
+        return given.data
+    result = pd.array(given.data, copy=True)  # type: ignore[call-overload]  # any dtype of NumPy
+    result[missing] = pd.NA
+    return result
+
+
 def _arrow(given: Any) -> pa.Array | None:
+    if getattr(given, "_pa_array", None) is not None:
+        given = internals.arrow_of(given)
     if isinstance(given, pa.ChunkedArray):
         return given.combine_chunks() if given.num_chunks != 1 else given.chunk(0)
     return given if isinstance(given, pa.Array) else None
@@ -153,6 +167,11 @@ def _numbers(column: Column, given: Any) -> npt.NDArray[Any]:
         return _zoned(column, given)
     array = _arrow(given)
     if array is not None:
+        if pt.is_timestamp(array.type) and array.type.tz is not None:
+            raise UnsupportedTypeError(
+                f"column {column.name!r} holds {target}, which has no zone, and was given times of "
+                f"{array.type.tz}; make them times without a zone, or declare a zone for a new table"
+            )
         if array.null_count and not column.nullable:
             raise InvalidDataError(
                 f"column {column.name!r} holds {target}, which has no nulls, and {array.null_count:,} rows are null; "
@@ -192,13 +211,16 @@ def _cast(column: Column, values: npt.NDArray[Any], target: np.dtype[Any]) -> np
     have = values.dtype.kind
     if (target.kind in "mM" and have != target.kind) or have not in "biufmM" or (have in "mM" and target.kind != have):
         raise UnsupportedTypeError(f"column {column.name!r} holds {target}, and was given {values.dtype}")
-    if target.kind == "f" or np.can_cast(values.dtype, target, "safe"):
+    if target.kind not in "mM" and np.can_cast(values.dtype, target, "safe"):
         return values.astype(target)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         cast = values.astype(target)
-    same = cast == values
-    if target.kind in "mM":
-        same |= np.isnat(cast) & np.isnat(values)
+    if target.kind == "f":
+        same = np.isfinite(cast) | ~np.isfinite(values)
+    elif target.kind in "mM":  # compared in the unit that was given: beyond the column's range it wraps around
+        same = (cast.astype(values.dtype) == values) | np.isnat(values)
+    else:
+        same = cast == values
     if have in "iu" and target.kind in "iu":  # of the other sign, it wraps around
         same &= (values < 0) == (cast < 0)
     if not bool(np.all(same)):
@@ -227,27 +249,36 @@ def _inferred(column: Column, values: npt.NDArray[Any], target: np.dtype[Any]) -
     return np.asarray(found.to_numpy(np.float64, na_value=np.nan))
 
 
+# What pandas' masked arrays are made of. They would parse text too, which other columns do not.
+_NUMBERS = ("integer", "floating", "mixed-integer-float", "boolean", "empty")
+
+
 def _masked(column: Column, given: Any) -> Chunk:
     array = _arrow(given)
     if array is not None:
+        if pt.is_null(array.type):
+            array = array.cast(column.arrow)
         missing = np.asarray(array.is_null())
         filled = array.fill_null(False if column.kind is Kind.MASKED_BOOLEAN else 0) if array.null_count else array
         values = filled.to_numpy(zero_copy_only=False)
-        plain = column.dtype.numpy_dtype
-        return Chunk(_cast(column, values, plain), missing)
-    own = given if getattr(given, "dtype", None) == column.dtype else pd.array(given, dtype=column.dtype)
-    values, missing = internals.masked_parts(own)
-    return Chunk(np.where(missing, values.dtype.type(0), values) if missing.any() else values, missing)
+        return Chunk(_cast(column, values, column.dtype.numpy_dtype), missing)
+    if getattr(given, "dtype", None) != column.dtype:
+        if pd.api.types.infer_dtype(given, skipna=True) not in _NUMBERS:
+            raise ValueError("numbers or booleans are wanted")
+        given = pd.array(given, dtype="Float64" if column.dtype.kind == "f" else column.dtype)
+    values, missing = internals.masked_parts(given)
+    values = np.where(missing, values.dtype.type(0), values) if missing.any() else values
+    return Chunk(_cast(column, values, column.dtype.numpy_dtype), missing)
 
 
 def _text(given: Any) -> pa.LargeStringArray:
     array = _arrow(given)
     if array is None:
-        if getattr(given, "_pa_array", None) is not None:
-            return _text(internals.arrow_of(given))
         array = pa.array(given, from_pandas=True)
     if array.type == pa.large_string():
         return array
+    if not len(array):  # of any type: an empty list has none
+        return pa.array([], pa.large_string())
     text = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
     if not any(test(text) for test in (pt.is_string, pt.is_large_string, pt.is_string_view, pt.is_null)):
         raise UnsupportedTypeError(f"text is wanted, and was given {array.type}")
