@@ -214,7 +214,7 @@ def found_damage(store):
         (SEGMENTS, "segment"),
         (STATE, "is in state"),
         (300, "bytes 280 to 320"),
-        (4000, "bytes 336 to 4096"),
+        (4000, "bytes 344 to 4096"),
         (RING, "do not follow each other"),
         (ENTRY + 8, "a segment of a growing table has"),
         (SCHEMA + 20, "no valid schema"),

@@ -127,4 +127,5 @@ def frame_like(table: pa.Table) -> pd.DataFrame:
     """The columns of a new table: whole numbers and booleans have nulls if the first lines have some."""
     masked = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
     names = [field.name for field in table.schema if table[field.name].null_count and field.type in masked]
-    return table.to_pandas().assign(**table.select(names).to_pandas(types_mapper=masked.get))
+    like: pd.DataFrame = table.to_pandas()
+    return like.assign(**table.select(names).to_pandas(types_mapper=masked.get))

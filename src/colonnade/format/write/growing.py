@@ -148,7 +148,7 @@ def _without_mask(given: np.ma.MaskedArray[Any, Any]) -> Any:
     missing = np.ma.getmaskarray(given)
     if not missing.any():
         return given.data
-    result = pd.array(given.data, copy=True)  # type: ignore[call-overload]  # any dtype of NumPy
+    result = pd.array(given.data, copy=True)
     result[missing] = pd.NA
     return result
 
