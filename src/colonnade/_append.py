@@ -5,6 +5,7 @@ Does not depend on: how readers see the rows, the bytes of a segment.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import threading
@@ -99,21 +100,6 @@ def _count_fork() -> None:
 os.register_at_fork(after_in_child=_count_fork)
 
 
-class _Turn:
-    """The block within which an appender writes. A generator would take a microsecond."""
-
-    __slots__ = ("_appender",)
-
-    def __init__(self, appender: Appender) -> None:
-        self._appender = appender
-
-    def __enter__(self) -> None:
-        self._appender.begin_turn()
-
-    def __exit__(self, *_: object) -> None:
-        self._appender.end_turn()
-
-
 class Appender:
     """Appends rows to a growing table; a context manager.
 
@@ -133,32 +119,34 @@ class Appender:
         self._forks = _forks
         self._is_writing = False
         self._is_closed = False
-        # Whether a single row may be written without any other question, but for forks and deletion.
-        self._is_ready = not shared
-        self._broken: BaseException | None = None
+        # Whether what it knows of the table may be wrong: something was begun and not finished. The next turn looks.
+        self._is_stale = False
+        # Whether rows may be written without any other question, but for forks and deletion.
+        self._is_ready = False
         self._shared = shared
         self._finished: list[tuple[LogSegment, Counts]] = []
         self._root = catalog.directory.root
         self._process = os.getpid()
         with explained(self._root, f"appending to {name!r}"):
             self._log = Log.open(catalog, paths.check_name(name), schema, retention, shared=shared)
-            schema = self._log.schema
-            self._index = None if schema.index is None else schema.names.index(schema.index)
-            self._signed = [_is_signed(column.dtype) for column in schema.columns]
-            self._carried: bytes | None = None
-            # From so many rows and from such a time on, rows are shown to other programs.
-            self._show_from, self._show_at = 0, 0.0
-            self._reader = _row_reader(schema)
-            self._plain = _plain_columns(schema)
-            self._frame_columns = FrameColumns(schema)
             try:
+                schema = self._log.schema
+                self._index = None if schema.index is None else schema.names.index(schema.index)
+                self._signed = [_is_signed(column.dtype) for column in schema.columns]
+                self._carried: bytes | None = None
+                # From so many rows and from such a time on, rows are shown to other programs.
+                self._show_from, self._show_at = 0, 0.0
+                self._reader = _row_reader(schema)
+                self._plain = _plain_columns(schema)
+                self._frame_columns = FrameColumns(schema)
                 self._writer = self._new_writer()
                 self._show_predecessor()
+                if shared:
+                    self._log.unlock()
             except BaseException:
-                self._log.close()
+                self._log.drop()
                 raise
-            if shared:
-                self._log.unlock()
+        self._is_ready = not shared
 
     def _show_predecessor(self) -> None:
         """Show all rows of the last segment but one: a producer that was killed after a roll-over may not have."""
@@ -190,8 +178,8 @@ class Appender:
 
     @property
     def num_rows(self) -> int:
-        """How many rows were ever appended, by this appender and those before it."""
-        return self._log.committed
+        """How many rows were ever appended, by all appenders of the table."""
+        return self._log.published
 
     def append(self, data: Any) -> int:
         """Append a batch of rows: all of them at once, or none.
@@ -220,17 +208,14 @@ class Appender:
             data = self._frame_columns.of(data)
         plain = None if self._plain is None else self._plain.batch(data)
         self._check_process()
+        if plain is None:
+            rows = rows_of(self._log.schema, data)
+            return self._turn(self._append, rows, rows.num_rows)
         with self._lock:
             writer = None if self._index is not None else self._writer
             if plain and writer and self._quickly(writer.core.append_whole, (plain,), len(plain)):
                 return self._log.committed
-        with self._turn:
-            if plain is not None:
-                self._append(plain, len(plain))
-            else:
-                rows = rows_of(self._log.schema, data)
-                self._append(rows, rows.num_rows)
-            return self._log.committed
+            return self._turn(self._append, plain, len(plain))
 
     def row(self, **values: Any) -> int:
         """Append one row, given as keywords; returns how many rows the table has then.
@@ -250,34 +235,32 @@ class Appender:
                 plain = (writer.core, values, writer.codes, self._index, self._carried)
                 if self._quickly(self._reader.write, plain, 1):
                     return log.committed
-            with self._turn:
-                self._append(rows_of(log.schema, {name: [value] for name, value in values.items()}), 1)
-                return log.committed
+        return self._turn(self._append, rows_of(log.schema, {name: [value] for name, value in values.items()}), 1)
 
     def _quickly(self, write: Callable[..., bool], arguments: tuple[Any, ...], count: int) -> bool:
         """Write and publish rows by one call of the core; False where there is more to be asked than it asks."""
         if not self._is_ready:
             return False
         log = self._log
-        self._is_writing, self._is_ready = True, False
-        published = log.committed
         try:
-            if not write(*arguments, log.words, published):
+            self._is_ready, self._is_stale, self._is_writing = False, True, True
+            if not write(*arguments, log.words, log.committed):
+                self._is_stale = False
                 return False
-            log.committed = published + count
+            log.committed += count
+            self._is_stale = False
         except BaseException as error:
-            self._take_back()
-            if is_full(error) and log.free_room():
+            self._take_back_if_possible()
+            if is_full(error) and not self._is_stale and log.free_room():
                 return False
             if isinstance(error, OSError):
                 raise explain_os_error(error, self._root, f"{count:,} rows of {self.name!r}") from error
             raise
         finally:
             self._is_writing = False
-            self._is_ready = self._broken is None and not self._is_closed
+            self._is_ready = not (self._is_stale or self._is_closed)
         if self._finished or (log.committed >= self._show_from and time.monotonic() >= self._show_at):
-            with self._turn:
-                self._afterwards()
+            self._turn(self._afterwards)
         return True
 
     def flush(self) -> None:
@@ -288,23 +271,27 @@ class Appender:
         StoreFullError
             There is no room to show them; all rows are appended.
         """
-        with self._turn, explained(self._root, f"flushing {self.name!r}"):
-            self._finish_segments()
-            self._show()
+        self._check_process()
+        with explained(self._root, f"flushing {self.name!r}"):
+            self._turn(self._show_all)
+
+    def _show_all(self) -> None:
+        self._finish_segments()
+        self._show()
 
     def close(self) -> None:
         """Show all rows, and let others append; twice is once."""
         with self._lock:
-            if self._is_closed or self._process != os.getpid():
+            if self._process != os.getpid():
                 return
-            self._is_closed, self._is_ready = True, False
+            was_closed, self._is_closed, self._is_ready = self._is_closed, True, False
             in_order = False
             try:
                 # By a signal handler within an append: there is nothing to show, and `Log.publish` refuses then.
-                if self._broken is None and not self._is_writing and not self._log.is_deleted:
-                    in_order = self._quietly(self._take_turn, self._finish_segments, self._show)
+                if not was_closed and not self._is_writing and not self._log.is_deleted:
+                    in_order = self._quietly(self._wait_for_turn, self._look_again, self._show_all)
             finally:
-                self._log.close(in_order=in_order)
+                self._log.close(in_order=in_order)  # also if an interrupt ended the first call before it
                 self._writer = None  # it keeps the last segment mapped
 
     def __enter__(self) -> Self:
@@ -325,10 +312,6 @@ class Appender:
 
     # -- the steps -----------------------------------------------------------------------------------------------------
 
-    @property
-    def _turn(self) -> _Turn:
-        return _Turn(self)  # not kept: an appender that is part of a circle would keep the head mapped
-
     def _check_process(self) -> None:
         """Refuse a forked child, before it asks for a lock that a thread of its parent may have."""
         if self._forks != _forks:
@@ -337,63 +320,61 @@ class Appender:
                 "append there, or open an appender of its own here once that one is closed"
             )
 
-    def begin_turn(self) -> None:
-        """Be the only writer: no signal handler within an append, no forked child, no other process that shares it."""
-        self._check_process()
-        self._lock.acquire()
-        try:
+    def _turn(self, step: Callable[..., None], *arguments: Any) -> int:
+        """Take a step as the only writer: no signal handler within it, no other thread or process.
+
+        A signal handler may raise between any two calls. So what must be undone is undone by a ``with`` of a lock, by
+        an assignment, or by a call of C that comes first; and whatever was interrupted is stale, not broken.
+        """
+        with self._lock:
             if self._is_writing:
                 raise ReentrantCallError(f"a signal handler or a finalizer appends to {self.name!r} within an append")
-            if self._is_closed:
-                raise ValueError(f"this appender of {self.name!r} is closed; make another one")
-            if self._broken is not None:
-                raise ValueError(
-                    f"an append to {self.name!r} failed and could not be taken back ({self._broken}); close this "
-                    "appender and make another one: it takes back what was not published"
-                )
-            self._take_turn()
-            if self._log.is_deleted:
-                raise NotFoundError(f"the growing table {self.name!r} was deleted; make another appender to begin anew")
-            self._is_writing, self._is_ready = True, False
-        except BaseException:
-            self._lock.release()
-            raise
+            try:
+                self._is_writing, self._is_ready = True, False
+                self._begin_turn()
+                self._is_stale = True
+                step(*arguments)
+                self._is_stale = False
+                return self._log.committed
+            except BaseException:
+                if self._is_stale:
+                    self._take_back_if_possible()
+                raise
+            finally:
+                self._is_writing = False
+                self._is_ready = not (self._is_stale or self._is_closed or self._shared)
+                if self._shared and not self._is_closed:
+                    self._log.unlock()
 
-    def _take_turn(self) -> None:
-        """Wait until no other producer that shares the table writes, and take over what they have done."""
-        if not self._shared:
-            return
-        try:
-            self._log.wait_for_lock()
-            if self._log.begin_turn():
-                self._take_back()
-        except BaseException:
-            self._log.unlock()
-            raise
+    def _begin_turn(self) -> None:
+        if self._is_closed:
+            raise ValueError(f"this appender of {self.name!r} is closed; make another one")
+        self._wait_for_turn()
+        if self._log.is_deleted:
+            raise NotFoundError(f"the growing table {self.name!r} was deleted; make another appender to begin anew")
+        with explained(self._root, f"appending to {self.name!r}"):
+            self._look_again()
 
-    def end_turn(self) -> None:
-        """Let others write."""
+    def _wait_for_turn(self) -> None:
         if self._shared:
-            self._log.unlock()
-        self._is_writing = False
-        self._is_ready = self._broken is None and not self._is_closed and not self._shared
-        self._lock.release()
+            self._log.wait_for_lock()
 
-    def _append(self, rows: Rows | _core.GrowingBatch, count: int, *, again: bool = True) -> None:
+    def _look_again(self) -> None:
+        """See what is there now, if other producers have written meanwhile or something was not finished."""
+        if (self._shared and self._log.begin_turn()) or self._is_stale:
+            self._take_back()
+
+    def _append(self, rows: Rows | _core.GrowingBatch, count: int) -> None:
         if not count:
             return
-        finished = len(self._finished)
-        try:
-            self._write(rows, count)
-        except BaseException as error:
-            self._take_back()
-            del self._finished[finished:]
-            if again and is_full(error) and self._log.free_room():
-                self._append(rows, count, again=False)
-                return
-            if isinstance(error, OSError) and not isinstance(error, ColonnadeError):
-                raise explain_os_error(error, self._root, f"{count:,} rows of {self.name!r}") from error
-            raise
+        with explained(self._root, f"{count:,} rows of {self.name!r}"):
+            try:
+                self._write(rows, count)
+            except OSError as error:
+                if not is_full(error) or not self._log.free_room():
+                    raise
+                self._take_back()
+                self._write(rows, count)
         self._afterwards()
 
     def _write(self, rows: Rows | _core.GrowingBatch, count: int) -> None:
@@ -411,13 +392,25 @@ class Appender:
 
     def _take_back(self) -> None:
         """Go back to the rows that the head counts as published: remove segments begun since, and count anew."""
-        try:
-            self._log.recover()
-            self._writer = self._new_writer()
-        except BaseException as error:
-            self._broken = error
-            self._writer = None
-            raise
+        self._is_stale, self._writer = True, None
+        self._log.recover()
+        self._writer = self._new_writer()
+        # A segment that is the last one again is not finished.
+        last, rows = self._log.segment, self._log.committed
+        self._finished = [
+            (segment, counts)
+            for segment, counts in self._finished
+            if last is not None
+            and segment.entry.number < last.entry.number
+            and segment.entry.base + counts.rows <= rows
+        ]
+        self._is_stale = False
+
+    def _take_back_if_possible(self) -> None:
+        """The same after an error, which is the one to raise. What fails here is left to the next turn."""
+        if not self._is_closed:  # by a signal handler: another producer may have the lock
+            with contextlib.suppress(OSError, ColonnadeError, MemoryError):
+                self._take_back()
 
     # What may be late. The rows are published by then, so nothing of it raises.
 
@@ -429,7 +422,7 @@ class Appender:
         for step in steps:
             try:
                 step()
-            except (OSError, ColonnadeError) as error:
+            except (OSError, ColonnadeError, MemoryError) as error:
                 logger.warning("%s: rows are appended, and %s; it is tried again", self.name, error)
                 return False
         return True

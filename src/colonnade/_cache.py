@@ -15,8 +15,7 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from types import CodeType, MethodType
@@ -87,10 +86,19 @@ class CachedFunction(Generic[P, R]):
         if snapshot is None:
             directory = self._catalog().directory
             directory.prepare()
-            with self._running.once(key, self.__wrapped__), alone(directory, key):
-                snapshot = self._find(name)  # another process may have computed it meanwhile
-                if snapshot is None:
-                    return cast(R, self._compute(name, args, kwargs))
+            running = self._running.keys
+            if key in running:
+                raise RecursionError(
+                    f"{self.__wrapped__!r} calls itself with the same arguments, and would wait for itself"
+                )
+            try:
+                running.add(key)
+                with alone(directory, key):
+                    snapshot = self._find(name)  # another process may have computed it meanwhile
+                    if snapshot is None:
+                        return cast(R, self._compute(name, args, kwargs))
+            finally:
+                running.discard(key)
         return cast(R, self._open(snapshot))
 
     def _key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
@@ -154,16 +162,6 @@ class _Running(threading.local):
 
     def __init__(self) -> None:
         self.keys: set[str] = set()
-
-    @contextmanager
-    def once(self, key: str, function: object) -> Iterator[None]:
-        if key in self.keys:
-            raise RecursionError(f"{function!r} calls itself with the same arguments, and would wait for itself")
-        self.keys.add(key)
-        try:
-            yield
-        finally:
-            self.keys.discard(key)
 
 
 def _kind_of(value: Any) -> str | None:

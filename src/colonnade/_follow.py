@@ -5,10 +5,9 @@ Does not depend on: how rows are read, how the kernel reports growth.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Literal
 
 from colonnade import _core
@@ -100,7 +99,9 @@ class Follow:
             It was closed.
         """
         until = None if self._timeout is None else time.monotonic() + self._timeout
-        with self._alone():
+        self._check_alone()
+        try:
+            self._waiting = True
             while not self._closed:
                 rung = self._bell.value
                 new = self._newer()
@@ -111,46 +112,50 @@ class Follow:
                     raise self._timed_out()
                 if not self._closed:
                     wait(self._log, self._position, self._bell, rung, left)
+        finally:
+            self._waiting = False
         raise StopIteration
 
     async def __anext__(self) -> GrowingSnapshot:
         """Wait for new rows, while the event loop does other things; raises the same errors."""
         import asyncio  # noqa: PLC0415 -- a program with an event loop has imported it; others save 20 ms
 
-        with self._alone():
-            try:
-                async with asyncio.timeout(self._timeout):
-                    while not self._closed:
-                        new = self._newer()
-                        if new is not None:
-                            return new
-                        await wait_in_task(self._log, self._position, self._wakers)
-            except TimeoutError:
-                raise self._timed_out() from None
-        raise StopAsyncIteration
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        if self._waiting:
-            raise RuntimeError(f"this follow of {self.name!r} is being waited for already; make one for each thread")
-        self._waiting = True
+        self._check_alone()
         try:
-            yield
+            self._waiting = True
+            async with asyncio.timeout(self._timeout):
+                while not self._closed:
+                    new = self._newer()
+                    if new is not None:
+                        return new
+                    await wait_in_task(self._log, self._position, self._wakers)
+        except TimeoutError:
+            raise self._timed_out() from None
         finally:
             self._waiting = False
+        raise StopAsyncIteration
+
+    def _check_alone(self) -> None:
+        # The caller has a `try`, and this is no context manager: an interrupt at the start of a context manager's end
+        # would leave it waiting for ever.
+        if self._waiting:
+            raise RuntimeError(f"this follow of {self.name!r} is being waited for already; make one for each thread")
 
     def _newer(self) -> GrowingSnapshot | None:
         deleted = self._log.is_deleted
         look = self._log.look()
         if look.first > self._position:
-            lost, self._position = self._position, look.first
-            raise RowsDroppedError(
-                f"rows {lost:,} to {look.first:,} of {self.name!r} were dropped by retention before they were read. "
-                "Ask again to go on with the oldest row there is; read faster, or retain more: appender(..., retain=)"
+            error = RowsDroppedError(
+                f"rows {self._position:,} to {look.first:,} of {self.name!r} were dropped by retention before they "
+                "were read. Ask again to go on with the oldest row there is; read faster, or retain more: "
+                "appender(..., retain=)"
             )
+            self._position = look.first
+            raise error
         if look.stop > self._position:
-            start, self._position = self._position, look.stop
-            return GrowingSnapshot.at(self._log, look, start)
+            new = GrowingSnapshot.at(self._log, look, self._position)
+            self._position = look.stop  # last: where an error or an interrupt comes first, they are given the next time
+            return new
         if deleted:
             raise self._log.deleted()
         return None

@@ -221,10 +221,13 @@ class Latest:
 
     def _renewed(self, *, wait: bool) -> Look:
         lock = self._alone()  # so many threads open it once, and none goes back to an older one
-        if not lock.acquire(blocking=wait):
-            assert self._look is not None
-            return self._look  # another thread prepares the next one
+        locked: list[bool] = []
         try:
+            # One call of C: an interrupt comes before it is locked, or after the list says so.
+            locked.extend(map(lock.acquire, (wait,)))
+            if not locked[0]:
+                assert self._look is not None
+                return self._look  # another thread prepares the next one
             look = self._look
             if look is not None and (self._preparing or self._is_newest(look)):
                 return look
@@ -245,7 +248,8 @@ class Latest:
             self._look = newer
             return newer
         finally:
-            lock.release()
+            if locked and locked[0]:  # without a call, after which an interrupt could come
+                lock.release()
 
     def _run_prepare(self, prepare: Callable[[Snapshot], Any], snapshot: Snapshot, served: Look | None) -> Any:
         self._preparing = True

@@ -6,11 +6,10 @@ Does not depend on: how the kernel reports a put, how a snapshot is opened.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from colonnade import _core
@@ -97,7 +96,9 @@ class Watch:
             The watch was closed.
         """
         until = None if self._timeout is None else time.monotonic() + self._timeout
-        with self._alone():
+        self._check_alone()
+        try:
+            self._waiting = True
             while (path_watch := self._path_watch) is not None:  # held meanwhile: another thread may close
                 rung = self._bell.value
                 snapshot = self._newer(path_watch)
@@ -114,44 +115,45 @@ class Watch:
                     wait(self._log, self._given.version, self._bell, rung, left)
                 else:
                     path_watch.wait(left)
+        finally:
+            self._waiting = False
         raise StopIteration
 
     async def __anext__(self) -> Snapshot:
         """Wait for the next version, while the event loop does other things; raises the same errors."""
         import asyncio  # noqa: PLC0415 -- a program with an event loop has imported it; others save 20 ms
 
-        with self._alone():
-            try:
-                async with asyncio.timeout(self._timeout):
-                    while (path_watch := self._path_watch) is not None:
-                        snapshot = self._newer(path_watch)
-                        if snapshot is not None:
-                            return snapshot
-                        if self._path_watch is None:
-                            break
-                        if self._log is not None and self._given is not None:
-                            from colonnade.storage.log_wait import wait_in_task
+        self._check_alone()
+        try:
+            self._waiting = True
+            async with asyncio.timeout(self._timeout):
+                while (path_watch := self._path_watch) is not None:
+                    snapshot = self._newer(path_watch)
+                    if snapshot is not None:
+                        return snapshot
+                    if self._path_watch is None:
+                        break
+                    if self._log is not None and self._given is not None:
+                        from colonnade.storage.log_wait import wait_in_task
 
-                            await wait_in_task(self._log, self._given.version, self._wakers)
-                        else:
-                            await _readable(path_watch)
-            except TimeoutError:
-                raise self._timed_out() from None
+                        await wait_in_task(self._log, self._given.version, self._wakers)
+                    else:
+                        await _readable(path_watch)
+        except TimeoutError:
+            raise self._timed_out() from None
+        finally:
+            self._waiting = False
         raise StopAsyncIteration
 
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _check_alone(self) -> None:
+        # The caller has a `try`, and this is no context manager: an interrupt at the start of a context manager's end
+        # would leave it waiting for ever.
         if self._process != os.getpid() and self._path_watch is not None:
             self._start()  # the parent reads the events of the descriptor that it shares
         if self._waiting:
             raise RuntimeError(
                 f"this watch of {self.name!r} is being waited for already; make one for each thread or task"
             )
-        self._waiting = True
-        try:
-            yield
-        finally:
-            self._waiting = False
 
     def _timed_out(self) -> WaitTimeoutError:
         found = f"it is at version {self._given.version}" if self._given else "there is no such table"
@@ -190,11 +192,12 @@ class Watch:
                 f"{self.name!r} was deleted while it was watched, after version {gone.version}; "
                 "ask again to wait for its next put"
             ) from None
-        given, self._given = self._given, _Given(snapshot.identity, snapshot.version)
-        self._log = snapshot.log
-        if given == self._given:
+        new, log = _Given(snapshot.identity, snapshot.version), snapshot.log
+        if new == self._given:
+            self._log = log
             snapshot.close()
             return None
+        self._given, self._log = new, log  # last: where an interrupt comes first, it is given the next time
         return snapshot
 
     # -- its life ------------------------------------------------------------------------------------------------------

@@ -30,6 +30,8 @@ import pytest
 
 import colonnade as cn
 from colonnade import _core
+from colonnade.format.stripes import STRIPE
+from growing import rows
 from support import anomalies
 
 SHIM = "COLONNADE_TEST_SHIM"
@@ -81,7 +83,7 @@ class _Stream:
 
 
 def operations(store):
-    """Each operation by its name: (whether it puts "t" anew, what it does)."""
+    """Each operation by its name: (the table that it changes, by how many versions; or None; and what it does)."""
     frame, table, small = _frame(ROWS), _table(ROWS), _frame_of_objects(40)
     wide = pa.table({f"c{i}": np.arange(100.0) for i in range(600)})
     wanted = pd.DataFrame({"k": [5, 7, -1]})
@@ -91,7 +93,7 @@ def operations(store):
     keyed, viewed = store.open("keyed"), store.open("views")
 
     def put(data, **options):
-        return True, lambda: store.put("t", data, **options).close()
+        return ("t", 1), lambda: store.put("t", data, **options).close()
 
     def share():
         with store.share(frame) as shared:
@@ -108,6 +110,19 @@ def operations(store):
             for _ in range(2):  # the second time it is known
                 pickle.loads(pickler.dumps(plain))
 
+    log = store.appender("g", like=rows.make(0, 1), retain=8)
+    log.append(rows.make(0, 20))
+    plain = store.appender("plain", {"x": "float64", "n": "int64"}, retain=8)
+    latest = store.latest("g")
+
+    def append(count):
+        return ("g", count), lambda: log.append(rows.make(log.num_rows, log.num_rows + count))
+
+    def follows():
+        with store.follow("g", start="first", timeout=0) as follow:
+            rows.verify_pandas(next(follow).to_pandas())
+        rows.verify_pandas(latest.frame)
+
     return {
         "put of a small frame": put(small),
         "put": put(frame),
@@ -119,22 +134,30 @@ def operations(store):
         "put with views": put(table, views=True),
         "put, sorted": put(frame, sort_by="k"),
         "put of an array": put(np.arange(100_000).reshape(100, 1000)),
-        "load": (True, lambda: store.load("t", _Stream(table)).close()),
-        "allocate": (True, allocate),
-        "share": (False, share),
-        "by reference": (False, by_reference),
-        "get": (False, lambda: store.get("keyed").sum(numeric_only=True)),
-        "get of an array": (False, lambda: store.open("array").to_numpy().sum()),
-        "open": (False, lambda: store.open("keyed").to_arrow()),
-        "to_polars": (False, viewed.to_polars),
-        "locate": (False, lambda: keyed.locate(wanted["k"])),
-        "rows": (False, lambda: store.open("keyed").rows(np.arange(0, ROWS, 2))),
-        "validate": (False, lambda: (keyed.validate(), viewed.validate())),
-        "check": (False, store.check),
-        "to_pandas": (False, lambda: cn.to_pandas(table)),
-        "to_pandas of a stream": (False, lambda: cn.to_pandas(_Stream(wide))),
-        "to_pandas of dates": (False, lambda: cn.to_pandas(table.select(["d", "b", "i", "c"]), date_as_object=True)),
-        "from_pandas": (False, lambda: cn.from_pandas(frame)),
+        "load": (("t", 1), lambda: store.load("t", _Stream(table)).close()),
+        "allocate": (("t", 1), allocate),
+        "share": (None, share),
+        "by reference": (None, by_reference),
+        "get": (None, lambda: store.get("keyed").sum(numeric_only=True)),
+        "get of an array": (None, lambda: store.open("array").to_numpy().sum()),
+        "open": (None, lambda: store.open("keyed").to_arrow()),
+        "to_polars": (None, viewed.to_polars),
+        "locate": (None, lambda: keyed.locate(wanted["k"])),
+        "rows": (None, lambda: store.open("keyed").rows(np.arange(0, ROWS, 2))),
+        "validate": (None, lambda: (keyed.validate(), viewed.validate())),
+        "check": (None, store.check),
+        "to_pandas": (None, lambda: cn.to_pandas(table)),
+        "to_pandas of a stream": (None, lambda: cn.to_pandas(_Stream(wide))),
+        "to_pandas of dates": (None, lambda: cn.to_pandas(table.select(["d", "b", "i", "c"]), date_as_object=True)),
+        "from_pandas": (None, lambda: cn.from_pandas(frame)),
+        "append": append(5),
+        "append into another segment": append(STRIPE + 5),
+        "append of arrays": (("plain", 5), lambda: plain.append({"x": np.arange(5.0), "n": np.arange(5)})),
+        "append of a row": (("g", 1), lambda: log.row(**rows.make(log.num_rows, log.num_rows + 1).iloc[0].to_dict())),
+        "append of a row of numbers": (("plain", 1), lambda: plain.row(x=1.5, n=2)),
+        "flush": (None, log.flush),
+        "get of a growing table": (None, lambda: rows.verify_pandas(store.get("g"))),
+        "follow and latest": (None, follows),
     }  # fmt: skip
 
 
@@ -175,22 +198,28 @@ def run(allocations, store, action, fail_at, from_then_on):
     return error
 
 
-def wrong_with(store, puts, error, before):
+def version_of(store, name):
+    """The version of a table; of a growing one the number of rows."""
+    with store.open(name) as snap:
+        return snap.version
+
+
+def wrong_with(store, changes, error, before):
     """What does not hold after a run: a list of sentences."""
     wrong = []
     is_right = error is None or type(error) is MemoryError
     if not is_right and not (isinstance(error, cn.StoreAccessError) and error.errno == errno.ENOMEM):
         wrong.append(f"raised {error!r}")
     version, holdings = before
-    expected = version + (puts and error is None)
-    with store.open("t") as snap:
-        if snap.version != expected:
-            wrong.append(f"version {snap.version} is there, not {expected}; raised {error!r}")
+    name, by = changes
+    expected = version + (by if error is None else 0)
+    if (found := version_of(store, name)) != expected:
+        wrong.append(f"version {found} is there, not {expected}; raised {error!r}")
     wrong += [f"left: {each}" for each in sorted(anomalies.holdings(store.path) - holdings)]
     return wrong
 
 
-def fail_each(allocations, store, name, puts, action, chosen):
+def fail_each(allocations, store, name, changes, action, chosen):
     """Fail allocations of an operation; yields (number, mode, what is wrong) for each run."""
     for _ in range(2):
         action()  # what is imported or remembered at the first use
@@ -204,12 +233,10 @@ def fail_each(allocations, store, name, puts, action, chosen):
                 continue
             sys.stdout.write(f"{name}: allocation {number}{' and all later ones' if from_then_on else ''} ")
             sys.stdout.flush()
-            with store.open("t") as snap:
-                version = snap.version
-            before = version, anomalies.holdings(store.path)
+            before = version_of(store, changes[0]), anomalies.holdings(store.path)
             error = run(allocations, store, action, number, from_then_on)
             failed = allocations.failed
-            wrong = wrong_with(store, puts, error, before)
+            wrong = wrong_with(store, changes, error, before)
             sys.stdout.write(f"of {allocations.counted}: {type(error).__name__ if error else 'done'}\n")
             yield number, from_then_on, wrong
             if not failed:
@@ -239,11 +266,11 @@ def main():
     try:
         store, allocations = cn.Store(folder / "store"), Allocations()
         store.put("t", pd.DataFrame({"x": [1.0]})).close()
-        for name, (puts, action) in operations(store).items():
+        for name, (changes, action) in operations(store).items():
             if options.only and name not in options.only:
                 continue
             number = 0
-            for number, from_then_on, wrong in fail_each(allocations, store, name, puts, action, chosen):
+            for number, from_then_on, wrong in fail_each(allocations, store, name, changes or ("t", 0), action, chosen):
                 for sentence in wrong:
                     anomalies_found += 1
                     sys.stdout.write(f"WRONG {name}, {number}, {from_then_on}: {sentence}\n")
@@ -267,7 +294,7 @@ def test_each_allocation_fails():
     told = "\n".join(line for line in done.stdout.splitlines() if line.startswith("WRONG"))
     assert done.returncode == 0, (told, done.returncode, done.stdout[-300:], done.stderr[-2000:])
     numbers = dict(re.findall(r"^SUM (.*): (\d+) allocations$", done.stdout, re.MULTILINE))
-    assert len(numbers) > 20
+    assert len(numbers) > 30
     assert sum(map(int, numbers.values())) > 500  # the library was preloaded, and saw the core's allocations
     assert "MemoryError" in done.stdout
 

@@ -3,7 +3,7 @@
 After each run the store holds what it held before, if the operation raised, or what it holds when nothing fails, if it did not; every
 value of it is verified. The process has given back its descriptors, locks and mappings. What lies around is freed by the next `gc`.
 
-The short form fails each call once (on a disk each fourth), with an error that a seed chooses, a tenth of them from then on. The long form is
+The short form fails some 24 calls of each operation (on a disk 12), with an error that a seed chooses, a tenth of them from then on. The long form is
 ``python -m faults.test_anomalies`` in ``tests/``: each call, each error, once and from then on.
 """
 
@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 import colonnade as cn
+from growing import rows
 from support import anomalies, stepping
 from support.operations import OPERATIONS, contents, make
 
@@ -76,6 +77,8 @@ class Bench:
         if leftover:
             wrong.append(f"gc leaves {leftover}")
         self.store.put("afterwards", make(77, 50)).close()
+        for name, stop in [key for key in found if key[0] == "g"]:
+            self.store.append(name, rows.make(stop, stop + 3))
         if wrong:
             raise AnomalyError(
                 f"{self.name}, call {fail_at} of {self.calls} (system calls {outcome.failed[:3]}) fails with "
@@ -125,8 +128,8 @@ def test_every_call_fails(name, place, tmp_path):
     bench = Bench(name, "/dev/shm" if place == "memory" else tmp_path)
     try:
         wrong = []
-        generator = random.Random(f"{name} {place}")
-        for fail_at, error, from_then_on in _short(bench.calls, generator, step=2 if place == "memory" else 4):
+        generator, most = random.Random(f"{name} {place}"), 24 if place == "memory" else 12
+        for fail_at, error, from_then_on in _short(bench.calls, generator, step=max(bench.calls // most, 1)):
             try:
                 bench.check(fail_at, error, from_then_on)
             except AnomalyError as anomaly:

@@ -174,7 +174,7 @@ def test_columns_that_cannot_grow_are_named(store, columns, words):
 
 def test_other_columns_than_the_tables_are_refused(store):
     store.append("log", pd.DataFrame({"x": [1.0]}))
-    with pytest.raises(ValueError, match="has other columns: x: float64; given were x: int64"):
+    with pytest.raises(ValueError, match="has other columns: 'x': float64; given were 'x': int64"):
         store.appender("log", {"x": "int64"})
     with store.appender("log") as log:
         assert log.num_rows == 1
@@ -527,3 +527,21 @@ def test_an_appender_that_is_dropped_keeps_nothing_mapped(store):
     del log
     assert seen() is None, "it is part of a circle"
     assert "@live" not in Path("/proc/self/maps").read_text()
+
+
+def test_errors_do_not_move_the_cursor_of_a_terminal(store):
+    label = "a\x1b[31m\u202e"
+    with store.appender("t", {label: "int64"}) as log:
+        for call in (
+            lambda: store.appender("u", {label: label}),
+            lambda: store.appender("u", {"a": "int64"}, retain=label),
+            lambda: store.appender("u", {"a\ud800": "int64"}),
+            lambda: log.append({"other": [1]}),
+            lambda: log.append({label: ["text"]}),
+        ):
+            with pytest.raises((ValueError, cn.ColonnadeError)) as caught:
+                call()
+            assert str(caught.value).isprintable()
+    with pytest.raises(ValueError, match="other columns") as caught:
+        store.appender("t", {label: "int32"})
+    assert str(caught.value).isprintable()

@@ -14,6 +14,8 @@ import pytest
 
 import colonnade as cn
 from colonnade.format.stripes import STRIPE
+from colonnade.growing_snapshot import GrowingSnapshot
+from colonnade.snapshot import Snapshot
 from colonnade.storage import log as producer_log
 from growing.frames import assert_same, expected, frame
 
@@ -31,6 +33,17 @@ with store.appender(sys.argv[2], like=frame(0, 4)) as log:
             time.sleep(float(pause))
         print(log.num_rows, flush=True)
 """
+
+
+class Raises:
+    """Raises an error in the place of a call, and counts."""
+
+    def __init__(self, error):
+        self.error, self.calls = error, 0
+
+    def __call__(self, *_):
+        self.calls += 1
+        raise self.error
 
 
 class Producer:
@@ -263,3 +276,34 @@ def test_ctrl_c_ends_a_wait(store):
             time.sleep(0.1)
             process.send_signal(signal.SIGINT)
             assert "KeyboardInterrupt" in process.communicate(timeout=20)[1]
+
+
+def test_rows_that_could_not_be_given_are_given_the_next_time(store, monkeypatch):
+    """An error or an interrupt while they are made, and one while it is said that rows were dropped."""
+    with store.appender("t", like=frame(0, 4), retain=8) as log, store.follow("t", timeout=0) as follow:
+        log.append(frame(0, 4))
+        with monkeypatch.context() as patch:
+            patch.setattr(GrowingSnapshot, "at", raises := Raises(KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                next(follow)
+        assert raises.calls == 1
+        assert follow.position == 0
+        assert_same(next(follow).to_pandas(), expected(0, 4))
+        for start in range(4, 3 * STRIPE, STRIPE):
+            log.append(frame(start, STRIPE))
+        with monkeypatch.context() as patch:
+            patch.setattr("colonnade._follow.RowsDroppedError", Raises(KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                next(follow)
+        with pytest.raises(cn.RowsDroppedError, match="rows 4 to"):
+            next(follow)
+
+
+def test_a_version_that_could_not_be_given_is_given_the_next_time(store, monkeypatch):
+    store.put("t", pd.DataFrame({"x": [1]})).close()
+    with store.watch("t", timeout=0) as watch:
+        with monkeypatch.context() as patch:
+            patch.setattr(Snapshot, "log", property(Raises(KeyboardInterrupt)))
+            with pytest.raises(KeyboardInterrupt):
+                next(watch)
+        assert next(watch).version == 1

@@ -344,3 +344,53 @@ def test_a_foreign_owner_is_refused(damaged, monkeypatch):
         damaged.get("t")
     monkeypatch.undo()
     assert len(DTYPES) == len(damaged.open("t").schema)
+
+
+PLANTED = {
+    "pipe": os.mkfifo,
+    "folder": os.mkdir,
+    "link": lambda path: os.symlink("elsewhere", path),
+    "empty file": lambda path: path.touch(),
+    "nothing": lambda path: None,
+}
+
+
+@pytest.mark.parametrize("kind", PLANTED)
+def test_something_else_in_the_place_of_the_head(damaged, kind):
+    """Each call says so at once: nobody waits for the other end of a pipe."""
+    head = damaged.path / "t@live/head"
+    head.unlink()
+    PLANTED[kind](head)
+    for call in (damaged.get, damaged.open, damaged.latest("t").now, damaged.follow, damaged.appender):
+        with pytest.raises((cn.CorruptSnapshotError, cn.StoreAccessError, cn.NotFoundError)):
+            call() if call.__name__ == "now" else call("t")
+    with pytest.raises(cn.CorruptSnapshotError if kind in ("empty file", "nothing") else cn.StoreAccessError):
+        damaged.appender("t", {"x": "int64"})
+    with pytest.raises(cn.InvalidNameError, match="growing table already"):
+        damaged.put("t", pd.DataFrame({"x": [1]}))
+    assert [problem.path.name for problem in damaged.check()] == ["t@live"]
+    damaged.usage()
+    if kind == "folder":
+        head.rmdir()  # what is no file in it, delete does not remove
+
+
+@pytest.mark.parametrize("kind", ["pipe", "empty file"])
+def test_something_else_in_the_place_of_the_folder(store, kind):
+    store.put("u", pd.DataFrame({"x": [1]})).close()
+    PLANTED[kind](store.path / "t@live")
+    with pytest.raises(cn.NotFoundError):
+        store.get("t")
+    with pytest.raises(cn.InvalidNameError, match="in the way of a growing table 't'"):
+        store.appender("t", {"x": "int64"})
+    assert [problem.path.name for problem in store.check()] == ["t@live"]
+    store.put("t", pd.DataFrame({"x": [1]})).close()
+    (store.path / "t@live").unlink()
+
+
+def test_a_segment_that_is_lost(damaged):
+    sorted((damaged.path / "t@live").glob("0*"))[-1].unlink()
+    with pytest.raises(cn.CorruptSnapshotError):
+        damaged.get("t")
+    with pytest.raises(cn.CorruptSnapshotError, match=r"has lost .*-000001\.arrow, which its head lists"):
+        damaged.appender("t")
+    assert [problem.path.name for problem in damaged.check()] == ["t@live"]

@@ -149,7 +149,8 @@ import sys, time
 import colonnade as cn
 sys.stdin.readline()
 log = cn.Store(sys.argv[1]).appender("t", shared=True)
-log.begin_turn()
+log._log.wait_for_lock()
+log._log.begin_turn()
 print("has it", flush=True)
 time.sleep(60)
 """
@@ -200,10 +201,10 @@ def test_only_the_last_one_that_closes_says_so(store, monkeypatch):
     two.row(x=2)
     assert store.open("t").log.head().state == 0
     other = store.appender("t", shared=True)
-    other.begin_turn()
+    other._log.wait_for_lock()
     two.close()  # it cannot wait for ever, and does not say that all is in order
     assert store.open("t").log.head().state == 0
-    other.end_turn()
+    other._log.unlock()
     other.close()
     assert store.open("t").log.head().state == 1
     assert len(shown(store)) == 2
@@ -214,10 +215,10 @@ def test_an_exclusive_producer_and_shared_ones_exclude_each_other(store, monkeyp
     with store.appender("t", {"x": "int64"}), pytest.raises(cn.LogBusyError, match="this process"):
         store.appender("t", shared=True)
     with store.appender("t", shared=True) as log:
-        log.begin_turn()
+        log._log.wait_for_lock()
         with pytest.raises(cn.LogBusyError):
             store.appender("t")
-        log.end_turn()
+        log._log.unlock()
 
 
 def test_the_queue_has_one_place(tmp_path):

@@ -1,9 +1,7 @@
 """Publishing is one step. An error before it means that nothing happened; an error after it says that the change was made."""
 
-import contextlib
 import errno
 import os
-import resource
 import signal
 import time
 
@@ -11,6 +9,7 @@ import pandas as pd
 import pytest
 
 import colonnade as cn
+from support.descriptors import descriptors, only_free
 
 FRAME = pd.DataFrame({"x": [1, 2, 3]})
 LARGE = pd.DataFrame({"x": range(400_000)})
@@ -25,10 +24,6 @@ def listing(store):
                 path = os.path.join(folder, file)
                 names[path] = os.stat(path).st_ino
     return names
-
-
-def descriptors():
-    return set(os.listdir("/proc/self/fd"))
 
 
 def allocate(store):
@@ -78,33 +73,14 @@ def test_few_descriptors(filled, change):
     CHANGES[change](other)
     outcomes = []
     for free in range(40):
+        before = descriptors()
         with only_free(free):
             outcomes.append(tells_the_truth(filled, change))
+        assert descriptors() == before
         if outcomes[-1]:
             break
     assert outcomes[-1]
     assert not outcomes[0]
-
-
-@contextlib.contextmanager
-def only_free(count):
-    """Leave exactly so many descriptors free, and check at the end that none leaked."""
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    before = descriptors()
-    taken = []
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, before)) + 60, limits[1]))
-        with contextlib.suppress(OSError):
-            while True:
-                taken.append(os.open("/dev/null", os.O_RDONLY))
-        for _ in range(count):
-            os.close(taken.pop())
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-        for fd in taken:
-            os.close(fd)
-    assert descriptors() == before
 
 
 # Whatever of these a call makes fails in turn.

@@ -1,7 +1,8 @@
-"""Interrupts at random instants: of put, get, delete, share and gc, by exceptions that a signal handler raises.
+"""Interrupts at random instants: of all that changes or reads a store, by exceptions that a signal handler raises.
 
 Python runs a signal handler between any two of its steps, and the handler may raise. Whatever is interrupted, no descriptor leaks and
-none is closed twice, the store's lock is free afterwards, no draft and no shared segment is left, and the store is whole.
+none is closed twice, the store's lock is free afterwards, no draft and no shared segment is left, and the store is whole. An appender of a
+growing table goes on with the row after the last one, and a follower gets each row once.
 
     python -m stress.interrupts --seconds 30 --seed 1
 
@@ -96,15 +97,117 @@ def operations(store, frames):
     ]
 
 
+class Growing:
+    """A growing table whose rows count themselves, its appenders, and who follows it."""
+
+    COLUMNS = {"x": "int64", "s": "str", "c": "category"}  # noqa: RUF012 -- of a test
+
+    def __init__(self, store):
+        self.store = store
+        self.alone = store.appender("g/alone", self.COLUMNS, retain=8)
+        self.shared = [store.appender("g/shared", self.COLUMNS, retain=8, shared=True) for _ in range(2)]
+        for log in (self.alone, *self.shared):
+            self.append(log)
+        self.follow, self.latest = store.follow("g/alone", timeout=0), store.latest("g/alone")
+        self.watch = store.watch("g/alone", timeout=0)
+        self.wrong = []
+
+    def append(self, log, count=5):
+        start = log.num_rows
+        numbers = range(start, start + count)
+        stop = log.append({"x": numbers, "s": [f"{n}" for n in numbers], "c": ["a"] * count})
+        assert stop == start + count
+
+    def row(self, log):
+        assert log.row(x=log.num_rows, s="1", c="b") == log.num_rows
+
+    def roll_over(self):
+        start = self.alone.num_rows
+        frame = pd.DataFrame({"x": range(start, start + 40_000)}).assign(s="a", c=pd.Categorical(["a"] * 40_000))
+        self.alone.append(frame)
+
+    def open_again(self):
+        try:
+            self.alone.close()
+            self.alone = self.store.appender("g/alone")
+        except Interrupted:  # its traceback is alive here, and must not keep the lock
+            self.alone.close()
+            self.alone = self.store.appender("g/alone")
+            raise
+
+    def read(self):
+        for frame in (self.store.get("g/alone"), self.latest.frame, self.store.get("g/shared")):
+            assert (frame["x"].diff().dropna() == 1).all()
+
+    def next_rows(self):
+        before = self.follow.position
+        try:
+            new = next(self.follow)
+        except Interrupted:
+            if self.follow.position != before:
+                self.wrong.append(f"a follower lost rows {before} to {self.follow.position}")
+            raise
+        except (cn.RowsDroppedError, cn.WaitTimeoutError):
+            return
+        if new.rows_range.start != before:
+            self.wrong.append(f"a follower at {before} got {new.rows_range}")
+
+    def next_version(self):
+        with contextlib.suppress(cn.WaitTimeoutError):
+            next(self.watch).close()
+
+    def close(self):
+        for each in (self.alone, *self.shared, self.follow, self.watch):
+            each.close()
+        for name in ("g/alone", "g/shared"):
+            self.store.appender(name).close()  # nobody has it locked
+
+    def operations(self):
+        one, other = self.shared
+        return [
+            lambda: self.append(self.alone),
+            lambda: self.row(self.alone),
+            lambda: self.append(one),
+            lambda: self.append(other),
+            lambda: self.row(one),
+            lambda: self.alone.flush(),  # noqa: PLW0108 -- it is another one later
+            self.roll_over,
+            self.open_again,
+            self.read,
+            self.next_rows,
+            self.next_version,
+        ]
+
+
 def interrupt_at_random(seconds, seed, path):
     """Run operations under interrupts for so many seconds; gives how many were interrupted, and what was found wrong."""
-    generator = random.Random(seed)
     store = cn.Store(path)
     frames = {size: pd.DataFrame({"x": range(size)}) for size in (SMALL, MAPPED)}
-    actions = operations(store, frames)
+    store.put("t", frames[SMALL]).close()
+    before = statistics(store)
+    growing = Growing(store)
+    actions = operations(store, frames) + growing.operations()
     for action in actions:  # imports are not what is tested
         action()
-    store.gc()
+    interrupts, wrong = _interrupt(actions, seconds, random.Random(seed))
+    with store._catalog.directory.lock_at_once():  # nobody has it
+        pass
+    for action in growing.operations():
+        action()
+    growing.close()
+    wrong += growing.wrong
+    del growing, actions, action
+    gc.collect()
+    wrong += [f"{problem}" for problem in store.check()]
+    store.put("t", frames[SMALL]).close()
+    after = statistics(store)
+    if after != before:
+        wrong.append(f"descriptors, memory and names before {before}, after {after}")
+    return interrupts, wrong
+
+
+def _interrupt(actions, seconds, generator):
+    """Run actions under interrupts; gives how many were interrupted, and the errors that came of it."""
     wrong = []
     interrupts = 0
 
@@ -117,7 +220,6 @@ def interrupt_at_random(seconds, seed, path):
             frame = frame.f_back
 
     gc.collect()
-    before = statistics(store)
     bystander = Bystander()
     bystander.start()
     signal.signal(signal.SIGALRM, handle)
@@ -133,6 +235,8 @@ def interrupt_at_random(seconds, seed, path):
                 action()
             except Interrupted:
                 interrupts += 1
+            except Exception as error:
+                wrong.append(repr(error))
             finally:
                 signal.setitimer(signal.ITIMER_REAL, 0)
     finally:
@@ -141,18 +245,7 @@ def interrupt_at_random(seconds, seed, path):
         bystander.done.set()
         bystander.join()
     gc.collect()
-    with store._catalog.directory.lock_at_once():  # nobody has it
-        pass
-    wrong += bystander.errors
-    wrong += [f"{problem}" for problem in store.check()]
-    store.put("t", frames[SMALL]).close()
-    for info in store.ls():
-        store.delete(info.name)
-    store.gc()
-    after = statistics(store)
-    if after != before:
-        wrong.append(f"descriptors, memory and names before {before}, after {after}")
-    return interrupts, wrong
+    return interrupts, wrong + bystander.errors
 
 
 def statistics(store):

@@ -1,10 +1,11 @@
-// Preloaded into a process: makes chosen allocations of one library fail, those whose caller is in a range of addresses.
-// The range is set by `watch_allocations`; until then, and for all other callers, everything is as without it.
-#include <algorithm>
+// Preloaded into a process: makes chosen allocations of one library fail, those whose caller is in a range of
+// addresses. The range is set by `watch_allocations`; until then, and for all other callers, everything is as without
+// it.
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <new>
 
 #include <dlfcn.h>
@@ -19,6 +20,7 @@ void* __libc_malloc(size_t);
 void* __libc_calloc(size_t, size_t);
 void* __libc_realloc(void*, size_t);
 void* __libc_memalign(size_t, size_t);
+void watch_allocations(uintptr_t begin, uintptr_t end, long at, int on);
 }
 
 namespace {
@@ -45,11 +47,20 @@ bool is_inside(const void* caller) {
 
 bool fails(const void* caller) { return is_inside(caller) && fails_now(); }
 
-// Whether one of the last calls was made in the range.
-bool is_near() {
-  void* frames[6];
-  const int depth = backtrace(frames, 6);
-  return std::any_of(frames, frames + depth, is_inside);
+// Whether a function of this file was called from the range, maybe through libstdc++, which starts threads for its
+// callers. A call that is further above does not count: the core calls the producer of a stream, whose threads are its
+// own.
+bool is_called_from_range() {
+  void* frames[8];
+  const int depth = backtrace(frames, 8);
+  Dl_info here, info;
+  dladdr(reinterpret_cast<void*>(&watch_allocations), &here);
+  for (int i = 0; i < depth; ++i) {
+    const bool is_known = dladdr(frames[i], &info) != 0;
+    if (is_known && (info.dli_fbase == here.dli_fbase || std::strstr(info.dli_fname, "libstdc++") != nullptr)) continue;
+    return is_inside(frames[i]);
+  }
+  return false;
 }
 
 }  // namespace
@@ -107,11 +118,10 @@ void* mmap(void* address, size_t length, int protection, int flags, int fd, off_
   return MAP_FAILED;
 }
 
-// Threads are started by libstdc++ on behalf of the library, whose code is a few calls above; other libraries start some too.
 int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*start)(void*), void* argument) {
   using Create = int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
   static const Create create = reinterpret_cast<Create>(dlsym(RTLD_NEXT, "pthread_create"));
-  if (last != 0 && is_near() && fails_now()) return EAGAIN;
+  if (last != 0 && is_called_from_range() && fails_now()) return EAGAIN;
   return create(thread, attributes, start, argument);
 }
 

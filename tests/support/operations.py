@@ -5,10 +5,13 @@ Does not depend on: how an operation is killed, interrupted or made to fail.
 
 import contextlib
 import functools
+import itertools
 import pickle
 from typing import NamedTuple
 
 import colonnade as cn
+from colonnade.format.stripes import STRIPE
+from growing import rows
 from support import payload
 
 # Rows: 2 kB, which are written; 2.5 MB, which are mapped, and whose memory is used again.
@@ -59,6 +62,50 @@ def litter(store):
     (store.path / ".segments/draft-00112233").write_bytes(bytes(10_000))
 
 
+def grown(*stops, retain=None):
+    """A growing table with batches up to these rows."""
+
+    def act(store):
+        with store.appender("g", like=rows.make(0, 1), retain=retain) as log:
+            for start, stop in itertools.pairwise((0, *stops)):
+                log.append(rows.make(start, stop))
+
+    return act
+
+
+def appends(start, stop):
+    return lambda store: store.append("g", rows.make(start, stop))
+
+
+def appends_shared(start, stop):
+    def act(store):
+        with store.appender("g", shared=True) as log:
+            log.append(rows.make(start, stop))
+
+    return act
+
+
+def appends_row(number):
+    def act(store):
+        with store.appender("g") as log:
+            log.row(**rows.make(number, number + 1).iloc[0].to_dict())
+
+    return act
+
+
+def flushes(store):
+    with store.appender("g") as log:
+        log.flush()
+
+
+def follows(store):
+    with store.follow("g", start="first", timeout=0) as follow:
+        rows.verify_pandas(next(follow).to_pandas())
+    rows.verify_pandas(store.latest("g").frame)
+    with store.watch("g", timeout=0) as watch, next(watch) as snap:
+        rows.verify_arrow(snap.to_arrow())
+
+
 OPERATIONS = {
     "first put": Operation(both(), put("a/t", 9)),
     "put": Operation(puts("t", 1, 2), put("t", 9)),
@@ -78,6 +125,17 @@ OPERATIONS = {
     "gc": Operation(both(puts("t", 1, 2, rows=MAPPED), litter), lambda store: store.gc()),
     "configure": Operation(put("t", 1), lambda store: store.configure(capacity="1GiB")),
     "open and read": Operation(puts("t", 1, 2), read),
+    "create a growing table": Operation(put("t", 1), lambda store: store.appender("g", like=rows.make(0, 1)).close()),
+    "append the first rows": Operation(grown(), appends(0, 5)),
+    "append": Operation(grown(20), appends(20, 60)),
+    "append a row": Operation(grown(20), appends_row(20)),
+    "append, sharing": Operation(grown(20), appends_shared(20, 60)),
+    "append into another segment": Operation(
+        grown(STRIPE, 2 * STRIPE - 2, retain=8), appends(2 * STRIPE - 2, 2 * STRIPE + 3)
+    ),
+    "flush": Operation(grown(20), flushes),
+    "delete a growing table": Operation(grown(20), lambda store: store.delete("g")),
+    "follow, latest and watch": Operation(grown(STRIPE, STRIPE + 7), follows),
     "ls and check": Operation(puts("t", 1, 2), lambda store: (store.ls(), store.check())),
 }
 
@@ -89,8 +147,15 @@ def contents(store):
         return found
     for path in sorted(store.path.rglob("*.arrow")):
         name, _, version = path.relative_to(store.path).as_posix().removesuffix(".arrow").partition("@")
+        if version.startswith("live/"):  # a segment of a growing table
+            continue
         with contextlib.suppress(cn.NotFoundError), store.open(name, version=int(version) if version else None) as snap:
             df = snap.to_pandas()
             found[name, snap.version] = payload.verify_pandas(df)["seed"] if "seed" in df.attrs else df.to_dict("list")
+    for path in store.path.rglob("*@live"):
+        name = path.relative_to(store.path).as_posix().removesuffix("@live")
+        with store.open(name) as snap:  # its version is the number of rows; how many are retained may be late
+            assert rows.verify_pandas(snap.to_pandas()).stop == snap.version
+            found[name, snap.version] = "growing"
     found["settings"] = cn.Store(store.path).settings
     return found

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 def print_line(text: str = "") -> None:
-    """Print a line of the result."""
-    print(text)  # noqa: T201 -- a command prints its result
+    """Print a line of the result, without what would move the terminal's cursor: a path may contain it."""
+    print(printable(text))  # noqa: T201 -- a command prints its result
 
 
 def print_error(error: Exception) -> None:

@@ -36,6 +36,7 @@ from colonnade.errors import (
     CorruptSnapshotError,
     LockTimeoutError,
     NotFoundError,
+    ReentrantCallError,
     RemoteError,
 )
 from colonnade.flight import address as addresses
@@ -348,7 +349,7 @@ def _alone(directory: Directory, identity: int) -> Iterator[None]:
 
     Raises
     ------
-    LockTimeoutError
+    LockTimeoutError, ReentrantCallError
     """
     name = paths.fetch_name(identity)
     began, pause = time.monotonic(), _FIRST_PAUSE
@@ -357,6 +358,11 @@ def _alone(directory: Directory, identity: int) -> Iterator[None]:
             lock = _core.Descriptor(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600, folder)
             try:
                 while not lock.try_lock():
+                    if lock.locked_by_this_thread():
+                        raise ReentrantCallError(
+                            f"a signal handler or a finalizer fetches a table into {directory.root} that its thread is "
+                            "fetching; let another thread fetch it"
+                        )
                     if time.monotonic() - began > directory.timeout:
                         raise LockTimeoutError(_describe(lock, directory))
                     time.sleep(pause)
@@ -391,16 +397,14 @@ def _describe(lock: _core.Descriptor, directory: Directory) -> str:
 
 def _fetch_in_new_process(catalog: Catalog, request: Request, locations: Sequence[str]) -> Fetched:
     """Fetch in a process of its own: gRPC cannot be used in this one, see `library`."""
-    task = json.dumps(
-        [os.fspath(catalog.directory.root), request.name, request.version, request.identity, list(locations)]
-    )
+    table = [request.name, request.version, request.identity]
+    task = json.dumps([os.fspath(catalog.directory.root), table, list(locations), credentials.current()])
     done = subprocess.run(
         [sys.executable, "-c", "from colonnade.flight.fetch import fetch_for_parent; fetch_for_parent()"],
         input=task,
         text=True,
         capture_output=True,
         check=False,
-        env=os.environ | credentials.as_environment(credentials.current()),
     )
     lines = done.stdout.strip().splitlines()
     if not lines:
@@ -424,9 +428,10 @@ def _subclasses(kind: type[ColonnadeError]) -> Iterator[type[ColonnadeError]]:
 
 def fetch_for_parent() -> None:
     """Fetch what standard input says, and print the identity of the copy, or the error."""
-    store, name, version, identity, locations = json.load(sys.stdin)
+    store, table, locations, own = json.load(sys.stdin)
+    credentials.use(credentials.Credentials(*own))
     try:
-        fetched = fetch(open_catalog(store), Request(name, version, identity), locations)
+        fetched = fetch(open_catalog(store), Request(*table), locations)
         answer: tuple[str | None, int | None, str] = (None, fetched.seal.identity, fetched.name)
     except ColonnadeError as error:
         answer = (type(error).__name__, getattr(error, "errno", None), str(error))

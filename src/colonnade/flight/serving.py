@@ -84,7 +84,7 @@ class Election:
     def describe_other(self) -> str:
         """The process that serves, for messages."""
         with contextlib.suppress(OSError), self._directory.opened() as root:
-            fd = os.open(paths.SERVING, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=root)
+            fd = os.open(paths.SERVING, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=root)
             try:
                 holder = processes.lock_holder(fd)
             finally:

@@ -174,6 +174,10 @@ def _column(name: Any, given: Any) -> Column:
     if not isinstance(name, str):
         raise ValueError(f"columns of a growing table have strings as names, got {brief_repr(name)}")
     try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"column {name!r}: its name is no text that UTF-8 can hold") from error
+    try:
         dtype: Any = pd.api.types.pandas_dtype(given)
     except TypeError as error:
         raise UnsupportedTypeError(f"column {name!r}: {given!r} is no dtype") from error

@@ -15,6 +15,8 @@ The rules of a producer
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import functools
 import os
 import time
 from pathlib import Path
@@ -47,7 +49,7 @@ from colonnade.storage.log_head import (
     Retention,
     new_head,
 )
-from colonnade.storage.log_lock import NEXT, WRITING, try_lock, unlock
+from colonnade.storage.log_lock import NEXT, UNLOCKED, WRITING, try_lock, unlock
 from colonnade.storage.log_segment import LogSegment
 from colonnade.storage.publish import Publisher
 
@@ -65,13 +67,24 @@ class Log:
     committed: int
     first: int
 
-    def __init__(self, catalog: Catalog, name: str, mode: int) -> None:
+    def __init__(self, catalog: Catalog, name: str, mode: int, folder: int) -> None:
         self.name = name
         self._catalog = catalog
         self._publisher = Publisher(catalog)
         self._mode = mode
         self._segment: LogSegment | None = None
         self._process = os.getpid()
+        self._has_spares = False
+        self._turns = 0
+        self._folder = _core.Descriptor.duplicate(folder)
+        self._descriptor = _core.Descriptor(paths.HEAD, os.O_RDWR | os.O_NOFOLLOW, dir_fd=folder)
+        # Lets other producers append. One call of C, before which no signal handler runs.
+        self.unlock = functools.partial(fcntl.fcntl, self._descriptor, fcntl.F_OFD_SETLK, UNLOCKED)
+        fd = self._descriptor.fileno()
+        self._head = _core.Mapping.of_draft(fd, max(os.fstat(fd).st_size, 1))
+        data = memoryview(cast(Any, self._head)).toreadonly()
+        self.words = _core.HeadWords(self._head, COMMITTED, STATE, LogState.DELETED)
+        self._reader = HeadReader(data, log_folder.path_of(catalog.directory.root, name) / paths.HEAD, self.words.load)
 
     # -- opening -------------------------------------------------------------------------------------------------------
 
@@ -113,10 +126,15 @@ class Log:
         with directory.opened() as root:
             mode = directory.settings(root).file_mode
         for _ in range(_TRIES):
+            log: Log | None = None
             try:
                 with log_folder.open_folder(catalog, name) as folder:
-                    log = cls(catalog, name, mode)._opened(folder, schema, retention, shared=shared)
+                    log = cls(catalog, name, mode, folder)
+                    if log._is_opened(schema, retention, shared=shared):
+                        return log
             except log_folder.NONE:
+                if log is not None:
+                    log.drop()
                 if schema is None:
                     raise NotFoundError(
                         f"there is no growing table {name!r} in {directory.root}; give its columns to make it: "
@@ -129,38 +147,23 @@ class Log:
                     name,
                     lambda new=new, kept=kept: new_head(_identity(), boot_id(), new.encode(), kept),  # type: ignore[misc]
                 )
-                continue
-            if log is not None:
-                return log
+            except BaseException:  # a traceback keeps the object, and must not keep the lock
+                if log is not None:
+                    log.drop()
+                raise
+        if log_folder.is_there(catalog, name):
+            raise CorruptSnapshotError(f"the growing table {name!r} has no head; delete it and append anew")
         raise LogBusyError(f"the growing table {name!r} is deleted and made again all the time; try again")
 
-    def _opened(
-        self, folder: int, schema: GrowingSchema | None, retention: Retention | None, *, shared: bool
-    ) -> Log | None:
-        """Lock it; None where the name leads elsewhere by then."""
-        name, root = self.name, self._catalog.directory.root
-        self._descriptor = _core.Descriptor(paths.HEAD, os.O_RDWR | os.O_NOFOLLOW, dir_fd=folder)
-        fd = self._descriptor.fileno()
-        self._head = _core.Mapping.of_draft(fd, max(os.fstat(fd).st_size, 1))
-        self.words = _core.HeadWords(self._head, COMMITTED, STATE, LogState.DELETED)
-        data = memoryview(cast(Any, self._head)).toreadonly()
-        self._reader = reader = HeadReader(data, log_folder.path_of(root, name) / paths.HEAD, self.words.load)
+    def _is_opened(self, schema: GrowingSchema | None, retention: Retention | None, *, shared: bool) -> bool:
+        """Lock it, see that the table is the one that is wanted, and recover it; False if the name leads elsewhere."""
+        name, reader, fd = self.name, self._reader, self._descriptor.fileno()
         if shared:
             self.wait_for_lock()
-        elif not try_lock(fd):
+        elif not self.lock():
             raise busy(name, reader)
-        try:
-            return self if self._checked(folder, schema, retention) else None
-        except BaseException:  # a traceback keeps this object, and must not keep the lock
-            unlock(fd)
-            raise
-
-    def _checked(self, folder: int, schema: GrowingSchema | None, retention: Retention | None) -> bool:
-        """See that the table is the one that is wanted, and recover it; False if the name leads elsewhere."""
-        name, reader, fd = self.name, self._reader, self._descriptor.fileno()
-        self._folder = _core.Descriptor.duplicate(folder)
         if not self._leads_here():
-            unlock(fd)
+            self.drop()
             return False
         self.schema = stored_schema(reader.fixed.schema_text)
         if schema is not None and schema != self.schema:
@@ -181,7 +184,7 @@ class Log:
         self.recover()
         if not self._leads_here():  # its state may have been "deleted", and this one has stored "open" over it
             self._store(STATE, LogState.DELETED)
-            unlock(fd)
+            self.drop()
             return False
         return True
 
@@ -193,13 +196,6 @@ class Log:
         except log_folder.NONE:
             return False
 
-    _has_spares = False
-    _turns = 0
-    _folder: _core.Descriptor
-    _descriptor: _core.Descriptor
-    _head: _core.Mapping
-    _reader: HeadReader
-
     def recover(self) -> None:
         """Drop what was begun and not published, by the last producer or by an append that failed.
 
@@ -208,10 +204,12 @@ class Log:
         OSError, CorruptSnapshotError
         """
         found = self._reader.read()
-        self.begin_turn()
+        turns = self.words.load(TURNS) + 1
+        self._store(TURNS, turns)
         self._store(PRODUCER, os.getpid())
         self._store(PRODUCER + 8, time.time_ns())
-        self._store(STATE, LogState.OPEN)
+        if not self.is_deleted:
+            self._store(STATE, LogState.OPEN)
         kept = found.segments
         while kept and ((entry := self._reader.entry(kept - 1)) is None or entry.base >= found.committed > 0):
             kept -= 1
@@ -228,12 +226,27 @@ class Log:
                 os.unlink(file, dir_fd=self._folder.fileno())
         self._segment = None
         if self._entries:
-            self._segment = LogSegment.open(self.schema, self._entries[-1], self._folder.fileno())
+            self._segment = self._open(self._entries[-1])
+        self._turns = turns
+
+    def _open(self, entry: Entry) -> LogSegment:
+        try:
+            return LogSegment.open(self.schema, entry, self._folder.fileno())
+        except FileNotFoundError as error:
+            if self.is_deleted:  # meanwhile
+                raise
+            raise CorruptSnapshotError(
+                f"the growing table {self.name!r} has lost {error.filename}, which its head lists; delete the table"
+            ) from error
 
     def _store(self, at: int, value: int) -> None:
         self.words.store(at, value)
 
     # -- turns of shared producers -------------------------------------------------------------------------------------
+
+    def lock(self) -> bool:
+        """Lock it for writing without waiting; also if it is locked by this object already."""
+        return try_lock(self._descriptor)
 
     def wait_for_lock(self) -> None:
         """Wait for the turn of other producers that share the table, which takes microseconds.
@@ -243,34 +256,39 @@ class Log:
         LogBusyError
             One of them does not share it, or is stopped.
         """
-        fd, deadline = self._descriptor.fileno(), time.monotonic() + _LONGEST_TURN
-        self._wait(NEXT, deadline, 1e-3)
+        deadline = time.monotonic() + _LONGEST_TURN
         try:
+            self._wait(NEXT, deadline, 1e-3)
             self._wait(WRITING, deadline, 1e-4)
         finally:
-            unlock(fd, NEXT)
+            unlock(self._descriptor, NEXT)
         # Whoever has the lock now is named to others.
         if self.words.load(PRODUCER) != os.getpid():
             self._store(PRODUCER, os.getpid())
 
+    @property
+    def published(self) -> int:
+        """How many rows the head counts, now."""
+        return self.words.load(COMMITTED)
+
     def _wait(self, byte: int, deadline: float, longest: float) -> None:
         pause = 2e-5
-        while not try_lock(self._descriptor.fileno(), byte):
+        while not try_lock(self._descriptor, byte):
             if time.monotonic() > deadline:
                 raise busy(self.name, self._reader)
             time.sleep(pause)
             pause = min(2 * pause, longest)
 
-    def unlock(self) -> None:
-        """Let other producers append."""
-        unlock(self._descriptor.fileno())
-
     def begin_turn(self) -> bool:
-        """Say that this producer writes now; whether another one has written since, or was killed while it did."""
+        """Say that this producer writes now; whether another one has written since, or was killed while it did.
+
+        Then the answer is the same until `recover` has been called.
+        """
         turns = self.words.load(TURNS)
         is_behind = turns != self._turns
-        self._turns = turns + 1
-        self._store(TURNS, self._turns)
+        self._store(TURNS, turns + 1)
+        if not is_behind:
+            self._turns = turns + 1
         return is_behind
 
     # -- segments ------------------------------------------------------------------------------------------------------
@@ -290,7 +308,7 @@ class Log:
         if len(self._entries) < 2:
             return None
         before, last = self._entries[-2:]
-        return LogSegment.open(self.schema, before, self._folder.fileno()), last.base - before.base
+        return self._open(before), last.base - before.base
 
     @property
     def is_deleted(self) -> bool:
@@ -403,7 +421,7 @@ class Log:
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
-    def close(self, *, in_order: bool = False) -> None:
+    def close(self, *, in_order: bool) -> None:
         """Drop the lock; twice is once. ``in_order``: it has the lock, and every row is shown to other programs."""
         if self._descriptor.fileno() < 0:
             return
@@ -412,9 +430,15 @@ class Log:
             if not self._leads_here():  # deleted meanwhile; those who wait for it are to know
                 self._store(STATE, LogState.DELETED)
                 _core.wake_word(self._head, COMMITTED)
+        self.drop()
+
+    def drop(self) -> None:
+        """Drop the lock, and close what is open; twice is once."""
         self._segment = None
-        if self._process == os.getpid():
-            unlock(self._descriptor.fileno())
+        # Closing would not be enough: a mapping keeps the open file, and so does a forked child.
+        if self._process == os.getpid() and self._descriptor.fileno() >= 0:
+            with contextlib.suppress(OSError):
+                self.unlock()
         self._descriptor.close()
         self._folder.close()
 
@@ -510,4 +534,4 @@ def _identity() -> int:
 
 
 def _shown(schema: GrowingSchema) -> str:
-    return ", ".join(f"{column.name}: {column.dtype}" for column in schema.columns)
+    return ", ".join(f"{column.name!r}: {column.dtype}" for column in schema.columns)

@@ -62,7 +62,7 @@ def _files_of(catalog: Catalog, name: str, folder: int) -> LogFiles:
                 status = entry.stat(follow_symlinks=False)
                 files[status.st_ino] = status.st_blocks * 512
     with contextlib.suppress(ColonnadeError, OSError):
-        with _core.Descriptor(paths.HEAD, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder) as fd:
+        with _core.Descriptor(paths.HEAD, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder) as fd:
             status = os.fstat(fd)
             data = _core.SharedWords(fd, max(status.st_size, 1))
         reader = HeadReader(memoryview(cast(Any, data)), catalog.directory.root / name, data.load)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from colonnade import _core
-from colonnade.errors import ColonnadeError, NotFoundError
+from colonnade.errors import ColonnadeError, InvalidNameError, NotFoundError
 from colonnade.storage import folders, paths
 from colonnade.storage.catalog import Catalog
 from colonnade.storage.log_head import STATE, HeadReader, LogState
@@ -52,11 +52,20 @@ def open_folder(catalog: Catalog, name: str) -> _core.Descriptor:
 
 
 def is_there(catalog: Catalog, name: str) -> bool:
-    """Whether a name is a growing table."""
+    """Whether a name is a growing table.
+
+    Raises
+    ------
+    StoreAccessError
+        It cannot be seen.
+    """
     try:
         open_folder(catalog, name).close()
     except NONE:
         return False
+    except OSError as error:
+        with explained(catalog.directory.root, f"looking for the growing table {name!r}"):
+            raise error
     return True
 
 
@@ -78,8 +87,13 @@ def make(catalog: Catalog, publisher: Publisher, name: str, head: Callable[[], b
                 publisher.make_folder(root, name, where, settings.folder_mode, growing=True) as folder,
                 folders.segments(root, make=True) as segments,
             ):
-                if folders.is_there(folder, where.live):
+                if folders.is_folder(folder, where.live):
                     return
+                if folders.is_there(folder, where.live):
+                    raise InvalidNameError(
+                        f"{path_of(directory.root, name)} is in the way of a growing table {name!r} and is no folder; "
+                        "remove it, or use another name"
+                    )
                 os.mkdir(hidden, settings.folder_mode, dir_fd=segments)
                 try:
                     with _core.Descriptor(hidden, _FOLDER, dir_fd=segments) as new:
@@ -175,9 +189,9 @@ def remove_leftovers(root: int, name: str) -> list[int]:
     """
     where = paths.locate(name)
     with (
-        contextlib.suppress(*NONE, PermissionError, ColonnadeError),
+        contextlib.suppress(OSError, ColonnadeError),
         folders.below(root, [*where.folders, where.live], None) as folder,
-        _core.Descriptor(paths.HEAD, os.O_RDWR | os.O_NOFOLLOW, dir_fd=folder) as fd,
+        _core.Descriptor(paths.HEAD, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder) as fd,
     ):
         words = _core.SharedWords(fd, max(os.fstat(fd).st_size, 1))
         reader = HeadReader(memoryview(cast(Any, words)), Path(name, paths.HEAD), words.load)

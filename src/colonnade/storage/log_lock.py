@@ -16,11 +16,14 @@ import fcntl
 import os
 import struct
 
+from colonnade import _core
+
 WRITING, NEXT = 0, 1  # the bytes
 _LOCK = struct.Struct("hhqqi4x")  # struct flock: type, whence, start, length, pid
+UNLOCKED = _LOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, WRITING, 2, 0)  # both
 
 
-def try_lock(fd: int, byte: int = WRITING) -> bool:
+def try_lock(fd: int | _core.Descriptor, byte: int = WRITING) -> bool:
     """Lock a head for writing without waiting; also if this open file has it locked already."""
     try:
         fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, byte, 1, 0))
@@ -29,7 +32,7 @@ def try_lock(fd: int, byte: int = WRITING) -> bool:
     return True
 
 
-def unlock(fd: int, byte: int = WRITING) -> None:
+def unlock(fd: int | _core.Descriptor, byte: int = WRITING) -> None:
     """Drop the lock, if it is there.
 
     Closing would not be enough: a mapping keeps the open file, and so does a forked child.

@@ -93,7 +93,8 @@ class LogReader:
         self._catalog = catalog
         self._folder = folder
         head = self.path / paths.HEAD
-        with _core.Descriptor(paths.HEAD, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder.fileno()) as fd:
+        # O_NONBLOCK: a planted pipe must not stop the reader.
+        with _core.Descriptor(paths.HEAD, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder.fileno()) as fd:
             stat = os.fstat(fd)
             self._check_owner(stat.st_uid)
             if stat.st_size == 0:
@@ -200,9 +201,12 @@ class LogReader:
         """
         file = paths.log_segment(entry.base, entry.number)
         try:
-            descriptor = _core.Descriptor(file, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=self._folder.fileno())
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+            descriptor = _core.Descriptor(file, flags, dir_fd=self._folder.fileno())
         except FileNotFoundError:
             raise
+        except BlockingIOError as error:  # a producer is testing whether it may use it again, so it was dropped
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), file) from error
         except OSError as error:
             with explained(self.root, f"opening a segment of the growing table {self.name!r}"):
                 raise error

@@ -32,6 +32,7 @@ class LogSegment:
         self.mapping = _core.Mapping.of_draft(descriptor.fileno(), self.places.size)
         self.memory = memoryview(cast(Any, self.mapping))
         self.state: State | None = None
+        self._is_state_known = True
 
     @classmethod
     def make(cls, table: GrowingSchema, entry: Entry, draft: Draft) -> LogSegment:
@@ -96,14 +97,18 @@ class LogSegment:
         OSError
             ENOSPC if the file system is full.
         """
+        if not self._is_state_known:  # an interrupt came after the state was stored, maybe: it is never rewritten
+            self.state = read_state(self._table, self.places, self.memory)
         new = next_state(self._table, self.places, counts, self.state, is_whole=is_whole)
         if new is None:
             return False
         writes, length = new
+        self._is_state_known = self.state is None
         for at, data in writes.items():
             _write_all(self._descriptor.fileno(), data, at)
         _core.store_half_word(self.mapping, length_place(self.places), length)
         self.state = read_state(self._table, self.places, self.memory)
+        self._is_state_known = True
         return True
 
     def tell(self) -> None:

@@ -76,7 +76,7 @@ class _Waiting:
     """All tasks that wait, of all event loops, and the thread that waits for them while there are any."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a task that is collected within the block leaves it from there
         self._bell = _core.Bell()
         self._items: dict[int, _Item] = {}
         self._thread: threading.Thread | None = None
@@ -84,7 +84,7 @@ class _Waiting:
     def add(self, item: _Item) -> None:
         with self._lock:
             self._items[id(item.event)] = item
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():  # an interrupt may have come before its start
                 self._thread = threading.Thread(target=self._run, name="colonnade-growth", daemon=True)
                 self._thread.start()
         self._bell.ring()

@@ -17,7 +17,6 @@ import contextlib
 import fcntl
 import os
 import struct
-from collections.abc import Iterator
 
 from colonnade import _core
 from colonnade.storage import paths
@@ -27,25 +26,31 @@ _PLACES = 1 << 62
 # struct flock: type, whence, start, length, process.
 _LOCK = struct.Struct("hhqqii")
 
+# Those that are closed are dropped with the next one.
 _held: set[_core.Descriptor] = set()
 
 
-@contextlib.contextmanager
-def alone(directory: Directory, key: str) -> Iterator[None]:
-    """Wait until no other thread or process is in a block with this key; ``key`` is hexadecimal."""
+def alone(directory: Directory, key: str) -> _core.Descriptor:
+    """Wait until no other thread or process is in a block with this key, and begin one; ``key`` is hexadecimal.
+
+    The block is a ``with`` of the descriptor, whose end is one call of C: no interrupt comes between.
+    """
     place = int(key[:16], 16) % _PLACES
+    for file in list(_held):
+        if file.fileno() < 0:
+            _held.discard(file)
     while True:
         with directory.opened() as root:
             file = _core.Descriptor(paths.WORK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600, dir_fd=root)
-        _held.add(file)
         try:
+            _held.add(file)
             _lock(file.fileno(), place, 1, wait=True)
             if os.fstat(file.fileno()).st_nlink:
-                yield
-                return
-        finally:
-            _held.discard(file)
+                return file
+        except BaseException:  # a traceback keeps this frame, and must not keep the lock
             file.close()
+            raise
+        file.close()
 
 
 def remove_unused(root: int) -> None:

@@ -235,7 +235,8 @@ class Publisher:
             raise InvalidNameError(
                 f"{name!r} cannot be a table: {self._directory.root / name}{paths.SUFFIX} is the folder of other tables"
             )
-        if folders.is_there(folder.fileno(), where.current if growing else where.live):
+        number = folder.fileno()
+        if folders.is_there(number, where.current) if growing else folders.is_folder(number, where.live):
             is_now, wanted = ("a table", "append to it") if growing else ("a growing table", "put a table there")
             raise InvalidNameError(
                 f"{name!r} is {is_now} already, so nobody can {wanted}; delete it first, or use another name"
