@@ -368,7 +368,7 @@ def test_something_else_in_the_place_of_the_head(damaged, kind):
         damaged.appender("t", {"x": "int64"})
     with pytest.raises(cn.InvalidNameError, match="growing table already"):
         damaged.put("t", pd.DataFrame({"x": [1]}))
-    assert [problem.path.name for problem in damaged.check()] == ["t@live"]
+    assert [problem.path.name for problem in damaged.check()] == ["head"]
     damaged.usage()
     if kind == "folder":
         head.rmdir()  # what is no file in it, delete does not remove
@@ -393,4 +393,4 @@ def test_a_segment_that_is_lost(damaged):
         damaged.get("t")
     with pytest.raises(cn.CorruptSnapshotError, match=r"has lost .*-000001\.arrow, which its head lists"):
         damaged.appender("t")
-    assert [problem.path.name for problem in damaged.check()] == ["t@live"]
+    assert [problem.path.name[-12:] for problem in damaged.check()] == ["000001.arrow"]

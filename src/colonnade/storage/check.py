@@ -95,9 +95,11 @@ def _growing(  # noqa: PLR0917 -- the store, the table, and who says what is rig
     path = root.joinpath(*parts)
     with folders.below(directory, parts, None) as folder:
         yield from _ownership(path, os.fstat(folder), trusts)
+        strange = set()
         for file in sorted(os.listdir(folder)):
             status = os.stat(file, dir_fd=folder, follow_symlinks=False)
             if not stat.S_ISREG(status.st_mode):
+                strange.add(file)
                 yield Problem(path / file, "neither a file nor a folder", "remove it")
             elif file == paths.HEAD or paths.is_log_segment(file):
                 # Segments that the head does not name are no problem: a killed producer left them, and gc removes them.
@@ -105,8 +107,7 @@ def _growing(  # noqa: PLR0917 -- the store, the table, and who says what is rig
             else:
                 yield Problem(path / file, "not a file of this store", "remove it")
         remedy = f"copy what can still be read (colonnade dump {name}), colonnade delete {name}, and append anew"
-        for file, what in look_inside(name):
-            yield Problem(path / file, what, remedy)
+        yield from (Problem(path / file, what, remedy) for file, what in look_inside(name) if file not in strange)
 
 
 def _is_the_stores(file: folders.File) -> bool:

@@ -83,8 +83,8 @@ class Log:
         fd = self._descriptor.fileno()
         self._head = _core.Mapping.of_draft(fd, max(os.fstat(fd).st_size, 1))
         data = memoryview(cast(Any, self._head)).toreadonly()
+        self._reader = HeadReader(data, log_folder.path_of(catalog.directory.root, name) / paths.HEAD)
         self.words = _core.HeadWords(self._head, COMMITTED, STATE, LogState.DELETED)
-        self._reader = HeadReader(data, log_folder.path_of(catalog.directory.root, name) / paths.HEAD, self.words.load)
 
     # -- opening -------------------------------------------------------------------------------------------------------
 

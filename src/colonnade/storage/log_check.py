@@ -5,6 +5,7 @@ Does not depend on: who appends meanwhile, pandas.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple, cast
 
@@ -39,6 +40,9 @@ def damages(catalog: Catalog, name: str) -> Iterator[Damage]:
         return
     except ColonnadeError as error:
         yield Damage(paths.HEAD, str(error))
+        return
+    except OSError as error:  # a link, a folder or a pipe
+        yield Damage(paths.HEAD, f"it cannot be read: {os.strerror(error.errno or 0)}")
         return
     yield from (Damage(paths.HEAD, what) for what in _head(log, head))
     before: Chunk | None = None

@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 
 from colonnade import _core
-from colonnade.errors import CorruptSnapshotError
+from colonnade.errors import CorruptSnapshotError, brief_repr
 from colonnade.format.growing import (
     DICTIONARY_TEXT,
     MOST_CATEGORIES,
@@ -415,13 +415,13 @@ def span_of_time(value: Any, name: str) -> int:
     """
     if isinstance(value, str) and value.strip().lstrip("+-").replace(".", "", 1).isdecimal():
         # pandas would take it for nanoseconds.
-        raise ValueError(f"{name}={value!r} has no unit; for seconds write {value.strip() + 's'!r}")
+        raise ValueError(f"{name}={brief_repr(value)} has no unit; for seconds write {brief_repr(value.strip() + 's')}")
     try:
         span = pd.Timedelta(value)
     except ValueError as error:
-        raise ValueError(f"{name}={value!r} is no time: {error}") from error
+        raise ValueError(f"{name}={brief_repr(value)} is no time, as '5min' is") from error
     if not span >= pd.Timedelta(0):  # NaT neither
-        raise ValueError(f"{name}={value!r} must be a time >= 0, as in '5min'")
+        raise ValueError(f"{name}={brief_repr(value)} must be a time >= 0, as in '5min'")
     return span.as_unit("ns").value
 
 
