@@ -13,7 +13,6 @@
 #include <limits>
 #include <memory>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -142,7 +141,7 @@ class PlainColumns {
         return nullptr;
       }
       nb::object array = nb::borrow(found);
-      // A subclass may mean more than its memory, as an array with a mask does.
+      // Other arrays may mean more than their memory: a masked array has a mask.
       if (std::strcmp(Py_TYPE(found)->tp_name, "numpy.ndarray") != 0) return nullptr;
       const bool is_time = formats_[number].empty();
       if (is_time) {
@@ -249,7 +248,7 @@ class RowReader {
     if (width == 8) return put(cell, value), true;
     const float rounded = static_cast<float>(value);
     put(cell, rounded);
-    return !std::isinf(rounded) || std::isinf(value);  // the slow way says what does not fit
+    return std::isinf(rounded) == std::isinf(value);  // the slow way says that the value is too large
   }
 
   bool put_time(size_t number, Cell& cell, PyObject* object) const {
@@ -330,12 +329,8 @@ void make_rows(GrowingRows* self, int fd, const Mapping& mapping, const Items<Pl
   for (const auto& [kind, width, values, validity, pandas, mask, offsets, text] : columns.get())
     places.push_back({static_cast<GrowingKind>(kind), width, values, validity, pandas, mask, offsets, text});
   if (rows < 0 || rows > capacity) throw nb::value_error("more rows than capacity");
-  try {
-    new (self) GrowingRows(fd, static_cast<uint8_t*>(mapping.address()), mapping.size(), std::move(places), capacity,
-                           text_bytes, rows);
-  } catch (const std::invalid_argument& error) {
-    throw nb::value_error(error.what());
-  }
+  new (self) GrowingRows(fd, static_cast<uint8_t*>(mapping.address()), mapping.size(), std::move(places), capacity,
+                         text_bytes, rows);
 }
 
 std::optional<int64_t> descending_row(const GrowingRows& rows, const Batch& batch, size_t index, bool is_signed,
@@ -462,7 +457,7 @@ void bind_growing(nb::module_& m) {
   nb::class_<PlainColumns>(m, "PlainColumns", "The columns of batches that are arrays of the very dtypes.")
       .def(nb::init<const Items<nb::object>&, const Items<nb::object>&, const Items<nb::object>&>(), "names"_a,
            "formats"_a, "dtypes"_a)
-      .def("batch", &PlainColumns::batch, "data"_a.none(),
+      .def("batch", &PlainColumns::batch, "data"_a,
            "A batch of a dict of contiguous arrays of these dtypes; None for anything else.");
   nb::class_<RowReader>(m, "RowReader", "Appends single rows of plain Python objects.")
       .def(nb::init<const Items<nb::object>&, const Items<nb::object>&, const Items<bool>&>(), "names"_a, "dtypes"_a,

@@ -402,37 +402,44 @@ def test_a_killed_producer_leaves_whole_batches(store):
         ("datetime64[ms]", pd.Timestamp("2026-01-01 00:00:00.000000001")),
         ("int64", np.uint64(1 << 63)),
         ("bool", 2),
-        ("datetime64[ns]", np.datetime64(1 << 40, "s")),  # it would be a time in 1738
-        ("timedelta64[us]", np.timedelta64(1 << 60, "s")),
-        ("datetime64[ns]", pa.scalar(0, pa.timestamp("ns", "UTC"))),
+        ("datetime64[ns]", np.datetime64("3000-01-01", "s")),
+        ("timedelta64[ns]", np.timedelta64(10**12, "s")),
+        ("float16", 70_000.0),
         ("float32", 1e300),
         ("Float32", 1e300),
-        ("float16", 70_000),
-        ("Int8", "1"),
-        ("Int8", 300),
+        ("Int64", "1"),
         ("boolean", "True"),
     ],
 )
 def test_what_is_not_exact_is_refused(store, dtype, value):
-    values = pa.array([value.as_py()], value.type) if isinstance(value, pa.Scalar) else [value]
     with store.appender("log", {"x": dtype}) as log:
-        with pytest.raises((cn.UnsupportedTypeError, cn.InvalidDataError), match="column 'x' holds"):
-            log.append({"x": values})
-        if not isinstance(value, pa.Scalar):
+        for append in (lambda: log.append({"x": [value]}), lambda: log.row(x=value)):
             with pytest.raises((cn.UnsupportedTypeError, cn.InvalidDataError), match="column 'x' holds"):
-                log.row(x=value)
+                append()
+        assert log.num_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values", "words"),
+    [
+        ("datetime64[us]", pa.array([1], pa.timestamp("us", "Europe/Paris")), "times of the zone Europe/Paris"),
+        ("datetime64[ns]", pa.array([10**6], pa.date32()), "row 0 is 4707-11-29"),
+        ("int64", np.ma.array([1, 2], mask=[False, True]), "a masked array of NumPy"),
+        ("float64", np.ma.array([1.0, 2.0], mask=[False, True]), "a masked array of NumPy"),
+        ("category", pa.DictionaryArray.from_arrays([0, 9], ["a"], safe=False), "indices from 0 to 9"),
+    ],
+    ids=["zone", "far date", "masked", "masked floats", "indices"],
+)
+def test_arrays_that_are_not_exact_are_refused(store, dtype, values, words):
+    with store.appender("log", {"x": dtype}) as log:
+        with pytest.raises((cn.UnsupportedTypeError, cn.InvalidDataError), match=words):
+            log.append({"x": values})
         assert log.num_rows == 0
 
 
 @pytest.mark.parametrize(
     ("dtype", "values", "nulls"),
     [
-        ("float64", np.ma.array([1.0, 2.0], mask=[False, True]), 1),
-        ("Int64", np.ma.array([1, 1 << 62], mask=[True, False]), 1),
-        ("int64", np.ma.array([1, 2], mask=[False, False]), 0),
-        ("datetime64[ns]", np.ma.array(np.array([1, 2], "M8[ns]"), mask=[False, True]), 1),
-        ("boolean", np.ma.array([True, False], mask=[False, True]), 1),
-        ("str", np.ma.array(["a", "b"], mask=[False, True]), 1),
         ("Int32", pa.nulls(2), 2),
         ("boolean", pa.nulls(2), 2),
         ("category", pd.Categorical([np.nan, np.nan]), 2),
@@ -446,13 +453,6 @@ def test_nulls_in_all_their_forms(store, dtype, values, nulls):
         assert log.append({"x": values}) == len(values)
     assert store.get("log")["x"].isna().sum() == nulls
     store.open("log").validate()
-
-
-def test_a_mask_is_not_overlooked(store):
-    with store.appender("log", {"x": "int64"}) as log:
-        with pytest.raises(cn.InvalidDataError, match="'x' holds int64"):
-            log.append({"x": np.ma.array([1, 2], mask=[False, True])})
-        assert log.append({"x": np.array([1])}) == 1
 
 
 def test_a_single_number_that_would_be_infinite(store):
