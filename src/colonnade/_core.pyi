@@ -352,7 +352,7 @@ class PlainColumns:
 
     def __init__(self, names: Sequence[object], formats: Sequence[object], dtypes: Sequence[object]) -> None: ...
 
-    def batch(self, data: object) -> GrowingBatch:
+    def batch(self, data: object | None) -> GrowingBatch:
         """
         A batch of a dict of contiguous arrays of these dtypes; None for anything else.
         """
