@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 import colonnade as cn
 from colonnade.format.growing import GrowingSchema
 from colonnade.format.growing_file import places
-from colonnade.format.read.growing import layout_of
+from colonnade.format.read.growing_frame import layout_of
 from colonnade.format.stripes import STRIPE
 from colonnade.storage import log as producer_log
 from growing.frames import DTYPES, assert_same, expected, frame, names
@@ -69,6 +69,18 @@ def test_columns(three):
     assert store.get("a/t", columns="i")["i"].iloc[-1] == rows - 1
     with pytest.raises(cn.NotFoundError, match="there is no column 'x'"):
         store.get("a/t", columns=["x"])
+
+
+def test_names_and_flags_belong_to_one_frame(three):
+    store, rows = three
+    snap = store.open("a/t")
+    for make in (snap.to_pandas, lambda: snap.to_pandas(writable=False), lambda: store.latest("a/t").frame):
+        mine = make()
+        mine.columns.name, mine.index.name = "mine", "mine"
+        mine.attrs["mine"] = 1
+        assert_same(snap.to_pandas(), expected(0, rows))
+        assert_same(snap.to_pandas(writable=False), expected(0, rows))
+        assert store.get("a/t").attrs == {}
 
 
 def test_a_block_over_many_segments_is_one_array_and_no_copy(store, tiny):
@@ -130,7 +142,10 @@ def test_appends_are_a_concat_through_every_way(folder, columns, sizes, data):
                 at += size
                 assert latest.version == at
                 if size:
-                    assert_same(next(follow).to_pandas(), expected(at - size, at, columns))
+                    new = next(follow)
+                    for writable in (True, False):
+                        assert_same(new.to_pandas(writable=writable), expected(at - size, at, columns))
+                    assert_same(latest.frame, expected(0, at, columns))
             joined = expected(0, at, columns)
             assert_same(latest.frame, joined)
             assert_same(store.get("p/t"), joined)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, cast
 from colonnade.errors import ColonnadeError, CorruptSnapshotError
 from colonnade.format.growing_file import check_state
 from colonnade.format.read.file import reading
-from colonnade.format.read.growing import Chunk, column_values, dictionary_of, read_arrow, validate
+from colonnade.format.read.growing import Chunk, check_all, column_values, dictionary_of, read_arrow
 from colonnade.storage import folders, paths
 from colonnade.storage.catalog import Catalog
 from colonnade.storage.log_head import NOTHING, SCHEMA, Head, LogState
@@ -93,7 +93,7 @@ def _segment(log: LogReader, head: Head, segment: OpenSegment, stop: int, before
             f"it shows {rows:,} rows to other programs, and the head counts {stop - base:,} after an orderly end"
         )
     chunk = Chunk(where, segment.mapping, {}, 0, max(rows, stop - base))
-    validate(table, [chunk])
+    check_all(table, [chunk])
     if shown is not None:
         counted = tuple(column.null_count for column in read_arrow(table, [chunk]).slice(0, rows).columns)
         if counted != shown.nulls:

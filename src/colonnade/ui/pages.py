@@ -12,11 +12,10 @@ from urllib.parse import quote
 
 from colonnade.display.base import render
 from colonnade.display.fitting import one_line
+from colonnade.display.rates import Rate, rate_of
 from colonnade.display.usage import COLUMNS, PROCESSES, bytes_of, rows_of, totals
-from colonnade.sizes import format_size
 from colonnade.snapshot import Snapshot
 from colonnade.storage.usage import SegmentUsage, Usage
-from colonnade.ui.rates import Rate
 
 STYLE = """
 :root{color-scheme:light dark}
@@ -81,7 +80,7 @@ def _overview(usage: Usage, rates: dict[str, Rate], root: str) -> Iterator[str]:
         yield "<p>There are no tables yet.</p>"
         return
     yield '<div class="scroll"><table><thead><tr>'
-    for heading, justify in [*((c.heading, c.justify) for c in COLUMNS), ("puts", "right"), ("processes", "left")]:
+    for heading, justify in [*((c.heading, c.justify) for c in COLUMNS), ("rate", "right"), ("processes", "left")]:
         yield f"<th{_side(justify)}>{escape(heading)}</th>"
     yield "</tr></thead><tbody>"
     for row in rows:
@@ -95,15 +94,8 @@ def _cells(row: SegmentUsage, rates: dict[str, Rate], root: str) -> Iterator[str
         if column is COLUMNS[0] and row.role == "newest" and row.name is not None:
             text = f'<a href="{root}tables/{quote(row.name)}">{text}</a>'
         yield f"<td{_side(column.justify)}>{text}</td>"
-    rate = rates.get(row.name or "") if row.role == "newest" else None
-    yield f'<td class="right">{format_rate(rate) if rate else ""}</td>'
+    yield f'<td class="right">{rate_of(row, rates)}</td>'
     yield f"<td>{escape(PROCESSES.cell(row))}</td>"
-
-
-def format_rate(rate: Rate) -> str:
-    """Puts and bytes: by the second where there are several, else by the minute."""
-    puts = f"{rate.puts:.1f}/s" if rate.puts >= 1 else f"{rate.puts * 60:.1f}/min"
-    return f"{puts}, {format_size(round(rate.nbytes))}/s"
 
 
 def _bar(usage: Usage) -> str:

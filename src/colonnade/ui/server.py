@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from colonnade.display.rates import Rates
 from colonnade.errors import ColonnadeError, InvalidNameError, NotFoundError
 from colonnade.store import Store
 from colonnade.ui import pages
-from colonnade.ui.rates import Rates
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
