@@ -76,10 +76,10 @@ def watch(look: Callable[[], Usage], every: float) -> None:
 
 
 class _Keyboard:
-    """Read keys without return and echo; the terminal is restored at the end.
+    """Reads keys at once, without echo. At the end the terminal is as it was before.
 
-    ``signals`` are those that arrived; the terminal must be restored before they act. A change of the window's size
-    ends `wait`.
+    ``signals`` are the signals that arrived meanwhile: they must act after the terminal is restored. A change of the
+    window's size ends `wait`.
     """
 
     _HANDLED = (signal.SIGTSTP, signal.SIGTERM, signal.SIGHUP)
@@ -138,7 +138,7 @@ _KEYS = {
 }  # fmt: skip
 _SEQUENCE = re.compile(r"\x1b(?:\[[0-9;]*[~A-Za-z]|O[A-Za-z])|.", re.DOTALL)
 
-# What s goes through: a heading, and the key to sort by, the direction in which it begins.
+# The orders that the key s chooses in turn: the heading, the value to sort by, whether it begins with the largest.
 _ORDERS: tuple[tuple[str, Callable[[SegmentUsage], Any], bool], ...] = (
     ("size", lambda row: row.nbytes, True),
     ("name", lambda row: row.name or "", False),
@@ -149,7 +149,7 @@ _ORDERS: tuple[tuple[str, Callable[[SegmentUsage], Any], bool], ...] = (
 
 
 def _keys_in(typed: str) -> list[str]:
-    """Give the names of keys; of those without one, the letter."""
+    """Give the names of keys. A key without a name is its letter."""
     return [_KEYS.get(part, part.lower()) for part in _SEQUENCE.findall(typed)]
 
 
@@ -177,12 +177,12 @@ class _View:
 
     @property
     def sorted_by(self) -> str:
-        """The heading of the column, and an arrow."""
+        """The heading of the column that rows are sorted by, and an arrow for the direction."""
         heading, _, falls = _ORDERS[self._order]
         return f"{heading} {'↓' if falls != self._reversed else '↑'}"
 
     def part_of(self, rows: list[SegmentUsage], room: int) -> tuple[list[SegmentUsage], int, int]:
-        """Give the rows to show, how many are above, and how many below. A line of the room says so, if any are."""
+        """Give the rows to show, and how many are above and below. If there are any, a line of ``room`` says so."""
         _, key, falls = _ORDERS[self._order]
         rows = sorted(rows, key=key, reverse=falls != self._reversed)
         self._count = len(rows)

@@ -34,7 +34,7 @@ th,td{padding:4px 14px 4px 0;text-align:left;border-bottom:1px solid rgba(128,12
 .remark{border-left:3px solid #d9822b;padding-left:8px}
 """
 
-# It fetches the page again and exchanges what changed; a folded part stays as it is while it is not exchanged.
+# It fetches the page again and replaces the parts that changed. Parts that the user has folded stay folded until then.
 SCRIPT = """
 "use strict";
 async function refresh() {
@@ -102,7 +102,7 @@ def _bar(usage: Usage) -> str:
     tables = bytes_of(usage.of("newest", "retained"))
     total = max(usage.nbytes + usage.free if usage.capacity is None else usage.capacity, usage.nbytes, 1)
     parts = (("tables", tables), ("rest", usage.nbytes - tables))
-    # Widths are attributes of an image, because no style stands in the page itself.
+    # The bar is an image, whose widths are attributes: the page itself has no styles.
     bars = "".join(
         f'<rect class="{name}" x="{100 * start / total:.2f}" width="{100 * size / total:.2f}" height="1"></rect>'
         for (name, size), start in zip(parts, (0, tables), strict=True)
