@@ -278,12 +278,16 @@ class Appender:
             was_closed, self._is_closed, self._is_ready = self._is_closed, True, False
             try:
                 # By a signal handler within an append: there is nothing to show, and `Log.publish` refuses then.
-                usable = not was_closed and not self._is_writing and not self._log.is_deleted
-                if usable and self._log.lock():
-                    self._quietly(self._look_again, self._show_all)
+                if not was_closed and not self._is_writing and not self._log.is_deleted:
+                    self._quietly(self._show_at_the_end)
             finally:
                 self._log.close()  # also if an interrupt ended the first call before it
                 self._writer = None  # it keeps the last segment mapped
+
+    def _show_at_the_end(self) -> None:
+        if self._log.lock():
+            self._look_again()
+            self._show_all()
 
     def __enter__(self) -> Self:
         return self
@@ -329,16 +333,19 @@ class Appender:
                 self._is_writing = False
                 self._is_ready = not (self._is_stale or self._is_closed or self._shared)
                 if self._shared and not self._is_closed:
-                    self._log.unlock()
+                    try:
+                        self._log.unlock()
+                    except OSError as error:  # the next turn has it still, and tries again; its rows are appended
+                        logger.warning("%s stays locked: %s", self.name, error)
 
     def _begin_turn(self) -> None:
         if self._is_closed:
             raise ValueError(f"this appender of {self.name!r} is closed; make another one")
-        if self._shared:
-            self._log.wait_for_lock()
-        if self._log.is_deleted:
-            raise ValueError(f"the growing table {self.name!r} was deleted; make another appender to begin anew")
         with explained(self._root, f"appending to {self.name!r}"):
+            if self._shared:
+                self._log.wait_for_lock()
+            if self._log.is_deleted:
+                raise ValueError(f"the growing table {self.name!r} was deleted; make another appender to begin anew")
             self._look_again()
 
     def _look_again(self) -> None:
