@@ -99,6 +99,12 @@ bench-hosts: $(READY)
 	$(BIN)/python -m benchmarks.hosts --tls
 	$(BIN)/python -m benchmarks.broadcast --plot docs/broadcast.svg
 
+# Dask and Ray with Colonnade, against their own ways to pass a frame to workers of two hosts (root).
+.PHONY: bench-engines
+bench-engines: $(VENV)/.hosts
+	$(BIN)/python -m benchmarks.dask_hosts
+	$(BIN)/python -m benchmarks.ray_hosts
+
 bench-append: $(READY)
 	$(BIN)/python -m benchmarks.append
 	$(BIN)/python -m benchmarks.growing_reads

@@ -183,7 +183,7 @@ class Appender:
         ----------
         data : DataFrame, mapping of columns to arrays, or Arrow data
             The rows. Their columns are the table's, in any order. Values must fit exactly, but for floats, which are
-            rounded to the column's type. Times of a column with a zone must have one.
+            rounded to the column's type, but not to infinity. Times of a column with a zone must have one.
 
         Returns
         -------

@@ -26,6 +26,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from colonnade.interop import pandas as pandas_internals
 from colonnade.interop.arrow import arrow_table, is_lazy
 from colonnade.snapshot import Snapshot
 
@@ -107,7 +108,7 @@ def _arrow(value: Any) -> list[bytes]:
 def _index(value: pd.Index[Any]) -> list[bytes]:
     names = _items(value.names)
     if isinstance(value, pd.MultiIndex):
-        return [*names, *_items(value.get_level_values(level) for level in range(value.nlevels))]
+        return [*names, *_items(pandas_internals.levels_of(value))]
     return [*names, *_array_of_pandas(value)]
 
 

@@ -254,6 +254,11 @@ def nests_deeper(object: object | None, levels: int) -> bool:
     Whether an object has lists, tuples and dicts in each other to more than so many levels.
     """
 
+def leaf_types(object: object) -> list[Any]:
+    """
+    The distinct types of what lists, tuples and dicts hold in each other, and that is none of these. They must not be circular.
+    """
+
 def types_inside(objects: list[Any], missing: list[Any], names: list[Any]) -> list[Any]:
     """
     The distinct types of the items of lists or tuples, in one list; with names, of the values of dicts, in one list for each name. Nothing where containers are mixed, or dicts have other keys.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from colonnade._reference import Reference
+from colonnade.arguments import whole_number
 from colonnade.flight import address as addresses
 from colonnade.flight.fetch import fetch
 from colonnade.flight.messages import Request
@@ -27,6 +28,7 @@ def open_remote(catalog: Catalog, url: str, version: int | None = None) -> Snaps
     address, name = addresses.parse(url)
     if name is None:
         raise ValueError(f"{url!r} names no table: {address}/name")
-    fetched = fetch(catalog, Request(name, version), [str(address)])
+    number = None if version is None else whole_number(version, "version")
+    fetched = fetch(catalog, Request(name, number), [str(address)])
     reference = Reference("", fetched.name, "", os.geteuid(), fetched.seal, (str(address),))
     return Snapshot(reference, fetched.segment)

@@ -237,20 +237,7 @@ class Names(abc.ABC):
         NotFoundError
             There are not so many versions.
         """
-        if version is None:
-            return None
-        version = whole_number(version, "version")
-        if version >= 0:
-            return version
-        if version == -1:
-            return None
-        if self._catalog.is_growing(name):
-            return version
-        newest = self._catalog.current_version(name)
-        there = sorted({*self._catalog.retained_versions(name), newest} - {0})
-        if not newest or -version > len(there):
-            raise self._catalog.not_found(name, version if newest else None)
-        return there[version]
+        return None if version is None else self._catalog.version_number(name, whole_number(version, "version"))
 
     def sizes(self) -> dict[str, int]:
         """Get the bytes of each table, all its versions together.

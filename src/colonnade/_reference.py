@@ -119,7 +119,8 @@ class Reference(NamedTuple):
         except NotFoundError as error:
             raise NotFoundError(
                 f"{error.args[0]}. A reference to version {self.seal.version} of {self.name!r} was passed to this "
-                "process: the table was superseded (keep= retains versions) or deleted, or it is on another machine"
+                "process: the table was superseded (keep= retains versions) or deleted, or it is on another machine, "
+                "which did not serve its store when the reference was made (cn.serve)"
             ) from None
 
     def _attach_unnamed(self) -> tuple[Segment, Seal]:

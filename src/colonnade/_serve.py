@@ -9,12 +9,16 @@ import contextlib
 import errno
 import os
 import secrets
+import socket
 import threading
+import time
 import weakref
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from colonnade.arguments import whole_number
 from colonnade.errors import ColonnadeError, StoreAccessError
 from colonnade.flight import address as addresses
 from colonnade.flight import credentials as process_credentials
@@ -28,6 +32,8 @@ from colonnade.storage.os_errors import explained
 _INTERVAL = 0.25
 # How long to wait for transfers that run when a server is closed.
 _PATIENCE = 5.0
+# How long to wait for a process that has just begun or ended to serve the same store, with another token.
+_CHANGING = 2.0
 
 
 class Server:
@@ -50,8 +56,7 @@ class Server:
         self._election = Election(catalog.directory)
         self._closed = threading.Event()
         self.token = credentials.token or ""
-        if not self._take_over(first=True):
-            self._address = self._election.previous
+        self._stand()
         self._thread = threading.Thread(target=_stand_by, args=(weakref.ref(self), self._closed), daemon=True)
         self._thread.name = "colonnade-serve"
         self._thread.start()
@@ -66,6 +71,11 @@ class Server:
     def is_serving(self) -> bool:
         """Whether this process serves; False while it stands by for another process of this host."""
         return self._service is not None
+
+    def is_silent(self, seconds: float) -> bool:
+        """Whether this process has served nobody for so many seconds, and serves nobody now."""
+        service = self._service
+        return service is None or service.is_silent(seconds)
 
     def wait(self) -> None:
         """Wait until it is closed."""
@@ -102,6 +112,26 @@ class Server:
         else:
             self._service.close_idle()
 
+    def _stand(self) -> None:
+        """Serve, or stand by for a process that serves with the same token.
+
+        Raises
+        ------
+        StoreAccessError
+            If it serves with another one. References would then lead to an address that refuses this token.
+        """
+        root, end = self._catalog.directory.root, time.monotonic() + _CHANGING
+        while not self._take_over(first=True):
+            theirs = process_credentials.of_store(root).token
+            self._address = self._election.previous
+            if self._address and theirs in (None, self.token):
+                return
+            if time.monotonic() > end:
+                if theirs in (None, self.token):
+                    return
+                raise _served_already(self._election, root, "with another token")
+            time.sleep(_INTERVAL / 10)
+
     def _take_over(self, *, first: bool) -> bool:
         with explained(self._catalog.directory.root, "serving"):
             if not self._election.stand():
@@ -120,8 +150,8 @@ class Server:
         tls: dict[str, Any] = {}
         if self._credentials.cert:
             tls["tls_certificates"] = [(self._credentials.read("cert"), self._credentials.read("key"))]
-            if self._credentials.ca:  # who connects must have a certificate too
-                tls |= {"verify_client": True, "root_certificates": self._credentials.read("ca")}
+            if self._credentials.client_ca:
+                tls |= {"verify_client": True, "root_certificates": self._credentials.read("client_ca")}
         ports = [self._port]
         if self._election.previous and not self._port:  # references to it go on to work
             ports.insert(0, addresses.parse(self._election.previous)[0].port)
@@ -132,11 +162,13 @@ class Server:
                 break
             except (pa.ArrowException, OSError) as error:
                 if port == ports[-1] and (first or not isinstance(error, OSError)):
-                    raise StoreAccessError(
-                        errno.EADDRINUSE,
-                        f"{location} cannot be served: the port is taken, the address is not this host's, or the "
-                        f"certificate cannot be used ({str(error).partition('. Detail')[0]})",
-                    ) from error
+                    number, why = _why_not(self._host, port) or (errno.EINVAL, str(error).partition(". Detail")[0])
+                    if number == errno.EINVAL and self._credentials.cert:
+                        why = (
+                            "the certificate cannot be used: cert=, key= and ca= are files in PEM, and the key is the "
+                            f"certificate's ({why})"
+                        )
+                    raise StoreAccessError(number, f"{location} cannot be served: {why}") from error
         if self._service is None:
             raise StoreAccessError(errno.EADDRINUSE, "no port could be had")
         self._address = str(addresses.Address(scheme, self._advertise, self._service.port))
@@ -162,6 +194,10 @@ def serve(
 ) -> Server:
     """Serve a store, or stand by; see `Store.serve`."""
     flight()
+    host = addresses.check_host(host, "host")
+    port = whole_number(port, "port")
+    if not 0 <= port < 1 << 16:
+        raise ValueError(f"port must be 0 to 65535, got {port}")
     if not is_usable():
         raise StoreAccessError(
             errno.ENOTSUP,
@@ -170,44 +206,67 @@ def serve(
         )
     if (credentials.cert is None) != (credentials.key is None):
         raise ValueError("cert and key belong together: give both or none")
-    for field in ("ca", "cert", "key"):
+    if credentials.client_ca and not credentials.cert:
+        raise ValueError("ca= asks for certificates of other hosts, and this one has none: give cert= and key= too")
+    for field, argument in (("client_ca", "ca"), ("cert", "cert"), ("key", "key")):
         try:
             credentials.read(field)
         except OSError as error:
             raise StoreAccessError(
-                error.errno, f"{field}= cannot be read: {getattr(credentials, field)}: {os.strerror(error.errno or 0)}"
+                error.errno, f"{argument}= cannot be read: {getattr(credentials, field)}: {error.strerror}"
             ) from error
     if not (addresses.is_loopback(host) or credentials.cert or insecure):
         raise ValueError(
             f"host={host!r} can be reached from other machines, and without TLS everybody in between could read the "
             "token and the tables: give cert= and key=, or insecure=True in a network that you trust"
         )
-    if advertise is None:
-        if addresses.is_wildcard(host):
-            raise ValueError(
-                f"host={host!r} stands for all addresses of this machine: give the one that other hosts reach, "
-                "advertise="
-            )
-        advertise = host
+    advertise = host if advertise is None else addresses.check_host(advertise, "advertise")
+    if addresses.is_wildcard(advertise):
+        raise ValueError(
+            f"{advertise!r} stands for all addresses of this machine: give the one that other hosts reach, advertise="
+        )
     catalog.directory.prepare()
     return Server(catalog, _with_token(catalog, credentials), host, port, advertise)
 
 
 def _with_token(catalog: Catalog, credentials: Credentials) -> Credentials:
     if credentials.token is not None:
-        if len(credentials.token) < 16 or not credentials.token.isascii() or not credentials.token.isprintable():
-            raise ValueError("a token is 16 or more printable ASCII characters, as of secrets.token_urlsafe()")
+        process_credentials.check_token(credentials.token)
         return credentials
     election = Election(catalog.directory)
     with explained(catalog.directory.root, "serving"):
         if not election.stand():
-            raise StoreAccessError(
-                errno.EBUSY,
-                f"{catalog.directory.root} is served already, at {election.previous}, by {election.describe_other()}. "
-                f"To stand by for it, give the same token: token= or ${TOKEN_VARIABLE}",
-            )
+            raise _served_already(election, catalog.directory.root, "with a token that this process does not know")
         election.withdraw()
     return credentials._replace(token=secrets.token_urlsafe(32))
+
+
+def _served_already(election: Election, root: Path, how: str) -> StoreAccessError:
+    return StoreAccessError(
+        errno.EBUSY,
+        f"{root} is served already, at {election.previous}, by {election.describe_other()}, {how}. "
+        f"To stand by for it, give the same token: token= or ${TOKEN_VARIABLE}",
+    )
+
+
+def _why_not(host: str, port: int) -> tuple[int, str] | None:
+    """Why no socket can listen there, which Flight does not say; None if one can."""
+    try:
+        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+    except socket.gaierror as error:
+        return errno.EADDRNOTAVAIL, f"{host!r} cannot be resolved ({error.strerror})"
+    except OSError as error:
+        number = error.errno or errno.EADDRNOTAVAIL
+        reasons = {
+            errno.EADDRINUSE: "the port is taken",
+            errno.EADDRNOTAVAIL: "it is not an address of this host",
+            errno.EACCES: "ports below 1024 are for root",
+        }
+        return number, reasons.get(number, str(error.strerror))
+    return None
 
 
 def _stand_by(server: weakref.ref[Server], closed: threading.Event) -> None:

@@ -338,7 +338,8 @@ class GrowingSnapshot(Snapshot):
             if reader is None or reader.identity != where.identity:
                 raise NotFoundError(
                     f"a reference to the growing table {where.name!r} was passed to this process, and it is not in "
-                    f"{where.store} any more: it was deleted, or it is on another machine"
+                    f"{where.store} any more: it was deleted, or it is on another machine. Put its rows as a table "
+                    "and send that: growing tables are not fetched from other hosts"
                 )
             look = reader.look()
             if look.first > where.first or look.stop < where.stop:

@@ -8,6 +8,7 @@
 #include <nanobind/stl/vector.h>
 
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <memory>
@@ -140,9 +141,10 @@ class PlainColumns {
         return nullptr;
       }
       nb::object array = nb::borrow(found);
+      // Other arrays may mean more than their memory: a masked array has a mask.
+      if (std::strcmp(Py_TYPE(found)->tp_name, "numpy.ndarray") != 0) return nullptr;
       const bool is_time = formats_[number].empty();
       if (is_time) {
-        if (std::strcmp(Py_TYPE(found)->tp_name, "numpy.ndarray") != 0) return nullptr;
         const nb::object dtype = array.attr("dtype");
         const int same = PyObject_RichCompareBool(dtype.ptr(), dtypes_[number].ptr(), Py_EQ);
         if (same < 0) throw nb::python_error();
@@ -243,8 +245,10 @@ class RowReader {
   static bool put_float(Cell& cell, PyObject* object, int width) {
     if (!PyFloat_CheckExact(object) || width == 2) return false;
     const double value = PyFloat_AS_DOUBLE(object);
-    width == 8 ? put(cell, value) : put(cell, static_cast<float>(value));
-    return true;
+    if (width == 8) return put(cell, value), true;
+    const float rounded = static_cast<float>(value);
+    put(cell, rounded);
+    return std::isinf(rounded) == std::isinf(value);  // the slow way says that the value is too large
   }
 
   bool put_time(size_t number, Cell& cell, PyObject* object) const {

@@ -122,9 +122,17 @@ void share_objects(const nb::object& out, const nb::typed<nb::list, nb::any>& ob
   ObjectSharing<Code>(static_cast<PyObject**>(view.buf), codes.data(), rows, first, std::move(pointers), parts).fill();
 }
 
+using AnyList = nb::typed<nb::list, nb::any>;
+
+AnyList list_of(const std::vector<PyTypeObject*>& types) {
+  nb::list result;
+  for (PyTypeObject* const type : types) result.append(nb::handle(reinterpret_cast<PyObject*>(type)));
+  return nb::borrow<AnyList>(result);
+}
+
 // The distinct types of an array's objects, in the order in which they occur. A handful at most, so the search is
 // linear.
-nb::typed<nb::list, nb::any> types_of(const nb::object& array) {
+AnyList types_of(const nb::object& array) {
   const BufferView buffer(array, PyBUF_STRIDES | PyBUF_FORMAT);
   const Py_buffer& view = buffer.get();
   if (view.ndim != 1 || std::string_view(view.format) != "O")
@@ -139,36 +147,47 @@ nb::typed<nb::list, nb::any> types_of(const nb::object& array) {
     previous = type;
     if (std::find(types.begin(), types.end(), type) == types.end()) types.push_back(type);
   }
-  nb::list result;
-  for (PyTypeObject* const type : types) result.append(nb::handle(reinterpret_cast<PyObject*>(type)));
-  return nb::borrow<nb::typed<nb::list, nb::any>>(result);
+  return list_of(types);
+}
+
+// Whether `visit` is true for one of what a list or tuple holds, or of the values of a dict.
+template <class Visit>
+bool any_inside(PyObject* container, const Visit& visit) {
+  if (PyList_Check(container)) {
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(container); ++i)
+      if (visit(PyList_GET_ITEM(container, i))) return true;
+  } else if (PyTuple_Check(container)) {
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(container); ++i)
+      if (visit(PyTuple_GET_ITEM(container, i))) return true;
+  } else if (PyDict_Check(container)) {
+    Py_ssize_t position = 0;
+    PyObject* value = nullptr;
+    while (PyDict_Next(container, &position, nullptr, &value))
+      if (visit(value)) return true;
+  }
+  return false;
 }
 
 // Whether a list, tuple or dict has such ones in it to more than so many levels. A circular one has.
 bool nests_deeper(PyObject* object, int levels) {
-  const auto is_deeper = [levels](PyObject* item) { return nests_deeper(item, levels - 1); };
-  if (PyList_Check(object)) {
-    if (levels == 0) return true;
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(object); ++i)
-      if (is_deeper(PyList_GET_ITEM(object, i))) return true;
-  } else if (PyTuple_Check(object)) {
-    if (levels == 0) return true;
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(object); ++i)
-      if (is_deeper(PyTuple_GET_ITEM(object, i))) return true;
-  } else if (PyDict_Check(object)) {
-    if (levels == 0) return true;
-    Py_ssize_t position = 0;
-    PyObject* value = nullptr;
-    while (PyDict_Next(object, &position, nullptr, &value))
-      if (is_deeper(value)) return true;
-  }
-  return false;
+  if (!PyList_Check(object) && !PyTuple_Check(object) && !PyDict_Check(object)) return false;
+  return levels == 0 || any_inside(object, [levels](PyObject* item) { return nests_deeper(item, levels - 1); });
 }
 
 void add(std::vector<PyTypeObject*>& types, PyObject* object) {
   PyTypeObject* const type = Py_TYPE(object);
   if (!types.empty() && types.back() == type) return;
   if (std::find(types.begin(), types.end(), type) == types.end()) types.push_back(type);
+}
+
+// The types of what lists, tuples and dicts hold in each other. A subclass of these counts as no container.
+void add_leaves(std::vector<PyTypeObject*>& types, PyObject* object) {
+  if (!PyList_CheckExact(object) && !PyTuple_CheckExact(object) && !PyDict_CheckExact(object))
+    return add(types, object);
+  any_inside(object, [&types](PyObject* item) {
+    add_leaves(types, item);
+    return false;
+  });
 }
 
 // The place of a key among some names; names.size() if it is none, or no plain string. Dicts of one origin have the
@@ -180,8 +199,6 @@ size_t place_of(PyObject* key, const std::vector<PyObject*>& names, size_t likel
     if (names[i] == key || PyUnicode_Compare(names[i], key) == 0) return i;
   return names.size();
 }
-
-using AnyList = nb::typed<nb::list, nb::any>;
 
 // The distinct types of what the objects contain. Of lists and tuples: one list of the types of their items. Of dicts:
 // one list of types for each of `names`.
@@ -220,11 +237,7 @@ AnyList types_inside(const AnyList& objects, const AnyList& missing, const AnyLi
     }
   }
   nb::list result;
-  for (const std::vector<PyTypeObject*>& some : types) {
-    nb::list inner;
-    for (PyTypeObject* const type : some) inner.append(nb::handle(reinterpret_cast<PyObject*>(type)));
-    result.append(inner);
-  }
+  for (const std::vector<PyTypeObject*>& some : types) result.append(list_of(some));
   return nb::borrow<AnyList>(result);
 }
 
@@ -253,6 +266,16 @@ void bind_objects(nb::module_& m) {
       "nests_deeper", [](nb::handle object, int levels) { return nests_deeper(object.ptr(), levels); },
       "object"_a.none(), "levels"_a,
       "Whether an object has lists, tuples and dicts in each other to more than so many levels.");
+  m.def(
+      "leaf_types",
+      [](nb::handle object) {
+        std::vector<PyTypeObject*> types;
+        add_leaves(types, object.ptr());
+        return list_of(types);
+      },
+      "object"_a,
+      "The distinct types of what lists, tuples and dicts hold in each other, and that is none of these. They must "
+      "not be circular.");
   m.def("types_inside", &types_inside, "objects"_a, "missing"_a, "names"_a,
         "The distinct types of the items of lists or tuples, in one list; with names, of the values of dicts, in one "
         "list for each name. Nothing where containers are mixed, or dicts have other keys.");

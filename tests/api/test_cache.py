@@ -251,7 +251,7 @@ DIFFERENT = [
     Colour.RED, Colour.BLUE, Span(1, 2), Span(2, 1), range(3), slice(1, 2), ..., uuid.UUID(int=1), pathlib.PurePosixPath("a"),
     datetime.date(2020, 1, 1), datetime.datetime(2020, 1, 1), datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC), datetime.timedelta(1), datetime.time(1), decimal.Decimal("1"), decimal.Decimal("1.0"),
     np.int64(1), np.float64(1), np.datetime64("2020", "D"), np.arange(3), np.arange(3.0), np.arange(6).reshape(2, 3), np.arange(6).reshape(3, 2), np.array(["a", 1], object),
-    pd.Timestamp("2020"), pd.Timestamp("2020", tz="UTC"), pd.NaT, pd.NA, pd.Period("2020"), pd.Timedelta(1, "s"), pd.Interval(1, 2), pd.Index([1]), pd.MultiIndex.from_tuples([(1, 2)]),
+    pd.Timestamp("2020"), pd.Timestamp("2020", tz="UTC"), pd.NaT, pd.NA, pd.Period("2020"), pd.Timedelta(1, "s"), pd.Interval(1, 2), pd.Index([1]), pd.MultiIndex.from_tuples([(1, 2)]), pd.MultiIndex.from_tuples([(1, 2)], names=["k", 0]), pd.MultiIndex.from_tuples([(3, 2)], names=["k", 0]),
     pd.Series([1]), pd.Series([1], name="x"), pd.Series([1], index=[7]), pd.Series([1.0]), pd.Series(["a"]), pd.Series(["a"], dtype=object), pd.Series(pd.Categorical(["a"])), pd.Series(pd.Categorical(["a"], ["a", "b"])),
     pd.Series(["a", None]), pd.Series(pd.array([1, None])), pd.DataFrame({"x": [1]}), pd.DataFrame({"y": [1]}), pd.DataFrame({"x": [1], "y": [2]}), pd.DataFrame(),
     pl.DataFrame({"x": [1]}), pl.DataFrame({"x": [2]}), pl.Series("x", [1]), pa.table({"x": [1]}),

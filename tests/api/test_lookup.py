@@ -73,7 +73,7 @@ def test_several_columns(tmp_path_factory, keys):
     asked = [(n, s) for n in range(-4, 4) for s in ("a", "b", "", "c")]
     expected = [next((row for row, key in enumerate(keys) if key == wanted), -1) for wanted in asked]
     parts = pd.DataFrame(asked, columns=["n", "s"])
-    for form in (asked, parts, parts.to_dict("list"), pd.MultiIndex.from_tuples(asked)):
+    for form in (asked, parts, parts.to_dict("list"), pd.MultiIndex.from_tuples(asked, names=[1, 0])):
         assert snap.locate(form).tolist() == expected
     assert snap.locate(asked[0]) == expected[0]
     assert snap.rows(asked)["row"].tolist() == [

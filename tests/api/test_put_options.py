@@ -1,7 +1,7 @@
 """What `put` takes besides a frame: Series, mappings, metadata, an order of rows, lifetimes and sizes as text."""
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -11,10 +11,11 @@ import pytest
 from pandas.testing import assert_frame_equal, assert_series_equal
 
 import colonnade as cn
+from support.strategies import Point
 
 # -- Series ------------------------------------------------------------------------------------------------------------
 
-NAMES = ["x", None, 5, ("a", "b"), 1.5, pd.Timestamp("2020-01-01"), np.int64(3)]
+NAMES = ["x", None, 5, ("a", "b"), 1.5, pd.Timestamp("2020-01-01"), np.int64(3), datetime(2020, 1, 1), (datetime(2020, 1, 1), 1), pd.NaT, pd.NA]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES, ids=repr)
@@ -26,6 +27,12 @@ def test_a_series_comes_back_with_its_name_and_index(store, name):
     assert_series_equal(got, series)
     assert type(got.name) is type(series.name)
     assert got.attrs == {"unit": "m"}
+
+
+@pytest.mark.parametrize("name", [np.str_("x"), Point(1, 2), "\ud800", pd.Period("2020")], ids=ascii)
+def test_a_name_that_would_be_another_is_refused(store, name):
+    with pytest.raises(cn.UnsupportedTypeError, match="labels cannot be stored"):
+        store.put("s", pd.Series([1], name=name))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,10 @@ Three processes take part: the one that serves, the one that fetches, and one th
 killed before one of the system calls that it makes in a fetch. Then nothing may be there but a whole copy or none, and the
 next process fetches the table. ``--points 0`` takes every call.
 
+The process that fetches and the one that serves are also stopped before a call, for longer than a silent peer is waited
+for, and go on. A fetch that was stopped must succeed; another host must not wait for it for ever. ``--points 0`` takes a
+few calls here, because each takes ten seconds.
+
 It is a program of its own, because each process is forked, and gRPC works in a forked child only if its parent never used it.
 """
 
@@ -33,6 +37,8 @@ ROWS = 50_000
 _KILL = 62
 # Calls of a process that waits, until it only polls.
 _WAITING = 40
+# Seconds for which a process is stopped: longer than a peer that says nothing is waited for. And at how many calls.
+_STOPPED, _STOPS = 9.0, 12
 
 
 def begin():
@@ -228,6 +234,56 @@ def kill_waiters(origin, store, points, generator):
     return _WAITING
 
 
+def stop_fetchers(origin, store, points, generator):
+    """Stop the process that fetches, for a while: another host fetches meanwhile, and then it goes on."""
+    with Server(origin) as server:
+        with stepping.Stepped(fetched_by(store, server.url)) as child:
+            reach(child, "it fetched")
+            first = child.steps
+            while child.step():
+                pass
+            calls = child.steps - first
+        cn.Store(store).gc()
+        for number in chosen(calls, points or _STOPS, generator):
+            with about(f"the fetcher was stopped before call {number} of about {calls}"):
+                with stepping.Stepped(fetched_by(store, server.url)) as child:
+                    reach(child, "it fetched")
+                    child.run(number)
+                    began = time.monotonic()
+                    other = store.with_name("other")
+                    assert status_of(forked(fetch, other, server.url)) == 0
+                    assert time.monotonic() - began < 15
+                    shutil.rmtree(other)
+                    time.sleep(max(0.0, began + _STOPPED - time.monotonic()))
+                    while child.step():
+                        pass
+                    assert child.status == 0, child.status
+                nothing_half(store, server.url)
+    return calls
+
+
+def stop_servers(origin, store, points, generator):
+    """Stop the process that serves: the receiver reports it or has the whole table; later it serves on."""
+    with Server(origin, traced=True) as server:
+        first, receiver = server.child.steps, forked(fetch, store, server.url)
+        assert run_until(server.child, 10**9, receiver) == 0
+        calls = server.child.steps - first
+        for number in chosen(calls, points or _STOPS, generator):
+            cn.Store(store).gc()
+            with about(f"the server was stopped before call {number} of about {calls}"):
+                receiver = forked(fetch, store, server.url)
+                ended = run_until(server.child, number, receiver)
+                if ended is None:
+                    began = time.monotonic()
+                    ended = status_of(receiver)
+                    assert time.monotonic() - began < 15
+                assert ended in (0, 3), ended
+                receiver = forked(fetch, store, server.url)
+                assert run_until(server.child, 10**9, receiver) == 0
+                nothing_half(store, server.url, serving=False)
+    return calls
+
+
 def lock_of(store, url):
     """Take the lock of a table's fetch, as a process that fetches it does."""
     assert status_of(forked(fetch, store, url)) == 0
@@ -277,14 +333,20 @@ def about(what):
         raise
 
 
-ROLES = {"fetcher": kill_fetchers, "server": kill_servers, "waiter": kill_waiters}
+ROLES = {
+    "fetcher": kill_fetchers,
+    "server": kill_servers,
+    "waiter": kill_waiters,
+    "stopped-fetcher": stop_fetchers,
+    "stopped-server": stop_servers,
+}
 
 
 def main():
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--points", type=int, default=12, help="before how many calls of each; 0: before every one")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--roles", nargs="+", choices=ROLES, default=list(ROLES))
+    parser.add_argument("--roles", nargs="+", choices=ROLES, default=["fetcher", "server", "waiter"])
     options = parser.parse_args()
     if why := stepping.why_no_failures():  # the number of a call is x86-64's
         sys.exit(why)

@@ -10,11 +10,14 @@ import pytest
 from support import stepping
 
 POINTS = 0 if "COLONNADE_EVERY_CALL" in os.environ else 3
+ROLES = ["fetcher", "server", "waiter"]
+if POINTS == 0:
+    ROLES += ["stopped-fetcher", "stopped-server"]  # ten seconds for each call
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600 if POINTS == 0 else 300)
-@pytest.mark.parametrize("role", ["fetcher", "server", "waiter"])
+@pytest.mark.parametrize("role", ROLES)
 def test_killed_before_a_call(role):
     if why := stepping.why_no_failures():
         pytest.skip(why)

@@ -47,9 +47,19 @@ def test_a_table_arrives_as_it_was_put(origin, store, host, frame):
 
 
 @pytest.mark.parametrize(
-    "data", [np.arange(24.0).reshape(2, 3, 4), b"some bytes", pd.DataFrame(), pd.DataFrame({"x": []})]
+    "data",
+    [
+        np.arange(24.0).reshape(2, 3, 4),
+        b"some bytes",
+        pd.DataFrame(),
+        pd.DataFrame({"x": []}),
+        pd.DataFrame(index=range(5)),
+        pd.DataFrame({"lists": [[1, 2], None, [3]], "dicts": [{"a": 1}, None, {"a": 2}]}),
+        pd.DataFrame(np.zeros((2, 10_000))),
+    ],
+    ids=["array", "bytes", "nothing", "no rows", "no columns", "objects", "10,000 columns"],
 )
-def test_arrays_bytes_and_empty_tables_arrive(origin, store, host, data):
+def test_arrays_bytes_and_odd_tables_arrive(origin, store, host, data):
     origin.put("it", data)
     with store.open(f"{host.address}/it") as snapshot, origin.open("it") as put:
         assert snapshot.kind == put.kind
@@ -83,6 +93,17 @@ def test_four_processes_at_once_make_one_transfer(origin, host, folder, large):
     assert size < proxy.received < 1.2 * size
 
 
+def test_a_network_with_latency(origin, store, host, large):
+    """Bytes are on their way for 25 ms: the windows of both streams bound the rate, and no pause is taken for silence."""
+    origin.put("large", large)
+    with Proxy(host.port, delay=0.025) as proxy:
+        began = time.monotonic()
+        with store.open(f"{proxy.address}/large") as snapshot:
+            seconds = time.monotonic() - began
+            assert snapshot.to_pandas()["b"].iloc[-1] == 0
+    assert 5 * 0.05 < seconds < 8
+
+
 def test_a_new_version_is_fetched_again(origin, store, host):
     for value in (1, 2):
         origin.put("x", pd.DataFrame({"x": [value]}))
@@ -95,8 +116,13 @@ def test_an_older_version_that_is_kept_can_be_opened(origin, store, host):
         origin.put("x", pd.DataFrame({"x": [value]}), keep=2)
     with store.open(f"{host.address}/x", version=1) as snapshot:
         assert snapshot.to_pandas()["x"].tolist() == [1]
-    with pytest.raises(cn.NotFoundError, match="no version 7"):
-        store.open(f"{host.address}/x", version=7)
+    with store.open(f"{host.address}/x", version=-2) as snapshot:
+        assert snapshot.version == 1
+    for version in (7, -3, 1 << 80):
+        with pytest.raises(cn.NotFoundError, match="no version"):
+            store.open(f"{host.address}/x", version=version)
+    with pytest.raises(TypeError, match="version must be a whole number"):
+        store.open(f"{host.address}/x", version="1")
 
 
 def test_a_reference_is_fetched_at_its_first_use(mortal, default_store, frame):
@@ -140,15 +166,23 @@ def test_names_and_versions_that_are_not_there(store, host):
     assert not store.path.exists()
 
 
-@pytest.mark.parametrize("url", ["grpc://host/x", "http://host:1/x", "grpc://host:99999/x", "grpc://host:1", "://x"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "grpc://host/x", "http://host:1/x", "grpc://host:99999/x", "grpc://host:1", "://x", "grpc://host:0/x",
+        "grpc://me:pass@host:1/x", "grpc://[::zz]:1/x", "grpc://[10.0.0.5:1]:1/x", "grpc://::1:1/x", "grpc://my host:1/x",
+        "GRPC://host:1/x", " grpc://host:1/x",
+    ],
+)  # fmt: skip
 def test_what_is_no_address(store, url):
     with pytest.raises(ValueError, match=r"is not the address|names no table"):
         store.open(url)
 
 
-def test_a_name_outside_of_the_grammar(store):
+@pytest.mark.parametrize("name", ["../etc/passwd", "x?y=1", "x#a", "x%20y", "/x", "x/", "é", "x@3", "x "])
+def test_a_name_outside_of_the_grammar(store, name):
     with pytest.raises(cn.InvalidNameError):
-        store.open("grpc://host:1/../etc/passwd")
+        store.open(f"grpc://host:1/{name}")
 
 
 def test_a_host_that_is_not_there(store, token):
@@ -172,13 +206,32 @@ def test_a_superseded_version_says_so(origin, default_store, host):
         received.to_pandas()
 
 
-@pytest.mark.parametrize("token", ["", "another-token-than-theirs"])
+@pytest.mark.parametrize(
+    "token", ["", "another-token-than-theirs", "short", "a tökén of other letters", "two\nlines of it"]
+)
 def test_a_wrong_token_is_refused(origin, store, host, monkeypatch, token):
     origin.put("x", pd.DataFrame({"x": [1]}))
     monkeypatch.setenv("COLONNADE_TOKEN", token)
     with pytest.raises(cn.RemoteError, match="COLONNADE_TOKEN"):
         store.open(f"{host.address}/x")
     assert not store.path.exists()
+
+
+def test_a_token_of_a_file_ends_with_a_newline(origin, store, host, token, monkeypatch):
+    origin.put("x", b"1234")
+    monkeypatch.setenv("COLONNADE_TOKEN", f"{token}\n")
+    store.open(f"{host.address}/x").close()
+
+
+def test_a_growing_table_is_not_fetched(origin, default_store, host):
+    origin.append("growing", pd.DataFrame({"x": [1.0]}))
+    with pytest.raises(cn.NotFoundError, match=f"'growing' is a growing table.*cn.put.*asked of {host.address}"):
+        default_store.open(f"{host.address}/growing")
+    origin.put("rows", origin.open("growing"))
+    with default_store.open(f"{host.address}/rows") as snapshot:
+        assert snapshot.to_pandas()["x"].tolist() == [1.0]
+    origin.delete("growing")
+    assert not leftovers(default_store)
 
 
 def test_a_full_receiver_refuses_before_a_byte(origin, folder, host, large):

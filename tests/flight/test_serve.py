@@ -80,6 +80,14 @@ def test_standing_by_needs_the_token(mortal, monkeypatch):
         origin.serve()
 
 
+def test_standing_by_with_another_token_is_an_error(mortal):
+    """References would lead to an address that refuses this process' token."""
+    origin, host = mortal
+    with pytest.raises(cn.StoreAccessError, match=f"at {host.address}, by process {host.process.pid}.*another token"):
+        origin.serve(token="another-token-than-theirs")  # noqa: S106 -- a wrong one
+    assert (origin.path / ".serving").read_text() == host.address
+
+
 def test_gc_removes_the_address_of_a_killed_server(mortal):
     origin, host = mortal
     host.signal(signal.SIGKILL)
@@ -102,6 +110,28 @@ def test_a_taken_port_is_an_error_and_leaves_nothing(store, token):
             store.serve(port=port)
     assert caught.value.errno == errno.EADDRINUSE
     assert not (store.path / ".serving").exists()
+
+
+@pytest.mark.parametrize(
+    ("host", "number", "message"),
+    [
+        ("10.255.255.254", errno.EADDRNOTAVAIL, "it is not an address of this host"),
+        ("nosuch.invalid", errno.EADDRNOTAVAIL, "'nosuch.invalid' cannot be resolved"),
+    ],
+)
+def test_what_is_no_address_of_this_host(store, host, number, message):
+    with pytest.raises(cn.StoreAccessError, match=message) as caught:
+        store.serve(host, insecure=True)
+    assert caught.value.errno == number
+    assert not (store.path / ".serving").exists()
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]", "localhost", "127.0.0.2"])
+def test_addresses_of_this_host(folder, store, token, host):
+    other = cn.Store(folder / "other")
+    other.put("x", b"1234").close()
+    with other.serve(host) as server, store.open(f"{server.address}/x") as snapshot:
+        assert bytes(snapshot.to_buffer()) == b"1234"
 
 
 def test_a_forked_child_does_not_end_its_parents_service(origin, folder, token):
@@ -138,11 +168,23 @@ server.wait()
         ({"host": "10.1.2.3"}, "without TLS everybody in between"),
         ({"host": "::", "insecure": True}, "advertise="),
         ({"cert": __file__}, "cert and key belong together"),
+        ({"ca": __file__}, "ca= asks for certificates"),
         ({"token": "short"}, "a token is 16 or more"),
+        ({"token": "a token with a newline\n"}, "a token is 16 or more"),
+        ({"token": "a token with a space "}, "a token is 16 or more"),
+        ({"token": "a tökén of other letters"}, "a token is 16 or more"),
+        ({"host": ""}, "is not the name or number of a host"),
+        ({"host": "my host"}, "is not the name or number of a host"),
+        ({"host": "fe80::1%lo", "insecure": True}, "is not the name or number of a host"),
+        ({"advertise": "10.0.0.5:8815"}, "advertise='10.0.0.5:8815' is not the name or number"),
+        ({"advertise": "0.0.0.0"}, "stands for all addresses"),  # noqa: S104 -- refused
+        ({"port": 1 << 16}, "port must be 0 to 65535"),
+        ({"port": "8815"}, "port must be a whole number"),
+        ({"host": b"127.0.0.1"}, "host must be a string"),
     ],
 )
 def test_what_is_not_served(store, options, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         store.serve(**options)
     assert not (store.path / ".serving").exists()
 
@@ -237,8 +279,41 @@ def test_over_tls(folder, store, authority, token, monkeypatch):
         monkeypatch.setenv("COLONNADE_CA", str(authority.ca))
         with store.open(f"{host.address}/x") as snapshot:
             assert bytes(snapshot.to_buffer()) == b"1234"
-        with pytest.raises(cn.RemoteError, match="cannot be reached"):
+        with pytest.raises(cn.RemoteError, match=r"cannot be reached.*does it serve over TLS"):
             store.open(f"grpc://127.0.0.1:{host.port}/x")
+
+
+def test_over_tls_where_the_other_host_serves_without(store, host, authority, monkeypatch):
+    monkeypatch.setenv("COLONNADE_CA", str(authority.ca))
+    with pytest.raises(cn.RemoteError, match="does it serve without TLS"):
+        store.open(f"grpc+tls://127.0.0.1:{host.port}/x")
+
+
+def test_the_authority_of_the_environment_is_for_clients_alone(folder, store, authority, token, monkeypatch):
+    """A host that serves and fetches trusts it as a client. As a server it asks for certificates only if `ca=` says so."""
+    monkeypatch.setenv("COLONNADE_CA", str(authority.ca))
+    with (
+        secure(folder, *authority.issue("host")) as host,
+        store.open(f"{host.address}/x") as snapshot,
+    ):
+        assert bytes(snapshot.to_buffer()) == b"1234"
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"COLONNADE_CA": "/nowhere"}, "cannot be read: /nowhere"),
+        ({"COLONNADE_CA": __file__}, "is no file that TLS can use"),
+        ({"COLONNADE_CERT": __file__}, "belong together"),
+        ({"COLONNADE_CERT": __file__, "COLONNADE_KEY": __file__}, "is no file that TLS can use"),
+    ],
+)
+def test_files_of_tls_that_cannot_be_used(folder, store, authority, token, monkeypatch, variables, message):
+    monkeypatch.setenv("COLONNADE_CA", str(authority.ca))
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(cn.RemoteError, match=message):
+        store.open("grpc+tls://127.0.0.1:9/x")
 
 
 def test_another_authority_is_not_trusted(folder, store, authority, token, monkeypatch):
@@ -246,22 +321,27 @@ def test_another_authority_is_not_trusted(folder, store, authority, token, monke
         for ca in (None, Authority(folder / "other", "other").ca):
             if ca is not None:
                 monkeypatch.setenv("COLONNADE_CA", str(ca))
-            with pytest.raises(cn.RemoteError, match=r"cannot be reached.*trusted"):
+            with pytest.raises(cn.RemoteError, match=r"cannot be reached.*COLONNADE_CA must name"):
                 store.open(f"{host.address}/x")
 
 
-@pytest.mark.parametrize(("addresses", "expired"), [(["10.9.8.7"], False), (["127.0.0.1"], True)])
-def test_a_certificate_of_another_host_or_of_the_past(folder, store, authority, token, monkeypatch, addresses, expired):
+@pytest.mark.parametrize(
+    ("addresses", "expired", "message"),
+    [(["10.9.8.7"], False, "not for this name or number"), (["127.0.0.1"], True, "has expired")],
+)
+def test_a_certificate_of_another_host_or_of_the_past(
+    folder, store, authority, token, monkeypatch, addresses, expired, message
+):
     with secure(folder, *authority.issue("host", addresses, expired=expired)) as host:
         monkeypatch.setenv("COLONNADE_CA", str(authority.ca))
-        with pytest.raises(cn.RemoteError, match="cannot be reached"):
+        with pytest.raises(cn.RemoteError, match=f"cannot be reached.*{message}"):
             store.open(f"{host.address}/x")
 
 
 def test_a_client_without_a_certificate_where_one_is_wanted(folder, store, authority, token, monkeypatch):
     with secure(folder, *authority.issue("host"), "--ca", authority.ca) as host:
         monkeypatch.setenv("COLONNADE_CA", str(authority.ca))
-        with pytest.raises(cn.RemoteError, match="cannot be reached"):
+        with pytest.raises(cn.RemoteError, match=r"cannot be reached.*COLONNADE_CERT"):
             store.open(f"{host.address}/x")
         cert, key = authority.issue("client")
         monkeypatch.setenv("COLONNADE_CERT", str(cert))
@@ -368,5 +448,5 @@ def test_serve_prints_a_token_that_it_made(folder):
 def test_credentials_are_not_printed():
     from colonnade.flight.credentials import Credentials
 
-    assert "secret" not in repr(Credentials("secret-token"))
+    assert "secret" not in repr(Credentials("secret-token", ca="-----BEGIN secret"))
     assert "secret" in str(pickle.dumps(Credentials("secret-token")))  # it is a value; references have none

@@ -91,6 +91,18 @@ def test_grants_that_nobody_uses_are_dropped(sources, seal, monkeypatch):
     assert sources.grant(seal, "b", 0, here=True) == HERE
 
 
+def test_a_receiver_that_was_stopped_keeps_nobody_waiting_for_ever(sources, seal, monkeypatch):
+    sources.grant(seal, "stopped", 0, here=True)
+    assert sources.begin(seal.identity, "stopped", 1, 0)
+    now = time.monotonic()
+    monkeypatch.setattr("colonnade.flight.sources.time.monotonic", lambda: now + 9)
+    assert sources.grant(seal, "b", 0, here=True) is None
+    monkeypatch.setattr("colonnade.flight.sources.time.monotonic", lambda: now + 11)
+    assert sources.grant(seal, "b", 0, here=True) == HERE
+    assert sources.grant(seal, "c", 0, here=True) is None
+    assert sources.is_sending()
+
+
 def test_a_host_sends_few_snapshots_at_once(sources, seal):
     granted = [sources.grant(seal._replace(identity=number), "a", 0, here=True) for number in range(5)]
     assert granted == [HERE] * 4 + [None]

@@ -141,6 +141,12 @@ def test_other_readers_see_the_type_of_each_value():
     assert array.to_pylist()[5] == {"int": None, "str": None, "float": None, "NaT": True}
 
 
+def test_nan_in_a_container_stays_a_value_beside_a_missing_one():
+    for cells in ([np.array([1.5, np.nan]), np.nan], [[1.5, np.nan], pd.NA], [(np.nan, 2.5), pd.NaT]):
+        array, objects = converted(cells)
+        assert (array.null_count, array.values.null_count, objects.parts) == (1, 0, [])
+
+
 def test_fields_that_readers_would_take_for_one_have_other_names():
     naive, zoned, other = pd.Timestamp("2020"), pd.Timestamp("2020", tz="UTC"), pd.Timestamp("2020").as_unit("s")
     array, _ = to_arrow(object_array([naive, zoned, other, np.bool_(True), True]))
@@ -225,6 +231,13 @@ REFUSED = {
     "two dicts in each other": ([CIRCULAR["pair"]], "60 levels"),
     "a circular dict among strings": (["a", CIRCULAR["dict"]], "60 levels"),
     "lists of two types in each other": ([nested(40, 1, "a")], "levels"),
+    "a time before the year 1 in UTC": ([dt.datetime(1, 1, 1, tzinfo=PARIS)], "before the year 1"),
+    "a time after the year 9999 in UTC": ([dt.datetime(9999, 12, 31, 23, tzinfo=dt.timezone(-dt.timedelta(hours=2)))], "after the year 9999"),
+    "pytz as a tzinfo": ([dt.datetime(2020, 7, 1, tzinfo=PYTZ)], "zone.localize"),
+    "pytz as the tzinfo of a Timestamp": ([pd.Timestamp(dt.datetime(2020, 7, 1, tzinfo=PYTZ))], "zone.localize"),
+    "pytz as a tzinfo in a list": ([[dt.datetime(2020, 7, 1, tzinfo=PYTZ)]], "zone.localize"),
+    "a list at which PyArrow 26 ends the process": ([[np.datetime64(5, "ns"), np.int64(1)]], "numpy.datetime64"),
+    "an array at which PyArrow 26 ends the process": ([np.array([np.datetime64(5, "ns"), np.bool_(True)], object)], "arrays of objects"),
 }  # fmt: skip
 
 

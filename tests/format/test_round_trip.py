@@ -72,6 +72,21 @@ def test_multi_index_keeps_levels_codes_and_missing_values(store):
     assert [list(codes) for codes in got.codes] == [list(codes) for codes in index.codes]
 
 
+@pytest.mark.parametrize("names", [[1, 0], ["k", 0], [0, None], [("x", 1), 1]], ids=repr)
+def test_levels_with_numbers_as_names(store, names):
+    """pandas takes the name for a number where a level has one. Other readers get each level once, and in order."""
+    index = pd.MultiIndex.from_arrays([[1, 2], ["a", "b"]], names=names)
+    assert_round_trip(store, pd.DataFrame({"v": [0.5, 1.5]}, index=index))
+    assert [column.to_pylist() for column in store.open("t").to_arrow().columns] == [[0.5, 1.5], [1, 2], ["a", "b"]]
+
+
+@pytest.mark.parametrize("name", [pd.NA, pd.NaT, "\ud800", pd.Timestamp("2020")], ids=ascii)
+def test_level_names_that_are_refused(store, name):
+    index = pd.MultiIndex.from_arrays([[1], [2]], names=[name, "k"])
+    with pytest.raises(cn.UnsupportedTypeError, match="the name of an index"):
+        store.put("t", pd.DataFrame({"v": [1]}, index=index))
+
+
 def test_frequency_of_the_index(store):
     for index in (
         pd.date_range("2020", periods=4, freq="MS"),

@@ -388,12 +388,38 @@ def test_a_killed_producer_leaves_whole_batches(store):
         ("datetime64[ms]", pd.Timestamp("2026-01-01 00:00:00.000000001")),
         ("int64", np.uint64(1 << 63)),
         ("bool", 2),
+        ("datetime64[ns]", np.datetime64("3000-01-01", "s")),
+        ("timedelta64[ns]", np.timedelta64(10**12, "s")),
+        ("float16", 70_000.0),
+        ("float32", 1e300),
+        ("Float32", 1e300),
+        ("Int64", "1"),
+        ("boolean", "True"),
     ],
 )
 def test_what_is_not_exact_is_refused(store, dtype, value):
     with store.appender("log", {"x": dtype}) as log:
-        with pytest.raises((cn.UnsupportedTypeError, cn.InvalidDataError), match="column 'x' holds"):
-            log.append({"x": [value]})
+        for append in (lambda: log.append({"x": [value]}), lambda: log.row(x=value)):
+            with pytest.raises((cn.UnsupportedTypeError, cn.InvalidDataError), match="column 'x' holds"):
+                append()
+        assert log.num_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values", "words"),
+    [
+        ("datetime64[us]", pa.array([1], pa.timestamp("us", "Europe/Paris")), "times of the zone Europe/Paris"),
+        ("datetime64[ns]", pa.array([10**6], pa.date32()), "row 0 is 4707-11-29"),
+        ("int64", np.ma.array([1, 2], mask=[False, True]), "a masked array of NumPy"),
+        ("float64", np.ma.array([1.0, 2.0], mask=[False, True]), "a masked array of NumPy"),
+        ("category", pa.DictionaryArray.from_arrays([0, 9], ["a"], safe=False), "indices from 0 to 9"),
+    ],
+    ids=["zone", "far date", "masked", "masked floats", "indices"],
+)
+def test_arrays_that_are_not_exact_are_refused(store, dtype, values, words):
+    with store.appender("log", {"x": dtype}) as log:
+        with pytest.raises((cn.UnsupportedTypeError, cn.InvalidDataError), match=words):
+            log.append({"x": values})
         assert log.num_rows == 0
 
 

@@ -6,11 +6,14 @@ The network is this machine's: a store is on another host for all who cannot ope
 import contextlib
 import os
 import shutil
-import signal
-import subprocess
 import sys
 
 import pytest
+
+from support.hosts import on_another_host
+from support.network import Network
+
+from .machines import STORE
 
 WANTED = os.environ.get("COLONNADE_HOSTS") == "wanted"
 
@@ -36,32 +39,8 @@ def another_host(*command, **variables):
     """Run a program on another host, until the block ends."""
     if os.geteuid() != 0:
         pytest.skip(f"another host is a mount namespace, and user {os.geteuid()} is not root")
-    process = subprocess.Popen(
-        [
-            "unshare",
-            "--mount",
-            "--uts",
-            "sh",
-            "-c",
-            'mount -t tmpfs -o size=1g none /dev/shm && exec "$@"',
-            "sh",
-            *command,
-        ],
-        env={**os.environ, **variables},
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
+    with on_another_host(*command, **variables) as process:
         yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +55,22 @@ def store_of_module(tmp_path_factory):
     else:
         os.environ["COLONNADE_STORE"] = before
     shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def network():
+    with Network(3) as machines:
+        yield machines
+
+
+@pytest.fixture
+def hosts(network):
+    """Three hosts with empty stores and whole, unbounded links."""
+    yield network
+    for machine in network:
+        with contextlib.suppress(Exception):
+            machine.plug_in()
+        machine.do(f"tc qdisc del dev eth0 root || true; rm -rf {STORE}")
 
 
 PYTHON = sys.executable

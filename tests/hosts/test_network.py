@@ -3,19 +3,15 @@
 `support.network` makes the hosts: namespaces of this machine. A store has the same path on all of them.
 """
 
-import contextlib
-import time
-
 import pytest
 
 from support.hosts import run
-from support.network import Network
 
 from .conftest import wanted
+from .machines import STORE, arrived, finish, link
 
 pytestmark = [pytest.mark.privileged("networks"), pytest.mark.slow]
 wanted()
-STORE = "/dev/shm/colonnade-test"
 ROWS = 2 << 20  # of one column: 16 MiB
 RATE = 20 << 20
 OPEN = """
@@ -42,49 +38,8 @@ def begin(machine, url):
     return run(OPEN.format(url=url, store=STORE), STORE, prefix=machine.prefix)
 
 
-def finish(process):
-    """What a process printed, in lines of words."""
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
-    return [line.split() for line in out.splitlines()]
-
-
 def opened(machine, url):
     return finish(begin(machine, url))
-
-
-def link(machine):
-    """The bytes that a host's link has received and sent."""
-    with open(f"/proc/{machine.pid}/net/dev") as file:
-        words = next(line.split() for line in file if line.strip().startswith("eth0:"))
-    return int(words[1]), int(words[9])
-
-
-@contextlib.contextmanager
-def arrived(machine, count):
-    """Wait at the end of the block until a host has received so many bytes since its beginning."""
-    wanted = link(machine)[0] + count
-    yield
-    end = time.monotonic() + 30
-    while (received := link(machine)[0]) < wanted:
-        assert time.monotonic() < end, f"{wanted - received} bytes did not arrive"
-        time.sleep(0.01)
-
-
-@pytest.fixture(scope="module")
-def network():
-    with Network(3) as machines:
-        yield machines
-
-
-@pytest.fixture
-def hosts(network):
-    """Three hosts with empty stores and whole, unbounded links."""
-    yield network
-    for machine in network:
-        with contextlib.suppress(Exception):
-            machine.plug_in()
-        machine.do(f"tc qdisc del dev eth0 root || true; rm -rf {STORE}")
 
 
 def test_hosts_are_apart(hosts):

@@ -24,6 +24,7 @@ engine("ray")
 import ray  # noqa: E402
 
 import colonnade.ray  # noqa: E402
+from colonnade.ray import hosts  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 AWAY = {"away": 0.01}
@@ -82,6 +83,10 @@ def test_both_nodes_serve(cluster):
     assert len(cluster.addresses) == 2
     again = colonnade.ray.serve()
     assert again.addresses == cluster.addresses
+    # Nodes that have joined meanwhile would get this one.
+    assert hosts._token_of_cluster(None) in ray.get([actor.token.remote() for actor in cluster._actors.values()])
+    with pytest.raises(ValueError, match="with another token"):
+        colonnade.ray.serve(token="another-token-than-theirs")  # noqa: S106 -- a wrong one
 
 
 def test_another_node_fetches_once(cluster, mixed):

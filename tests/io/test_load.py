@@ -1,6 +1,7 @@
 """Loading from files and folders, and dumping to files. A load that fails leaves the store unchanged."""
 
 import contextlib
+import decimal
 import gzip
 import json
 import os
@@ -398,6 +399,12 @@ def test_dump_that_fails_leaves_what_was_there(file, error, words, store, tmp_pa
         store.dump("t", tmp_path / file)
     assert os.listdir(tmp_path) == ["t.csv"]
     assert (tmp_path / "t.csv").read_text() == "old"
+
+
+def test_dump_of_what_the_writer_calls_an_input_error(store, tmp_path):
+    store.put("t", pa.table({"d": pa.array([decimal.Decimal("1E+2")], pa.decimal128(38, -2))})).close()
+    with pytest.raises(cn.UnsupportedTypeError, match="parquet cannot hold this table: Scale must be"):
+        store.dump("t", tmp_path / "t.parquet")
 
 
 def test_dump_to_a_url_is_refused(store):

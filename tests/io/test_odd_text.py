@@ -134,6 +134,7 @@ def test_csv_that_is_refused(data, words, load, store):
     (b"{}\n{}\n", [{}, {}]), (b"{}", [{}]), (b'{}\n{"a": 1}\n{}\n', [{"a": None}, {"a": 1}, {"a": None}]), (b"\n", []),
     (b'{"a\\u0000b": 1}\n', [{"a\0b": 1}]), (b'\xef\xbb\xbf{"a": 1}\r\n{"a": 2}\r\n', [{"a": 1}, {"a": 2}]),
     (b'{"": 1}\n\n{"": null}\n', [{"": 1}, {"": None}]), (b'{"a": []}\n{"a": [1]}\n', [{"a": []}, {"a": [1]}]),
+    (b'{"a": {}}\n{"a": {}}\n', [{"a": {}}, {"a": {}}]), (b'{"a": {}}\n{"a": {"b": 1}}\n', [{"a": {"b": None}}, {"a": {"b": 1}}]),
 ])  # fmt: skip
 def test_json_lines(data, rows, load, store):
     found = load(data, ".jsonl")

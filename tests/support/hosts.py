@@ -3,6 +3,7 @@
 Does not depend on: what is fetched.
 """
 
+import collections
 import contextlib
 import datetime
 import ipaddress
@@ -56,14 +57,38 @@ class Host:
             os.kill(self.process.pid, number)
 
 
+@contextlib.contextmanager
+def on_another_host(*command, size="1g", **variables):
+    """Run a program with a shared memory of its own, of so many bytes, until the block ends. Needs root."""
+    alone = f'mount -t tmpfs -o size={size} none /dev/shm && exec "$@"'
+    process = subprocess.Popen(
+        ["unshare", "--mount", "--uts", "sh", "-c", alone, "sh", *command],
+        env={**os.environ, **variables},
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
 class Proxy:
     """Passes connections on to a port, counts what comes back, and can stop doing so. A context manager.
 
-    ``limit``: after so many bytes it passes nothing on any more, until it is set to None.
+    ``limit``: after so many bytes it passes nothing on any more, until it is set to None. ``delay``: the seconds that
+    bytes are on their way, in each direction.
     """
 
-    def __init__(self, port, *, limit=None, rate=None):
-        self.target, self.limit, self.rate = port, limit, rate
+    def __init__(self, port, *, limit=None, rate=None, delay=0.0):
+        self.target, self.limit, self.rate, self.delay = port, limit, rate, delay
         self.received = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -103,19 +128,24 @@ class Proxy:
         with contextlib.suppress(OSError), client, socket.create_connection(("127.0.0.1", self.target)) as server:
             self._sockets += [client, server]
             other = {client: server, server: client}
+            coming = collections.deque()  # when, where and which bytes arrive
             while not self._closed:
                 if self.limit is not None and self.received >= self.limit:
                     time.sleep(0.01)
                     continue
-                for ready in select.select([client, server], [], [], 0.1)[0]:
+                wait = min(0.1, max(0.0, coming[0][0] - time.monotonic())) if coming else 0.1
+                for ready in select.select([client, server], [], [], wait)[0]:
                     data = ready.recv(1 << 16)
                     if not data:
                         return
-                    other[ready].sendall(data)
+                    coming.append((time.monotonic() + self.delay, other[ready], data))
                     if ready is server:
                         self.received += len(data)
                         if self.rate:
                             time.sleep(len(data) / self.rate)
+                while coming and coming[0][0] <= time.monotonic():
+                    _, target, data = coming.popleft()
+                    target.sendall(data)
 
 
 class Authority:

@@ -211,14 +211,15 @@ class Reading(StoreBase):
         port : int, default 0
             The port; 0: any that is free.
         token : str, optional
-            What other hosts must bring. By default ``$COLONNADE_TOKEN``, else a random one: `Server.token`.
+            What other hosts must bring. By default ``$COLONNADE_TOKEN``, else a random one: `Server.token`. A process
+            that stands by needs the one of the process that serves.
         cert, key : path, optional
             This host's certificate and its key, in PEM; by default ``$COLONNADE_CERT`` and ``$COLONNADE_KEY``.
         ca : path, optional
-            Hosts that connect must have a certificate that is signed by these; by default ``$COLONNADE_CA``, else
-            anybody who has the token may connect.
+            Hosts that connect must have a certificate that is signed by these; by default whoever has the token may
+            connect. This process trusts these too, as it does those of ``$COLONNADE_CA`` else.
         advertise : str, optional
-            The name or number by which other hosts reach this one, if it is not ``host``.
+            The name or number by which other hosts reach this one, without a port, if it is not ``host``.
         insecure : bool, default False
             Allow an address that other machines reach without TLS. Machines in between can read the token then.
 
@@ -232,8 +233,7 @@ class Reading(StoreBase):
         ValueError
             If the address would be reached without TLS, or a parameter is wrong.
         StoreAccessError
-            If the port is taken, a certificate cannot be used, or another process serves with a token that this one
-            does not know.
+            If the port is taken, a certificate cannot be used, or another process serves with another token.
         ModuleNotFoundError
             If this PyArrow has no Flight.
 
@@ -249,7 +249,9 @@ class Reading(StoreBase):
         from colonnade._serve import serve
         from colonnade.flight import credentials
 
-        given = credentials.Credentials(token, *(None if path is None else os.fspath(path) for path in (ca, cert, key)))
+        files = (None if path is None else os.fspath(path) for path in (ca, cert, key))
+        given = credentials.Credentials(token, *files)
+        given = given._replace(client_ca=given.ca)
         return serve(
             self._catalog,
             host,

@@ -215,9 +215,7 @@ def serve(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     given = os.environ.get("COLONNADE_TOKEN")
     with usage_errors():
-        server = store_of(ctx).serve(
-            host, port, cert=cert, key=key, ca=ca, advertise=advertise, insecure=insecure, token=given or None
-        )
+        server = store_of(ctx).serve(host, port, cert=cert, key=key, ca=ca, advertise=advertise, insecure=insecure)
     with server:
         shown = {} if given else {"token": server.token}
         if as_json:

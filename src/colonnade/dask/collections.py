@@ -5,6 +5,7 @@ Does not depend on: how a cluster is set up.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from dask import config
 from dask.base import compute
 from dask.delayed import delayed
 
+from colonnade.errors import ColonnadeError
 from colonnade.snapshot import Snapshot
 from colonnade.store import Store
 
@@ -103,6 +105,8 @@ def _join(name: str, parts: list[Snapshot], options: dict[str, Any]) -> Snapshot
 def prefetch(client: Any, snapshot: Snapshot) -> None:
     """Fetch a table to all hosts of a cluster now, once for each, and wait for that.
 
+    Workers that end meanwhile are left out.
+
     Parameters
     ----------
     client : distributed.Client
@@ -115,12 +119,11 @@ def prefetch(client: Any, snapshot: Snapshot) -> None:
     NotFoundError, RemoteError, StoreFullError
         The first error of a host.
     """
-    workers = client.scheduler_info(n_workers=-1)["workers"]
-    futures = [
-        client.submit(_fetch, snapshot, workers=[worker], allow_other_workers=False, pure=False) for worker in workers
-    ]
-    client.gather(futures)
+    # Not by tasks: one for a worker that has just ended would wait for ever.
+    for result in client.run(_fetch, snapshot, on_error="return").values():
+        if isinstance(result, ColonnadeError):
+            raise result
 
 
-def _fetch(snapshot: Snapshot) -> None:
-    snapshot.fileno()
+async def _fetch(snapshot: Snapshot) -> None:
+    await asyncio.to_thread(snapshot.fileno)

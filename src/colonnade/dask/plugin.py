@@ -9,7 +9,6 @@ workers of a host stand for the service, and one is elected. If that worker ends
 from __future__ import annotations
 
 import logging
-import os
 import secrets
 from typing import Any
 
@@ -21,10 +20,11 @@ from distributed.protocol.pickle import dumps
 
 from colonnade._serve import Server
 from colonnade.dask.memory import count_private_memory, count_private_memory_of_worker
+from colonnade.dask.replicas import Replicas
 from colonnade.errors import ColonnadeError
 from colonnade.flight import credentials
 from colonnade.flight.address import is_loopback
-from colonnade.flight.credentials import TOKEN_VARIABLE, Credentials
+from colonnade.flight.credentials import Credentials
 from colonnade.snapshot import Snapshot
 from colonnade.store import Store
 
@@ -58,7 +58,7 @@ class Colonnade(SchedulerPlugin):
     name = _NAME
 
     def __init__(self, token: str | None = None, *, port: int = 0, count_private_memory: bool = True) -> None:
-        self.token = token or os.environ.get(TOKEN_VARIABLE) or secrets.token_urlsafe(32)
+        self.token = credentials.check_token(token or credentials.of_environment().token or secrets.token_urlsafe(32))
         self._port = port
         self._count_private_memory = count_private_memory
 
@@ -92,6 +92,7 @@ class _Workers(WorkerPlugin):
         self._port = port
         self._count_private_memory = count_private_memory
         self._server: Server | None = None
+        self._replicas: Replicas | None = None
 
     def setup(self, worker: Any) -> None:
         host = worker.ip
@@ -106,16 +107,23 @@ class _Workers(WorkerPlugin):
         self._server = Store().serve(
             host, self._port, token=self._token, cert=mine.cert, key=mine.key, ca=mine.ca, insecure=True
         )
+        self._replicas = Replicas(worker)
         if self._count_private_memory:
             count_private_memory(worker)
 
-    def teardown(self, worker: Any) -> None:  # noqa: ARG002 -- Dask calls it so
+    def transition(self, key: Any, start: str, finish: str, **_: Any) -> None:
+        if finish == "memory" and self._replicas is not None:
+            self._replicas.take(key, start)
+
+    async def teardown(self, worker: Any) -> None:  # noqa: ARG002 -- Dask calls and awaits it so
         server, self._server = self._server, None
-        if server is not None:
+        replicas, self._replicas = self._replicas, None
+        if server is not None and replicas is not None:
+            await replicas.close(server)
             server.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_server": None}
+        return self.__dict__ | {"_server": None, "_replicas": None}
 
 
 class _Nannies(NannyPlugin):

@@ -12,9 +12,8 @@ from typing import NamedTuple
 from colonnade.storage import paths
 
 PLAIN, TLS = "grpc", "grpc+tls"
-_ADDRESS = re.compile(
-    r"(?P<scheme>grpc|grpc\+tls)://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(?P<port>\d{1,5})(?:/(?P<name>.*))?"
-)
+_ADDRESS = re.compile(r"(?P<scheme>grpc|grpc\+tls)://(?P<host>\[[^\]/]*\]|[^:/]+):(?P<port>\d{1,5})(?:/(?P<name>.*))?")
+_HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class Address(NamedTuple):
@@ -52,13 +51,44 @@ def parse(url: str) -> tuple[Address, str | None]:
         If it is no address; InvalidNameError if what follows is no name.
     """
     match = _ADDRESS.fullmatch(url)
-    if match is None or not 0 < int(match["port"]) < 1 << 16:
+    host = None if match is None else _bare(match["host"])
+    if match is None or host is None or not 0 < int(match["port"]) < 1 << 16:
         raise ValueError(
             f"{url!r} is not the address of a table on another host: grpc://host:port/name, or grpc+tls://host:port/name"
         )
     name = match["name"] or None
-    address = Address(match["scheme"], match["host"].strip("[]"), int(match["port"]))
-    return address, None if name is None else paths.check_name(name)
+    return Address(match["scheme"], host, int(match["port"])), None if name is None else paths.check_name(name)
+
+
+def check_host(host: str, argument: str) -> str:
+    """Give a host's name or number back, a number of IPv6 without brackets.
+
+    Raises
+    ------
+    TypeError
+        If it is no string.
+    ValueError
+        If it cannot be part of an address.
+    """
+    if not isinstance(host, str):
+        raise TypeError(f"{argument} must be a string, got {host!r}")
+    bare = _bare(host)
+    if bare is None:
+        raise ValueError(f"{argument}={host!r} is not the name or number of a host, as in 'node7' or '10.0.0.5'")
+    return bare
+
+
+def _bare(host: str) -> str | None:
+    """The name or number of a host without brackets; None if it is neither."""
+    bracketless = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if ":" not in bracketless and host == bracketless:
+        return host if _HOST_NAME.fullmatch(host) else None
+    try:
+        number = ipaddress.IPv6Address(bracketless)
+    except ValueError:
+        return None
+    # A zone (fe80::1%eth0) means something on one host alone, and is no part of a URI.
+    return None if number.scope_id else bracketless
 
 
 def bracketed(host: str) -> str:

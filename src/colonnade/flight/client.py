@@ -9,6 +9,7 @@ over what arrives (`fetch`), for a process that is stopped. gRPC's defaults wait
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ import pyarrow as pa
 from colonnade.errors import CorruptSnapshotError, NotFoundError, RemoteError
 from colonnade.flight import messages
 from colonnade.flight.address import Address, parse
-from colonnade.flight.credentials import TOKEN_VARIABLE, Credentials
+from colonnade.flight.credentials import TOKEN_VARIABLE, Credentials, check_token
 from colonnade.flight.library import flight
 from colonnade.flight.messages import Done, Offer, Part, Request
 
@@ -42,6 +43,9 @@ _KEEPALIVE = [
 NOT_FOUND, BUSY = b"not found", b"busy"
 # The action by which a receiver says that a transfer is over.
 DONE = "colonnade.done"
+_BEFORE = re.compile(
+    r"^Flight returned [a-z ]+ error, with message: (failed to connect to all addresses; last error: [A-Z]+: )?"
+)
 # Connections that are kept for the next request, at most, and the seconds in which one that broke is made again.
 _KEPT, _AT_ONCE = 8, 1.0
 
@@ -72,6 +76,10 @@ class Connection:
             raise RemoteError(
                 f"{address} wants a token, and this process has none: set ${TOKEN_VARIABLE} to the one of cn.serve()"
             )
+        try:
+            check_token(credentials.token)
+        except ValueError as error:
+            raise RemoteError(f"the token of this process, ${TOKEN_VARIABLE}, is none: {error}") from None
         self._headers = [(b"authorization", b"Bearer " + credentials.token.encode())]
         try:
             tls = {
@@ -80,7 +88,12 @@ class Connection:
                 "private_key": credentials.read("key"),
             }
         except OSError as error:
-            raise RemoteError(f"a file of TLS cannot be read: {error}") from error
+            raise RemoteError(
+                f"$COLONNADE_CA, $COLONNADE_CERT or $COLONNADE_KEY of this process cannot be read: {error.filename}: "
+                f"{error.strerror}"
+            ) from error
+        if (credentials.cert is None) != (credentials.key is None):
+            raise RemoteError("$COLONNADE_CERT and $COLONNADE_KEY of this process belong together: set both or none")
         with self._explained():
             options: dict[str, Any] = {}
             if address.tls:
@@ -144,8 +157,8 @@ class Connection:
         except module.FlightUnavailableError as error:
             if getattr(error, "extra_info", None) == BUSY:
                 raise BusyError(f"{self.address} sends to others already") from None
-            hint = "; is it a host that serves over TLS, and trusted? ($COLONNADE_CA)" if self.address.tls else ""
-            raise RemoteError(f"{self.address} cannot be reached: {_message(error)}{hint}") from error
+            message = _message(error)
+            raise RemoteError(f"{self.address} cannot be reached: {message}{_hint(message, self.address)}") from error
         except module.FlightError as error:
             if getattr(error, "extra_info", None) == NOT_FOUND:
                 raise NotFoundError(f"{_message(error)} (asked of {self.address})") from None
@@ -242,6 +255,24 @@ def _bytes_of(batch: pa.RecordBatch) -> memoryview:
     return memoryview(column.buffers()[1] or b"")[column.offset : column.offset + len(column)]
 
 
+# Parts of gRPC's messages, and what to do: over TLS, and without it.
+_HINTS_OF_TLS = {
+    "wrong version number": "does it serve without TLS? Then its address begins with grpc://",
+    "has expired": "the certificate of that host, or of its authority, has expired",
+    "not in peer certificate": "the certificate of that host is not for this name or number",
+    "verify failed": "$COLONNADE_CA must name the file of the authority that signed the certificate of that host",
+    "empty address list": "$COLONNADE_CA, $COLONNADE_CERT or $COLONNADE_KEY is no file that TLS can use",
+    "Socket closed": "does it ask for a certificate of this host? Then set $COLONNADE_CERT and $COLONNADE_KEY",
+}
+_HINTS = {"Socket closed": "does it serve over TLS? Then its address begins with grpc+tls://"}
+
+
+def _hint(message: str, address: Address) -> str:
+    hints = _HINTS_OF_TLS if address.tls else _HINTS
+    return next((f"; {hint}" for part, hint in hints.items() if part in message), "")
+
+
 def _message(error: BaseException) -> str:
-    """What the other side said, without the traceback that PyArrow adds."""
-    return str(error).partition(". Detail:")[0].partition(". gRPC client debug context:")[0].strip()
+    """What the other side said, without what PyArrow adds: the kind of error before it, a traceback after it."""
+    text = str(error).partition(". Detail:")[0].partition(". gRPC client debug context:")[0].strip()
+    return _BEFORE.sub("", text)

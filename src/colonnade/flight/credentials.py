@@ -18,14 +18,16 @@ from typing import NamedTuple
 from colonnade.storage import paths
 
 TOKEN_VARIABLE = "COLONNADE_TOKEN"  # noqa: S105 -- the name of a variable
+_SHORTEST = 16
 _VARIABLES = {"token": TOKEN_VARIABLE, "ca": "COLONNADE_CA", "cert": "COLONNADE_CERT", "key": "COLONNADE_KEY"}
 
 
 class Credentials(NamedTuple):
     """A token and the files of TLS, in PEM, or what is in them.
 
-    ``ca`` holds the certificates that other hosts' must be signed by (None: those that gRPC comes with), ``cert`` and
-    ``key`` are this host's own.
+    ``ca`` holds the certificates that those of servers must be signed by (None: those that gRPC comes with). ``cert``
+    and ``key`` are this host's own, as a server and as a client. ``client_ca`` is for a server alone: the certificates
+    that those of its clients must be signed by (None: a client needs no certificate).
     """
 
     token: str | None = None
@@ -34,9 +36,10 @@ class Credentials(NamedTuple):
     key: str | None = None
     # The name in the certificates of other hosts, where it is not that of the address.
     peer: str | None = None
+    client_ca: str | None = None
 
     def read(self, field: str) -> bytes | None:
-        """Read the file that a field names: ``ca``, ``cert`` or ``key``. None if the field is not set.
+        """Read the file that a field names: ``ca``, ``client_ca``, ``cert`` or ``key``. None if it is not set.
 
         Raises
         ------
@@ -72,12 +75,31 @@ def current(address: str = "") -> Credentials:
     """The credentials of this process, for a host: at an address where this process serves, what it serves with."""
     if address in _own:
         return _own[address]
-    environment = Credentials(**{field: os.environ.get(name) or None for field, name in _VARIABLES.items()})
-    own = _chosen.or_else(environment)
-    return own if own.token else own.or_else(_of_store(paths.default_store()))
+    own = _chosen.or_else(of_environment())
+    return own if own.token else own.or_else(of_store(paths.default_store()))
 
 
-def _of_store(store: Path) -> Credentials:
+def of_environment() -> Credentials:
+    """Those of the environment variables. Files of secrets often end with a newline, which is no part of a token."""
+    return Credentials(**{field: os.environ.get(name, "").strip() or None for field, name in _VARIABLES.items()})
+
+
+def check_token(token: str) -> str:
+    """Give a token back if it can be one.
+
+    Raises
+    ------
+    ValueError
+    """
+    if len(token) < _SHORTEST or not (token.isascii() and token.isprintable()) or token != token.strip():
+        raise ValueError(
+            f"a token is {_SHORTEST} or more printable ASCII characters without spaces around them, "
+            "as of secrets.token_urlsafe()"
+        )
+    return token
+
+
+def of_store(store: Path) -> Credentials:
     """Those of the process that serves a store, if it is this user's."""
     try:
         fd = os.open(store / paths.CREDENTIALS, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -121,9 +143,3 @@ def remember(address: str, credentials: Credentials) -> None:
 def forget(address: str) -> None:
     """Forget an address where this process serves no longer."""
     _own.pop(address, None)
-
-
-def as_environment(credentials: Credentials) -> dict[str, str]:
-    """The environment variables that give these to a child process."""
-    values = credentials._asdict()
-    return {variable: values[field] for field, variable in _VARIABLES.items() if values[field] is not None}

@@ -397,16 +397,14 @@ def _describe(lock: _core.Descriptor, directory: Directory) -> str:
 
 def _fetch_in_new_process(catalog: Catalog, request: Request, locations: Sequence[str]) -> Fetched:
     """Fetch in a process of its own: gRPC cannot be used in this one, see `library`."""
-    task = json.dumps(
-        [os.fspath(catalog.directory.root), request.name, request.version, request.identity, list(locations)]
-    )
+    table = [request.name, request.version, request.identity]
+    task = json.dumps([os.fspath(catalog.directory.root), table, list(locations), credentials.current()])
     done = subprocess.run(
         [sys.executable, "-c", "from colonnade.flight.fetch import fetch_for_parent; fetch_for_parent()"],
         input=task,
         text=True,
         capture_output=True,
         check=False,
-        env=os.environ | credentials.as_environment(credentials.current()),
     )
     lines = done.stdout.strip().splitlines()
     if not lines:
@@ -430,9 +428,10 @@ def _subclasses(kind: type[ColonnadeError]) -> Iterator[type[ColonnadeError]]:
 
 def fetch_for_parent() -> None:
     """Fetch what standard input says, and print the identity of the copy, or the error."""
-    store, name, version, identity, locations = json.load(sys.stdin)
+    store, table, locations, own = json.load(sys.stdin)
+    credentials.use(credentials.Credentials(*own))
     try:
-        fetched = fetch(open_catalog(store), Request(name, version, identity), locations)
+        fetched = fetch(open_catalog(store), Request(*table), locations)
         answer: tuple[str | None, int | None, str] = (None, fetched.seal.identity, fetched.name)
     except ColonnadeError as error:
         answer = (type(error).__name__, getattr(error, "errno", None), str(error))

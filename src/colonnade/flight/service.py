@@ -62,6 +62,7 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]
         self._open: dict[int, _Open] = {}
         self._lock = threading.Lock()
         self._sources = Sources()
+        self._last_asked = 0.0
         self._scheme = location.partition("://")[0]
         super().__init__(location, middleware={"token": _Tokens(token)}, **tls)
 
@@ -167,14 +168,14 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]
 
     def _find(self, request: Request) -> _Open:
         self.close_idle()
-        now = time.monotonic()
+        self._last_asked = now = time.monotonic()
         with self._lock:
             known = self._open.get(request.identity) if request.identity is not None else None
             if known is not None:
                 self._open[known.seal.identity] = known = known._replace(until=now + _LEASE)
                 return known
         if request.identity is None:
-            segment, seal = self._catalog.attach(request.name, request.version)
+            segment, seal = self._attach(request.name, request.version)
         else:
             found = copies.find(self._catalog, request.name, request.version or 0, request.identity)
             if found is None:
@@ -186,6 +187,22 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]
         opened = _Open(request.name, segment, seal, now + _LEASE)
         with self._lock:
             return self._open.setdefault(seal.identity, opened)
+
+    def _attach(self, name: str, version: int | None) -> tuple[Segment, Seal]:
+        number = None if version is None else self._catalog.version_number(name, version)
+        found = self._catalog.find(name, number)
+        if found is not None:
+            return found
+        if self._catalog.is_growing(name):
+            raise NotFoundError(
+                f"{name!r} is a growing table, and those are not served to other hosts: put its rows as a table there, "
+                f"as in cn.put(name, cn.open({name!r}))"
+            )
+        raise self._catalog.not_found(name, number)
+
+    def is_silent(self, seconds: float) -> bool:
+        """Whether nobody has asked for so many seconds, and no transfer runs from here."""
+        return time.monotonic() - self._last_asked > seconds and not self._sources.is_sending()
 
     def close_idle(self) -> None:
         """Close the snapshots that nobody has asked for lately. Streams that run keep their mapping."""

@@ -13,6 +13,9 @@ The host that a receiver asks keeps the books: which hosts have the snapshot, an
 4. A grant whose receiver ends without a word is dropped: where this host sends, when its streams end; elsewhere after
    `_ELSEWHERE` seconds. A source that failed a receiver is asked no more until it says again that it has the snapshot.
 
+5. A receiver that was stopped would keep all others waiting. A transfer that takes longer than a slow network needs
+   is shared with others from then on: its source is free again.
+
 A source sends one snapshot to one receiver at a time, because half of an uplink each would let both wait for the
 second half; and at most `_MOST` snapshots at once.
 """
@@ -29,6 +32,8 @@ from colonnade.format.seal import Seal
 _MOST = 4
 # Seconds until a grant that was not used is dropped, and one for another host, whose streams are not seen here.
 _UNUSED, _ELSEWHERE = 3.0, 30.0
+# A transfer that takes longer than these seconds, and a second more for so many bytes, keeps nobody waiting any more.
+_SLOW, _BYTES_IN_SECOND = 10.0, 50 << 20
 # How often a receiver that waits looks whether a grant has expired, in seconds.
 _GLANCE = 0.25
 # The books of so many snapshots are kept, and so many sources of each.
@@ -40,13 +45,17 @@ HERE = ""
 class _Grant:
     """One transfer from one source: its streams that run and that are still to come, and when it is dropped."""
 
-    __slots__ = ("expires", "running", "to_come")
+    __slots__ = ("expires", "running", "slow", "to_come")
 
-    def __init__(self, expires: float) -> None:
-        self.running, self.to_come, self.expires = 0, -1, expires
+    def __init__(self, now: float, unused: float, seal: Seal | None) -> None:
+        self.running, self.to_come, self.expires = 0, -1, now + unused
+        self.slow = now + max(unused, _SLOW + (0 if seal is None else seal.size) / _BYTES_IN_SECOND)
 
     def is_over(self, now: float) -> bool:
         return self.running == 0 and (self.to_come == 0 or now >= self.expires)
+
+    def is_slow(self, now: float) -> bool:
+        return now >= self.slow
 
 
 class _Waiting:
@@ -125,9 +134,8 @@ class Sources:
             while True:
                 snapshot = self._of(identity)
                 grants = snapshot.sources.setdefault(HERE, {})
-                self._drop_expired(grants)
-                if transfer not in grants and not grants and self._running_here() < _MOST:
-                    grants[transfer] = _Grant(time.monotonic() + _UNUSED)
+                if transfer not in grants and not self._busy(grants) and self._running_here() < _MOST:
+                    grants[transfer] = _Grant(time.monotonic(), _UNUSED, snapshot.seal)
                 grant = grants.get(transfer)
                 if grant is not None:
                     if grant.to_come < 0:
@@ -167,6 +175,13 @@ class Sources:
             snapshot = self._snapshots.get(identity)
             return snapshot.seal if snapshot is not None and any(snapshot.sources) else None
 
+    def is_sending(self) -> bool:
+        """Whether this host sends to another one."""
+        with self._changed:
+            return any(
+                grant.running for each in self._snapshots.values() for grant in each.sources.get(HERE, {}).values()
+            )
+
     def _of(self, identity: int) -> _Snapshot:
         snapshot = self._snapshots.setdefault(identity, _Snapshot())
         self._snapshots.move_to_end(identity)
@@ -179,25 +194,23 @@ class Sources:
         waiting = (each for each in list(snapshot.queue))
         now = time.monotonic()
         for source, grants in snapshot.sources.items():
-            self._drop_expired(grants)
-            if grants or (source == HERE and self._running_here() >= _MOST):
+            if self._busy(grants) or (source == HERE and self._running_here() >= _MOST):
                 continue
             first = next(waiting, None)
             if first is None:
                 return
             snapshot.queue.remove(first)
-            grants[first.transfer] = _Grant(now + (_UNUSED if source == HERE else _ELSEWHERE))
+            grants[first.transfer] = _Grant(now, _UNUSED if source == HERE else _ELSEWHERE, snapshot.seal)
             first.source = source
             self._changed.notify_all()
 
     def _running_here(self) -> int:
-        grants = [snapshot.sources.get(HERE, {}) for snapshot in self._snapshots.values()]
-        for each in grants:
-            self._drop_expired(each)
-        return sum(map(len, grants))
+        return sum(self._busy(snapshot.sources.get(HERE, {})) for snapshot in self._snapshots.values())
 
     @staticmethod
-    def _drop_expired(grants: dict[str, _Grant]) -> None:
+    def _busy(grants: dict[str, _Grant]) -> int:
+        """How many transfers keep others waiting; those that are over are dropped."""
         now = time.monotonic()
         for transfer in [transfer for transfer, grant in grants.items() if grant.is_over(now)]:
             del grants[transfer]
+        return sum(not grant.is_slow(now) for grant in grants.values())

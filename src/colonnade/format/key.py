@@ -22,6 +22,7 @@ import pyarrow.types as pt
 from colonnade import _core
 from colonnade.core.key_index import KeyColumn
 from colonnade.errors import UnsupportedTypeError, brief_repr
+from colonnade.interop import pandas as pandas_internals
 
 _FIXED = (pt.is_integer, pt.is_temporal, pt.is_decimal, pt.is_fixed_size_binary)
 _TEXT = (pt.is_large_string, pt.is_large_binary)
@@ -197,9 +198,9 @@ def key_parts(keys: Any, names: list[str]) -> tuple[list[Any], int | None]:
             raise TypeError(
                 f"the keys of this table have the parts {', '.join(names)}; {', '.join(missing)} is missing"
             )
-        parts = [keys[name] for name in names]
+        parts: list[Any] = [keys[name] for name in names]
     elif isinstance(keys, pd.MultiIndex):
-        parts = [keys.get_level_values(level) for level in range(keys.nlevels)]
+        parts = list(pandas_internals.levels_of(keys))
     else:
         listed = keys if hasattr(keys, "__len__") else _listed(keys)
         parts = [list(part) for part in zip(*listed, strict=True)] if len(listed) else [[] for _ in names]

@@ -189,14 +189,23 @@ def _datetimes(values: ObjectArray) -> Converted:
         _refuse_folds(present)
         return pa.array(values, pa.timestamp("us"), from_pandas=True), Objects("datetime", unit="us")
     array = pa.array(values, pa.timestamp("us", "UTC"), from_pandas=True)
+    instants = [value for value in _utc_datetimes(array) if value is not None]
+    if not all(type(value) is dt.datetime for value in instants):  # a number stands for what no datetime can be
+        raise UnsupportedTypeError("it holds a datetime that is before the year 1 or after the year 9999 in UTC")
     has_every_time = decode_zone(zone).utcoffset(None) is not None and not any(value.fold for value in present)
-    restored = (_in_zone(value, decode_zone(zone)) for value in _utc_datetimes(array) if value is not None)
+    restored = (_in_zone(value, decode_zone(zone)) for value in instants)
     if not has_every_time and any(
-        one != other or one.fold != other.fold for one, other in zip(present, restored, strict=True)
+        one != other or _time_details(one) != _time_details(other) for one, other in zip(present, restored, strict=True)
     ):
-        raise UnsupportedTypeError("it holds a datetime that its time zone does not have")
+        raise UnsupportedTypeError(_NO_SUCH_TIME)
     name = pyarrow_internals.zone_name(decode_zone(zone))
     return array.cast(pa.timestamp("us", name)), Objects("datetime", unit="us", zone=zone)
+
+
+_NO_SUCH_TIME = (
+    "it holds a time that its time zone does not have, with this offset from UTC; "
+    "with pytz, use zone.localize(time) and not time.replace(tzinfo=zone)"
+)
 
 
 def _refuse_folds(values: list[Any]) -> None:
@@ -230,7 +239,12 @@ def _timestamps(values: ObjectArray) -> Converted:
     # Instants are exact. A fold need not be: `replace(fold=1)` sets it for times that exist once.
     if any(pd.Timestamp(value.asm8, tz="UTC").tz_convert(tz).fold != 1 for value in present if value.fold):
         raise UnsupportedTypeError("it holds a time with fold=1 that exists once in its time zone")
-    return array.view(pa.timestamp(unit, pyarrow_internals.zone_name(tz))), Objects("Timestamp", unit=unit, zone=zone)
+    objects = Objects("Timestamp", unit=unit, zone=zone)
+    if zone.startswith("pytz:"):  # which has an object for each offset of a zone, and any of them may be set
+        restored = _timestamp_objects(array, objects)[array.is_valid().to_numpy(zero_copy_only=False)]
+        if any(one.utcoffset() != other.utcoffset() for one, other in zip(present, restored, strict=True)):
+            raise UnsupportedTypeError(_NO_SUCH_TIME)
+    return array.view(pa.timestamp(unit, pyarrow_internals.zone_name(tz))), objects
 
 
 def _timedeltas(values: ObjectArray) -> Converted:
@@ -255,6 +269,8 @@ def _containers(
 
     def convert(values: ObjectArray) -> Converted:
         objects = Objects(kind)
+        if not _is_plain(values.tolist()):
+            return by_parts(values)
         try:
             array = _nested(values)
             if not _is_exact(values, array.type):
@@ -266,12 +282,24 @@ def _containers(
     return convert
 
 
+# What may be left to PyArrow inside of containers. It ends the process at some others, such as a list of a
+# `numpy.datetime64` and a `numpy.int64`, and none of them would come back.
+_PLAIN = frozenset(
+    {type(None), str, bytes, bool, int, float, decimal.Decimal, dt.date, dt.time, dt.datetime, dt.timedelta}
+)
+
+
+def _is_plain(containers: list[Any]) -> bool:
+    return _PLAIN.issuperset(set(_core.leaf_types(containers)) - MISSING.keys())
+
+
 # Of these types every value is exact in the Arrow type that PyArrow infers for it.
 _EXACT: dict[type, Callable[[pa.DataType], bool]] = {
     str: pt.is_string,
     bytes: pt.is_binary,
     bool: pt.is_boolean,
     int: pt.is_integer,
+    float: pt.is_float64,
     dt.date: pt.is_date32,
 }
 
@@ -288,30 +316,26 @@ def _is_exact(values: ObjectArray, arrow_type: pa.DataType) -> bool:
     found = _core.types_inside(values.tolist(), list(MISSING), names)
     if not found:
         return False
-    nan_is_null = _takes_nan_for_null(values)
     return all(
-        _is_exact_in([type_ for type_ in types if type_ is not type(None)], given, nan_is_null)
+        _is_exact_in([type_ for type_ in types if type_ is not type(None)], given)
         for types, given in zip(found, inner, strict=True)
     )
 
 
-def _is_exact_in(types: list[type], arrow_type: pa.DataType | None, nan_is_null: bool) -> bool:
+def _is_exact_in(types: list[type], arrow_type: pa.DataType | None) -> bool:
     if arrow_type is None or isinstance(arrow_type, pa.BaseExtensionType):
         return False
     if not types:
         return bool(pt.is_null(arrow_type))
-    if types == [float]:
-        return bool(pt.is_float64(arrow_type)) and not nan_is_null
     return len(types) == 1 and types[0] in _EXACT and bool(_EXACT[types[0]](arrow_type))
 
 
 def _nested(values: ObjectArray) -> Any:
-    """Containers as PyArrow converts them; a NaN inside of them is a value, unless a container itself is missing so."""
-    return pa.array(values, from_pandas=_takes_nan_for_null(values))
-
-
-def _takes_nan_for_null(values: ObjectArray) -> bool:
-    return not {float, type(pd.NA), type(pd.NaT)}.isdisjoint(_core.types_of(values))
+    """Containers as PyArrow converts them: a missing one is null, and a NaN inside of one is a value."""
+    cells = values.tolist()
+    if set(_core.types_of(values)) & MISSING.keys():
+        cells = [None if type(cell) in MISSING else cell for cell in cells]
+    return pa.array(cells)
 
 
 def _arrays(values: ObjectArray) -> Converted:
@@ -320,12 +344,12 @@ def _arrays(values: ObjectArray) -> Converted:
         listed = " and ".join(sorted(map(str, dtypes)))
         raise UnsupportedTypeError(f"its arrays have different dtypes ({listed}); convert them to one with astype")
     (dtype,) = dtypes
-    if dtype.kind == "O" and any(
-        np.ndarray in _core.types_of(value.ravel()) or _core.nests_deeper(value.tolist(), MAX_LEVELS)
-        for value in values
-        if type(value) is np.ndarray
-    ):
-        raise UnsupportedTypeError("it holds arrays of arrays, or of lists in each other to too many levels")
+    if dtype.kind == "O":
+        items = [value.tolist() for value in values if type(value) is np.ndarray]
+        if _core.nests_deeper(items, MAX_LEVELS + 1) or not _is_plain(items):
+            raise UnsupportedTypeError(
+                "it holds arrays of objects that are not all str, bytes, numbers or times of Python, or lists of these"
+            )
     array = _nested(values)
     # PyArrow copies numbers bit for bit, so these need no comparison.
     if not (dtype.kind in "iuf" and dtype.isnative and array.type.value_type == pa.from_numpy_dtype(dtype)):
@@ -418,7 +442,8 @@ def same(one: Any, other: Any) -> bool:
 def _time_details(value: Any) -> tuple[Any, ...]:
     """What two equal times may differ in."""
     zone = getattr(value, "tzinfo", None)
-    return getattr(value, "unit", None), getattr(value, "fold", None), type(zone), str(zone)
+    offset = None if zone is None else value.utcoffset()
+    return getattr(value, "unit", None), getattr(value, "fold", None), type(zone), str(zone), offset
 
 
 # ---- Arrow to objects ------------------------------------------------------------------------------------------------

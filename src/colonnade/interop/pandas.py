@@ -62,6 +62,14 @@ def array_of_index(index: pd.Index[Any]) -> Array1D:
     return _bare(index._values)  # type: ignore[attr-defined]
 
 
+def levels_of(index: pd.MultiIndex) -> list[pd.Index[Any]]:
+    """Return the values of each level, in order.
+
+    ``index.get_level_values(0)`` is the level whose name is 0, if there is one.
+    """
+    return [index._get_level_values(number) for number in range(index.nlevels)]  # type: ignore[attr-defined]
+
+
 def _bare(array: Any) -> Any:
     # Datetimes without a zone are NumPy's inside a pandas array.
     return array._ndarray if isinstance(array.dtype, np.dtype) and not isinstance(array, np.ndarray) else array

@@ -16,6 +16,9 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.types as pt
 
+from colonnade.errors import UnsupportedTypeError
+from colonnade.interop.dictionaries import with_one_dictionary
+
 # The memory pool of everything that a load reads. PyArrow's own choice, mimalloc, uses the memory of a dropped batch
 # for the next one. Measured, 230 MB of Parquet: 75,000 page faults with glibc's malloc, 5,000 with mimalloc.
 POOL = pa.default_memory_pool()
@@ -137,7 +140,19 @@ def as_one(*batches: pa.RecordBatch) -> pa.RecordBatch:
     if not batches[0].num_columns:
         return without_columns(sum(batch.num_rows for batch in batches), batches[0].schema)
     table = pa.Table.from_batches(batches)
-    if any(pt.is_dictionary(field.type) for field in table.schema):
-        table = table.unify_dictionaries(memory_pool=POOL)
-    columns = [pa.concat_arrays(column.chunks, memory_pool=POOL) for column in table.columns]
+    columns = [_as_one_array(name, column) for name, column in zip(table.column_names, table.columns, strict=True)]
     return pa.record_batch(columns, schema=table.schema)
+
+
+def _as_one_array(name: str, column: pa.ChunkedArray) -> pa.Array:
+    if not pt.is_dictionary(column.type):
+        return pa.concat_arrays(column.chunks, memory_pool=POOL)
+    united = with_one_dictionary(column)
+    dictionary = united.chunk(0).dictionary
+    if united.type != column.type:
+        raise UnsupportedTypeError(
+            f"column {name!r} has {len(dictionary)} categories, more than its indices of "
+            f"{column.type.index_type} can tell apart; write it with larger indices. Nothing was stored"
+        )
+    indices = pa.concat_arrays([chunk.indices for chunk in united.chunks], memory_pool=POOL)
+    return pa.DictionaryArray.from_arrays(indices, dictionary, ordered=column.type.ordered)

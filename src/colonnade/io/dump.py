@@ -87,7 +87,9 @@ def write(
                 target.write_table(part)
                 meter.count(part)
                 meter.done = meter.rows
-    except (pa.ArrowNotImplementedError, pa.ArrowTypeError, pa.ArrowInvalid) as error:
+    except (pa.ArrowNotImplementedError, pa.ArrowTypeError, pa.ArrowInvalid, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the file system; PyArrow's own errors have no number
         raise UnsupportedTypeError(f"{shown}: {kind} cannot hold this table: {error}; {writer.instead}") from error
 
 

@@ -82,7 +82,7 @@ def read_text(files: Sequence[TextFile], kind: FileFormat, options: ReadOptions,
         for key in as_text:
             if kinds[key] <= _BOOLEANS and _to_booleans(parts, key):
                 types[key] = pa.bool_()
-    schema = pa.schema([pa.field(name, types[name, nth] or pa.string()) for name, nth in types])
+    schema = pa.schema([pa.field(name, pa.string() if type_ is None else type_) for (name, _), type_ in types.items()])
     return Source(schema, _batches(parts, list(types), schema))
 
 

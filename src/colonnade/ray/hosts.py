@@ -15,7 +15,7 @@ from ray.util import get_node_ip_address
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from colonnade.flight.address import is_loopback
-from colonnade.flight.credentials import TOKEN_VARIABLE, Credentials
+from colonnade.flight.credentials import Credentials, check_token, of_environment
 from colonnade.store import Store
 
 _LOG = logging.getLogger(__name__)
@@ -39,6 +39,9 @@ class _Host:
 
     def address(self) -> str:
         return self._server.address
+
+    def token(self) -> str:
+        return self._server.token
 
     def close(self) -> None:
         self._server.close()
@@ -87,7 +90,8 @@ def serve(*, token: str | None = None, port: int = 0) -> Hosts:
     Parameters
     ----------
     token : str, optional
-        What nodes show each other; by default ``$COLONNADE_TOKEN``, else a random one. It is not Ray's own.
+        What nodes show each other; by default that of the nodes that serve, else ``$COLONNADE_TOKEN``, else a random
+        one. It is not Ray's own.
     port : int, default 0
         The port at which each node serves; 0: any that is free.
 
@@ -96,17 +100,22 @@ def serve(*, token: str | None = None, port: int = 0) -> Hosts:
     Hosts
         With the addresses of the nodes.
 
+    Raises
+    ------
+    ValueError
+        If nodes serve with another token than the given one.
+
     Notes
     -----
     Where Ray uses TLS (``RAY_USE_TLS=1``), its authority, certificates and keys are used, on both sides; the
     certificates must name the nodes' addresses. Elsewhere tables travel as plainly as Ray's own messages do, and a
     warning in the logs says so.
     """
-    token = token or os.environ.get(TOKEN_VARIABLE) or secrets.token_urlsafe(32)
+    token = _token_of_cluster(token)
     actor = ray.remote(num_cpus=0, max_restarts=-1)(_Host)
     actors = {
         node["NodeID"]: actor.options(
-            name=f"colonnade-{node['NodeID']}",
+            name=_name(node),
             namespace=_NAMESPACE,
             get_if_exists=True,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
@@ -115,6 +124,23 @@ def serve(*, token: str | None = None, port: int = 0) -> Hosts:
         if node["Alive"]
     }
     return Hosts(actors)
+
+
+def _name(node: dict[str, Any]) -> str:
+    return f"colonnade-{node['NodeID']}"
+
+
+def _token_of_cluster(given: str | None) -> str:
+    """The token of the nodes that serve already, which those that have joined need too; else the given or a new one."""
+    for node in ray.nodes():
+        try:
+            token: str = ray.get(ray.get_actor(_name(node), _NAMESPACE).token.remote())
+        except (ValueError, ray.exceptions.RayError):  # no actor, or one that has just ended
+            continue
+        if given not in (None, token):
+            raise ValueError("the nodes of this cluster serve with another token already: give that one, or none")
+        return token
+    return check_token(given or of_environment().token or secrets.token_urlsafe(32))
 
 
 def _of_ray() -> Credentials:

@@ -108,6 +108,24 @@ class Catalog:
         except OSError as error:
             raise _unreadable(name, self.directory.root, error) from error
 
+    def version_number(self, name: str, version: int) -> int | None:
+        """The number of a version that may be counted from the newest, as -2 is the one before it; None for the newest.
+
+        Raises
+        ------
+        NotFoundError
+            There are not so many versions.
+        """
+        if version == -1:
+            return None
+        if version >= 0 or self.is_growing(name):
+            return version
+        newest = self.current_version(name)
+        there = sorted({*self.retained_versions(name), newest} - {0})
+        if not newest or -version > len(there):
+            raise self.not_found(name, version if newest else None)
+        return there[version]
+
     def growing(self) -> Iterator[str]:
         """The names of all growing tables, in the order of folders.
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from colonnade.errors import InvalidDataError
+from colonnade.errors import InvalidDataError, UnsupportedTypeError
 from colonnade.format.read.values import check_array
 
 
@@ -22,6 +22,8 @@ def check_table(table: pa.Table) -> None:
     Raises
     ------
     InvalidDataError
+    UnsupportedTypeError
+        For a dictionary of a dictionary.
     """
     _validate(table)
     for name, column in zip(table.column_names, table.columns, strict=True):
@@ -58,6 +60,12 @@ def _invalid(reason: str) -> InvalidDataError:
 
 
 def _check_dictionaries(name: str, column: pa.ChunkedArray) -> None:
+    if _has_double_dictionary(column.type):
+        # PyArrow 26 writes files of them that it cannot read, and ends the process when it converts them.
+        raise UnsupportedTypeError(
+            f"column {name!r} is {column.type}: dictionaries of dictionaries cannot be stored, and nothing was; "
+            "cast the column to its plain type"
+        )
     type_ = column.type.storage_type if isinstance(column.type, pa.BaseExtensionType) else column.type
     if pt.is_dictionary(type_):
         for chunk in column.chunks:
@@ -89,3 +97,13 @@ def contains_dictionary(type_: pa.DataType) -> bool:
     if isinstance(type_, pa.BaseExtensionType):
         return contains_dictionary(type_.storage_type)
     return pt.is_dictionary(type_) or any(contains_dictionary(type_.field(i).type) for i in range(type_.num_fields))
+
+
+def _has_double_dictionary(type_: pa.DataType) -> bool:
+    """Whether the values of a dictionary are a dictionary, somewhere in a type."""
+    if isinstance(type_, pa.BaseExtensionType):
+        return _has_double_dictionary(type_.storage_type)
+    if pt.is_dictionary(type_):
+        values = type_.value_type
+        return pt.is_dictionary(getattr(values, "storage_type", values)) or _has_double_dictionary(values)
+    return any(_has_double_dictionary(type_.field(number).type) for number in range(type_.num_fields))

@@ -17,10 +17,12 @@ import pyarrow.types as pt
 from colonnade.core.jobs import PandasBuffer
 from colonnade.core.regions import Region
 from colonnade.dtype_kinds import CodesType, codes_dtype, dtype_kind
+from colonnade.errors import UnsupportedTypeError
 from colonnade.format import schema
 from colonnade.format.dtypes import encode_dtype, encode_plain_dtype
 from colonnade.format.write.column import Column, Flat, MakeLayout, one_null
 from colonnade.format.write.flatten import flatten, widen_strings
+from colonnade.interop.dictionaries import with_one_dictionary
 from colonnade.rules import Reading, rule_for
 
 
@@ -110,7 +112,11 @@ def _to_codes(column: Column, dtype: Any) -> Column:
 def _is_unique(dictionary: pa.Array, dtype: Any) -> bool:
     try:
         return len(dictionary.unique()) == len(dictionary)
-    except pa.ArrowNotImplementedError:  # of structures, as intervals are
+    except pa.ArrowNotImplementedError:
+        pass
+    try:
+        return len(set(dictionary.to_pylist())) == len(dictionary)
+    except TypeError:  # of structures, as intervals are
         categories = getattr(dtype, "categories", None)  # which pandas has seen to be unique
         return categories is not None and len(categories) == len(dictionary)
 
@@ -140,27 +146,20 @@ _READINGS: dict[Reading, Callable[[Column, Any], Column]] = {
 }
 
 
-def _of_one_dictionary(data: pa.ChunkedArray) -> pa.ChunkedArray:
-    if data.num_chunks < 2:
-        return data
-    return pa.chunked_array([_with_small_indices(chunk) for chunk in data.chunks], data.type).unify_dictionaries()
-
-
-def _with_small_indices(array: pa.DictionaryArray) -> pa.DictionaryArray:
-    """The same array, with 0 under each null: PyArrow 26 follows those indices too, past the end of its memory."""
-    if not array.null_count:
-        return array
-    indices = array.indices
-    filled = pa.array(indices.fill_null(0).to_numpy(), indices.type, mask=indices.is_null().to_numpy(False))
-    return pa.DictionaryArray.from_arrays(filled, array.dictionary, ordered=array.type.ordered)
-
-
 def arrow_column(name: str, data: pa.ChunkedArray, dtype: Any) -> Column:
-    """Plan one Arrow column that pandas is to read as ``dtype``."""
+    """Plan one Arrow column that pandas is to read as ``dtype``.
+
+    Raises
+    ------
+    UnsupportedTypeError
+    """
     type_ = data.type
     dictionary = None
     if pt.is_dictionary(type_):
-        data = _of_one_dictionary(data)
+        data = with_one_dictionary(data)
+        if data.type != type_ and dtype_kind(dtype) == "arrow":
+            raise UnsupportedTypeError(f"its chunks have more categories together than {type_} can tell apart")
+        type_ = data.type
         dictionary = data.chunk(0).dictionary if data.num_chunks else pa.array([], type_.value_type)
         type_, dictionary = _plain_dictionary(type_, dictionary, keep=dtype_kind(dtype) == "arrow")
     chunks = chunks_of(data)

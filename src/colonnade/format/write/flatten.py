@@ -15,6 +15,7 @@ import pyarrow.types as pt
 from colonnade.core.jobs import Batches, Job, Piece, Validity, Values
 from colonnade.core.regions import Region
 from colonnade.core.text_views import with_offsets
+from colonnade.errors import UnsupportedTypeError
 from colonnade.format.write.column import Flat, Node, bitmap_region, one_null
 from colonnade.format.write.envelope import read_message
 from colonnade.rules import fill_pattern
@@ -194,9 +195,33 @@ def _serialized(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
     # One node takes all buffers: only their order in the whole batch matters.
     *first, (length, nulls) = nodes
     last = Node(length, nulls, tuple(job.values for job in jobs), has_validity=False)
-    one_row = array.slice(0, 1) if len(array) and _contains(type_, pt.is_dictionary) else None
+    one_row = _own_row(array, len(buffers)) if len(array) and _contains(type_, _needs_own_row) else None
     others = [Node(length, nulls, (), has_validity=False) for length, nulls in first]
     return Flat(type_, (*others, last), tuple(jobs), one_row=one_row)
+
+
+def _needs_own_row(type_: pa.DataType) -> bool:
+    """Whether a row of nulls would have other dictionaries or buffers, or be invalid (run ends, PyArrow 26)."""
+    is_view = pt.is_string_view(type_) or pt.is_binary_view(type_)
+    return bool(pt.is_dictionary(type_) or is_view or pt.is_run_end_encoded(type_))
+
+
+_ROWS_TRIED = 8
+
+
+def _own_row(array: pa.Array, buffers: int) -> pa.Array:
+    """A row with as many buffers as the whole array: text in view layout has none where a list around it is empty.
+
+    Raises
+    ------
+    UnsupportedTypeError
+    """
+    for row in range(min(len(array), _ROWS_TRIED)):
+        one_row = array.slice(row, 1)
+        message = pa.record_batch([one_row], names=[""]).serialize()
+        if len(read_message(memoryview(message))[1]) == buffers:
+            return one_row
+    raise UnsupportedTypeError(f"Arrow type {array.type} has text in view layout inside; cast it to large_string")
 
 
 _Flatten = Callable[[pa.DataType, Sequence[pa.Array]], Flat]
@@ -221,10 +246,20 @@ def _contains(type_: pa.DataType, matches: Callable[[pa.DataType], bool]) -> boo
     return matches(type_) or any(_contains(type_.field(i).type, matches) for i in range(type_.num_fields))
 
 
+def _needs_serialization(type_: pa.DataType) -> bool:
+    """Whether PyArrow lays out a type, and all that it is in, because the envelope needs a row of the column itself."""
+    is_known = any(matches(type_) for matches, _ in _LAYOUTS)
+    return not is_known and (pt.is_dictionary(type_) or _contains(type_, _needs_own_row))
+
+
 def flatten(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
     """Take a chunked column of one type apart into nodes, buffers and jobs. Nothing is copied.
 
     32-bit offsets are widened where the joined chunks pass 2 GiB; the returned type says so.
+
+    Raises
+    ------
+    UnsupportedTypeError
     """
     arrays = [array for array in arrays if len(array)]
     if isinstance(type_, pa.BaseExtensionType):
@@ -236,8 +271,7 @@ def flatten(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
     if pt.is_dictionary(type_):
         # The dictionary itself is in the envelope; the column's own bytes are its indices.
         return _fixed(type_.index_type, [array.indices for array in arrays])
-    nested = type_.num_fields > 0
-    if not (nested and _contains(type_, pt.is_dictionary)):
+    if not _contains(type_, _needs_serialization):
         for matches, layout in _LAYOUTS:
             if matches(type_):
                 return layout(type_, arrays)

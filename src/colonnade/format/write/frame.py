@@ -70,7 +70,7 @@ class FrameParts:
             layout = range_layout(index)
             return lambda _: layout, [index]
         if isinstance(index, pd.MultiIndex):
-            levels = [index.get_level_values(i) for i in range(index.nlevels)]
+            levels = internals.levels_of(index)
             for position, level in enumerate(levels):
                 self._add_level(level, position, taken)
             return self.multi_of_rows(index), levels

@@ -19,6 +19,7 @@ import pyarrow.types as pt
 from colonnade.dtype_kinds import dtype_kind
 from colonnade.errors import InvalidDataError, UnsupportedTypeError, brief_repr
 from colonnade.format.growing import Column, GrowingSchema, Kind
+from colonnade.format.write.arrow_check import check_column
 from colonnade.interop import pandas as internals
 from colonnade.interop.arrow import arrow_table
 
@@ -125,16 +126,20 @@ def chunk_of(column: Column, given: Any) -> Chunk:
     """
     if isinstance(given, (pd.Series, pd.Index)):
         given = given.array
+    if isinstance(given, np.ma.MaskedArray):  # NumPy would append what stands under the mask
+        raise UnsupportedTypeError(
+            f"column {column.name!r} was given a masked array of NumPy; give pandas' masked dtypes, or fill it"
+        )
     try:
         if column.kind is Kind.TEXT:
-            return Chunk(None, None, _text(given))
+            return Chunk(None, None, _text(column, given))
         if column.kind is Kind.CATEGORY:
-            return _codes(given)
+            return _codes(column, given)
         if column.kind in (Kind.MASKED, Kind.MASKED_BOOLEAN):
             return _masked(column, given)
         return Chunk(_numbers(column, given))
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-        if isinstance(error, (UnsupportedTypeError, InvalidDataError)) and str(error).startswith("column "):
+        if isinstance(error, InvalidDataError) or str(error).startswith("column "):
             raise
         raise UnsupportedTypeError(
             f"column {column.name!r} holds {column.dtype} and cannot take {brief_repr(given)}: {error}"
@@ -147,12 +152,25 @@ def _arrow(given: Any) -> pa.Array | None:
     return given if isinstance(given, pa.Array) else None
 
 
+def _checked(column: Column, given: Any) -> pa.Array | None:
+    """Arrow data whose lengths, offsets and dictionary indices are possible."""
+    array = _arrow(given)
+    if array is not None:
+        check_column(column.name, pa.chunked_array([array]))
+    return array
+
+
 def _numbers(column: Column, given: Any) -> npt.NDArray[Any]:
     target: Any = column.dtype
     if column.kind is Kind.TIME and not isinstance(target, np.dtype):
         return _zoned(column, given)
-    array = _arrow(given)
+    array = _checked(column, given)
     if array is not None:
+        if pt.is_timestamp(array.type) and array.type.tz is not None:
+            raise UnsupportedTypeError(
+                f"column {column.name!r} holds {target}, and was given times of the zone {array.type.tz}; "
+                "cast them to times without a zone"
+            )
         if array.null_count and not column.nullable:
             raise InvalidDataError(
                 f"column {column.name!r} holds {target}, which has no nulls, and {array.null_count:,} rows are null; "
@@ -165,7 +183,7 @@ def _numbers(column: Column, given: Any) -> npt.NDArray[Any]:
 
 
 def _zoned(column: Column, given: Any) -> npt.NDArray[Any]:
-    array = _arrow(given)
+    array = _checked(column, given)
     times = pd.DatetimeIndex(given if array is None else array.to_pandas())
     if times.tz is None and not times.isna().all():
         raise UnsupportedTypeError(
@@ -182,7 +200,7 @@ def _zoned(column: Column, given: Any) -> npt.NDArray[Any]:
 
 
 def _cast(column: Column, values: npt.NDArray[Any], target: np.dtype[Any]) -> npt.NDArray[Any]:
-    """The values as the column has them: exactly, but for floats, which may be rounded."""
+    """The values as the column has them: exactly, but for floats, which may be rounded, though not to infinity."""
     if values.ndim != 1:
         raise ValueError(f"{values.ndim} axes; a column has one")
     if values.dtype == target:
@@ -192,13 +210,16 @@ def _cast(column: Column, values: npt.NDArray[Any], target: np.dtype[Any]) -> np
     have = values.dtype.kind
     if (target.kind in "mM" and have != target.kind) or have not in "biufmM" or (have in "mM" and target.kind != have):
         raise UnsupportedTypeError(f"column {column.name!r} holds {target}, and was given {values.dtype}")
-    if target.kind == "f" or np.can_cast(values.dtype, target, "safe"):
+    if target.kind not in "mM" and np.can_cast(values.dtype, target, "safe"):
         return values.astype(target)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         cast = values.astype(target)
-    same = cast == values
-    if target.kind in "mM":
-        same |= np.isnat(cast) & np.isnat(values)
+    if target.kind == "f":
+        same = ~(np.isinf(cast) & np.isfinite(values))
+    elif target.kind in "mM":  # NumPy wraps around, and in the finer of two units all would seem the same
+        same = (cast.astype(values.dtype) == values) | (np.isnat(cast) & np.isnat(values))
+    else:
+        same = cast == values
     if have in "iu" and target.kind in "iu":  # of the other sign, it wraps around
         same &= (values < 0) == (cast < 0)
     if not bool(np.all(same)):
@@ -228,23 +249,33 @@ def _inferred(column: Column, values: npt.NDArray[Any], target: np.dtype[Any]) -
 
 
 def _masked(column: Column, given: Any) -> Chunk:
-    array = _arrow(given)
+    array = _checked(column, given)
     if array is not None:
         missing = np.asarray(array.is_null())
         filled = array.fill_null(False if column.kind is Kind.MASKED_BOOLEAN else 0) if array.null_count else array
         values = filled.to_numpy(zero_copy_only=False)
         plain = column.dtype.numpy_dtype
         return Chunk(_cast(column, values, plain), missing)
-    own = given if getattr(given, "dtype", None) == column.dtype else pd.array(given, dtype=column.dtype)
+    own = given if getattr(given, "dtype", None) == column.dtype else _as_masked(column, given)
     values, missing = internals.masked_parts(own)
     return Chunk(np.where(missing, values.dtype.type(0), values) if missing.any() else values, missing)
 
 
-def _text(given: Any) -> pa.LargeStringArray:
-    array = _arrow(given)
+def _as_masked(column: Column, given: Any) -> Any:
+    if pd.api.types.infer_dtype(given) == "string":  # pandas would read numbers in it
+        raise UnsupportedTypeError(f"column {column.name!r} holds {column.dtype}, and was given text")
+    if column.dtype.kind == "f" and column.width < 8:
+        values, missing = internals.masked_parts(pd.array(given, dtype="Float64"))
+        narrow = _cast(column, np.where(missing, 0.0, values), column.dtype.numpy_dtype)
+        return pd.arrays.FloatingArray(narrow, missing)
+    return pd.array(given, dtype=column.dtype)
+
+
+def _text(column: Column, given: Any) -> pa.LargeStringArray:
+    array = _checked(column, given)
     if array is None:
         if getattr(given, "_pa_array", None) is not None:
-            return _text(internals.arrow_of(given))
+            return _text(column, internals.arrow_of(given))
         array = pa.array(given, from_pandas=True)
     if array.type == pa.large_string():
         return array
@@ -254,14 +285,14 @@ def _text(given: Any) -> pa.LargeStringArray:
     return array.cast(pa.large_string())
 
 
-def _codes(given: Any) -> Chunk:
-    array = _arrow(given)
+def _codes(column: Column, given: Any) -> Chunk:
+    array = _checked(column, given)
     if array is None and isinstance(getattr(given, "dtype", None), pd.CategoricalDtype):
-        return Chunk(internals.codes_of(given), None, _text(given.categories.array), given.categories)
+        return Chunk(internals.codes_of(given), None, _text(column, given.categories.array), given.categories)
     if array is None:
-        array = _text(given)
+        array = _text(column, given)
     if not pa.types.is_dictionary(array.type):
         array = array.dictionary_encode()
     indices = array.indices.cast(pa.int32())
     codes = np.asarray(indices.fill_null(-1) if indices.null_count else indices)
-    return Chunk(codes, None, _text(array.dictionary))
+    return Chunk(codes, None, _text(column, array.dictionary))

@@ -18,6 +18,7 @@ import pandas as pd
 from colonnade.errors import NotATableError, UnsupportedTypeError
 from colonnade.format import schema
 from colonnade.format.labels import encode_label
+from colonnade.format.object_parts import object_array
 from colonnade.format.write.arrow_table import plan_table
 from colonnade.format.write.frame import plan_frame
 from colonnade.format.write.ndarray import plan_array
@@ -33,9 +34,9 @@ def plan(data: Any) -> TablePlan:
     NotATableError, UnsupportedTypeError
     """
     if isinstance(data, pd.Series):
-        return _plan_series(plan_frame(data.to_frame()), data.name)
+        return _plan_series(data)
     if is_polars_series(data):
-        return _plan_series(plan_table(arrow_table(data.to_frame())), data.name)
+        return _as_series(plan_table(arrow_table(data.to_frame())), schema.Series(data.name))
     if isinstance(data, Mapping) and not _speaks_arrow(data):
         data = _frame_of(data)
     if isinstance(data, pd.DataFrame):
@@ -60,11 +61,18 @@ def _frame_of(columns: Mapping[Any, Any]) -> pd.DataFrame:
         ) from error
 
 
-def _plan_series(frame: TablePlan, name: Any) -> TablePlan:
+def _plan_series(data: pd.Series[Any]) -> TablePlan:
     try:
-        series = schema.Series(encode_label(name, "the name"))
-    except UnsupportedTypeError:  # a time, say, which a nested table holds as the column's label
-        series = schema.Series(labelled=True)
+        series = schema.Series(encode_label(data.name, "the name"))
+    except UnsupportedTypeError:
+        # A nested table holds a time, say, as the column's label. pandas would make another label of some names.
+        frame = data.to_frame("")
+        frame.columns = pd.Index(object_array([data.name]), dtype=object, tupleize_cols=False)
+        return _as_series(plan_frame(frame), schema.Series(labelled=True))
+    return _as_series(plan_frame(data.to_frame()), series)
+
+
+def _as_series(frame: TablePlan, series: schema.Series) -> TablePlan:
     assert isinstance(frame.layout, FrameLayoutPlan)
     return replace(frame, layout=replace(frame.layout, series=series))
 

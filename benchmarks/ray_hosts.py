@@ -1,0 +1,122 @@
+"""Frames that a Ray actor takes, on the same node and another one, against Ray: ``python -m benchmarks.ray_hosts``.
+
+Both nodes are this machine: one sees another shared memory (a mount namespace, so root is needed), and they talk over
+loopback. Each way is timed in the actor: from a reference to a frame of which a column was read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import colonnade as cn
+from benchmarks.engine_frames import in_turn, mixed, numeric
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # the other node, as the tests make it
+from support.hosts import on_another_host  # type: ignore[import-not-found]  # mypy does not look into tests
+
+os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # a local cluster would leave a token in the home directory
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+_WAIT = 60.0
+
+
+class Reader:
+    """What takes the frames."""
+
+    def of_ray(self, references: list[Any]) -> float:
+        """The seconds until it has a frame of Ray's store."""
+        import ray
+
+        began = time.perf_counter()
+        frame = ray.get(references[0])
+        float(frame.iloc[:, 0].sum())
+        return time.perf_counter() - began
+
+    def of_store(self, snapshot: cn.Snapshot) -> float:
+        """The seconds until it has a writable frame of a snapshot."""
+        began = time.perf_counter()
+        frame = snapshot.to_pandas()
+        float(frame.iloc[:, 0].sum())
+        seconds = time.perf_counter() - began
+        frame.iloc[0, 0] = 1.0
+        return seconds
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--mib", type=int, default=1024)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    store = f"/dev/shm/colonnade-bench-ray-{os.getpid()}"  # noqa: S108 -- of this run
+    os.environ["COLONNADE_STORE"] = store
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["HOME"] = home
+        try:
+            measure(options.mib << 20, options.rounds)
+        finally:
+            shutil.rmtree(store, ignore_errors=True)
+
+
+def measure(nbytes: int, rounds: int) -> None:
+    """Start a cluster of two nodes, and measure."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    import colonnade.ray
+
+    memory = 4 * nbytes + (256 << 20)
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 1, "object_store_memory": memory, "include_dashboard": False},
+    )
+    command = ["-m", "ray.scripts.scripts", "start", "--address", cluster.address, "--num-cpus", "1", "--block"]
+    command += ["--resources", '{"away": 1}', "--object-store-memory", str(memory)]
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    with on_another_host(sys.executable, *command, size="14g", PATH=path):
+        ray.init(address=cluster.address, log_to_driver=False)
+        end = time.monotonic() + _WAIT
+        while "away" not in ray.cluster_resources():
+            if time.monotonic() > end:
+                raise TimeoutError("the second node did not come")
+            time.sleep(0.2)
+        reader = ray.remote(num_cpus=0.1)(Reader)
+        here = f"node:{ray.util.get_node_ip_address()}"
+        actors = {
+            "the same node": reader.options(resources={here: 0.001}).remote(),
+            "another node": reader.options(resources={"away": 0.01}).remote(),
+        }
+        with colonnade.ray.serve():
+            print("| frame | of | ours, ms | Ray, ms | ratio | target |\n| --- | --- | --- | --- | --- | --- |")
+            for name, make in (("numbers", numeric), ("mixed", mixed)):
+                frame = make(nbytes)
+                for place, actor in actors.items():
+                    target = {"the same node": {"mixed": "3"}, "another node": {"mixed": "1.5", "numbers": "0.9"}}[
+                        place
+                    ]
+
+                    def ours(actor: Any = actor, frame: Any = frame) -> float:
+                        with cn.put("table", frame) as snapshot:
+                            seconds: float = ray.get(actor.of_store.remote(snapshot))
+                        return seconds
+
+                    def of_ray(actor: Any = actor, frame: Any = frame) -> float:
+                        seconds: float = ray.get(actor.of_ray.remote([ray.put(frame)]))
+                        return seconds
+
+                    times = in_turn({"ours": ours, "Ray": of_ray}, rounds)
+                    row = [name, place, *(f"{times[way] * 1e3:.1f}" for way in ("ours", "Ray"))]
+                    row += [f"{times['Ray'] / times['ours']:.2f}", target.get(name, "")]
+                    print(f"| {' | '.join(row)} |", flush=True)
+        ray.shutdown()
+    cluster.shutdown()
+
+
+if __name__ == "__main__":
+    main()

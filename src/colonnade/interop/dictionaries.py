@@ -1,0 +1,60 @@
+"""One dictionary for all chunks of a column.
+
+Does not depend on: pandas, files, how a column is stored.
+"""
+
+from __future__ import annotations
+
+from itertools import accumulate
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.types as pt
+
+
+def with_one_dictionary(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The same rows, whose chunks share one dictionary. Indices of a type that is too small become int32.
+
+    PyArrow refuses nulls, lists and others among the values, and makes integers of half floats (PyArrow 26).
+    """
+    if column.num_chunks < 2:
+        return column
+    if not pt.is_float16(column.type.value_type):
+        try:
+            return pa.chunked_array(map(_with_small_indices, column.chunks), column.type).unify_dictionaries()
+        except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
+            pass
+    return _united(column)
+
+
+def _with_small_indices(array: pa.DictionaryArray) -> pa.DictionaryArray:
+    """The same array, with 0 under each null: PyArrow 26 follows those indices too, past the end of its memory."""
+    if not array.null_count:
+        return array
+    indices = array.indices
+    filled = pa.array(indices.fill_null(0).to_numpy(), indices.type, mask=indices.is_null().to_numpy(False))
+    return pa.DictionaryArray.from_arrays(filled, array.dictionary, ordered=array.type.ordered)
+
+
+def _united(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    dictionaries = [chunk.dictionary for chunk in column.chunks]
+    values = pa.concat_arrays(dictionaries)
+    numbers = pa.array(np.arange(len(values), dtype=np.int32))
+    storage = values.storage if isinstance(values, pa.ExtensionArray) else values
+    if not pt.is_dictionary(storage.type):
+        try:
+            encoded = storage.dictionary_encode()  # a null among the values is a null index from now on
+        except pa.ArrowNotImplementedError:
+            pass  # values that occur twice stay so
+        else:
+            numbers = encoded.indices
+            values = encoded.dictionary if storage is values else values.type.wrap_array(encoded.dictionary)
+    index_type = column.type.index_type
+    if len(values) > 1 << (index_type.bit_width - pt.is_signed_integer(index_type)):
+        index_type = pa.int32()
+    starts = accumulate(map(len, dictionaries), initial=0)
+    chunks = []
+    for start, dictionary, chunk in zip(starts, dictionaries, column.chunks, strict=False):
+        indices = numbers.slice(start, len(dictionary)).take(chunk.indices).cast(index_type)
+        chunks.append(pa.DictionaryArray.from_arrays(indices, values, ordered=column.type.ordered))
+    return pa.chunked_array(chunks)
