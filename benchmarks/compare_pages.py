@@ -242,7 +242,10 @@ def page(results: Figures) -> str:
                 yield f"## {title.split(':')[0]}"
                 yield f"{title}."
                 yield times(workloads[workload])
-                yield "Memory of the machine with so many readers: shared memory, and what they have for themselves."
+                yield (
+                    "Memory of the machine with so many readers: shared memory, and what they have for themselves.\n"
+                    "A way whose readers are slow has fewer of them, because all must end within 25 minutes."
+                )
                 yield memory(workloads[workload])
 
     return "\n\n".join(parts()) + "\n"

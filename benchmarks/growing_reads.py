@@ -2,7 +2,8 @@
 
 1. From an append to another process that is woken by it, and to that process' frame of all rows (`follow`, `latest`).
 2. The same for ``concat`` + ``put`` + ``watch`` at 20,000 rows.
-3. ``latest.frame`` after growth, for few rows and for many.
+3. ``latest.frame``, ``get(last=)`` and ``open(version)`` after growth, for few rows and for many: 2 million by default,
+   100 million with ``--rows 100_000_000``, which take 5 GB of shared memory.
 4. Operations on a block over 16 segments, against the same values in one array of NumPy.
 
 Each figure is a median. Ratios are of one run. ``python -m benchmarks.growing_reads [--rows N]``.
@@ -65,22 +66,30 @@ def numbers(rows: int) -> pd.DataFrame:
 
 
 def wait_for_rows(path: str, count: int) -> None:
-    """Follow a growing table, and print how old each new row is when woken, and when the frame of all rows is there."""
-    store = cn.Store(path)
-    latest, follow = store.latest("ticks"), store.follow("ticks", timeout=20)
-    _ = latest.frame
-    print("ready", flush=True)
-    woken, framed = [], []
-    for _ in range(count):
-        new = next(follow)
-        at = time.monotonic()
-        frame = latest.frame
-        done = time.monotonic()
-        sent = new.to_pandas(writable=False)["sent"].iloc[-1]
-        assert len(frame) >= new.version
-        woken.append(at - sent)
-        framed.append(done - sent)
-    print(median_us(woken), median_us(framed), flush=True)
+    """Follow a growing table, and print how old each new row is when its reader is woken."""
+    with cn.Store(path).follow("ticks", timeout=20) as follow:
+        print("ready", flush=True)
+        ages = []
+        end = follow.position + count
+        while follow.position < end:  # two rows may come at once
+            new = next(follow)
+            woken = time.monotonic()
+            ages.append(woken - new.to_pandas(writable=False)["sent"].iloc[-1])
+    print(median_us(ages), flush=True)
+
+
+def wait_for_frames(path: str, count: int) -> None:
+    """Watch a growing table, and print how old its newest row is when the frame of all rows is there."""
+    with cn.Store(path).watch("ticks", timeout=20) as watch:
+        frame = next(watch).to_pandas(writable=False)
+        print("ready", flush=True)
+        ages = []
+        end = len(frame) + count
+        while len(frame) < end:
+            frame = next(watch).to_pandas(writable=False)
+            made = time.monotonic()
+            ages.append(made - frame["sent"].iloc[-1])
+    print(median_us(ages), flush=True)
 
 
 def wait_for_puts(path: str, count: int) -> None:
@@ -94,6 +103,9 @@ def wait_for_puts(path: str, count: int) -> None:
             frame = next(watch).to_pandas()
             ages.append(time.monotonic() - frame["sent"].iloc[-1])
     print(median_us(ages), flush=True)
+
+
+JOBS = {"woken": wait_for_rows, "frames": wait_for_frames, "puts": wait_for_puts}
 
 
 def other_process(job: str, store: cn.Store, count: int) -> subprocess.Popen[str]:
@@ -121,13 +133,16 @@ def other_process(job: str, store: cn.Store, count: int) -> subprocess.Popen[str
 def latency(store: cn.Store, count: int) -> dict[str, float]:
     """From an append, and from a concat and put, to the other process."""
     start = numbers(MANY)
+    ages = []
     with store.appender("ticks", like=start) as log:
         log.append(start)
-        with other_process("rows", store, count) as reader:
-            for _ in range(count):
-                time.sleep(0.003)
-                log.append({"sent": [time.monotonic()], **{f"x{k}": [0.5] for k in range(4)}})
-            woken, framed = map(float, reader.communicate()[0].split())
+        for job in ("woken", "frames"):
+            with other_process(job, store, count) as reader:
+                for _ in range(count):
+                    time.sleep(0.003)
+                    log.row(sent=time.monotonic(), x0=0.5, x1=0.5, x2=0.5, x3=0.5)
+                ages.append(float(reader.communicate()[0]))
+    woken, framed = ages
     whole = start
     store.put("table", whole).close()
     puts = max(count // 10, 3)
@@ -147,23 +162,39 @@ def latency(store: cn.Store, count: int) -> dict[str, float]:
 # -- this process ------------------------------------------------------------------------------------------------------
 
 
-def after_growth(store: cn.Store, rows: int, count: int) -> float:
-    """``latest.frame`` after an append, in microseconds."""
+def after_growth(store: cn.Store, rows: int, count: int) -> dict[str, float]:
+    """What a reader waits for after an append to a table of so many rows, in microseconds."""
     step = mixed(200_000)
+    one, latest = step.iloc[:1], store.latest("grown")
+    calls: dict[str, Callable[[], object]] = {
+        "latest.frame": lambda: latest.frame,
+        "get(last=1000)": lambda: store.get("grown", last=1000),
+        "open(version)": lambda: store.open("grown", version=log.num_rows - 1),
+    }
+    times: dict[str, list[float]] = {name: [] for name in (*calls, FIRST)}
     with store.appender("grown", like=step) as log:
         while log.num_rows < rows:
             log.append(step.iloc[: rows - log.num_rows])
-        latest = store.latest("grown")
-        held = latest.frame
-        times = []
-        for _ in range(count):
-            log.append(step.iloc[:1])
-            began = time.perf_counter()
-            held = latest.frame
-            times.append(time.perf_counter() - began)
-    del held
+        for _ in range(10):  # nobody has it open
+            log.append(one)
+            times[FIRST].append(seconds(lambda: store.get("grown", last=1000)))
+        _ = latest.frame
+        for name, call in calls.items():
+            for _ in range(count):
+                log.append(one)
+                times[name].append(seconds(call))
     store.delete("grown")
-    return median_us(times)
+    return {name: median_us(each) for name, each in times.items()}
+
+
+FIRST = "the first get(last=1000)"
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """How long a call takes."""
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
 
 
 OPERATIONS: dict[str, Callable[[pd.DataFrame], object]] = {
@@ -203,20 +234,21 @@ def over_segments(store: cn.Store, turns: int) -> dict[str, float]:
 def main() -> None:
     """Print all figures."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--rows", type=int, default=2_000_000, help="the many rows of latest.frame")
+    parser.add_argument("--rows", type=int, default=2_000_000, help="the many rows of the third figure")
     parser.add_argument("--count", type=int, default=200)
-    parser.add_argument("--job", choices=["rows", "puts"])
+    parser.add_argument("--job", choices=JOBS)
     parser.add_argument("--store")
     given = parser.parse_args()
     if given.job:
-        (wait_for_rows if given.job == "rows" else wait_for_puts)(given.store, given.count)
+        JOBS[given.job](given.store, given.count)
         return
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         store = cn.Store(Path(folder) / "store")
         for name, figure in latency(store, given.count).items():
             print(f"append to {name}: {figure:,.1f}{'' if name == 'times' else ' us'}")
         few, many = after_growth(store, 1, given.count), after_growth(store, given.rows, given.count)
-        print(f"latest.frame after growth, 8 columns: {few:,.0f} us of 1 row, {many:,.0f} us of {given.rows:,}")
+        for name, figure in few.items():
+            print(f"{name} after growth, 8 columns: {figure:,.0f} us of 1 row, {many[name]:,.0f} us of {given.rows:,}")
         for name, ratio in over_segments(store, 5).items():
             print(f"{name} over 16 segments: {ratio:.2f} of one array")
 

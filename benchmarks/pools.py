@@ -34,7 +34,7 @@ def of_frame(frame: pd.DataFrame, number: int) -> float:
 
 
 def of_snapshot(snapshot: cn.Snapshot, number: int) -> float:
-    """Read as much of a shared one."""
+    """Read as much of a frame that is shared."""
     return of_frame(snapshot.to_pandas(), number)
 
 

@@ -72,7 +72,7 @@ def descriptors(folder: str, name: str, count: int) -> float:
 
 
 def reader(rival: str, folder: str, names: list[str]) -> dict[str, Any]:
-    """Open tables one after the other, read every value, and report on the last; with no names: on a bare process."""
+    """Open tables one after the other, read every value, and report on the last one. No names: a bare process."""
     took, sums, held = 0.0, [0, 0], []
     for name in names:
         took, frame = seconds(RIVALS[rival].load, Path(folder), name)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import colonnade as cn
-from support import privileges, quick_lane
+from support import order, privileges, quick_lane
 
 _HERE = Path(__file__).parent
 _SLOW_FOLDERS = {"concurrency", "crash", "examples", "stress"}
@@ -31,6 +31,7 @@ settings.load_profile("colonnade")
 def pytest_configure(config):
     if config.getoption("quick"):
         settings.load_profile("quick")
+    config.option.loadscopereorder = False  # of pytest-xdist, which would begin with the files of the most tests
 
 
 def pytest_collection_modifyitems(config, items):
@@ -43,6 +44,8 @@ def pytest_collection_modifyitems(config, items):
         kept, left_out = quick_lane.select(items)
         config.hook.pytest_deselected(items=left_out)
         items[:] = kept
+    if hasattr(config, "workerinput"):  # one of several processes
+        items[:] = order.long_files_first(items)
 
 
 def pytest_runtest_protocol(item, nextitem):

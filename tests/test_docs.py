@@ -1,6 +1,7 @@
 """The pages agree with the code: names, errors, variables, links. What their blocks do is run by sybil (conftest.py)."""
 
 import inspect
+import os
 import re
 from pathlib import Path
 
@@ -12,6 +13,12 @@ from colonnade import errors
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted([ROOT / "README.md", *DOCS.glob("*.md"), *DOCS.glob("*/*.md")])
+OTHER_PAGES = sorted({*ROOT.glob("*.md"), ROOT / "benchmarks" / "README.md"} - {*PAGES})
+FOLDERS = "tests|src|examples|benchmarks|docs|packaging|" + "|".join(
+    path.name for path in (ROOT / "src" / "colonnade").iterdir() if path.is_dir()
+)
+# Names that stand for a file of the reader's, or for any file of a kind.
+EXAMPLES = {"_verb.py", "src/colonnade/_verb.py", "tests/api/test_verb.py", "colonnade/put.py", "shop.py"}
 
 pytestmark = pytest.mark.skipif(not DOCS.exists(), reason="installed without its pages")
 
@@ -48,16 +55,25 @@ def test_links_lead_to_files(page):
     assert missing == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_files_that_a_page_names_exist(page):
-    """A path in backticks that begins like one of ours: ``storage/paths.py``, ``tests/crash``, ``src/core/plan.h``."""
-    package, missing = ROOT / "src" / "colonnade", []
-    folders = "|".join(
-        ["tests", "src", "examples", "benchmarks", "docs", *(p.name for p in package.iterdir() if p.is_dir())]
-    )
-    missing += [
-        path
-        for path in re.findall(rf"`((?:{folders})/[\w./-]*\w)`", page.read_text())
-        if not (ROOT / path).exists() and not (package / path).exists()
-    ]
-    assert missing == []
+@pytest.fixture(scope="module")
+def ours():
+    """The ends of all paths of the repository: ``plan.h``, ``core/plan.h`` and ``src/core/plan.h`` name one file."""
+    left_out = {".git", ".venv", ".venv-docs", "build", "node_modules"}
+    ends = set()
+    for folder, folders, files in os.walk(ROOT):
+        folders[:] = [name for name in folders if name not in left_out]
+        for name in [*folders, *files]:
+            parts = Path(folder, name).relative_to(ROOT).parts
+            ends |= {"/".join(parts[start:]) for start in range(len(parts))}
+    return ends
+
+
+@pytest.mark.parametrize("page", [*PAGES, *OTHER_PAGES], ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_a_page_names_exists(page, ours):
+    """Files in backticks (``storage/paths.py``, ``tests/crash``, ``plan.h``), and targets of make."""
+    text = page.read_text()
+    files = re.findall(rf"`((?:{FOLDERS})/[\w./-]*\w|[\w./-]*\w\.(?:py|cpp|h|toml|yml|pml|md))`", text)
+    assert [name for name in files if name not in ours and name not in EXAMPLES] == []
+    targets = re.findall(r"^([\w. -]+):(?!=)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    called = re.findall(r"(?:`|^)make ([a-z][a-z-]*)", text, re.MULTILINE)
+    assert sorted(set(called) - {name for line in targets for name in line.split()}) == []

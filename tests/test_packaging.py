@@ -100,3 +100,11 @@ def test_licences_of_code_that_is_not_ours_are_shipped():
     assert folders
     assert {f"src/vendor/{path.name}/LICENSE" for path in folders} < set(project["license-files"])
     assert all((ROOT / name).is_file() for name in project["license-files"])
+
+
+def test_the_first_pages_name_every_extra():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    start, front = (ROOT / "docs/start.md").read_text(), (ROOT / "README.md").read_text()
+    install = next(line for line in front.splitlines() if line.startswith("pip install colonnade "))
+    assert set(re.findall(r"`colonnade\[(\w+)\]`", start)) == set(project["optional-dependencies"])
+    assert set(re.findall(r"\[(\w+)\]", install)) == set(project["optional-dependencies"])

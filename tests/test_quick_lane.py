@@ -1,10 +1,11 @@
-"""The quick lane of `make check` has cases of every test that is not slow."""
+"""The quick lane of `make check` has cases of every test that is not slow; `make test` begins with the slow files."""
 
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import settings
 
+from support.order import long_files_first
 from support.quick_lane import CASES, evenly, examples, select
 
 
@@ -20,7 +21,10 @@ def test_cases_are_spread_from_the_first_to_the_last(count):
 
 
 def item(nodeid, *, slow=False):
-    return SimpleNamespace(nodeid=nodeid, get_closest_marker=lambda name: name if slow and name == "slow" else None)
+    path = nodeid.partition("::")[0]
+    return SimpleNamespace(
+        nodeid=nodeid, path=path, get_closest_marker=lambda name: name if slow and name == "slow" else None
+    )
 
 
 def test_every_function_is_there_and_no_slow_one():
@@ -31,6 +35,14 @@ def test_every_function_is_there_and_no_slow_one():
     assert len(kept) == 20 + 3
     assert names[-3:] == ["t.py::one", "docs/a.md::line:1", "docs/a.md::line:9"]
     assert sorted(map(id, kept + left_out)) == sorted(map(id, items))
+
+
+def test_files_with_the_most_slow_tests_come_first():
+    items = [item("a.py::one"), item("b.py::one"), item("b.py::slow", slow=True), item("c.py::one", slow=True)]
+    items += [item("d.md::line:1"), item("c.py::two", slow=True), item("d.md::line:9")]
+    names = [each.nodeid for each in long_files_first(items)]
+    assert names[:4] == ["c.py::one", "c.py::two", "b.py::one", "b.py::slow"]
+    assert names[4:] == ["a.py::one", "d.md::line:1", "d.md::line:9"]
 
 
 def test_the_profile_says_how_many_examples():

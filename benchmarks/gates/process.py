@@ -58,7 +58,7 @@ def _open(store: cn.Store, name: str) -> None:
 
 
 def least(count: Callable[[Callable[[], object]], int], operation: Callable[[], object]) -> int:
-    """The least of several counts, warm."""
+    """The least of several counts of an operation that has run before."""
     for _ in range(WARM):
         operation()
     gc.collect()

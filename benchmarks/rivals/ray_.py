@@ -45,7 +45,7 @@ def _connect() -> Any:
 
 
 def publish(folder: Path, name: str, frame: pd.DataFrame) -> None:
-    """Put it, and write the reference to a file."""
+    """Put the frame into Ray's store, and write its reference to a file."""
     ray = _connect()
     reference = ray.put(frame)
     (folder / f"{name}.new").write_bytes(ray.cloudpickle.dumps(reference))

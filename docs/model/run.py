@@ -184,7 +184,7 @@ def tell(trail: Path, spin: str, defines: list[str]) -> int:
 
 
 def verdict(run: Run, outcome: Outcome) -> tuple[bool, str]:
-    """Whether a run came out as it must, and how to say so."""
+    """Whether a run ended as it should, and a text that says how it ended."""
     if outcome.trouble:
         return False, f"NO VERDICT: {outcome.trouble}"
     if outcome.broken == run.breaks:

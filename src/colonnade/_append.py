@@ -134,7 +134,7 @@ class Appender:
                 self._reader = _row_reader(schema)
                 self._plain = _plain_columns(schema)
                 self._frame_columns = FrameColumns(schema)
-                self._writer = self._new_writer()
+                self._use(self._new_writer())
                 self._show_predecessor()
                 if shared:
                     self._log.unlock()
@@ -157,6 +157,21 @@ class Appender:
     def _new_writer(self) -> RowWriter | None:
         segment = self._log.segment
         return None if segment is None else self._writer_of(segment, self._log.committed - segment.entry.base)
+
+    def _use(self, writer: RowWriter | None) -> None:
+        """Write with it from now on."""
+        self._writer, self._direct = writer, None
+        if writer is not None:
+            self._direct = _core.DirectAppender(
+                self._reader,
+                self._plain,
+                writer.core,
+                self._log.words,
+                writer.codes,
+                self._index,
+                self._index is not None and self._signed[self._index],
+                self._carried,
+            )
 
     def _writer_of(self, segment: LogSegment, rows: int) -> RowWriter:
         return RowWriter(self._log.schema, segment.places, segment.mapping, segment.fd, rows)
@@ -199,16 +214,17 @@ class Appender:
         """
         if isinstance(data, pd.DataFrame):
             data = self._frame_columns.of(data)
-        plain = None if self._plain is None else self._plain.batch(data)
-        self._check_process()
-        if plain is None:
-            rows = rows_of(self._log.schema, data)
-            return self._turn(self._append, rows, rows.num_rows)
+        if self._forks != _forks:
+            raise self._is_forked()
         with self._lock:
-            writer = None if self._index is not None else self._writer
-            if plain and writer and self._quickly(writer.core.append_whole, (plain,), len(plain)):
-                return self._log.committed
+            published = self._directly(data, is_row=False)
+            if published is not None:
+                return published
+        plain = None if self._plain is None else self._plain.batch(data)
+        if plain is not None:
             return self._turn(self._append, plain, len(plain))
+        rows = rows_of(self._log.schema, data)
+        return self._turn(self._append, rows, rows.num_rows)
 
     def row(self, **values: Any) -> int:
         """Append one row, given as keywords; returns how many rows the table has then.
@@ -221,38 +237,37 @@ class Appender:
         ValueError, UnsupportedTypeError, InvalidDataError, StoreFullError
             As in `append`.
         """
-        self._check_process()
+        if self._forks != _forks:
+            raise self._is_forked()
         with self._lock:
-            log, writer = self._log, self._writer
-            if writer is not None:
-                plain = (writer.core, values, writer.codes, self._index, self._carried)
-                if self._quickly(self._reader.write, plain, 1):
-                    return log.committed
-        return self._turn(self._append, rows_of(log.schema, {name: [value] for name, value in values.items()}), 1)
+            published = self._directly(values, is_row=True)
+            if published is not None:
+                return published
+        rows = rows_of(self._log.schema, {name: [value] for name, value in values.items()})
+        return self._turn(self._append, rows, 1)
 
-    def _quickly(self, write: Callable[..., bool], arguments: tuple[Any, ...], count: int) -> bool:
-        """Write and publish rows by one call of the core; False where there is more to be asked than it asks."""
+    def _directly(self, rows: Any, *, is_row: bool) -> int | None:
+        """Write and publish rows by one call of the core; None where there is more to be asked than it asks."""
         if not self._is_ready:
-            return False
-        log = self._log
+            return None
         try:
             self._is_ready, self._is_stale, self._is_writing = False, True, True
-            if not write(*arguments, log.words, log.committed):
-                self._is_stale = False
-                return False
-            log.committed += count
+            direct = self._direct
+            published = None if direct is None else direct.row(rows) if is_row else direct.batch(rows)
             self._is_stale = False
         except BaseException as error:
             self._take_back_if_possible()
             if isinstance(error, OSError):
-                raise explain_os_error(error, self._root, f"{count:,} rows of {self.name!r}") from error
+                raise explain_os_error(error, self._root, f"rows of {self.name!r}") from error
             raise
         finally:
             self._is_writing = False
             self._is_ready = not (self._is_stale or self._is_closed)
-        if self._finished or (log.committed >= self._show_from and time.monotonic() >= self._show_at):
+        if published is None:
+            return None
+        if self._finished or (published >= self._show_from and time.monotonic() >= self._show_at):
             self._turn(self._afterwards)
-        return True
+        return published
 
     def flush(self) -> None:
         """Show all rows to programs that read the segments as Arrow files. Readers of Colonnade see them already.
@@ -262,7 +277,8 @@ class Appender:
         StoreFullError
             There is no room to show them; all rows are appended.
         """
-        self._check_process()
+        if self._forks != _forks:
+            raise self._is_forked()
         with explained(self._root, f"flushing {self.name!r}"):
             self._turn(self._show_all)
 
@@ -282,7 +298,7 @@ class Appender:
                     self._quietly(self._show_at_the_end)
             finally:
                 self._log.close()  # also if an interrupt ended the first call before it
-                self._writer = None  # it keeps the last segment mapped
+                self._use(None)  # it keeps the last segment mapped
 
     def _show_at_the_end(self) -> None:
         if self._log.lock():
@@ -301,13 +317,12 @@ class Appender:
 
     # -- the steps -----------------------------------------------------------------------------------------------------
 
-    def _check_process(self) -> None:
-        """Refuse a forked child, before it asks for a lock that a thread of its parent may have."""
-        if self._forks != _forks:
-            raise RuntimeError(
-                f"this appender of {self.name!r} belongs to process {self._process}, and this is a forked child of it; "
-                "append there, or open an appender of its own here once that one is closed"
-            )
+    def _is_forked(self) -> RuntimeError:
+        """The error of a forked child, which must not ask for a lock that a thread of its parent may have."""
+        return RuntimeError(
+            f"this appender of {self.name!r} belongs to process {self._process}, and this is a forked child of it; "
+            "append there, or open an appender of its own here once that one is closed"
+        )
 
     def _turn(self, step: Callable[..., None], *arguments: Any) -> int:
         """Take a step as the only writer: no signal handler within it, no other thread or process.
@@ -375,9 +390,10 @@ class Appender:
 
     def _take_back(self) -> None:
         """Go back to the rows that the head counts as published: remove segments begun since, and count anew."""
-        self._is_stale, self._writer = True, None
+        self._is_stale = True
+        self._use(None)
         self._log.recover()
-        self._writer = self._new_writer()
+        self._use(self._new_writer())
         # A segment that is the last one again is not finished.
         last, rows = self._log.segment, self._log.committed
         self._finished = [
@@ -456,7 +472,7 @@ class Appender:
             counts = before.counts if start == before.rows else self._writer_of(segment, start).counts
             self._finished.append((segment, counts))
         log.enter(following)
-        self._writer = writer
+        self._use(writer)
         return writer
 
     def _carry(self, writer: RowWriter) -> None:
@@ -499,7 +515,7 @@ def _is_signed(dtype: Any) -> bool:
 
 
 def _row_reader(schema: GrowingSchema) -> _core.RowReader:
-    """What takes single rows of plain objects. Times have their dtype; so have masked floats, which are not plain."""
+    """What reads single rows of plain objects. Times have their dtype; so have masked floats, which are not plain."""
     dtypes = [
         column.dtype if column.kind is Kind.TIME or (column.kind is Kind.MASKED and column.dtype.kind == "f") else None
         for column in schema.columns

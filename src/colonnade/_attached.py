@@ -41,15 +41,17 @@ def _remember(key: tuple[Any, int]) -> None:
 class Attached(FrameLike):
     """A table's file, which is opened when it is first used."""
 
+    _segment: Segment | None = None  # not opened yet
+    _path: Path | str | None = None  # as it was when it was closed
+    _lookup_made: Lookup | None = None
+    _closed = False
+    _read: pa.RecordBatch | None = None
+    _shared_file: StoredFile | None = None
+
     def __init__(self, reference: Reference, segment: Segment | None = None) -> None:
         self._reference = reference
         self._seal = reference.seal
-        self._segment: Segment | None = segment  # None: not opened yet
-        self._path: Path | str | None = None  # as it was when it was closed
-        self._lookup_made: Lookup | None = None
-        self._closed = False
-        self._read: pa.RecordBatch | None = None
-        self._shared_file: StoredFile | None = None
+        self._segment = segment
         if segment is not None:
             _open_segments[self.identity] = segment
 

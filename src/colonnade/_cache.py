@@ -1,4 +1,4 @@
-"""`cache`: a function's frames, kept in the store: computed once for all processes, and by one of them.
+"""`cache` keeps the frames of a function in the store: one process computes a frame, and all processes read it.
 
 A call looks for its table first. If there is none, or its lifetime is over, it waits until it is alone with this key
 (`storage.one_at_a_time`), looks again, and computes. The processes that waited find the table then. If the computing

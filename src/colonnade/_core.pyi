@@ -304,6 +304,15 @@ class HeadWords:
         Store how many rows are published, with release order, and wake all who wait for it.
         """
 
+    @property
+    def published(self) -> int:
+        """
+        How many rows this producer has published, or has seen when it began its turn.
+        """
+
+    @published.setter
+    def published(self, arg: int, /) -> None: ...
+
 class GrowingBatch:
     """Rows for a growing table: the memory of each column."""
 
@@ -337,11 +346,6 @@ class GrowingRows:
         The first row that is less than the one before it in a column; None if they ascend.
         """
 
-    def append_whole(self, batch: GrowingBatch, words: HeadWords, published: int) -> bool:
-        """
-        Write and publish a batch; False if it does not fit or the table is deleted, and nothing is written then.
-        """
-
     def append(self, batch: GrowingBatch, start: int) -> int:
         """
         Write rows of a batch from ``start`` on, as many as fit; returns how many. OSError if the file system is full.
@@ -352,20 +356,31 @@ class PlainColumns:
 
     def __init__(self, names: Sequence[object], formats: Sequence[object], dtypes: Sequence[object]) -> None: ...
 
-    def batch(self, data: object) -> GrowingBatch:
+    def batch(self, data: object | None) -> GrowingBatch:
         """
         A batch of a dict of contiguous arrays of these dtypes; None for anything else.
         """
 
 class RowReader:
-    """Appends single rows of plain Python objects."""
+    """Reads single rows of plain Python objects."""
 
     def __init__(self, names: Sequence[object], dtypes: Sequence[object], is_signed: Sequence[bool]) -> None: ...
 
-    def write(self, rows: GrowingRows, values: object, dictionaries: Sequence[object], index: int | None, carried: object | None, words: HeadWords, published: int) -> bool:
-        """
-        Append and publish a row if all of its values are plain; False if not, and nothing is written then.
-        """
+class DirectAppender:
+    """
+    Appends rows to one segment that need no conversion, by one call; one thread at a time.
+
+    Both methods return how many rows are published then. None: there is more to be asked, and nothing
+    is written. They raise OSError if the file system is full.
+    """
+
+    def __init__(self, reader: object, plain: object | None, rows: object, words: object, codes: Sequence[object], index: int | None, is_signed: bool, carried: object | None) -> None: ...
+
+    def row(self, values: object | None) -> int | None:
+        """Append and publish one row, a dict of plain objects."""
+
+    def batch(self, data: object | None) -> int | None:
+        """Append and publish a dict of plain arrays."""
 
 class MappedPieces:
     """

@@ -155,7 +155,7 @@ class Follow:
             self._position = look.first
             raise error
         if look.stop > self._position:
-            new = GrowingSnapshot.at(self._log, look, self._position)
+            new = GrowingSnapshot(self._log.table, self._position, look.stop, self._log, look)
             self._position = look.stop  # last: where an error or an interrupt comes first, they are given the next time
             return new
         if deleted:

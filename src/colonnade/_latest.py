@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
@@ -110,6 +111,7 @@ class Latest:
         self._path = os.fspath(paths.path_of(catalog.directory.root, paths.Entry(name, None)))
         self._look: Look | None = None
         self._preparing = False
+        self._grown: Callable[[], Snapshot] | None = None  # opens a growing table again
         self._refused: tuple[int, int] | None = None  # the version whose `prepare` failed
         self._lock = RLock()
         self._process = os.getpid()
@@ -271,18 +273,22 @@ class Latest:
 
     def _attach(self) -> Snapshot:
         log = None if self._look is None else self._look.log
-        if log is not None and not log.is_deleted:
+        if log is not None and self._grown is not None and not log.is_deleted:
+            return self._grown()
+        snapshot = attach(self._catalog, self.name)
+        if snapshot.log is not None:
             from colonnade.growing_snapshot import open_growing
 
-            return open_growing(log, None)
-        return attach(self._catalog, self.name)
+            # Kept, because an import that does nothing takes 6 us where the processor's caches are cold.
+            self._grown = partial(open_growing, snapshot.log, None)
+        return snapshot
 
     def _is_newest(self, look: Look) -> bool:
         """Whether the name leads to it, or to nothing. If the caller has closed it, it is opened again."""
         if look.snapshot.closed:
             return False
         if look.log is not None:
-            return look.log.committed == look.version and not look.log.is_deleted
+            return look.log.is_at(look.version)
         try:
             stat = os.stat(self._path, follow_symlinks=False)  # noqa: PTH116 -- Path.stat takes longer
         except (FileNotFoundError, NotADirectoryError):

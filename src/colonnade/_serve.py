@@ -170,7 +170,7 @@ class Server:
                         )
                     raise StoreAccessError(number, f"{location} cannot be served: {why}") from error
         if self._service is None:
-            raise StoreAccessError(errno.EADDRINUSE, "no port could be had")
+            raise StoreAccessError(errno.EADDRINUSE, f"{self._host} has no free port to serve at; give one: port=")
         self._address = str(addresses.Address(scheme, self._advertise, self._service.port))
         process_credentials.remember(self._address, self._credentials)
         self._election.announce(self._address, self._credentials)

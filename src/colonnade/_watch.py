@@ -11,6 +11,7 @@ import math
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from colonnade import _core
@@ -73,6 +74,7 @@ class Watch:
         self._unsure = False
         # The growing table that the name leads to: its rows are waited for, and the path is not.
         self._log: LogReader | None = None
+        self._grown: Callable[[], Snapshot] | None = None  # opens it again
         self._bell = _core.Bell()
         self._wakers: list[Callable[[], None]] = []
 
@@ -172,7 +174,7 @@ class Watch:
         if self._log is not None and self._given is not None:
             if not self._log.is_deleted:
                 return None if self._log.committed == self._given.version else self._look()
-            self._log, self._unsure = None, True
+            self._log, self._grown, self._unsure = None, None, True
         unsure, self._unsure = self._unsure, True  # so a thread that is interrupted here looks again the next time
         if not path_watch.news() and not unsure:
             self._unsure = False
@@ -187,7 +189,7 @@ class Watch:
 
     def _look(self) -> Snapshot | None:
         try:
-            snapshot = self._attach()
+            snapshot = self._attach() if self._grown is None else self._grown()
         except NotFoundError:
             if self._given is None:
                 return None  # it is waited for
@@ -197,6 +199,8 @@ class Watch:
                 "ask again to wait for its next put"
             ) from None
         new, log = _Given(snapshot.identity, snapshot.version), snapshot.log
+        if log is not self._log:
+            self._grown = None if log is None else _opener(log)
         if new == self._given:
             self._log = log
             snapshot.close()
@@ -231,6 +235,12 @@ class Watch:
             else "no version yet"
         )
         return f"<colonnade.Watch {self.name!r}: {state}>"
+
+
+def _opener(log: LogReader) -> Callable[[], Snapshot]:
+    from colonnade.growing_snapshot import open_growing  # once: such an import takes 6 us where caches are cold
+
+    return partial(open_growing, log, None)
 
 
 async def _readable(path_watch: PathWatch) -> None:

@@ -5,16 +5,14 @@ Does not depend on: how rows are written, how a new row is waited for.
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Callable, Iterable, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
-from colonnade._reference import Reference
 from colonnade.arguments import whole_number
 from colonnade.displayed import displayed
 from colonnade.errors import (
@@ -25,10 +23,11 @@ from colonnade.errors import (
     UnsupportedTypeError,
 )
 from colonnade.format.growing import Kind
-from colonnade.format.seal import Seal
+from colonnade.format.read.growing import check_all, check_values, read_arrow, span_of_time, start_of_window
+from colonnade.growing_frames import chunks_of, private_frame, shared_frame
 from colonnade.snapshot import Snapshot
 from colonnade.storage.catalog import Catalog
-from colonnade.storage.log_reader import LogReader, Look, Part, find_log
+from colonnade.storage.log_reader import LogReader, LogTable, Look, Part, find_log
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -38,18 +37,31 @@ if TYPE_CHECKING:
     from colonnade.explanation import Explanation
 
 
-class LogReference(NamedTuple):
-    """What a pickled `GrowingSnapshot` is: the table, by name and identity, and its rows ``first`` to ``stop``."""
+class _Located:
+    """The block within which a snapshot is read: whatever fails there says which table is damaged, and where it is.
 
-    store: str
-    name: str
-    owner: int
-    identity: int
-    first: int
-    stop: int
-    columns: int
-    nbytes: int
-    created_ns: int
+    pandas and PyArrow fail in many ways where values make no sense. The library's own errors pass, and so does a lack
+    of memory. A generator would take 3 us, which is much of the time of a frame.
+    """
+
+    __slots__ = ("_snapshot",)
+
+    def __init__(self, snapshot: GrowingSnapshot) -> None:
+        self._snapshot = snapshot
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if not isinstance(error, Exception) or isinstance(error, MemoryError):
+            return
+        if isinstance(error, ColonnadeError) and not isinstance(error, CorruptSnapshotError):
+            return
+        what = str(error) if isinstance(error, ColonnadeError) else f"damaged values ({type(error).__name__}: {error})"
+        raise CorruptSnapshotError(
+            f"{self._snapshot.name!r} cannot be read: {what}. Its folder is {self._snapshot.path}; delete it, and "
+            "append anew"
+        ) from error
 
 
 @displayed
@@ -75,45 +87,72 @@ class GrowingSnapshot(Snapshot):
     >>> cn.delete("docs/grown")
     """
 
-    def __init__(self, reference: LogReference, reader: LogReader | None = None, look: Look | None = None) -> None:
-        seal = Seal(
-            reference.stop,
-            reference.identity,
-            reference.created_ns,
-            reference.stop - reference.first,
-            reference.columns,
-            reference.nbytes,
-        )
-        super().__init__(Reference(reference.store, reference.name, "", reference.owner, seal))
-        self._log_reference = reference
+    def __init__(
+        self, table: LogTable, first: int, stop: int, reader: LogReader | None = None, look: Look | None = None
+    ) -> None:
+        # What a Snapshot has of a file, this one does not have: see its properties.
+        self._table = table
+        self._first = first
+        self._stop = stop
         self._reader = reader
         self._look = look
 
     @classmethod
-    def at(cls, reader: LogReader, look: Look, start: int | None = None, stop: int | None = None) -> GrowingSnapshot:
-        """Make the snapshot of what was seen; or of some rows of it."""
-        first = look.first if start is None else start
-        end = look.stop if stop is None else stop
-        nbytes = end * reader.schema.row_bytes - first * reader.schema.row_bytes
-        reference = LogReference(
-            os.fspath(reader.root),
-            reader.name,
-            reader.owner,
-            reader.identity,
-            first,
-            end,
-            len(reader.schema.columns),
-            nbytes,
-            reader.created_ns,
-        )
-        return cls(reference, reader, look)
+    def at(cls, reader: LogReader, look: Look) -> GrowingSnapshot:
+        """Make the snapshot of what was seen."""
+        return cls(reader.table, look.first, look.stop, reader, look)
 
     # -- what it is ----------------------------------------------------------------------------------------------------
 
     @property
+    def name(self) -> str:
+        """The table's name."""
+        return self._table.name
+
+    @property
+    def version(self) -> int:
+        """How many rows were ever appended when it was made."""
+        return self._stop
+
+    @property
+    def identity(self) -> int:
+        """A random number that no other growing table has, whatever its name."""
+        return self._table.identity
+
+    @property
+    def num_rows(self) -> int:
+        """The number of rows."""
+        return self._stop - self._first
+
+    @property
+    def num_columns(self) -> int:
+        """The number of columns in the Arrow schema, the index included."""
+        return self._table.columns
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of its rows, text and categories aside."""
+        return self.num_rows * self._table.row_bytes
+
+    @property
+    def has_checksums(self) -> bool:
+        """Always False: rows that are appended have no checksums."""
+        return False
+
+    @property
+    def created(self) -> datetime:
+        """When the table was made, in UTC."""
+        return datetime.fromtimestamp(self._table.created_ns / 1e9, UTC)
+
+    @property
+    def expires(self) -> datetime | None:
+        """Always None: rows leave by retention."""
+        return None
+
+    @property
     def rows_range(self) -> range:
         """The numbers of its rows, counted from the first row that was ever appended."""
-        return range(self._log_reference.first, self._log_reference.stop)
+        return range(self._first, self._stop)
 
     @property
     def log(self) -> LogReader:
@@ -166,8 +205,6 @@ class GrowingSnapshot(Snapshot):
         Nothing is copied, over any number of segments. The index is the column that is the index, or the numbers of the
         rows. ``writable=False`` gives views of memory that all read-only frames of the process share.
         """
-        from colonnade.format.read.growing import layout_of, read_frame
-
         labels = None if columns is None else [columns] if isinstance(columns, str) else list(columns)
         if dtype_backend is not None or types_mapper is not None:
             from colonnade._dtype_backend import mapper_of
@@ -178,23 +215,10 @@ class GrowingSnapshot(Snapshot):
             return frame if labels is None else frame[labels]
         reader, look = self._attached()
         with self._located():
-            layout = layout_of(reader.schema_text)
-            parts = self._parts()
-            memory = None
-            if parts and layout.regions:
-                from colonnade.storage.log_range import private_rows, shared_range
-
-                memory = (
-                    private_rows(layout.regions, parts)
-                    if writable
-                    else shared_range(reader, layout.regions).rows(parts, min(look.first, parts[0].start))
-                )
-            return read_frame(layout, memory, chunks_of(parts), self.rows_range, labels)
+            return (private_frame if writable else shared_frame)(reader, look, self.rows_range, labels)
 
     def to_arrow(self, *, validate: Literal["full"] | None = None) -> pa.Table:
         """Open the rows as PyArrow: one chunk for each segment; nothing is copied. See `Snapshot.to_arrow`."""
-        from colonnade.format.read.growing import check_values, read_arrow
-
         reader, _ = self._attached()
         with self._located():
             chunks = chunks_of(self._parts())
@@ -265,7 +289,7 @@ class GrowingSnapshot(Snapshot):
             For a time where the index is not one of times.
         """
         reader, look = self._attached()
-        first, stop = self._log_reference.first, self._log_reference.stop
+        first, stop = self._first, self._stop
         if isinstance(last, (str, timedelta)):
             start = self._start_of_window(last)
         else:
@@ -273,11 +297,9 @@ class GrowingSnapshot(Snapshot):
             if count < 0:
                 raise ValueError(f"last must be >= 0 rows or a time, got {count}")
             start = max(first, stop - count)
-        return GrowingSnapshot.at(reader, look, start, stop)
+        return GrowingSnapshot(reader.table, start, stop, reader, look)
 
     def _start_of_window(self, last: str | timedelta) -> int:
-        from colonnade.format.read.growing import span_of_time, start_of_window
-
         span = span_of_time(last)
         reader, _ = self._attached()
         index = reader.schema.index
@@ -320,11 +342,13 @@ class GrowingSnapshot(Snapshot):
         ------
         CorruptSnapshotError
         """
-        from colonnade.format.read.growing import validate
-
         reader, _ = self._attached()
         with self._located():
-            validate(reader.schema, chunks_of(self._parts()))
+            check_all(reader.schema, chunks_of(self._parts()))
+
+    @property
+    def _called(self) -> str:
+        return repr(self._table.name)
 
     # -- its life ------------------------------------------------------------------------------------------------------
 
@@ -333,7 +357,7 @@ class GrowingSnapshot(Snapshot):
         if self._closed:
             raise ValueError(f"{self._called} is closed; open it again")
         if self._reader is None or self._look is None:
-            where = self._log_reference
+            where = self._table
             reader = find_log(Catalog.at(where.store, where.owner), where.name)
             if reader is None or reader.identity != where.identity:
                 raise NotFoundError(
@@ -342,25 +366,16 @@ class GrowingSnapshot(Snapshot):
                     "and send that: growing tables are not fetched from other hosts"
                 )
             look = reader.look()
-            if look.first > where.first or look.stop < where.stop:
-                raise dropped(where.name, where.first, look)
+            if look.first > self._first or look.stop < self._stop:
+                raise dropped(where.name, self._first, look)
             self._reader, self._look = reader, look
         return self._reader, self._look
 
-    @contextlib.contextmanager
     def _located(self) -> Any:
-        from colonnade.format.read.file import reading
-
-        try:
-            with reading():
-                yield
-        except CorruptSnapshotError as error:
-            raise CorruptSnapshotError(
-                f"{self._called} cannot be read: {error}. Its folder is {self.path}; delete it, and append anew"
-            ) from error
+        return _Located(self)
 
     def _parts(self) -> list[Part]:
-        return self._attached()[1].parts(self._log_reference.first, self._log_reference.stop)
+        return self._attached()[1].parts(self._first, self._stop)
 
     def fileno(self) -> int:
         """The descriptor of the newest segment.
@@ -381,26 +396,10 @@ class GrowingSnapshot(Snapshot):
         self._closed = True
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return GrowingSnapshot, (self._log_reference,)
+        return GrowingSnapshot, (self._table, self._first, self._stop)
 
     def __copy__(self) -> GrowingSnapshot:
-        return GrowingSnapshot(self._log_reference, *self._attached())
-
-
-def chunks_of(parts: Sequence[Part]) -> list[Any]:
-    """The rows of parts, as `format.read.growing` takes them."""
-    from colonnade.format.read.growing import Chunk
-
-    return [
-        Chunk(
-            part.segment.places,
-            part.segment.mapping,
-            part.segment.made,
-            part.start - part.segment.entry.base,
-            part.stop - part.segment.entry.base,
-        )
-        for part in parts
-    ]
+        return GrowingSnapshot(self._table, self._first, self._stop, *self._attached())
 
 
 def open_growing(reader: LogReader, version: int | None) -> GrowingSnapshot:
@@ -426,7 +425,7 @@ def open_growing(reader: LogReader, version: int | None) -> GrowingSnapshot:
         )
     if rows < look.first:
         raise dropped(reader.name, rows, look)
-    return GrowingSnapshot.at(reader, look, stop=rows)
+    return GrowingSnapshot(reader.table, look.first, rows, reader, look)
 
 
 class _VersionDroppedError(RowsDroppedError, NotFoundError):

@@ -264,7 +264,10 @@ class Snapshot(Attached):
             view = memoryview(array)
             if np.asarray(view).dtype == array.dtype:
                 return view
-        raise BufferError(f"{self._called} is an array of {array.dtype}, which buffers cannot tell; use to_buffer()")
+        raise BufferError(
+            f"{self._called} is an array of {array.dtype}, a dtype that the buffer protocol has no format for; "
+            "use to_buffer()"
+        )
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
         import numpy as np

@@ -26,6 +26,7 @@ using namespace nb::literals;
 void bind_arrow(nb::module_& m);
 void bind_descriptor(nb::module_& m);
 void bind_growing(nb::module_& m);
+void bind_growing_direct(nb::module_& m);
 void bind_growing_reader(nb::module_& m);
 void bind_key_index(nb::module_& m);
 void bind_memory(nb::module_& m);

@@ -237,9 +237,8 @@ int64_t GrowingRows::write_column(const GrowingPlaces& places, State& state, con
     case GrowingKind::time:
       return put([&](int64_t row) { return load<int64_t>(values, row) != no_time; },
                  [&](int64_t row) {
-                   // NaT is the one whose upper half is the least int32 and whose lower half is 0. Halves are compared,
-                   // as every
-                   // processor can; what is found then is looked at one by one.
+                   // Not every processor compares 64-bit integers in vectors, so halves are compared. The upper half of
+                   // NaT is the least int32. Where any half has that value, the rows are checked one by one.
                    return none_is_missing<int32_t, int32_t>(values, row * 2,
                                                             [](auto lanes) { return lanes == INT32_MIN; }) &&
                           none_is_missing<int32_t, int32_t>(values, row * 2 + at_once,

@@ -28,16 +28,15 @@ namespace colonnade {
 namespace {
 
 // The bytes that one call collapses: the kernel drains every processor's page lists in each call, which costs as much
-// as tens of pages. And so many milliseconds may be lost before it is seen to be slow: 75 with 16 MiB, 300 with 64.
+// as tens of pages. One call is also lost before the kernel is known to be slow: 75 ms with 16 MiB, 300 with 64.
 constexpr size_t collapsed_at_once = 16 << 20;
 // The kernel takes 1 to 8 ms for 16 MiB of huge pages that it has ready, and 25 ms and more where it must move other
 // pages, or where a virtual machine gets the memory from its host. In 6 ms pwrite has written as much.
 constexpr std::chrono::milliseconds worth_waiting{15};
-// What is asked for to see whether huge pages are at hand. Where they are it takes 0.5 ms; where not, 15 ms and more.
+// The bytes of the first call, which shows whether huge pages are available. If so it takes 0.5 ms, else 15 ms or more.
 constexpr size_t probed = 8 << 20;
 constexpr std::chrono::milliseconds worth_probing{4};
-// How long an answer is believed. A kernel that has none at hand moves other pages to make some, and may have many
-// soon.
+// How long that answer is used. A kernel without huge pages moves other pages to make some, and may soon have many.
 constexpr std::chrono::milliseconds scarce_for{500};
 constexpr std::chrono::seconds plenty_for{1};
 // The bytes that one call enters into the page table: a thread takes the next ones when it is done with them.
@@ -45,7 +44,7 @@ constexpr size_t populated_at_once = 4 << 20;
 
 using Clock = std::chrono::steady_clock;
 
-// When it was last found out whether huge pages are at hand, and what.
+// Until when the last answer is used: that huge pages are scarce, or that there are plenty.
 std::atomic<Clock::rep> scarce_until{std::numeric_limits<Clock::rep>::min()};
 std::atomic<Clock::rep> plenty_until{std::numeric_limits<Clock::rep>::min()};
 

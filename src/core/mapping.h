@@ -16,8 +16,8 @@ class Mapping {
     writing,       // stores change the file; its pages must be there, see `reserve`
   };
 
-  // At a 2 MiB boundary, because huge pages can be mapped only there: a first scan of 1 GiB takes 37 ms with them, and
-  // 94 ms with pages of 4 KiB. Throws std::system_error.
+  // Maps the file at a 2 MiB boundary, because huge pages can be mapped only there: a first scan of 1 GiB takes 37 ms
+  // with them, and 94 ms with pages of 4 KiB. Throws std::system_error.
   Mapping(int fd, size_t size, Kind kind);
   ~Mapping();
   Mapping(const Mapping&) = delete;
@@ -32,7 +32,7 @@ class Mapping {
   bool collapse(int threads, std::chrono::milliseconds patience = std::chrono::milliseconds::max()) const noexcept {
     return collapse(0, size_, threads, patience);
   }
-  // The same of a range of its bytes, which starts at a huge page.
+  // Does the same with a range of the file, which starts at a huge page.
   bool collapse(size_t from, size_t to, int threads, std::chrono::milliseconds patience) const noexcept;
   // Enters the file's pages into this process' page table, which stores would do one page at a time; of a
   // mapping that is written, pages that are not there are allocated. False where the kernel is older than 5.14 or has

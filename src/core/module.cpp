@@ -25,6 +25,7 @@ NB_MODULE(_core, m) {
   bind_moves(m);
   bind_objects(m);
   bind_growing(m);
+  bind_growing_direct(m);
   bind_growing_reader(m);
   bind_key_index(m);
   bind_text_views(m);

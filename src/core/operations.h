@@ -237,7 +237,7 @@ struct Offsets {
   void begin(int64_t row) { prefetch_from(source + row * sizeof(In), prefetch.end, prefetch.next); }
 };
 
-// Copies elements and scans them on the way: they pass once. Rows come in ascending order, vectors at multiples of
+// Copies elements and scans them in the same pass over memory. Rows come in ascending order, vectors at multiples of
 // their lanes.
 template <class T, class Predicate>
 struct Scanned {

@@ -50,7 +50,7 @@ Pool::Pool() {
 }
 
 Pool::Memory Pool::take(size_t size) {
-  if (size > SIZE_MAX / 2) throw std::bad_alloc();  // it could not be rounded up
+  if (size > SIZE_MAX / 2) throw std::bad_alloc();  // rounding up would overflow
   const size_t capacity = round_up(size > 0 ? size : 1, page_size());
   {
     const std::lock_guard guard(mutex_);

@@ -52,7 +52,7 @@ Lanes<T> splat(T value) {
   return value - Lanes<T>{};
 }
 
-// Prefetches what is read_ahead behind `at`. A source that ends at `end` goes on at `next`: chunks may be short.
+// Prefetches the address `read_ahead` bytes after `at`. Chunks may be short: after `end` the source goes on at `next`.
 inline void prefetch_from(const char* at, const char* end, const char* next) {
   const uintptr_t asked = reinterpret_cast<uintptr_t>(at) + read_ahead;
   const uintptr_t past = asked - reinterpret_cast<uintptr_t>(end);

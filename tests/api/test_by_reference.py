@@ -25,7 +25,7 @@ from pandas.testing import assert_frame_equal
 import colonnade as cn
 from colonnade._by_reference import pickling
 from support import references
-from support.references import MAKE, is_mapped, look_and_release, pandas_frame
+from support.references import MAKE, is_mapped, look_and_release, pandas_frame, segments
 
 METHODS = ["fork", "spawn", "forkserver"]
 
@@ -37,11 +37,6 @@ def shop(default_store):
     assert pickling._sending == []
     assert set(segments(default_store)) <= {"group", "spare"}
     assert default_store.check() == []
-
-
-def segments(store):
-    folder = store.path / ".segments"
-    return sorted(name.partition("-")[0] for name in os.listdir(folder)) if folder.exists() else []
 
 
 def same(one, other):

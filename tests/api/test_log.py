@@ -4,7 +4,6 @@ import logging
 import pickle
 import subprocess
 import sys
-import time
 from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
@@ -12,6 +11,7 @@ import pandas as pd
 import pytest
 
 import colonnade as cn
+from support.clock import later
 
 
 @pytest.fixture
@@ -25,8 +25,8 @@ def test_gc_and_what_expired(store, messages):
     store.put("b", pd.DataFrame({"x": [1]})).close()
     store.gc()
     assert messages() == []
-    time.sleep(1.1)
-    store.gc()
+    with later():
+        store.gc()
     (expired, gc) = messages()
     assert expired[0] == gc[0] == "INFO"
     assert expired[1].startswith("'a/t' expired and was removed")

@@ -23,7 +23,7 @@ from colonnade._by_reference import pickling, remembered
 from colonnade.core import write_watch
 from colonnade.storage import paths
 from support import references
-from support.references import MAKE
+from support.references import MAKE, segments
 
 ROWS = 60_000
 
@@ -42,11 +42,6 @@ def look(request, monkeypatch):
     if request.param == "hashed":
         monkeypatch.setattr(write_watch, "_watch", [])
     return request.param
-
-
-def segments(store):
-    folder = store.path / ".segments"
-    return sorted(name.partition("-")[0] for name in os.listdir(folder)) if folder.exists() else []
 
 
 def send(table):

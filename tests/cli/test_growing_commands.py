@@ -5,37 +5,29 @@ import json
 import os
 import signal
 import subprocess
-import sys
 
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-import colonnade as cn
 from colonnade.cli.commands import app
-
-COMMAND = (sys.executable, "-m", "colonnade")
-
-
-@pytest.fixture
-def store(tmp_path):
-    return cn.Store(tmp_path / "store")
+from support.command_line import COMMAND
 
 
 @pytest.fixture
 def start(store):
     """Start a command, with pipes at its ends."""
-    started = []
+    processes = []
 
     def run(*arguments):
         environment = os.environ | {"COLONNADE_STORE": str(store.path), "PYTHONUNBUFFERED": "1"}
         pipe = subprocess.PIPE
         command = [*COMMAND, *map(str, arguments)]
-        started.append(subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True))
-        return started[-1]
+        processes.append(subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True))
+        return processes[-1]
 
     yield run
-    for process in started:
+    for process in processes:
         process.kill()
         process.communicate()
 

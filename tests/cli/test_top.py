@@ -20,8 +20,7 @@ import pytest
 
 import colonnade as cn
 from colonnade.sizes import format_size
-
-COMMAND = (sys.executable, "-m", "colonnade")
+from support.command_line import COMMAND
 
 
 def frame(mib):
@@ -40,7 +39,7 @@ class Terminal:
         self.mine, self.its = pty.openpty()
         self.resize(width, height)
         self.before = termios.tcgetattr(self.its)
-        self.shown = ""
+        self.output = ""
         self._decode = codecs.getincrementaldecoder("utf-8")().decode
         environment = {key: value for key, value in os.environ.items() if key not in {"COLUMNS", "LINES", "NO_COLOR"}}
         self.process = subprocess.Popen(
@@ -65,19 +64,19 @@ class Terminal:
 
     def read(self, seconds):
         if select.select([self.mine], [], [], seconds)[0]:
-            self.shown += self._decode(os.read(self.mine, 1 << 16))
+            self.output += self._decode(os.read(self.mine, 1 << 16))
 
     def wait_for(self, pattern, seconds=20):
         """Wait until new output contains a pattern; returns the output."""
         end = time.monotonic() + seconds
-        while not (found := re.search(pattern, self.shown, re.DOTALL)):
-            assert time.monotonic() < end, f"{pattern!r} is not in {self.shown!r}"
+        while not (match := re.search(pattern, self.output, re.DOTALL)):
+            assert time.monotonic() < end, f"{pattern!r} is not in {self.output!r}"
             self.read(0.1)
-        before, self.shown = self.shown[: found.end()], self.shown[found.end() :]
+        before, self.output = self.output[: match.end()], self.output[match.end() :]
         return before
 
     def end(self):
-        """Wait for the program's end; returns its exit status. ``shown`` has the rest of its output."""
+        """Wait for the program's end; returns its exit status. ``output`` has the rest of its output."""
         end = time.monotonic() + 20
         while self.process.poll() is None:
             assert time.monotonic() < end
@@ -86,7 +85,9 @@ class Terminal:
         return self.process.returncode
 
     def is_as_before(self):
-        return termios.tcgetattr(self.its) == self.before and "\x1b[?1049l" in self.shown and "\x1b[?25h" in self.shown
+        return (
+            termios.tcgetattr(self.its) == self.before and "\x1b[?1049l" in self.output and "\x1b[?25h" in self.output
+        )
 
 
 # The terminal becomes the session's own, so that its keys are signals.
@@ -193,7 +194,7 @@ def test_interrupt(store):
         terminal.type(b"\x03")
         assert terminal.end() == 130
         assert terminal.is_as_before()
-        assert "Traceback" not in terminal.shown
+        assert "Traceback" not in terminal.output
 
 
 def test_termination(store):
@@ -210,8 +211,8 @@ def test_stopped_and_continued(store):
     with Terminal("/bin/bash", "-mc", command) as terminal:
         terminal.wait_for("processes")
         terminal.type(b"\x1a")
-        shown = terminal.wait_for(r"\x1b\[\?1049l.*stopped")
-        assert "\x1b[?25h" in shown
+        output = terminal.wait_for(r"\x1b\[\?1049l.*stopped")
+        assert "\x1b[?25h" in output
         assert termios.tcgetattr(terminal.its) == terminal.before
         terminal.type(b"\n")
         terminal.wait_for(r"\x1b\[\?1049h.*processes")
@@ -227,7 +228,7 @@ def test_an_error_leaves_the_terminal_as_it_was(folder):
         store.path.write_text("a file")
         assert terminal.end() == 1
         assert terminal.is_as_before()
-        assert f"colonnade: {store.path} cannot be read as a store" in terminal.shown.replace("\r\n", "")
+        assert f"colonnade: {store.path} cannot be read as a store" in terminal.output.replace("\r\n", "")
 
 
 @pytest.mark.parametrize("width", [40, 60, 100])
@@ -289,8 +290,8 @@ def test_it_scrolls_and_sorts(store):
 def test_without_a_terminal_to_draw_on_it_prints_once(store):
     with live(store, TERM="dumb") as terminal:
         assert terminal.end() == 0
-        assert "\x1b" not in terminal.shown
-        assert "processes" in terminal.shown
+        assert "\x1b" not in terminal.output
+        assert "processes" in terminal.output
 
 
 def test_wrong_usage(store):

@@ -25,6 +25,8 @@ OTHERS = 8  # the seed of frames that are put under another name
 def _tracing():
     if why := stepping.why_not():
         pytest.skip(why)
+    with stepping.one_processor():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -161,8 +161,8 @@ struct Outcome {
 };
 
 Outcome run_in_memory(const RandomPlan& plan, int threads, const char* kernels, int64_t stream_from) {
-  use_kernels(kernels);  // another thread may choose others meanwhile: the outcome is the same
-  // In 64-byte steps, as an output of Python's is aligned.
+  use_kernels(kernels);  // another thread may choose other kernels at the same time: the outcome must be the same
+  // Aligned to 64 bytes, as the memory that Python passes is.
   Outcome made{std::vector<char>(plan.size), std::vector<Result>(plan.jobs.size())};
   std::vector<char> room(plan.size + 64);
   char* const memory = room.data() + (64 - reinterpret_cast<uintptr_t>(room.data()) % 64);

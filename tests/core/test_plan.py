@@ -135,7 +135,7 @@ def wrong_values(table, name):
     return EXTREMES
 
 
-# Fields whose wrong values cannot be seen: they describe the source, and every number of theirs is a meaning.
+# Fields that have no wrong values: they describe the source, and each number means something.
 FREE = {"fill", "operand", "offset", "base"}
 
 
@@ -167,7 +167,7 @@ def is_address(table, name, value):
 
 
 def reads_further(one, table, name, value):
-    """Whether a source would have to be longer. Only the maker of the plan knows its length."""
+    """Whether a value reads behind the end of a source. The core does not know the length of a source."""
     if table.dtype != PIECE:
         if name == "validity":
             return value in (Validity.BITS, Validity.MASK)  # of another size than the one that there is
@@ -274,7 +274,7 @@ def test_indices_outside_of_their_dictionary_are_reported():
             source[row] = index
             bits = np.ones(size, bool)
             if valid is not None:
-                bits[row] = False  # beneath a null anything may be
+                bits[row] = False  # the value under a null may be anything
             bitmap = np.packbits(bits, bitorder="little")
             region = jobs.Region(source.nbytes)
             job = jobs.Job(size, [jobs.Piece(address(source), source.itemsize, address(bitmap), 0, size)], Values.INDICES, width=source.itemsize,

@@ -137,7 +137,7 @@ SCENARIOS = {
 def place():
     if why := stepping.why_not():
         pytest.skip(why)
-    with Place("256m") as place:
+    with stepping.one_processor(), Place("256m") as place:
         store = cn.Store(place.folder / "warm")  # what is imported at the first use is no step of a put
         put("t", 1)(store)
         read(store)
@@ -222,10 +222,10 @@ def points(place, action):
 
 
 def one_thread(action):
-    """The core uses as many threads as there are processors to run on; with one, each run makes the same calls.
+    """Make an action make the same system calls in each run.
 
-    So it does with a `Store` of its own, which has nothing found out yet, and in a second of its own that does not end:
-    the lowest memory limit is looked up once a second.
+    It runs on one processor, because the core starts a thread for each. It gets a new `Store`, which remembers nothing. The
+    clock of the memory limits stands still, because they are read again once a second.
     """
 
     def act(store):

@@ -118,6 +118,8 @@ def _long(calls, _):
 def traced():
     if why := stepping.why_no_failures():
         pytest.skip(why)
+    with stepping.one_processor():
+        yield
 
 
 @pytest.mark.slow
@@ -168,4 +170,5 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with stepping.one_processor():
+        sys.exit(main())

@@ -471,7 +471,7 @@ def test_bytes_of_another_version_are_refused(liar, store, origin, frame):
     other = cn.Store(origin.path.parent / "other").put("x", frame).path.read_bytes()
     assert len(other) == len(liar.whole)
     liar.change = lambda data: other
-    with pytest.raises(cn.CorruptSnapshotError, match="another one than was offered"):
+    with pytest.raises(cn.CorruptSnapshotError, match="differs from the one that was offered"):
         store.open(f"{liar.address}/x")
 
 

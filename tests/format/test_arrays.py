@@ -196,7 +196,7 @@ def test_the_buffer_protocol(store):
     view = store.put("t", put).__buffer__(0)
     assert (view.shape, view.format, view.readonly, view.tobytes()) == ((3, 5), "i", False, put.tobytes())
     assert is_mapped(store, address(np.asarray(view)))
-    with pytest.raises(BufferError, match=r"buffers cannot tell.*to_buffer"):
+    with pytest.raises(BufferError, match=r"no format for; use to_buffer"):
         store.put("t", make(np.dtype("M8[ns]"), (3,))).__buffer__(0)
     told = 0
     for dtype in DTYPES.values():  # what NumPy would make of it is the array, or it goes on to ask for `__array__`

@@ -16,7 +16,10 @@ import pytz
 from hypothesis import given
 
 from colonnade.errors import CorruptSnapshotError, UnsupportedTypeError
-from colonnade.format.objects import Objects, same, to_arrow, to_objects
+from colonnade.format.read.objects import to_objects
+from colonnade.format.same import same
+from colonnade.format.schema import Objects
+from colonnade.format.write.objects import to_arrow
 from colonnade.format.zones import decode_zone, encode_zone
 from support.likeness import assert_same_values
 from support.quick_lane import examples

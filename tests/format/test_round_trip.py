@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 import colonnade as cn
-from colonnade.format.objects import same
+from colonnade.format.same import same
 from support.quick_lane import examples
 from support.strategies import EXACT, INDEXES, NOT_COMPARED, Text, Weekday, frames, object_array, object_cells
 

@@ -5,9 +5,9 @@ Run it by its path::
     python tests/fuzz/mutate.py --files 100000 --seed 1 --processes 2
     python tests/fuzz/mutate.py --replay tests/fuzz/findings/1-4711.arrow
 
-File i of a seed is always broken in the same way. Workers look at the files; one that dies by a signal, takes longer than
-``--patience``, or raises what is no outcome (`fuzz.look`) leaves a finding: the file, and what was said. Ends with 1 if there
-was any.
+File i of a seed is always broken in the same way. Workers look at the files. A worker that dies by a signal, takes longer than
+``--patience``, or raises an error that `fuzz.look` does not list leaves a finding: the file, and the output. The exit status is 1
+if there is any finding.
 """
 
 import argparse

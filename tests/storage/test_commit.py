@@ -3,12 +3,12 @@
 import errno
 import os
 import signal
-import time
 
 import pandas as pd
 import pytest
 
 import colonnade as cn
+from support.clock import later
 from support.descriptors import descriptors, only_free
 
 FRAME = pd.DataFrame({"x": [1, 2, 3]})
@@ -246,11 +246,11 @@ def test_a_retained_version_outlives_the_newest(folder, remove):
     store.put("t", FRAME).close()
     store.put("t", FRAME * 2, keep=3).close()
     store.put("t", LARGE, keep=3, ttl=1).close()
-    time.sleep(1.1)
-    if remove == "gc":
-        store.gc()
-    else:
-        store.put("u", pd.DataFrame({"x": range(2_250_000)})).close()
+    with later():
+        if remove == "gc":
+            store.gc()
+        else:
+            store.put("u", pd.DataFrame({"x": range(2_250_000)})).close()
     assert store.get("t").equals(FRAME * 2)
     assert store.open("t", version=1).to_pandas().equals(FRAME)
     assert store.put("t", FRAME, keep=3).version == 3

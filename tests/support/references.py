@@ -33,6 +33,12 @@ def arrow_table(rows=ROWS):
 MAKE = {"pandas": pandas_frame, "polars": polars_frame, "pyarrow": arrow_table}
 
 
+def segments(store):
+    """The roles of the segments without a name, sorted."""
+    folder = store.path / ".segments"
+    return sorted(name.partition("-")[0] for name in os.listdir(folder)) if folder.exists() else []
+
+
 def is_mapped(table):
     """Whether the memory of a table's floats is a mapping of a segment without a name."""
     column = table["x"]

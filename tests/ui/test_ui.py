@@ -12,11 +12,12 @@ import sys
 import threading
 import time
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import colonnade as cn
-from colonnade.ui.rates import Rates
+from colonnade.display.rates import Rates
 
 CHROMIUM = shutil.which("chromium")
 
@@ -139,15 +140,26 @@ def test_rates(store):
     store.put("new", pd.DataFrame({"x": [1.0]})).close()
     usage = store.usage()
     found = rates.add(usage, 102.0)
-    assert (found["nyc/flights"].puts, found["new"].puts) == (1.5, 0.5)
+    assert (found["nyc/flights"].per_second, found["new"].per_second) == (1.5, 0.5)
     nbytes = next(segment.nbytes for segment in usage.of("newest") if segment.name == "new")
     assert found["new"].nbytes == nbytes / 2
     # A minute without puts.
-    assert rates.add(usage, 140.0)["new"].puts == pytest.approx(1 / 40)
+    assert rates.add(usage, 140.0)["new"].per_second == pytest.approx(1 / 40)
     assert rates.add(usage, 170.0) == {}
     store.delete("new")
     store.put("nyc/flights", pd.DataFrame({"x": [1.0]})).close()
     assert list(rates.add(store.usage(), 180.0)) == ["nyc/flights"]
+
+
+def test_rates_of_a_growing_table(store):
+    rates = Rates()
+    with store.appender("ticks", {"x": "float64"}) as log:
+        log.row(x=1.0)
+        rates.add(store.usage(), 100.0)
+        log.append({"x": np.zeros(1000)})
+        found = rates.add(store.usage(), 102.0)["ticks"]
+    assert (found.per_second, found.is_growing) == (500.0, True)
+    assert str(found).startswith("500 rows/s, ")
 
 
 @pytest.mark.slow

@@ -32,7 +32,7 @@ class Contents(NamedTuple):
 
 
 def contents_of(table: Any) -> Contents:
-    """Take a frame of pandas or Polars or a table of PyArrow apart; no value is looked at.
+    """Separate the structure of a pandas or Polars frame, or a PyArrow table, from its values. No value is read.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def contents_of(table: Any) -> Contents:
     """
     written, memory = io.BytesIO(), _Found([], [])
     taker = _Taker(written, memory)
-    # Polars pickles its values; as Arrow they are where they are.
+    # Polars would pickle its values; as an Arrow table it refers to them.
     taker.dump(table if isinstance(table, pa.Table) or _is_pandas(table) else (type(table), arrow_table(table)))
     return Contents(written.getvalue(), tuple(memory.stretches), memory.owners)
 
@@ -57,12 +57,12 @@ class _Found(NamedTuple):
     owners: list[Any]
 
     def add(self, owner: Any, stretches: list[Stretch]) -> None:
-        """Add memory; what is empty has no address."""
+        """Add memory, without what is empty: that has no address."""
         self.owners.append(owner)
         self.stretches.extend(stretch for stretch in stretches if stretch.size)
 
     def add_buffer(self, buffer: pickle.PickleBuffer) -> None:
-        """Add what a pickler would write apart."""
+        """Add a buffer that pickle leaves out of its stream."""
         memory = np.frombuffer(buffer.raw(), np.uint8)
         self.add(memory, [Stretch(memory.__array_interface__["data"][0], memory.nbytes)])
 

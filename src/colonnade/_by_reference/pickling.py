@@ -166,7 +166,7 @@ def _put_back(reducers: dict[Any, Any], kind: type, before: Any) -> None:
 
 
 class _Restore(NamedTuple):
-    """Puts back the ``dump`` of a class or module; missing: it inherited one."""
+    """Puts back the ``dump`` of a class or module, or removes it if there was none."""
 
     owner: Any
     dump: Any

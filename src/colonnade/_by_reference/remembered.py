@@ -54,14 +54,14 @@ class _Sent(NamedTuple):
     snapshot: _share.OwnedSnapshot
 
 
-# By the table's identity in this process, those that were sent last at the end.
+# By ``id(table)``; the table that was sent last is at the end.
 _sent: dict[int, _Sent] = {}
-# A dictionary is changed under it, and one table is looked at by one thread.
+# For changes of the dictionary, and so that one thread at a time examines a table.
 _lock = threading.RLock()
 
 
 def _in_child() -> None:
-    """A forked child owns nothing of it, and may have been forked while another thread had the lock."""
+    """Begin anew in a forked child: it owns no table, and another thread may have had the lock at the fork."""
     global _lock  # noqa: PLW0603 -- a lock cannot be unlocked by another thread
     _lock = threading.RLock()
     _sent.clear()
@@ -78,7 +78,7 @@ def forget() -> None:
 
 
 def send(writer: Writer, group: str, kind: Kind, table: Any) -> tuple[Reference, Any] | None:
-    """Send a table to one receiver; the reference and the way back to the table. None where it cannot be sent.
+    """Send a table to one receiver: its reference and how to make the table of it; None if it cannot be sent.
 
     Raises
     ------

@@ -25,6 +25,7 @@ from rich.text import Text
 from colonnade import SegmentUsage, Usage
 from colonnade.cli.output import console, print_line, print_table
 from colonnade.display.fitting import cell_len, one_line, shortened
+from colonnade.display.rates import Rate, Rates, rate_of
 from colonnade.display.table import GAP, Column, format_lines
 from colonnade.display.usage import COLUMNS, PROCESSES, bytes_of, processes_in, rows_of, totals
 
@@ -54,12 +55,13 @@ def can_watch() -> bool:
 
 def watch(look: Callable[[], Usage], every: float) -> None:
     """Show it on the whole screen, again and again, until q is pressed. Other keys scroll and sort."""
-    view = _View()
+    view, rates = _View(), Rates()
     while True:
         with _Keyboard() as keyboard, Live(console=console(), screen=True, auto_refresh=False) as live:
             usage, looked = look(), time.monotonic()
+            changes = rates.add(usage, looked)
             while not keyboard.signals:
-                live.update(_Picture(usage, view), refresh=True)
+                live.update(_Picture(usage, view, changes), refresh=True)
                 keys = _keys_in(keyboard.wait(max(looked + every - time.monotonic(), 0)))
                 if "q" in keys:
                     return
@@ -67,16 +69,17 @@ def watch(look: Callable[[], Usage], every: float) -> None:
                     view.press(key)
                 if not keys or time.monotonic() >= looked + every:  # keys alone do not look again
                     usage, looked = look(), time.monotonic()
+                    changes = rates.add(usage, looked)
         # The terminal is restored, and the signal has its usual effect. A process that was stopped continues here.
         for number in keyboard.signals:
             os.kill(os.getpid(), number)
 
 
 class _Keyboard:
-    """Read keys without return and echo; the terminal is restored at the end.
+    """Reads keys at once, without echo. At the end the terminal is as it was before.
 
-    ``signals`` are those that arrived; the terminal must be restored before they act. A change of the window's size
-    ends `wait`.
+    ``signals`` are the signals that arrived meanwhile: they must act after the terminal is restored. A change of the
+    window's size ends `wait`.
     """
 
     _HANDLED = (signal.SIGTSTP, signal.SIGTERM, signal.SIGHUP)
@@ -135,7 +138,7 @@ _KEYS = {
 }  # fmt: skip
 _SEQUENCE = re.compile(r"\x1b(?:\[[0-9;]*[~A-Za-z]|O[A-Za-z])|.", re.DOTALL)
 
-# What s goes through: a heading, and the key to sort by, the direction in which it begins.
+# The orders that the key s chooses in turn: the heading, the value to sort by, whether it begins with the largest.
 _ORDERS: tuple[tuple[str, Callable[[SegmentUsage], Any], bool], ...] = (
     ("size", lambda row: row.nbytes, True),
     ("name", lambda row: row.name or "", False),
@@ -146,7 +149,7 @@ _ORDERS: tuple[tuple[str, Callable[[SegmentUsage], Any], bool], ...] = (
 
 
 def _keys_in(typed: str) -> list[str]:
-    """Give the names of keys; of those without one, the letter."""
+    """Give the names of keys. A key without a name is its letter."""
     return [_KEYS.get(part, part.lower()) for part in _SEQUENCE.findall(typed)]
 
 
@@ -174,12 +177,12 @@ class _View:
 
     @property
     def sorted_by(self) -> str:
-        """The heading of the column, and an arrow."""
+        """The heading of the column that rows are sorted by, and an arrow for the direction."""
         heading, _, falls = _ORDERS[self._order]
         return f"{heading} {'↓' if falls != self._reversed else '↑'}"
 
     def part_of(self, rows: list[SegmentUsage], room: int) -> tuple[list[SegmentUsage], int, int]:
-        """Give the rows to show, how many are above, and how many below. A line of the room says so, if any are."""
+        """Give the rows to show, and how many are above and below. If there are any, a line of ``room`` says so."""
         _, key, falls = _ORDERS[self._order]
         rows = sorted(rows, key=key, reverse=falls != self._reversed)
         self._count = len(rows)
@@ -192,16 +195,17 @@ class _View:
 class _Picture:
     """What the screen shows, laid out when it is drawn, for the size of the window at that moment."""
 
-    def __init__(self, usage: Usage, view: _View) -> None:
+    def __init__(self, usage: Usage, view: _View, rates: dict[str, Rate]) -> None:
         self._usage = usage
         self._view = view
+        self._rates = rates
         self._time = datetime.now().astimezone()
 
     def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
         width, height = options.max_width, options.height or options.max_height
         lines = [*self._head(width), Text()]
         shown, above, below = self._view.part_of(rows_of(self._usage), height - len(lines) - 1)
-        lines += _table_lines(shown, width)
+        lines += _table_lines(shown, width, self._rates)
         if above or below:
             lines = lines[: height - 1]
             places = [f"{above} above" if above else "", f"{below} more" if below else ""]
@@ -235,9 +239,11 @@ def _bar(usage: Usage, width: int) -> Text:
     return bar
 
 
-def _table_lines(rows: list[SegmentUsage], width: int) -> Iterator[Text]:
+def _table_lines(rows: list[SegmentUsage], width: int, rates: dict[str, Rate]) -> Iterator[Text]:
     """Draw a heading and a line for each row; in a narrow terminal, names and processes are cut to their share."""
     name, *others = COLUMNS
+    if rates:
+        others.append(Column("rate", lambda row: rate_of(row, rates), "right"))
     names, processes = (
         max(cell_len(text) for text in [column.heading, *map(column.cell, rows)]) for column in (name, PROCESSES)
     )

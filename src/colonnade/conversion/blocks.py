@@ -34,7 +34,7 @@ Block = tuple[Any, Positions]
 
 # With self_destruct: how many bytes are freed before they are returned to the operating system.
 _RELEASE_STEP = 32 << 20
-# With self_destruct: columns are moved together that write so many bytes, and freed.
+# With self_destruct: columns are moved in groups of so many bytes, and each group is freed.
 _MOVED_TOGETHER = 1 << 20
 
 

@@ -71,7 +71,7 @@ def kinds_of(head: Head) -> Kinds:
 
 
 def group_columns(kinds: Kinds, has_nulls: npt.NDArray[np.bool_], options: PandasOptions) -> list[Group]:
-    """Group columns; ``has_nulls`` is of each imported column."""
+    """Group columns; ``has_nulls`` has an item for each imported column."""
     flags = options.flags()
     groups = []
     for type_, given, encoded, positions in kinds.kinds:

@@ -7,8 +7,8 @@ for all: two workers limited to 900 MiB that read one table of 1 GiB are killed 
 are shared with other processes or with a file do not count. A page of a frame that a task has written to is private,
 and counts.
 
-Dask has no setting for this. Two internals are replaced: the method with which a worker asks for its memory, and the
-callback with which a nanny looks at its worker's. Both are checked first, so a version that has others is an error.
+Dask has no setting for this. Two internals are replaced: the method with which a worker reads its memory, and the
+callback with which a nanny reads its worker's. Both are checked first: a version of Dask without them is an error.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MONITOR = "memory_monitor"
 
 
 def private_bytes(process: int | None = None) -> int:
-    """The bytes of memory that a process has for itself; of this one by default."""
+    """The bytes of memory that are private to a process; by default to this one."""
     info = psutil.Process(process).memory_info()
     return max(int(info.rss) - int(info.shared), 0)
 
@@ -37,7 +37,7 @@ def count_private_memory(worker: Any) -> None:
     Raises
     ------
     ColonnadeError
-        If this version of Dask is another inside.
+        If this version of Dask has other internals.
     """
     monitor: Any = getattr(worker, "monitor", None)
     if not callable(getattr(monitor, "get_process_memory", None)):
@@ -51,7 +51,7 @@ def count_private_memory_of_worker(nanny: Any) -> None:
     Raises
     ------
     ColonnadeError
-        If this version of Dask is another inside.
+        If this version of Dask has other internals.
     """
     callbacks = getattr(nanny, "periodic_callbacks", None)
     manager = getattr(nanny, "memory_manager", None)

@@ -30,7 +30,7 @@ from colonnade.store import Store
 
 _LOG = logging.getLogger("distributed.colonnade")
 _NAME = "colonnade"
-# What a reference takes in the memory of a worker; the table is nobody's.
+# The bytes that Dask counts for a reference. The table itself is in no worker's memory.
 _REFERENCE = 1024
 # The name in the certificates that `distributed.Security.temporary` makes.
 _TEMPORARY = "dask-internal"
@@ -42,12 +42,12 @@ class Colonnade(SchedulerPlugin):
     Parameters
     ----------
     token : str, optional
-        What hosts of the cluster show each other; by default ``$COLONNADE_TOKEN``, else a random one. A client on a
-        host without workers serves its own tables with it: ``cn.serve(host, token=plugin.token, ...)``.
+        The secret by which hosts of the cluster know each other; by default ``$COLONNADE_TOKEN``, else a random one. A
+        client on a host without workers serves its own tables with it: ``cn.serve(host, token=plugin.token, ...)``.
     port : int, default 0
-        The port at which each host serves; 0: any that is free.
+        The port at which each host serves; 0 is any free port.
     count_private_memory : bool, default True
-        Whether the memory limits of workers are for the memory that is private to each. Uses internals of Dask.
+        Whether only the private memory of a worker counts for its memory limit. Uses internals of Dask.
 
     Notes
     -----

@@ -25,7 +25,7 @@ TABLES = (
     Column("age", lambda table: format_age(table.created), "right"),
 )
 _META = Column("meta", lambda table: one_line(json.dumps(table.meta)[:_LONGEST]) if table.meta else "")
-_LONGEST = 60  # letters of what is shown of a table's own metadata
+_LONGEST = 60  # letters that are shown of the metadata that the user gave
 
 
 def tables_columns(tables: Sequence[TableInfo]) -> Sequence[Column]:

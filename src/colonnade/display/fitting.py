@@ -49,7 +49,7 @@ def shortened(text: str, room: int = _WIDEST) -> str:
 
 
 def padded(text: str, width: int, justify: str) -> str:
-    """Fill a text with blanks up to a width, on the side that ``justify`` leaves free."""
+    """Fill a text with blanks up to a width; ``justify`` is the side where the text goes."""
     blanks = " " * (width - cell_len(text))
     return blanks + text if justify == "right" else text + blanks
 
@@ -60,7 +60,7 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
 
 
 def format_part(shown: int, total: int) -> str:
-    """Write how many of how many."""
+    """Write a part of a number of things, as in "5 of 20"."""
     return f"{total:,}" if shown == total else f"{shown:,} of {total:,}"
 
 

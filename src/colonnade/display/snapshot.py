@@ -25,8 +25,8 @@ from colonnade.sizes import format_size
 from colonnade.snapshot import Snapshot
 
 _ROWS = 5
-_REPORTS = 20  # columns of which there is a line
-_SIDE = 6  # columns of the first rows, from the left and from the right
+_REPORTS = 20  # columns that are explained, a line each
+_SIDE = 6  # columns of the first rows that are shown, so many from the left and so many from the right
 
 
 def summary(snapshot: Snapshot) -> Summary:

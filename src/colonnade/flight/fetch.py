@@ -328,7 +328,7 @@ def _check(draft: Draft, name: str, source: Address, offered: Seal) -> None:
     size = offered.size
     try:
         if Segment(Path(name), draft.reopen()).seal() != offered:
-            raise CorruptSnapshotError("its seal is another one than was offered")
+            raise CorruptSnapshotError("its seal differs from the one that was offered")
         with reading():
             file = open_file(_core.Mapping(draft.fd, size, False), 0, size, offered.checksums)
             file.check_values()

@@ -76,7 +76,7 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]
             try:
                 yield self._info_of_rows(pa_flight.FlightDescriptor.for_path(*name.split("/")), Request(name))
             except ColonnadeError:
-                continue  # gone meanwhile, or damaged: `check` of that host names it
+                continue  # deleted since then, or damaged: `check` on that host names it
 
     def get_flight_info(self, _: Any, descriptor: Any) -> Any:
         """Answer a receiver's request, or describe a table to another client."""
@@ -147,7 +147,9 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]
         """Bytes of a file, as batches; the transfer runs until Flight has let go of all of them."""
         seal = opened.seal
         if not 0 <= part.start <= part.stop <= seal.size:
-            raise RemoteError(f"bytes {part.start} to {part.stop} of a file of {seal.size}")
+            raise RemoteError(
+                f"bytes {part.start:,} to {part.stop:,} were asked for, and the table's file has {seal.size:,} bytes"
+            )
         if not self._sources.begin(seal.identity, part.transfer, part.streams, _SHORT_WAIT):
             raise pa_flight.FlightUnavailableError("this host sends the table to others; ask for another source", BUSY)
         view = np.frombuffer(opened.segment.map(writable=False), np.uint8)  # type: ignore[call-overload]

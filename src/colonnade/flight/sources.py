@@ -8,16 +8,16 @@ The host that a receiver asks keeps the books: which hosts have the snapshot, an
    none it waits, in the order of asking.
 2. A receiver that is done says so, and with which address it serves its own copy. It is a source from then on. So n
    receivers take about log2(n) + 1 times one transfer, where one uplink for all would take n times.
-3. The host that sends has the last word. It knows its own transfers by their streams, and refuses one too many: its
-   receivers may have been sent by several hosts.
+3. The host that sends has the last word. It counts its own transfers by their streams, and refuses one more: several
+   hosts may have named it as a source.
 4. A grant whose receiver ends without a word is dropped: where this host sends, when its streams end; elsewhere after
    `_ELSEWHERE` seconds. A source that failed a receiver is asked no more until it says again that it has the snapshot.
 
 5. A receiver that was stopped would keep all others waiting. A transfer that takes longer than a slow network needs
    is shared with others from then on: its source is free again.
 
-A source sends one snapshot to one receiver at a time, because half of an uplink each would let both wait for the
-second half; and at most `_MOST` snapshots at once.
+A source sends one snapshot to one receiver at a time, because two receivers with half of the uplink each would both
+take twice as long. It sends at most `_MOST` snapshots at once.
 """
 
 from __future__ import annotations

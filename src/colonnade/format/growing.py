@@ -51,7 +51,7 @@ DICTIONARY_TEXT = 4 << 20
 
 
 class Kind(Enum):
-    """How a column is stored; the value says it in words."""
+    """How a column is stored. The values describe the parts of a column in words."""
 
     INTEGER = "values, no nulls"
     FLOATING = "values with NaN for nulls, validity"

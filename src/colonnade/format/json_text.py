@@ -21,7 +21,7 @@ def encode_json(values: Mapping[Any, Any], what: str, remedy: str) -> str:
     UnsupportedTypeError
         For a value that would not come back equal.
     """
-    from colonnade.format.objects import same
+    from colonnade.format.same import same
 
     for key, value in values.items():
         try:

@@ -115,9 +115,26 @@ def make_frame(
     return df
 
 
+def frame_like(frame: pd.DataFrame, values: Sequence[Any], index: pd.Index[Any]) -> pd.DataFrame:
+    """Make a frame of other values and another index, with the labels of ``frame`` and its blocks, in their order.
+
+    Nothing is copied or checked. `make_frame` takes four times as long, because pandas looks at each array.
+    """
+    manager: Any = frame._mgr
+    blocks = tuple(block.make_block_same_class(each) for block, each in zip(manager.blocks, values, strict=True))
+    made = type(manager)(blocks, [manager.axes[0].view(), index], verify_integrity=False)
+    result: pd.DataFrame = pd.DataFrame._from_mgr(made, made.axes)  # type: ignore[attr-defined]
+    return result
+
+
 def make_datetimes(values: npt.NDArray[Any], dtype: Any) -> Any:
     """Make a datetime array with a time zone over datetime64 values."""
     return pd.arrays.DatetimeArray._simple_new(values, dtype=dtype)  # type: ignore[attr-defined]
+
+
+def rows_of_times(array: Any, rows: slice) -> Any:
+    """Some rows of pandas' datetimes or timedeltas, as a view; rows are the last axis. Indexing takes 6 us."""
+    return array._from_backing_data(array._ndarray[..., rows])
 
 
 def make_periods(values: npt.NDArray[np.int64], dtype: Any) -> Any:
@@ -126,8 +143,8 @@ def make_periods(values: npt.NDArray[np.int64], dtype: Any) -> Any:
 
 
 def make_masked(dtype: Any, values: npt.NDArray[Any], mask: npt.NDArray[np.bool_]) -> Any:
-    """Make a masked array over values and mask."""
-    return dtype.construct_array_type()(values, mask)
+    """Make a masked array over values and mask, of the dtype's own types; they are not checked."""
+    return dtype.construct_array_type()._simple_new(values, mask)
 
 
 def make_strings(array: pa.Array, dtype: Any) -> Any:
@@ -186,6 +203,12 @@ def make_index(array: Array1D, name: Any, freq: str | None) -> pd.Index[Any]:
         holder = timed if hasattr(timed, "_freq") else timed._data
         holder._freq = pd.tseries.frequencies.to_offset(freq)
     return index
+
+
+def index_like(index: pd.Index[Any], array: Array1D) -> pd.Index[Any]:
+    """Make an index over other values of the same dtype, with the name of ``index``; nothing is copied or checked."""
+    made: pd.Index[Any] = type(index)._simple_new(array, index.name)  # type: ignore[attr-defined]
+    return made
 
 
 def range_index(rows: range, name: Any) -> pd.RangeIndex:

@@ -1,6 +1,6 @@
 """Record batches of any length, made ready to be stored and released one after the other.
 
-Sources give batches of any length: SQLite 1,024 rows, a Parquet file what is left of a row group. A table is stored
+Sources give batches of any length: SQLite gives 1,024 rows, a Parquet file the rest of a row group. A table is stored
 batch by batch, and a batch must end at a whole byte of each bitmap. So every batch but the last gets a multiple of 8
 rows. Small batches are joined, because each column of a batch costs the same few microseconds, whatever its length.
 

@@ -45,7 +45,7 @@ def open_files(
     """
     source = _find(path)
     kind = kind or _format_of(path, source.files)
-    # A folder has other files as well: checksums, a README. If no suffix says this format, all files are taken.
+    # A folder may have other files too: checksums, a README. If no file has a suffix of this format, all are read.
     files = [file for file in source.files if recognise(PurePath(file.path)).format is kind] or source.files
     source = source._replace(files=files)
     options = options.of(kind)
@@ -84,7 +84,7 @@ def _find(path: str) -> _Files:
 def _locate(path: str) -> tuple[fs.FileSystem, str]:
     if "://" not in path:
         # Mapped, because IPC data that is not compressed is then copied once, from the page cache to the store.
-        path = os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 -- it stays a string, and no link is followed
+        path = os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 -- pathlib would follow links, and this stays a string
         return fs.LocalFileSystem(use_mmap=True), path
     try:
         with explaining(path):

@@ -26,7 +26,8 @@ from colonnade.io.streamed import with_placeholders
 class Read(NamedTuple):
     """A table that was read. ``lengths`` are the rows of the batches that are in memory.
 
-    Of the fields ``streamed`` it has placeholders. ``stream`` gives their values: some fields, and a batch of these.
+    For the fields ``streamed`` the table has placeholders. ``stream`` gives their values: the numbers of some fields,
+    and a batch of them.
     """
 
     table: pa.Table

@@ -86,7 +86,7 @@ def _draw(task: str, meter: Meter, finished: threading.Event, stream: TextIO) ->
 
 
 def _line(task: str, meter: Meter, seconds: int, width: int) -> str:
-    """Write one line: the task, a bar in the room that the words leave, and the figures."""
+    """The text of one line: the task, a bar as wide as the rest of the line, and the figures."""
     figures = f"{meter.rows:,} rows {format_size(meter.nbytes)} {timedelta(seconds=seconds)}"
     if not meter.total:
         return f"{task} {figures}"[:width]

@@ -32,7 +32,7 @@ from colonnade.io.text_csv import csv_blocks
 from colonnade.io.text_json import json_blocks
 from colonnade.io.text_parts import DIGITS, Key, Part
 
-# Of the processors, so many at most: each has a block in memory, and what is parsed of it.
+# The most threads, whatever the number of processors: each keeps a block and its parsed rows in memory.
 _THREADS = 8
 _RELEASED = 16  # blocks after which memory is returned to the kernel, which takes 4 ms
 

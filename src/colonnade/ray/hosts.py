@@ -93,7 +93,7 @@ def serve(*, token: str | None = None, port: int = 0) -> Hosts:
         What nodes show each other; by default that of the nodes that serve, else ``$COLONNADE_TOKEN``, else a random
         one. It is not Ray's own.
     port : int, default 0
-        The port at which each node serves; 0: any that is free.
+        The port at which each node serves; 0 is any free port.
 
     Returns
     -------

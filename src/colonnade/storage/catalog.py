@@ -253,7 +253,7 @@ class Catalog:
         )
 
     def seal_of(self, name: str) -> Seal | None:
-        """The seal of a name's newest version; None if there is none. What is no snapshot counts as none.
+        """The seal of a name's newest version; None if there is none, or if the file is not a snapshot.
 
         Raises
         ------

@@ -89,7 +89,7 @@ class Directory:
                 self._make()
                 self.opened().close()  # it may be a file
             if not os.access(self.root, os.W_OK | os.X_OK):
-                raise StoreAccessError(errno.EACCES, f"this user may not write to the store {self.root}")
+                raise self._not_writable()
             with self.opened() as root:
                 self._check_owner(os.fstat(root))
         except StoreAccessError:
@@ -180,7 +180,14 @@ class Directory:
                     return folders.segments(root, make=not folders.is_there(root, paths.SEGMENTS))
             return folders.segments(root, make=True)
         except PermissionError as error:
-            raise StoreAccessError(errno.EACCES, f"this user may not write to the store {self.root}") from error
+            raise self._not_writable() from error
+
+    def _not_writable(self) -> StoreAccessError:
+        return StoreAccessError(
+            errno.EACCES,
+            f"this user may not write to the store {self.root}. Run as its owner, or use a store of your own: "
+            f"{paths.STORE_VARIABLE}=directory",
+        )
 
     def _wait(self, file: _core.Descriptor, timeout: float | None) -> None:
         pause, warned = _FIRST_PAUSE, False

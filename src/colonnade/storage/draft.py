@@ -198,7 +198,7 @@ class Draft:
         return self.map(size) or self.map_written(size)
 
     def map_written(self, size: int) -> _core.Mapping:
-        """Map it for writing as it is, and allocate the pages that are missing. Mapped before, it is the same mapping.
+        """Map it for writing as it is, and allocate the pages that are missing. A second call returns the same mapping.
 
         Raises
         ------

@@ -160,7 +160,7 @@ class _Instance:
     def add(self, reader: Inotify, folder: int, mask: int) -> int:
         # By its descriptor, so what is watched is what was opened, whatever the path leads to by now.
         path = f"/proc/self/fd/{folder}".encode()
-        with self.lock:  # whoever reads the first event of it finds the reader
+        with self.lock:  # so that the thread that gets the first event finds the reader
             watch = _libc.inotify_add_watch(self.descriptor.fileno(), path, mask | _MASK_ADD)
             if watch < 0 and ctypes.get_errno() == errno.ENOENT and not os.path.isdir("/proc/self/fd"):
                 raise StoreAccessError(errno.ENOENT, "cannot watch for new versions: /proc is not mounted. Mount it")

@@ -66,7 +66,6 @@ class Log:
 
     schema: GrowingSchema
     retention: Retention
-    committed: int
     first: int
 
     def __init__(self, catalog: Catalog, name: str, mode: int, folder: int) -> None:
@@ -85,6 +84,8 @@ class Log:
         data = memoryview(cast(Any, self._head)).toreadonly()
         self._reader = HeadReader(data, log_folder.path_of(catalog.directory.root, name) / paths.HEAD)
         self.words = _core.HeadWords(self._head, COMMITTED, STATE, LogState.DELETED)
+        # The files that were put into huge pages. Segments are written again, and to look takes 0.1 ms a huge page.
+        self._collapsed: set[int] = set()
 
     # -- opening -------------------------------------------------------------------------------------------------------
 
@@ -285,6 +286,15 @@ class Log:
         return self.words.load(COMMITTED)
 
     @property
+    def committed(self) -> int:
+        """How many rows were published, as this producer knows; another one that shares the table may have more."""
+        return self.words.published
+
+    @committed.setter
+    def committed(self, rows: int) -> None:
+        self.words.published = rows
+
+    @property
     def is_behind(self) -> bool:
         """Whether another producer has appended rows or begun segments since this one looked."""
         words = [self.words.load(at) for at in (COMMITTED, SEGMENTS)]
@@ -384,7 +394,6 @@ class Log:
         if self._descriptor.fileno() < 0:
             raise ValueError(f"the appender of {self.name!r} was closed within an append; no row of it was appended")
         self.words.publish(committed)
-        self.committed = committed
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
@@ -423,8 +432,10 @@ class Log:
             for entry in dropped:
                 name = paths.log_segment(entry.base, entry.number)
                 with contextlib.suppress(OSError):
-                    if spares.is_worth_keeping(os.stat(name, dir_fd=folder, follow_symlinks=False), limit):
-                        _collapse(folder, name)
+                    status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                    if spares.is_worth_keeping(status, limit):
+                        if status.st_ino not in self._collapsed and _collapse(folder, name):
+                            self._collapsed.add(status.st_ino)
                         spares.retire(root, folder, name)
                         self._has_spares = True
                     else:
@@ -459,12 +470,12 @@ class Log:
             return 0
 
 
-def _collapse(folder: int, name: str) -> None:
+def _collapse(folder: int, name: str) -> bool:
     """Put a segment into huge pages, in which the next rows are written at twice the speed; but not its holes."""
     with _core.Descriptor(name, os.O_RDWR | os.O_NOFOLLOW, dir_fd=folder) as fd:
         status = os.fstat(fd)
-        if 4 * 512 * status.st_blocks >= 3 * status.st_size:
-            _core.Mapping.of_draft(fd, status.st_size).collapse()
+        is_full = 4 * 512 * status.st_blocks >= 3 * status.st_size
+        return is_full and _core.Mapping.of_draft(fd, status.st_size).collapse()
 
 
 def is_locked(fd: int) -> bool:

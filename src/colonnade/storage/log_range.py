@@ -19,7 +19,7 @@ from weakref import WeakValueDictionary
 from colonnade import _core
 from colonnade.core.alignment import align
 from colonnade.format.growing import HUGE_PAGE, Places
-from colonnade.format.read.growing import Region
+from colonnade.format.read.growing_frame import Region
 from colonnade.format.stripes import STRIPE
 from colonnade.storage.log_reader import LogReader, Part
 from colonnade.storage.os_errors import explain_use
@@ -38,10 +38,15 @@ def _place(region: Region, where: Places) -> int:
 
 
 class Rows(NamedTuple):
-    """Rows of all lanes in memory: lane ``i`` begins at byte ``at[i]`` of ``buffer``."""
+    """Rows ``start`` to ``stop`` of all lanes in memory: of lane ``i`` from byte ``at[i]`` of ``buffer`` on.
+
+    Where rows are shared, ``stop`` is as far as they may grow without another mapping.
+    """
 
     buffer: _core.RangeView | _core.Mapping
     at: list[int]
+    start: int
+    stop: int
 
 
 class LogRange:
@@ -71,7 +76,7 @@ class LogRange:
 
     def holds(self, parts: Sequence[Part]) -> bool:
         """Whether there is room for these rows."""
-        return not parts or (parts[0].start >= self.origin and parts[-1].stop <= self.origin + self.rows)
+        return parts[0].start >= self.origin and parts[-1].stop <= self.origin + self.rows
 
     def map(self, parts: Sequence[Part]) -> tuple[Rows, list[_core.MappedPieces]]:
         """Map what is not mapped yet: the rows, and the pieces, one for each part; whoever keeps these maps once.
@@ -85,10 +90,14 @@ class LogRange:
         """
         last = len(parts) - 1
         pieces = [self._piece(part, is_last=number == last) for number, part in enumerate(parts)]
-        start = parts[0].start if parts else self.origin
+        start, stop = parts[0].start, parts[-1].stop if self._writable else self._end(parts[-1])
         view = _core.RangeView(self.addresses, pieces)
         places = [i * self.span + (start - self.origin) * lane.width for i, lane in enumerate(self._lanes)]
-        return Rows(view, places), pieces
+        return Rows(view, places, start, stop), pieces
+
+    def _end(self, last: Part) -> int:
+        """As far as the last segment may grow here."""
+        return min(last.segment.entry.base + last.segment.entry.capacity, self.origin + self.rows)
 
     def _piece(self, part: Part, *, is_last: bool) -> _core.MappedPieces:
         base = part.segment.entry.base
@@ -96,7 +105,7 @@ class LogRange:
             begin, end = part.start // STRIPE * STRIPE, align(part.stop, STRIPE)
         else:
             begin = max(base, self.origin)
-            end = min(base + part.segment.entry.capacity, self.origin + self.rows) if is_last else part.stop
+            end = self._end(part) if is_last else part.stop
         key = (part.segment.entry.number, begin, end)
         piece = self._pieces.get(key)
         if piece is None:
@@ -131,8 +140,8 @@ class SharedRange:
             if self._range is not None and self._range.holds(parts):
                 with contextlib.suppress(ValueError):  # a segment that holds rows of the one before, too
                     return self._map(self._range, parts, retained)
-            origin = min(parts[0].start if parts else retained, retained)
-            count = (parts[-1].stop if parts else retained) - origin
+            origin = min(parts[0].start, retained)
+            count = parts[-1].stop - origin
             self._kept = {}
             self._range = LogRange(self._lanes, origin, 2 * count, writable=False)
             return self._map(self._range, parts, retained)
@@ -162,8 +171,8 @@ os.register_at_fork(after_in_child=_in_child)
 
 def shared_range(reader: LogReader, lanes: Sequence[Region]) -> SharedRange:
     """The range of a growing table that all read-only frames of this process are views of."""
-    made: SharedRange = reader.made.setdefault("range", SharedRange(lanes))
-    return made
+    made: SharedRange | None = reader.made.get("range")
+    return reader.made.setdefault("range", SharedRange(lanes)) if made is None else made
 
 
 def private_rows(lanes: Sequence[Region], parts: Sequence[Part]) -> Rows:
@@ -182,4 +191,4 @@ def private_rows(lanes: Sequence[Region], parts: Sequence[Part]) -> Rows:
         mapping = _core.Mapping(part.segment.fd, where.size, True)  # one mapping for all columns
     except OSError as error:
         raise explain_use(error, "mapping a segment of a growing table") from error
-    return Rows(mapping, [_place(lane, where) + start * lane.width for lane in lanes])
+    return Rows(mapping, [_place(lane, where) + start * lane.width for lane in lanes], part.start, part.stop)

@@ -64,22 +64,41 @@ class Part(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What there was at one instant: rows ``first`` to ``stop``, and the segments that hold them."""
+    """What there was at one instant: rows ``first`` to ``stop``, and the segments that hold them.
+
+    ``made`` is what readers have made of these segments and may use again for more rows of them.
+    """
 
     first: int
     stop: int
     segments: tuple[OpenSegment, ...]
+    made: dict[str, Any]
 
     def parts(self, start: int, stop: int) -> list[Part]:
         """The rows from ``start`` to ``stop``, by segment; these must be rows of the look."""
-        result = []
-        for number, segment in enumerate(self.segments):
-            following = self.segments[number + 1 :][:1]
-            end = min(following[0].entry.base if following else self.stop, stop)
+        result: list[Part] = []
+        number, end = len(self.segments), stop
+        while end > start:  # from the last one on: new rows are in few of many segments
+            number -= 1
+            segment = self.segments[number]
             begin = max(segment.entry.base, start)
             if begin < end:
                 result.append(Part(segment, begin, end))
+                end = begin
+        result.reverse()
         return result
+
+
+class LogTable(NamedTuple):
+    """Which growing table it is, wherever it is opened: store, name, the user whose it is, and its random number."""
+
+    store: str
+    name: str
+    owner: int
+    identity: int
+    columns: int
+    row_bytes: int
+    created_ns: int
 
 
 class LogReader:
@@ -107,7 +126,16 @@ class LogReader:
         self.schema = stored_schema(self._reader.fixed.schema_text)
         self.schema_text = self._reader.fixed.schema_text
         self.identity = self._reader.fixed.identity
-        self._look = Look(0, 0, ())
+        self.table = LogTable(
+            os.fspath(self.root),
+            name,
+            self.owner,
+            self.identity,
+            len(self.schema.columns),
+            self.schema.row_bytes,
+            self.created_ns,
+        )
+        self._look = Look(0, 0, (), {})
         self._segments = 0  # how many were begun when it looked
         # What readers make for all of this process, as their shared range.
         self.made: dict[str, Any] = {}
@@ -121,6 +149,11 @@ class LogReader:
     def is_deleted(self) -> bool:
         """Whether it was deleted. It can still be read."""
         return self.words.load(STATE) == LogState.DELETED
+
+    def is_at(self, rows: int) -> bool:
+        """Whether it is not deleted and has so many rows, as when it was looked at."""
+        load = self.words.load
+        return load(COMMITTED) == rows and load(STATE) != LogState.DELETED
 
     @property
     def is_there(self) -> bool:
@@ -179,7 +212,7 @@ class LogReader:
             except OSError as error:
                 with explained(self.root, f"opening a segment of the growing table {self.name!r}"):
                     raise error
-            self._look = look = Look(head.first, head.committed, segments)
+            self._look = look = Look(head.first, head.committed, segments, {})
             self._segments = head.segments
             return look
         raise AssertionError("unreachable")
@@ -192,7 +225,7 @@ class LogReader:
         last = look.segments[-1].entry
         if not look.stop <= committed <= last.base + last.capacity:
             return None
-        return Look(look.first, committed, look.segments)
+        return Look(look.first, committed, look.segments, look.made)
 
     def _open(self, entry: Entry) -> OpenSegment:
         file = paths.log_segment(entry.base, entry.number)

@@ -96,7 +96,7 @@ class PathWatch:
     def _concerns(self, watch: int, mask: int, name: str) -> bool:
         if mask & OVERFLOW:
             return True
-        names = self._watched.get(watch)  # None: a folder that is watched no more
+        names = self._watched.get(watch)  # None if the folder is no longer watched
         return names is not None and (not name or name in names)
 
     def _follow(self) -> None:

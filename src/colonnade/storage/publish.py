@@ -214,7 +214,9 @@ class Publisher:
         try:
             folder = folders.below(root, where.folders, self._directory.trusts, make=mode)
         except NotADirectoryError:
-            raise InvalidNameError(f"{name!r} cannot be a table: a part of it is the file of another table") from None
+            raise InvalidNameError(
+                f"{name!r} cannot be a table: a part of it is the file of another table; choose another name"
+            ) from None
         if folders.is_folder(folder.fileno(), where.current):
             raise InvalidNameError(
                 f"{name!r} cannot be a table: {self._directory.root / name}{paths.SUFFIX} is the folder of other tables"

@@ -12,11 +12,10 @@ from urllib.parse import quote
 
 from colonnade.display.base import render
 from colonnade.display.fitting import one_line
+from colonnade.display.rates import Rate, rate_of
 from colonnade.display.usage import COLUMNS, PROCESSES, bytes_of, rows_of, totals
-from colonnade.sizes import format_size
 from colonnade.snapshot import Snapshot
 from colonnade.storage.usage import SegmentUsage, Usage
-from colonnade.ui.rates import Rate
 
 STYLE = """
 :root{color-scheme:light dark}
@@ -35,7 +34,7 @@ th,td{padding:4px 14px 4px 0;text-align:left;border-bottom:1px solid rgba(128,12
 .remark{border-left:3px solid #d9822b;padding-left:8px}
 """
 
-# It fetches the page again and exchanges what changed; a folded part stays as it is while it is not exchanged.
+# It fetches the page again and replaces the parts that changed. Parts that the user has folded stay folded until then.
 SCRIPT = """
 "use strict";
 async function refresh() {
@@ -81,7 +80,7 @@ def _overview(usage: Usage, rates: dict[str, Rate], root: str) -> Iterator[str]:
         yield "<p>There are no tables yet.</p>"
         return
     yield '<div class="scroll"><table><thead><tr>'
-    for heading, justify in [*((c.heading, c.justify) for c in COLUMNS), ("puts", "right"), ("processes", "left")]:
+    for heading, justify in [*((c.heading, c.justify) for c in COLUMNS), ("rate", "right"), ("processes", "left")]:
         yield f"<th{_side(justify)}>{escape(heading)}</th>"
     yield "</tr></thead><tbody>"
     for row in rows:
@@ -95,22 +94,15 @@ def _cells(row: SegmentUsage, rates: dict[str, Rate], root: str) -> Iterator[str
         if column is COLUMNS[0] and row.role == "newest" and row.name is not None:
             text = f'<a href="{root}tables/{quote(row.name)}">{text}</a>'
         yield f"<td{_side(column.justify)}>{text}</td>"
-    rate = rates.get(row.name or "") if row.role == "newest" else None
-    yield f'<td class="right">{format_rate(rate) if rate else ""}</td>'
+    yield f'<td class="right">{rate_of(row, rates)}</td>'
     yield f"<td>{escape(PROCESSES.cell(row))}</td>"
-
-
-def format_rate(rate: Rate) -> str:
-    """Puts and bytes: by the second where there are several, else by the minute."""
-    puts = f"{rate.puts:.1f}/s" if rate.puts >= 1 else f"{rate.puts * 60:.1f}/min"
-    return f"{puts}, {format_size(round(rate.nbytes))}/s"
 
 
 def _bar(usage: Usage) -> str:
     tables = bytes_of(usage.of("newest", "retained"))
     total = max(usage.nbytes + usage.free if usage.capacity is None else usage.capacity, usage.nbytes, 1)
     parts = (("tables", tables), ("rest", usage.nbytes - tables))
-    # Widths are attributes of an image, because no style stands in the page itself.
+    # The bar is an image, whose widths are attributes: the page itself has no styles.
     bars = "".join(
         f'<rect class="{name}" x="{100 * start / total:.2f}" width="{100 * size / total:.2f}" height="1"></rect>'
         for (name, size), start in zip(parts, (0, tables), strict=True)

@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from colonnade.display.rates import Rates
 from colonnade.errors import ColonnadeError, InvalidNameError, NotFoundError
 from colonnade.store import Store
 from colonnade.ui import pages
-from colonnade.ui.rates import Rates
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 HOSTS = ["localhost", "127.0.0.1"]
 _HEADERS = {
-    # Nothing from elsewhere. A summary brings its own style; scripts are this server's file alone.
+    # Nothing from other servers. A summary has a style of its own; the only script is a file of this server.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; "
     "style-src 'self' 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",  # the address has the secret in it
+    "Referrer-Policy": "no-referrer",  # the secret is part of the address
     "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Resource-Policy": "same-origin",
 }

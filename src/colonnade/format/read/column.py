@@ -145,7 +145,7 @@ def from_arrow(array: pa.Array, dtype: Any, objects: schema.Objects | None) -> A
     if dtype.kind == "O":
         if objects is None:
             return _objects_of_pyarrow(array)
-        from colonnade.format.objects import to_objects
+        from colonnade.format.read.objects import to_objects
 
         return to_objects(array, objects)
     return array.to_pandas().to_numpy(plain_dtype(dtype), copy=True)

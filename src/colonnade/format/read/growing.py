@@ -1,24 +1,19 @@
-"""Rows of a growing table as a pandas frame, and as an Arrow table.
+"""Rows of a growing table as an Arrow table, of one chunk for each segment; and the checks of their values.
 
-Nothing here depends on the number of rows, and nothing is copied. Does not depend on: files, the head, how the rows of
-several segments come to stand next to each other.
-
-pandas' numbers, times, masks and codes are views of memory in which a column's rows stand next to each other, whatever
-segment holds them. Text is pandas' ``str`` over an Arrow array of one chunk for each segment; so is every column
-of the Arrow table.
+Nothing is copied. Does not depend on: files, the head, frames.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from colonnade import _core
 from colonnade.errors import CorruptSnapshotError
 from colonnade.format.growing import (
     DICTIONARY_TEXT,
@@ -27,19 +22,13 @@ from colonnade.format.growing import (
     GrowingSchema,
     Kind,
     Places,
-    stored_schema,
 )
-from colonnade.format.read.column import plain_dtype
-from colonnade.format.read.projection import Positions, Projection
-from colonnade.interop import pandas as internals
-
-_BLOCK_KINDS = (Kind.INTEGER, Kind.FLOATING, Kind.TIME, Kind.BOOLEAN)
 
 
 class Chunk(NamedTuple):
     """Rows ``start`` to ``stop`` of a segment, counted from its first one.
 
-    ``memory`` is the whole file; ``made`` is what was made of it before, for this module alone.
+    ``memory`` is the whole file; ``made`` is what was made of it before, for this folder alone.
     """
 
     places: Places
@@ -49,199 +38,17 @@ class Chunk(NamedTuple):
     stop: int
 
 
-class Region(NamedTuple):
-    """What pandas reads as one array: of column ``column``, its mask or its values, ``width`` bytes a row."""
-
-    column: int
-    is_mask: bool
-    width: int
-
-
-class Memory(Protocol):
-    """Where the rows of each region stand, in the order of `regions`: at byte ``at[i]`` of ``buffer``."""
-
-    @property
-    def buffer(self) -> Any: ...
-    @property
-    def at(self) -> Sequence[int]: ...
-
-
-class Block(NamedTuple):
-    """Columns of one dtype, in memory ``plain``. ``pieces`` are its rows that stand in the frame, and their positions.
-
-    ``index_row`` is the row that is the index of the frame, if one is.
-    """
-
-    dtype: Any
-    plain: np.dtype[Any]
-    columns: tuple[int, ...]
-    index_row: int | None
-    pieces: tuple[tuple[slice, Positions], ...]
-
-
-class Layout(NamedTuple):
-    """What all frames of a schema have in common; made by `layout_of`.
-
-    ``regions`` are what pandas reads: the columns of a block follow each other. ``first``: the number of a column's
-    values among them. ``positions``: the place of each column in the frame; -1 for the index. ``blocks`` and
-    ``others`` are the columns that are part of a block, and those that are not.
-    """
-
-    table: GrowingSchema
-    regions: tuple[Region, ...]
-    first: dict[int, int]
-    labels: pd.Index[Any]
-    positions: tuple[int, ...]
-    blocks: tuple[Block, ...]
-    others: tuple[int, ...]
-
-
-@lru_cache(64)
-def layout_of(text: bytes) -> Layout:
-    """The layout of a schema, as `GrowingSchema.encode` writes it."""
-    table = stored_schema(text)
-    names = [name for name in table.names if name != table.index]
-    place = {name: position for position, name in enumerate(names)}
-    positions = tuple(place.get(name, -1) for name in table.names)
-    blocks = tuple(_block_of(table, numbers, positions) for numbers in _blocks(table))
-    regions = [Region(n, False, max(table.columns[n].width, 1)) for block in blocks for n in block.columns]
-    for number, column in enumerate(table.columns):
-        if column.kind in (Kind.MASKED, Kind.MASKED_BOOLEAN):
-            regions += [Region(number, False, max(column.width, 1)), Region(number, True, 1)]
-        elif column.kind is Kind.CATEGORY:
-            regions.append(Region(number, False, column.width))
-    return Layout(
-        table,
-        tuple(regions),
-        {region.column: at for at, region in enumerate(regions) if not region.is_mask},
-        table.empty_frame().columns,
-        positions,
-        blocks,
-        tuple(n for n, column in enumerate(table.columns) if column.kind not in _BLOCK_KINDS),
-    )
-
-
-def _block_of(table: GrowingSchema, numbers: list[int], positions: Sequence[int]) -> Block:
-    dtype = table.columns[numbers[0]].dtype
-    places = [positions[number] for number in numbers]
-    index = places.index(-1) if -1 in places else None
-    halves = [slice(0, len(places))] if index is None else [slice(0, index), slice(index + 1, len(places))]
-    pieces = tuple((half, np.array(places[half], np.intp)) for half in halves if half.start < half.stop)
-    return Block(dtype, plain_dtype(dtype), tuple(numbers), index, pieces)
-
-
-def _blocks(table: GrowingSchema) -> list[list[int]]:
-    """The columns of each block, by number."""
-    by_dtype: dict[Any, list[int]] = {}
-    for number, column in enumerate(table.columns):
-        if column.kind in _BLOCK_KINDS:
-            by_dtype.setdefault(column.dtype, []).append(number)
-    return list(by_dtype.values())
-
-
-def read_frame(
-    layout: Layout,
-    memory: Memory | None,
-    chunks: Sequence[Chunk],
-    rows: range,
-    columns: Iterable[Any] | None = None,
-) -> pd.DataFrame:
-    """Make the frame of some rows, whose numbers are ``rows``; or some columns of it.
-
-    ``memory`` is None where there are no rows. ``chunks`` are the same rows, by segment.
-
-    Raises
-    ------
-    NotFoundError
-        For a label that is not there.
-    CorruptSnapshotError
-    """
-    projection = Projection.of(layout.labels, columns)
-    index: Any = None
-    blocks: list[tuple[Any, Any]] = []
-    for block in layout.blocks:
-        array = _block(layout, memory, block.plain, block.columns, len(rows))
-        # Wrapped here, because pandas would look whether it must convert them.
-        whole: Any = (
-            internals.wrap_datetimes(array)
-            if isinstance(block.dtype, np.dtype)
-            else internals.make_datetimes(array, block.dtype)
-        )
-        if block.index_row is not None:
-            index = internals.make_index(whole[block.index_row], layout.table.index, None)
-        for part, places in block.pieces:
-            blocks += projection.of_block(whole if block.index_row is None else whole[part], places)
-    for number in layout.others:
-        for repeat, position in enumerate(projection.places(layout.positions[number])):
-            column = _other(layout, number, memory, chunks, len(rows))
-            blocks.append((column.copy() if repeat else column, np.array([position], np.intp)))
-    if index is None:
-        index = internals.range_index(rows, None)
-    return internals.make_frame(blocks, index, projection.labels(layout.labels), {})
-
-
-def _block(layout: Layout, memory: Memory | None, dtype: np.dtype[Any], numbers: Sequence[int], rows: int) -> Any:
-    if memory is None:
-        return np.empty((len(numbers), 0), dtype)
-    first = layout.first[numbers[0]]
-    stride = memory.at[first + 1] - memory.at[first] if len(numbers) > 1 else rows * dtype.itemsize
-    return np.ndarray((len(numbers), rows), dtype, memory.buffer, memory.at[first], (stride, dtype.itemsize))
-
-
-def _other(layout: Layout, number: int, memory: Memory | None, chunks: Sequence[Chunk], rows: int) -> Any:
-    """A column that is no part of a block."""
-    column = layout.table.columns[number]
-    if column.kind is Kind.TEXT:
-        arrays = [_arrow_column(column, number, chunk, None) for chunk in chunks]
-        return internals.make_strings(pa.chunked_array(arrays, column.arrow), column.dtype)
-
-    def values(dtype: np.dtype[Any], region: int) -> npt.NDArray[Any]:
-        return np.empty(0, dtype) if memory is None else np.ndarray((rows,), dtype, memory.buffer, memory.at[region])
-
-    first = layout.first[number]
-    if column.kind is Kind.CATEGORY:
-        return internals.make_wide_categorical(values(np.dtype("int32"), first), _categories(number, chunks))
-    mask = values(np.dtype(bool), first + 1)
-    return internals.make_masked(column.dtype, values(column.dtype.numpy_dtype, first), mask)
-
-
-# -- categories --------------------------------------------------------------------------------------------------------
-
-
-def _categories(number: int, chunks: Sequence[Chunk]) -> pd.CategoricalDtype:
-    if not chunks:
-        return internals.make_categorical_dtype(internals.make_string_index(_no_text(), _text_dtype(), None))
-    dictionary = _dictionary(number, chunks[-1])
-    made = chunks[-1].made
-    known = made.get(("categories", number))
-    if known is None or known[0] is not dictionary:
-        categories = internals.make_string_index(dictionary, _text_dtype(), None)
-        known = made["categories", number] = (dictionary, internals.make_categorical_dtype(categories))
-    dtype: pd.CategoricalDtype = known[1]
-    return dtype
-
-
-@lru_cache(1)
-def _text_dtype() -> Any:
-    return pd.StringDtype("pyarrow", na_value=np.nan)
-
-
-@lru_cache(1)
-def _no_text() -> pa.Array:
-    return pa.array([], pa.large_string())
-
-
-def _dictionary(number: int, chunk: Chunk) -> pa.Array:
+def dictionary_of(number: int, chunk: Chunk) -> pa.Array:
     """The dictionary of a column, as the newest segment has it now: entries are only added."""
     where = chunk.places.columns[number].dictionary
     assert where is not None, "a column without a dictionary"
-    data = _buffer(chunk)
-    count = int(np.ndarray((), "<u8", data, where.size))
+    count = _core.load_word(chunk.memory, where.size)
     known = chunk.made.get(("dictionary", number))
     if known is not None and len(known) == count:
         return known
     if count > MOST_CATEGORIES:
         raise CorruptSnapshotError(f"a dictionary has {count:,} entries, and may have {MOST_CATEGORIES:,}")
+    data = _buffer(chunk)
     offsets = data.slice(where.offsets, 8 * (count + 1))
     array = pa.Array.from_buffers(pa.large_string(), count, [None, offsets, data.slice(where.text, DICTIONARY_TEXT)], 0)
     chunk.made["dictionary", number] = _checked(array)
@@ -261,7 +68,7 @@ def read_arrow(table: GrowingSchema, chunks: Sequence[Chunk], names: Sequence[st
     schema = table.arrow
     batches = []
     dictionaries = {
-        number: _dictionary(number, chunks[-1])
+        number: dictionary_of(number, chunks[-1])
         for number, column in enumerate(table.columns)
         if chunks and column.kind is Kind.CATEGORY
     }
@@ -275,20 +82,29 @@ def read_arrow(table: GrowingSchema, chunks: Sequence[Chunk], names: Sequence[st
     return result if names is None else result.select(list(names))
 
 
+def text_array(number: int, chunk: Chunk) -> pa.Array:
+    """The rows of a text column; the ends of its text were looked at, and the offsets between are the producer's."""
+    buffers = chunk.made.get(("text", number))
+    if buffers is None:
+        where, data = chunk.places.columns[number], _buffer(chunk)
+        assert where.validity is not None
+        assert where.offsets is not None
+        assert where.text is not None
+        buffers = chunk.made["text", number] = [
+            data.slice(where.validity, chunk.places.capacity // 8),
+            data.slice(where.offsets, 8 * (chunk.places.capacity + 1)),
+            data.slice(where.text, chunk.places.text_bytes),
+        ]
+    return _checked(pa.Array.from_buffers(pa.large_string(), chunk.stop - chunk.start, buffers, -1, chunk.start))
+
+
 def _arrow_column(column: Column, number: int, chunk: Chunk, dictionary: pa.Array | None) -> pa.Array:
+    if column.kind is Kind.TEXT:
+        return text_array(number, chunk)
     where, data, capacity = chunk.places.columns[number], _buffer(chunk), chunk.places.capacity
     count, offset = chunk.stop - chunk.start, chunk.start
     validity = None if where.validity is None else data.slice(where.validity, capacity // 8)
     nulls = 0 if validity is None else -1
-    if column.kind is Kind.TEXT:
-        assert where.offsets is not None
-        assert where.text is not None
-        buffers = [
-            validity,
-            data.slice(where.offsets, 8 * (capacity + 1)),
-            data.slice(where.text, chunk.places.text_bytes),
-        ]
-        return _checked(pa.Array.from_buffers(column.arrow, count, buffers, nulls, offset))
     assert where.values is not None
     size = capacity * column.width if column.width else capacity // 8
     buffers = [validity, data.slice(where.values, size)]
@@ -332,7 +148,7 @@ def check_values(table: GrowingSchema, chunks: Sequence[Chunk]) -> None:
         fresh = chunk._replace(start=stop if following else chunk.start)
         for number, column in enumerate(table.columns):
             if column.kind in (Kind.TEXT, Kind.CATEGORY):
-                dictionary = _dictionary(number, chunks[-1]) if column.kind is Kind.CATEGORY else None
+                dictionary = dictionary_of(number, chunks[-1]) if column.kind is Kind.CATEGORY else None
                 try:
                     if dictionary is not None:
                         dictionary.validate(full=True)
@@ -342,7 +158,7 @@ def check_values(table: GrowingSchema, chunks: Sequence[Chunk]) -> None:
         chunk.made["checked"] = (min(start, chunk.start) if following else chunk.start, chunk.stop)
 
 
-def validate(table: GrowingSchema, chunks: Sequence[Chunk]) -> None:
+def check_all(table: GrowingSchema, chunks: Sequence[Chunk]) -> None:
     """Look at every value: as `check_values`, and that pandas reads what Arrow reads, and that the index ascends.
 
     Raises
@@ -380,7 +196,7 @@ def _values(column: Column, number: int, chunk: Chunk) -> npt.NDArray[Any]:
 def _validate_column(column: Column, number: int, chunk: Chunk, newest: Chunk) -> None:
     if column.kind is Kind.TEXT:
         return
-    dictionary = _dictionary(number, newest) if column.kind is Kind.CATEGORY else None
+    dictionary = dictionary_of(number, newest) if column.kind is Kind.CATEGORY else None
     array = _arrow_column(column, number, chunk, dictionary)
     nulls = np.asarray(array.is_null())
     values = _values(column, number, chunk)

@@ -42,7 +42,7 @@ Part = tuple[Job, dict[Region, int]]
 
 
 def batches_of(lengths: Sequence[int], most: int) -> Iterator[tuple[int, int]]:
-    """Group batches of so many rows: (first, end) of each group, up to ``most`` rows where a batch is not longer."""
+    """Group batches of these lengths: (first, end) of each. A group has ``most`` rows at most, or one long batch."""
     first = rows = 0
     for number, length in enumerate(lengths):
         if rows and rows + length > most:

@@ -1,6 +1,6 @@
 """Plans one pandas column. The jobs read the column's own memory where that is possible.
 
-`format.objects` first makes Arrow arrays of columns of Python objects.
+`format.write.objects` first makes Arrow arrays of columns of Python objects.
 Does not depend on: files, places, frames.
 """
 
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,6 @@ from colonnade.errors import UnsupportedTypeError
 from colonnade.format import schema
 from colonnade.format.dtypes import encode_dtype, encode_plain_dtype
 from colonnade.format.labels import index_freq, index_name
-from colonnade.format.objects import to_arrow
 from colonnade.format.read.column import from_arrow, is_wrapped_string
 from colonnade.format.write.arrow_check import check_column
 from colonnade.format.write.arrow_column import (
@@ -34,6 +34,7 @@ from colonnade.format.write.arrow_column import (
 )
 from colonnade.format.write.column import Column, Flat, Node, bitmap_region, one_null
 from colonnade.format.write.flatten import flatten, widen_strings
+from colonnade.format.write.objects import to_arrow
 from colonnade.format.zones import arrow_zone
 from colonnade.interop import pandas as internals
 from colonnade.rules import Reading
@@ -47,18 +48,42 @@ def _piece(values: npt.NDArray[Any], mask: npt.NDArray[np.bool_] | None = None) 
     return Piece(data[0], values.strides[0], validity, 0, len(values))
 
 
+def _flat(type_: pa.DataType, job: Job) -> Flat:
+    return Flat(type_, (Node(job.rows, job, (job.bitmap, job.values)),), (job,))
+
+
 def _leaf(name: str, type_: pa.DataType, job: Job, reading: Reading) -> Column:
-    node = Node(job.rows, job, (job.bitmap, job.values))
-    return Column(name, Flat(type_, (node,), (job,)), one_null(type_), reading)
+    return Column(name, _flat(type_, job), one_null(type_), reading)
 
 
-def _numeric(name: str, values: npt.NDArray[Any], type_: pa.DataType, dtype: Any) -> Column:
-    kind = values.dtype.kind
-    validity = _NAN[values.itemsize] if kind == "f" else Validity.NAT if kind in "mM" else Validity.NONE
-    job = _values_job(values, validity)
-    column = _leaf(name, type_, job, Reading.VALUES)
+class _Form(NamedTuple):
+    """What all columns of one dtype have in common, when they stand in a block."""
+
+    type: pa.DataType
+    validity: Validity
+    stored: str | schema.ZonedDtype
+    one_row: pa.Array
+
+
+@lru_cache(256)
+def _form(dtype: np.dtype[Any]) -> _Form:
+    """The form of a NumPy dtype. It is kept, because to make it takes longer than all else of a column.
+
+    Raises
+    ------
+    UnsupportedTypeError
+    """
+    if dtype.kind not in "iufmM" or dtype.itemsize > 8:
+        raise UnsupportedTypeError(f"Arrow has no type for {dtype}")
+    type_ = pa.from_numpy_dtype(dtype)
+    validity = _NAN[dtype.itemsize] if dtype.kind == "f" else Validity.NAT if dtype.kind in "mM" else Validity.NONE
+    return _Form(type_, validity, encode_plain_dtype(dtype), one_null(type_))
+
+
+def _in_block(name: str, values: npt.NDArray[Any], form: _Form) -> Column:
+    job = _values_job(values, form.validity)
     assert job.values is not None
-    return replace(column, block=(encode_plain_dtype(dtype), job.values))
+    return Column(name, _flat(form.type, job), form.one_row, Reading.VALUES, (form.stored, job.values))
 
 
 def _values_job(values: npt.NDArray[Any], validity: Validity) -> Job:
@@ -88,9 +113,7 @@ def _numpy(name: str, values: npt.NDArray[Any]) -> Column:
         return _object(name, values)
     if kind == "b":
         return _bool(name, values)
-    if kind not in "iufmM" or values.itemsize > 8:
-        raise UnsupportedTypeError(f"Arrow has no type for {values.dtype}")
-    return _numeric(name, values, pa.from_numpy_dtype(values.dtype), values.dtype)
+    return _in_block(name, values, _form(values.dtype))
 
 
 def _bool(name: str, values: npt.NDArray[np.bool_]) -> Column:
@@ -138,8 +161,10 @@ def _by_pyarrow(values: Any) -> pa.Array | pa.ChunkedArray:
 
 
 def _zoned(name: str, values: Any) -> Column:
-    dtype = values.dtype
-    return _numeric(name, internals.numpy_of(values), pa.timestamp(dtype.unit, arrow_zone(dtype.tz)), dtype)
+    # Not kept: zones of two libraries are equal, and each must come back as it was.
+    type_ = pa.timestamp(values.dtype.unit, arrow_zone(values.dtype.tz))
+    form = _Form(type_, Validity.NAT, encode_plain_dtype(values.dtype), one_null(type_))
+    return _in_block(name, internals.numpy_of(values), form)
 
 
 def _masked(name: str, array: Any) -> Column:

@@ -1,4 +1,4 @@
-"""Columns of Python objects: as an Arrow array, and back as the very same objects.
+"""Columns of Python objects as Arrow arrays, of which `format.read.objects` makes the very same objects again.
 
 PyArrow infers one Arrow type for all objects of a column. What differs from that type is converted without a word: the
 time of a datetime beside a date, the zone of a datetime, a tuple, a key that a dict has not. So a column is stored only
@@ -22,7 +22,6 @@ import marshal
 import math
 import uuid
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -37,27 +36,21 @@ from colonnade.format.labels import NUMPY_TYPES
 from colonnade.format.object_parts import (
     ABSENT,
     MISSING,
-    MISSING_VALUES,
     ObjectArray,
-    decode_dicts,
-    decode_items,
-    decode_kinds,
     encode_absent,
     encode_dicts,
     encode_items,
     encode_kinds,
     kind_of,
-    object_array,
 )
-from colonnade.format.schema import Objects, Unit, invalid
+from colonnade.format.read.objects import in_zone, restore, timestamp_objects, utc_datetimes
+from colonnade.format.same import same, time_details
+from colonnade.format.schema import Objects, Unit
 from colonnade.format.zones import decode_zone, encode_zone
-from colonnade.interop import pandas as pandas_internals
 from colonnade.interop import pyarrow as pyarrow_internals
 
 # Arrow's files have 64 levels of types at most.
 MAX_LEVELS = 60
-
-# ---- Objects to Arrow ------------------------------------------------------------------------------------------------
 
 
 def to_arrow(values: ObjectArray) -> tuple[pa.Array | pa.ChunkedArray, Objects]:
@@ -189,13 +182,13 @@ def _datetimes(values: ObjectArray) -> Converted:
         _refuse_folds(present)
         return pa.array(values, pa.timestamp("us"), from_pandas=True), Objects("datetime", unit="us")
     array = pa.array(values, pa.timestamp("us", "UTC"), from_pandas=True)
-    instants = [value for value in _utc_datetimes(array) if value is not None]
+    instants = [value for value in utc_datetimes(array) if value is not None]
     if not all(type(value) is dt.datetime for value in instants):  # a number stands for what no datetime can be
         raise UnsupportedTypeError("it holds a datetime that is before the year 1 or after the year 9999 in UTC")
     has_every_time = decode_zone(zone).utcoffset(None) is not None and not any(value.fold for value in present)
-    restored = (_in_zone(value, decode_zone(zone)) for value in instants)
+    restored = (in_zone(value, decode_zone(zone)) for value in instants)
     if not has_every_time and any(
-        one != other or _time_details(one) != _time_details(other) for one, other in zip(present, restored, strict=True)
+        one != other or time_details(one) != time_details(other) for one, other in zip(present, restored, strict=True)
     ):
         raise UnsupportedTypeError(_NO_SUCH_TIME)
     name = pyarrow_internals.zone_name(decode_zone(zone))
@@ -241,7 +234,7 @@ def _timestamps(values: ObjectArray) -> Converted:
         raise UnsupportedTypeError("it holds a time with fold=1 that exists once in its time zone")
     objects = Objects("Timestamp", unit=unit, zone=zone)
     if zone.startswith("pytz:"):  # which has an object for each offset of a zone, and any of them may be set
-        restored = _timestamp_objects(array, objects)[array.is_valid().to_numpy(zero_copy_only=False)]
+        restored = timestamp_objects(array, objects)[array.is_valid().to_numpy(zero_copy_only=False)]
         if any(one.utcoffset() != other.utcoffset() for one, other in zip(present, restored, strict=True)):
             raise UnsupportedTypeError(_NO_SUCH_TIME)
     return array.view(pa.timestamp(unit, pyarrow_internals.zone_name(tz))), objects
@@ -381,7 +374,7 @@ def _check_same(values: ObjectArray, array: Any, objects: Objects) -> None:
     """Raise UnsupportedTypeError with the first row that would come back as another object."""
     fast = not _has_buffers(array.type)
     for start in range(0, len(values), _STEP):
-        originals, restored = values[start : start + _STEP].tolist(), _restore(array[start : start + _STEP], objects)
+        originals, restored = values[start : start + _STEP].tolist(), restore(array[start : start + _STEP], objects)
         if fast and _same_bytes(originals, restored):
             continue
         for row, (one, other) in enumerate(zip(originals, restored, strict=True), start):
@@ -408,174 +401,3 @@ def _has_buffers(type_: pa.DataType) -> bool:
     if isinstance(type_, pa.BaseExtensionType) or pt.is_binary(type_) or pt.is_large_binary(type_):
         return True
     return any(_has_buffers(type_.field(i).type) for i in range(type_.num_fields))
-
-
-def same(one: Any, other: Any) -> bool:
-    """Whether two objects are equal, of one type, and the same in all their parts. NaN is NaN; dicts have no order."""
-    type_ = type(one)
-    if type_ is not type(other):
-        return False
-    if type_ in (list, tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    if type_ is dict:
-        if bool(one.keys() != other.keys()):
-            return False
-        types = {key: type(key) for key in other}
-        return all(type(key) is types[key] and same(value, other[key]) for key, value in one.items())
-    if type_ is np.ndarray:
-        if one.dtype != other.dtype or one.shape != other.shape:
-            return False
-        if one.dtype == object:
-            return all(map(same, one.tolist(), other.tolist()))
-        return bool(one.tobytes() == other.tobytes())
-    if type_ is float:
-        return bool(one.hex() == other.hex())
-    if isinstance(one, np.generic):
-        return bool(one.tobytes() == other.tobytes())
-    if type_ is decimal.Decimal:
-        return bool(one == other) and one.is_signed() == other.is_signed()
-    if type_ in (dt.datetime, dt.time, pd.Timestamp, pd.Timedelta):
-        return bool(one == other) and _time_details(one) == _time_details(other)
-    return bool(one is other or one == other)
-
-
-def _time_details(value: Any) -> tuple[Any, ...]:
-    """What two equal times may differ in."""
-    zone = getattr(value, "tzinfo", None)
-    offset = None if zone is None else value.utcoffset()
-    return getattr(value, "unit", None), getattr(value, "fold", None), type(zone), str(zone), offset
-
-
-# ---- Arrow to objects ------------------------------------------------------------------------------------------------
-
-
-def to_objects(array: pa.Array, objects: Objects) -> ObjectArray:
-    """Convert an Arrow array back to the objects that `to_arrow` took, shape (rows,)."""
-    # From an iterator: NumPy would take a list of containers apart.
-    values = np.fromiter(_restore(array, objects), object, len(array))
-    if objects.missing is not None and array.null_count:
-        values[array.is_null().to_numpy(zero_copy_only=False)] = MISSING_VALUES[objects.missing]
-    return values
-
-
-def _restore(array: Any, objects: Objects) -> Any:
-    """The objects, with any object in place of null."""
-    if isinstance(array, pa.ChunkedArray):
-        array = array.combine_chunks()
-    if objects.type not in _RESTORE:
-        raise invalid(f"objects of type {objects.type!r}")
-    return _RESTORE[objects.type](array, objects)
-
-
-def _timestamp_objects(array: pa.Array, objects: Objects) -> Any:
-    values = array.to_numpy(zero_copy_only=False).astype(f"M8[{objects.unit}]")
-    if objects.zone is None:
-        return pd.array(values).astype(object)
-    dtype: Any = pd.DatetimeTZDtype
-    return pandas_internals.make_datetimes(values, dtype(objects.unit, decode_zone(objects.zone))).astype(object)
-
-
-def _timedelta_objects(array: pa.Array, objects: Objects) -> Any:
-    return pd.array(array.to_numpy(zero_copy_only=False).astype(f"m8[{objects.unit}]")).astype(object)
-
-
-def _datetime_objects(array: pa.Array, objects: Objects) -> Any:
-    values = _utc_datetimes(array)
-    if objects.zone is None:
-        return values
-    zone = decode_zone(objects.zone)
-    return [None if value is None else _in_zone(value, zone) for value in values]
-
-
-def _utc_datetimes(array: pa.Array) -> list[Any]:
-    """Datetimes without a zone, of the instants that Arrow holds; None for null."""
-    return array.to_numpy(zero_copy_only=False).astype("M8[us]").tolist()  # type: ignore[no-any-return]
-
-
-def _in_zone(value: dt.datetime, zone: dt.tzinfo) -> dt.datetime:
-    return value.replace(tzinfo=dt.UTC).astimezone(zone)
-
-
-def _array_objects(array: pa.Array, _: Objects) -> Any:
-    return pa.table([array], [""]).to_pandas().iloc[:, 0].to_numpy(object)
-
-
-def _uuid_objects(array: pa.Array, _: Objects) -> list[Any]:
-    storage = array.storage if isinstance(array, pa.ExtensionArray) else array  # a dictionary has the storage alone
-    return [None if value is None else uuid.UUID(bytes=value) for value in storage.to_pylist()]
-
-
-def _numpy_objects(array: pa.Array, _: Objects) -> Any:
-    values: ObjectArray = np.empty(len(array), object)
-    numbers = array.drop_null().to_numpy(zero_copy_only=False)
-    values[array.is_valid().to_numpy(zero_copy_only=False)] = object_array(list(numbers))
-    return values
-
-
-def _tuples(array: pa.Array, _: Objects) -> list[Any]:
-    return [None if value is None else tuple(value) for value in _values(array, None)]
-
-
-def _values(array: pa.Array, _: Objects | None) -> list[Any]:
-    """What ``array.to_pylist()`` gives, column by column: of lists in a third of the time."""
-    type_ = array.type
-    if isinstance(type_, pa.BaseExtensionType) or array.null_count == len(array):
-        return array.to_pylist()  # type: ignore[no-any-return]
-    if pt.is_list(type_) or pt.is_large_list(type_):
-        return _lists(array)
-    if pt.is_struct(type_):
-        return _dicts(array)
-    if pt.is_duration(type_) or (pt.is_timestamp(type_) and type_.tz is None):
-        if type_.unit == "ns":
-            return array.to_pylist()  # type: ignore[no-any-return]
-        return array.to_numpy(zero_copy_only=False).astype(f"{'m' if pt.is_duration(type_) else 'M'}8[us]").tolist()  # type: ignore[no-any-return]
-    if pt.is_string(type_) or pt.is_large_string(type_) or pt.is_boolean(type_):
-        return array.to_numpy(zero_copy_only=False).tolist()  # type: ignore[no-any-return]
-    if pt.is_integer(type_) or pt.is_date32(type_):
-        return array.to_pandas(integer_object_nulls=True).tolist()  # type: ignore[no-any-return]
-    if pt.is_floating(type_) and not array.null_count:
-        return array.to_numpy().tolist()  # type: ignore[no-any-return]
-    return array.to_pylist()  # type: ignore[no-any-return]
-
-
-def _lists(array: pa.Array) -> list[Any]:
-    offsets = array.offsets.to_numpy().tolist()
-    first = offsets[0]
-    items = _values(array.values.slice(first, offsets[-1] - first), None)
-    lists = [items[start - first : end - first] for start, end in pairwise(offsets)]
-    for row in _null_rows(array):
-        lists[row] = None  # type: ignore[call-overload]
-    return lists
-
-
-def _dicts(array: pa.Array) -> list[Any]:
-    names = [field.name for field in array.type]
-    parts = [_values(array.field(i), None) for i in range(len(names))]
-    dicts = [dict(zip(names, row, strict=True)) for row in zip(*parts, strict=True)] if parts else [{} for _ in array]
-    for row in _null_rows(array):
-        dicts[row] = None  # type: ignore[call-overload]
-    return dicts
-
-
-def _null_rows(array: pa.Array) -> list[int]:
-    if not array.null_count:
-        return []
-    rows: list[int] = np.flatnonzero(array.is_null().to_numpy(zero_copy_only=False)).tolist()
-    return rows
-
-
-_RESTORE: dict[str, Callable[[pa.Array, Objects], Any]] = {
-    "value": _values,
-    "tuple": _tuples,
-    "array": _array_objects,
-    "UUID": _uuid_objects,
-    "datetime": _datetime_objects,
-    "Timestamp": _timestamp_objects,
-    "Timedelta": _timedelta_objects,
-    "numpy": _numpy_objects,
-    "kinds": lambda array, objects: decode_kinds(array, objects, to_objects),
-    "lists": lambda array, objects: decode_items(array, objects, to_objects),
-    "tuples": lambda array, objects: decode_items(array, objects, to_objects),
-    "dicts": lambda array, objects: decode_dicts(array, objects, to_objects),
-    "pairs": lambda array, objects: decode_dicts(array, objects, to_objects),
-}
