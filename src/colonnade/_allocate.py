@@ -65,6 +65,7 @@ class DraftTable(Mapping[Any, "npt.NDArray[Any]"]):
         self._results = laid.move_to_memory(
             memory, [column for column in plan.table.columns if id(column) not in to_fill]
         )
+        laid.write_texts(memory)
         self._arrays: dict[Any, npt.NDArray[Any]] = {
             label: np.ndarray((plan.table.rows,), filled.dtype, memory, laid.place_in_file(filled.region))
             for label, filled in plan.filled.items()

@@ -81,6 +81,13 @@ class FrameLike(abc.ABC):
             return self.to_pandas().iloc[key]
         if isinstance(key, list):
             return self.to_pandas(columns=key)
+        try:
+            hash(key)
+        except TypeError:  # a mask, say
+            raise TypeError(
+                f"snapshot[...] takes a slice of rows, a label or a list of labels, got a {type(key).__name__}; "
+                "to_pandas() gives a frame, of which rows are chosen in other ways too"
+            ) from None
         return self.to_pandas(columns=[key])[key]
 
     def head(self, n: int = 5) -> Any:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from colonnade import _core
 from colonnade._attach import attach
-from colonnade.errors import NotFoundError, WaitTimeoutError
+from colonnade.errors import NotFoundError, WaitTimeoutError, brief_repr
 from colonnade.log import logger
 from colonnade.snapshot import Snapshot
 from colonnade.storage import paths
@@ -107,6 +107,8 @@ class Latest:
     def __init__(self, catalog: Catalog, name: str, prepare: Callable[[Snapshot], Any] | None = None) -> None:
         self.name = name
         self._catalog = catalog
+        if prepare is not None and not callable(prepare):
+            raise TypeError(f"prepare must be a function of a Snapshot, got {brief_repr(prepare)}")
         self._prepare = prepare
         self._path = os.fspath(paths.path_of(catalog.directory.root, paths.Entry(name, None)))
         self._look: Look | None = None

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from colonnade.arguments import labels
 from colonnade.core.distinct import distinct
 from colonnade.core.key_index import KeyIndex, build_index
 from colonnade.errors import ColonnadeError, CorruptSnapshotError, DuplicateKeyError
@@ -142,7 +143,9 @@ def key_fields(plan: TablePlan, key: Key | None) -> list[int]:
         if not fields or len(fields) < len(levels):
             raise ValueError("key=True is the row index, but that is a range here: its values are not stored")
     else:
-        wanted = [key] if isinstance(key, str) else list(key)
+        wanted = labels(key) or []
+        if not wanted:
+            raise ValueError("key must name a column, or be True for the row index, got none")
         for name in wanted:
             if names.count(name) != 1:
                 raise ValueError(

@@ -9,11 +9,11 @@ import abc
 import contextlib
 import itertools
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 from colonnade.arguments import whole_number
 from colonnade.displayed import displayed
@@ -68,12 +68,15 @@ def is_pattern(text: str) -> bool:
 
 
 def matches(name: str, pattern: str) -> bool:
-    """Whether a table has this name, is in this folder, or matches this pattern, whose ``*`` includes slashes."""
+    """Whether a table has this name, is in this folder, or matches this pattern, whose ``*`` includes slashes.
+
+    All tables are in the folder ``""``.
+    """
     if not isinstance(pattern, str):
         raise TypeError(f"a pattern is a string, got {brief_repr(pattern)}")
     if is_pattern(pattern):
         return fnmatchcase(name, pattern)
-    return name == pattern or name.startswith(pattern.rstrip("/") + "/")
+    return not pattern or name == pattern or name.startswith(pattern.rstrip("/") + "/")
 
 
 class Names(abc.ABC):
@@ -272,6 +275,18 @@ class Names(abc.ABC):
 
     def __getitem__(self, name: str) -> Any:
         return self.get(name)
+
+    def keys(self) -> KeysView[str]:
+        """The names of all tables, in order, so that ``dict(store)`` is all tables by name."""
+        return KeysView(cast(Any, self))
+
+    def items(self) -> ItemsView[str, Any]:
+        """The names of all tables, in order, each with its table as `get` gives it."""
+        return ItemsView(cast(Any, self))
+
+    def values(self) -> ValuesView[Any]:
+        """All tables, as `get` gives them, in the order of their names."""
+        return ValuesView(cast(Any, self))
 
     def __setitem__(self, name: str, data: Any) -> None:
         self.put(name, data).close()

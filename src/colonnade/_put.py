@@ -27,6 +27,7 @@ import numpy as np
 from colonnade import _core
 from colonnade._lookup import Key, build_key, key_fields
 from colonnade._sort import sort
+from colonnade.arguments import labels
 from colonnade.errors import CorruptSnapshotError, brief_repr
 from colonnade.format.json_text import encode_json
 from colonnade.format.read.file import open_file
@@ -98,8 +99,11 @@ class Request(NamedTuple):
             raise ValueError(
                 f"keep must be an integer >= 1 (the newest version is always kept), got {brief_repr(keep)}"
             )
-        if type(checksum) is not bool:
-            raise TypeError(f"checksum must be True or False, got {brief_repr(checksum)}")
+        for argument, value in {"checksum": checksum, "unique": unique, "views": views}.items():
+            if type(value) is not bool:
+                raise TypeError(f"{argument} must be True or False, got {brief_repr(value)}")
+        if unique and (key is None or key is False):
+            raise ValueError("unique=True is for keys; say with key= which columns are the key")
         expected = None if expect_version is None else Expected.of(expect_version)
         given = _checked_meta(meta)
         return cls(name, keep, expected, whole_seconds(ttl), key, unique, _columns(sort_by), given, checksum, views)
@@ -110,7 +114,7 @@ def _columns(sort_by: Any) -> list[Any] | Literal[True] | None:
         return None
     if sort_by is True:
         return True
-    columns = [sort_by] if isinstance(sort_by, (str, int, tuple)) else list(sort_by)
+    columns = [sort_by] if isinstance(sort_by, tuple) else labels(sort_by)
     if not columns:
         raise ValueError("sort_by must name a column, or be True for the row index, got none")
     return columns
@@ -201,6 +205,8 @@ class Writer:
         """Make a draft of a table's size, fill it, build its key index and commit it."""
         with self.explained(laid.size), self.publisher.draft(laid.size) as draft:
             fill(laid, draft)
+            if laid.has_texts:
+                laid.write_texts(np.frombuffer(cast(Any, draft.map_written(laid.size)), np.uint8))
             if laid.views:
                 _fill_views(draft.map_written(laid.size))
             if laid.key is not None:

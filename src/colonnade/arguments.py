@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numbers
 import operator
+from collections.abc import Iterable
 from typing import Any
 
 from colonnade.errors import brief_repr
@@ -18,12 +19,21 @@ def whole_number(value: Any, name: str) -> int:
     Raises
     ------
     TypeError
-        It is no integer, of Python or NumPy.
+        It is no integer, of Python or NumPy; True and False are none.
     """
     try:
-        return operator.index(value)
+        if type(value) is not bool:
+            return operator.index(value)
     except TypeError:
-        raise TypeError(f"{name} must be a whole number, got {brief_repr(value)}") from None
+        pass
+    raise TypeError(f"{name} must be a whole number, got {brief_repr(value)}")
+
+
+def labels(columns: Any) -> list[Any] | None:
+    """Give the labels that ``columns=`` names; a string is one label, and so is a number."""
+    if columns is None:
+        return None
+    return list(columns) if isinstance(columns, Iterable) and not isinstance(columns, str) else [columns]
 
 
 def seconds(value: Any, name: str) -> float:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
+from colonnade import arguments
 from colonnade.arguments import whole_number
 from colonnade.displayed import displayed
 from colonnade.errors import (
@@ -205,7 +206,7 @@ class GrowingSnapshot(Snapshot):
         Nothing is copied, over any number of segments. The index is the column that is the index, or the numbers of the
         rows. ``writable=False`` gives views of memory that all read-only frames of the process share.
         """
-        labels = None if columns is None else [columns] if isinstance(columns, str) else list(columns)
+        labels = arguments.labels(columns)
         if dtype_backend is not None or types_mapper is not None:
             from colonnade._dtype_backend import mapper_of
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
+from colonnade import arguments
 from colonnade._attached import Attached
 from colonnade._reference import Reference
 from colonnade.displayed import displayed
@@ -91,7 +92,7 @@ class Snapshot(Attached):
         """
         from colonnade.format.read.table import read_pandas
 
-        labels = None if columns is None else [columns] if isinstance(columns, str) else list(columns)
+        labels = arguments.labels(columns)
         frame: pd.DataFrame
         if dtype_backend is not None or types_mapper is not None:
             from colonnade._dtype_backend import mapper_of, read_mapped

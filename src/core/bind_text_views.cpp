@@ -35,12 +35,12 @@ int64_t offsets_of(const Bytes& views, const Bytes& valid, const Items<Bytes>& b
   return without_gil([&] { return offsets_of_views(column, span_of(offsets), threads_or_all(threads)); });
 }
 
-void data_of(const Bytes& views, const Bytes& valid, const Items<Bytes>& buffers, const Offsets& offsets, NewBytes data,
+bool data_of(const Bytes& views, const Bytes& valid, const Items<Bytes>& buffers, const Offsets& offsets, NewBytes data,
              int threads) {
   const TextViews column = text_views(views, valid, buffers, offsets.shape(0));
   if (*(offsets.data() + offsets.shape(0) - 1) != static_cast<int64_t>(data.shape(0)))
     throw nb::value_error("the data are not as long as the offsets say");
-  without_gil([&] { data_of_views(column, span_of(offsets), span_of(data), threads_or_all(threads)); });
+  return without_gil([&] { return data_of_views(column, span_of(offsets), span_of(data), threads_or_all(threads)); });
 }
 
 OffsetText offset_text(const Bytes& offsets, int64_t width, const Bytes& data, size_t views) {
@@ -68,7 +68,9 @@ void bind_text_views(nb::module_& m) {
         "Fill the offsets of text that is in Arrow's view layout; returns the bytes of all text, -1 where a view leads "
         "out of its buffers.\n\n``valid``: a byte a row, 0 is null; empty for none.");
   m.def("data_of_views", &data_of, "views"_a, "valid"_a, "buffers"_a, "offsets"_a, "data"_a, "threads"_a = 0,
-        "Copy the text to where the offsets say, which `offsets_of_views` filled from the same views.");
+        "Copy the text to where the offsets say, which `offsets_of_views` filled from the same views; False where "
+        "these are "
+        "others by now.");
   m.def("write_views", &write_views_of, "offsets"_a, "width"_a, "data"_a, "views"_a, "threads"_a = 0,
         "Write the views of text with offsets of 4 or 8 bytes; False where an offset leads out of the data, or a text "
         "is longer than 2^30 - 1 bytes.");

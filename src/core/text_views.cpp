@@ -141,13 +141,15 @@ int64_t offsets_of_views(const TextViews& column, std::span<int64_t> offsets, in
   return total;
 }
 
-void data_of_views(const TextViews& column, std::span<const int64_t> offsets, std::span<uint8_t> data, int threads) {
-  for_ranges(std::ssize(offsets) - 1, threads, [&](int64_t first, int64_t last) {
+bool data_of_views(const TextViews& column, std::span<const int64_t> offsets, std::span<uint8_t> data, int threads) {
+  return for_ranges(std::ssize(offsets) - 1, threads, [&](int64_t first, int64_t last) {
     for (int64_t row = first; row < last; ++row) {
       const int64_t begin = offsets[static_cast<size_t>(row)];
       const int64_t length = offsets[static_cast<size_t>(row + 1)] - begin;
       if (length == 0) continue;
-      const uint8_t* const text = text_of(column, row, view_at(column.views, row));
+      const View view = view_at(column.views, row);
+      const uint8_t* const text = view.length == length ? text_of(column, row, view) : nullptr;
+      if (text == nullptr) return false;
       uint8_t* const out = data.data() + begin;
       // The last text of a range must not be written past its end: another thread writes there.
       if (length <= inlined && row + 1 < last && offsets[static_cast<size_t>(last)] - begin >= inlined)

@@ -31,8 +31,8 @@ struct TextViews {
 // Fills `offsets` (rows + 1 of them) and returns the bytes of all text; -1 where a view leads out of its buffers.
 int64_t offsets_of_views(const TextViews& column, std::span<int64_t> offsets, int threads);
 
-// Copies the text to where the offsets say, which `offsets_of_views` filled.
-void data_of_views(const TextViews& column, std::span<const int64_t> offsets, std::span<uint8_t> data, int threads);
+// Copies the text to where the offsets say, which `offsets_of_views` filled. False where the views are others by now.
+bool data_of_views(const TextViews& column, std::span<const int64_t> offsets, std::span<uint8_t> data, int threads);
 
 // A column in offsets and data. The offsets have 4 or 8 bytes each.
 struct OffsetText {

@@ -58,6 +58,8 @@ def test_a_label_that_is_not_there(snap):
     for key in ("c", ["a", "c"], 3):
         with pytest.raises(KeyError, match="no column"):
             snap[key]
+    with pytest.raises(TypeError, match=r"takes a slice of rows, .* got a Series; to_pandas\(\)"):
+        snap[pd.Series([True])]
 
 
 def test_labels_of_several_levels(store):

@@ -170,6 +170,8 @@ def test_wait_for_what_was_not_served(store, producer):
     assert (look.version, int(look.frame["n"][0])) == (2, 2)
     producer.do(store, "put", "a/t", 3)
     assert latest.wait(timeout=0).version == 3  # put before the call, and not served yet
+    with pytest.raises(TypeError, match="prepare must be a function of a Snapshot, got 5"):
+        store.latest("t", prepare=5)
     with pytest.raises(ValueError, match="timeout must be"):
         latest.wait(timeout=-1)
 

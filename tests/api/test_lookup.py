@@ -97,8 +97,17 @@ def test_what_cannot_be_a_key(store):
         store.put("t", USERS, key="x")
     with pytest.raises(cn.UnsupportedTypeError, match="column 'b' cannot be a key: it is binary"):
         store.put("t", pd.DataFrame({"b": [b"a", b"bc"]}), key="b")
-    with pytest.raises(ValueError, match="0 columns named 'nobody'"):
-        store.put("t", USERS, key="nobody")
+    for wrong, message in (
+        ("nobody", "0 columns named 'nobody'"),
+        (0, "0 columns named 0"),
+        ([], "must name a column"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            store.put("t", USERS, key=wrong)
+    with pytest.raises(ValueError, match="unique=True is for keys"):
+        store.put("t", USERS, unique=True)
+    with pytest.raises(TypeError, match="views must be True or False, got 'yes'"):
+        store.put("t", USERS, views="yes")
     with pytest.raises(cn.DuplicateKeyError, match="1 of 4 rows repeat a key of user, such as 12; nothing was stored"):
         store.put("t", USERS, key="user", unique=True)
     assert store.open("t").version == version
@@ -112,6 +121,13 @@ def test_values_of_another_kind(store):
             snap.locate(wrong)
     assert snap.locate(12.0) == 0  # exactly the number
     assert snap.locate(12.5) == -1
+    two = store.put("two", USERS.dropna(), key=["user", "city"])
+    assert two.locate({"user": 12, "city": "Bern"}) == two.locate((12, "Bern")) == 2
+    for wrong in (12, "ab", ["ab"], [12], [(12, "Bern", 1)], [(12, "Bern"), (12,)]):
+        with pytest.raises(TypeError, match="a key of this table is a tuple of user, city; got "):
+            two.rows(wrong)
+    with pytest.raises(TypeError, match="each of the same length"):
+        two.rows({"user": 12, "city": ["Bern"]})
     with pytest.raises(cn.ColonnadeError, match="the table has no key"):
         store.put("u", USERS).locate(1)
     with pytest.raises(cn.ColonnadeError, match="the table has no key"):

@@ -32,6 +32,7 @@ def nyc(store):
         ("*/[fp]*s", ["nyc/flights", "nyc/planes"]),
         ("nyc?", ["nycx"]),
         ("no", []),
+        ("", ["nyc", "nyc/2026/a", "nyc/flights", "nyc/planes", "nycx"]),
     ],
 )
 def test_ls_of_a_folder_or_a_pattern(nyc, pattern, names):
@@ -58,6 +59,8 @@ def test_versions_oldest_first_and_counted_from_the_newest(store):
         store.open("a/t", version=-4)
     with pytest.raises(cn.NotFoundError, match="no version 0"):
         store.open("a/t", version=0)
+    with pytest.raises(TypeError, match="version must be a whole number, got True"):
+        store.open("a/t", version=True)
     for version in (-1, -2):
         with pytest.raises(cn.NotFoundError, match="no table 'b'"):
             store.open("b", version=version)
@@ -217,6 +220,8 @@ def test_a_store_is_a_mapping_of_names(folder):
         assert (list(store), len(store)) == (["a/t", "b"], 2)
         assert ["a/t" in store, "a" in store, "../x" in store, 7 in store, frame() in store] == [True, *[False] * 4]
         assert_frame_equal(store["a/t"], frame())
+        assert (list(store.keys()), [len(each) for each in store.values()]) == (["a/t", "b"], [3, 3])
+        assert [name for name, _ in store.items()] == list(dict(store)) == ["a/t", "b"]
         with pytest.raises(KeyError, match="no table 'a'"):
             store["a"]
         del store["a/t"]
@@ -235,6 +240,7 @@ def test_a_store_is_a_mapping_of_names(folder):
         ("flights", "did you mean 'nyc/flights'"),
         ("NYC/Flights", "did you mean 'nyc/flights'"),
         ("zzz", "; there are: 'nyc'"),
+        ("nyc/2026", "no table 'nyc/2026' in .*; it is a folder of tables; .*'nyc/2026/a'"),
     ],
 )
 def test_did_you_mean_that_table(nyc, wanted, message):

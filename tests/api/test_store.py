@@ -442,11 +442,12 @@ def test_expect_version_takes_the_snapshot_itself(store):
     assert len(store.get("t")) == 4
 
 
-def test_a_string_names_one_column(store):
+def test_a_string_or_a_number_names_one_column(store):
     snap = store.put("t", frame(3))
     assert list(store.get("t", columns="s")) == list(snap.to_pandas(columns="s")) == ["s"]
     with pytest.raises(cn.NotFoundError):
         store.get("t", columns="sx")
+    assert list(store.put("t", pd.DataFrame([[1, 2]])).to_pandas(columns=1)) == [1]
 
 
 def test_a_store_is_a_directory_of_this_machine(monkeypatch, tmp_path):
@@ -455,6 +456,10 @@ def test_a_store_is_a_directory_of_this_machine(monkeypatch, tmp_path):
     for other in ("s3://bucket/x", "C:\\x", "c:/x", "file:///tmp/x"):
         with pytest.raises(ValueError, match=r"a store is a directory of this machine.*load\(\) and dump\(\)"):
             cn.Store(other)
+    with pytest.raises(ValueError, match="the path of a store is empty"):
+        cn.Store("")
+    with pytest.raises(TypeError, match="the path of a store is text, got b'x'"):
+        cn.Store(b"x")
 
 
 def test_a_name_of_too_many_parts(store):

@@ -19,6 +19,8 @@ from pandas.testing import assert_frame_equal
 from support.command_line import COMMAND, environment
 from support.flights import nyc
 
+pytestmark = pytest.mark.slow  # each test starts processes and waits for them
+
 
 def test_process(shell, store, tmp_path):
     airlines = tmp_path / "airlines.parquet"
@@ -125,7 +127,6 @@ def test_narrow_terminal_loses_no_column(store):
     assert all(heading in output for heading in ("column", "role", "arrow", "pandas", "size", "nulls", "opens"))
 
 
-@pytest.mark.slow
 def test_long_load_shows_a_bar(store, tmp_path):
     pipe = tmp_path / "long.csv"  # as slow as it is written
     os.mkfifo(pipe)

@@ -22,6 +22,8 @@ import colonnade as cn
 from colonnade.sizes import format_size
 from support.command_line import COMMAND
 
+pytestmark = pytest.mark.slow  # each test starts processes and waits for them
+
 
 def frame(mib):
     return pd.DataFrame({"x": np.zeros(mib << 17)})

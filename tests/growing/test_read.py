@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 import colonnade as cn
 from colonnade.storage import log as producer_log
+from colonnade.storage import log_folder
 from growing.frames import DTYPES, assert_same, expected, frame, names
 
 STRIPE = 32_768
@@ -94,6 +95,23 @@ def test_a_block_over_many_segments_is_one_array_and_no_copy(store, tiny):
         again = latest.frame
         other = store.open("a/t").to_pandas(writable=False)
         assert np.shares_memory(again["x"].to_numpy(), other["x"].to_numpy())
+
+
+def test_gc_puts_full_segments_into_huge_pages(store, monkeypatch):
+    """And the rows stay what they are, in frames that were made before too."""
+    found, collapse = [], log_folder.collapse
+    monkeypatch.setattr(log_folder, "collapse", lambda *segment: found.append(collapse(*segment)))
+    monkeypatch.setattr(producer_log, "SEGMENT_BYTES", 16 << 20)
+    rows = 2_200_000
+    with store.appender("a/t", {"x": "int64"}) as log:
+        log.append({"x": np.arange(rows)})
+        before = store.latest("a/t").frame
+        store.gc()
+        assert len(found) == 2
+        if store.path.is_relative_to("/dev/shm"):
+            assert sorted(found) == [False, True]  # the second one has few rows
+        for df in (before, store.get("a/t")):
+            assert np.array_equal(df["x"], np.arange(rows))
 
 
 def test_a_frame_may_be_written_to_and_nobody_sees_it(three):

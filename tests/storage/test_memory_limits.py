@@ -117,6 +117,7 @@ def tree(tmp_path, monkeypatch):
 
     def enter(path):
         (process / "cgroup").write_text(f"0::{path}\n")
+        memory_limits._limits_at.cache_clear()  # a second has passed
         return place
 
     return enter

@@ -9,8 +9,8 @@ import math
 import pytest
 from hypothesis import settings
 
-# So many cases of one test are run, spread evenly over its table; of a large table as many as its square root.
-CASES = 12
+# So many cases of one test are run, spread evenly over its table; of a large table half of its square root.
+CASES = 6
 
 
 def examples(count: int) -> settings:
@@ -31,5 +31,7 @@ def select(items: list[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.Ite
     for item in items:
         if item.get_closest_marker("slow") is None:
             functions.setdefault(item.nodeid.partition("[")[0], []).append(item)
-    chosen = {id(case) for cases in functions.values() for case in evenly(cases, max(CASES, math.isqrt(len(cases))))}
+    chosen = {
+        id(case) for cases in functions.values() for case in evenly(cases, max(CASES, math.isqrt(len(cases)) // 2))
+    }
     return [item for item in items if id(item) in chosen], [item for item in items if id(item) not in chosen]

@@ -5,7 +5,8 @@ Does not depend on: files, tables.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,15 +26,40 @@ def _bytes(buffer: pa.Buffer | None) -> npt.NDArray[np.uint8]:
     return np.frombuffer(buffer, np.uint8) if buffer is not None and buffer.size else np.empty(0, np.uint8)
 
 
-def with_offsets(array: pa.Array) -> pa.Array:
-    """Text or bytes in view layout as large_string or large_binary.
+class ViewedText(NamedTuple):
+    """Text or bytes in view layout, and the offsets that they get. ``valid``: a byte a row; empty for no nulls."""
+
+    views: npt.NDArray[np.uint8]
+    valid: npt.NDArray[np.uint8]
+    buffers: Sequence[npt.NDArray[np.uint8]]
+    offsets: npt.NDArray[np.int64]
+
+    @property
+    def size(self) -> int:
+        """The bytes of all text."""
+        return int(self.offsets[-1])
+
+    def copy_to(self, data: npt.NDArray[np.uint8]) -> None:
+        """Copy all text into memory of ``size`` bytes.
+
+        Raises
+        ------
+        InvalidDataError
+            If the views were changed since the offsets were made.
+        """
+        if not _core.data_of_views(self.views, self.valid, self.buffers, self.offsets, data):
+            raise InvalidDataError("text in Arrow's view layout was changed while it was stored; nothing was stored")
+
+
+def without_text(array: pa.Array) -> tuple[pa.Array, ViewedText]:
+    """Take text or bytes in view layout apart: offsets and validity, as lists of nulls without memory, and the text.
 
     Raises
     ------
     InvalidDataError
         If a view leads out of its buffers.
     """
-    bitmap, views, *buffers = array.buffers()
+    _, views, *buffers = array.buffers()
     rows, first = len(array), array.offset
     is_valid = array.is_valid() if array.null_count else None
     valid = np.empty(0, np.uint8) if is_valid is None else is_valid.to_numpy(zero_copy_only=False).view(np.uint8)
@@ -44,15 +70,12 @@ def with_offsets(array: pa.Array) -> pa.Array:
     size = _core.offsets_of_views(*parts, offsets)
     if size < 0:
         raise InvalidDataError("text in Arrow's view layout leads out of its buffers")
-    data = outputs.new((size,), np.uint8)
-    outputs.touch(0)
-    _core.data_of_views(*parts, offsets, data)
-    type_ = pa.large_string() if pt.is_string_view(array.type) else pa.large_binary()
+    bitmap = None
     if is_valid is not None:
         bitmap = pa.concat_arrays([is_valid]).buffers()[1] if is_valid.offset else is_valid.buffers()[1]
-    return pa.Array.from_buffers(
-        type_, rows, [bitmap if is_valid is not None else None, as_arrow_buffer(offsets), as_arrow_buffer(data)]
-    )
+    nulls = pa.large_list(pa.null())
+    lists = pa.Array.from_buffers(nulls, rows, [bitmap, as_arrow_buffer(offsets)], children=[pa.nulls(size)])
+    return lists, ViewedText(*parts, offsets)
 
 
 def has_offsets(type_: pa.DataType) -> bool:

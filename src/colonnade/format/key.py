@@ -181,7 +181,7 @@ def key_parts(keys: Any, names: list[str]) -> tuple[list[Any], int | None]:
     """(the values of each part of the keys, how many keys; None for one key by itself).
 
     Keys of one column are a scalar or an array. Keys of several are a tuple, or a list of tuples, a MultiIndex, a frame
-    or a mapping of names to arrays.
+    or a mapping of names to arrays, or to the parts of one key.
     """
     if len(names) == 1 and not isinstance(keys, (pd.DataFrame, dict)):
         if pd.api.types.is_scalar(keys) or isinstance(keys, (bytes, pa.Scalar)):
@@ -199,14 +199,31 @@ def key_parts(keys: Any, names: list[str]) -> tuple[list[Any], int | None]:
                 f"the keys of this table have the parts {', '.join(names)}; {', '.join(missing)} is missing"
             )
         parts: list[Any] = [keys[name] for name in names]
+        if all(map(pd.api.types.is_scalar, parts)):
+            return [[part] for part in parts], None
     elif isinstance(keys, pd.MultiIndex):
         parts = list(pandas_internals.levels_of(keys))
     else:
-        listed = keys if hasattr(keys, "__len__") else _listed(keys)
-        parts = [list(part) for part in zip(*listed, strict=True)] if len(listed) else [[] for _ in names]
-    if len(parts) != len(names) or len({len(part) for part in parts}) > 1:
+        listed = [keys] if pd.api.types.is_scalar(keys) else keys if hasattr(keys, "__len__") else _listed(keys)
+        parts = _parts_of_tuples(listed, names) if len(listed) else [[] for _ in names]
+    if len(parts) != len(names) or not all(map(_is_array, parts)) or len({len(part) for part in parts}) > 1:
         raise TypeError(f"the keys of this table have the parts {', '.join(names)}, each of the same length")
     return parts, len(parts[0])
+
+
+def _parts_of_tuples(keys: Any, names: list[str]) -> list[list[Any]]:
+    try:
+        parts = [list(part) for part in zip(*keys, strict=True)]
+    except (TypeError, ValueError):  # numbers, or keys of several lengths
+        parts = []
+    if len(parts) != len(names) or not _is_array(next(iter(keys))):
+        wrong = next(key for key in keys if not _is_array(key) or len(key) != len(names))
+        raise TypeError(f"a key of this table is a tuple of {', '.join(names)}; got {brief_repr(wrong)}")
+    return parts
+
+
+def _is_array(values: Any) -> bool:
+    return hasattr(values, "__len__") and not isinstance(values, (str, bytes))
 
 
 def _listed(keys: Any) -> list[Any]:

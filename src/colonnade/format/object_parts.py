@@ -64,6 +64,10 @@ def object_array(values: Sequence[Any]) -> ObjectArray:
 # ---- Several kinds ---------------------------------------------------------------------------------------------------
 
 
+# The types of which one Arrow type cannot have all values: they have units, zones or dtypes.
+_DIVIDED = frozenset({pd.Timestamp, dt.datetime, pd.Timedelta, np.ndarray})
+
+
 def kind_of(value: Any) -> Any:
     """A key that is equal for objects of one kind: their type, and what else one Arrow type cannot have several of."""
     type_ = type(value)
@@ -82,8 +86,12 @@ def encode_kinds(values: ObjectArray, encode: Encode) -> tuple[pa.Array, Objects
     UnsupportedTypeError
         If a kind has no Arrow type, or there is just one.
     """
-    numbers: dict[Hashable, int] = {}
-    kinds = np.fromiter((numbers.setdefault(kind_of(value), len(numbers)) for value in values), np.intp, len(values))
+    cells = values.tolist()
+    found: list[Any] = list(map(type, cells))
+    if not _DIVIDED.isdisjoint(found):
+        found = list(map(kind_of, cells))
+    numbers: dict[Hashable, int] = {kind: number for number, kind in enumerate(dict.fromkeys(found))}
+    kinds = np.fromiter(map(numbers.__getitem__, found), np.intp, len(found))
     if not 1 < len(numbers) <= _MOST_KINDS:
         raise UnsupportedTypeError(f"it holds objects of {len(numbers)} kinds")
     null = _null_kind(numbers, values, kinds)

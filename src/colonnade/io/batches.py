@@ -10,14 +10,18 @@ Does not depend on: where batches come from, where they are stored.
 from __future__ import annotations
 
 import ctypes
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
 import pyarrow.types as pt
 
 from colonnade.errors import UnsupportedTypeError
 from colonnade.interop.dictionaries import with_one_dictionary
+
+T = TypeVar("T")
 
 # The memory pool of everything that a load reads. PyArrow's own choice, mimalloc, uses the memory of a dropped batch
 # for the next one. Measured, 230 MB of Parquet: 75,000 page faults with glibc's malloc, 5,000 with mimalloc.
@@ -128,6 +132,15 @@ def _whole_bytes(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             seam = [as_one(rest.slice(whole))]  # a copy, so that the batch can be released
     if seam:
         yield as_one(*seam)
+
+
+def read_ahead(items: Iterator[T], count: int = 2) -> Iterator[T]:
+    """Give the same items. Another thread reads up to ``count`` more while the caller uses one."""
+    with ThreadPoolExecutor(1) as thread:
+        following = deque(thread.submit(next, items, None) for _ in range(count))
+        while (item := following.popleft().result()) is not None:
+            following.append(thread.submit(next, items, None))
+            yield item
 
 
 def without_columns(rows: int, schema: pa.Schema) -> pa.RecordBatch:

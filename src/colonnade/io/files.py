@@ -19,18 +19,18 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 from pyarrow import dataset as ds
 from pyarrow import fs
-from pyarrow.parquet import filters_to_expression
+from pyarrow.parquet import ParquetFile, filters_to_expression
 
 from colonnade.errors import UnreadableFileError, printable
 from colonnade.io.arrow_streams import Chosen, IpcFile, is_stream, read_streams
-from colonnade.io.batches import POOL, Source, Stream
+from colonnade.io.batches import POOL, Source, Stream, read_ahead
 from colonnade.io.engines import by_engine
 from colonnade.io.formats import SUFFIXES, TEXT, FileFormat, decompressed, explaining, recognise
 from colonnade.io.options import ReadOptions, check_columns
 from colonnade.io.pandas_metadata import check_metadata, with_united_dtypes
 from colonnade.io.progress import Meter
 from colonnade.io.secrets import without_secrets
-from colonnade.io.streamed import MOST, declared_columns, in_groups
+from colonnade.io.streamed import MOST_COLUMNS, MisdeclaredError, declared_columns, rows_of_batch
 from colonnade.io.text import TextFile, read_text
 
 
@@ -166,14 +166,32 @@ def _columns(source: _Files, kind: FileFormat, options: ReadOptions, meter: Mete
         return Source(schema, _scan(dataset, kind, schema, chosen, meter, remote=remote))
     now = [name for name in schema.names if name not in declared]
     first = _scan(dataset, kind, schema, chosen._replace(columns=now), meter, ahead=_AHEAD_OF_KEPT)
-    groups = in_groups(dataset, schema, declared)
-    scans = [
-        _scan(dataset, kind, schema, chosen._replace(columns=names), meter, ahead=1, size=MOST) for names in groups
-    ]
-    scans[-1] = _of_the_same(source.files, state, scans[-1])
-    return Source(
-        schema, first if now else iter(()), Stream(declared, meter.total, list(zip(groups, scans, strict=True)))
-    )
+    names = list(declared)
+    groups = [names[at : at + MOST_COLUMNS] for at in range(0, len(names), MOST_COLUMNS)]
+    streams_of_groups = [read_ahead(_decoded(dataset, schema, group, meter)) for group in groups]
+    streams_of_groups[-1] = _of_the_same(source.files, state, streams_of_groups[-1])
+    stream = Stream(declared, meter.total, list(zip(groups, streams_of_groups, strict=True)))
+    return Source(schema, first if now else iter(()), stream)
+
+
+def _decoded(dataset: Any, schema: pa.Schema, names: list[str], meter: Meter) -> Iterator[pa.RecordBatch]:
+    """Decode columns of Parquet files batch by batch, which a dataset does row group by row group."""
+    fields = pa.schema([schema.field(name) for name in names])
+    rows = rows_of_batch(fields)
+    for fragment in dataset.get_fragments():
+        with (
+            explaining(fragment.path, FileFormat.PARQUET),
+            fragment.filesystem.open_input_file(fragment.path) as opened,
+        ):
+            int96 = fragment.format.read_options.coerce_int96_timestamp_unit
+            file = ParquetFile(opened, coerce_int96_timestamp_unit=int96)
+            for batch in file.iter_batches(rows, columns=names, use_threads=True):
+                chosen = batch.select(names)
+                if chosen.schema.types != fields.types:
+                    raise MisdeclaredError(f"{fragment.path} has columns of {chosen.schema.types}")
+                meter.count_columns(chosen, len(schema))
+                meter.done = meter.rows
+                yield chosen
 
 
 def _state_of(files: list[fs.FileInfo]) -> list[tuple[int, ...]]:
@@ -288,10 +306,10 @@ _ROWS = (1 << 17, 1 << 20)
 _AHEAD_OF_KEPT = 8
 
 
-def _rows_of_batch(types: list[pa.DataType], size: int) -> int:
-    """The rows of which a batch has about ``size`` bytes: a power of two, as row groups often have."""
+def _rows_of_batch(types: list[pa.DataType]) -> int:
+    """The rows of which a batch has about `_BATCH` bytes: a power of two, as row groups often have."""
     width = sum(type_.bit_width // 8 if pt.is_primitive(type_) else 16 for type_ in types)
-    return min(max(1 << (size // max(width, 1)).bit_length() - 1, _ROWS[0]), _ROWS[1])
+    return min(max(1 << (_BATCH // max(width, 1)).bit_length() - 1, _ROWS[0]), _ROWS[1])
 
 
 def _scan(
@@ -303,13 +321,12 @@ def _scan(
     *,
     remote: bool = False,
     ahead: int = 2,
-    size: int = _BATCH,
 ) -> Iterator[pa.RecordBatch]:
     """Read the chosen columns. PyArrow decodes the row groups of ``ahead`` batches before they are asked for."""
     options: dict[str, Any] = {
         "columns": chosen.columns,
         "filter": chosen.rows,
-        "batch_size": _rows_of_batch([schema.field(name).type for name in chosen.columns or schema.names], size),
+        "batch_size": _rows_of_batch([schema.field(name).type for name in chosen.columns or schema.names]),
         "batch_readahead": ahead,
         "memory_pool": POOL,
     }

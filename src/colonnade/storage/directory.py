@@ -85,12 +85,14 @@ class Directory:
             If it is a file, cannot be made, is not writable, or is another user's and should not be.
         """
         try:
-            if not self.root.is_dir():
+            try:
+                opened = self.opened()
+            except FileNotFoundError:
                 self._make()
-                self.opened().close()  # it may be a file
-            if not os.access(self.root, os.W_OK | os.X_OK):
-                raise self._not_writable()
-            with self.opened() as root:
+                opened = self.opened()
+            with opened as root:
+                if not os.access(self.root, os.W_OK | os.X_OK):
+                    raise self._not_writable()
                 self._check_owner(os.fstat(root))
         except StoreAccessError:
             raise

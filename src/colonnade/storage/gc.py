@@ -108,6 +108,12 @@ def collapse(catalog: Catalog) -> None:
             if paths.parse(file.folders, file.name) is not None:
                 with contextlib.suppress(OSError):
                     _collapse(file)
+        for name in catalog.growing():
+            with contextlib.suppress(OSError), log_folder.open_folder(catalog, name) as folder:
+                for segment in os.listdir(folder):
+                    if segment.endswith(paths.SUFFIX):
+                        with contextlib.suppress(OSError):
+                            log_folder.collapse(folder, segment)
 
 
 def _collapse(file: folders.File) -> None:

@@ -434,7 +434,7 @@ class Log:
                 with contextlib.suppress(OSError):
                     status = os.stat(name, dir_fd=folder, follow_symlinks=False)
                     if spares.is_worth_keeping(status, limit):
-                        if status.st_ino not in self._collapsed and _collapse(folder, name):
+                        if status.st_ino not in self._collapsed and log_folder.collapse(folder, name):
                             self._collapsed.add(status.st_ino)
                         spares.retire(root, folder, name)
                         self._has_spares = True
@@ -468,14 +468,6 @@ class Log:
             return os.stat(name, dir_fd=self._folder.fileno(), follow_symlinks=False).st_blocks * 512
         except FileNotFoundError:
             return 0
-
-
-def _collapse(folder: int, name: str) -> bool:
-    """Put a segment into huge pages, in which the next rows are written at twice the speed; but not its holes."""
-    with _core.Descriptor(name, os.O_RDWR | os.O_NOFOLLOW, dir_fd=folder) as fd:
-        status = os.fstat(fd)
-        is_full = 4 * 512 * status.st_blocks >= 3 * status.st_size
-        return is_full and _core.Mapping.of_draft(fd, status.st_size).collapse()
 
 
 def is_locked(fd: int) -> bool:

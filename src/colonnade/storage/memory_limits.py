@@ -53,24 +53,32 @@ def tightest(wanted: int = 0) -> MemoryLimit | None:
     """
     limits = [
         MemoryLimit(Path(folder, files.limit), limit, _free(folder, files, limit, wanted))
-        for folder, files in _groups()
-        if (limit := _number(f"{folder}/{files.limit}")) is not None and limit < _UNLIMITED
+        for folder, files, limit in _limits()
     ]
     return min(limits, key=lambda limit: limit.free, default=None)
 
 
 def least_limit() -> int | None:
-    """The lowest limit of the own group and of those above it, in bytes; None if there is none.
+    """The lowest limit of the own group and of those above it, in bytes; None if there is none."""
+    return min((limit for *_, limit in _limits()), default=None)
 
-    It is looked up once a second at most, because limits seldom change and a look takes a tenth of a small put.
+
+def _limits() -> list[tuple[str, _Files, int]]:
+    """The groups that have a limit, and the limit.
+
+    They are looked up once a second at most, because limits seldom change and a look takes a tenth of a small put. What
+    is left of a limit is looked up each time.
     """
-    return _least_limit(int(time.monotonic()), _SELF)
+    return _limits_at(int(time.monotonic()), _SELF)
 
 
 @functools.lru_cache(maxsize=1)
-def _least_limit(_second: int, _process: Path) -> int | None:
-    limits = [_number(f"{folder}/{files.limit}") for folder, files in _groups()]
-    return min((limit for limit in limits if limit is not None and limit < _UNLIMITED), default=None)
+def _limits_at(_second: int, _process: Path) -> list[tuple[str, _Files, int]]:
+    return [
+        (folder, files, limit)
+        for folder, files in _groups()
+        if (limit := _number(f"{folder}/{files.limit}")) is not None and limit < _UNLIMITED
+    ]
 
 
 def _free(folder: str, files: _Files, limit: int, wanted: int) -> int:

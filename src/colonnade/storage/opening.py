@@ -43,6 +43,10 @@ def open_catalog(
 
 def _directory_path(path: str | os.PathLike[str]) -> Path:
     text = os.fspath(path)
+    if not isinstance(text, str):
+        raise TypeError(f"the path of a store is text, got {text!r}")
+    if not text:
+        raise ValueError("the path of a store is empty; name a directory, '.' for the current one")
     if "://" in text or re.match(r"[A-Za-z]:[\\/]", text):
         raise ValueError(
             f"a store is a directory of this machine, in memory or on a disk, got {text!r}. "

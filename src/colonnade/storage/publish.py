@@ -152,9 +152,7 @@ class Publisher:
                     folders.give_to_owner(draft.fd, root)
                     if self._directory.durable:
                         draft.sync()
-                    segment = Segment.of_draft(
-                        paths.path_of(self._directory.root, paths.Entry(name, None)), draft.reopen()
-                    )
+                    segment = Segment.of_draft(self._catalog.path_of(where.current, name), draft.reopen())
                     if version and keep > 1:
                         older.add(version)
                     self._commit(root, folder, where, draft, retain=version if keep > 1 else 0, limit=limit)

@@ -34,7 +34,7 @@ class Segment:
         self._stat: os.stat_result | None = None
 
     @classmethod
-    def of_draft(cls, path: Path, descriptor: _core.Descriptor) -> Segment:
+    def of_draft(cls, path: Path | str, descriptor: _core.Descriptor) -> Segment:
         """Make one of a complete draft. All that can be asked of the file is known then, so nothing fails later."""
         segment = cls(path, descriptor)
         segment._fstat()

@@ -132,10 +132,10 @@ def retire(root: int, folder: int, file: str) -> None:
         os.rename(file, paths.random_name(paths.SPARE_PREFIX), src_dir_fd=folder, dst_dir_fd=spares)
 
 
-def _listed(folder: int) -> list[Spare]:
-    """The spares, the longest unused first."""
+def _listed(folder: int, names: list[str] | None = None) -> list[Spare]:
+    """The spares, the longest unused first; ``names`` are what is in the folder, if that is known."""
     spares = []
-    for name in os.listdir(folder):
+    for name in os.listdir(folder) if names is None else names:
         if name.startswith(paths.SPARE_PREFIX):
             stat = os.stat(name, dir_fd=folder, follow_symlinks=False)
             spares.append(Spare(name, stat.st_blocks * 512, stat.st_nlink, stat.st_ctime))
@@ -189,11 +189,12 @@ def trim(root: int, limit: int) -> int:
     freed = 0
     try:
         with folders.segments(root) as folder:
-            for name in sorted(os.listdir(folder)):
+            names = sorted(os.listdir(folder))
+            for name in names:
                 with contextlib.suppress(FileNotFoundError):  # a writer gives its own draft up without the lock
                     if in_flight.is_cleaned(name):
                         freed += in_flight.remove_if_abandoned(folder, name) or 0
-            spares = _listed(folder)
+            spares = _listed(folder, names)
             total = sum(spare.nbytes for spare in spares)
             oldest = time.time() - AGE
             for spare in spares:

@@ -117,7 +117,7 @@ def plan_table(table: pa.Table) -> TablePlan:
             columns=tuple(data_columns),
             index=make_index,
             index_fields=tuple(level_fields),
-            labels=frame.labels(expected.columns),
+            labels=frame.labels(expected.columns, expected.columns.tolist()),
             attrs=encode_attrs(expected.attrs),
             unique_labels=False,
         ),

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from colonnade.core.jobs import Job, Result
 from colonnade.core.regions import Region
+from colonnade.core.text_views import ViewedText
 from colonnade.format import schema
 from colonnade.rules import Reading
 
@@ -64,10 +65,20 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Text:
+    """Text in view layout that is copied straight to its place: ``offset`` bytes after the start of a region."""
+
+    region: Region
+    offset: int
+    source: ViewedText
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Flat:
     """An Arrow column taken apart. ``patches`` are (region, offset in it, bytes), written besides the jobs' outputs.
 
-    ``one_row`` is a row of the column itself, where the envelope needs its nested dictionaries.
+    ``texts`` are written last, into the memory of the file. ``one_row`` is a row of the column itself, where the
+    envelope needs its nested dictionaries.
     """
 
     type: pa.DataType
@@ -75,6 +86,7 @@ class Flat:
     jobs: tuple[Job, ...] = ()
     patches: tuple[tuple[Region, int, bytes], ...] = ()
     one_row: pa.Array | None = None
+    texts: tuple[Text, ...] = ()
 
     def followed_by(self, children: Sequence[Flat], type_: pa.DataType) -> Flat:
         """A nested column: this one, and its children behind it."""
@@ -84,6 +96,7 @@ class Flat:
             tuple(node for part in parts for node in part.nodes),
             tuple(job for part in parts for job in part.jobs),
             tuple(patch for part in parts for patch in part.patches),
+            texts=tuple(text for part in parts for text in part.texts),
         )
 
     def with_jobs(self, change: Callable[[Job], Job]) -> Flat:

@@ -23,6 +23,8 @@ from colonnade.format.ipc import BLOCK, FOOTER_RECORD_BATCHES
 from colonnade.format.schema import METADATA_KEY
 from colonnade.format.seal import MAGIC, TAIL_SIZE, TRAILER
 
+# PyArrow's defaults; made once, so that PyArrow does not ask the environment for older ones at each put.
+_OPTIONS = pa.ipc.IpcWriteOptions()
 END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
 _MESSAGE_PREFIX = struct.Struct("<Ii")  # continuation mark, metadata length
@@ -104,7 +106,7 @@ def write_envelope(schema: pa.Schema, one_row: Sequence[pa.Array], alignment: in
     """Let PyArrow write the file for one row; the body will start at a multiple of ``alignment``."""
     batch = pa.record_batch(list(one_row), schema=schema) if one_row else _batch_without_columns(schema)
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, schema) as writer:
+    with pa.ipc.new_file(sink, schema, options=_OPTIONS) as writer:
         writer.write_batch(batch)
     data = memoryview(sink.getvalue())
     footer_length, _ = TRAILER.unpack(data[-TAIL_SIZE:])

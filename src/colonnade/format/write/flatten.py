@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import accumulate
 
 import numpy as np
 import pyarrow as pa
@@ -14,9 +15,9 @@ import pyarrow.types as pt
 
 from colonnade.core.jobs import Batches, Job, Piece, Validity, Values
 from colonnade.core.regions import Region
-from colonnade.core.text_views import with_offsets
+from colonnade.core.text_views import without_text
 from colonnade.errors import UnsupportedTypeError
-from colonnade.format.write.column import Flat, Node, bitmap_region, one_null
+from colonnade.format.write.column import Flat, Node, Text, bitmap_region, one_null
 from colonnade.format.write.envelope import read_message
 from colonnade.rules import fill_pattern
 
@@ -168,7 +169,13 @@ def _fixed_size_list(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
 
 def _views(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
     large = pa.large_string() if pt.is_string_view(type_) else pa.large_binary()
-    return flatten(large, [with_offsets(array) for array in arrays])
+    apart = [without_text(array) for array in arrays]
+    flat, ranges = _variable([array for array, _ in apart], wide=True, out_wide=True, type_=large)
+    starts = [0, *accumulate(last for _, last in ranges)]
+    region = Region(starts[-1])
+    texts = tuple(Text(region, start, text) for start, (_, text) in zip(starts, apart, strict=False))
+    (node,) = flat.nodes
+    return replace(flat, nodes=(replace(node, buffers=(*node.buffers, region)),), texts=texts)
 
 
 def _null(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:

@@ -94,22 +94,27 @@ class FrameParts:
             [make(place) for make in levels], [schema.Codes(dtype, place(region)) for dtype, region in codes], names
         )
 
-    def labels(self, index: pd.Index[Any]) -> MakeLabels:
-        """How column labels are read: in the metadata itself where that is exact, else from a nested table."""
+    def labels(self, index: pd.Index[Any], values: list[Any]) -> MakeLabels:
+        """How column labels are read: in the metadata itself where that is exact, else from a nested table.
+
+        ``values`` are the labels as a list.
+        """
         if isinstance(index, pd.MultiIndex):
             levels, names = self._levels(index, "the column labels"), _level_names(index)
             codes = [np.asarray(codes).tolist() for codes in index.codes]
             return lambda place: schema.MultiIndexOfLabels([make(place) for make in levels], codes, names)
-        return self._level(index, "the column labels")
+        return self._level(index, values, "the column labels")
 
     def _levels(self, index: pd.MultiIndex, what: str) -> list[Callable[[Places], schema.Level]]:
-        return [self._level(level, f"level {number} of {what}") for number, level in enumerate(index.levels)]
+        return [
+            self._level(level, level.tolist(), f"level {number} of {what}") for number, level in enumerate(index.levels)
+        ]
 
-    def _level(self, index: pd.Index[Any], what: str) -> Callable[[Places], schema.Level]:
+    def _level(self, index: pd.Index[Any], values: list[Any], what: str) -> Callable[[Places], schema.Level]:
         if isinstance(index, pd.RangeIndex):
             layout = range_layout(index)
             return lambda _: layout
-        listed = _list_layout(index)
+        listed = _list_layout(index, values)
         if listed is not None:
             return lambda _: listed
         try:
@@ -125,16 +130,16 @@ def _level_names(index: pd.MultiIndex) -> list[schema.Label]:
     return [encode_label(name, "the name of an index level") for name in index.names]
 
 
-def _list_layout(index: pd.Index[Any]) -> schema.ListIndex | None:
+def _list_layout(index: pd.Index[Any], values: list[Any]) -> schema.ListIndex | None:
     is_short = dtype_kind(index.dtype) == "string" and not index.hasnans and len(index) <= _JSON_LABELS
     if not is_short and index.dtype != object:
         return None
     try:
-        values = [encode_label(value, "a label") for value in index.tolist()]
+        encoded = [encode_label(value, "a label") for value in values]
     except UnsupportedTypeError:
         return None
     dtype: Any = encode_dtype(index.dtype)
-    return schema.ListIndex(values, dtype, index_name(index))
+    return schema.ListIndex(encoded, dtype, index_name(index))
 
 
 def column_index(column: Column, field: int, name: schema.Label, freq: str | None) -> MakeIndex:
@@ -174,7 +179,7 @@ def plan_frame(df: pd.DataFrame) -> TablePlan:
         frame.add(name, array, f"column {label!r}")
     make_index, levels = frame.row_index(df.index, names)
     frame.raise_errors()
-    make_labels = frame.labels(df.columns)
+    make_labels = frame.labels(df.columns, labels)
     data = list(enumerate(frame.columns[: len(arrays)]))
     fields = [pa.field(column.name, column.flat.type) for column in frame.columns]
     dtypes = [_Dtype(array) for array in arrays]

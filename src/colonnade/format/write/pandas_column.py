@@ -52,8 +52,14 @@ def _flat(type_: pa.DataType, job: Job) -> Flat:
     return Flat(type_, (Node(job.rows, job, (job.bitmap, job.values)),), (job,))
 
 
-def _leaf(name: str, type_: pa.DataType, job: Job, reading: Reading) -> Column:
-    return Column(name, _flat(type_, job), one_null(type_), reading)
+def _leaf(
+    name: str,
+    type_: pa.DataType,
+    job: Job,
+    reading: Reading,
+    block: tuple[str | schema.ZonedDtype, Region] | None = None,
+) -> Column:
+    return Column(name, _flat(type_, job), one_null(type_), reading, block)
 
 
 class _Form(NamedTuple):
@@ -118,9 +124,8 @@ def _numpy(name: str, values: npt.NDArray[Any]) -> Column:
 
 def _bool(name: str, values: npt.NDArray[np.bool_]) -> Column:
     job = _bits_job(values, Validity.NONE, None)
-    column = _leaf(name, pa.bool_(), job, Reading.BYTES)
     assert job.pandas_buffer is not None
-    return replace(column, block=("bool", job.pandas_buffer))
+    return _leaf(name, pa.bool_(), job, Reading.BYTES, ("bool", job.pandas_buffer))
 
 
 def _bits_job(values: npt.NDArray[np.bool_], validity: Validity, mask: npt.NDArray[np.bool_] | None) -> Job:

@@ -33,14 +33,14 @@ def plan(data: Any) -> TablePlan:
     ------
     NotATableError, UnsupportedTypeError
     """
+    if isinstance(data, pd.DataFrame):
+        return plan_frame(data)
     if isinstance(data, pd.Series):
         return _plan_series(data)
     if is_polars_series(data):
         return _as_series(plan_table(arrow_table(data.to_frame())), schema.Series(data.name))
     if isinstance(data, Mapping) and not _speaks_arrow(data):
-        data = _frame_of(data)
-    if isinstance(data, pd.DataFrame):
-        return plan_frame(data)
+        return plan_frame(_frame_of(data))
     if not _speaks_arrow(data):
         if isinstance(data, (np.ndarray, np.generic)):
             return plan_array(np.asanyarray(data))

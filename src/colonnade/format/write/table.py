@@ -242,6 +242,23 @@ class LaidOut:
 
         self._finish(0, write, results)
 
+    @property
+    def has_texts(self) -> bool:
+        """Whether there is text that `write_texts` writes."""
+        return any(column.flat.texts for column in self.plan.columns) or any(
+            child.has_texts for _, child in self.nested
+        )
+
+    def write_texts(self, memory: npt.NDArray[np.uint8], start: int = 0) -> None:
+        """Copy text that came in view layout to its place; ``memory`` is the file's, all else of which is written."""
+        body = start + self.envelope.body_start
+        for column in self.plan.columns:
+            for text in column.flat.texts:
+                at = body + self.places[text.region] + text.offset
+                text.source.copy_to(memory[at : at + text.source.size])
+        for at, child in self.nested:
+            child.write_texts(memory, body + at)
+
     def move_to_memory(self, memory: npt.NDArray[np.uint8], columns: Sequence[Column]) -> Results:
         """Move some columns' bytes, and what nested tables have, into memory of ``size`` bytes."""
         address = memory.__array_interface__["data"][0]
