@@ -1,19 +1,24 @@
 """Measure one frame given to many tasks, and text opened as Polars: ``python -m benchmarks.pools``.
 
-One frame of 528 MB is given to 16 light tasks of two workers of joblib, in turns as a shared Snapshot, as it is under
-`by_reference`, and pickled; then as a frame of a store. Text of Polars is stored and opened again.
+One frame of 528 MB is given to 16 light tasks of two workers, of joblib, of a ProcessPoolExecutor and of a
+multiprocessing.Pool: in turns as a shared Snapshot, as it is under `by_reference`, as a frame of a store, and pickled.
+Text of Polars is stored and opened again.
 
 Traps: the first round pays for fresh memory and for imports, so it is left out. joblib maps arrays that it pickles, and
-now and then loses one of its files, which is an error of its own: that round is left out too.
+now and then loses one of its files, which is an error of its own: that round is left out too. The other two send each
+pickle through a pipe, which takes seconds, so only two tasks are given a pickled frame, and that is done twice.
 
 Does not depend on: how a frame travels.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from statistics import median
 from typing import Any
 
@@ -23,9 +28,9 @@ import pandas as pd
 import polars as pl
 
 import colonnade as cn
-from benchmarks.measure import fresh_folder, private_memory
+from benchmarks.measure import fresh_folder, private_memory, seconds
 
-ROWS, COLUMNS, TASKS, ROUNDS, TEXTS = 5_000_000, 13, 16, 6, 5_000_000
+ROWS, COLUMNS, TASKS, WORKERS, ROUNDS, TEXTS = 5_000_000, 13, 16, 2, 6, 5_000_000
 
 
 def of_frame(frame: pd.DataFrame, number: int) -> float:
@@ -38,30 +43,51 @@ def of_snapshot(snapshot: cn.Snapshot, number: int) -> float:
     return of_frame(snapshot.to_pandas(), number)
 
 
-def _tasks(parallel: Any, work: Callable[..., float], data: Any) -> float:
-    began = time.perf_counter()
-    parallel(joblib.delayed(work)(data, number) for number in range(TASKS))
-    return time.perf_counter() - began
+# Runs a function in tasks, each with the data and its number, and waits for all.
+Run = Callable[[Callable[..., float], Any, int], object]
 
 
-def pools(store: cn.Store) -> dict[str, list[float]]:
-    """The seconds of each way, in turns."""
+@contextmanager
+def _joblib() -> Iterator[Run]:
+    parallel = joblib.Parallel(n_jobs=WORKERS)
+    yield lambda work, data, tasks: parallel(joblib.delayed(work)(data, number) for number in range(tasks))
+
+
+@contextmanager
+def _executor() -> Iterator[Run]:
+    with ProcessPoolExecutor(WORKERS) as executor:
+        yield lambda work, data, tasks: list(executor.map(work, [data] * tasks, range(tasks)))
+
+
+@contextmanager
+def _pool() -> Iterator[Run]:
+    with multiprocessing.Pool(WORKERS) as pool:
+        yield lambda work, data, tasks: pool.starmap(work, [(data, number) for number in range(tasks)], chunksize=1)
+
+
+POOLS = {"joblib": _joblib, "ProcessPoolExecutor": _executor, "multiprocessing.Pool": _pool}
+
+
+def _shared(run: Run, frame: pd.DataFrame) -> None:
+    with cn.share(frame) as snapshot:
+        run(of_snapshot, snapshot, TASKS)
+
+
+def pools(store: cn.Store, run: Run, pickled: int) -> dict[str, list[float]]:
+    """The seconds of each way, in turns; ``pickled`` tasks are given the frame itself."""
     frame = pd.DataFrame(np.random.default_rng(5).random((ROWS, COLUMNS)))
     store.put("frame", frame).close()
-    taken: dict[str, list[float]] = {"share": [], "by_reference": [], "by_reference, of a store": [], "joblib": []}
-    parallel = joblib.Parallel(n_jobs=2)
+    taken: dict[str, list[float]] = {"share": [], "by_reference": [], "by_reference, of a store": [], "pickled": []}
     for _ in range(ROUNDS):
-        began = time.perf_counter()
-        with cn.share(frame) as snapshot:
-            _tasks(parallel, of_snapshot, snapshot)
-        taken["share"].append(time.perf_counter() - began)
+        taken["share"].append(seconds(_shared, run, frame)[0])
         with cn.by_reference():
-            taken["by_reference"].append(_tasks(parallel, of_frame, frame))
-            taken["by_reference, of a store"].append(_tasks(parallel, of_frame, store.get("frame")))
-        try:
-            taken["joblib"].append(_tasks(parallel, of_frame, frame))
-        except joblib.externals.loky.process_executor.BrokenProcessPool:
-            continue
+            taken["by_reference"].append(seconds(run, of_frame, frame, TASKS)[0])
+            taken["by_reference, of a store"].append(seconds(run, of_frame, store.get("frame"), TASKS)[0])
+        if pickled == TASKS or len(taken["pickled"]) < 2:
+            try:
+                taken["pickled"].append(seconds(run, of_frame, frame, pickled)[0])
+            except joblib.externals.loky.process_executor.BrokenProcessPool:
+                continue
     return taken
 
 
@@ -89,8 +115,12 @@ def main() -> None:
     with fresh_folder("pools") as folder:
         os.environ["COLONNADE_STORE"] = str(folder / "default")
         store = cn.Store(folder / "store")
-        for what, seconds in pools(store).items():
-            print(f"{TASKS} tasks with one frame, {what}: {median(seconds[1:]) * 1e3:.0f} ms")
+        for name, opened in POOLS.items():
+            pickled = TASKS if opened is _joblib else WORKERS
+            with opened() as run:
+                for what, taken in pools(store, run, pickled).items():
+                    tasks = pickled if what == "pickled" else TASKS
+                    print(f"{name}, {tasks} tasks with one frame, {what}: {median(taken[1:]) * 1e3:.0f} ms")
         for what, figure in text(store):
             print(f"{what}: {figure}")
 

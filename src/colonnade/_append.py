@@ -6,22 +6,25 @@ Does not depend on: how readers see the rows, the bytes of a segment.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any, Self, cast
+from typing import Any, NoReturn, Self, cast
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from colonnade import _core
+from colonnade.arguments import whole_number
 from colonnade.dtype_kinds import dtype_kind
-from colonnade.errors import ColonnadeError, InvalidDataError, ReentrantCallError, brief_repr
+from colonnade.errors import ColonnadeError, InvalidDataError, NotFoundError, ReentrantCallError, brief_repr
 from colonnade.format.growing import GrowingSchema, Kind
 from colonnade.format.growing_file import AUTOMATIC_STATES, Counts
+from colonnade.format.read.growing import span_of_time
 from colonnade.format.stripes import STRIPE
 from colonnade.format.write.growing import FrameColumns, Rows, rows_of
 from colonnade.format.write.growing_rows import RowWriter, text_of
@@ -42,15 +45,12 @@ def retention_of(retain: Any) -> Retention | None:
     if retain is None:
         return None
     found: Retention | None = None
-    if type(retain) is int:
-        found = Retention(rows=retain)
-    elif isinstance(retain, str) and retain.strip().upper().endswith("B"):
+    if isinstance(retain, str) and retain.strip().upper().endswith("B"):
         found = Retention(nbytes=parse_size(retain, "retain"))
-    elif isinstance(retain, (str, timedelta)):
-        try:
-            found = Retention(ns=pd.Timedelta(retain).as_unit("ns").value)
-        except ValueError as error:
-            raise ValueError(f"retain={brief_repr(retain)} is no time and no size, as '1h' and '4GiB' are") from error
+    elif isinstance(retain, (str, timedelta, np.timedelta64)):
+        found = Retention(ns=span_of_time(retain, "retain"))
+    elif hasattr(retain, "__index__") and not isinstance(retain, bool):
+        found = Retention(rows=whole_number(retain, "retain"))
     if found is None or not all(0 <= number < 1 << 62 for number in found) or found == Retention():
         raise ValueError(
             f"retain must be a number of rows, a time as in '1h', or a size as in '4GiB', got {brief_repr(retain)}"
@@ -82,6 +82,11 @@ def schema_of(columns: Any, like: Any, index: Any) -> GrowingSchema | None:
     if not isinstance(columns, Mapping):
         raise TypeError(f"the columns must map names to dtypes, got {brief_repr(columns)}")
     return GrowingSchema.of(columns.items(), index)
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether the file system has no room; not the store's capacity, whose error has looked for room already."""
+    return isinstance(error, OSError) and error.errno == errno.ENOSPC and not isinstance(error, ColonnadeError)
 
 
 _forks = 0
@@ -139,7 +144,7 @@ class Appender:
                 if shared:
                     self._log.unlock()
             except BaseException:
-                self._log.close()
+                self._log.drop()
                 raise
         self._is_ready = not shared
 
@@ -208,7 +213,9 @@ class Appender:
         Raises
         ------
         ValueError, UnsupportedTypeError, InvalidDataError
-            The rows do not fit the columns.
+            The rows do not fit the columns; or the appender is closed.
+        NotFoundError
+            The table was deleted.
         StoreFullError
             There is no room. After each of these errors, no row was appended.
         """
@@ -234,7 +241,7 @@ class Appender:
 
         Raises
         ------
-        ValueError, UnsupportedTypeError, InvalidDataError, StoreFullError
+        ValueError, UnsupportedTypeError, InvalidDataError, NotFoundError, StoreFullError
             As in `append`.
         """
         if self._forks != _forks:
@@ -257,6 +264,8 @@ class Appender:
             self._is_stale = False
         except BaseException as error:
             self._take_back_if_possible()
+            if is_full(error) and not self._is_stale and self._log.free_room():
+                return None
             if isinstance(error, OSError):
                 raise explain_os_error(error, self._root, f"rows of {self.name!r}") from error
             raise
@@ -292,24 +301,26 @@ class Appender:
             if self._process != os.getpid():
                 return
             was_closed, self._is_closed, self._is_ready = self._is_closed, True, False
+            in_order = False
             try:
                 # By a signal handler within an append: there is nothing to show, and `Log.publish` refuses then.
                 if not was_closed and not self._is_writing and not self._log.is_deleted:
-                    self._quietly(self._show_at_the_end)
+                    in_order = self._quietly(self._wait_for_turn, self._look_again, self._show_all)
             finally:
-                self._log.close()  # also if an interrupt ended the first call before it
+                self._log.close(in_order=in_order)  # also if an interrupt ended the first call before it
                 self._use(None)  # it keeps the last segment mapped
-
-    def _show_at_the_end(self) -> None:
-        if self._log.lock():
-            self._look_again()
-            self._show_all()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"this appender of {self.name!r} belongs to process {self._process}: it can be neither pickled nor copied. "
+            "Let each process make its own one: appender(name, shared=True)"
+        )
 
     def __repr__(self) -> str:
         state = "closed" if self._is_closed else f"{self.num_rows:,} rows"
@@ -357,27 +368,36 @@ class Appender:
         if self._is_closed:
             raise ValueError(f"this appender of {self.name!r} is closed; make another one")
         with explained(self._root, f"appending to {self.name!r}"):
-            if self._shared:
-                self._log.wait_for_lock()
+            self._wait_for_turn()
             if self._log.is_deleted:
-                raise ValueError(f"the growing table {self.name!r} was deleted; make another appender to begin anew")
+                raise NotFoundError(f"the growing table {self.name!r} was deleted; make another appender to begin anew")
             self._look_again()
 
+    def _wait_for_turn(self) -> None:
+        if self._shared:
+            self._log.wait_for_lock()
+
     def _look_again(self) -> None:
-        """See what is there now, if other producers have appended meanwhile or something was not finished."""
-        if self._is_stale or (self._shared and self._log.is_behind):
+        """See what is there now, if other producers have written meanwhile or something was not finished."""
+        if (self._shared and self._log.begin_turn()) or self._is_stale:
             self._take_back()
 
     def _append(self, rows: Rows | _core.GrowingBatch, count: int) -> None:
         if not count:
             return
         with explained(self._root, f"{count:,} rows of {self.name!r}"):
-            self._write(rows, count)
+            try:
+                self._write(rows, count)
+            except OSError as error:
+                if not is_full(error) or not self._log.free_room():
+                    raise
+                self._take_back()
+                self._write(rows, count)
         self._afterwards()
 
     def _write(self, rows: Rows | _core.GrowingBatch, count: int) -> None:
         text, done = text_of(rows) if isinstance(rows, Rows) else 0, 0
-        writer = self._writer or self._begin(text)
+        writer = self._writer or self._begin(text, count)
         batch = writer.batch(rows) if isinstance(rows, Rows) else rows
         if self._index is not None:
             self._check_order(writer, batch, self._index)
@@ -385,7 +405,7 @@ class Appender:
             done += writer.core.append(batch, done)
             if done == count:
                 break
-            writer = self._begin(text)
+            writer = self._begin(text, count - done)
         self._log.publish(self._log.committed + count)
 
     def _take_back(self) -> None:
@@ -416,12 +436,15 @@ class Appender:
     def _afterwards(self) -> None:
         self._quietly(self._finish_segments, self._show_now_and_then)
 
-    def _quietly(self, *steps: Callable[[], None]) -> None:
+    def _quietly(self, *steps: Callable[[], None]) -> bool:
+        """Do all of this; whether nothing failed."""
         for step in steps:
             try:
                 step()
             except (OSError, ColonnadeError, MemoryError) as error:
                 logger.warning("%s: rows are appended, and %s; it is tried again", self.name, error)
+                return False
+        return True
 
     def _finish_segments(self) -> None:
         """Show the segments whole that were left behind, and drop those that are not to be retained."""
@@ -450,21 +473,21 @@ class Appender:
                 f"less than {before}, or missing; sort the batch, or make a table without index="
             )
 
-    def _begin(self, text: int) -> RowWriter:
-        """Begin the next segment, and remember what is to be shown of the last one.
+    def _begin(self, text: int, rows: int) -> RowWriter:
+        """Begin the next segment for so many rows, and remember what is to be shown of the last one.
 
         It gets the dictionaries of the last one. Where that has no room for text, it also gets the rows of its last
         stripe, because a segment ends at a stripe.
         """
         log, before, segment = self._log, self._writer, self._log.segment
-        base, start = log.committed, 0
+        base, start, needed = log.committed, 0, rows * log.schema.row_bytes + text
         if before is not None and segment is not None:
             start = before.rows // STRIPE * STRIPE
             base = segment.entry.base + start
             used = max(before.counts.text, default=0)
             # As much again as the rows so far would need in a whole segment.
             text = 2 * max(text + used, used * segment.entry.capacity // max(before.rows, 1))
-        following = log.make(base, text)
+        following = log.make(base, text, needed)
         writer = self._writer_of(following, 0)
         if before is not None and segment is not None:
             writer.take(before, start)
@@ -503,7 +526,7 @@ class Appender:
         if segment is None or writer is None or (segment.state is not None and segment.state.rows >= writer.rows):
             return
         if not segment.show(writer.counts, is_whole=writer.rows == segment.entry.capacity):
-            writer = self._begin(0)
+            writer = self._begin(0, 0)
             segment = self._log.segment
             assert segment is not None
             segment.show(writer.counts)

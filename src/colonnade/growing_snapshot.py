@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import pyarrow as pa
 
 from colonnade import arguments
@@ -22,6 +23,7 @@ from colonnade.errors import (
     NotFoundError,
     RowsDroppedError,
     UnsupportedTypeError,
+    brief_repr,
 )
 from colonnade.format.growing import Kind
 from colonnade.format.read.growing import check_all, check_values, read_arrow, span_of_time, start_of_window
@@ -291,17 +293,19 @@ class GrowingSnapshot(Snapshot):
         """
         reader, look = self._attached()
         first, stop = self._first, self._stop
-        if isinstance(last, (str, timedelta)):
+        if isinstance(last, (str, timedelta, np.timedelta64)):
             start = self._start_of_window(last)
         else:
+            if isinstance(last, bool) or not hasattr(last, "__index__"):
+                raise TypeError(f"last must be a number of rows or a time, as in '5min', got {brief_repr(last)}")
             count = whole_number(last, "last")
             if count < 0:
                 raise ValueError(f"last must be >= 0 rows or a time, got {count}")
             start = max(first, stop - count)
         return GrowingSnapshot(reader.table, start, stop, reader, look)
 
-    def _start_of_window(self, last: str | timedelta) -> int:
-        span = span_of_time(last)
+    def _start_of_window(self, last: str | timedelta | np.timedelta64) -> int:
+        span = span_of_time(last, "last")
         reader, _ = self._attached()
         index = reader.schema.index
         number = reader.schema.names.index(index) if index is not None else None

@@ -12,6 +12,7 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -32,8 +33,12 @@ void make_rows(GrowingRows* self, int fd, const Mapping& mapping, const Items<Pl
   for (const auto& [kind, width, values, validity, pandas, mask, offsets, text] : columns.get())
     places.push_back({static_cast<GrowingKind>(kind), width, values, validity, pandas, mask, offsets, text});
   if (rows < 0 || rows > capacity) throw nb::value_error("more rows than capacity");
-  new (self) GrowingRows(fd, static_cast<uint8_t*>(mapping.address()), mapping.size(), std::move(places), capacity,
-                         text_bytes, rows);
+  try {
+    new (self) GrowingRows(fd, static_cast<uint8_t*>(mapping.address()), mapping.size(), std::move(places), capacity,
+                           text_bytes, rows);
+  } catch (const std::invalid_argument& error) {
+    throw nb::value_error(error.what());
+  }
 }
 
 std::optional<int64_t> descending_row(const GrowingRows& rows, const Batch& batch, size_t index, bool is_signed,

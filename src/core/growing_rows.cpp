@@ -9,13 +9,17 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
+#include <stdexcept>
 #include <system_error>
 #include <utility>
+
+#include "pages.h"
 
 namespace colonnade {
 namespace {
 
-constexpr int64_t page = 4096, longest_step = 2 << 20, populated = 64 << 10;
+constexpr int64_t longest_step = 2 << 20, populated = 64 << 10;
+const int64_t page = static_cast<int64_t>(page_size());
 constexpr int64_t at_once = 64;  // rows
 constexpr int64_t no_time = INT64_MIN;
 
@@ -77,6 +81,8 @@ GrowingRows::GrowingRows(int fd, uint8_t* memory, size_t size, std::vector<Growi
     state.offsets = region(places.offsets, 8 * (capacity + 1), 8 * (rows + 1));
     if (places.offsets >= 0) {
       state.text_end = load<int64_t>(memory_ + places.offsets, rows);
+      if (state.text_end < 0 || state.text_end > text_bytes)
+        throw std::invalid_argument("the text of a column ends outside of its region");
       state.text = region(places.text, text_bytes, state.text_end);
     }
     if (places.validity >= 0 && rows > 0) {

@@ -41,7 +41,8 @@ struct GrowingInput {
 
 class GrowingRows {
  public:
-  // `memory` is the segment, mapped for writing; `fd` is its file. Counts the nulls of the rows that it has.
+  // `memory` is the segment, mapped for writing; `fd` is its file. Counts the nulls of the rows that it has. Throws
+  // std::invalid_argument where the file says that text is outside of its region.
   GrowingRows(int fd, uint8_t* memory, size_t size, std::vector<GrowingPlaces> columns, int64_t capacity,
               int64_t text_bytes, int64_t rows);
 

@@ -156,6 +156,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_a_change_is_seen(change, look):
     """Later receivers must get the new values, and earlier ones must keep the old values."""

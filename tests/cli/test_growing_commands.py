@@ -97,6 +97,20 @@ def test_lines_that_do_not_fit_are_an_error_that_names_them(store, shell):
     assert "'c'" in shell("append", "t", given="a,c\n1,2\n", status=1)
     assert "were not appended" in shell("append", "t", "--format", "json", given='{"a": 1, "z": 2}\n', status=1)
     assert store.get("t")["a"].tolist() == [1]
+    nested = shell("append", "n", "--format", "json", given='{"a": 1, "b": {"c": [2]}}\n', status=1)
+    assert "lines 1 to 1 were not appended" in nested
+    assert "'b' (struct<c: list<item: int64>>)" in nested
+    assert not store.exists("n")
+
+
+def test_nulls_in_the_first_lines(store, shell):
+    lines = '{"n": 1, "flag": true, "later": null}\n{"n": null, "flag": null, "later": null}\n'
+    shell("append", "t", "--format", "json", given=lines)
+    shell("append", "t", "--format", "json", given='{"n": 9007199254740993, "flag": false, "later": "text"}\n')
+    frame = store.get("t")
+    assert [str(dtype) for dtype in frame.dtypes] == ["Int64", "boolean", "str"]
+    assert frame["n"].tolist() == [1, pd.NA, 9007199254740993]
+    assert frame["later"].tolist()[2] == "text"
 
 
 def test_input_without_rows(store, shell):

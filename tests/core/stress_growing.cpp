@@ -29,7 +29,7 @@ using namespace colonnade;
 
 namespace {
 
-constexpr int64_t capacity = 32768, page = 4096, text_bytes = capacity * 8;
+constexpr int64_t capacity = 65536, page = 4096, text_bytes = capacity * 8;
 constexpr int64_t nothing = -1;
 
 struct Layout {

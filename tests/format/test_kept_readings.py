@@ -70,6 +70,7 @@ def test_a_damaged_layout_is_found_after_a_good_one(folder):
             store.get("t")
 
 
+@pytest.mark.slow
 def test_texts_that_are_long_are_not_kept(folder):
     store = cn.Store(folder / "s")
     wide = pd.DataFrame({f"column {i}": [i, None, "x"] for i in range(3000)})

@@ -10,6 +10,7 @@ Each scenario makes a table once. For each step a copy of it gets a process that
 """
 
 import argparse
+import contextlib
 import ctypes
 import itertools
 import os
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import unittest.mock
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +28,9 @@ from typing import NamedTuple
 
 import colonnade as cn
 from colonnade.format.stripes import STRIPE
+from colonnade.storage import log as producer_log
 from growing import rows
+from support.sparse import copy_sparse
 
 NAME = "t"
 LIBRARY = Path(__file__).parents[1] / "support/count_stores.c"
@@ -58,6 +62,39 @@ def appends(start: int, stop: int) -> Callable[[cn.Store, Callable[[], None]], N
             log.append(batch)
 
     return act
+
+
+def shares(start: int, stop: int) -> Callable[[cn.Store, Callable[[], None]], None]:
+    """One of two producers that share the table appends, after the other one has."""
+
+    def act(store: cn.Store, begin: Callable[[], None]) -> None:
+        with store.appender(NAME, shared=True) as one, store.appender(NAME, shared=True) as two:
+            two.append(rows.make(start - 3, start))
+            batch = rows.make(start, stop)
+            begin()
+            one.append(batch)
+
+    return act
+
+
+def fails_and_shares(store: cn.Store, begin: Callable[[], None]) -> None:
+    """A shared producer's append fails, which leaves new categories, and another one appends."""
+    with store.appender(NAME, shared=True) as one, store.appender(NAME, shared=True) as two:
+        batch = rows.make(60, 90)
+        begin()
+        with contextlib.suppress(OSError), unittest.mock.patch.object(one._log, "publish", side_effect=OSError):
+            one.append(batch)
+        two.append(rows.make(20, 30))
+
+
+def with_little_text(function: Callable[..., None]) -> Callable[..., None]:
+    """The same with segments that have room for the text of the first batch only."""
+
+    def call(*arguments: object) -> None:
+        with unittest.mock.patch.object(producer_log, "_TEXT_OF_A_ROW", 0):
+            function(*arguments)
+
+    return call
 
 
 def flushes(store: cn.Store, begin: Callable[[], None]) -> None:
@@ -123,6 +160,10 @@ SCENARIOS = {
     "create": Scenario(nothing, creates, 0, 5),
     "roll over": Scenario(filled(EDGE, retain=8), appends(EDGE, EDGE + 5), EDGE, EDGE + 5),
     "roll over at the edge": Scenario(filled(STRIPE, retain=STRIPE), appends(STRIPE, STRIPE + 3), STRIPE, STRIPE + 3),
+    "text without room": Scenario(with_little_text(filled(400)), with_little_text(appends(400, 450)), 400, 450),
+    "shared": Scenario(filled(20), shares(23, 30), 23, 30),
+    "shared, after one that fails": Scenario(filled(20), fails_and_shares, 20, 30),
+    "shared, roll over": Scenario(filled(EDGE - 3, retain=8), shares(EDGE, EDGE + 5), EDGE, EDGE + 5),
     "retention": Scenario(filled(STRIPE, OLD, retain=8), appends(OLD, OLD + 5), OLD, OLD + 5),
 }
 SCENARIOS |= {
@@ -201,21 +242,7 @@ def go_on(store: cn.Store, committed: int) -> None:
 def copy(source: Path, target: Path) -> None:
     """Copy a folder; holes stay holes."""
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(source, target, copy_function=_copy_file)
-
-
-def _copy_file(source: str, target: str) -> None:
-    with open(source, "rb") as old, open(target, "wb") as new:
-        status, at = os.fstat(old.fileno()), 0
-        os.truncate(new.fileno(), status.st_size)
-        os.fchmod(new.fileno(), status.st_mode)
-        while True:
-            try:
-                begin = os.lseek(old.fileno(), at, os.SEEK_DATA)
-            except OSError:  # no more data
-                return
-            at = os.lseek(old.fileno(), begin, os.SEEK_HOLE)
-            os.pwrite(new.fileno(), os.pread(old.fileno(), at - begin, begin), begin)
+    shutil.copytree(source, target, copy_function=copy_sparse)
 
 
 def check(name: str, every: int, offset: int) -> tuple[int, int]:

@@ -1,6 +1,8 @@
 """Appending to a growing table, as its producer sees it; what is there is read from the segments as Arrow files."""
 
+import copy
 import os
+import pickle
 import subprocess
 import sys
 import weakref
@@ -185,14 +187,14 @@ def test_a_removed_table_refuses_its_producer_and_may_be_made_anew(store):
         log.row(x=1.0)
         log_folder.remove(store._catalog, "deep/log")
         assert not (store.path / "deep").exists()
-        with pytest.raises(ValueError, match="was deleted"):
+        with pytest.raises(cn.NotFoundError, match="was deleted"):
             log.row(x=2.0)
     assert store.append("deep/log", pd.DataFrame({"x": [1.0]})) == 1
     with pytest.raises(cn.NotFoundError, match="no growing table 'other'"):
         log_folder.remove(store._catalog, "other")
 
 
-@pytest.mark.parametrize("retain", [0, -1, "soon", "0B", 1.5])
+@pytest.mark.parametrize("retain", [0, -1, "soon", "0B", 1.5, True, "10", "-1h", "NaT"])
 def test_what_is_no_retention_is_refused(store, retain):
     with pytest.raises(ValueError, match="retain"):
         store.appender("log", {"x": "float64"}, retain=retain)
@@ -206,6 +208,18 @@ def test_an_appender_that_is_closed_says_so(store):
     with pytest.raises(ValueError, match="is closed"):
         log.row(x=1.0)
     assert "closed" in repr(log)
+
+
+def test_what_is_no_appender_or_no_table_says_so(store):
+    with store.appender("log", {"x": "float64"}) as log:
+        for through in (pickle.dumps, copy.copy):
+            with pytest.raises(TypeError, match=r"neither pickled nor copied. .* shared=True"):
+                through(log)
+        for nothing in (None, [1.0]):
+            with pytest.raises(cn.NotATableError):
+                log.append(nothing)
+    with pytest.raises(ValueError, match=r"index=\['x'\] must be a column"):
+        store.appender("other", {"x": "float64"}, index=["x"])
 
 
 def test_single_rows_of_any_type(store):
@@ -421,6 +435,32 @@ def test_arrays_that_are_not_exact_are_refused(store, dtype, values, words):
         with pytest.raises((cn.UnsupportedTypeError, cn.InvalidDataError), match=words):
             log.append({"x": values})
         assert log.num_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values", "nulls"),
+    [
+        ("Int32", pa.nulls(2), 2),
+        ("boolean", pa.nulls(2), 2),
+        ("category", pd.Categorical([np.nan, np.nan]), 2),
+        ("category", pd.Categorical(np.array([], float)), 0),
+        ("str", np.array([], float), 0),
+        ("float32", np.array([3.4e38, np.inf]), 0),
+    ],
+)
+def test_nulls_in_all_their_forms(store, dtype, values, nulls):
+    with store.appender("log", {"x": dtype}) as log:
+        assert log.append({"x": values}) == len(values)
+    assert store.get("log")["x"].isna().sum() == nulls
+    store.open("log").validate()
+
+
+def test_a_single_number_that_would_be_infinite(store):
+    with store.appender("log", {"x": "float32"}) as log:
+        log.row(x=1.0)  # the core takes the next ones
+        with pytest.raises(cn.InvalidDataError, match="'x' holds float32"):
+            log.row(x=1e300)
+        assert log.row(x=float("inf")) == 2
 
 
 def test_labels_are_unique(store):

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 import colonnade as cn
+from colonnade.format.stripes import STRIPE
 from colonnade.storage import log as producer_log
 from growing.frames import assert_same, expected, frame
-
-STRIPE = 32_768
 
 
 @pytest.fixture

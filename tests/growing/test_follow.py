@@ -13,11 +13,10 @@ import pandas as pd
 import pytest
 
 import colonnade as cn
+from colonnade.format.stripes import STRIPE
 from colonnade.snapshot import Snapshot
 from colonnade.storage import log as producer_log
 from growing.frames import assert_same, expected, frame
-
-STRIPE = 32_768
 
 PRODUCER = """
 import sys, time

@@ -11,13 +11,13 @@ import pytest
 
 import colonnade as cn
 from colonnade.format.growing import stored_schema
-from colonnade.format.growing_file import places
+from colonnade.format.growing_file import envelope, places, read_state
+from colonnade.format.stripes import STRIPE
 from colonnade.storage import log as producer_log
 from colonnade.storage.log_head import COMMITTED, ENTRY_SIZE, FIRST, RING, SCHEMA, SEGMENTS, STATE
 from colonnade.storage.log_reader import find_log
 from growing.frames import DTYPES, assert_same, expected, frame
 
-STRIPE = 32_768
 ROWS = STRIPE + 1_000
 BIG = 1 << 63
 
@@ -190,6 +190,154 @@ def test_any_bytes_of_the_head(store, whole):
     store.delete("t")
 
 
+def flip(store, file, at):
+    path = store.path / "t@live" / file
+    with path.open("r+b", buffering=0) as opened:
+        opened.seek(at)
+        byte = opened.read(1)[0]
+        opened.seek(at)
+        opened.write(bytes([byte ^ 0x41]))
+
+
+def found_damage(store):
+    return [(problem.path.name, problem.what) for problem in store.check()]
+
+
+@pytest.mark.parametrize(
+    ("at", "words"),
+    [
+        (3, "is no head"),
+        (9, "has format"),
+        (41, "its schema alone"),
+        (100, "bytes 72 to 128 are not 0"),
+        (FIRST, "the first row is 65"),
+        (SEGMENTS, "segment"),
+        (STATE, "is in state"),
+        (300, "bytes 280 to 320"),
+        (4000, "bytes 344 to 4096"),
+        (RING, "do not follow each other"),
+        (ENTRY + 8, "a segment of a growing table has"),
+        (SCHEMA + 20, "no valid schema"),
+    ],
+)
+def test_check_finds_a_byte_of_the_head(damaged, at, words):
+    assert found_damage(damaged) == []
+    flip(damaged, "head", at)
+    [(file, what)] = found_damage(damaged)
+    assert file == "head"
+    assert words in what
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["sealed", "open"])
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("magic", "differs from what every segment of this schema has"),
+        ("schema", "differs from what every segment of this schema has"),
+        ("end", "differs from what every segment of this schema has"),
+        ("length", "footer of"),
+        ("footer", "footer"),
+        ("rows", "shows"),
+        ("nulls", "nulls to other programs"),
+        ("a buffer", "differs from the message of the rows"),
+        ("a buffer of a dictionary", "differs from the message of a dictionary"),
+        ("f.validity", "'f': pandas would read other values"),
+        ("flag.values", "'flag': pandas would read other values"),
+        ("flag.pandas", "'flag': pandas would read other values"),
+        ("m.mask", "'m': pandas would read other values"),
+        ("c.values", "'c'"),
+        ("c.pandas", "'c': pandas would read other values"),
+        ("s.offsets", "'s' is damaged"),
+        ("dictionary.size", "'c'"),
+        ("dictionary.offsets", "damaged"),
+    ],
+)
+def test_check_finds_a_byte_of_a_segment(damaged, whole, number, place, words):
+    _, entries, schema = whole
+    file = segment_files(damaged)[number]
+    where = places(schema, entries[number].capacity, entries[number].text_bytes)
+    around, state = envelope(schema.encode()), read_state(schema, where, file.read_bytes())
+    message = state.next_message - len(around.batch.message)
+    column = where.columns[schema.names.index(place.partition(".")[0])] if "." in place and place[0] in "fmcs" else None
+    dictionary = where.columns[schema.names.index("c")].dictionary
+    at = {
+        "magic": 3,
+        "schema": 500,
+        "end": where.size - 2,
+        "length": where.size - 10,
+        "footer": state.footer + 8,
+        "rows": message + around.batch.nodes,
+        "nulls": message + around.batch.nodes + 16 * schema.names.index("f") + 8,
+        "a buffer": message + around.batch.buffers + 16 * 3,
+        "a buffer of a dictionary": state.dictionary_blocks[0][0] + around.dictionaries[0].buffers + 16,
+        "dictionary.size": dictionary.size,
+        "dictionary.offsets": dictionary.offsets + 8 * 3,
+    }.get(place)
+    if at is None:
+        at = getattr(column, place.partition(".")[2]) + (8 * 5 if place == "s.offsets" else 4)
+    flip(damaged, file.name, at)
+    found = found_damage(damaged)
+    assert [name for name, _ in found] == [file.name]
+    assert words in found[0][1]
+
+
+def test_check_finds_what_two_segments_say_of_each_other(damaged, whole):
+    _, entries, schema = whole
+    where = places(schema, entries[1].capacity, entries[1].text_bytes)
+    flip(damaged, segment_files(damaged)[0].name, where.columns[schema.names.index("c")].dictionary.text)
+    [(_, what)] = found_damage(damaged)
+    assert "'c' has other categories than the segment before" in what
+
+
+def test_check_finds_files_that_are_gone_or_do_not_belong(damaged):
+    folder = damaged.path / "t@live"
+    first, second = segment_files(damaged)
+    (folder / "notes.txt").write_text("mine")
+    (folder / "folder").mkdir()
+    second.unlink()
+    os.truncate(first, first.stat().st_size - 8)
+    problems = {problem.path.name: problem for problem in damaged.check()}
+    assert "bytes, and the head says" in problems[first.name].what
+    assert problems[second.name].what == "it is missing"
+    assert problems["notes.txt"].what == "not a file of this store"
+    assert problems["folder"].what == "neither a file nor a folder"
+    assert "colonnade delete t" in problems[first.name].remedy
+    (folder / "head").unlink()
+    assert ("head", "it is missing") in found_damage(damaged)
+    (folder / "notes.txt").unlink()
+    (folder / "folder").rmdir()
+
+
+@pytest.mark.parametrize("column", ["s", "c"])
+def test_a_producer_does_not_follow_what_leads_outside(damaged, whole, column):
+    _, entries, schema = whole
+    where = places(schema, entries[1].capacity, entries[1].text_bytes)
+    place = where.columns[schema.names.index(column)]
+    at = place.offsets + 8 * (ROWS - STRIPE) if column == "s" else place.dictionary.offsets + 16
+    for value in (-1, 1 << 40, 2**63 - 1):
+        patch(damaged, segment_files(damaged)[1].name, at, struct.pack("<q", value))
+        with pytest.raises(cn.CorruptSnapshotError, match="damaged"):
+            damaged.append("t", frame(ROWS, 5))
+    patch(damaged, segment_files(damaged)[1].name, where.columns[schema.names.index("c")].dictionary.size, b"\xff" * 8)
+    with pytest.raises(cn.CorruptSnapshotError):
+        damaged.append("t", frame(ROWS, 5))
+
+
+def test_gc_removes_the_segments_that_a_killed_producer_had_begun(damaged):
+    folder = damaged.path / "t@live"
+    begun = folder / f"{2 * STRIPE:020d}-000002.arrow"
+    shutil.copyfile(segment_files(damaged)[1], begun)
+    with damaged.appender("t"):  # it removes such files when it begins
+        shutil.copyfile(segment_files(damaged)[0], begun)
+        assert damaged.gc().files == 0  # it may be making this one
+        assert begun.exists()
+    shutil.copyfile(segment_files(damaged)[0], begun)
+    assert damaged.check() == []
+    assert damaged.gc().files == 1
+    assert not begun.exists()
+    assert_same(read_all(damaged), expected(0, ROWS))
+
+
 def test_a_foreign_owner_is_refused(damaged, monkeypatch):
     monkeypatch.setattr(type(damaged._catalog.directory), "trusts", lambda self, owner: False)
     with pytest.raises(cn.StoreAccessError, match="belongs to user"):
@@ -220,7 +368,7 @@ def test_something_else_in_the_place_of_the_head(damaged, kind):
         damaged.appender("t", {"x": "int64"})
     with pytest.raises(cn.InvalidNameError, match="growing table already"):
         damaged.put("t", pd.DataFrame({"x": [1]}))
-    assert [problem.path.name for problem in damaged.check()] == ["t@live"]
+    assert [problem.path.name for problem in damaged.check()] == ["head"]
     damaged.usage()
     if kind == "folder":
         head.rmdir()  # what is no file in it, delete does not remove
@@ -245,4 +393,4 @@ def test_a_segment_that_is_lost(damaged):
         damaged.get("t")
     with pytest.raises(cn.CorruptSnapshotError, match=r"has lost .*-000001\.arrow, which its head lists"):
         damaged.appender("t")
-    assert [problem.path.name for problem in damaged.check()] == ["t@live"]
+    assert [problem.path.name[-12:] for problem in damaged.check()] == ["000001.arrow"]

@@ -17,11 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import colonnade as cn
+from colonnade.format.growing import GrowingSchema
+from colonnade.format.growing_file import places
+from colonnade.format.read.growing_frame import layout_of
+from colonnade.format.stripes import STRIPE
 from colonnade.storage import log as producer_log
 from colonnade.storage import log_folder
 from growing.frames import DTYPES, assert_same, expected, frame, names
-
-STRIPE = 32_768
 
 
 @pytest.fixture
@@ -213,6 +215,7 @@ def test_windows(store, tiny):
             ("0s", 0),
             ("1500ms", 2),
             (timedelta(hours=12), 43_200),
+            (np.timedelta64(2, "m"), 120),
             ("1000D", rows),
             (7, 7),
             (rows + 7, rows),
@@ -221,8 +224,11 @@ def test_windows(store, tiny):
             assert store.get("a/t", last=last)["x"].tolist() == list(range(rows - count, rows)), last
         assert store.open("a/t").columns == ["x"]
         assert_same(store.open("a/t").to_arrow().to_pandas(), df)
-        for bad in ("no time", "-5min"):
+        for bad in ("no time", "-5min", "5", "NaT"):
             with pytest.raises(ValueError, match="last="):
+                store.get("a/t", last=bad)
+        for bad in (True, 1.5):
+            with pytest.raises(TypeError, match="last must be a number of rows or a time"):
                 store.get("a/t", last=bad)
         with pytest.raises(ValueError, match="last must be >= 0 rows"):
             store.get("a/t", last=-1)
@@ -356,3 +362,14 @@ def test_categories_with_wide_codes_work_as_any_others(store):
         (pd.testing.assert_frame_equal if isinstance(found, pd.DataFrame) else pd.testing.assert_series_equal)(
             found, wanted, check_categorical=False
         )
+
+
+def test_a_segment_can_be_mapped_by_column_with_pages_of_any_size():
+    """Each part of a column begins at a multiple of 64 KiB, which aarch64 may have as its page."""
+    table = GrowingSchema.of(DTYPES.items())
+    where = places(table, 3 * STRIPE, 4096)
+    for column in where.columns:
+        regions = [*column[:6], *(column.dictionary or ())]
+        assert all(at % 65_536 == 0 for at in regions if at is not None)
+    assert all(block.stride % 65_536 == 0 for block in where.blocks)
+    assert all(region.width * STRIPE % 65_536 == 0 for region in layout_of(table.encode()).regions)

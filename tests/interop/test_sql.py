@@ -317,6 +317,7 @@ print(raised > 20, store.sql("select 1").fetchall())
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_stays_keyboard_interrupt(store):
     store.put("wide", pd.DataFrame({f"c{i}": [1, 2] for i in range(300)})).close()
     done = subprocess.run([sys.executable, "-c", INTERRUPTED, store.path], capture_output=True, text=True, check=False)

@@ -453,6 +453,7 @@ def pages(request, monkeypatch):
         monkeypatch.setattr(_Steps, "reserved", reserved)
 
 
+@pytest.mark.slow
 def test_batches_in_pages_of_every_size(pages, store, tmp_path, monkeypatch):
     """A load stores what a put would, in fresh memory and in a spare, with a key index over it."""
     monkeypatch.setattr("colonnade.format.write.table._BATCH", 1 << 19)

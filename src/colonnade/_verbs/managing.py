@@ -5,7 +5,7 @@ Does not depend on: how the verbs work. Each method imports what it calls.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from colonnade._verbs.base import StoreBase
@@ -149,14 +149,17 @@ class Managing(StoreBase):
             Empty for a store in order.
         """
         from colonnade.storage import check
+        from colonnade.storage.log_check import damages
 
         def look_inside(entry: paths.Entry) -> None:
             with self.open(entry.name, version=entry.version) as snapshot:
                 snapshot.validate()
 
+        def look_inside_growing(name: str) -> Iterator[tuple[str, str]]:
+            return damages(self._catalog, name)
+
         with explained(self.path, "check"):
-            problems = list(check.check(self.path, self._catalog.directory.trusts, look_inside))
-            return problems + list(check.check_growing(self._catalog, look_inside))
+            return list(check.check(self.path, self._catalog.directory.trusts, look_inside, look_inside_growing))
 
     def usage(self) -> Usage:
         """See what occupies the store's memory, and which processes hold it.

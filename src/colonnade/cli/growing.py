@@ -22,7 +22,7 @@ from colonnade.display.columns import justify
 from colonnade.display.fitting import cell_len, counted, one_line, padded
 from colonnade.display.table import GAP
 from colonnade.errors import InvalidDataError
-from colonnade.io.lines import LineReader
+from colonnade.io.lines import LineReader, frame_like
 
 
 class _Text(StrEnum):
@@ -125,7 +125,7 @@ def append(
         for table in lines:
             if log is None:
                 with usage_errors():
-                    log = store.appender(name, like=table.to_pandas(), index=index, retain=kept)
+                    log = store.appender(name, like=frame_like(table), index=index, retain=kept)
             try:
                 total = log.append(table)
             except (ValueError, TypeError) as error:

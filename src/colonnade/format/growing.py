@@ -36,13 +36,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from colonnade.core.alignment import PAGE, align
+from colonnade.core.alignment import align
 from colonnade.dtype_kinds import dtype_kind
 from colonnade.errors import CorruptSnapshotError, UnsupportedTypeError, brief_repr
 from colonnade.format.dtypes import decode_dtype, encode_dtype
 from colonnade.format.record import from_json, to_json
 from colonnade.format.stored_schema import StoredColumn, StoredSchema
-from colonnade.format.stripes import check_capacity
+from colonnade.format.stripes import LARGEST_PAGE, check_capacity
 from colonnade.rules import fill_pattern
 
 HUGE_PAGE = 2 << 20
@@ -111,9 +111,9 @@ class GrowingSchema:
         if repeated:
             raise ValueError(f"columns of a growing table have different names; repeated: {repeated}")
         if index is not None:
-            kinds = {column.name: column.kind for column in columns}
-            is_half = kinds.get(index) is Kind.FLOATING and columns[names.index(index)].width < 4
-            if kinds.get(index) not in (Kind.INTEGER, Kind.FLOATING, Kind.TIME) or is_half:
+            column = columns[names.index(index)] if isinstance(index, str) and index in names else None
+            is_number = column is not None and column.kind in (Kind.INTEGER, Kind.FLOATING, Kind.TIME)
+            if column is None or not is_number or (column.kind is Kind.FLOATING and column.width < 4):
                 raise ValueError(f"index={brief_repr(index)} must be a column of numbers or times; columns: {names}")
         return cls(columns, index)
 
@@ -281,10 +281,10 @@ class Frame(NamedTuple):
 
 
 def arrange(table: GrowingSchema, capacity: int, text_bytes: int, frame: Frame) -> Places:
-    """Give every region its place: blocks first, each region on a page (a huge one where it has as much)."""
+    """Give every region its place: blocks first, each on the largest page (a huge one where it has as much)."""
     check_capacity(capacity, text_bytes)
     messages = frame.start
-    body = align(messages + frame.messages, PAGE)
+    body = align(messages + frame.messages, LARGEST_PAGE)
     room = _Room(body)
     frames: dict[int, int] = {}
     blocks = []
@@ -297,9 +297,9 @@ def arrange(table: GrowingSchema, capacity: int, text_bytes: int, frame: Frame) 
         _column_places(column, capacity, text_bytes, frames.get(number), room)
         for number, column in enumerate(table.columns)
     )
-    footers = align(room.at, PAGE)
+    footers = align(room.at, LARGEST_PAGE)
     # The footer's length must be aligned to 8: it stands 10 bytes before the end.
-    size = align(footers + frame.footers + frame.end + 6, PAGE) - 6
+    size = align(footers + frame.footers + frame.end + 6, 8) - 6
     return Places(capacity, text_bytes, columns, tuple(blocks), messages, body, footers, size)
 
 
@@ -316,8 +316,8 @@ class _Room:
         self.at = at
 
     def take(self, size: int, huge: bool = False) -> int:
-        at = align(self.at, HUGE_PAGE if huge else PAGE)
-        self.at = align(at + size, PAGE)
+        at = align(self.at, HUGE_PAGE if huge else LARGEST_PAGE)
+        self.at = at + size
         return at
 
 

@@ -32,7 +32,18 @@ import pyarrow as pa
 from colonnade.core.alignment import STRIDE_STEP, align
 from colonnade.errors import CorruptSnapshotError
 from colonnade.format.flatbuffer import Table
-from colonnade.format.growing import Column, ColumnPlaces, Frame, GrowingSchema, Kind, Places, arrange
+from colonnade.format.growing import (
+    DICTIONARY_TEXT,
+    MOST_CATEGORIES,
+    Column,
+    ColumnPlaces,
+    DictionaryPlaces,
+    Frame,
+    GrowingSchema,
+    Kind,
+    Places,
+    arrange,
+)
 from colonnade.format.seal import MAGIC, TAIL_SIZE, TRAILER
 
 # How many states a segment has room for: every `capacity / AUTOMATIC_STATES` rows one is shown, and `flush` shows more.
@@ -252,13 +263,24 @@ def next_state(
         if last is not None and last.categories[number] == count:
             blocks.append(last.dictionary_blocks[number])
         else:
-            words = column_places.dictionary
-            buffers = [(0, 0), (words.offsets - where.body, 8 * (count + 1)), (words.text - where.body, text)]
             template = around.dictionaries[number]
-            writes[at] = _filled(template, where.body - at, body_length, [(count, 0)], buffers)
+            writes[at] = _dictionary_message(template, where, column_places.dictionary, at, count, text)
             blocks.append((at, where.body - at, body_length))
             at += len(template.message)
         number += 1
+    writes[at] = _batch_message(table, where, at, counts)
+    writes[footer_at] = _footer_at(around, where, footer_at, blocks, at)
+    return writes, end_of_footers - footer_at
+
+
+def _dictionary_message(  # noqa: PLR0917 -- what one message says
+    template: Template, where: Places, words: DictionaryPlaces, at: int, count: int, text: int
+) -> bytes:
+    buffers = [(0, 0), (words.offsets - where.body, 8 * (count + 1)), (words.text - where.body, text)]
+    return _filled(template, where.body - at, where.footers - where.body, [(count, 0)], buffers)
+
+
+def _batch_message(table: GrowingSchema, where: Places, at: int, counts: Counts) -> bytes:
     nodes = [(counts.rows, nulls) for nulls in counts.nulls]
     buffers = [
         buffer
@@ -267,10 +289,14 @@ def next_state(
         )
         for buffer in _buffers(column, column_places, where.body, _ColumnCounts(counts.rows, nulls, text))
     ]
-    writes[at] = _filled(around.batch, where.body - at, body_length, nodes, buffers)
-    schema_at = end_of_footers - len(around.footer) + around.schema_in_footer
-    writes[footer_at] = _footer(schema_at - footer_at, blocks, (at, where.body - at, body_length))
-    return writes, end_of_footers - footer_at
+    return _filled(envelope(table.encode()).batch, where.body - at, where.footers - where.body, nodes, buffers)
+
+
+def _footer_at(
+    around: Envelope, where: Places, at: int, dictionaries: Sequence[tuple[int, int, int]], batch: int
+) -> bytes:
+    schema = where.size - TAIL_SIZE - len(around.footer) + around.schema_in_footer
+    return _footer(schema - at, dictionaries, (batch, where.body - batch, where.footers - where.body))
 
 
 _Pairs = Sequence[tuple[int, int]]
@@ -353,15 +379,66 @@ def read_state(table: GrowingSchema, where: Places, data: Memory) -> State | Non
             for block, template in zip(dictionaries, around.dictionaries, strict=True)
         ]
         nodes = _read_message(data, where, batches[0], around.batch)
+        if not all(0 <= count <= MOST_CATEGORIES for count in counts):
+            raise ValueError(f"dictionaries of {counts} entries")
     except (struct.error, ValueError, IndexError, TypeError, OverflowError) as error:
         raise CorruptSnapshotError(f"a segment of a growing table has a damaged footer or message ({error})") from error
     rows = nodes[0][0]
     if not 0 <= rows <= where.capacity or any(n != rows or not 0 <= nulls <= rows for n, nulls in nodes):
-        raise CorruptSnapshotError(f"a segment of a growing table shows {rows:,} rows of {where.capacity:,}")
+        raise CorruptSnapshotError(
+            f"a segment of a growing table, which has room for {where.capacity:,} rows, shows {rows:,} rows, and its "
+            f"columns show {[n for n, _ in nodes]} with {[nulls for _, nulls in nodes]} nulls"
+        )
     body_length = where.footers - where.body
     blocks = tuple((int(place), int(size), body_length) for place, size in dictionaries)
     next_message = int(batches[0][0]) + len(around.batch.message)
     return State(rows, tuple(nulls for _, nulls in nodes), tuple(counts), next_message, at, blocks)
+
+
+def check_state(table: GrowingSchema, where: Places, data: Memory) -> State | None:
+    """`read_state`, and every byte that the state consists of is compared with what a producer writes.
+
+    Raises
+    ------
+    CorruptSnapshotError
+    """
+    around = envelope(table.encode())
+    for at, expected in begin(table, where).items():
+        _compare(data, at, expected, "what every segment of this schema has there")
+    state = read_state(table, where, data)
+    if state is None:
+        return None
+    places = [column.dictionary for column in where.columns if column.dictionary is not None]
+    for words, template, count, block in zip(
+        places, around.dictionaries, state.categories, state.dictionary_blocks, strict=True
+    ):
+        text = _end_of_text(data, words.offsets, count, DICTIONARY_TEXT)
+        message = _dictionary_message(template, where, words, block[0], count, text)
+        _compare(data, block[0], message, "the message of a dictionary")
+    texts = [
+        0 if at.offsets is None else _end_of_text(data, at.offsets, state.rows, where.text_bytes)
+        for at in where.columns
+    ]
+    at = state.next_message - len(around.batch.message)
+    counts = Counts(state.rows, state.nulls, texts, (), ())
+    _compare(data, at, _batch_message(table, where, at, counts), "the message of the rows")
+    _compare(data, state.footer, _footer_at(around, where, state.footer, state.dictionary_blocks, at), "the footer")
+    return state
+
+
+def _compare(data: Memory, at: int, expected: bytes, what: str) -> None:
+    found = bytes(data[at : at + len(expected)])
+    if found != expected:
+        wrong = next(place for place, (one, other) in enumerate(zip(found, expected, strict=True)) if one != other)
+        raise CorruptSnapshotError(f"byte {at + wrong:,} is damaged: it differs from {what}")
+
+
+def _end_of_text(data: Memory, offsets: int, count: int, limit: int) -> int:
+    at = offsets + 8 * count
+    end: int = struct.unpack("<q", bytes(data[at : at + 8]))[0]
+    if not 0 <= end <= limit:
+        raise CorruptSnapshotError(f"byte {at:,} is damaged: text ends at {end:,}, and there is room for {limit:,}")
+    return end
 
 
 def _read_message(data: Memory, where: Places, block: tuple[Any, ...], template: Template) -> list[tuple[int, int]]:

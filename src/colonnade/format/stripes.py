@@ -8,8 +8,11 @@ from __future__ import annotations
 from colonnade.core.alignment import PAGE
 from colonnade.errors import CorruptSnapshotError
 
-# Rows: a page of bits and 8 pages of bytes, so columns of neighbouring segments can be mapped side by side.
-STRIPE = 32_768
+# Every place where a part of a column begins in a segment is a multiple of this: the largest page that Linux has on
+# the processors that are supported (aarch64 with pages of 64 KiB). So the same file can be mapped on any of them.
+LARGEST_PAGE = 65_536
+# Rows: a page of bytes at least, so columns of neighbouring segments can be mapped side by side.
+STRIPE = LARGEST_PAGE
 _MOST = 1 << 40
 
 

@@ -12,6 +12,7 @@ import io
 from collections.abc import Callable, Iterator
 from typing import Literal
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.types as pt
 from pyarrow import csv, json
@@ -69,6 +70,12 @@ class LineReader:
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowKeyError) as error:
                 raise InvalidDataError(f"{self.lines} were not appended: {error}") from error
             if self._types is None:
+                nested = [f"{field.name!r} ({field.type})" for field in table.schema if pt.is_nested(field.type)]
+                if nested:
+                    raise InvalidDataError(
+                        f"{self.lines} were not appended: columns hold numbers, text, booleans or times, and not what "
+                        f"is in {', '.join(nested)}"
+                    )
                 table = table.cast(pa.schema((field.name, _growing(field.type)) for field in table.schema))
                 self._types = {field.name: field.type for field in table.schema}
             yield table
@@ -112,4 +119,13 @@ def _growing(found: pa.DataType) -> pa.DataType:
         return pa.timestamp("ns", found.tz)
     if pt.is_date(found):
         return pa.timestamp("ns")
-    return pa.string() if pt.is_time(found) else found
+    # Of a column that has no value yet nothing is known: text holds whatever comes.
+    return pa.string() if pt.is_time(found) or pt.is_null(found) else found
+
+
+def frame_like(table: pa.Table) -> pd.DataFrame:
+    """The columns of a new table: whole numbers and booleans have nulls if the first lines have some."""
+    masked = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+    names = [field.name for field in table.schema if table[field.name].null_count and field.type in masked]
+    like: pd.DataFrame = table.to_pandas()
+    return like.assign(**table.select(names).to_pandas(types_mapper=masked.get))

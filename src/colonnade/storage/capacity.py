@@ -54,9 +54,22 @@ def _files(root: int) -> Iterator[tuple[folders.File, Entry | None, os.stat_resu
 
 
 def used_bytes(root: int) -> int:
-    """The bytes of all tables' files: expired ones too, and those that are shared or in flight."""
+    """The bytes of all tables' files: expired ones too, those that are shared or in flight, and growing tables'."""
     seen = {(status.st_dev, status.st_ino): status.st_blocks * 512 for *_, status in _files(root)}
-    return sum(seen.values())  # a copy is a second name of the same file
+    return sum(seen.values()) + _growing_bytes(root)  # a copy is a second name of the same file
+
+
+def _growing_bytes(root: int) -> int:
+    total = 0
+    for parts, folder in folders.walk_folders(root):
+        if paths.live_name(parts, folder) is not None:
+            with (
+                contextlib.suppress(OSError),
+                folders.below(root, [*parts, folder], None) as opened,
+                os.scandir(opened) as files,
+            ):
+                total += sum(file.stat(follow_symlinks=False).st_blocks * 512 for file in files)
+    return total
 
 
 class _Version(NamedTuple):
@@ -122,7 +135,7 @@ _REMEDY = "Delete tables, close deleted ones that are still open, put with ttl="
 
 def _describe(usage: Usage) -> str:
     """Say what is used, and by which processes."""
-    tables, deleted = usage.of("newest", "retained"), usage.of("deleted", "spare")
+    tables, deleted = usage.of("newest", "retained", "live"), usage.of("deleted", "spare")
     largest = sorted(tables, key=lambda table: -table.nbytes)
     shown = ", ".join(
         f"{table.name!r} version {table.version} {format_size(table.nbytes)}" for table in largest[:_SHOWN]

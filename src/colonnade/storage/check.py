@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from colonnade.errors import ColonnadeError
-from colonnade.storage import folders, log_folder, paths
-from colonnade.storage.catalog import Catalog
+from colonnade.storage import folders, paths
 from colonnade.storage.segment import Segment
 
 _UNNAMED = (
@@ -35,10 +34,16 @@ class Problem(NamedTuple):
     remedy: str
 
 
-def check(root: Path, trusts: Callable[[int], bool], look_inside: Callable[[paths.Entry], None]) -> Iterator[Problem]:
+def check(
+    root: Path,
+    trusts: Callable[[int], bool],
+    look_inside: Callable[[paths.Entry], None],
+    look_inside_growing: Callable[[str], Iterable[tuple[str, str]]],
+) -> Iterator[Problem]:
     """Look at every file below a store, and at the directory itself.
 
-    ``look_inside`` raises a ColonnadeError for a snapshot that does not hold together.
+    ``look_inside`` raises a ColonnadeError for a snapshot that does not hold together. ``look_inside_growing`` gives
+    the damaged files of a growing table, and what is wrong with each.
     """
     if not root.exists():
         return
@@ -52,17 +57,13 @@ def check(root: Path, trusts: Callable[[int], bool], look_inside: Callable[[path
                 yield from _file(root, file, trusts, look_inside)
             except FileNotFoundError:
                 continue  # superseded since it was listed
-
-
-def check_growing(catalog: Catalog, look_inside: Callable[[paths.Entry], None]) -> Iterator[Problem]:
-    """Look at every growing table of a store, as `check` does at the others."""
-    for name in catalog.growing():
-        try:
-            look_inside(paths.Entry(name, None))
-        except ColonnadeError as error:
-            # One that was deleted since it was listed is no problem; one without a head is not found either.
-            if log_folder.is_there(catalog, name):
-                yield Problem(log_folder.path_of(catalog.directory.root, name), str(error), f"colonnade delete {name}")
+        for parts, folder in folders.walk_folders(directory):
+            name = paths.live_name(parts, folder)
+            if name is not None:
+                try:
+                    yield from _growing(root, directory, [*parts, folder], name, trusts, look_inside_growing)
+                except FileNotFoundError:
+                    continue  # deleted since it was listed
 
 
 def _file(
@@ -81,6 +82,32 @@ def _file(
     else:
         yield from _ownership(path, status, trusts)
         yield from _inside(path, file, entry, look_inside)
+
+
+def _growing(  # noqa: PLR0917 -- the store, the table, and who says what is right
+    root: Path,
+    directory: int,
+    parts: list[str],
+    name: str,
+    trusts: Callable[[int], bool],
+    look_inside: Callable[[str], Iterable[tuple[str, str]]],
+) -> Iterator[Problem]:
+    path = root.joinpath(*parts)
+    with folders.below(directory, parts, None) as folder:
+        yield from _ownership(path, os.fstat(folder), trusts)
+        strange = set()
+        for file in sorted(os.listdir(folder)):
+            status = os.stat(file, dir_fd=folder, follow_symlinks=False)
+            if not stat.S_ISREG(status.st_mode):
+                strange.add(file)
+                yield Problem(path / file, "neither a file nor a folder", "remove it")
+            elif file == paths.HEAD or paths.is_log_segment(file):
+                # Segments that the head does not name are no problem: a killed producer left them, and gc removes them.
+                yield from _ownership(path / file, status, trusts)
+            else:
+                yield Problem(path / file, "not a file of this store", "remove it")
+        remedy = f"copy what can still be read (colonnade dump {name}), colonnade delete {name}, and append anew"
+        yield from (Problem(path / file, what, remedy) for file, what in look_inside(name) if file not in strange)
 
 
 def _is_the_stores(file: folders.File) -> bool:

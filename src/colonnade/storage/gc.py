@@ -42,6 +42,9 @@ def gc(catalog: Catalog) -> Freed:
                     freed = _remove_leftover(file)
                     if freed is not None:
                         files, nbytes = files + 1, nbytes + freed
+            for name in catalog.growing():
+                for freed in log_folder.remove_leftovers(root, name):
+                    files, nbytes = files + 1, nbytes + freed
             one_at_a_time.remove_unused(root)
             removed = folders.remove_empty(root) + log_folder.remove_abandoned(root)
             folders.remove_segments(root)

@@ -18,7 +18,6 @@ import contextlib
 import fcntl
 import functools
 import os
-import struct
 import time
 from pathlib import Path
 from typing import Any, cast
@@ -29,6 +28,7 @@ from colonnade.errors import CorruptSnapshotError, LogBusyError, NotFoundError
 from colonnade.format.growing import GrowingSchema, stored_schema
 from colonnade.format.stripes import STRIPE
 from colonnade.storage import log_folder, paths, spares
+from colonnade.storage.capacity import used_bytes
 from colonnade.storage.catalog import Catalog
 from colonnade.storage.draft import Draft
 from colonnade.storage.log_head import (
@@ -42,21 +42,19 @@ from colonnade.storage.log_head import (
     RING,
     SEGMENTS,
     STATE,
+    TURNS,
     Entry,
     HeadReader,
     LogState,
     Retention,
     new_head,
 )
+from colonnade.storage.log_lock import NEXT, UNLOCKED, WRITING, try_lock, unlock
 from colonnade.storage.log_segment import LogSegment
 from colonnade.storage.publish import Publisher
 
 SEGMENT_BYTES = 64 << 20
 _TEXT_OF_A_ROW = 64
-_LOCK = struct.Struct("hhqqi4x")  # struct flock: type, whence, start, length, pid
-# An OFD lock of the first byte, which goes with the open file.
-_LOCKED = _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0)
-_UNLOCKED = _LOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, 0, 1, 0)
 _TRIES = 100
 _LONGEST_TURN = 5.0  # seconds
 
@@ -71,14 +69,16 @@ class Log:
     def __init__(self, catalog: Catalog, name: str, mode: int, folder: int) -> None:
         self.name = name
         self._catalog = catalog
+        self._publisher = Publisher(catalog)
         self._mode = mode
         self._segment: LogSegment | None = None
         self._process = os.getpid()
         self._has_spares = False
+        self._turns = 0
         self._folder = _core.Descriptor.duplicate(folder)
         self._descriptor = _core.Descriptor(paths.HEAD, os.O_RDWR | os.O_NOFOLLOW, dir_fd=folder)
         # Lets other producers append. One call of C, before which no signal handler runs.
-        self.unlock = functools.partial(fcntl.fcntl, self._descriptor, fcntl.F_OFD_SETLK, _UNLOCKED)
+        self.unlock = functools.partial(fcntl.fcntl, self._descriptor, fcntl.F_OFD_SETLK, UNLOCKED)
         fd = self._descriptor.fileno()
         self._head = _core.Mapping.of_draft(fd, max(os.fstat(fd).st_size, 1))
         data = memoryview(cast(Any, self._head)).toreadonly()
@@ -131,7 +131,7 @@ class Log:
             try:
                 with log_folder.open_folder(catalog, name) as folder:
                     log = cls(catalog, name, mode, folder)
-                    if log._is_opened(folder, schema, retention, shared=shared):
+                    if log._is_opened(schema, retention, shared=shared):
                         return log
             except log_folder.NONE:
                 if log is not None:
@@ -174,19 +174,20 @@ class Log:
                 log.drop()
             raise
 
-    def _is_opened(
-        self, folder: int, schema: GrowingSchema | None, retention: Retention | None, *, shared: bool
-    ) -> bool:
+    def _is_opened(self, schema: GrowingSchema | None, retention: Retention | None, *, shared: bool) -> bool:
         """Lock it, see that the table is the one that is wanted, and recover it; False if the name leads elsewhere."""
         if shared:
             self.wait_for_lock()
         elif not self.lock():
             raise busy(self.name, self._reader)
-        with log_folder.open_folder(self._catalog, self.name) as now:
-            if not os.path.samestat(os.fstat(now), os.fstat(folder)):
-                self.drop()
-                return False
+        if not self._leads_here():
+            self.drop()
+            return False
         self._begin(schema, retention)
+        if not self._leads_here():  # its state may have been "deleted", and this one has stored "open" over it
+            self._store(STATE, LogState.DELETED)
+            self.drop()
+            return False
         return True
 
     def _begin(self, schema: GrowingSchema | None, retention: Retention | None) -> None:
@@ -209,6 +210,14 @@ class Log:
                 self._store(RETENTION + 8 * place, limit)
         self.recover()
 
+    def _leads_here(self) -> bool:
+        """Whether the name leads to this table."""
+        try:
+            with log_folder.open_folder(self._catalog, self.name) as now:
+                return os.path.samestat(os.fstat(now), os.fstat(self._folder.fileno()))
+        except log_folder.NONE:
+            return False
+
     def recover(self) -> None:
         """Drop what was begun and not published, by the last producer or by an append that failed.
 
@@ -217,6 +226,8 @@ class Log:
         OSError, CorruptSnapshotError
         """
         found = self._reader.read()
+        turns = self.words.load(TURNS) + 1
+        self._store(TURNS, turns)
         self._store(PRODUCER, os.getpid())
         self._store(PRODUCER + 8, time.time_ns())
         if not self.is_deleted:
@@ -238,6 +249,7 @@ class Log:
         self._segment = None
         if self._entries:
             self._segment = self._open(self._entries[-1])
+        self._turns = turns
 
     def _open(self, entry: Entry) -> LogSegment:
         try:
@@ -256,11 +268,7 @@ class Log:
 
     def lock(self) -> bool:
         """Lock it for writing without waiting; also if it is locked by this object already."""
-        try:
-            fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLK, _LOCKED)
-        except BlockingIOError:
-            return False
-        return True
+        return try_lock(self._descriptor)
 
     def wait_for_lock(self) -> None:
         """Wait for the turn of other producers that share the table, which takes microseconds.
@@ -270,12 +278,12 @@ class Log:
         LogBusyError
             One of them does not share it, or is stopped.
         """
-        deadline, pause = time.monotonic() + _LONGEST_TURN, 2e-5
-        while not self.lock():
-            if time.monotonic() > deadline:
-                raise busy(self.name, self._reader)
-            time.sleep(pause)
-            pause = min(2 * pause, 1e-3)
+        deadline = time.monotonic() + _LONGEST_TURN
+        try:
+            self._wait(NEXT, deadline, 1e-3)
+            self._wait(WRITING, deadline, 1e-4)
+        finally:
+            unlock(self._descriptor, NEXT)
         # Whoever has the lock now is named to others.
         if self.words.load(PRODUCER) != os.getpid():
             self._store(PRODUCER, os.getpid())
@@ -285,6 +293,26 @@ class Log:
         """How many rows the head counts, now."""
         return self.words.load(COMMITTED)
 
+    def _wait(self, byte: int, deadline: float, longest: float) -> None:
+        pause = 2e-5
+        while not try_lock(self._descriptor, byte):
+            if time.monotonic() > deadline:
+                raise busy(self.name, self._reader)
+            time.sleep(pause)
+            pause = min(2 * pause, longest)
+
+    def begin_turn(self) -> bool:
+        """Say that this producer writes now; whether another one has written since, or was killed while it did.
+
+        Then the answer is the same until `recover` has been called.
+        """
+        turns = self.words.load(TURNS)
+        is_behind = turns != self._turns
+        self._store(TURNS, turns + 1)
+        if not is_behind:
+            self._turns = turns + 1
+        return is_behind
+
     @property
     def committed(self) -> int:
         """How many rows were published, as this producer knows; another one that shares the table may have more."""
@@ -293,12 +321,6 @@ class Log:
     @committed.setter
     def committed(self, rows: int) -> None:
         self.words.published = rows
-
-    @property
-    def is_behind(self) -> bool:
-        """Whether another producer has appended rows or begun segments since this one looked."""
-        words = [self.words.load(at) for at in (COMMITTED, SEGMENTS)]
-        return words != [self.committed, self._segments]
 
     # -- segments ------------------------------------------------------------------------------------------------------
 
@@ -324,13 +346,16 @@ class Log:
         """Whether somebody has deleted the table meanwhile."""
         return self.words.is_deleted
 
-    def make(self, base: int, text_bytes: int) -> LogSegment:
+    def make(self, base: int, text_bytes: int, needed: int) -> LogSegment:
         """Make the next segment, whose first row is ``base``; nobody looks for it before `enter`.
 
-        ``text_bytes`` is the least room for the text of each column.
+        ``text_bytes`` is the least room for the text of each column, and ``needed`` are the bytes that the rows take
+        which are about to be written.
 
         Raises
         ------
+        StoreFullError
+            The rows would pass the store's capacity.
         OSError
             ENOSPC if the file system is full; nothing has changed then.
         """
@@ -339,7 +364,9 @@ class Log:
                 f"the growing table {self.name!r} has {ENTRIES:,} segments, which is as many as can be retained; "
                 "retain fewer rows: appender(..., retain=)"
             )
-        capacity = self.capacity()
+        capacity, limit = self.capacity(), self._store_capacity
+        if limit is not None:
+            capacity = self._within(limit, capacity, needed)
         text = align(max(capacity * _TEXT_OF_A_ROW, text_bytes), PAGE) if self.schema.has_text else 0
         entry = Entry(self._segments, base, capacity, time.time_ns(), text)
         name = paths.log_segment(base, entry.number)
@@ -350,6 +377,33 @@ class Log:
             draft.place(self._folder.fileno(), name)
             draft.unlock()
         return segment
+
+    @property
+    def _store_capacity(self) -> int | None:
+        with self._catalog.directory.opened() as root:
+            return self._catalog.directory.settings(root).capacity
+
+    def _within(self, limit: int, capacity: int, needed: int) -> int:
+        """The capacity of a segment in a store that has one: less where the rest would not hold a whole segment.
+
+        The store is asked when a segment begins, and not for each batch. So a table may pass the limit by what one
+        stripe of rows takes, and by text that is longer than expected.
+
+        Raises
+        ------
+        StoreFullError
+        """
+        with self._catalog.directory.lock() as root:
+            self._publisher.check_capacity(root, needed, limit)
+            rest = limit - used_bytes(root)
+        expected = self.schema.row_bytes + _TEXT_OF_A_ROW * self.schema.has_text
+        return max(min(capacity, rest // expected // STRIPE * STRIPE), STRIPE)
+
+    def free_room(self) -> bool:
+        """Free what may go in a file system that is full, such as spares; whether there was anything."""
+        with contextlib.suppress(OSError):
+            return self._publisher.free_room()
+        return False
 
     def _draft(self, size: int) -> Draft:
         """A spare that nobody sees, or a new file."""
@@ -397,12 +451,15 @@ class Log:
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
-    def close(self) -> None:
-        """Say that the producer ended in order, and drop the lock; twice is once."""
+    def close(self, *, in_order: bool) -> None:
+        """Drop the lock; twice is once. ``in_order``: it has the lock, and every row is shown to other programs."""
         if self._descriptor.fileno() < 0:
             return
-        if self._process == os.getpid() and not self.is_deleted:
+        if in_order:
             self._store(STATE, LogState.CLOSED)
+            if not self._leads_here():  # deleted meanwhile; those who wait for it are to know
+                self._store(STATE, LogState.DELETED)
+                _core.wake_word(self._head, COMMITTED)
         self.drop()
 
     def drop(self) -> None:
@@ -429,6 +486,8 @@ class Log:
         with contextlib.suppress(OSError), self._catalog.directory.lock() as root:
             settings = self._catalog.directory.settings(root)
             limit = spares.default_limit(root) if settings.spares is None else settings.spares
+            if settings.capacity is not None:
+                limit = min(limit, max(settings.capacity - used_bytes(root), 0))
             for entry in dropped:
                 name = paths.log_segment(entry.base, entry.number)
                 with contextlib.suppress(OSError):
@@ -468,12 +527,6 @@ class Log:
             return os.stat(name, dir_fd=self._folder.fileno(), follow_symlinks=False).st_blocks * 512
         except FileNotFoundError:
             return 0
-
-
-def is_locked(fd: int) -> bool:
-    """Whether a producer has a head locked; the lock is not taken."""
-    answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _LOCKED)
-    return bool(_LOCK.unpack(answer)[0] != fcntl.F_UNLCK)
 
 
 def busy(name: str, reader: HeadReader) -> LogBusyError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 from colonnade import _core
 from colonnade.errors import ColonnadeError
@@ -65,7 +65,7 @@ def _files_of(catalog: Catalog, name: str, folder: int) -> LogFiles:
         with _core.Descriptor(paths.HEAD, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder) as fd:
             status = os.fstat(fd)
             data = _core.SharedWords(fd, max(status.st_size, 1))
-        reader = HeadReader(memoryview(data), catalog.directory.root / name)  # type: ignore[arg-type]  # it has the buffer protocol
+        reader = HeadReader(memoryview(cast(Any, data)), catalog.directory.root / name, data.load)
         head = reader.read()
         return LogFiles(name, head.committed, head.committed - head.first, status.st_ctime_ns, files)
     return LogFiles(name, None, None, None, files)

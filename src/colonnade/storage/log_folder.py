@@ -13,12 +13,14 @@ import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 from colonnade import _core
-from colonnade.errors import InvalidNameError, NotFoundError
+from colonnade.errors import ColonnadeError, InvalidNameError, NotFoundError
 from colonnade.storage import folders, paths
 from colonnade.storage.catalog import Catalog
-from colonnade.storage.log_head import STATE, LogState
+from colonnade.storage.log_head import STATE, HeadReader, LogState
+from colonnade.storage.log_lock import try_lock, unlock
 from colonnade.storage.os_errors import explained
 from colonnade.storage.publish import Publisher
 
@@ -185,6 +187,41 @@ def remove_abandoned(root: int) -> int:
                     _remove_folder(segments, name)
                     removed += 1
     return removed
+
+
+def remove_leftovers(root: int, name: str) -> list[int]:
+    """Remove segments that a killed producer had begun, and of which no row was published; the bytes of each.
+
+    Under the store's lock. Nothing is done while a producer has the table locked: it may be making a segment.
+    """
+    where = paths.locate(name)
+    with (
+        contextlib.suppress(OSError, ColonnadeError),
+        folders.below(root, [*where.folders, where.live], None) as folder,
+        _core.Descriptor(paths.HEAD, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder) as fd,
+    ):
+        words = _core.SharedWords(fd, max(os.fstat(fd).st_size, 1))
+        reader = HeadReader(memoryview(cast(Any, words)), Path(name, paths.HEAD), words.load)
+        if not _leftovers(folder, reader) or not try_lock(fd):
+            return []
+        try:
+            return [_remove_file(folder, file) for file in _leftovers(folder, reader)]
+        finally:
+            unlock(fd)
+    return []
+
+
+def _leftovers(folder: int, reader: HeadReader) -> list[str]:
+    """The segments that the head does not name. It is read after the folder: a segment is there before its entry."""
+    files = [file for file in os.listdir(folder) if paths.is_log_segment(file)]
+    named = {paths.log_segment(entry.base, entry.number) for entry in reader.read().entries}
+    return [file for file in files if file not in named]
+
+
+def _remove_file(folder: int, file: str) -> int:
+    nbytes = os.stat(file, dir_fd=folder, follow_symlinks=False).st_blocks * 512
+    os.unlink(file, dir_fd=folder)
+    return nbytes
 
 
 def _remove_folder(parent: int, name: str) -> None:

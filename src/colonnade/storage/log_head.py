@@ -11,6 +11,7 @@ Does not depend on: names, folders, columns, how rows are written.
      200  u64 state        0 open, 1 closed, 2 deleted
      256  u64 rows, u64 bytes, u64 ns      retention; 0: not limited
      320  u64 pid, u64 start time          of the last producer, for messages only: the lock is what counts
+     336  u64 turns      how often a producer began to write; whoever finds another number than its own reads all anew
     4096  1,024 entries {u64 base, u64 capacity, u64 began (ns since 1970), u64 text bytes}; entry i is at i % 1024
    36864  the schema, as JSON (`GrowingSchema.encode`); the file ends behind it
 
@@ -32,29 +33,34 @@ All numbers are little-endian and aligned to 8 bytes. The contract:
 6. **Rows below committed are for ever.** No process stores to them again, recovery neither.
 7. **Lock.** The producer has an OFD lock on the head's first byte (shared producers: for each append). It goes with its
    last descriptor, however its process ends. Readers open and map the head read-only, and lock nothing.
-8. **State.** ``closed`` says that the producer ended in order: every row is shown to Arrow, and the numbers are sound
+8. **Turns.** Before a producer that shares the table writes anything, it increases ``turns``. If the number is not the
+   one that it stored last, another producer has written since: rows, categories that no row uses yet, or states for
+   other programs. It may have been killed, or its append may have failed, so ``committed`` alone would not say so.
+9. **State.** ``closed`` says that the producer ended in order: every row is shown to Arrow, and the numbers are sound
    on a disk. The next producer sets it to ``open``. ``deleted`` is final: the name is free for another identity.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from enum import IntEnum
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
+from colonnade import _core
 from colonnade.errors import CorruptSnapshotError
 from colonnade.format.stripes import STRIPE, check_capacity
 
 MAGIC = b"COLLIVE1"
 FORMAT = 1
-COMMITTED, FIRST, SEGMENTS, STATE, RETENTION, PRODUCER = 64, 128, 192, 200, 256, 320
+COMMITTED, FIRST, SEGMENTS, STATE, RETENTION, PRODUCER, TURNS = 64, 128, 192, 200, 256, 320, 336
 RING, ENTRIES, ENTRY_SIZE = 4096, 1024, 32
 SCHEMA = RING + ENTRIES * ENTRY_SIZE
 NO_BASE = (1 << 64) - 1
+# Between the numbers there is nothing: from byte, to byte.
+NOTHING = ((72, 128), (136, 192), (208, 256), (280, 320), (344, RING))
 _LONGEST_SCHEMA = 16 << 20
 _MOST_ROWS = 1 << 62
 _FIXED = struct.Struct("<8sIIQ16sQ")
@@ -155,29 +161,35 @@ class HeadReader:
         The mapping; it must stay as long as this object.
     path : Path
         For messages.
+    load : callable, optional
+        Loads the word at a place of the mapping with acquire order. Whoever has the mapping as `_core.SharedWords` or
+        `_core.HeadWords` has a faster one than this class makes of ``data``.
+
+    Notes
+    -----
+    Every word is loaded with acquire order, so the loads are made in the order of the program on ARM too: what is
+    loaded after ``committed`` is at least as new as ``committed``, and an entry's base is loaded again after the rest.
     """
 
-    def __init__(self, data: memoryview, path: Path) -> None:
+    def __init__(self, data: memoryview, path: Path, load: Callable[[int], int] | None = None) -> None:
         self.fixed = read_fixed(data, path)
         self._path = path
-        # An element of an aligned array is one load. x86 keeps the order of loads; on ARM `Head.read` has to use
-        # acquiring loads, as a process that reads through this class does not wait on the word.
-        self._words: npt.NDArray[np.uint64] = np.frombuffer(data, "<u8", SCHEMA // 8)
+        self._load = load or partial(_core.load_word, data)
 
     @property
     def committed(self) -> int:
         """How many rows were ever published, now."""
-        return int(self._words[COMMITTED // 8])
+        return self._load(COMMITTED)
 
     @property
     def retention(self) -> Retention:
         """How much is kept, now."""
-        return Retention(*(int(n) for n in self._words[RETENTION // 8 : RETENTION // 8 + 3]))
+        return Retention(*(self._load(RETENTION + 8 * place) for place in range(3)))
 
     @property
     def producer(self) -> int:
         """The process that wrote last; it may be gone."""
-        return int(self._words[PRODUCER // 8])
+        return self._load(PRODUCER)
 
     def read(self) -> Head:
         """Look once; everything is checked.
@@ -187,9 +199,7 @@ class HeadReader:
         CorruptSnapshotError
         """
         for _ in range(_TRIES):
-            words = self._words
-            committed = int(words[COMMITTED // 8])
-            first, segments, state = (int(words[at // 8]) for at in (FIRST, SEGMENTS, STATE))
+            committed, first, segments, state = map(self._load, (COMMITTED, FIRST, SEGMENTS, STATE))
             entries = self._entries(committed, first, segments)
             if entries is not None:
                 break
@@ -203,9 +213,9 @@ class HeadReader:
 
     def entry(self, number: int) -> Entry | None:
         """One entry; None while it is replaced."""
-        at = (RING + number % ENTRIES * ENTRY_SIZE) // 8
-        base, capacity, began, text = (int(word) for word in self._words[at : at + 4])
-        if base == NO_BASE or base != int(self._words[at]):
+        at = RING + number % ENTRIES * ENTRY_SIZE
+        base, capacity, began, text = map(self._load, range(at, at + ENTRY_SIZE, 8))
+        if base == NO_BASE or base != self._load(at):
             return None
         return Entry(number, base, capacity, began, text)
 
@@ -221,7 +231,8 @@ class HeadReader:
                 continue
             check_capacity(entry.capacity, entry.text_bytes)
             if entry.base % STRIPE or entry.base > following or following > entry.base + entry.capacity:
-                if int(self._words[SEGMENTS // 8]) != segments:
+                # The producer may have dropped it since, and written another entry in its place.
+                if (self._load(FIRST), self._load(SEGMENTS)) != (first, segments):
                     return None
                 raise self._damaged(f"its segments do not follow each other: {entry}, and then row {following:,}")
             if entry.base < following:  # else a later segment has all of its rows

@@ -3,8 +3,8 @@
 Does not depend on: dtypes, frames, the head.
 
 A **lane** is one region that pandas reads as one array: the values of a column, or its mask. Row ``r`` of the table is
-in lane ``i`` at ``i * span + (r - origin) * width``. Segments begin at multiples of 32,768 rows, so each part of a lane
-is whole pages in both places.
+in lane ``i`` at ``i * span + (r - origin) * width``. Segments begin at multiples of `STRIPE` rows, so each part of a
+lane is whole pages in both places, whatever the machine's pages are.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from weakref import WeakValueDictionary
 
 from colonnade import _core
@@ -122,7 +122,7 @@ class LogReader:
         self.owner = stat.st_uid
         self.created_ns = stat.st_ctime_ns
         self._place = (stat.st_dev, stat.st_ino)
-        self._reader = HeadReader(memoryview(self.words), head)  # type: ignore[arg-type]  # it has the buffer protocol
+        self._reader = HeadReader(memoryview(cast(Any, self.words)), head, self.words.load)
         self.schema = stored_schema(self._reader.fixed.schema_text)
         self.schema_text = self._reader.fixed.schema_text
         self.identity = self._reader.fixed.identity
@@ -173,7 +173,6 @@ class LogReader:
         ------
         CorruptSnapshotError
         """
-        self.words.load(COMMITTED)  # acquires what was stored before the number of rows
         return self._reader.read()
 
     def producer(self) -> int:
@@ -198,8 +197,8 @@ class LogReader:
             head = self.head()
             known = {segment.entry: segment for segment in self._look.segments}
             try:
-                segments = tuple(known.get(entry) or self._open(entry) for entry in head.entries)
-            except (FileNotFoundError, _OtherSizeError) as error:
+                segments = tuple(known.get(entry) or self.open_segment(entry) for entry in head.entries)
+            except (FileNotFoundError, OtherSizeError) as error:
                 if self.is_deleted:
                     raise self.deleted() from None
                 if attempt == _TRIES - 1:
@@ -227,7 +226,15 @@ class LogReader:
             return None
         return Look(look.first, committed, look.segments, look.made)
 
-    def _open(self, entry: Entry) -> OpenSegment:
+    def open_segment(self, entry: Entry) -> OpenSegment:
+        """Open the segment of an entry.
+
+        Raises
+        ------
+        FileNotFoundError, OtherSizeError
+            Retention may have been faster.
+        StoreAccessError
+        """
         file = paths.log_segment(entry.base, entry.number)
         try:
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -238,7 +245,7 @@ class LogReader:
         self._check_owner(stat.st_uid)
         segment = OpenSegment(self.schema, entry, descriptor, stat.st_uid)
         if stat.st_size != segment.places.size:
-            raise _OtherSizeError(f"{file} has {stat.st_size:,} bytes, and the head says {segment.places.size:,}")
+            raise OtherSizeError(f"{file} has {stat.st_size:,} bytes, and the head says {segment.places.size:,}")
         return segment
 
     def _check_owner(self, owner: int) -> None:
@@ -258,7 +265,7 @@ class LogReader:
         )
 
 
-class _OtherSizeError(Exception):
+class OtherSizeError(Exception):
     """A segment whose size is not what its entry says: it may be one that took the number over."""
 
 

@@ -61,6 +61,7 @@ TRUST_VARIABLE = "COLONNADE_TRUST"
 _PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _VERSIONED = rf"(?P<part>{_PART.pattern})(@(?P<version>[1-9][0-9]*))?{re.escape(SUFFIX)}"
 _UNNAMED = rf"(?:{SHARED_PREFIX}|{COPY_PREFIX}|{IN_FLIGHT_PREFIX}[0-9a-z]+-)[0-9a-f]+"
+_LOG_SEGMENT = rf"[0-9]{{20,}}-[0-9]{{6,}}{re.escape(SUFFIX)}"
 _STAGED = rf"{re.escape(PUBLISH)}(?:-[0-9a-f]{{16}})?"
 _TEMPORARY_SETTINGS = rf"{re.escape(SETTINGS)}-[0-9a-f]{{16}}"
 _MOST_PARTS = 64  # each is a folder that is opened below the one before
@@ -155,6 +156,11 @@ def live_name(folders: Sequence[str], folder: str) -> str | None:
 def log_segment(base: int, number: int) -> str:
     """The file of a segment of a growing table: its first row, and its number among all that were ever begun."""
     return f"{base:020d}-{number:06d}{SUFFIX}"
+
+
+def is_log_segment(file: str) -> bool:
+    """Whether a file of the folder of a growing table has the name of a segment."""
+    return re.fullmatch(_LOG_SEGMENT, file) is not None
 
 
 def random_name(prefix: str) -> str:

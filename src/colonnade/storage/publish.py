@@ -67,7 +67,7 @@ class Publisher:
                 return Draft.fresh(root, settings.file_mode)
         with self._directory.lock() as root:
             if settings.capacity is not None:
-                self._check_capacity(root, size, settings.capacity)
+                self.check_capacity(root, size, settings.capacity)
             draft = spares.claim(root, size, settings.file_mode) if size >= MAPPED else None
             try:
                 self._make_room(root, size - (draft.allocated if draft else 0))
@@ -88,13 +88,29 @@ class Publisher:
             if capacity.free_bytes(root, size) < size:
                 raise capacity.refuse_for_room(self._directory.root, size, room(root, size), self._usage())
 
+    def free_room(self) -> bool:
+        """Free all that may go where the file system is full; whether there was anything."""
+        with self._directory.lock() as root:
+            before = capacity.free_bytes(root)
+            spares.trim(root, 0)
+            copies.free(root, 1 << 62)
+            capacity.remove_expired(root)
+            return capacity.free_bytes(root) > before
+
     def _usage(self) -> Usage:
         from colonnade.storage.usage import look_at
 
         return look_at(self._catalog, with_holders=has_proc())
 
-    def _check_capacity(self, root: int, size: int, limit: int) -> None:
-        """See that a table may be added. What may go does not count: it is removed if it would not fit."""
+    def check_capacity(self, root: int, size: int, limit: int) -> None:
+        """See that a table may be added. What may go does not count: it is removed if it would not fit.
+
+        Under the store's lock.
+
+        Raises
+        ------
+        StoreFullError
+        """
         if capacity.used_bytes(root) + size <= limit:
             return
         copies.free(root, capacity.used_bytes(root) + size - limit)
@@ -139,7 +155,7 @@ class Publisher:
             settings = self._directory.settings(root)
             limit = self._spares_limit(root, settings)
             if settings.capacity is not None:
-                self._check_capacity(root, seal.size, settings.capacity)
+                self.check_capacity(root, seal.size, settings.capacity)
             try:
                 with self.make_folder(root, name, where, settings.folder_mode) as folder:
                     present = self._catalog.seal_in(folder, where, name)
@@ -271,7 +287,7 @@ class Publisher:
         with self._directory.lock() as root:
             limit = self._directory.settings(root).capacity
             if limit is not None:
-                self._check_capacity(root, size, limit)
+                self.check_capacity(root, size, limit)
             with folders.segments(root, make=True) as folder:
                 folders.give_to_owner(draft.fd, root)
                 reading = draft.reopen()

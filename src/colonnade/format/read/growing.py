@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from colonnade import _core
-from colonnade.errors import CorruptSnapshotError
+from colonnade.errors import CorruptSnapshotError, brief_repr
 from colonnade.format.growing import (
     DICTIONARY_TEXT,
     MOST_CATEGORIES,
@@ -42,7 +42,7 @@ def dictionary_of(number: int, chunk: Chunk) -> pa.Array:
     """The dictionary of a column, as the newest segment has it now: entries are only added."""
     where = chunk.places.columns[number].dictionary
     assert where is not None, "a column without a dictionary"
-    count = _core.load_word(chunk.memory, where.size)
+    count = _core.load_word(chunk.memory, where.size)  # with acquire order: the entries are there before their number
     known = chunk.made.get(("dictionary", number))
     if known is not None and len(known) == count:
         return known
@@ -173,13 +173,13 @@ def check_all(table: GrowingSchema, chunks: Sequence[Chunk]) -> None:
         for number, column in enumerate(table.columns):
             _validate_column(column, number, chunk, chunks[-1])
         if table.index is not None:
-            values = _values(table.columns[table.names.index(table.index)], table.names.index(table.index), chunk)
+            values = column_values(table.columns[table.names.index(table.index)], table.names.index(table.index), chunk)
             if (values[1:] < values[:-1]).any() or (last is not None and values[0] < last):
                 raise CorruptSnapshotError(f"the index {table.index!r} does not ascend")
             last = values[-1]
 
 
-def _values(column: Column, number: int, chunk: Chunk) -> npt.NDArray[Any]:
+def column_values(column: Column, number: int, chunk: Chunk) -> npt.NDArray[Any]:
     """The values of a column of fixed width, as pandas reads them; times as int64."""
     where = chunk.places.columns[number].frame
     assert where is not None
@@ -199,16 +199,16 @@ def _validate_column(column: Column, number: int, chunk: Chunk, newest: Chunk) -
     dictionary = dictionary_of(number, newest) if column.kind is Kind.CATEGORY else None
     array = _arrow_column(column, number, chunk, dictionary)
     nulls = np.asarray(array.is_null())
-    values = _values(column, number, chunk)
+    values = column_values(column, number, chunk)
     if column.kind is Kind.CATEGORY:
         indices = np.asarray(array.indices.fill_null(-1))
         good = np.array_equal(values, np.where(nulls, -1, indices))
     elif column.kind in (Kind.BOOLEAN, Kind.MASKED_BOOLEAN):
         good = np.array_equal(values, np.asarray(array.fill_null(False)).astype("uint8"))
     elif column.kind is Kind.FLOATING:
-        good = not nulls.any() or bool(np.isnan(values[nulls]).all())
+        good = np.array_equal(np.isnan(values), nulls)
     elif column.kind is Kind.TIME:
-        good = bool((values[nulls] == np.iinfo("int64").min).all())
+        good = np.array_equal(values == np.iinfo("int64").min, nulls)
     else:
         good = True
     if column.kind in (Kind.MASKED, Kind.MASKED_BOOLEAN):
@@ -220,20 +220,24 @@ def _validate_column(column: Column, number: int, chunk: Chunk, newest: Chunk) -
         raise CorruptSnapshotError(f"column {column.name!r}: pandas would read other values than Arrow")
 
 
-def span_of_time(last: Any) -> int:
-    """A span of time in nanoseconds.
+def span_of_time(value: Any, name: str) -> int:
+    """Give an argument as nanoseconds: a text with a unit, as in ``"5min"``, or a time of Python, NumPy or pandas.
 
     Raises
     ------
     ValueError
+        It is no time, has no unit, or is below 0.
     """
+    if isinstance(value, str) and value.strip().lstrip("+-").replace(".", "", 1).isdecimal():
+        # pandas would take it for nanoseconds.
+        raise ValueError(f"{name}={brief_repr(value)} has no unit; for seconds write {brief_repr(value.strip() + 's')}")
     try:
-        span = pd.Timedelta(last)
+        span = pd.Timedelta(value)
     except ValueError as error:
-        raise ValueError(f"last={last!r} is no time: {error}") from error
+        raise ValueError(f"{name}={brief_repr(value)} is no time, as '5min' is") from error
     if not span >= pd.Timedelta(0):  # NaT neither
-        raise ValueError(f"last={last!r} must be a time >= 0, as in '5min'")
-    return span.value
+        raise ValueError(f"{name}={brief_repr(value)} must be a time >= 0, as in '5min'")
+    return span.as_unit("ns").value
 
 
 def start_of_window(column: Column, number: int, chunks: Sequence[Chunk], rows: range, span: int) -> int:
@@ -242,10 +246,10 @@ def start_of_window(column: Column, number: int, chunks: Sequence[Chunk], rows: 
         return rows.start
     name: Any = column.dtype.unit if hasattr(column.dtype, "unit") else np.datetime_data(column.dtype)[0]
     unit = pd.Timedelta(1, name)
-    bound = int(_values(column, number, chunks[-1])[-1]) - -(-span // unit.value)
+    bound = int(column_values(column, number, chunks[-1])[-1]) - -(-span // unit.value)
     stop = rows.stop
     for chunk in reversed(chunks):
-        values = _values(column, number, chunk)
+        values = column_values(column, number, chunk)
         position = int(np.searchsorted(values, bound, side="right"))
         if position:
             return stop - (len(values) - position)

@@ -251,6 +251,8 @@ def _inferred(column: Column, values: npt.NDArray[Any], target: np.dtype[Any]) -
 def _masked(column: Column, given: Any) -> Chunk:
     array = _checked(column, given)
     if array is not None:
+        if pt.is_null(array.type):
+            array = array.cast(column.arrow)
         missing = np.asarray(array.is_null())
         filled = array.fill_null(False if column.kind is Kind.MASKED_BOOLEAN else 0) if array.null_count else array
         values = filled.to_numpy(zero_copy_only=False)
@@ -279,6 +281,8 @@ def _text(column: Column, given: Any) -> pa.LargeStringArray:
         array = pa.array(given, from_pandas=True)
     if array.type == pa.large_string():
         return array
+    if not len(array):  # of any type: an empty list has none
+        return pa.array([], pa.large_string())
     text = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
     if not any(test(text) for test in (pt.is_string, pt.is_large_string, pt.is_string_view, pt.is_null)):
         raise UnsupportedTypeError(f"text is wanted, and was given {array.type}")

@@ -7,6 +7,7 @@ What a dictionary gains is written before the codes that use it, in the order te
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Iterable
 from typing import Any, cast
@@ -17,7 +18,7 @@ import pyarrow as pa
 
 from colonnade import _core
 from colonnade.core.distinct import distinct
-from colonnade.errors import UnsupportedTypeError
+from colonnade.errors import CorruptSnapshotError, UnsupportedTypeError
 from colonnade.format.growing import (
     DICTIONARY_TEXT,
     MOST_CATEGORIES,
@@ -59,10 +60,32 @@ class Dictionary:
         self._last: tuple[Any, npt.NDArray[np.int32]] | None = None
         size = struct.unpack_from("<Q", memory, at.size)[0]
         if size:
-            offsets = np.frombuffer(memory, "<i8", size + 1, at.offsets).tolist()
-            text = bytes(memory[at.text : at.text + offsets[-1]])
-            self.codes = {text[offsets[i] : offsets[i + 1]].decode(): i for i in range(size)}
-            self.text_end = offsets[-1]
+            names = self._stored(size)
+            self.codes = {name: code for code, name in enumerate(names)}
+            if len(self.codes) < size:
+                raise self._damaged("a category is there twice")
+
+    def _stored(self, size: int) -> list[str]:
+        """The categories that the segment has.
+
+        Raises
+        ------
+        CorruptSnapshotError
+        """
+        if size > MOST_CATEGORIES:
+            raise self._damaged(f"{size:,} categories, and {MOST_CATEGORIES:,} are the most")
+        ends = np.frombuffer(self._memory, "<i8", size + 1, self._at.offsets)
+        if ends[0] != 0 or (np.diff(ends) < 0).any() or ends[-1] > DICTIONARY_TEXT:
+            raise self._damaged("offsets that lead out of its text")
+        self.text_end = int(ends[-1])
+        text = bytes(self._memory[self._at.text : self._at.text + self.text_end])
+        try:
+            return [text[start:stop].decode() for start, stop in itertools.pairwise(ends.tolist())]
+        except UnicodeDecodeError as error:
+            raise self._damaged(str(error)) from error
+
+    def _damaged(self, what: str) -> CorruptSnapshotError:
+        return CorruptSnapshotError(f"the dictionary of column {self._column.name!r} is damaged: {what}")
 
     def add(self, names: Iterable[str]) -> None:
         """Add categories; those that it has are left out.
@@ -124,7 +147,10 @@ class RowWriter:
             (_KINDS.index(column.kind), column.width, *(-1 if place is None else place for place in at[:6]))
             for column, at in zip(table.columns, places.columns, strict=True)
         ]
-        self.core = _core.GrowingRows(fd, mapping, columns, places.capacity, places.text_bytes, rows)
+        try:
+            self.core = _core.GrowingRows(fd, mapping, columns, places.capacity, places.text_bytes, rows)
+        except ValueError as error:
+            raise CorruptSnapshotError(f"a segment of a growing table is damaged: {error}") from error
         self.dictionaries = {
             number: Dictionary(table.columns[number], at.dictionary, self.memory, self.core)
             for number, at in enumerate(places.columns)
@@ -167,6 +193,7 @@ class RowWriter:
         ------
         OSError
             ENOSPC if the file system is full.
+        CorruptSnapshotError
         """
         for number, dictionary in before.dictionaries.items():
             self.dictionaries[number].add(dictionary.codes)
@@ -176,7 +203,10 @@ class RowWriter:
                 _stored_part(before.memory, at, width, start, count)
                 for at, width in zip(before.places.columns, before.widths, strict=True)
             ]
-            taken = self.core.append(_core.GrowingBatch(parts, count), 0)
+            try:
+                taken = self.core.append(_core.GrowingBatch(parts, count), 0)
+            except ValueError as error:
+                raise CorruptSnapshotError(f"a segment of a growing table is damaged: {error}") from error
             assert taken == count, "the new segment has room for what it takes"
 
     @property
