@@ -416,6 +416,10 @@ def colonnade(*arguments, store, **variables):
 def test_fetch_in_a_shell(origin, folder, host):
     origin.put("nyc/flights", pd.DataFrame({"x": [1, 2]}))
     store = folder / "receiver"
+    done = colonnade("show", f"{host.address}/nyc/flights", store=folder / "new")  # a store that is not there yet
+    assert done.stdout.split() == ["x", "1", "2"]
+    done = colonnade("show", f"grpc+tls://127.0.0.1:{host.port}/nyc/flights", store=store)
+    assert (done.returncode, done.stderr.count("\n"), "does it serve without TLS" in done.stderr) == (1, 1, True)
     done = colonnade("fetch", f"{host.address}/nyc/flights", "mine", store=store)
     assert done.stdout.startswith("mine version 1: 2 rows, 1 column"), done.stderr
     done = colonnade("fetch", "--json", f"{host.address}/nyc/flights", store=store)

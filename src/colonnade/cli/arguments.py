@@ -32,10 +32,10 @@ def store_of(ctx: typer.Context) -> Store:
     return store
 
 
-def existing_store(ctx: typer.Context) -> Store:
-    """Give the store, for commands that make none."""
+def existing_store(ctx: typer.Context, name: str = "") -> Store:
+    """Give the store, for commands that make none. A table of another host is fetched into one that is made."""
     store = store_of(ctx)
-    if not os.path.lexists(store.path):
+    if "://" not in name and not os.path.lexists(store.path):
         raise NotFoundError(f"there is no store at {store.path}; `colonnade load` makes it, --store names another")
     return store
 

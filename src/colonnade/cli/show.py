@@ -61,7 +61,7 @@ def show(
 
     A terminal gets the columns that fit, a pipe gets all of them: colonnade show NAME | less -S
     """
-    with existing_store(ctx).open(name, version=version) as snapshot:
+    with existing_store(ctx, name).open(name, version=version) as snapshot:
         total = snapshot.num_rows
         # Arrow has the index behind the columns; the sort is stable.
         order = sorted(enumerate(snapshot.explain()), key=lambda numbered: numbered[1].role != "index")
@@ -158,7 +158,7 @@ def _positions(texts: list[str], names: list[str], table: str) -> list[int]:
 
 def explain(ctx: typer.Context, name: Name, version: Version = None, as_json: AsJson = False) -> None:
     """Describe a table, and how pandas reads each of its columns."""
-    with existing_store(ctx).open(name, version=version) as snapshot:
+    with existing_store(ctx, name).open(name, version=version) as snapshot:
         info, path = TableInfo.of(snapshot), snapshot.path
         # The names in the file, which all its readers see; pandas' labels need not be strings.
         columns = [

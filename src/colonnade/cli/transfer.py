@@ -182,13 +182,13 @@ def dump(
         from colonnade.io.dump import write
         from colonnade.io.progress import Meter
 
-        with existing_store(ctx).open(name, version=version) as snapshot:
+        with existing_store(ctx, name).open(name, version=version) as snapshot:
             write(snapshot.to_arrow(), sys.stdout.buffer, FileFormat((kind or _DumpFormat.CSV).value), Meter())
         return
     if kind is not None:
         raise typer.BadParameter("--format is for standard output (-); the suffix of a file says its format")
     with usage_errors():
-        existing_store(ctx).dump(name, file, version=version)
+        existing_store(ctx, name).dump(name, file, version=version)
     size = file.expanduser().stat().st_size
     if as_json:
         print_json({"name": name, "path": file, "nbytes": size})
