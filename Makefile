@@ -190,6 +190,7 @@ SEED  ?= 1
 FILES ?= 100000
 fuzz: $(READY)
 	$(BIN)/python tests/fuzz/mutate.py --files $(FILES) --seed $(SEED) --processes 2
+	cd tests && $(abspath $(BIN))/python -m fuzz.growing --cases $$(($(FILES) / 100)) --seed $(SEED)
 
 # The same, and the core is a build under ASan and UBSan; what ASan sees of NumPy's and PyArrow's memory it sees as well.
 fuzz-sanitized: FILES := 10000

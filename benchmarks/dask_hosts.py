@@ -7,6 +7,7 @@ over loopback. A round begins with a frame in the client, and ends when a task o
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import shutil
 import sys
@@ -46,7 +47,7 @@ def measure(client: Any, frame: pd.DataFrame, rounds: int) -> tuple[dict[str, fl
             client.submit(_read, number, table, workers=[worker], pure=False) for number, worker in enumerate(workers)
         ]
         for value, mib in client.gather(futures):
-            assert value == expected
+            assert math.isclose(value, expected)  # the layout of a frame, and so the order of a sum, may differ
             if not isinstance(table, pd.DataFrame) and isinstance(table, cn.Snapshot):
                 private.append(mib)
 

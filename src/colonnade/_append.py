@@ -359,15 +359,18 @@ class Appender:
                 self._is_writing = False
                 self._is_ready = not (self._is_stale or self._is_closed or self._shared)
                 if self._shared and not self._is_closed:
-                    self._log.unlock()
+                    try:
+                        self._log.unlock()
+                    except OSError as error:  # the next turn has it still, and tries again; its rows are appended
+                        logger.warning("%s stays locked: %s", self.name, error)
 
     def _begin_turn(self) -> None:
         if self._is_closed:
             raise ValueError(f"this appender of {self.name!r} is closed; make another one")
-        self._wait_for_turn()
-        if self._log.is_deleted:
-            raise NotFoundError(f"the growing table {self.name!r} was deleted; make another appender to begin anew")
         with explained(self._root, f"appending to {self.name!r}"):
+            self._wait_for_turn()
+            if self._log.is_deleted:
+                raise NotFoundError(f"the growing table {self.name!r} was deleted; make another appender to begin anew")
             self._look_again()
 
     def _wait_for_turn(self) -> None:

@@ -16,6 +16,7 @@ from colonnade.errors import RowsDroppedError, WaitTimeoutError, brief_repr
 from colonnade.growing_snapshot import GrowingSnapshot
 from colonnade.storage.log_reader import LogReader
 from colonnade.storage.log_wait import wait, wait_in_task
+from colonnade.storage.os_errors import explained
 
 
 class Follow:
@@ -111,7 +112,8 @@ class Follow:
                 if left is not None and left <= 0:
                     raise self._timed_out()
                 if not self._closed:
-                    wait(self._log, self._position, self._bell, rung, left)
+                    with explained(self._log.root, f"following {self.name!r}"):
+                        wait(self._log, self._position, self._bell, rung, left)
         finally:
             self._waiting = False
         raise StopIteration

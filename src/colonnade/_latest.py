@@ -23,6 +23,7 @@ from colonnade.log import logger
 from colonnade.snapshot import Snapshot
 from colonnade.storage import paths
 from colonnade.storage.catalog import Catalog
+from colonnade.storage.os_errors import explained
 from colonnade.storage.path_watch import PathWatch
 
 if TYPE_CHECKING:
@@ -161,7 +162,8 @@ class Latest:
             raise ValueError(f"timeout must be >= 0 seconds or None, got {timeout!r}")
         served = self._look
         until = None if timeout is None else time.monotonic() + timeout
-        path_watch, bell = PathWatch(self._catalog.directory, self.name), _core.Bell()
+        with explained(self._catalog.directory.root, f"watching {self.name!r}"):
+            path_watch, bell = PathWatch(self._catalog.directory, self.name), _core.Bell()
         try:
             while True:
                 path_watch.news()  # before the look: nothing that comes after it is missed

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from colonnade.arguments import labels
+from colonnade.core.distinct import distinct
 from colonnade.core.key_index import KeyIndex, build_index
 from colonnade.errors import ColonnadeError, CorruptSnapshotError, DuplicateKeyError
 from colonnade.format import schema
@@ -91,7 +92,7 @@ class Lookup:
         own = [key_column(column) for column in self._columns]
         rows = len(self._columns[0])
         first = _following(self._index.find, own, rows)
-        indexed = np.sort(_following(self._index.all_rows, np.unique(first[first >= 0])))
+        indexed = np.sort(_following(self._index.all_rows, distinct(first[first >= 0])))
         without_null = np.ones(rows, bool)
         for column in self._columns:
             without_null &= np.asarray(column.is_valid())

@@ -6,6 +6,7 @@ Does not depend on: how the kernel reports a put, how a snapshot is opened.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import time
@@ -18,6 +19,7 @@ from colonnade.arguments import seconds
 from colonnade.errors import ColonnadeError, NotFoundError, WaitTimeoutError
 from colonnade.snapshot import Snapshot
 from colonnade.storage.directory import Directory
+from colonnade.storage.os_errors import explained
 from colonnade.storage.path_watch import PathWatch
 
 if TYPE_CHECKING:
@@ -65,7 +67,8 @@ class Watch:
         self._start()
 
     def _start(self) -> None:
-        self._path_watch: PathWatch | None = PathWatch(self._directory, self.name)  # None: closed
+        with explained(self._directory.root, f"watching {self.name!r}"):
+            self._path_watch: PathWatch | None = PathWatch(self._directory, self.name)  # None: closed
         self._process = os.getpid()
         self._waiting = False
         self._unsure = False
@@ -111,12 +114,13 @@ class Watch:
                     raise self._timed_out()
                 if self._path_watch is None:
                     break
-                if self._log is not None and self._given is not None:
-                    from colonnade.storage.log_wait import wait
+                with explained(self._directory.root, f"watching {self.name!r}"):
+                    if self._log is not None and self._given is not None:
+                        from colonnade.storage.log_wait import wait
 
-                    wait(self._log, self._given.version, self._bell, rung, left)
-                else:
-                    path_watch.wait(left)
+                        wait(self._log, self._given.version, self._bell, rung, left)
+                    else:
+                        path_watch.wait(left)
         finally:
             self._waiting = False
         raise StopIteration
@@ -213,7 +217,8 @@ class Watch:
         for wake in list(self._wakers):
             wake()
         if path_watch is not None:
-            path_watch.interrupt()  # by a forked child: its parent is woken too, and goes on
+            with contextlib.suppress(OSError):  # the kernel takes it
+                path_watch.interrupt()  # by a forked child: its parent is woken too, and goes on
 
     def __enter__(self) -> Watch:
         return self

@@ -72,8 +72,8 @@ bool probe(int threads) noexcept {
       const Clock::time_point began = Clock::now();
       found = mapping.collapse(threads) && Clock::now() - began <= worth_probing;
     }
-  } catch (const std::system_error&) {
-    // No room to map it: found is false.
+  } catch (const std::exception&) {
+    // No room to map it, or not even for the error that says so: found is false.
   }
   ::close(fd);
   return found;

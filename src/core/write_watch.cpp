@@ -141,7 +141,7 @@ WriteWatch::WriteWatch() : faults_(-1), pages_(-1) {
   }
   try {
     pages_ = open_pagemap();
-  } catch (const std::system_error&) {
+  } catch (const std::exception&) {
     ::close(faults_);
     throw;
   }

@@ -204,6 +204,10 @@ def version_of(store, name):
         return snap.version
 
 
+def _is_of_a_segment(held):
+    return "@live/0" in held or "/store/#" in held  # with a name, or from before it had one
+
+
 def wrong_with(store, changes, error, before):
     """What does not hold after a run: a list of sentences."""
     wrong = []
@@ -215,7 +219,12 @@ def wrong_with(store, changes, error, before):
     expected = version + (by if error is None else 0)
     if (found := version_of(store, name)) != expected:
         wrong.append(f"version {found} is there, not {expected}; raised {error!r}")
-    wrong += [f"left: {each}" for each in sorted(anomalies.holdings(store.path) - holdings)]
+    left = anomalies.holdings(store.path) - holdings
+    if (
+        name != "t"
+    ):  # its appender goes from segment to segment, and has none after an append that it could not take back
+        left = {each for each in left if not _is_of_a_segment(each)}
+    wrong += [f"left: {each}" for each in sorted(left)]
     return wrong
 
 
@@ -225,7 +234,7 @@ def fail_each(allocations, store, name, changes, action, chosen):
         action()  # what is imported or remembered at the first use
     gc.collect()
     gc.freeze()  # each run ends with a collection, of what is new
-    number = 0
+    number, at_first = 0, len(anomalies.holdings(store.path))
     while True:
         number += 1
         for from_then_on in (False, True):
@@ -240,6 +249,10 @@ def fail_each(allocations, store, name, changes, action, chosen):
             sys.stdout.write(f"of {allocations.counted}: {type(error).__name__ if error else 'done'}\n")
             yield number, from_then_on, wrong
             if not failed:
+                if (
+                    len(anomalies.holdings(store.path)) > at_first + 4
+                ):  # of segments of growing tables, one for each run
+                    yield number, from_then_on, ["descriptors or mappings are left"]
                 yield number, from_then_on, [f"check: {problem}" for problem in store.check()]
                 return
 

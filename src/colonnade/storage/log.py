@@ -136,18 +136,15 @@ class Log:
             except log_folder.NONE:
                 if log is not None:
                     log.drop()
+                    log = None
                 if schema is None:
                     raise NotFoundError(
                         f"there is no growing table {name!r} in {directory.root}; give its columns to make it: "
                         "appender(name, {'time': 'datetime64[ns]', ...}) or appender(name, like=df)"
                     ) from None
-                new, kept = schema, retention or Retention()
-                log_folder.make(
-                    catalog,
-                    Publisher(catalog),
-                    name,
-                    lambda new=new, kept=kept: new_head(_identity(), boot_id(), new.encode(), kept),  # type: ignore[misc]
-                )
+                log = cls._made(catalog, name, mode, schema, retention or Retention())
+                if log is not None:
+                    return log
             except BaseException:  # a traceback keeps the object, and must not keep the lock
                 if log is not None:
                     log.drop()
@@ -156,16 +153,45 @@ class Log:
             raise CorruptSnapshotError(f"the growing table {name!r} has no head; delete it and append anew")
         raise LogBusyError(f"the growing table {name!r} is deleted and made again all the time; try again")
 
+    @classmethod
+    def _made(cls, catalog: Catalog, name: str, mode: int, schema: GrowingSchema, retention: Retention) -> Log | None:
+        """Make the table and open it, or neither; None if somebody else was faster."""
+        log: Log | None = None
+
+        def head() -> bytes:
+            return new_head(_identity(), boot_id(), schema.encode(), retention)
+
+        def use(folder: int) -> None:
+            nonlocal log
+            log = cls(catalog, name, mode, folder)
+            log.lock()
+            log._begin(schema, None)
+
+        try:
+            return log if log_folder.make(catalog, Publisher(catalog), name, head, use) else None
+        except BaseException:
+            if log is not None:
+                log.drop()
+            raise
+
     def _is_opened(self, schema: GrowingSchema | None, retention: Retention | None, *, shared: bool) -> bool:
         """Lock it, see that the table is the one that is wanted, and recover it; False if the name leads elsewhere."""
-        name, reader, fd = self.name, self._reader, self._descriptor.fileno()
         if shared:
             self.wait_for_lock()
         elif not self.lock():
-            raise busy(name, reader)
+            raise busy(self.name, self._reader)
         if not self._leads_here():
             self.drop()
             return False
+        self._begin(schema, retention)
+        if not self._leads_here():  # its state may have been "deleted", and this one has stored "open" over it
+            self._store(STATE, LogState.DELETED)
+            self.drop()
+            return False
+        return True
+
+    def _begin(self, schema: GrowingSchema | None, retention: Retention | None) -> None:
+        name, reader, fd = self.name, self._reader, self._descriptor.fileno()
         self.schema = stored_schema(reader.fixed.schema_text)
         if schema is not None and schema != self.schema:
             raise ValueError(
@@ -183,11 +209,6 @@ class Log:
             for place, limit in enumerate(retention):
                 self._store(RETENTION + 8 * place, limit)
         self.recover()
-        if not self._leads_here():  # its state may have been "deleted", and this one has stored "open" over it
-            self._store(STATE, LogState.DELETED)
-            self.drop()
-            return False
-        return True
 
     def _leads_here(self) -> bool:
         """Whether the name leads to this table."""

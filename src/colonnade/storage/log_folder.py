@@ -69,8 +69,12 @@ def is_there(catalog: Catalog, name: str) -> bool:
     return True
 
 
-def make(catalog: Catalog, publisher: Publisher, name: str, head: Callable[[], bytes]) -> None:
-    """Make a growing table, unless there is one of this name.
+def make(
+    catalog: Catalog, publisher: Publisher, name: str, head: Callable[[], bytes], use: Callable[[int], None]
+) -> bool:
+    """Make a growing table; False if there is one of this name.
+
+    ``use`` is called with the folder before it has its name: what fails there leaves nothing.
 
     Raises
     ------
@@ -88,7 +92,7 @@ def make(catalog: Catalog, publisher: Publisher, name: str, head: Callable[[], b
                 folders.segments(root, make=True) as segments,
             ):
                 if folders.is_folder(folder, where.live):
-                    return
+                    return False
                 if folders.is_there(folder, where.live):
                     raise InvalidNameError(
                         f"{path_of(directory.root, name)} is in the way of a growing table {name!r} and is no folder; "
@@ -100,10 +104,13 @@ def make(catalog: Catalog, publisher: Publisher, name: str, head: Callable[[], b
                         os.fchmod(new, settings.folder_mode)
                         folders.give_to_owner(new, root)
                         _write(new, paths.HEAD, head(), settings.file_mode, root)
+                        use(new)
                     os.rename(hidden, where.live, src_dir_fd=segments, dst_dir_fd=folder)
                 except BaseException:
-                    _remove_folder(segments, hidden)
+                    with contextlib.suppress(OSError):  # an interrupt came after the rename; else gc removes it
+                        _remove_folder(segments, hidden)
                     raise
+                return True
         except BaseException:
             with contextlib.suppress(OSError):
                 folders.remove_empty_parents(root, where.folders)

@@ -208,6 +208,9 @@ class LogReader:
                 if attempt:
                     time.sleep(1e-3)
                 continue  # retention was faster
+            except OSError as error:
+                with explained(self.root, f"opening a segment of the growing table {self.name!r}"):
+                    raise error
             self._look = look = Look(head.first, head.committed, segments, {})
             self._segments = head.segments
             return look
@@ -236,13 +239,8 @@ class LogReader:
         try:
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
             descriptor = _core.Descriptor(file, flags, dir_fd=self._folder.fileno())
-        except FileNotFoundError:
-            raise
         except BlockingIOError as error:  # a producer is testing whether it may use it again, so it was dropped
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), file) from error
-        except OSError as error:
-            with explained(self.root, f"opening a segment of the growing table {self.name!r}"):
-                raise error
         stat = os.fstat(descriptor.fileno())
         self._check_owner(stat.st_uid)
         segment = OpenSegment(self.schema, entry, descriptor, stat.st_uid)
@@ -283,11 +281,11 @@ def find_log(catalog: Catalog, name: str) -> LogReader | None:
     CorruptSnapshotError, StoreAccessError
     """
     key = (os.fspath(catalog.directory.root), name, catalog.directory.trusted)
-    reader = _readers.get(key)
-    if reader is not None and reader.is_there:
-        return reader
     where = paths.locate(name)
     try:
+        reader = _readers.get(key)
+        if reader is not None and reader.is_there:
+            return reader
         with catalog.directory.opened() as root:
             folder = folders.below(root, [*where.folders, where.live], catalog.directory.trusts)
         reader = LogReader(catalog, name, folder)

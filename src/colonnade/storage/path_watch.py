@@ -83,7 +83,9 @@ class PathWatch:
 
     def news(self) -> bool:
         """Whether the name may lead elsewhere since the last time."""
-        events = [event for event in self._inotify.read() if self._concerns(event.watch, event.mask, event.name)]
+        with explained(self._directory.root, "watching it"):
+            read = self._inotify.read()
+        events = [event for event in read if self._concerns(event.watch, event.mask, event.name)]
         self._lost |= any(event.mask & _LOST for event in events)
         if self._lost:  # also where the last time was interrupted half-way
             with explained(self._directory.root, "watching it"):

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from colonnade import _core
+from colonnade.core.distinct import distinct
 from colonnade.errors import CorruptSnapshotError, UnsupportedTypeError
 from colonnade.format.growing import (
     DICTIONARY_TEXT,
@@ -124,7 +125,7 @@ class Dictionary:
             self._last = key, self._table(chunk.text)
         codes = self._last[1][chunk.values]  # -1 takes the last one
         if len(codes) and codes.min() == _NEW:
-            used = np.unique(chunk.values[codes == _NEW])
+            used = distinct(chunk.values[codes == _NEW])
             self.add(chunk.text.take(pa.array(used)).to_pylist())
             self._last = key, self._table(chunk.text)
             codes = self._last[1][chunk.values]
