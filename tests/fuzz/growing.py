@@ -135,7 +135,9 @@ def use(store: cn.Store) -> int:
             act()
         except ALLOWED:
             continue
-        except BaseException:
+        except BaseException as error:
+            if what == "append" and "other columns than the table" in str(error):
+                continue  # a name in the schema was changed
             sys.stderr.write(f"{what}:\n{traceback.format_exc()}")
             return 1
     return 0
