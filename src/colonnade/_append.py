@@ -362,7 +362,7 @@ class Appender:
                     try:
                         self._log.unlock()
                     except OSError as error:  # the next turn has it still, and tries again; its rows are appended
-                        logger.warning("%s stays locked: %s", self.name, error)
+                        logger.warning("%s stays locked: %s", self.name, str(error))
 
     def _begin_turn(self) -> None:
         if self._is_closed:
@@ -442,7 +442,8 @@ class Appender:
             try:
                 step()
             except (OSError, ColonnadeError, MemoryError) as error:
-                logger.warning("%s: rows are appended, and %s; it is tried again", self.name, error)
+                # Its text: a handler that keeps the record would keep the error's frames, and the segment mapped.
+                logger.warning("%s: rows are appended, and %s; it is tried again", self.name, str(error))
                 return False
         return True
 

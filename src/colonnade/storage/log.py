@@ -457,9 +457,10 @@ class Log:
             return
         if in_order:
             self._store(STATE, LogState.CLOSED)
-            if not self._leads_here():  # deleted meanwhile; those who wait for it are to know
-                self._store(STATE, LogState.DELETED)
-                _core.wake_word(self._head, COMMITTED)
+            with contextlib.suppress(OSError):  # the rows are there, whether this can be seen or not
+                if not self._leads_here():  # deleted meanwhile; those who wait for it are to know
+                    self._store(STATE, LogState.DELETED)
+                    _core.wake_word(self._head, COMMITTED)
         self.drop()
 
     def drop(self) -> None:
