@@ -14,7 +14,7 @@ namespace colonnade {
 constexpr size_t huge_page = 2 << 20;
 
 // The machine's page: 4 KiB on x86-64, up to 64 KiB on aarch64.
-inline size_t page_size() {
+inline size_t page_size() noexcept {
   static const size_t size = static_cast<size_t>(std::max(::sysconf(_SC_PAGESIZE), 4096L));
   return size;
 }
