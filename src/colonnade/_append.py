@@ -297,9 +297,9 @@ class Appender:
 
     def close(self) -> None:
         """Show all rows, and let others append; twice is once."""
+        if self._process != os.getpid():  # before the lock, which a thread of the parent may have had at the fork
+            return
         with self._lock:
-            if self._process != os.getpid():
-                return
             was_closed, self._is_closed, self._is_ready = self._is_closed, True, False
             in_order = False
             try:

@@ -3,8 +3,11 @@
 import copy
 import os
 import pickle
+import signal
 import subprocess
 import sys
+import threading
+import warnings
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -545,3 +548,27 @@ def test_errors_do_not_move_the_cursor_of_a_terminal(store):
     with pytest.raises(ValueError, match="other columns") as caught:
         store.appender("t", {label: "int32"})
     assert str(caught.value).isprintable()
+
+
+def test_a_child_that_was_forked_within_an_append_closes_at_once(store):
+    """Another thread has the appender's lock at the fork, and is not in the child."""
+    with store.appender("t", {"x": "int64"}) as log:
+        locked, done = threading.Event(), threading.Event()
+
+        def hold():
+            with log._lock:
+                locked.set()
+                done.wait()
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        locked.wait()
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+            child = os.fork()
+        if not child:
+            signal.alarm(10)
+            log.close()
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        done.set()
+        thread.join()
