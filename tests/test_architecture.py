@@ -56,6 +56,7 @@ ORDER = [
     "_copy",
     "_load",
     "_allocate",
+    "_append_arguments",
     "_append",
     "_watch",
     "_latest",

@@ -10,26 +10,22 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
-from datetime import timedelta
-from typing import Any, NoReturn, Self, cast
+from collections.abc import Callable
+from typing import Any, NoReturn, Self
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from colonnade import _core
-from colonnade.arguments import whole_number
-from colonnade.dtype_kinds import dtype_kind
-from colonnade.errors import ColonnadeError, InvalidDataError, NotFoundError, ReentrantCallError, brief_repr
-from colonnade.format.growing import GrowingSchema, Kind
+from colonnade._append_arguments import schema_of
+from colonnade.errors import ColonnadeError, InvalidDataError, NotFoundError, ReentrantCallError
+from colonnade.format.growing import GrowingSchema
 from colonnade.format.growing_file import AUTOMATIC_STATES, Counts
-from colonnade.format.read.growing import span_of_time
 from colonnade.format.stripes import STRIPE
 from colonnade.format.write.growing import FrameColumns, Rows, rows_of
+from colonnade.format.write.growing_plain import is_signed, plain_columns, row_reader
 from colonnade.format.write.growing_rows import RowWriter, text_of
 from colonnade.log import logger
-from colonnade.sizes import parse_size
 from colonnade.storage import log_folder, paths
 from colonnade.storage.catalog import Catalog
 from colonnade.storage.log import Log
@@ -38,50 +34,6 @@ from colonnade.storage.log_segment import LogSegment
 from colonnade.storage.os_errors import explain_os_error, explained
 
 _BETWEEN_STATES = 0.01  # seconds
-
-
-def retention_of(retain: Any) -> Retention | None:
-    """How much is kept: of a number of rows, a text of a time (``"1h"``) or of a size (``"4GiB"``); None for None."""
-    if retain is None:
-        return None
-    found: Retention | None = None
-    if isinstance(retain, str) and retain.strip().upper().endswith("B"):
-        found = Retention(nbytes=parse_size(retain, "retain"))
-    elif isinstance(retain, (str, timedelta, np.timedelta64)):
-        found = Retention(ns=span_of_time(retain, "retain"))
-    elif hasattr(retain, "__index__") and not isinstance(retain, bool):
-        found = Retention(rows=whole_number(retain, "retain"))
-    if found is None or not all(0 <= number < 1 << 62 for number in found) or found == Retention():
-        raise ValueError(
-            f"retain must be a number of rows, a time as in '1h', or a size as in '4GiB', got {brief_repr(retain)}"
-        )
-    return found
-
-
-def schema_of(columns: Any, like: Any, index: Any) -> GrowingSchema | None:
-    """The schema of what a caller gives; None if nothing is given."""
-    if columns is not None and like is not None:
-        raise ValueError("give the columns or like=, not both")
-    if like is not None:
-        frame = pd.DataFrame(like) if isinstance(like, Mapping) else like
-        if not isinstance(frame, pd.DataFrame):
-            raise TypeError(f"like must be a DataFrame or a mapping of columns, got {brief_repr(like)}")
-        dtypes = list(frame.dtypes.items())
-        if isinstance(frame.index, pd.MultiIndex):
-            raise ValueError("a growing table has one column as its index at most: reset_index() first")
-        if not isinstance(frame.index, pd.RangeIndex):
-            if frame.index.name is None:
-                raise ValueError("the index of like= has no name; name it, or reset it")
-            dtypes = [(frame.index.name, frame.index.dtype), *dtypes]
-            index = frame.index.name if index is None else index
-        return GrowingSchema.of(dtypes, index)
-    if columns is None:
-        if index is not None:
-            raise ValueError("index= belongs to the columns of a new table: give them too")
-        return None
-    if not isinstance(columns, Mapping):
-        raise TypeError(f"the columns must map names to dtypes, got {brief_repr(columns)}")
-    return GrowingSchema.of(columns.items(), index)
 
 
 def is_full(error: BaseException) -> bool:
@@ -132,12 +84,12 @@ class Appender:
             try:
                 schema = self._log.schema
                 self._index = None if schema.index is None else schema.names.index(schema.index)
-                self._signed = [_is_signed(column.dtype) for column in schema.columns]
+                self._signed = [is_signed(column.dtype) for column in schema.columns]
                 self._carried: bytes | None = None
                 # From so many rows and from such a time on, rows are shown to other programs.
                 self._show_from, self._show_at = 0, 0.0
-                self._reader = _row_reader(schema)
-                self._plain = _plain_columns(schema)
+                self._reader = row_reader(schema)
+                self._plain = plain_columns(schema)
                 self._frame_columns = FrameColumns(schema)
                 self._use(self._new_writer())
                 self._show_predecessor()
@@ -532,30 +484,6 @@ class Appender:
             assert segment is not None
             segment.show(writer.counts)
         segment.tell()
-
-
-def _is_signed(dtype: Any) -> bool:
-    return dtype_kind(dtype) in ("numpy", "masked") and dtype.kind != "u"
-
-
-def _row_reader(schema: GrowingSchema) -> _core.RowReader:
-    """What reads single rows of plain objects. Times have their dtype; so have masked floats, which are not plain."""
-    dtypes = [
-        column.dtype if column.kind is Kind.TIME or (column.kind is Kind.MASKED and column.dtype.kind == "f") else None
-        for column in schema.columns
-    ]
-    return _core.RowReader(schema.names, dtypes, [_is_signed(column.dtype) for column in schema.columns])
-
-
-def _plain_columns(schema: GrowingSchema) -> _core.PlainColumns | None:
-    """What takes batches of plain arrays; None where a column has another form than its array."""
-    formats = []
-    for column in schema.columns:
-        if not isinstance(column.dtype, np.dtype):
-            return None
-        is_time = column.kind is Kind.TIME
-        formats.append("" if is_time else memoryview(cast(Any, np.zeros(1, column.dtype))).format or "")
-    return _core.PlainColumns(schema.names, formats, [column.dtype for column in schema.columns])
 
 
 def append(catalog: Catalog, name: str, data: Any) -> int:

@@ -79,7 +79,8 @@ class Appending(StoreBase):
         2
         3
         """
-        from colonnade._append import Appender, retention_of, schema_of
+        from colonnade._append import Appender
+        from colonnade._append_arguments import retention_of, schema_of
 
         return Appender(self._catalog, name, schema_of(columns, like, index), retention_of(retain), shared=shared)
 
