@@ -6,6 +6,7 @@ Does not depend on: what a verb does.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import FunctionType
 from typing import Any, Self
 
 from colonnade._verbs.appending import Appending
@@ -68,3 +69,10 @@ class Store(Writing, Appending, Reading, Querying, Following, Managing):
 
     def __rich_repr__(self) -> Iterator[Any]:
         yield str(self.path)
+
+
+# Python's errors of wrong arguments then name the class that users know.
+for group in Store.__bases__:
+    for name, method in vars(group).items():
+        if isinstance(method, FunctionType):
+            method.__qualname__ = f"{Store.__name__}.{name}"

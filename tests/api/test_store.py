@@ -450,6 +450,12 @@ def test_a_string_or_a_number_names_one_column(store):
     assert list(store.put("t", pd.DataFrame([[1, 2]])).to_pandas(columns=1)) == [1]
 
 
+@pytest.mark.parametrize("method", [cn.Store("~").get, cn.get], ids=["store", "default store"])
+def test_wrong_arguments_name_the_class_that_users_know(method):
+    with pytest.raises(TypeError, match=r"^Store\.get\(\) missing 1 required positional argument: 'name'$"):
+        method()
+
+
 def test_a_store_is_a_directory_of_this_machine(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cn.Store("~/x").path == tmp_path / "x"

@@ -467,8 +467,8 @@ def test_damaged_bytes_are_refused(liar, store, change):
         snapshot.validate()
 
 
-def test_bytes_of_another_version_are_refused(liar, store, origin, frame):
-    other = cn.Store(origin.path.parent / "other").put("x", frame).path.read_bytes()
+def test_bytes_of_another_version_are_refused(liar, store, folder, frame):
+    other = cn.Store(folder / "other").put("x", frame).path.read_bytes()
     assert len(other) == len(liar.whole)
     liar.change = lambda data: other
     with pytest.raises(cn.CorruptSnapshotError, match="differs from the one that was offered"):
