@@ -67,6 +67,7 @@ SUFFIXES = {
     ".tsv": FileFormat.TSV,
     ".feather": FileFormat.FEATHER,
     ".arrow": FileFormat.ARROW,
+    ".arrows": FileFormat.ARROW,
     ".ipc": FileFormat.ARROW,
     ".orc": FileFormat.ORC,
     ".jsonl": FileFormat.JSON,
