@@ -121,6 +121,7 @@ LOADS_ON_USE = {
     "cli.arguments",
     "cli.transfer",
     "cli.show",
+    "cli.growing",
     "cli.manage",
     "cli.top",
     "storage.publish",

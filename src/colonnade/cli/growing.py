@@ -22,7 +22,6 @@ from colonnade.display.columns import justify
 from colonnade.display.fitting import cell_len, counted, one_line, padded
 from colonnade.display.table import GAP
 from colonnade.errors import InvalidDataError
-from colonnade.io.lines import LineReader, frame_like
 
 
 class _Text(StrEnum):
@@ -113,6 +112,8 @@ def append(
 
     The first lines decide the columns of a new table. Lines that do not fit are not appended, and end the command.
     """
+    from colonnade.io.lines import LineReader, frame_like
+
     store = store_of(ctx)
     kept: Any = int(retain) if retain is not None and retain.isdecimal() else retain
     log, before, total = None, 0, 0

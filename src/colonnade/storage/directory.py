@@ -90,6 +90,10 @@ class Directory:
             except FileNotFoundError:
                 self._make()
                 opened = self.opened()
+            except PermissionError as error:
+                if self.root.is_dir():
+                    raise self._not_writable() from error
+                raise
             with opened as root:
                 if not os.access(self.root, os.W_OK | os.X_OK):
                     raise self._not_writable()
