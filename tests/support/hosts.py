@@ -16,7 +16,9 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
+TESTS = Path(__file__).parent.parent
 TOKEN = "a-token-for-tests-only"  # noqa: S105
 
 
@@ -59,11 +61,14 @@ class Host:
 
 @contextlib.contextmanager
 def on_another_host(*command, size="1g", **variables):
-    """Run a program with a shared memory of its own, of so many bytes, until the block ends. Needs root."""
+    """Run a program with a shared memory of its own, of so many bytes, until the block ends. Needs root.
+
+    It can import what the tests import: Dask's workers unpickle functions of test files.
+    """
     alone = f'mount -t tmpfs -o size={size} none /dev/shm && exec "$@"'
     process = subprocess.Popen(
         ["unshare", "--mount", "--uts", "sh", "-c", alone, "sh", *command],
-        env={**os.environ, **variables},
+        env={**os.environ, "PYTHONPATH": str(TESTS), **variables},
         start_new_session=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
