@@ -426,7 +426,7 @@ def test_what_is_not_exact_is_refused(store, dtype, value):
     ("dtype", "values", "words"),
     [
         ("datetime64[us]", pa.array([1], pa.timestamp("us", "Europe/Paris")), "times of the zone Europe/Paris"),
-        ("datetime64[ns]", pa.array([10**6], pa.date32()), "row 0 is 4707-11-29"),
+        ("datetime64[ns]", pa.array([10**6], pa.date32()), "4707-11-29"),  # an error of NumPy from 2.5 on
         ("int64", np.ma.array([1, 2], mask=[False, True]), "a masked array of NumPy"),
         ("float64", np.ma.array([1.0, 2.0], mask=[False, True]), "a masked array of NumPy"),
         ("category", pa.DictionaryArray.from_arrays([0, 9], ["a"], safe=False), "indices from 0 to 9"),
@@ -529,7 +529,7 @@ def test_an_appender_that_is_dropped_keeps_nothing_mapped(store):
     seen = weakref.ref(log)
     del log
     assert seen() is None, "it is part of a circle"
-    assert "@live" not in Path("/proc/self/maps").read_text()
+    assert str(store.path) not in Path("/proc/self/maps").read_text()
 
 
 def test_errors_do_not_move_the_cursor_of_a_terminal(store):
