@@ -244,7 +244,7 @@ def page(results: Figures) -> str:
                 yield times(workloads[workload])
                 yield (
                     "Memory of the machine with so many readers: shared memory, and what they have for themselves.\n"
-                    "A way whose readers are slow has fewer of them, because all must end within 25 minutes."
+                    "Cells are empty where one reader took so long that no more were started."
                 )
                 yield memory(workloads[workload])
 

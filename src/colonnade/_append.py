@@ -73,7 +73,7 @@ class Appender:
         self._is_closed = False
         # Whether what it knows of the table may be wrong: something was begun and not finished. The next turn looks.
         self._is_stale = False
-        # Whether rows may be written without any other question, but for forks and deletion.
+        # Whether the core may write rows at once. Only forks and deletion are checked then.
         self._is_ready = False
         self._shared = shared
         self._finished: list[tuple[LogSegment, Counts]] = []
@@ -288,7 +288,7 @@ class Appender:
         )
 
     def _turn(self, step: Callable[..., None], *arguments: Any) -> int:
-        """Take a step as the only writer: no signal handler within it, no other thread or process.
+        """Take a step while nobody else writes: no signal handler, no other thread, no other process.
 
         A signal handler may raise between any two calls. So what must be undone is undone by a ``with`` of a lock, by
         an assignment, or by a call of C that comes first; and whatever was interrupted is stale, not broken.

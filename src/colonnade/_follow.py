@@ -138,8 +138,8 @@ class Follow:
         raise StopAsyncIteration
 
     def _check_alone(self) -> None:
-        # The caller has a `try`, and this is no context manager: an interrupt at the start of a context manager's end
-        # would leave it waiting for ever.
+        # Not a context manager: an interrupt at the start of its `__exit__` would leave `_waiting` set for ever. The
+        # caller resets it in a `finally`.
         if self._waiting:
             raise RuntimeError(f"this follow of {self.name!r} is being waited for already; make one for each thread")
 

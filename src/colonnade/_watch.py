@@ -152,8 +152,8 @@ class Watch:
         raise StopAsyncIteration
 
     def _check_alone(self) -> None:
-        # The caller has a `try`, and this is no context manager: an interrupt at the start of a context manager's end
-        # would leave it waiting for ever.
+        # Not a context manager: an interrupt at the start of its `__exit__` would leave `_waiting` set for ever. The
+        # caller resets it in a `finally`.
         if self._process != os.getpid() and self._path_watch is not None:
             self._start()  # the parent reads the events of the descriptor that it shares
         if self._waiting:

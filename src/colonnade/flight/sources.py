@@ -32,7 +32,7 @@ from colonnade.format.seal import Seal
 _MOST = 4
 # Seconds until a grant that was not used is dropped, and one for another host, whose streams are not seen here.
 _UNUSED, _ELSEWHERE = 3.0, 30.0
-# A transfer that takes longer than these seconds, and a second more for so many bytes, keeps nobody waiting any more.
+# A transfer may take `_SLOW` seconds, and one more for each `_BYTES_IN_SECOND`. Then other hosts wait for it no more.
 _SLOW, _BYTES_IN_SECOND = 10.0, 50 << 20
 # How often a receiver that waits looks whether a grant has expired, in seconds.
 _GLANCE = 0.25

@@ -3,8 +3,8 @@
 Nothing here depends on the number of rows, and nothing is copied. Does not depend on: files, the head, how the rows of
 several segments come to stand next to each other.
 
-Numbers, times, masks and codes are views of memory in which a column's rows stand next to each other, whatever segment
-holds them. Text is pandas' ``str`` over an Arrow array of one chunk for each segment.
+Numbers, times, masks and codes are views of memory. The rows of a column stand next to each other there, although
+several segments hold them. Text is pandas' ``str`` over an Arrow array of one chunk for each segment.
 
 What is made once serves all frames after it: a `Layout` for each schema, a `Columns` for each piece of memory. A frame
 is then a part of each array, in blocks like those of the layout's empty frame.
@@ -190,7 +190,7 @@ class Columns:
         return internals.make_frame(blocks, index, projection.labels(layout.empty.columns), {})
 
     def parts(self, rows: range) -> tuple[list[Any], Any]:
-        """The values of each block of the frame, and of its index; None for row numbers."""
+        """The arrays of the frame's blocks, and the array of its index. The latter is None for a RangeIndex."""
         layout, part = self._layout, slice(rows.start - self._start, rows.stop - self._start)
         values = [_rows(array, part) for array in self._pieces]
         for number, arrays in zip(layout.others, self._others, strict=True):

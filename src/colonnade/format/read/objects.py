@@ -28,6 +28,8 @@ from colonnade.format.schema import Objects, invalid
 from colonnade.format.zones import decode_zone
 from colonnade.interop import pandas as pandas_internals
 
+# NumPy and PyArrow declare lists of values as Any: the reason of each `no-any-return` below.
+
 
 def to_objects(array: pa.Array, objects: Objects) -> ObjectArray:
     """Convert an Arrow array back to the objects that `to_arrow` took, shape (rows,)."""
