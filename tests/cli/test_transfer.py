@@ -15,6 +15,13 @@ from colonnade.io import formats
 from support.command_line import COMMAND, environment, facts
 from support.flights import nyc
 
+
+def write_stream(df, path):
+    table = pa.Table.from_pandas(df)
+    with pa.ipc.new_stream(path, table.schema) as writer:
+        writer.write_table(table)
+
+
 WRITERS = {
     "p.parquet": lambda df, path: df.to_parquet(path),
     "p.parq": lambda df, path: df.to_parquet(path),
@@ -24,6 +31,7 @@ WRITERS = {
     "P.CSV.bz2": lambda df, path: df.to_csv(path, index=False),
     "p.tsv": lambda df, path: df.to_csv(path, index=False, sep="\t"),
     "p.feather": lambda df, path: df.to_feather(path),
+    "p.arrows": write_stream,
     "p.arrow": lambda df, path: pa.feather.write_feather(df, path, compression="uncompressed", chunksize=1000),
     "p.ipc": lambda df, path: pa.feather.write_feather(df, path, compression="zstd"),
     "p.orc": lambda df, path: pa.orc.write_table(pa.Table.from_pandas(df), path),
