@@ -286,7 +286,7 @@ class Latest:
         return snapshot
 
     def _is_newest(self, look: Look) -> bool:
-        """Whether the name leads to it, or to nothing. If the caller has closed it, it is opened again."""
+        """Whether the name leads to it, or to nothing at all. If the caller has closed it, it is opened again."""
         if look.snapshot.closed:
             return False
         if look.log is not None:
@@ -294,7 +294,7 @@ class Latest:
         try:
             stat = os.stat(self._path, follow_symlinks=False)  # noqa: PTH116 -- Path.stat takes longer
         except (FileNotFoundError, NotADirectoryError):
-            return True
+            return not self._catalog.is_growing(self.name)
         return look.inode == (stat.st_dev, stat.st_ino)
 
     def _alone(self) -> RLock:
