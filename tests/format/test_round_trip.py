@@ -296,14 +296,14 @@ NULLS = {
 @pytest.mark.parametrize("kind", NULLS)
 def test_several_kinds_of_nulls(store, kind):
     for rows in (NULLS[kind], NULLS[kind] * 300):
-        df = pd.DataFrame({"x": object_array(rows), "i": range(len(rows))})
+        df = pd.DataFrame({"x": pd.Series(object_array(rows), dtype=object), "i": range(len(rows))})
         indexed = df.set_index(pd.Index(df["x"], dtype=object, tupleize_cols=False))
         for each in (df, df[::2], df["x"].to_frame(), indexed[["i"]]):
             assert assert_same_or_refused(store, each) is None
 
 
 def test_other_readers_see_plain_text_where_nulls_have_several_kinds(store):
-    df = pd.concat([pd.DataFrame({"x": object_array(["a", None])}), pd.DataFrame({"x": object_array([np.nan, "b"])})])
+    df = pd.concat(pd.DataFrame({"x": cells}, dtype=object) for cells in (["a", None], [np.nan, "b"]))
     with store.put("o", df) as snap:
         assert snap.to_arrow()["x"].to_pylist() == snap.to_polars()["x"].to_list() == ["a", None, None, "b"]
         (report,) = (report for report in snap.explain() if report.column == "x")
@@ -311,7 +311,7 @@ def test_other_readers_see_plain_text_where_nulls_have_several_kinds(store):
 
 
 def test_kinds_of_nulls_that_do_not_fit_are_a_damaged_file(store):
-    with store.put("o", pd.DataFrame({"x": object_array(["a", None, np.nan])})) as snap:
+    with store.put("o", pd.DataFrame({"x": ["a", None, np.nan]}, dtype=object)) as snap:
         file = snap._stored_file(writable=False)
     ((_, layout),) = file.frame.columns
     assert read_column(file, layout).tolist()[:2] == ["a", None]
