@@ -147,8 +147,8 @@ class Draft:
 
         Pages that are there are used, huge or small, and a few of the small ones become huge each time; `gc` does that
         with all of them. Measured for 1 GiB with two threads: present huge pages 55 ms, new huge ones 95, present
-        small ones 280 to 320, new small ones 420 to 620. Giving small pages back for new huge ones was tried: a kernel that had
-        some huge pages, but not as many, made puts of 370 to 940 ms of it.
+        small ones 280 to 320, new small ones 420 to 620. Giving small pages back for new huge ones was tried: with a
+        kernel that had some huge pages, but not as many, puts took 370 to 940 ms.
 
         Raises
         ------
