@@ -68,7 +68,7 @@ int64_t end_of_any_rows(std::string_view text, char delimiter) {
         ++at;
       } while (at < text.size() && text[at] == '"');
     }
-    while (at < text.size() && text[at] != delimiter && text[at] != '\n') ++at;
+    while (at < text.size() && text[at] != delimiter && text[at] != '\n' && text[at] != '\r') ++at;
     if (at < text.size() && text[at] == '\n') end = at + 1;
     ++at;
   }
@@ -78,8 +78,12 @@ int64_t end_of_any_rows(std::string_view text, char delimiter) {
 }  // namespace
 
 int64_t end_of_csv_rows(std::string_view text, char delimiter) {
-  const int64_t end = end_of_regular_rows(text, delimiter);
-  return end == irregular_rows ? end_of_any_rows(text, delimiter) : end;
+  // A quote behind the mark that a file may begin with begins a field.
+  constexpr std::string_view mark = "\xef\xbb\xbf";
+  const std::string_view rows = text.substr(text.starts_with(mark) ? mark.size() : 0);
+  int64_t end = end_of_regular_rows(rows, delimiter);
+  if (end == irregular_rows) end = end_of_any_rows(rows, delimiter);
+  return end == 0 ? 0 : end + static_cast<int64_t>(text.size() - rows.size());
 }
 
 }  // namespace colonnade

@@ -163,21 +163,24 @@ def test_json_that_is_refused(data, words, load):
 
 
 ROWS = text_blocks.CsvRows(",")
-# Whole rows: a quote begins a field, or is a character like any other.
-FIELD = rb'(?:"(?:[^"]++|"")*+"[^,\n]*+|(?!")[^,\n]*+)'
-WHOLE_ROWS = re.compile(rb"(?:(?:%b,)*+%b\n)*+" % (FIELD, FIELD))
+# Whole rows: a quote begins a field, or is a character like any other; a block does not end with a carriage return.
+FIELD = rb'(?:"(?:[^"]++|"")*+"[^,\r\n]*+|(?!")[^,\r\n]*+)'
+BOM = b"\xef\xbb\xbf"
+WHOLE_ROWS = re.compile(rb"(?:(?:%b[,\r])*+%b\n)*+" % (FIELD, FIELD))
 
 
 @pytest.mark.parametrize("most", [14, 90])
 def test_blocks_end_where_rows_end(most):
     """The search for the end of the last row, compared with an expression that matches rows."""
     rng, ends = random.Random(5), set()
-    pieces = [b'"', b",", b"\n", b"a", b"\r\n", b'""', b'"x"', b'"x\ny"', b',"', b'",', b'"\n', b'\n"']
+    pieces = [b'"', b",", b"\n", b"a", b"\r\n", b"\r", b'""', b'"x"', b'"x\ny"', b',"', b'",', b'"\n', b'\n"']
     regular = [b'"x",', b"a,", b'"x\ny",', b'"x"\n', b'"",', b'""""\n', b"\n"]
     for number in range(10_000):
         data = b"".join(rng.choices(regular if number % 2 else pieces, k=rng.randint(1, most)))
         end = ROWS.end(data, 0, len(data))
         assert end == WHOLE_ROWS.match(data).end(), data
+        with_mark = BOM + data
+        assert ROWS.end(with_mark, 0, len(with_mark)) == (end and end + len(BOM)), data
         ends.add(end)
     assert len(ends) > most
 
