@@ -153,6 +153,10 @@ COMPUTED_IMPORTS = {
 # Private names of the standard library that have no public form, and the file that uses them.
 NO_PUBLIC_FORM = {"_by_reference.pickling": {"_extra_reducers", "_dispatch_table"}}
 
+# Comments that switch a check off, and how they give a reason.
+EXCEPTION = re.compile(r"# (noqa|type: ignore)")
+REASON = re.compile(r"# noqa: [A-Z0-9, ]+ -- \w|# type: ignore\[[\w, -]+\]  # \w")
+
 # Names with an underscore that their libraries document.
 DOCUMENTED = {"_exit", "_replace", "_asdict", "_fields", "_make", "_getframe", "_core", "_repr_html_"}
 
@@ -292,6 +296,23 @@ def files_say_what_they_do(tree: SourceTree) -> list[str]:
     return result
 
 
+def exceptions_carry_reasons(tree: SourceTree) -> list[str]:
+    """``noqa``, ``type: ignore`` and a broad ``except`` that does not raise have a reason on their line."""
+    result = []
+    for module, file in tree.files.items():
+        lines = file.text.splitlines()
+        broad = [
+            node.lineno
+            for node in file.nodes
+            if isinstance(node, ast.ExceptHandler)
+            and (node.type is None or ast.unparse(node.type) in ("Exception", "BaseException"))
+            and not any(isinstance(inner, ast.Raise) for inner in ast.walk(node))
+        ]
+        result += [f"{module}: {lines[at - 1].strip()}" for at in broad if "  # " not in lines[at - 1]]
+        result += [f"{module}: {line.strip()}" for line in lines if EXCEPTION.search(line) and not REASON.search(line)]
+    return result
+
+
 def the_core_knows_no_python(tree: SourceTree) -> list[str]:
     """Only the bindings, ``module.cpp`` and ``bind*``, include Python or nanobind."""
     core = tree.root.parent / "core"
@@ -355,6 +376,7 @@ RULES = [
     imports_stand_at_the_top,
     imports_can_be_read,
     files_say_what_they_do,
+    exceptions_carry_reasons,
     the_core_knows_no_python,
 ]
 
@@ -440,6 +462,9 @@ BROKEN = [
     (imports_can_be_read, "storage/gc.py", "importlib.import_module(f'{x}.y')", "storage.gc calls"),
     (files_say_what_they_do, "storage/riddle.py", "x = 1", "storage.riddle has no docstring"),
     (files_say_what_they_do, "storage/gc.py", "from colonnade.gone import x", "storage.gc imports missing"),
+    (exceptions_carry_reasons, "rules.py", "import os  # noqa: F401", "rules: import os"),
+    (exceptions_carry_reasons, "rules.py", "x: int = ''  # type: ignore[assignment]", "rules: x: int"),
+    (exceptions_carry_reasons, "rules.py", "try:\n    pass\nexcept Exception:\n    pass", "rules: except Exception"),
     (the_core_knows_no_python, "../core/plan.h", "#include <Python.h>", "core/plan.h includes Python.h"),
     (the_core_knows_no_python, "../core/execute.cpp", '#include "nanobind/nanobind.h"', "core/execute.cpp includes"),
 ]
@@ -471,6 +496,15 @@ def test_a_broken_package_is_noticed(rule, file, line, expected, sources, copied
         assert not new  # importing an equal or lower part is no violation
     else:
         assert any(expected in each for each in new), new
+
+
+def test_the_drawing_has_every_part_in_this_order(sources):
+    page = sources.root.parent.parent / "docs" / "architecture.md"
+    if not page.exists():
+        pytest.skip("installed without its pages")
+    drawing = page.read_text().partition("```text\n")[2].partition("```")[0]
+    floors = [line.strip().partition("  ")[0].split(" · ") for line in drawing.splitlines()]
+    assert [part for floor in reversed(floors) for part in sorted(floor, key=ORDER.index)] == ORDER
 
 
 def test_every_rule_is_shown_to_fail():

@@ -16,9 +16,9 @@ def attach(catalog: Catalog, name: str, version: int | None = None) -> Snapshot:
     ------
     NotFoundError, CorruptSnapshotError, StoreAccessError
     """
-    found = catalog.find(name, version)
-    if found is not None:
-        return Snapshot.attached(catalog.directory.root, name, *found)
+    segment_and_seal = catalog.find(name, version)
+    if segment_and_seal is not None:
+        return Snapshot.attached(catalog.directory.root, name, *segment_and_seal)
     if catalog.is_growing(name):
         # Programs without growing tables do without what these need.
         from colonnade.growing_snapshot import open_growing

@@ -172,8 +172,8 @@ class Latest:
                     return look
                 left = None if until is None else until - time.monotonic()
                 if left is not None and left <= 0:
-                    found = f"it is at version {served.version}" if served else "there is no such table"
-                    raise WaitTimeoutError(f"no new version of {self.name!r} within {timeout} seconds; {found}")
+                    state = f"it is at version {served.version}" if served else "there is no such table"
+                    raise WaitTimeoutError(f"no new version of {self.name!r} within {timeout} seconds; {state}")
                 if look is not None and look.log is not None:
                     from colonnade.storage.log_wait import wait
 

@@ -105,8 +105,8 @@ class Request(NamedTuple):
         if unique and (key is None or key is False):
             raise ValueError("unique=True is for keys; say with key= which columns are the key")
         expected = None if expect_version is None else Expected.of(expect_version)
-        given = _checked_meta(meta)
-        return cls(name, keep, expected, whole_seconds(ttl), key, unique, _columns(sort_by), given, checksum, views)
+        metadata = _checked_meta(meta)
+        return cls(name, keep, expected, whole_seconds(ttl), key, unique, _columns(sort_by), metadata, checksum, views)
 
 
 def _columns(sort_by: Any) -> list[Any] | Literal[True] | None:
@@ -277,12 +277,12 @@ def _copy_bytes(source: int, target: int, size: int) -> None:
     """Copy a file inside of the kernel: a source that is truncated meanwhile is an error, and no signal."""
     os.ftruncate(target, size)
     os.lseek(target, 0, os.SEEK_SET)
-    done = 0
-    while done < size:
-        count = os.sendfile(target, source, done, min(size - done, _PART))
+    offset = 0
+    while offset < size:
+        count = os.sendfile(target, source, offset, min(size - offset, _PART))
         if count == 0:
-            raise CorruptSnapshotError(f"the table has {done:,} bytes instead of {size:,}: its file was truncated")
-        done += count
+            raise CorruptSnapshotError(f"the table has {offset:,} bytes instead of {size:,}: its file was truncated")
+        offset += count
 
 
 def _fill_views(memory: Any) -> None:

@@ -127,7 +127,7 @@ class Watch:
 
     async def __anext__(self) -> Snapshot:
         """Wait for the next version, while the event loop does other things; raises the same errors."""
-        import asyncio  # noqa: PLC0415 -- a program with an event loop has imported it; others save 20 ms
+        import asyncio  # a program with an event loop has imported it; others save 20 ms
 
         self._check_alone()
         try:
@@ -162,9 +162,9 @@ class Watch:
             )
 
     def _timed_out(self) -> WaitTimeoutError:
-        found = f"it is at version {self._given.version}" if self._given else "there is no such table"
+        state = f"it is at version {self._given.version}" if self._given else "there is no such table"
         return WaitTimeoutError(
-            f"no new version of {self.name!r} within {self._timeout} seconds; {found}. Ask again to go on waiting"
+            f"no new version of {self.name!r} within {self._timeout} seconds; {state}. Ask again to go on waiting"
         )
 
     # -- looking -------------------------------------------------------------------------------------------------------
@@ -193,9 +193,9 @@ class Watch:
         except NotFoundError:
             if self._given is None:
                 return None  # it is waited for
-            gone, self._given = self._given, None
+            last, self._given = self._given, None
             raise NotFoundError(
-                f"{self.name!r} was deleted while it was watched, after version {gone.version}; "
+                f"{self.name!r} was deleted while it was watched, after version {last.version}; "
                 "ask again to wait for its next put"
             ) from None
         new, log = _Given(snapshot.identity, snapshot.version), snapshot.log
@@ -244,7 +244,7 @@ def _opener(log: LogReader) -> Callable[[], Snapshot]:
 
 
 async def _readable(path_watch: PathWatch) -> None:
-    import asyncio  # noqa: PLC0415 -- as above
+    import asyncio  # as above
 
     loop = asyncio.get_running_loop()
     has_events = asyncio.Event()

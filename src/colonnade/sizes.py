@@ -12,7 +12,7 @@ _UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")
 
 def parse_size(text: object, what: str) -> int:
     """Bytes, of a number or a text like ``256MiB`` or ``1.5GiB``; ValueError for anything else."""
-    import re  # noqa: PLC0415 -- seldom needed
+    import re  # seldom needed
 
     pattern = r"\s*(\d{1,20})(\.\d{1,20})?\s*([KMGT]i?B?|B?)\s*"
     match = re.fullmatch(pattern, str(text) if isinstance(text, (str, int)) else "", re.IGNORECASE | re.ASCII)

@@ -63,10 +63,10 @@ def test_expect_version_is_compare_and_swap(store):
 def test_delete_and_start_again(store):
     for _ in range(3):
         store.put("x/y/z", frame(), keep=2)
-    held = store.get("x/y/z")
+    reader = store.get("x/y/z")
     store.delete("x/y/z")
     assert not (store.path / "x").exists()
-    assert_frame_equal(held, frame())
+    assert_frame_equal(reader, frame())
     with pytest.raises(cn.NotFoundError):
         store.delete("x/y/z")
     assert store.put("x/y/z", frame()).version == 1
@@ -92,21 +92,21 @@ def test_a_store_on_disk_and_durable(tmp_path):
 
 
 def test_durable_syncs_file_and_folders_around_the_rename(folder, monkeypatch):
-    done = []
+    calls = []
     real_sync, real_rename = os.fsync, os.rename
 
     def sync(fd):
-        done.append("dir" if os.path.isdir(f"/proc/self/fd/{fd}") else "file")
+        calls.append("dir" if os.path.isdir(f"/proc/self/fd/{fd}") else "file")
         real_sync(fd)
 
     def rename(*args, **kwargs):
-        done.append("rename")
+        calls.append("rename")
         return real_rename(*args, **kwargs)
 
     monkeypatch.setattr(os, "fsync", sync)
     monkeypatch.setattr(os, "rename", rename)
     cn.Store(folder / "s", durable=True).put("a/t", frame())
-    assert done == ["dir", "file", "file", "rename", "dir", "dir"]  # the store itself, the data, the seal
+    assert calls == ["dir", "file", "file", "rename", "dir", "dir"]  # the store itself, the data, the seal
 
 
 def test_permissions_are_the_owners_alone(store):
@@ -255,10 +255,10 @@ def test_mappings_go_when_frames_go(store):
         return Path("/proc/self/maps").read_text().count(str(store.path))
 
     store.put("t", frame())
-    got, arrow = store.get("t"), store.open("t").to_arrow()
+    result, arrow = store.get("t"), store.open("t").to_arrow()
     assert mapped() == 2
-    part = got["x"].iloc[3:]
-    del got, arrow
+    part = result["x"].iloc[3:]
+    del result, arrow
     assert mapped() == 1
     assert part.sum() == sum(range(3, 10))
     del part
@@ -336,15 +336,15 @@ for i in range(60):
     for writer in writers:
         writer.stdin.write("go\n")
         writer.stdin.flush()
-    seen = 0
+    version = 0
     while any(writer.poll() is None for writer in writers):
         try:
             with store.open("t") as snap:
-                assert snap.version >= seen
-                seen = snap.version
+                assert snap.version >= version
+                version = snap.version
                 assert snap.to_pandas()["who"].nunique() == 1
         except cn.NotFoundError:
-            assert seen == 0, "a name that was there is missing"
+            assert version == 0, "a name that was there is missing"
     versions = [list(map(int, writer.stdout.read().split())) for writer in writers]
     for writer in writers:
         writer.stdin.close()
@@ -432,15 +432,15 @@ def test_explain_names_what_is_converted_and_why(store):
 
 def test_expect_version_takes_the_snapshot_itself(store):
     """A number may match other data after a delete, because versions begin at 1 again."""
-    seen = store.put("t", frame(1))
-    assert store.put("t", frame(2), expect_version=seen).version == 2
+    snapshot = store.put("t", frame(1))
+    assert store.put("t", frame(2), expect_version=snapshot).version == 2
     with pytest.raises(cn.ConflictError, match="at version 2, and version 1 was expected"):
-        store.put("t", frame(3), expect_version=seen)
+        store.put("t", frame(3), expect_version=snapshot)
     store.delete("t")
     store.put("t", frame(4))
-    assert store.open("t").version == seen.version == 1
+    assert store.open("t").version == snapshot.version == 1
     with pytest.raises(cn.ConflictError, match="deleted and put again"):
-        store.put("t", frame(5), expect_version=seen)
+        store.put("t", frame(5), expect_version=snapshot)
     assert len(store.get("t")) == 4
 
 

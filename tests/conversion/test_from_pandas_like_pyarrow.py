@@ -28,16 +28,16 @@ OPTIONS = [{}, {"preserve_index": True}, {"preserve_index": False}, {"nthreads":
 def assert_like_pyarrow(df, where="", **options):
     if bugs_that_hit(df, options):
         return None
-    got, expected = outcome(cn.from_pandas, df, **options), outcome(pa.Table.from_pandas, df, **options)
-    if expected.error is not None and got.error is not None and not isinstance(got.error, type(expected.error)):
+    result, expected = outcome(cn.from_pandas, df, **options), outcome(pa.Table.from_pandas, df, **options)
+    if expected.error is not None and result.error is not None and not isinstance(result.error, type(expected.error)):
         # Which of several columns is the first to fail is for no one to rely on, with threads least of all.
         for field in options.get("schema") or []:
             expected = outcome(pa.Table.from_pandas, df, **options | {"schema": pa.schema([field])})
-            if expected.error is not None and isinstance(got.error, type(expected.error)):
+            if expected.error is not None and isinstance(result.error, type(expected.error)):
                 return expected
-    assert_same_outcome(got, expected, assert_same_table, f"{where} {options}")
-    if got.error is None and outcome(expected.value.validate, full=True).error is None:
-        got.value.validate(full=True)
+    assert_same_outcome(result, expected, assert_same_table, f"{where} {options}")
+    if result.error is None and outcome(expected.value.validate, full=True).error is None:
+        result.value.validate(full=True)
     return expected
 
 
@@ -59,9 +59,9 @@ def test_rows_of_each_kind(kind):
     """Columns that begin in the middle of their memory, or have other strides."""
     df = pd.DataFrame({"x": KINDS[kind](np.random.default_rng(3), 300)})
     for rows in (slice(1, None), slice(9, 80), slice(None, None, 3), slice(None, None, -1), slice(3, 3), [5, 1, 1, 7]):
-        taken = outcome(df.iloc.__getitem__, rows)
-        if taken.error is None:  # pandas takes no rows from views and run ends
-            assert_like_pyarrow(taken.value, str(rows))
+        part = outcome(df.iloc.__getitem__, rows)
+        if part.error is None:  # pandas takes no rows from views and run ends
+            assert_like_pyarrow(part.value, str(rows))
 
 
 @pytest.mark.parametrize(
@@ -268,11 +268,11 @@ def test_each_schema(schema):
     df = _of_each_dtype()
     several = [df, df.reset_index(drop=True), df.rename_axis(None), df.set_index("s", append=True), df.iloc[:0]]
     for metadata in (None, {"origin": "here", "pandas": "stale"}):
-        wanted = pa.schema(SCHEMAS[schema], metadata=metadata)
+        expected = pa.schema(SCHEMAS[schema], metadata=metadata)
         for options in (*OPTIONS, {"columns": ["i"]}):
             for frame in several:
-                assert_like_pyarrow(frame, schema, schema=wanted, **options)
-        assert_like_pyarrow(pd.concat([df] * 300), schema, schema=wanted)
+                assert_like_pyarrow(frame, schema, schema=expected, **options)
+        assert_like_pyarrow(pd.concat([df] * 300), schema, schema=expected)
 
 
 # ---- Any frame ------------------------------------------------------------------------------------------------------------------
@@ -303,16 +303,16 @@ def test_any_frame(data):
 def test_any_frame_with_any_schema(data):
     df = data.draw(frames())
     df.columns = [f"c{i}" for i in range(df.shape[1])]
-    made = outcome(pa.Schema.from_pandas, df, preserve_index=data.draw(st.booleans()))
-    fields = list(made.value) if made.error is None else []
+    outcome_of_making = outcome(pa.Schema.from_pandas, df, preserve_index=data.draw(st.booleans()))
+    fields = list(outcome_of_making.value) if outcome_of_making.error is None else []
     for i in data.draw(st.sets(st.integers(0, max(len(fields) - 1, 0)), max_size=2), label="changed") if fields else ():
         type_ = data.draw(st.sampled_from(TARGETS))
         fields[i] = pa.field(fields[i].name, type_, nullable=data.draw(st.booleans()) or pa.types.is_null(type_))
     fields = data.draw(st.permutations(fields), label="fields")[: data.draw(st.integers(1, 9))]
     schema = pa.schema(fields, metadata=data.draw(st.sampled_from([None, {"origin": "here"}])))
-    drawn = data.draw(options(df), label="options")
-    drawn.pop("columns", None)
-    assert_like_pyarrow(df, schema=schema, **drawn)
+    values_drawn = data.draw(options(df), label="options")
+    values_drawn.pop("columns", None)
+    assert_like_pyarrow(df, schema=schema, **values_drawn)
 
 
 # ---- Layouts --------------------------------------------------------------------------------------------------------------------
@@ -367,9 +367,9 @@ SQUARES = {
 @pytest.mark.parametrize("dtype", SQUARES)
 @pytest.mark.filterwarnings("ignore:.*Big-endian")
 def test_each_layout(dtype, layout):
-    made = outcome(LAYOUTS[layout], SQUARES[dtype](np.random.default_rng(6)))
-    if made.error is None:
-        df = made.value.rename(columns=str)
+    outcome_of_making = outcome(LAYOUTS[layout], SQUARES[dtype](np.random.default_rng(6)))
+    if outcome_of_making.error is None:
+        df = outcome_of_making.value.rename(columns=str)
         assert_like_pyarrow(df)
         for target in (pa.int32(), pa.float64(), pa.timestamp("us")):
             assert_like_pyarrow(df, schema=pa.schema([("0", target)]))
@@ -500,8 +500,8 @@ def test_a_table_without_a_copy_is_like_pyarrows(kind):
         strides = [] if kind.startswith("arrow") else [df.iloc[::3], df.iloc[::-1]]  # which are no strides there
         for part in (df, df.iloc[1:], *strides):
             if not bugs_that_hit(part, {}):
-                got, expected = outcome(_by_reference, part), outcome(pa.Table.from_pandas, part)
-                assert_same_outcome(got, expected, assert_same_table, kind)
+                result, expected = outcome(_by_reference, part), outcome(pa.Table.from_pandas, part)
+                assert_same_outcome(result, expected, assert_same_table, kind)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -526,10 +526,10 @@ def test_a_table_without_a_copy_refers_to_the_frame(dtype):
 def test_the_table_outlives_the_frame(kind, convert):
     expected = pa.Table.from_pandas(pd.DataFrame({"x": KINDS[kind](np.random.default_rng(1), 513)}))
     df = pd.DataFrame({"x": KINDS[kind](np.random.default_rng(1), 513)})
-    got = convert(df)
+    result = convert(df)
     del df
     others = [np.full(513 * size, 0x5A, "u1") for size in (1, 2, 4, 8, 16)]  # whoever else takes the memory
-    assert_same_table(got, expected)
+    assert_same_table(result, expected)
     del others
 
 

@@ -95,12 +95,12 @@ OPTIONS = {
 
 
 def _made(options):
-    made = dict(options)
-    if "types_mapper" in made:
-        made["types_mapper"] = MAPPERS[made["types_mapper"]]
-    if "memory_pool" in made:
-        made["memory_pool"] = POOLS[made["memory_pool"]]
-    return made
+    result = dict(options)
+    if "types_mapper" in result:
+        result["types_mapper"] = MAPPERS[result["types_mapper"]]
+    if "memory_pool" in result:
+        result["memory_pool"] = POOLS[result["memory_pool"]]
+    return result
 
 
 def _is_text(type_):
@@ -126,13 +126,13 @@ def matters(options, kind):
     if set(options) == {"types_mapper"}:
         mapped = outcome(MAPPERS[options["types_mapper"]], type_of(kind))
         return mapped.value is not None or isinstance(mapped.error, TypeError)
-    asked = [MATTERS_TO[option] for option in options if option in MATTERS_TO]
-    return not asked or any(inside(type_of(kind), is_that) for is_that in asked)
+    probes = [MATTERS_TO[option] for option in options if option in MATTERS_TO]
+    return not probes or any(inside(type_of(kind), is_that) for is_that in probes)
 
 
 @st.composite
 def options(draw, names=()):
-    chosen = draw(
+    options_drawn = draw(
         st.fixed_dictionaries(
             {},
             optional={
@@ -148,8 +148,8 @@ def options(draw, names=()):
             },
         )
     )  # fmt: skip
-    kept = draw(st.lists(st.sampled_from(sorted(chosen)), unique=True, max_size=4)) if chosen else ()
-    return {key: chosen[key] for key in kept}
+    kept = draw(st.lists(st.sampled_from(sorted(options_drawn)), unique=True, max_size=4)) if options_drawn else ()
+    return {key: options_drawn[key] for key in kept}
 
 
 # ---- Comparison -----------------------------------------------------------------------------------------------------------------
@@ -166,38 +166,38 @@ def assert_like_pyarrow(recipe, options=None, where=""):
     if options.get("self_destruct"):
         theirs = recipe.build()
     separate = [theirs.select([i]) for i in range(theirs.num_columns)]
-    got = outcome(cn.to_pandas, ours, **options)
+    result = outcome(cn.to_pandas, ours, **options)
     expected = outcome(theirs.to_pandas, **options)
-    if expected.error is not None and got.error is not None and not isinstance(got.error, type(expected.error)):
+    if expected.error is not None and result.error is not None and not isinstance(result.error, type(expected.error)):
         # Which of several columns is the first to fail is for no one to rely on, with threads least of all.
         for column in separate:
             expected = outcome(column.to_pandas, **options | {"self_destruct": False})
-            if expected.error is not None and isinstance(got.error, type(expected.error)):
+            if expected.error is not None and isinstance(result.error, type(expected.error)):
                 return expected
-    assert_same_outcome(got, expected, assert_same_frame, f"{where} {options}")
+    assert_same_outcome(result, expected, assert_same_frame, f"{where} {options}")
     return expected
 
 
 def assert_nothing_is_copied(recipe, options, where):
     """PyArrow looks at NumPy's blocks alone, and says no to columns that need none. So: what is explained as copied is refused by name."""
     reports = outcome(cn.explain, recipe.build(), **options)
-    got = outcome(cn.to_pandas, recipe.build(), **options)
+    result = outcome(cn.to_pandas, recipe.build(), **options)
     expected = outcome(recipe.build().to_pandas, **options | {"zero_copy_only": False})
     if expected.error is not None:
-        assert isinstance(got.error, (type(expected.error), pa.ArrowInvalid)), (
-            f"{where} {options}: gave {got} instead of {expected}"
+        assert isinstance(result.error, (type(expected.error), pa.ArrowInvalid)), (
+            f"{where} {options}: gave {result} instead of {expected}"
         )
         return expected
     copied = [report for report in reports.value if report.why and report.role == "column"]
     if copied:
-        assert isinstance(got.error, pa.ArrowInvalid), f"{where} {options}: gave {got}, and copied {copied}"
-        assert all(report.why in str(got.error) for report in copied[:20])
-    elif got.error is not None:  # of a dictionary, which PyArrow makes categories of
-        assert isinstance(got.error, pa.ArrowInvalid), f"{where} {options}: gave {got}"
-        assert outcome(recipe.build().to_pandas, **options).error is not None, f"{where} {options}: raised {got}"
+        assert isinstance(result.error, pa.ArrowInvalid), f"{where} {options}: gave {result}, and copied {copied}"
+        assert all(report.why in str(result.error) for report in copied[:20])
+    elif result.error is not None:  # of a dictionary, which PyArrow makes categories of
+        assert isinstance(result.error, pa.ArrowInvalid), f"{where} {options}: gave {result}"
+        assert outcome(recipe.build().to_pandas, **options).error is not None, f"{where} {options}: raised {result}"
     else:
-        assert_same_outcome(got, expected, assert_same_frame, f"{where} {options}")
-    return got
+        assert_same_outcome(result, expected, assert_same_frame, f"{where} {options}")
+    return result
 
 
 def one_of(kind, nulls, chunks):
@@ -419,12 +419,12 @@ def changed(table, changes):
 def test_tables_that_were_frames(data):
     df = data.draw(frames())
     preserve = data.draw(st.sampled_from([None, None, True, False]), label="preserve_index")
-    made = outcome(pa.Table.from_pandas, df, preserve_index=preserve)
-    assume(made.error is None)  # PyArrow has no words for this frame
+    outcome_of_making = outcome(pa.Table.from_pandas, df, preserve_index=preserve)
+    assume(outcome_of_making.error is None)  # PyArrow has no words for this frame
     changes = data.draw(st.lists(st.sampled_from(sorted(CHANGES)), max_size=2), label="changes")
-    done = outcome(changed, made.value, changes)
-    assume(done.error is None)
-    assert_like_pyarrow(Built(done.value), data.draw(options(done.value.column_names), label="options"))
+    change = outcome(changed, outcome_of_making.value, changes)
+    assume(change.error is None)
+    assert_like_pyarrow(Built(change.value), data.draw(options(change.value.column_names), label="options"))
 
 
 FRAMES = {
@@ -530,10 +530,10 @@ def test_whatever_gives_arrow(source, rows):
         {"ignore_metadata": True},
         {"self_destruct": True},
     ):
-        got = outcome(cn.to_pandas, give(table.slice(0)), **options)
+        result = outcome(cn.to_pandas, give(table.slice(0)), **options)
         expected = outcome(read(table.slice(0)).to_pandas, **options)
         assert expected.error is None
-        assert_same_outcome(got, expected, assert_same_frame, f"{source} {options}")
+        assert_same_outcome(result, expected, assert_same_frame, f"{source} {options}")
 
 
 def test_metadata_of_any_source():
@@ -586,10 +586,10 @@ def test_the_frame_outlives_the_table(kind):
             continue
         expected = outcome(recipe.build().to_pandas, **options)
         table = recipe.build()
-        got = outcome(cn.to_pandas, table, **options)
+        result = outcome(cn.to_pandas, table, **options)
         del table
         others = [np.full(513 * size, 0x5A, "u1") for size in (1, 2, 4, 8, 16)]  # whoever else takes the memory
-        assert_same_outcome(got, expected, assert_same_frame, f"{options}")
+        assert_same_outcome(result, expected, assert_same_frame, f"{options}")
         del others
 
 
@@ -672,8 +672,8 @@ def test_several_threads_convert_one_table():
 def test_odd_arguments(options):
     maps = pa.array([[("k", 1)], None, []], pa.map_(pa.string(), pa.int8()))
     table = pa.table({"x": ["a", "b", None], "y": [1, None, 3], "m": maps})
-    got, expected = outcome(cn.to_pandas, table, **options), outcome(table.to_pandas, **options)
-    assert_same_outcome(got, expected, assert_same_frame, str(options))
+    result, expected = outcome(cn.to_pandas, table, **options), outcome(table.to_pandas, **options)
+    assert_same_outcome(result, expected, assert_same_frame, str(options))
 
 
 SETTINGS = [

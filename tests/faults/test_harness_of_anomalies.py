@@ -51,8 +51,8 @@ def test_a_call_that_fails_is_not_made_and_a_close_is(folder):
         fd = os.open(folder / "file", os.O_CREAT | os.O_RDWR)
         os.close(fd)
 
-    opened, closed = failing(act, folder)
-    assert opened.error
+    is_open, closed = failing(act, folder)
+    assert is_open.error
     assert closed.error
     assert closed.left == ()
 
@@ -66,8 +66,8 @@ def test_it_sees_a_descriptor_a_lock_and_a_mapping_that_are_left(folder):
     assert [text.split()[0] for text in left] == ["descriptor", "lock"]
     store = cn.Store(folder / "s")
     store.put("t", pd.DataFrame({"x": range(300_000)})).close()
-    kept = []
-    assert any("mapping" in text for text in anomalies.run(lambda: kept.append(store.get("t")), folder).left)
+    objects = []
+    assert any("mapping" in text for text in anomalies.run(lambda: objects.append(store.get("t")), folder).left)
 
 
 def test_it_sees_a_child_that_ends_in_a_signal(folder):

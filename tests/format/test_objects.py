@@ -31,10 +31,10 @@ def converted(cells):
     array, objects = to_arrow(object_array(cells))
     restored = to_objects(array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array, objects)
     assert len(restored) == len(cells)
-    for put, got in zip(cells, restored.tolist(), strict=True):
-        assert same(put, got), f"{put!r} came back as {got!r}"
+    for put, result in zip(cells, restored.tolist(), strict=True):
+        assert same(put, result), f"{put!r} came back as {result!r}"
         if not contains(put, (dict, decimal.Decimal)):  # keys have no order, and a column of decimals has one scale
-            assert_same_values(got, put)
+            assert_same_values(result, put)
     return array, objects
 
 
@@ -247,10 +247,10 @@ REFUSED = {
 @pytest.mark.parametrize("kind", REFUSED)
 def test_these_are_refused(kind):
     cells, reason = REFUSED[kind]
-    with pytest.raises(UnsupportedTypeError) as caught:
+    with pytest.raises(UnsupportedTypeError) as excinfo:
         to_arrow(object_array(cells))
-    assert reason in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert reason in str(excinfo.value)
+    assert "\n" not in str(excinfo.value)
     with pytest.raises(UnsupportedTypeError):
         to_arrow(object_array([None, *cells, None]))
 

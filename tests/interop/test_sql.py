@@ -41,12 +41,12 @@ def test_a_join_gives_what_pandas_gives_and_can_be_put(store):
         where wind_speed > 30 group by all order by all""")
     assert isinstance(relation, duckdb.DuckDBPyRelation)
     merged = flights.merge(nyc("weather").query("wind_speed > 30").drop(columns="time_hour"), on=HOUR)
-    wanted = merged.groupby(["origin", "carrier"], as_index=False).agg(
+    expected = merged.groupby(["origin", "carrier"], as_index=False).agg(
         flights=("hour", "size"), delay=("dep_delay", "mean"), last=("tailnum", "max"), since=("time_hour", "min")
     )
     with store.put("windy", relation) as put:
         assert put.num_rows > 10
-    assert_frame_equal(store.get("windy"), wanted, check_dtype=False)
+    assert_frame_equal(store.get("windy"), expected, check_dtype=False)
     assert store.sql("select sum(flights) from windy").fetchall() == [(len(merged),)]
 
 
@@ -114,8 +114,8 @@ def test_threads_query_side_by_side(store):
         return [store.sql(f"from t{n} select min(x), max(x), count(*)").fetchall() for _ in range(20)]
 
     with ThreadPoolExecutor(4) as pool:
-        for n, found in enumerate(pool.map(ask, range(4))):
-            assert found == [[(n, n, 10_000)]] * 20
+        for n, result in enumerate(pool.map(ask, range(4))):
+            assert result == [[(n, n, 10_000)]] * 20
 
 
 OWN = """
@@ -141,8 +141,8 @@ def test_numbers_are_read_where_they_are(store):
     x = np.arange(rows) % 1000
     store.put("large", pd.DataFrame({"x": x, "y": x / 1000, "k": x})).close()
     store.put("small", pd.DataFrame({"k": np.arange(500), "g": np.arange(500) % 10})).close()
-    said = subprocess.run([sys.executable, "-c", OWN, store.path], capture_output=True, text=True, check=True).stdout
-    (added, one), (joined, other) = (map(int, line.split()) for line in said.splitlines())
+    output = subprocess.run([sys.executable, "-c", OWN, store.path], capture_output=True, text=True, check=True).stdout
+    (added, one), (joined, other) = (map(int, line.split()) for line in output.splitlines())
     assert (added, joined) == (x[x > 500].sum(), x[x < 500].sum())
     assert one < 48
     assert other < 48
@@ -163,8 +163,8 @@ print(os.waitpid(child, 0)[1])
 @pytest.mark.slow
 def test_a_forked_child_queries_too_and_ends(store):
     store.put("n", pd.DataFrame({"n": [1]})).close()
-    done = subprocess.run([sys.executable, "-c", FORKED, store.path], capture_output=True, text=True, check=True)
-    assert done.stdout == "[(1,)]\n[(1,)]\n0\n"
+    process = subprocess.run([sys.executable, "-c", FORKED, store.path], capture_output=True, text=True, check=True)
+    assert process.stdout == "[(1,)]\n[(1,)]\n0\n"
 
 
 INHERITED = """
@@ -190,8 +190,8 @@ print(cn.Store(sys.argv[1]).sql("from n").fetchall())
 def test_a_forked_child_lets_go_of_a_relation_of_its_parents(store):
     """DuckDB ends a process that closes a database whose threads do not exist after a fork."""
     store.put("n", pd.DataFrame({"n": [1]})).close()
-    done = subprocess.run([sys.executable, "-c", INHERITED, store.path], capture_output=True, text=True, check=False)
-    assert done.stdout.split("\n") == ["[(1,)]", "0", "0", "0", "0", "0", "[(1,)]", ""]
+    process = subprocess.run([sys.executable, "-c", INHERITED, store.path], capture_output=True, text=True, check=False)
+    assert process.stdout.split("\n") == ["[(1,)]", "0", "0", "0", "0", "0", "[(1,)]", ""]
 
 
 # -- what is refused ---------------------------------------------------------------------------------------------------
@@ -253,9 +253,9 @@ def test_what_is_wrong_is_said(query, store, tmp_path, monkeypatch):
     for name in ("planes", "airlines"):
         store.put(name, frame).close()
     error, words = REFUSED[query]
-    with pytest.raises(error, match=words) as raised:
+    with pytest.raises(error, match=words) as excinfo:
         store.sql(query)
-    hinted = any("double quotes" in note for note in getattr(raised.value, "__notes__", []))
+    hinted = any("double quotes" in note for note in getattr(excinfo.value, "__notes__", []))
     assert hinted == (query in ("from nyc/flights", "from nyc.flights"))
     assert list(tmp_path.iterdir()) == []
     assert store.sql("select count(*) from airlines").fetchall() == [(16,)]
@@ -287,9 +287,9 @@ def test_a_select_reaches_nothing_but_the_store(query, store, tmp_path, monkeypa
 def test_external_access_is_asked_for(store, tmp_path):
     (tmp_path / "a.csv").write_text("x\n1\n")
     query = f"from '{tmp_path}/a.csv'"
-    with pytest.raises(duckdb.PermissionException, match="disabled by configuration") as raised:
+    with pytest.raises(duckdb.PermissionException, match="disabled by configuration") as excinfo:
         store.sql(query)
-    assert "external_access=True" in raised.value.__notes__[0]
+    assert "external_access=True" in excinfo.value.__notes__[0]
     with pytest.raises(duckdb.PermissionException):
         store.sql("select 1").to_csv(str(tmp_path / "b.csv"))
     relation = store.sql(query, external_access=True)
@@ -320,11 +320,13 @@ print(raised > 20, store.sql("select 1").fetchall())
 @pytest.mark.slow
 def test_ctrl_c_stays_keyboard_interrupt(store):
     store.put("wide", pd.DataFrame({f"c{i}": [1, 2] for i in range(300)})).close()
-    done = subprocess.run([sys.executable, "-c", INTERRUPTED, store.path], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "True [(1,)]\n")
+    process = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, store.path], capture_output=True, text=True, check=False
+    )
+    assert (process.returncode, process.stdout) == (0, "True [(1,)]\n")
     # Python itself prints an interrupt that comes while it drops an object or a dead weak reference, and goes on.
-    ignored = done.stderr.count("Exception ignored in")
-    assert done.stderr.count("KeyboardInterrupt") == done.stderr.count("Traceback") == ignored, done.stderr
+    ignored = process.stderr.count("Exception ignored in")
+    assert process.stderr.count("KeyboardInterrupt") == process.stderr.count("Traceback") == ignored, process.stderr
 
 
 def test_a_query_that_fails_half_way_leaves_the_store_as_it_was(store):
@@ -396,8 +398,8 @@ def test_an_error_within_duckdb_does_not_outlive_its_query(store):
 @pytest.mark.slow
 def test_without_duckdb_it_says_what_to_install(missing):
     program = f"import sys; {missing}\nimport colonnade as cn\ncn.sql('select 1')"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert "ModuleNotFoundError: sql() needs DuckDB 2.0 or newer: pip install 'colonnade[duckdb]'" in done.stderr
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert "ModuleNotFoundError: sql() needs DuckDB 2.0 or newer: pip install 'colonnade[duckdb]'" in process.stderr
 
 
 # -- a connection of one's own -----------------------------------------------------------------------------------------

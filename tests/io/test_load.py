@@ -85,12 +85,12 @@ def test_stored_in_batches_is_what_put_stores(suffix, store, tmp_path, monkeypat
     WRITERS[suffix](table, tmp_path / f"t.{suffix}")
     loaded = store.load("t", tmp_path / f"t.{suffix}")
     table = ds.dataset(tmp_path / f"t.{suffix}", format=suffix).to_table()
-    stored = store.put("p", table)
-    assert loaded.to_arrow().combine_chunks().equals(stored.to_arrow().combine_chunks()), suffix
+    snapshot = store.put("p", table)
+    assert loaded.to_arrow().combine_chunks().equals(snapshot.to_arrow().combine_chunks()), suffix
     assert [column.null_count for column in loaded.to_arrow().columns] == [
         column.null_count for column in table.columns
     ]
-    assert_frame_equal(loaded.to_pandas(), stored.to_pandas())
+    assert_frame_equal(loaded.to_pandas(), snapshot.to_pandas())
     loaded.validate()
     store.load("t", tmp_path / f"t.{suffix}")
     assert store.load("t", tmp_path / f"t.{suffix}").to_arrow().equals(loaded.to_arrow())  # into a spare
@@ -115,12 +115,12 @@ def csv(*cells):
 ])  # fmt: skip
 def test_csv_types_are_of_all_values(early, late, dtype, store, tmp_path, small_blocks):
     (tmp_path / "t.csv").write_text(csv(*[early] * 40, late, early))
-    found = store.load("t", tmp_path / "t.csv").to_pandas()
-    assert str(found["x"].dtype) == dtype
+    frame = store.load("t", tmp_path / "t.csv").to_pandas()
+    assert str(frame["x"].dtype) == dtype
     whole = pa.csv.read_csv(
         tmp_path / "t.csv", convert_options=pa.csv.ConvertOptions(strings_can_be_null=True)
     ).to_pandas()
-    assert_frame_equal(found, whole)
+    assert_frame_equal(frame, whole)
 
 
 def test_csv_rows_with_line_breaks_and_names_that_repeat(store, tmp_path, small_blocks):
@@ -128,13 +128,13 @@ def test_csv_rows_with_line_breaks_and_names_that_repeat(store, tmp_path, small_
     (tmp_path / "t.csv").write_text(
         "x,x,y\n" + "".join(f"{i},{cell},1\n" for i, cell in enumerate(cells)) + "late,s,2.5"
     )
-    found = store.load("t", tmp_path / "t.csv").to_arrow()
-    assert found.column_names == ["x", "x", "y"]
-    assert found.column(0).to_pylist() == [*map(str, range(200)), "late"]
-    assert found.column(1).to_pylist() == [
+    table = store.load("t", tmp_path / "t.csv").to_arrow()
+    assert table.column_names == ["x", "x", "y"]
+    assert table.column(0).to_pylist() == [*map(str, range(200)), "late"]
+    assert table.column(1).to_pylist() == [
         f'line {i}\nand "another", {i}' if i % 3 else f'{i}" pipe' for i in range(200)
     ] + ["s"]
-    assert found.column(2).to_pylist() == [1] * 200 + [2.5]
+    assert table.column(2).to_pylist() == [1] * 200 + [2.5]
 
 
 @pytest.mark.parametrize("suffix", ["csv", "json"])
@@ -149,11 +149,11 @@ def test_rows_longer_than_a_block(suffix, store, tmp_path):
 def test_json_has_the_columns_of_all_objects(store, tmp_path, small_blocks):
     rows = [{"a": 1, "n": {"x": 1}}] * 30 + [{"b": "late", "a": 1.5, "n": {"x": 2, "y": "z"}}] + [{"c": [1]}] * 30
     (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    found = store.load("t", tmp_path / "t.jsonl").to_arrow()
-    assert found.column_names == ["a", "n", "b", "c"]
-    assert found["a"].to_pylist() == [1.0] * 30 + [1.5] + [None] * 30
-    assert found["n"].to_pylist()[29:32] == [{"x": 1, "y": None}, {"x": 2, "y": "z"}, None]
-    assert found["c"].to_pylist()[-1] == [1]
+    table = store.load("t", tmp_path / "t.jsonl").to_arrow()
+    assert table.column_names == ["a", "n", "b", "c"]
+    assert table["a"].to_pylist() == [1.0] * 30 + [1.5] + [None] * 30
+    assert table["n"].to_pylist()[29:32] == [{"x": 1, "y": None}, {"x": 2, "y": "z"}, None]
+    assert table["c"].to_pylist()[-1] == [1]
 
 
 def test_json_of_mixed_types_is_refused(store, tmp_path, small_blocks, before):
@@ -182,9 +182,9 @@ def test_progress_is_of_the_files_bytes_or_rows(tmp_path):
     table.to_pandas().to_csv(tmp_path / "t.csv.gz", index=False)
     for file, total in (("t.parquet", 5_000), ("t.csv.gz", (tmp_path / "t.csv.gz").stat().st_size)):
         meter = Meter()
-        found = read(tmp_path / file, None, None, ReadOptions(), meter).table
+        result = read(tmp_path / file, None, None, ReadOptions(), meter).table
         assert (meter.rows, meter.done, meter.total) == (5_000, total, total), file
-        assert meter.nbytes == pytest.approx(found.nbytes, rel=0.1)
+        assert meter.nbytes == pytest.approx(result.nbytes, rel=0.1)
 
 
 # -- folders, URLs -----------------------------------------------------------------------------------------------------
@@ -197,16 +197,16 @@ def test_a_folder(store, tmp_path):
         pq.write_table(pa.table(table), tmp_path / f"t/year={year}/part.parquet")
     (tmp_path / "t/_SUCCESS").touch()
     (tmp_path / "t/README.txt").write_text("no table")
-    found = store.load("t", tmp_path / "t").to_arrow().to_pydict()
-    assert found == {"x": [1, 2, 1.5], "late": [None, None, "a"], "year": [2013, 2013, 2014]}
+    result = store.load("t", tmp_path / "t").to_arrow().to_pydict()
+    assert result == {"x": [1, 2, 1.5], "late": [None, None, "a"], "year": [2013, 2013, 2014]}
 
 
 def test_a_folder_of_text(store, tmp_path):
     (tmp_path / "t").mkdir()
     (tmp_path / "t/1.csv").write_text("a,b\n1,x\n")
     (tmp_path / "t/2.csv.gz").write_bytes(gzip.compress(b"b,c\n2,1.5\n"))
-    found = store.load("t", tmp_path / "t").to_arrow().to_pydict()
-    assert found == {"a": [1, None], "b": ["x", "2"], "c": [None, 1.5]}
+    result = store.load("t", tmp_path / "t").to_arrow().to_pydict()
+    assert result == {"a": [1, None], "b": ["x", "2"], "c": [None, 1.5]}
 
 
 def test_a_url(store, tmp_path):
@@ -319,11 +319,11 @@ def test_memory_is_the_table_and_a_batch(suffix, store, folder):
         loader.stdin.write("\n")
         loader.stdin.flush()
         os.set_blocking(loader.stdout.fileno(), False)
-        while not (said := loader.stdout.readline()):
+        while not (output := loader.stdout.readline()):
             most = max(most, memory_of(loader.pid) - before)
             time.sleep(0.002)
         loader.stdin.close()
-    nbytes = int(said)
+    nbytes = int(output)
     assert nbytes >= 160_000_000
     assert nbytes < most < nbytes + (80 << 20), most  # it would be twice the table; 198 to 229 MB were seen
 
@@ -335,8 +335,8 @@ def memory_of(pid):
     for fd in os.listdir(f"/proc/{pid}/fd"):
         with contextlib.suppress(FileNotFoundError):  # closed meanwhile
             if "/store/" in os.readlink(f"/proc/{pid}/fd/{fd}"):
-                found = os.stat(f"/proc/{pid}/fd/{fd}")
-                segments[found.st_ino] = found.st_blocks * 512
+                result = os.stat(f"/proc/{pid}/fd/{fd}")
+                segments[result.st_ino] = result.st_blocks * 512
     return info.rss - info.shared + sum(segments.values())
 
 
@@ -365,8 +365,8 @@ def test_dump_then_load_is_the_same(suffix, frame, store, tmp_path):
 def test_dump_csv(suffix, frame, store, tmp_path):
     store.put("t", frame).close()
     store.dump("t", tmp_path / f"t.{suffix}")
-    found = pd.read_csv(pa.input_stream(tmp_path / f"t.{suffix}"), parse_dates=["time"], index_col="time")
-    assert_frame_equal(found, frame.astype({"c": "str"}), check_index_type=False, check_freq=False)
+    result = pd.read_csv(pa.input_stream(tmp_path / f"t.{suffix}"), parse_dates=["time"], index_col="time")
+    assert_frame_equal(result, frame.astype({"c": "str"}), check_index_type=False, check_freq=False)
     assert list(store.load("back", tmp_path / f"t.{suffix}").to_pandas()) == ["time", "c", "x", "s"]
 
 
@@ -426,8 +426,8 @@ def test_dump_from_the_shell(frame, store, tmp_path):
     def run(*args):
         return CliRunner().invoke(app, ["--store", str(store.path), "dump", *map(str, args)])
 
-    said = run("t", tmp_path / "t.parquet", "--json")
-    assert json.loads(said.output)["nbytes"] == (tmp_path / "t.parquet").stat().st_size
+    output = run("t", tmp_path / "t.parquet", "--json")
+    assert json.loads(output.output)["nbytes"] == (tmp_path / "t.parquet").stat().st_size
     assert run("t", tmp_path / "t.parquet").output.startswith(f"{tmp_path}/t.parquet: ")
     assert run("t", tmp_path / "t.xlsx").exit_code == 2
     assert run("none", tmp_path / "t.csv").exit_code == 1

@@ -87,37 +87,37 @@ def test_a_spare_that_a_process_maps_is_not_taken(store):
     """The descriptor is closed; the kernel still counts the mapping."""
     store.put("t", frame(1))
     holder = reader(store, "sys.stdin.readline(); print((df['x'] == 1).all()); sys.stdin.readline()")
-    held = inode(store)
+    number = inode(store)
     for value in range(2, 6):
         store.put("t", frame(value))
-        assert inode(store) != held
+        assert inode(store) != number
     print("look", file=holder.stdin)
     assert holder.stdout.readline() == "True\n"
     end(holder)
-    seen = set()
+    inodes = set()
     for value in range(3):
         store.put("t", frame(value))
-        seen.add(inode(store))
-    assert held in seen  # once nobody has it, it is used
+        inodes.add(inode(store))
+    assert number in inodes  # once nobody has it, it is used
 
 
 def test_a_spare_that_this_process_has_open_is_not_taken(store):
     snapshot = store.put("t", frame(1))
-    held = inode(store)
+    number = inode(store)
     for value in range(2, 5):
         store.put("t", frame(value)).close()
-        assert inode(store) != held
+        assert inode(store) != number
     assert (snapshot.to_pandas()["x"] == 1).all()
     frames = snapshot.to_pandas()
     snapshot.close()
     store.put("t", frame(5)).close()
-    assert inode(store) != held
+    assert inode(store) != number
     assert (frames["x"] == 1).all()
 
 
 def test_a_child_that_was_forked_with_a_frame_keeps_it(store):
     store.put("t", frame(1)).close()
-    held = inode(store)
+    number = inode(store)
     df = store.get("t")
     end_read, end_write = os.pipe()
     answer_read, answer_write = os.pipe()
@@ -129,7 +129,7 @@ def test_a_child_that_was_forked_with_a_frame_keeps_it(store):
     del df
     for value in range(2, 5):
         store.put("t", frame(value)).close()
-        assert inode(store) != held
+        assert inode(store) != number
     os.write(end_write, b".")
     assert os.read(answer_read, 1) == b"y"
     os.waitpid(child, 0)
@@ -176,13 +176,13 @@ def test_nothing_of_an_earlier_table_is_left_between_the_columns(store):
     store.put("t", frame(0, 2)).close()
     store.put("u", df).close()
     assert inode(store, "u") == first
-    used = (store.path / "u.arrow").read_bytes()
+    content = (store.path / "u.arrow").read_bytes()
     store.gc()
     store.put("u", df).close()
     fresh = (store.path / "u.arrow").read_bytes()
-    differ = np.flatnonzero(np.frombuffer(used, np.uint8) != np.frombuffer(fresh, np.uint8))
-    assert len(used) == len(fresh)
-    assert set(differ.tolist()) <= set(range(len(used) - 4000, len(used)))  # the seal
+    differ = np.flatnonzero(np.frombuffer(content, np.uint8) != np.frombuffer(fresh, np.uint8))
+    assert len(content) == len(fresh)
+    assert set(differ.tolist()) <= set(range(len(content) - 4000, len(content)))  # the seal
 
 
 @pytest.mark.parametrize("limit", [0, "5MiB", "9MiB"])
@@ -192,8 +192,8 @@ def test_spares_are_bounded_in_bytes(folder, limit):
         store.put(f"t{value}", frame(value)).close()
     for value in range(4):
         store.delete(f"t{value}")
-    held = sum(path.stat().st_blocks * 512 for path in spares(store))
-    assert held <= parse_size(limit, "limit")
+    nbytes = sum(path.stat().st_blocks * 512 for path in spares(store))
+    assert nbytes <= parse_size(limit, "limit")
     assert len(spares(store)) == {0: 0, "5MiB": 1, "9MiB": 2}[limit]
 
 
@@ -256,8 +256,8 @@ while not done.is_set():
     spares.is_unused(fd)
     os.close(fd)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
-    assert (done.returncode, done.stdout[:3]) == (0, "met"), done.stderr
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert (process.returncode, process.stdout[:3]) == (0, "met"), process.stderr
 
 
 def test_nothing_is_kept_where_leases_are_not_to_be_had(folder, monkeypatch):
@@ -311,11 +311,11 @@ def test_a_spare_with_another_name_is_not_taken(store):
     store.put("t", frame(1)).close()
     store.put("t", frame(2)).close()
     store.gc()
-    held = inode(store)
+    number = inode(store)
     (store.path / ".segments").mkdir(exist_ok=True)
     os.link(store.path / "t.arrow", store.path / ".segments" / "spare-0123456789abcdef")
     store.put("u", frame(3)).close()
-    assert inode(store, "u") != held
+    assert inode(store, "u") != number
     assert (store.get("t")["x"] == 2).all()
     assert not (store.path / ".segments" / "spare-0123456789abcdef").exists()
 
@@ -413,9 +413,9 @@ def in_huge_pages(path, size):
 def gives_huge_pages(folder):
     fd = os.open(folder, os.O_TMPFILE | os.O_RDWR)
     os.ftruncate(fd, 4 * MIB)
-    given = _core.Mapping.of_draft(fd, 4 * MIB).reserve(fd)
+    arguments = _core.Mapping.of_draft(fd, 4 * MIB).reserve(fd)
     os.close(fd)
-    return given
+    return arguments
 
 
 def test_segments_stand_in_huge_pages(store, folder):
@@ -434,10 +434,10 @@ def test_gc_gives_huge_pages_to_what_has_none(store, folder, monkeypatch):
         snapshot = store.put("t", frame(1, mib=9))
     with pytest.raises(StopIteration):
         in_huge_pages(snapshot.path, snapshot.nbytes)
-    held = store.get("t")
+    reader = store.get("t")
     store.gc()
     assert in_huge_pages(snapshot.path, snapshot.nbytes) == 8 * MIB
-    assert (held["x"] == 1).all()
+    assert (reader["x"] == 1).all()
 
 
 @pytest.fixture

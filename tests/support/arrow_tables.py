@@ -215,8 +215,8 @@ def _dictionary(index, kind, *, ordered=False, fixed=False, sliced=False):
 
 def _first_of_each(values):
     """The positions of values that equal no earlier one. A category may not be repeated, 0.0 equals -0.0 in pandas, and NaN is not a category."""
-    seen = {repr(value): i for i, value in reversed(list(enumerate(_storage(values).to_pylist())))}
-    return sorted(i for key, i in seen.items() if key not in ("nan", "-0.0"))
+    places = {repr(value): i for i, value in reversed(list(enumerate(_storage(values).to_pylist())))}
+    return sorted(i for key, i in places.items() if key not in ("nan", "-0.0"))
 
 
 def _storage(values):
@@ -336,10 +336,10 @@ def _map(keys, items, *, repeated=False):
     def make(rng, n):
         offsets = _offsets(rng, n)
         count = offsets[-1].as_py()
-        made = KINDS[keys](rng, count)
+        result = KINDS[keys](rng, count)
         if not repeated and keys == "string":
-            made = pa.array([f"{word}{i}" for i, word in enumerate(made.to_pylist())], made.type)
-        return pa.MapArray.from_arrays(offsets, made, _made(items, rng, count))
+            result = pa.array([f"{word}{i}" for i, word in enumerate(result.to_pylist())], result.type)
+        return pa.MapArray.from_arrays(offsets, result, _made(items, rng, count))
 
     return make
 
@@ -492,11 +492,11 @@ class Column:
     def build(self):
         rng = np.random.default_rng([self.seed, *self.kind.encode()])
         make, valid = KINDS[self.kind], NULLS[self.nulls]
-        made = []
+        result = []
         for offset, rows in self.chunks:
             whole = offset + rows + (3 if offset else 0)
-            made.append(with_nulls(make(rng, whole), valid(rng, whole)).slice(offset, rows))
-        return pa.chunked_array(made, make(rng, 0).type)
+            result.append(with_nulls(make(rng, whole), valid(rng, whole)).slice(offset, rows))
+        return pa.chunked_array(result, make(rng, 0).type)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -236,7 +236,7 @@ def _remove_on_failure(dump: Callable[..., Any]) -> Callable[..., Any]:
             _written.calls[-1].extend(references)
         return value
 
-    wrapped.removes_what_failed = True  # type: ignore[attr-defined]
+    wrapped.removes_what_failed = True  # type: ignore[attr-defined]  # functions may have attributes
     return wrapped
 
 
@@ -258,10 +258,10 @@ def _reduce_table(table: Any) -> Any:
 def _send(sending: Sending, kind: tables.Kind, table: Any) -> Any:
     if not kind.may_go(table):
         return None
-    sent = remembered.send(_writer(sending.store), sending.group, kind, table)
-    if sent is None:
+    message = remembered.send(_writer(sending.store), sending.group, kind, table)
+    if message is None:
         return None
-    reference, way_back = sent
+    reference, way_back = message
     if _written.calls:
         _written.calls[-1].append(reference)
     return _receive, (reference, kind.name, way_back, sending)

@@ -200,7 +200,7 @@ class Managing(StoreBase):
                 with directory.opened() as root:
                     return directory.settings(root)
             except FileNotFoundError:
-                return directory.chosen
+                return directory.options
 
     def configure(
         self,

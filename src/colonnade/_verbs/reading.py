@@ -250,13 +250,13 @@ class Reading(StoreBase):
         from colonnade.flight import credentials
 
         files = (None if path is None else os.fspath(path) for path in (ca, cert, key))
-        given = credentials.Credentials(token, *files)
-        given = given._replace(client_ca=given.ca)
+        own = credentials.Credentials(token, *files)
+        own = own._replace(client_ca=own.ca)
         return serve(
             self._catalog,
             host,
             port,
-            credentials=given.or_else(credentials.current()),
+            credentials=own.or_else(credentials.current()),
             advertise=advertise,
             insecure=insecure,
         )

@@ -119,11 +119,11 @@ class BlockMaker:
         step = max(1, _MOVED_TOGETHER // (8 * self._rows + 1))
         overflows, freed = [], 0
         for first in range(0, len(self._jobs), step):
-            found = self._move_some(first, first + step)
-            overflows += found
+            overflows_here = self._move_some(first, first + step)
+            overflows += overflows_here
             positions = self._layout.imported[first : first + step][has_outputs(self._jobs[first : first + step])]
             for position in positions.tolist():
-                if position not in found:
+                if position not in overflows_here:
                     freed += self._columns[position].nbytes
                     self._columns[position] = None
             if freed >= _RELEASE_STEP:

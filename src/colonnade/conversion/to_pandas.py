@@ -157,5 +157,5 @@ def _refuse_copies(table: pa.Table, groups: Sequence[Group], options: PandasOpti
         # A type that pandas cannot hold at all has an error of its own.
         objects = [p for group in groups if group.rule.reading is Reading.CONVERTED for p in group.positions.tolist()]
         check_convertible(table.select(objects), options)
-        shown = "\n  ".join(line for _, line in sorted(copied)[:20]) + ("\n  ..." if len(copied) > 20 else "")
-        raise pa.ArrowInvalid(f"zero_copy_only=True, but {len(copied)} columns would be copied:\n  {shown}")
+        lines = "\n  ".join(line for _, line in sorted(copied)[:20]) + ("\n  ..." if len(copied) > 20 else "")
+        raise pa.ArrowInvalid(f"zero_copy_only=True, but {len(copied)} columns would be copied:\n  {lines}")

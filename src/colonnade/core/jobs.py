@@ -173,7 +173,7 @@ class Placed:
 
 
 def run(
-    placed: Sequence[Placed], write: Callable[[npt.NDArray[Any], npt.NDArray[Any]], npt.NDArray[Any]]
+    groups: Sequence[Placed], write: Callable[[npt.NDArray[Any], npt.NDArray[Any]], npt.NDArray[Any]]
 ) -> dict[Job, Result]:
     """Run jobs; returns the result of each.
 
@@ -186,13 +186,13 @@ def run(
     """
     pieces: list[tuple[int, ...]] = []
     rows: list[tuple[int, ...]] = []
-    for group in placed:
+    for group in groups:
         for job in group.jobs:
             rows.append(job.row(len(pieces), group.places, group.start))
             pieces.extend(job.pieces)
     results = write(np.array(rows, JOB), np.array(pieces, PIECE))
-    done = [job for group in placed for job in group.jobs]
-    numbers = zip(done, results["nulls"].tolist(), results["overflows"].tolist(), strict=True)
+    all_jobs = [job for group in groups for job in group.jobs]
+    numbers = zip(all_jobs, results["nulls"].tolist(), results["overflows"].tolist(), strict=True)
     return {job: Result(nulls, bool(overflows)) for job, nulls, overflows in numbers}
 
 

@@ -82,8 +82,8 @@ def _pytz(name: str) -> tzinfo:
     pytz: Any = importlib.import_module("pytz")
     if name[0] in "+-":
         minutes = int(name[1:3]) * 60 + int(name[4:6])
-        return pytz.FixedOffset(-minutes if name[0] == "-" else minutes)  # type: ignore[no-any-return]
-    return pytz.timezone(name)  # type: ignore[no-any-return]
+        return pytz.FixedOffset(-minutes if name[0] == "-" else minutes)
+    return pytz.timezone(name)
 
 
 def _dateutil(name: str) -> tzinfo:

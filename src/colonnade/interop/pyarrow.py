@@ -38,10 +38,10 @@ def field_name(label: Any) -> str:
         return repr(label)
 
 
-def index_field_name(level: Any, position: int, taken: Sequence[str]) -> str:
+def index_field_name(level: Any, position: int, names: Sequence[str]) -> str:
     """The Arrow name of an index level, as PyArrow writes it."""
     try:
-        return str(compat._index_level_name(level, position, list(taken)))
+        return str(compat._index_level_name(level, position, list(names)))
     except (UnicodeDecodeError, TypeError):
         return repr(level.name)
 
@@ -54,9 +54,9 @@ def pandas_metadata(
     None if PyArrow cannot describe the labels; Arrow readers then see plain columns.
     """
     names = [field.name for field in fields[: len(columns)]]
-    stored = iter(fields[len(columns) :])
+    level_fields = iter(fields[len(columns) :])
     descriptors = [
-        compat._get_range_index_descriptor(level) if level is df.index and _is_range(level) else next(stored).name
+        compat._get_range_index_descriptor(level) if level is df.index and _is_range(level) else next(level_fields).name
         for level in index_levels
     ]
     try:

@@ -63,8 +63,8 @@ def release_memory() -> None:
 
 def gather(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> pa.Table:
     """Read batches to their end; the table alone refers to their memory."""
-    stored = pa.schema([_storable(field) for field in schema], schema.metadata)
-    return pa.Table.from_batches(list(in_whole_bytes(_as_stored(batches, stored))), stored)
+    storable = pa.schema([_storable(field) for field in schema], schema.metadata)
+    return pa.Table.from_batches(list(in_whole_bytes(_as_stored(batches, storable))), storable)
 
 
 def in_whole_bytes(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -107,20 +107,20 @@ class LineReader:
         )
 
 
-def _as_text(found: pa.DataType) -> pa.DataType:
+def _as_text(type_: pa.DataType) -> pa.DataType:
     """The type that text is parsed to: categories and long strings are strings there."""
-    plain = found.value_type if pt.is_dictionary(found) else found
+    plain = type_.value_type if pt.is_dictionary(type_) else type_
     return pa.string() if pt.is_large_string(plain) else plain
 
 
-def _growing(found: pa.DataType) -> pa.DataType:
+def _growing(type_: pa.DataType) -> pa.DataType:
     """The type of a column that the first lines decided, so that it holds later ones too."""
-    if pt.is_timestamp(found):
-        return pa.timestamp("ns", found.tz)
-    if pt.is_date(found):
+    if pt.is_timestamp(type_):
+        return pa.timestamp("ns", type_.tz)
+    if pt.is_date(type_):
         return pa.timestamp("ns")
     # Of a column that has no value yet nothing is known: text holds whatever comes.
-    return pa.string() if pt.is_time(found) or pt.is_null(found) else found
+    return pa.string() if pt.is_time(type_) or pt.is_null(type_) else type_
 
 
 def frame_like(table: pa.Table) -> pd.DataFrame:

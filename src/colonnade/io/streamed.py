@@ -52,10 +52,10 @@ def declared_columns(dataset: Any, schema: pa.Schema) -> dict[str, bool]:
     for field in schema:
         if field.name in apart or not _is_fixed(field.type):
             continue
-        known = [counts.get(field.name) for counts in nulls]
+        null_counts = [counts.get(field.name) for counts in nulls]
         same_type = all(field.type == _type(fragment.physical_schema, field.name) for fragment in fragments)
-        if same_type and None not in known:
-            columns[field.name] = any(known)
+        if same_type and None not in null_counts:
+            columns[field.name] = any(null_counts)
     rows = sum(fragment.metadata.num_rows for fragment in fragments)
     width = sum(schema.field(name).type.bit_width for name in columns) // 8
     return columns if rows * width >= _LEAST else {}

@@ -78,14 +78,14 @@ def remove_if_abandoned(folder: int, name: str) -> int | None:
 def has_room(directory: Directory, size: int, remembered: int = 0) -> bool:
     """Whether so many bytes more may be in flight, or be remembered by the process that sends."""
     with directory.opened() as root:
-        sent: dict[int, int] = {}
+        bytes_of: dict[int, int] = {}
         with contextlib.suppress(FileNotFoundError), folders.segments(root) as folder:
             for name in os.listdir(folder):
                 if name.startswith(paths.IN_FLIGHT_PREFIX):
                     with contextlib.suppress(FileNotFoundError):
                         status = os.stat(name, dir_fd=folder, follow_symlinks=False)
-                        sent[status.st_ino] = status.st_blocks * 512
-        return max(sum(sent.values()), remembered) + size <= total_bytes(root) // SHARE
+                        bytes_of[status.st_ino] = status.st_blocks * 512
+        return max(sum(bytes_of.values()), remembered) + size <= total_bytes(root) // SHARE
 
 
 def link(directory: Directory, segment: Segment, file: str) -> None:

@@ -107,9 +107,9 @@ def _read(file: StoredFile, layout: schema.RowIndex | schema.LabelIndex) -> pd.I
 
 def read_labels(file: StoredFile) -> pd.Index[Any]:
     """The column labels."""
-    kept: pd.Index[Any] | None = file.derived.get("labels")
-    if kept is not None:
-        return kept.view()  # of its own: a user may name it
+    known_labels: pd.Index[Any] | None = file.derived.get("labels")
+    if known_labels is not None:
+        return known_labels.view()  # of its own: a user may name it
     layout = file.frame.labels
     labels = _read(file, layout)
     # Each column has a field in the file's footer, so more labels than the file has bytes are no columns'.
