@@ -9,7 +9,8 @@ import pytest
 
 from colonnade.display.fitting import one_line
 from colonnade.display.values import DAMAGED, brief, text_of
-from support.arrow_tables import KINDS, NULLS, with_nulls
+from support.arrow_flat import NULLS, with_nulls
+from support.arrow_tables import KINDS
 
 ROWS = 30
 NOT_LOOKED_INTO = {"dense_union", "string_view", "binary_view"}  # views are other types once they are stored

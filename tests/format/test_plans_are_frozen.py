@@ -20,7 +20,7 @@ from colonnade.format.write.batched import BatchedSource
 from colonnade.format.write.draft import plan_draft
 from colonnade.format.write.plan import plan
 from colonnade.format.write.table import lay_out
-from colonnade.interop.pyarrow import PandasOptions
+from colonnade.interop.pandas_options import PandasOptions
 
 SOURCE = Path(colonnade.__file__).parent
 FOLDERS = ("core", "format/write")
@@ -50,6 +50,8 @@ WORKERS = {
     "BlockMaker": "makes the blocks of one frame",
     "Categories": "remembers the categories of a plan's columns",
     "Layout": "collects columns in its constructor, and serves many tables: see `test_the_jobs_of_a_layout_are_read_only`",
+    "ColumnsByType": "groups the columns of one table",
+    "FrameHead": "remembers the schema of the last frame with its labels",
     "Plan": "remembers the layouts of one schema",
     "Recent": "remembers plans, and bounds how many",
 }

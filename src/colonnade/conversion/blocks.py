@@ -27,7 +27,7 @@ from colonnade.core.jobs import ELEMENT, PandasBuffer, as_numbers
 from colonnade.dtype_kinds import codes_dtype
 from colonnade.interop import pandas as internals
 from colonnade.interop import pyarrow as by_pyarrow
-from colonnade.interop.pyarrow import PandasOptions
+from colonnade.interop.pandas_options import PandasOptions
 from colonnade.rules import Reading
 
 Block = tuple[Any, Positions]

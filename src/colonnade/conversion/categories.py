@@ -14,7 +14,7 @@ import pyarrow.types as pt
 
 from colonnade.conversion.groups import Group
 from colonnade.interop import pyarrow as by_pyarrow
-from colonnade.interop.pyarrow import PandasOptions
+from colonnade.interop.pandas_options import PandasOptions
 
 # Dictionaries of more bytes are not remembered.
 _MOST_BYTES = 16 << 10

@@ -15,7 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as pt
 
-from colonnade.interop.pyarrow import Head, PandasOptions
+from colonnade.conversion.table_head import Head
+from colonnade.interop.pandas_options import PandasOptions
 from colonnade.rules import Reading, Rule, dtype_for, rule_for
 
 

@@ -19,7 +19,8 @@ from colonnade.conversion.groups import Group
 from colonnade.conversion.plans import prepare
 from colonnade.interop import pandas as internals
 from colonnade.interop.arrow import arrow_table
-from colonnade.interop.pyarrow import PandasOptions, check_convertible
+from colonnade.interop.pandas_options import PandasOptions
+from colonnade.interop.pyarrow import check_convertible
 from colonnade.rules import Reading
 
 if TYPE_CHECKING:
