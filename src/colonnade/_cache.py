@@ -2,7 +2,8 @@
 
 A call looks for its table first. If there is none, or its lifetime is over, it waits until it is alone with this key
 (`storage.one_at_a_time`), looks again, and computes. The processes that waited find the table then. If the computing
-process is killed, the kernel wakes the next one, which computes. An exception is the caller's, and nothing is stored.
+process is killed, the kernel wakes the next one, which computes. If the function raises, its caller gets the exception
+and nothing is stored.
 
 Does not depend on: how arguments become a key, how one process at a time is arranged.
 """
@@ -158,7 +159,7 @@ class CachedFunction(Generic[P, R]):
 
 
 class _Running(threading.local):
-    """The keys that this thread computes: to wait for itself would be for ever."""
+    """The keys that this thread is computing. If it waited for one of them, it would wait for ever."""
 
     def __init__(self) -> None:
         self.keys: set[str] = set()
@@ -185,7 +186,7 @@ def _name_of(function: Callable[..., Any]) -> str:
 def _code_of(function: Callable[..., Any]) -> str:
     """What the function does, as text: changed code has results of its own.
 
-    Of a script its file too; a cell of a notebook has a file name of its own in every session, and no file.
+    The file of a script is a part of it. A cell of a notebook has no file, and its file name differs in every session.
     """
     code: CodeType | None = getattr(inspect.unwrap(function), "__code__", None)
     if code is None:

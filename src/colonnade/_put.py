@@ -121,7 +121,7 @@ def _columns(sort_by: Any) -> list[Any] | Literal[True] | None:
 
 
 def _changes(request: Request, snapshot: Snapshot) -> bool:
-    """Whether a stored table becomes another file than its own bytes."""
+    """Whether a stored table must be written anew; if not, the bytes of its file are copied."""
     is_without_place_for_checksum = request.checksum and not snapshot.has_checksums
     changes = request.key or request.sort_by or request.meta or request.views
     return bool(changes or is_without_place_for_checksum)

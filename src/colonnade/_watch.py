@@ -34,11 +34,11 @@ class _Given(NamedTuple):
 class Watch:
     """Each new version of a table, as a Snapshot; made by `Store.watch`.
 
-    It is an iterator, for ``for`` and ``async for``, and a context manager that closes it. It gives the present version
-    first, if there is one, so that nothing is missed between an `open` and the watch. Then it waits, and gives the
-    newest version each time; it skips versions that were superseded meanwhile. Of a growing table it gives all rows at
-    each growth. It holds one descriptor, and no snapshot. One thread or task at a time may wait for it; use one watch
-    for each. In a forked child it works on.
+    It is an iterator, for ``for`` and ``async for``, and a context manager that closes it. It first gives the version
+    that exists now, if there is one, so that nothing is missed between an `open` and the watch. Then it waits, and gives
+    the newest version each time; versions that were superseded meanwhile are skipped. For a growing table it gives all
+    rows each time the table has grown. It keeps one descriptor open, and no snapshot. One thread or task at a time may
+    wait; make a watch for each. It also works in a forked child.
 
     Examples
     --------

@@ -63,25 +63,25 @@ class Snapshot(Attached):
         Parameters
         ----------
         columns : iterable of labels or str, optional
-            Take these, in this order; the index comes along. A string is one label. A label named again is copied: each
-            column of a frame may be written to by itself.
+            Take these columns, in this order, and the index. A string is one label. If a label is named twice, the second
+            column is a copy, so that each can be written to separately.
         writable : bool, default True
-            Map privately: the frame may be written to, and the kernel copies just the pages that are touched. The
-            store, other processes and other frames do not see it. False: the arrays are read-only.
+            True: the frame may be written to. The kernel copies only the pages that are written, and the store, other
+            processes and other frames do not see the change. False: the arrays are read-only.
         dtype_backend : {"numpy_nullable", "pyarrow"}, optional
-            Other dtypes than those that were put, as of ``pandas.read_parquet``: the masked dtypes of pandas, which are
-            copied, or those of Arrow, which are not.
+            Use these dtypes instead of those that were put, as ``pandas.read_parquet`` does. The masked dtypes of pandas
+            are copied; Arrow's are not.
         types_mapper : callable, optional
-            As of ``pyarrow.Table.to_pandas``: called with each Arrow type, it returns a pandas dtype or None. Both
-            options convert from Arrow; ``writable`` is nothing to them, and Python objects are those of PyArrow.
+            As in ``pyarrow.Table.to_pandas``: it is called with each Arrow type and returns a pandas dtype or None. With
+            either of these two options the frame is converted from Arrow, and ``writable`` has no effect.
 
         Returns
         -------
         pandas.DataFrame
-            Equal to the one that was put; for a table put from Arrow, to ``table.to_pandas()``. What was put as a
-            Series is a Series, unless ``columns`` are named; type checkers are not told so. Columns that pandas holds
-            as Python objects are converted now, see `explain`. Of a NumPy array, a row for each of its first axis:
-            ``pandas.DataFrame(array.reshape(len(array), -1))``, not copied where pandas holds the dtype.
+            Equal to the frame that was put; for an Arrow table, equal to ``table.to_pandas()``. A Series comes back as a
+            Series unless ``columns`` are named (type checkers see a DataFrame). Columns of Python objects are converted
+            now, see `explain`. A NumPy array becomes ``pandas.DataFrame(array.reshape(len(array), -1))``, without a copy
+            if pandas has the dtype.
 
         Raises
         ------
@@ -136,7 +136,7 @@ class Snapshot(Attached):
         Returns
         -------
         polars.DataFrame
-            Of what was put as a Series of Polars or pandas: a polars.Series.
+            A polars.Series if a Series of Polars or pandas was put.
 
         Raises
         ------
@@ -221,8 +221,8 @@ class Snapshot(Attached):
     def to_buffer(self) -> pa.Buffer:
         """Open what was put as its bytes, read-only, over the shared mapping: nothing is copied.
 
-        Of bytes these are they, of a NumPy array its memory, in its order. A table gives the values of its one column,
-        where that is of fixed width, whole bytes each, and has no nulls.
+        For bytes, the buffer is those bytes. For a NumPy array, it is the array's memory in storage order. For a table
+        of one column, it is the column's values, if each takes whole bytes and none is null.
 
         Returns
         -------
@@ -292,13 +292,13 @@ class Snapshot(Attached):
     def locate(self, keys: Any) -> Any:
         """Find rows by key, in a table that was put with ``key=``.
 
-        The key index is used where it stands in the file: nothing is built, and no memory is taken.
+        The key index is read directly from the file: nothing is built, and no memory is taken.
 
         Parameters
         ----------
         keys : scalar or array
-            Values of the key column. Of several columns: a tuple, a list of tuples, a MultiIndex, or a frame or mapping
-            with the columns' names.
+            Values of the key column. If the key has several columns: a tuple, a list of tuples, a MultiIndex, or a
+            frame or mapping with the columns' names.
 
         Returns
         -------

@@ -34,6 +34,6 @@ def _near(label: object, names: list[object]) -> str:
     for name in names[:_MOST]:
         texts.setdefault(str(name).lower(), name)
     near = difflib.get_close_matches(label.lower(), texts, n=3, cutoff=0.6)
-    # A name of another folder is right in its last part: 'flights' for 'nyc/flights'.
+    # Suggest names whose last part is the same: 'nyc/flights' for 'flights'.
     near = near or [text for text in texts if text.rpartition("/")[2] == label.lower().rpartition("/")[2]][:3]
     return " or ".join(repr(texts[text]) for text in near)

@@ -149,7 +149,7 @@ _ORDERS: tuple[tuple[str, Callable[[SegmentUsage], Any], bool], ...] = (
 
 
 def _keys_in(typed: str) -> list[str]:
-    """Give the names of keys. A key without a name is its letter."""
+    """Return the names of the keys that were typed. A key without a name is its letter."""
     return [_KEYS.get(part, part.lower()) for part in _SEQUENCE.findall(typed)]
 
 

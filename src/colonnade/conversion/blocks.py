@@ -32,7 +32,7 @@ from colonnade.rules import Reading
 
 Block = tuple[Any, Positions]
 
-# With self_destruct: how many bytes are freed before they are returned to the operating system.
+# With self_destruct: after so many bytes have been freed, they are returned to the operating system.
 _RELEASE_STEP = 32 << 20
 # With self_destruct: columns are moved in groups of so many bytes, and each group is freed.
 _MOVED_TOGETHER = 1 << 20
@@ -74,7 +74,7 @@ class BlockMaker:
             self._column = self._columns.__getitem__
 
     def make(self) -> list[Block]:
-        """Make them; each is an array and the positions of its columns. They are in PyArrow's order."""
+        """Make the blocks, in PyArrow's order. Each is an array and the positions of its columns."""
         layout = self._layout
         self._outputs = [self._memory.new((columns, self._rows), dtype) for columns, dtype in layout.outputs]
         own = [(self._make(column), column.position) for column in layout.own]
@@ -210,7 +210,7 @@ class BlockMaker:
     # -- Python objects, and columns that overflowed -------------------------------------------------------------------
 
     def _make_objects(self) -> list[Block]:
-        """The block of dates and of booleans with nulls; its memory was written."""
+        """Make the block of dates and of booleans with nulls from the memory that the jobs wrote."""
         columns = self._layout.objects
         where = np.array([column.position for column in columns], np.intp)
         block = np.empty((len(where), self._rows), object)
@@ -222,7 +222,7 @@ class BlockMaker:
         return [(block, where)]
 
     def _convert(self, left: Positions) -> list[Block]:
-        """PyArrow's own conversion of the columns that are left."""
+        """Convert the remaining columns with PyArrow's own code."""
         names = [self._schema.names[position] for position in left.tolist()]
         table = pa.Table.from_arrays([self._column(position) for position in left.tolist()], names)
         if self._destroys:

@@ -32,7 +32,7 @@ def text_of(column: Any, row: int) -> str:
 
 
 def brief(value: Any) -> str:
-    """Write any value on one line, and no longer than a person reads."""
+    """Write any value on one line, shortened to what a person reads."""
     text = str(value)
     return one_line(text) if len(text) <= _LONGEST else one_line(text[: _LONGEST - 1]) + _MORE
 

@@ -165,7 +165,7 @@ class _Granting:
         self._arrived = False
 
     def sources(self) -> Iterator[Address]:
-        """The hosts that the one that is asked names, until one of them has sent the table."""
+        """Yield the hosts that the asked host names, until one of them has sent the table."""
         while not self._arrived:
             source = ask(self._address, self._credentials, self._request).source
             if source is not None:  # else it has waited for one itself

@@ -117,7 +117,7 @@ def encode_array_dtype(dtype: np.dtype[Any]) -> schema.NumpyDtype:
 
 
 def decode_array_dtype(encoded: schema.NumpyDtype, depth: int = 0) -> np.dtype[Any]:
-    """Read a dtype that memory of any bytes may be viewed as; ValueError for another, or what NumPy raises."""
+    """Read a dtype for which any bytes are valid values; ValueError for another, or what NumPy raises."""
     if depth > _DEEPEST:
         raise ValueError("a structure nested too deep")
     if isinstance(encoded, str):

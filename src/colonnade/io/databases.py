@@ -42,7 +42,7 @@ _TABLES = ("to_arrow_table", "fetch_arrow_table")
 
 
 def is_database(source: str) -> bool:
-    """Say whether a URL is that of a database which has a driver here."""
+    """Whether a URL names a database for which `load` knows a driver."""
     return source.partition("://")[0] in DRIVERS
 
 

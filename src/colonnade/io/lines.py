@@ -23,15 +23,15 @@ _BLOCK = 1 << 20
 
 
 class LineReader:
-    """Reads lines from a pipe. An iterator of tables: each holds the lines that were there, and it waits for more.
+    """Reads lines from a pipe: an iterator of tables. Each has the lines that have arrived; the next call waits for more.
 
     Values contain no line breaks. A line that is not complete yet is kept until the rest of it comes, or the end.
 
     Parameters
     ----------
     read : callable
-        Gives the bytes that are there, at most so many, and waits where there are none; nothing at the end.
-        ``BufferedReader.read1`` does.
+        Returns the bytes that have arrived, at most so many, and waits if there are none; at the end, no bytes.
+        ``BufferedReader.read1`` is one.
     kind : {"csv", "json"}
         CSV has the names of the columns in its first line.
     columns : pyarrow.Schema, optional
@@ -40,7 +40,7 @@ class LineReader:
     Raises
     ------
     InvalidDataError
-        By a step of the iteration: lines cannot be read, or have other columns. The message says which lines.
+        While iterating: lines cannot be read, or have other columns. The message says which lines.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ def _growing(type_: pa.DataType) -> pa.DataType:
         return pa.timestamp("ns", type_.tz)
     if pt.is_date(type_):
         return pa.timestamp("ns")
-    # Of a column that has no value yet nothing is known: text holds whatever comes.
+    # Nothing is known of a column that has no value yet. Text can hold whatever comes.
     return pa.string() if pt.is_time(type_) or pt.is_null(type_) else type_
 
 

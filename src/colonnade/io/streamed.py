@@ -30,7 +30,7 @@ class MisdeclaredError(Exception):
 
 # Smaller tables are in memory as a whole: two scans would cost more than one.
 _LEAST = 8 << 20
-# The columns that are decoded side by side. Of each PyArrow holds a page and a dictionary, up to 2 MiB.
+# The columns that are decoded side by side. For each of them PyArrow holds a page and a dictionary, up to 2 MiB.
 MOST_COLUMNS = 8
 # The bytes of a batch. Two are decoded ahead of the one that is written.
 _BATCH = 4 << 20

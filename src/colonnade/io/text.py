@@ -148,7 +148,7 @@ def _together(one: pa.DataType | None, other: pa.DataType | None) -> pa.DataType
 
 # -- blocks ------------------------------------------------------------------------------------------------------------
 
-# Of an open file, one function for each block, which parses it.
+# For each block of an open file, a function that parses it.
 _BLOCKS: dict[FileFormat, Callable[[Text, ReadOptions, set[Key] | None], Iterator[Callable[[], Part]]]] = {
     FileFormat.CSV: csv_blocks,
     FileFormat.TSV: csv_blocks,

@@ -226,7 +226,7 @@ class Directory:
     # -- settings ------------------------------------------------------------------------------------------------------
 
     def settings(self, root: int) -> Settings:
-        """The settings that hold: the chosen ones, and those that the directory stores where none is chosen."""
+        """The settings in effect: those that the caller chose, else those that the directory stores."""
         return self.options.or_else(settings.read(root, self.trusted))
 
     def configure(self, changes: Settings) -> Settings:

@@ -36,7 +36,7 @@ def room(root: int, size: int = 0) -> Room:
 
 
 def file_system_bytes(root: int | Path) -> tuple[int, int]:
-    """The size of a file system and what is free of it; of one without a size, the machine's memory."""
+    """The size of a file system and its free bytes; if it has no size, those of the machine's memory."""
     file_system = os.statvfs(root)
     if file_system.f_blocks == 0:
         page = os.sysconf("SC_PAGE_SIZE")
