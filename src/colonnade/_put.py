@@ -174,7 +174,7 @@ class Writer:
         labels; and no value is looked at. A checksum of the values is copied too, so it shows what was damaged before.
         """
         source, size = snapshot.fileno(), snapshot.nbytes
-        _ = snapshot.schema  # whatever does not hold together is an error before anything is written
+        _ = snapshot.schema  # a damaged file is an error before anything is written
         with self.explained(size):
             footer_at = seal_place(size, os.pread(source, TAIL_SIZE, size - TAIL_SIZE)) + SEAL_SIZE
         with self.explained(size), self.publisher.draft(size) as draft:

@@ -35,10 +35,10 @@ class Watch:
     """Each new version of a table, as a Snapshot; made by `Store.watch`.
 
     It is an iterator, for ``for`` and ``async for``, and a context manager that closes it. It first gives the version
-    that exists now, if there is one, so that nothing is missed between an `open` and the watch. Then it waits, and gives
-    the newest version each time; versions that were superseded meanwhile are skipped. For a growing table it gives all
-    rows each time the table has grown. It keeps one descriptor open, and no snapshot. One thread or task at a time may
-    wait; make a watch for each. It also works in a forked child.
+    that exists now, if there is one, so that nothing is missed between an `open` and the watch. Then it waits, and
+    gives the newest version each time; versions that were superseded meanwhile are skipped. For a growing table it
+    gives all rows each time the table has grown. It keeps one descriptor open, and no snapshot. One thread or task at a
+    time may wait; make a watch for each. It also works in a forked child.
 
     Examples
     --------

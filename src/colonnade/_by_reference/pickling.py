@@ -48,7 +48,7 @@ _MISSING: Any = object()
 
 
 class Sending(NamedTuple):
-    """How a process sends: through which store, in which process group, from which size on, tables of which libraries."""
+    """How a process sends: the store, the process group, the smallest size, and the libraries whose tables go so."""
 
     store: str
     group: str

@@ -4,8 +4,8 @@ Where the kernel can watch memory (`src/core/write_watch.h`), nobody reads it: t
 Elsewhere, and for the first and the last bytes of a stretch, which are no whole pages, a hash decides: 528 MB take 25
 ms.
 
-One page may belong to several stretches that somebody looks at, and the kernel tells of a store to it once. So whoever
-is told of one marks all others whose memory overlaps.
+One page may belong to several stretches that are watched, and the kernel reports a store to it once. So whoever gets
+the report marks all others whose memory overlaps.
 
 Does not depend on: what is in the memory.
 """

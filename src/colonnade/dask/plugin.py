@@ -3,7 +3,8 @@
 Does not depend on: collections.
 
 It is registered on the scheduler, which gives its two halves to all workers and nannies, also to those that join later.
-All workers of a host are candidates to serve, and one is elected. If that worker ends, another one takes over at its port.
+All workers of a host are candidates to serve, and one is elected. If that worker ends, another one takes over at its
+port.
 """
 
 from __future__ import annotations
@@ -49,10 +50,8 @@ class Colonnade(SchedulerPlugin):
     count_private_memory : bool, default True
         Whether only the private memory of a worker counts for its memory limit. Uses internals of Dask.
 
-    Notes
-    -----
-    Where the cluster uses TLS, its authority, certificates and keys are used, on both sides. Elsewhere tables travel
-    as plainly as Dask's own messages do, and a warning in the workers' logs says so.
+    Notes ----- Where the cluster uses TLS, its authority, certificates and keys are used, on both sides. Without TLS
+    tables are sent as plainly as Dask's own messages do, and a warning in the workers' logs says so.
     """
 
     name = _NAME

@@ -1,6 +1,6 @@
 """One transfer for a host: the first process that wants a snapshot fetches it, the others wait and map the copy.
 
-Does not depend on: who wants it, how bytes travel (`client`).
+Does not depend on: who asks for it, how bytes are sent (`client`).
 
 1. Look for a copy. It has the identity of the snapshot in its name.
 2. Lock the file ``fetch-<identity>``, and look again. The kernel drops the lock of a fetcher that ends, however it
@@ -11,7 +11,7 @@ Does not depend on: who wants it, how bytes travel (`client`).
    two connections. If another host fails, ask for another source.
 5. Check the length, the seal, the checksum where there is one, and the structure, as of any file that somebody else
    made. The seal is the one that the host offered, and its identity is the one that was wanted.
-6. Give the draft its name, held, and tell the host that was asked where this host serves its copy.
+6. Give the draft its name, with its lock held, and tell the asked host the address at which this host serves it.
 """
 
 from __future__ import annotations

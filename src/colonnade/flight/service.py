@@ -144,7 +144,7 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]  # PyArrow ship
         return pa_flight.FlightInfo(_BYTES, descriptor, endpoints, seal.rows, seal.size, app_metadata=offer)
 
     def _pieces(self, table_file: _Open, part: Part) -> list[pa.RecordBatch]:
-        """Bytes of a file, as batches; the transfer runs until Flight has let go of all of them."""
+        """Bytes of a file, as batches; the transfer runs until Flight has released all of them."""
         seal = table_file.seal
         if not 0 <= part.start <= part.stop <= seal.size:
             raise RemoteError(

@@ -131,7 +131,7 @@ def _field_name(type_: type) -> str:
 
 
 def _unused(name: str, names: Sequence[str]) -> str:
-    """A name that no other field has, for readers that do not tell upper case from lower case."""
+    """A name that no other field has, also for readers that ignore upper and lower case."""
     names_in_lower_case = {other.lower() for other in names}
     candidates = chain([name], (f"{name}_{number}" for number in range(2, len(names) + 3)))
     return next(candidate for candidate in candidates if candidate.lower() not in names_in_lower_case)

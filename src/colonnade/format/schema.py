@@ -55,7 +55,7 @@ Unit = Literal["s", "ms", "us", "ns"]
 
 
 class Objects(Record):
-    """Python objects: ``type`` for those that Arrow's type does not tell apart, ``missing`` for what stands for null.
+    """Python objects: ``type`` for those that Arrow's type does not distinguish, ``missing`` for what stands for null.
 
     Times have their ``unit``, and a ``zone`` as in a zoned dtype. ``numpy`` are NumPy's scalars of the Arrow type.
 

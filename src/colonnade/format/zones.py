@@ -1,4 +1,4 @@
-"""Time zones as text, so that a reader gets the zone of the same library: pandas tells them apart in places.
+"""Time zones as text, so that a reader gets the zone of the same library: pandas distinguishes them in some places.
 
 Arrow's name says which zone it is, but not whether it is one of ``zoneinfo``, pytz or dateutil, and Python itself has
 two of UTC. The text is Arrow's name for ``zoneinfo`` and for fixed offsets of ``datetime.timezone``; for the others the

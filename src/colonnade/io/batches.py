@@ -165,7 +165,7 @@ def _as_one_array(name: str, column: pa.ChunkedArray) -> pa.Array:
     if united.type != column.type:
         raise UnsupportedTypeError(
             f"column {name!r} has {len(dictionary)} categories, more than its indices of "
-            f"{column.type.index_type} can tell apart; write it with larger indices. Nothing was stored"
+            f"{column.type.index_type} can number; write it with larger indices. Nothing was stored"
         )
     indices = pa.concat_arrays([chunk.indices for chunk in united.chunks], memory_pool=POOL)
     return pa.DictionaryArray.from_arrays(indices, dictionary, ordered=column.type.ordered)

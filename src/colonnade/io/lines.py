@@ -23,7 +23,7 @@ _BLOCK = 1 << 20
 
 
 class LineReader:
-    """Reads lines from a pipe: an iterator of tables. Each has the lines that have arrived; the next call waits for more.
+    """Reads lines from a pipe: an iterator of tables. Each has the lines that have arrived by then.
 
     Values contain no line breaks. A line that is not complete yet is kept until the rest of it comes, or the end.
 

@@ -108,7 +108,7 @@ def serve(*, token: str | None = None, port: int = 0) -> Hosts:
     Notes
     -----
     Where Ray uses TLS (``RAY_USE_TLS=1``), its authority, certificates and keys are used, on both sides; the
-    certificates must name the nodes' addresses. Elsewhere tables travel as plainly as Ray's own messages do, and a
+    certificates must name the nodes' addresses. Without TLS tables are sent as plainly as Ray's own messages, and a
     warning in the logs says so.
     """
     token = _token_of_cluster(token)

@@ -1,6 +1,6 @@
 """Segments on their way from one process to another, and when nobody will receive them any more.
 
-Does not depend on: columns; how the message that leads to a segment travels; which processes are in a process group.
+Does not depend on: columns; how the message that leads to a segment is sent; which processes are in a process group.
 
 A frame that is sent by reference is a segment and a message. The message is in a pipe that nobody can look into, so
 nobody can see that it was lost. The sender cannot own the segment, because a worker that returns a result may end

@@ -2,13 +2,14 @@
 
 Does not depend on: what the files are for.
 
-1. A file is told by its inode number. The path that a mapping shows is the name it was opened by, which may be taken by
+1. A file is identified by its inode number. The path that a mapping shows is the name it was opened by, which may be
+taken by
    another file since; of a segment written without a name it never was one (``/dev/shm/x/#123 (deleted)``).
 2. Mappings show the device of the mount, and on most file systems ``stat`` gives the same: whoever maps a file of that
    device is found, by whatever path. On btrfs (a device for each subvolume) and overlayfs (one for each layer, and
    older kernels show the layer's) the two differ: there the path must lead below the directory, and only processes
    that see the same mounts are looked at. A container with a file system of its own may have the same paths.
-3. Descriptors are told by path first: a ``stat`` of all that anybody has open would hang on a dead network mount.
+3. Descriptors are identified by path first: a ``stat`` of all that anybody has open would hang on a dead network mount.
 4. Processes come and go meanwhile. One that is gone holds nothing, and is no error.
 """
 
@@ -60,7 +61,7 @@ class Held:
     def nbytes(self) -> int:
         """The bytes that it occupies: exact where it is open, else as far as it is mapped.
 
-        A segment of a growing table is mapped further than it occupies: only root is told the bytes of one that nobody
+        A segment of a growing table is mapped further than it occupies: only root can see the bytes of one that nobody
         has open.
         """
         return self.extent if self.allocated is None else self.allocated

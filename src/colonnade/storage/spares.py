@@ -156,7 +156,7 @@ def claim(root: int, size: int, mode: int) -> Draft | None:
     try:
         with folders.segments(root) as folder:
             fitting = [spare for spare in _listed(folder) if spare.fits(size)]
-            # The most bytes that are there already first, and of these the least to be given back.
+            # First the spare that has the most of the bytes already; of equal ones, the one with the fewest to free.
             fitting.sort(key=lambda spare: (-min(spare.nbytes, size), spare.nbytes))
             for spare in fitting[:_TRIES]:
                 draft = _claim(folder, spare, mode)
