@@ -50,8 +50,10 @@ class Colonnade(SchedulerPlugin):
     count_private_memory : bool, default True
         Whether only the private memory of a worker counts for its memory limit. Uses internals of Dask.
 
-    Notes ----- Where the cluster uses TLS, its authority, certificates and keys are used, on both sides. Without TLS
-    tables are sent as plainly as Dask's own messages do, and a warning in the workers' logs says so.
+    Notes
+    -----
+    Where the cluster uses TLS, its authority, certificates and keys are used, on both sides. Without TLS tables are
+    sent as plainly as Dask's own messages, and a warning in the workers' logs says so.
     """
 
     name = _NAME

@@ -2,9 +2,8 @@
 
 Does not depend on: what the files are for.
 
-1. A file is identified by its inode number. The path that a mapping shows is the name it was opened by, which may be
-taken by
-   another file since; of a segment written without a name it never was one (``/dev/shm/x/#123 (deleted)``).
+1. A file is identified by its inode number. The path that a mapping shows is the name by which the file was opened,
+   which another file may have since; for a segment that was written without a name it is ``/dev/shm/x/#123 (deleted)``.
 2. Mappings show the device of the mount, and on most file systems ``stat`` gives the same: whoever maps a file of that
    device is found, by whatever path. On btrfs (a device for each subvolume) and overlayfs (one for each layer, and
    older kernels show the layer's) the two differ: there the path must lead below the directory, and only processes
