@@ -143,7 +143,7 @@ class Latest:
         return self._renewed(wait=look is None or self._prepare is None)
 
     def wait(self, timeout: float | None = None) -> Look:
-        """Wait for a version that this handle has not served yet; the present one, if it was never asked.
+        """Wait for a version that this handle has not served yet; a new handle gives the version that exists now.
 
         Parameters
         ----------

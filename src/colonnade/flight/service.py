@@ -164,7 +164,7 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]  # PyArrow ship
         table_file = self._find(request)
         seal = table_file.seal
         ticket = pa_flight.Ticket(messages.encode(Rows(seal.identity, table_file.name, seal.version)))
-        # No location means: the connection that this was asked by.
+        # Without a location, a client uses the connection of its request.
         endpoint = pa_flight.FlightEndpoint(ticket, [])
         return pa_flight.FlightInfo(_batch_of(table_file).schema, descriptor, [endpoint], seal.rows, seal.size)
 

@@ -52,7 +52,7 @@ MISSING_VALUES = dict(MISSING.values())
 
 # A frame of one dict for each row has some keys; dicts with more of them are tables themselves.
 _MOST_KEYS = 256
-# As many fields as a struct needs for the kinds of a column; more kinds are a mistake.
+# The most kinds of objects in a column, each of which is a field of a struct.
 _MOST_KINDS = 64
 
 

@@ -289,7 +289,7 @@ class Views(Record):
 
 
 class Series(Record):
-    """A Series was put: the table's one column. ``name`` is its name; ``labelled``: the column's label is."""
+    """The table is a Series of one column, with this ``name``; ``labelled``: its name is the label of the column."""
 
     name: Label = None
     labelled: bool = False

@@ -62,7 +62,7 @@ def declared_columns(dataset: Any, schema: pa.Schema) -> dict[str, bool]:
 
 
 def rows_of_batch(schema: pa.Schema) -> int:
-    """The rows of which a batch of these columns has about `_BATCH` bytes: a power of two."""
+    """The number of rows, a power of two, with which a batch of these columns has about `_BATCH` bytes."""
     width = sum(field.type.bit_width for field in schema) // 8
     return int(1 << max(_BATCH // max(width, 1), 8).bit_length() - 1)
 

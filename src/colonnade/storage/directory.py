@@ -112,7 +112,7 @@ class Directory:
             with contextlib.suppress(FileExistsError):
                 path.mkdir(mode)
                 if path == self.root:
-                    # By its descriptor: whoever may write beside it may put a link in its place.
+                    # Through its descriptor, because another user may have put a link in its place.
                     with folders.opened(path, own=True) as root:
                         folders.set_mode(root, self.options.folder_mode)
             if self.durable:
