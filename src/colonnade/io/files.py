@@ -15,7 +15,6 @@ from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.types as pt
 from pyarrow import dataset as ds
 from pyarrow import fs
@@ -28,6 +27,7 @@ from colonnade.io.engines import by_engine
 from colonnade.io.formats import SUFFIXES, TEXT, FileFormat, decompressed, explaining, recognise
 from colonnade.io.options import ReadOptions, check_columns
 from colonnade.io.pandas_metadata import check_metadata, with_united_dtypes
+from colonnade.io.parquet import has_far_int96, parquet_format, parquet_options
 from colonnade.io.progress import Meter
 from colonnade.io.secrets import without_secrets
 from colonnade.io.streamed import MOST_COLUMNS, MisdeclaredError, declared_columns, rows_of_batch
@@ -149,8 +149,8 @@ def _columns(source: _Files, kind: FileFormat, options: ReadOptions, meter: Mete
     with explaining(source.asked, kind):
         state = _state_of(source.files) if can_stream else []
         dataset = opened(_FORMATS[kind]())
-        if kind is FileFormat.PARQUET and _has_far_int96(dataset):
-            dataset = opened(_parquet("us"))
+        if kind is FileFormat.PARQUET and has_far_int96(dataset):
+            dataset = opened(parquet_format("us"))
         check_columns(options.columns or (), dataset.schema.names)
         if choice.rows is None:
             meter.total = sum(fragment.count_rows() for fragment in dataset.get_fragments())
@@ -228,70 +228,13 @@ def _check_filter(rows: Any, schema: pa.Schema) -> None:
         raise ValueError(f"filters= does not fit this table: {error}") from None
 
 
-def _parquet(int96: str = "ns") -> Any:
-    return ds.ParquetFileFormat(
-        coerce_int96_timestamp_unit=int96, default_fragment_scan_options=_parquet_options(remote=False)
-    )
-
-
-def _parquet_options(*, remote: bool) -> Any:
-    # Over a network, a row group's parts are worth one request. Locally that would hold the whole file in memory.
-    # Extensions as in pq.read_table: UUIDs and JSON of writers that store no Arrow schema.
-    return ds.ParquetFragmentScanOptions(pre_buffer=remote, arrow_extensions_enabled=True)
-
-
 _IPC = {FileFormat.FEATHER, FileFormat.ARROW}
 _FORMATS = {
-    FileFormat.PARQUET: _parquet,
+    FileFormat.PARQUET: parquet_format,
     FileFormat.ORC: ds.OrcFileFormat,
     FileFormat.FEATHER: ds.IpcFileFormat,
     FileFormat.ARROW: ds.IpcFileFormat,
 }
-
-
-def _has_far_int96(dataset: Any) -> bool:
-    """Say whether times of the old type INT96 lie outside of the years 1677 to 2262.
-
-    PyArrow reads INT96 as nanoseconds, and gives other times for those that nanoseconds cannot hold. There are no
-    statistics of INT96, so its columns are read once more, as microseconds.
-    """
-    columns = {
-        fragment.metadata.schema.column(at).path.partition(".")[0]
-        for fragment in dataset.get_fragments()
-        for at in range(len(fragment.metadata.schema))
-        if fragment.metadata.schema.column(at).physical_type == "INT96"
-    }
-    if not columns:
-        return False
-    as_microseconds = ds.FileSystemDataset(
-        [_parquet("us").make_fragment(fragment.path, fragment.filesystem) for fragment in dataset.get_fragments()],
-        pa.schema([]),
-        _parquet("us"),
-    )
-    for fragment in as_microseconds.get_fragments():
-        names = [name for name in fragment.physical_schema.names if name in columns]
-        for batch in fragment.scanner(schema=fragment.physical_schema, columns=names, memory_pool=POOL).to_batches():
-            if any(map(_is_far, batch.columns)):
-                return True
-    return False
-
-
-_NS_RANGE = (-(1 << 63) // 1000 + 1, (1 << 63) // 1000 - 1)  # of nanoseconds, in microseconds
-
-
-def _is_far(array: pa.Array) -> bool:
-    """Say whether an array, or one inside of it, has times that nanoseconds cannot hold."""
-    if pt.is_timestamp(array.type):
-        bounds = pc.min_max(array.cast(pa.timestamp("us")).view(pa.int64()))
-        first, last = (bound.as_py() for bound in bounds.values())
-        return first is not None and (first < _NS_RANGE[0] or last > _NS_RANGE[1])
-    if pt.is_struct(array.type):
-        return any(map(_is_far, array.flatten()))
-    if pt.is_map(array.type):
-        return _is_far(array.keys) or _is_far(array.items)
-    if pt.is_list(array.type) or pt.is_large_list(array.type) or pt.is_fixed_size_list(array.type):
-        return _is_far(array.flatten())
-    return False
 
 
 # The readers of these give what stands in the file, and look at none of it. The others decode.
@@ -331,7 +274,7 @@ def _scan(
         "memory_pool": POOL,
     }
     if kind is FileFormat.PARQUET:
-        options["fragment_scan_options"] = _parquet_options(remote=remote)
+        options["fragment_scan_options"] = parquet_options(remote=remote)
     for fragment in dataset.get_fragments():  # one after the other, so that an error names its file
         batches = fragment.scanner(schema=dataset.schema, **options).to_batches()
         while True:
