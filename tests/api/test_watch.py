@@ -15,8 +15,8 @@ import pandas as pd
 import pytest
 
 import colonnade as cn
-from concurrency.test_many import FORKS, wait_for
 from support import stepping
+from support.forks import FORKS, wait_for
 from support.place import descriptors
 from support.producer import Producer
 from support.users import OTHER, as_user

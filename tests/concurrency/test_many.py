@@ -17,10 +17,10 @@ import pytest
 
 import colonnade as cn
 from support import payload
+from support.forks import FORKS, wait_for
 from support.place import descriptors
 
 MAPPED = 56_000  # rows of more than 2 MiB, whose memory is written again
-FORKS = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 
 
 def work(store, name, rounds, rows=(20, 2000)):
@@ -32,19 +32,6 @@ def work(store, name, rounds, rows=(20, 2000)):
         payload.verify_pandas(df)
         df["int"] += 1
         payload.verify_arrow(store.open(name).to_arrow())
-
-
-def wait_for(child, seconds=20):
-    """The exit status of a forked child. A child that hangs is killed."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        result, status = os.waitpid(child, os.WNOHANG)
-        if result:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.005)
-    os.kill(child, 9)
-    os.waitpid(child, 0)
-    return "hangs"
 
 
 @FORKS
