@@ -4,6 +4,7 @@ A *rule* is a function from a source tree to the list of its violations. The rul
 find nothing; they also run on copies of the package with one bad line, and must find that line.
 """
 
+import re
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from support.architecture_rules import (
 from support.import_graph import PACKAGE, SourceTree
 
 ROOT = Path(colonnade.__file__).parent
+TESTS = Path(__file__).parent
 
 
 @cache
@@ -156,6 +158,17 @@ def test_the_drawing_has_every_part_in_this_order(sources):
     drawing = page.read_text().partition("```text\n")[2].partition("```")[0]
     floors = [line.strip().partition("  ")[0].split(" · ") for line in drawing.splitlines()]
     assert [part for floor in reversed(floors) for part in sorted(floor, key=ORDER.index)] == ORDER
+
+
+def test_no_test_imports_from_another_test_file():
+    """What several tests need stands in ``tests/support``."""
+    imports = [
+        f"{path.name}: {line}"
+        for path in sorted(TESTS.rglob("*.py"))
+        for line in path.read_text().splitlines()
+        if re.match(r"\s*(from [\w.]*\btest_\w+ import|import [\w.]*\btest_)", line) and path.stem not in line
+    ]
+    assert imports == []
 
 
 def test_every_rule_is_shown_to_fail():

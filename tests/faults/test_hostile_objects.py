@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import colonnade as cn
-from format.test_objects import CIRCULAR
+from support.circular import CIRCULAR
 from support.likeness import assert_same_values
 from support.strategies import object_array
 

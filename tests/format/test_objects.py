@@ -21,6 +21,7 @@ from colonnade.format.same import same
 from colonnade.format.schema import Objects
 from colonnade.format.write.objects import to_arrow
 from colonnade.format.zones import decode_zone, encode_zone
+from support.circular import CIRCULAR
 from support.likeness import assert_same_values
 from support.quick_lane import examples
 from support.strategies import PARIS, Colour, Point, Text, Weekday, object_array, object_cells
@@ -177,27 +178,12 @@ def test_a_row_of_no_type_or_of_two_is_a_damaged_file():
             to_objects(pa.array(rows, pa.struct({"int": pa.int64(), "str": pa.string()})), objects)
 
 
-def _circular():
-    of_list, of_dict, other = [1], {"a": 1}, {}
-    of_list.append(of_list)
-    of_dict["b"] = of_dict
-    inner = []
-    of_tuple = (inner, 1)
-    inner.append(of_tuple)
-    pair = {"other": other}
-    other["pair"] = pair
-    return {"list": of_list, "tuple": of_tuple, "dict": of_dict, "pair": pair}
-
-
 def nested(levels, *values):
     """A list of values inside so many lists, each of which also has the values themselves."""
     inner = list(values)
     for _ in range(levels):
         inner = [inner, *values]
     return inner
-
-
-CIRCULAR = _circular()
 
 
 # What was stored as something else before it was compared, with a word of the message.
