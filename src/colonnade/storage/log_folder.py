@@ -124,7 +124,6 @@ def _write(folder: int, name: str, data: bytes, mode: int, root: int) -> None:
         os.fchmod(fd, mode)
         folders.give_to_owner(fd, root)
         os.ftruncate(fd, len(data))
-        page = 4096
         for at in range(0, len(data), PAGE):
             part = data[at : at + PAGE]
             if any(part):
