@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from colonnade import _core
 from colonnade._attach import attach
+from colonnade.arguments import seconds
 from colonnade.errors import NotFoundError, WaitTimeoutError, brief_repr
 from colonnade.log import logger
 from colonnade.snapshot import Snapshot
@@ -110,6 +111,8 @@ class Latest:
             raise TypeError(f"prepare must be a function of a Snapshot, got {brief_repr(prepare)}")
         self._prepare = prepare
         self._path = os.fspath(paths.path_of(catalog.directory.root, paths.Entry(name, None)))
+        where = paths.locate(name)
+        self._live = os.fspath(catalog.directory.root.joinpath(*where.folders, where.live))
         self._look: Look | None = None
         self._preparing = False
         self._grown: Callable[[], Snapshot] | None = None  # opens a growing table again
@@ -157,10 +160,8 @@ class Latest:
         CorruptSnapshotError, StoreAccessError
             As `Store.open`.
         """
-        if timeout is not None and not timeout >= 0:
-            raise ValueError(f"timeout must be >= 0 seconds or None, got {timeout!r}")
+        until = None if timeout is None else time.monotonic() + seconds(timeout, "timeout")
         served = self._look
-        until = None if timeout is None else time.monotonic() + timeout
         with explained(self._catalog.directory.root, f"watching {self.name!r}"):
             path_watch, bell = PathWatch(self._catalog.directory, self.name), _core.Bell()
         try:
@@ -285,7 +286,7 @@ class Latest:
         return snapshot
 
     def _is_newest(self, look: Look) -> bool:
-        """Whether the name leads to it, or to nothing. If the caller has closed it, it is opened again."""
+        """Whether the name leads to it, or to nothing at all. If the caller has closed it, it is opened again."""
         if look.snapshot.closed:
             return False
         if look.log is not None:
@@ -293,7 +294,7 @@ class Latest:
         try:
             stat = os.stat(self._path, follow_symlinks=False)  # noqa: PTH116 -- Path.stat takes longer
         except (FileNotFoundError, NotADirectoryError):
-            return True
+            return not os.path.exists(self._live)  # noqa: PTH110 -- as above
         return look.inode == (stat.st_dev, stat.st_ino)
 
     def _alone(self) -> RLock:
