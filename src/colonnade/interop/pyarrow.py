@@ -8,6 +8,7 @@ Does not depend on: how a table is stored, how bytes are moved.
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
