@@ -269,7 +269,6 @@ def fill(path: Path, tables: dict[str, str]) -> None:
 def plot(results: Figures) -> None:
     """Three plots: opening by rows, opening by columns, memory by readers."""
     import matplotlib as mpl
-    from cycler import cycler
 
     mpl.use("svg")
     mpl.rcParams["svg.hashsalt"] = "colonnade"
