@@ -38,8 +38,8 @@ def is_stream(file: BatchFile, kind: FileFormat) -> bool:
         For Feather of version 1.
     """
     with explaining(file.path, kind):
-        with file.open() as opened:
-            start = opened.read(len(_FILE))
+        with file.open() as stream:
+            start = stream.read(len(_FILE))
         if start.startswith(_FEATHER_1):
             raise pa.ArrowInvalid(
                 "it is Feather of version 1. PyArrow 25 to 27 rewrite it: "
@@ -59,42 +59,42 @@ class Chosen(NamedTuple):
 Read = Callable[[Any], tuple[pa.Schema, Iterator[pa.RecordBatch]]]
 
 
-def read_streams(files: Sequence[BatchFile], kind: FileFormat, chosen: Chosen, meter: Meter) -> Source:
+def read_streams(files: Sequence[BatchFile], kind: FileFormat, choice: Chosen, meter: Meter) -> Source:
     """Read streams one after the other."""
-    return _read(files, kind, _stream, chosen, meter)
+    return _read(files, kind, _stream, choice, meter)
 
 
-def read_files(files: Sequence[BatchFile], kind: FileFormat, chosen: Chosen, meter: Meter) -> Source | None:
+def read_files(files: Sequence[BatchFile], kind: FileFormat, choice: Chosen, meter: Meter) -> Source | None:
     """Read files one after the other, if there is one in which several columns have one name; else None."""
     schemas = _schemas(files, kind, _READ[kind])
     if all(len(set(schema.names)) == len(schema.names) for schema in schemas):
         return None
-    return _read(files, kind, _READ[kind], chosen, meter)
+    return _read(files, kind, _READ[kind], choice, meter)
 
 
 def _schemas(files: Sequence[BatchFile], kind: FileFormat, read: Read) -> list[pa.Schema]:
     schemas = []
     for file in files:
-        with explaining(file.path, kind), file.open() as opened:
-            schemas.append(read(opened)[0])
+        with explaining(file.path, kind), file.open() as stream:
+            schemas.append(read(stream)[0])
     return schemas
 
 
-def _read(files: Sequence[BatchFile], kind: FileFormat, read: Read, chosen: Chosen, meter: Meter) -> Source:
+def _read(files: Sequence[BatchFile], kind: FileFormat, read: Read, choice: Chosen, meter: Meter) -> Source:
     schemas = _schemas(files, kind, read)
     schema = schemas[0]
     if not all(schema.equals(other) for other in schemas):
         with explaining(files[0].path, kind):
             schema = pa.unify_schemas(schemas, promote_options="permissive")
-    check_columns(chosen.columns or (), schema.names)
+    check_columns(choice.columns or (), schema.names)
     fields = None
-    if chosen.columns is not None:
-        fields = [field for name in chosen.columns for field in schema.get_all_field_indices(name)]
-    wanted = schema if fields is None else pa.schema([schema.field(field) for field in fields], schema.metadata)
-    return Source(wanted, _batches(files, kind, read, _Wanted(schema, fields, chosen.rows), meter))
+    if choice.columns is not None:
+        fields = [field for name in choice.columns for field in schema.get_all_field_indices(name)]
+    result_schema = schema if fields is None else pa.schema([schema.field(field) for field in fields], schema.metadata)
+    return Source(result_schema, _batches(files, kind, read, _Selection(schema, fields, choice.rows), meter))
 
 
-class _Wanted(NamedTuple):
+class _Selection(NamedTuple):
     """The columns of all files together; of these which fields, None for all; of the rows for which it is true."""
 
     schema: pa.Schema
@@ -103,40 +103,42 @@ class _Wanted(NamedTuple):
 
 
 def _batches(
-    files: Sequence[BatchFile], kind: FileFormat, read: Read, wanted: _Wanted, meter: Meter
+    files: Sequence[BatchFile], kind: FileFormat, read: Read, selection: _Selection, meter: Meter
 ) -> Iterator[pa.RecordBatch]:
     for file in files:
-        with explaining(file.path, kind), file.open() as opened:
-            for given in read(opened)[1]:
-                given.validate(full=True)
-                batch = _united(given, wanted.schema)
-                if wanted.rows is not None:
-                    batch = batch.filter(wanted.rows)
-                if wanted.fields is not None:
-                    batch = batch.select(wanted.fields)
+        with explaining(file.path, kind), file.open() as stream:
+            for unchecked in read(stream)[1]:
+                unchecked.validate(full=True)
+                batch = _united(unchecked, selection.schema)
+                if selection.rows is not None:
+                    batch = batch.filter(selection.rows)
+                if selection.fields is not None:
+                    batch = batch.select(selection.fields)
                 meter.count(batch)
                 yield batch
 
 
-def _stream(opened: Any) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-    reader = pa.ipc.open_stream(opened)
+def _stream(stream: Any) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    reader = pa.ipc.open_stream(stream)
     return reader.schema, iter(reader)
 
 
-def _ipc_file(opened: Any) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-    reader = pa.ipc.open_file(opened)
+def _ipc_file(stream: Any) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    reader = pa.ipc.open_file(stream)
     return reader.schema, map(reader.get_batch, range(reader.num_record_batches))
 
 
-def _parquet(opened: Any) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-    file = ParquetFile(opened)
-    if any(file.schema.column(at).physical_type == "INT96" for at in range(len(file.schema))):
+def _parquet(stream: Any) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    file = ParquetFile(stream)
+    names = file.schema_arrow.names
+    has_old_times = any(file.schema.column(at).physical_type == "INT96" for at in range(len(file.schema)))
+    if has_old_times and len(set(names)) < len(names):
         raise pa.ArrowInvalid("several columns have one name, and times are of the old type INT96: rename the columns")
     return file.schema_arrow, file.iter_batches()
 
 
-def _orc(opened: Any) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-    file = ORCFile(opened)
+def _orc(stream: Any) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    file = ORCFile(stream)
     return file.schema, map(file.read_stripe, range(file.nstripes))
 
 
