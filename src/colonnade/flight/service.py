@@ -16,14 +16,14 @@ import re
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.flight as pa_flight
 
-from colonnade.errors import ColonnadeError, InvalidNameError, NotFoundError, RemoteError
+from colonnade.errors import ColonnadeError, InvalidNameError, NotFoundError, RemoteError, brief_repr
 from colonnade.flight import address as addresses
 from colonnade.flight import messages
 from colonnade.flight.client import BUSY, DONE, NOT_FOUND
@@ -44,7 +44,9 @@ _LEASE = 60.0
 # So many seconds a receiver waits for a source in one request, and for this host to send. It asks again.
 _WAIT, _SHORT_WAIT = 2.0, 1.0
 _BYTES = pa.schema([pa.field("bytes", pa.uint8(), nullable=False)])
-_SELECT = re.compile(r'\s*(?:select\s+\*\s+from\s+)?(?:"(?P<quoted>[^"]+)"|(?P<plain>[^\s";]+))\s*;?\s*', re.IGNORECASE)
+_SELECT = re.compile(r'(?:select\s+\*\s+from\s+)?(?:"(?P<quoted>[^"]+)"|(?P<plain>[^\s";]+))', re.IGNORECASE)
+# So many streams run at once. Each has a thread and a table that stays open, for as long as its client does not read.
+_MOST_STREAMS = 256
 
 
 class _Open(NamedTuple):
@@ -60,9 +62,11 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]
     def __init__(self, catalog: Catalog, token: str, location: str, **tls: Any) -> None:
         self._catalog = catalog
         self._open: dict[int, _Open] = {}
-        self._lock = threading.Lock()
+        # Reentrant: a stream may end while the thread that lets go of it is in here.
+        self._lock = threading.RLock()
         self._sources = Sources()
         self._last_asked = 0.0
+        self._streams = 0
         self._scheme = location.partition("://")[0]
         super().__init__(location, middleware={"token": _Tokens(token)}, **tls)
 
@@ -100,7 +104,7 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]
             if isinstance(message, Part):
                 table = pa.Table.from_batches(self._pieces(opened, message), _BYTES)
             else:
-                batch = _batch_of(opened)
+                batch = _batch_of(opened, self._streamed(opened))
                 rows = max(1, batch.num_rows * _BATCH // max(opened.seal.size, 1))
                 table = pa.Table.from_batches(
                     [batch.slice(at, rows) for at in range(0, batch.num_rows, rows)], batch.schema
@@ -113,12 +117,17 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]
             if action.type != DONE:
                 raise NotImplementedError(f"no such action: {action.type!r}")
             done = messages.decode(action.body.to_pybytes(), Done)
-            if done.address:
-                address, name = addresses.parse(done.address)
-                if name or (self._scheme == addresses.TLS and not address.tls):
-                    raise RemoteError(f"{done.address!r} is not the address of a host of this cluster")
+            if done.address and not self._is_of_a_host(done.address):
+                raise RemoteError(f"{brief_repr(done.address)} is not the address of a host of this cluster")
             self._sources.done(done.identity, done.transfer, done.address, done.failed)
         return iter(())
+
+    def _is_of_a_host(self, text: str) -> bool:
+        try:
+            address, name = addresses.parse(text)
+        except ValueError:
+            return False
+        return name is None and (self._scheme != addresses.TLS or address.tls)
 
     # -- snapshots -----------------------------------------------------------------------------------------------------
 
@@ -152,13 +161,35 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]
             )
         if not self._sources.begin(seal.identity, part.transfer, part.streams, _SHORT_WAIT):
             raise pa_flight.FlightUnavailableError("this host sends the table to others; ask for another source", BUSY)
-        view = np.frombuffer(opened.segment.map(writable=False), np.uint8)  # type: ignore[call-overload]
+        try:
+            view = self._streamed(opened)
+        except BaseException:
+            self._sources.end(seal.identity, part.transfer)
+            raise
         weakref.finalize(view, self._sources.end, seal.identity, part.transfer).atexit = False
         column = pa.Array.from_buffers(pa.uint8(), seal.size, [None, pa.py_buffer(view)])
         return [
             pa.RecordBatch.from_arrays([column.slice(at, min(_BATCH, part.stop - at))], schema=_BYTES)
             for at in range(part.start, part.stop, _BATCH)
         ]
+
+    def _streamed(self, opened: _Open) -> Any:
+        """The bytes of a file for one more stream, which runs until Flight has let go of all that is made of them."""
+        with self._lock:
+            if self._streams >= _MOST_STREAMS:
+                raise pa_flight.FlightUnavailableError(f"this host serves {_MOST_STREAMS} streams already", BUSY)
+            self._streams += 1
+        try:
+            view = np.frombuffer(opened.segment.map(writable=False), np.uint8)  # type: ignore[call-overload]
+        except BaseException:
+            self._end_stream()
+            raise
+        weakref.finalize(view, self._end_stream).atexit = False
+        return view
+
+    def _end_stream(self) -> None:
+        with self._lock:
+            self._streams -= 1
 
     def _info_of_rows(self, descriptor: Any, request: Request) -> Any:
         opened = self._find(request)
@@ -244,26 +275,28 @@ class _answering:  # noqa: N801 -- a block
 
 def _request_of(descriptor: Any) -> Request:
     """The table that another client's descriptor names: by its path, or by a command that is a name or a query."""
+    command = descriptor.command or b""
+    length = sum(map(len, descriptor.path or [])) + len(command)
+    if length > messages.LONGEST:
+        raise RemoteError(f"a path or command of {length:,} bytes; the longest has {messages.LONGEST:,}")
     if descriptor.path:
         return Request("/".join(part.decode("utf-8", "replace") for part in descriptor.path))
-    command = descriptor.command or b""
-    match = _SELECT.fullmatch((query_of(command) or command).decode("utf-8", "replace"))
+    query = (query_of(command) or command).decode("utf-8", "replace").strip()
+    match = _SELECT.fullmatch(query.removesuffix(";").rstrip())
     if match is None:
         raise RemoteError('no such command: name a table, as in nyc/flights or select * from "nyc/flights"')
     return Request(match["quoted"] or match["plain"])
 
 
 def _decode_ticket(data: bytes) -> Part | Rows:
-    readers: tuple[Callable[[], Part | Rows], ...] = (
-        lambda: messages.decode(data, Part),
-        lambda: messages.decode(data, Rows),
-    )
     try:
-        return readers[0]()
+        return messages.decode(data, Rows)
     except RemoteError:
-        return readers[1]()
+        return messages.decode(data, Part)
 
 
-def _batch_of(opened: _Open) -> pa.RecordBatch:
-    batch = open_file(opened.segment.map(writable=False), 0, opened.seal.size, opened.seal.checksums).batch
+def _batch_of(opened: _Open, memory: Any = None) -> pa.RecordBatch:
+    if memory is None:
+        memory = opened.segment.map(writable=False)
+    batch = open_file(memory, 0, opened.seal.size, opened.seal.checksums).batch
     return batch.replace_schema_metadata(without_layout_metadata(batch.schema))
