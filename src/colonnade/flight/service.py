@@ -45,6 +45,7 @@ _LEASE = 60.0
 _WAIT, _SHORT_WAIT = 2.0, 1.0
 _BYTES = pa.schema([pa.field("bytes", pa.uint8(), nullable=False)])
 _SELECT = re.compile(r'(?:select\s+\*\s+from\s+)?(?:"(?P<quoted>[^"]+)"|(?P<plain>[^\s";]+))', re.IGNORECASE)
+_LONGEST_ERROR = 2000
 # So many streams run at once. Each has a thread and a table that stays open, for as long as its client does not read.
 _MOST_STREAMS = 256
 
@@ -268,9 +269,15 @@ class _answering:  # noqa: N801 -- a block
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         if isinstance(error, (NotFoundError, InvalidNameError)):
-            raise pa_flight.FlightServerError(str(error), NOT_FOUND) from None
+            raise pa_flight.FlightServerError(_sent(error), NOT_FOUND) from None
         if isinstance(error, ColonnadeError):
-            raise pa_flight.FlightServerError(str(error)) from None
+            raise pa_flight.FlightServerError(_sent(error)) from None
+
+
+def _sent(error: ColonnadeError) -> str:
+    """The text of an error that is sent: gRPC sends none of 8 KiB, and names that clients invent may be longer."""
+    text = str(error)
+    return text if len(text) <= _LONGEST_ERROR else f"{text[:_LONGEST_ERROR]}..."
 
 
 def _request_of(descriptor: Any) -> Request:
