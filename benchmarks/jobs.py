@@ -106,8 +106,6 @@ def puts(run: Run) -> dict[str, Figure]:
     limit.close()
     all_of_them = ", ".join(f"{spent * 1e3:.0f}" for spent in took)
     return {
-        "load_quoted": Target("load CSV in which every field is quoted", 1.2, "x", "at most 1.2x"),
-        "load_json": Target("load JSON lines, against read_json", 1.2, "x", "at most 1.2x"),
         "put_again": Figure(median(took) / copy, GIB, f"{all_of_them} ms against {copy * 1e3:.0f} ms"),
         "put_pwrite": Figure(
             median(mine / other for mine, other in zip(took, written, strict=True)),
