@@ -78,7 +78,7 @@ def test_labels_that_are_booleans_come_back(store, dtype):
     df = pd.DataFrame([[1, 2.5, "a"]], columns=["k", "True", "False"]).set_index("k")
     df.columns = pd.Index([True, False], dtype=dtype, name="positive")
     store.put("t", pa.Table.from_pandas(df)).close()
-    assert_frame_equal(store.get("t"), df)
+    pd.testing.assert_frame_equal(store.get("t"), df)
 
 
 def test_intervals_of_a_categorical_come_back(store):
