@@ -375,6 +375,8 @@ class Appender:
             and segment.entry.number < last.entry.number
             and segment.entry.base + counts.rows <= rows
         ]
+        for segment, _ in self._finished:
+            segment.look_again()
         self._is_stale = False
 
     def _take_back_if_possible(self) -> None:
