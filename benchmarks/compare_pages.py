@@ -273,7 +273,7 @@ def plot(results: Figures) -> None:
     mpl.use("svg")
     mpl.rcParams["svg.hashsalt"] = "colonnade"
     import matplotlib.pyplot as plt
-    from matplotlib.rcsetup import cycler
+    from cycler import cycler
 
     mpl.rcParams["axes.prop_cycle"] = cycler(color=["#1f77b4", "#e69f00", "#2ca02c", "#9467bd", "#7f7f7f"])
     scaling = results["scaling"]
