@@ -20,6 +20,7 @@ from pyarrow.csv import CSVWriter, WriteOptions
 from pyarrow.parquet import ParquetWriter
 
 from colonnade.errors import CorruptSnapshotError, UnsupportedTypeError, printable
+from colonnade.interop.process_end import finished_before_exit
 from colonnade.io.formats import CODECS, TEXT, FileFormat, compressed, recognise
 from colonnade.io.progress import Meter
 from colonnade.io.secrets import without_secrets
@@ -56,7 +57,7 @@ def dump(table: pa.Table, path: Path, kind: FileFormat, meter: Meter) -> None:
     ------
     UnsupportedTypeError, OSError
     """
-    with _beside(path) as file:
+    with finished_before_exit, _beside(path) as file:
         write(table, file, kind, meter, codec=recognise(path).codec, shown=printable(str(path)))
 
 

@@ -34,7 +34,7 @@ def open_catalog(
         Path(os.path.abspath(root)),  # links are not followed
         own=path is None and not os.environ.get(paths.STORE_VARIABLE),
         durable=durable,
-        trusted=user_numbers(trust) | trusted_by_environment() | {os.geteuid()},
+        trusted=user_numbers(trust) | trusted_by_environment(),
         chosen=chosen,
         timeout=seconds(timeout, "timeout"),
     )

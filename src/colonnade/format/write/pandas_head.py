@@ -19,8 +19,11 @@ import pyarrow as pa
 
 from colonnade.format.write.arrow_check import check_sample
 from colonnade.format.write.column import one_null
+from colonnade.interop import pyarrow_calls
 
 PANDAS_KEY = b"pandas"
+# Errors that say nothing of the table: no memory, or a file or a module that cannot be opened.
+_OF_THE_MACHINE = (MemoryError, OSError, ImportError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +81,9 @@ def _with_metadata(table: pa.Table, metadata: dict[str, Any] | None) -> pa.Table
 def _converted(sample: pa.Table, metadata: dict[str, Any] | None) -> pd.DataFrame | None:
     """The sample as pandas; None where PyArrow fails, or where index and columns are not what the metadata says."""
     try:
-        frame: pd.DataFrame = _with_metadata(sample, metadata).to_pandas()
+        frame: pd.DataFrame = pyarrow_calls.to_pandas(_with_metadata(sample, metadata), use_threads=False)
         levels = index_fields(sample, metadata, sample.num_rows)
-    except MemoryError:
+    except _OF_THE_MACHINE:
         raise
     except Exception:  # PyArrow and pandas fail in many ways where metadata make no sense
         return None
@@ -106,8 +109,8 @@ def index_fields(table: pa.Table, metadata: dict[str, Any] | None, rows: int) ->
 
 def _is_convertible(column: pa.ChunkedArray) -> bool:
     try:
-        pa.table([column], [""]).to_pandas()
-    except MemoryError:
+        pyarrow_calls.to_pandas(pa.table([column], [""]), use_threads=False)
+    except _OF_THE_MACHINE:
         raise
     except Exception:  # as above
         return False
@@ -182,7 +185,7 @@ def _array_of(data: pa.ChunkedArray) -> Any:
     for a hash of them.
     """
     if pa.types.is_timestamp(data.type):
-        return data.cast(pa.timestamp(data.type.unit, "UTC")).to_pandas().array
+        return pyarrow_calls.to_pandas(data.cast(pa.timestamp(data.type.unit, "UTC"))).array
     if not pa.types.is_dictionary(data.type):
         return None
     values = data.type.value_type
