@@ -68,13 +68,14 @@ class Log:
 
     def __init__(self, catalog: Catalog, name: str, mode: int, folder: int) -> None:
         self.name = name
-        self._catalog = catalog
+        self.catalog = catalog
         self._publisher = Publisher(catalog)
         self._mode = mode
         self._segment: LogSegment | None = None
         self._process = os.getpid()
         self._has_spares = False
         self._turns = 0
+        self.is_made_here = False
         self._folder = _core.Descriptor.duplicate(folder)
         self._descriptor = _core.Descriptor(paths.HEAD, os.O_RDWR | os.O_NOFOLLOW, dir_fd=folder)
         # Lets other producers append. One call of C, before which no signal handler runs.
@@ -166,6 +167,7 @@ class Log:
             log = cls(catalog, name, mode, folder)
             log.lock()
             log._begin(schema, None)
+            log.is_made_here = True
 
         try:
             return log if log_folder.make(catalog, Publisher(catalog), name, head, use) else None
@@ -213,7 +215,7 @@ class Log:
     def _leads_here(self) -> bool:
         """Whether the name leads to this table."""
         try:
-            with log_folder.open_folder(self._catalog, self.name) as now:
+            with log_folder.open_folder(self.catalog, self.name) as now:
                 return os.path.samestat(os.fstat(now), os.fstat(self._folder.fileno()))
         except log_folder.NONE:
             return False
@@ -346,6 +348,21 @@ class Log:
         """Whether somebody has deleted the table meanwhile."""
         return self.words.is_deleted
 
+    def notice_removal(self) -> None:
+        """Mark the table as deleted if its folder was removed, by other means than this library's.
+
+        Raises
+        ------
+        OSError
+        """
+        if os.fstat(self._folder.fileno()).st_nlink == 0:
+            self._say_deleted()
+
+    def _say_deleted(self) -> None:
+        """Let those who wait for rows know that there will be none."""
+        self._store(STATE, LogState.DELETED)
+        _core.wake_word(self._head, COMMITTED)
+
     def make(self, base: int, text_bytes: int, needed: int) -> LogSegment:
         """Make the next segment, whose first row is ``base``; nobody looks for it before `enter`.
 
@@ -380,8 +397,8 @@ class Log:
 
     @property
     def _store_capacity(self) -> int | None:
-        with self._catalog.directory.opened() as root:
-            return self._catalog.directory.settings(root).capacity
+        with self.catalog.directory.opened() as root:
+            return self.catalog.directory.settings(root).capacity
 
     def _within(self, limit: int, capacity: int, needed: int) -> int:
         """The capacity of a segment in a store that has one: less where the rest would not hold a whole segment.
@@ -393,7 +410,7 @@ class Log:
         ------
         StoreFullError
         """
-        with self._catalog.directory.lock() as root:
+        with self.catalog.directory.lock() as root:
             self._publisher.check_capacity(root, needed, limit)
             rest = limit - used_bytes(root)
         expected = self.schema.row_bytes + _TEXT_OF_A_ROW * self.schema.has_text
@@ -408,9 +425,9 @@ class Log:
     def _draft(self, size: int) -> Draft:
         """A spare that nobody sees, or a new file."""
         if not self._has_spares:
-            with self._catalog.directory.opened() as root:
+            with self.catalog.directory.opened() as root:
                 return Draft.fresh(root, self._mode)
-        with self._catalog.directory.lock() as root:
+        with self.catalog.directory.lock() as root:
             return spares.claim(root, size, self._mode) or Draft.fresh(root, self._mode)
 
     def enter(self, segment: LogSegment) -> None:
@@ -458,9 +475,8 @@ class Log:
         if in_order:
             self._store(STATE, LogState.CLOSED)
             with contextlib.suppress(OSError):  # the rows are there, whether this can be seen or not
-                if not self._leads_here():  # deleted meanwhile; those who wait for it are to know
-                    self._store(STATE, LogState.DELETED)
-                    _core.wake_word(self._head, COMMITTED)
+                if not self._leads_here():  # deleted meanwhile
+                    self._say_deleted()
         self.drop()
 
     def drop(self) -> None:
@@ -484,8 +500,8 @@ class Log:
         self._store(FIRST, self.first)
         dropped, self._entries = self._entries[:gone], self._entries[gone:]
         folder = self._folder.fileno()
-        with contextlib.suppress(OSError), self._catalog.directory.lock() as root:
-            settings = self._catalog.directory.settings(root)
+        with contextlib.suppress(OSError), self.catalog.directory.lock() as root:
+            settings = self.catalog.directory.settings(root)
             limit = spares.default_limit(root) if settings.spares is None else settings.spares
             if settings.capacity is not None:
                 limit = min(limit, max(settings.capacity - used_bytes(root), 0))
