@@ -13,6 +13,7 @@ import numpy as np
 
 from colonnade import _core
 from colonnade._put import Request, Writer
+from colonnade.arguments import check_flags, integer
 from colonnade.errors import NotFoundError, brief_repr
 from colonnade.format.write.draft import DraftPlan, plan_draft
 from colonnade.format.write.table import LaidOut, lay_out
@@ -28,10 +29,12 @@ def allocate(
     writer: Writer, schema: Mapping[Any, Any], rows: int, request: Request, *, nulls: bool
 ) -> Iterator[DraftTable]:
     """Give a table to fill, and publish it when the block ends without an error."""
-    if type(rows) is not int or rows < 0:
+    count = integer(rows)
+    if count is None or count < 0:
         raise ValueError(f"rows must be an integer >= 0, got {brief_repr(rows)}")
+    check_flags(nulls=nulls)
     writer.prepare(request)
-    plan = plan_draft(schema, rows, nulls=nulls)
+    plan = plan_draft(schema, count, nulls=nulls)
     laid = lay_out(plan.table)
     with contextlib.ExitStack() as stack:
         with writer.explained(laid.size):

@@ -9,6 +9,7 @@ Does not depend on: how arguments become a key, how one process at a time is arr
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import os
@@ -18,14 +19,14 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
-from types import CodeType, MethodType
+from types import CellType, CodeType, MethodType
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from colonnade._argument_key import key_of
+from colonnade._argument_key import NoKeyError, key_of
 from colonnade._names import Names
 from colonnade.errors import CorruptSnapshotError, NotFoundError, StoreFullError
 from colonnade.lifetimes import whole_seconds
@@ -65,19 +66,22 @@ class CachedFunction(Generic[P, R]):
         ttl: float | str | timedelta | None,
         ignore: Sequence[str],
     ) -> None:
+        if isinstance(function, CachedFunction):
+            raise TypeError(f"{function!r} is cached already")
+        if not hasattr(function, "__qualname__"):
+            raise TypeError(f"{function!r} has no name, and its results need one; cache a function that calls it")
         if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError(f"{function!r} is asynchronous; cache the function that computes, and run it in a thread")
         functools.update_wrapper(self, function)
         self._signature = inspect.signature(function)
-        unknown = [name for name in ignore if name not in self._signature.parameters]
-        if unknown:
-            raise ValueError(f"ignore={list(ignore)!r}: the function has no parameter {unknown[0]!r}")
+        ignored = [ignore] if isinstance(ignore, str) else list(ignore)
+        if unknown := [name for name in ignored if name not in self._signature.parameters]:
+            raise ValueError(f"ignore={ignored!r}: the function has no parameter {unknown[0]!r}")
         self._store = store
         self._catalog = catalog
         self._ttl = whole_seconds(ttl) or None
-        self._ignore = frozenset(ignore)
+        self._ignore = frozenset(ignored)
         self._folder, self._code = _name_of(function), _code_of(function)
-        self._running = _Running()
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         key = self._key(args, kwargs)
@@ -86,19 +90,19 @@ class CachedFunction(Generic[P, R]):
         if snapshot is None:
             directory = self._catalog().directory
             directory.prepare()
-            running = self._running.keys
-            if key in running:
+            running, computed = _running.tables, (os.fspath(directory.root), name)
+            if computed in running:
                 raise RecursionError(
                     f"{self.__wrapped__!r} calls itself with the same arguments, and would wait for itself"
                 )
             try:
-                running.add(key)
+                running.add(computed)
                 with alone(directory, key):
                     snapshot = self._find(name)  # another process may have computed it meanwhile
                     if snapshot is None:
                         return cast(R, self._compute(name, args, kwargs))
             finally:
-                running.discard(key)
+                running.discard(computed)
         return cast(R, self._open(snapshot))
 
     def _key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
@@ -158,10 +162,13 @@ class CachedFunction(Generic[P, R]):
 
 
 class _Running(threading.local):
-    """The keys that this thread computes: to wait for itself would be for ever."""
+    """The tables that this thread computes, each with its store: to wait for itself would be for ever."""
 
     def __init__(self) -> None:
-        self.keys: set[str] = set()
+        self.tables: set[tuple[str, str]] = set()
+
+
+_running = _Running()
 
 
 def _kind_of(value: Any) -> str | None:
@@ -185,14 +192,30 @@ def _name_of(function: Callable[..., Any]) -> str:
 def _code_of(function: Callable[..., Any]) -> str:
     """What the function does, as text: changed code has results of its own.
 
-    Of a script its file too; a cell of a notebook has a file name of its own in every session, and no file.
+    Of a script its file too; a cell of a notebook has a file name of its own in every session, and no file. Two
+    functions that an enclosing function makes have one code, and differ in the values that they take from it.
     """
-    code: CodeType | None = getattr(inspect.unwrap(function), "__code__", None)
+    inner = inspect.unwrap(function)
+    code: CodeType | None = getattr(inner, "__code__", None)
     if code is None:
         return ""
     file = code.co_filename if function.__module__ in ("__main__", "__mp_main__") else ""
     place = os.path.abspath(file) if os.path.isfile(file) else ""  # noqa: PTH100, PTH113 -- links are not followed
-    return blake2b(f"{place} {_text_of(code)}".encode(), digest_size=16).hexdigest()
+    enclosed = _keys_of_enclosed(code.co_freevars, getattr(inner, "__closure__", None) or ())
+    return blake2b(f"{place} {_text_of(code)} {enclosed}".encode(), digest_size=16).hexdigest()
+
+
+def _keys_of_enclosed(names: Sequence[str], cells: Sequence[CellType]) -> list[str]:
+    """The keys of the values that a function takes from the one around it, where they have one.
+
+    They are as they are now, so a list that the function itself appends to does not change its key. A connection or a
+    function has no key, and is left out.
+    """
+    keys = []
+    for name, cell in zip(names, cells, strict=True):
+        with contextlib.suppress(NoKeyError, ValueError):  # a cell without a value yet, as of the function itself
+            keys.append(key_of({name: cell.cell_contents}))
+    return keys
 
 
 def _text_of(code: CodeType) -> str:

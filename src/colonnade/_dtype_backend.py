@@ -6,14 +6,14 @@ have it. Does not depend on: files, how a conversion is done.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 import pandas as pd
 import pyarrow as pa
 
 from colonnade.conversion.to_pandas import to_pandas
-from colonnade.errors import UnsupportedTypeError
+from colonnade.errors import UnsupportedTypeError, brief_repr
 from colonnade.format.read.file import StoredFile
 from colonnade.format.read.index import read_labels
 from colonnade.format.read.projection import Projection
@@ -35,15 +35,18 @@ _NULLABLE = {
 _BACKENDS: dict[str, TypesMapper] = {"numpy_nullable": _NULLABLE.get, "pyarrow": pd.ArrowDtype}
 
 
-def mapper_of(dtype_backend: str | None, types_mapper: TypesMapper | None) -> TypesMapper | None:
+def mapper_of(dtype_backend: str | None, types_mapper: Any) -> TypesMapper | None:
     """Check the two options, of which one may be given, and make a mapper of them; None for none.
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
     """
+    if types_mapper is not None and not callable(types_mapper):
+        way_out = "; give its get method" if isinstance(types_mapper, Mapping) else ""
+        raise TypeError(f"types_mapper must be a function of an Arrow type, got {brief_repr(types_mapper)}{way_out}")
     if dtype_backend is None:
-        return types_mapper
+        return cast(TypesMapper | None, types_mapper)
     if types_mapper is not None:
         raise ValueError("give dtype_backend= or types_mapper=, not both")
     if dtype_backend not in _BACKENDS:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from colonnade import _core
 from colonnade._attach import attach
+from colonnade.arguments import seconds
 from colonnade.errors import NotFoundError, WaitTimeoutError, brief_repr
 from colonnade.log import logger
 from colonnade.snapshot import Snapshot
@@ -158,10 +159,8 @@ class Latest:
         CorruptSnapshotError, StoreAccessError
             As `Store.open`.
         """
-        if timeout is not None and not timeout >= 0:
-            raise ValueError(f"timeout must be >= 0 seconds or None, got {timeout!r}")
+        until = None if timeout is None else time.monotonic() + seconds(timeout, "timeout")
         served = self._look
-        until = None if timeout is None else time.monotonic() + timeout
         with explained(self._catalog.directory.root, f"watching {self.name!r}"):
             path_watch, bell = PathWatch(self._catalog.directory, self.name), _core.Bell()
         try:

@@ -19,7 +19,10 @@ from colonnade.core.key_index import KeyIndex, build_index
 from colonnade.errors import ColonnadeError, CorruptSnapshotError, DuplicateKeyError
 from colonnade.format import schema
 from colonnade.format.key import OneKey, check_key_type, key_column, key_parts, looked_up
+from colonnade.format.range_key import RangeKey
 from colonnade.format.read.file import StoredFile, open_file
+from colonnade.format.read.index import read_rows
+from colonnade.format.write.column import Places
 from colonnade.format.write.table import FrameLayoutPlan, TablePlan
 from colonnade.suggestions import listed
 
@@ -48,8 +51,18 @@ class Lookup:
         key = file.frame.key if file.array is None else None
         if key is None:
             raise ColonnadeError("the table has no key; put it with key= to look rows up")
+        self._make_frame = frame
+        self._frame: pd.DataFrame | None = None
+        self._range: RangeKey | None = None
+        if not key.fields:
+            index = read_rows(file)
+            if not isinstance(index, pd.RangeIndex):
+                raise schema.invalid("a key index over no fields, and no row index that is a range")
+            self._names = [str(index.name)]
+            self._range = RangeKey(range(index.start, index.stop, index.step), self._names[0])
+            return
         batch = file.batch
-        if not key.fields or max(key.fields) >= batch.num_columns:
+        if max(key.fields) >= batch.num_columns:
             raise schema.invalid(f"a key index over the fields {key.fields} of {batch.num_columns}")
         self._columns = [batch.column(field) for field in key.fields]
         self._names = [batch.schema.field(field).name for field in key.fields]
@@ -62,8 +75,6 @@ class Lookup:
             file.rows,
         )
         self._one_key = OneKey(self._columns[0].type) if len(self._columns) == 1 else None
-        self._make_frame = frame
-        self._frame: pd.DataFrame | None = None
 
     def locate(self, keys: Any) -> Any:
         """The first row of each key, -1 where there is none: an int for one key, int64 of shape (keys,) for several."""
@@ -73,6 +84,8 @@ class Lookup:
     def positions(self, keys: Any) -> npt.NDArray[np.int64]:
         """All rows of each key, one key after the other."""
         found, _ = self._find(keys)
+        if self._range is not None:
+            return found[found >= 0]
         positions: npt.NDArray[np.int64] = _following(self._index.all_rows, found)
         return positions
 
@@ -89,6 +102,8 @@ class Lookup:
         ------
         CorruptSnapshotError
         """
+        if self._range is not None:
+            return
         own = [key_column(column) for column in self._columns]
         rows = len(self._columns[0])
         first = _following(self._index.find, own, rows)
@@ -102,6 +117,9 @@ class Lookup:
             )
 
     def _find(self, keys: Any) -> tuple[npt.NDArray[np.int64], bool]:
+        if self._range is not None:
+            (values,), count = key_parts(keys, self._names)
+            return self._range.find(values), count is None
         one = None if self._one_key is None else self._one_key.column(keys)
         if one is not None:
             return _following(self._index.find, (one,), 1), True
@@ -124,28 +142,34 @@ def _following(step: Callable[..., Any], *arguments: Any) -> Any:
 # -- writing -----------------------------------------------------------------------------------------------------------
 
 
-def key_fields(plan: TablePlan, key: Key | None) -> list[int]:
-    """The fields of a planned table that ``key=`` names; none for None.
+def key_fields(plan: TablePlan, key: Key | None) -> list[int] | None:
+    """The fields of a planned table that ``key=`` names: none for a row index that is a range; None for no key.
 
     Raises
     ------
     ValueError
-        There is no such column, or no stored row index.
+        There is no such column, or no row index but the numbers of the rows.
     UnsupportedTypeError
         A column's type cannot be a key.
     """
     if key is None or key is False:
-        return []
+        return None
     names = [field.name for field in plan.fields]
     if key is True:
         levels = plan.layout.index_fields if isinstance(plan.layout, FrameLayoutPlan) else []
         fields = [field for field in levels if field is not None]
-        if not fields or len(fields) < len(levels):
-            raise ValueError("key=True is the row index, but that is a range here: its values are not stored")
+        if len(fields) < len(levels):
+            raise ValueError("key=True is the row index, but one of its levels is a range: its values are not stored")
+        if not fields and not _has_range_of_labels(plan):
+            raise ValueError(
+                "key=True is the row index, but that is a range of all row numbers; name a column that is the key"
+            )
     else:
         wanted = labels(key) or []
         if not wanted:
             raise ValueError("key must name a column, or be True for the row index, got none")
+        if len(set(wanted)) < len(wanted):
+            raise ValueError(f"key={key!r} names a column twice")
         for name in wanted:
             if names.count(name) != 1:
                 raise ValueError(
@@ -155,6 +179,14 @@ def key_fields(plan: TablePlan, key: Key | None) -> list[int]:
     for field in fields:
         check_key_type(names[field], plan.fields[field].type)
     return fields
+
+
+def _has_range_of_labels(plan: TablePlan) -> bool:
+    """Whether the row index is a range that says more than the numbers of the rows, as of ``set_index("id")``."""
+    if not isinstance(plan.layout, FrameLayoutPlan):
+        return False
+    index = plan.layout.index(Places({}, {}))  # nothing of a range has a place
+    return isinstance(index, schema.RangeIndex) and (index.start, index.step, index.name) != (0, 1, None)
 
 
 def build_key(memory: Any, key_at: int, *, unique: bool) -> None:
@@ -168,6 +200,8 @@ def build_key(memory: Any, key_at: int, *, unique: bool) -> None:
     file = open_file(memory, 0, len(memory))
     key = file.frame.key
     assert key is not None
+    if not key.fields:
+        return  # a range: its rows are computed
     region = np.frombuffer(memory, np.uint8)[key_at : key_at + key.size]
     columns = [file.batch.column(field) for field in key.fields]
     index = build_index(region, [key_column(column) for column in columns], file.rows)

@@ -27,7 +27,7 @@ import numpy as np
 from colonnade import _core
 from colonnade._lookup import Key, build_key, key_fields
 from colonnade._sort import sort
-from colonnade.arguments import labels
+from colonnade.arguments import check_flags, integer, labels
 from colonnade.errors import CorruptSnapshotError, brief_repr
 from colonnade.format.json_text import encode_json
 from colonnade.format.read.file import open_file
@@ -95,18 +95,17 @@ class Request(NamedTuple):
         """
         check_name_first(name)
         paths.check_name(name)
-        if type(keep) is not int or keep < 1:
+        versions = integer(keep)
+        if versions is None or versions < 1:
             raise ValueError(
                 f"keep must be an integer >= 1 (the newest version is always kept), got {brief_repr(keep)}"
             )
-        for argument, value in {"checksum": checksum, "unique": unique, "views": views}.items():
-            if type(value) is not bool:
-                raise TypeError(f"{argument} must be True or False, got {brief_repr(value)}")
+        check_flags(checksum=checksum, unique=unique, views=views)
         if unique and (key is None or key is False):
             raise ValueError("unique=True is for keys; say with key= which columns are the key")
         expected = None if expect_version is None else Expected.of(expect_version)
         given = _checked_meta(meta)
-        return cls(name, keep, expected, whole_seconds(ttl), key, unique, _columns(sort_by), given, checksum, views)
+        return cls(name, versions, expected, whole_seconds(ttl), key, unique, _columns(sort_by), given, checksum, views)
 
 
 def _columns(sort_by: Any) -> list[Any] | Literal[True] | None:

@@ -13,6 +13,14 @@ from typing import Any
 from colonnade.errors import brief_repr
 
 
+def integer(value: Any) -> int | None:
+    """Give an integer of Python or NumPy as an int; None for whatever is none, as True and False."""
+    try:
+        return None if type(value) is bool else operator.index(value)
+    except TypeError:
+        return None
+
+
 def whole_number(value: Any, name: str) -> int:
     """Give an argument as an int.
 
@@ -21,12 +29,23 @@ def whole_number(value: Any, name: str) -> int:
     TypeError
         It is no integer, of Python or NumPy; True and False are none.
     """
-    try:
+    number = integer(value)
+    if number is None:
+        raise TypeError(f"{name} must be a whole number, got {brief_repr(value)}")
+    return number
+
+
+def check_flags(**flags: Any) -> None:
+    """Check that arguments are True or False.
+
+    Raises
+    ------
+    TypeError
+        Naming the first that is neither.
+    """
+    for name, value in flags.items():
         if type(value) is not bool:
-            return operator.index(value)
-    except TypeError:
-        pass
-    raise TypeError(f"{name} must be a whole number, got {brief_repr(value)}")
+            raise TypeError(f"{name} must be True or False, got {brief_repr(value)}")
 
 
 def labels(columns: Any) -> list[Any] | None:

@@ -209,6 +209,7 @@ class GrowingSnapshot(Snapshot):
         Nothing is copied, over any number of segments. The index is the column that is the index, or the numbers of the
         rows. ``writable=False`` gives views of memory that all read-only frames of the process share.
         """
+        arguments.check_flags(writable=writable)
         labels = arguments.labels(columns)
         if dtype_backend is not None or types_mapper is not None:
             from colonnade._dtype_backend import mapper_of

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from datetime import timedelta
 
+from colonnade.arguments import integer
 from colonnade.errors import brief_repr
 
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -23,13 +24,16 @@ def whole_seconds(ttl: float | str | timedelta | None) -> int:
     """
     if ttl is None:
         return 0
-    seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else _of_text(ttl) if isinstance(ttl, str) else ttl
-    if not isinstance(seconds, (int, float)) or isinstance(seconds, bool) or not 0 < seconds < _MOST:
+    seconds: object = (
+        ttl.total_seconds() if isinstance(ttl, timedelta) else _of_text(ttl) if isinstance(ttl, str) else ttl
+    )
+    number = seconds if isinstance(seconds, float) else integer(seconds)
+    if number is None or not 0 < number < _MOST:
         raise ValueError(
             f"ttl must be seconds, a timedelta or a text such as '90s', '15min', '12h' or '1d', > 0 and < 2**32 "
             f"seconds; got {brief_repr(ttl)}"
         )
-    return math.ceil(seconds)
+    return math.ceil(number)
 
 
 def _of_text(text: str) -> float | None:

@@ -5,6 +5,7 @@ Does not depend on: what is measured.
 
 from __future__ import annotations
 
+from colonnade.arguments import integer
 from colonnade.errors import brief_repr
 
 _UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
@@ -15,7 +16,8 @@ def parse_size(text: object, what: str) -> int:
     import re  # noqa: PLC0415 -- seldom needed
 
     pattern = r"\s*(\d{1,20})(\.\d{1,20})?\s*([KMGT]i?B?|B?)\s*"
-    match = re.fullmatch(pattern, str(text) if isinstance(text, (str, int)) else "", re.IGNORECASE | re.ASCII)
+    whole = int(text) if isinstance(text, float) and text.is_integer() else integer(text)  # 1e9 is a whole number
+    match = re.fullmatch(pattern, text if isinstance(text, str) else str(whole), re.IGNORECASE | re.ASCII)
     number, fraction, unit = match.groups() if match else ("", None, "")
     if not number or (fraction and not unit.upper().rstrip("B")):
         raise ValueError(

@@ -92,6 +92,7 @@ class Snapshot(Attached):
         """
         from colonnade.format.read.table import read_pandas
 
+        arguments.check_flags(writable=writable)
         labels = arguments.labels(columns)
         frame: pd.DataFrame
         if dtype_backend is not None or types_mapper is not None:
@@ -207,6 +208,7 @@ class Snapshot(Attached):
         from colonnade.format.read.table import read_frame, validate
         from colonnade.interop.pandas import holds_numbers, values_of
 
+        arguments.check_flags(writable=writable)
         with self._located():
             file = self._stored_file(writable=writable)
             if file.array is not None:

@@ -3,6 +3,7 @@
 import datetime
 import decimal
 import enum
+import functools
 import multiprocessing
 import os
 import pathlib
@@ -204,12 +205,52 @@ def test_calls_that_would_wait_for_themselves(store):
         compute(2)
 
 
-def test_asynchronous_functions_are_refused(store):
-    async def compute():
-        pass
+def test_two_functions_of_one_code_do_not_wait_for_each_other(store):
+    def reader(inner):
+        @store.cache
+        def read():
+            return inner()
 
-    with pytest.raises(TypeError, match="asynchronous"):
-        store.cache(compute)
+        return read
+
+    with pytest.raises(RecursionError, match="calls itself with the same arguments"):
+        reader(reader(lambda: pd.DataFrame({"x": [1]})))()
+
+
+async def asynchronous():
+    pass
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (asynchronous, "asynchronous"),
+        (functools.partial(len, [1]), "has no name"),
+        (cn.cache(len), "is cached already"),
+        (5, "has no name"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_what_cannot_be_decorated(store, function, message):
+    with pytest.raises(TypeError, match=message):
+        store.cache(function)
+
+
+def test_values_of_the_enclosing_function_are_part_of_the_key(store):
+    runs = []
+
+    def reader(table, connection):
+        @store.cache
+        def read():
+            runs.append((table, connection))
+            return pd.DataFrame({"x": [table]})
+
+        return read
+
+    first, second = reader("a", object()), reader("b", object())
+    for _ in range(2):
+        assert [read()["x"][0] for read in (first, second, reader("a", object()))] == ["a", "b", "a"]
+    assert [table for table, _ in runs] == ["a", "b", "a"]  # `runs` itself had other values when the last was made
 
 
 def test_wrong_arguments_are_the_functions_error(store):
@@ -248,7 +289,7 @@ class Span:
 
 DIFFERENT = [
     None, True, 1, 1.0, 1 + 0j, "1", b"1", [1], (1,), {1}, frozenset([1]), {1: 1}, [[1]], [1, 1], ["a", "b"], ["ab"], ["a,b"], 0.0, -0.0, float("nan"), float("inf"),
-    Colour.RED, Colour.BLUE, Span(1, 2), Span(2, 1), range(3), slice(1, 2), ..., uuid.UUID(int=1), pathlib.PurePosixPath("a"),
+    Colour.RED, Colour.BLUE, Colour, Span, int, np.int64, pd.DataFrame, Span(1, 2), Span(2, 1), range(3), slice(1, 2), ..., uuid.UUID(int=1), pathlib.PurePosixPath("a"),
     datetime.date(2020, 1, 1), datetime.datetime(2020, 1, 1), datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC), datetime.timedelta(1), datetime.time(1), decimal.Decimal("1"), decimal.Decimal("1.0"),
     np.int64(1), np.float64(1), np.datetime64("2020", "D"), np.arange(3), np.arange(3.0), np.arange(6).reshape(2, 3), np.arange(6).reshape(3, 2), np.array(["a", 1], object),
     pd.Timestamp("2020"), pd.Timestamp("2020", tz="UTC"), pd.NaT, pd.NA, pd.Period("2020"), pd.Timedelta(1, "s"), pd.Interval(1, 2), pd.Index([1]), pd.MultiIndex.from_tuples([(1, 2)]), pd.MultiIndex.from_tuples([(1, 2)], names=["k", 0]), pd.MultiIndex.from_tuples([(3, 2)], names=["k", 0]),
@@ -279,7 +320,7 @@ def test_keys_are_the_same_in_every_process():
             [sys.executable, "-c", program], cwd=root, env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True,
         ).stdout  # fmt: skip
         # Types that are defined in this file have another module there.
-        assert sum(one != other for one, other in zip(own, output.split(), strict=True)) <= 4
+        assert sum(one != other for one, other in zip(own, output.split(), strict=True)) <= 6
 
 
 @pytest.mark.parametrize(
@@ -311,7 +352,7 @@ def cyclic():
 
 
 @pytest.mark.parametrize(
-    "value", [object(), lambda: 1, [object()], {"a": {object()}}, iter([1]), threading.Lock(), pl.LazyFrame(), cyclic()], ids=lambda value: type(value).__name__,
+    "value", [object(), lambda: 1, type("Local", (), {"__qualname__": "f.<locals>.Local"}), [object()], {"a": {object()}}, iter([1]), threading.Lock(), pl.LazyFrame(), cyclic()], ids=lambda value: type(value).__name__,
 )  # fmt: skip
 def test_what_has_no_key(value):
     with pytest.raises(NoKeyError, match="the argument 'value' has no stable key"):

@@ -91,6 +91,26 @@ def test_the_row_index(store):
         store.put("t", USERS, key=True)
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [range(3, 9), range(10, -5, -3), range(2**63 - 2, 2**63 - 1), range(-(2**63), 0, 2**62), range(5, 5)],
+    ids=repr,
+)
+def test_a_row_index_that_is_a_range(store, labels):
+    index = pd.RangeIndex(labels.start, labels.stop, labels.step, name="user")
+    frame = pd.DataFrame({"x": np.arange(len(labels))}, index=index)
+    snap = store.put("t", frame, key=True, unique=True)
+    asked = [-(2**63), -5, -2, 0, 3, 4, 5, 8, 9, 10, 2**63 - 2, 2**63 - 1]
+    expected = [labels.index(key) if key in labels else -1 for key in asked]
+    assert snap.locate(asked).tolist() == expected == [snap.locate(key) for key in asked]
+    assert snap.locate([4.5, None]).tolist() == snap.locate([2**70, None]).tolist() == [-1, -1]
+    assert_frame_equal(snap.rows([*labels, 11]), frame, check_index_type=False)
+    assert_frame_equal(store.get("t"), frame)
+    assert store.open("t", validate="full").locate(11) == -1
+    with pytest.raises(TypeError, match="the key 'user' is int64, the values to look up are string"):
+        snap.locate("3")
+
+
 def test_what_cannot_be_a_key(store):
     version = store.put("t", USERS).version
     with pytest.raises(cn.UnsupportedTypeError, match="column 'x' cannot be a key: it is double"):

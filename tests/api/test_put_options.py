@@ -129,6 +129,51 @@ def test_the_name_comes_first(store, data):
         store.load(data, "x")
 
 
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"keep": "3"}, ValueError, "keep must be an integer >= 1"),
+        ({"keep": True}, ValueError, "keep must be an integer >= 1"),
+        ({"keep": 2.0}, ValueError, "keep must be an integer >= 1"),
+        ({"ttl": True}, ValueError, "ttl must be seconds"),
+        ({"ttl": np.float64("nan")}, ValueError, "ttl must be seconds"),
+        ({"ttl": np.timedelta64(1, "D")}, ValueError, "ttl must be seconds"),
+        ({"key": ["x", "x"]}, ValueError, "names a column twice"),
+        ({"unique": 1, "key": "x"}, TypeError, "unique must be True or False, got 1"),
+    ],
+    ids=str,
+)
+def test_options_that_make_no_sense(store, options, error, message):
+    with pytest.raises(error, match=message):
+        store.put("t", pd.DataFrame({"x": [1]}), **options)
+    assert not store.exists("t")
+
+
+def test_numbers_of_numpy_are_numbers(store):
+    for value in (1, 2):
+        store.put("t", pd.DataFrame({"x": [value]}), keep=np.int64(2), ttl=np.int32(90))
+    assert [table.rows for table in store.versions("t")] == [1, 1]
+    assert 80 < (store.open("t").expires - store.open("t").created).total_seconds() <= 90
+    with store.allocate("a", {"x": "int64"}, rows=np.int32(3)) as draft:
+        draft["x"][:] = 7
+    assert len(store.get("a")) == 3
+    assert cn.Store(store.path, capacity=np.int64(1 << 30)).settings.capacity == 1 << 30
+    assert cn.Store(store.path, capacity=1e9).settings.capacity == 10**9
+
+
+@pytest.mark.parametrize("view", ["to_pandas", "to_numpy"])
+def test_writable_is_true_or_false(store, view):
+    snapshot = store.put("t", pd.DataFrame({"x": [1]}))
+    with pytest.raises(TypeError, match="writable must be True or False, got 0"):
+        getattr(snapshot, view)(writable=0)
+
+
+def test_a_mapper_of_types_is_a_function(store):
+    store.put("t", pd.DataFrame({"x": [1]}))
+    with pytest.raises(TypeError, match=r"types_mapper must be a function of an Arrow type, got \{.*; give its get"):
+        store.get("t", types_mapper={pa.int64(): pd.Int64Dtype()})
+
+
 # -- metadata ----------------------------------------------------------------------------------------------------------
 
 META = {"source": "s3://bucket/x", "rows": [1, 2.5, None, True], "nested": {"a": {"b": "ü"}}}

@@ -205,7 +205,9 @@ class Following(StoreBase):
         -------
         CachedFunction
             The function; ``.clear()`` deletes what it has kept. Its key consists of its module and name, its code (but
-            not that of functions it calls) and its arguments: plain values, containers, dataclasses, arrays and frames.
+            not that of functions it calls) and its arguments: plain values, containers, dataclasses, classes, arrays
+            and frames. Such values that it takes from a function around it belong to the key too, as they are when it
+            is decorated; global variables do not.
 
         Raises
         ------

@@ -94,7 +94,18 @@ def looked_up(values: Any, name: str, column: pa.Array) -> KeyColumn:
         wanted = _in_type(_arrow_values(values, arrow_type.value_type), name, arrow_type.value_type)
         codes = pc.index_in(wanted, value_set=column.dictionary, skip_nulls=True)
         return key_column(codes.cast(arrow_type.index_type))
-    return key_column(_in_type(_arrow_values(values, arrow_type), name, arrow_type))
+    return key_column(keys_in_type(values, name, arrow_type))
+
+
+def keys_in_type(values: Any, name: str, arrow_type: pa.DataType) -> pa.Array:
+    """Values to look up in the type of the key ``name``, null where it does not hold them.
+
+    Raises
+    ------
+    TypeError
+        The values are of another kind.
+    """
+    return _in_type(_arrow_values(values, arrow_type), name, arrow_type)
 
 
 class OneKey:

@@ -274,7 +274,10 @@ LabelIndex = RangeIndex | ListIndex | NestedTable | MultiIndexOfLabels
 
 
 class Key(Record):
-    """A hash index over key columns: ``size`` bytes at ``at``, behind the body."""
+    """A hash index over key columns: ``size`` bytes at ``at``, behind the body.
+
+    Without fields and bytes: the key is the row index, a range.
+    """
 
     fields: list[Number]
     at: Place

@@ -335,12 +335,18 @@ def _jobs_of(columns: Sequence[Column]) -> list[Job]:
 
 
 def lay_out(
-    plan: TablePlan, key_fields: Sequence[int] = (), meta: str = "", alignment: int = PAGE, *, views: bool = False
+    plan: TablePlan,
+    key_fields: Sequence[int] | None = None,
+    meta: str = "",
+    alignment: int = PAGE,
+    *,
+    views: bool = False,
 ) -> LaidOut:
     """Give every byte of a plan its place; no data is looked at.
 
-    ``key_fields`` are the fields that a key index is built over, once they are written. ``meta`` is what a user stores
-    with the table, as JSON. ``views``: all text gets views, and not only what came in view layout.
+    ``key_fields`` are the fields that a key index is built over, once they are written; none where the key is a row
+    index that is a range. ``meta`` is what a user stores with the table, as JSON. ``views``: all text gets views, and
+    not only what came in view layout.
     """
     nested = [lay_out(table.plan, alignment=CACHE_LINE) for table in plan.nested]
     regions, body_end = arrange(plan.blocks, plan.regions())
@@ -350,7 +356,9 @@ def lay_out(
     viewed = {number: Region(plan.rows * VIEW) for number in view_fields(plan.columns, views=views)}
     behind, end = arrange([], [*tables, *key_regions, *viewed.values()], body_size + len(END_OF_STREAM))
     places = Places({**regions, **behind}, dict(zip(plan.nested, tables, strict=True)))
-    key = schema.Key(list(key_fields), places(key_regions[0]), key_regions[0].size) if key_regions else None
+    key = None if key_fields is None else schema.Key([], 0, 0)
+    if key_fields:
+        key = schema.Key(list(key_fields), places(key_regions[0]), key_regions[0].size)
     layout = plan.layout.placed(places, [_block_layout(block, places) for block in plan.blocks], key)
     text = [schema.Views(number, places(region)) for number, region in viewed.items()]
     layout = schema.with_views(layout, text) if text else layout
