@@ -19,6 +19,7 @@ import pyarrow.types as pt
 from pyarrow.csv import CSVWriter, WriteOptions
 from pyarrow.parquet import ParquetWriter
 
+from colonnade.arguments import expanded
 from colonnade.errors import CorruptSnapshotError, UnsupportedTypeError, printable
 from colonnade.interop.process_end import finished_before_exit
 from colonnade.io.formats import CODECS, TEXT, FileFormat, compressed, recognise
@@ -41,7 +42,7 @@ def checked_path(path: str | os.PathLike[str]) -> tuple[Path, FileFormat]:
         raise ValueError(f"{shown} is a URL; dump to a file, and copy that")
     if "\0" in text:
         raise ValueError(f"{shown} is not the name of a file")
-    file = Path(text).expanduser()
+    file = expanded(text)
     kind = recognise(file).format
     if kind not in _WRITERS or (recognise(file).codec and kind not in TEXT):
         raise ValueError(f"{shown} ends in none of {' '.join(SUFFIXES_WRITTEN)}, which can be written")

@@ -189,6 +189,13 @@ class Directory:
             raise self._not_writable() from error
 
     def _not_writable(self) -> StoreAccessError:
+        with contextlib.suppress(OSError):
+            if os.statvfs(self.root).f_flag & os.ST_RDONLY:
+                return StoreAccessError(
+                    errno.EROFS,
+                    f"the file system of the store {self.root} is read-only. Mount it for writing, or use another "
+                    f"directory: {paths.STORE_VARIABLE}=directory",
+                )
         return StoreAccessError(
             errno.EACCES,
             f"this user may not write to the store {self.root}. Run as its owner, or use a store of your own: "
