@@ -93,7 +93,16 @@ def section() -> str:
         lines += [*table_of_keys(struct), ""]
     lines += ["### Parts", "", "They have no kind, because only they may stand where they stand.", ""]
     lines += ["| part | keys | meaning |", "| --- | --- | --- |"]
-    for struct in (schema.Block, schema.Run, schema.Categories, schema.Objects, schema.Codes, schema.Key, schema.Views):
+    for struct in (
+        schema.Block,
+        schema.Run,
+        schema.Categories,
+        schema.Objects,
+        schema.Nulls,
+        schema.Codes,
+        schema.Key,
+        schema.Views,
+    ):
         lines.append(f"| {struct.__name__.lower()} | {keys_of(struct)} | {meaning_of(struct)} |")
     lines.append("")
     for heading, union, note in TABLES:

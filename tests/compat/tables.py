@@ -69,8 +69,9 @@ FRAMES = {
     "multi_index": _multi_index,
     "index": _index,
     "many_labels": lambda: pd.DataFrame(np.arange(200.0).reshape(2, 100), columns=[f"c{i}" for i in range(100)]),
+    "nulls": lambda: pd.DataFrame({"text": np.array(["a", None, np.nan, pd.NA], object), "number": np.array([1, pd.NaT, None, 2], object)}),
     "empty": lambda: pd.DataFrame({"x": pd.Series([], dtype="float64")}),
-}
+}  # fmt: skip
 ARRAYS = {
     "array": lambda: np.arange(24, dtype="int32").reshape(2, 3, 4),
     "fortran": lambda: np.asfortranarray(np.arange(12.0).reshape(4, 3)),

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 import colonnade as cn
+from colonnade.format.read.column import read_column
 from colonnade.format.same import same
 from support.quick_lane import examples
 from support.strategies import EXACT, INDEXES, NOT_COMPARED, Text, Weekday, frames, object_array, object_cells
@@ -283,6 +284,40 @@ def test_explain_says_how_objects_of_several_types_are_stored(store):
     assert report.arrow_type == "struct<int: int64, str: string>"
     assert "a field for each type" in report.why
     assert store.sql("select x.int, x.str from o").fetchall() == [(1, None), (None, "a"), (None, None)]
+
+
+NULLS = {
+    "text": ["a", None, np.nan, pd.NA, pd.NaT, "b"], "integers": [1, None, np.nan], "dates": [dt.date(2020, 1, 1), pd.NaT, None], "lists": [[1], None, np.nan, [2, None]],
+    "floats": [0.5, None, np.nan, pd.NA], "UUIDs": [uuid.UUID(int=1), None, np.nan], "nothing else": [None, np.nan, pd.NA, pd.NaT], "None and NA": [None, pd.NA],
+    "several types": [1, "a", None, pd.NA], "several types and floats": ["a", 2.5, None, np.nan, pd.NA], "NumPy's own NaN": ["a", np.float64("nan"), None, np.nan],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", NULLS)
+def test_several_kinds_of_nulls(store, kind):
+    for rows in (NULLS[kind], NULLS[kind] * 300):
+        df = pd.DataFrame({"x": pd.Series(object_array(rows), dtype=object), "i": range(len(rows))})
+        indexed = df.set_index(pd.Index(df["x"], dtype=object, tupleize_cols=False))
+        for each in (df, df[::2], df["x"].to_frame(), indexed[["i"]]):
+            assert assert_same_or_refused(store, each) is None
+
+
+def test_other_readers_see_plain_text_where_nulls_have_several_kinds(store):
+    df = pd.concat(pd.DataFrame({"x": cells}, dtype=object) for cells in (["a", None], [np.nan, "b"]))
+    with store.put("o", df) as snap:
+        assert snap.to_arrow()["x"].to_pylist() == snap.to_polars()["x"].to_list() == ["a", None, None, "b"]
+        (report,) = (report for report in snap.explain() if report.column == "x")
+        assert (report.arrow_type, report.nulls) == ("large_string", 2)
+
+
+def test_kinds_of_nulls_that_do_not_fit_are_a_damaged_file(store):
+    with store.put("o", pd.DataFrame({"x": ["a", None, np.nan]}, dtype=object)) as snap:
+        file = snap._stored_file(writable=False)
+    ((_, layout),) = file.frame.columns
+    assert read_column(file, layout).tolist()[:2] == ["a", None]
+    for change in ({"kinds": ["None"]}, {"at": 0}, {"at": 2**40}):
+        with pytest.raises(cn.CorruptSnapshotError):
+            read_column(file, layout.replaced(nulls=layout.nulls.replaced(**change)))
 
 
 def _two_levels():

@@ -19,7 +19,7 @@ FRAME = schema.FrameLayout(
         (2, schema.Masked("Int64", 64, 104)),
         (4, schema.Wrapped(schema.StringDtype("pyarrow", "nan"), 4)),
         (6, schema.Wrapped(None, 6)),
-        (7, schema.Converted("object", 7, schema.Objects("Timestamp", "NaT", "ns", "UTC"))),
+        (7, schema.Converted("object", 7, schema.Objects("Timestamp", "NaT", "ns", "UTC"), schema.Nulls(["None", "nan"], 8))),
         (8, schema.Categorical(8, "int8", True, schema.Categories("str", "n", "D"), 8)),
         (9, schema.Interval(schema.IntervalDtype("int64", "both"), 8, 16)),
     ],

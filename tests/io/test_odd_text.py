@@ -119,6 +119,7 @@ def test_types_that_change_late_become_text(load):
     (b"", "it is empty"), (b"\n", "it is empty"), (b"\xef\xbb\xbf\r\n\n", "it is empty"), ("a,b\n1,2\n".encode("utf-16"), "it is UTF-16"),
     (b'"a,b\n1,2\n', "a quote that is not closed"), (b'a,b\n"x,2\n3,4\n', "Expected 2 columns"), (b"a,b\n1\n", "Expected 2 columns, got 1"),
     (b"a,b\n1,2,3\n", "Expected 2 columns, got 3"), ("a\u00e9,b\n1,2\n".encode("latin-1"), "not UTF-8"),
+    ("a,b\n1,\u00e9\n2,x\n".encode("latin-1"), "column 'b' is not UTF-8; say with encoding="), ("a,b\n1,2\n".encode("utf-32"), 'encoding="utf-32"'),
 ])  # fmt: skip
 def test_csv_that_is_refused(data, words, load, store):
     with pytest.raises(cn.UnreadableFileError, match=words) as raised:
@@ -134,7 +135,8 @@ def test_csv_that_is_refused(data, words, load, store):
     (b"{}\n{}\n", [{}, {}]), (b"{}", [{}]), (b'{}\n{"a": 1}\n{}\n', [{"a": None}, {"a": 1}, {"a": None}]), (b"\n", []),
     (b'{"a\\u0000b": 1}\n', [{"a\0b": 1}]), (b'\xef\xbb\xbf{"a": 1}\r\n{"a": 2}\r\n', [{"a": 1}, {"a": 2}]),
     (b'{"": 1}\n\n{"": null}\n', [{"": 1}, {"": None}]), (b'{"a": []}\n{"a": [1]}\n', [{"a": []}, {"a": [1]}]),
-    (b'{"a": {}}\n{"a": {}}\n', [{"a": {}}, {"a": {}}]), (b'{"a": {}}\n{"a": {"b": 1}}\n', [{"a": {"b": None}}, {"a": {"b": 1}}]),
+    (b'{"a": {}}\n{"a": {}}\n', [{"a": {}}, {"a": {}}]), (b"null\n", [{}]), (b'\n null\n{"a": 1}\nnull\n', [{"a": None}, {"a": 1}, {"a": None}]),
+    (b'{"a": [18446744073709551616, 1.5]}\n', [{"a": [2.0**64, 1.5]}]), (b'{"a": 1e30, "b": " 12345678901234567890 "}\n', [{"a": 1e30, "b": " 12345678901234567890 "}]), (b'{"a": {}}\n{"a": {"b": 1}}\n', [{"a": {"b": None}}, {"a": {"b": 1}}]),
 ])  # fmt: skip
 def test_json_lines(data, rows, load, store):
     found = load(data, ".jsonl")
@@ -151,7 +153,8 @@ def test_many_objects_without_members(store, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("data", "words"), [
     (json.dumps([{"a": 1}]).encode(), "JSON lines are wanted"), (b"", "Empty JSON file"), (b'{"a": 1, "a": 2}\n', "specified twice"),
-    (b'{"a": 1}\n2\n', "changed from object to number"), (b'{"a": 1', "JSON parse error"), (b'{"a": "\xff"}\n', "Invalid UTF8"),
+    (b'{"a": 1}\n2\n', "changed from object to number"), (b'{"a": 18446744073709551616}\n', r"column 'a' has integers that int64 does not hold.*decimal128\(38\)"),
+    (b'{"a": {"b": [-9223372036854775809]}}\n', "column 'a' has integers that int64 does not hold"), (b'{"a": 1', "JSON parse error"), (b'{"a": "\xff"}\n', "Invalid UTF8"),
 ])  # fmt: skip
 def test_json_that_is_refused(data, words, load):
     with pytest.raises(cn.UnreadableFileError, match=words):

@@ -181,12 +181,23 @@ class Wrapped(Record, kind="wrapped"):
     field: Number
 
 
+NullKind = Literal["None", "nan", "NA", "NaT"]
+
+
+class Nulls(Record):
+    """Which missing values the nulls of a column are: one byte a row, a place in ``kinds``, or -1 for no null."""
+
+    kinds: list[NullKind]
+    at: Place
+
+
 class Converted(Record, kind="converted"):
     """The Arrow array, converted when the table is opened; without ``objects`` as PyArrow does."""
 
     dtype: Dtype
     field: Number
     objects: Objects | None = None
+    nulls: Nulls | None = None
 
 
 ColumnLayout = Values | Masked | Categorical | Interval | Wrapped | Converted

@@ -15,9 +15,10 @@ from typing import Literal
 import pandas as pd
 import pyarrow as pa
 import pyarrow.types as pt
-from pyarrow import csv, json
+from pyarrow import csv
 
 from colonnade.errors import InvalidDataError
+from colonnade.io.json_lines import parse_json_lines, refuse_rounded
 
 _BLOCK = 1 << 20
 
@@ -96,9 +97,11 @@ class LineReader:
     def _parse(self, data: bytes) -> pa.Table:
         if self._kind == "json":
             schema = None if self._types is None else pa.schema(self._types.items())
-            behaviour = "infer" if self._types is None else "error"
-            parsing = json.ParseOptions(explicit_schema=schema, unexpected_field_behavior=behaviour)
-            return json.read_json(io.BytesIO(data), json.ReadOptions(block_size=len(data) + 1), parsing)
+            lines = pa.py_buffer(data)
+            table = parse_json_lines(lines, schema, "infer" if schema is None else "error")
+            if schema is None:
+                refuse_rounded(table, lines)
+            return table
         assert self._header is not None
         return csv.read_csv(
             io.BytesIO(self._header + data),

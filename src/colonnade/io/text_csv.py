@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.types as pt
 from pyarrow import csv
 
 from colonnade.io.batches import POOL
@@ -20,7 +21,7 @@ from colonnade.io.options import ReadOptions
 from colonnade.io.text_blocks import CsvRows, Text, blocks
 from colonnade.io.text_parts import BOM, DIGITS, Key, Part, may_be_integers
 
-_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_MARKS = {b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _EMPTY = re.compile(rb"(?:\xef\xbb\xbf)?[\r\n]*+")
 _NO_ROWS = re.compile(rb"[\r\n]*+")  # PyArrow and pandas skip empty lines, also those before the header
 
@@ -46,8 +47,9 @@ def csv_blocks(text: Text, options: ReadOptions, as_text: set[Key] | None) -> It
 
 def _header(block: bytes, rows: CsvRows, delimiter: str) -> tuple[list[Key], int]:
     """Give the columns that the first row names, and where the second row begins."""
-    if block.startswith(_UTF_16):
-        raise pa.ArrowInvalid('it is UTF-16; say so with encoding="utf-16"')
+    for mark, encoding in _MARKS.items():
+        if block.startswith(mark):
+            raise pa.ArrowInvalid(f'it is {encoding.upper()}; say so with encoding="{encoding}"')
     start = len(BOM) if block.startswith(BOM) else 0
     start += len(_NO_ROWS.match(block, start)[0])  # type: ignore[index]  # it always matches
     row = rows.header.match(block, start)
@@ -95,6 +97,12 @@ class _Reader(NamedTuple):
             return self._part(0, {id_: pa.chunked_array([pa.nulls(0)]) for id_ in self.chosen})
         data = pa.py_buffer(text)
         table = self._table(data, self.chosen, self.types)
+        for id_ in self.chosen:
+            if id_ not in self.types and pt.is_binary(table.column(id_).type):
+                raise pa.ArrowInvalid(
+                    f"column {self.ids[id_][0]!r} is not UTF-8; say with encoding= what the text is, as "
+                    'encoding="latin-1", or with types= that it is "binary"'
+                )
         large = [id_ for id_ in self.chosen if id_ not in self.types and may_be_integers(table.column(id_))]
         if large:
             texts = self._table(data, large, dict.fromkeys(large, pa.string()))

@@ -8,11 +8,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from typing import Literal
 
 import pyarrow as pa
-from pyarrow import json
 
-from colonnade.io.batches import POOL
+from colonnade.io.json_lines import parse_json_lines, refuse_rounded
 from colonnade.io.options import ReadOptions
 from colonnade.io.text_blocks import Text, blocks, end_of_lines
 from colonnade.io.text_parts import BOM, Key, Part, may_be_integers
@@ -41,12 +41,9 @@ def _parse(data: pa.Buffer, options: ReadOptions, as_text: set[Key] | None) -> P
                 with contextlib.suppress(pa.ArrowInvalid):
                     exact = _table(data, {name: pa.uint64()}, "ignore")
                     table = table.set_column(table.column_names.index(name), name, exact.column(name))
-    table.validate(full=True)  # PyArrow's reader does not check that text is UTF-8
+        refuse_rounded(table.drop_columns([name for name in given if name in table.column_names]), data)
     return Part(table.num_rows, {(name, 0): table.column(name) for name in table.column_names}, names)
 
 
-def _table(data: pa.Buffer, types: Mapping[str, pa.DataType], others: str) -> pa.Table:
-    """Parse a block: these columns with these types, and the others, or not."""
-    parsing = json.ParseOptions(explicit_schema=pa.schema(types.items()), unexpected_field_behavior=others)
-    reading = json.ReadOptions(use_threads=False, block_size=max(data.size, 1))
-    return json.read_json(pa.BufferReader(data), reading, parsing, memory_pool=POOL)
+def _table(data: pa.Buffer, types: Mapping[str, pa.DataType], others: Literal["infer", "ignore"]) -> pa.Table:
+    return parse_json_lines(data, pa.schema(types.items()), others)

@@ -108,7 +108,10 @@ def _converted(file: StoredFile, layout: schema.Converted) -> Any:
     except pa.ArrowException as error:
         raise CorruptSnapshotError(f"column {field.name!r} is damaged ({error})") from error
     try:
-        return from_arrow(array, dtype, layout.objects)
+        values = from_arrow(array, dtype, layout.objects)
+        if layout.nulls is not None:
+            _restore_nulls(values, file, layout.nulls, array)
+        return values
     except (MemoryError, CorruptSnapshotError):
         raise
     except Exception as error:  # the values are valid, so pandas or PyArrow does not have them: dates of the year 10000
@@ -116,6 +119,19 @@ def _converted(file: StoredFile, layout: schema.Converted) -> Any:
             f"column {field.name!r} is {field.type}, which pandas cannot hold ({error}); "
             "use to_arrow(), or name other columns="
         ) from error
+
+
+def _restore_nulls(values: Any, file: StoredFile, nulls: schema.Nulls, array: pa.Array) -> None:
+    from colonnade.format.object_parts import MISSING_VALUES
+
+    codes = file.body.array(np.dtype(np.int8), nulls.at, file.rows)
+    are_known = bool(codes.min(initial=-1) == -1 and codes.max(initial=-1) < len(nulls.kinds))
+    if not are_known or not np.array_equal(codes >= 0, array.is_null().to_numpy(zero_copy_only=False)):
+        raise schema.invalid("kinds of nulls do not fit the nulls of their column")
+    if values.dtype != object:
+        raise schema.invalid(f"kinds of nulls of a column of {values.dtype}")
+    for code, kind in enumerate(nulls.kinds):
+        values[codes == code] = MISSING_VALUES[kind]
 
 
 _cast_array: Callable[[pa.Array, pa.DataType], pa.Array] = pa.Array.cast

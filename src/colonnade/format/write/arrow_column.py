@@ -5,7 +5,7 @@ Does not depend on: files, places, tables.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -92,6 +92,11 @@ def converted_layout(dtype: Any, objects: schema.Objects | None = None) -> MakeL
     """The layout of a column that is converted when the table is opened; without ``objects`` by PyArrow."""
     encoded = encode_dtype(dtype)
     return lambda _, field: schema.Converted(encoded, field, objects)
+
+
+def objects_layout(objects: schema.Objects, kinds: Sequence[schema.NullKind], codes: Region) -> MakeLayout:
+    """The layout of a column of objects of which several stand for null; ``codes`` say which one does in each row."""
+    return lambda place, field: schema.Converted("object", field, objects, schema.Nulls(list(kinds), place(codes)))
 
 
 def _to_codes(column: Column, dtype: Any) -> Column:

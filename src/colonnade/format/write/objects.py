@@ -19,7 +19,6 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import marshal
-import math
 import uuid
 from collections.abc import Callable
 from typing import Any, Literal
@@ -46,6 +45,7 @@ from colonnade.format.object_parts import (
 from colonnade.format.read.objects import in_zone, restore, timestamp_objects, utc_datetimes
 from colonnade.format.same import same, time_details
 from colonnade.format.schema import Objects, Unit
+from colonnade.format.write.null_kinds import has_numbers
 from colonnade.format.zones import decode_zone, encode_zone
 from colonnade.interop import pyarrow as pyarrow_internals
 
@@ -91,7 +91,7 @@ def _encode(values: ObjectArray, types: list[type] | None = None) -> tuple[pa.Ar
     convert = _CONVERT.get(type_)
     if convert is None:
         raise UnsupportedTypeError(f"it holds objects of type {_type_name(type_)}, which Arrow would not give back")
-    if len(types) > 2 or (float in types and _has_numbers(values)):
+    if len(types) > 2 or (float in types and has_numbers(values)):
         return _by_kinds(values)
     try:
         array, objects = convert(values)
@@ -112,11 +112,6 @@ def _encode(values: ObjectArray, types: list[type] | None = None) -> tuple[pa.Ar
 
 # What PyArrow raises for objects that have no Arrow type.
 _ARROW_ERRORS = (pa.ArrowException, TypeError, ValueError, OverflowError, SystemError, LookupError)
-
-
-def _has_numbers(values: ObjectArray) -> bool:
-    """Whether floats are there that are not NaN, and so no missing values."""
-    return any(type(value) is float and not math.isnan(value) for value in values)
 
 
 def _by_kinds(values: ObjectArray) -> tuple[pa.Array | pa.ChunkedArray, Objects]:

@@ -30,10 +30,12 @@ from colonnade.format.write.arrow_column import (
     chunks_of,
     converted_layout,
     masked_layout,
+    objects_layout,
     values_layout,
 )
-from colonnade.format.write.column import Column, Flat, Node, bitmap_region, one_null
+from colonnade.format.write.column import Column, Flat, MakeLayout, Node, bitmap_region, one_null
 from colonnade.format.write.flatten import flatten, widen_strings
+from colonnade.format.write.null_kinds import unify_nulls
 from colonnade.format.write.objects import to_arrow
 from colonnade.format.zones import arrow_zone
 from colonnade.interop import pandas as internals
@@ -147,13 +149,32 @@ def _bits_job(values: npt.NDArray[np.bool_], validity: Validity, mask: npt.NDArr
 
 
 def _object(name: str, values: Any) -> Column:
-    return _converted(name, *to_arrow(values), values.dtype)
+    values, nulls = unify_nulls(values)
+    array, objects = to_arrow(values)
+    if nulls is None:
+        return _converted(name, array, converted_layout(values.dtype, objects))
+    codes = Region(len(values))
+    column = _converted(name, array, objects_layout(objects, nulls.kinds, codes))
+    return replace(column, flat=replace(column.flat, jobs=(*column.flat.jobs, _null_codes_job(nulls.codes, codes))))
 
 
-def _converted(name: str, array: Any, objects: schema.Objects | None, dtype: Any) -> Column:
+def _null_codes_job(codes: npt.NDArray[np.int8], region: Region) -> Job:
+    return Job(
+        len(codes),
+        [_piece(codes)],
+        width=1,
+        validity_kind=Validity.NEGATIVE,
+        element="int8",
+        pandas_kind=PandasBuffer.CODES,
+        pandas_element="int8",
+        pandas_buffer=region,
+        keep=codes,
+    )
+
+
+def _converted(name: str, array: Any, layout: MakeLayout) -> Column:
     chunks = chunks_of(array)
     flat = widen_strings(array.type, chunks) if pa.types.is_string(array.type) else flatten(array.type, chunks)
-    layout = converted_layout(dtype, objects)
     return Column(name, flat, one_null(flat.type), Reading.CONVERTED, make_layout=layout)
 
 
@@ -311,7 +332,7 @@ def _interval(name: str, array: Any) -> Column:
 
 def _string(name: str, array: Any) -> Column:
     if array.dtype.storage == "python":
-        return _converted(name, _by_pyarrow(array), None, array.dtype)
+        return _converted(name, _by_pyarrow(array), converted_layout(array.dtype))
     return _arrow(name, array)
 
 
