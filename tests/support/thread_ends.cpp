@@ -87,7 +87,7 @@ void lead_here(uintptr_t base, const ElfW(Dyn) * entry) {
   for (const Slots& slots : {lazy, early}) {
     if (slots.first == nullptr) continue;
     for (size_t i = 0; i < slots.bytes / sizeof(ElfW(Rela)); ++i) {
-      const ElfW(Rela)& relocation = slots.first[i];
+      const ElfW(Rela) & relocation = slots.first[i];
       if (!is_slot(ELF64_R_TYPE(relocation.r_info))) continue;
       void* const function = replacement_of(names + symbols[ELF64_R_SYM(relocation.r_info)].st_name);
       if (function == nullptr) continue;
