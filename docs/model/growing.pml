@@ -1,6 +1,8 @@
 /* The protocol of growing tables: append, roll over, retain, recover, and readers, with kills at every step.
 
-   Knows: one growing table, its head, its segments, one lock, and the kernel's part in it.
+   Knows: one growing table, its head, its segments, one lock, and the kernel's part in it. With SHARED, producers take
+   turns: each keeps what it knows of the table while another one writes, and the head's number of turns tells it
+   whether that is still right.
    Does not depend on: bytes, columns, text, dictionaries. Stores are seen in their order here; tests/litmus checks
    processors that reorder them.
 
@@ -65,7 +67,13 @@ byte kills;
 
 /* What was published. It is no part of the protocol: promises compare with it. A flag is the value less 1. */
 byte published[ROWS];
-bool busy;                  /* a producer is between two of its stores to rows */
+
+/* The head's number of turns. It never returns to an older value, so all that matters is who finds its own last number
+   there: the producer that stored it last, if it has remembered it. */
+bool knows[PRODUCERS + 1];
+#ifdef SHARED
+byte states[INODES + 1];    /* footers that the file has */
+#endif
 
 #ifdef SHORTEST
 byte i, j, k;
@@ -77,10 +85,16 @@ hidden byte i, j, k;        /* used inside one step */
 #define SAME(ino, r) (file[ino].value[(r) % CAPACITY] == published[r] && \
     file[ino].flag[(r) % CAPACITY] == published[r] - 1)
 
+#ifdef SHARED
+#define NO_STATES(ino) states[ino] = 0
+#else
+#define NO_STATES(ino) skip
+#endif
+
 inline free_if_unused(ino) {
     if
     :: !names[ino] && !opens[ino] && !lookups[ino] && !made[ino] ->
-        shown[ino] = 0;
+        shown[ino] = 0; NO_STATES(ino);
         j = 0;
         do
         :: j < CAPACITY -> file[ino].value[j] = 0; file[ino].flag[j] = 0; j++
@@ -132,13 +146,21 @@ inline kill() {
     :: mine -> made[mine] = false; free_if_unused(mine)
     :: else
     fi;
-    busy = false; mine = NONE; row = 0; end = 0; value = 0; kept = 0
+    knows[me] = false; mine = NONE; row = 0; end = 0; value = 0; kept = 0; count = 0; last = 0; slot = 0
 }
 
 #define KILLED d_step { kills < KILLS -> kill() }; goto idle
 #define STEP(...) if :: d_step { __VA_ARGS__ } :: KILLED fi
 
 /* -- the producer; `row`, `end`, `value`, `mine` and `kept` are its own -------------------------------------------- */
+
+/* What it knows of the table: the number of rows, the last segment, and how many footers that has. */
+#ifdef SHARED
+#define REMEMBER count = committed; last = LAST; slot = states[dir[LAST]]; knows[me] = true
+#else
+#define REMEMBER count = committed; last = LAST
+#endif
+#define FORGET count = 0; last = 0; slot = 0; knows[me] = false
 
 #define LAST entry[begun - 1]
 #define DROP_ENTRY begun--; printf("producer %d drops the entry of segment %d\n", me, entry[begun])
@@ -172,12 +194,25 @@ inline retention() {
     od
 }
 
-/* The footer's length: one store. */
-inline declare_rows(place, count) {
+/* A new footer, which must not be where one is already, and its length: one store. */
+#ifdef SHARED
+#define NEW_FOOTER(place) \
+    if \
+    :: place == last -> PROMISE(5, slot >= states[dir[place]]); slot++; states[dir[place]] = slot \
+    :: else -> states[dir[place]]++     /* it has looked what is there */ \
+    fi
+#define FIRST_FOOTER slot = 1
+#else
+#define NEW_FOOTER(place) skip
+#define FIRST_FOOTER skip
+#endif
+
+inline declare_rows(place, rows) {
     if
-    :: dir[place] && shown[dir[place]] != (count) ->
+    :: dir[place] && shown[dir[place]] != (rows) ->
         STEP(
-            shown[dir[place]] = count;
+            NEW_FOOTER(place);
+            shown[dir[place]] = rows;
             printf("producer %d shows %d rows of segment %d\n", me, shown[dir[place]], place)
         )
     :: else
@@ -187,6 +222,7 @@ inline declare_rows(place, count) {
 #define WHOLE(place) declare_rows(place, CAPACITY)
 
 inline recover() {
+    d_step { FORGET };
     do
 #ifndef KEEP_ENTRIES
     :: LAST * CAPACITY > committed -> STEP(DROP_ENTRY)
@@ -223,11 +259,48 @@ inline recover() {
     od;
 #endif
     row = 0; kept = 0;
+    d_step { REMEMBER };
     retention();
     if
-    :: begun > 1 -> WHOLE(LAST - 1)
+    :: begun > 1 -> WHOLE(last - 1)
     :: else
     fi
+}
+
+/* The turns of producers that share the table. The number is stored before anything is written, so whoever is killed
+   after that leaves a number that nobody knows. */
+#if defined(TURNS_BY_COUNT)
+#define IS_BEHIND (count != committed || last != LAST)
+#elif defined(NO_TURNS)
+#define IS_BEHIND false
+#else
+#define IS_BEHIND !knows[me]
+#endif
+#define STORE_TURN \
+    kept = knows[me]; knows[1] = false; knows[PRODUCERS] = false; knows[me] = kept; kept = 0; \
+    printf("producer %d stores its turn\n", me)
+
+inline begin_turn() {
+#ifndef TURN_LAST
+    STEP(STORE_TURN);
+#endif
+    if
+    :: IS_BEHIND -> recover()
+    :: else
+    fi
+}
+
+inline end_turn() {
+#ifdef TURN_LAST
+    STEP(STORE_TURN);
+#endif
+    d_step { all_tidy(); lock = NONE; printf("producer %d ends its turn\n", me) }
+end_turns:
+    if
+    :: d_step { lock == NONE -> lock = me; printf("producer %d takes its turn\n", me) }
+    :: KILLED
+    fi;
+    begin_turn()
 }
 
 #if defined(REUSE_WITHOUT_LEASE)
@@ -235,7 +308,12 @@ inline recover() {
 #else
 #define NOBODY_HAS(ino) (opens[ino] == 0)
 #endif
-#define EMPTY_STATE shown[mine] = 0; printf("producer %d writes a state of 0 rows to inode %d\n", me, mine)
+#ifdef SHARED
+#define ONE_STATE(ino) states[ino] = 1
+#else
+#define ONE_STATE(ino) skip
+#endif
+#define EMPTY_STATE shown[mine] = 0; ONE_STATE(mine); printf("producer %d writes a state of 0 rows to inode %d\n", me, mine)
 #define NAME_IT \
     if :: spare == mine -> spare = NONE :: else -> names[mine]++; made[mine] = false fi; \
     dir[(row) / CAPACITY] = mine; printf("producer %d names inode %d segment %d\n", me, mine, row / CAPACITY)
@@ -269,7 +347,7 @@ inline roll_over() {
     STEP(ENTER);
     STEP(begun++);
 #endif
-    mine = NONE
+    d_step { mine = NONE; last = row / CAPACITY; FIRST_FOOTER }
 }
 
 /* One store of a byte: the bits of published rows are kept, those of later rows are cleared. */
@@ -279,7 +357,7 @@ inline roll_over() {
 #else
 #define NEW_FLAG(r) FLAG(r) = value - 1
 #endif
-#define IN_BATCH(r) (row - row % CAPACITY + r >= committed && row - row % CAPACITY + r <= row)
+#define IN_BATCH(r) (row - row % CAPACITY + r >= count && row - row % CAPACITY + r <= row)
 #define AFTER_BATCH(r) (row - row % CAPACITY + r > row)
 #if defined(OR_BITS)
 #define CLEAR_REST skip
@@ -306,16 +384,16 @@ inline write_flags() {
 }
 
 inline write_rows() {
-    row = committed;
+    row = count;
     do
     :: row < end ->
         if
-        :: row == (LAST + 1) * CAPACITY -> roll_over()
+        :: row == (last + 1) * CAPACITY -> roll_over()
         :: else
         fi;
         STEP(
-            PROMISE(4, lock == me || !busy);
-            PROMISE(4, LAST == row / CAPACITY && dir[LAST]);
+            PROMISE(4, lock == me);
+            PROMISE(4, last == row / CAPACITY && dir[last]);
             ROW(row) = value; printf("producer %d writes row %d: %d\n", me, row, value)
         );
         if
@@ -337,29 +415,28 @@ inline publish() {
         :: else -> break
         od;
         PROMISE(2, end > committed);
-        committed = end; retained_is_there();
+        committed = end; count = end; retained_is_there();
         printf("producer %d publishes %d rows\n", me, committed)
     )
 }
 
 inline append() {
     if
-    :: d_step { committed + 1 <= ROWS -> end = committed + 1 }
-    :: d_step { committed + BATCH <= ROWS -> end = committed + BATCH }
+    :: d_step { count + 1 <= ROWS -> end = count + 1 }
+    :: d_step { count + BATCH <= ROWS -> end = count + BATCH }
     fi;
     if
     :: value = 1
     :: value = 2
     fi;
 #if defined(PUBLISH_BEFORE_ROWS)
-    d_step { kept = committed };
+    d_step { kept = count };
     publish();
-    d_step { committed = committed };
     row = kept;
     do
     :: row < end ->
         if
-        :: row == (LAST + 1) * CAPACITY -> roll_over()
+        :: row == (last + 1) * CAPACITY -> roll_over()
         :: else
         fi;
         STEP(ROW(row) = value; FLAG(row % CAPACITY) = value - 1);
@@ -369,7 +446,7 @@ inline append() {
     row = 0; kept = 0;
 #elif defined(SHOW_BEFORE_PUBLISH)
     write_rows();
-    declare_rows(LAST, end - LAST * CAPACITY);
+    declare_rows(last, end - last * CAPACITY);
     publish();
 #else
     write_rows();
@@ -377,11 +454,11 @@ inline append() {
 #endif
     end = 0; value = 0;
     if
-    :: declare_rows(LAST, committed - LAST * CAPACITY)
+    :: declare_rows(last, count - last * CAPACITY)
     :: skip
     fi;
     if
-    :: begun > 1 -> WHOLE(LAST - 1)
+    :: begun > 1 -> WHOLE(last - 1)
     :: else
     fi;
     retention()
@@ -389,6 +466,7 @@ inline append() {
 
 proctype Producer(byte me) {
     byte row, end, value, mine, kept;
+    byte count, last, slot;
 end_idle:
 idle:
     if
@@ -398,13 +476,24 @@ idle:
     :: d_step { lock == NONE -> lock = me; printf("producer %d takes the lock\n", me) }
 #endif
     fi;
+#ifdef SHARED
+    STEP(STORE_TURN);
+#endif
     recover();
     STEP(all_tidy(); PROMISE(4, LAST * CAPACITY <= committed && committed <= (LAST + 1) * CAPACITY));
 end_open:
     do
+#ifdef SHARED
+    :: if
+       :: append()
+       :: printf("producer %d flushes\n", me); declare_rows(last, count - last * CAPACITY)
+       fi;
+       end_turn()
+#else
     :: append()
-    :: declare_rows(LAST, committed - LAST * CAPACITY);
-       d_step { all_tidy(); lock = NONE; printf("producer %d closes\n", me) }; goto idle
+#endif
+    :: declare_rows(last, count - last * CAPACITY);
+       d_step { all_tidy(); lock = NONE; FORGET; printf("producer %d closes\n", me) }; goto idle
     :: KILLED
     od
 }

@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,6 +76,9 @@ RUNS = (
     growing("growing, Arrow reader", "READERS=0 ROWS=5"),
     growing("growing, two readers", "READERS=2 FOREIGN=0 PRODUCERS=1 ROWS=3"),
     growing("growing, three kills", "READERS=0 FOREIGN=0 KILLS=3"),
+    growing("growing, shared", "SHARED READERS=0 FOREIGN=0 ROWS=4"),
+    growing("growing, shared, one reader", "SHARED FOREIGN=0 ROWS=3"),
+    growing("growing, shared, Arrow reader", "SHARED READERS=0 ROWS=3"),
     growing("PUBLISH_BEFORE_ROWS", "FOREIGN=0 PRODUCERS=1", 1),
     growing("OR_BITS", "FOREIGN=0 PRODUCERS=1", 1),
     growing("CLEAR_THEN_FILL", "FOREIGN=0 PRODUCERS=1", 1),
@@ -87,6 +91,9 @@ RUNS = (
     growing("NO_LOCK", "READERS=0 FOREIGN=0 KILLS=0", 4),
     growing("NAME_BEFORE_EMPTY_STATE", "READERS=0 PRODUCERS=1 KILLS=0", 5),
     growing("SHOW_BEFORE_PUBLISH", "READERS=0 PRODUCERS=1 KILLS=0", 5),
+    growing("NO_TURNS", "SHARED READERS=0 FOREIGN=0 KILLS=0", 5),
+    growing("TURNS_BY_COUNT", "SHARED READERS=0 FOREIGN=0 KILLS=0", 5),
+    growing("TURN_LAST", "SHARED READERS=0 FOREIGN=0", 5),
     fetch("fetch"),
     fetch("fetch, more kills and cleans", "KILLS=3 CLEANS=3"),
     fetch("NO_FETCH_LOCK", "", 2),
@@ -200,12 +207,12 @@ def main() -> int:
     failed = 0
     wanted = [run for run in RUNS if all(word in f"{run.what} {run.model}" for word in sys.argv[1:])]
     sys.stdout.write(f"{'protocol, or mutation':31}{'promises':28}{'states':>12}{'seconds':>9}\n")
-    for run in wanted:
-        outcome = search(run, spin, compiler)
-        good, words = verdict(run, outcome)
-        failed += not good
-        sys.stdout.write(f"{run.what:31}{words:28}{outcome.states:12,}{outcome.seconds:9.1f}\n")
-        sys.stdout.flush()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # a search is a process, of one thread
+        for run, outcome in zip(wanted, pool.map(lambda run: search(run, spin, compiler), wanted), strict=True):
+            good, words = verdict(run, outcome)
+            failed += not good
+            sys.stdout.write(f"{run.what:31}{words:28}{outcome.states:12,}{outcome.seconds:9.1f}\n")
+            sys.stdout.flush()
     took = time.perf_counter() - started
     came = f"{failed} of {len(wanted)} did not come out as they must" if failed else "all as they must be"
     sys.stdout.write(f"{came}; {took:.0f} s, spin and gcc included; counterexamples are in {BUILD}/*/trace.txt\n")

@@ -78,6 +78,7 @@ class Appender:
         self._is_ready = False
         self._shared = shared
         self._finished: list[tuple[LogSegment, Counts]] = []
+        self._catalog = catalog
         self._root = catalog.directory.root
         self._process = os.getpid()
         with explained(self._root, f"appending to {name!r}"):
@@ -265,11 +266,11 @@ class Appender:
                 self._log.close(in_order=in_order)  # also if an interrupt ended the first call before it
                 self._use(None)  # it keeps the last segment mapped
 
-    def remove_if_made_in_vain(self) -> None:
+    def _remove_if_made_in_vain(self) -> None:
         """Remove the table if this appender has made it and there are no rows."""
         if self._log.is_made_here and not self._log.published:
             with contextlib.suppress(OSError, ColonnadeError):  # the error that led here is the one to raise
-                log_folder.remove(self._log.catalog, self.name)
+                log_folder.remove(self._catalog, self.name)
 
     def __enter__(self) -> Self:
         return self
@@ -384,6 +385,8 @@ class Appender:
             and segment.entry.number < last.entry.number
             and segment.entry.base + counts.rows <= rows
         ]
+        for segment, _ in self._finished:
+            segment.look_again()
         self._is_stale = False
 
     def _take_back_if_possible(self) -> None:
@@ -509,5 +512,5 @@ def append(catalog: Catalog, name: str, data: Any) -> int:
         try:
             return appender.append(data)
         except BaseException:
-            appender.remove_if_made_in_vain()
+            appender._remove_if_made_in_vain()
             raise

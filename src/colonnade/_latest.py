@@ -112,6 +112,8 @@ class Latest:
             raise TypeError(f"prepare must be a function of a Snapshot, got {brief_repr(prepare)}")
         self._prepare = prepare
         self._path = os.fspath(paths.path_of(catalog.directory.root, paths.Entry(name, None)))
+        where = paths.locate(name)
+        self._live = os.fspath(catalog.directory.root.joinpath(*where.folders, where.live))
         self._look: Look | None = None
         self._preparing = False
         self._grown: Callable[[], Snapshot] | None = None  # opens a growing table again
@@ -285,7 +287,7 @@ class Latest:
         return snapshot
 
     def _is_newest(self, look: Look) -> bool:
-        """Whether the name leads to it, or to nothing. If the caller has closed it, it is opened again."""
+        """Whether the name leads to it, or to nothing at all. If the caller has closed it, it is opened again."""
         if look.snapshot.closed:
             return False
         if look.log is not None:
@@ -293,7 +295,7 @@ class Latest:
         try:
             stat = os.stat(self._path, follow_symlinks=False)  # noqa: PTH116 -- Path.stat takes longer
         except (FileNotFoundError, NotADirectoryError):
-            return True
+            return not os.path.exists(self._live)  # noqa: PTH110 -- as above
         return look.inode == (stat.st_dev, stat.st_ino)
 
     def _alone(self) -> RLock:

@@ -128,7 +128,7 @@ class Names(abc.ABC):
     def ls(self, pattern: str | None = None) -> list[TableInfo]:
         """List the newest versions, by name. Files that are no snapshots are left out; `check` names them.
 
-        A warning says which tables this user may not read.
+        A warning says which tables this user may not read, and which growing tables are damaged.
 
         Parameters
         ----------
@@ -155,26 +155,36 @@ class Names(abc.ABC):
         >>> cn.delete("docs/ls")
         """
         unreadable: list[str] = []
-        tables = Tables(sorted(self._infos(pattern, unreadable), key=lambda table: table.name))
-        if unreadable:
-            more = ", ..." if len(unreadable) > 5 else ""
-            warnings.warn(
-                f"{len(unreadable)} tables or folders of {self.path} are left out, because this user may not read them "
-                f"or does not trust their owner: {', '.join(map(repr, unreadable[:5]))}{more}. check() says why",
-                UserWarning,
-                stacklevel=2,
-            )
+        damaged: list[str] = []
+        tables = Tables(sorted(self._infos(pattern, unreadable, damaged), key=lambda table: table.name))
+        for left_out, what, why in (
+            (unreadable, "tables or folders", "this user may not read them or does not trust their owner"),
+            (damaged, "growing tables", "they are damaged"),
+        ):
+            if left_out:
+                more = ", ..." if len(left_out) > 5 else ""
+                warnings.warn(
+                    f"{len(left_out)} {what} of {self.path} are left out, because {why}: "
+                    f"{', '.join(map(repr, left_out[:5]))}{more}. check() says why",
+                    UserWarning,
+                    stacklevel=2,
+                )
         return tables
 
-    def _infos(self, pattern: str | None, unreadable: list[str]) -> Iterator[TableInfo]:
+    def _infos(self, pattern: str | None, unreadable: list[str], damaged: list[str]) -> Iterator[TableInfo]:
         entries = self._catalog.entries(lambda folder, _: unreadable.append(f"{folder}/"))
-        names = (entry.name for entry in entries if entry.version is None)
-        for name in itertools.chain(names, self._catalog.growing()):
+        names = ((entry.name, False) for entry in entries if entry.version is None)
+        growing = ((name, True) for name in self._catalog.growing())
+        for name, is_growing in itertools.chain(names, growing):
             if pattern is None or matches(name, pattern):
                 try:
                     yield self.info(name)
-                except (NotFoundError, CorruptSnapshotError):
-                    continue
+                except NotFoundError:
+                    if is_growing and self._catalog.is_growing(name):  # there is a folder, and no head in it
+                        damaged.append(name)
+                except CorruptSnapshotError:
+                    if is_growing:
+                        damaged.append(name)
                 except StoreAccessError:
                     unreadable.append(name)
 

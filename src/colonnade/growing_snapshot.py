@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 import numpy as np
 import pyarrow as pa
@@ -295,15 +295,7 @@ class GrowingSnapshot(Snapshot):
         """
         reader, look = self._attached()
         first, stop = self._first, self._stop
-        if isinstance(last, (str, timedelta, np.timedelta64)):
-            start = self._start_of_window(last)
-        else:
-            if isinstance(last, bool) or not hasattr(last, "__index__"):
-                raise TypeError(f"last must be a number of rows or a time, as in '5min', got {brief_repr(last)}")
-            count = whole_number(last, "last")
-            if count < 0:
-                raise ValueError(f"last must be >= 0 rows or a time, got {count}")
-            start = max(first, stop - count)
+        start = self._start_of_window(last) if _is_time(last) else max(first, stop - _count(last))
         return GrowingSnapshot(reader.table, start, stop, reader, look)
 
     def _start_of_window(self, last: str | timedelta | np.timedelta64) -> int:
@@ -407,6 +399,32 @@ class GrowingSnapshot(Snapshot):
 
     def __copy__(self) -> GrowingSnapshot:
         return GrowingSnapshot(self._table, self._first, self._stop, *self._attached())
+
+
+def _is_time(last: Any) -> TypeGuard[str | timedelta | np.timedelta64]:
+    return isinstance(last, (str, timedelta, np.timedelta64))
+
+
+def _count(last: Any) -> int:
+    """How many rows are wanted."""
+    if isinstance(last, bool) or not hasattr(last, "__index__"):
+        raise TypeError(f"last must be a number of rows or a time, as in '5min', got {brief_repr(last)}")
+    count = whole_number(last, "last")
+    if count < 0:
+        raise ValueError(f"last must be >= 0 rows or a time, got {count}")
+    return count
+
+
+def open_newest(reader: LogReader, last: int | str | timedelta) -> GrowingSnapshot:
+    """Make the snapshot of the newest rows: see `GrowingSnapshot.last`. Segments without such rows are not opened."""
+    rows = 1 if _is_time(last) else _count(last)
+    while True:
+        newest = GrowingSnapshot.at(reader, reader.look(rows))
+        window = newest.last(last)
+        # A window that begins with the first row may have rows before it, where so many were looked at.
+        if not _is_time(last) or window.rows_range.start > newest.rows_range.start or newest.num_rows < rows:
+            return window
+        rows = 4 * newest.num_rows
 
 
 def open_growing(reader: LogReader, version: int | None) -> GrowingSnapshot:

@@ -2,11 +2,13 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cerrno>
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <stdexcept>
@@ -18,7 +20,11 @@
 namespace colonnade {
 namespace {
 
-constexpr int64_t longest_step = 2 << 20, populated = 64 << 10;
+constexpr int64_t huge = huge_page;
+constexpr int64_t longest_step = huge, populated = 64 << 10;
+// A huge page takes 0.3 ms where the kernel has some ready, and 7 ms where a virtual machine gets the memory from its
+// host. What takes longer is the moving of other pages.
+constexpr std::chrono::milliseconds worth_waiting{10};
 const int64_t page = static_cast<int64_t>(page_size());
 constexpr int64_t at_once = 64;  // rows
 constexpr int64_t no_time = INT64_MIN;
@@ -112,6 +118,7 @@ void GrowingRows::allocate(int64_t from, int64_t to) {
   from = from / page * page;
   to = std::min((to + page - 1) / page * page, (size_ + page - 1) / page * page);
   if (from >= to) return;
+  if (to - from >= huge) make_huge_pages(from, to);
   // Long steps are allocated and entered into the page table at once: a fault for each page takes longer than to copy
   // it. Where there is no room, or the kernel does not know this, the other way says why.
   const int64_t whole = std::min(to, size_ / page * page) - from;
@@ -125,12 +132,31 @@ void GrowingRows::allocate(int64_t from, int64_t to) {
   if (error) throw std::system_error(error, std::generic_category());
 }
 
-// Steps double from a page on, so that a small table is small.
+// Puts the memory around a part of the file into huge pages where the kernel can: they come in a fifth of the time, and
+// sums over many segments take 1.1 times as long as over one array, and 1.5 times with small pages. What stands in the
+// pages stays, and readers may look at it meanwhile.
+void GrowingRows::make_huge_pages(int64_t from, int64_t to) noexcept {
+  from = from / huge * huge;
+  to = std::min(static_cast<int64_t>(round_up(static_cast<size_t>(to), huge_page)), size_ / huge * huge);
+  if (!has_huge_pages_ || from >= to || reinterpret_cast<uintptr_t>(memory_) % huge_page != 0) return;
+  // Of a segment that was used before, all pages are there. The offset of the file is nobody's.
+  if (::lseek(fd_, from, SEEK_HOLE) >= to) return;
+  // The kernel wants one page to be there in each, and fills the rest with zeros.
+  for (int64_t at = from; at < to; at += huge)
+    if (::posix_fallocate(fd_, at, page) != 0) return;
+  const auto began = std::chrono::steady_clock::now();
+  const bool done = ::madvise(memory_ + from, static_cast<size_t>(to - from), MADV_COLLAPSE) == 0;
+  has_huge_pages_ = done && std::chrono::steady_clock::now() - began < (to - from) / huge * worth_waiting;
+}
+
+// Steps double from a page on, so that a small table is small. The first long one takes up what came before it.
 void GrowingRows::ensure(Region& region, int64_t end) {
   if (region.start < 0 || end <= region.provided) return;
   const int64_t step = std::clamp(region.provided, page, longest_step);
   const int64_t to = std::min(std::max(end, region.provided + step), region.size);
-  allocate(region.start + region.provided, region.start + to);
+  const bool is_first = step == longest_step && !region.is_long;
+  allocate(region.start + (is_first ? 0 : region.provided), region.start + to);
+  region.is_long = step == longest_step;
   region.provided = to;
 }
 

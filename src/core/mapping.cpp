@@ -20,9 +20,6 @@
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22  // Linux 5.14
 #endif
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25  // Linux 6.1; older kernels return EINVAL, and files stay in pages of 4 KiB
-#endif
 
 namespace colonnade {
 namespace {

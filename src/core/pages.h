@@ -19,6 +19,10 @@ inline size_t page_size() noexcept {
   return size;
 }
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25  // Linux 6.1; older kernels return EINVAL, and files stay in pages of 4 KiB
+#endif
+
 constexpr size_t round_up(size_t size, size_t step) { return (size + step - 1) / step * step; }
 
 // Unmaps [address, address + size). The kernel refuses this (ENOMEM) where it would split a mapping in two and the

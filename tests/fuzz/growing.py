@@ -25,7 +25,7 @@ import numpy as np
 import colonnade as cn
 from colonnade.format.growing_file import envelope, read_state
 from colonnade.format.stripes import STRIPE
-from colonnade.storage import log as producer_log
+from colonnade.storage import log_room
 from colonnade.storage.log_head import ENTRY_SIZE, RING, SCHEMA
 from colonnade.storage.log_reader import find_log
 from growing.frames import frame
@@ -39,7 +39,7 @@ _NUMBERS = (0, 1, 7, 100, 4096, STRIPE, 1 << 20, 1 << 31, (1 << 31) - 1, 1 << 40
 
 def make(store: cn.Store) -> dict[str, list[int]]:
     """Make the table; the places that are worth changing, by file."""
-    producer_log.SEGMENT_BYTES = 1
+    log_room.SEGMENT_BYTES = 1
     with store.appender(NAME, like=frame(0, 8)) as log:
         log.append(frame(0, STRIPE))
         log.flush()

@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 import colonnade as cn
 from colonnade.format.stripes import STRIPE
-from colonnade.storage import log as producer_log
+from colonnade.storage import log_room
 from growing import rows
 from support.sparse import copy_sparse
 
@@ -91,7 +91,7 @@ def with_little_text(function: Callable[..., None]) -> Callable[..., None]:
     """The same with segments that have room for the text of the first batch only."""
 
     def call(*arguments: object) -> None:
-        with unittest.mock.patch.object(producer_log, "_TEXT_OF_A_ROW", 0):
+        with unittest.mock.patch.object(log_room, "_TEXT_OF_A_ROW", 0):
             function(*arguments)
 
     return call

@@ -10,14 +10,14 @@ import pytest
 
 import colonnade as cn
 from colonnade.format.stripes import STRIPE
-from colonnade.storage import log as producer_log
+from colonnade.storage import log_room
 from growing.frames import assert_same, expected, frame
 
 
 @pytest.fixture
 def tiny(monkeypatch):
     """Segments of one stripe, so that few rows make many of them."""
-    monkeypatch.setattr(producer_log, "SEGMENT_BYTES", 1)
+    monkeypatch.setattr(log_room, "SEGMENT_BYTES", 1)
 
 
 def test_rows_that_retention_dropped(store, tiny):
@@ -68,7 +68,7 @@ def test_frames_hold_their_segments_and_nothing_else(store, tiny):
 
 
 def test_a_follower_that_retention_overtakes_is_told_once(store, monkeypatch):
-    monkeypatch.setattr(producer_log, "SEGMENT_BYTES", 1)
+    monkeypatch.setattr(log_room, "SEGMENT_BYTES", 1)
     with store.appender("a/t", {"x": "int64"}, retain=STRIPE) as log:
         log.append({"x": [0]})
         follow = store.follow("a/t", start="first", timeout=0)

@@ -15,7 +15,7 @@ import pytest
 import colonnade as cn
 from colonnade.format.stripes import STRIPE
 from colonnade.snapshot import Snapshot
-from colonnade.storage import log as producer_log
+from colonnade.storage import log_room
 from growing.frames import assert_same, expected, frame
 
 PRODUCER = """
@@ -132,8 +132,26 @@ def test_watch_and_latest_see_a_growing_table_that_is_made_later(store):
         time.sleep(0.05)
 
 
+def test_latest_follows_its_name_from_a_table_to_a_growing_one_and_back(store):
+    put = pd.DataFrame({"x": [1]})
+    store.put("a/t", put).close()
+    latest = store.latest("a/t")
+    assert len(latest.frame) == 1
+    store.delete("a/t")
+    assert len(latest.frame) == 1
+    with store.appender("a/t", {"x": "int64"}) as log:
+        log.append({"x": [2, 3]})
+        assert latest.frame["x"].tolist() == [2, 3]
+        log.append({"x": [4]})
+        assert len(latest.frame) == 3
+        store.delete("a/t")
+        assert len(latest.frame) == 3
+        store.put("a/t", put).close()
+        assert len(latest.frame) == 1
+
+
 def test_latest(store, monkeypatch):
-    monkeypatch.setattr(producer_log, "SEGMENT_BYTES", 1)
+    monkeypatch.setattr(log_room, "SEGMENT_BYTES", 1)
     prepared = []
     with store.appender("a/t", like=frame(0, 8)) as log:
         latest = store.latest("a/t", prepare=lambda snap: prepared.append(snap.version) or snap.version)

@@ -13,7 +13,7 @@ import colonnade as cn
 from colonnade.format.growing import stored_schema
 from colonnade.format.growing_file import envelope, places, read_state
 from colonnade.format.stripes import STRIPE
-from colonnade.storage import log as producer_log
+from colonnade.storage import log_room
 from colonnade.storage.log_head import COMMITTED, ENTRY_SIZE, FIRST, RING, SCHEMA, SEGMENTS, STATE
 from colonnade.storage.log_reader import find_log
 from growing.frames import DTYPES, assert_same, expected, frame
@@ -26,7 +26,7 @@ BIG = 1 << 63
 def whole(tmp_path_factory):
     """The folder of a table of two segments, and its segments' entries."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(producer_log, "SEGMENT_BYTES", 1)
+        patch.setattr(log_room, "SEGMENT_BYTES", 1)
         store = cn.Store(tmp_path_factory.mktemp("whole") / "store")
         with store.appender("t", like=frame(0, 8)) as log:
             log.append(frame(0, ROWS))
@@ -369,6 +369,8 @@ def test_something_else_in_the_place_of_the_head(damaged, kind):
     with pytest.raises(cn.InvalidNameError, match="growing table already"):
         damaged.put("t", pd.DataFrame({"x": [1]}))
     assert [problem.path.name for problem in damaged.check()] == ["head"]
+    with pytest.warns(UserWarning, match=r"left out, because .*: 't'\. check\(\) says why"):
+        assert [table.name for table in damaged.ls()] == ["u"]
     damaged.usage()
     if kind == "folder":
         head.rmdir()  # what is no file in it, delete does not remove

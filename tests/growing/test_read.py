@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import os
 import pickle
 import subprocess
 import sys
@@ -17,19 +18,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import colonnade as cn
+from colonnade import _core
 from colonnade.format.growing import GrowingSchema
 from colonnade.format.growing_file import places
 from colonnade.format.read.growing_frame import layout_of
-from colonnade.format.stripes import STRIPE
-from colonnade.storage import log as producer_log
-from colonnade.storage import log_folder
+from colonnade.format.stripes import HUGE_STRIPE, STRIPE
+from colonnade.storage import log_folder, log_room
+from colonnade.storage.log_reader import LogReader
 from growing.frames import DTYPES, assert_same, expected, frame, names
 
 
 @pytest.fixture
 def tiny(monkeypatch):
     """Segments of one stripe, so that few rows make many of them."""
-    monkeypatch.setattr(producer_log, "SEGMENT_BYTES", 1)
+    monkeypatch.setattr(log_room, "SEGMENT_BYTES", 1)
 
 
 @pytest.fixture
@@ -103,7 +105,7 @@ def test_gc_puts_full_segments_into_huge_pages(store, monkeypatch):
     """And the rows stay what they are, in frames that were made before too."""
     found, collapse = [], log_folder.collapse
     monkeypatch.setattr(log_folder, "collapse", lambda *segment: found.append(collapse(*segment)))
-    monkeypatch.setattr(producer_log, "SEGMENT_BYTES", 16 << 20)
+    monkeypatch.setattr(log_room, "SEGMENT_BYTES", 16 << 20)
     rows = 2_200_000
     with store.appender("a/t", {"x": "int64"}) as log:
         log.append({"x": np.arange(rows)})
@@ -114,6 +116,31 @@ def test_gc_puts_full_segments_into_huge_pages(store, monkeypatch):
             assert sorted(found) == [False, True]  # the second one has few rows
         for df in (before, store.get("a/t")):
             assert np.array_equal(df["x"], np.arange(rows))
+
+
+def test_long_columns_are_in_huge_pages_from_the_start(folder):
+    """Those of a reader too: its addresses and the places in the file begin at huge pages."""
+    store, rows = cn.Store(folder), 3 * HUGE_STRIPE
+    if not has_huge_pages(folder):
+        pytest.skip("the kernel has no huge pages of shared memory, or none now")
+    with store.appender("t", {"x": "float64", "n": "int64"}, retain=100 * rows) as log:
+        for start in range(0, rows, 10_000):
+            log.append({"x": np.arange(start, start + 10_000) * 0.5, "n": np.arange(start, start + 10_000)})
+        df = store.latest("t").frame
+        assert df["n"].sum() == log.num_rows * (log.num_rows - 1) // 2
+        assert df["x"].sum() * 2 == df["n"].sum()
+        lines = Path("/proc/self/smaps").read_text().splitlines()
+        mapped = [int(line.split()[1]) for line in lines if line.startswith("ShmemPmdMapped")]
+        assert sum(mapped) * 1024 >= 2 * 2 * rows * 8 * 0.8  # by the producer and by the reader
+    del df
+
+
+def has_huge_pages(folder):
+    with open(folder / "probe", "w+b") as file:
+        os.posix_fallocate(file.fileno(), 0, 8 << 20)
+        is_huge = _core.Mapping.of_draft(file.fileno(), 8 << 20).collapse()
+    os.unlink(folder / "probe")
+    return is_huge
 
 
 def test_a_frame_may_be_written_to_and_nobody_sees_it(three):
@@ -150,7 +177,7 @@ def test_a_frame_stays_as_it_is_while_the_table_grows(store, tiny):
 def test_appends_are_a_concat_through_every_way(folder, columns, sizes, data):
     store, columns = cn.Store(folder / uuid4().hex), tuple(columns)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(producer_log, "SEGMENT_BYTES", 1)
+        patch.setattr(log_room, "SEGMENT_BYTES", 1)
         with store.appender("p/t", like=frame(0, 4, columns)) as log:
             latest, follow = store.latest("p/t"), store.follow("p/t", timeout=0)
             at = 0
@@ -232,6 +259,37 @@ def test_windows(store, tiny):
                 store.get("a/t", last=bad)
         with pytest.raises(ValueError, match="last must be >= 0 rows"):
             store.get("a/t", last=-1)
+
+
+def test_the_last_rows_open_only_their_segments(store, tiny, monkeypatch):
+    opened, open_segment = [], LogReader.open_segment
+    monkeypatch.setattr(LogReader, "open_segment", lambda log, entry: opened.append(1) or open_segment(log, entry))
+    rows = 4 * STRIPE + 500
+    times = pd.date_range("2026-01-01", periods=rows, freq="s")
+    with store.appender("a/t", {"time": "datetime64[ns]", "x": "int64"}, index="time") as log:
+        log.append({"time": times, "x": np.arange(rows)})
+        for last, count, segments in (
+            (0, 0, 0),
+            (500, 500, 1),
+            (501, 501, 2),
+            (rows, rows, 5),
+            ("5min", 300, 1),
+            ("500s", 500, 3),  # the first look ends where the window does, so another one goes further back
+            ("20h", 72_000, 8),
+            ("1000D", rows, 8),
+        ):
+            for validate in (None, "full"):
+                opened.clear()
+                df = store.get("a/t", last=last, validate=validate)
+                assert df["x"].tolist() == list(range(rows - count, rows))
+                assert len(opened) == segments, last
+        opened.clear()
+        with store.open("a/t"):
+            assert len(store.get("a/t", last=501)) == 501
+            assert len(opened) == 5, "what is open already is not opened again"
+        assert store.get("a/t", version=501, last=1)["x"].tolist() == [500]
+        log.append({"time": times[-1:], "x": [rows]})
+        assert store.get("a/t", last="0s").empty
 
 
 def test_a_window_of_time_needs_an_index_of_times(three):

@@ -14,7 +14,7 @@ import pytest
 
 import colonnade as cn
 from colonnade.storage import log as producer_log
-from colonnade.storage import log_lock
+from colonnade.storage import log_lock, log_room
 
 # Batch `b` of producer `p`: `rows` rows, which all know p, b, their place, and have b as text and as a category.
 PRODUCER = """
@@ -86,7 +86,7 @@ def turns_of(df, rows):
 
 def test_batches_of_several_processes_are_whole_and_one_is_killed(store, producers, monkeypatch):
     rows, count = 150, 200
-    monkeypatch.setattr(producer_log, "SEGMENT_BYTES", 1)
+    monkeypatch.setattr(log_room, "SEGMENT_BYTES", 1)
     processes = [producers(number, count if number else 10_000, rows) for number in range(3)]
     go(*processes)
     victim, *others = processes

@@ -65,14 +65,26 @@ class Reading(StoreBase):
         (1, 2, [1.5, 2.5])
         >>> cn.delete("docs/open")
         """
+        return self._opened(name, version, validate, None)
+
+    def _opened(
+        self,
+        name: str,
+        version: int | None,
+        validate: Literal["full"] | None,
+        last: int | str | timedelta | None,
+    ) -> Snapshot:
+        """Attach a table, or the last rows of it."""
         if validate not in (None, "full"):
             raise ValueError(f"validate must be 'full' or None, got {brief_repr(validate)}")
         if isinstance(name, str) and "://" in name:
             from colonnade._fetch import open_remote
 
+            if last is not None:
+                raise ValueError(f"last={last!r} is for growing tables, which other hosts do not serve")
             snapshot = open_remote(self._catalog, name, version)
         else:
-            snapshot = attach(self._catalog, name, self.version_number(name, version))
+            snapshot = attach(self._catalog, name, self.version_number(name, version), last)
         if validate is not None:
             try:
                 snapshot.validate()
@@ -136,8 +148,8 @@ class Reading(StoreBase):
         (9, 6)
         >>> cn.delete("docs/get")
         """
-        with self.open(name, version=version, validate=validate) as snapshot:
-            return _newest(snapshot, last).to_pandas(
+        with self._opened(name, version, validate, last) as snapshot:
+            return snapshot.to_pandas(
                 columns=columns, writable=writable, dtype_backend=dtype_backend, types_mapper=types_mapper
             )
 
@@ -260,16 +272,3 @@ class Reading(StoreBase):
             advertise=advertise,
             insecure=insecure,
         )
-
-
-def _newest(snapshot: Snapshot, last: int | str | timedelta | None) -> Snapshot:
-    if last is None:
-        return snapshot
-    if snapshot.log is None:
-        raise ValueError(
-            f"last={last!r} is for growing tables, and {snapshot.name!r} is a table that was put: take tail() of it"
-        )
-    from colonnade.growing_snapshot import GrowingSnapshot
-
-    assert isinstance(snapshot, GrowingSnapshot)
-    return snapshot.last(last)

@@ -13,6 +13,9 @@ from colonnade.errors import CorruptSnapshotError
 LARGEST_PAGE = 65_536
 # Rows: a page of bytes at least, so columns of neighbouring segments can be mapped side by side.
 STRIPE = LARGEST_PAGE
+# Rows: a huge page of 8-byte values. Where a segment has a multiple of these, its columns and a reader's addresses of
+# them begin at huge pages, so that the kernel can map the memory of many segments as such.
+HUGE_STRIPE = (2 << 20) // 8
 _MOST = 1 << 40
 
 

@@ -23,14 +23,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from colonnade import _core
-from colonnade.core.alignment import PAGE, align
 from colonnade.errors import CorruptSnapshotError, LogBusyError, NotFoundError
 from colonnade.format.growing import GrowingSchema, stored_schema
-from colonnade.format.stripes import STRIPE
-from colonnade.storage import log_folder, paths, spares
-from colonnade.storage.capacity import used_bytes
+from colonnade.storage import log_folder, paths
 from colonnade.storage.catalog import Catalog
-from colonnade.storage.draft import Draft
 from colonnade.storage.log_head import (
     COMMITTED,
     ENTRIES,
@@ -50,11 +46,11 @@ from colonnade.storage.log_head import (
     new_head,
 )
 from colonnade.storage.log_lock import NEXT, UNLOCKED, WRITING, try_lock, unlock
+from colonnade.storage.log_retention import Retiring, dispensable
+from colonnade.storage.log_room import Room
 from colonnade.storage.log_segment import LogSegment
 from colonnade.storage.publish import Publisher
 
-SEGMENT_BYTES = 64 << 20
-_TEXT_OF_A_ROW = 64
 _TRIES = 100
 _LONGEST_TURN = 5.0  # seconds
 
@@ -68,12 +64,11 @@ class Log:
 
     def __init__(self, catalog: Catalog, name: str, mode: int, folder: int) -> None:
         self.name = name
-        self.catalog = catalog
-        self._publisher = Publisher(catalog)
-        self._mode = mode
+        self._catalog = catalog
+        self._room = Room(catalog, mode)
+        self._retiring = Retiring(catalog)
         self._segment: LogSegment | None = None
         self._process = os.getpid()
-        self._has_spares = False
         self._turns = 0
         self.is_made_here = False
         self._folder = _core.Descriptor.duplicate(folder)
@@ -85,8 +80,6 @@ class Log:
         data = memoryview(cast(Any, self._head)).toreadonly()
         self._reader = HeadReader(data, log_folder.path_of(catalog.directory.root, name) / paths.HEAD)
         self.words = _core.HeadWords(self._head, COMMITTED, STATE, LogState.DELETED)
-        # The files that were put into huge pages. Segments are written again, and to look takes 0.1 ms a huge page.
-        self._collapsed: set[int] = set()
 
     # -- opening -------------------------------------------------------------------------------------------------------
 
@@ -215,7 +208,7 @@ class Log:
     def _leads_here(self) -> bool:
         """Whether the name leads to this table."""
         try:
-            with log_folder.open_folder(self.catalog, self.name) as now:
+            with log_folder.open_folder(self._catalog, self.name) as now:
                 return os.path.samestat(os.fstat(now), os.fstat(self._folder.fileno()))
         except log_folder.NONE:
             return False
@@ -381,13 +374,11 @@ class Log:
                 f"the growing table {self.name!r} has {ENTRIES:,} segments, which is as many as can be retained; "
                 "retain fewer rows: appender(..., retain=)"
             )
-        capacity, limit = self.capacity(), self._store_capacity
-        if limit is not None:
-            capacity = self._within(limit, capacity, needed)
-        text = align(max(capacity * _TEXT_OF_A_ROW, text_bytes), PAGE) if self.schema.has_text else 0
+        capacity = self._room.rows(self.schema, self.retention, needed)
+        text = self._room.text_bytes(self.schema, capacity, text_bytes)
         entry = Entry(self._segments, base, capacity, time.time_ns(), text)
         name = paths.log_segment(base, entry.number)
-        with self._draft(capacity * self.schema.row_bytes) as draft:
+        with self._room.draft(capacity * self.schema.row_bytes) as draft:
             segment = LogSegment.make(self.schema, entry, draft)
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=self._folder.fileno())  # of a producer that was killed
@@ -395,40 +386,9 @@ class Log:
             draft.unlock()
         return segment
 
-    @property
-    def _store_capacity(self) -> int | None:
-        with self.catalog.directory.opened() as root:
-            return self.catalog.directory.settings(root).capacity
-
-    def _within(self, limit: int, capacity: int, needed: int) -> int:
-        """The capacity of a segment in a store that has one: less where the rest would not hold a whole segment.
-
-        The store is asked when a segment begins, and not for each batch. So a table may pass the limit by what one
-        stripe of rows takes, and by text that is longer than expected.
-
-        Raises
-        ------
-        StoreFullError
-        """
-        with self.catalog.directory.lock() as root:
-            self._publisher.check_capacity(root, needed, limit)
-            rest = limit - used_bytes(root)
-        expected = self.schema.row_bytes + _TEXT_OF_A_ROW * self.schema.has_text
-        return max(min(capacity, rest // expected // STRIPE * STRIPE), STRIPE)
-
     def free_room(self) -> bool:
         """Free what may go in a file system that is full, such as spares; whether there was anything."""
-        with contextlib.suppress(OSError):
-            return self._publisher.free_room()
-        return False
-
-    def _draft(self, size: int) -> Draft:
-        """A spare that nobody sees, or a new file."""
-        if not self._has_spares:
-            with self.catalog.directory.opened() as root:
-                return Draft.fresh(root, self._mode)
-        with self.catalog.directory.lock() as root:
-            return spares.claim(root, size, self._mode) or Draft.fresh(root, self._mode)
+        return self._room.free()
 
     def enter(self, segment: LogSegment) -> None:
         """Write the entry of a segment: readers look there for the rows from its base on, which must be there."""
@@ -447,12 +407,6 @@ class Log:
             self._entries.remove(before)
             with contextlib.suppress(OSError):
                 os.unlink(paths.log_segment(before.base, before.number), dir_fd=self._folder.fileno())
-
-    def capacity(self) -> int:
-        """The rows of the next segment: a multiple of `STRIPE`."""
-        limits = (self.retention.nbytes, self.retention.rows * self.schema.row_bytes, 8 * SEGMENT_BYTES)
-        kept = min(limit for limit in limits if limit)
-        return max(kept // 8 // self.schema.row_bytes // STRIPE, 1) * STRIPE
 
     def publish(self, committed: int) -> None:
         """Make all rows below ``committed`` visible, and wake who waits for them.
@@ -493,57 +447,14 @@ class Log:
 
     def retain(self) -> None:
         """Drop the oldest segments that the retention does not need any more; they become spares."""
-        gone = self._dispensable()
+        folder = self._folder.fileno()
+        gone = dispensable(self._entries, self.committed, self.retention, folder)
         if not gone:
             return
         self.first = self._entries[gone].base
         self._store(FIRST, self.first)
         dropped, self._entries = self._entries[:gone], self._entries[gone:]
-        folder = self._folder.fileno()
-        with contextlib.suppress(OSError), self.catalog.directory.lock() as root:
-            settings = self.catalog.directory.settings(root)
-            limit = spares.default_limit(root) if settings.spares is None else settings.spares
-            if settings.capacity is not None:
-                limit = min(limit, max(settings.capacity - used_bytes(root), 0))
-            for entry in dropped:
-                name = paths.log_segment(entry.base, entry.number)
-                with contextlib.suppress(OSError):
-                    status = os.stat(name, dir_fd=folder, follow_symlinks=False)
-                    if spares.is_worth_keeping(status, limit):
-                        if status.st_ino not in self._collapsed and log_folder.collapse(folder, name):
-                            self._collapsed.add(status.st_ino)
-                        spares.retire(root, folder, name)
-                        self._has_spares = True
-                    else:
-                        os.unlink(name, dir_fd=folder)
-            spares.trim(root, limit)
-
-    def _dispensable(self) -> int:
-        """How many of the oldest segments may go."""
-        kept, now = self.retention, time.time_ns()
-        if kept == Retention():
-            return 0
-        gone, nbytes = 0, 0
-        sizes = [self._bytes(entry) for entry in self._entries] if kept.nbytes else [0] * len(self._entries)
-        for position in range(len(self._entries) - 1, 0, -1):
-            after = self._entries[position]
-            nbytes += sizes[position]
-            enough = (
-                (not kept.rows or self.committed - after.base >= kept.rows)
-                and (not kept.nbytes or nbytes >= kept.nbytes)
-                and (not kept.ns or now - after.began_ns >= kept.ns)
-            )
-            if enough:
-                gone = position
-                break
-        return gone
-
-    def _bytes(self, entry: Entry) -> int:
-        try:
-            name = paths.log_segment(entry.base, entry.number)
-            return os.stat(name, dir_fd=self._folder.fileno(), follow_symlinks=False).st_blocks * 512
-        except FileNotFoundError:
-            return 0
+        self._room.has_spares |= self._retiring.retire(dropped, folder)
 
 
 def busy(name: str, reader: HeadReader) -> LogBusyError:

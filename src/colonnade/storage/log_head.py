@@ -108,6 +108,11 @@ class Head(NamedTuple):
         following = self.entries[position + 1 :][:1]
         return following[0].base if following else self.committed
 
+    def newest(self, rows: int) -> tuple[Entry, ...]:
+        """The entries of the newest rows, so many at least: the last ones."""
+        start = self.committed - rows
+        return tuple(entry for position, entry in enumerate(self.entries) if self.end(position) > start)
+
 
 class Fixed(NamedTuple):
     """What a head says once and for all. ``schema_text`` is the schema as JSON: `format.growing.stored_schema`."""

@@ -20,7 +20,7 @@ from colonnade import _core
 from colonnade.core.alignment import align
 from colonnade.format.growing import HUGE_PAGE, Places
 from colonnade.format.read.growing_frame import Region
-from colonnade.format.stripes import STRIPE
+from colonnade.format.stripes import HUGE_STRIPE, STRIPE
 from colonnade.storage.log_reader import LogReader, Part
 from colonnade.storage.os_errors import explain_use
 
@@ -56,8 +56,8 @@ class LogRange:
         width = max((lane.width for lane in lanes), default=1)
         self._lanes = lanes
         self._writable = writable
-        self.origin = origin // STRIPE * STRIPE
-        self.rows = align(max(rows, STRIPE) + STRIPE, STRIPE)
+        self.origin = origin // HUGE_STRIPE * HUGE_STRIPE
+        self.rows = align(max(rows, STRIPE) + HUGE_STRIPE, STRIPE)
         span = align(self.rows * width, HUGE_PAGE)
         if not writable:
             span = max(span, min(_SPAN, _MOST_ADDRESSES // max(len(lanes), 1) // HUGE_PAGE * HUGE_PAGE))
@@ -68,7 +68,7 @@ class LogRange:
         except MemoryError:
             if writable or rows >= self.rows:
                 raise
-            self.rows = align(rows + STRIPE, STRIPE)  # where addresses are limited (ulimit -v), as few as possible
+            self.rows = align(rows + HUGE_STRIPE, STRIPE)  # where addresses are limited (ulimit -v), as few as possible
             self.span = align(self.rows * width, HUGE_PAGE)
             self.addresses = _core.AddressRange(max(self.span * len(lanes), HUGE_PAGE))
         # Pieces that somebody has mapped, by segment and the rows that they cover.

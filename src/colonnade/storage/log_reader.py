@@ -179,8 +179,11 @@ class LogReader:
         """The process that wrote last; it may be gone."""
         return self._reader.producer
 
-    def look(self) -> Look:
+    def look(self, newest: int | None = None) -> Look:
         """See what there is now, and open the segments that are new.
+
+        ``newest``: only so many rows are wanted, and the segments before them need not be opened. The look has these
+        rows at least, or all that there are.
 
         Raises
         ------
@@ -195,9 +198,10 @@ class LogReader:
             return grown
         for attempt in range(_TRIES):
             head = self.head()
+            entries = head.entries if newest is None else head.newest(newest)
             known = {segment.entry: segment for segment in self._look.segments}
             try:
-                segments = tuple(known.get(entry) or self.open_segment(entry) for entry in head.entries)
+                segments = tuple(known.get(entry) or self.open_segment(entry) for entry in entries)
             except (FileNotFoundError, OtherSizeError) as error:
                 if self.is_deleted:
                     raise self.deleted() from None
@@ -211,6 +215,8 @@ class LogReader:
             except OSError as error:
                 with explained(self.root, f"opening a segment of the growing table {self.name!r}"):
                     raise error
+            if len(segments) < len(head.entries):
+                return Look(entries[0].base if entries else head.committed, head.committed, segments, {})
             self._look = look = Look(head.first, head.committed, segments, {})
             self._segments = head.segments
             return look

@@ -111,6 +111,15 @@ class LogSegment:
         self._is_state_known = True
         return True
 
+    def look_again(self) -> None:
+        """Read what it shows: another producer may have shown more of it.
+
+        Raises
+        ------
+        CorruptSnapshotError
+        """
+        self.state = read_state(self._table, self.places, self.memory)
+
     def tell(self) -> None:
         """Store a byte of the padding with ``pwrite``, which inotify reports to programs that wait for the file."""
         os.pwrite(self._descriptor.fileno(), b"\0", 6)

@@ -80,9 +80,27 @@ def _columns_of(schema: GrowingSchema, data: Any) -> Mapping[Any, Any]:
     if isinstance(data, pd.DataFrame):
         return FrameColumns(schema).of(data)
     if isinstance(data, Mapping):
+        _check_indices(data)
         return data
     table = arrow_table(data)
     return _unique(table.column_names, table.columns)
+
+
+def _check_indices(data: Mapping[Any, Any]) -> None:
+    """See that Series have one index: pandas would match their rows by label, and here they are taken as they stand.
+
+    Raises
+    ------
+    ValueError
+    """
+    series = [(name, values.index) for name, values in data.items() if isinstance(values, pd.Series)]
+    for name, index in series[1:]:
+        first, expected = series[0]
+        if index is not expected and not index.equals(expected):
+            raise ValueError(
+                f"the Series of {first!r} and {name!r} have different indices, so it is not clear which values belong "
+                "to one row: give a DataFrame, or arrays (to_numpy())"
+            )
 
 
 class FrameColumns:
