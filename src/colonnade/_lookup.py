@@ -154,7 +154,7 @@ def key_fields(plan: TablePlan, key: Key | None) -> list[int] | None:
     """
     if key is None or key is False:
         return None
-    names = [field.name for field in plan.fields]
+    names = plan.fields.names
     if key is True:
         levels = plan.layout.index_fields if isinstance(plan.layout, FrameLayoutPlan) else []
         fields = [field for field in levels if field is not None]
@@ -177,7 +177,7 @@ def key_fields(plan: TablePlan, key: Key | None) -> list[int] | None:
                 )
         fields = [names.index(name) for name in wanted]
     for field in fields:
-        check_key_type(names[field], plan.fields[field].type)
+        check_key_type(names[field], plan.fields.field(field).type)
     return fields
 
 

@@ -246,7 +246,7 @@ _SEALED = CHECKSUMS_SIZE + SEAL_SIZE
 
 def _seal_of(laid: LaidOut, draft: Draft, ttl: int = 0) -> Seal:
     checksums = Checksums.unpack(os.pread(draft.fd, CHECKSUMS_SIZE, laid.end))
-    return _new_seal(laid.plan.rows, len(laid.plan.columns), laid.size, ttl, checksums)
+    return _new_seal(laid.plan.rows, len(laid.plan.fields), laid.size, ttl, checksums)
 
 
 def _new_seal(rows: int, columns: int, size: int, ttl: int, checksums: Checksums | None) -> Seal:

@@ -114,6 +114,29 @@ def test_fixed_width_with_bitmaps(shape, width, nulls, mask, through, seed):
         np.testing.assert_array_equal(at(out, job.mask, bool), ~valid)
 
 
+@pytest.mark.parametrize("through", ["memory", "file"])
+@pytest.mark.parametrize("step", [1, -2])
+def test_several_columns_of_one_job(step, through):
+    rows, count = 70, 9
+    rng = np.random.default_rng(3)
+    source = np.where(rng.random((count * abs(step), rows)) < 0.2, np.nan, rng.random((count * abs(step), rows)))
+    source[::2] = 1.0  # columns without nulls
+    source = source[::step]
+    first = Job(1, [Piece(address(np.ones(1)), 8, 0, 0, 1)], Values.FIXED, width=8, values=Region(8), keep=source)
+    job = Job(rows, [Piece(source.__array_interface__["data"][0], 8, 0, 0, rows)], Values.FIXED, width=8,
+              validity_kind=Validity.NAN64, values=Region(rows * 8, count, rows * 8), bitmap=Region(9, count, 64),
+              count=count, source_step=source.strides[0], keep=source)  # fmt: skip
+    out = run([first, job], through)
+    nulls = np.isnan(source)
+    assert out.results[job].nulls_of_each == nulls.sum(axis=1).tolist()
+    assert out.results[job].nulls == nulls.sum()
+    start = out.places[job.values]
+    np.testing.assert_array_equal(out.memory[start : start + source.nbytes].view("f8").reshape(count, rows), source)
+    for number, place in enumerate(job.bitmap.starts(out.places[job.bitmap])):
+        bits = np.unpackbits(out.memory[place : place + 9], count=rows, bitorder="little").astype(bool)
+        np.testing.assert_array_equal(bits, ~nulls[number])
+
+
 @given(
     rows=st.sampled_from([0, 1, 64, 100, 3000, 70_000]),
     dtype=st.sampled_from(["f2", "f4", "f8", "M8[s]"]),

@@ -85,14 +85,15 @@ class Piece(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What a job has found in its column.
+    """What a job has found in its columns.
 
     ``nulls`` is the number of nulls. ``overflows`` is whether some value is not representable in an output, or some
-    index is outside of its dictionary.
+    index is outside of its dictionary. ``nulls_of_each`` are the nulls of each of several columns.
     """
 
     nulls: int
     overflows: bool
+    nulls_of_each: Sequence[int] = ()
 
 
 class Batches:
@@ -116,6 +117,9 @@ class Batches:
 class Job:
     """Moves the bytes of one column in one pass: values, validity bitmap, byte mask and pandas buffer.
 
+    Or those of several columns of one form, ``count``: their values begin ``source_step`` bytes after each other, and
+    each has a run of every region. So ten thousand columns of a pandas block are planned as one.
+
     ``keep`` holds what owns the source memory until the job has run.
     """
 
@@ -135,9 +139,11 @@ class Job:
     mask: Region | None = None
     pandas_buffer: Region | None = None
     keep: Any = None
+    count: int = 1
+    source_step: int = 0
 
     def row(self, first_piece: int, places: Mapping[Region, int], start: int) -> tuple[int, ...]:
-        """The job as a row of `JOB`; the places of its outputs are counted from ``start``."""
+        """The job of the first column as a row of `JOB`; the places of its outputs are counted from ``start``."""
         fields = {
             "rows": self.rows,
             "first_piece": first_piece,
@@ -190,10 +196,50 @@ def run(
         for job in group.jobs:
             rows.append(job.row(len(pieces), group.places, group.start))
             pieces.extend(job.pieces)
-    results = write(np.array(rows, JOB), np.array(pieces, PIECE))
     done = [job for group in placed for job in group.jobs]
-    numbers = zip(done, results["nulls"].tolist(), results["overflows"].tolist(), strict=True)
-    return {job: Result(nulls, bool(overflows)) for job, nulls, overflows in numbers}
+    tables = np.array(rows, JOB), np.array(pieces, PIECE)
+    if any(job.count > 1 for job in done):
+        tables = _for_each_column(done, *tables)
+    results = write(*tables)
+    nulls, overflows = results["nulls"].tolist(), results["overflows"].tolist()
+    found: dict[Job, Result] = {}
+    first = 0
+    for job in done:
+        end = first + job.count
+        if job.count == 1:
+            found[job] = Result(nulls[first], bool(overflows[first]))
+        else:
+            found[job] = Result(sum(nulls[first:end]), any(overflows[first:end]), nulls[first:end])
+        first = end
+    return found
+
+
+def _for_each_column(
+    jobs: Sequence[Job], rows: npt.NDArray[Any], pieces: npt.NDArray[Any]
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """A row, and pieces, for each column of each job; those that are given are of the first columns."""
+    owner, column = _counted([job.count for job in jobs])
+    table = rows[owner]
+    for place, output in _OUTPUTS.items():
+        regions = [getattr(job, output) for job in jobs]
+        steps = np.array([0 if region is None else region.step for region in regions])
+        table[place] += column * steps[owner]
+    row, piece = _counted(table["piece_count"])
+    parts = pieces[table["first_piece"][row] + piece]
+    steps = np.array([job.source_step for job in jobs])
+    parts["values"] += (column * steps[owner])[row]
+    table["first_piece"] = np.cumsum(table["piece_count"]) - table["piece_count"]
+    return table, parts
+
+
+_OUTPUTS = {"values_at": "values", "bitmap_at": "bitmap", "mask_at": "mask", "pandas_at": "pandas_buffer"}
+
+
+def _counted(counts: npt.ArrayLike) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """For so many items of each owner: the owner of each item, and its number among the owner's."""
+    counts = np.asarray(counts)
+    owner = np.repeat(np.arange(len(counts)), counts)
+    return owner, np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
 def into_file(

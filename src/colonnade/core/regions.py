@@ -9,23 +9,39 @@ stride that is a multiple of 8, everything else starts on 64 bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from colonnade.core.alignment import CACHE_LINE, STRIDE_STEP, align
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Region:
-    """A run of ``size`` bytes of the body. Two regions of one size are two regions: each equals itself alone."""
+    """A run of ``size`` bytes of the body, or ``count`` such runs, each of which begins ``step`` bytes after the last.
+
+    Two regions of one size are two regions: each equals itself alone.
+    """
 
     size: int
+    count: int = 1
+    step: int = 0
+
+    @property
+    def extent(self) -> int:
+        """Bytes from its first to its last."""
+        return self.step * (self.count - 1) + self.size
+
+    def starts(self, at: int) -> list[int]:
+        """Where each of its runs starts if the first starts at ``at``."""
+        return [at + self.step * number for number in range(self.count)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """Columns of one pandas dtype, one region each, that become one array of shape (columns, rows).
+    """Columns of one pandas dtype, a run of a region each, that become one array of shape (columns, rows).
 
     ``dtype`` is the dtype as the file spells it, ``positions`` are the columns' places in the frame.
     """
@@ -48,9 +64,30 @@ def arrange(blocks: Iterable[Block], regions: Iterable[Region], start: int = 0) 
         at = align(at, CACHE_LINE)
         for region in block.regions:
             places[region] = at
-            at += block.stride
+            at += block.stride * region.count
     for region in regions:
         if region not in places:
             places[region] = at = align(at, CACHE_LINE)
-            at += region.size
+            at += region.extent
     return places, at
+
+
+# What stands between two gaps and is shorter than this takes less time to clear with them than a call for each gap.
+_SHORT = 4096
+
+
+def gaps(taken: Sequence[tuple[Sequence[int], int]], end: int) -> list[tuple[int, int]]:
+    """What is to be cleared before the rest is written: all from 0 to ``end`` but ``taken``, as (first, end).
+
+    ``taken`` are (places, size of each), of at least one place. Short runs between two gaps are in the result too.
+    """
+    places = np.array([place for starts, _ in taken for place in starts])
+    ends = places + np.repeat([size for _, size in taken], [len(starts) for starts, _ in taken])
+    order = np.argsort(places)
+    firsts = np.append(0, np.maximum.accumulate(ends[order]))
+    lasts = np.append(places[order], end)
+    firsts, lasts = firsts[firsts < lasts], lasts[firsts < lasts]
+    is_apart = firsts[1:] - lasts[:-1] >= _SHORT
+    ones = np.ones(min(len(firsts), 1), np.bool_)
+    starts, stops = firsts[np.append(ones, is_apart)], lasts[np.append(is_apart, ones)]
+    return list(zip(starts.tolist(), stops.tolist(), strict=True))

@@ -7,8 +7,9 @@ Does not depend on: files, places, Arrow's layouts. It is imported only when a f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,40 @@ def arrays_of(df: pd.DataFrame) -> list[Array1D]:
         for row, position in enumerate(block.mgr_locs.as_array.tolist()):
             columns[position] = values[row] if values.ndim == 2 else values
     return columns
+
+
+def labels_of(index: pd.Index[Any]) -> list[Any]:
+    """The labels as a list: the same as ``list(index)``, which takes 0.6 us for each string."""
+    return index.to_numpy(object).tolist() if isinstance(index.dtype, pd.StringDtype) else list(index)
+
+
+def columns_of_blocks(df: pd.DataFrame, together: Callable[[Any], bool]) -> list[tuple[list[int], Any]]:
+    """The columns of a frame as (positions, array), in the order of the first position; nothing is copied.
+
+    Columns of one block are one array, with a row for each, if ``together`` is true of their dtype and no other block
+    of that dtype has a column between them. Every other column is an array of one dimension.
+    """
+    blocks = [(block.mgr_locs.as_array.tolist(), _bare(block.values)) for block in df._mgr.blocks]
+    blocks.sort(key=itemgetter(0))
+    columns: list[tuple[list[int], Any]] = []
+    several: dict[Any, list[tuple[list[int], Any]]] = {}
+    for positions, values in blocks:
+        if values.ndim == 1:
+            columns.append((positions, values))
+        elif together(values.dtype):
+            several.setdefault(values.dtype, []).append((positions, values))
+        else:
+            columns += _one_by_one(positions, values)
+    for parts in several.values():
+        positions = [position for part, _ in parts for position in part]
+        is_in_order = positions == sorted(positions)
+        for part, values in parts:
+            columns += [(part, values)] if is_in_order and len(part) > 1 else _one_by_one(part, values)
+    return sorted(columns, key=itemgetter(0))
+
+
+def _one_by_one(positions: list[int], values: Any) -> list[tuple[list[int], Any]]:
+    return [([position], values[row]) for row, position in enumerate(positions)]
 
 
 def columns_by_dtype(df: pd.DataFrame) -> list[tuple[Any, bytes]]:

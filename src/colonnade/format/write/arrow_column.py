@@ -152,7 +152,7 @@ _READINGS: dict[Reading, Callable[[Column, Any], Column]] = {
 }
 
 
-def arrow_column(name: str, data: pa.ChunkedArray, dtype: Any) -> Column:
+def arrow_column(data: pa.ChunkedArray, dtype: Any) -> Column:
     """Plan one Arrow column that pandas is to read as ``dtype``.
 
     Raises
@@ -179,7 +179,7 @@ def arrow_column(name: str, data: pa.ChunkedArray, dtype: Any) -> Column:
     if reading is Reading.MASKED and pt.is_floating(type_) and pc.any(pc.is_nan(data)).as_py():
         reading = Reading.CONVERTED  # pandas masks NaN as well
     came_as_views = pt.is_string_view(type_) or pt.is_binary_view(type_)
-    column = Column(name, flat, one_row, reading, came_as_views=came_as_views)
+    column = Column(flat, one_row, reading, came_as_views=came_as_views)
     return _READINGS[column.reading](column, dtype)
 
 

@@ -24,6 +24,7 @@ from colonnade.format.write.pandas_column import pandas_column
 from colonnade.format.write.pandas_head import head_of, index_fields, parsed_metadata
 from colonnade.format.write.table import PANDAS_KEY, FrameLayoutPlan, MakeIndex, TablePlan, group_blocks
 from colonnade.interop import pyarrow_calls
+from colonnade.interop.pandas import labels_of
 
 
 def with_nulls(data: pa.ChunkedArray, dtype: Any) -> Any:
@@ -57,7 +58,7 @@ def _table_column(name: str, data: pa.ChunkedArray, dtype: Any) -> Column:
     if dtype_kind(dtype) == "interval":
         # Where only the interval is null and its ends are not, pandas wants NaN in the ends.
         return pandas_column(name, dtype.__from_arrow__(data))
-    return arrow_column(name, data, dtype)
+    return arrow_column(data, dtype)
 
 
 def plan_table(table: pa.Table) -> TablePlan:
@@ -74,13 +75,14 @@ def plan_table(table: pa.Table) -> TablePlan:
     table, expected = head.table, head.frame
     level_fields = index_fields(table, table.schema.pandas_metadata, rows)
     stored_index = [field for field in level_fields if field is not None]
-    frame = FrameParts()
+    frame = FrameParts(table.column_names)
+    dtypes = expected.dtypes.tolist()
     data_position = 0
     data_columns: list[tuple[int, int, Column]] = []
     for field, (name, data) in enumerate(zip(table.column_names, table.columns, strict=True)):
         is_data = field not in stored_index
         if is_data:
-            dtype: Any = expected.dtypes.iloc[data_position]
+            dtype: Any = dtypes[data_position]
         elif len(level_fields) == 1:
             dtype = expected.index.dtype
         else:
@@ -91,7 +93,7 @@ def plan_table(table: pa.Table) -> TablePlan:
         except (pa.ArrowException, TypeError) as error:
             frame.errors.append(f"column {name!r}: Arrow type {data.type} cannot be stored ({error})")
             continue
-        frame.columns.append(column)
+        frame.append([field], column)
         if is_data:
             data_columns.append((data_position, field, column))
             data_position += 1
@@ -111,18 +113,19 @@ def plan_table(table: pa.Table) -> TablePlan:
     return TablePlan(
         rows,
         tuple(frame.columns),
-        tuple(fields),
+        pa.schema(fields),
         metadata,
         FrameLayoutPlan(
             rows=rows,
-            columns=tuple(data_columns),
+            columns=tuple(each for each in data_columns if each[-1].block is None),
             index=make_index,
             index_fields=tuple(level_fields),
-            labels=frame.labels(expected.columns, expected.columns.tolist()),
+            labels=frame.labels(expected.columns, labels_of(expected.columns)),
             attrs=encode_attrs(expected.attrs),
             unique_labels=False,
         ),
-        group_blocks((position, column) for position, _, column in data_columns),
+        frame.order,
+        group_blocks(([position], column) for position, _, column in data_columns),
         tuple(frame.codes),
         tuple(frame.nested),
     )

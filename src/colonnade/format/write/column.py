@@ -6,12 +6,13 @@ not depend on: Arrow's physical layouts (`flatten`), pandas, files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 
+from colonnade.core.alignment import CACHE_LINE, STRIDE_STEP, align
 from colonnade.core.jobs import Job, Result
 from colonnade.core.regions import Region
 from colonnade.core.text_views import ViewedText
@@ -43,9 +44,10 @@ MakeLayout = Callable[[Places, int], schema.ColumnLayout]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
-    """One node of the record batch: a field or a child. ``nulls`` is a count, or the job that counts.
+    """One node of the record batch, or of each of several columns: a field or a child.
 
-    ``buffers`` are in Arrow's order; the first is the validity bitmap where ``has_validity``.
+    ``nulls`` is a count, or the job that counts. ``buffers`` are in Arrow's order; the first is the validity bitmap
+    where ``has_validity``.
     """
 
     length: int
@@ -53,15 +55,33 @@ class Node:
     buffers: tuple[Region | None, ...]
     has_validity: bool = True
 
-    def null_count(self, results: Results) -> int:
-        """The number of nulls."""
-        return results[self.nulls].nulls if isinstance(self.nulls, Job) else self.nulls
+    def null_counts(self, count: int, results: Results) -> Sequence[int]:
+        """The number of nulls in each of ``count`` columns."""
+        if not isinstance(self.nulls, Job):
+            return [self.nulls] * count
+        result = results[self.nulls]
+        return result.nulls_of_each or [result.nulls]
 
-    def final_buffers(self, results: Results) -> tuple[Region | None, ...]:
-        """The buffers once the jobs have run: a bitmap without a null is left out."""
-        if self.has_validity and self.null_count(results) == 0:
-            return (None, *self.buffers[1:])
-        return self.buffers
+    def places(self, nulls: Sequence[int], place: Callable[[Region], int]) -> Iterator[list[tuple[int, int]]]:
+        """Each buffer once the jobs have run: where it stands for each column, and its size; (0, 0) where it is absent.
+
+        A bitmap without a null is left out.
+        """
+        for number, region in enumerate(self.buffers):
+            if region is None:
+                yield [_ABSENT] * len(nulls)
+                continue
+            placed = [(at, region.size) for at in region.starts(place(region))]
+            if self.has_validity and number == 0:
+                placed = [at if missing else _ABSENT for at, missing in zip(placed, nulls, strict=True)]
+            yield placed
+
+
+_ABSENT = (0, 0)
+
+
+# What the record batch has of one column: (length, null count) of nodes, and (offset, length) of buffers.
+ColumnNumbers = tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,19 +130,19 @@ class Flat:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Column:
-    """One column of the stored table.
+    """One column of the stored table, or several of one form, ``count``.
 
     ``block`` is the dtype and the region of a column that stands in a block. Every other column has ``make_layout``.
     ``came_as_views``: its text was in Arrow's view layout, so its readers probably use views.
     """
 
-    name: str
     flat: Flat
     one_row: pa.Array
     reading: Reading
     block: tuple[str | schema.ZonedDtype, Region] | None = None
     make_layout: MakeLayout | None = None
     came_as_views: bool = False
+    count: int = 1
 
     @property
     def job(self) -> Job:
@@ -142,6 +162,14 @@ class Column:
         dtype, region = self.block
         return schema.Values(dtype, place(region))
 
+    def numbers(self, place: Callable[[Region], int], results: Results) -> list[ColumnNumbers]:
+        """What the record batch has of each of its columns, once the jobs have run."""
+        nulls = [node.null_counts(self.count, results) for node in self.flat.nodes]
+        nodes = [[(node.length, number) for number in each] for node, each in zip(self.flat.nodes, nulls, strict=True)]
+        buffers = [at for node, each in zip(self.flat.nodes, nulls, strict=True) for at in node.places(each, place)]
+        buffers_of_each = zip(*buffers, strict=True) if buffers else [()] * self.count
+        return list(zip(zip(*nodes, strict=True), buffers_of_each, strict=True))
+
     def regions(self) -> list[Region]:
         """All regions, Arrow's buffers first."""
         regions = [region for node in self.flat.nodes for region in node.buffers if region is not None]
@@ -150,9 +178,15 @@ class Column:
         return regions
 
 
-def bitmap_region(rows: int) -> Region:
-    """A region for one bit a row."""
-    return Region((rows + 7) // 8)
+def bitmap_region(rows: int, count: int = 1) -> Region:
+    """A region for one bit a row, in each of ``count`` columns."""
+    size = (rows + 7) // 8
+    return Region(size, count, align(size, CACHE_LINE))
+
+
+def block_region(size: int, count: int = 1) -> Region:
+    """A region for ``count`` columns of a block, of ``size`` bytes each."""
+    return Region(size, count, align(size, STRIDE_STEP))
 
 
 def one_null(type_: pa.DataType, dictionary: pa.Array | None = None) -> pa.Array:

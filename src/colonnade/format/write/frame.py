@@ -5,7 +5,7 @@ Does not depend on: files, places, how a column's bytes are laid out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from colonnade.format.json_text import encode_json
 from colonnade.format.labels import encode_label, index_freq, index_name
 from colonnade.format.write.column import Column, Places
 from colonnade.format.write.kept_metadata import metadata_of
-from colonnade.format.write.pandas_column import pandas_column, plain_job
+from colonnade.format.write.pandas_column import are_of_one_form, pandas_column, plain_job
 from colonnade.format.write.table import (
     PANDAS_KEY,
     FrameLayoutPlan,
@@ -31,29 +31,40 @@ from colonnade.format.write.table import (
     NestedPlan,
     TablePlan,
     group_blocks,
+    in_fields,
 )
 from colonnade.interop import pandas as internals
 from colonnade.interop.pyarrow import field_name, index_field_name
 
 
 class FrameParts:
-    """Collects what one frame needs: columns, codes, nested tables, and errors, which are reported all at once."""
+    """Collects what one frame needs: columns, codes, nested tables, and errors, which are reported all at once.
 
-    def __init__(self) -> None:
+    ``names`` are those of the fields. ``order`` is the field of each column, as in `TablePlan`.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = list(names)
         self.columns: list[Column] = []
+        self.order: list[int] = []
         self.codes: list[Job] = []
         self.nested: list[NestedPlan] = []
         self.errors: list[str] = []
 
-    def add(self, name: str, array: Any, what: str) -> Column | None:
-        """Plan one column; an error is kept for later."""
+    def add(self, fields: Sequence[int], array: Any, what: Callable[[int], str]) -> Column | None:
+        """Plan the column of a field, or those of several; an error is kept for later, for ``what`` each field is."""
         try:
-            column = pandas_column(name, array)
+            column = pandas_column(self.names[fields[0]], array)
         except UnsupportedTypeError as error:
-            self.errors.append(f"{what}: {error}")
+            self.errors += [f"{what(field)}: {error}" for field in fields]
             return None
-        self.columns.append(column)
+        self.append(fields, column)
         return column
+
+    def append(self, fields: Sequence[int], column: Column) -> None:
+        """Add what is planned already."""
+        self.order += fields
+        self.columns.append(column)
 
     def raise_errors(self) -> None:
         """Raise one UnsupportedTypeError that names every column which cannot be stored."""
@@ -64,25 +75,26 @@ class FrameParts:
                 "To store what Arrow makes of them, if it does, put colonnade.from_pandas(df) instead."
             )
 
-    def row_index(self, index: pd.Index[Any], taken: Sequence[str]) -> tuple[MakeIndex, list[Any]]:
-        """How the row index is read, and the levels that became columns. ``taken``: the names of the data columns."""
+    def row_index(self, index: pd.Index[Any]) -> tuple[MakeIndex, list[Any]]:
+        """How the row index is read, and the levels that became columns, behind those of the data."""
         if isinstance(index, pd.RangeIndex):
             layout = range_layout(index)
             return lambda _: layout, [index]
         if isinstance(index, pd.MultiIndex):
             levels = internals.levels_of(index)
             for position, level in enumerate(levels):
-                self._add_level(level, position, taken)
+                self._add_level(level, position)
             return self.multi_of_rows(index), levels
-        column = self._add_level(index, 0, taken)
+        field = len(self.names)
+        column = self._add_level(index, 0)
         if column is None:  # `raise_errors` raises its error before the layout is needed
             return lambda _: range_layout(pd.RangeIndex(0)), [index]
-        return column_index(column, len(self.columns) - 1, index_name(index), index_freq(index)), [index]
+        return column_index(column, field, index_name(index), index_freq(index)), [index]
 
-    def _add_level(self, level: pd.Index[Any], position: int, taken: Sequence[str]) -> Column | None:
-        used = [*taken, *(column.name for column in self.columns[len(taken) :])]
-        name = index_field_name(level, position, used)
-        return self.add(name, internals.array_of_index(level), f"index level {position} ({level.name!r})")
+    def _add_level(self, level: pd.Index[Any], position: int) -> Column | None:
+        field = len(self.names)
+        self.names.append(index_field_name(level, position, self.names))
+        return self.add([field], internals.array_of_index(level), lambda _: f"index level {position} ({level.name!r})")
 
     def multi_of_rows(self, index: pd.MultiIndex) -> MakeIndex:
         """A MultiIndex of the rows: its codes are as long as the table, and stand in the body."""
@@ -171,33 +183,34 @@ def plan_frame(df: pd.DataFrame) -> TablePlan:
     UnsupportedTypeError
         Naming every column that cannot be stored, and what it holds.
     """
-    frame = FrameParts()
-    arrays = internals.arrays_of(df)
-    labels = list(df.columns)  # once: an index of strings makes each of them anew
-    names = [field_name(label) for label in labels]
-    for name, array, label in zip(names, arrays, labels, strict=True):
-        frame.add(name, array, f"column {label!r}")
-    make_index, levels = frame.row_index(df.index, names)
+    labels = internals.labels_of(df.columns)
+    frame = FrameParts(map(field_name, labels))
+    arrays = internals.columns_of_blocks(df, are_of_one_form)
+    for positions, array in arrays:
+        frame.add(positions, array, lambda position: f"column {labels[position]!r}")
+    make_index, levels = frame.row_index(df.index)
     frame.raise_errors()
     make_labels = frame.labels(df.columns, labels)
-    data = list(enumerate(frame.columns[: len(arrays)]))
-    fields = [pa.field(column.name, column.flat.type) for column in frame.columns]
-    dtypes = [_Dtype(array) for array in arrays]
+    data = [(positions, column) for (positions, _), column in zip(arrays, frame.columns, strict=False)]
+    types = in_fields(frame.order, ([column.flat.type] * column.count for column in frame.columns))
+    fields = pa.schema(list(zip(frame.names, types, strict=True)))
+    dtypes = [(_Dtype(array), positions) for positions, array in arrays]
     written = metadata_of(df, labels, dtypes, levels, fields)
     return TablePlan(
         len(df),
         tuple(frame.columns),
-        tuple(fields),
+        fields,
         {} if written is None else {PANDAS_KEY: written},
         FrameLayoutPlan(
             rows=len(df),
-            columns=tuple((position, position, column) for position, column in data),
+            columns=tuple((at[0], at[0], column) for at, column in data if column.block is None),
             index=make_index,
-            index_fields=tuple(range(len(arrays), len(frame.columns))),
+            index_fields=tuple(range(len(labels), len(frame.names))),
             labels=make_labels,
             attrs=encode_attrs(df.attrs),
             unique_labels=not df.flags.allows_duplicate_labels,
         ),
+        frame.order,
         group_blocks(data),
         tuple(frame.codes),
         tuple(frame.nested),
@@ -205,7 +218,7 @@ def plan_frame(df: pd.DataFrame) -> TablePlan:
 
 
 class _Dtype:
-    """What PyArrow's metadata writer looks at in a column; making a Series of each would take 10 us a column."""
+    """What PyArrow's metadata writer looks at in a column; making a Series of each would take 10 us."""
 
     def __init__(self, array: Any) -> None:
         self.dtype = array.dtype

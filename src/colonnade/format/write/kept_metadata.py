@@ -23,7 +23,11 @@ _kept: dict[Hashable, bytes | None] = {}
 
 
 def metadata_of(
-    df: pd.DataFrame, labels: list[Any], columns: Sequence[Any], levels: Sequence[Any], fields: Sequence[pa.Field]
+    df: pd.DataFrame,
+    labels: list[Any],
+    columns: Sequence[tuple[Any, Sequence[int]]],
+    levels: Sequence[Any],
+    fields: pa.Schema,
 ) -> bytes | None:
     """The metadata that `interop.pyarrow.pandas_metadata` makes; ``labels`` are those of the columns."""
     key = _key(df, labels, columns, levels, fields)
@@ -39,11 +43,15 @@ def metadata_of(
 
 
 def _key(
-    df: pd.DataFrame, labels: list[Any], columns: Sequence[Any], levels: Sequence[Any], fields: Sequence[pa.Field]
+    df: pd.DataFrame,
+    labels: list[Any],
+    columns: Sequence[tuple[Any, Sequence[int]]],
+    levels: Sequence[Any],
+    fields: pa.Schema,
 ) -> Hashable | None:
     axis: Any = df.columns
     index: Any = df.index
-    if type(df) is not pd.DataFrame or df.attrs or not 0 < len(columns) <= _MOST_COLUMNS or len(levels) != 1:
+    if type(df) is not pd.DataFrame or df.attrs or not 0 < len(labels) <= _MOST_COLUMNS or len(levels) != 1:
         return None
     if isinstance(axis, pd.MultiIndex) or not (_is_plain(axis.name) and _is_plain(index.name)):
         return None
@@ -54,10 +62,12 @@ def _key(
         key += [index.start, index.stop, index.step]
     else:
         key.append(_dtype_key(index.dtype))
-    key += [_dtype_key(column.dtype) for column in columns]
+    key += [_dtype_key(column.dtype) for column, _ in columns]
     if any(each is None for each in key[6:]):
         return None
-    for field in fields:
+    key += [tuple(numbers) for _, numbers in columns]
+    for number in (*(numbers[0] for _, numbers in columns), *range(len(labels), len(fields))):
+        field = fields.field(number)
         key += (field.name, field.type)
     return tuple(key)
 

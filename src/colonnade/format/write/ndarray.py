@@ -12,11 +12,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from colonnade.core.jobs import Job, PandasBuffer, Piece, Validity, Values
-from colonnade.core.regions import Region
 from colonnade.errors import UnsupportedTypeError
 from colonnade.format import schema
 from colonnade.format.ndarray_layout import Layout, decode_array_dtype, encode_array_dtype, lay_out_array
-from colonnade.format.write.column import Column, Flat, Node, bitmap_region, one_null
+from colonnade.format.write.column import Column, Flat, Node, bitmap_region, block_region, one_null
 from colonnade.format.write.table import ArrayLayoutPlan, TablePlan, group_blocks
 from colonnade.rules import Reading
 
@@ -39,15 +38,12 @@ def plan_array(array: npt.NDArray[Any]) -> TablePlan:
         order, layout = ("C", layout) if in_columns.tensor else ("F", in_columns)
     address = array.__array_interface__["data"][0]
     step = layout.length * layout.carrier.itemsize
-    one_row = one_null(layout.type)
-    columns = tuple(
-        _column(name, layout, address + number * step, array, one_row) for number, name in enumerate(layout.names)
-    )
-    first = columns[0].block
-    assert first is not None
-    stored = ArrayLayoutPlan(layout.rows, dtype, array.shape, order, first[1])
-    fields = tuple(pa.field(column.name, layout.type) for column in columns)
-    return TablePlan(layout.rows, columns, fields, {}, stored, group_blocks(enumerate(columns)))
+    column = _column(layout, address, step, array)
+    assert column.block is not None
+    stored = ArrayLayoutPlan(layout.rows, dtype, array.shape, order, column.block[1])
+    fields = pa.schema([(name, layout.type) for name in layout.names])
+    numbers = range(layout.columns)
+    return TablePlan(layout.rows, (column,), fields, {}, stored, numbers, group_blocks([(numbers, column)]))
 
 
 def _encoded_dtype(array: npt.NDArray[Any]) -> schema.NumpyDtype:
@@ -79,8 +75,9 @@ def _encoded_dtype(array: npt.NDArray[Any]) -> schema.NumpyDtype:
     )
 
 
-def _column(name: str, layout: Layout, address: int, keep: Any, one_row: pa.Array) -> Column:
-    job = _job(layout, address, keep)
+def _column(layout: Layout, address: int, step: int, keep: Any) -> Column:
+    """The columns of an array, planned as one; ``step`` bytes from one to the next."""
+    job = _job(layout, address, step, keep)
     nodes: tuple[Node, ...] = (Node(job.rows, job, (job.bitmap, job.values)),)
     if layout.tensor:
         nodes = (Node(layout.rows, 0, (None,)), *nodes)
@@ -88,12 +85,13 @@ def _column(name: str, layout: Layout, address: int, keep: Any, one_row: pa.Arra
     assert region is not None
     # The spelling only tells columns of one block from others.
     block = (layout.carrier.str, region)
-    return Column(name, Flat(layout.type, nodes, (job,)), one_row, Reading.VALUES, block)
+    one_row = one_null(layout.type)
+    return Column(Flat(layout.type, nodes, (job,)), one_row, Reading.VALUES, block, count=job.count)
 
 
-def _job(layout: Layout, address: int, keep: Any) -> Job:
-    """Copy a column; NaT is a null, because Arrow has no NaT, and NaN a value."""
-    rows, width = layout.length, layout.carrier.itemsize
+def _job(layout: Layout, address: int, step: int, keep: Any) -> Job:
+    """Copy the columns; NaT is a null, because Arrow has no NaT, and NaN a value."""
+    rows, width, count = layout.length, layout.carrier.itemsize, layout.columns
     pieces = [Piece(address, width, 0, 0, rows)]
     if layout.carrier.kind == "b":
         return Job(
@@ -103,9 +101,11 @@ def _job(layout: Layout, address: int, keep: Any) -> Job:
             width=width,
             pandas_kind=PandasBuffer.BYTES,
             pandas_element="uint8",
-            values=bitmap_region(rows),
-            pandas_buffer=Region(rows),
+            values=bitmap_region(rows, count),
+            pandas_buffer=block_region(rows, count),
             keep=keep,
+            count=count,
+            source_step=step,
         )
     is_time = layout.carrier.kind in "mM"
     return Job(
@@ -114,7 +114,9 @@ def _job(layout: Layout, address: int, keep: Any) -> Job:
         Values.FIXED,
         width=width,
         validity_kind=Validity.NAT if is_time else Validity.NONE,
-        values=Region(rows * width),
-        bitmap=bitmap_region(rows) if is_time else None,
+        values=block_region(rows * width, count),
+        bitmap=bitmap_region(rows, count) if is_time else None,
         keep=keep,
+        count=count,
+        source_step=step,
     )

@@ -33,7 +33,7 @@ from colonnade.format.write.arrow_column import (
     objects_layout,
     values_layout,
 )
-from colonnade.format.write.column import Column, Flat, MakeLayout, Node, bitmap_region, one_null
+from colonnade.format.write.column import Column, Flat, MakeLayout, Node, bitmap_region, block_region, one_null
 from colonnade.format.write.flatten import flatten, widen_strings
 from colonnade.format.write.null_kinds import unify_nulls
 from colonnade.format.write.objects import to_arrow
@@ -47,7 +47,17 @@ _NAN = {2: Validity.NAN16, 4: Validity.NAN32, 8: Validity.NAN64}
 def _piece(values: npt.NDArray[Any], mask: npt.NDArray[np.bool_] | None = None) -> Piece:
     data: tuple[int, bool] = values.__array_interface__["data"]
     validity = 0 if mask is None else int(mask.__array_interface__["data"][0])
-    return Piece(data[0], values.strides[0], validity, 0, len(values))
+    return Piece(data[0], values.strides[-1], validity, 0, values.shape[-1])
+
+
+def _count(values: npt.NDArray[Any]) -> int:
+    """Of how many columns these are the values."""
+    return 1 if values.ndim == 1 else len(values)
+
+
+def _step(values: npt.NDArray[Any]) -> int:
+    """Bytes from the values of one column to those of the next."""
+    return 0 if values.ndim == 1 else values.strides[0]
 
 
 def _flat(type_: pa.DataType, job: Job) -> Flat:
@@ -55,13 +65,12 @@ def _flat(type_: pa.DataType, job: Job) -> Flat:
 
 
 def _leaf(
-    name: str,
     type_: pa.DataType,
     job: Job,
     reading: Reading,
     block: tuple[str | schema.ZonedDtype, Region] | None = None,
 ) -> Column:
-    return Column(name, _flat(type_, job), one_null(type_), reading, block)
+    return Column(_flat(type_, job), one_null(type_), reading, block, count=job.count)
 
 
 class _Form(NamedTuple):
@@ -88,25 +97,28 @@ def _form(dtype: np.dtype[Any]) -> _Form:
     return _Form(type_, validity, encode_plain_dtype(dtype), one_null(type_))
 
 
-def _in_block(name: str, values: npt.NDArray[Any], form: _Form) -> Column:
+def _in_block(values: npt.NDArray[Any], form: _Form) -> Column:
     job = _values_job(values, form.validity)
     assert job.values is not None
-    return Column(name, _flat(form.type, job), form.one_row, Reading.VALUES, (form.stored, job.values))
+    return Column(_flat(form.type, job), form.one_row, Reading.VALUES, (form.stored, job.values), count=job.count)
 
 
 def _values_job(values: npt.NDArray[Any], validity: Validity) -> Job:
+    """The job that copies a column; or several, where ``values`` has a row for each."""
     if not values.dtype.isnative:
         raise UnsupportedTypeError("its byte order is not this machine's; use .astype(dtype.newbyteorder('='))")
-    rows = len(values)
+    rows, count = values.shape[-1], _count(values)
     return Job(
         rows,
         [_piece(values)],
         Values.FIXED,
         width=values.itemsize,
         validity_kind=validity,
-        values=Region(rows * values.itemsize),
-        bitmap=None if validity is Validity.NONE else bitmap_region(rows),
+        values=block_region(rows * values.itemsize, count),
+        bitmap=None if validity is Validity.NONE else bitmap_region(rows, count),
         keep=values,
+        count=count,
+        source_step=_step(values),
     )
 
 
@@ -115,23 +127,23 @@ def plain_job(values: npt.NDArray[Any]) -> Job:
     return _values_job(values, Validity.NONE)
 
 
-def _numpy(name: str, values: npt.NDArray[Any]) -> Column:
+def _numpy(_: str, values: npt.NDArray[Any]) -> Column:
     kind = values.dtype.kind
     if kind == "O":
-        return _object(name, values)
+        return _object(values)
     if kind == "b":
-        return _bool(name, values)
-    return _in_block(name, values, _form(values.dtype))
+        return _bool(values)
+    return _in_block(values, _form(values.dtype))
 
 
-def _bool(name: str, values: npt.NDArray[np.bool_]) -> Column:
+def _bool(values: npt.NDArray[np.bool_]) -> Column:
     job = _bits_job(values, Validity.NONE, None)
     assert job.pandas_buffer is not None
-    return _leaf(name, pa.bool_(), job, Reading.BYTES, ("bool", job.pandas_buffer))
+    return _leaf(pa.bool_(), job, Reading.BYTES, ("bool", job.pandas_buffer))
 
 
 def _bits_job(values: npt.NDArray[np.bool_], validity: Validity, mask: npt.NDArray[np.bool_] | None) -> Job:
-    rows = len(values)
+    rows, count = values.shape[-1], _count(values)
     return Job(
         rows,
         [_piece(values, mask)],
@@ -140,21 +152,23 @@ def _bits_job(values: npt.NDArray[np.bool_], validity: Validity, mask: npt.NDArr
         validity_kind=validity,
         pandas_kind=PandasBuffer.BYTES,
         pandas_element="uint8",
-        values=bitmap_region(rows),
+        values=bitmap_region(rows, count),
         bitmap=None if mask is None else bitmap_region(rows),
         mask=None if mask is None else Region(rows),
-        pandas_buffer=Region(rows),
+        pandas_buffer=block_region(rows, count),
         keep=(values, mask),
+        count=count,
+        source_step=_step(values),
     )
 
 
-def _object(name: str, values: Any) -> Column:
+def _object(values: Any) -> Column:
     values, nulls = unify_nulls(values)
     array, objects = to_arrow(values)
     if nulls is None:
-        return _converted(name, array, converted_layout(values.dtype, objects))
+        return _converted(array, converted_layout(values.dtype, objects))
     codes = Region(len(values))
-    column = _converted(name, array, objects_layout(objects, nulls.kinds, codes))
+    column = _converted(array, objects_layout(objects, nulls.kinds, codes))
     return replace(column, flat=replace(column.flat, jobs=(*column.flat.jobs, _null_codes_job(nulls.codes, codes))))
 
 
@@ -172,10 +186,10 @@ def _null_codes_job(codes: npt.NDArray[np.int8], region: Region) -> Job:
     )
 
 
-def _converted(name: str, array: Any, layout: MakeLayout) -> Column:
+def _converted(array: Any, layout: MakeLayout) -> Column:
     chunks = chunks_of(array)
     flat = widen_strings(array.type, chunks) if pa.types.is_string(array.type) else flatten(array.type, chunks)
-    return Column(name, flat, one_null(flat.type), Reading.CONVERTED, make_layout=layout)
+    return Column(flat, one_null(flat.type), Reading.CONVERTED, make_layout=layout)
 
 
 def _by_pyarrow(values: Any) -> pa.Array | pa.ChunkedArray:
@@ -186,14 +200,14 @@ def _by_pyarrow(values: Any) -> pa.Array | pa.ChunkedArray:
         raise UnsupportedTypeError(f"Arrow has no one type for what it holds ({reason})") from error
 
 
-def _zoned(name: str, values: Any) -> Column:
+def _zoned(_: str, values: Any) -> Column:
     # Not kept: zones of two libraries are equal, and each must come back as it was.
     type_ = pa.timestamp(values.dtype.unit, arrow_zone(values.dtype.tz))
     form = _Form(type_, Validity.NAT, encode_plain_dtype(values.dtype), one_null(type_))
-    return _in_block(name, internals.numpy_of(values), form)
+    return _in_block(internals.numpy_of(values), form)
 
 
-def _masked(name: str, array: Any) -> Column:
+def _masked(_: str, array: Any) -> Column:
     values, mask = internals.masked_parts(array)
     values, mask = np.ascontiguousarray(values), np.ascontiguousarray(mask)
     if values.dtype == np.bool_:
@@ -209,11 +223,11 @@ def _masked(name: str, array: Any) -> Column:
         region = job.values
     assert region is not None
     assert job.mask is not None
-    column = _leaf(name, pa.from_numpy_dtype(values.dtype), job, Reading.MASKED)
+    column = _leaf(pa.from_numpy_dtype(values.dtype), job, Reading.MASKED)
     return replace(column, make_layout=masked_layout(array.dtype, region, job.mask))
 
 
-def _categorical(name: str, array: Any) -> Column:
+def _categorical(_: str, array: Any) -> Column:
     codes = np.ascontiguousarray(internals.codes_of(array))
     categories = array.categories
     dictionary, objects = _dictionary(categories)
@@ -244,7 +258,7 @@ def _categorical(name: str, array: Any) -> Column:
     region = pandas_buffer or job.values
     assert region is not None
     return replace(
-        _leaf(name, type_, job, Reading.CODES),
+        _leaf(type_, job, Reading.CODES),
         one_row=one_null(type_, dictionary),
         make_layout=categorical_layout(region, codes_type, stored, ordered=bool(array.ordered)),
     )
@@ -302,15 +316,15 @@ def _has_dictionary(type_: pa.DataType) -> bool:
     return pa.types.is_dictionary(type_) or any(_has_dictionary(type_.field(i).type) for i in range(type_.num_fields))
 
 
-def _period(name: str, array: Any) -> Column:
+def _period(_: str, array: Any) -> Column:
     values = internals.numpy_of(array)
     job = _values_job(values, Validity.NAT)
     assert job.values is not None
-    column = _leaf(name, pa.array(array[:0]).type, job, Reading.VALUES)
+    column = _leaf(pa.array(array[:0]).type, job, Reading.VALUES)
     return replace(column, make_layout=values_layout(array.dtype, job.values))
 
 
-def _interval(name: str, array: Any) -> Column:
+def _interval(_: str, array: Any) -> Column:
     subtype = array.dtype.subtype
     if dtype_kind(subtype) not in ("numpy", "datetimetz"):
         raise UnsupportedTypeError(f"Arrow has no form for intervals of {subtype}")
@@ -322,7 +336,6 @@ def _interval(name: str, array: Any) -> Column:
     dtype = encode_dtype(array.dtype)
     assert isinstance(dtype, schema.IntervalDtype)
     return Column(
-        name,
         flat,
         one_null(arrow.type),
         Reading.INTERVAL,
@@ -332,14 +345,14 @@ def _interval(name: str, array: Any) -> Column:
 
 def _string(name: str, array: Any) -> Column:
     if array.dtype.storage == "python":
-        return _converted(name, _by_pyarrow(array), converted_layout(array.dtype))
+        return _converted(_by_pyarrow(array), converted_layout(array.dtype))
     return _arrow(name, array)
 
 
 def _arrow(name: str, array: Any) -> Column:
     data = internals.arrow_of(array)
     check_column(name, data)
-    return arrow_column(name, data, array.dtype)
+    return arrow_column(data, array.dtype)
 
 
 def _other(_: str, array: Any) -> Column:
@@ -359,8 +372,13 @@ _COLUMN: dict[str, Callable[[str, Any], Column]] = {
 }
 
 
+def are_of_one_form(dtype: Any) -> bool:
+    """Whether columns of a dtype differ in their values alone, so that many can be planned as one."""
+    return dtype_kind(dtype) == "datetimetz" or (isinstance(dtype, np.dtype) and dtype.kind != "O")
+
+
 def pandas_column(name: str, array: Any) -> Column:
-    """Plan one column.
+    """Plan one column; or several that `are_of_one_form`, of an array that has a row for each.
 
     Raises
     ------

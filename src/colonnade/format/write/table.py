@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from itertools import chain
+from operator import itemgetter
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +20,7 @@ from colonnade.core import jobs
 from colonnade.core.alignment import CACHE_LINE, PAGE, STRIDE_STEP, align
 from colonnade.core.jobs import Job, Placed, Result
 from colonnade.core.key_index import size_of_index
-from colonnade.core.regions import Block, Region, arrange
+from colonnade.core.regions import Block, Region, arrange, gaps
 from colonnade.core.text_views import VIEW
 from colonnade.format import schema
 from colonnade.format.schema import METADATA_KEY
@@ -35,6 +37,7 @@ _BATCH = 16 << 20
 _BATCH_OF_A_JOB = 16 << 10
 
 
+_Item = TypeVar("_Item")
 MakeIndex = Callable[[Places], schema.RowIndex]
 MakeLabels = Callable[[Places], schema.LabelIndex]
 
@@ -43,7 +46,7 @@ MakeLabels = Callable[[Places], schema.LabelIndex]
 class FrameLayoutPlan:
     """The layout metadata of a table, but for places.
 
-    ``columns`` are (position in the frame, field, column); those that stand in a block are left out of the metadata.
+    ``columns`` are (position in the frame, field, column) of those that stand in no block.
     """
 
     rows: int
@@ -60,11 +63,7 @@ class FrameLayoutPlan:
         return schema.FrameLayout(
             rows=self.rows,
             blocks=list(blocks),
-            columns=[
-                (position, column.layout(place, field))
-                for position, field, column in self.columns
-                if column.block is None
-            ],
+            columns=[(position, column.layout(place, field)) for position, field, column in self.columns],
             index=self.index(place),
             index_fields=list(self.index_fields),
             labels=self.labels(place),
@@ -99,13 +98,17 @@ class NestedPlan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TablePlan:
-    """What is to be stored; where it stands in the file is decided by `lay_out`."""
+    """What is to be stored; where it stands in the file is decided by `lay_out`.
+
+    ``order`` is the field of each of the columns.
+    """
 
     rows: int
     columns: Sequence[Column]
-    fields: Sequence[pa.Field]
+    fields: pa.Schema
     metadata: Mapping[bytes, bytes]
     layout: FrameLayoutPlan | ArrayLayoutPlan
+    order: Sequence[int]
     blocks: Sequence[Block] = ()
     extra_jobs: Sequence[Job] = ()
     nested: Sequence[NestedPlan] = ()
@@ -116,15 +119,21 @@ class TablePlan:
         return regions + [job.values for job in self.extra_jobs if job.values is not None]
 
 
-def group_blocks(columns: Iterable[tuple[int, Column]]) -> tuple[Block, ...]:
-    """Put the columns that stand in blocks side by side, by dtype; ``columns`` are (position in the frame, column)."""
-    blocks: dict[str | schema.ZonedDtype, list[tuple[Region, int]]] = {}
-    for position, column in columns:
+def in_fields(order: Sequence[int], items: Iterable[Iterable[_Item]]) -> list[_Item]:
+    """What each column has for every field of its own, in the order of the fields. ``order`` is as in `TablePlan`."""
+    listed = list(chain.from_iterable(items))
+    return [item for _, item in sorted(zip(order, listed, strict=True), key=itemgetter(0))]
+
+
+def group_blocks(columns: Iterable[tuple[Sequence[int], Column]]) -> tuple[Block, ...]:
+    """Put the columns that stand in blocks side by side, by dtype; ``columns`` are (positions in the frame, column)."""
+    blocks: dict[str | schema.ZonedDtype, list[tuple[Region, Sequence[int]]]] = {}
+    for positions, column in columns:
         if column.block is not None:
             dtype, region = column.block
-            blocks.setdefault(dtype, []).append((region, position))
+            blocks.setdefault(dtype, []).append((region, positions))
     return tuple(
-        Block(dtype, tuple(region for region, _ in members), tuple(position for _, position in members))
+        Block(dtype, tuple(region for region, _ in members), tuple(chain.from_iterable(at for _, at in members)))
         for dtype, members in blocks.items()
     )
 
@@ -138,6 +147,7 @@ def _block_layout(block: Block, place: Places) -> schema.Block:
 
 # Where the seal of a draft will stand, and that of a nested table.
 _NO_SEAL = bytes(SEAL_SIZE)
+_ZEROS = memoryview(bytes(1 << 16))
 
 Write = Callable[[int, bytes | bytearray | memoryview], None]
 
@@ -198,38 +208,26 @@ class LaidOut:
         write(start + self.end, layout.tail(checksums.pack() + _NO_SEAL))
 
     def _numbers(self, results: Results) -> Numbers:
-        nodes = [node for column in self.plan.columns for node in column.flat.nodes]
-        return Numbers(
-            self.plan.rows,
-            self.body_size,
-            [(node.length, node.null_count(results)) for node in nodes],
-            [
-                (0, 0) if region is None else (self.places[region], region.size)
-                for node in nodes
-                for region in node.final_buffers(results)
-            ],
-        )
+        place = self.places.__getitem__
+        fields = in_fields(self.plan.order, (column.numbers(place, results) for column in self.plan.columns))
+        nodes = chain.from_iterable(nodes for nodes, _ in fields)
+        buffers = chain.from_iterable(buffers for _, buffers in fields)
+        return Numbers(self.plan.rows, self.body_size, list(nodes), list(buffers))
 
     def clear_gaps(self, write: Write) -> None:
         """Write zeros wherever nothing else will be written: a used segment's memory holds what stood there before."""
         for start, end in self._gaps(0):
-            write(start, bytes(end - start))
+            for at in range(start, end, len(_ZEROS)):
+                write(at, _ZEROS[: end - at])
 
     def _gaps(self, start: int) -> Iterator[tuple[int, int]]:
         body = start + self.envelope.body_start
-        own = ((body + self.places[region], region.size) for region in self.plan.regions())
-        taken = [(at, at + size) for at, size in own]
-        taken.append((body + self.body_size, body + self.body_size + len(END_OF_STREAM)))
-        taken += [(body + at, body + at + child.size) for at, child in self.nested]
-        taken += [(body + self.key.at, body + self.key.at + self.key.size)] if self.key else []
-        taken += [(body + views.at, body + views.at + self.plan.rows * VIEW) for views in self.views]
-        end = body
-        for first, last in sorted(taken):
-            if first > end:
-                yield end, first
-            end = max(end, last)
-        if end < start + self.end:
-            yield end, start + self.end
+        taken = [(region.starts(self.places[region]), region.size) for region in self.plan.regions()]
+        taken.append(([self.body_size], len(END_OF_STREAM)))
+        taken += [([at], child.size) for at, child in self.nested]
+        taken += [([self.key.at], self.key.size)] if self.key else []
+        taken += [([views.at], self.plan.rows * VIEW) for views in self.views]
+        yield from ((body + first, body + last) for first, last in gaps(taken, start + self.end - body))
         for at, child in self.nested:
             yield from child._gaps(body + at)
 
@@ -353,7 +351,8 @@ def lay_out(
     body_size = align(body_end, STRIDE_STEP)
     tables = [Region(table.size) for table in nested]
     key_regions = [Region(size_of_index(plan.rows))] if key_fields else []
-    viewed = {number: Region(plan.rows * VIEW) for number in view_fields(plan.columns, views=views)}
+    by_field = in_fields(plan.order, ([column] * column.count for column in plan.columns))
+    viewed = {number: Region(plan.rows * VIEW) for number in view_fields(by_field, views=views)}
     behind, end = arrange([], [*tables, *key_regions, *viewed.values()], body_size + len(END_OF_STREAM))
     places = Places({**regions, **behind}, dict(zip(plan.nested, tables, strict=True)))
     key = None if key_fields is None else schema.Key([], 0, 0)
@@ -363,8 +362,8 @@ def lay_out(
     text = [schema.Views(number, places(region)) for number, region in viewed.items()]
     layout = schema.with_views(layout, text) if text else layout
     layout = schema.with_meta(layout, meta) if meta else layout
-    arrow_schema = pa.schema(list(plan.fields), {**plan.metadata, METADATA_KEY: schema.encode(layout)})
-    envelope = write_envelope(arrow_schema, [column.one_row for column in plan.columns], alignment)
+    arrow_schema = plan.fields.with_metadata({**plan.metadata, METADATA_KEY: schema.encode(layout)})
+    envelope = write_envelope(arrow_schema, [column.one_row for column in by_field], alignment)
     contents = align(envelope.body_start + end, STRIDE_STEP)
     size = contents + CHECKSUMS_SIZE + SEAL_SIZE + len(envelope.layout.footer) + TAIL_SIZE
     children = tuple((places(region), table) for region, table in zip(tables, nested, strict=True))
