@@ -274,8 +274,9 @@ def plot(results: Figures) -> None:
     mpl.rcParams["svg.hashsalt"] = "colonnade"
     import matplotlib.pyplot as plt
 
+    mpl.rcParams["axes.prop_cycle"] = mpl.cycler(color=["#1f77b4", "#e69f00", "#2ca02c", "#9467bd", "#7f7f7f"])
     scaling = results["scaling"]
-    figure, axes = plt.subplots(1, 3, figsize=(12, 4), layout="constrained")
+    figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.8), layout="constrained")
     for axis, kind, label in ((axes[0], "rows", "MiB of numbers"), (axes[1], "columns", "columns of 1,000 rows")):
         lines = opened(scaling[kind])
         for name, points in lines.items():
@@ -288,7 +289,7 @@ def plot(results: Figures) -> None:
     axes[2].set(xlabel="readers of 5 million mixed rows", ylabel="memory of the machine, MB", ylim=0)
     handles, labels = axes[0].get_legend_handles_labels()
     if handles:
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+        figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(alpha=0.3)

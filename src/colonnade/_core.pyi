@@ -64,6 +64,13 @@ class Mapping:
     def collapse(self) -> bool:
         """Put the file's pages into huge pages; False if the kernel does not."""
 
+    def collapse_some(self, start: int) -> int:
+        """
+        Put the file into huge pages from a place on, in a little of the time that writing it takes.
+
+        Returns where to go on the next time. Raises ValueError if ``start`` is not the place of a huge page.
+        """
+
     def populate(self) -> bool:
         """
         Enter the file's pages into the page table at once, a draft's for writing; False if the kernel does not.

@@ -43,6 +43,11 @@ bool collapse(const Mapping& mapping) {
   return without_gil([&] { return mapping.collapse(available_threads()); });
 }
 
+size_t collapse_some(const Mapping& mapping, size_t from) {
+  if (from > mapping.size() || from % huge_page != 0) throw nb::value_error("not the place of a huge page");
+  return without_gil([&] { return mapping.collapse_some(from, available_threads()); });
+}
+
 bool populate(const Mapping& mapping) {
   return without_gil([&] { return mapping.populate(available_threads()); });
 }
@@ -127,6 +132,9 @@ void bind_memory(nb::module_& m) {
       .def("reserve_part", &reserve_part, "fd"_a, "start"_a, "stop"_a,
            "The same of a range, which starts at a huge page and ends at one or with the file.")
       .def("collapse", &collapse, "Put the file's pages into huge pages; False if the kernel does not.")
+      .def("collapse_some", &collapse_some, "start"_a,
+           "Put the file into huge pages from a place on, in a little of the time that writing it takes.\n\n"
+           "Returns where to go on the next time. Raises ValueError if ``start`` is not the place of a huge page.")
       .def("populate", &populate,
            "Enter the file's pages into the page table at once, a draft's for writing; False if the kernel does not.")
       .def("detach", &detach, "fd"_a, "Make further stores private to this mapping; views of it stay where they are.")

@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import numpy as np
@@ -453,7 +454,8 @@ def small_spare(store, folder, monkeypatch):
     return spare
 
 
-def test_a_spare_in_small_pages_is_used_as_it_is(small_spare, store, monkeypatch):
+def test_a_spare_in_small_pages_is_used_as_it_is_where_no_huge_ones_are_at_hand(small_spare, store, monkeypatch):
+    monkeypatch.setattr(_core, "huge_pages_at_hand", lambda: False)
     monkeypatch.setattr("colonnade.storage.draft.Draft.write", _only_small_writes)
     snapshot = store.put("t", frame(3, mib=9))  # through the mapping
     assert inode(store) == small_spare
@@ -461,6 +463,32 @@ def test_a_spare_in_small_pages_is_used_as_it_is(small_spare, store, monkeypatch
     snapshot.validate()
     with pytest.raises(StopIteration):
         in_huge_pages(snapshot.path, snapshot.nbytes)
+
+
+def test_a_spare_in_small_pages_gets_some_huge_ones_with_each_put(small_spare, store, monkeypatch):
+    monkeypatch.setattr(_core, "huge_pages_at_hand", lambda: True)
+    snapshot = store.put("t", frame(3, mib=9))  # so few that one put is enough
+    assert inode(store) == small_spare
+    assert (store.get("t")["x"] == 3).all()
+    snapshot.validate()
+    assert in_huge_pages(snapshot.path, snapshot.nbytes) == 8 * MIB
+
+
+def test_huge_pages_come_step_by_step(folder):
+    if not gives_huge_pages(folder):
+        pytest.skip("this kernel gives no huge pages to files in memory")
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(bytes(range(256)) * 4096 * 80)  # 80 MiB: 2 ms, and two or more steps of 16 MiB for each processor
+        mapping = _core.Mapping.of_draft(file.fileno(), 80 * MIB)
+        place, places = 0, []
+        while place < 80 * MIB:
+            place = mapping.collapse_some(place)
+            places.append(place)
+        assert places == sorted(set(places))
+        assert (np.frombuffer(mapping, np.uint8).reshape(-1, 256) == np.arange(256)).all()
+        for wrong in (1, 82 * MIB):
+            with pytest.raises(ValueError, match="not the place of a huge page"):
+                mapping.collapse_some(wrong)
 
 
 def test_a_spare_in_huge_pages_is_used_where_none_are_at_hand(store, folder, monkeypatch):
