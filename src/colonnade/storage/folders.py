@@ -23,6 +23,7 @@ from typing import NamedTuple
 from colonnade import _core
 from colonnade.errors import StoreAccessError
 from colonnade.storage import paths
+from colonnade.storage.os_errors import SHORTAGES
 
 OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY
@@ -202,6 +203,8 @@ def _walk(fd: int, parts: tuple[str, ...], refused: Callable[[Path, OSError], No
         except (FileNotFoundError, NotADirectoryError, StoreAccessError):
             continue  # gone since it was listed, or swapped
         except OSError as error:
+            if error.errno in SHORTAGES:
+                raise
             if refused is not None and name != paths.SEGMENTS:
                 refused(Path(*parts, name), error)
             continue

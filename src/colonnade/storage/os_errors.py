@@ -11,6 +11,8 @@ from pathlib import Path
 
 from colonnade.errors import ColonnadeError, StoreAccessError, StoreFullError
 
+# Errors that say nothing of the file that was to be opened.
+SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _REMEDIES = {
     errno.EMFILE: "this process has as many files open as it may: close some, or raise ulimit -n",
