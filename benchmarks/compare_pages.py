@@ -273,8 +273,9 @@ def plot(results: Figures) -> None:
     mpl.use("svg")
     mpl.rcParams["svg.hashsalt"] = "colonnade"
     import matplotlib.pyplot as plt
+    from cycler import cycler
 
-    mpl.rcParams["axes.prop_cycle"] = mpl.cycler(color=["#1f77b4", "#e69f00", "#2ca02c", "#9467bd", "#7f7f7f"])
+    mpl.rcParams["axes.prop_cycle"] = cycler(color=["#1f77b4", "#e69f00", "#2ca02c", "#9467bd", "#7f7f7f"])
     scaling = results["scaling"]
     figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.8), layout="constrained")
     for axis, kind, label in ((axes[0], "rows", "MiB of numbers"), (axes[1], "columns", "columns of 1,000 rows")):
