@@ -3,13 +3,15 @@
 Python before 3.14 ends a daemon thread there while the interpreter is ending, and unwinds its frames. Where one of them
 cannot be unwound the process ends by SIGABRT. Here a forked child ends a thread of its own at such a place, the first,
 the second and so on, until the operation has none left; `support/thread_ends.cpp` does it. Calls that the end of the
-process waits for (`interop/process_end.py`) are left out.
+process waits for (`interop/process_end.py`) are left out. Python code is such a place everywhere, and nanobind cannot be
+unwound: a thread is also ended in Python functions that the core calls.
 
 The short form takes some places of each operation. The long form is ``python -m faults.test_thread_ends`` in ``tests/``.
 """
 
 import argparse
 import ctypes
+import itertools
 import os
 import pickle
 import re
@@ -28,12 +30,14 @@ import pyarrow.parquet
 import pytest
 
 import colonnade as cn
+from colonnade import _core
 from colonnade.interop import process_end
 
 SOURCE = Path(__file__).parent.parent / "support/thread_ends.cpp"
 ROWS = 30_000  # large enough for threads of the core
 ENDED, DONE, HANGS = 5, 4, 3  # exit codes of a child
 PATIENCE = 20  # seconds
+MOST_CALLBACKS = 5
 
 
 def build(folder):
@@ -126,18 +130,32 @@ def operations(store, folder):
     }
 
 
-def end_at(library, action, number):
-    """Do something in a thread of a child, which is ended at a place; returns the child's exit code."""
+def end_at(library, action, number, *, within_the_core=False):
+    """Do something in a thread of a child, which is ended at a place; returns the child's exit code.
+
+    ``within_the_core``: the places are calls of Python functions by the core.
+    """
     pid = os.fork()
     if pid:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     done = threading.Event()
 
+    core = ctypes.cast(ctypes.PyDLL(_core.__file__).PyInit__core, ctypes.c_void_p)
+    calls = itertools.count(1)
+
+    def look(_, event, __):
+        if event == "call" and library.is_called_by(core) and next(calls) == number:
+            ctypes.CDLL(library._name).end_thread()  # without the GIL
+
     def work():
-        library.end_thread_at(number)
+        if within_the_core:
+            sys.setprofile(look)
+        else:
+            library.end_thread_at(number)
         try:
             action()
         finally:
+            sys.setprofile(None)
             library.stop_counting()
             done.set()
 
@@ -196,6 +214,12 @@ def end_everywhere(library, name, action, most):
         if code not in (ENDED, DONE):
             wrong += 1
             sys.stdout.write(f"WRONG {name}, place {number}: exit code {code}\n")
+    number = 1
+    while (code := end_at(library, action, number, within_the_core=True)) != DONE and number < MOST_CALLBACKS:
+        if code != ENDED:
+            wrong += 1
+            sys.stdout.write(f"WRONG {name}, Python code number {number} within the core: exit code {code}\n")
+        number += 1
     sys.stdout.write(f"SUM {name}: {places} places\n")
     sys.stdout.flush()
     return wrong

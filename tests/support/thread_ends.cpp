@@ -1,11 +1,14 @@
 // Loaded into a process: ends a thread where it asks for the GIL, as Python before 3.14 does while the interpreter is
 // ending. That shows whether a frame of the thread cannot be unwound, at each such place and without any luck.
 //
-// The places are those in compiled libraries: their calls of Python's functions are led here.
+// The places are those in compiled libraries: their calls of Python's functions are led here. Python code has more such
+// places, and any library may call it: `is_called_by` finds that.
 #include <atomic>
 #include <cstring>
 #include <initializer_list>
 
+#include <dlfcn.h>
+#include <execinfo.h>
 #include <link.h>
 #include <pthread.h>
 #include <sys/mman.h>
@@ -18,6 +21,7 @@ int PyGILState_Ensure(void);
 void PyEval_RestoreThread(void*);
 void PyEval_AcquireThread(void*);
 void watch_gil();
+void end_thread();
 }
 
 namespace {
@@ -32,8 +36,7 @@ std::atomic<int> waited_for{0};
 void may_end() {
   if (!armed || waited_for > 0 || ::getpid() == ::syscall(SYS_gettid)) return;
   if (++count != end_at) return;
-  ended = true;
-  ::pthread_exit(nullptr);
+  end_thread();
 }
 
 void restore(void* thread) {
@@ -127,6 +130,12 @@ extern "C" {
 // All libraries that are loaded by now.
 void watch_gil() { dl_iterate_phdr(look_at, nullptr); }
 
+// Ends the thread that calls it.
+void end_thread() {
+  ended = true;
+  ::pthread_exit(nullptr);
+}
+
 // 0: no thread ends, and all places are counted.
 void end_thread_at(long number) {
   count = 0;
@@ -138,5 +147,16 @@ void stop_counting() { armed = false; }
 long gil_asked_for() { return count; }
 int thread_has_ended() { return ended; }
 void wait_for_call(int by) { waited_for += by; }
+
+// Whether a function of the library that has this address is among the callers.
+int is_called_by(const void* address) {
+  Dl_info library, caller;
+  if (dladdr(address, &library) == 0) return 0;
+  void* frames[200];
+  const int depth = backtrace(frames, 200);
+  for (int i = 0; i < depth; ++i)
+    if (dladdr(frames[i], &caller) != 0 && caller.dli_fbase == library.dli_fbase) return 1;
+  return 0;
+}
 
 }  // extern "C"

@@ -41,7 +41,7 @@ def opened(root: Path, *, own: bool = False) -> _core.Descriptor:
         If it is not this user's.
     """
     try:
-        descriptor = _core.Descriptor(root, _FOLDER | (os.O_NOFOLLOW if own else 0))
+        descriptor = _core.Descriptor(os.fspath(root), _FOLDER | (os.O_NOFOLLOW if own else 0))
     except NotADirectoryError:
         if own and root.is_symlink():
             raise _not_own(root, "is a link") from None

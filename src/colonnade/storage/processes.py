@@ -161,7 +161,7 @@ class _Scanner:
 
 def _device_shown(directory: Path) -> int | None:
     """The device that mappings of files in a directory show; None where it is not the one that ``stat`` gives."""
-    with _core.Descriptor(directory, os.O_PATH) as fd:
+    with _core.Descriptor(os.fspath(directory), os.O_PATH) as fd:
         device = os.fstat(fd).st_dev
         facts = dict(line.split(maxsplit=1) for line in Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines())
     for line in Path("/proc/self/mountinfo").read_text(errors="replace").splitlines():
