@@ -96,7 +96,7 @@ def small() -> pd.DataFrame:
 
 
 def strings(rows: int = 10_000_000) -> pd.DataFrame:
-    """Make one column of 10 million short strings, no two neighbours alike."""
+    """Make one column of 10 million short strings, no two in a row alike."""
     values = np.random.default_rng(11).integers(0, 1_000_000_000, rows)
     return pd.DataFrame({"text": pa.array(values).cast(pa.large_string()).to_pandas()})
 

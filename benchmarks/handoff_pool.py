@@ -1,11 +1,11 @@
 """The figures of `handoff` that a pool's worker takes part in: frames as arguments and results of its tasks.
 
-Does not depend on: how a frame travels, how figures are printed.
+Does not depend on: how a frame is sent, how figures are printed.
 
 Traps: a worker that does nothing with its frame makes a mapping look free, so whatever is compared with pickling is
 read to its last value; only what is shared already is not, for there the way is what is asked. A worker that was forked
 would have its parent's memory, so workers are spawned. Fresh memory costs several times as much as memory that is used
-again: the note tells the first task.
+again: the note has the time of the first task.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ Traps: the first round pays for fresh memory and for imports, so it is left out.
 now and then loses one of its files, which is an error of its own: that round is left out too. The other two send each
 pickle through a pipe, which takes seconds, so only two tasks are given a pickled frame, and that is done twice.
 
-Does not depend on: how a frame travels.
+Does not depend on: how a frame is sent.
 """
 
 from __future__ import annotations

@@ -104,9 +104,9 @@ def put_again(run: Run) -> dict[str, Figure]:
 
 
 def put_under_readers(run: Run) -> dict[str, Figure]:
-    """The same while readers take each version, read every value of it and let go of it.
+    """The same while readers take each version, read every value of it and release it.
 
-    The limit is the one from before, when nobody else ran; and what copying reaches between the puts is told too.
+    The limit is the one from before, when nobody else ran. What copying reaches between the puts is reported too.
     """
     store, frame = Store(run.folder / "again"), run.tables["a"]
     limit = CopyLimit(GIB, 2)

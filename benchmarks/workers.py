@@ -82,7 +82,7 @@ def reader(rival: str, folder: str, names: list[str]) -> dict[str, Any]:
 
 
 def scans(folder: str, name: str) -> dict[str, Any]:
-    """Open each version of a table, read every value and let go of it, until told to stop."""
+    """Open each version of a table, read every value and release it, until a message says stop."""
     stop = threading.Event()
 
     def listen() -> None:

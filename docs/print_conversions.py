@@ -7,7 +7,7 @@ from colonnade.rules import RULES, TARGETS, Reading
 HEAD = """# How pandas reads each column
 
 Printed from `src/colonnade/rules.py` by `make docs`; in both tables the first row that fits a column is taken.
-`colonnade.explain(table)`, `Snapshot.explain()` and `colonnade explain NAME` tell it for a given table.
+`colonnade.explain(table)`, `Snapshot.explain()` and `colonnade explain NAME` report it for a given table.
 
 ## Which dtype `to_pandas` gives
 

@@ -21,7 +21,7 @@ def late_only(flights, minutes):
 
 
 def main():
-    """One frame for many tasks is shared; frames that are passed on once travel by reference."""
+    """One frame for many tasks is shared; frames that are passed on once go by reference."""
     random = np.random.default_rng(1)
     flights = pd.DataFrame(
         {

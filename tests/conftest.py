@@ -41,9 +41,9 @@ def pytest_collection_modifyitems(config, items):
         if folder in _SLOW_FOLDERS:
             item.add_marker(pytest.mark.slow)
     if config.getoption("quick"):
-        kept, left_out = quick_lane.select(items)
+        selection, left_out = quick_lane.select(items)
         config.hook.pytest_deselected(items=left_out)
-        items[:] = kept
+        items[:] = selection
     if hasattr(config, "workerinput"):  # one of several processes
         items[:] = order.long_files_first(items)
 

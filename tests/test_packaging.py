@@ -45,8 +45,8 @@ def release(folder, version):
 
 
 def test_a_release_is_version_changelog_and_tag(clone):
-    done = release(clone, "7.8.9")
-    assert done.returncode == 0, done.stderr
+    result = release(clone, "7.8.9")
+    assert result.returncode == 0, result.stderr
     assert '__version__ = "7.8.9"' in (clone / "src/colonnade/__init__.py").read_text()
     assert re.search(
         r"## \[Unreleased\]\n\n## \[7\.8\.9\] - 20\d\d-\d\d-\d\d\n+### Added", (clone / "CHANGELOG.md").read_text()
@@ -88,9 +88,9 @@ def test_the_version_has_one_place():
 @pytest.mark.skipif(shutil.which("cmake") is None, reason="CMake is not installed")
 def test_a_build_says_at_once_that_it_is_for_linux(tmp_path):
     command = ["cmake", "-DSKBUILD_PROJECT_NAME=colonnade", "-DCMAKE_SYSTEM_NAME=Darwin", ROOT]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode
-    assert "Linux only" in done.stderr
+    process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert process.returncode
+    assert "Linux only" in process.stderr
 
 
 def test_licences_of_code_that_is_not_ours_are_shipped():

@@ -30,11 +30,11 @@ def item(nodeid, *, slow=False):
 def test_every_function_is_there_and_no_slow_one():
     items = [item(f"t.py::many[{i}]") for i in range(400)]
     items += [item("t.py::one"), item("docs/a.md::line:1"), item("docs/a.md::line:9"), item("t.py::slow", slow=True)]
-    kept, left_out = select(items)
-    names = [each.nodeid for each in kept]
-    assert len(kept) == 10 + 3
+    selection, left_out = select(items)
+    names = [each.nodeid for each in selection]
+    assert len(selection) == 10 + 3
     assert names[-3:] == ["t.py::one", "docs/a.md::line:1", "docs/a.md::line:9"]
-    assert sorted(map(id, kept + left_out)) == sorted(map(id, items))
+    assert sorted(map(id, selection + left_out)) == sorted(map(id, items))
 
 
 def test_files_with_the_most_slow_tests_come_first():

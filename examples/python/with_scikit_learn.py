@@ -18,7 +18,7 @@ import colonnade as cn
 
 
 def score(snap: cn.Snapshot, alpha: float) -> float:
-    """Fit on the first half of the rows, and say how well that tells the second."""
+    """Fit on the first half of the rows, and report how well that predicts the second half."""
     frame = snap.to_pandas(writable=False)
     half = len(frame) // 2
     known, asked = frame.drop(columns="y"), frame["y"]

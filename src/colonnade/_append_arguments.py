@@ -24,18 +24,18 @@ def retention_of(retain: Any) -> Retention | None:
     """How much is kept: of a number of rows, a text of a time (``"1h"``) or of a size (``"4GiB"``); None for None."""
     if retain is None:
         return None
-    found: Retention | None = None
+    retention: Retention | None = None
     if isinstance(retain, str) and retain.strip().upper().endswith("B"):
-        found = Retention(nbytes=parse_size(retain, "retain"))
+        retention = Retention(nbytes=parse_size(retain, "retain"))
     elif isinstance(retain, (str, timedelta, np.timedelta64)):
-        found = Retention(ns=span_of_time(retain, "retain"))
+        retention = Retention(ns=span_of_time(retain, "retain"))
     elif hasattr(retain, "__index__") and not isinstance(retain, bool):
-        found = Retention(rows=whole_number(retain, "retain"))
-    if found is None or not all(0 <= number < 1 << 62 for number in found) or found == Retention():
+        retention = Retention(rows=whole_number(retain, "retain"))
+    if retention is None or not all(0 <= number < 1 << 62 for number in retention) or retention == Retention():
         raise ValueError(
             f"retain must be a number of rows, a time as in '1h', or a size as in '4GiB', got {brief_repr(retain)}"
         )
-    return found
+    return retention
 
 
 def schema_of(columns: Any, like: Any, index: Any) -> GrowingSchema | None:

@@ -135,7 +135,7 @@ def _array_of_pandas(values: Any) -> list[bytes]:
     if isinstance(values.dtype, np.dtype) and not values.dtype.hasobject:
         return [dtype.encode(), *_array(values.to_numpy())]
     missing = values.isna()
-    return [dtype.encode(), *_items(None if gone else value for value, gone in zip(values, missing, strict=True))]
+    return [dtype.encode(), *_items(None if is_na else value for value, is_na in zip(values, missing, strict=True))]
 
 
 def _series(value: pd.Series[Any]) -> list[bytes]:

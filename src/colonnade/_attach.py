@@ -22,9 +22,9 @@ def attach(
     ValueError
         Last rows are asked of a table that was put.
     """
-    found = catalog.find(name, version)
-    if found is not None:
-        snapshot = Snapshot.attached(catalog.directory.root, name, *found)
+    segment_and_seal = catalog.find(name, version)
+    if segment_and_seal is not None:
+        snapshot = Snapshot.attached(catalog.directory.root, name, *segment_and_seal)
         if last is None:
             return snapshot
         snapshot.close()

@@ -127,7 +127,7 @@ class Attached(FrameLike):
 
     @property
     def log(self) -> LogReader | None:
-        """The growing table that it is of; None for a table that was put."""
+        """The growing table that this snapshot shows; None for a table that was put."""
         return None
 
     @property
@@ -232,7 +232,7 @@ class Attached(FrameLike):
             if self._closed:
                 raise ValueError(f"{self._called} is closed; open it again")
             segment = _open_segments.get(self.identity) or self._reference.attach()
-            # Of several threads that come here at once, all go on with the segment that is stored last.
+            # If several threads come here at once, all go on with the segment that is stored last.
             self._segment = _open_segments[self.identity] = segment
         return segment
 

@@ -2,7 +2,8 @@
 
 A call looks for its table first. If there is none, or its lifetime is over, it waits until it is alone with this key
 (`storage.one_at_a_time`), looks again, and computes. The processes that waited find the table then. If the computing
-process is killed, the kernel wakes the next one, which computes. An exception is the caller's, and nothing is stored.
+process is killed, the kernel wakes the next one, which computes. If the function raises, its caller gets the exception
+and nothing is stored.
 
 Does not depend on: how arguments become a key, how one process at a time is arranged.
 """
@@ -192,7 +193,7 @@ def _name_of(function: Callable[..., Any]) -> str:
 def _code_of(function: Callable[..., Any]) -> str:
     """What the function does, as text: changed code has results of its own.
 
-    Of a script its file too; a cell of a notebook has a file name of its own in every session, and no file. Two
+    For a script its file is a part of it; a cell of a notebook has no file, and another file name in every session. Two
     functions that an enclosing function makes have one code, and differ in the values that they take from it.
     """
     inner = inspect.unwrap(function)

@@ -120,7 +120,7 @@ class Follow:
 
     async def __anext__(self) -> GrowingSnapshot:
         """Wait for new rows, while the event loop does other things; raises the same errors."""
-        import asyncio  # noqa: PLC0415 -- a program with an event loop has imported it; others save 20 ms
+        import asyncio  # a program with an event loop has imported it; others save 20 ms
 
         self._check_alone()
         try:

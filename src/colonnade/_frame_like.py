@@ -67,8 +67,8 @@ class FrameLike(abc.ABC):
     def __getitem__(self, key: Any) -> Any:
         """Some rows or columns, as pandas gives them: ``snap[10:20]``, ``snap["x"]``, ``snap[["a", "b"]]``.
 
-        A slice counts rows. Of an array it is ``array[key]``. Nothing is copied, but for columns of Python objects,
-        which are converted whole.
+        A slice counts rows. For an array the result is ``array[key]``. Nothing is copied, except columns of Python
+        objects, which are converted whole.
 
         Raises
         ------

@@ -78,15 +78,14 @@ def _which(snapshot: Snapshot) -> tuple[int, int]:
 class Latest:
     """The newest version of a table; made by `Store.latest`.
 
-    Each access looks where the name leads, and opens the table if it is new; if it is not, that takes a few
-    microseconds. All threads may ask, and forked children too. The handle holds one version and one descriptor: the
-    last one it was asked for, until it is asked again after the next put, or is collected. It can be pickled; the copy
-    looks for itself.
+    Each access looks where the name leads, which takes a few microseconds, and opens the table if there is a new
+    version. All threads and forked children may use the handle. It keeps one version open, with one descriptor, until
+    it opens the next one or is collected. It can be pickled; the copy looks up the name by itself.
 
-    Of a growing table it is the newest rows: each access reads one number, and a frame after growth takes as long for
-    any number of rows.
+    For a growing table it gives the newest rows. Each access reads one number, and making a frame takes the same time
+    for any number of rows.
 
-    Two accesses may see two versions. Where several things of one version are needed, take them from one `now`.
+    Two accesses may see two versions. If you need several things of one version, take them from one `now`.
 
     If the table is deleted, the handle keeps the last version until there is a newer one, so that a server can go on
     meanwhile. A table that is put again, from version 1, is picked up like any other.
@@ -147,7 +146,7 @@ class Latest:
         return self._renewed(wait=look is None or self._prepare is None)
 
     def wait(self, timeout: float | None = None) -> Look:
-        """Wait for a version that this handle has not served yet; the present one, if it was never asked.
+        """Wait for a version that this handle has not served yet; a new handle gives the version that exists now.
 
         Parameters
         ----------
@@ -173,8 +172,8 @@ class Latest:
                     return look
                 left = None if until is None else until - time.monotonic()
                 if left is not None and left <= 0:
-                    found = f"it is at version {served.version}" if served else "there is no such table"
-                    raise WaitTimeoutError(f"no new version of {self.name!r} within {timeout} seconds; {found}")
+                    state = f"it is at version {served.version}" if served else "there is no such table"
+                    raise WaitTimeoutError(f"no new version of {self.name!r} within {timeout} seconds; {state}")
                 if look is not None and look.log is not None:
                     from colonnade.storage.log_wait import wait
 

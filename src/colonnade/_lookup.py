@@ -78,15 +78,15 @@ class Lookup:
 
     def locate(self, keys: Any) -> Any:
         """The first row of each key, -1 where there is none: an int for one key, int64 of shape (keys,) for several."""
-        found, is_one = self._find(keys)
-        return int(found[0]) if is_one else found
+        rows, is_one = self._find(keys)
+        return int(rows[0]) if is_one else rows
 
     def positions(self, keys: Any) -> npt.NDArray[np.int64]:
         """All rows of each key, one key after the other."""
-        found, _ = self._find(keys)
+        rows, _ = self._find(keys)
         if self._range is not None:
-            return found[found >= 0]
-        positions: npt.NDArray[np.int64] = _following(self._index.all_rows, found)
+            return rows[rows >= 0]
+        positions: npt.NDArray[np.int64] = _following(self._index.all_rows, rows)
         return positions
 
     def rows(self, keys: Any) -> pd.DataFrame:
@@ -124,11 +124,11 @@ class Lookup:
         if one is not None:
             return _following(self._index.find, (one,), 1), True
         parts, count = key_parts(keys, self._names)
-        wanted = [
+        hashes = [
             looked_up(values, name, column)
             for values, name, column in zip(parts, self._names, self._columns, strict=True)
         ]
-        return _following(self._index.find, wanted, 1 if count is None else count), count is None
+        return _following(self._index.find, hashes, 1 if count is None else count), count is None
 
 
 def _following(step: Callable[..., Any], *arguments: Any) -> Any:
@@ -165,17 +165,17 @@ def key_fields(plan: TablePlan, key: Key | None) -> list[int] | None:
                 "key=True is the row index, but that is a range of all row numbers; name a column that is the key"
             )
     else:
-        wanted = labels(key) or []
-        if not wanted:
+        key_names = labels(key) or []
+        if not key_names:
             raise ValueError("key must name a column, or be True for the row index, got none")
-        if len(set(wanted)) < len(wanted):
+        if len(set(key_names)) < len(key_names):
             raise ValueError(f"key={key!r} names a column twice")
-        for name in wanted:
+        for name in key_names:
             if names.count(name) != 1:
                 raise ValueError(
                     f"key={key!r}: the table has {names.count(name)} columns named {name!r}; {listed(name, names)}"
                 )
-        fields = [names.index(name) for name in wanted]
+        fields = [names.index(name) for name in key_names]
     for field in fields:
         check_key_type(names[field], plan.fields.field(field).type)
     return fields

@@ -104,8 +104,10 @@ class Request(NamedTuple):
         if unique and (key is None or key is False):
             raise ValueError("unique=True is for keys; say with key= which columns are the key")
         expected = None if expect_version is None else Expected.of(expect_version)
-        given = _checked_meta(meta)
-        return cls(name, versions, expected, whole_seconds(ttl), key, unique, _columns(sort_by), given, checksum, views)
+        metadata = _checked_meta(meta)
+        return cls(
+            name, versions, expected, whole_seconds(ttl), key, unique, _columns(sort_by), metadata, checksum, views
+        )
 
 
 def _columns(sort_by: Any) -> list[Any] | Literal[True] | None:
@@ -120,7 +122,7 @@ def _columns(sort_by: Any) -> list[Any] | Literal[True] | None:
 
 
 def _changes(request: Request, snapshot: Snapshot) -> bool:
-    """Whether a stored table becomes another file than its own bytes."""
+    """Whether a stored table must be written anew; if not, the bytes of its file are copied."""
     is_without_place_for_checksum = request.checksum and not snapshot.has_checksums
     changes = request.key or request.sort_by or request.meta or request.views
     return bool(changes or is_without_place_for_checksum)
@@ -173,7 +175,7 @@ class Writer:
         labels; and no value is looked at. A checksum of the values is copied too, so it shows what was damaged before.
         """
         source, size = snapshot.fileno(), snapshot.nbytes
-        _ = snapshot.schema  # whatever does not hold together is an error before anything is written
+        _ = snapshot.schema  # a damaged file is an error before anything is written
         with self.explained(size):
             footer_at = seal_place(size, os.pread(source, TAIL_SIZE, size - TAIL_SIZE)) + SEAL_SIZE
         with self.explained(size), self.publisher.draft(size) as draft:
@@ -276,12 +278,12 @@ def _copy_bytes(source: int, target: int, size: int) -> None:
     """Copy a file inside of the kernel: a source that is truncated meanwhile is an error, and no signal."""
     os.ftruncate(target, size)
     os.lseek(target, 0, os.SEEK_SET)
-    done = 0
-    while done < size:
-        count = os.sendfile(target, source, done, min(size - done, _PART))
+    offset = 0
+    while offset < size:
+        count = os.sendfile(target, source, offset, min(size - offset, _PART))
         if count == 0:
-            raise CorruptSnapshotError(f"the table has {done:,} bytes instead of {size:,}: its file was truncated")
-        done += count
+            raise CorruptSnapshotError(f"the table has {offset:,} bytes instead of {size:,}: its file was truncated")
+        offset += count
 
 
 def _fill_views(memory: Any) -> None:

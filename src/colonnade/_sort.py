@@ -73,9 +73,9 @@ def _sorted_pandas(data: Any, by: list[Any] | Literal[True]) -> Any:
         raise UnsupportedTypeError(f"sort_by={by!r}: these values have no order ({error})") from error
 
 
-def _check(by: list[Any], known: list[Any]) -> None:
+def _check(by: list[Any], labels: list[Any]) -> None:
     for label in by:
-        if known.count(label) != 1:
+        if labels.count(label) != 1:
             raise NotFoundError(
-                f"sort_by={label!r}: {known.count(label) or 'no'} columns have this name; {listed(label, known)}"
+                f"sort_by={label!r}: {labels.count(label) or 'no'} columns have this name; {listed(label, labels)}"
             )

@@ -34,11 +34,11 @@ class _Given(NamedTuple):
 class Watch:
     """Each new version of a table, as a Snapshot; made by `Store.watch`.
 
-    It is an iterator, for ``for`` and ``async for``, and a context manager that closes it. It gives the present version
-    first, if there is one, so that nothing is missed between an `open` and the watch. Then it waits, and gives the
-    newest version each time; it skips versions that were superseded meanwhile. Of a growing table it gives all rows at
-    each growth. It holds one descriptor, and no snapshot. One thread or task at a time may wait for it; use one watch
-    for each. In a forked child it works on.
+    It is an iterator, for ``for`` and ``async for``, and a context manager that closes it. It first gives the version
+    that exists now, if there is one, so that nothing is missed between an `open` and the watch. Then it waits, and
+    gives the newest version each time; versions that were superseded meanwhile are skipped. For a growing table it
+    gives all rows each time the table has grown. It keeps one descriptor open, and no snapshot. One thread or task at a
+    time may wait; make a watch for each. It also works in a forked child.
 
     Examples
     --------
@@ -127,7 +127,7 @@ class Watch:
 
     async def __anext__(self) -> Snapshot:
         """Wait for the next version, while the event loop does other things; raises the same errors."""
-        import asyncio  # noqa: PLC0415 -- a program with an event loop has imported it; others save 20 ms
+        import asyncio  # a program with an event loop has imported it; others save 20 ms
 
         self._check_alone()
         try:
@@ -162,9 +162,9 @@ class Watch:
             )
 
     def _timed_out(self) -> WaitTimeoutError:
-        found = f"it is at version {self._given.version}" if self._given else "there is no such table"
+        state = f"it is at version {self._given.version}" if self._given else "there is no such table"
         return WaitTimeoutError(
-            f"no new version of {self.name!r} within {self._timeout} seconds; {found}. Ask again to go on waiting"
+            f"no new version of {self.name!r} within {self._timeout} seconds; {state}. Ask again to go on waiting"
         )
 
     # -- looking -------------------------------------------------------------------------------------------------------
@@ -193,9 +193,9 @@ class Watch:
         except NotFoundError:
             if self._given is None:
                 return None  # it is waited for
-            gone, self._given = self._given, None
+            last, self._given = self._given, None
             raise NotFoundError(
-                f"{self.name!r} was deleted while it was watched, after version {gone.version}; "
+                f"{self.name!r} was deleted while it was watched, after version {last.version}; "
                 "ask again to wait for its next put"
             ) from None
         new, log = _Given(snapshot.identity, snapshot.version), snapshot.log
@@ -244,7 +244,7 @@ def _opener(log: LogReader) -> Callable[[], Snapshot]:
 
 
 async def _readable(path_watch: PathWatch) -> None:
-    import asyncio  # noqa: PLC0415 -- as above
+    import asyncio  # as above
 
     loop = asyncio.get_running_loop()
     has_events = asyncio.Event()

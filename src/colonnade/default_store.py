@@ -40,12 +40,18 @@ class DefaultStore(Store):
     def gc(self) -> Freed:
         """Free spares, expired tables, what killed writers left, and the memory that `to_pandas` keeps for later.
 
-        It is safe at any time, whatever else runs. Empty folders are removed too.
+        It is safe at any time, while other processes read and write. Empty folders are removed too.
 
         Returns
         -------
         Freed
             What was freed.
+
+        Examples
+        --------
+        >>> import colonnade as cn
+        >>> cn.gc()
+        Freed(files=..., folders=..., nbytes=..., memory=...)
         """
         from colonnade.core.buffers import trim_pool
 

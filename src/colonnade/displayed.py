@@ -31,15 +31,15 @@ def register(load: Callable[[], Callable[[object], Renderable]]) -> None:
 
 def displayed(cls: _Shown) -> _Shown:
     """Give a class its forms for Rich and for notebooks, ``__rich__`` and ``_repr_html_``."""
-    shown: Any = cls
-    shown.__rich__ = _to_rich
-    shown._repr_html_ = _to_html
+    target: Any = cls
+    target.__rich__ = _to_rich
+    target._repr_html_ = _to_html
     return cls
 
 
-def to_text(shown: object) -> str:
+def to_text(value: object) -> str:
     """Draw the summary of an object as plain text, for a repr of several lines. It needs no Rich."""
-    return _load()(shown).to_text()
+    return _load()(value).to_text()
 
 
 def _to_rich(self: object) -> Renderable:

@@ -12,7 +12,7 @@ import numpy as np
 
 CodesType = Literal["int8", "int16", "int32", "int64"]
 
-_FAMILIES = {
+_KINDS = {
     "DatetimeTZDtype": "datetimetz",
     "BaseMaskedDtype": "masked",
     "CategoricalDtype": "category",
@@ -24,7 +24,7 @@ _FAMILIES = {
 
 
 def dtype_kind(dtype: Any) -> str:
-    """The kind of a pandas dtype: ``numpy``, one of `_FAMILIES`' values, or ``other``. Does not import pandas."""
+    """The kind of a pandas dtype: ``numpy``, one of `_KINDS`' values, or ``other``. Does not import pandas."""
     kind: Any = type(dtype)
     return _dtype_kind(kind)
 
@@ -34,8 +34,8 @@ def _dtype_kind(kind: type) -> str:
     if issubclass(kind, np.dtype):
         return "numpy"
     for base in kind.__mro__:
-        if base.__name__ in _FAMILIES and base.__module__.partition(".")[0] == "pandas":
-            return _FAMILIES[base.__name__]
+        if base.__name__ in _KINDS and base.__module__.partition(".")[0] == "pandas":
+            return _KINDS[base.__name__]
     return "other"
 
 

@@ -433,7 +433,7 @@ def open_growing(reader: LogReader, version: int | None) -> GrowingSnapshot:
     Raises
     ------
     NotFoundError
-        There were never so many rows; or its rows are not retained any more.
+        The table never had so many rows, or they are no longer retained.
     """
     look = reader.look()
     if version is None:

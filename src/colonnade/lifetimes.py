@@ -37,7 +37,7 @@ def whole_seconds(ttl: float | str | timedelta | None) -> int:
 
 
 def _of_text(text: str) -> float | None:
-    import re  # noqa: PLC0415 -- seldom needed
+    import re  # seldom needed
 
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|m|min|h|d|w)?\s*", text, re.IGNORECASE | re.ASCII)
     return None if match is None else float(match[1]) * _SECONDS[(match[2] or "s").lower()]

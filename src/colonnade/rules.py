@@ -157,7 +157,7 @@ def dtype_for(arrow: pa.DataType, nulls: bool, flags: Collection[str]) -> Any:
 
 @cache
 def _category_dtype() -> Any:
-    import pandas as pd  # noqa: PLC0415 -- `import colonnade` must not
+    import pandas as pd  # `import colonnade` must not
 
     return pd.CategoricalDtype()
 

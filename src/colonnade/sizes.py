@@ -13,7 +13,7 @@ _UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")
 
 def parse_size(text: object, what: str) -> int:
     """Bytes, of a number or a text like ``256MiB`` or ``1.5GiB``; ValueError for anything else."""
-    import re  # noqa: PLC0415 -- seldom needed
+    import re  # seldom needed
 
     pattern = r"\s*(\d{1,20})(\.\d{1,20})?\s*([KMGT]i?B?|B?)\s*"
     whole = int(text) if isinstance(text, float) and text.is_integer() else integer(text)  # 1e9 is a whole number

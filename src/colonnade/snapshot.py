@@ -63,32 +63,40 @@ class Snapshot(Attached):
         Parameters
         ----------
         columns : iterable of labels or str, optional
-            Take these, in this order; the index comes along. A string is one label. A label named again is copied: each
-            column of a frame may be written to by itself.
+            Take these columns, in this order, and the index. A string is one label. If a label is named twice, the
+            second column is a copy, so that each can be written to separately.
         writable : bool, default True
-            Map privately: the frame may be written to, and the kernel copies just the pages that are touched. The
-            store, other processes and other frames do not see it. False: the arrays are read-only.
+            True: the frame may be written to. The kernel copies only the pages that are written, and the store, other
+            processes and other frames do not see the change. False: the arrays are read-only.
         dtype_backend : {"numpy_nullable", "pyarrow"}, optional
-            Other dtypes than those that were put, as of ``pandas.read_parquet``: the masked dtypes of pandas, which are
-            copied, or those of Arrow, which are not.
+            Use these dtypes instead of those that were put, as ``pandas.read_parquet`` does. The masked dtypes of
+            pandas are copied; Arrow's are not.
         types_mapper : callable, optional
-            As of ``pyarrow.Table.to_pandas``: called with each Arrow type, it returns a pandas dtype or None. Both
-            options convert from Arrow; ``writable`` is nothing to them, and Python objects are those of PyArrow.
+            As in ``pyarrow.Table.to_pandas``: it is called with each Arrow type and returns a pandas dtype or None.
+            With either of these two options the frame is converted from Arrow, and ``writable`` has no effect.
 
         Returns
         -------
         pandas.DataFrame
-            Equal to the one that was put; for a table put from Arrow, to ``table.to_pandas()``. What was put as a
-            Series is a Series, unless ``columns`` are named; type checkers are not told so. Columns that pandas holds
-            as Python objects are converted now, see `explain`. Of a NumPy array, a row for each of its first axis:
-            ``pandas.DataFrame(array.reshape(len(array), -1))``, not copied where pandas holds the dtype.
+            Equal to the frame that was put; for an Arrow table, equal to ``table.to_pandas()``. A Series comes back as
+            a Series unless ``columns`` are named (type checkers see a DataFrame). Columns of Python objects are
+            converted now, see `explain`. A NumPy array becomes ``pandas.DataFrame(array.reshape(len(array), -1))``,
+            without a copy if pandas has the dtype.
 
         Raises
         ------
         NotFoundError
-            For a label that is not there.
+            If there is no column of a label.
         CorruptSnapshotError
-            Where the file does not hold together.
+            If the file is damaged.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> snap = cn.put("docs/pandas", pd.DataFrame({"x": [1, 2], "y": [0.5, 1.5]}))
+        >>> snap.to_pandas(columns="y")["y"].sum(), snap.to_pandas(dtype_backend="pyarrow")["x"].dtype
+        (np.float64(2.0), int64[pyarrow])
+        >>> cn.delete("docs/pandas")
         """
         from colonnade.format.read.table import read_pandas
 
@@ -114,8 +122,16 @@ class Snapshot(Attached):
         Parameters
         ----------
         validate : {"full", None}, default None
-            "full" looks at every value that Arrow reads first, and raises CorruptSnapshotError for a damaged one. Text
+            "full" first looks at every value that Arrow reads, and raises CorruptSnapshotError for a damaged one. Text
             takes 1 s a GB, numbers take no time.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> snap = cn.put("docs/arrow", pd.DataFrame({"x": [1, 2], "s": ["a", None]}))
+        >>> snap.to_arrow()["s"].to_pylist()
+        ['a', None]
+        >>> cn.delete("docs/arrow")
         """
         batch = self._batch()
         if validate is not None:
@@ -131,13 +147,13 @@ class Snapshot(Attached):
         Parameters
         ----------
         validate : {"full", None}, default None
-            "full" looks at every value first, because Polars follows offsets and trusts text. Text takes 1 s a GB. The
-            files of other users are always looked at, once in a process.
+            "full" first looks at every value, because Polars follows offsets and trusts text. Text takes 1 s a GB. For
+            files of other users this is always done, once in a process.
 
         Returns
         -------
         polars.DataFrame
-            Of what was put as a Series of Polars or pandas: a polars.Series.
+            A polars.Series if a Series of Polars or pandas was put.
 
         Raises
         ------
@@ -192,8 +208,7 @@ class Snapshot(Attached):
         An array comes back with its shape, dtype and order, bytes as uint8: a view, whatever the size. So does a table
         that is one block (all columns of one dtype); others are what ``DataFrame.to_numpy`` copies together. If some of
         these are not NumPy's own (text, categories), the whole table is validated first, because the copy follows
-        offsets and codes.
-        ``writable`` is as in `to_pandas`.
+        offsets and codes. ``writable`` is as in `to_pandas`.
 
         Examples
         --------
@@ -223,8 +238,8 @@ class Snapshot(Attached):
     def to_buffer(self) -> pa.Buffer:
         """Open what was put as its bytes, read-only, over the shared mapping: nothing is copied.
 
-        Of bytes these are they, of a NumPy array its memory, in its order. A table gives the values of its one column,
-        where that is of fixed width, whole bytes each, and has no nulls.
+        For bytes, the buffer is those bytes. For a NumPy array, it is the array's memory in storage order. For a table
+        of one column, it is the column's values, if each takes whole bytes and none is null.
 
         Returns
         -------
@@ -294,13 +309,13 @@ class Snapshot(Attached):
     def locate(self, keys: Any) -> Any:
         """Find rows by key, in a table that was put with ``key=``.
 
-        The key index is used where it stands in the file: nothing is built, and no memory is taken.
+        The key index is read directly from the file: nothing is built, and no memory is taken.
 
         Parameters
         ----------
         keys : scalar or array
-            Values of the key column. Of several columns: a tuple, a list of tuples, a MultiIndex, or a frame or mapping
-            with the columns' names.
+            Values of the key column. If the key has several columns: a tuple, a list of tuples, a MultiIndex, or a
+            frame or mapping with the columns' names.
 
         Returns
         -------
@@ -331,17 +346,26 @@ class Snapshot(Attached):
             return self._lookup().locate(keys)
 
     def rows(self, keys: Any) -> pd.DataFrame:
-        """All rows of some keys as a small frame: the rows of one key after those of the other, in the table's order.
+        """Take all rows of some keys as a frame: those of the first key, in the table's order, then those of the next.
 
-        A key that is not there gives no row. Parameters and errors are those of `locate`.
+        A key without rows adds none. Parameters and errors are those of `locate`.
         """
         with self._located():
             return self._lookup().rows(keys)
 
     def explain(self) -> Explanation:
-        """Say of each column, index levels included, how pandas reads it, and why where that is not zero-copy.
+        """Report for each column and index level how pandas reads it, and why if that is not zero-copy.
 
-        A sequence of reports that prints as a table; see `colonnade.explain` for tables that are not stored.
+        The result is a sequence of reports that prints as a table. For tables that are not stored, see
+        `colonnade.explain`.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> snap = cn.put("docs/explain", pd.DataFrame({"x": [1, 2], "s": ["a", None]}))
+        >>> [(report.column, report.zero_copy) for report in snap.explain()]
+        [('x', True), ('s', True)]
+        >>> cn.delete("docs/explain")
         """
         from colonnade.format.explain import explain
 

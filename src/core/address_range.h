@@ -3,7 +3,7 @@
 // Does not depend on: Python, names, formats, what is in the files.
 //
 // Invariants:
-// 1. A range is reserved once (PROT_NONE: no memory) and its addresses never move. They are given back when the range
+// 1. A range is reserved once (PROT_NONE: no memory) and its addresses never move. They are released when the range
 //    and all pieces in it are gone.
 // 2. A piece is mapped over reserved addresses only, so MAP_FIXED never replaces a mapping of somebody else.
 //    It is never mapped over another piece that is in use.

@@ -46,10 +46,10 @@ def test_filled_in_place_is_what_put_stores(store, rows):
     df["s"] = pd.array(["word", None, ""] * rows, "str")[:rows]
     df["c"] = pd.Categorical(["a", None, "b"] * rows)[:rows]
     df["masked"] = pd.array([1, None, 3] * rows, "Int16")[:rows]
-    given = ("s", "c", "masked")
-    schema = {label: df[label] if label in given else dtype for label, dtype in df.dtypes.items()}
+    arguments = ("s", "c", "masked")
+    schema = {label: df[label] if label in arguments else dtype for label, dtype in df.dtypes.items()}
     with store.allocate("t", schema, rows=rows) as draft:
-        assert list(draft) == [label for label in df.columns if label not in given]
+        assert list(draft) == [label for label in df.columns if label not in arguments]
         assert draft.num_rows == rows
         for label in draft:
             draft[label][:] = df[label].dt.tz_convert("UTC").dt.tz_localize(None) if label == "zoned" else df[label]
@@ -96,14 +96,14 @@ def test_an_array_that_outlives_the_block_is_private(store, rows):
     for _ in range(3):  # fresh, fresh, of a spare
         with store.allocate("t", {"x": "float64", "y": "int64"}, rows=rows) as draft:
             draft["x"][:], draft["y"][:] = 1.5, 2
-            held = draft["x"]
+            array = draft["x"]
         before = store.get("t")
-        held[:] = -1
+        array[:] = -1
         assert (before["x"] == 1.5).all()
         assert (store.get("t")["x"] == 1.5).all()
-        assert (held == -1).all()
+        assert (array == -1).all()
         assert "block has ended" in repr(draft)
-        del held, before
+        del array, before
 
 
 def test_what_is_given_may_change_afterwards(store):
@@ -168,12 +168,12 @@ def test_bad_schemas(store, schema, rows, error, words):
 
 def test_a_loop_uses_two_segments(store):
     """A variable that still refers to a column after its block keeps no memory."""
-    seen = set()
+    inodes = set()
     for value in range(6):
         with store.allocate("t", {"x": "float64"}, rows=MIB) as draft:
             draft["x"][:] = value
-        seen.add((store.path / "t.arrow").stat().st_ino)
-    assert len(seen) == 2
+        inodes.add((store.path / "t.arrow").stat().st_ino)
+    assert len(inodes) == 2
     assert len(draft) == 0
 
 
@@ -276,13 +276,13 @@ def test_a_traceback_keeps_no_memory_of_an_interrupted_draft(store, way, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr("colonnade.format.write.table.LaidOut._finish", interrupt)
         for _ in range(2):
-            with pytest.raises(KeyboardInterrupt) as caught:
+            with pytest.raises(KeyboardInterrupt) as excinfo:
                 if way == "allocate":
                     with store.allocate("t", {"x": "float64"}, rows=2 * MIB) as draft:
                         draft["x"][:] = 1
                 else:
                     store.put("t", df) if way == "put" else store.share(df)
-            tracebacks.append(caught.value)
+            tracebacks.append(excinfo.value)
     assert tracebacks[0].__traceback__ is not None
     assert store.usage().segments == ()
     assert store.put("t", df).version == 1

@@ -65,12 +65,12 @@ def test_arguments_and_results_of_an_executor(method):
     pl.DataFrame({"x": [2, 1]}).sort("x")  # Polars' threads, which a forked child does not have
     with cn.by_reference(min_bytes=0), ProcessPoolExecutor(1, mp_context=multiprocessing.get_context(method)) as pool:
         for kind, make in MAKE.items():
-            made = pool.submit(references.make, kind).result()
-            assert is_mapped(made)
+            result = pool.submit(references.make, kind).result()
+            assert is_mapped(result)
             mapped, back = pool.submit(look_and_release, make()).result()
             assert mapped
             assert is_mapped(back)
-            assert same(made, make())
+            assert same(result, make())
             assert same(back, make())
 
 
@@ -81,20 +81,20 @@ def test_pool_queue_and_pipe(method):
     frame = pandas_frame()
     with cn.by_reference(min_bytes=0):
         with context.Pool(1) as pool:
-            found = pool.map(look_and_release, [frame, frame])
+            actual = pool.map(look_and_release, [frame, frame])
         there, back = context.Queue(), context.Queue()
         process = context.Process(target=references.echo, args=(there, back))
         process.start()
         there.put(frame)
-        found.append(back.get())
+        actual.append(back.get())
         process.join()
         ours, theirs = context.Pipe()
         process = context.Process(target=references.echo_pipe, args=(theirs,))
         process.start()
         ours.send(frame)
-        found.append(ours.recv())
+        actual.append(ours.recv())
         process.join()
-    for mapped, result in found:
+    for mapped, result in actual:
         assert mapped
         assert is_mapped(result)
         assert same(result, frame)
@@ -118,10 +118,10 @@ def test_what_a_process_is_started_with(method):
 @pytest.mark.slow
 def test_joblib():
     with cn.by_reference(min_bytes=0):
-        made = joblib.Parallel(n_jobs=2)(joblib.delayed(references.make)("pandas") for _ in range(2))
-        found = joblib.Parallel(n_jobs=2)(joblib.delayed(look_and_release)(frame) for frame in made)
+        result = joblib.Parallel(n_jobs=2)(joblib.delayed(references.make)("pandas") for _ in range(2))
+        actual = joblib.Parallel(n_jobs=2)(joblib.delayed(look_and_release)(frame) for frame in result)
     joblib.externals.loky.get_reusable_executor().shutdown(wait=True)
-    for frame, (mapped, back) in zip(made, found, strict=True):
+    for frame, (mapped, back) in zip(result, actual, strict=True):
         assert is_mapped(frame)
         assert mapped
         assert is_mapped(back)
@@ -273,8 +273,8 @@ def test_memory_that_was_received_is_sent_again(shop):
         for number in range(5):
             round_trip(frame + number)
             assert segments(shop).count("spare") == 1
-        kept = [round_trip(frame + number) for number in range(3)]
-    assert [float(each["x"].max()) for each in kept] == [0.0, 1.0, 2.0]
+        frames = [round_trip(frame + number) for number in range(3)]
+    assert [float(each["x"].max()) for each in frames] == [0.0, 1.0, 2.0]
 
 
 def test_what_nobody_receives_is_removed_in_a_day(shop, monkeypatch):
@@ -390,8 +390,8 @@ def run(program, *arguments):
 )
 @pytest.mark.slow
 def test_a_process_group_that_has_ended_leaves_nothing(shop, method, ended):
-    process, told = run(PROGRAM, method)
-    assert told == "lost\n"
+    process, answer = run(PROGRAM, method)
+    assert answer == "lost\n"
     shop.gc()
     assert "inflight" in segments(shop), "others may not remove what the process group may still receive"
     if ended == "killed":
@@ -402,9 +402,9 @@ def test_a_process_group_that_has_ended_leaves_nothing(shop, method, ended):
     assert segments(shop) == []
 
 
-def _until(done):
+def _until(condition):
     for _ in range(200):
-        if done():
+        if condition():
             return
         time.sleep(0.05)
     raise AssertionError("never")
@@ -413,6 +413,6 @@ def _until(done):
 @pytest.mark.slow
 def test_the_example_runs():
     program = os.path.join(Path(__file__).parents[2], "examples", "process_pool.py")
-    done = subprocess.run([sys.executable, program], capture_output=True, text=True, check=True)
-    assert "flights were more than half an hour late" in done.stdout
-    assert done.stderr == ""
+    process = subprocess.run([sys.executable, program], capture_output=True, text=True, check=True)
+    assert "flights were more than half an hour late" in process.stdout
+    assert process.stderr == ""

@@ -108,16 +108,16 @@ FRAMES = {
 def test_what_was_returned_comes_back(store, kind):
     value = FRAMES[kind]
     cached = store.cache(lambda: value)
-    for got in (cached(), cached()):
-        assert type(got) is type(value)
+    for result in (cached(), cached()):
+        assert type(result) is type(value)
         if isinstance(value, pd.DataFrame):
-            assert_frame_equal(got, value)
+            assert_frame_equal(result, value)
         elif isinstance(value, pd.Series):
-            assert_series_equal(got, value)
+            assert_series_equal(result, value)
         elif isinstance(value, np.ndarray):
-            np.testing.assert_array_equal(got, value)
+            np.testing.assert_array_equal(result, value)
         else:
-            assert got.equals(value)
+            assert result.equals(value)
     cached.clear()
 
 

@@ -49,5 +49,5 @@ def test_first_get_loads_few_modules(folder, monkeypatch):
     )
     for way in ("store", "default"):
         program = [sys.executable, "-c", PROGRAM, str(folder / "s"), way]
-        done = subprocess.run(program, capture_output=True, text=True, check=True)
-        assert set(done.stdout.split()) <= expected, f"{way}: {sorted(set(done.stdout.split()) - expected)}"
+        process = subprocess.run(program, capture_output=True, text=True, check=True)
+        assert set(process.stdout.split()) <= expected, f"{way}: {sorted(set(process.stdout.split()) - expected)}"

@@ -135,9 +135,9 @@ def test_narwhals_takes_a_snapshot(snap, df):
     frame = nw.from_native(snap)
     assert frame.implementation.is_pyarrow()
     assert frame.columns == ["a", "b", "s", "7", "day"]
-    got = frame.filter(nw.col("a") > 20).group_by("s").agg(nw.col("b").sum()).sort("s").to_native()
+    result = frame.filter(nw.col("a") > 20).group_by("s").agg(nw.col("b").sum()).sort("s").to_native()
     expected = df[df["a"] > 20].groupby("s")["b"].sum()
-    assert got["b"].to_pylist() == pytest.approx(expected.tolist())
+    assert result["b"].to_pylist() == pytest.approx(expected.tolist())
 
     @nw.narwhalify
     def first(frame):
@@ -165,28 +165,28 @@ def test_dtype_backend_is_that_of_pandas(store, backend):
     pyarrow.parquet.write_table(nulls(), file)
     expected = pd.read_parquet(io.BytesIO(file.getvalue()), dtype_backend=backend)
     store.put("t", nulls())
-    got = store.get("t", dtype_backend=backend)
+    result = store.get("t", dtype_backend=backend)
     if backend == "pyarrow":  # text is stored with long offsets
-        assert got["s"].dtype == pd.ArrowDtype(pa.large_string())
-        got["s"] = got["s"].astype(expected["s"].dtype)
-    assert_frame_equal(got, expected)
+        assert result["s"].dtype == pd.ArrowDtype(pa.large_string())
+        result["s"] = result["s"].astype(expected["s"].dtype)
+    assert_frame_equal(result, expected)
 
 
 def test_types_mapper_is_that_of_pyarrow(store, df):
     store.put("t", df)
     mapper = {pa.int64(): pd.Int64Dtype()}.get
-    got = store.get("t", types_mapper=mapper)
-    assert_frame_equal(got, store.open("t").to_arrow().to_pandas(types_mapper=mapper), check_freq=False)
-    assert got["a"].dtype == "Int64"
-    assert got.index.name == "day"
+    result = store.get("t", types_mapper=mapper)
+    assert_frame_equal(result, store.open("t").to_arrow().to_pandas(types_mapper=mapper), check_freq=False)
+    assert result["a"].dtype == "Int64"
+    assert result.index.name == "day"
 
 
 def test_with_some_columns_and_for_a_series(store, df):
     store.put("t", df)
-    got = store.get("t", columns=["b", "a"], dtype_backend="pyarrow")
-    assert list(got.columns) == ["b", "a"]
-    assert got.index.dtype == pd.ArrowDtype(pa.timestamp("us"))  # as PyArrow does
-    assert got["a"].dtype == pd.ArrowDtype(pa.int64())
+    result = store.get("t", columns=["b", "a"], dtype_backend="pyarrow")
+    assert list(result.columns) == ["b", "a"]
+    assert result.index.dtype == pd.ArrowDtype(pa.timestamp("us"))  # as PyArrow does
+    assert result["a"].dtype == pd.ArrowDtype(pa.int64())
     with pytest.raises(cn.NotFoundError, match="no column 'q'"):
         store.get("t", columns="q", dtype_backend="pyarrow")
     store.put("s", df["a"])

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 import colonnade as cn
-from concurrency.test_many import FORKS, wait_for
 from support import stepping
+from support.forks import FORKS, wait_for
 from support.place import descriptors
 from support.producer import Producer
 
@@ -140,7 +140,7 @@ def test_many_threads_while_versions_come(store):
     store.put("t", frame(0)).close()
     latest = store.latest("t")
     stop = threading.Event()
-    failures, seen = [], [set() for _ in range(4)]
+    failures, versions = [], [set() for _ in range(4)]
 
     def ask(mine):
         before = 0
@@ -153,7 +153,7 @@ def test_many_threads_while_versions_come(store):
         except BaseException as error:
             failures.append(error)
 
-    threads = [threading.Thread(target=ask, args=[mine]) for mine in seen]
+    threads = [threading.Thread(target=ask, args=[mine]) for mine in versions]
     for thread in threads:
         thread.start()
     for n in range(1, 60):
@@ -163,7 +163,7 @@ def test_many_threads_while_versions_come(store):
         thread.join()
     assert not failures
     assert content(latest) == 59
-    assert all(len(mine) > 1 for mine in seen)
+    assert all(len(mine) > 1 for mine in versions)
 
 
 @FORKS

@@ -107,9 +107,9 @@ def test_a_failure_is_raised_once_and_the_old_one_is_served(store, caplog):
     assert latest.prepared == 1
     for version in (2, 3):
         store.put("t", frame(version)).close()
-        with caplog.at_level(logging.ERROR, "colonnade"), pytest.raises(LookupError, match="no such model") as caught:
+        with caplog.at_level(logging.ERROR, "colonnade"), pytest.raises(LookupError, match="no such model") as excinfo:
             latest.now()
-        assert f"failed for version {version}; version 1 is served" in caught.value.__notes__[0]
+        assert f"failed for version {version}; version 1 is served" in excinfo.value.__notes__[0]
         assert f"failed for version {version}" in caplog.records[-1].getMessage()
         assert caplog.records[-1].exc_info
         assert [latest.version, latest.prepared, int(latest.frame["n"][0])] == [1, 1, 1]

@@ -59,5 +59,5 @@ def test_nobody_listens_and_nothing_is_printed():
         except cn.StoreFullError:
             print("full")
     """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert (done.stdout, done.stderr) == ("full\n", "")
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert (process.stdout, process.stderr) == ("full\n", "")

@@ -50,11 +50,11 @@ def test_every_type_of_key(store, name):
     for value in absent:
         assert snap.locate(value) == -1
         assert len(snap.rows(value)) == 0
-    asked = [*rows, *rows]
-    assert snap.locate(asked).tolist() == [rows[value][0] for value in asked]
-    assert snap.locate(pd.Series(asked, dtype=column.dtype)).tolist() == [rows[value][0] for value in asked]
-    assert_frame_equal(snap.rows(asked), frame.iloc[[place for value in asked for place in rows[value]]])
-    assert snap.locate([None, asked[0]]).tolist() == [-1, rows[asked[0]][0]]  # a null is no key
+    probes = [*rows, *rows]
+    assert snap.locate(probes).tolist() == [rows[value][0] for value in probes]
+    assert snap.locate(pd.Series(probes, dtype=column.dtype)).tolist() == [rows[value][0] for value in probes]
+    assert_frame_equal(snap.rows(probes), frame.iloc[[place for value in probes for place in rows[value]]])
+    assert snap.locate([None, probes[0]]).tolist() == [-1, rows[probes[0]][0]]  # a null is no key
     snap.validate()
 
 
@@ -70,14 +70,14 @@ def test_several_columns(tmp_path_factory, keys):
     frame = pd.DataFrame({"n": [n for n, _ in keys], "s": [s for _, s in keys], "row": range(len(keys))})
     frame = frame.astype({"n": "int64", "s": "str"})
     snap = store.put("t", frame, key=["n", "s"])
-    asked = [(n, s) for n in range(-4, 4) for s in ("a", "b", "", "c")]
-    expected = [next((row for row, key in enumerate(keys) if key == wanted), -1) for wanted in asked]
-    parts = pd.DataFrame(asked, columns=["n", "s"])
-    for form in (asked, parts, parts.to_dict("list"), pd.MultiIndex.from_tuples(asked, names=[1, 0])):
+    probes = [(n, s) for n in range(-4, 4) for s in ("a", "b", "", "c")]
+    expected = [next((row for row, key in enumerate(keys) if key == target), -1) for target in probes]
+    parts = pd.DataFrame(probes, columns=["n", "s"])
+    for form in (probes, parts, parts.to_dict("list"), pd.MultiIndex.from_tuples(probes, names=[1, 0])):
         assert snap.locate(form).tolist() == expected
-    assert snap.locate(asked[0]) == expected[0]
-    assert snap.rows(asked)["row"].tolist() == [
-        row for wanted in asked for row, key in enumerate(keys) if key == wanted
+    assert snap.locate(probes[0]) == expected[0]
+    assert snap.rows(probes)["row"].tolist() == [
+        row for target in probes for row, key in enumerate(keys) if key == target
     ]
 
 
@@ -190,12 +190,12 @@ def test_a_damaged_index(tmp_path_factory, data):
     damaged[at] ^= data.draw(st.integers(1, 255))
     snap.path.write_bytes(damaged)
     try:
-        found = store.open("t").locate(["a", "b", "c", "d", "e"])
+        result = store.open("t").locate(["a", "b", "c", "d", "e"])
     except (cn.CorruptSnapshotError, cn.UnsupportedTypeError):
         return
-    assert ((found >= -1) & (found < 5)).all()
+    assert ((result >= -1) & (result < 5)).all()
     try:
         store.open("t", validate="full")
     except cn.CorruptSnapshotError:
         return
-    assert found.tolist() == [0, 1, 3, 4, -1]
+    assert result.tolist() == [0, 1, 3, 4, -1]

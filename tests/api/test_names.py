@@ -40,13 +40,13 @@ def test_ls_of_a_folder_or_a_pattern(nyc, pattern, names):
 
 
 def test_ls_opens_only_what_matches(nyc, monkeypatch):
-    opened = []
+    calls = []
     real = cn.Store.open
     monkeypatch.setattr(
-        cn.Store, "open", lambda self, name, **options: opened.append(name) or real(self, name, **options)
+        cn.Store, "open", lambda self, name, **options: calls.append(name) or real(self, name, **options)
     )
     nyc.ls("nyc/f*")
-    assert opened == ["nyc/flights"]
+    assert calls == ["nyc/flights"]
 
 
 def test_versions_oldest_first_and_counted_from_the_newest(store):
@@ -74,13 +74,13 @@ def test_versions_oldest_first_and_counted_from_the_newest(store):
 def test_rename_takes_all_versions_along(store):
     for n in (1, 2, 3):
         store.put("a/b/t", frame(n), keep=2)
-    held, identity = store.get("a/b/t"), store.open("a/b/t").identity
+    reader, identity = store.get("a/b/t"), store.open("a/b/t").identity
     store.rename("a/b/t", "c/u")
     assert [table.name for table in store.ls()] == ["c/u"]
     assert not (store.path / "a").exists()
     assert [info.version for info in store.versions("c/u")] == [2, 3]
     assert store.open("c/u").identity == identity
-    assert_frame_equal(held, frame(3))
+    assert_frame_equal(reader, frame(3))
     assert store.put("c/u", frame(4)).version == 4
     assert store.put("a/b/t", frame(1)).version == 1
 

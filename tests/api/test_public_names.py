@@ -137,8 +137,8 @@ def test_an_old_library_is_named_in_one_line(library, version, needed, tmp_path)
         import colonnade as cn
         cn.put("t", b"bytes")
     """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    wanted = (
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    expected = (
         f"ImportError: colonnade needs {library} {needed} or newer, found {version}: pip install --upgrade {library}"
     )
-    assert done.stderr.splitlines()[-1] == wanted
+    assert process.stderr.splitlines()[-1] == expected

@@ -23,10 +23,10 @@ def test_a_series_comes_back_with_its_name_and_index(store, name):
     series = pd.Series([1.5, None, 3.0], index=pd.Index(list("abc"), name="k"), name=name)
     series.attrs["unit"] = "m"
     store.put("s", series)
-    got = store.get("s")
-    assert_series_equal(got, series)
-    assert type(got.name) is type(series.name)
-    assert got.attrs == {"unit": "m"}
+    result = store.get("s")
+    assert_series_equal(result, series)
+    assert type(result.name) is type(series.name)
+    assert result.attrs == {"unit": "m"}
 
 
 @pytest.mark.parametrize("name", [np.str_("x"), Point(1, 2), "\ud800", pd.Period("2020")], ids=ascii)
@@ -84,9 +84,9 @@ def test_a_copy_and_a_shared_series_are_series(store):
 )
 def test_a_polars_series_comes_back_as_one(store, series):
     store.put("s", series)
-    got = store.open("s").to_polars()
-    assert isinstance(got, pl.Series)
-    assert got.equals(series, check_names=True)
+    result = store.open("s").to_polars()
+    assert isinstance(result, pl.Series)
+    assert result.equals(series, check_names=True)
     as_pandas = store.get("s")
     assert isinstance(as_pandas, pd.Series)
     assert as_pandas.name == series.name

@@ -87,13 +87,13 @@ def frame():
 def test_one_that_did_not_change_is_written_once(shop, kind, look):
     table = MAKE[kind](ROWS)
     with cn.by_reference(min_bytes=0):
-        sent = [send(table) for _ in range(5)]
-        assert len({inode for _, inode in sent}) == 1
+        messages = [send(table) for _ in range(5)]
+        assert len({inode for _, inode in messages}) == 1
         assert segments(shop).count("inflight") == 5
-        for message, _ in sent:
+        for message, _ in messages:
             assert receive(message).shape == table.shape
         assert segments(shop).count("inflight") == 0
-        assert send(table)[1] == sent[0][1], "also when all have received it"
+        assert send(table)[1] == messages[0][1], "also when all have received it"
         receive(send(table)[0])
         for path in (shop.path / ".segments").glob("inflight-*"):
             path.unlink()
@@ -298,11 +298,11 @@ def test_nothing_is_left_of_a_process_that_ended(shop, ended):
 def test_of_an_executor():
     table = pd.DataFrame({"x": np.arange(ROWS)})
     with cn.by_reference(min_bytes=0), ProcessPoolExecutor(2) as pool:
-        found = list(pool.map(references.inode_of, [table] * 8))
+        result = list(pool.map(references.inode_of, [table] * 8))
         table.iloc[0, 0] = 5
         later = list(pool.map(references.inode_of, [table] * 8))
-    assert len(set(found)) == len(set(later)) == 1
-    assert set(found) != set(later)
+    assert len(set(result)) == len(set(later)) == 1
+    assert set(result) != set(later)
 
 
 # -- those that are in a store -----------------------------------------------------------------------------------------
@@ -313,10 +313,10 @@ def test_of_a_store_goes_where_it_is(shop):
     inode = (shop.path / "t.arrow").stat().st_ino
     for table in (shop.get("t"), shop.get("t", writable=False), shop.open("t").to_arrow(), shop.open("t").to_polars()):
         with cn.by_reference(min_bytes=0):
-            sent = [send(table) for _ in range(2)]
-            back = [receive(message) for message, _ in sent]
+            messages = [send(table) for _ in range(2)]
+            back = [receive(message) for message, _ in messages]
         if isinstance(table, pd.DataFrame):
-            assert {each for _, each in sent} == {inode}
+            assert {each for _, each in messages} == {inode}
             assert_frame_equal(back[0], table)
             back[0].iloc[0, 0] = 5.0
             assert_frame_equal(back[1], table)

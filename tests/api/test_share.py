@@ -70,23 +70,23 @@ def test_it_has_no_name_and_no_version_of_others(store):
 def test_a_reference_is_small_and_opens_the_same(store, data):
     with store.share(data) as shared:
         assert len(pickle.dumps(shared)) < 400
-        with pickle.loads(pickle.dumps(shared)) as opened:
-            assert opened.to_arrow().equals(shared.to_arrow())
-            assert_frame_equal(opened.to_pandas(), shared.to_pandas())
-            pickle.loads(pickle.dumps(opened)).close()  # a receiver may pass it on
+        with pickle.loads(pickle.dumps(shared)) as snapshot:
+            assert snapshot.to_arrow().equals(shared.to_arrow())
+            assert_frame_equal(snapshot.to_pandas(), shared.to_pandas())
+            pickle.loads(pickle.dumps(snapshot)).close()  # a receiver may pass it on
         assert segments(store) == ["shared"], "a receiver that closes takes nothing away"
 
 
 def test_a_frame_outlives_the_owners_hold_and_is_never_written_over(store):
     with store.share(frame(4)) as shared:
-        opened = pickle.loads(pickle.dumps(shared))
-        df = opened.to_pandas()
+        snapshot = pickle.loads(pickle.dumps(shared))
+        df = snapshot.to_pandas()
     assert segments(store) == ["spare"]
     with store.share(frame(4, 2.0)) as second:
         assert (df["x"] == 1.0).all()
-        assert (opened.to_pandas()["x"] == 1.0).all()
+        assert (snapshot.to_pandas()["x"] == 1.0).all()
         assert (second.to_pandas()["x"] == 2.0).all()
-    opened.close()
+    snapshot.close()
 
 
 def test_what_was_let_go_of_is_written_again(store):
@@ -100,10 +100,10 @@ def test_what_was_let_go_of_is_written_again(store):
 def test_who_comes_too_late_is_told(store):
     with store.share(frame(1)) as shared:
         reference = pickle.dumps(shared)
-    opened = pickle.loads(reference)
-    assert opened.num_rows == MIB // 8, "a reference knows what it leads to"
+    snapshot = pickle.loads(reference)
+    assert snapshot.num_rows == MIB // 8, "a reference knows what it leads to"
     with pytest.raises(cn.NotFoundError, match=r"gone from .*its owner closed it or ended.*Keep the Snapshot"):
-        opened.to_pandas()
+        snapshot.to_pandas()
 
 
 def test_without_a_with_block_it_goes_with_the_last_reference_to_it(store):
@@ -116,11 +116,11 @@ def test_without_a_with_block_it_goes_with_the_last_reference_to_it(store):
 @pytest.mark.slow
 def test_it_is_gone_when_its_owner_exits(store):
     process, reference = start(OWNER, store.path)
-    with pickle.loads(bytes.fromhex(reference)) as opened:
-        assert opened.schema.names == ["x", "s", "t"]
+    with pickle.loads(bytes.fromhex(reference)) as snapshot:
+        assert snapshot.schema.names == ["x", "s", "t"]
         process.communicate("")
         assert segments(store) == []
-        assert_frame_equal(opened.to_pandas(), pandas_frame(100_000))
+        assert_frame_equal(snapshot.to_pandas(), pandas_frame(100_000))
     with pytest.raises(cn.NotFoundError):
         pickle.loads(bytes.fromhex(reference)).to_pandas()
 
@@ -129,8 +129,8 @@ def test_it_is_gone_when_its_owner_exits(store):
 @pytest.mark.slow
 def test_it_is_freed_when_its_owner_was_killed(store, cleaner):
     process, reference = start(OWNER, store.path)
-    opened = pickle.loads(bytes.fromhex(reference))
-    assert opened.fileno() >= 0
+    snapshot = pickle.loads(bytes.fromhex(reference))
+    assert snapshot.fileno() >= 0
     assert cn.Store(store.path).gc().files == 0, "it has an owner"
     process.kill()
     process.communicate()
@@ -139,8 +139,8 @@ def test_it_is_freed_when_its_owner_was_killed(store, cleaner):
     else:
         store.put("x", frame(0)).close()
     assert segments(store) == []
-    assert_frame_equal(opened.to_pandas(), pandas_frame(100_000))
-    opened.close()
+    assert_frame_equal(snapshot.to_pandas(), pandas_frame(100_000))
+    snapshot.close()
 
 
 FORKING = """
@@ -226,19 +226,19 @@ def test_two_that_share_at_once_do_not_pass_the_capacity_together(folder, monkey
     store = cn.Store(folder / "s", capacity="20MiB")
     barrier = threading.Barrier(2)
     monkeypatch.setattr("colonnade._put.write", _and_wait(barrier))
-    held, refused = [], []
+    readers, refused = [], []
 
     def share():
         try:
-            held.append(store.share(frame(12)))
+            readers.append(store.share(frame(12)))
         except cn.StoreFullError:
             refused.append(1)
 
     threads = [threading.Thread(target=share) for _ in range(2)]
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
-    assert (len(held), len(refused)) == (1, 1)
-    held[0].close()
+    assert (len(readers), len(refused)) == (1, 1)
+    readers[0].close()
 
 
 def _and_wait(barrier):
@@ -293,12 +293,12 @@ def test_another_user_is_told_that_it_may_not(store):
             try:
                 shared.close()  # a child may use what it inherits
                 pickle.loads(reference).to_pandas()
-                told = "opened"
+                answer = "opened"
             except cn.StoreAccessError as error:
-                told = str(error)
+                answer = str(error)
             except BaseException as error:
-                told = repr(error)
-            os.write(writer, told.encode())
+                answer = repr(error)
+            os.write(writer, answer.encode())
             os._exit(0)
         os.waitpid(child, 0)
         assert "cannot be read from" in os.read(reader, 4096).decode()

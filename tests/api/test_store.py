@@ -1,16 +1,9 @@
 """Names and versions of tables, in real directories."""
 
-import copy
-import gc
-import multiprocessing
 import os
-import pickle
-import shutil
 import subprocess
 import sys
 import threading
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,10 +11,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import colonnade as cn
-
-
-def frame(n=10):
-    return pd.DataFrame({"x": np.arange(n), "s": [f"s{i}" for i in range(n)]})
+from support.frames import frame
 
 
 def test_versions_grow_by_one_and_the_newest_is_got(store):
@@ -63,10 +53,10 @@ def test_expect_version_is_compare_and_swap(store):
 def test_delete_and_start_again(store):
     for _ in range(3):
         store.put("x/y/z", frame(), keep=2)
-    held = store.get("x/y/z")
+    reader = store.get("x/y/z")
     store.delete("x/y/z")
     assert not (store.path / "x").exists()
-    assert_frame_equal(held, frame())
+    assert_frame_equal(reader, frame())
     with pytest.raises(cn.NotFoundError):
         store.delete("x/y/z")
     assert store.put("x/y/z", frame()).version == 1
@@ -92,21 +82,21 @@ def test_a_store_on_disk_and_durable(tmp_path):
 
 
 def test_durable_syncs_file_and_folders_around_the_rename(folder, monkeypatch):
-    done = []
+    calls = []
     real_sync, real_rename = os.fsync, os.rename
 
     def sync(fd):
-        done.append("dir" if os.path.isdir(f"/proc/self/fd/{fd}") else "file")
+        calls.append("dir" if os.path.isdir(f"/proc/self/fd/{fd}") else "file")
         real_sync(fd)
 
     def rename(*args, **kwargs):
-        done.append("rename")
+        calls.append("rename")
         return real_rename(*args, **kwargs)
 
     monkeypatch.setattr(os, "fsync", sync)
     monkeypatch.setattr(os, "rename", rename)
     cn.Store(folder / "s", durable=True).put("a/t", frame())
-    assert done == ["dir", "file", "file", "rename", "dir", "dir"]  # the store itself, the data, the seal
+    assert calls == ["dir", "file", "file", "rename", "dir", "dir"]  # the store itself, the data, the seal
 
 
 def test_permissions_are_the_owners_alone(store):
@@ -130,194 +120,6 @@ def test_default_store_functions(default_store):
     assert cn.ls() == []
 
 
-def test_a_snapshot_pickles_as_a_reference(store):
-    snap = store.put("t", frame(100_000), keep=2)
-    data = pickle.dumps(snap)
-    assert len(data) < 400
-    assert_frame_equal(pickle.loads(data).to_pandas(), snap.to_pandas())
-    store.put("t", frame(1), keep=2)
-    assert pickle.loads(data).num_rows == 100_000
-    store.put("t", frame(1))
-    snap.close()
-    reference = pickle.loads(data)
-    assert (reference.name, reference.version, reference.num_rows, reference.closed) == ("t", 1, 100_000, False)
-    with pytest.raises(cn.NotFoundError, match=r"version 1 of 't' was passed to this process: .* superseded \(keep= "):
-        reference.to_pandas()
-    store.delete("t")
-    store.put("t", frame(2))
-    with pytest.raises(cn.NotFoundError, match="deleted and put again"):
-        reference.to_pandas()
-
-
-@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda snap: pickle.loads(pickle.dumps(snap))])
-def test_a_copy_shares_the_mapping_of_a_superseded_snapshot(store, duplicate):
-    snap = store.put("t", frame(1000))
-    store.put("t", frame(1)).close()
-    other = duplicate(snap)
-    assert other.identity == snap.identity
-    assert_frame_equal(other.to_pandas(), snap.to_pandas())
-    snap.close()
-    assert snap.closed
-    assert not other.closed
-    assert other.to_pandas().shape == (1000, 2), "each is closed by itself"
-    other.close()
-    with pytest.raises(ValueError, match="'t' is closed"):
-        copy.copy(other)
-    with pytest.raises(cn.NotFoundError, match="superseded"):
-        pickle.loads(pickle.dumps(other)).to_pandas()
-
-
-def test_threads_that_open_one_reference_at_once(store):
-    reference = pickle.loads(pickle.dumps(store.put("t", frame(1000)).close() or store.open("t")))
-    with ThreadPoolExecutor(8) as pool:
-        futures = [pool.submit(reference.to_pandas) for _ in range(64)]
-        assert all(len(future.result()) == 1000 for future in futures)
-
-
-def test_unpickling_opens_nothing(store):
-    """Unpickling neither raises nor waits if the store is gone or belongs to another user. The first use raises."""
-    data = pickle.dumps(store.put("t", frame()).close() or store.open("t"))
-    shutil.rmtree(store.path)
-    reference = pickle.loads(data)
-    assert repr(reference).startswith("<colonnade.Snapshot 't' version 1: 10 rows x 2 columns, ")
-    assert reference.created.year >= 2026
-    assert pickle.dumps(reference) == data
-    for use in (lambda: reference.schema, reference.to_pandas, reference.to_arrow, reference.fileno, reference.explain):
-        with pytest.raises(cn.NotFoundError, match="A reference to version 1 of 't'"):
-            use()
-    assert "NotFound" in reference._repr_html_() or "no table" in reference._repr_html_()
-
-
-def test_a_closed_snapshot_holds_no_memory_and_says_so(store):
-    def mapped():
-        with open("/proc/self/maps") as maps:
-            return str(store.path / "t.arrow") in maps.read()
-
-    store.put("t", frame()).close()
-    snap = store.open("t")
-    assert snap.schema.names
-    assert mapped()
-    snap.close()
-    assert not mapped()
-    for view in (lambda: snap.schema, snap.to_arrow, snap.to_pandas, snap.explain, snap.to_numpy, snap.validate):
-        with pytest.raises(ValueError, match="'t' is closed; open it again"):
-            view()
-    assert pickle.loads(pickle.dumps(snap)).num_rows == 10, "what it was is known still"
-
-
-def test_a_reference_passed_to_another_machine(store, folder):
-    """On the other machine that path is another directory, or does not exist."""
-    with store.put("t", frame()) as snap:
-        data = pickle.dumps(snap)
-    os.rename(store.path, folder / "elsewhere")
-    for there in ([], ["u"], ["u", "t"]):
-        for name in there:
-            store.put(name, frame())
-        with pytest.raises(cn.NotFoundError, match="another machine"):
-            pickle.loads(data).to_pandas()
-
-
-def _rows(snap):
-    return snap.num_rows, snap.to_pandas()["x"].sum()
-
-
-@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
-@pytest.mark.slow
-def test_snapshots_travel_to_other_processes(store, method):
-    snap = store.put("t", frame(1000))
-    with ProcessPoolExecutor(1, multiprocessing.get_context(method)) as pool:
-        assert pool.submit(_rows, snap).result() == (1000, 499500)
-
-
-def test_no_descriptor_is_held_by_a_frame_and_none_leaks(store):
-    def descriptors():
-        return len(os.listdir("/proc/self/fd"))
-
-    store.put("t", frame(), keep=2)
-    gc.collect()  # what an earlier test left has descriptors, until some collection closes them
-    before = descriptors()
-    frames = [store.get("t") for _ in range(50)]
-    tables = [store.open("t").to_arrow() for _ in range(50)]
-    assert descriptors() == before
-    for _ in range(20):
-        store.put("t", frame(), keep=2)
-        with pytest.raises(cn.NotFoundError):
-            store.open("t", version=99)
-        with pytest.raises(cn.UnsupportedTypeError):
-            store.put("t", pd.DataFrame({"x": [object()]}))
-    assert descriptors() == before
-    del frames, tables
-
-
-def test_mappings_go_when_frames_go(store):
-    def mapped():
-        return Path("/proc/self/maps").read_text().count(str(store.path))
-
-    store.put("t", frame())
-    got, arrow = store.get("t"), store.open("t").to_arrow()
-    assert mapped() == 2
-    part = got["x"].iloc[3:]
-    del got, arrow
-    assert mapped() == 1
-    assert part.sum() == sum(range(3, 10))
-    del part
-    assert mapped() == 0
-
-
-@pytest.mark.slow
-def test_private_memory_of_a_reader_that_reads_everything(store):
-    n = 4_000_000
-    store.put("t", pd.DataFrame({f"c{i}": np.full(n, float(i)) for i in range(4)}))
-    program = f"""
-import colonnade as cn, numpy as np
-def anonymous():
-    return next(int(line.split()[1]) for line in open("/proc/self/smaps_rollup") if line.startswith("Anonymous:"))
-store = cn.Store({str(store.path)!r})
-store.get("t").iloc[:1].sum()
-before = anonymous()
-df = store.get("t")
-total = sum(float(np.add.reduce(df[name].to_numpy())) for name in df)
-print(anonymous() - before, total)
-"""
-    kib, total = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    ).stdout.split()
-    assert float(total) == n * 6.0
-    assert int(kib) <= 2048
-
-
-@pytest.mark.slow
-def test_put_makes_no_second_copy_in_memory(store):
-    """A put of 240 MB, from pandas and from Arrow, needs only a few MiB more memory."""
-    program = f"""
-import threading, numpy as np, pandas as pd, pyarrow as pa, colonnade as cn
-store = cn.Store({str(store.path)!r})
-n = 3_000_000
-df = pd.DataFrame({{f"f{{i}}": np.full(n, i + 0.5) for i in range(8)}})
-df["b"], df["s"], df["i"] = df.f0 > 0, pd.array(["some words"] * n, "str"), pd.array(np.arange(n), "Int64")
-table = pa.Table.from_pandas(df)
-store.put("warm", df.iloc[:10]), store.put("warm", table.slice(0, 10))
-def anonymous():  # the segment itself is mapped while it is written, and is no copy
-    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("RssAnon"))
-for source in (df, table):
-    before, done, seen = anonymous(), threading.Event(), []
-    def watch():
-        while not done.wait(0.001):
-            seen.append(anonymous() - before)
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    store.put("t", source)
-    done.set()
-    watcher.join()
-    assert len(seen) > 10
-    print(max(seen))
-"""
-    grown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
-    assert [int(kib) < 32 * 1024 for kib in grown] == [True, True], grown
-    store.delete("warm")
-
-
 @pytest.mark.slow
 def test_two_processes_put_one_name_at_once(store):
     program = f"""
@@ -336,15 +138,15 @@ for i in range(60):
     for writer in writers:
         writer.stdin.write("go\n")
         writer.stdin.flush()
-    seen = 0
+    version = 0
     while any(writer.poll() is None for writer in writers):
         try:
             with store.open("t") as snap:
-                assert snap.version >= seen
-                seen = snap.version
+                assert snap.version >= version
+                version = snap.version
                 assert snap.to_pandas()["who"].nunique() == 1
         except cn.NotFoundError:
-            assert seen == 0, "a name that was there is missing"
+            assert version == 0, "a name that was there is missing"
     versions = [list(map(int, writer.stdout.read().split())) for writer in writers]
     for writer in writers:
         writer.stdin.close()
@@ -432,15 +234,15 @@ def test_explain_names_what_is_converted_and_why(store):
 
 def test_expect_version_takes_the_snapshot_itself(store):
     """A number may match other data after a delete, because versions begin at 1 again."""
-    seen = store.put("t", frame(1))
-    assert store.put("t", frame(2), expect_version=seen).version == 2
+    snapshot = store.put("t", frame(1))
+    assert store.put("t", frame(2), expect_version=snapshot).version == 2
     with pytest.raises(cn.ConflictError, match="at version 2, and version 1 was expected"):
-        store.put("t", frame(3), expect_version=seen)
+        store.put("t", frame(3), expect_version=snapshot)
     store.delete("t")
     store.put("t", frame(4))
-    assert store.open("t").version == seen.version == 1
+    assert store.open("t").version == snapshot.version == 1
     with pytest.raises(cn.ConflictError, match="deleted and put again"):
-        store.put("t", frame(5), expect_version=seen)
+        store.put("t", frame(5), expect_version=snapshot)
     assert len(store.get("t")) == 4
 
 

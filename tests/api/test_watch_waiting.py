@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import colonnade as cn
-from concurrency.test_many import FORKS, wait_for
+from support.forks import FORKS, wait_for
 from support.place import descriptors
 from support.producer import Producer
 

@@ -49,12 +49,12 @@ def test_wrong_usage(args, cli):
 
 
 def test_other_users_are_trusted_by_name_and_number(cli, store, flights, monkeypatch):
-    seen = []
-    monkeypatch.setattr("colonnade.cli.arguments.Store", lambda path, trust: seen.append(set(trust)) or store)
+    users = []
+    monkeypatch.setattr("colonnade.cli.arguments.Store", lambda path, trust: users.append(set(trust)) or store)
     cli("--trust", "root", "--trust", "1234,5", "ls")
     monkeypatch.setenv("COLONNADE_TRUST", "root,77")
     cli("ls")
-    assert seen == [{0, 1234, 5}, {0, 77}]
+    assert users == [{0, 1234, 5}, {0, 77}]
     assert "there is no user of this name" in cli("--trust", "nobody-of-this-name", "ls", status=2).stderr
 
 

@@ -38,9 +38,9 @@ def shell(store):
 
     def run(*arguments, given="", status=0):
         command = ["--store", str(store.path), *map(str, arguments)]
-        done = CliRunner().invoke(app, command, input=given, prog_name="colonnade")
-        assert done.exit_code == status, done.output
-        return done.stdout if status == 0 else done.stderr
+        result = CliRunner().invoke(app, command, input=given, prog_name="colonnade")
+        assert result.exit_code == status, result.output
+        return result.stdout if status == 0 else result.stderr
 
     return run
 
@@ -90,9 +90,9 @@ def test_json_lines_are_appended_as_they_come(store, start):
 
 def test_lines_that_do_not_fit_are_an_error_that_names_them(store, shell):
     shell("append", "t", given="a,b\n1,2\n")
-    said = shell("append", "t", given="a,b\n3,4\n5,x\n", status=1)
-    assert "lines 1 to 3 were not appended" in said
-    assert "'x'" in said
+    output = shell("append", "t", given="a,b\n3,4\n5,x\n", status=1)
+    assert "lines 1 to 3 were not appended" in output
+    assert "'x'" in output
     assert store.get("t")["a"].tolist() == [1]
     assert "'c'" in shell("append", "t", given="a,c\n1,2\n", status=1)
     assert "were not appended" in shell("append", "t", "--format", "json", given='{"a": 1, "z": 2}\n', status=1)

@@ -150,8 +150,8 @@ def test_sql_says_what_is_wrong(cli, shell):
 
 def test_sql_without_duckdb():
     program = "import sys; sys.modules['duckdb'] = None\nfrom colonnade.cli import main; main()"
-    done = subprocess.run([sys.executable, "-c", program, "sql", "x"], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (
+    process = subprocess.run([sys.executable, "-c", program, "sql", "x"], capture_output=True, text=True, check=False)
+    assert (process.returncode, process.stderr) == (
         1,
         "colonnade: sql needs DuckDB 2.0 or newer: pip install 'colonnade[duckdb]'\n",
     )

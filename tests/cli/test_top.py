@@ -115,25 +115,25 @@ def live(store, *args, **options):
 
 def test_json_is_the_usage(store):
     store.put("a/t", frame(1), keep=2).close()
-    held = store.get("a/t")
+    reader = store.get("a/t")
     store.put("a/t", frame(1)).close()
-    said, usage = json.loads(top(store, "--json")), store.usage()
-    assert said["path"] == str(store.path)
-    assert said["nbytes"] == usage.nbytes
-    assert said["filesystem"] == usage.filesystem
-    assert set(said) == {*usage._fields, "nbytes"}
-    assert [list(segment) for segment in said["segments"]] == [list(segment._fields) for segment in usage.segments]
-    (deleted,) = [segment for segment in said["segments"] if segment["role"] == "deleted"]
+    output, usage = json.loads(top(store, "--json")), store.usage()
+    assert output["path"] == str(store.path)
+    assert output["nbytes"] == usage.nbytes
+    assert output["filesystem"] == usage.filesystem
+    assert set(output) == {*usage._fields, "nbytes"}
+    assert [list(segment) for segment in output["segments"]] == [list(segment._fields) for segment in usage.segments]
+    (deleted,) = [segment for segment in output["segments"] if segment["role"] == "deleted"]
     assert [(holder["pid"], holder["kind"]) for holder in deleted["holders"]] == [(os.getpid(), "mapped")]
-    assert said["segments"][0]["created"] == usage.segments[0].created.isoformat()
-    del held
+    assert output["segments"][0]["created"] == usage.segments[0].created.isoformat()
+    del reader
 
 
 def test_a_pipe_gets_one_plain_table(store):
     name = "a-name-that-is-wider-than-any-terminal/" * 4 + "t"
     store.put("small", frame(1)).close()
     store.put(name, frame(3)).close()
-    held = store.get("small")
+    reader = store.get("small")
     store.delete("small")
     path, sizes, parts, *unseen, empty, heading, first, second = top(store, "--every", "60").splitlines()
     assert path == str(store.path)
@@ -150,7 +150,7 @@ def test_a_pipe_gets_one_plain_table(store):
     assert second.split()[:3] == ["small", "deleted", format_size(deleted.nbytes)]
     assert second.endswith(f" {os.getpid()}")
     assert "\x1b" not in first
-    del held
+    del reader
 
 
 def test_a_store_that_is_not_there(store):
@@ -169,11 +169,11 @@ def test_it_is_refreshed_until_q(store):
         terminal.wait_for("first .*131,072")
         store.put("second", frame(2)).close()
         terminal.wait_for("second .*262,144.*first ")
-        held = store.get("second")
+        reader = store.get("second")
         terminal.wait_for(rf"second [^\n]* {os.getpid()}")
         store.delete("second")
         terminal.wait_for(r"1 deleted segment.*second *deleted")
-        del held
+        del reader
         terminal.wait_for("0 deleted segments")
         assert termios.tcgetattr(terminal.its) != terminal.before
         terminal.type(b"x")  # any other key is none
@@ -237,7 +237,7 @@ def test_an_error_leaves_the_terminal_as_it_was(folder):
 def test_it_fits_the_window(width, store):
     for number in range(30):
         store.put(f"a/table/whose/name/is/rather/long/{number}", pd.DataFrame({"x": range(number)})).close()
-    held = [store.get(table.name) for table in store.ls()]
+    frame = [store.get(table.name) for table in store.ls()]
     with live(store, "--every", "600", width=width, height=15) as terminal:
         screen = terminal.wait_for(r"… \d+ more")
         lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen).splitlines()
@@ -249,13 +249,13 @@ def test_it_fits_the_window(width, store):
         assert len(wider.splitlines()) == 30
         terminal.type(b"q")
         assert terminal.end() == 0
-    del held
+    del frame
 
 
 def test_it_scrolls_and_sorts(store):
     for number in range(20):
         store.put(f"t{number:02d}", pd.DataFrame({"x": np.zeros(1000 * (20 - number))})).close()
-    held = store.get("t07")
+    frame = store.get("t07")
     with live(store, "--every", "600", width=120, height=11) as terminal:
 
         def rows_after(keys, below):
@@ -286,7 +286,7 @@ def test_it_scrolls_and_sorts(store):
         assert rows_after(b"s", rf"by processes ↓.*… {20 - n} more")[0] == 7
         terminal.type(b"q")
         assert terminal.end() == 0
-    del held
+    del frame
 
 
 def test_without_a_terminal_to_draw_on_it_prints_once(store):
@@ -297,5 +297,5 @@ def test_without_a_terminal_to_draw_on_it_prints_once(store):
 
 
 def test_wrong_usage(store):
-    done = subprocess.run([*COMMAND, "--store", store.path, "top", "--every", "0"], capture_output=True, check=False)
-    assert done.returncode == 2
+    process = subprocess.run([*COMMAND, "--store", store.path, "top", "--every", "0"], capture_output=True, check=False)
+    assert process.returncode == 2

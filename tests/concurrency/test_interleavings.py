@@ -75,8 +75,8 @@ class OpenedInTwoSteps(_core.Descriptor):
         if flags & (os.O_CREAT | os.O_DIRECTORY | os.O_TMPFILE):
             super().__init__(path, flags, mode, dir_fd)
             return
-        with REAL(path, os.O_PATH | os.O_NOFOLLOW, 0, dir_fd) as found:
-            super().__init__(f"/proc/self/fd/{found}", flags & ~os.O_NOFOLLOW)
+        with REAL(path, os.O_PATH | os.O_NOFOLLOW, 0, dir_fd) as result:
+            super().__init__(f"/proc/self/fd/{result}", flags & ~os.O_NOFOLLOW)
 
 
 def read_older(store, frames):

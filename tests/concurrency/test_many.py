@@ -17,10 +17,10 @@ import pytest
 
 import colonnade as cn
 from support import payload
+from support.forks import FORKS, wait_for
 from support.place import descriptors
 
 MAPPED = 56_000  # rows of more than 2 MiB, whose memory is written again
-FORKS = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 
 
 def work(store, name, rounds, rows=(20, 2000)):
@@ -32,19 +32,6 @@ def work(store, name, rounds, rows=(20, 2000)):
         payload.verify_pandas(df)
         df["int"] += 1
         payload.verify_arrow(store.open(name).to_arrow())
-
-
-def wait_for(child, seconds=20):
-    """The exit status of a forked child. A child that hangs is killed."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        found, status = os.waitpid(child, os.WNOHANG)
-        if found:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.005)
-    os.kill(child, 9)
-    os.waitpid(child, 0)
-    return "hangs"
 
 
 @FORKS
@@ -65,14 +52,14 @@ def test_forks_while_threads_put_and_get(store):
         status = 1
         try:
             work(store, f"child{number % 3}", 3, (20, MAPPED))
-            payload.verify_pandas(held)
+            payload.verify_pandas(frame)
             payload.verify_pandas(store.get("thread0"))
             status = 0
         finally:
             os._exit(status)
 
     work(store, "thread0", 1)
-    held = store.get("thread0")
+    frame = store.get("thread0")
     threads = [threading.Thread(target=turn, args=(who,)) for who in range(3)]
     for thread in threads:
         thread.start()
@@ -90,7 +77,7 @@ def test_forks_while_threads_put_and_get(store):
         for thread in threads:
             thread.join()
     assert failures == []
-    payload.verify_pandas(held)
+    payload.verify_pandas(frame)
 
 
 @FORKS
@@ -188,23 +175,23 @@ for turn in itertools.count():
         print(flush=True)
     store.delete("a/t")
 """
-    got = missing = 0
+    result = missing = 0
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as writer:
         try:
             writer.stdout.readline()
             until = time.monotonic() + 1.5
-            while time.monotonic() < until or not (got and missing):
+            while time.monotonic() < until or not (result and missing):
                 try:
-                    with store.open("a/t", version=(got + missing) % 3 or None) as snap:
+                    with store.open("a/t", version=(result + missing) % 3 or None) as snap:
                         payload.verify_pandas(snap.to_pandas())
                         payload.verify_arrow(snap.to_arrow())
-                        got += 1
+                        result += 1
                 except cn.NotFoundError:
                     missing += 1
                 assert writer.poll() is None
         finally:
             writer.kill()
-    assert got > 10
+    assert result > 10
     assert missing > 10
 
 
@@ -212,17 +199,17 @@ def test_a_thousand_versions_held_at_once(store):
     """Each open version keeps its values, however many came later: memory that a process still maps is never rewritten."""
     gc.collect()  # what an earlier test left has descriptors, until some collection closes them
     before = descriptors()
-    held = []
+    readers = []
     for seed in range(1000):
         store.put("t", payload.make(seed, MAPPED if seed % 50 == 0 else 10 + seed % 100)).close()
-        held.append(store.get("t"))
+        readers.append(store.get("t"))
     assert descriptors() == before
-    assert [payload.verify_pandas(df)["seed"] for df in held] == list(range(1000))
+    assert [payload.verify_pandas(df)["seed"] for df in readers] == list(range(1000))
     # Let go of half: what the next puts write goes into their memory, and into nobody else's.
-    del held[::2]
+    del readers[::2]
     for seed in range(1000, 1020):
         store.put("t", payload.make(seed, MAPPED)).close()
-    assert [payload.verify_pandas(df)["seed"] for df in held] == list(range(1, 1000, 2))
+    assert [payload.verify_pandas(df)["seed"] for df in readers] == list(range(1, 1000, 2))
 
 
 def test_ten_thousand_names(folder):
@@ -247,9 +234,9 @@ def test_ten_thousand_names(folder):
     took = {}
     for what, ask in {"ls": store.ls, "check": store.check, "gc": store.gc}.items():
         began = time.perf_counter()
-        found = ask()
+        result = ask()
         took[what] = time.perf_counter() - began
-        assert len(found) == {"ls": 10_001, "check": 0, "gc": 4}[what]
+        assert len(result) == {"ls": 10_001, "check": 0, "gc": 4}[what]
     # Generous: what is not proportional to the names would take minutes.
     assert took["ls"] < 10
     assert took["check"] < 60

@@ -36,8 +36,8 @@ OPTIONS = [{}, {"split_blocks": True}, {"types_mapper": MAPPER}, {"types_mapper"
 
 
 def assert_like_pyarrow(table, options):
-    got, expected = outcome(cn.to_pandas, table, **options), outcome(table.to_pandas, **options)
-    assert_same_outcome(got, expected, assert_same_frame, str(options))
+    result, expected = outcome(cn.to_pandas, table, **options), outcome(table.to_pandas, **options)
+    assert_same_outcome(result, expected, assert_same_frame, str(options))
 
 
 @pytest.mark.slow
@@ -67,12 +67,12 @@ def test_what_is_kept_belongs_to_no_frame():
     df.attrs = {"list": [1]}
     table = pa.Table.from_pandas(df)
     for _ in range(3):
-        got = cn.to_pandas(table)
-        assert_same_frame(got, table.to_pandas())
-        got.columns.name = got.index.name = got["x"].cat.categories.name = "changed"
-        got.attrs["list"].append(2)
-        got.loc[0, "y"] = 7
-        for labels in (got.columns, got["x"].cat.categories):
+        result = cn.to_pandas(table)
+        assert_same_frame(result, table.to_pandas())
+        result.columns.name = result.index.name = result["x"].cat.categories.name = "changed"
+        result.attrs["list"].append(2)
+        result.loc[0, "y"] = 7
+        for labels in (result.columns, result["x"].cat.categories):
             with pytest.raises((ValueError, TypeError)):
                 labels.array[0] = "changed"
 
@@ -80,14 +80,14 @@ def test_what_is_kept_belongs_to_no_frame():
 def test_a_mapper_may_change_its_mind():
     table = pa.table({"x": [1, 2], "y": [1.5, 2.5]})
     for dtype in (pd.Int64Dtype(), None, pd.ArrowDtype(pa.int64()), pd.Int64Dtype()):
-        asked = []
+        calls = []
 
-        def mapper(type_, dtype=dtype, asked=asked):
-            asked.append(type_)
+        def mapper(type_, dtype=dtype, calls=calls):
+            calls.append(type_)
             return dtype if type_ == pa.int64() else None
 
         assert cn.to_pandas(table, types_mapper=mapper)["x"].dtype == (dtype or np.dtype(np.int64))
-        assert sorted(map(str, asked)) == ["double", "int64"]  # once for each type
+        assert sorted(map(str, calls)) == ["double", "int64"]  # once for each type
 
 
 def test_extension_types_of_others_are_not_kept():
@@ -144,8 +144,8 @@ def test_a_frame_after_another_of_the_same_dtypes():
     for _ in range(2):
         for df in frames:
             for options in ({}, {"preserve_index": True}, {"preserve_index": False}, {"columns": list(df.columns)[:1]}):
-                got, expected = outcome(cn.from_pandas, df, **options), outcome(pa.Table.from_pandas, df, **options)
-                assert_same_outcome(got, expected, assert_same_table, str(options))
+                result, expected = outcome(cn.from_pandas, df, **options), outcome(pa.Table.from_pandas, df, **options)
+                assert_same_outcome(result, expected, assert_same_table, str(options))
 
 
 def test_attributes_and_subclasses_are_looked_at_each_time():

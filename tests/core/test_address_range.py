@@ -49,11 +49,11 @@ def test_a_shared_piece_sees_what_is_stored_later_and_a_private_one_keeps_its_ow
     addresses = _core.AddressRange(8 * PAGE)
     shared = addresses.map(two_files[0], [(0, 0, PAGE)], False)
     private = addresses.map(two_files[0], [(PAGE, 0, PAGE)], True)
-    seen = np.ndarray(4, "int64", _core.RangeView(addresses, [shared]))
+    view = np.ndarray(4, "int64", _core.RangeView(addresses, [shared]))
     own = np.ndarray(4, "int64", _core.RangeView(addresses, [private]), offset=PAGE)
     own[0] = -1
     os.pwrite(two_files[0], np.int64(-7).tobytes(), 8)
-    assert seen.tolist() == [0, -7, 2, 3]
+    assert view.tolist() == [0, -7, 2, 3]
     assert own[0] == -1
     assert np.fromfile(f"/proc/self/fd/{two_files[0]}", "int64", 4).tolist() == [0, -7, 2, 3]
 
@@ -97,11 +97,11 @@ def test_addresses_outlive_the_range_object(two_files):
 )
 def test_a_bad_place_maps_nothing(two_files, place, message):
     addresses = _core.AddressRange(4 * PAGE)
-    kept = addresses.map(two_files[0], [(PAGE, 0, PAGE)], False)
+    piece = addresses.map(two_files[0], [(PAGE, 0, PAGE)], False)
     with pytest.raises(ValueError, match=message):
         addresses.map(two_files[0], [(0, 0, PAGE), place] if "overlaps" in message else [place], False)
     assert len(mapped_lines(addresses)) == 1
-    del kept
+    del piece
 
 
 def test_a_view_takes_pieces_of_its_range_only(two_files):

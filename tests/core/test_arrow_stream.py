@@ -72,9 +72,9 @@ def test_a_lie_of_a_column_is_refused(lie):
     (dict(children=POINTER(POINTER(ArrowArray))()), "no columns"), (dict(length=11), "needs 0 \\+ 11"), (dict(offset=1), "needs 1 \\+ 10"), (dict(length=9), "9 rows"),
 ])  # fmt: skip
 def test_a_lie_of_a_batch_is_refused(lies, message):
-    made = batch([Array(ROWS), Array(ROWS)])
-    made.fields |= lies
-    stream = Stream([made], columns=2)
+    result = batch([Array(ROWS), Array(ROWS)])
+    result.fields |= lies
+    stream = Stream([result], columns=2)
     with pytest.raises(ValueError, match=message):
         import_table(stream, 2)
     assert (stream.live, stream.released) == (0, 1)

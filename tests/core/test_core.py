@@ -24,21 +24,21 @@ class Output(NamedTuple):
     results: dict
 
 
-def run(made, through):
+def run(jobs_to_run, through):
     """Run jobs and return the output."""
-    regions = [r for job in made for r in (job.values, job.bitmap, job.mask, job.pandas_buffer) if r is not None]
+    regions = [r for job in jobs_to_run for r in (job.values, job.bitmap, job.mask, job.pandas_buffer) if r is not None]
     places, size = arrange([], regions)
     if through != "file":
         # Unaligned by a word, as a column of a block may be.
         memory = np.zeros(size + 8, np.uint8)[8:]
         stream_from = 0 if through == "streamed memory" else 1 << 40
-        placed = [Placed(made, places, address(memory))]
-        results = jobs.run(placed, partial(jobs.into_memory, outputs=[memory], stream_from=stream_from))
+        groups = [Placed(jobs_to_run, places, address(memory))]
+        results = jobs.run(groups, partial(jobs.into_memory, outputs=[memory], stream_from=stream_from))
         return Output(memory, places, results)
     fd = os.open("/dev/shm", os.O_TMPFILE | os.O_RDWR)
     try:
         os.ftruncate(fd, size)
-        results = jobs.run([Placed(made, places, 0)], partial(jobs.into_file, fd=fd, size=size))
+        results = jobs.run([Placed(jobs_to_run, places, 0)], partial(jobs.into_file, fd=fd, size=size))
         return Output(np.frombuffer(os.pread(fd, size, 0), np.uint8), places, results)
     finally:
         os.close(fd)
@@ -319,9 +319,9 @@ def convert(values, pandas_buffer, made, valid=None, through="memory", kind=Vali
     for name, value in fields.items():
         (piece if name in jobs.PIECE.names else job)[name] = value
     stream_from = 0 if through == "streamed memory" else 1 << 40
-    found = jobs.into_memory(job, piece, outputs=[out.view(np.uint8)], stream_from=stream_from)
-    assert found["nulls"][0] == len(values) - valid.sum()
-    return out, bool(found["overflows"][0])
+    result = jobs.into_memory(job, piece, outputs=[out.view(np.uint8)], stream_from=stream_from)
+    assert result["nulls"][0] == len(values) - valid.sum()
+    return out, bool(result["overflows"][0])
 
 
 @pytest.mark.parametrize("through", ["memory", "streamed memory"])
@@ -334,8 +334,8 @@ def test_integers_become_the_nearest_float64(element, through):
         edges += [2**53 + i for i in range(-3, 4)] + [2**62 + 2**9 * i + j for i in (1, 2, 3) for j in (-1, 0, 1)]
     values = np.array([*edges, *rng.integers(info.min, info.max, 5000, element, endpoint=True)], element)
     valid = rng.random(len(values)) < 0.9
-    made, overflows = convert(values, PandasBuffer.FLOAT64, "float64", valid, through)
-    np.testing.assert_array_equal(made, np.where(valid, values.astype(float), np.nan))
+    result, overflows = convert(values, PandasBuffer.FLOAT64, "float64", valid, through)
+    np.testing.assert_array_equal(result, np.where(valid, values.astype(float), np.nan))
     assert not overflows
 
 
@@ -343,8 +343,8 @@ def test_integers_become_the_nearest_float64(element, through):
 def test_times_change_their_unit_or_do_not_fit(element):
     values = np.array([0, 1, -1, 2**31 - 1, -(2**31), 106_751, -106_751] * 400, element)
     valid = np.arange(len(values)) % 3 > 0
-    made, overflows = convert(values, PandasBuffer.SCALED, "int64", valid, operand=1000)
-    np.testing.assert_array_equal(made, np.where(valid, values.astype(np.int64) * 1000, np.iinfo(np.int64).min))
+    result, overflows = convert(values, PandasBuffer.SCALED, "int64", valid, operand=1000)
+    np.testing.assert_array_equal(result, np.where(valid, values.astype(np.int64) * 1000, np.iinfo(np.int64).min))
     assert not overflows
     day = 86_400 * 10**9
     assert not convert(np.array([106_751, -106_751], element), PandasBuffer.SCALED, "int64", operand=day)[1]
@@ -382,13 +382,13 @@ def test_codes_stay_within_their_dictionary(element, code, through):
     rng = np.random.default_rng(2)
     values = rng.integers(0, 100, 3000).astype(element)
     valid = rng.random(3000) < 0.8
-    made, overflows = convert(values, PandasBuffer.CODES, code, valid, through, operand=100)
-    np.testing.assert_array_equal(made, np.where(valid, values, 0).astype(code) - (~valid).astype(code))
+    result, overflows = convert(values, PandasBuffer.CODES, code, valid, through, operand=100)
+    np.testing.assert_array_equal(result, np.where(valid, values, 0).astype(code) - (~valid).astype(code))
     assert not overflows
     wrong = [100, np.iinfo(element).max] + ([-1, np.iinfo(element).min] if element.startswith("int") else [])
     for index in wrong:
         values[2500], valid[2500] = index, True
-        made, overflows = convert(values, PandasBuffer.CODES, code, valid, through, operand=100)
+        result, overflows = convert(values, PandasBuffer.CODES, code, valid, through, operand=100)
         assert overflows, index
         valid[2500] = False  # beneath a null anything may stand
         assert not convert(values, PandasBuffer.CODES, code, valid, through, operand=100)[1]
@@ -397,8 +397,8 @@ def test_codes_stay_within_their_dictionary(element, code, through):
 def test_codes_of_united_dictionaries():
     values = np.random.default_rng(2).integers(0, 50, 3000).astype(np.uint16)
     numbers = np.random.default_rng(3).permutation(50).astype(np.int32)
-    made, overflows = convert(values, PandasBuffer.CODES, "int8", map=address(numbers), map_length=50)
-    np.testing.assert_array_equal(made, numbers[values])
+    result, overflows = convert(values, PandasBuffer.CODES, "int8", map=address(numbers), map_length=50)
+    np.testing.assert_array_equal(result, numbers[values])
     assert not overflows
     assert convert(values, PandasBuffer.CODES, "int8", map=address(numbers), map_length=49)[1]
 
@@ -472,6 +472,6 @@ def test_neighbouring_parts_of_a_chunk_are_joined():
 def test_the_range_of_numbers_without_nulls(count):
     numbers = np.random.default_rng(count).integers(-(2**31), 2**31 - 1, count, dtype=np.int32, endpoint=True)
     numbers[::3] = -7
-    known = numbers[numbers != -7]
-    expected = (known.min(), known.max()) if len(known) else (2**31 - 1, -(2**31))
+    valid = numbers[numbers != -7]
+    expected = (valid.min(), valid.max()) if len(valid) else (2**31 - 1, -(2**31))
     assert _core.range_of(numbers, -7) == expected

@@ -42,10 +42,10 @@ print(*ends)
 
 def test_an_interrupt_while_the_core_is_imported_is_an_exception():
     command = [sys.executable, "-c", INTERRUPTED, _core.__file__]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100)
-    ends = [int(end) for end in done.stdout.split()]
+    process = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100)
+    ends = [int(end) for end in process.stdout.split()]
     assert len(ends) == 300
-    assert min(ends) >= 0, (signal.Signals(-min(ends)).name, done.stderr[-2000:])
+    assert min(ends) >= 0, (signal.Signals(-min(ends)).name, process.stderr[-2000:])
     assert 1 in ends, "no child was interrupted"
 
 

@@ -29,20 +29,20 @@ def expected(keys):
 @given(st.lists(st.integers(-20, 20), max_size=60), st.sampled_from(["int8", "int16", "int32", "int64"]))
 def test_numbers_of_every_width(keys, dtype):
     index = build([column_of(np.array(keys, dtype))], len(keys))
-    asked = np.arange(-22, 22).astype(dtype)
-    first = index.find([column_of(asked)], len(asked))
+    probes = np.arange(-22, 22).astype(dtype)
+    first = index.find([column_of(probes)], len(probes))
     rows = expected(keys)
-    assert first.tolist() == [rows.get(int(key), [-1])[0] for key in asked]
-    assert index.all_rows(first).tolist() == [row for key in asked for row in rows.get(int(key), [])]
+    assert first.tolist() == [rows.get(int(key), [-1])[0] for key in probes]
+    assert index.all_rows(first).tolist() == [row for key in probes for row in rows.get(int(key), [])]
     assert index.duplicates == len(keys) - len(rows)
 
 
 @given(st.lists(st.binary(max_size=40), max_size=60), st.lists(st.binary(max_size=40), max_size=20))
 def test_text(keys, others):
     index = build([text(keys)], len(keys))
-    asked = [*keys, *others]
+    probes = [*keys, *others]
     rows = expected(keys)
-    assert index.find([text(asked)], len(asked)).tolist() == [rows.get(key, [-1])[0] for key in asked]
+    assert index.find([text(probes)], len(probes)).tolist() == [rows.get(key, [-1])[0] for key in probes]
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from([b"", b"a", b"b" * 17]), st.booleans()), max_size=60))
@@ -54,14 +54,15 @@ def test_two_columns_and_nulls(keys):
     for row, (number, word, there) in enumerate(keys):
         if there:
             rows.setdefault((number, word), []).append(row)
-    asked = [(number, word) for number in range(5) for word in (b"", b"a", b"b" * 17, b"c")]
-    first = index.find([column_of(np.array([n for n, _ in asked])), text([w for _, w in asked])], len(asked))
-    assert first.tolist() == [rows.get(key, [-1])[0] for key in asked]
+    probes = [(number, word) for number in range(5) for word in (b"", b"a", b"b" * 17, b"c")]
+    first = index.find([column_of(np.array([n for n, _ in probes])), text([w for _, w in probes])], len(probes))
+    assert first.tolist() == [rows.get(key, [-1])[0] for key in probes]
     assert index.nulls == int((~valid).sum())
     # A key with a null is nowhere, whatever stands below the null.
-    nulls = np.zeros(len(asked), bool)
+    nulls = np.zeros(len(probes), bool)
     assert (
-        index.find([column_of(np.array([n for n, _ in asked]), nulls), text([w for _, w in asked])], len(asked)) == -1
+        index.find([column_of(np.array([n for n, _ in probes]), nulls), text([w for _, w in probes])], len(probes))
+        == -1
     ).all()
 
 
@@ -70,9 +71,9 @@ def test_many_rows(rows):
     rng = np.random.default_rng(rows)
     keys = rng.permutation(rows) * 7 - rows
     index = build([column_of(keys)], rows)
-    asked = np.concatenate([keys, keys + 1])
+    probes = np.concatenate([keys, keys + 1])
     assert np.array_equal(
-        index.find([column_of(asked)], len(asked)), np.concatenate([np.arange(rows), np.full(rows, -1)])
+        index.find([column_of(probes)], len(probes)), np.concatenate([np.arange(rows), np.full(rows, -1)])
     )
     repeated = rng.integers(0, rows // 5, rows)
     index = build([column_of(repeated)], rows)

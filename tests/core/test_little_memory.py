@@ -75,13 +75,13 @@ OPERATIONS = (
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_memory_that_runs_out_is_a_memory_error(operation, folder):
     command = [sys.executable, "-c", CHILD, operation, str(folder / "s"), *map(str, LIMITS)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
-    said = [line.partition(" ")[2] for line in done.stdout.splitlines()]
-    assert done.returncode == 0, (done.returncode, done.stdout, done.stderr[-3000:])
-    assert len(said) == len(LIMITS)
-    assert set(said) <= {"done", "MemoryError", "no room for a file"}, done.stdout
-    assert said[-1] == "done"
+    process = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    output = [line.partition(" ")[2] for line in process.stdout.splitlines()]
+    assert process.returncode == 0, (process.returncode, process.stdout, process.stderr[-3000:])
+    assert len(output) == len(LIMITS)
+    assert set(output) <= {"done", "MemoryError", "no room for a file"}, process.stdout
+    assert output[-1] == "done"
     if operation != "validate":  # it looks at values where they are, and may need nothing
-        assert said[0] != "done"
+        assert output[0] != "done"
     if operation in {"to_pandas", "from_pandas"}:  # the others map a file first
-        assert "no room for a file" not in said
+        assert "no room for a file" not in output

@@ -67,19 +67,19 @@ def test_memory_is_used_again_once_the_frame_is_gone():
 ], ids=["column", "slice", "columns", "array", "memoryview", "arrow", "numpy"])  # fmt: skip
 def test_no_view_ever_sees_the_next_frame(view):
     data = table()
-    kept = view(cn.to_pandas(data))
-    seen = np.array(kept, copy=True)
+    first = view(cn.to_pandas(data))
+    copy = np.array(first, copy=True)
     for _ in range(3):
         other = cn.to_pandas(pa.table({name: pa.array(np.full(data.num_rows, 7.0)) for name in data.column_names}))
-    np.testing.assert_array_equal(np.asarray(kept), seen)
-    del kept, other
+    np.testing.assert_array_equal(np.asarray(first), copy)
+    del first, other
 
 
 def test_arrow_tables_from_pandas_keep_their_memory():
     df = pd.DataFrame({"x": np.arange(MIB, dtype=float), "y": np.arange(MIB)})
-    made = cn.from_pandas(df)
-    column = made["y"]
-    del made
+    result = cn.from_pandas(df)
+    column = result["y"]
+    del result
     assert idle_bytes() == 8 * MIB + MIB // 8  # that of x, and its bitmap
     for _ in range(3):
         cn.from_pandas(df * 0)
@@ -130,9 +130,9 @@ def test_a_thousand_conversions_leave_nothing_behind():
 
 
 def test_a_buffer_fits_if_it_wastes_little():
-    held = _core.Buffer(8 * MIB)
-    first = held.address
-    del held
+    buffer = _core.Buffer(8 * MIB)
+    first = buffer.address
+    del buffer
     small, close = _core.Buffer(4 * MIB), _core.Buffer(7 * MIB + 600_000)
     assert small.address != first
     assert close.address == first

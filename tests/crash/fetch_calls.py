@@ -160,9 +160,9 @@ def kill_fetchers(origin, store, points, generator):
     with Server(origin) as server:
         with stepping.Stepped(fetched_by(store, server.url)) as child:
             reach(child, "it fetched")
-            first, changes, seen = child.steps, [], files(store)
+            first, changes, names = child.steps, [], files(store)
             while child.step():
-                if seen != (seen := files(store)):
+                if names != (names := files(store)):
                     changes.append(child.steps - first)
             assert child.status == 0, child.status
             calls = child.steps - first
@@ -211,8 +211,8 @@ def run_until(child, steps, process):
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
         assert alive, child.status
-        done, status = os.waitpid(process, os.WNOHANG)
-        if done:
+        pid, status = os.waitpid(process, os.WNOHANG)
+        if pid:
             return os.waitstatus_to_exitcode(status)
     return None
 
@@ -296,11 +296,11 @@ def lock_of(store, url):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(fd, fcntl.LOCK_EX)
-        held = [fd]
+        descriptors = [fd]
 
         def release():
-            while held:
-                os.close(held.pop())
+            while descriptors:
+                os.close(descriptors.pop())
 
         try:
             yield release

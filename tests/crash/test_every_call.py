@@ -157,7 +157,7 @@ def store(place):
 
 def versions(store):
     """The seed of each named version, by name and version, after verifying every value in all readings."""
-    found = {}
+    result = {}
     for entry in entries(store.path):
         if entry.endswith(".arrow"):
             name, _, version = entry.removesuffix(".arrow").partition("@")
@@ -168,57 +168,57 @@ def versions(store):
             with store.open(name, version=int(version) if version else None) as snap:
                 attrs = payload.verify_pandas(snap.to_pandas())
                 assert payload.verify_arrow(snap.to_arrow()) == payload.verify_head(snap) == attrs
-                found[name, snap.version] = attrs["seed"]
-    return found
+                result[name, snap.version] = attrs["seed"]
+    return result
 
 
-def newest(found):
+def newest(result):
     """Every name's newest version."""
-    return dict(sorted(found))
+    return dict(sorted(result))
 
 
 def holds(store, before, after, held):
     """Check what must hold after any crash, whether the store is used as it is or cleaned first; returns the versions."""
-    found = versions(store)
-    assert newest(found) in (newest(before), newest(after))
-    assert found.items() <= (before | after).items()
+    versions_now = versions(store)
+    assert newest(versions_now) in (newest(before), newest(after))
+    assert versions_now.items() <= (before | after).items()
     assert store.check() == []
     for snap, attrs in held:
         assert payload.verify_pandas(snap.to_pandas()) == attrs
         snap.close()
     store.gc()
     assert {entry for entry in entries(store.path) if entry.startswith(".")} == set()
-    version = newest(found).get("t", 0)
+    version = newest(versions_now).get("t", 0)
     put("t", 77)(store)
     assert {name: was for name, was in versions(store).items() if name[0] == "t"} == {("t", version + 1): 77}
     for info in store.ls():
         store.delete(info.name)
     store.gc()
     assert entries(store.path) == []
-    return found
+    return versions_now
 
 
 def footprint(place):
     """What a crash would leave, without the contents of files: no file that has a name is written to."""
-    found = []
+    result = []
     for folder, _, files in os.walk(place.folder):
         for name in files:
             stat = os.lstat(os.path.join(folder, name))
-            found.append((folder, name, stat.st_ino, stat.st_nlink, stat.st_size, stat.st_blocks, stat.st_mode))
-    return sorted(found), place.taken()
+            result.append((folder, name, stat.st_ino, stat.st_nlink, stat.st_size, stat.st_blocks, stat.st_mode))
+    return sorted(result), place.taken()
 
 
 def points(place, action):
     """The numbers of system calls after which an action is to be killed, and the number that it makes in all."""
-    found, seen = [1], footprint(place)
+    result, state = [1], footprint(place)
     with stepping.Stepped(action) as child:
         while child.step():
             now = footprint(place)
-            if child.steps > 1 and (now != seen or EVERY_CALL):
-                found.append(child.steps)
-            seen = now
+            if child.steps > 1 and (now != state or EVERY_CALL):
+                result.append(child.steps)
+            state = now
         assert child.status == 0
-    return found, child.steps
+    return result, child.steps
 
 
 def one_thread(action):
@@ -248,16 +248,16 @@ def test_killed_after_every_change(place, store, scenario):
         shutil.rmtree(store.path)
         store.path.mkdir()
         prepare(store)
-        held = [(snap, snap.to_pandas().attrs) for snap in map(store.open, newest(before) if hold else ())]
+        frame = [(snap, snap.to_pandas().attrs) for snap in map(store.open, newest(before) if hold else ())]
         with stepping.Stepped(lambda: one_thread(action)(store)) as child:
             assert child.run(steps)
         try:
-            found = holds(store, before, after, held)
+            result = holds(store, before, after, frame)
             place.settle()
         except Exception as error:
             error.add_note(f"{scenario!r}, killed before system call {steps} of {calls} (number {child.call})")
             raise
-        published.append(newest(found) == newest(after))
+        published.append(newest(result) == newest(after))
     if newest(before) != newest(after):
         # One system call makes the difference: whoever is killed after it has published.
         assert published == sorted(published)

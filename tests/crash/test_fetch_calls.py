@@ -21,12 +21,12 @@ if POINTS == 0:
 def test_killed_before_a_call(role):
     if why := stepping.why_no_failures():
         pytest.skip(why)
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "crash.fetch_calls", "--points", str(POINTS), "--roles", role],
         cwd=Path(__file__).parent.parent,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.startswith(f"{role}: ")
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert process.stdout.startswith(f"{role}: ")

@@ -59,7 +59,7 @@ def test_killed_at(small, step, tmpfile):
     store = cn.Store(small / "store")
     store.put("t", pd.DataFrame({"x": np.full(400_000, 1.0)}), keep=2)
     free = os.statvfs(store.path).f_bavail
-    held = store.get("t")
+    frame = store.get("t")
     program = WRITER if tmpfile else unnamed.PROGRAM + WRITER
     killed = subprocess.run(
         [sys.executable, "-c", program, *STEPS[step], str(store.path)],
@@ -72,7 +72,7 @@ def test_killed_at(small, step, tmpfile):
     snap = store.open("t")
     assert (snap.version, snap.to_pandas()["x"].iloc[-1]) == ((2, 2.0) if step == "after the rename" else (1, 1.0))
     assert store.check() == []
-    assert (held["x"] == 1.0).all()
+    assert (frame["x"] == 1.0).all()
     store.gc()
     if step != "after the rename":
         assert os.statvfs(store.path).f_bavail == free

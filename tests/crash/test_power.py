@@ -49,8 +49,8 @@ def disk(request, tmp_path):
 
         def after_a_failure():
             subprocess.run(["cp", "--sparse=always", image, copy], check=True)
-            with mounted(copy, tmp_path / "after", options) as found:
-                store = cn.Store(found / "s")
+            with mounted(copy, tmp_path / "after", options) as result:
+                store = cn.Store(result / "s")
                 problems = store.check()
                 tables = {}
                 for info in store.ls():

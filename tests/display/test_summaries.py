@@ -154,8 +154,8 @@ def test_plain_reprs_bring_nothing_in(folder):
     program = f"""
 import sys, colonnade as cn
 print(repr(cn.Store({str(folder)!r})), [m for m in sys.modules if m.startswith(("rich", "colonnade.display.", "pandas"))])"""
-    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert said == f"<colonnade.Store {str(folder)!r}> []\n"
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert output == f"<colonnade.Store {str(folder)!r}> []\n"
 
 
 @pytest.mark.parametrize(
@@ -206,15 +206,15 @@ def test_texts_are_texts(text, store):
     frame = pd.DataFrame({text: pd.Categorical([text, None]), "list": [[text], [text] * 9], "s": [text, "z"]})
     snapshot = store.put("t", pa.Table.from_pandas(frame))
     page = Page(snapshot)  # it asserts what elements there are
-    shown = brief(text)
-    wanted = shown if len(shown) <= 40 else shown[:39] + "…"
+    short = brief(text)
+    expected = short if len(short) <= 40 else short[:39] + "…"
     rows, columns = page.tables
-    assert rows[0][0] == f"{wanted}\ncategory"
-    assert [rows[1][0], rows[1][2], rows[2][0]] == [wanted, wanted, "null"]
-    assert columns[1][0] == (shown if len(shown) <= 80 else shown[:79] + "…")
+    assert rows[0][0] == f"{expected}\ncategory"
+    assert [rows[1][0], rows[1][2], rows[2][0]] == [expected, expected, "null"]
+    assert columns[1][0] == (short if len(short) <= 80 else short[:79] + "…")
     lines = terminal(snapshot, 120)
-    if len(shown) < 15:
-        assert sum(shown in line for line in lines) >= 3
+    if len(short) < 15:
+        assert sum(short in line for line in lines) >= 3
     Page(snapshot.explain())
     terminal(snapshot.explain(), 80)
 
@@ -225,8 +225,8 @@ def test_any_text(tmp_path_factory, text):
     place = tmp_path_factory.mktemp("any")
     snapshot = cn.Store(place).put("t", pa.table({text: [text]}))
     rows, _ = Page(snapshot).tables
-    shown = brief(text)
-    assert rows[1][0] == (shown if len(shown) <= 40 else shown[:39] + "…")
+    short = brief(text)
+    assert rows[1][0] == (short if len(short) <= 40 else short[:39] + "…")
     terminal(snapshot)
 
 
@@ -236,10 +236,10 @@ def test_every_form_of_a_summary_escapes_texts(text):
     listings = [Listing(text, [column, column], [text], [text, text], wide=wide, folded=wide) for wide in (True, False)]
     summary = Rendering(Summary(text, text, lines=[text], facts={text: text}, listings=listings, remarks=[text]))
     page = Page(summary)
-    shown = one_line(text)
-    assert page.title == f"{shown} {shown}"
-    assert [*page.lines, *page.remarks, *page.captions] == [shown] * 4
-    assert page.facts == {shown or None: shown or None}
+    line = one_line(text)
+    assert page.title == f"{line} {line}"
+    assert [*page.lines, *page.remarks, *page.captions] == [line] * 4
+    assert page.facts == {line or None: line or None}
     terminal(summary)
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from colonnade.display.fitting import one_line
 from colonnade.display.values import DAMAGED, brief, text_of
-from support.arrow_tables import KINDS, NULLS, with_nulls
+from support.arrow_flat import NULLS, with_nulls
+from support.arrow_tables import KINDS
 
 ROWS = 30
 NOT_LOOKED_INTO = {"dense_union", "string_view", "binary_view"}  # views are other types once they are stored
@@ -55,19 +56,19 @@ def joined(brackets, items):
 def test_every_type_as_pyarrow_has_it(kind, nulls, offset):
     rng = np.random.default_rng(7)
     array = with_nulls(KINDS[kind](rng, ROWS + offset), NULLS[nulls](rng, ROWS + offset)).slice(offset, ROWS)
-    found = [text_of(array, row) for row in range(ROWS)]
-    assert DAMAGED not in found
-    assert all(len(text) <= 1200 and text.isprintable() for text in found)
+    result = [text_of(array, row) for row in range(ROWS)]
+    assert DAMAGED not in result
+    assert all(len(text) <= 1200 and text.isprintable() for text in result)
     if getattr(array.type, "extension_name", "").startswith("pandas."):
         valid = array.is_valid().to_pylist()
-        assert found == [str(v) if there else "null" for v, there in zip(array.to_pandas(), valid, strict=True)]
+        assert result == [str(v) if there else "null" for v, there in zip(array.to_pandas(), valid, strict=True)]
         return
     try:
         values = array.to_pylist()
     except (OverflowError, ValueError, KeyError):  # what Python cannot hold
         return
     if not any(view in kind for view in NOT_LOOKED_INTO):
-        assert found == [brief(words(value, array.type)) for value in values]
+        assert result == [brief(words(value, array.type)) for value in values]
 
 
 def _changed(kind, good, bad, *others, children=()):

@@ -28,15 +28,15 @@ def run(program, *args, **options):
 
 def test_reprs_are_plain_text(store):
     with store.put("nyc/flights", pd.DataFrame({"n": [1, 2], "day": [pd.Timestamp("2013-01-01").date()] * 2})):
-        done = run(
+        process = run(
             "import colonnade as cn\nstore = cn.Store(sys.argv[1]); snap = store.open('nyc/flights')\n"
             "for shown in store, snap, store.ls(), store.usage(), snap.explain():\n"
             "    print(repr(shown)); assert '<style>' in shown._repr_html_()\n"
             "assert not {'rich', 'typer'} & set(sys.modules)",
             store.path,
         )
-    assert done.stderr == ""
-    lines = done.stdout.splitlines()
+    assert process.stderr == ""
+    lines = process.stdout.splitlines()
     assert lines[0] == f"<colonnade.Store {str(store.path)!r}>"
     assert lines[1].startswith("<colonnade.Snapshot 'nyc/flights' version 1: ")
     assert lines[2].startswith("[TableInfo(")
@@ -53,18 +53,18 @@ def test_reprs_are_plain_text(store):
 
 @pytest.mark.parametrize("args", [["--help"], ["ls"], []])
 def test_the_command_line_says_what_to_install(args):
-    done = run("from colonnade.cli import main; main()", *args)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "colonnade: the command line needs Typer and Rich: pip install 'colonnade[cli]'\n"
+    process = run("from colonnade.cli import main; main()", *args)
+    assert (process.returncode, process.stdout) == (1, "")
+    assert process.stderr == "colonnade: the command line needs Typer and Rich: pip install 'colonnade[cli]'\n"
 
 
 def test_load_and_dump_work(store, tmp_path):
     (tmp_path / "t.csv").write_text("x\n1\n")
-    done = run(
+    process = run(
         "import colonnade as cn, pathlib\nstore, folder = cn.Store(sys.argv[1]), pathlib.Path(sys.argv[2])\n"
         "with store.load('t', folder / 't.csv', progress=False): store.dump('t', folder / 'out.csv')",
         store.path,
         tmp_path,
     )
-    assert done.stderr == ""
+    assert process.stderr == ""
     assert (tmp_path / "out.csv").read_text() == '"x"\n1\n'

@@ -14,28 +14,28 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 def run(name, *arguments, folder):
     command = [sys.executable, EXAMPLES / name, *map(str, arguments)]
     env = {**os.environ, "COLONNADE_STORE": str(folder / "store")}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=100)
-    assert done.returncode == 0, done.stdout + done.stderr
+    process = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=100)
+    assert process.returncode == 0, process.stdout + process.stderr
     assert list(folder.iterdir()) == [], "it leaves nothing"
-    return done.stdout
+    return process.stdout
 
 
 def test_web_workers_serve_from_one_table_and_go_over_to_a_new_one(folder):
     """The example itself asserts that each worker serves the new table without a restart."""
     pytest.importorskip("uvicorn")
-    found = {}
+    result = {}
     for line in run("web_workers.py", "--workers", 1, 3, "--rows", 2_000_000, folder=folder).splitlines():
         workers, table, shared, private = map(float, re.findall(r"\d+(?:\.\d+)?", line))
-        found[workers] = (table, shared, private)
-    assert found.keys() == {1, 3}
-    for table, shared, _ in found.values():
+        result[workers] = (table, shared, private)
+    assert result.keys() == {1, 3}
+    for table, shared, _ in result.values():
         assert table == pytest.approx(32, rel=0.01)
         assert 0.9 * table < shared < 1.1 * table  # read whole, and there once
-    assert found[3][2] < found[1][2] + 16  # nobody has a copy of the table (32 MB)
+    assert result[3][2] < result[1][2] + 16  # nobody has a copy of the table (32 MB)
 
 
 def test_live_rows_are_streamed_and_none_is_missed(folder):
     pytest.importorskip("starlette")
     pytest.importorskip("uvicorn")
-    said = run("live_rows.py", folder=folder).splitlines()
-    assert said == ["received [20.0, 20.5]", "then [21.0, 21.5, 22.0], up to row 5"]
+    output = run("live_rows.py", folder=folder).splitlines()
+    assert output == ["received [20.0, 20.5]", "then [21.0, 21.5, 22.0], up to row 5"]

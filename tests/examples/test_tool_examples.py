@@ -35,16 +35,16 @@ print(duckdb.sql("select sum(x) from snap").fetchall(), own() - before)
 @pytest.mark.parametrize("name", SHOWN)
 def test_an_example_shows_what_it_says_and_shares_memory(name, folder):
     view = VIEWS.get(name)
-    said = (
+    output = (
         run("-c", LOOK, EXAMPLES / name, folder, view, folder=folder) if view else run(EXAMPLES / name, folder=folder)
     )
-    assert SHOWN[name] in said
-    assert view is None or said.endswith("shared: True\n")
+    assert SHOWN[name] in output
+    assert view is None or output.endswith("shared: True\n")
 
 
 def test_duckdb_has_no_copy_of_what_it_reads(store, folder):
     """A table of 96 MiB is added up in a process that has by far less memory of its own."""
     store.put("t", pd.DataFrame({"x": np.ones(12 << 20)})).close()
-    said, grown = run("-c", SUM, store.path, folder=folder).rsplit(maxsplit=1)
-    assert said == f"[({float(12 << 20)},)]"
+    output, grown = run("-c", SUM, store.path, folder=folder).rsplit(maxsplit=1)
+    assert output == f"[({float(12 << 20)},)]"
     assert int(grown) < 48

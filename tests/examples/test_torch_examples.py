@@ -24,18 +24,18 @@ def _torch_is_there():
 
 
 def test_a_tensor_is_a_view_of_the_store(folder):
-    said = run("-c", LOOK, EXAMPLES / "with_torch.py", folder, "names['features'].numpy()", folder=folder)
-    assert said == "(250000, 4) [-3.0]\n-1.0 0.0\nshared: True\n"
+    output = run("-c", LOOK, EXAMPLES / "with_torch.py", folder, "names['features'].numpy()", folder=folder)
+    assert output == "(250000, 4) [-3.0]\n-1.0 0.0\nshared: True\n"
 
 
 def figures(folder, *arguments):
     """What the example prints: the table's size, and by dataset and number of workers the memory after each epoch, in MB."""
-    said = run(EXAMPLES / "torch_data_loader.py", *map(str, arguments), folder=folder)
+    output = run(EXAMPLES / "torch_data_loader.py", *map(str, arguments), folder=folder)
     assert not list(folder.iterdir()), "it works in a store of its own, and leaves nothing"
-    stored = int(re.search(r"store: (\d+) MB", said)[1])
-    listed = re.search(r"of the rows, (\d+) MB", said)
-    found = re.findall(r"(store|list), (\d+) workers: ([\d ]+) MB", said)
-    memory = {(kind, int(workers)): [*map(int, each.split())] for kind, workers, each in found}
+    stored = int(re.search(r"store: (\d+) MB", output)[1])
+    listed = re.search(r"of the rows, (\d+) MB", output)
+    result = re.findall(r"(store|list), (\d+) workers: ([\d ]+) MB", output)
+    memory = {(kind, int(workers)): [*map(int, each.split())] for kind, workers, each in result}
     return stored, int(listed[1]) if listed else None, memory
 
 

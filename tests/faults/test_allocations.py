@@ -86,7 +86,7 @@ def operations(store):
     """Each operation by its name: (the table that it changes, by how many versions; or None; and what it does)."""
     frame, table, small = _frame(ROWS), _table(ROWS), _frame_of_objects(40)
     wide = pa.table({f"c{i}": np.arange(100.0) for i in range(600)})
-    wanted = pd.DataFrame({"k": [5, 7, -1]})
+    expected = pd.DataFrame({"k": [5, 7, -1]})
     store.put("keyed", frame, key="k").close()
     store.put("views", table, views=True).close()
     store.put("array", np.arange(100_000).reshape(100, 1000)).close()
@@ -142,7 +142,7 @@ def operations(store):
         "get of an array": (None, lambda: store.open("array").to_numpy().sum()),
         "open": (None, lambda: store.open("keyed").to_arrow()),
         "to_polars": (None, viewed.to_polars),
-        "locate": (None, lambda: keyed.locate(wanted["k"])),
+        "locate": (None, lambda: keyed.locate(expected["k"])),
         "rows": (None, lambda: store.open("keyed").rows(np.arange(0, ROWS, 2))),
         "validate": (None, lambda: (keyed.validate(), viewed.validate())),
         "check": (None, store.check),
@@ -217,8 +217,8 @@ def wrong_with(store, changes, error, before):
     version, holdings = before
     name, by = changes
     expected = version + (by if error is None else 0)
-    if (found := version_of(store, name)) != expected:
-        wrong.append(f"version {found} is there, not {expected}; raised {error!r}")
+    if (result := version_of(store, name)) != expected:
+        wrong.append(f"version {result} is there, not {expected}; raised {error!r}")
     left = anomalies.holdings(store.path) - holdings
     if (
         name != "t"
@@ -300,16 +300,16 @@ def main():
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("c++") is None, reason="there is no C++ compiler")
 def test_each_allocation_fails():
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "faults.test_allocations", "--short"],
         cwd=Path(__file__).parent.parent, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
-    told = "\n".join(line for line in done.stdout.splitlines() if line.startswith("WRONG"))
-    assert done.returncode == 0, (told, done.returncode, done.stdout[-300:], done.stderr[-2000:])
-    numbers = dict(re.findall(r"^SUM (.*): (\d+) allocations$", done.stdout, re.MULTILINE))
+    output = "\n".join(line for line in process.stdout.splitlines() if line.startswith("WRONG"))
+    assert process.returncode == 0, (output, process.returncode, process.stdout[-300:], process.stderr[-2000:])
+    numbers = dict(re.findall(r"^SUM (.*): (\d+) allocations$", process.stdout, re.MULTILINE))
     assert len(numbers) > 30
     assert sum(map(int, numbers.values())) > 500  # the library was preloaded, and saw the core's allocations
-    assert "MemoryError" in done.stdout
+    assert "MemoryError" in process.stdout
 
 
 if __name__ == "__main__":

@@ -62,22 +62,22 @@ class Bench:
         self.prepare()
         outcome = self.run(fail_at, error=error, from_then_on=from_then_on)
         wrong = list(outcome.left)
-        raised = outcome.error.split() if outcome.error else []
-        if raised and not ALLOWED & set(raised):
+        words = outcome.error.split() if outcome.error else []
+        if words and not ALLOWED & set(words):
             wrong.append(f"the error is none of the library's: {outcome.error}: {outcome.text}")
-        found = contents(self.store)
-        nothing_done = raised and STORED not in raised
+        result = contents(self.store)
+        nothing_done = words and STORED not in words
         if not _is_as(
-            _tables(found), *map(_tables, (self.before, self.before) if nothing_done else (self.after, self.before))
+            _tables(result), *map(_tables, (self.before, self.before) if nothing_done else (self.after, self.before))
         ):
-            wrong.append(f"it {'raised' if raised else 'returned'}, and the store holds {found}, not {self.after}")
+            wrong.append(f"it {'raised' if words else 'returned'}, and the store holds {result}, not {self.after}")
         wrong += [f"check: {problem}" for problem in self.store.check()]
         self.store.gc()
         leftover = [path.name for path in self.store.path.rglob(".*") if path.name != ".settings"]
         if leftover:
             wrong.append(f"gc leaves {leftover}")
         self.store.put("afterwards", make(77, 50)).close()
-        for name, stop in [key for key in found if key[0] == "g"]:
+        for name, stop in [key for key in result if key[0] == "g"]:
             self.store.append(name, rows.make(stop, stop + 3))
         if wrong:
             raise AnomalyError(
@@ -90,18 +90,18 @@ class Bench:
         shutil.rmtree(self.folder)
 
 
-def _is_as(found, expected, before):
+def _is_as(result, expected, before):
     """Whether a store holds what is expected. What follows a commit may be left to the next put: versions that are too many."""
-    return expected.items() <= found.items() <= (before | expected).items() and _newest(found) == _newest(expected)
+    return expected.items() <= result.items() <= (before | expected).items() and _newest(result) == _newest(expected)
 
 
-def _newest(found):
-    return dict(sorted(key for key in found if key != "settings"))
+def _newest(result):
+    return dict(sorted(key for key in result if key != "settings"))
 
 
-def _tables(found):
+def _tables(result):
     """Contents without what depends on the directory being there."""
-    return {key: value for key, value in found.items() if key != "settings" or value != cn.Store("/nowhere").settings}
+    return {key: value for key, value in result.items() if key != "settings" or value != cn.Store("/nowhere").settings}
 
 
 def _short(calls, generator, step=1):

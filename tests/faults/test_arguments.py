@@ -151,15 +151,15 @@ class Bench:
 
     def arguments(self, generator, signature):
         """Arguments of which one or two are odd."""
-        given = [
+        options = [
             name for name, parameter in signature.parameters.items() if name != "self" and parameter.kind not in (2, 4)
         ]
         arguments = {
             name: self.usual.get(name)
-            for name in given
+            for name in options
             if signature.parameters[name].default is inspect.Parameter.empty or name in ("timeout", "progress")
         }
-        for name in generator.sample(given, min(len(given), generator.choice([1, 1, 1, 2]))):
+        for name in generator.sample(options, min(len(options), generator.choice([1, 1, 1, 2]))):
             arguments[name] = generator.choice(ODD)
         timeout = arguments.get("timeout", 0)
         if timeout is None or (isinstance(timeout, (int, float)) and timeout > 1):
@@ -242,8 +242,8 @@ def odd_calls(folder, calls, seed):
                 with limited():
                     bench.run(name, arguments)
             except WrongError as wrong:
-                shown = ", ".join(f"{key}={_shown(value)}" for key, value in arguments.items())
-                yield f"{name}({shown}): {wrong}"
+                text = ", ".join(f"{key}={_shown(value)}" for key, value in arguments.items())
+                yield f"{name}({text}): {wrong}"
     finally:
         os.chdir(home)
 
@@ -332,9 +332,9 @@ def damaged_loads(folder, loads, seed):
                 bench.run("Store.load", {"name": "t", "source": source, "progress": False, **options})
                 bench.store.check()
         except WrongError as wrong:
-            kept = Path(tempfile.gettempdir()) / f"colonnade-damaged-{seed}-{number}.{suffix}"
-            kept.write_bytes(damaged)
-            yield f"{kept}: {wrong}"
+            copy = Path(tempfile.gettempdir()) / f"colonnade-damaged-{seed}-{number}.{suffix}"
+            copy.write_bytes(damaged)
+            yield f"{copy}: {wrong}"
         finally:
             path.write_bytes(data)
 
@@ -471,15 +471,15 @@ def main():
     parser.add_argument("--loads", type=int, default=5_000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    seen = collections.Counter()
+    counts = collections.Counter()
     for what, count in ((odd_calls, options.calls), (damaged_loads, options.loads)):
         with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="colonnade-arguments-") as folder:
             for text in what(folder, count, options.seed):
                 sys.stdout.write(f"{text}\n")
                 sys.stdout.flush()
-                seen[what.__name__] += 1
-    sys.stdout.write(f"{options.calls} calls, {options.loads} loads: {dict(seen)}\n")
-    return bool(seen)
+                counts[what.__name__] += 1
+    sys.stdout.write(f"{options.calls} calls, {options.loads} loads: {dict(counts)}\n")
+    return bool(counts)
 
 
 if __name__ == "__main__":

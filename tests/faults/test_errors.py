@@ -26,9 +26,9 @@ def filled(store):
 
 def test_unknown_name(filled):
     for ask in (filled.get, filled.open, filled.delete):
-        with pytest.raises(cn.NotFoundError, match=r"no table 'nope' in .*there are: 'kept'") as caught:
+        with pytest.raises(cn.NotFoundError, match=r"no table 'nope' in .*there are: 'kept'") as excinfo:
             ask("nope")
-        assert isinstance(caught.value, KeyError)
+        assert isinstance(excinfo.value, KeyError)
     with pytest.raises(cn.NotFoundError, match="no table 'kept/below'"):
         filled.get("kept/below")
     assert not filled.exists("nope")
@@ -67,9 +67,9 @@ def test_unknown_store(folder):
 )
 def test_bad_name(filled, name):
     for ask in (filled.get, filled.open, filled.delete, filled.exists, lambda n: filled.put(n, pd.DataFrame())):
-        with pytest.raises(cn.InvalidNameError, match="name") as caught:
+        with pytest.raises(cn.InvalidNameError, match="name") as excinfo:
             ask(name)
-        assert isinstance(caught.value, ValueError)
+        assert isinstance(excinfo.value, ValueError)
 
 
 def test_wrong_version(filled):
@@ -86,14 +86,14 @@ def test_unknown_column(filled):
 def test_unsupported_columns_are_all_named_with_what_they_hold(filled):
     df = pd.DataFrame({"ok": [1, 2], "sets": [object(), 1], "pair": [{1}, 1], "complex": [1j, 2j],
                        "sparse": pd.arrays.SparseArray([0, 1]), "swapped": np.array([1, 2], dtype=">i4")})  # fmt: skip
-    with pytest.raises(cn.UnsupportedTypeError) as caught:
+    with pytest.raises(cn.UnsupportedTypeError) as excinfo:
         filled.put("kept", df)
-    told = str(caught.value)
-    assert isinstance(caught.value, TypeError)
+    output = str(excinfo.value)
+    assert isinstance(excinfo.value, TypeError)
     for words in ("column 'sets': it holds objects of type object", "column 'pair': it holds objects of type set", "column 'complex': Arrow has no type for complex128",
                   "column 'sparse': its dtype is Sparse[int64, 0]", "column 'swapped': its byte order is not this machine's", "nothing was"):  # fmt: skip
-        assert words in told
-    assert "'ok'" not in told
+        assert words in output
+    assert "'ok'" not in output
 
 
 @pytest.mark.parametrize(("make", "words"), [
@@ -136,18 +136,18 @@ def test_a_stream_that_breaks_off(filled, error):
         raise error("the query was cancelled")
 
     reader = pa.RecordBatchReader.from_batches(pa.schema([("x", pa.int64())]), batches())
-    with pytest.raises(Exception, match="the query was cancelled") as caught:
+    with pytest.raises(Exception, match="the query was cancelled") as excinfo:
         filled.put("kept", reader)
-    assert not isinstance(caught.value, cn.ColonnadeError)
+    assert not isinstance(excinfo.value, cn.ColonnadeError)
 
 
 def test_store_that_is_a_file(folder):
     path = folder / "file"
     path.write_text("")
     for place in (path, path / "below"):
-        with pytest.raises(cn.StoreAccessError, match="cannot be a store") as caught:
+        with pytest.raises(cn.StoreAccessError, match="cannot be a store") as excinfo:
             cn.Store(place).put("t", pd.DataFrame({"x": [1]}))
-        assert isinstance(caught.value, OSError)
+        assert isinstance(excinfo.value, OSError)
     with pytest.raises(cn.StoreAccessError, match="cannot be read as a store: Not a directory"):
         cn.Store(path).ls()
     assert [problem.what for problem in cn.Store(path).check()] == ["the store is a file"]
@@ -250,9 +250,9 @@ def test_full_file_system(small):
     free = os.statvfs(small).f_bavail
     with pytest.raises(
         cn.StoreFullError, match=r"bytes free and the table needs 80,\d+,\d+; nothing was stored"
-    ) as caught:
+    ) as excinfo:
         store.put("big", pd.DataFrame({"x": np.arange(10_000_000)}))
-    assert (caught.value.errno, isinstance(caught.value, OSError)) == (errno.ENOSPC, True)
+    assert (excinfo.value.errno, isinstance(excinfo.value, OSError)) == (errno.ENOSPC, True)
     assert os.statvfs(small).f_bavail == free
     assert [info.name for info in store.ls()] == ["kept"]
     assert store.check() == []

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import faulthandler
 import fcntl
 import os
 
@@ -51,8 +52,8 @@ def test_a_call_that_fails_is_not_made_and_a_close_is(folder):
         fd = os.open(folder / "file", os.O_CREAT | os.O_RDWR)
         os.close(fd)
 
-    opened, closed = failing(act, folder)
-    assert opened.error
+    is_open, closed = failing(act, folder)
+    assert is_open.error
     assert closed.error
     assert closed.left == ()
 
@@ -66,11 +67,15 @@ def test_it_sees_a_descriptor_a_lock_and_a_mapping_that_are_left(folder):
     assert [text.split()[0] for text in left] == ["descriptor", "lock"]
     store = cn.Store(folder / "s")
     store.put("t", pd.DataFrame({"x": range(300_000)})).close()
-    kept = []
-    assert any("mapping" in text for text in anomalies.run(lambda: kept.append(store.get("t")), folder).left)
+    objects = []
+    assert any("mapping" in text for text in anomalies.run(lambda: objects.append(store.get("t")), folder).left)
 
 
 def test_it_sees_a_child_that_ends_in_a_signal(folder):
-    outcome = anomalies.run(os.abort, folder)
+    def abort():
+        faulthandler.disable()  # pytest's would print where this was, as if something had failed
+        os.abort()
+
+    outcome = anomalies.run(abort, folder)
     assert outcome.error == "no report"
     assert "-6" in outcome.text

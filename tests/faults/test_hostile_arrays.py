@@ -184,17 +184,17 @@ def test_shapes_are_checked_before_numpy_sees_them(what):
 @pytest.mark.parametrize("what", [what for what, dtype in _DTYPES.items() if isinstance(dtype, dict)])
 def test_structures_are_checked_before_numpy_sees_them(what, monkeypatch):
     """Except two fields of one name, which are harmless."""
-    made = []
+    result = []
     real = np.dtype
 
     def dtype(spec, *rest):
-        made.append(spec)
+        result.append(spec)
         return real(spec, *rest)
 
     monkeypatch.setattr(ndarray_layout.np, "dtype", dtype)
     with pytest.raises((ValueError, TypeError, KeyError)):  # a MismatchError of the schema is a ValueError
         ndarray_layout.decode_array_dtype(from_json(json.dumps(_DTYPES[what]).encode(), schema.NumpyDtype))
-    assert all(isinstance(spec, str) for spec in made) or what.endswith("of one name")
+    assert all(isinstance(spec, str) for spec in result) or what.endswith("of one name")
 
 
 def test_nulls_in_numbers_are_found(folder):

@@ -68,9 +68,9 @@ def _nested(edit):
         form = copy.deepcopy(file.layout)
         at, size = form["labels"]["at"], form["labels"]["size"]
         (body,) = file.body_start()
-        made, place = file.with_child(edit(Anatomy(file.data[body + at : body + at + size])))
+        result, place = file.with_child(edit(Anatomy(file.data[body + at : body + at + size])))
         form["labels"] = place
-        return made.with_layout(form)
+        return result.with_layout(form)
 
     return edit_file
 
@@ -220,21 +220,21 @@ def test_values_are_looked_at_once(folder, monkeypatch):
     from colonnade.format.read import values
 
     store, _ = _put(folder, MIXED.drop(columns=["o", "v"]))
-    looked = []
-    monkeypatch.setattr(values, "check_array", looked.append)
+    calls = []
+    monkeypatch.setattr(values, "check_array", calls.append)
     for _ in range(3):
         store.open("t").to_polars(validate="full")
         store.sql("select s from t").fetchall()
-    assert len(looked) == MIXED.shape[1] - 2
+    assert len(calls) == MIXED.shape[1] - 2
     store.put("t", MIXED.iloc[:, :4])
     store.open("t").to_polars(validate="full")
-    assert len(looked) == MIXED.shape[1] + 2
+    assert len(calls) == MIXED.shape[1] + 2
 
 
 def _with_child_of_its_own(file):
-    made, place = file.with_child(file.data)
+    result, place = file.with_child(file.data)
     # The first bytes of the body are the first offset of the strings, which is 0.
-    return made.with_layout({**made.layout, "index": {"kind": "multi", "levels": [place], "codes": [{"dtype": "int8", "at": 0}], "names": [None]}})  # fmt: skip
+    return result.with_layout({**result.layout, "index": {"kind": "multi", "levels": [place], "codes": [{"dtype": "int8", "at": 0}], "names": [None]}})  # fmt: skip
 
 
 # Places, counts and lengths: checked whenever a table is opened as pandas.
@@ -352,11 +352,11 @@ def test_validate_of_the_default_store(default_store):
 def test_what_was_found():
     """Files that once ended an interpreter, or raised what is no error of ours."""
     seeds = sorted((FUZZ / "seeds").glob("*.arrow"))
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, FUZZ / "mutate.py", "--replay", *seeds], capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count(".arrow\n") + done.stdout.count(".arrow ") >= len(seeds) > 0
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert process.stdout.count(".arrow\n") + process.stdout.count(".arrow ") >= len(seeds) > 0
 
 
 @pytest.mark.slow
@@ -373,7 +373,7 @@ def test_two_thousand_broken_files(folder):
         "--findings",
         folder / "findings",
     ]
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.startswith("2,000 files in ")
+    process = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert process.stdout.startswith("2,000 files in ")
     assert not (folder / "findings").exists()

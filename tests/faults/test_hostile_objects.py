@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import colonnade as cn
-from format.test_objects import CIRCULAR
+from support.circular import CIRCULAR
 from support.likeness import assert_same_values
 from support.strategies import object_array
 
@@ -57,8 +57,8 @@ def test_circular_objects_are_refused(store, way, kind):
 
 
 def test_circular_objects_by_reference_are_pickled(store):
-    got = by_reference(store, COLUMN["column"]([CIRCULAR["list"]]))["x"][0]
-    assert got[1] is got
+    result = by_reference(store, COLUMN["column"]([CIRCULAR["list"]]))["x"][0]
+    assert result[1] is result
 
 
 def test_circular_attrs_params_and_meta_are_refused(store):
@@ -87,8 +87,8 @@ ZEROS = [
 @pytest.mark.parametrize("value", ZEROS, ids=repr)
 def test_a_negative_zero_keeps_its_sign(store, way, value):
     for cells in ([value, None], [value, "a"], [value]):
-        got = WAYS[way](store, COLUMN["column"](cells))["x"].tolist()
-        for one, other in zip(got, cells, strict=True):
+        result = WAYS[way](store, COLUMN["column"](cells))["x"].tolist()
+        for one, other in zip(result, cells, strict=True):
             assert_same_values(one, other)
 
 
@@ -123,8 +123,8 @@ def test_a_fold_without_a_zone_is_refused(store, way, shape, kind):
 @pytest.mark.parametrize("way", WAYS)
 def test_objects_of_several_types_by_each_way(store, way):
     cells = [1, "a", None, np.nan, 2.5, pd.Timestamp("2020", tz="UTC"), (1, "b"), {"a": 1}, {"b": [None, 2.5, 1]}]
-    got = WAYS[way](store, COLUMN["column"](cells))["x"].tolist()
-    for one, other in zip(got, cells, strict=True):
+    result = WAYS[way](store, COLUMN["column"](cells))["x"].tolist()
+    for one, other in zip(result, cells, strict=True):
         assert_same_values(one, other)
     labels = [1, "All", 2.5, pd.Timestamp("2020")]
     index = WAYS[way](store, INDEX["index"](labels)).index

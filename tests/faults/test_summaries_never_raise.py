@@ -25,21 +25,21 @@ def flights(store):
 @BOTH
 def test_closed(look, flights):
     flights.close()
-    said = look(flights)
-    assert "It is closed; open the table again to look inside." in said
-    assert "nyc/flights version 1" in said
+    output = look(flights)
+    assert "It is closed; open the table again to look inside." in output
+    assert "nyc/flights version 1" in output
 
 
 @BOTH
 def test_superseded_and_deleted(look, store, flights):
-    gone = "It was replaced or deleted since; its memory stays until it is closed."
-    assert gone not in look(flights)
+    remark = "It was replaced or deleted since; its memory stays until it is closed."
+    assert remark not in look(flights)
     newer = store.put("nyc/flights", FLIGHTS.iloc[:2])
-    assert gone in look(flights)
-    assert gone not in look(newer)
+    assert remark in look(flights)
+    assert remark not in look(newer)
     store.delete("nyc/flights")
     for snapshot in (flights, newer):
-        assert gone in look(snapshot)
+        assert remark in look(snapshot)
         assert "N14228" in look(snapshot)
 
 
@@ -56,9 +56,9 @@ def test_expired(look, store):
 def test_cut_off_while_it_is_open(look, size, store, flights):
     whole = flights.nbytes
     os.truncate(flights.path, size)  # a read of what is not there is a signal
-    said = look(flights)
-    assert f"It is damaged: its file has {size:,} bytes and was sealed with {whole:,}." in said
-    assert "nyc/flights version 1" in said
+    output = look(flights)
+    assert f"It is damaged: its file has {size:,} bytes and was sealed with {whole:,}." in output
+    assert "nyc/flights version 1" in output
     assert "'nyc/flights' cannot be opened: " in look(store)
     flights.path.unlink()
 
@@ -68,9 +68,9 @@ def test_overwritten_while_it_is_open(look, store, flights):
     with flights.path.open("r+b") as file:
         file.seek(flights.nbytes - 600)
         file.write(b"\xee" * 300)
-    said = look(flights)
-    assert "'nyc/flights' cannot be opened: " in said
-    assert "nyc/flights version 1" in said
+    output = look(flights)
+    assert "'nyc/flights' cannot be opened: " in output
+    assert "nyc/flights version 1" in output
     flights.path.unlink()
 
 
@@ -115,12 +115,12 @@ def test_files_that_are_no_tables(look, store):
     broken = [store.path / f"b{i}.arrow" for i in range(5)]
     for path in broken:
         path.write_text("nothing of the kind")
-    said = look(store)
-    assert "a/good" in said
-    assert "'b0' cannot be opened: " in said
-    assert "'b2' cannot be opened: " in said
-    assert "'b3' cannot be opened: " not in said
-    assert "2 more cannot be opened; check() names all." in said
+    output = look(store)
+    assert "a/good" in output
+    assert "'b0' cannot be opened: " in output
+    assert "'b2' cannot be opened: " in output
+    assert "'b3' cannot be opened: " not in output
+    assert "2 more cannot be opened; check() names all." in output
     for path in broken:
         path.unlink()
 
@@ -129,8 +129,8 @@ def test_files_that_are_no_tables(look, store):
 @pytest.mark.privileged("users")
 def test_tables_of_others(look, store, flights):
     os.chown(flights.path, 65534, 65534)
-    said = look(store)
-    assert "'nyc/flights' belongs to user 65534, who could change it while it is read" in said
+    output = look(store)
+    assert "'nyc/flights' belongs to user 65534, who could change it while it is read" in output
     trusted = cn.Store(store.path, trust=65534)
     assert "belongs to user" not in look(trusted)
     assert "N14228" in look(trusted.open("nyc/flights"))

@@ -30,10 +30,10 @@ def leftovers(store):
 
 def elsewhere(snapshot):
     """The reference as another host gets it, where the store's path does not exist."""
-    received = pickle.loads(pickle.dumps(snapshot))
-    received._reference = received._reference._replace(store="/nowhere")
+    copy = pickle.loads(pickle.dumps(snapshot))
+    copy._reference = copy._reference._replace(store="/nowhere")
     _open_segments.clear()  # of this process, which has it open
-    return received
+    return copy
 
 
 def test_a_table_arrives_as_it_was_put(origin, store, host, frame):
@@ -88,8 +88,8 @@ def test_four_processes_at_once_make_one_transfer(origin, host, folder, large):
     with Proxy(host.port) as proxy:
         code = f"import colonnade as cn; print(cn.open('{proxy.address}/large').to_pandas()['b'].sum())"
         processes = [run(code, folder / "receiver") for _ in range(4)]
-        said = [process.communicate() for process in processes]
-    assert [out.strip() for out, _ in said] == [str(large["b"].sum())] * 4, said
+        output = [process.communicate() for process in processes]
+    assert [out.strip() for out, _ in output] == [str(large["b"].sum())] * 4, output
     assert size < proxy.received < 1.2 * size
 
 
@@ -128,9 +128,9 @@ def test_an_older_version_that_is_kept_can_be_opened(origin, store, host):
 def test_a_reference_is_fetched_at_its_first_use(mortal, default_store, frame):
     origin, host = mortal
     put = origin.put("flights", frame)
-    received = elsewhere(put)
+    copy = elsewhere(put)
     assert not default_store.path.exists()
-    pd.testing.assert_frame_equal(received.to_pandas(), frame, check_freq=False)
+    pd.testing.assert_frame_equal(copy.to_pandas(), frame, check_freq=False)
     assert copies(default_store) == [paths.copy_name(put.identity)]
     again = elsewhere(put)
     host.process.kill()
@@ -139,8 +139,8 @@ def test_a_reference_is_fetched_at_its_first_use(mortal, default_store, frame):
 
 def test_a_shared_table_is_fetched_too(origin, default_store, host, frame):
     with origin.share(frame) as shared:
-        received = elsewhere(shared)
-        pd.testing.assert_frame_equal(received.to_pandas(), frame, check_freq=False)
+        copy = elsewhere(shared)
+        pd.testing.assert_frame_equal(copy.to_pandas(), frame, check_freq=False)
 
 
 def test_a_reference_contains_the_address_and_no_token(origin, host, token):
@@ -192,18 +192,18 @@ def test_a_host_that_is_not_there(store, token):
 
 def test_a_reference_whose_host_is_gone_names_it(mortal, default_store):
     origin, host = mortal
-    received = elsewhere(origin.put("x", pd.DataFrame({"x": [1]})))
+    copy = elsewhere(origin.put("x", pd.DataFrame({"x": [1]})))
     host.process.kill()
     host.process.wait()
     with pytest.raises(cn.RemoteError, match=f"version 1 of 'x' is a table of another host.*{host.address}"):
-        received.to_pandas()
+        copy.to_pandas()
 
 
 def test_a_superseded_version_says_so(origin, default_store, host):
-    received = elsewhere(origin.put("x", pd.DataFrame({"x": [1]})))
+    copy = elsewhere(origin.put("x", pd.DataFrame({"x": [1]})))
     origin.put("x", pd.DataFrame({"x": [2]}))
     with pytest.raises(cn.NotFoundError, match="superseded"):
-        received.to_pandas()
+        copy.to_pandas()
 
 
 @pytest.mark.parametrize(
@@ -285,8 +285,8 @@ def test_superseding_in_the_middle_disturbs_nobody(origin, store, host, large):
     with Proxy(host.port, limit=8 << 20) as proxy:
         import threading
 
-        got = []
-        thread = threading.Thread(target=lambda: got.append(store.open(f"{proxy.address}/large")))
+        result = []
+        thread = threading.Thread(target=lambda: result.append(store.open(f"{proxy.address}/large")))
         thread.start()
         proxy.wait_for(8 << 20)
         for value in range(3):  # a spare would be written again, if it could
@@ -294,9 +294,9 @@ def test_superseding_in_the_middle_disturbs_nobody(origin, store, host, large):
         origin.gc()
         proxy.limit = None
         thread.join()
-    assert got[0].version == 1
-    pd.testing.assert_frame_equal(got[0].to_pandas(), large)
-    got[0].close()
+    assert result[0].version == 1
+    pd.testing.assert_frame_equal(result[0].to_pandas(), large)
+    result[0].close()
 
 
 def test_a_killed_host_leaves_nothing(mortal, store, large):

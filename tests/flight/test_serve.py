@@ -104,11 +104,11 @@ def test_gc_leaves_the_address_of_a_living_server(origin, host):
 
 
 def test_a_taken_port_is_an_error_and_leaves_nothing(store, token):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(cn.StoreAccessError, match=f"127.0.0.1:{port} cannot be served") as caught:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(cn.StoreAccessError, match=f"127.0.0.1:{port} cannot be served") as excinfo:
             store.serve(port=port)
-    assert caught.value.errno == errno.EADDRINUSE
+    assert excinfo.value.errno == errno.EADDRINUSE
     assert not (store.path / ".serving").exists()
 
 
@@ -120,9 +120,9 @@ def test_a_taken_port_is_an_error_and_leaves_nothing(store, token):
     ],
 )
 def test_what_is_no_address_of_this_host(store, host, number, message):
-    with pytest.raises(cn.StoreAccessError, match=message) as caught:
+    with pytest.raises(cn.StoreAccessError, match=message) as excinfo:
         store.serve(host, insecure=True)
-    assert caught.value.errno == number
+    assert excinfo.value.errno == number
     assert not (store.path / ".serving").exists()
 
 
@@ -252,9 +252,9 @@ def test_foreign_and_damaged_tickets_are_refused(origin, host):
     client = flight.FlightClient(host.address)
     options = flight.FlightCallOptions(headers=HEADERS)
     for ticket, message in tickets(snapshot):
-        with pytest.raises(flight.FlightServerError, match=message) as caught:
+        with pytest.raises(flight.FlightServerError, match=message) as excinfo:
             client.do_get(flight.Ticket(ticket), options).read_all()
-        assert "Traceback" not in str(caught.value)
+        assert "Traceback" not in str(excinfo.value)
     client.close()
 
 
@@ -416,20 +416,20 @@ def colonnade(*arguments, store, **variables):
 def test_fetch_in_a_shell(origin, folder, host):
     origin.put("nyc/flights", pd.DataFrame({"x": [1, 2]}))
     store = folder / "receiver"
-    done = colonnade("show", f"{host.address}/nyc/flights", store=folder / "new")  # a store that is not there yet
-    assert done.stdout.split() == ["x", "1", "2"]
-    done = colonnade("show", f"grpc+tls://127.0.0.1:{host.port}/nyc/flights", store=store)
-    assert (done.returncode, done.stderr.count("\n"), "does it serve without TLS" in done.stderr) == (1, 1, True)
-    done = colonnade("fetch", f"{host.address}/nyc/flights", "mine", store=store)
-    assert done.stdout.startswith("mine version 1: 2 rows, 1 column"), done.stderr
-    done = colonnade("fetch", "--json", f"{host.address}/nyc/flights", store=store)
-    assert json.loads(done.stdout)["name"] == "nyc/flights"
-    done = colonnade("show", f"{host.address}/nyc/flights", store=store)
-    assert done.stdout.split() == ["x", "1", "2"]
-    done = colonnade("fetch", "grpc://nonsense", store=store)
-    assert done.returncode == 2
-    done = colonnade("fetch", f"{host.address}/nope", store=store)
-    assert (done.returncode, "no table 'nope'" in done.stderr) == (1, True)
+    result = colonnade("show", f"{host.address}/nyc/flights", store=folder / "new")  # a store that is not there yet
+    assert result.stdout.split() == ["x", "1", "2"]
+    result = colonnade("show", f"grpc+tls://127.0.0.1:{host.port}/nyc/flights", store=store)
+    assert (result.returncode, result.stderr.count("\n"), "does it serve without TLS" in result.stderr) == (1, 1, True)
+    result = colonnade("fetch", f"{host.address}/nyc/flights", "mine", store=store)
+    assert result.stdout.startswith("mine version 1: 2 rows, 1 column"), result.stderr
+    result = colonnade("fetch", "--json", f"{host.address}/nyc/flights", store=store)
+    assert json.loads(result.stdout)["name"] == "nyc/flights"
+    result = colonnade("show", f"{host.address}/nyc/flights", store=store)
+    assert result.stdout.split() == ["x", "1", "2"]
+    result = colonnade("fetch", "grpc://nonsense", store=store)
+    assert result.returncode == 2
+    result = colonnade("fetch", f"{host.address}/nope", store=store)
+    assert (result.returncode, "no table 'nope'" in result.stderr) == (1, True)
 
 
 def test_serve_prints_a_token_that_it_made(folder):

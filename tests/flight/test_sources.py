@@ -189,11 +189,11 @@ def test_what_is_no_source(origin, host):
     for address in ("nonsense", "grpc://host:1/../x", "http://host:1"):
         with pytest.raises(cn.ColonnadeError, match=r"is not the address|is not a name"):
             say(host, put, "mine", address=address)
-    asked = parse("grpc+tls://host:1")[0]
-    assert client.checked_source(asked, "grpc+tls://other:2") == parse("grpc+tls://other:2")[0]
+    probes = parse("grpc+tls://host:1")[0]
+    assert client.checked_source(probes, "grpc+tls://other:2") == parse("grpc+tls://other:2")[0]
     for location in ("grpc://other:2", "grpc+tls://other:2/x", "other:2", ""):
         with pytest.raises(cn.RemoteError, match="cannot be asked"):
-            client.checked_source(asked, location)
+            client.checked_source(probes, location)
 
 
 # Opening again.

@@ -26,19 +26,19 @@ from support.quick_lane import examples
 ONE = np.zeros(1)
 
 
-def assert_same(got, put):
-    assert type(got) is np.ndarray
-    assert (got.shape, got.dtype) == (put.shape, put.dtype)
-    assert got.dtype.fields == put.dtype.fields
-    assert list(bits(got)) == list(bits(put))
+def assert_same(result, put):
+    assert type(result) is np.ndarray
+    assert (result.shape, result.dtype) == (put.shape, put.dtype)
+    assert result.dtype.fields == put.dtype.fields
+    assert list(bits(result)) == list(bits(put))
 
 
-def bits(held):
+def bits(array):
     """The bytes of an array without the gaps of structures, because NumPy does not copy the gaps."""
-    for name in held.dtype.names or ():
-        yield from bits(held[name])
-    if held.dtype.names is None:
-        yield held.tobytes()
+    for name in array.dtype.names or ():
+        yield from bits(array[name])
+    if array.dtype.names is None:
+        yield array.tobytes()
 
 
 def is_mapped(store, address):
@@ -46,23 +46,23 @@ def is_mapped(store, address):
     return any(int(first, 16) <= address < int(last, 16) for first, last in (x.split()[0].split("-") for x in lines))
 
 
-def address(held):
-    return held.__array_interface__["data"][0]
+def address(array):
+    return array.__array_interface__["data"][0]
 
 
 def check(store, put):
     with store.put("t", put) as snap:
         snap.validate()
-        got = snap.to_numpy()
-        assert_same(got, put)
+        result = snap.to_numpy()
+        assert_same(result, put)
         # The order comes back too; what is in none is stored in C's.
-        assert got.flags.c_contiguous == (put.flags.c_contiguous or not put.flags.f_contiguous)
-        assert got.flags.f_contiguous or not put.flags.f_contiguous
-        assert got.flags.writeable
+        assert result.flags.c_contiguous == (put.flags.c_contiguous or not put.flags.f_contiguous)
+        assert result.flags.f_contiguous or not put.flags.f_contiguous
+        assert result.flags.writeable
         buffer = snap.to_buffer()
-        assert bytes(buffer) == got.reshape(-1, order="A").view(np.uint8).tobytes()
+        assert bytes(buffer) == result.reshape(-1, order="A").view(np.uint8).tobytes()
         if put.size:
-            assert is_mapped(store, address(got))
+            assert is_mapped(store, address(result))
             assert is_mapped(store, buffer.address)
         table = pa.ipc.open_file(str(snap.path)).read_all()
         table.validate(full=True)
@@ -106,14 +106,14 @@ BYTES = {
 @pytest.mark.parametrize("kind", BYTES)
 def test_each_kind_of_bytes(store, kind):
     put = BYTES[kind]()
-    told = bytes(put) if not isinstance(put, memoryview) else put.tobytes()
+    answer = bytes(put) if not isinstance(put, memoryview) else put.tobytes()
     with store.put("t", put) as snap:
         snap.validate()
-        assert bytes(snap.to_buffer()) == told
-        assert snap.to_buffer().size == len(told)
-        assert_same(snap.to_numpy(), np.frombuffer(told, np.uint8))
-        assert snap.to_arrow().column("value").to_pylist() == list(told)
-        assert snap.to_pandas()[0].tolist() == list(told)
+        assert bytes(snap.to_buffer()) == answer
+        assert snap.to_buffer().size == len(answer)
+        assert_same(snap.to_numpy(), np.frombuffer(answer, np.uint8))
+        assert snap.to_arrow().column("value").to_pylist() == list(answer)
+        assert snap.to_pandas()[0].tolist() == list(answer)
 
 
 def test_a_mapped_file(store, folder):
@@ -170,8 +170,8 @@ def test_two_arrays_are_independent(store):
     assert bytes(buffer) == put.tobytes()
     assert_same(store.open("t").to_numpy(), put)
     program = f"import colonnade as cn; print(cn.Store({str(store.path)!r}).open('t').to_numpy().sum())"
-    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert int(told) == put.sum()
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert int(output) == put.sum()
     assert not snap.to_numpy(writable=False).flags.writeable
     with pytest.raises(ValueError, match="read-only"):
         snap.to_numpy(writable=False)[0] = 1
@@ -183,10 +183,10 @@ def test_two_arrays_are_independent(store):
 def test_asarray_copies_nothing(store):
     for put in (make(np.dtype("f4"), (50, 3)), make(np.dtype("M8[us]"), (9,)), np.frombuffer(b"abc", np.uint8)):
         snap = store.put("t", put)
-        for got in (np.asarray(snap), np.array(snap, copy=None)):
-            assert_same(got, put)
-            assert is_mapped(store, address(got))
-            assert got.flags.writeable
+        for result in (np.asarray(snap), np.array(snap, copy=None)):
+            assert_same(result, put)
+            assert is_mapped(store, address(result))
+            assert result.flags.writeable
         assert not is_mapped(store, address(np.array(snap)))
     assert np.asarray(snap, dtype="i8").tolist() == [97, 98, 99]
 
@@ -198,13 +198,13 @@ def test_the_buffer_protocol(store):
     assert is_mapped(store, address(np.asarray(view)))
     with pytest.raises(BufferError, match=r"no format for; use to_buffer"):
         store.put("t", make(np.dtype("M8[ns]"), (3,))).__buffer__(0)
-    told = 0
+    answer = 0
     for dtype in DTYPES.values():  # what NumPy would make of it is the array, or it goes on to ask for `__array__`
         put = make(dtype, (3, 2))
         with contextlib.suppress(BufferError):
             assert_same(np.asarray(store.put("t", put).__buffer__(0)), put)
-            told += 1
-    assert told > 20
+            answer += 1
+    assert answer > 20
     with pytest.raises(BufferError, match=r"'t' is a table.*to_buffer\(\)"):
         store.put("t", pd.DataFrame({"x": [1]})).__buffer__(0)
 
@@ -219,12 +219,12 @@ def test_memoryview_of_a_snapshot(store):
 def test_what_outlives_the_snapshot(store):
     put = make(np.dtype("f8"), (40, 4))
     snap = store.put("t", put)
-    got, buffer = snap.to_numpy(), snap.to_buffer()
+    result, buffer = snap.to_numpy(), snap.to_buffer()
     store.put("t", ONE)
     store.delete("t")
     snap.close()
     del snap
-    assert_same(got, put)
+    assert_same(result, put)
     assert bytes(buffer) == put.tobytes()
 
 
@@ -237,17 +237,17 @@ def test_a_reference_is_an_array_again(store):
 @pytest.mark.parametrize("shape", [(), (6,), (8, 3), (3, 4), (2, 3, 4), (0, 3)], ids=str)
 def test_frames_of_arrays(store, name, shape):
     put = make(DTYPES[name], shape)
-    wanted = pd.DataFrame(put.reshape(len(put) if shape else 1, -1 if put.size else 3))
-    for held in (put, np.asfortranarray(put)):
-        snap = store.put("t", held)
-        got = snap.to_pandas()
-        pd.testing.assert_frame_equal(got, wanted)
-        block = got._mgr.blocks[0].values
-        if put.size and (held.flags.c_contiguous or held.ndim == 2):
+    expected = pd.DataFrame(put.reshape(len(put) if shape else 1, -1 if put.size else 3))
+    for source in (put, np.asfortranarray(put)):
+        snap = store.put("t", source)
+        result = snap.to_pandas()
+        pd.testing.assert_frame_equal(result, expected)
+        block = result._mgr.blocks[0].values
+        if put.size and (source.flags.c_contiguous or source.ndim == 2):
             assert is_mapped(store, address(block if isinstance(block, np.ndarray) else block._ndarray))
-        assert all(report.zero_copy for report in snap.explain()) == (held.ndim < 3 or held.flags.c_contiguous)
-        labels = list(range(wanted.shape[1]))[::-2]
-        pd.testing.assert_frame_equal(snap.to_pandas(columns=labels), wanted[labels])
+        assert all(report.zero_copy for report in snap.explain()) == (source.ndim < 3 or source.flags.c_contiguous)
+        labels = list(range(expected.shape[1]))[::-2]
+        pd.testing.assert_frame_equal(snap.to_pandas(columns=labels), expected[labels])
         with pytest.raises(cn.NotFoundError):
             snap.to_pandas(columns=["x"])
 
@@ -319,8 +319,8 @@ def test_buffers_of_tables(store):
         "a column of bool": pd.DataFrame({"x": [True]}),
         "a column of double with nulls": pd.DataFrame({"x": [1.0, None]}),
     }
-    for found, put in refused.items():
-        with pytest.raises(cn.UnsupportedTypeError, match=rf"'t' is a table of {found}; use to_arrow\(\)"):
+    for result, put in refused.items():
+        with pytest.raises(cn.UnsupportedTypeError, match=rf"'t' is a table of {result}; use to_arrow\(\)"):
             store.put("t", put).to_buffer()
 
 
@@ -350,8 +350,8 @@ print(most[0])
 @pytest.mark.slow
 def test_an_array_is_copied_once_and_opened_without_a_copy(store):
     """A process that puts and reads 120 MB never has 20 MB more private memory."""
-    told = subprocess.run([sys.executable, "-c", PEAK, store.path], capture_output=True, text=True, check=True).stdout
-    assert int(told) < 20
+    output = subprocess.run([sys.executable, "-c", PEAK, store.path], capture_output=True, text=True, check=True).stdout
+    assert int(output) < 20
 
 
 def test_layouts_of_what_is_too_large_to_make():

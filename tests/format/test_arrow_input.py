@@ -32,10 +32,12 @@ def tables(draw):
         type_, values = TYPES[name]
         nulls = draw(st.sampled_from([0.0, 0.3, 1.0]))
         offset = draw(st.integers(0, 70))
-        drawn = [None if rng.random() < nulls else values[j] for j in rng.integers(0, len(values), rows + offset + 3)]
+        values_drawn = [
+            None if rng.random() < nulls else values[j] for j in rng.integers(0, len(values), rows + offset + 3)
+        ]
         cuts = sorted(draw(st.lists(st.integers(0, rows), max_size=3)))
         bounds = [0, *cuts, rows]
-        whole = pa.array(drawn, type_)
+        whole = pa.array(values_drawn, type_)
         chunks = [whole.slice(offset + a, b - a) for a, b in zip(bounds, bounds[1:], strict=False)]
         columns[f"{i} {name}"] = pa.chunked_array(chunks, type_)
     return pa.table(columns) if columns else pa.table({"x": pa.array(range(rows))}).select([])
@@ -47,11 +49,11 @@ def tables(draw):
 def test_any_table(store, table):
     snap = store.put("t", table)
     snap.validate()
-    got = snap.to_arrow()
-    assert got.column_names == table.column_names
+    result = snap.to_arrow()
+    assert result.column_names == table.column_names
     for name in table.column_names:
-        assert got[name].null_count == table[name].null_count
-        assert got[name].to_pylist() == table[name].to_pylist() or "float" in name
+        assert result[name].null_count == table[name].null_count
+        assert result[name].to_pylist() == table[name].to_pylist() or "float" in name
     assert_frame_equal(snap.to_pandas(), table.to_pandas())
 
 
@@ -123,10 +125,10 @@ def test_dictionaries_that_are_no_categories(store, values):
 def test_columns_of_one_name(store):
     """PyArrow 26 reads the numbers as strings, because another column of the same name has strings."""
     table = pa.table([pa.array([1, 2]), pa.array(["a", None])], names=["x", "x"])
-    got = store.put("t", table).to_pandas()
-    assert got.columns.tolist() == ["x", "x"]
-    assert got.iloc[:, 0].tolist() == [1, 2]
-    assert got.iloc[0, 1] == "a"
+    result = store.put("t", table).to_pandas()
+    assert result.columns.tolist() == ["x", "x"]
+    assert result.iloc[:, 0].tolist() == [1, 2]
+    assert result.iloc[0, 1] == "a"
 
 
 def test_everything_that_gives_arrow(store, table):

@@ -65,23 +65,23 @@ def store(folder, monkeypatch):
 
 
 def test_each_frame_has_its_own(store, monkeypatch):
-    written = {name: stored_metadata(store, frame) for name, frame in frames().items()}
+    metadata = {name: stored_metadata(store, frame) for name, frame in frames().items()}
     again = {name: stored_metadata(store, frame) for name, frame in reversed(frames().items())}
     monkeypatch.setattr(kept_metadata, "_key", lambda *_: None)
     fresh = {name: stored_metadata(store, frame) for name, frame in frames().items()}
-    assert written == fresh
+    assert metadata == fresh
     assert again == fresh
 
 
 def test_it_is_made_once_for_frames_that_differ_in_values(store, monkeypatch):
-    made = []
+    result = []
     real = kept_metadata.pandas_metadata
-    monkeypatch.setattr(kept_metadata, "pandas_metadata", lambda *args: (made.append(1), real(*args))[1])
+    monkeypatch.setattr(kept_metadata, "pandas_metadata", lambda *args: (result.append(1), real(*args))[1])
     for name in ("the frame", "other values", "the frame"):
         stored_metadata(store, frames()[name])
-    assert len(made) == 1
+    assert len(result) == 1
     stored_metadata(store, frames()["another dtype"])
-    assert len(made) == 2
+    assert len(result) == 2
 
 
 def test_it_is_bounded(store):

@@ -21,6 +21,7 @@ from colonnade.format.same import same
 from colonnade.format.schema import Objects
 from colonnade.format.write.objects import to_arrow
 from colonnade.format.zones import decode_zone, encode_zone
+from support.circular import CIRCULAR
 from support.likeness import assert_same_values
 from support.quick_lane import examples
 from support.strategies import PARIS, Colour, Point, Text, Weekday, object_array, object_cells
@@ -31,10 +32,10 @@ def converted(cells):
     array, objects = to_arrow(object_array(cells))
     restored = to_objects(array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array, objects)
     assert len(restored) == len(cells)
-    for put, got in zip(cells, restored.tolist(), strict=True):
-        assert same(put, got), f"{put!r} came back as {got!r}"
+    for put, result in zip(cells, restored.tolist(), strict=True):
+        assert same(put, result), f"{put!r} came back as {result!r}"
         if not contains(put, (dict, decimal.Decimal)):  # keys have no order, and a column of decimals has one scale
-            assert_same_values(got, put)
+            assert_same_values(result, put)
     return array, objects
 
 
@@ -177,27 +178,12 @@ def test_a_row_of_no_type_or_of_two_is_a_damaged_file():
             to_objects(pa.array(rows, pa.struct({"int": pa.int64(), "str": pa.string()})), objects)
 
 
-def _circular():
-    of_list, of_dict, other = [1], {"a": 1}, {}
-    of_list.append(of_list)
-    of_dict["b"] = of_dict
-    inner = []
-    of_tuple = (inner, 1)
-    inner.append(of_tuple)
-    pair = {"other": other}
-    other["pair"] = pair
-    return {"list": of_list, "tuple": of_tuple, "dict": of_dict, "pair": pair}
-
-
 def nested(levels, *values):
     """A list of values inside so many lists, each of which also has the values themselves."""
     inner = list(values)
     for _ in range(levels):
         inner = [inner, *values]
     return inner
-
-
-CIRCULAR = _circular()
 
 
 # What was stored as something else before it was compared, with a word of the message.
@@ -247,10 +233,10 @@ REFUSED = {
 @pytest.mark.parametrize("kind", REFUSED)
 def test_these_are_refused(kind):
     cells, reason = REFUSED[kind]
-    with pytest.raises(UnsupportedTypeError) as caught:
+    with pytest.raises(UnsupportedTypeError) as excinfo:
         to_arrow(object_array(cells))
-    assert reason in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert reason in str(excinfo.value)
+    assert "\n" not in str(excinfo.value)
     with pytest.raises(UnsupportedTypeError):
         to_arrow(object_array([None, *cells, None]))
 

@@ -20,7 +20,7 @@ from colonnade.format.write.batched import BatchedSource
 from colonnade.format.write.draft import plan_draft
 from colonnade.format.write.plan import plan
 from colonnade.format.write.table import lay_out
-from colonnade.interop.pyarrow import PandasOptions
+from colonnade.interop.pandas_options import PandasOptions
 
 SOURCE = Path(colonnade.__file__).parent
 FOLDERS = ("core", "format/write")
@@ -50,6 +50,8 @@ WORKERS = {
     "BlockMaker": "makes the blocks of one frame",
     "Categories": "remembers the categories of a plan's columns",
     "Layout": "collects columns in its constructor, and serves many tables: see `test_the_jobs_of_a_layout_are_read_only`",
+    "ColumnsByType": "groups the columns of one table",
+    "FrameHead": "remembers the schema of the last frame with its labels",
     "Plan": "remembers the layouts of one schema",
     "Recent": "remembers plans, and bounds how many",
 }
@@ -138,7 +140,7 @@ def written_parts(target):
 
 def writes_into_arguments(text, file):
     """(file, function, argument) of each assignment to, or change of, what an argument refers to."""
-    found = set()
+    result = set()
     for function in ast.walk(ast.parse(text)):
         if not isinstance(function, (ast.FunctionDef, ast.Lambda)):
             continue
@@ -154,19 +156,19 @@ def writes_into_arguments(text, file):
             elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CHANGES:
                 targets = [node.func]
             parts = [part for target in targets for part in written_parts(target)]
-            found |= {
+            result |= {
                 (file, name, root_of(part))
                 for part in parts
                 if isinstance(part, (ast.Attribute, ast.Subscript)) and root_of(part) in names
             }
-    return found
+    return result
 
 
 def test_no_function_writes_into_its_arguments():
-    found = set()
+    result = set()
     for path in MODULES:
-        found |= writes_into_arguments(path.read_text(), str(path.relative_to(SOURCE)))
-    assert found - FILLS == set()
+        result |= writes_into_arguments(path.read_text(), str(path.relative_to(SOURCE)))
+    assert result - FILLS == set()
 
 
 @pytest.mark.parametrize(

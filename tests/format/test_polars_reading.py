@@ -66,11 +66,11 @@ sys.stdout.buffer.write(pickle.dumps(result))
 def test_what_polars_converts():
     import pickle
 
-    done = subprocess.run([sys.executable, "-c", PROGRAM, str(ROWS)], capture_output=True, check=True, timeout=100)
+    process = subprocess.run([sys.executable, "-c", PROGRAM, str(ROWS)], capture_output=True, check=True, timeout=100)
     wrong = []
-    for name, type_, taken in pickle.loads(done.stdout):
-        if (taken > ROWS) != bool(why_polars_converts(type_)):
-            wrong.append((name, taken, why_polars_converts(type_)))
+    for name, type_, is_copied in pickle.loads(process.stdout):
+        if (is_copied > ROWS) != bool(why_polars_converts(type_)):
+            wrong.append((name, is_copied, why_polars_converts(type_)))
     assert not wrong
 
 

@@ -79,9 +79,9 @@ def assert_same_outcome(shared, own, write):
 @pytest.mark.parametrize("label", ["x", "b", "s", "c", "m", "t"])
 def test_a_label_asked_for_twice_is_two_columns(store, df, label):
     store.put("t", df)
-    got = store.get("t", columns=[label, "y", label])
-    assert_frame_equal(got, df[[label, "y", label]])
-    assert_same_outcome(got, df[[label, "y", label]], lambda frame: frame.iloc.__setitem__((0, 0), frame.iloc[2, 0]))
+    result = store.get("t", columns=[label, "y", label])
+    assert_frame_equal(result, df[[label, "y", label]])
+    assert_same_outcome(result, df[[label, "y", label]], lambda frame: frame.iloc.__setitem__((0, 0), frame.iloc[2, 0]))
 
 
 def test_another_process_does_not_see_it(store, df):
@@ -89,38 +89,38 @@ def test_another_process_does_not_see_it(store, df):
     mine = store.get("t")
     mine.iloc[:, 0] = -1.0
     program = f"import colonnade as cn; print(cn.Store({str(store.path)!r}).get('t')['x'].min())"
-    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert float(told) == df["x"].min()
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert float(output) == df["x"].min()
 
 
 def test_read_only_on_request(store, df):
     store.put("t", df)
-    got = store.get("t", writable=False)
-    assert_frame_equal(got, df)
+    result = store.get("t", writable=False)
+    assert_frame_equal(result, df)
     with pytest.raises(ValueError, match="read-only"):
-        got.iloc[0, 0] = 1.0
+        result.iloc[0, 0] = 1.0
 
 
 def test_frame_outlives_everything(store, df):
     snap = store.put("t", df)
-    got, arrow = snap.to_pandas(), snap.to_arrow()
+    result, arrow = snap.to_pandas(), snap.to_arrow()
     snap.close()
     del snap
     store.put("t", df.iloc[:5])
     store.delete("t")
-    assert_frame_equal(got, df)
+    assert_frame_equal(result, df)
     assert_frame_equal(arrow.to_pandas(), df)
-    got.iloc[0, 0] = 5.0
+    result.iloc[0, 0] = 5.0
 
 
 def test_numpy_view(store):
     values = np.random.default_rng(0).random((2000, 4))
     snap = store.put("t", pd.DataFrame(values))
-    got = snap.to_numpy()
-    np.testing.assert_array_equal(got, values)
-    assert got.base is not None
-    assert got.flags.writeable
-    got[0, 0] = 7
+    result = snap.to_numpy()
+    np.testing.assert_array_equal(result, values)
+    assert result.base is not None
+    assert result.flags.writeable
+    result[0, 0] = 7
     np.testing.assert_array_equal(snap.to_numpy(writable=False), values)
     assert not snap.to_numpy(writable=False).flags.writeable
     np.testing.assert_array_equal(np.asarray(snap), values)
@@ -129,10 +129,10 @@ def test_numpy_view(store):
 
 
 def test_the_source_is_not_aliased(store, df):
-    kept = df.copy()
+    copy = df.copy()
     store.put("t", df)
     df.iloc[:, 0] = 0.0
-    assert_frame_equal(store.get("t"), kept)
+    assert_frame_equal(store.get("t"), copy)
     table = pa.table({"x": pa.array(np.arange(10.0))})
     store.put("u", table)
     assert not np.shares_memory(store.get("u")["x"].to_numpy(), table["x"].to_numpy())

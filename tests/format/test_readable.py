@@ -58,12 +58,12 @@ def test_frames_whose_metadata_pyarrow_cannot_follow(store, what):
         with store.put(way, table) as snap:
             snap.validate()
             snap.explain()
-            got = snap.to_pandas()
-        if what.startswith("a MultiIndex of intervals") and got.shape[1] > 1:
+            result = snap.to_pandas()
+        if what.startswith("a MultiIndex of intervals") and result.shape[1] > 1:
             continue  # PyArrow makes no level of them: they are columns
-        assert got.shape == df.shape, way
-        assert [str(label) for label in got.columns] == [str(label) for label in df.columns], way
-        assert isinstance(got.index, pd.RangeIndex) == isinstance(df.index, pd.RangeIndex), way
+        assert result.shape == df.shape, way
+        assert [str(label) for label in result.columns] == [str(label) for label in df.columns], way
+        assert isinstance(result.index, pd.RangeIndex) == isinstance(df.index, pd.RangeIndex), way
 
 
 def test_arrow_dtypes_that_pandas_cannot_name_come_back(store):

@@ -25,11 +25,11 @@ from support.strategies import EXACT, INDEXES, NOT_COMPARED, Text, Weekday, fram
 def assert_round_trip(store, df):
     with store.put("t", df) as snap:
         snap.validate()
-        got = snap.to_pandas()
-        assert_frame_equal(got, df, check_freq=True, check_flags=True)
-        assert got.attrs == df.attrs
+        result = snap.to_pandas()
+        assert_frame_equal(result, df, check_freq=True, check_flags=True)
+        assert result.attrs == df.attrs
         assert snap.to_arrow().num_rows == len(df)
-        return got
+        return result
 
 
 @given(df=frames())
@@ -42,8 +42,8 @@ def test_any_frame(store, df):
 @pytest.mark.parametrize("kind", sorted(EXACT))
 def test_each_column_kind(store, kind, rows):
     values = EXACT[kind](np.random.default_rng(1), rows)
-    got = assert_round_trip(store, pd.DataFrame({"x": values, "between": range(rows), "y": values}))
-    assert type(got["x"].array) is type(pd.Series(values).array)
+    result = assert_round_trip(store, pd.DataFrame({"x": values, "between": range(rows), "y": values}))
+    assert type(result["x"].array) is type(pd.Series(values).array)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 500])
@@ -51,9 +51,9 @@ def test_each_column_kind(store, kind, rows):
 def test_column_kinds_that_pandas_cannot_compare(store, kind, rows):
     values = NOT_COMPARED[kind](np.random.default_rng(1), rows)
     store.put("t", pd.DataFrame({"x": values}))
-    got = store.get("t")["x"]
-    assert got.dtype == values.dtype
-    assert pa.array(got).to_pylist() == pa.array(values).to_pylist()
+    result = store.get("t")["x"]
+    assert result.dtype == values.dtype
+    assert pa.array(result).to_pylist() == pa.array(values).to_pylist()
 
 
 @pytest.mark.parametrize("kind", sorted(INDEXES))
@@ -67,10 +67,10 @@ def test_multi_index_keeps_levels_codes_and_missing_values(store):
         [["b", None, "a", "b"], [1.5, 2.5, np.nan, 1.5], pd.to_datetime(["2020", None, "2021", "2020"])]
     )
     index = index.append(index).set_names(["k", None, 0])[[0, 1, 2, 4, 5]]
-    got = assert_round_trip(store, pd.DataFrame({"x": range(5)}, index=index)).index
-    for kept, put in zip(got.levels, index.levels, strict=True):
-        pd.testing.assert_index_equal(kept, put)
-    assert [list(codes) for codes in got.codes] == [list(codes) for codes in index.codes]
+    result = assert_round_trip(store, pd.DataFrame({"x": range(5)}, index=index)).index
+    for level, put in zip(result.levels, index.levels, strict=True):
+        pd.testing.assert_index_equal(level, put)
+    assert [list(codes) for codes in result.codes] == [list(codes) for codes in index.codes]
 
 
 @pytest.mark.parametrize("names", [[1, 0], ["k", 0], [0, None], [("x", 1), 1]], ids=repr)
@@ -147,16 +147,16 @@ def assert_same_or_refused(store, df):
     try:
         with store.put("o", df) as snap:
             snap.validate()
-            got = snap.to_pandas()
+            result = snap.to_pandas()
             assert len(snap.explain()) == snap.to_arrow().num_columns
     except cn.UnsupportedTypeError as error:
         assert store.exists("o") == before
         return str(error)
-    assert_frame_equal(got, df, check_freq=True)
+    assert_frame_equal(result, df, check_freq=True)
     for ours, put in (
-        (got.index, df.index),
-        (got.columns, df.columns),
-        *((got.iloc[:, i], df.iloc[:, i]) for i in range(df.shape[1])),
+        (result.index, df.index),
+        (result.columns, df.columns),
+        *((result.iloc[:, i], df.iloc[:, i]) for i in range(df.shape[1])),
     ):
         assert ours.dtype == put.dtype
         assert all(map(same, list(ours), list(put))), f"{list(put)} came back as {list(ours)}"
@@ -236,8 +236,8 @@ def test_each_kind_as_categories(store, kind):
         pytest.skip("pandas does not take these for categories")
     refused = assert_same_or_refused(store, df)
     if refused is None:
-        got = store.get("o")["x"].cat.categories
-        assert got.dtype == df["x"].cat.categories.dtype
+        result = store.get("o")["x"].cat.categories
+        assert result.dtype == df["x"].cat.categories.dtype
     else:
         assert "its categories" in refused
 
@@ -336,11 +336,11 @@ def test_a_range_among_the_levels_of_an_index(store, tmp_path, kind):
     table = pa.Table.from_pandas(df)
     pq.write_table(table, tmp_path / "t.parquet")
     with store.put("t", table) as snap, store.load("p", tmp_path / "t.parquet") as loaded:
-        for stored in (snap, loaded):
-            stored.validate()
-            assert_frame_equal(stored.to_pandas(), table.to_pandas())
-            assert stored.to_arrow().column_names == table.column_names
-            assert len(stored.explain()) == table.num_columns
+        for snapshot in (snap, loaded):
+            snapshot.validate()
+            assert_frame_equal(snapshot.to_pandas(), table.to_pandas())
+            assert snapshot.to_arrow().column_names == table.column_names
+            assert len(snapshot.explain()) == table.num_columns
         store.put("again", snap)
         assert_frame_equal(store.get("again"), table.to_pandas())
 
@@ -352,10 +352,10 @@ def test_zones_are_those_of_their_library(store, zone):
         {"t": left, "i": pd.arrays.IntervalArray.from_arrays(left, left + pd.Timedelta(1, "h"))},
         index=left.rename("when"),
     )
-    got = assert_round_trip(store, df)
-    for dtype in (got["t"].dtype, got["i"].dtype.subtype, got.index.dtype):
+    result = assert_round_trip(store, df)
+    for dtype in (result["t"].dtype, result["i"].dtype.subtype, result.index.dtype):
         assert type(dtype.tz) is type(zone)
-    assert (got["i"] == df["i"]).all()
+    assert (result["i"] == df["i"]).all()
 
 
 def test_nan_in_a_masked_float_of_an_arrow_table(store):
@@ -385,9 +385,9 @@ def test_attributes_that_are_no_numbers(store):
 def test_object_columns_of_numbers_stay_objects(store):
     df = pd.DataFrame({"i": pd.Series([1, None, 2**60], dtype=object), "f": pd.Series([0.5, 1.5, None], dtype=object)})
     store.put("t", df)
-    got = store.get("t")
-    assert got.dtypes.tolist() == [object, object]
-    assert got["i"].tolist() == [1, None, 2**60]
+    result = store.get("t")
+    assert result.dtypes.tolist() == [object, object]
+    assert result["i"].tolist() == [1, None, 2**60]
 
 
 def test_pyarrow_reads_the_same_frame_from_the_file(store):

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 import colonnade as cn
-from colonnade.interop.pyarrow import PandasOptions
+from colonnade.interop.pandas_options import PandasOptions
 from colonnade.rules import RULES, TARGETS, Reading, rule_for, target_for
 from support.arrow_types import TYPES
 from support.strategies import EXACT

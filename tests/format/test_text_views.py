@@ -149,9 +149,9 @@ def test_views_are_those_that_pyarrow_and_polars_make():
     array = pa.array(many(1000), pa.large_string())
     views = np.empty(16 * len(array), np.uint8)
     text_views.write_views("s", array, views)
-    made = text_views.with_views(array, views)
-    made.validate(full=True)
-    assert made.equals(array.cast(pa.string_view()))
+    result = text_views.with_views(array, views)
+    result.validate(full=True)
+    assert result.equals(array.cast(pa.string_view()))
     assert text_views.are_views_of(array, views)
 
 
@@ -168,9 +168,9 @@ def test_data_are_seen_through_windows():
     every = np.empty(16 * (len(ends) - 1), np.uint8)
     assert _core.write_views(ends.view(np.uint8), 8, data, every)
     array = pa.Array.from_buffers(pa.large_string(), len(ends) - 1, [None, pa.py_buffer(ends), pa.py_buffer(data)])
-    seen = text_views.with_views(array, every)
-    assert len(seen.buffers()) == 5
-    assert [seen[i].as_py() for i in range(0, len(seen), 2)] == ["a text of 20 bytes.."] * len(places)
+    view_array = text_views.with_views(array, every)
+    assert len(view_array.buffers()) == 5
+    assert [view_array[i].as_py() for i in range(0, len(view_array), 2)] == ["a text of 20 bytes.."] * len(places)
 
 
 DAMAGE = {
@@ -232,6 +232,6 @@ def test_what_is_written_is_there_when_a_draft_is_mapped_later(store):
     store.put("t", pl.DataFrame({"x": [1]}))
     size = 8 << 20
     with Publisher(store._writer.catalog).draft(size) as draft:
-        written = np.random.default_rng(1).integers(1, 255, size, np.uint8)
-        draft.write(0, written.tobytes())
-        assert np.array_equal(np.frombuffer(draft.map_written(size), np.uint8), written)
+        content = np.random.default_rng(1).integers(1, 255, size, np.uint8)
+        draft.write(0, content.tobytes())
+        assert np.array_equal(np.frombuffer(draft.map_written(size), np.uint8), content)

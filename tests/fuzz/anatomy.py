@@ -129,38 +129,38 @@ class Anatomy:
     @cached_property
     def numbers(self):
         """Every number of the envelope: the seal's, the footer's and those of the messages."""
-        found = [Number(f"seal {name}", self.seal_at + at, "Q") for name, at in SEAL_FIELDS.items()]
-        found.append(Number("footer length", self.footer_at + self.footer_size, "i"))
+        result = [Number(f"seal {name}", self.seal_at + at, "Q") for name, at in SEAL_FIELDS.items()]
+        result.append(Number("footer length", self.footer_at + self.footer_size, "i"))
         for kind, slot in (("dictionary", 2), ("batch", 3)):
             first, count = self._footer.vector(slot)
             for at in range(first, first + count * _BLOCK_SIZE, _BLOCK_SIZE):
-                found += [
+                result += [
                     Number(f"{kind} block {name}", at + skip, code)
                     for name, skip, code in (("offset", 0, "q"), ("metadata", 8, "i"), ("body", 16, "q"))
                 ]
-                found += self._message(kind, struct.unpack_from("<q", self.data, at)[0])
-        return found
+                result += self._message(kind, struct.unpack_from("<q", self.data, at)[0])
+        return result
 
     def _message(self, kind, at):
-        found = [Number(f"{kind} message mark", at, "I"), Number(f"{kind} message length", at + 4, "i")]
+        result = [Number(f"{kind} message mark", at, "I"), Number(f"{kind} message length", at + 4, "i")]
         message = _Flat.root(self.data, at + 8)
         header = message.child(2)
         if message.place(3):
-            found.append(Number(f"{kind} message body", message.place(3), "q"))
+            result.append(Number(f"{kind} message body", message.place(3), "q"))
         if kind == "dictionary":
-            found += [
+            result += [
                 Number(f"dictionary {what}", header.place(slot), code)
                 for what, slot, code in (("id", 0, "q"), ("delta", 2, "b"))
                 if header.place(slot)
             ]
             header = header.child(1)
         if header.place(0):
-            found.append(Number(f"{kind} rows", header.place(0), "q"))
+            result.append(Number(f"{kind} rows", header.place(0), "q"))
         for slot, names in ((1, ("length", "nulls")), (2, ("offset", "length"))):
             first, count = header.vector(slot)
             what = "node" if slot == 1 else "buffer"
-            found += [Number(f"{kind} {what} {names[i % 2]}", first + 8 * i, "q") for i in range(2 * count)]
-        return found
+            result += [Number(f"{kind} {what} {names[i % 2]}", first + 8 * i, "q") for i in range(2 * count)]
+        return result
 
     def body_start(self, kind="batch"):
         """Where the bytes of a batch start; with ``dictionary`` those of each dictionary."""
@@ -173,7 +173,7 @@ class Anatomy:
     @cached_property
     def stretches(self):
         """(first byte, size) of every buffer and view, of dictionaries too."""
-        found = []
+        result = []
         for kind in ("batch", "dictionary"):
             starts = iter(self.body_start(kind))
             start = 0
@@ -184,12 +184,12 @@ class Anatomy:
                 elif number.what == f"{kind} buffer offset":
                     offset = number.read(self.data)
                 elif number.what == f"{kind} buffer length" and number.read(self.data):
-                    found.append((start + offset, number.read(self.data)))
+                    result.append((start + offset, number.read(self.data)))
         (body,) = self.body_start()
         rows = self.layout["rows"]
-        found += [(body + block["at"], max(block["stride"], 8)) for block in self.layout.get("blocks", [])]
-        found += [(body + at, rows) for at in places(self.layout) if rows]
-        return [(at, size) for at, size in found if 0 <= at <= at + size <= len(self.data)]
+        result += [(body + block["at"], max(block["stride"], 8)) for block in self.layout.get("blocks", [])]
+        result += [(body + at, rows) for at in places(self.layout) if rows]
+        return [(at, size) for at, size in result if 0 <= at <= at + size <= len(self.data)]
 
     def with_layout(self, layout):
         """The file with another layout metadata: a new string at the end of the footer, and the old one left alone."""

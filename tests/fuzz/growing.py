@@ -48,7 +48,7 @@ def make(store: cn.Store) -> dict[str, list[int]]:
     assert reader is not None
     head = [*range(0, 48, 8), 64, 128, 192, 200, 256, 264, 272, 320, 336]
     head += range(RING, RING + 2 * ENTRY_SIZE, 8)
-    found = {"head": [*head * 8, *range(SCHEMA, SCHEMA + len(reader.schema_text))]}
+    result = {"head": [*head * 8, *range(SCHEMA, SCHEMA + len(reader.schema_text))]}
     for segment in reader.look().segments:
         where, stop = segment.places, ROWS - STRIPE if segment.entry.base else STRIPE
         state = read_state(reader.schema, where, memoryview(segment.mapping))
@@ -69,22 +69,22 @@ def make(store: cn.Store) -> dict[str, list[int]]:
             if its.dictionary is not None:
                 at += [its.dictionary.size, *range(its.dictionary.offsets, its.dictionary.offsets + 80)] * 4
                 at += range(its.dictionary.text, its.dictionary.text + 40)
-        found[f"{segment.entry.base:020d}-{segment.entry.number:06d}.arrow"] = at
-    return found
+        result[f"{segment.entry.base:020d}-{segment.entry.number:06d}.arrow"] = at
+    return result
 
 
 def damage(folder: Path, found: dict[str, list[int]], numbers: random.Random) -> str:
     """Change a table; what was changed."""
-    said = []
+    output = []
     for _ in range(numbers.choice((1, 1, 1, 2, 4))):
         file = numbers.choice(list(found))
         path, at = folder / file, numbers.choice(found[file])
         size = path.stat().st_size
         kind = numbers.randrange(20)
-        with path.open("r+b", buffering=0) as opened:
+        with path.open("r+b", buffering=0) as stream:
             if kind == 0:
                 os.truncate(path, numbers.choice((0, 1, size // 2, size - 1, size + 1, size + 4096)))
-                said.append(f"{file}: other size")
+                output.append(f"{file}: other size")
                 continue
             if kind < 8:
                 at -= at % 8
@@ -92,12 +92,12 @@ def damage(folder: Path, found: dict[str, list[int]], numbers: random.Random) ->
             elif kind < 12:
                 data = bytes(numbers.randrange(256) for _ in range(numbers.choice((1, 2, 4, 16))))
             else:
-                opened.seek(at)
-                data = bytes([(opened.read(1) or b"\0")[0] ^ 1 << numbers.randrange(8)])
-            opened.seek(at)
-            opened.write(data)
-            said.append(f"{file}: byte {at}: {data.hex()}")
-    return "; ".join(said)
+                stream.seek(at)
+                data = bytes([(stream.read(1) or b"\0")[0] ^ 1 << numbers.randrange(8)])
+            stream.seek(at)
+            stream.write(data)
+            output.append(f"{file}: byte {at}: {data.hex()}")
+    return "; ".join(output)
 
 
 def uses(store: cn.Store) -> Iterator[tuple[str, Callable[[], object]]]:
@@ -176,7 +176,7 @@ def main() -> int:
     findings, refused = 0, 0
     with tempfile.TemporaryDirectory(prefix="colonnade-fuzz-", dir="/dev/shm") as root:
         whole = cn.Store(Path(root, "whole"))
-        found = make(whole)
+        result = make(whole)
         store = cn.Store(Path(root, "store"))
         store.put("other", frame(0, 3)).close()
         folder = store.path / f"{NAME}@live"
@@ -185,12 +185,12 @@ def main() -> int:
             folder.mkdir()
             for file in (whole.path / f"{NAME}@live").iterdir():
                 copy_sparse(file, folder / file.name)
-            said = damage(folder, found, random.Random(f"{arguments.seed} {number}"))
+            output = damage(folder, result, random.Random(f"{arguments.seed} {number}"))
             refused += bool(store.check())
             wrong = in_child(lambda: use(store))
             if wrong:
                 findings += 1
-                sys.stdout.write(f"case {number}: {said}: {wrong}\n")
+                sys.stdout.write(f"case {number}: {output}: {wrong}\n")
                 sys.stdout.flush()
     sys.stdout.write(f"{arguments.cases:,} cases, {refused:,} of them found by check, {findings} findings\n")
     return 1 if findings else 0

@@ -23,15 +23,15 @@ class FindingError(Exception):
     """A result that is not an allowed outcome."""
 
 
-def _attempt(step, act, found):
+def _attempt(step, act, findings):
     try:
         result = act()
     except (cn.ColonnadeError, MemoryError) as error:
-        found[step] = type(error).__name__
+        findings[step] = type(error).__name__
         return None
     except Exception as error:
         raise FindingError(f"{step}: {type(error).__name__}: {error}") from error
-    found[step] = "fine"
+    findings[step] = "fine"
     return result
 
 
@@ -74,71 +74,71 @@ def _query(store):
         store.sql(f"select * from {NAME} limit 3").to_arrow_table()
 
 
-def _copy(store, snapshot, found):
+def _copy(store, snapshot, findings):
     """Everything that shows or copies values, and so follows offsets."""
-    _attempt("to_polars", lambda: snapshot.to_polars(validate="full"), found)
-    _attempt("array of the table", snapshot.to_numpy, found)
-    _attempt("dump", lambda: store.dump(NAME, store.path.parent / f"{store.path.name}.arrow"), found)
-    _attempt("sql", lambda: _query(store), found)
-    _attempt("show", lambda: _show(store), found)
+    _attempt("to_polars", lambda: snapshot.to_polars(validate="full"), findings)
+    _attempt("array of the table", snapshot.to_numpy, findings)
+    _attempt("dump", lambda: store.dump(NAME, store.path.parent / f"{store.path.name}.arrow"), findings)
+    _attempt("sql", lambda: _query(store), findings)
+    _attempt("show", lambda: _show(store), findings)
 
 
 def look(store):
     """{step: outcome}; FindingError for what must not happen, and no return at all where the interpreter dies."""
-    found = {}
+    result = {}
     with np.errstate(all="ignore"):
-        snapshot = _attempt("open", lambda: store.open(NAME), found)
+        snapshot = _attempt("open", lambda: store.open(NAME), result)
         if snapshot is not None:
             with snapshot:
-                _attempt("repr", lambda: repr(snapshot), found)
-                _attempt("to_arrow", snapshot.to_arrow, found)
-                _attempt("explain", snapshot.explain, found)
-                buffer = _attempt("to_buffer", lambda: bytes(snapshot.to_buffer()), found)
+                _attempt("repr", lambda: repr(snapshot), result)
+                _attempt("to_arrow", snapshot.to_arrow, result)
+                _attempt("explain", snapshot.explain, result)
+                buffer = _attempt("to_buffer", lambda: bytes(snapshot.to_buffer()), result)
                 if buffer is not None:  # an array, or one column of numbers: any values will do
-                    array = _attempt("to_numpy", snapshot.to_numpy, found)
-                    _attempt("bytes of the array", lambda: None if array is None else array.tobytes(), found)
-                _attempt("card", snapshot._repr_html_, found)
-                if found["card"] != "fine":
-                    raise FindingError(f"a summary raised {found['summary']}")
+                    array = _attempt("to_numpy", snapshot.to_numpy, result)
+                    _attempt("bytes of the array", lambda: None if array is None else array.tobytes(), result)
+                _attempt("card", snapshot._repr_html_, result)
+                if result["card"] != "fine":
+                    raise FindingError(f"a summary raised {result['summary']}")
                 if (
                     snapshot.identity % 4 == 0 or snapshot.nbytes % 4 == 0
                 ):  # they take longer than all the rest together
-                    _copy(store, snapshot, found)
-                frame = _attempt("to_pandas", snapshot.to_pandas, found)
+                    _copy(store, snapshot, result)
+                frame = _attempt("to_pandas", snapshot.to_pandas, result)
                 if frame is not None:
-                    _attempt("sums", lambda: _sums(frame), found)
-        _attempt("ls", store.ls, found)
-        _attempt("summary of the store", store._repr_html_, found)
-        _look_at_valid(store, found)
-    problems = _attempt("check", store.check, found)
+                    _attempt("sums", lambda: _sums(frame), result)
+        _attempt("ls", store.ls, result)
+        _attempt("summary of the store", store._repr_html_, result)
+        _look_at_valid(store, result)
+    problems = _attempt("check", store.check, result)
     problems = [problem for problem in problems if problem.path.stem == NAME]
-    if (problems == []) != (found["open full"] == "fine"):
-        raise FindingError(f"open says {found['open full']}, and check says {problems}")
-    return found
+    if (problems == []) != (result["open full"] == "fine"):
+        raise FindingError(f"open says {result['open full']}, and check says {problems}")
+    return result
 
 
-def _look_at_valid(store, found):
-    snapshot = _attempt("open full", lambda: store.open(NAME, validate="full"), found)
+def _look_at_valid(store, findings):
+    snapshot = _attempt("open full", lambda: store.open(NAME, validate="full"), findings)
     if snapshot is None:
         return
     now_and_then = snapshot.identity % 4 == 0 or snapshot.nbytes % 4 == 0
     with snapshot:
-        arrow = _attempt("to_arrow full", snapshot.to_arrow, found)
+        arrow = _attempt("to_arrow full", snapshot.to_arrow, findings)
         # Printing takes longer than all the rest together.
-        _attempt("explain full", lambda: (repr if now_and_then else len)(snapshot.explain()), found)
-    frame = _attempt("get full", lambda: store.get(NAME, validate="full"), found)
+        _attempt("explain full", lambda: (repr if now_and_then else len)(snapshot.explain()), findings)
+    frame = _attempt("get full", lambda: store.get(NAME, validate="full"), findings)
     if (
         arrow is None
-        or found["explain full"] != "fine"
-        or found["get full"] not in ("fine", "UnsupportedTypeError", "MemoryError")
+        or findings["explain full"] != "fine"
+        or findings["get full"] not in ("fine", "UnsupportedTypeError", "MemoryError")
     ):
-        raise FindingError(f"validated, and then: {found}")
+        raise FindingError(f"validated, and then: {findings}")
     if frame is not None:
-        _use(store, frame, arrow, found, now_and_then=now_and_then)
-        _attempt("repr of the table", lambda: repr(arrow), found)
+        _use(store, frame, arrow, findings, now_and_then=now_and_then)
+        _attempt("repr of the table", lambda: repr(arrow), findings)
 
 
-def _use(store, frame, arrow, found, *, now_and_then):
+def _use(store, frame, arrow, findings, *, now_and_then):
     everyday = {
         "repr of the frame": lambda: repr(frame),
         "nulls": frame.isna,
@@ -154,6 +154,6 @@ def _use(store, frame, arrow, found, *, now_and_then):
     for step, use in {**everyday, **(thorough if now_and_then else {})}.items():
         try:
             use()
-            found[step] = "fine"
+            findings[step] = "fine"
         except Exception as error:
-            found[step] = f"pandas' {type(error).__name__}"
+            findings[step] = f"pandas' {type(error).__name__}"

@@ -93,11 +93,11 @@ def work(args):
         (folder / f"at-{args.first}").write_text(f"{i} {kind}")
         write(store, data)
         try:
-            found = look(store)
+            result = look(store)
         except FindingError as error:
             report(finding=i, kind=kind, what=str(error), trace=traceback.format_exc())
         else:
-            outcomes.update(f"{step}: {outcome}" for step, outcome in found.items())
+            outcomes.update(f"{step}: {outcome}" for step, outcome in result.items())
         kinds[kind] += 1
         if time.monotonic() > due:
             report()

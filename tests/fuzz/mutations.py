@@ -143,8 +143,8 @@ def layout_metadata(rng, file, other):
 
 def text(rng, file, _):
     """The JSON as text: characters, nesting."""
-    made = bytearray(file.with_layout(file.layout))
-    whole = Anatomy(bytes(made))
+    result = bytearray(file.with_layout(file.layout))
+    whole = Anatomy(bytes(result))
     _, at, size = whole._layout_metadata
     choice = rng.random()
     if choice < 0.2:
@@ -152,8 +152,8 @@ def text(rng, file, _):
             rng.choice([b"", b"null", b"[]", b"[" * 100_000, b'{"rows":' * 5_000, b"\xff", b"0", b"9" * 5_000])
         )
     for _ in range(rng.choice([1, 2, 4])):
-        made[at + rng.randrange(size)] = rng.choice(b'0123456789-[]{}",:eE.\\ \0\xff')
-    return bytes(made)
+        result[at + rng.randrange(size)] = rng.choice(b'0123456789-[]{}",:eE.\\ \0\xff')
+    return bytes(result)
 
 
 def splice(rng, file, other):
@@ -182,8 +182,8 @@ def overlap(rng, file, _):
     offsets = [number for number in file.numbers if number.what == "batch buffer offset"]
     if offsets and (not places or rng.random() < 0.4):
         data = bytearray(file.data)
-        number, wanted = rng.choice(offsets), rng.choice(offsets)
-        number.write(data, wanted.read(data) + rng.choice([0, 0, 8, -8, 64]))
+        number, expected = rng.choice(offsets), rng.choice(offsets)
+        number.write(data, expected.read(data) + rng.choice([0, 0, 8, -8, 64]))
         return bytes(data)
     if not places:
         return flip(rng, file, _)
@@ -211,9 +211,9 @@ def nested(rng, file, other):
         if choice < 0.2
         else mutate(rng, Anatomy(child), other, exclude="nested")[1]
     )
-    made, moved = file.with_child(broken)
+    result, moved = file.with_child(broken)
     place.update(moved)
-    return made.with_layout(layout)
+    return result.with_layout(layout)
 
 
 MUTATIONS = {

@@ -52,10 +52,10 @@ def _with_attrs():
 def tables(seed=0):
     """{what it is: a frame or Arrow table}; always the same ones for a seed."""
     rng = np.random.default_rng(seed)
-    made = dict(_frames_of_every_dtype(rng))
+    result = dict(_frames_of_every_dtype(rng))
     for name in ("str", "category of str", "Int64", "period[D]", "interval of int", "boolean", "arrow string"):
-        made[f"index of {name}"] = _indexed(pd.Index(INDEXES[name](rng, 9), name="key"))
-    made |= {
+        result[f"index of {name}"] = _indexed(pd.Index(INDEXES[name](rng, 9), name="key"))
+    result |= {
         "one block": pd.DataFrame(rng.random((16, 5))),
         "blocks whose columns alternate": pd.DataFrame({i: np.full(7, i, "int64" if i % 2 else "float32") for i in range(6)}),
         "bools": pd.DataFrame({f"b{i}": rng.random(17) < 0.5 for i in range(3)}),
@@ -98,4 +98,4 @@ def tables(seed=0):
         "array: structures": np.array([(1, [2.5, 3], ("x",))] * 4, [("a", ">i4"), ("b", "f8", (2,)), ("c", [("d", "S3")])]),
         "from Arrow: a MultiIndex": pa.Table.from_pandas(_indexed(_multi_index(rng))),
     }  # fmt: skip
-    return made
+    return result

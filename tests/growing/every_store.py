@@ -197,10 +197,10 @@ def run(store: cn.Store, scenario: Scenario, at: int) -> int:
                 sys.excepthook(*sys.exc_info())
             os._exit(status)
     os.close(write)
-    told = os.read(read, 4)
+    answer = os.read(read, 4)
     os.close(read)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    return int.from_bytes(told, "little") if at == -1 and status == 0 else status
+    return int.from_bytes(answer, "little") if at == -1 and status == 0 else status
 
 
 def look(store: cn.Store, scenario: Scenario) -> int:
@@ -212,8 +212,8 @@ def look(store: cn.Store, scenario: Scenario) -> int:
     committed = head.read().committed
     assert committed in (scenario.rows_before, scenario.rows_after), committed
     for path in rows.segments_of(store, NAME):
-        shown = rows.verify_arrow(rows.read_file(path))
-        assert not len(shown) or (shown.start == int(path.name[:20]) and shown.stop <= committed), (path, shown)
+        visible = rows.verify_arrow(rows.read_file(path))
+        assert not len(visible) or (visible.start == int(path.name[:20]) and visible.stop <= committed), (path, visible)
     rows.verify_pandas(store.get(NAME), stop=committed)
     return committed
 
@@ -225,18 +225,18 @@ def go_on(store: cn.Store, committed: int) -> None:
         log.append(rows.make(committed, committed + 3))
     head = rows.head_of(store, NAME)
     assert head is not None
-    seen = head.read()
-    assert seen.committed == committed + 3
-    following = seen.entries[0].base
+    state = head.read()
+    assert state.committed == committed + 3
+    following = state.entries[0].base
     for position, path in enumerate(rows.segments_of(store, NAME)):
-        shown = rows.verify_arrow(rows.read_file(path), following)
-        assert shown.stop >= seen.end(position), (path, shown)
-        following = seen.end(position)
+        visible = rows.verify_arrow(rows.read_file(path), following)
+        assert visible.stop >= state.end(position), (path, visible)
+        following = state.end(position)
     assert following == committed + 3
     rows.verify_pandas(store.get(NAME), stop=committed + 3)
     files = {path.name for path in rows.folder_of(store, NAME).iterdir()}
     assert files == {"head"} | {path.name for path in rows.segments_of(store, NAME)}, files
-    assert len(files) == 1 + len(seen.entries), (files, seen.entries)
+    assert len(files) == 1 + len(state.entries), (files, state.entries)
 
 
 def copy(source: Path, target: Path) -> None:

@@ -62,10 +62,10 @@ def values(df):
     return df
 
 
-def assert_same(found, expected):
+def assert_same(result, expected):
     """Two frames have the same index, dtypes and values."""
-    assert [str(dtype) for dtype in found.dtypes] == [str(dtype) for dtype in expected.dtypes]
-    pd.testing.assert_frame_equal(values(found), values(expected), check_index_type=False)
+    assert [str(dtype) for dtype in result.dtypes] == [str(dtype) for dtype in expected.dtypes]
+    pd.testing.assert_frame_equal(values(result), values(expected), check_index_type=False)
 
 
 @lru_cache(64)

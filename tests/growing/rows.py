@@ -25,7 +25,9 @@ def make(start: int, stop: int) -> pd.DataFrame:
 def _period() -> pd.DataFrame:
     number = np.arange(_PERIOD)
     null = number % 7 == 3
-    texts = [None if gone else "ä" * (n % 5) + str(n) for n, gone in zip(number.tolist(), null.tolist(), strict=True)]
+    texts = [
+        None if is_null else "ä" * (n % 5) + str(n) for n, is_null in zip(number.tolist(), null.tolist(), strict=True)
+    ]
     return pd.DataFrame({
         "number": number,
         "real": np.where(null, np.nan, number * 0.5),
@@ -64,13 +66,13 @@ def expected(start: int, stop: int) -> pa.Table:
 def verify_arrow(table: pa.Table, start: int | None = None, stop: int | None = None) -> range:
     """See that a table is rows that follow each other, and those that are given; gives which they are."""
     first = table["number"][0].as_py() if table.num_rows else (start or 0)
-    found = range(first, first + table.num_rows)
-    assert start is None or found.start == start, (found, start)
-    assert stop is None or found.stop == stop, (found, stop)
-    wanted, plain = expected(found.start, found.stop), _plain(table)
-    for name in wanted.column_names:
-        assert plain[name].equals(wanted[name]), f"column {name} of rows {found}: {plain[name]}, not {wanted[name]}"
-    return found
+    result = range(first, first + table.num_rows)
+    assert start is None or result.start == start, (result, start)
+    assert stop is None or result.stop == stop, (result, stop)
+    target, plain = expected(result.start, result.stop), _plain(table)
+    for name in target.column_names:
+        assert plain[name].equals(target[name]), f"column {name} of rows {result}: {plain[name]}, not {target[name]}"
+    return result
 
 
 def verify_pandas(frame: pd.DataFrame, start: int | None = None, stop: int | None = None) -> range:

@@ -53,13 +53,13 @@ def test_frames_hold_their_segments_and_nothing_else(store, tiny):
     with store.appender("a/t", {"x": "float64"}, retain=STRIPE) as log:
         latest = store.latest("a/t")
         log.append({"x": np.arange(100.0)})
-        held = latest.frame
+        frame = latest.frame
         for _ in range(8):
             log.append({"x": np.arange(STRIPE * 1.0)})
             assert len(latest.frame) >= STRIPE
         many = mapped()
-        assert held["x"].tolist() == list(range(100))
-        del held
+        assert frame["x"].tolist() == list(range(100))
+        del frame
         gc.collect()
         assert latest.frame is not None
         assert mapped() <= many - 1
@@ -85,13 +85,13 @@ def test_usage_counts_the_memory_of_a_dropped_segment_and_not_its_size(store):
     """A segment is as large as its capacity, and occupies what its rows do."""
     with store.appender("a/t", {"x": "float64"}, retain=STRIPE) as log:
         log.append({"x": np.arange(100.0)})
-        held = store.open("a/t")
-        df = held.to_pandas(writable=False)
+        snapshot = store.open("a/t")
+        df = snapshot.to_pandas(writable=False)
         store.delete("a/t")
         assert store.usage().nbytes < 1 << 20
         if os.geteuid() == 0:  # nobody else is told the bytes of a file that is mapped and not open
-            held.close()
-            del held
+            snapshot.close()
+            del snapshot
     gc.collect()
     assert store.usage().nbytes < 1 << 20
     assert df["x"].sum() == sum(range(100))

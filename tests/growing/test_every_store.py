@@ -21,12 +21,12 @@ def every_store(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_nothing_is_torn_lost_or_left():
     every = () if "COLONNADE_EVERY_CALL" in os.environ else ("--every", "60", "--offset", "7")
-    done = every_store(*every)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "nothing torn, lost or left" in done.stdout
+    process = every_store(*every)
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert "nothing torn, lost or left" in process.stdout
 
 
 def test_a_producer_that_publishes_before_it_writes_is_found():
-    done = every_store("--every", "20", "--offset", "5", "publish first")
-    assert done.returncode == 1
-    assert "killed before step" in done.stderr
+    process = every_store("--every", "20", "--offset", "5", "publish first")
+    assert process.returncode == 1
+    assert "killed before step" in process.stderr

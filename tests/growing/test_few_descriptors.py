@@ -67,8 +67,8 @@ def test_few_descriptors(folder, verb):
         if is_done:
             break
     assert is_done
-    found = table.log.num_rows
-    assert table.log.append(rows.make(found, found + 11)) == found + 11
+    result = table.log.num_rows
+    assert table.log.append(rows.make(result, result + 11)) == result + 11
     table.read()
     table.log.close()
     assert table.store.check() == []

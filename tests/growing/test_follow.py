@@ -215,14 +215,14 @@ def test_a_deleted_table_ends_all_that_wait(store):
 def test_close_ends_a_loop_of_another_thread(store, kind):
     with store.appender("a/t", like=frame(0, 8)):
         waiter = getattr(store, kind)("a/t")
-        given = []
-        thread = threading.Thread(target=lambda: given.extend(waiter))
+        arguments = []
+        thread = threading.Thread(target=lambda: arguments.extend(waiter))
         thread.start()
         time.sleep(0.05)
         waiter.close()
         thread.join(20)
         assert not thread.is_alive()
-        assert len(given) == (kind == "watch")
+        assert len(arguments) == (kind == "watch")
 
 
 def test_two_threads_may_not_wait_for_one_follower(store):

@@ -33,7 +33,7 @@ def test_an_append_without_room_is_refused_whole(small, before, after):
     store, filler = cn.Store(small / "store"), Filler(small)
     with store.appender("t", like=rows.make(0, 1), retain=8) as log:
         log.append(rows.make(0, before))
-        held = store.get("t")
+        reader = store.get("t")
         shared = store.latest("t").frame
         batch = rows.make(before, after)
         refused = 0
@@ -52,10 +52,10 @@ def test_an_append_without_room_is_refused_whole(small, before, after):
         assert log.num_rows == after
         filler.path.unlink()
         log.append(rows.make(after, after + 500))
-    for frame in (held, shared):
+    for frame in (reader, shared):
         assert rows.verify_pandas(frame) == range(before)
-    found = rows.verify_pandas(store.get("t"))
-    assert found.stop == after + 500
+    result = rows.verify_pandas(store.get("t"))
+    assert result.stop == after + 500
     assert store.check() == []
 
 
@@ -63,15 +63,15 @@ def test_rows_until_it_is_full(small):
     store = cn.Store(small / "store")
     with store.appender("t", like=rows.make(0, 1)) as log:
         latest = store.latest("t")
-        held = []
+        readers = []
         with pytest.raises(cn.StoreFullError):
             while True:
                 log.append(rows.make(log.num_rows, log.num_rows + 9_000))
-                held.append(latest.frame)
-        assert len(held) > 5
-        for frame in (held[0], held[-1]):
+                readers.append(latest.frame)
+        assert len(readers) > 5
+        for frame in (readers[0], readers[-1]):
             rows.verify_pandas(frame, 0, len(frame))
-        assert len(held[-1]) == log.num_rows
+        assert len(readers[-1]) == log.num_rows
         with pytest.raises(cn.StoreFullError):  # again, and nothing has changed
             log.append(rows.make(log.num_rows, log.num_rows + 9_000))
         rows.verify_pandas(store.get("t"), 0, log.num_rows)

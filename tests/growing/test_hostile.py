@@ -90,10 +90,10 @@ ENTRY = RING + ENTRY_SIZE  # the second one: base, capacity, began, bytes of tex
 def test_a_number_of_the_head(damaged, at, value):
     patch(damaged, "head", at, struct.pack("<Q", value))
     try:
-        found = read_all(damaged)
+        result = read_all(damaged)
     except (cn.CorruptSnapshotError, cn.NotFoundError):
         return
-    assert len(found) <= ROWS  # fewer rows than there are is all that a wrong number may show
+    assert len(result) <= ROWS  # fewer rows than there are is all that a wrong number may show
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"null", b'{"columns":[]}', b"\xff" * 60, b'{"columns":' + b"[" * 40])
@@ -192,11 +192,11 @@ def test_any_bytes_of_the_head(store, whole):
 
 def flip(store, file, at):
     path = store.path / "t@live" / file
-    with path.open("r+b", buffering=0) as opened:
-        opened.seek(at)
-        byte = opened.read(1)[0]
-        opened.seek(at)
-        opened.write(bytes([byte ^ 0x41]))
+    with path.open("r+b", buffering=0) as stream:
+        stream.seek(at)
+        byte = stream.read(1)[0]
+        stream.seek(at)
+        stream.write(bytes([byte ^ 0x41]))
 
 
 def found_damage(store):
@@ -276,9 +276,9 @@ def test_check_finds_a_byte_of_a_segment(damaged, whole, number, place, words):
     if at is None:
         at = getattr(column, place.partition(".")[2]) + (8 * 5 if place == "s.offsets" else 4)
     flip(damaged, file.name, at)
-    found = found_damage(damaged)
-    assert [name for name, _ in found] == [file.name]
-    assert words in found[0][1]
+    result = found_damage(damaged)
+    assert [name for name, _ in result] == [file.name]
+    assert words in result[0][1]
 
 
 def test_check_finds_what_two_segments_say_of_each_other(damaged, whole):
@@ -325,16 +325,16 @@ def test_a_producer_does_not_follow_what_leads_outside(damaged, whole, column):
 
 def test_gc_removes_the_segments_that_a_killed_producer_had_begun(damaged):
     folder = damaged.path / "t@live"
-    begun = folder / f"{2 * STRIPE:020d}-000002.arrow"
-    shutil.copyfile(segment_files(damaged)[1], begun)
+    segment = folder / f"{2 * STRIPE:020d}-000002.arrow"
+    shutil.copyfile(segment_files(damaged)[1], segment)
     with damaged.appender("t"):  # it removes such files when it begins
-        shutil.copyfile(segment_files(damaged)[0], begun)
+        shutil.copyfile(segment_files(damaged)[0], segment)
         assert damaged.gc().files == 0  # it may be making this one
-        assert begun.exists()
-    shutil.copyfile(segment_files(damaged)[0], begun)
+        assert segment.exists()
+    shutil.copyfile(segment_files(damaged)[0], segment)
     assert damaged.check() == []
     assert damaged.gc().files == 1
-    assert not begun.exists()
+    assert not segment.exists()
     assert_same(read_all(damaged), expected(0, ROWS))
 
 

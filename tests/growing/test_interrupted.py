@@ -45,29 +45,29 @@ def interrupt(function, at):
 
 def go_on(store, log, before, after):
     """See that all rows of the batch are there or none, and append more: by this appender, or by another one."""
-    found = rows.verify_pandas(store.get("t")).stop
-    assert found in (before, after)
+    frame = rows.verify_pandas(store.get("t")).stop
+    assert frame in (before, after)
     try:
-        assert log.append(rows.make(found, found + 11)) == found + 11
+        assert log.append(rows.make(frame, frame + 11)) == frame + 11
     except (
         cn.ReentrantCallError
     ):  # the tracer raised before the assignment that ends an append; a signal handler cannot
         log.close()
         with store.appender("t") as other:
-            assert other.append(rows.make(found, found + 11)) == found + 11
-    assert rows.verify_pandas(store.get("t")).stop == found + 11
-    return found
+            assert other.append(rows.make(frame, frame + 11)) == frame + 11
+    assert rows.verify_pandas(store.get("t")).stop == frame + 11
+    return frame
 
 
 @pytest.mark.slow
 def test_at_every_line_of_an_append(folder):
     store = cn.Store(folder / "store")
     log = store.appender("t", like=rows.make(0, 1))
-    start, done = log.append(rows.make(0, 21)), set()
+    start, lines = log.append(rows.make(0, 21)), set()
     for at in range(1, 2_000):
         batch = rows.make(start, start + 5)
         was_interrupted = interrupt(partial(log.append, batch), at)
-        done.add(go_on(store, log, start, start + 5) == start + 5)
+        lines.add(go_on(store, log, start, start + 5) == start + 5)
         if not was_interrupted:
             break
         try:
@@ -76,10 +76,10 @@ def test_at_every_line_of_an_append(folder):
             log = store.appender("t")
             start = log.num_rows
     assert not was_interrupted, "an append has more lines than that"
-    assert done == {False, True}
+    assert lines == {False, True}
     log.close()
-    shown = [rows.verify_arrow(rows.read_file(path)) for path in rows.segments_of(store, "t")]
-    assert shown[-1].stop == start + 16
+    visible = [rows.verify_arrow(rows.read_file(path)) for path in rows.segments_of(store, "t")]
+    assert visible[-1].stop == start + 16
     assert store.check() == []
 
 
@@ -94,8 +94,8 @@ def test_at_lines_of_an_append_into_another_segment(folder, part):
             batch = rows.make(edge, edge + 5)
             was_interrupted = interrupt(partial(log.append, batch), at)
             go_on(store, log, edge, edge + 5)
-        shown = [rows.verify_arrow(rows.read_file(path)) for path in rows.segments_of(store, "t")]
-        assert shown[-1].stop == store.open("t").version
+        visible = [rows.verify_arrow(rows.read_file(path)) for path in rows.segments_of(store, "t")]
+        assert visible[-1].stop == store.open("t").version
         store.delete("t")
         if not was_interrupted:
             break

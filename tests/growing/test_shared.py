@@ -175,11 +175,11 @@ def test_what_a_producer_left_without_a_row_is_not_written_over(store):
         two.append({"n": [2], "kind": ["a"]})
         with pytest.raises(cn.InvalidDataError):
             one.append({"n": [0], "kind": ["of the one that failed"]})
-        held = store.latest("t").frame  # has its categories
+        frame = store.latest("t").frame  # has its categories
         two.append({"n": [3], "kind": ["b"]})
         assert store.get("t")["kind"].tolist() == ["a", "a", "b"]
         assert store.latest("t").frame["kind"].tolist() == ["a", "a", "b"]
-        assert held["kind"].tolist() == ["a", "a"]
+        assert frame["kind"].tolist() == ["a", "a"]
         for number in range(4, 30):
             first, second = (one, two) if number % 2 else (two, one)
             first.append({"n": [number], "kind": [f"kind {number}"]})

@@ -29,11 +29,11 @@ def link(machine):
 @contextlib.contextmanager
 def arrived(machine, count):
     """Wait at the end of the block until a host has received so many bytes since its beginning."""
-    wanted = link(machine)[0] + count
+    expected = link(machine)[0] + count
     yield
     end = time.monotonic() + 30
-    while (received := link(machine)[0]) < wanted:
-        assert time.monotonic() < end, f"{wanted - received} bytes did not arrive"
+    while (received := link(machine)[0]) < expected:
+        assert time.monotonic() < end, f"{expected - received} bytes did not arrive"
         time.sleep(0.01)
 
 

@@ -87,9 +87,9 @@ def test_arguments_results_scattered_and_graphs(client):
     everywhere = client.scatter(snapshot, broadcast=True)
     assert client.submit(total, everywhere, pure=False).result() == expected
     assert delayed(total)(snapshot).compute() == expected
-    made = client.submit(make, "made", 7)
-    assert client.submit(total, made).result() == 21  # from worker to worker it is a reference
-    assert made.result().to_pandas()["n"].tolist() == list(range(7))
+    result = client.submit(make, "made", 7)
+    assert client.submit(total, result).result() == 21  # from worker to worker it is a reference
+    assert result.result().to_pandas()["n"].tolist() == list(range(7))
 
 
 def test_a_table_that_is_gone_is_an_error_of_the_task(client):
@@ -201,17 +201,17 @@ def test_another_host_fetches_once(client, remote, wide):
 
 
 def test_a_table_that_another_host_made(client, remote):
-    made = client.submit(make, "made-away", 9, resources=remote).result()
-    assert made.to_pandas()["n"].tolist() == list(range(9))
-    assert "copy-" in str(made.path)
-    assert client.submit(total, made, resources=remote).result() == 36
+    result = client.submit(make, "made-away", 9, resources=remote).result()
+    assert result.to_pandas()["n"].tolist() == list(range(9))
+    assert "copy-" in str(result.path)
+    assert client.submit(total, result, resources=remote).result() == 36
 
 
 def test_prefetch(client, remote, wide):
     snapshot = cn.put("prefetched", wide)
     cd.prefetch(client, snapshot)
-    held = client.submit(look, 0, snapshot, resources=remote).result()
-    assert "copy-" in held[2]
+    future = client.submit(look, 0, snapshot, resources=remote).result()
+    assert "copy-" in future[2]
 
 
 def test_to_dask_and_put_over_hosts(client, remote):

@@ -93,9 +93,9 @@ print(len(retired), list(client.scheduler_info()["workers"]) == [addresses["c"]]
 print(client.submit(total, made, pure=False).result(timeout=60))
 print(client.submit(where, made, pure=False).result(timeout=60))
 """)
-    said = finish(process)
-    assert said[:2] == [["1", "True"], [str(SUM)]]
-    assert "copy-" in said[2][0]
+    output = finish(process)
+    assert output[:2] == [["1", "True"], [str(SUM)]]
+    assert "copy-" in output[2][0]
 
 
 def test_workers_that_come_and_go(cluster):
@@ -122,8 +122,8 @@ for number in range(2):
     client.wait_for_workers(2, timeout=100)  # the nanny has started another one
 print(set(client.gather(client.map(work, range(40), table=snapshot, pure=False))))
 """)
-    said = finish(process)
-    assert said == [[f"{{{SUM}}}", "40"]] * 2 + [[f"{{{SUM}}}"]]
+    output = finish(process)
+    assert output == [[f"{{{SUM}}}", "40"]] * 2 + [[f"{{{SUM}}}"]]
     assert [files(machine) for machine in (b, c)] == [["copy"]] * 2
 
 
@@ -148,11 +148,11 @@ os._exit(0)  # the client would wait for the host that is gone
     with arrived(c, 2 << 20):
         began(process)
     b.unplug()
-    said = finish(process)
-    assert said[0][0] == "RemoteError", said
-    assert float(said[0][1]) < 15 + 2
-    assert b.address in " ".join(said[0])
-    assert said[1] == ["3"]
+    output = finish(process)
+    assert output[0][0] == "RemoteError", output
+    assert float(output[0][1]) < 15 + 2
+    assert b.address in " ".join(output[0])
+    assert output[1] == ["3"]
     assert "draft" not in files(c)
     assert "copy" not in files(c)
 
@@ -176,10 +176,10 @@ print(client.submit(total, client.submit(make, {ROWS}, pure=False), pure=False).
     with arrived(c, 2 << 20):
         began(process)
     kill(worker)
-    said = finish(process)
-    assert said[0][0] == "RemoteError", said
-    assert b.address in " ".join(said[0])
-    assert said[1:] == [[str(SUM)]]
+    output = finish(process)
+    assert output[0][0] == "RemoteError", output
+    assert b.address in " ".join(output[0])
+    assert output[1:] == [[str(SUM)]]
 
 
 def test_the_scheduler_is_lost_during_a_transfer(cluster):

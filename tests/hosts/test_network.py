@@ -57,11 +57,11 @@ def test_one_transfer_for_each_host(hosts):
     with a.serve(STORE) as served:
         url = f"{served.address}/t"
         assert url.startswith(f"grpc://{a.address}:")
-        for said in map(finish, [begin(machine, url) for machine in (b, c, b, c)]):
-            assert said[0][:2] == [str(SUM), "1"]
-            assert said[1] == ["['copy']"]
-    sent = link(a)[1] - before
-    assert 2 * ROWS * 8 < sent < 2.2 * ROWS * 8
+        for output in map(finish, [begin(machine, url) for machine in (b, c, b, c)]):
+            assert output[0][:2] == [str(SUM), "1"]
+            assert output[1] == ["['copy']"]
+    nbytes = link(a)[1] - before
+    assert 2 * ROWS * 8 < nbytes < 2.2 * ROWS * 8
 
 
 def test_a_bounded_link(hosts):
@@ -84,11 +84,11 @@ def test_a_partition_in_the_middle(hosts):
         with arrived(b, 4 << 20):
             fetching = begin(b, f"{served.address}/t")
         a.unplug()
-        said = finish(fetching)
-        assert said[0][0] == "RemoteError", said
-        assert float(said[0][1]) < 15
-        assert a.address in " ".join(said[0])
-        assert said[1] == ["[]"]
+        output = finish(fetching)
+        assert output[0][0] == "RemoteError", output
+        assert float(output[0][1]) < 15
+        assert a.address in " ".join(output[0])
+        assert output[1] == ["[]"]
         a.plug_in()
         assert opened(b, f"{served.address}/t")[0][0] == str(SUM)
 
@@ -96,10 +96,10 @@ def test_a_partition_in_the_middle(hosts):
 def test_a_host_that_cannot_be_reached(hosts):
     a, b, _ = hosts
     a.unplug()
-    said = opened(b, f"grpc://{a.address}:8815/t")
-    assert said[0][0] == "RemoteError"
-    assert float(said[0][1]) < 15
-    assert said[1] == ["[]"]
+    output = opened(b, f"grpc://{a.address}:8815/t")
+    assert output[0][0] == "RemoteError"
+    assert float(output[0][1]) < 15
+    assert output[1] == ["[]"]
 
 
 def test_superseding_in_the_middle_with_two_receivers(hosts):

@@ -194,10 +194,10 @@ def test_plain_frames_between_actors(cluster):
     source = Source.remote()
     sinks = [Sink.remote(), Sink.options(resources=AWAY).remote()]
     before = ray.get(source.shared.remote())
-    made = source.frame.remote(1000)
-    assert ray.get([sink.take.remote(made) for sink in sinks]) == [(499507, "row 999")] * 2
+    result = source.frame.remote(1000)
+    assert ray.get([sink.take.remote(result) for sink in sinks]) == [(499507, "row 999")] * 2
     assert len(ray.get(source.shared.remote())) == len(before) + 1
-    del made
+    del result
     end = time.monotonic() + 30
     while len(ray.get(source.shared.remote())) > len(before):
         assert time.monotonic() < end, "the table was not closed"
@@ -208,5 +208,5 @@ def test_plain_frames_between_actors(cluster):
 
 def test_the_module_names_its_extra():
     code = "import sys; sys.modules['ray'] = None\ntry:\n    import colonnade.ray\nexcept ModuleNotFoundError as e:\n    print(e)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "ray" in done.stdout
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "ray" in process.stdout

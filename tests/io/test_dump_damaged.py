@@ -36,7 +36,7 @@ def test_dump(suffix, damaged, tmp_path):
 @pytest.mark.parametrize("args", [["show", "t"], ["show", "t", "--json"], ["dump", "t", "-"]])
 def test_commands(args, damaged):
     command = [sys.executable, "-m", "colonnade", "--store", damaged.path, *args]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "damaged" in done.stderr
-    assert done.stderr.count("\n") == 1
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (process.returncode, process.stdout) == (1, "")
+    assert "damaged" in process.stderr
+    assert process.stderr.count("\n") == 1

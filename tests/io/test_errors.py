@@ -43,9 +43,9 @@ def test_a_source_that_cannot_be_loaded(source, store, tmp_path, monkeypatch):
     kind, words = SOURCES[source]
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("socket.csv")
-        with pytest.raises(kind, match=words) as raised:
+        with pytest.raises(kind, match=words) as excinfo:
             store.load("t", source)
-    assert type(raised.value) is kind
+    assert type(excinfo.value) is kind
     assert not store.exists("t")
 
 
@@ -87,10 +87,10 @@ ESCAPE = "\x1b]0;owned\x07\x1b[31m\u202e"
 
 def test_messages_move_no_cursor(store, tmp_path):
     (tmp_path / f"{ESCAPE}.csv").write_bytes(b"")
-    with pytest.raises(cn.UnreadableFileError) as raised:
+    with pytest.raises(cn.UnreadableFileError) as excinfo:
         store.load("t", tmp_path / f"{ESCAPE}.csv")
-    assert str(raised.value).isprintable()
-    assert "\x1b" not in "".join(traceback.format_exception_only(raised.value))
+    assert str(excinfo.value).isprintable()
+    assert "\x1b" not in "".join(traceback.format_exception_only(excinfo.value))
     for error in (
         cn.StoreFullError(28, f"{ESCAPE}: full"),
         cn.NotFoundError(ESCAPE),
@@ -105,8 +105,8 @@ def test_messages_move_no_cursor(store, tmp_path):
 def test_reprs_move_no_cursor(folder):
     store = cn.Store(folder / f"s{ESCAPE}")
     with store.put("t", pa.table({ESCAPE: [1], "x": pa.array([1], pa.timestamp("s", ESCAPE))})) as snapshot:
-        shown = [snapshot.explain(), store.usage(), store, snapshot, store.ls()]
-        assert all(line.isprintable() for each in shown for line in repr(each).split("\n"))
+        visible = [snapshot.explain(), store.usage(), store, snapshot, store.ls()]
+        assert all(line.isprintable() for each in visible for line in repr(each).split("\n"))
         assert repr(ESCAPE)[1:-1] in repr(snapshot.explain())
 
 
@@ -126,9 +126,9 @@ SECRETS = [
 @pytest.mark.parametrize("query", [None, "select 1"])
 @pytest.mark.parametrize("url", SECRETS)
 def test_no_error_has_a_password(url, query, store):
-    with pytest.raises((cn.ColonnadeError, ValueError, OSError, ModuleNotFoundError)) as raised:
+    with pytest.raises((cn.ColonnadeError, ValueError, OSError, ModuleNotFoundError)) as excinfo:
         store.load("t", url, query=query)
-    text = "".join(traceback.format_exception(raised.value, chain=True))
+    text = "".join(traceback.format_exception(excinfo.value, chain=True))
     text = "\n".join(line for line in text.split("\n") if "store.load" not in line and not line.startswith("    "))
     assert "hunter2" not in text.replace("hunter2://", "")
 

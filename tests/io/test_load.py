@@ -1,7 +1,6 @@
 """Loading from files and folders, and dumping to files. A load that fails leaves the store unchanged."""
 
 import contextlib
-import decimal
 import gzip
 import json
 import os
@@ -85,12 +84,12 @@ def test_stored_in_batches_is_what_put_stores(suffix, store, tmp_path, monkeypat
     WRITERS[suffix](table, tmp_path / f"t.{suffix}")
     loaded = store.load("t", tmp_path / f"t.{suffix}")
     table = ds.dataset(tmp_path / f"t.{suffix}", format=suffix).to_table()
-    stored = store.put("p", table)
-    assert loaded.to_arrow().combine_chunks().equals(stored.to_arrow().combine_chunks()), suffix
+    snapshot = store.put("p", table)
+    assert loaded.to_arrow().combine_chunks().equals(snapshot.to_arrow().combine_chunks()), suffix
     assert [column.null_count for column in loaded.to_arrow().columns] == [
         column.null_count for column in table.columns
     ]
-    assert_frame_equal(loaded.to_pandas(), stored.to_pandas())
+    assert_frame_equal(loaded.to_pandas(), snapshot.to_pandas())
     loaded.validate()
     store.load("t", tmp_path / f"t.{suffix}")
     assert store.load("t", tmp_path / f"t.{suffix}").to_arrow().equals(loaded.to_arrow())  # into a spare
@@ -115,12 +114,12 @@ def csv(*cells):
 ])  # fmt: skip
 def test_csv_types_are_of_all_values(early, late, dtype, store, tmp_path, small_blocks):
     (tmp_path / "t.csv").write_text(csv(*[early] * 40, late, early))
-    found = store.load("t", tmp_path / "t.csv").to_pandas()
-    assert str(found["x"].dtype) == dtype
+    frame = store.load("t", tmp_path / "t.csv").to_pandas()
+    assert str(frame["x"].dtype) == dtype
     whole = pa.csv.read_csv(
         tmp_path / "t.csv", convert_options=pa.csv.ConvertOptions(strings_can_be_null=True)
     ).to_pandas()
-    assert_frame_equal(found, whole)
+    assert_frame_equal(frame, whole)
 
 
 def test_csv_rows_with_line_breaks_and_names_that_repeat(store, tmp_path, small_blocks):
@@ -128,13 +127,13 @@ def test_csv_rows_with_line_breaks_and_names_that_repeat(store, tmp_path, small_
     (tmp_path / "t.csv").write_text(
         "x,x,y\n" + "".join(f"{i},{cell},1\n" for i, cell in enumerate(cells)) + "late,s,2.5"
     )
-    found = store.load("t", tmp_path / "t.csv").to_arrow()
-    assert found.column_names == ["x", "x", "y"]
-    assert found.column(0).to_pylist() == [*map(str, range(200)), "late"]
-    assert found.column(1).to_pylist() == [
+    table = store.load("t", tmp_path / "t.csv").to_arrow()
+    assert table.column_names == ["x", "x", "y"]
+    assert table.column(0).to_pylist() == [*map(str, range(200)), "late"]
+    assert table.column(1).to_pylist() == [
         f'line {i}\nand "another", {i}' if i % 3 else f'{i}" pipe' for i in range(200)
     ] + ["s"]
-    assert found.column(2).to_pylist() == [1] * 200 + [2.5]
+    assert table.column(2).to_pylist() == [1] * 200 + [2.5]
 
 
 @pytest.mark.parametrize("suffix", ["csv", "json"])
@@ -149,11 +148,11 @@ def test_rows_longer_than_a_block(suffix, store, tmp_path):
 def test_json_has_the_columns_of_all_objects(store, tmp_path, small_blocks):
     rows = [{"a": 1, "n": {"x": 1}}] * 30 + [{"b": "late", "a": 1.5, "n": {"x": 2, "y": "z"}}] + [{"c": [1]}] * 30
     (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    found = store.load("t", tmp_path / "t.jsonl").to_arrow()
-    assert found.column_names == ["a", "n", "b", "c"]
-    assert found["a"].to_pylist() == [1.0] * 30 + [1.5] + [None] * 30
-    assert found["n"].to_pylist()[29:32] == [{"x": 1, "y": None}, {"x": 2, "y": "z"}, None]
-    assert found["c"].to_pylist()[-1] == [1]
+    table = store.load("t", tmp_path / "t.jsonl").to_arrow()
+    assert table.column_names == ["a", "n", "b", "c"]
+    assert table["a"].to_pylist() == [1.0] * 30 + [1.5] + [None] * 30
+    assert table["n"].to_pylist()[29:32] == [{"x": 1, "y": None}, {"x": 2, "y": "z"}, None]
+    assert table["c"].to_pylist()[-1] == [1]
 
 
 def test_json_of_mixed_types_is_refused(store, tmp_path, small_blocks, before):
@@ -182,9 +181,9 @@ def test_progress_is_of_the_files_bytes_or_rows(tmp_path):
     table.to_pandas().to_csv(tmp_path / "t.csv.gz", index=False)
     for file, total in (("t.parquet", 5_000), ("t.csv.gz", (tmp_path / "t.csv.gz").stat().st_size)):
         meter = Meter()
-        found = read(tmp_path / file, None, None, ReadOptions(), meter).table
+        result = read(tmp_path / file, None, None, ReadOptions(), meter).table
         assert (meter.rows, meter.done, meter.total) == (5_000, total, total), file
-        assert meter.nbytes == pytest.approx(found.nbytes, rel=0.1)
+        assert meter.nbytes == pytest.approx(result.nbytes, rel=0.1)
 
 
 # -- folders, URLs -----------------------------------------------------------------------------------------------------
@@ -197,16 +196,16 @@ def test_a_folder(store, tmp_path):
         pq.write_table(pa.table(table), tmp_path / f"t/year={year}/part.parquet")
     (tmp_path / "t/_SUCCESS").touch()
     (tmp_path / "t/README.txt").write_text("no table")
-    found = store.load("t", tmp_path / "t").to_arrow().to_pydict()
-    assert found == {"x": [1, 2, 1.5], "late": [None, None, "a"], "year": [2013, 2013, 2014]}
+    result = store.load("t", tmp_path / "t").to_arrow().to_pydict()
+    assert result == {"x": [1, 2, 1.5], "late": [None, None, "a"], "year": [2013, 2013, 2014]}
 
 
 def test_a_folder_of_text(store, tmp_path):
     (tmp_path / "t").mkdir()
     (tmp_path / "t/1.csv").write_text("a,b\n1,x\n")
     (tmp_path / "t/2.csv.gz").write_bytes(gzip.compress(b"b,c\n2,1.5\n"))
-    found = store.load("t", tmp_path / "t").to_arrow().to_pydict()
-    assert found == {"a": [1, None], "b": ["x", "2"], "c": [None, 1.5]}
+    result = store.load("t", tmp_path / "t").to_arrow().to_pydict()
+    assert result == {"a": [1, None], "b": ["x", "2"], "c": [None, 1.5]}
 
 
 def test_a_url(store, tmp_path):
@@ -319,11 +318,11 @@ def test_memory_is_the_table_and_a_batch(suffix, store, folder):
         loader.stdin.write("\n")
         loader.stdin.flush()
         os.set_blocking(loader.stdout.fileno(), False)
-        while not (said := loader.stdout.readline()):
+        while not (output := loader.stdout.readline()):
             most = max(most, memory_of(loader.pid) - before)
             time.sleep(0.002)
         loader.stdin.close()
-    nbytes = int(said)
+    nbytes = int(output)
     assert nbytes >= 160_000_000
     assert nbytes < most < nbytes + (80 << 20), most  # it would be twice the table; 198 to 229 MB were seen
 
@@ -335,102 +334,9 @@ def memory_of(pid):
     for fd in os.listdir(f"/proc/{pid}/fd"):
         with contextlib.suppress(FileNotFoundError):  # closed meanwhile
             if "/store/" in os.readlink(f"/proc/{pid}/fd/{fd}"):
-                found = os.stat(f"/proc/{pid}/fd/{fd}")
-                segments[found.st_ino] = found.st_blocks * 512
+                result = os.stat(f"/proc/{pid}/fd/{fd}")
+                segments[result.st_ino] = result.st_blocks * 512
     return info.rss - info.shared + sum(segments.values())
-
-
-# -- dump --------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def frame():
-    index = pd.date_range("2013-01-01", periods=3, freq="h", name="time")
-    return pd.DataFrame(
-        {"c": pd.Categorical(["a", None, "b"]), "x": [1.5, None, 2], "s": ["x", 'y"', None]}, index=index
-    )
-
-
-@pytest.mark.parametrize("suffix", ["parquet", "feather", "arrow"])
-def test_dump_then_load_is_the_same(suffix, frame, store, tmp_path):
-    store.put("t", frame).close()
-    store.dump("t", tmp_path / f"t.{suffix}")
-    assert os.listdir(tmp_path) == [f"t.{suffix}"]
-    assert_frame_equal(store.load("back", tmp_path / f"t.{suffix}").to_pandas(), frame, check_freq=False)
-    if suffix == "parquet":
-        assert_frame_equal(pd.read_parquet(tmp_path / "t.parquet"), frame, check_freq=False)
-
-
-@pytest.mark.parametrize("suffix", ["csv", "csv.gz", "csv.zst"])
-def test_dump_csv(suffix, frame, store, tmp_path):
-    store.put("t", frame).close()
-    store.dump("t", tmp_path / f"t.{suffix}")
-    found = pd.read_csv(pa.input_stream(tmp_path / f"t.{suffix}"), parse_dates=["time"], index_col="time")
-    assert_frame_equal(found, frame.astype({"c": "str"}), check_index_type=False, check_freq=False)
-    assert list(store.load("back", tmp_path / f"t.{suffix}").to_pandas()) == ["time", "c", "x", "s"]
-
-
-def test_dump_of_many_rows(store, tmp_path):
-    store.put("t", pa.table({"x": np.arange(2_500_000)})).close()
-    store.dump("t", tmp_path / "t.parquet")
-    assert pq.ParquetFile(tmp_path / "t.parquet").num_row_groups == 3
-    assert pq.read_table(tmp_path / "t.parquet")["x"].to_numpy().tolist() == list(range(2_500_000))
-
-
-def test_dump_of_an_older_version(store, tmp_path):
-    for x in (1, 2):
-        store.put("t", pd.DataFrame({"x": [x]}), keep=2).close()
-    store.dump("t", tmp_path / "t.csv", version=1)
-    assert (tmp_path / "t.csv").read_text().split() == ['"x"', "1"]
-    with pytest.raises(cn.NotFoundError):
-        store.dump("t", tmp_path / "other.csv", version=3)
-    assert os.listdir(tmp_path) == ["t.csv"]
-
-
-@pytest.mark.parametrize(("file", "error", "words"), [
-    ("t.xlsx", ValueError, "ends in none of .parquet"), ("t.parquet.gz", ValueError, "ends in none of"),
-    ("t.orc", ValueError, "ends in none of"), ("none/t.csv", FileNotFoundError, "No such file"),
-    ("t.csv", cn.UnsupportedTypeError, "csv cannot hold this table: .*list.*Parquet and Feather hold it"),
-])  # fmt: skip
-def test_dump_that_fails_leaves_what_was_there(file, error, words, store, tmp_path):
-    store.put("t", pa.table({"l": [[1], [2]]})).close()
-    (tmp_path / "t.csv").write_text("old")
-    with pytest.raises(error, match=words):
-        store.dump("t", tmp_path / file)
-    assert os.listdir(tmp_path) == ["t.csv"]
-    assert (tmp_path / "t.csv").read_text() == "old"
-
-
-def test_dump_of_what_the_writer_calls_an_input_error(store, tmp_path):
-    store.put("t", pa.table({"d": pa.array([decimal.Decimal("1E+2")], pa.decimal128(38, -2))})).close()
-    with pytest.raises(cn.UnsupportedTypeError, match="parquet cannot hold this table: Scale must be"):
-        store.dump("t", tmp_path / "t.parquet")
-
-
-def test_dump_to_a_url_is_refused(store):
-    with pytest.raises(ValueError, match="is a URL; dump to a file"):
-        store.dump("t", "s3://bucket/t.parquet")
-
-
-def test_dump_to_a_full_disk(store, small):
-    store.put("t", pa.table({"x": np.random.default_rng(1).random(5_000_000)})).close()
-    with pytest.raises(OSError, match="No space left") as error:
-        store.dump("t", small / "t.parquet")
-    assert not isinstance(error.value, cn.ColonnadeError)
-    assert os.listdir(small) == []
-
-
-def test_dump_from_the_shell(frame, store, tmp_path):
-    store.put("t", frame).close()
-
-    def run(*args):
-        return CliRunner().invoke(app, ["--store", str(store.path), "dump", *map(str, args)])
-
-    said = run("t", tmp_path / "t.parquet", "--json")
-    assert json.loads(said.output)["nbytes"] == (tmp_path / "t.parquet").stat().st_size
-    assert run("t", tmp_path / "t.parquet").output.startswith(f"{tmp_path}/t.parquet: ")
-    assert run("t", tmp_path / "t.xlsx").exit_code == 2
-    assert run("none", tmp_path / "t.csv").exit_code == 1
 
 
 # -- ways to write -----------------------------------------------------------------------------------------------------

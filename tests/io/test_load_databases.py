@@ -244,8 +244,8 @@ def test_a_driver_that_is_not_installed(store):
         f"try: cn.Store({str(store.path)!r}).load('t', 'sqlite:///x.db', query='select 1')\n"
         "except ModuleNotFoundError as error: print(error)"
     )
-    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert said == "sqlite:// needs adbc-driver-sqlite: pip install 'colonnade[adbc]'\n"
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert output == "sqlite:// needs adbc-driver-sqlite: pip install 'colonnade[adbc]'\n"
 
 
 def test_from_the_shell(store, sqlite):
@@ -253,8 +253,8 @@ def test_from_the_shell(store, sqlite):
         return CliRunner().invoke(app, ["--store", str(store.path), "load", *args])
 
     url = f"sqlite:///{sqlite}"
-    said = run("nyc/t", url, "--query", "select i from t")
-    assert said.output.startswith("nyc/t version 1: 200,000 rows, 1 column, ")
+    output = run("nyc/t", url, "--query", "select i from t")
+    assert output.output.startswith("nyc/t version 1: 200,000 rows, 1 column, ")
     assert run(url, "--query", "select 1").exit_code == 2  # no name
     assert run("t", url).exit_code == 2  # no query
     assert run("t", url, "--query", "selec").exit_code == 1

@@ -84,9 +84,9 @@ def test_int96_keeps_nanoseconds_where_they_fit(store, tmp_path):
         pa.timestamp("ns"),
     )
     pq.write_table(pa.table({"t": times}), tmp_path / "t.parquet", use_deprecated_int96_timestamps=True)
-    found = store.load("t", tmp_path / "t.parquet").to_arrow().column("t")
-    assert found.type == pa.timestamp("ns")
-    assert found.cast(pa.int64()).to_pylist() == times.cast(pa.int64()).to_pylist()
+    result = store.load("t", tmp_path / "t.parquet").to_arrow().column("t")
+    assert result.type == pa.timestamp("ns")
+    assert result.cast(pa.int64()).to_pylist() == times.cast(pa.int64()).to_pylist()
 
 
 @pytest.mark.parametrize(("metadata", "words"), [
@@ -120,7 +120,7 @@ def test_uuids_and_json_of_a_writer_that_stores_no_arrow_schema(store, tmp_path)
     store.load("t", tmp_path / "x.parquet").close()
     with store.open("t") as snap:
         assert snap.to_arrow().equals(expected)
-    got = store.get("t")
-    assert type(got["u"][0]) is type(got["l"][0][0]) is uuid.UUID
-    assert got["l"].tolist() == expected["l"].to_pylist()  # PyArrow 26 has no pandas form for these
-    assert_frame_equal(got[["u", "j"]], expected.select(["u", "j"]).to_pandas())
+    result = store.get("t")
+    assert type(result["u"][0]) is type(result["l"][0][0]) is uuid.UUID
+    assert result["l"].tolist() == expected["l"].to_pylist()  # PyArrow 26 has no pandas form for these
+    assert_frame_equal(result[["u", "j"]], expected.select(["u", "j"]).to_pandas())

@@ -55,35 +55,35 @@ CSV = {
 @pytest.mark.parametrize("case", CSV)
 def test_csv_as_pandas_and_pyarrow_read_it(case, load):
     data = CSV[case]
-    found = load(data)
+    result = load(data)
     read = pc.read_csv(io.BytesIO(data), parse_options=pc.ParseOptions(newlines_in_values=True))
-    assert found.column_names == read.column_names
-    assert found.to_pydict() == read.to_pydict()
+    assert result.column_names == read.column_names
+    assert result.to_pydict() == read.to_pydict()
     frame = pd.read_csv(io.BytesIO(data), keep_default_na=False, na_values=[""])
-    assert [list(row.values()) for row in found.to_pylist()] == frame.astype(object).where(
+    assert [list(row.values()) for row in result.to_pylist()] == frame.astype(object).where(
         frame.notna(), None
     ).to_numpy().tolist()
 
 
 def test_names_that_are_there_twice(load):
-    found = load(b"a,a,a\x001,,\n1,2,3,4,5\n6,7,8,9,0\n")
-    assert found.column_names == ["a", "a", "a\x001", "", ""]
-    assert [column.to_pylist() for column in found.columns] == [[1, 6], [2, 7], [3, 8], [4, 9], [5, 0]]
+    result = load(b"a,a,a\x001,,\n1,2,3,4,5\n6,7,8,9,0\n")
+    assert result.column_names == ["a", "a", "a\x001", "", ""]
+    assert [column.to_pylist() for column in result.columns] == [[1, 6], [2, 7], [3, 8], [4, 9], [5, 0]]
 
 
 def test_columns_of_a_folder_are_told_apart_by_name_and_number(store, tmp_path):
     (tmp_path / "csv").mkdir()
     (tmp_path / "csv" / "1.csv").write_bytes(b"a,b,a\n1,2,3\n")
     (tmp_path / "csv" / "2.csv").write_bytes(b"\nb,a\n4,5.5\n")
-    found = store.load("t", tmp_path / "csv").to_arrow()
-    assert found.column_names == ["a", "b", "a"]
-    assert [column.to_pylist() for column in found.columns] == [[1, 5.5], [2, 4], [3, None]]
+    table = store.load("t", tmp_path / "csv").to_arrow()
+    assert table.column_names == ["a", "b", "a"]
+    assert [column.to_pylist() for column in table.columns] == [[1, 5.5], [2, 4], [3, None]]
 
 
 @pytest.mark.parametrize("data", [b"a,b\n", b"a,b", b"\n\na,b\r\n\r\n"])
 def test_a_header_alone(data, load):
-    found = load(data)
-    assert (found.column_names, found.num_rows) == (["a", "b"], 0)
+    result = load(data)
+    assert (result.column_names, result.num_rows) == (["a", "b"], 0)
 
 
 @pytest.mark.parametrize(("data", "type_", "values"), [
@@ -97,16 +97,16 @@ def test_a_header_alone(data, load):
     (b"a\n1.5\n99999999999999999999999\n", pa.float64(), [1.5, 1e23]),
 ])  # fmt: skip
 def test_integers_that_64_bits_cannot_hold_are_not_rounded(data, type_, values, load):
-    found = load(data).column("a")
-    exact = [value if type_ else int(value) for value in found.to_pylist()]
-    if type_ is None and pa.types.is_integer(found.type):
+    result = load(data).column("a")
+    exact = [value if type_ else int(value) for value in result.to_pylist()]
+    if type_ is None and pa.types.is_integer(result.type):
         pytest.fail("a type that cannot hold them")
     assert exact == [value if type_ else int(value) for value in values]
 
 
 def test_integers_past_int64_of_json_lines(load):
-    found = load(b'{"a": 18446744073709551615, "b": 1}\n{"a": 2, "b": 2}\n', ".jsonl")
-    assert found.to_pydict() == {"a": [18446744073709551615, 2], "b": [1, 2]}
+    result = load(b'{"a": 18446744073709551615, "b": 1}\n{"a": 2, "b": 2}\n', ".jsonl")
+    assert result.to_pydict() == {"a": [18446744073709551615, 2], "b": [1, 2]}
     assert load(b'{"a": 1e20}\n', ".jsonl").to_pydict() == {"a": [1e20]}
 
 
@@ -122,9 +122,9 @@ def test_types_that_change_late_become_text(load):
     ("a,b\n1,\u00e9\n2,x\n".encode("latin-1"), "column 'b' is not UTF-8; say with encoding="), ("a,b\n1,2\n".encode("utf-32"), 'encoding="utf-32"'),
 ])  # fmt: skip
 def test_csv_that_is_refused(data, words, load, store):
-    with pytest.raises(cn.UnreadableFileError, match=words) as raised:
+    with pytest.raises(cn.UnreadableFileError, match=words) as excinfo:
         load(data)
-    assert str(raised.value).endswith("; nothing was stored")
+    assert str(excinfo.value).endswith("; nothing was stored")
     assert not store.exists("t")
 
 
@@ -139,8 +139,8 @@ def test_csv_that_is_refused(data, words, load, store):
     (b'{"a": [18446744073709551616, 1.5]}\n', [{"a": [2.0**64, 1.5]}]), (b'{"a": 1e30, "b": " 12345678901234567890 "}\n', [{"a": 1e30, "b": " 12345678901234567890 "}]), (b'{"a": {}}\n{"a": {"b": 1}}\n', [{"a": {"b": None}}, {"a": {"b": 1}}]),
 ])  # fmt: skip
 def test_json_lines(data, rows, load, store):
-    found = load(data, ".jsonl")
-    assert (found.num_rows, found.to_pylist()) == (len(rows), rows)
+    result = load(data, ".jsonl")
+    assert (result.num_rows, result.to_pylist()) == (len(rows), rows)
     assert len(store.get("t")) == len(rows)
 
 
@@ -166,7 +166,7 @@ ROWS = text_blocks.CsvRows(",")
 
 def test_blocks_of_regular_quotes_end_where_rows_end():
     """The fast search for the end of the last row, compared with the expression that splits rows."""
-    rng, found = random.Random(5), 0
+    rng, result = random.Random(5), 0
     pieces = [b'"', b",", b"\n", b"a", b"\r\n", b'""', b'"x"', b'"x\ny"', b',"', b'",', b'"\n', b'\n"']
     for _ in range(20_000):
         data = b"".join(rng.choices(pieces, k=rng.randint(1, 14)))
@@ -174,8 +174,8 @@ def test_blocks_of_regular_quotes_end_where_rows_end():
         if end is not None:
             assert end <= rows.end(), data
             assert ROWS.rows.match(data[:end]).end() == end, data
-            found += end == rows.end()
-    assert found > 2000
+            result += end == rows.end()
+    assert result > 2000
 
 
 CELLS = [
@@ -220,7 +220,7 @@ def test_any_csv_is_read_as_pyarrow_reads_it_whatever_the_blocks(seed, store, tm
             continue
         for block in (4 << 20, 16):
             monkeypatch.setattr(text_blocks, "BLOCK", block)
-            found = store.load("t", tmp_path / "t.csv").to_arrow()
-            assert found.column_names == read.column_names, data
+            table = store.load("t", tmp_path / "t.csv").to_arrow()
+            assert table.column_names == read.column_names, data
             # As texts: 1.0 is not 1, and NaN is itself.
-            assert repr(found.to_pydict()) == repr(read.to_pydict()), data
+            assert repr(table.to_pydict()) == repr(read.to_pydict()), data

@@ -31,8 +31,8 @@ def parquet(tmp_path):
 
 @pytest.mark.parametrize("filters", [[("year", "==", 2013)], [[("year", ">", 2012)]], ds.field("year") == 2013])
 def test_columns_and_filters_of_parquet(filters, parquet, store):
-    found = store.load("t", parquet, columns=["x", "year"], filters=filters).to_arrow()
-    assert found.to_pydict() == {"x": [2.5, None], "year": [2013, 2013]}
+    table = store.load("t", parquet, columns=["x", "year"], filters=filters).to_arrow()
+    assert table.to_pydict() == {"x": [2.5, None], "year": [2013, 2013]}
     assert store.load("t", parquet, columns=["city"], filters=filters).to_arrow().to_pydict() == {
         "city": [None, "Oslo"]
     }
@@ -66,9 +66,9 @@ def test_columns_of_folders(tmp_path, store):
 ])  # fmt: skip
 def test_columns_of_text(suffix, text, tmp_path, store):
     (tmp_path / f"t{suffix}").write_text(text)
-    found = store.load("t", tmp_path / f"t{suffix}", columns=["b", "a"]).to_arrow()
-    assert found.column_names == (["b", "a"] if suffix == ".jsonl" else ["b", "a", "a"])
-    assert [found.column(at).to_pylist() for at in (0, 1)] == [["x", "y"], [1, 3]]
+    table = store.load("t", tmp_path / f"t{suffix}", columns=["b", "a"]).to_arrow()
+    assert table.column_names == (["b", "a"] if suffix == ".jsonl" else ["b", "a", "a"])
+    assert [table.column(at).to_pylist() for at in (0, 1)] == [["x", "y"], [1, 3]]
     with pytest.raises(ValueError, match=r"columns= names columns that are not there: 'c'\. There are: 'a', 'b'"):
         store.load("t", tmp_path / f"t{suffix}", columns=["c", "b"])
 
@@ -86,10 +86,10 @@ def test_types_of_csv(tmp_path, store):
     rows = "".join(f"0{at % 10}1,{at},k{at % 3},2020-01-0{at % 9 + 1},{at}\n" for at in range(1000))
     (tmp_path / "t.csv").write_text("zip,n,kind,day,x\n" + rows)
     types = {"zip": "string", "n": pa.int16(), "kind": "category", "day": "timestamp[ns]", "x": float}
-    found = store.load("t", tmp_path / "t.csv", types=types).to_arrow()
-    assert found.column("zip").to_pylist()[:2] == ["001", "011"]
-    assert pa.types.is_dictionary(found.schema.field("kind").type)
-    assert [found.schema.field(name).type for name in ("n", "day", "x")] == [
+    table = store.load("t", tmp_path / "t.csv", types=types).to_arrow()
+    assert table.column("zip").to_pylist()[:2] == ["001", "011"]
+    assert pa.types.is_dictionary(table.schema.field("kind").type)
+    assert [table.schema.field(name).type for name in ("n", "day", "x")] == [
         pa.int16(),
         pa.timestamp("ns"),
         pa.float64(),
@@ -104,16 +104,16 @@ def test_types_of_csv(tmp_path, store):
 def test_types_of_blocks_with_other_categories(tmp_path, store, monkeypatch):
     monkeypatch.setattr("colonnade.io.text_blocks.BLOCK", 64)
     (tmp_path / "t.csv").write_text("k,n\n" + "".join(f"k{at // 20},{at}\n" for at in range(200)))
-    found = store.load("t", tmp_path / "t.csv", types={"k": "category"}).to_pandas()
-    assert found["k"].tolist() == [f"k{at // 20}" for at in range(200)]
-    assert len(found["k"].cat.categories) == 10
+    frame = store.load("t", tmp_path / "t.csv", types={"k": "category"}).to_pandas()
+    assert frame["k"].tolist() == [f"k{at // 20}" for at in range(200)]
+    assert len(frame["k"].cat.categories) == 10
 
 
 def test_types_of_json(tmp_path, store):
     (tmp_path / "t.jsonl").write_text('{"a": 1, "b": "2020-01-01"}\n{"a": 2, "b": null}\n')
-    found = store.load("t", tmp_path / "t.jsonl", types={"a": "float32"}).to_arrow()
-    assert (found.schema.field("a").type, found["a"].to_pylist()) == (pa.float32(), [1, 2])
-    assert found.column_names == ["a", "b"]
+    table = store.load("t", tmp_path / "t.jsonl", types={"a": "float32"}).to_arrow()
+    assert (table.schema.field("a").type, table["a"].to_pylist()) == (pa.float32(), [1, 2])
+    assert table.column_names == ["a", "b"]
 
 
 @pytest.mark.parametrize("delimiter", [";", "|", "\t", " ", "^"])
@@ -121,8 +121,8 @@ def test_delimiter_and_decimal(delimiter, tmp_path, store, monkeypatch):
     monkeypatch.setattr("colonnade.io.text_blocks.BLOCK", 64)
     rows = "".join(f'{at},5{delimiter}"a{delimiter}\n""{at}"\n' for at in range(100))
     (tmp_path / "t.csv").write_text(f"x{delimiter}s\n{rows}")
-    found = store.load("t", tmp_path / "t.csv", delimiter=delimiter, decimal=",").to_arrow().to_pydict()
-    assert found == {"x": [at + 0.5 for at in range(100)], "s": [f'a{delimiter}\n"{at}' for at in range(100)]}
+    result = store.load("t", tmp_path / "t.csv", delimiter=delimiter, decimal=",").to_arrow().to_pydict()
+    assert result == {"x": [at + 0.5 for at in range(100)], "s": [f'a{delimiter}\n"{at}' for at in range(100)]}
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-le", "cp1252", "utf-8-sig"])
@@ -143,10 +143,10 @@ def test_an_encoding_that_does_not_fit(tmp_path, store):
 def test_engines(engine, tmp_path, store):
     (tmp_path / "a[1]*.csv").write_text("x;y;s\n1;1,5;true\n2;;x\n")
     (tmp_path / "b.csv").write_text("x;z\n3;4\n")
-    found = store.load("t", tmp_path / "a[1]*.csv", engine=engine, delimiter=";", decimal=",").to_arrow().to_pydict()
-    assert found == {"x": [1, 2], "y": [1.5, None], "s": ["true", "x"]}
-    found = store.load("t", tmp_path, engine=engine, delimiter=";", decimal=",", columns=["z", "x"]).to_arrow()
-    assert found.to_pydict() == {"z": [None, None, 4], "x": [1, 2, 3]}
+    result = store.load("t", tmp_path / "a[1]*.csv", engine=engine, delimiter=";", decimal=",").to_arrow().to_pydict()
+    assert result == {"x": [1, 2], "y": [1.5, None], "s": ["true", "x"]}
+    result = store.load("t", tmp_path, engine=engine, delimiter=";", decimal=",", columns=["z", "x"]).to_arrow()
+    assert result.to_pydict() == {"z": [None, None, 4], "x": [1, 2, 3]}
     (tmp_path / "t.jsonl").write_text('{"a": 1, "b": "x"}\n{"a": null, "b": "y"}\n')
     assert store.load("t", tmp_path / "t.jsonl", engine=engine).to_arrow().to_pydict() == {
         "a": [1, None],
@@ -173,8 +173,8 @@ def test_arrow_streams(tmp_path, store):
         with pa.ipc.new_stream(tmp_path / name, table.schema) as writer:
             writer.write_table(table, max_chunksize=2)
     assert store.load("t", tmp_path / "0.arrow").to_arrow().to_pydict() == TABLE.to_pydict()
-    found = store.load("t", tmp_path, columns=["city", "year"], filters=[("year", "==", 2012)]).to_arrow()
-    assert found.to_pydict() == {"city": ["Rome", None], "year": [2012, 2012]}
+    result = store.load("t", tmp_path, columns=["city", "year"], filters=[("year", "==", 2012)]).to_arrow()
+    assert result.to_pydict() == {"city": ["Rome", None], "year": [2012, 2012]}
     with pytest.raises(ValueError, match="columns= names columns that are not there: 'z'"):
         store.load("t", tmp_path, columns="z")
     data = (tmp_path / "0.arrow").read_bytes()
@@ -226,13 +226,13 @@ class _Ranges(http.server.SimpleHTTPRequestHandler):
         pass
 
     def do_GET(self):
-        wanted = self.headers.get("Range")
-        if wanted is None:
+        expected = self.headers.get("Range")
+        if expected is None:
             super().do_GET()
             return
         with open(self.translate_path(self.path), "rb") as file:
             data = file.read()
-        first, last = wanted.removeprefix("bytes=").split("-")
+        first, last = expected.removeprefix("bytes=").split("-")
         part = data[int(first) : int(last) + 1 if last else None]
         self.send_response(206)
         self.send_header("Content-Range", f"bytes {first}-{int(first) + len(part) - 1}/{len(data)}")

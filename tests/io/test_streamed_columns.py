@@ -70,9 +70,9 @@ def test_a_streamed_table_is_what_put_stores(store, tmp_path, streams_small_tabl
     groups = [fields for fields, _ in source.stream]
     assert sum(map(len, set(map(tuple, groups)))) == len(streamed), "each column stands in one group"
     assert len(set(map(tuple, groups))) > 2
-    stored = store.put("p", pq.read_table(path))
+    snapshot = store.put("p", pq.read_table(path))
     for _ in range(3):  # into fresh memory, and into spares
-        check_same(store.load("t", path), stored)
+        check_same(store.load("t", path), snapshot)
     check_same(store.load("t", path, columns=["u", "f"]), store.put("p", pq.read_table(path, columns=["u", "f"])))
 
 
@@ -132,13 +132,13 @@ def declare(path, found, declared):
 def test_wrong_statistics_make_no_wrong_table(declared, store, tmp_path, streams_small_tables):
     path = tmp_path / "t.parquet"
     numbers = np.arange(ROWS)
-    written = pa.table({"x": pa.array(numbers, mask=numbers < NULLS), "y": numbers})
-    pq.write_table(written, path)
+    table = pa.table({"x": pa.array(numbers, mask=numbers < NULLS), "y": numbers})
+    pq.write_table(table, path)
     declare(path, NULLS, declared)
     assert pq.read_metadata(path).row_group(0).column(0).statistics.null_count == declared
     loaded = store.load("t", path)
     assert loaded.to_arrow()["x"].null_count == NULLS
-    check_same(loaded, store.put("p", written))
+    check_same(loaded, store.put("p", table))
 
 
 def test_rows_and_nulls_are_compared_with_what_was_declared():
@@ -184,11 +184,11 @@ def test_a_damaged_page_of_a_streamed_column(store, tmp_path, streams_small_tabl
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
 def test_a_load_with_views(suffix, store, tmp_path, streams_small_tables):
-    written = pa.table({"i": np.arange(ROWS), "s": pa.array([f"the text of row {i}" for i in range(ROWS)])})
+    table = pa.table({"i": np.arange(ROWS), "s": pa.array([f"the text of row {i}" for i in range(ROWS)])})
     path = tmp_path / f"t.{suffix}"
-    pq.write_table(written, path) if suffix == "parquet" else pa.csv.write_csv(written, path)
+    pq.write_table(table, path) if suffix == "parquet" else pa.csv.write_csv(table, path)
     for views in (False, True):
         loaded = store.load("t", path, views=views)
         assert [column for column, _, _ in columns_with_views(loaded._stored_file(writable=False))] == [1] * views
-        assert loaded.to_polars()["s"].to_list() == written["s"].to_pylist()
+        assert loaded.to_polars()["s"].to_list() == table["s"].to_pylist()
         loaded.validate()

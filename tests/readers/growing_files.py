@@ -145,9 +145,9 @@ def read_by_program(name: str, count: int, store: cn.Store) -> Found:
             shutil.copy(path, here)
         (here / "node_modules").symlink_to(ROOT / "examples/javascript/node_modules")
         command = [*PROGRAMS[name], str(count), str(rows.folder_of(store, NAME))]
-        done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return Found(**json.loads(done.stdout))
+        process = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    return Found(**json.loads(process.stdout))
 
 
 def read(name: str, count: int, store: cn.Store) -> Found:
@@ -187,16 +187,16 @@ def main() -> int:
         for number, name in enumerate(ways):
             started = time.perf_counter()
             with growing(Path(folder, str(number)), options.seed) as store:
-                found = read(name, count if name in PROMISED else min(count, _NOT_PROMISED), store)
+                result = read(name, count if name in PROMISED else min(count, _NOT_PROMISED), store)
             took = time.perf_counter() - started
             sys.stdout.write(
-                f"{name:26} {found.right:7,} right {found.wrong:5,} wrong, {found.sizes:6,} numbers of rows {took:6.0f} s"
-                f"  {found.first}\n"
+                f"{name:26} {result.right:7,} right {result.wrong:5,} wrong, {result.sizes:6,} numbers of rows {took:6.0f} s"
+                f"  {result.first}\n"
             )
             sys.stdout.flush()
             if name in PROMISED:
-                wrong += found.wrong
-                total += found.right + found.wrong
+                wrong += result.wrong
+                total += result.right + result.wrong
     sys.stdout.write(f"{total:,} readings of files that grow, {wrong:,} wrong\n")
     return 1 if wrong else 0
 

@@ -22,10 +22,10 @@ def test_a_reader_of_the_footer_reads_published_rows(name, store):
         say = pytest.fail if os.environ.get("COLONNADE_READERS") == "all" else pytest.skip
         say(f"{name} needs {absent}")
     count = READINGS.get(name, 25)
-    found = growing_files.read(name, count, store)
-    assert found.right == count, found
-    assert not found.wrong, found
-    assert found.sizes > 1, found
+    result = growing_files.read(name, count, store)
+    assert result.right == count, result
+    assert not result.wrong, result
+    assert result.sizes > 1, result
 
 
 @pytest.mark.slow

@@ -63,9 +63,9 @@ def run(name, paths):
         say(f"{name} needs {', '.join(missing)}")
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     program = ["/bin/bash", "-ec", command_of(reader), name, *map(str, paths)]
-    done = subprocess.run(program, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    process = subprocess.run(program, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    return [json.loads(line) for line in process.stdout.splitlines()]
 
 
 # ---- What is stored -----------------------------------------------------------------------------------------------------------------
@@ -109,12 +109,12 @@ def stored():
     folder = Path(tempfile.mkdtemp(prefix="colonnade-test-", dir="/dev/shm"))
     store = cn.Store(folder / "store")
     expected = functools.cache(lambda make, rows: tables.expected(make(rows)))
-    made = {}
+    result = {}
     for what, (way, make, rows) in STORED.items():
         name = what.replace(", ", "/").replace(" ", "-")
         way(store, name, make, rows)
-        made[what] = (store.open(name).path, expected(make, rows))
-    yield made
+        result[what] = (store.open(name).path, expected(make, rows))
+    yield result
     assert store.check() == []
     shutil.rmtree(folder)
 
@@ -137,12 +137,12 @@ def test_a_reader_finds_what_was_put(what, found, stored):
     for mine, theirs in zip(expected["columns"], lines[what]["columns"], strict=True):
         of_seconds = mine["type"] in ("timestamp[s]", "duration[s]") and name.startswith("Polars")
         total = number(mine["sum"]) * (1000 if of_seconds else 1)
-        wanted = {
+        target = {
             **mine,
             "type": type_in_words(name, mine["type"]),
             "sum": pytest.approx(total) if isinstance(total, float) else total,
         }
-        assert {**theirs, "sum": number(theirs["sum"])} == wanted
+        assert {**theirs, "sum": number(theirs["sum"])} == target
 
 
 def number(text):

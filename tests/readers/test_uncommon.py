@@ -84,10 +84,10 @@ def test_a_reader_reads_what_it_reads_of_pyarrows_own_file(name, store, folder):
         with pa.ipc.new_file(theirs[-1], snapshot.schema) as file:
             file.write_table(snapshot.to_arrow())
     program = [sys.executable, "-c", READERS[name] + PROGRAM, *mine, *theirs]
-    done = subprocess.run(program, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    read = json.loads(done.stdout)
+    process = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    read = json.loads(process.stdout)
     of_mine = dict(zip([*ARRAYS, *FRAMES], read[: len(mine)], strict=True))
     of_theirs = dict(zip([*ARRAYS, *FRAMES], read[len(mine) :], strict=True))
     assert of_mine == of_theirs
-    assert sum(said.endswith(("Error", "Exception")) for said in of_mine.values()) < 12
+    assert sum(output.endswith(("Error", "Exception")) for output in of_mine.values()) < 12

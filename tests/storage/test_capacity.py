@@ -33,16 +33,16 @@ def test_a_put_that_would_pass_the_capacity_is_refused_before_it_starts(folder, 
     store = cn.Store(folder / "s", capacity="20MiB")
     store.put("a", frame(8)).close()
     store.put("b/c", frame(4)).close()
-    written = []
-    monkeypatch.setattr("colonnade.core.jobs.run", lambda *args: written.append(args))
+    calls = []
+    monkeypatch.setattr("colonnade.core.jobs.run", lambda *args: calls.append(args))
     with pytest.raises(
         cn.StoreFullError,
         match=r"has a capacity of 20\.0MiB and the table needs 12\.2MiB.*nothing was stored.*"
         r"tables hold 12\.\dMiB \('a' version 1 8\.\dMiB, 'b/c' version 1 4\.\dMiB\)\. Delete tables",
-    ) as caught:
+    ) as excinfo:
         store.put("d", frame(12))
-    assert (caught.value.errno, isinstance(caught.value, OSError)) == (errno.ENOSPC, True)
-    assert written == []
+    assert (excinfo.value.errno, isinstance(excinfo.value, OSError)) == (errno.ENOSPC, True)
+    assert calls == []
     assert files(store) == ["a.arrow", "b"]
 
 
@@ -59,12 +59,12 @@ def test_both_versions_count_until_the_name_leads_to_the_new_one(folder):
 def test_who_holds_what_is_deleted_is_told(folder):
     store = cn.Store(folder / "s", capacity="20MiB", spares=0)
     store.put("a", frame(8)).close()
-    held = store.get("a")
+    reader = store.get("a")
     store.delete("a")
     store.put("b", frame(8)).close()
     with pytest.raises(cn.StoreFullError, match=rf"deleted and superseded ones hold 8\.\dMiB, for {os.getpid()} "):
         store.put("c", frame(16))
-    del held
+    del reader
 
 
 def test_spares_stay_within_the_capacity(folder):
@@ -163,12 +163,12 @@ def test_tables_expire(store):
     assert store.put("long", frame(1), ttl=timedelta(days=1)).expires > now + timedelta(hours=23)
     assert store.put("for ever".replace(" ", "-"), frame(1)).expires is None
     time.sleep(1.1)
-    held = store.get("brief")  # it may go, and is still there
+    reader = store.get("brief")  # it may go, and is still there
     freed = store.gc()
     assert (freed.files, freed.nbytes >= MIB) == (1, True)
     assert not store.exists("brief")
     assert [info.name for info in store.ls()] == ["for-ever", "long"]
-    assert held["x"].sum() == MIB // 8
+    assert reader["x"].sum() == MIB // 8
 
 
 @pytest.mark.parametrize("keep", [1, 3])

@@ -117,7 +117,7 @@ def test_every_call_fails_in_turn(filled, monkeypatch, change, call):
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
             return real(*args, **kwargs)
 
-        before, held = listing(store), descriptors()
+        before, open_before = listing(store), descriptors()
         error = None
         with monkeypatch.context() as patch:
             patch.setattr(os, call, failing)
@@ -135,7 +135,7 @@ def test_every_call_fails_in_turn(filled, monkeypatch, change, call):
         else:
             assert after != before
         del error
-        assert descriptors() == held
+        assert descriptors() == open_before
         assert cn.Store(store.path)._catalog.directory.lock_at_once().close() is None
         if count <= turn:
             return  # it made no more of them

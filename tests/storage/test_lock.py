@@ -46,10 +46,10 @@ def test_a_stopped_holder_is_an_error_that_names_it(store, change):
         with pytest.raises(
             cn.LockTimeoutError,
             match=rf"locked for 0\.2 seconds by process {holder.pid} \(python.*\), which is stopped; nothing was changed",
-        ) as caught:
+        ) as excinfo:
             changes(store)[change]()
         assert 0.2 <= time.monotonic() - began < 5
-        assert isinstance(caught.value, TimeoutError)
+        assert isinstance(excinfo.value, TimeoutError)
         assert store.get("t").equals(FRAME), "readers do not wait"
     assert store.put("t", FRAME).version == 2
 
@@ -179,25 +179,25 @@ def test_a_handler_that_changes_the_store_its_thread_is_changing(store, monkeypa
 
 def test_a_finalizer_inside_of_a_put(store, monkeypatch):
     store.put("t", FRAME).close()
-    raised = []
+    errors = []
 
     class Finalized:
         def __del__(self):
             try:
                 store.delete("t")
             except cn.ReentrantCallError:
-                raised.append(True)
+                errors.append(True)
 
     real = os.rename
 
     def rename(*args, **kwargs):
-        if not raised:
+        if not errors:
             Finalized()
         return real(*args, **kwargs)
 
     monkeypatch.setattr(os, "rename", rename)
     assert store.put("t", FRAME).version == 2
-    assert raised == [True]
+    assert errors == [True]
 
 
 def test_another_store_may_be_changed_meanwhile(folder, monkeypatch):

@@ -15,16 +15,16 @@ def search(*, check=True, remove_last=True):
     """Search all states; returns whether two processes ever work at the same time."""
     # A state: which inode the name leads to, who has each inode locked, the next free inode, each process' (step, inode).
     start = (NONE, (), ("open",) * PROCESSES, (NONE,) * PROCESSES)
-    seen, todo = {start}, [start]
+    states, todo = {start}, [start]
     while todo:
         state = todo.pop()
         if sum(step in ("work", "work removed") for step in state[2]) > 1:
             return state
         for following in steps(state, check=check, remove_last=remove_last):
-            if following not in seen:
-                seen.add(following)
+            if following not in states:
+                states.add(following)
                 todo.append(following)
-    assert len(seen) > 500
+    assert len(states) > 500
     return None
 
 

@@ -47,19 +47,19 @@ def test_puts_under_one_name_are_not_killed(folder, group, seed):
 
     With spares of an eighth of the file system, the process was killed with seed 2.
     """
-    done = control_groups.run(group, PUTS, folder / "s", 40, 30, 90, "t", seed)
-    assert not control_groups.was_killed(done), "the kernel killed the process"
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == [""] * 40
+    process = control_groups.run(group, PUTS, folder / "s", 40, 30, 90, "t", seed)
+    assert not control_groups.was_killed(process), "the kernel killed the process"
+    assert process.returncode == 0, process.stderr
+    assert json.loads(process.stdout) == [""] * 40
 
 
 @pytest.mark.slow
 @pytest.mark.privileged("disks")
 def test_a_table_that_the_limit_has_no_room_for_is_refused(folder, group):
     """Tables that stay, until the limit is reached: the error names the limit, the file that sets it, and the way out."""
-    done = control_groups.run(group, PUTS, folder / "s", 12, 40, 41, "t{}", 1)
-    assert not control_groups.was_killed(done), "the kernel killed the process"
-    outcomes = json.loads(done.stdout)
+    process = control_groups.run(group, PUTS, folder / "s", 12, 40, 41, "t{}", 1)
+    assert not control_groups.was_killed(process), "the kernel killed the process"
+    outcomes = json.loads(process.stdout)
     refusals = [text for text in outcomes if text]
     assert outcomes[0] == ""
     assert refusals
@@ -74,8 +74,8 @@ def test_a_table_that_the_limit_has_no_room_for_is_refused(folder, group):
 @pytest.mark.privileged("disks")
 def test_spares_are_limited_by_the_memory_limit(folder, group):
     program = "import json; from colonnade.storage import spares; fd = os.open(sys.argv[1], 0); print(spares.default_limit(fd))"
-    done = control_groups.run(group, program, folder)
-    assert int(done.stdout) == LIMIT // 8
+    process = control_groups.run(group, program, folder)
+    assert int(process.stdout) == LIMIT // 8
 
 
 @pytest.mark.privileged("disks")
@@ -85,8 +85,8 @@ def test_a_limit_above_the_own_group_counts(folder, group):
     inner.mkdir()
     try:
         program = "from colonnade.storage import memory_limits as m; print(m.least_limit(), m.tightest().file)"
-        done = control_groups.run(inner, program)
-        limit, file = done.stdout.split()
+        process = control_groups.run(inner, program)
+        limit, file = process.stdout.split()
         assert int(limit) == LIMIT
         assert Path(file).parent == group
     finally:
@@ -128,7 +128,7 @@ def test_version_2(tree):
     assert memory_limits.least_limit() == 500_000
     assert memory_limits.tightest() == (place / "b/c/d/memory.max", 500_000, 50_000)
     # The cache of files counts as free where it is needed; the pages of a store in memory (shmem) do not.
-    assert memory_limits.tightest(wanted=60_000) == (place / "b/c/d/memory.max", 500_000, 200_000)
+    assert memory_limits.tightest(size=60_000) == (place / "b/c/d/memory.max", 500_000, 200_000)
     place = tree("/a/b/c")
     assert memory_limits.tightest() == (place / "b/memory.max", 1_000_000, 700_000)
 
@@ -211,12 +211,12 @@ store = cn.Store(sys.argv[1])
 store.put("t", pd.DataFrame({"x": [1]})).close()
 print(json.dumps([folder for folder, files in memory_limits._groups() if files.limit == "memory.max"]))
 """
-    done = control_groups.run(version_2, program, folder / "s")
-    assert done.returncode == 0, done.stderr
+    process = control_groups.run(version_2, program, folder / "s")
+    assert process.returncode == 0, process.stderr
     assert [str(version_2), str(version_2.parent)] == [
-        folder for folder in json.loads(done.stdout) if folder.startswith(str(version_2.parent))
+        folder for folder in json.loads(process.stdout) if folder.startswith(str(version_2.parent))
     ]
     if (version_2 / "memory.max").exists():
         (version_2 / "memory.max").write_text(str(LIMIT))
-        done = control_groups.run(version_2, PUTS, folder / "s", 3, 90, 91, "t{}", 1)
-        assert not control_groups.was_killed(done)
+        process = control_groups.run(version_2, PUTS, folder / "s", 3, 90, 91, "t{}", 1)
+        assert not control_groups.was_killed(process)

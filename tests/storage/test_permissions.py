@@ -28,13 +28,13 @@ def test_a_store_is_its_owners_alone(open_folder):
     path = store.put("f/t", FRAME).path
     os.environ["COLONNADE_STORE"] = str(store.path)
     try:
-        found = as_user(f"""[
+        result = as_user(f"""[
             attempt(lambda: cn.Store({str(store.path)!r}).ls()), attempt(lambda: cn.Store({str(store.path)!r}).get("f/t")),
             attempt(lambda: cn.Store({str(store.path)!r}).put("u", frame)), attempt(lambda: open({str(path)!r}, "rb")),
             attempt(lambda: os.listdir({str(store.path)!r})), attempt(lambda: cn.get("f/t")), attempt(lambda: cn.put("u", frame))]""")
     finally:
         del os.environ["COLONNADE_STORE"]
-    errors = [text.partition(":")[0] for text in found]
+    errors = [text.partition(":")[0] for text in result]
     assert errors == ["StoreAccessError"] * 3 + ["PermissionError"] * 2 + ["StoreAccessError"] * 2
     assert store.check() == []
 
@@ -42,10 +42,10 @@ def test_a_store_is_its_owners_alone(open_folder):
 def test_segments_are_recycled_without_privileges(open_folder):
     """Every user can take leases on its own files."""
     open_folder.chmod(0o777)
-    found = as_user(f"""(lambda store, big: [
+    result = as_user(f"""(lambda store, big: [
         (store.put("t", big).close(), (store.path / "t.arrow").stat().st_ino)[1] for _ in range(4)
     ])(cn.Store({str(open_folder / "s")!r}), pd.DataFrame({{"x": range(400_000)}}))""")
-    assert len(set(found)) == 2
+    assert len(set(result)) == 2
 
 
 def test_the_default_store_of_another_user(monkeypatch):
@@ -101,9 +101,9 @@ def test_a_reference_to_a_trusted_snapshot_is_trusted(open_folder):
 
 def test_a_reference_passed_to_another_user(open_folder):
     data = pickle.dumps(cn.Store(open_folder / "s").put("t", FRAME))
-    told = as_user(f"attempt(lambda: pickle.loads({data!r}).to_pandas())")
-    assert told.startswith("StoreAccessError: 't' cannot be read from")
-    assert told.endswith(
+    answer = as_user(f"attempt(lambda: pickle.loads({data!r}).to_pandas())")
+    assert answer.startswith("StoreAccessError: 't' cannot be read from")
+    assert answer.endswith(
         f"runs as user {OTHER}; the table belongs to user {os.geteuid()} (mode= of a store lets a group read it)"
     )
 
@@ -324,8 +324,8 @@ def test_a_directory_that_hands_its_group_on(open_folder):
     store.configure(mode=0o640)
     store.put("a/b/t", FRAME).close()
     store.put("a/b/big", pd.DataFrame({"x": range(400_000)})).close()
-    found = [(path.stat().st_gid, stat.S_IMODE(path.stat().st_mode)) for path in (root, root / "a", root / "a/b")]
-    assert found == [(GROUP, 0o2750), (GROUP, 0o3750), (GROUP, 0o3750)]
+    result = [(path.stat().st_gid, stat.S_IMODE(path.stat().st_mode)) for path in (root, root / "a", root / "a/b")]
+    assert result == [(GROUP, 0o2750), (GROUP, 0o3750), (GROUP, 0o3750)]
     ask = f"""[attempt(lambda: cn.Store({str(root)!r}, trust=0).get("a/b/t")["x"].sum()),
         attempt(lambda: len(cn.Store({str(root)!r}, trust=0).get("a/b/big")))]"""
     assert as_user(ask, groups=[GROUP]) == ["6", "400000"]
@@ -438,8 +438,8 @@ def test_ls_says_what_may_not_be_read(open_folder):
         os.chown(path, -1, GROUP)
     ask = f"""(lambda warnings: (warnings.simplefilter("error"), [attempt(lambda: cn.Store({str(store.path)!r}, trust=0).ls())])[1])(
         __import__("warnings"))"""
-    assert "1 tables or folders" in (told := as_user(ask, groups=[GROUP])[0])
-    assert "'f/'" in told
+    assert "1 tables or folders" in (answer := as_user(ask, groups=[GROUP])[0])
+    assert "'f/'" in answer
 
 
 def test_a_process_that_becomes_another_user_reads_its_own_tables(folder):

@@ -31,7 +31,7 @@ def allocated(path):
 
 def roles(store):
     """(role, name, version, bytes) of all segments."""
-    return [(found.role, found.name, found.version, found.nbytes) for found in store.usage().segments]
+    return [(result.role, result.name, result.version, result.nbytes) for result in store.usage().segments]
 
 
 def holders(store, role):
@@ -71,11 +71,11 @@ def store(folder):
 
 
 def test_nothing_is_there(store):
-    found = store.usage()
+    usage = store.usage()
     stats = os.statvfs("/dev/shm")
-    assert (found.path, found.segments, found.nbytes, found.capacity) == (store.path, (), 0, None)
-    assert found.filesystem == stats.f_blocks * stats.f_frsize
-    assert 0 < found.free <= found.filesystem
+    assert (usage.path, usage.segments, usage.nbytes, usage.capacity) == (store.path, (), 0, None)
+    assert usage.filesystem == stats.f_blocks * stats.f_frsize
+    assert 0 < usage.free <= usage.filesystem
     assert not store.path.exists()
 
 
@@ -111,8 +111,8 @@ def test_every_kind_of_file_has_its_role(folder):
         (store.path / name).write_bytes(b"x" * 4096 * size)
     (store.path / "link").symlink_to("/etc/passwd")
     os.mkfifo(store.path / "pipe.arrow")
-    found = {(segment.role, segment.nbytes) for segment in store.usage().segments if segment.role != "newest"}
-    assert found == {(role, 4096 * size) for size, role in enumerate(names.values(), 1)}
+    usage = {(segment.role, segment.nbytes) for segment in store.usage().segments if segment.role != "newest"}
+    assert usage == {(role, 4096 * size) for size, role in enumerate(names.values(), 1)}
 
 
 def test_a_segment_of_two_names_counts_once(folder):
@@ -163,9 +163,9 @@ def test_a_segment_that_lost_its_name_is_its_holders(drop, store):
         if drop == "remove the store":
             store.path.rmdir()
         for _ in range(2):
-            (found,) = store.usage().of("deleted")
-            assert (found.name, found.version, found.nbytes) == ("a/t", None, size)
-            assert {holder.pid for holder in found.holders} == {first.pid, second.pid}
+            (usage,) = store.usage().of("deleted")
+            assert (usage.name, usage.version, usage.nbytes) == ("a/t", None, size)
+            assert {holder.pid for holder in usage.holders} == {first.pid, second.pid}
         second.communicate("\n")
         assert holders(store, "deleted") == {(first.pid, "mapped")}
     assert store.usage().of("deleted") == ()
@@ -208,7 +208,7 @@ def test_a_store_behind_a_link(folder):
 
 def test_a_segment_renamed_while_the_directory_is_read_is_not_deleted(folder, monkeypatch):
     store = cn.Store(folder / "store")
-    held = store.put("t", frame(1)).to_pandas()
+    reader = store.put("t", frame(1)).to_pandas()
     walk = folders.walk
 
     def walk_while_it_is_renamed(directory, *args):
@@ -222,19 +222,19 @@ def test_a_segment_renamed_while_the_directory_is_read_is_not_deleted(folder, mo
     monkeypatch.setattr(folders, "walk", walk_while_it_is_renamed)
     assert roles(store) == []
     assert holders(store, "spare") == {(os.getpid(), "mapped")}
-    del held
+    del reader
 
 
 def test_a_spare_that_a_reader_holds_is_named_as_it_was_opened(folder):
     store = cn.Store(folder / "store")
     store.put("t", frame(1)).close()
-    held = store.get("t")
+    reader = store.get("t")
     (store.path / ".segments").mkdir(exist_ok=True)
     os.link(store.path / "t.arrow", store.path / ".segments/spare-1")
     store.put("t", frame(1)).close()
     (spare,) = store.usage().of("spare")
     assert (spare.name, [holder.pid for holder in spare.holders]) == ("t", [os.getpid()])
-    del held
+    del reader
 
 
 def test_a_draft_without_a_name_is_its_writers(store):
@@ -303,7 +303,7 @@ store.put("t", pd.DataFrame({"x": [1.0]})).close()
     with process(program, store.path, before=["unshare", "-m"]) as child:
         theirs = [os.stat(f"/proc/{child.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{child.pid}/fd")]
         mine = (store.path / "t.arrow").stat()
-        assert place == "overlay" or mine.st_ino in {found.st_ino for found in theirs if found.st_dev != mine.st_dev}
+        assert place == "overlay" or mine.st_ino in {result.st_ino for result in theirs if result.st_dev != mine.st_dev}
         assert roles(store) == [("newest", "t", 1, allocated(store.path / "t.arrow"))]
         assert holders(store, "newest") == set()
 
@@ -338,26 +338,26 @@ def open_to_all(folder):
 
 def as_nobody(store, *before):
     command = [*before, sys.executable, "-c", AS_NOBODY, store.path]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return done.stdout, *json.loads(done.stderr)
+    process = subprocess.run(command, capture_output=True, text=True, check=True)
+    return process.stdout, *json.loads(process.stderr)
 
 
 def test_processes_of_others_are_counted(open_to_all):
     # A namespace of processes has these alone: the program, and the three that it started as root.
-    shown, unseen, pid, found = as_nobody(open_to_all, "unshare", "--pid", "--fork", "--mount-proc")
+    visible, unseen, pid, result = as_nobody(open_to_all, "unshare", "--pid", "--fork", "--mount-proc")
     assert unseen == 3
-    assert [(holder[0], holder[2]) for holder in found] == [(pid, "mapped")]
-    assert "3 processes could not be looked at" in " ".join(shown.split())
+    assert [(holder[0], holder[2]) for holder in result] == [(pid, "mapped")]
+    assert "3 processes could not be looked at" in " ".join(visible.split())
 
 
 def test_what_others_hold_is_not_seen_and_the_kernels_threads_do_not_count(open_to_all):
-    held = open_to_all.get("t")
-    _, unseen, pid, found = as_nobody(open_to_all)
-    assert [holder[0] for holder in found] == [pid]
+    frame = open_to_all.get("t")
+    _, unseen, pid, result = as_nobody(open_to_all)
+    assert [holder[0] for holder in result] == [pid]
     assert os.getpid() in {holder[0] for holder in holders(open_to_all, "newest")}
     programs = [pid for pid in os.listdir("/proc") if pid.isdigit() and _command_line(pid)]
     assert unseen <= len(programs) + 10  # others come and go meanwhile; the kernel's threads are many more
-    del held
+    del frame
 
 
 def _command_line(pid):
@@ -391,9 +391,9 @@ while True:
             running.callback(child.kill)
         end = time.monotonic() + 2
         while time.monotonic() < end:
-            found = store.usage()
-            assert len(found.of("newest")) <= 1
-            assert {segment.name for segment in found.segments} <= {"t", None}
+            usage = store.usage()
+            assert len(usage.of("newest")) <= 1
+            assert {segment.name for segment in usage.segments} <= {"t", None}
 
 
 # -- how it looks ------------------------------------------------------------------------------------------------------
@@ -401,7 +401,7 @@ while True:
 
 def test_it_prints_as_a_table(store):
     store.put("a/t", frame(1)).close()
-    held = store.get("a/t")
+    reader = store.get("a/t")
     lines = repr(store.usage()).splitlines()
     command = Path("/proc/self/comm").read_text().strip()
     size = format_size(allocated(store.path / "a/t.arrow"))
@@ -411,18 +411,18 @@ def test_it_prints_as_a_table(store):
     assert lines[-2].split()[:4] == ["a/t", "1", "131,072", size]
     assert lines[-2].endswith(f"{command} {os.getpid()}")
     assert lines[-1] == "1 segment"
-    del held
+    del reader
 
 
 def test_a_stores_own_capacity(store, capsys):
     store.put("t", frame(1)).close()
-    found = cn.Store(store.path, capacity="8MiB").usage()
-    assert found == store.usage()._replace(capacity=8 << 20, free=found.free)
+    usage = cn.Store(store.path, capacity="8MiB").usage()
+    assert usage == store.usage()._replace(capacity=8 << 20, free=usage.free)
     store.configure(capacity="8MiB")
     assert store.usage().capacity == 8 << 20
     (store.path / ".settings").unlink()
-    assert f"{format_size(found.nbytes)} of 8.0MiB used, " in repr(found)
-    print_once(found)
+    assert f"{format_size(usage.nbytes)} of 8.0MiB used, " in repr(usage)
+    print_once(usage)
     assert "1.0MiB of 8.0MiB used, " in capsys.readouterr().out
 
 

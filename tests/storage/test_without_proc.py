@@ -63,22 +63,22 @@ def test_without_proc(folder):
     ]
     if os.geteuid() != 0:
         pytest.skip("needs root, to unmount /proc")
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if "umount" in done.stderr or "unshare" in done.stderr:
-        pytest.skip(f"/proc cannot be unmounted here: {done.stderr.strip()}")
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert found["watch"] == ["StoreAccessError: cannot watch for new versions: /proc is not mounted. Mount it", True]
-    assert found["usage"].startswith(
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "umount" in process.stderr or "unshare" in process.stderr:
+        pytest.skip(f"/proc cannot be unmounted here: {process.stderr.strip()}")
+    assert process.returncode == 0, process.stderr
+    result = json.loads(process.stdout)
+    assert result["watch"] == ["StoreAccessError: cannot watch for new versions: /proc is not mounted. Mount it", True]
+    assert result["usage"].startswith(
         "StoreAccessError: cannot see which processes hold the store: /proc is not mounted"
     )
-    assert found["full"].startswith("StoreFullError: ")
-    assert (found["put"], found["put in a folder"], found["get"]) == (["1", "2", "3"], "1", "400000")
-    assert (found["share"], found["allocate"], found["check"], found["delete"], found["gc"]) == (
+    assert result["full"].startswith("StoreFullError: ")
+    assert (result["put"], result["put in a folder"], result["get"]) == (["1", "2", "3"], "1", "400000")
+    assert (result["share"], result["allocate"], result["check"], result["delete"], result["gc"]) == (
         "0",
         "None",
         "[]",
         "None",
         "0",
     )
-    assert found["left"] == ["a", "u.arrow"]
+    assert result["left"] == ["a", "u.arrow"]

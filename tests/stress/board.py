@@ -77,8 +77,8 @@ class Board:
         deletes = int(self.deletes_begun[:, name].sum())
         tag, known = before.note >> _TAG, before.note & ((1 << _TAG) - 1)
         if tag == deletes and known and version < known + above:
-            found = f"version {version} is" if version else "nothing is"
-            raise WentBackwardsError(f"{found} there where version {known} was seen before (after {deletes} deletes)")
+            result = f"version {version} is" if version else "nothing is"
+            raise WentBackwardsError(f"{result} there where version {known} was seen before (after {deletes} deletes)")
         if version and before.calm and before.deletes == deletes:
             self.notes[slot, name] = max(int(self.notes[slot, name]), deletes << _TAG | version)
 

@@ -39,9 +39,9 @@ class Sample(NamedTuple):
 
 def private_memory():
     with open("/proc/self/smaps_rollup") as file:
-        told = {line.split(":")[0]: line.split()[1] for line in file if line.endswith("kB\n")}
+        answer = {line.split(":")[0]: line.split()[1] for line in file if line.endswith("kB\n")}
     # Not what is private by chance: a library's pages are, as long as no other process has it.
-    return int(told["Anonymous"]) * 1024
+    return int(answer["Anonymous"]) * 1024
 
 
 def look(puts, store, place):
@@ -60,7 +60,7 @@ def endure(store, place, puts, seed):
     dice = random.Random(seed)
     small = [payload.make(dice.getrandbits(40), dice.randint(1, 3000)) for _ in range(40)]
     large = [payload.make(dice.getrandbits(40), dice.randint(55_000, 80_000)) for _ in range(4)]
-    held = deque()
+    readers = deque()
     every = max(puts // 10, 1)
     for number in range(1, puts + 1):
         due = number % every == 0
@@ -69,20 +69,20 @@ def endure(store, place, puts, seed):
             if snap.version != number:
                 raise AssertionError(f"put {number} made version {snap.version}")
         if number % 10 == 0:
-            held.append(store.get("t"))
-            if len(held) > _HELD:
-                payload.verify_pandas(held.popleft())
+            readers.append(store.get("t"))
+            if len(readers) > _HELD:
+                payload.verify_pandas(readers.popleft())
         if due:
-            held.clear()
+            readers.clear()
             yield look(number, store, place)
 
 
 def grown(first, last):
     """The figures that have grown."""
-    found = [name for name in Sample._fields[2:] if getattr(first, name) != getattr(last, name)]
+    result = [name for name in Sample._fields[2:] if getattr(first, name) != getattr(last, name)]
     if last.private > first.private + _MEMORY:
-        found.append("private")
-    return found
+        result.append("private")
+    return result
 
 
 def main():

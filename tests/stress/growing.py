@@ -51,7 +51,7 @@ def produce(store: cn.Store, dice: random.Random, counts: mmap) -> None:
 
 def read(store: cn.Store, dice: random.Random, counts: mmap, slot: int) -> None:
     """Read and verify for ever; what is held is looked at again after the next reading."""
-    held = []
+    readers = []
     latest, follow = store.latest(NAME), store.follow(NAME, start="now", timeout=0.01)
     done = [0] * len(READINGS)
     while True:
@@ -74,10 +74,10 @@ def read(store: cn.Store, dice: random.Random, counts: mmap, slot: int) -> None:
                 path = dice.choice(rows.segments_of(store, NAME))
                 rows.verify_arrow(rows.read_file(path))
         if frame is not None:
-            held.append((frame, rows.verify_pandas(frame)))
-        if len(held) > 2:
-            frame, found = held.pop(dice.randrange(len(held)))
-            rows.verify_pandas(frame, found.start, found.stop)
+            readers.append((frame, rows.verify_pandas(frame)))
+        if len(readers) > 2:
+            frame, result = readers.pop(dice.randrange(len(readers)))
+            rows.verify_pandas(frame, result.start, result.stop)
         done[kind] += 1
         struct.pack_into(f"<{len(READINGS)}Q", counts, slot * 64, *done)
 
@@ -100,8 +100,8 @@ def fork(work) -> int:
 def tear(store: cn.Store) -> None:
     """Overwrite the values of rows that are published: what no producer ever does."""
     path = rows.segments_of(store, NAME)[-1]
-    shown = rows.read_file(path)["number"]
-    values = path.read_bytes().index(struct.pack("<2q", shown[0].as_py(), shown[1].as_py()))
+    visible = rows.read_file(path)["number"]
+    values = path.read_bytes().index(struct.pack("<2q", visible[0].as_py(), visible[1].as_py()))
     with path.open("r+b") as file:
         file.seek(values)
         file.write(b"\xff" * 8)
@@ -113,17 +113,17 @@ def settle(store: cn.Store) -> int:
         total = log.append(rows.make(log.num_rows, log.num_rows + 5))
     head = rows.head_of(store, NAME)
     assert head is not None
-    seen = head.read()
-    assert seen.committed == total
-    following = seen.entries[0].base
+    state = head.read()
+    assert state.committed == total
+    following = state.entries[0].base
     for position, path in enumerate(rows.segments_of(store, NAME)):
-        shown = rows.verify_arrow(rows.read_file(path), following)
-        following = seen.end(position)
-        assert shown.stop >= following
+        visible = rows.verify_arrow(rows.read_file(path), following)
+        following = state.end(position)
+        assert visible.stop >= following
     assert following == total
     rows.verify_pandas(store.get(NAME), stop=total)
     files = {path.name for path in rows.folder_of(store, NAME).iterdir()}
-    assert len(files) == 1 + len(seen.entries), files
+    assert len(files) == 1 + len(state.entries), files
     store.gc()
     assert store.check() == []
     return total

@@ -54,11 +54,11 @@ class Bystander(threading.Thread):
 
 def descriptors():
     """What the open descriptors lead to."""
-    found = []
+    result = []
     for number in os.listdir("/proc/self/fd"):
         with contextlib.suppress(FileNotFoundError):  # that of the folder that was listed
-            found.append(os.readlink(f"/proc/self/fd/{number}"))
-    return sorted(found)
+            result.append(os.readlink(f"/proc/self/fd/{number}"))
+    return sorted(result)
 
 
 def operations(store, frames):

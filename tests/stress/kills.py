@@ -209,8 +209,8 @@ def main():
             arena.stop()
             shutil.copytree(arena.root, evidence / "store", symlinks=True)
             print(f"FAILED, seed {options.seed}, after {sum(arena.killed.values())} kills: {error!r}")
-            for told in sorted(evidence.glob("failure-*.txt")):
-                print(told.read_text())
+            for answer in sorted(evidence.glob("failure-*.txt")):
+                print(answer.read_text())
             print(f"the store as it was, and what the workers wrote: {evidence}")
             sys.exit(1)
         print_figures(options, arena, time.monotonic() - began, place)

@@ -13,12 +13,12 @@ def run(*options):
 
 
 def test_readers_see_what_was_published():
-    done = run("--kills", 40, "--seed", 1)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "40 kills" in done.stdout
+    process = run("--kills", 40, "--seed", 1)
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert "40 kills" in process.stdout
 
 
 def test_an_overwritten_row_ends_the_run():
-    done = run("--kills", 2000, "--seed", 2, "--tear")
-    assert done.returncode == 1
-    assert "FAILED, seed 2" in done.stdout
+    process = run("--kills", 2000, "--seed", 2, "--tear")
+    assert process.returncode == 1
+    assert "FAILED, seed 2" in process.stdout

@@ -37,14 +37,14 @@ def test_every_torn_page_is_seen(folder):
         if torn == one:
             continue
         path.write_bytes(torn)
-        seen = []
+        pages = []
         for read in READINGS:
             try:
                 with store.open("t") as snap:
                     read(snap)
             except (payload.TornError, cn.CorruptSnapshotError, pa.ArrowInvalid):
-                seen.append(True)
-        if not seen:
+                pages.append(True)
+        if not pages:
             unseen.append(page // PAGE)
     assert unseen == []
 

@@ -138,18 +138,18 @@ class Worker:
 
     # -- reading ---------------------------------------------------------------------------------------------------------
 
-    def read(self, held):
+    def read(self, readers):
         """Open a name, or an older version of it, verify it, and perhaps keep it for a while."""
         name = self.name()
         with self._open(name) as snap:
             if snap is None:
                 return
-            kept = self._verify(snap)
+            reader = self._verify(snap)
             older = snap.version - self.random.randint(1, 2)
         if self.random.random() < 0.6:
-            held.append(kept)
+            readers.append(reader)
         else:
-            kept.snap.close()
+            reader.snap.close()
         if older > 0 and self.random.random() < 0.3:
             self._read_older(NAMES[name], older)
 
@@ -198,12 +198,12 @@ class Worker:
     @staticmethod
     def _same(snap, frame, table, attrs):
         """Check that pandas, Arrow and the beginning of the file agree with each other and with what was read before."""
-        said = [payload.verify_pandas(frame), payload.verify_arrow(table), payload.verify_head(snap)]
-        if said != [attrs or said[0]] * 3:
-            raise payload.TornError(f"pandas, Arrow and the head say {said}; before: {attrs}")
-        if (snap.num_rows, snap.version) != (said[0]["rows"], said[0].get("version", snap.version)):
-            raise payload.TornError(f"the seal of {snap!r} is not that of {said[0]}")
-        return said[0]
+        output = [payload.verify_pandas(frame), payload.verify_arrow(table), payload.verify_head(snap)]
+        if output != [attrs or output[0]] * 3:
+            raise payload.TornError(f"pandas, Arrow and the head say {output}; before: {attrs}")
+        if (snap.num_rows, snap.version) != (output[0]["rows"], output[0].get("version", snap.version)):
+            raise payload.TornError(f"the seal of {snap!r} is not that of {output[0]}")
+        return output[0]
 
     def _scribble(self, snap):
         mine = snap.to_pandas()
@@ -223,17 +223,17 @@ class Worker:
                 raise AssertionError(f"the reference of {snap!r} led to {again!r}")
             self.board.count(self.slot, "references")
 
-    def release(self, held):
+    def release(self, readers):
         """Verify snapshots again before they are released: this shows a page that was reused meanwhile."""
-        due = [kept for kept in held if kept.until <= self.round] or held[:1] * (len(held) > _HELD)
-        for kept in due:
-            self.do("hold", repr(kept.snap))
-            self._same(kept.snap, kept.frame, kept.table, kept.attrs)
-            if kept.scribbled and not np.array_equal(*kept.scribbled, equal_nan=True):
-                raise payload.TornError(f"what was written into a frame of {kept.snap!r} is not what is there now")
-            kept.snap.close()
+        due = [reader for reader in readers if reader.until <= self.round] or readers[:1] * (len(readers) > _HELD)
+        for reader in due:
+            self.do("hold", repr(reader.snap))
+            self._same(reader.snap, reader.frame, reader.table, reader.attrs)
+            if reader.scribbled and not np.array_equal(*reader.scribbled, equal_nan=True):
+                raise payload.TornError(f"what was written into a frame of {reader.snap!r} is not what is there now")
+            reader.snap.close()
             self.board.count(self.slot, "held")
-        held[:] = [kept for kept in held if not any(kept is gone for gone in due)]
+        readers[:] = [reader for reader in readers if not any(reader is is_null for is_null in due)]
 
 
 WRITES = ((90, Worker.put), (7, Worker.delete), (1, Worker.gc), (2, Worker.list))
@@ -251,14 +251,14 @@ def write(worker):
 
 def read(worker):
     """Read until killed."""
-    held = []
+    readers = []
     before = descriptors()
-    table = ((60, lambda worker: worker.read(held)), *READS)
+    table = ((60, lambda worker: worker.read(readers)), *READS)
     while True:
         worker.choose(table)
-        worker.release(held)
-        if (now := descriptors()) != before + len(held):
-            raise AssertionError(f"a reader had {before} descriptors, holds {len(held)} snapshots, and has {now}")
+        worker.release(readers)
+        if (now := descriptors()) != before + len(readers):
+            raise AssertionError(f"a reader had {before} descriptors, holds {len(readers)} snapshots, and has {now}")
 
 
 def run(life, worker, evidence):
@@ -267,6 +267,6 @@ def run(life, worker, evidence):
         life(worker)
     except BaseException as error:
         kind = "backwards" if isinstance(error, WentBackwardsError) else type(error).__name__
-        told = f"{kind} in process {os.getpid()}, doing: {worker.doing}\n\n{traceback.format_exc()}"
-        (evidence / f"failure-{os.getpid()}.txt").write_text(told)
+        answer = f"{kind} in process {os.getpid()}, doing: {worker.doing}\n\n{traceback.format_exc()}"
+        (evidence / f"failure-{os.getpid()}.txt").write_text(answer)
     os._exit(1)

@@ -91,16 +91,16 @@ def _classes(error):
 
 def holdings(folder):
     """The descriptors, mappings and locks that this process has, of files below a folder and elsewhere."""
-    found = set()
+    result = set()
     for fd in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):
-            found.add(f"descriptor {fd}: {os.readlink(f'/proc/self/fd/{fd}').removesuffix(' (deleted)')}")
-    found = {text for text in found if "/proc/" not in text}
+            result.add(f"descriptor {fd}: {os.readlink(f'/proc/self/fd/{fd}').removesuffix(' (deleted)')}")
+    result = {text for text in result if "/proc/" not in text}
     for line in Path("/proc/self/maps").read_text().splitlines():
         if str(folder) in line:
-            found.add(f"mapping {line.split(maxsplit=5)[5]}")
+            result.add(f"mapping {line.split(maxsplit=5)[5]}")
     for line in Path("/proc/locks").read_text().splitlines():
         fields = line.replace("-> ", "").split()
         if fields[4] == str(os.getpid()):
-            found.add(f"lock {fields[1]} {fields[5]}")
-    return found
+            result.add(f"lock {fields[1]} {fields[5]}")
+    return result

@@ -129,14 +129,17 @@ class Stream:
         address = ctypes.addressof(array.values)
         validity = None if array.validity is None else ctypes.addressof(array.validity)
         buffers = (c_void_p * 2)(validity, fields.pop("values_at", address))
-        made = ArrowArray(n_buffers=2 if array.children is None else 1, buffers=ctypes.cast(buffers, POINTER(c_void_p)), release=ReleaseArray(release))  # fmt: skip
+        result = ArrowArray(n_buffers=2 if array.children is None else 1, buffers=ctypes.cast(buffers, POINTER(c_void_p)), release=ReleaseArray(release))  # fmt: skip
         if array.children is not None:
             children = (POINTER(ArrowArray) * len(array.children))()
             for number, child in enumerate(array.children):
                 children[number] = None if child is None else ctypes.pointer(self._fill(child))
-            made.n_children, made.children = len(array.children), ctypes.cast(children, POINTER(POINTER(ArrowArray)))
+            result.n_children, result.children = (
+                len(array.children),
+                ctypes.cast(children, POINTER(POINTER(ArrowArray))),
+            )
             self._keep.append(children)
         for name, value in fields.items():
-            setattr(made, name, value)
-        self._keep += [made, buffers, array]
-        return made
+            setattr(result, name, value)
+        self._keep += [result, buffers, array]
+        return result

@@ -51,6 +51,6 @@ def run(group, program, *arguments, timeout=100):
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout)
 
 
-def was_killed(done):
+def was_killed(process):
     """Whether the kernel ended a process because its group reached the limit."""
-    return done.returncode == -signal.SIGKILL
+    return process.returncode == -signal.SIGKILL

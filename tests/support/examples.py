@@ -10,9 +10,9 @@ EXAMPLES = Path(__file__).parents[2] / "examples/python"
 
 def run(*arguments, folder):
     env = {**os.environ, "COLONNADE_STORE": str(folder / "store")}
-    done = subprocess.run([sys.executable, *arguments], env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    process = subprocess.run([sys.executable, *arguments], env=env, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    return process.stdout
 
 
 LOOK = """

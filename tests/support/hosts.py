@@ -42,8 +42,8 @@ class Host:
             lines.append(self.process.stdout.readline())
             if not lines[-1]:
                 raise RuntimeError(self.process.communicate()[1])
-        said = json.loads("".join(lines))
-        self.address, self.serving = said["address"], said["serving"]
+        output = json.loads("".join(lines))
+        self.address, self.serving = output["address"], output["serving"]
         self.port = int(self.address.rpartition(":")[2])
 
     def __enter__(self):

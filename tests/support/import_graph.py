@@ -171,11 +171,11 @@ def grouped(edges: dict[str, set[str]], folder: str = "") -> dict[str, set[str]]
 
 def folders(modules: Iterable[str]) -> list[str]:
     """Every folder that has Python files below it; the package itself is ``""``."""
-    found = {""}
+    result = {""}
     for module in modules:
         parts = module.split(".")[:-1]
-        found.update(".".join(parts[: i + 1]) for i in range(len(parts)))
-    return sorted(found)
+        result.update(".".join(parts[: i + 1]) for i in range(len(parts)))
+    return sorted(result)
 
 
 @cache

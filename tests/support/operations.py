@@ -142,20 +142,20 @@ OPERATIONS = {
 
 def contents(store):
     """Every version that has a name, by name and version; all values of tables that tell are verified. And the settings."""
-    found = {}
+    result = {}
     if not store.path.exists():
-        return found
+        return result
     for path in sorted(store.path.rglob("*.arrow")):
         name, _, version = path.relative_to(store.path).as_posix().removesuffix(".arrow").partition("@")
         if "/" in version:  # a segment of a growing table
             continue
         with contextlib.suppress(cn.NotFoundError), store.open(name, version=int(version) if version else None) as snap:
             df = snap.to_pandas()
-            found[name, snap.version] = payload.verify_pandas(df)["seed"] if "seed" in df.attrs else df.to_dict("list")
+            result[name, snap.version] = payload.verify_pandas(df)["seed"] if "seed" in df.attrs else df.to_dict("list")
     for path in store.path.rglob("*@live"):
         name = path.relative_to(store.path).as_posix().removesuffix("@live")
         with store.open(name) as snap:  # its version is the number of rows; how many are retained may be late
             assert rows.verify_pandas(snap.to_pandas()).stop == snap.version
-            found[name, snap.version] = "growing"
-    found["settings"] = cn.Store(store.path).settings
-    return found
+            result[name, snap.version] = "growing"
+    result["settings"] = cn.Store(store.path).settings
+    return result

@@ -92,7 +92,7 @@ def verify_arrow(table):
     """Check that an Arrow table has the values that its metadata describes; returns the attrs."""
     columns = {name: table.column(name).combine_chunks() for name in table.column_names}
     columns = {name: c.chunk(0) if isinstance(c, pa.ChunkedArray) else c for name, c in columns.items()}
-    found = {
+    result = {
         "float": columns["float"].fill_null(-1).to_numpy(),
         "int": columns["int"].to_numpy(),
         "bool": columns["bool"].to_numpy(zero_copy_only=False),
@@ -100,9 +100,9 @@ def verify_arrow(table):
         "str": _letters(columns["str"]),
         "category": columns["category"].indices.fill_null(-1).to_numpy().astype(np.int64),
     }
-    attrs = _verify("Arrow", _attrs(table.schema), found)
+    attrs = _verify("Arrow", _attrs(table.schema), result)
     for name in ("float", "masked", "category"):
-        if columns[name].null_count != np.count_nonzero(found[name] == -1):
+        if columns[name].null_count != np.count_nonzero(result[name] == -1):
             raise TornError(f"Arrow: column {name!r} is said to have {columns[name].null_count} nulls; attrs: {attrs}")
     return attrs
 
@@ -110,10 +110,10 @@ def verify_arrow(table):
 def verify_head(snapshot):
     """Check that the beginning of the file belongs to the table too. (Readers of the file format take the schema from its end.)"""
     with pa.memory_map(f"/proc/self/fd/{snapshot._segment.fd}") as file:
-        told = pa.ipc.open_file(file).schema
+        answer = pa.ipc.open_file(file).schema
         file.seek(8)  # the magic; a stream follows
         with pa.ipc.open_stream(file) as stream:
-            if not stream.schema.equals(told, check_metadata=True):
+            if not stream.schema.equals(answer, check_metadata=True):
                 raise TornError("the schema at the file's head is not that at its end")
             return verify_arrow(pa.Table.from_batches([stream.read_next_batch()]))
 
@@ -132,19 +132,21 @@ def _letters(words):
     return np.frombuffer(letters or b"", np.uint8)[: len(words) * _WORD]
 
 
-def _verify(reading, attrs, found):
-    wanted = values(attrs["seed"], attrs["rows"])
-    for name, column in wanted.items():
-        if not np.array_equal(found[name], column):
-            raise TornError(f"{reading}: {_where(name, found[name], column)}; attrs: {attrs}")
-    if checksum(found) != attrs["checksum"]:
+def _verify(reading, attrs, result):
+    expected = values(attrs["seed"], attrs["rows"])
+    for name, column in expected.items():
+        if not np.array_equal(result[name], column):
+            raise TornError(f"{reading}: {_where(name, result[name], column)}; attrs: {attrs}")
+    if checksum(result) != attrs["checksum"]:
         raise TornError(f"{reading}: every value is that of the seed, but the checksum is another; attrs: {attrs}")
     return attrs
 
 
-def _where(name, found, wanted):
-    if found.shape != wanted.shape:
-        return f"column {name!r} has {len(found)} values, not {len(wanted)}"
-    wrong = np.flatnonzero(found != wanted)
+def _where(name, result, expected):
+    if result.shape != expected.shape:
+        return f"column {name!r} has {len(result)} values, not {len(expected)}"
+    wrong = np.flatnonzero(result != expected)
     first, last = int(wrong[0]), int(wrong[-1])
-    return f"column {name!r}: {len(wrong)} of {len(wanted)} values are wrong, from {first} ({found[first]!r}) to {last}"
+    return (
+        f"column {name!r}: {len(wrong)} of {len(expected)} values are wrong, from {first} ({result[first]!r}) to {last}"
+    )

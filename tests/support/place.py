@@ -48,8 +48,8 @@ class Place:
         for folder, _, files in os.walk(self.folder):
             for name in files:
                 with contextlib.suppress(FileNotFoundError):
-                    found = os.lstat(os.path.join(folder, name))
-                    blocks[found.st_ino] = found.st_blocks * 512
+                    result = os.lstat(os.path.join(folder, name))
+                    blocks[result.st_ino] = result.st_blocks * 512
         return sum(blocks.values())
 
     def settle(self, seconds=2.0):
@@ -60,9 +60,9 @@ class Place:
         LeakError
         """
         until = time.monotonic() + seconds
-        while (taken := self.taken()) != (accounted := self.accounted()):
+        while (bytes_taken := self.taken()) != (accounted := self.accounted()):
             if time.monotonic() > until:
-                raise LeakError(f"{taken:,} bytes are taken and the files account for {accounted:,}")
+                raise LeakError(f"{bytes_taken:,} bytes are taken and the files account for {accounted:,}")
             time.sleep(0.01)
 
 
@@ -73,13 +73,13 @@ def entries(root):
 
 def spares(root):
     """The inodes of a store's spares; others put and gc meanwhile, which takes away spares and their empty folder too."""
-    found = set()
+    result = set()
     with contextlib.suppress(FileNotFoundError), os.scandir(root / ".segments") as entries:
         for entry in entries:
             if entry.name.startswith("spare-"):
                 with contextlib.suppress(FileNotFoundError):
-                    found.add(entry.stat().st_ino)
-    return found
+                    result.add(entry.stat().st_ino)
+    return result
 
 
 def descriptors():

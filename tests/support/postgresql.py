@@ -16,13 +16,13 @@ import pytest
 
 def programs():
     """The folder of the newest server that is installed; skips, or fails under COLONNADE_DATABASES=all."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: float(path.parts[-3]))
-    if not found and (elsewhere := shutil.which("postgres")):
-        found = [Path(elsewhere)]
-    if not found:
+    result = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: float(path.parts[-3]))
+    if not result and (elsewhere := shutil.which("postgres")):
+        result = [Path(elsewhere)]
+    if not result:
         say = pytest.fail if os.environ.get("COLONNADE_DATABASES") == "all" else pytest.skip
         say("PostgreSQL is not installed (Debian: postgresql)")
-    return found[-1].resolve().parent
+    return result[-1].resolve().parent
 
 
 class Server:

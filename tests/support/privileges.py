@@ -70,12 +70,12 @@ def why_not_in_a_namespace(kind):
 
 def _error_of(command):
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+        process = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
     except OSError as error:
         return f"{command[0]}: {error.strerror}"
-    if done.returncode == 0:
+    if process.returncode == 0:
         return None
-    return (done.stderr.strip().splitlines() or [f"{command[-1]!r} ended with status {done.returncode}"])[-1]
+    return (process.stderr.strip().splitlines() or [f"{command[-1]!r} ended with status {process.returncode}"])[-1]
 
 
 def run_elsewhere(item, kind):
@@ -87,10 +87,10 @@ def run_elsewhere(item, kind):
     pytest_alone = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", item.nodeid]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     command = [*_NAMESPACES[kind], *pytest_alone]
-    done = subprocess.run(command, cwd=_ROOT, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        return _report(item, "failed", f"in a user namespace:\n{done.stdout}{done.stderr}", began)
-    if skipped := re.search(r"^SKIPPED \[1\] [^ ]+ (.*)$", done.stdout, re.MULTILINE):
+    process = subprocess.run(command, cwd=_ROOT, env=environment, capture_output=True, text=True, check=False)
+    if process.returncode:
+        return _report(item, "failed", f"in a user namespace:\n{process.stdout}{process.stderr}", began)
+    if skipped := re.search(r"^SKIPPED \[1\] [^ ]+ (.*)$", process.stdout, re.MULTILINE):
         return _report(item, "skipped", skipped[1], began)
     return _report(item, "passed", None, began)
 

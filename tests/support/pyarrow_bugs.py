@@ -109,7 +109,7 @@ def _schema(options):
 
 def _list_views_on_their_way_to_lists(df, options):
     dtypes = ((field.type, getattr(df.dtypes.get(field.name), "pyarrow_dtype", None)) for field in _schema(options))
-    return any(given is not None and _is_list_view(given) and wanted != given for wanted, given in dtypes)
+    return any(given is not None and _is_list_view(given) and expected != given for expected, given in dtypes)
 
 
 def _null_pairs_on_their_way_to_maps(df, options):

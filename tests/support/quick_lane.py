@@ -31,7 +31,5 @@ def select(items: list[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.Ite
     for item in items:
         if item.get_closest_marker("slow") is None:
             functions.setdefault(item.nodeid.partition("[")[0], []).append(item)
-    chosen = {
-        id(case) for cases in functions.values() for case in evenly(cases, max(CASES, math.isqrt(len(cases)) // 2))
-    }
-    return [item for item in items if id(item) in chosen], [item for item in items if id(item) not in chosen]
+    ids = {id(case) for cases in functions.values() for case in evenly(cases, max(CASES, math.isqrt(len(cases)) // 2))}
+    return [item for item in items if id(item) in ids], [item for item in items if id(item) not in ids]

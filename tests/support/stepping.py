@@ -86,7 +86,7 @@ class Stepped:
         if self.process == 0:
             _child(function, say)
         os.close(say)
-        told = os.read(ready, 8)
+        answer = os.read(ready, 8)
         os.close(ready)
         self.steps = 0
         self.call = -1  # the number of the system call where it stands
@@ -95,9 +95,9 @@ class Stepped:
         self.status = None
         self._stopped = []  # (task, signal to go on with)
         self._failing = {}  # errors that calls are to end with, by task
-        if told:
+        if answer:
             self._end()
-            raise OSError(int(told), "the child may not be traced")
+            raise OSError(int(answer), "the child may not be traced")
         _, status = os.waitpid(self.process, _WALL)
         assert os.WIFSTOPPED(status), status
         options = _SYSGOOD | _FORK | _VFORK | _CLONE | _EXITKILL

@@ -82,8 +82,8 @@ def _categorical(categories, ordered, nulls=True):
 
 def _arrow(type_, values):
     def make(rng, n):
-        drawn = [values[i] for i in rng.integers(0, len(values), n)]
-        return pd.array(pa.array(_some_null(drawn, rng), type_), dtype=pd.ArrowDtype(type_))
+        values_drawn = [values[i] for i in rng.integers(0, len(values), n)]
+        return pd.array(pa.array(_some_null(values_drawn, rng), type_), dtype=pd.ArrowDtype(type_))
 
     return make
 
@@ -275,7 +275,7 @@ def labels(draw, count):
     )
     name = draw(st.sampled_from([None, "columns", 1]))
     numbers = list(range(count))
-    made = {
+    result = {
         "str": lambda: pd.Index([f"c{i}" for i in numbers], dtype="str"),
         "range": lambda: pd.RangeIndex(2, 2 + 3 * count, 3),
         "ints": lambda: pd.Index(numbers[::-1], dtype="int64"),
@@ -290,7 +290,7 @@ def labels(draw, count):
         "object": lambda: pd.Index([f"c{i}" for i in numbers], dtype=object),
         "periods": lambda: pd.period_range("2020", periods=count, freq="M"),
     }[kind]()
-    return made if kind == "multi" else made.rename(name)
+    return result if kind == "multi" else result.rename(name)
 
 
 @st.composite

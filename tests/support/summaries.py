@@ -32,8 +32,8 @@ ATTRIBUTES = {"class", "title"}
 class Page:
     """A summary's HTML, parsed by the rules of browsers. It must be valid, and contain nothing that runs or loads."""
 
-    def __init__(self, shown):
-        self.html = shown if isinstance(shown, str) else shown._repr_html_()
+    def __init__(self, value):
+        self.html = value if isinstance(value, str) else value._repr_html_()
         parser = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False)
         self.root = parser.parseFragment(self.html)
         elements = list(self.root.iter())[1:]
@@ -64,7 +64,9 @@ class Page:
 
     @property
     def captions(self):
-        return [_text(found) for found in self.root.iter() if found.tag == "summary" or "caption" in _classes(found)]
+        return [
+            _text(result) for result in self.root.iter() if result.tag == "summary" or "caption" in _classes(result)
+        ]
 
     @property
     def tables(self):
@@ -89,10 +91,10 @@ def _text(element):
     return "\n" if element.tag == "br" else (element.text or "") + inner
 
 
-def terminal(shown, width=80, **options):
+def terminal(value, width=80, **options):
     """The lines that Rich prints; none is wider than the terminal, and none moves its cursor."""
     console = Console(width=width, file=io.StringIO(), **options)
-    console.print(shown)
+    console.print(value)
     lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
     assert all(cell_len(line) <= width for line in lines)
     assert all(line.isprintable() for line in lines)

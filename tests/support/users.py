@@ -26,6 +26,6 @@ def attempt(do):
         return f"{{type(error).__name__}}: {{error}}"
 print(json.dumps({program}))
 """
-    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    process = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    return json.loads(process.stdout)

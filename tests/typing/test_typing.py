@@ -14,19 +14,19 @@ WRONG = {number for number, line in enumerate(USER.read_text().splitlines(), 1) 
 
 def test_mypy():
     command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--show-error-codes", str(USER)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    lines = [line for line in done.stdout.splitlines() if ": error:" in line]
-    assert {int(line.split(":")[1]) for line in lines} == WRONG, done.stdout + done.stderr
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    lines = [line for line in process.stdout.splitlines() if ": error:" in line]
+    assert {int(line.split(":")[1]) for line in lines} == WRONG, process.stdout + process.stderr
 
 
 def test_pyright(tmp_path):
     if importlib.util.find_spec("pyright") is None:
         pytest.skip("pyright is not installed")
     command = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, "--outputjson", str(USER)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=110, cwd=tmp_path)
+    process = subprocess.run(command, capture_output=True, text=True, check=False, timeout=110, cwd=tmp_path)
     try:
-        report = json.loads(done.stdout)
+        report = json.loads(process.stdout)
     except ValueError:
-        pytest.skip(f"pyright does not run here: {(done.stdout + done.stderr).strip()[-200:]}")
+        pytest.skip(f"pyright does not run here: {(process.stdout + process.stderr).strip()[-200:]}")
     errors = [item for item in report["generalDiagnostics"] if item["severity"] == "error"]
-    assert {item["range"]["start"]["line"] + 1 for item in errors} == WRONG, done.stdout
+    assert {item["range"]["start"]["line"] + 1 for item in errors} == WRONG, process.stdout

@@ -38,9 +38,9 @@ def served(store):
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             address = process.stdout.readline()
-            found = re.fullmatch(r"http://127\.0\.0\.1:(\d+)(/[\w-]{22}/)\n", address)
-            assert found, address + process.stderr.read()
-            yield int(found[1]), found[2]
+            result = re.fullmatch(r"http://127\.0\.0\.1:(\d+)(/[\w-]{22}/)\n", address)
+            assert result, address + process.stderr.read()
+            yield int(result[1]), result[2]
         finally:
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=20)
@@ -113,23 +113,23 @@ def test_a_store_that_is_not_there(folder):
 
 @pytest.mark.slow
 def test_a_taken_port_says_so(store):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
         command = [sys.executable, "-m", "colonnade", "--store", str(store.path), "ui", "--port", str(port)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert f"port {port} of 127.0.0.1 cannot be used (Address already in use)" in done.stderr
+        process = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert process.returncode == 1
+    assert f"port {port} of 127.0.0.1 cannot be used (Address already in use)" in process.stderr
 
 
 def test_without_the_extra(store):
     """Starlette is imported when the page is served, and its absence names the extra."""
     program = "import sys; sys.modules['starlette.applications'] = None; from colonnade.cli import main; main()"
     command = [sys.executable, "-c", program, "--store", str(store.path), "ui", "--port", "0"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "pip install 'colonnade[ui]'" in done.stderr
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert process.returncode == 1
+    assert "pip install 'colonnade[ui]'" in process.stderr
 
 
 def test_rates(store):
@@ -139,10 +139,10 @@ def test_rates(store):
         store.put("nyc/flights", pd.DataFrame({"x": [1.0]})).close()
     store.put("new", pd.DataFrame({"x": [1.0]})).close()
     usage = store.usage()
-    found = rates.add(usage, 102.0)
-    assert (found["nyc/flights"].per_second, found["new"].per_second) == (1.5, 0.5)
+    result = rates.add(usage, 102.0)
+    assert (result["nyc/flights"].per_second, result["new"].per_second) == (1.5, 0.5)
     nbytes = next(segment.nbytes for segment in usage.of("newest") if segment.name == "new")
-    assert found["new"].nbytes == nbytes / 2
+    assert result["new"].nbytes == nbytes / 2
     # A minute without puts.
     assert rates.add(usage, 140.0)["new"].per_second == pytest.approx(1 / 40)
     assert rates.add(usage, 170.0) == {}
@@ -157,9 +157,9 @@ def test_rates_of_a_growing_table(store):
         log.row(x=1.0)
         rates.add(store.usage(), 100.0)
         log.append({"x": np.zeros(1000)})
-        found = rates.add(store.usage(), 102.0)["ticks"]
-    assert (found.per_second, found.is_growing) == (500.0, True)
-    assert str(found).startswith("500 rows/s, ")
+        usage = rates.add(store.usage(), 102.0)["ticks"]
+    assert (usage.per_second, usage.is_growing) == (500.0, True)
+    assert str(usage).startswith("500 rows/s, ")
 
 
 @pytest.mark.slow
@@ -171,12 +171,12 @@ def test_in_a_browser(store, tmp_path):
     from colonnade.ui.server import make_app
 
     inner = make_app(store, "key")
-    asked = []
+    calls = []
 
     async def app(scope, receive, send):
         await inner(scope, receive, send)
         if scope["type"] == "http":
-            asked.append(scope["path"])
+            calls.append(scope["path"])
             if scope["path"] == "/key/page.js":
                 store.put("put/later", pd.DataFrame({"x": [1.0]})).close()
 
@@ -191,11 +191,11 @@ def test_in_a_browser(store, tmp_path):
                 time.sleep(0.05)
             options = ["--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}"]
             command = [CHROMIUM, *options, "--virtual-time-budget=6000", "--dump-dom", f"http://127.0.0.1:{port}/key/"]
-            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=90)
+            process = subprocess.run(command, capture_output=True, text=True, check=False, timeout=90)
         finally:
             server.should_exit = True
             thread.join()
-    assert "nyc/flights" in done.stdout, done.stderr[-2000:]
-    assert asked.count("/key/") >= 2
-    assert "put/later" in done.stdout
-    assert {"/key/page.css", "/key/page.js"} <= set(asked)
+    assert "nyc/flights" in process.stdout, process.stderr[-2000:]
+    assert calls.count("/key/") >= 2
+    assert "put/later" in process.stdout
+    assert {"/key/page.css", "/key/page.js"} <= set(calls)

@@ -1,1 +1,1 @@
-"""Tables that travel between processes as references."""
+"""Tables that are passed between processes by reference."""

@@ -39,11 +39,11 @@ def contents_of(table: Any) -> Contents:
     Exception
         Whatever its pickling raises.
     """
-    written, memory = io.BytesIO(), _Found([], [])
-    taker = _Taker(written, memory)
+    file, memory = io.BytesIO(), _Found([], [])
+    taker = _Taker(file, memory)
     # Polars would pickle its values; as an Arrow table it refers to them.
     taker.dump(table if isinstance(table, pa.Table) or _is_pandas(table) else (type(table), arrow_table(table)))
-    return Contents(written.getvalue(), tuple(memory.stretches), memory.owners)
+    return Contents(file.getvalue(), tuple(memory.stretches), memory.owners)
 
 
 def _is_pandas(table: Any) -> bool:

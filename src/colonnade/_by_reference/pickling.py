@@ -1,10 +1,10 @@
 """Plain tables by reference between processes, through the picklers that pools and queues use.
 
 A pickler looks up in its table of types how to take an object apart. `by_reference` registers the three table types
-there, and the types of processes, so that a worker that is started meanwhile begins the same way and its results come
-back by reference too. A worker that was there before begins with the first frame that it receives. Whatever cannot go
-by reference and come back exactly as it was is pickled as usual: columns of Python objects, subclasses, data without
-an Arrow form, tables for which there is no room.
+there. It registers the types of processes too, so that new workers do the same and their results come back by
+reference. A worker that exists already begins with the first frame that it receives. A table that would not come back
+exactly as it was is pickled as usual: columns of Python objects, subclasses, data without an Arrow form. So is a table
+for which there is no room.
 
 If pickling fails after a table was written (another argument cannot be pickled), no process will receive it. So `dump`
 of the picklers is wrapped, and removes what a failed call has written.
@@ -48,7 +48,7 @@ _MISSING: Any = object()
 
 
 class Sending(NamedTuple):
-    """How a process sends: through which store, in which process group, from which size on, of which libraries."""
+    """How a process sends: the store, the process group, the smallest size, and the libraries whose tables go so."""
 
     store: str
     group: str
@@ -70,7 +70,7 @@ class by_reference:  # noqa: N801 -- a block, as contextlib.suppress is one
     sender stores each table once; the receiver maps it, and may write to its frame. Nothing else changes: a table that
     cannot be sent so and come back exactly as it was is pickled as usual.
 
-    Pickled bytes are then good for one receiver. To give one frame to many tasks, `share` it.
+    Each pickle of a table can then be received once. To give one frame to many tasks, `share` it.
 
     Parameters
     ----------
@@ -236,7 +236,7 @@ def _remove_on_failure(dump: Callable[..., Any]) -> Callable[..., Any]:
             _written.calls[-1].extend(references)
         return value
 
-    wrapped.removes_what_failed = True  # type: ignore[attr-defined]
+    wrapped.removes_what_failed = True  # type: ignore[attr-defined]  # functions may have attributes
     return wrapped
 
 
@@ -258,10 +258,10 @@ def _reduce_table(table: Any) -> Any:
 def _send(sending: Sending, kind: tables.Kind, table: Any) -> Any:
     if not kind.may_go(table):
         return None
-    sent = remembered.send(_writer(sending.store), sending.group, kind, table)
-    if sent is None:
+    message = remembered.send(_writer(sending.store), sending.group, kind, table)
+    if message is None:
         return None
-    reference, way_back = sent
+    reference, way_back = message
     if _written.calls:
         _written.calls[-1].append(reference)
     return _receive, (reference, kind.name, way_back, sending)

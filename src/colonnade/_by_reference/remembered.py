@@ -138,21 +138,21 @@ def _same_memory(contents: Contents, again: Contents, mapping: Any) -> bool:
 
 
 def _send_again(writer: Writer, group: str, table: Any, contents: Contents) -> tuple[Reference, Any] | None:
-    sent = _sent.pop(id(table), None)
+    entry = _sent.pop(id(table), None)
     if (
-        sent is None
-        or sent.table() is not table
-        or sent.store != writer.directory.root
-        or sent.structure != contents.structure
-        or sent.memory.differs(contents.stretches)
+        entry is None
+        or entry.table() is not table
+        or entry.store != writer.directory.root
+        or entry.structure != contents.structure
+        or entry.memory.differs(contents.stretches)
     ):
         return None
     try:
-        reference = _share.send(writer, sent.snapshot, group)
+        reference = _share.send(writer, entry.snapshot, group)
     except (ColonnadeError, OSError):
         return None  # another process removed its name
-    _sent[id(table)] = sent
-    return reference, sent.way_back
+    _sent[id(table)] = entry
+    return reference, entry.way_back
 
 
 # -- 3. written --------------------------------------------------------------------------------------------------------
@@ -177,17 +177,17 @@ def _send_written(
     if is_exiting():  # the thread of a queue, which is joined: what it remembers now would never be released
         snapshot.close()
         return reference, way_back
-    died = weakref.ref(table, lambda gone: _forget(key, gone))
+    died = weakref.ref(table, lambda dead: _forget(key, dead))
     _sent[key] = _Sent(died, writer.directory.root, contents.structure, memory, way_back, snapshot)
     return reference, way_back
 
 
 def _has_room(writer: Writer, size: int) -> bool:
-    return _share.has_room(writer, size, sum(sent.snapshot.nbytes for sent in _sent.values()))
+    return _share.has_room(writer, size, sum(entry.snapshot.nbytes for entry in _sent.values()))
 
 
-def _forget(key: int, gone: weakref.ref[Any]) -> None:
+def _forget(key: int, reference: weakref.ref[Any]) -> None:
     """Forget a table that is gone. Another one may be at its address by now."""
-    sent = _sent.get(key)
-    if sent is not None and sent.table is gone:
+    entry = _sent.get(key)
+    if entry is not None and entry.table is reference:
         _sent.pop(key, None)

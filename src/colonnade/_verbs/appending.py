@@ -39,7 +39,7 @@ class Appending(StoreBase):
             As in `put`. A name is a table or a growing table.
         columns : mapping of names to dtypes, optional
             The columns of a new table: bool, numbers, datetimes and timedeltas (also with a time zone), pandas' masked
-            Int64, Float64 and boolean, ``str``, ``category`` (of strings). Of an existing table they may be left out.
+            Int64, Float64 and boolean, ``str``, ``category`` (of strings). Not needed if the table exists.
         like : DataFrame, optional
             A frame with the same columns, instead of ``columns``. Its rows are not appended. If its index is a column
             with a name, it is the table's.

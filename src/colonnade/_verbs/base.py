@@ -34,8 +34,8 @@ class StoreBase(Names):
         durable: bool = False,
         timeout: float = TIMEOUT,
     ) -> None:
-        chosen = settings.checked(capacity=capacity, spares=spares, mode=mode)
-        self._own_catalog = open_catalog(path, chosen, trust=trust, durable=durable, timeout=timeout)
+        options = settings.checked(capacity=capacity, spares=spares, mode=mode)
+        self._own_catalog = open_catalog(path, options, trust=trust, durable=durable, timeout=timeout)
 
     @property
     def _catalog(self) -> Catalog:

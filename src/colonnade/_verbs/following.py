@@ -25,18 +25,18 @@ R = TypeVar("R")
 
 
 class Following(StoreBase):
-    """What gives the newest of something, whenever it is asked."""
+    """The verbs that give what is newest."""
 
     def watch(self, name: str, *, timeout: float | None = None) -> Watch:
         """Wait for each new version of a table: an iterator of Snapshots, for ``for`` and ``async for``.
 
         The present version comes first. Then each put wakes the waiting thread or task, within a millisecond, and it
-        gets the newest version, never a backlog. If there is no such table yet, it is waited for, its folders and the
-        store too.
+        gets the newest version, never a backlog. If there is no such table yet, the watch waits for it, and for its
+        folders and the store.
 
         A table that is deleted raises NotFoundError once, if no other was put by then. Asked again, the watch waits for
-        the next put, whose versions begin at 1 again. A watch holds no snapshot; the variable of a loop does, until it
-        gets the next one.
+        the next put, whose versions begin at 1 again. A watch keeps no snapshot open; the variable
+        of a loop does, until it gets the next one.
 
         Parameters
         ----------
@@ -104,7 +104,7 @@ class Following(StoreBase):
         NotFoundError, InvalidNameError, CorruptSnapshotError, StoreAccessError
             As in `open`.
         RowsDroppedError
-            By a step of the loop: retention was faster than the follower. The next step goes on with the oldest row.
+            In the loop, if rows were dropped before they were given. The next step goes on with the oldest row.
 
         Examples
         --------
@@ -144,7 +144,7 @@ class Following(StoreBase):
             The table.
         prepare : callable, optional
             Called with the Snapshot of each new version before it is served, by the thread that sees it first; what it
-            returns is ``.prepared``. The other threads are given the version before meanwhile. If it raises, that
+            returns is ``.prepared``. Meanwhile the other threads get the version before. If it raises, that
             thread gets the error, it is logged, and the version before is served until there is a newer one.
 
         Returns
@@ -197,7 +197,7 @@ class Following(StoreBase):
         function : callable
             It returns a frame or a Series of pandas or Polars, a PyArrow table or a NumPy array.
         ttl : float (seconds), timedelta or str, optional
-            How long a result is good, as in `put`: ``"15min"``, ``"1d"``. By default as long as it is there.
+            How long a result is used, as in `put`: ``"15min"``, ``"1d"``. By default until it is deleted.
         ignore : sequence of str, optional
             Parameters that do not change the result: ``["connection", "self"]``.
 

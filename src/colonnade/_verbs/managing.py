@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Managing(StoreBase):
-    """What changes names and settings, frees memory, and looks at everything that is there."""
+    """The verbs that change names and settings, free memory, and examine the whole store."""
 
     def rename(self, old: str, new: str) -> None:
         """Give a table another name; its versions keep their numbers. Nothing is copied.
@@ -58,10 +58,11 @@ class Managing(StoreBase):
         rename(self._catalog, self._writer.publisher, old, new)
 
     def copy(self, name: str, new: str, *, version: int | None = None) -> Snapshot:
-        """Keep a table under a second name, whatever happens to the first.
+        """Keep a table under a second name, which does not depend on the first.
 
-        If there is no table of the new name, it is the same file and takes no memory: same version, identity, times and
-        lifetime. If there is one, or the table is another user's, the bytes are copied, as the next version.
+        If there is no table of the new name, both names lead to one file, which takes no memory: version, identity,
+        times and lifetime are the same. If there is one, or the table is another user's, the bytes are copied into its
+        next version.
 
         Parameters
         ----------
@@ -78,7 +79,7 @@ class Managing(StoreBase):
         Raises
         ------
         NotFoundError, InvalidNameError, CorruptSnapshotError, StoreFullError, StoreAccessError
-            As in `open` and `put`. The store is as it was then.
+            As in `open` and `put`. After an error the store is as it was.
 
         Examples
         --------
@@ -125,12 +126,20 @@ class Managing(StoreBase):
     def gc(self) -> Freed:
         """Free spares, expired tables and what killed writers left; remove empty folders.
 
-        It is safe at any time, whatever else runs.
+        It is safe at any time, while other processes read and write.
 
         Returns
         -------
         Freed
             What was freed.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> cn.put("docs/brief", pd.DataFrame({"x": [1]}), ttl="1h").close()
+        >>> cn.delete("docs/brief")
+        >>> cn.Store().gc()
+        Freed(files=..., folders=..., nbytes=..., memory=...)
         """
         from colonnade.storage import gc
 
@@ -141,12 +150,20 @@ class Managing(StoreBase):
     def check(self) -> list[Problem]:
         """Check everything in the store, values included, and list what is wrong.
 
-        It reads every byte.
+        It reads every byte of every file.
 
         Returns
         -------
         list of Problem
-            Empty for a store in order.
+            Empty if nothing is wrong.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> cn.put("docs/sound", pd.DataFrame({"x": [1]})).close()
+        >>> cn.check()
+        []
+        >>> cn.delete("docs/sound")
         """
         from colonnade.storage import check
         from colonnade.storage.log_check import damages
@@ -193,14 +210,14 @@ class Managing(StoreBase):
 
     @property
     def settings(self) -> Settings:
-        """The settings that hold: those of this object, else those that the directory stores."""
+        """The settings in effect: those of this object, else those that the directory stores."""
         directory = self._catalog.directory
         with explained(self.path, "reading settings"):
             try:
                 with directory.opened() as root:
                     return directory.settings(root)
             except FileNotFoundError:
-                return directory.chosen
+                return directory.options
 
     def configure(
         self,
@@ -215,12 +232,12 @@ class Managing(StoreBase):
         Parameters
         ----------
         capacity, spares, mode, trust
-            As those of `Store`. None leaves a setting as it is. The trust holds for this user alone.
+            As in `Store`. None leaves a setting as it is. ``trust`` is stored for this user only.
 
         Returns
         -------
         Settings
-            All that hold now.
+            All settings in effect.
 
         Raises
         ------

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 class Querying(StoreBase):
-    """What queries tables by their names."""
+    """The verbs that query tables by their names."""
 
     def sql(self, query: str, *, params: Any = None, external_access: bool = False) -> duckdb.DuckDBPyRelation:
         """Query tables by their names, with DuckDB. Needs the extra ``duckdb``.
 
-        The tables that the query mentions are opened now, the newest version of each. The relation reads those and no
-        others, however often it is run and whatever is put meanwhile. Numbers and times are read where they are in the
-        store.
+        The tables that the query mentions are opened now, the newest version of each. The relation always reads
+        these versions, even if it is run again after another put. DuckDB reads numbers and times directly from the
+        store's memory.
 
         A name with slashes or dots is written in double quotes. DuckDB is given one SELECT and nothing else to run, and
         has no access to files, the network, settings and extensions. Pass values from outside by ``params``.
@@ -53,7 +53,7 @@ class Querying(StoreBase):
         UnsupportedTypeError
             If a table has columns that DuckDB cannot read; each is named.
         ValueError
-            If it is not one query.
+            If ``query`` is not one query.
         duckdb.Error
             If the query is wrong; also later, if running it fails.
 
@@ -85,7 +85,7 @@ class Querying(StoreBase):
         """Register tables as views of their names in a DuckDB connection of your own. Needs the extra ``duckdb``.
 
         The newest version of each is opened now, and the connection reads that one until it is attached again or
-        closed; so all queries of a session see the same data. Numbers and times are read where they are in the store.
+        closed; so all queries of a session see the same data. Numbers and times are not copied.
 
         Parameters
         ----------
@@ -105,7 +105,7 @@ class Querying(StoreBase):
         UnsupportedTypeError
             If a table has columns that DuckDB cannot read; each is named.
         ValueError
-            If two names differ in upper and lower case only, which are one to SQL.
+            If two names differ only in upper and lower case, which SQL does not distinguish.
 
         Examples
         --------

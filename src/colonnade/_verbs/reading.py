@@ -26,12 +26,12 @@ class Reading(StoreBase):
     """What opens a table, here or on another host."""
 
     def open(self, name: str, *, version: int | None = None, validate: Literal["full"] | None = None) -> Snapshot:
-        """Attach a table: its newest version, or one that ``keep=`` retained. It takes as long for any size.
+        """Attach a table: its newest version, or one that ``keep=`` retained. The time does not depend on its size.
 
         Parameters
         ----------
         name : str
-            The table; or one of another host that serves its store (`serve`): ``grpc://host:port/name``, and
+            The table; or one of another host that serves its store (`serve`): ``grpc://host:port/name``, or
             ``grpc+tls://`` over TLS. It is fetched into this store first, unless a process of this host has done so.
             ``$COLONNADE_TOKEN`` is the token of that host, ``$COLONNADE_CA``, ``$COLONNADE_CERT`` and
             ``$COLONNADE_KEY`` are the files of TLS.
@@ -116,11 +116,11 @@ class Reading(StoreBase):
         columns : iterable of labels or str, optional
             Take these columns, in this order; the index comes along. A string is one label.
         last : int, str or timedelta, optional
-            The newest rows of a growing table: so many, or, where its index is one of times, those of the newest
-            ``"5min"`` before the last row.
+            Only the newest rows of a growing table: a number of rows; or, if its index holds times, a span before the
+            last row, such as ``"5min"``.
         writable : bool, default True
-            Map privately: the frame may be written to, and the kernel copies only the pages that are touched. False:
-            the arrays are read-only.
+            True: the frame may be written to; the kernel copies only the pages that are written. False: the arrays are
+            read-only.
         dtype_backend, types_mapper
             As in `Snapshot.to_pandas`.
         validate : "full", optional
@@ -223,13 +223,13 @@ class Reading(StoreBase):
         port : int, default 0
             The port; 0: any that is free.
         token : str, optional
-            What other hosts must bring. By default ``$COLONNADE_TOKEN``, else a random one: `Server.token`. A process
-            that stands by needs the one of the process that serves.
+            The secret that other hosts must send. By default ``$COLONNADE_TOKEN``, else a random one: `Server.token`.
+            A process that stands by needs the same token as the process that serves.
         cert, key : path, optional
             This host's certificate and its key, in PEM; by default ``$COLONNADE_CERT`` and ``$COLONNADE_KEY``.
         ca : path, optional
-            Hosts that connect must have a certificate that is signed by these; by default whoever has the token may
-            connect. This process trusts these too, as it does those of ``$COLONNADE_CA`` else.
+            Hosts that connect must have a certificate that one of these authorities signed; by default the token is
+            enough. This process trusts them when it connects to other hosts, instead of those of ``$COLONNADE_CA``.
         advertise : str, optional
             The name or number by which other hosts reach this one, without a port, if it is not ``host``.
         insecure : bool, default False
@@ -262,13 +262,13 @@ class Reading(StoreBase):
         from colonnade.flight import credentials
 
         files = (None if path is None else os.fspath(path) for path in (ca, cert, key))
-        given = credentials.Credentials(token, *files)
-        given = given._replace(client_ca=given.ca)
+        own = credentials.Credentials(token, *files)
+        own = own._replace(client_ca=own.ca)
         return serve(
             self._catalog,
             host,
             port,
-            credentials=given.or_else(credentials.current()),
+            credentials=own.or_else(credentials.current()),
             advertise=advertise,
             insecure=insecure,
         )

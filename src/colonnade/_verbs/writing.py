@@ -66,21 +66,21 @@ class Writing(StoreBase):
             length or categories. The file gets an index over them, of about 16 bytes a row, which each process uses
             as it is: see `Snapshot.locate` and `Snapshot.rows`. Rows whose key has a null are not in it.
         unique : bool, default False
-            With ``key``: refuse a table in which a key stands in several rows.
+            With ``key``: refuse a table in which a key occurs in several rows.
         sort_by : label, list of labels or True, optional
             Store the rows in the order of these columns, or of the row index (True). The sort is stable, and nulls come
-            last. It makes a sorted copy of the table first, and takes as long as pandas or PyArrow need to sort it. A
+            last. A sorted copy of the table is made first, which takes as long as pandas or PyArrow need. A
             default RangeIndex starts anew; any other index moves with its rows.
         meta : mapping of str to JSON values, optional
-            What else is to be known of the table: its source, a schema, a commit. `Snapshot.meta`, `ls` and `info`
+            Other facts about the table: its source, a schema, a commit. `Snapshot.meta`, `ls` and `info`
             show it.
         checksum : bool, default False
-            Store a checksum of all values, which `check`, and ``validate="full"`` of any reader, compare. It finds
-            pages of a file that never reached the disk, or changed there. Reads the table once more, at the speed of
-            memory. Without it, only the layout of the file has checksums.
+            Store a checksum of all values. `check` and ``validate="full"`` compare it, and so find pages of a file that
+            never reached the disk, or changed there. Making it reads the table once more, at the speed of memory.
+            Without it, only the layout of the file has checksums.
         views : bool, default False
             Store text and bytes in Arrow's view layout too, 16 bytes a row, so that `Snapshot.to_polars` copies
-            nothing. What comes in that layout, as from Polars, always has it.
+            nothing. A table that comes in that layout, as from Polars, always has it.
 
         Returns
         -------
@@ -96,7 +96,7 @@ class Writing(StoreBase):
         NotFoundError
             If there is no column that ``sort_by`` names.
         DuplicateKeyError
-            If ``unique`` is asked for, and a key stands in several rows.
+            With ``unique``, if a key occurs in several rows.
         ConflictError
             If the name is not at the expected version.
         StoreFullError, StoreAccessError
@@ -206,9 +206,9 @@ class Writing(StoreBase):
         query : str, optional
             The query that the database runs.
         format : str, optional
-            The format of a file whose suffix does not tell: parquet, csv, tsv, feather, arrow, orc, json.
+            The format of a file whose suffix does not say it: parquet, csv, tsv, feather, arrow, orc, json.
         columns : str or list of str, optional
-            Only these columns, in this order; of Parquet the others are not read.
+            Only these columns, in this order; the other columns of Parquet files are not read.
         filters : expression or list of tuples, optional
             Only the rows for which this is true, as in ``pyarrow.parquet.read_table``: ``[("year", "==", 2013)]``, or
             an expression of ``pyarrow.dataset``. Parts of Parquet files whose statistics exclude it are not read. Not
@@ -217,11 +217,11 @@ class Writing(StoreBase):
             The types of columns of text, which are otherwise found in all values: ``{"zip": "string"}``. A type is
             PyArrow's or its name, or ``category``. For CSV, TSV and JSON lines.
         delimiter, decimal : str, optional
-            The characters between fields and in numbers of CSV; by default ``,`` (of TSV a tab) and ``.``.
+            The characters of CSV between fields and in numbers; by default ``,`` (a tab for TSV) and ``.``.
         encoding : str, optional
             The encoding of text, by default UTF-8: a name that Python knows, as ``latin-1``.
         engine : {"pyarrow", "duckdb", "polars"}, optional
-            Who parses text, with the types that it finds; by default PyArrow. The others are extras.
+            The library that parses text and finds its types; by default PyArrow. The others are extras.
         progress : bool, default True
             Draw a progress bar on stderr, if that is a terminal, for loads that take longer than a second.
         keep, expect_version, ttl, key, unique, meta, checksum, views
@@ -237,7 +237,7 @@ class Writing(StoreBase):
         UnreadableFileError
             If the file is broken, or not of the format that its suffix says.
         QueryError
-            If the database did not answer, or not to the end.
+            If the database refused the query, or stopped before its end.
         InvalidNameError, NotATableError, UnsupportedTypeError, ConflictError, StoreFullError, StoreAccessError
             As in `put`.
         OSError, ValueError, ModuleNotFoundError
@@ -302,8 +302,8 @@ class Writing(StoreBase):
         rows : int
             The number of rows.
         nulls : bool, default True
-            Whether NaN and NaT are nulls to Arrow, as in `put`: they are looked for when the block ends. False: they
-            are values, and nothing is read again.
+            Whether NaN and NaT become nulls of Arrow, as in `put`. If so, the columns are read once more when the block
+            ends. False: they stay values.
         keep, expect_version, ttl
             As in `put`.
 

@@ -115,18 +115,18 @@ def append(
     from colonnade.io.lines import LineReader, frame_like
 
     store = store_of(ctx)
-    kept: Any = int(retain) if retain is not None and retain.isdecimal() else retain
+    retention: Any = int(retain) if retain is not None and retain.isdecimal() else retain
     log, before, total = None, 0, 0
     if store.exists(name):
         with usage_errors():
-            log = store.appender(name, retain=kept)
+            log = store.appender(name, retain=retention)
         before = total = log.num_rows
     lines = LineReader(_standard_input().read1, kind.value, None if log is None else log.schema)
     try:
         for table in lines:
             if log is None:
                 with usage_errors():
-                    log = store.appender(name, like=frame_like(table), index=index, retain=kept)
+                    log = store.appender(name, like=frame_like(table), index=index, retain=retention)
             try:
                 total = log.append(table)
             except (ValueError, TypeError) as error:

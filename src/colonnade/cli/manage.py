@@ -52,7 +52,7 @@ def delete(
 ) -> None:
     """Delete tables, all versions of each. Processes that have one open keep it."""
     store = existing_store(ctx)
-    chosen: list[str] = []
+    tables: list[str] = []
     by_pattern: list[str] = []
     for name in names:
         if is_pattern(name):
@@ -61,14 +61,14 @@ def delete(
                 print_error(ColonnadeError(f"no table matches {name!r} in {store.path}"))
                 raise typer.Exit(1)
             by_pattern += matching
-            chosen += matching
+            tables += matching
         else:
-            chosen.append(name)
-    chosen = list(dict.fromkeys(chosen))
+            tables.append(name)
+    tables = list(dict.fromkeys(tables))
     if by_pattern and not yes:
         _ask(f"Delete {counted(len(set(by_pattern)), 'table')}: {', '.join(dict.fromkeys(by_pattern))}?")
     deleted = []
-    for name in chosen:
+    for name in tables:
         try:
             store.delete(name)
             deleted.append(name)
@@ -76,7 +76,7 @@ def delete(
             print_error(error)  # and the other tables are still deleted
     if as_json:
         print_json(deleted)
-    if len(deleted) < len(chosen):
+    if len(deleted) < len(tables):
         raise typer.Exit(1)
 
 

@@ -66,16 +66,16 @@ def show(
         # Arrow has the index behind the columns; the sort is stable.
         order = sorted(enumerate(snapshot.explain()), key=lambda numbered: numbered[1].role != "index")
         table = snapshot.to_arrow()
-        chosen = [at for at, _ in order] if columns is None else _positions(columns, table.column_names, name)
-        table = table.slice(0, min(rows, total)).select(chosen)
+        positions = [at for at, _ in order] if columns is None else _positions(columns, table.column_names, name)
+        table = table.slice(0, min(rows, total)).select(positions)
         try:
             table.validate(full=True)  # to follow a damaged offset would end the process
         except ValueError as error:
             raise CorruptSnapshotError(f"the values of {name!r} are damaged: {error}; put the table again") from error
-    shown = _show(table, as_json)
-    if shown:
+    columns_shown = _show(table, as_json)
+    if columns_shown:
         rows_shown = format_part(table.num_rows, total)
-        console().print(f"{rows_shown} rows, {shown} columns", style="dim")
+        console().print(f"{rows_shown} rows, {columns_shown} columns", style="dim")
 
 
 def sql(
@@ -100,10 +100,10 @@ def sql(
     except (EngineError, ValueError) as error:
         hinted = with_hint(error)
         raise ColonnadeError("\n".join([str(hinted), *getattr(hinted, "__notes__", [])])) from error
-    shown = _show(table.slice(0, rows), as_json)
-    if shown:
+    columns_shown = _show(table.slice(0, rows), as_json)
+    if columns_shown:
         more = " and more" if table.num_rows > rows else ""
-        console().print(f"{counted(min(table.num_rows, rows), 'row')}{more}, {shown} columns", style="dim")
+        console().print(f"{counted(min(table.num_rows, rows), 'row')}{more}, {columns_shown} columns", style="dim")
 
 
 def _show(table: Any, as_json: bool) -> str | None:
@@ -149,11 +149,11 @@ def values_of(column: Any) -> list[Any]:
 
 def _positions(texts: list[str], names: list[str], table: str) -> list[int]:
     """Find the columns that an option names; a name that has commas itself is found first."""
-    chosen = [name for text in texts for name in ([text] if text in names else text.split(","))]
-    for name in chosen:
+    labels = [name for text in texts for name in ([text] if text in names else text.split(","))]
+    for name in labels:
         if name not in names:
             raise NotFoundError(f"{table!r} has no column {name!r}; {listed(name, names)}")
-    return [names.index(name) for name in chosen]
+    return [names.index(name) for name in labels]
 
 
 def explain(ctx: typer.Context, name: Name, version: Version = None, as_json: AsJson = False) -> None:

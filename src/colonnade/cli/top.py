@@ -58,18 +58,18 @@ def watch(look: Callable[[], Usage], every: float) -> None:
     view, rates = _View(), Rates()
     while True:
         with _Keyboard() as keyboard, Live(console=console(), screen=True, auto_refresh=False) as live:
-            usage, looked = look(), time.monotonic()
-            changes = rates.add(usage, looked)
+            usage, time_of_look = look(), time.monotonic()
+            changes = rates.add(usage, time_of_look)
             while not keyboard.signals:
                 live.update(_Picture(usage, view, changes), refresh=True)
-                keys = _keys_in(keyboard.wait(max(looked + every - time.monotonic(), 0)))
+                keys = _keys_in(keyboard.wait(max(time_of_look + every - time.monotonic(), 0)))
                 if "q" in keys:
                     return
                 for key in keys:
                     view.press(key)
-                if not keys or time.monotonic() >= looked + every:  # keys alone do not look again
-                    usage, looked = look(), time.monotonic()
-                    changes = rates.add(usage, looked)
+                if not keys or time.monotonic() >= time_of_look + every:  # keys alone do not look again
+                    usage, time_of_look = look(), time.monotonic()
+                    changes = rates.add(usage, time_of_look)
         # The terminal is restored, and the signal has its usual effect. A process that was stopped continues here.
         for number in keyboard.signals:
             os.kill(os.getpid(), number)
@@ -149,7 +149,7 @@ _ORDERS: tuple[tuple[str, Callable[[SegmentUsage], Any], bool], ...] = (
 
 
 def _keys_in(typed: str) -> list[str]:
-    """Give the names of keys. A key without a name is its letter."""
+    """Return the names of the keys that were typed. A key without a name is its letter."""
     return [_KEYS.get(part, part.lower()) for part in _SEQUENCE.findall(typed)]
 
 
@@ -204,8 +204,8 @@ class _Picture:
     def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
         width, height = options.max_width, options.height or options.max_height
         lines = [*self._head(width), Text()]
-        shown, above, below = self._view.part_of(rows_of(self._usage), height - len(lines) - 1)
-        lines += _table_lines(shown, width, self._rates)
+        rows, above, below = self._view.part_of(rows_of(self._usage), height - len(lines) - 1)
+        lines += _table_lines(rows, width, self._rates)
         if above or below:
             lines = lines[: height - 1]
             places = [f"{above} above" if above else "", f"{below} more" if below else ""]

@@ -213,17 +213,17 @@ def serve(
     Other hosts need the token: $COLONNADE_TOKEN, or a random one, which is printed.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    given = os.environ.get("COLONNADE_TOKEN")
+    token = os.environ.get("COLONNADE_TOKEN")
     with usage_errors():
         server = store_of(ctx).serve(host, port, cert=cert, key=key, ca=ca, advertise=advertise, insecure=insecure)
     with server:
-        shown = {} if given else {"token": server.token}
+        new_token = {} if token else {"token": server.token}
         if as_json:
-            print_json({"address": server.address, "serving": server.is_serving} | shown)
+            print_json({"address": server.address, "serving": server.is_serving} | new_token)
         else:
             state = "serving" if server.is_serving else "standing by for the process that serves"
             print_line(f"{state} {store_of(ctx).path} at {server.address}")
-            if shown:
+            if new_token:
                 print_line(f"COLONNADE_TOKEN={server.token}")
         sys.stdout.flush()
         server.wait()

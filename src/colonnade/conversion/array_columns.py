@@ -67,8 +67,8 @@ class ArrayMover:
     def move(self, columns: list[ArrayColumn]) -> list[Any]:
         """The Arrow arrays of the columns; None for one with a value that its type cannot represent."""
         scanned = [column for column in columns if column.is_scanned]
-        found = iter(self._scan(scanned) if scanned else ())
-        return [self._array(column, *(next(found) if column.is_scanned else _NOTHING)) for column in columns]
+        results = iter(self._scan(scanned) if scanned else ())
+        return [self._array(column, *(next(results) if column.is_scanned else _NOTHING)) for column in columns]
 
     def _scan(self, columns: list[ArrayColumn]) -> list[tuple[Any, Any, int, bool]]:
         jobs = np.array([column.job for column in columns])

@@ -27,12 +27,12 @@ from colonnade.core.jobs import ELEMENT, PandasBuffer, as_numbers
 from colonnade.dtype_kinds import codes_dtype
 from colonnade.interop import pandas as internals
 from colonnade.interop import pyarrow as by_pyarrow
-from colonnade.interop.pyarrow import PandasOptions
+from colonnade.interop.pandas_options import PandasOptions
 from colonnade.rules import Reading
 
 Block = tuple[Any, Positions]
 
-# With self_destruct: how many bytes are freed before they are returned to the operating system.
+# With self_destruct: after so many bytes have been freed, they are returned to the operating system.
 _RELEASE_STEP = 32 << 20
 # With self_destruct: columns are moved in groups of so many bytes, and each group is freed.
 _MOVED_TOGETHER = 1 << 20
@@ -74,7 +74,7 @@ class BlockMaker:
             self._column = self._columns.__getitem__
 
     def make(self) -> list[Block]:
-        """Make them; each is an array and the positions of its columns. They are in PyArrow's order."""
+        """Make the blocks, in PyArrow's order. Each is an array and the positions of its columns."""
         layout = self._layout
         self._outputs = [self._memory.new((columns, self._rows), dtype) for columns, dtype in layout.outputs]
         own = [(self._make(column), column.position) for column in layout.own]
@@ -119,11 +119,11 @@ class BlockMaker:
         step = max(1, _MOVED_TOGETHER // (8 * self._rows + 1))
         overflows, freed = [], 0
         for first in range(0, len(self._jobs), step):
-            found = self._move_some(first, first + step)
-            overflows += found
+            overflows_here = self._move_some(first, first + step)
+            overflows += overflows_here
             positions = self._layout.imported[first : first + step][has_outputs(self._jobs[first : first + step])]
             for position in positions.tolist():
-                if position not in found:
+                if position not in overflows_here:
                     freed += self._columns[position].nbytes
                     self._columns[position] = None
             if freed >= _RELEASE_STEP:
@@ -210,7 +210,7 @@ class BlockMaker:
     # -- Python objects, and columns that overflowed -------------------------------------------------------------------
 
     def _make_objects(self) -> list[Block]:
-        """The block of dates and of booleans with nulls; its memory was written."""
+        """Make the block of dates and of booleans with nulls from the memory that the jobs wrote."""
         columns = self._layout.objects
         where = np.array([column.position for column in columns], np.intp)
         block = np.empty((len(where), self._rows), object)
@@ -222,7 +222,7 @@ class BlockMaker:
         return [(block, where)]
 
     def _convert(self, left: Positions) -> list[Block]:
-        """PyArrow's own conversion of the columns that are left."""
+        """Convert the remaining columns with PyArrow's own code."""
         names = [self._schema.names[position] for position in left.tolist()]
         table = pa.Table.from_arrays([self._column(position) for position in left.tolist()], names)
         if self._destroys:

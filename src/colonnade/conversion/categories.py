@@ -14,7 +14,7 @@ import pyarrow.types as pt
 
 from colonnade.conversion.groups import Group
 from colonnade.interop import pyarrow as by_pyarrow
-from colonnade.interop.pyarrow import PandasOptions
+from colonnade.interop.pandas_options import PandasOptions
 
 # Dictionaries of more bytes are not remembered.
 _MOST_BYTES = 16 << 10
@@ -42,5 +42,5 @@ class Categories:
 
 
 def _is_exact(type_: pa.DataType) -> bool:
-    """Whether values that Arrow calls equal are the same values: not so are 0.0 and -0.0."""
+    """Whether values that Arrow calls equal are the same values: 0.0 and -0.0 are not."""
     return bool(pt.is_integer(type_) or pt.is_string(type_) or pt.is_large_string(type_))

@@ -14,10 +14,12 @@ import pyarrow.types as pt
 
 from colonnade.conversion.c_stream import import_columns
 from colonnade.conversion.groups import Group, group_columns, kinds_of
+from colonnade.conversion.table_head import read_head
 from colonnade.dtype_kinds import codes_dtype
 from colonnade.explanation import ColumnReport, Explanation
 from colonnade.interop.arrow import arrow_table
-from colonnade.interop.pyarrow import PandasOptions, read_head, zoned_dtype
+from colonnade.interop.pandas_options import PandasOptions
+from colonnade.interop.pyarrow import zoned_dtype
 from colonnade.rules import Reading
 
 

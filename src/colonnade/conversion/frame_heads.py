@@ -7,7 +7,8 @@ Does not depend on: values, schemas that are asked for.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import json
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -16,7 +17,7 @@ import pyarrow as pa
 from colonnade.conversion.recent import Recent
 from colonnade.dtype_kinds import dtype_kind
 from colonnade.interop.pandas import columns_by_dtype, same_labels
-from colonnade.interop.pyarrow import FrameHead
+from colonnade.interop.pyarrow import range_descriptor
 
 
 def signature(df: Any, preserve_index: bool | None) -> Hashable | None:
@@ -53,6 +54,47 @@ def _dtype_key(dtype: Any) -> Hashable | None:
     if kind == "category":
         return kind, dtype.ordered, len(dtype.categories), _dtype_key(dtype.categories.dtype)
     return dtype if kind in ("numpy", "datetimetz", "masked", "string", "arrow") else None
+
+
+class FrameHead:
+    """The names and the metadata of frames that agree in labels, dtypes and the kind of their index."""
+
+    __slots__ = ("_last", "_rest", "_schema", "has_index_column", "labels", "types")
+
+    def __init__(self, df: Any, table: pa.Table, *, is_described: bool) -> None:
+        """Take them from the table that a frame became; ``is_described``: its index is a RangeIndex in metadata."""
+        schema = table.schema
+        self.labels = df.columns.view()
+        self.types: list[pa.DataType] = schema.types
+        self.has_index_column = len(self.types) > df.shape[1]
+        self._schema = schema.remove_metadata()
+        self._last = df.index if is_described else None, schema
+        # What comes after the descriptor of the index, which says how many rows there are.
+        self._rest = b""
+        if is_described:
+            text, described = schema.metadata[b"pandas"], _described(df.index)
+            self._rest = text[len(described) :] if text.startswith(described) else b""
+
+    def table(self, arrays: Sequence[Any], index: Any) -> pa.Table | None:
+        """Make the table of the arrays that a frame's columns became; None if they have other types."""
+        if [array.type for array in arrays] != self.types:
+            return None
+        last, schema = self._last
+        if last is not None and last is not index and not _is_same_range(last, index):
+            if not self._rest:
+                return None
+            schema = self._schema.with_metadata({b"pandas": _described(index) + self._rest})
+            self._last = index, schema
+        return pa.Table.from_arrays(list(arrays), schema=schema)
+
+
+def _is_same_range(index: Any, other: Any) -> bool:
+    return (index.start, index.stop, index.step) == (other.start, other.stop, other.step)
+
+
+def _described(index: Any) -> bytes:
+    """How PyArrow's metadata begins, for a RangeIndex."""
+    return json.dumps({"index_columns": [range_descriptor(index)]})[:-1].encode()
 
 
 _HEADS: Recent[FrameHead] = Recent()

@@ -15,7 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as pt
 
-from colonnade.interop.pyarrow import Head, PandasOptions
+from colonnade.conversion.table_head import Head
+from colonnade.interop.pandas_options import PandasOptions
 from colonnade.rules import Reading, Rule, dtype_for, rule_for
 
 
@@ -74,20 +75,20 @@ def group_columns(kinds: Kinds, has_nulls: npt.NDArray[np.bool_], options: Panda
     """Group columns; ``has_nulls`` has an item for each imported column."""
     flags = options.flags()
     groups = []
-    for type_, given, encoded, positions in kinds.kinds:
-        is_given = given is not None
+    for type_, mapped_dtype, encoded, positions in kinds.kinds:
+        is_given = mapped_dtype is not None
         if encoded or not is_imported(type_):
-            dtype = given if is_given else np.dtype(object)
+            dtype = mapped_dtype if is_given else np.dtype(object)
             rule = _CONVERTED if encoded else rule_for(type_, dtype, False)
             groups.append(Group(type_, dtype, False, rule, positions, positions[:0], is_given, encoded))
             continue
         members = np.searchsorted(kinds.imported, positions)
         nulls_here = has_nulls[members]
-        for nulls, chosen in ((False, ~nulls_here), (True, nulls_here)):
-            if chosen.any():
-                dtype = given if is_given else dtype_for(type_, nulls, flags)
+        for nulls, mask in ((False, ~nulls_here), (True, nulls_here)):
+            if mask.any():
+                dtype = mapped_dtype if is_given else dtype_for(type_, nulls, flags)
                 rule = rule_for(type_, dtype, nulls)
-                groups.append(Group(type_, dtype, nulls, rule, positions[chosen], members[chosen], is_given))
+                groups.append(Group(type_, dtype, nulls, rule, positions[mask], members[mask], is_given))
     return [_as_read_from_memory(group, options) for group in groups]
 
 
@@ -103,8 +104,8 @@ def _kinds(head: Head) -> Iterator[tuple[pa.DataType, Any, bool, npt.NDArray[np.
         parts: dict[tuple[Any, bool], list[int]] = {}
         for position in special.tolist():
             parts.setdefault((head.extension_dtypes.get(position), position in head.encoded), []).append(position)
-        for (given, encoded), where in parts.items():
-            yield type_, given, encoded, np.array(where, np.intp)
+        for (dtype, encoded), where in parts.items():
+            yield type_, dtype, encoded, np.array(where, np.intp)
 
 
 _CONVERTED = rule_for(pa.null(), np.dtype(object), False)

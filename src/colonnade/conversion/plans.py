@@ -21,8 +21,9 @@ from colonnade.conversion.categories import Categories
 from colonnade.conversion.groups import Kinds, group_columns, kinds_of
 from colonnade.conversion.layout import Layout
 from colonnade.conversion.recent import Recent
+from colonnade.conversion.table_head import Head, read_head
 from colonnade.interop.pandas import string_settings
-from colonnade.interop.pyarrow import Head, PandasOptions, read_head
+from colonnade.interop.pandas_options import PandasOptions
 
 _LAYOUTS_OF_PLAN = 16
 

@@ -19,7 +19,8 @@ from colonnade.conversion.groups import Group
 from colonnade.conversion.plans import prepare
 from colonnade.interop import pandas as internals
 from colonnade.interop.arrow import arrow_table
-from colonnade.interop.pyarrow import PandasOptions, check_convertible
+from colonnade.interop.pandas_options import PandasOptions
+from colonnade.interop.pyarrow import check_convertible
 from colonnade.rules import Reading
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def to_pandas(
     if options.zero_copy_only:
         _refuse_copies(columns, layout.groups, options)
     blocks = BlockMaker(columns, arrays, layout, plan.categories, options).make()
-    return internals.make_frame(blocks, index, plan.head.labels.view(), copy.deepcopy(plan.head.attrs))
+    return internals.make_frame(blocks, index, plan.head.labels.view(), copy.deepcopy(dict(plan.head.attrs)))
 
 
 def _refuse_copies(table: pa.Table, groups: Sequence[Group], options: PandasOptions) -> None:
@@ -157,5 +158,5 @@ def _refuse_copies(table: pa.Table, groups: Sequence[Group], options: PandasOpti
         # A type that pandas cannot hold at all has an error of its own.
         objects = [p for group in groups if group.rule.reading is Reading.CONVERTED for p in group.positions.tolist()]
         check_convertible(table.select(objects), options)
-        shown = "\n  ".join(line for _, line in sorted(copied)[:20]) + ("\n  ..." if len(copied) > 20 else "")
-        raise pa.ArrowInvalid(f"zero_copy_only=True, but {len(copied)} columns would be copied:\n  {shown}")
+        lines = "\n  ".join(line for _, line in sorted(copied)[:20]) + ("\n  ..." if len(copied) > 20 else "")
+        raise pa.ArrowInvalid(f"zero_copy_only=True, but {len(copied)} columns would be copied:\n  {lines}")

@@ -18,5 +18,5 @@ def distinct(numbers: npt.NDArray[Any]) -> npt.NDArray[Any]:
     is in it.
     """
     ordered: npt.NDArray[Any] = np.sort(numbers)
-    found: npt.NDArray[Any] = ordered[np.diff(ordered, prepend=-1) != 0]
-    return found
+    result: npt.NDArray[Any] = ordered[np.diff(ordered, prepend=-1) != 0]
+    return result

@@ -179,7 +179,7 @@ class Placed:
 
 
 def run(
-    placed: Sequence[Placed], write: Callable[[npt.NDArray[Any], npt.NDArray[Any]], npt.NDArray[Any]]
+    groups: Sequence[Placed], write: Callable[[npt.NDArray[Any], npt.NDArray[Any]], npt.NDArray[Any]]
 ) -> dict[Job, Result]:
     """Run jobs; returns the result of each.
 
@@ -192,26 +192,26 @@ def run(
     """
     pieces: list[tuple[int, ...]] = []
     rows: list[tuple[int, ...]] = []
-    for group in placed:
+    for group in groups:
         for job in group.jobs:
             rows.append(job.row(len(pieces), group.places, group.start))
             pieces.extend(job.pieces)
-    done = [job for group in placed for job in group.jobs]
+    all_jobs = [job for group in groups for job in group.jobs]
     tables = np.array(rows, JOB), np.array(pieces, PIECE)
-    if any(job.count > 1 for job in done):
-        tables = _for_each_column(done, *tables)
+    if any(job.count > 1 for job in all_jobs):
+        tables = _for_each_column(all_jobs, *tables)
     results = write(*tables)
     nulls, overflows = results["nulls"].tolist(), results["overflows"].tolist()
-    found: dict[Job, Result] = {}
+    counts: dict[Job, Result] = {}
     first = 0
-    for job in done:
+    for job in all_jobs:
         end = first + job.count
         if job.count == 1:
-            found[job] = Result(nulls[first], bool(overflows[first]))
+            counts[job] = Result(nulls[first], bool(overflows[first]))
         else:
-            found[job] = Result(sum(nulls[first:end]), any(overflows[first:end]), nulls[first:end])
+            counts[job] = Result(sum(nulls[first:end]), any(overflows[first:end]), nulls[first:end])
         first = end
-    return found
+    return counts
 
 
 def _for_each_column(

@@ -18,7 +18,7 @@ from colonnade.core.buffers import Outputs, as_arrow_buffer
 from colonnade.errors import InvalidDataError, UnsupportedTypeError
 
 VIEW = 16
-# From one window of the data to the next; each has at most `_WINDOW` bytes.
+# The distance between the starts of two windows of the data. A window has at most `_WINDOW` bytes.
 _STEP, _WINDOW = 1 << 30, (1 << 31) - 1
 
 

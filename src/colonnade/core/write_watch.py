@@ -4,8 +4,8 @@ Where the kernel can watch memory (`src/core/write_watch.h`), nobody reads it: t
 Elsewhere, and for the first and the last bytes of a stretch, which are no whole pages, a hash decides: 528 MB take 25
 ms.
 
-One page may belong to several stretches that somebody looks at, and the kernel tells of a store to it once. So whoever
-is told of one marks all others whose memory overlaps.
+One page may belong to several stretches that are watched, and the kernel reports a store to it once. So whoever gets
+the report marks all others whose memory overlaps.
 
 Does not depend on: what is in the memory.
 """
@@ -56,13 +56,13 @@ class Memory:
 
         What is watched must be where it was. What is hashed may have moved.
         """
-        seen, written = _look(stretches)
-        if written:
+        state, is_written = _look(stretches)
+        if is_written:
             for memory in list(_looked_at):
-                if memory is not self and _overlap(memory._seen.watched, seen.watched):
+                if memory is not self and _overlap(memory._seen.watched, state.watched):
                     memory._overlapped = True
-        differs = written or self._overlapped or seen != self._seen
-        self._seen, self._overlapped = seen, False
+        differs = is_written or self._overlapped or state != self._seen
+        self._seen, self._overlapped = state, False
         return differs
 
 
@@ -91,20 +91,20 @@ def _overlap(some: Sequence[Stretch], others: Sequence[Stretch]) -> bool:
 
 def _look(stretches: Iterable[Stretch]) -> tuple[_Seen, bool]:
     """What there is to be seen; and whether a page that is watched was written to."""
-    seen, written = _Seen([], []), False
+    state, is_written = _Seen([], []), False
     for stretch in stretches:
         rest = [stretch]
         pages = _whole_pages(stretch)
         if pages.size >= _WATCHED:
             with contextlib.suppress(OSError):  # memory that cannot be watched
-                written |= _watch_of_this_process().written(*pages)
-                seen.watched.append(pages)
+                is_written |= _watch_of_this_process().written(*pages)
+                state.watched.append(pages)
                 rest = [
                     Stretch(stretch.address, pages.address - stretch.address),
                     Stretch(pages.end, stretch.end - pages.end),
                 ]
-        seen.hashed.extend((each.size, _core.hash_bytes(each.bytes()) if each.size else 0) for each in rest)
-    return seen, written
+        state.hashed.extend((each.size, _core.hash_bytes(each.bytes()) if each.size else 0) for each in rest)
+    return state, is_written
 
 
 def _whole_pages(stretch: Stretch) -> Stretch:

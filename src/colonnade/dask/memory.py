@@ -66,7 +66,7 @@ def count_private_memory_of_worker(nanny: Any) -> None:
 
 
 def _look(nanny: Any, manager: Any, look: Callable[[], None]) -> None:
-    """Do what the nanny does, unless the worker's private memory is within the limit."""
+    """Act as the nanny would, but only if the worker's private memory is above the limit."""
     process = getattr(getattr(nanny, "process", None), "process", None)
     pid = getattr(process, "pid", None)
     if pid is not None:

@@ -2,8 +2,9 @@
 
 Does not depend on: collections.
 
-It is registered on the scheduler, which hands its two halves to all workers and nannies, those that come later too. All
-workers of a host stand for the service, and one is elected. If that worker ends, another one takes over at its port.
+It is registered on the scheduler, which gives its two halves to all workers and nannies, also to those that join later.
+All workers of a host are candidates to serve, and one is elected. If that worker ends, another one takes over at its
+port.
 """
 
 from __future__ import annotations
@@ -51,8 +52,8 @@ class Colonnade(SchedulerPlugin):
 
     Notes
     -----
-    Where the cluster uses TLS, its authority, certificates and keys are used, on both sides. Elsewhere tables travel
-    as plainly as Dask's own messages do, and a warning in the workers' logs says so.
+    Where the cluster uses TLS, its authority, certificates and keys are used, on both sides. Without TLS tables are
+    sent as plainly as Dask's own messages, and a warning in the workers' logs says so.
     """
 
     name = _NAME

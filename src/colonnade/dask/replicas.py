@@ -1,10 +1,10 @@
-"""Tables that tasks have made, where Dask moves them: to other workers, as it does before it retires one.
+"""Keeps the tables that tasks have made when Dask moves them to other workers, as it does before it retires one.
 
 Does not depend on: how a table is served or fetched.
 
-Dask moves a result as its value, which for a table is a reference. The table must not end with its host. So a worker
-that receives a reference fetches the table at once, in a thread. And a worker that has made tables goes on to serve
-when it closes, until no host has asked for a while.
+Dask moves a result as its value, and the value of a table is a reference. The table must outlive its host. So a worker
+that receives a reference fetches the table at once, in a thread. And a worker that has made tables
+goes on serving when it closes, until no host has asked for some time.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @singledispatch
-def summary_of(shown: object) -> Summary:
+def summary_of(value: object) -> Summary:
     """Give the summary of an object of one of the types below.
 
     Raises
@@ -31,7 +31,7 @@ def summary_of(shown: object) -> Summary:
     TypeError
         For any other object.
     """
-    raise TypeError(f"a {type(shown).__name__} has no summary")
+    raise TypeError(f"a {type(value).__name__} has no summary")
 
 
 summary_of.register(Explanation, explanation.summary)
@@ -63,6 +63,6 @@ class Rendering:
         return terminal.draw(self.summary, options.max_width)
 
 
-def render(shown: object) -> Rendering:
+def render(value: object) -> Rendering:
     """Make the summary of an object, ready to be drawn."""
-    return Rendering(summary_of(shown))
+    return Rendering(summary_of(value))

@@ -17,9 +17,9 @@ _MOST = 60  # columns
 
 def summary(explanation: Explanation) -> Summary:
     """List every column, up to a number that a person reads."""
-    stored, copied = sum(report.nbytes for report in explanation), sum(report.copied for report in explanation)
-    shown = [briefly(report) for report in explanation[:_MOST]]
-    facts = {"zero-copy": share(explanation), "size": format_size(stored), "written for pandas": format_size(copied)}
+    nbytes, copied = sum(report.nbytes for report in explanation), sum(report.copied for report in explanation)
+    rows = [briefly(report) for report in explanation[:_MOST]]
+    facts = {"zero-copy": share(explanation), "size": format_size(nbytes), "written for pandas": format_size(copied)}
     converted = [report for report in explanation if report.polars]
     if converted:
         facts["Polars converts"] = f"{len(converted):,} of {counted(len(explanation), 'column')}: {converted[0].polars}"
@@ -27,13 +27,13 @@ def summary(explanation: Explanation) -> Summary:
         "Explanation",
         "how pandas reads each column",
         facts=facts,
-        listings=[Listing(columns_of(len(shown), len(explanation)), FULL_REPORTS, shown)],
+        listings=[Listing(columns_of(len(rows), len(explanation)), FULL_REPORTS, rows)],
     )
 
 
-def columns_of(shown: int, total: int) -> str:
+def columns_of(count: int, total: int) -> str:
     """Write how many columns of how many are listed."""
-    return counted(total, "column") if shown == total else f"first {shown:,} of {total:,} columns"
+    return counted(total, "column") if count == total else f"first {count:,} of {total:,} columns"
 
 
 def briefly(report: ColumnReport, column: str | None = None) -> ColumnReport:

@@ -39,13 +39,13 @@ def shortened(text: str, room: int = _WIDEST) -> str:
     """Cut a text to a width; an ellipsis stands for what was cut."""
     if cell_len(text) <= room:
         return text
-    kept, width = [], 0
+    signs, width = [], 0
     for sign in text:
         width += _cells(sign)
         if width > room - 1:
             break
-        kept.append(sign)
-    return "".join(kept) + ELLIPSIS
+        signs.append(sign)
+    return "".join(signs) + ELLIPSIS
 
 
 def padded(text: str, width: int, justify: str) -> str:
@@ -59,15 +59,15 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
-def format_part(shown: int, total: int) -> str:
+def format_part(count: int, total: int) -> str:
     """Write a part of a number of things, as in "5 of 20"."""
-    return f"{total:,}" if shown == total else f"{shown:,} of {total:,}"
+    return f"{total:,}" if count == total else f"{count:,} of {total:,}"
 
 
 _AGES = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
-def format_age(created: datetime) -> str:
+def format_age(time: datetime) -> str:
     """Write how long ago something was created, in the largest unit."""
-    seconds = int((datetime.now(UTC) - created).total_seconds())
+    seconds = int((datetime.now(UTC) - time).total_seconds())
     return next((f"{seconds // unit}{name}" for unit, name in _AGES if seconds >= unit), "0s")

@@ -38,14 +38,14 @@ def summary(snapshot: Snapshot) -> Summary:
         return result
     try:
         log = snapshot.log  # a reference is opened now
-    except Exception as error:
+    except Exception as error:  # a summary never raises
         result.remarks.append(brief(error))
         return result
     if log is not None:
         return _growing(result, snapshot, deleted=not log.is_there)
     try:
         stat = os.fstat(snapshot.fileno())  # a reference is opened now
-    except Exception as error:
+    except Exception as error:  # a summary never raises
         result.remarks.append(brief(error))
         return result
     if stat.st_size != snapshot.nbytes:  # to read past the end of the file would end this process
@@ -56,7 +56,7 @@ def summary(snapshot: Snapshot) -> Summary:
         result.remarks.append("It was replaced or deleted since; its memory stays until it is closed.")
     try:
         _look_inside(result, snapshot)
-    except Exception as error:
+    except Exception as error:  # a summary never raises
         result.remarks.append(brief(error))
     return result
 
@@ -68,7 +68,7 @@ def _growing(result: Summary, snapshot: Snapshot, *, deleted: bool) -> Summary:
         result.remarks.append("The table was deleted since; its memory stays until it is closed.")
     try:
         _look_inside(result, snapshot)
-    except Exception as error:
+    except Exception as error:  # a summary never raises
         result.remarks.append(brief(error))
     return result
 
@@ -108,9 +108,9 @@ def _look_inside(result: Summary, snapshot: Snapshot) -> None:
         result.facts["zero-copy"] = share(reports)
         result.listings.append(_first_rows(snapshot, reports))
         # The names in the file, as above the rows; pandas' labels need not be strings.
-        shown = [briefly(report, name) for report, name in zip(reports[:_REPORTS], snapshot.schema.names, strict=False)]
-        caption = f"{columns_of(len(shown), len(reports))}: types, nulls, and how each opens"
-        result.listings.append(Listing(caption, SHORT_REPORTS, shown, folded=True))
+        rows = [briefly(report, name) for report, name in zip(reports[:_REPORTS], snapshot.schema.names, strict=False)]
+        caption = f"{columns_of(len(rows), len(reports))}: types, nulls, and how each opens"
+        result.listings.append(Listing(caption, SHORT_REPORTS, rows, folded=True))
 
 
 def _first_rows(snapshot: Snapshot, reports: Sequence[ColumnReport]) -> Listing:

@@ -33,7 +33,7 @@ def summary(store: Store) -> Summary:
     result = Summary("Store", brief(store.path))
     try:
         _look_inside(result, store)
-    except Exception as error:
+    except Exception as error:  # a summary never raises
         result.remarks.append(brief(error))
     return result
 
@@ -61,7 +61,7 @@ def _list(result: Summary, store: Store, names: list[str]) -> None:
             info = store.info(name)
         except NotFoundError:
             continue  # deleted since it was listed
-        except Exception as error:
+        except Exception as error:  # a summary never raises
             rows.append([brief(name), *[""] * (len(TABLES) - 1)])
             failures.append(brief(error))
         else:

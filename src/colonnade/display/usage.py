@@ -38,8 +38,8 @@ def summary(usage: Usage) -> Summary:
 
 def rows_of(usage: Usage) -> list[SegmentUsage]:
     """Give tables, and all other segments that a process holds; the largest first."""
-    shown = [segment for segment in usage.segments if segment.version is not None or segment.holders]
-    return sorted(shown, key=lambda segment: (-segment.nbytes, segment.name or "", -(segment.version or 0)))
+    segments = [segment for segment in usage.segments if segment.version is not None or segment.holders]
+    return sorted(segments, key=lambda segment: (-segment.nbytes, segment.name or "", -(segment.version or 0)))
 
 
 def totals(usage: Usage, signs: tuple[str, str] = ("", ", ")) -> Iterator[str]:
@@ -71,13 +71,13 @@ def bytes_of(segments: tuple[SegmentUsage, ...]) -> int:
 def processes_in(holders: tuple[Holder, ...], room: int | None = None) -> str:
     """Write processes by command, ``python 311 312, duckdb 320``: as many as fit, and how many more."""
     ordered = sorted(holders, key=lambda holder: holder.command)
-    for shown in range(len(ordered), 0, -1):
-        groups = groupby(ordered[:shown], key=lambda holder: holder.command)
+    for count in range(len(ordered), 0, -1):
+        groups = groupby(ordered[:count], key=lambda holder: holder.command)
         text = ", ".join(
             f"{one_line(command)} {' '.join(str(each.pid) for each in group)}" for command, group in groups
         )
-        if shown < len(ordered):
-            text += f" +{len(ordered) - shown}"
+        if count < len(ordered):
+            text += f" +{len(ordered) - count}"
         if room is None or cell_len(text) <= room:
             return text
     return shortened(_processes(len(holders)), room or 0) if holders else ""

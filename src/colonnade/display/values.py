@@ -32,7 +32,7 @@ def text_of(column: Any, row: int) -> str:
 
 
 def brief(value: Any) -> str:
-    """Write any value on one line, and no longer than a person reads."""
+    """Write any value on one line, shortened to what a person reads."""
     text = str(value)
     return one_line(text) if len(text) <= _LONGEST else one_line(text[: _LONGEST - 1]) + _MORE
 
@@ -104,8 +104,8 @@ def _inner(array: Any, at: int, depth: int) -> str:
 def _joined(brackets: str, start: int, size: int, depth: int, item: Callable[[int], str]) -> str:
     if size and not depth:
         return f"{brackets[0]}{_MORE}{brackets[1]}"
-    shown = [item(at) for at in range(start, start + min(size, _ITEMS))]
-    return f"{brackets[0]}{', '.join([*shown, *([_MORE] if size > _ITEMS else [])])}{brackets[1]}"
+    items = [item(at) for at in range(start, start + min(size, _ITEMS))]
+    return f"{brackets[0]}{', '.join([*items, *([_MORE] if size > _ITEMS else [])])}{brackets[1]}"
 
 
 def _of_pandas(one: Any, _: int, __: bool) -> str:

@@ -128,9 +128,9 @@ class Connection:
             return Answer(offer, self.address)
         return Answer(offer, checked_source(self.address, locations[0].uri.decode("utf-8", "replace")))
 
-    def say(self, done: Done, timeout: float = PATIENCE) -> None:
+    def say(self, message: Done, timeout: float = PATIENCE) -> None:
         """Say that a transfer is over."""
-        action = flight().Action(DONE, messages.encode(done))
+        action = flight().Action(DONE, messages.encode(message))
         with self._explained():
             list(self._client.do_action(action, self._options(timeout)))
 
@@ -167,7 +167,7 @@ class Connection:
             raise RemoteError(f"{self.address} failed: {_message(error)}") from error
 
 
-def checked_source(asked: Address, location: str) -> Address:
+def checked_source(server: Address, location: str) -> Address:
     """The address of a source that a host named.
 
     Raises
@@ -179,8 +179,8 @@ def checked_source(asked: Address, location: str) -> Address:
         address, name = parse(location)
     except ValueError:
         name = location
-    if name is not None or (asked.tls and not address.tls):
-        raise RemoteError(f"{asked} named {location!r} as a host that has the table, which cannot be asked")
+    if name is not None or (server.tls and not address.tls):
+        raise RemoteError(f"{server} named {location!r} as a host that has the table, which cannot be asked")
     return address
 
 

@@ -61,18 +61,18 @@ class Credentials(NamedTuple):
 
 
 _chosen = Credentials()
-# Of the addresses where this process serves.
+# By the address where this process serves.
 _own: dict[str, Credentials] = {}
 
 
 def use(credentials: Credentials) -> None:
-    """Use these in this process from now on, before those of the environment."""
+    """Use these credentials in this process from now on, instead of those of the environment."""
     global _chosen  # noqa: PLW0603 -- they are the process's
     _chosen = credentials
 
 
 def current(address: str = "") -> Credentials:
-    """The credentials of this process, for a host: at an address where this process serves, what it serves with."""
+    """The credentials for a host; for an address of this process itself, those that it serves with."""
     if address in _own:
         return _own[address]
     own = _chosen.or_else(of_environment())
@@ -80,12 +80,12 @@ def current(address: str = "") -> Credentials:
 
 
 def of_environment() -> Credentials:
-    """Those of the environment variables. Files of secrets often end with a newline, which is no part of a token."""
+    """The credentials in the environment, without the newline with which files of secrets often end."""
     return Credentials(**{field: os.environ.get(name, "").strip() or None for field, name in _VARIABLES.items()})
 
 
 def check_token(token: str) -> str:
-    """Give a token back if it can be one.
+    """Return a token if it is valid.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def check_token(token: str) -> str:
 
 
 def of_store(store: Path) -> Credentials:
-    """Those of the process that serves a store, if it is this user's."""
+    """The credentials of the process that serves a store, if that store is this user's."""
     try:
         fd = os.open(store / paths.CREDENTIALS, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:

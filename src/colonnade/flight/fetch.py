@@ -1,6 +1,6 @@
 """One transfer for a host: the first process that wants a snapshot fetches it, the others wait and map the copy.
 
-Does not depend on: who wants it, how bytes travel (`client`).
+Does not depend on: who asks for it, how bytes are sent (`client`).
 
 1. Look for a copy. It has the identity of the snapshot in its name.
 2. Lock the file ``fetch-<identity>``, and look again. The kernel drops the lock of a fetcher that ends, however it
@@ -11,7 +11,7 @@ Does not depend on: who wants it, how bytes travel (`client`).
    two connections. If another host fails, ask for another source.
 5. Check the length, the seal, the checksum where there is one, and the structure, as of any file that somebody else
    made. The seal is the one that the host offered, and its identity is the one that was wanted.
-6. Give the draft its name, held, and tell the host that was asked where this host serves its copy.
+6. Give the draft its name, with its lock held, and tell the asked host the address at which this host serves it.
 """
 
 from __future__ import annotations
@@ -91,8 +91,8 @@ def fetch(catalog: Catalog, request: Request, locations: Sequence[str]) -> Fetch
     CorruptSnapshotError
         If what arrived is not what was offered.
     """
-    if request.identity is not None and (found := copies.attach(catalog, request.identity)):
-        return Fetched(request.name, *found)
+    if request.identity is not None and (segment_and_seal := copies.attach(catalog, request.identity)):
+        return Fetched(request.name, *segment_and_seal)
     if not is_usable():
         return _fetch_in_new_process(catalog, request, locations)
     flight()  # may be missing: before a lock is taken
@@ -101,12 +101,12 @@ def fetch(catalog: Catalog, request: Request, locations: Sequence[str]) -> Fetch
         request = Request(name, seal.version, seal.identity)
     identity = cast(int, request.identity)
     with explained(catalog.directory.root, f"fetching {request.name!r}"):
-        found = copies.attach(catalog, identity)
-        if found is None:
+        segment_and_seal = copies.attach(catalog, identity)
+        if segment_and_seal is None:
             catalog.directory.prepare()
             with _alone(catalog.directory, identity):
-                found = copies.attach(catalog, identity) or _fetch(catalog, request, locations)
-    return Fetched(request.name, *found)
+                segment_and_seal = copies.attach(catalog, identity) or _fetch(catalog, request, locations)
+    return Fetched(request.name, *segment_and_seal)
 
 
 def _newest(request: Request, locations: Sequence[str]) -> tuple[Seal, str]:
@@ -165,7 +165,7 @@ class _Granting:
         self._arrived = False
 
     def sources(self) -> Iterator[Address]:
-        """The hosts that the one that is asked names, until one of them has sent the table."""
+        """Yield the hosts that the asked host names, until one of them has sent the table."""
         while not self._arrived:
             source = ask(self._address, self._credentials, self._request).source
             if source is not None:  # else it has waited for one itself
@@ -185,26 +185,26 @@ class _Granting:
                 raise
             self._say(failed=str(source))
 
-    def end(self, *, placed: bool) -> None:
+    def end(self, *, is_placed: bool) -> None:
         """Say that it is over, and where this host has a copy for others."""
-        self._say(address=_own_address(self._catalog, self._address) if placed else "")
+        self._say(address=_own_address(self._catalog, self._address) if is_placed else "")
 
     def _say(self, *, address: str = "", failed: str = "") -> None:
         """Say what became of the transfer. Nothing depends on it: a host that is not told finds out."""
-        done = Done(cast(int, self._request.identity), self.transfer, address, failed)
+        message = Done(cast(int, self._request.identity), self.transfer, address, failed)
         with contextlib.suppress(Exception), connected(self._address, self._credentials) as connection:
-            connection.say(done, _SHORT)
+            connection.say(message, _SHORT)
 
 
 @contextlib.contextmanager
 def _granting(address: Address, request: Request, catalog: Catalog) -> Iterator[_Granting]:
     granting = _Granting(address, request, catalog)
-    placed = False
+    is_placed = False
     try:
         yield granting
-        placed = True
+        is_placed = True
     finally:
-        granting.end(placed=placed)
+        granting.end(is_placed=is_placed)
 
 
 def _own_address(catalog: Catalog, other: Address) -> str:
@@ -399,22 +399,22 @@ def _fetch_in_new_process(catalog: Catalog, request: Request, locations: Sequenc
     """Fetch in a process of its own: gRPC cannot be used in this one, see `library`."""
     table = [request.name, request.version, request.identity]
     task = json.dumps([os.fspath(catalog.directory.root), table, list(locations), credentials.current()])
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", "from colonnade.flight.fetch import fetch_for_parent; fetch_for_parent()"],
         input=task,
         text=True,
         capture_output=True,
         check=False,
     )
-    lines = done.stdout.strip().splitlines()
+    lines = process.stdout.strip().splitlines()
     if not lines:
-        raise RemoteError(f"a process to fetch {request.name!r} ended: {done.stderr.strip()[-500:]}")
+        raise RemoteError(f"a process to fetch {request.name!r} ended: {process.stderr.strip()[-500:]}")
     kind, number, text = json.loads(lines[-1])
     if kind is None:
-        found = copies.attach(catalog, number)
-        if found is None:
+        segment_and_seal = copies.attach(catalog, number)
+        if segment_and_seal is None:
             raise NotFoundError(f"the copy of {text!r} was removed as soon as it was fetched; there is little room")
-        return Fetched(text, *found)
+        return Fetched(text, *segment_and_seal)
     classes = {error.__name__: error for error in _subclasses(ColonnadeError)}
     error = classes.get(kind, RemoteError)
     raise error(number, text) if number is not None else error(text)

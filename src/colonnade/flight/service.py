@@ -54,7 +54,7 @@ class _Open(NamedTuple):
     until: float
 
 
-class Service(pa_flight.FlightServerBase):  # type: ignore[misc]
+class Service(pa_flight.FlightServerBase):  # type: ignore[misc]  # PyArrow ships no types
     """A Flight service over the tables of a store. It runs from its construction on, in threads of gRPC."""
 
     def __init__(self, catalog: Catalog, token: str, location: str, **tls: Any) -> None:
@@ -96,12 +96,12 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]
         with _answering():
             data = ticket.ticket
             message = _decode_ticket(data)
-            opened = self._find(Request(message.name, message.version, message.identity))
+            table_file = self._find(Request(message.name, message.version, message.identity))
             if isinstance(message, Part):
-                table = pa.Table.from_batches(self._pieces(opened, message), _BYTES)
+                table = pa.Table.from_batches(self._pieces(table_file, message), _BYTES)
             else:
-                batch = _batch_of(opened)
-                rows = max(1, batch.num_rows * _BATCH // max(opened.seal.size, 1))
+                batch = _batch_of(table_file)
+                rows = max(1, batch.num_rows * _BATCH // max(table_file.seal.size, 1))
                 table = pa.Table.from_batches(
                     [batch.slice(at, rows) for at in range(0, batch.num_rows, rows)], batch.schema
                 )
@@ -112,12 +112,12 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]
         with _answering():
             if action.type != DONE:
                 raise NotImplementedError(f"no such action: {action.type!r}")
-            done = messages.decode(action.body.to_pybytes(), Done)
-            if done.address:
-                address, name = addresses.parse(done.address)
+            message = messages.decode(action.body.to_pybytes(), Done)
+            if message.address:
+                address, name = addresses.parse(message.address)
                 if name or (self._scheme == addresses.TLS and not address.tls):
-                    raise RemoteError(f"{done.address!r} is not the address of a host of this cluster")
-            self._sources.done(done.identity, done.transfer, done.address, done.failed)
+                    raise RemoteError(f"{message.address!r} is not the address of a host of this cluster")
+            self._sources.done(message.identity, message.transfer, message.address, message.failed)
         return iter(())
 
     # -- snapshots -----------------------------------------------------------------------------------------------------
@@ -143,16 +143,16 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]
         offer = messages.encode(Offer(request.name, seal.pack().hex()))
         return pa_flight.FlightInfo(_BYTES, descriptor, endpoints, seal.rows, seal.size, app_metadata=offer)
 
-    def _pieces(self, opened: _Open, part: Part) -> list[pa.RecordBatch]:
-        """Bytes of a file, as batches; the transfer runs until Flight has let go of all of them."""
-        seal = opened.seal
+    def _pieces(self, table_file: _Open, part: Part) -> list[pa.RecordBatch]:
+        """Bytes of a file, as batches; the transfer runs until Flight has released all of them."""
+        seal = table_file.seal
         if not 0 <= part.start <= part.stop <= seal.size:
             raise RemoteError(
                 f"bytes {part.start:,} to {part.stop:,} were asked for, and the table's file has {seal.size:,} bytes"
             )
         if not self._sources.begin(seal.identity, part.transfer, part.streams, _SHORT_WAIT):
             raise pa_flight.FlightUnavailableError("this host sends the table to others; ask for another source", BUSY)
-        view = np.frombuffer(opened.segment.map(writable=False), np.uint8)  # type: ignore[call-overload]
+        view = np.frombuffer(table_file.segment.map(writable=False), np.uint8)  # type: ignore[call-overload]  # a buffer of the core
         weakref.finalize(view, self._sources.end, seal.identity, part.transfer).atexit = False
         column = pa.Array.from_buffers(pa.uint8(), seal.size, [None, pa.py_buffer(view)])
         return [
@@ -161,40 +161,40 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]
         ]
 
     def _info_of_rows(self, descriptor: Any, request: Request) -> Any:
-        opened = self._find(request)
-        seal = opened.seal
-        ticket = pa_flight.Ticket(messages.encode(Rows(seal.identity, opened.name, seal.version)))
-        # No location means: the connection that this was asked by.
+        table_file = self._find(request)
+        seal = table_file.seal
+        ticket = pa_flight.Ticket(messages.encode(Rows(seal.identity, table_file.name, seal.version)))
+        # Without a location, a client uses the connection of its request.
         endpoint = pa_flight.FlightEndpoint(ticket, [])
-        return pa_flight.FlightInfo(_batch_of(opened).schema, descriptor, [endpoint], seal.rows, seal.size)
+        return pa_flight.FlightInfo(_batch_of(table_file).schema, descriptor, [endpoint], seal.rows, seal.size)
 
     def _find(self, request: Request) -> _Open:
         self.close_idle()
         self._last_asked = now = time.monotonic()
         with self._lock:
-            known = self._open.get(request.identity) if request.identity is not None else None
-            if known is not None:
-                self._open[known.seal.identity] = known = known._replace(until=now + _LEASE)
-                return known
+            table_file = self._open.get(request.identity) if request.identity is not None else None
+            if table_file is not None:
+                self._open[table_file.seal.identity] = table_file = table_file._replace(until=now + _LEASE)
+                return table_file
         if request.identity is None:
             segment, seal = self._attach(request.name, request.version)
         else:
-            found = copies.find(self._catalog, request.name, request.version or 0, request.identity)
-            if found is None:
+            segment_and_seal = copies.find(self._catalog, request.name, request.version or 0, request.identity)
+            if segment_and_seal is None:
                 raise NotFoundError(
                     f"version {request.version} of {request.name!r} is gone from this host: it was superseded (keep= "
                     "retains versions) or deleted"
                 )
-            segment, seal = found
-        opened = _Open(request.name, segment, seal, now + _LEASE)
+            segment, seal = segment_and_seal
+        new = _Open(request.name, segment, seal, now + _LEASE)
         with self._lock:
-            return self._open.setdefault(seal.identity, opened)
+            return self._open.setdefault(seal.identity, new)
 
     def _attach(self, name: str, version: int | None) -> tuple[Segment, Seal]:
         number = None if version is None else self._catalog.version_number(name, version)
-        found = self._catalog.find(name, number)
-        if found is not None:
-            return found
+        segment_and_seal = self._catalog.find(name, number)
+        if segment_and_seal is not None:
+            return segment_and_seal
         if self._catalog.is_growing(name):
             raise NotFoundError(
                 f"{name!r} is a growing table, and those are not served to other hosts: put its rows as a table there, "
@@ -210,11 +210,11 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]
         """Close the snapshots that nobody has asked for lately. Streams that run keep their mapping."""
         now = time.monotonic()
         with self._lock:
-            for identity in [identity for identity, opened in self._open.items() if opened.until < now]:
+            for identity in [identity for identity, table_file in self._open.items() if table_file.until < now]:
                 del self._open[identity]  # closes it, unless an answer is being made of it
 
 
-class _Tokens(pa_flight.ServerMiddlewareFactory):  # type: ignore[misc]
+class _Tokens(pa_flight.ServerMiddlewareFactory):  # type: ignore[misc]  # PyArrow ships no types
     """Refuses every call that does not bring the token."""
 
     def __init__(self, token: str) -> None:
@@ -223,8 +223,8 @@ class _Tokens(pa_flight.ServerMiddlewareFactory):  # type: ignore[misc]
     def start_call(self, _: Any, headers: dict[str, list[Any]]) -> None:
         """See the token of a call, before anything else of it is looked at."""
         for value in headers.get("authorization", []):
-            given = value if isinstance(value, bytes) else value.encode("utf-8", "replace")
-            if hmac.compare_digest(given, self._wanted):
+            header = value if isinstance(value, bytes) else value.encode("utf-8", "replace")
+            if hmac.compare_digest(header, self._wanted):
                 return
         raise pa_flight.FlightUnauthenticatedError("the token is missing or wrong")
 
@@ -264,6 +264,6 @@ def _decode_ticket(data: bytes) -> Part | Rows:
         return readers[1]()
 
 
-def _batch_of(opened: _Open) -> pa.RecordBatch:
-    batch = open_file(opened.segment.map(writable=False), 0, opened.seal.size, opened.seal.checksums).batch
+def _batch_of(table_file: _Open) -> pa.RecordBatch:
+    batch = open_file(table_file.segment.map(writable=False), 0, table_file.seal.size, table_file.seal.checksums).batch
     return batch.replace_schema_metadata(without_layout_metadata(batch.schema))

@@ -1,6 +1,6 @@
 """Which host sends a snapshot to which: each sends to one at a time, so that copies double with each round.
 
-Does not depend on: Flight, files, how bytes travel.
+Does not depend on: Flight, files, how bytes are sent.
 
 The host that a receiver asks keeps the books: which hosts have the snapshot, and what each of them is sending.
 
@@ -83,7 +83,7 @@ class Sources:
     """The books of a host. All methods may be called by any thread."""
 
     def __init__(self) -> None:
-        # Reentrant: a stream may end while the thread that lets go of it is in here.
+        # Reentrant: a stream may end while the thread that releases it is in here.
         self._changed = threading.Condition(threading.RLock())
         self._snapshots: OrderedDict[int, _Snapshot] = OrderedDict()
 

@@ -2,8 +2,8 @@
 
 Does not depend on: Flight, what the query asks for.
 
-Flight SQL is a whole database protocol, in Protocol Buffers. Of it one command is understood: the query that names a
-table. So a driver in any language reads tables, and no more.
+Flight SQL is a whole database protocol, in Protocol Buffers. This file understands one command of it: the query that
+names a table. So a driver in any language can read tables, and nothing else.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def query_of(command: bytes) -> bytes | None:
 
 
 def _fields(message: bytes) -> dict[int, bytes] | None:
-    """The fields of a message that are texts, bytes or messages; None if it is no such message."""
+    """The fields of a message that are texts, bytes or messages; None if the message is something else."""
     result: dict[int, bytes] = {}
     at = 0
     while at < len(message):

@@ -25,16 +25,16 @@ Stretch = tuple[int, int]  # the first byte, and the one after the last
 class Body:
     """``size`` bytes of ``buffer`` from ``start``: the area that a snapshot's places count from.
 
-    Views keep ``buffer`` alive. ``seen``, where it is a list, records the bytes of ``buffer`` that each view covers.
+    Views keep ``buffer`` alive. A list ``stretches`` records the bytes of ``buffer`` that each view covers.
     """
 
     __slots__ = ("buffer", "seen", "size", "start")
 
-    def __init__(self, buffer: Any, start: int, size: int, seen: list[Stretch] | None = None) -> None:
+    def __init__(self, buffer: Any, start: int, size: int, stretches: list[Stretch] | None = None) -> None:
         self.buffer = buffer
         self.start = start
         self.size = size
-        self.seen = seen
+        self.seen = stretches
 
     def _check(self, at: Any, count: Any, what: str, *details: Any) -> None:
         # The words are put together only when they are needed: they take longer than the check.

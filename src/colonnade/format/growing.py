@@ -123,8 +123,8 @@ class GrowingSchema:
 
     @cached_property
     def _encoded(self) -> bytes:
-        stored = [StoredColumn(column.name, encode_dtype(column.dtype)) for column in self.columns]
-        return to_json(StoredSchema(stored, self.index))
+        columns = [StoredColumn(column.name, encode_dtype(column.dtype)) for column in self.columns]
+        return to_json(StoredSchema(columns, self.index))
 
     @classmethod
     def decode(cls, text: bytes) -> GrowingSchema:
@@ -135,8 +135,8 @@ class GrowingSchema:
         CorruptSnapshotError
         """
         try:
-            stored: StoredSchema = from_json(text, StoredSchema)
-            return cls.of(((column.name, decode_dtype(column.dtype)) for column in stored.columns), stored.index)
+            schema: StoredSchema = from_json(text, StoredSchema)
+            return cls.of(((column.name, decode_dtype(column.dtype)) for column in schema.columns), schema.index)
         except (ValueError, RecursionError, UnsupportedTypeError) as error:
             raise CorruptSnapshotError(f"the head of a growing table has no valid schema: {error}") from error
 
@@ -170,7 +170,7 @@ class GrowingSchema:
         return pa.schema(fields, metadata=metadata)
 
 
-def _column(name: Any, given: Any) -> Column:
+def _column(name: Any, dtype_like: Any) -> Column:
     if not isinstance(name, str):
         raise ValueError(f"columns of a growing table have strings as names, got {brief_repr(name)}")
     try:
@@ -178,15 +178,15 @@ def _column(name: Any, given: Any) -> Column:
     except UnicodeEncodeError as error:
         raise ValueError(f"column {name!r}: its name is no text that UTF-8 can hold") from error
     try:
-        dtype: Any = pd.api.types.pandas_dtype(given)
+        dtype: Any = pd.api.types.pandas_dtype(dtype_like)
     except TypeError as error:
-        raise UnsupportedTypeError(f"column {name!r}: {given!r} is no dtype") from error
+        raise UnsupportedTypeError(f"column {name!r}: {dtype_like!r} is no dtype") from error
     kind = dtype_kind(dtype)
     if isinstance(dtype, np.dtype) and dtype.itemsize <= 8 and dtype.isnative and dtype.kind in "biufmM":
         if dtype.kind in "mM" and np.datetime_data(dtype) not in {(unit, 1) for unit in ("s", "ms", "us", "ns")}:
             raise _refuse(name, dtype)
-        found = {"b": Kind.BOOLEAN, "f": Kind.FLOATING, "m": Kind.TIME, "M": Kind.TIME}.get(dtype.kind, Kind.INTEGER)
-        return Column(name, dtype, found, 0 if dtype.kind == "b" else dtype.itemsize, pa.from_numpy_dtype(dtype))
+        sort = {"b": Kind.BOOLEAN, "f": Kind.FLOATING, "m": Kind.TIME, "M": Kind.TIME}.get(dtype.kind, Kind.INTEGER)
+        return Column(name, dtype, sort, 0 if dtype.kind == "b" else dtype.itemsize, pa.from_numpy_dtype(dtype))
     if kind == "datetimetz":
         return Column(name, dtype, Kind.TIME, 8, pa.timestamp(dtype.unit, str(dtype.tz)))
     if kind == "masked":

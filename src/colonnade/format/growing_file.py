@@ -425,9 +425,9 @@ def check_state(table: GrowingSchema, where: Places, data: Memory) -> State | No
 
 
 def _compare(data: Memory, at: int, expected: bytes, what: str) -> None:
-    found = bytes(data[at : at + len(expected)])
-    if found != expected:
-        wrong = next(place for place, (one, other) in enumerate(zip(found, expected, strict=True)) if one != other)
+    actual = bytes(data[at : at + len(expected)])
+    if actual != expected:
+        wrong = next(place for place, (one, other) in enumerate(zip(actual, expected, strict=True)) if one != other)
         raise CorruptSnapshotError(f"byte {at + wrong:,} is damaged: it differs from {what}")
 
 

@@ -30,7 +30,7 @@ def encode_json(values: Mapping[Any, Any], what: str, remedy: str) -> str:
             is_same = False
         if not is_same:
             raise UnsupportedTypeError(
-                f"{what}[{key!r}] is {brief_repr(value)}, which JSON does not give back equal; {remedy}"
+                f"{what}[{key!r}] is {brief_repr(value)}, which JSON cannot store exactly; {remedy}"
             )
     return json.dumps(dict(values)) if values else ""
 

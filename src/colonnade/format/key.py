@@ -91,8 +91,8 @@ def looked_up(values: Any, name: str, column: pa.Array) -> KeyColumn:
         if one is not None:
             return one
     if pt.is_dictionary(arrow_type):
-        wanted = _in_type(_arrow_values(values, arrow_type.value_type), name, arrow_type.value_type)
-        codes = pc.index_in(wanted, value_set=column.dictionary, skip_nulls=True)
+        probes = _in_type(_arrow_values(values, arrow_type.value_type), name, arrow_type.value_type)
+        codes = pc.index_in(probes, value_set=column.dictionary, skip_nulls=True)
         return key_column(codes.cast(arrow_type.index_type))
     return key_column(keys_in_type(values, name, arrow_type))
 

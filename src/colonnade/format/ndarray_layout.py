@@ -105,7 +105,7 @@ def encode_array_dtype(dtype: np.dtype[Any]) -> schema.NumpyDtype:
         return schema.SubarrayDtype(encode_array_dtype(base), list(shape))
     if dtype.names is None:
         return dtype.str
-    fields: list[Any] = [dtype.fields[name] for name in dtype.names]  # type: ignore[index]
+    fields: list[Any] = [dtype.fields[name] for name in dtype.names]  # type: ignore[index]  # it has names
     titles = [field[2] if len(field) == 3 else None for field in fields]
     return schema.StructureDtype(
         list(dtype.names),
@@ -117,7 +117,7 @@ def encode_array_dtype(dtype: np.dtype[Any]) -> schema.NumpyDtype:
 
 
 def decode_array_dtype(encoded: schema.NumpyDtype, depth: int = 0) -> np.dtype[Any]:
-    """Read a dtype that memory of any bytes may be viewed as; ValueError for another, or what NumPy raises."""
+    """Read a dtype for which any bytes are valid values; ValueError for another, or what NumPy raises."""
     if depth > _DEEPEST:
         raise ValueError("a structure nested too deep")
     if isinstance(encoded, str):

@@ -52,7 +52,7 @@ MISSING_VALUES = dict(MISSING.values())
 
 # A frame of one dict for each row has some keys; dicts with more of them are tables themselves.
 _MOST_KEYS = 256
-# As many fields as a struct needs for the kinds of a column; more kinds are a mistake.
+# The most kinds of objects in a column, each of which is a field of a struct.
 _MOST_KINDS = 64
 
 
@@ -87,11 +87,11 @@ def encode_kinds(values: ObjectArray, encode: Encode) -> tuple[pa.Array, Objects
         If a kind has no Arrow type, or there is just one.
     """
     cells = values.tolist()
-    found: list[Any] = list(map(type, cells))
-    if not _DIVIDED.isdisjoint(found):
-        found = list(map(kind_of, cells))
-    numbers: dict[Hashable, int] = {kind: number for number, kind in enumerate(dict.fromkeys(found))}
-    kinds = np.fromiter(map(numbers.__getitem__, found), np.intp, len(found))
+    kind_of_cell: list[Any] = list(map(type, cells))
+    if not _DIVIDED.isdisjoint(kind_of_cell):
+        kind_of_cell = list(map(kind_of, cells))
+    numbers: dict[Hashable, int] = {kind: number for number, kind in enumerate(dict.fromkeys(kind_of_cell))}
+    kinds = np.fromiter(map(numbers.__getitem__, kind_of_cell), np.intp, len(kind_of_cell))
     if not 1 < len(numbers) <= _MOST_KINDS:
         raise UnsupportedTypeError(f"it holds objects of {len(numbers)} kinds")
     null = _null_kind(numbers, values, kinds)
@@ -131,10 +131,10 @@ def _field_name(type_: type) -> str:
 
 
 def _unused(name: str, names: Sequence[str]) -> str:
-    """A name that no other field has, for readers that do not tell upper case from lower case."""
-    taken = {other.lower() for other in names}
+    """A name that no other field has, also for readers that ignore upper and lower case."""
+    names_in_lower_case = {other.lower() for other in names}
     candidates = chain([name], (f"{name}_{number}" for number in range(2, len(names) + 3)))
-    return next(candidate for candidate in candidates if candidate.lower() not in taken)
+    return next(candidate for candidate in candidates if candidate.lower() not in names_in_lower_case)
 
 
 def _spread(array: Any, rows: npt.NDArray[np.bool_]) -> pa.Array:
@@ -151,16 +151,16 @@ def _spread(array: Any, rows: npt.NDArray[np.bool_]) -> pa.Array:
 def decode_kinds(array: pa.Array, objects: Objects, decode: Decode) -> ObjectArray:
     """Invert `encode_kinds`; None where the struct is null."""
     values: ObjectArray = np.empty(len(array), object)
-    given = np.zeros(len(array), np.intp)
+    counts = np.zeros(len(array), np.intp)
     is_null = array.is_null().to_numpy(zero_copy_only=False)
     for child, part in _parts_of(array, objects):
         rows = ~(child.is_null().to_numpy(zero_copy_only=False) | is_null)
-        given += rows
+        counts += rows
         if part.type == "missing" and part.missing is not None:
             values[rows] = MISSING_VALUES[part.missing]
         elif rows.any():
             values[rows] = decode(child.filter(pa.array(rows)), part)
-    if not np.array_equal(given, ~is_null):
+    if not np.array_equal(counts, ~is_null):
         raise invalid("a row of objects of several kinds does not have one value")
     return values
 

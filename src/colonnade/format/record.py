@@ -67,8 +67,8 @@ class Record:
             elif name in self.field_defaults:
                 state[name] = self.field_defaults[name]
         if named or len(values) > len(names) or len(state) < len(names):
-            got = f"{len(values)} values and {', '.join([*state, *named]) or 'no names'}"
-            raise TypeError(f"{type(self).__name__} has the fields {', '.join(names)}; got {got}")
+            arguments = f"{len(values)} values and {', '.join([*state, *named]) or 'no names'}"
+            raise TypeError(f"{type(self).__name__} has the fields {', '.join(names)}; got {arguments}")
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} cannot be changed; use replaced()")
@@ -155,10 +155,10 @@ def _check_of(hint: Any, names: dict[str, Any]) -> _Check:
         return check_one
 
     def check(value: Any) -> Any:
-        found = table.get(type(value))
-        if found is None:
+        check_type = table.get(type(value))
+        if check_type is None:
             raise _mismatch(table, value)
-        return found(value)
+        return check_type(value)
 
     return check
 

@@ -55,7 +55,7 @@ Unit = Literal["s", "ms", "us", "ns"]
 
 
 class Objects(Record):
-    """Python objects: ``type`` for those that Arrow's type does not tell apart, ``missing`` for what stands for null.
+    """Python objects: ``type`` for those that Arrow's type does not distinguish, ``missing`` for what stands for null.
 
     Times have their ``unit``, and a ``zone`` as in a zoned dtype. ``numpy`` are NumPy's scalars of the Arrow type.
 
@@ -303,7 +303,7 @@ class Views(Record):
 
 
 class Series(Record):
-    """A Series was put: the table's one column. ``name`` is its name; ``labelled``: the column's label is."""
+    """The table is a Series of one column, with this ``name``; ``labelled``: its name is the label of the column."""
 
     name: Label = None
     labelled: bool = False

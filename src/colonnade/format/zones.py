@@ -1,4 +1,4 @@
-"""Time zones as text, so that a reader gets the zone of the same library: pandas tells them apart in places.
+"""Time zones as text, so that a reader gets the zone of the same library: pandas distinguishes them in some places.
 
 Arrow's name says which zone it is, but not whether it is one of ``zoneinfo``, pytz or dateutil, and Python itself has
 two of UTC. The text is Arrow's name for ``zoneinfo`` and for fixed offsets of ``datetime.timezone``; for the others the
@@ -82,8 +82,8 @@ def _pytz(name: str) -> tzinfo:
     pytz: Any = importlib.import_module("pytz")
     if name[0] in "+-":
         minutes = int(name[1:3]) * 60 + int(name[4:6])
-        return pytz.FixedOffset(-minutes if name[0] == "-" else minutes)  # type: ignore[no-any-return]
-    return pytz.timezone(name)  # type: ignore[no-any-return]
+        return pytz.FixedOffset(-minutes if name[0] == "-" else minutes)
+    return pytz.timezone(name)
 
 
 def _dateutil(name: str) -> tzinfo:

@@ -30,14 +30,14 @@ def arrow_table(data: Any) -> pa.Table:
         return pa.Table.from_batches([data])  # as a stream, one without rows would lose its dictionaries
     if is_lazy(data):
         data = data.collect()
-    for protocol, opened in (
+    for protocol, open_stream in (
         ("__arrow_c_stream__", pa.RecordBatchReader.from_stream),
         ("__arrow_c_array__", lambda array: pa.Table.from_batches([pa.record_batch(array)])),
     ):
         if hasattr(data, protocol):
             try:
                 with finished_before_exit:
-                    source = opened(data)
+                    source = open_stream(data)
             except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
                 raise NotATableError(
                     f"{_described(data)} gives Arrow data that is not a table ({error}); "

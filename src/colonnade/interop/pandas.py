@@ -2,7 +2,7 @@
 
 How pandas holds a frame (blocks), and how to make its arrays from memory without a check of every value.
 Does not depend on: files, places, Arrow's layouts. It is imported only when a frame is put or asked for.
-``type: ignore`` stands where pandas' stubs leave out what pandas has.
+pandas' stubs do not have these names, so mypy does not check them in this file (``pyproject.toml``).
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ def same_labels(labels: pd.Index[Any], others: pd.Index[Any]) -> bool:
     if type(labels) is not type(others) or labels.dtype != others.dtype:
         return False
     if isinstance(labels, pd.RangeIndex):
-        return labels._range == others._range  # type: ignore[attr-defined, no-any-return]
-    mine, theirs = labels._values, others._values  # type: ignore[attr-defined]
+        return labels._range == others._range
+    mine, theirs = labels._values, others._values
     if isinstance(mine, np.ndarray):
         return mine.dtype.kind in "iu" and bool(np.array_equal(mine, theirs))
     return hasattr(mine, "_pa_array") and bool(mine._pa_array.equals(theirs._pa_array))
@@ -94,7 +94,7 @@ def same_labels(labels: pd.Index[Any], others: pd.Index[Any]) -> bool:
 
 def array_of_index(index: pd.Index[Any]) -> Array1D:
     """Return the array of an index that is not a MultiIndex; nothing is copied."""
-    return _bare(index._values)  # type: ignore[attr-defined]
+    return _bare(index._values)
 
 
 def levels_of(index: pd.MultiIndex) -> list[pd.Index[Any]]:
@@ -102,7 +102,7 @@ def levels_of(index: pd.MultiIndex) -> list[pd.Index[Any]]:
 
     ``index.get_level_values(0)`` is the level whose name is 0, if there is one.
     """
-    return [index._get_level_values(number) for number in range(index.nlevels)]  # type: ignore[attr-defined]
+    return [index._get_level_values(number) for number in range(index.nlevels)]
 
 
 def _bare(array: Any) -> Any:
@@ -112,7 +112,7 @@ def _bare(array: Any) -> Any:
 
 def numpy_of(array: Any) -> npt.NDArray[Any]:
     """Return the memory of a datetime or period array, not copied."""
-    return array._ndarray  # type: ignore[no-any-return]
+    return array._ndarray
 
 
 def masked_parts(array: Any) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
@@ -122,7 +122,7 @@ def masked_parts(array: Any) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
 
 def codes_of(array: Any) -> npt.NDArray[Any]:
     """Return the codes of a categorical, not copied."""
-    return array._codes  # type: ignore[no-any-return]
+    return array._codes
 
 
 def arrow_of(array: Any) -> pa.ChunkedArray:
@@ -146,7 +146,7 @@ def make_frame(
         df.attrs.update(attrs)
     if unique_labels:
         # `set_flags` checks every label of both axes; that was done on put.
-        df.flags._allows_duplicate_labels = False  # type: ignore[attr-defined]
+        df.flags._allows_duplicate_labels = False
     return df
 
 
@@ -157,14 +157,14 @@ def frame_like(frame: pd.DataFrame, values: Sequence[Any], index: pd.Index[Any])
     """
     manager: Any = frame._mgr
     blocks = tuple(block.make_block_same_class(each) for block, each in zip(manager.blocks, values, strict=True))
-    made = type(manager)(blocks, [manager.axes[0].view(), index], verify_integrity=False)
-    result: pd.DataFrame = pd.DataFrame._from_mgr(made, made.axes)  # type: ignore[attr-defined]
+    new_manager = type(manager)(blocks, [manager.axes[0].view(), index], verify_integrity=False)
+    result: pd.DataFrame = pd.DataFrame._from_mgr(new_manager, new_manager.axes)
     return result
 
 
 def make_datetimes(values: npt.NDArray[Any], dtype: Any) -> Any:
     """Make a datetime array with a time zone over datetime64 values."""
-    return pd.arrays.DatetimeArray._simple_new(values, dtype=dtype)  # type: ignore[attr-defined]
+    return pd.arrays.DatetimeArray._simple_new(values, dtype=dtype)
 
 
 def rows_of_times(array: Any, rows: slice) -> Any:
@@ -203,8 +203,8 @@ def make_arrow(array: pa.Array) -> Any:
 
 def make_categorical(codes: npt.NDArray[Any], categories: pd.Index[Any], ordered: bool) -> Any:
     """Make a categorical over codes. Neither codes nor categories are checked: that was done on put."""
-    dtype = pd.CategoricalDtype._from_fastpath(categories, ordered)  # type: ignore[attr-defined]
-    return pd.Categorical._simple_new(codes, dtype)  # type: ignore[attr-defined]
+    dtype = pd.CategoricalDtype._from_fastpath(categories, ordered)
+    return pd.Categorical._simple_new(codes, dtype)
 
 
 def make_wide_categorical(codes: npt.NDArray[np.int32], dtype: pd.CategoricalDtype) -> Any:
@@ -218,12 +218,12 @@ def make_wide_categorical(codes: npt.NDArray[np.int32], dtype: pd.CategoricalDty
 
 def make_categorical_dtype(categories: pd.Index[Any]) -> pd.CategoricalDtype:
     """Make the dtype of unordered categories; they are not checked."""
-    return pd.CategoricalDtype._from_fastpath(categories, False)  # type: ignore[attr-defined, no-any-return]
+    return pd.CategoricalDtype._from_fastpath(categories, False)
 
 
 def make_intervals(left: Any, right: Any, dtype: pd.IntervalDtype) -> Any:
     """Make an interval array over both ends."""
-    return pd.arrays.IntervalArray._simple_new(left, right, dtype)  # type: ignore[attr-defined]
+    return pd.arrays.IntervalArray._simple_new(left, right, dtype)
 
 
 def make_index(array: Array1D, name: Any, freq: str | None) -> pd.Index[Any]:
@@ -242,25 +242,25 @@ def make_index(array: Array1D, name: Any, freq: str | None) -> pd.Index[Any]:
 
 def index_like(index: pd.Index[Any], array: Array1D) -> pd.Index[Any]:
     """Make an index over other values of the same dtype, with the name of ``index``; nothing is copied or checked."""
-    made: pd.Index[Any] = type(index)._simple_new(array, index.name)  # type: ignore[attr-defined]
-    return made
+    result: pd.Index[Any] = type(index)._simple_new(array, index.name)
+    return result
 
 
 def range_index(rows: range, name: Any) -> pd.RangeIndex:
     """Make a RangeIndex; the public constructor takes 2 us."""
-    index: pd.RangeIndex = pd.RangeIndex._simple_new(rows, name=name)  # type: ignore[attr-defined]
+    index: pd.RangeIndex = pd.RangeIndex._simple_new(rows, name=name)
     return index
 
 
 def string_settings() -> tuple[Any, ...]:
     """The settings of pandas that decide what text becomes; ``pandas.get_option`` takes 3 us for each."""
-    values = settings._global_config  # type: ignore[attr-defined]
+    values = settings._global_config
     return values["future"]["infer_string"], values["mode"]["string_storage"]
 
 
 def make_string_index(array: pa.Array, dtype: Any, name: Any) -> pd.Index[Any]:
     """Make an index of strings; the public constructor takes 30 us to check that they are strings."""
-    index: pd.Index[Any] = pd.Index._simple_new(make_strings(array, dtype), name)  # type: ignore[attr-defined]
+    index: pd.Index[Any] = pd.Index._simple_new(make_strings(array, dtype), name)
     return index
 
 
@@ -268,7 +268,7 @@ def make_multi_index(
     levels: Sequence[pd.Index[Any]], codes: Sequence[npt.NDArray[Any]], names: Sequence[Any]
 ) -> pd.MultiIndex:
     """Make a MultiIndex of levels and codes; nothing is copied or checked."""
-    return pd.MultiIndex(levels=levels, codes=codes, names=names, verify_integrity=False)  # type: ignore[arg-type]
+    return pd.MultiIndex(levels=levels, codes=codes, names=names, verify_integrity=False)  # type: ignore[arg-type]  # pandas-stubs: codes as lists
 
 
 def verify_multi_index(index: pd.MultiIndex) -> None:

@@ -35,8 +35,8 @@ def is_stream(file: IpcFile, kind: FileFormat) -> bool:
         For Feather of version 1.
     """
     with explaining(file.path, kind):
-        with file.open() as opened:
-            start = opened.read(len(_FILE))
+        with file.open() as stream:
+            start = stream.read(len(_FILE))
         if start.startswith(_FEATHER_1):
             raise pa.ArrowInvalid(
                 "it is Feather of version 1. PyArrow 25 to 27 rewrite it: "
@@ -52,34 +52,34 @@ class Chosen(NamedTuple):
     rows: Any
 
 
-def read_streams(files: Sequence[IpcFile], kind: FileFormat, chosen: Chosen, meter: Meter) -> Source:
+def read_streams(files: Sequence[IpcFile], kind: FileFormat, choice: Chosen, meter: Meter) -> Source:
     """Read streams one after the other."""
     schemas = []
     for file in files:
-        with explaining(file.path, kind), file.open() as opened, pa.ipc.open_stream(opened) as reader:
+        with explaining(file.path, kind), file.open() as stream, pa.ipc.open_stream(stream) as reader:
             schemas.append(reader.schema)
     schema = schemas[0]
     if len(schemas) > 1:
         with explaining(files[0].path, kind):
             schema = pa.unify_schemas(schemas, promote_options="permissive")
-    names = chosen.columns
+    names = choice.columns
     check_columns(names or (), schema.names)
-    wanted = schema if names is None else pa.schema([schema.field(name) for name in names], schema.metadata)
-    return Source(wanted, _batches(files, kind, schema, chosen, meter))
+    result_schema = schema if names is None else pa.schema([schema.field(name) for name in names], schema.metadata)
+    return Source(result_schema, _batches(files, kind, schema, choice, meter))
 
 
 def _batches(
-    files: Sequence[IpcFile], kind: FileFormat, schema: pa.Schema, chosen: Chosen, meter: Meter
+    files: Sequence[IpcFile], kind: FileFormat, schema: pa.Schema, choice: Chosen, meter: Meter
 ) -> Iterator[pa.RecordBatch]:
     for file in files:
-        with explaining(file.path, kind), file.open() as opened, pa.ipc.open_stream(opened) as reader:
+        with explaining(file.path, kind), file.open() as stream, pa.ipc.open_stream(stream) as reader:
             for read in reader:
                 read.validate(full=True)
                 batch = _united(read, schema)
-                if chosen.rows is not None:
-                    batch = batch.filter(chosen.rows)
-                if chosen.columns is not None:
-                    batch = batch.select(chosen.columns)
+                if choice.rows is not None:
+                    batch = batch.filter(choice.rows)
+                if choice.columns is not None:
+                    batch = batch.select(choice.columns)
                 meter.count(batch)
                 yield batch
 

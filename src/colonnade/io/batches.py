@@ -63,8 +63,8 @@ def release_memory() -> None:
 
 def gather(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> pa.Table:
     """Read batches to their end; the table alone refers to their memory."""
-    stored = pa.schema([_storable(field) for field in schema], schema.metadata)
-    return pa.Table.from_batches(list(in_whole_bytes(_as_stored(batches, stored))), stored)
+    storable = pa.schema([_storable(field) for field in schema], schema.metadata)
+    return pa.Table.from_batches(list(in_whole_bytes(_as_stored(batches, storable))), storable)
 
 
 def in_whole_bytes(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -165,7 +165,7 @@ def _as_one_array(name: str, column: pa.ChunkedArray) -> pa.Array:
     if united.type != column.type:
         raise UnsupportedTypeError(
             f"column {name!r} has {len(dictionary)} categories, more than its indices of "
-            f"{column.type.index_type} can tell apart; write it with larger indices. Nothing was stored"
+            f"{column.type.index_type} can number; write it with larger indices. Nothing was stored"
         )
     indices = pa.concat_arrays([chunk.indices for chunk in united.chunks], memory_pool=POOL)
     return pa.DictionaryArray.from_arrays(indices, dictionary, ordered=column.type.ordered)

@@ -42,7 +42,7 @@ _TABLES = ("to_arrow_table", "fetch_arrow_table")
 
 
 def is_database(source: str) -> bool:
-    """Say whether a URL is that of a database which has a driver here."""
+    """Whether a URL names a database for which `load` knows a driver."""
     return source.partition("://")[0] in DRIVERS
 
 
@@ -63,31 +63,31 @@ def open_database(url: str, query: str) -> Iterator[Source]:
         dbapi = importlib.import_module(f"{driver.module}.dbapi")
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(f"{scheme}:// needs {package}: pip install 'colonnade[adbc]'") from error
-    shown = without_secrets(url)
+    title = without_secrets(url)
     with contextlib.ExitStack() as stack:
-        with _explaining(shown, url):
+        with _explaining(title, url):
             connection = stack.enter_context(dbapi.connect(_sqlite_file(url) if scheme == "sqlite" else url))
             cursor = stack.enter_context(connection.cursor())
             cursor.adbc_statement.set_options(**driver.options)
-        yield _run(cursor, query, shown, url)
+        yield _run(cursor, query, title, url)
 
 
 @contextlib.contextmanager
 def open_connection(connection: Any, query: str) -> Iterator[Source]:
     """Run a query by a DB-API connection whose cursors give Arrow: ADBC's, DuckDB's."""
-    shown = _described(connection)
+    title = _described(connection)
     if hasattr(connection, "sql"):  # DuckDB: its cursors copy all rows to make Arrow data, its relations do not
-        with _explaining(shown):
+        with _explaining(title):
             reader = _reader(connection.sql(query))
         assert reader is not None
-        yield Source(reader.schema, (as_one(check_batch(batch)) for batch in _batches(reader, shown)))
+        yield Source(reader.schema, (as_one(check_batch(batch)) for batch in _batches(reader, title)))
         return
     if not hasattr(connection, "cursor"):
-        raise NotATableError(f"{shown} runs no query; give a DB-API connection, or a URL as in sqlite:///data.db")
-    with _explaining(shown):
+        raise NotATableError(f"{title} runs no query; give a DB-API connection, or a URL as in sqlite:///data.db")
+    with _explaining(title):
         cursor = connection.cursor()
     with contextlib.closing(cursor):
-        yield _run(cursor, query, shown)
+        yield _run(cursor, query, title)
 
 
 def open_arrow(data: Any) -> Source:
@@ -101,22 +101,22 @@ def open_arrow(data: Any) -> Source:
     return Source(reader.schema, (as_one(check_batch(batch)) for batch in reader))  # later errors are the source's own
 
 
-def _run(cursor: Any, query: str, shown: str, url: str = "") -> Source:
-    with _explaining(shown, url):
+def _run(cursor: Any, query: str, title: str, url: str = "") -> Source:
+    with _explaining(title, url):
         result = cursor.execute(query)
         # DB-API does not say what execute returns; DuckDB and many others return the cursor.
         reader = _reader(cursor) or _reader(result)
     if reader is None:
         raise NotATableError(
-            f"the cursors of {shown} give no Arrow data; "
+            f"the cursors of {title} give no Arrow data; "
             "for SQLite and PostgreSQL, load the database's URL with query= (needs 'colonnade[adbc]')"
         )
-    return Source(reader.schema, (as_one(check_batch(batch)) for batch in _batches(reader, shown)))
+    return Source(reader.schema, (as_one(check_batch(batch)) for batch in _batches(reader, title)))
 
 
-def _batches(reader: pa.RecordBatchReader, shown: str) -> Iterator[pa.RecordBatch]:
+def _batches(reader: pa.RecordBatchReader, title: str) -> Iterator[pa.RecordBatch]:
     while True:
-        with _explaining(shown):
+        with _explaining(title):
             try:
                 batch = reader.read_next_batch()
             except StopIteration:
@@ -137,7 +137,7 @@ def _reader(source: Any) -> pa.RecordBatchReader | None:
 
 
 @contextlib.contextmanager
-def _explaining(shown: str, url: str = "") -> Iterator[None]:
+def _explaining(title: str, url: str = "") -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
@@ -148,7 +148,7 @@ def _explaining(shown: str, url: str = "") -> Iterator[None]:
         text = without_secrets(str(error), url)
         # An error with a secret is not shown as the cause either.
         cause = error if text == str(error) else None
-        raise QueryError(f"the query of {shown} failed: {text}; nothing was stored") from cause
+        raise QueryError(f"the query of {title} failed: {text}; nothing was stored") from cause
 
 
 def _sqlite_file(url: str) -> str:

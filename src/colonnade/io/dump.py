@@ -37,17 +37,17 @@ def checked_path(path: str | os.PathLike[str]) -> tuple[Path, FileFormat]:
     ValueError
     """
     text = os.fsdecode(path)
-    shown = printable(without_secrets(text))
+    title = printable(without_secrets(text))
     if "://" in text:
-        raise ValueError(f"{shown} is a URL; dump to a file, and copy that")
+        raise ValueError(f"{title} is a URL; dump to a file, and copy that")
     if "\0" in text:
-        raise ValueError(f"{shown} is not the name of a file")
+        raise ValueError(f"{title} is not the name of a file")
     file = expanded(text)
     kind = recognise(file).format
     if kind not in _WRITERS or (recognise(file).codec and kind not in TEXT):
-        raise ValueError(f"{shown} ends in none of {' '.join(SUFFIXES_WRITTEN)}, which can be written")
+        raise ValueError(f"{title} ends in none of {' '.join(SUFFIXES_WRITTEN)}, which can be written")
     if file.is_dir():
-        raise ValueError(f"{shown} is a folder; name a file in it")
+        raise ValueError(f"{title} is a folder; name a file in it")
     return file, kind
 
 
@@ -59,13 +59,13 @@ def dump(table: pa.Table, path: Path, kind: FileFormat, meter: Meter) -> None:
     UnsupportedTypeError, OSError
     """
     with finished_before_exit, _beside(path) as file:
-        write(table, file, kind, meter, codec=recognise(path).codec, shown=printable(str(path)))
+        write(table, file, kind, meter, codec=recognise(path).codec, title=printable(str(path)))
 
 
 def write(
-    table: pa.Table, file: Any, kind: FileFormat, meter: Meter, *, codec: str | None = None, shown: str = "the output"
+    table: pa.Table, file: Any, kind: FileFormat, meter: Meter, *, codec: str | None = None, title: str = "the output"
 ) -> None:
-    """Write a table to an open file, which need not be seekable; ``shown`` is its name in errors.
+    """Write a table to an open file, which need not be seekable; ``title`` is its name in errors.
 
     Raises
     ------
@@ -73,17 +73,17 @@ def write(
     """
     writer = _WRITERS[kind]
     if not table.num_columns and (kind in TEXT or (kind is FileFormat.PARQUET and table.num_rows)):
-        raise UnsupportedTypeError(f"{shown}: {kind} cannot hold rows without columns; Feather and Arrow (.arrow) can")
+        raise UnsupportedTypeError(f"{title}: {kind} cannot hold rows without columns; Feather and Arrow (.arrow) can")
     try:
         table.validate(full=True)  # a writer that follows a damaged offset would end the process
     except pa.ArrowInvalid as error:
         raise CorruptSnapshotError(f"the stored values are damaged: {error}; nothing was written") from error
     meter.total = table.num_rows
     try:
-        with contextlib.ExitStack() as opened:
-            sink = opened.enter_context(compressed(file, codec)) if codec else file
+        with contextlib.ExitStack() as stack:
+            sink = stack.enter_context(compressed(file, codec)) if codec else file
             table = writer.prepared(table)
-            target = opened.enter_context(writer.opened(sink, table.schema))
+            target = stack.enter_context(writer.opened(sink, table.schema))
             for first in range(0, table.num_rows, _ROWS):
                 part = table.slice(first, min(_ROWS, table.num_rows - first))  # without columns, PyArrow cuts none
                 target.write_table(part)
@@ -92,7 +92,7 @@ def write(
     except (pa.ArrowNotImplementedError, pa.ArrowTypeError, pa.ArrowInvalid, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # of the file system; PyArrow's own errors have no number
-        raise UnsupportedTypeError(f"{shown}: {kind} cannot hold this table: {error}; {writer.instead}") from error
+        raise UnsupportedTypeError(f"{title}: {kind} cannot hold this table: {error}; {writer.instead}") from error
 
 
 @contextlib.contextmanager

@@ -15,7 +15,6 @@ from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.types as pt
 from pyarrow import dataset as ds
 from pyarrow import fs
@@ -28,6 +27,7 @@ from colonnade.io.engines import by_engine
 from colonnade.io.formats import SUFFIXES, TEXT, FileFormat, decompressed, explaining, recognise
 from colonnade.io.options import ReadOptions, check_columns
 from colonnade.io.pandas_metadata import check_metadata, with_united_dtypes
+from colonnade.io.parquet import has_far_int96, parquet_format, parquet_options
 from colonnade.io.progress import Meter
 from colonnade.io.secrets import without_secrets
 from colonnade.io.streamed import MOST_COLUMNS, MisdeclaredError, declared_columns, rows_of_batch
@@ -115,13 +115,13 @@ def _is_hidden(parts: tuple[str, ...]) -> bool:
 
 
 def _format_of(path: str, files: list[fs.FileInfo]) -> FileFormat:
-    shown = printable(without_secrets(path))
+    title = printable(without_secrets(path))
     kinds = {recognise(PurePath(file.path)).format for file in files} - {None}
     if not kinds:
-        raise ValueError(f"{shown} ends in none of {' '.join(SUFFIXES)}; say with format what it holds")
+        raise ValueError(f"{title} ends in none of {' '.join(SUFFIXES)}; say with format what it holds")
     if len(kinds) > 1:
         raise ValueError(
-            f"{shown} has files of several formats, {', '.join(sorted(map(str, kinds)))}; say with format which"
+            f"{title} has files of several formats, {', '.join(sorted(map(str, kinds)))}; say with format which"
         )
     return next(kind for kind in kinds if kind is not None)
 
@@ -134,38 +134,38 @@ def _columns(source: _Files, kind: FileFormat, options: ReadOptions, meter: Mete
     if source.base:
         layout.partitioning_factory = ds.HivePartitioning.discover()  # a folder year=2013/ is a column
     remote = not isinstance(source.system, fs.LocalFileSystem)
-    chosen = Chosen(options.columns, _expression(options.filters))
+    choice = Chosen(options.columns, _expression(options.filters))
     if kind in _IPC:
         files = [IpcFile(file.path, partial(source.system.open_input_stream, file.path, None)) for file in source.files]
         if any(is_stream(file, kind) for file in files):
-            return read_streams(files, kind, chosen, meter)
+            return read_streams(files, kind, choice, meter)
 
     def opened(format_: Any) -> Any:
         factory = ds.FileSystemDatasetFactory(source.system, [file.path for file in source.files], format_, layout)
         # The columns of all files together; PyArrow's default is those of the first file.
         return factory.finish(factory.inspect(promote_options="permissive", fragments=None))
 
-    can_stream = streams and kind is FileFormat.PARQUET and chosen.rows is None and not remote
+    can_stream = streams and kind is FileFormat.PARQUET and choice.rows is None and not remote
     with explaining(source.asked, kind):
         state = _state_of(source.files) if can_stream else []
         dataset = opened(_FORMATS[kind]())
-        if kind is FileFormat.PARQUET and _has_far_int96(dataset):
-            dataset = opened(_parquet("us"))
+        if kind is FileFormat.PARQUET and has_far_int96(dataset):
+            dataset = opened(parquet_format("us"))
         check_columns(options.columns or (), dataset.schema.names)
-        if chosen.rows is None:
+        if choice.rows is None:
             meter.total = sum(fragment.count_rows() for fragment in dataset.get_fragments())
         else:
-            _check_filter(chosen.rows, dataset.schema)
+            _check_filter(choice.rows, dataset.schema)
         for fragment in dataset.get_fragments():
             check_metadata(fragment.physical_schema)
         schema = with_united_dtypes(dataset.schema, [fragment.physical_schema for fragment in dataset.get_fragments()])
-        if chosen.columns is not None:
-            schema = pa.schema([schema.field(name) for name in chosen.columns], schema.metadata)
+        if choice.columns is not None:
+            schema = pa.schema([schema.field(name) for name in choice.columns], schema.metadata)
         declared = declared_columns(dataset, schema) if can_stream else {}
     if not declared:
-        return Source(schema, _scan(dataset, kind, schema, chosen, meter, remote=remote))
+        return Source(schema, _scan(dataset, kind, schema, choice, meter, remote=remote))
     now = [name for name in schema.names if name not in declared]
-    first = _scan(dataset, kind, schema, chosen._replace(columns=now), meter, ahead=_AHEAD_OF_KEPT)
+    first = _scan(dataset, kind, schema, choice._replace(columns=now), meter, ahead=_AHEAD_OF_KEPT)
     names = list(declared)
     groups = [names[at : at + MOST_COLUMNS] for at in range(0, len(names), MOST_COLUMNS)]
     streams_of_groups = [read_ahead(_decoded(dataset, schema, group, meter)) for group in groups]
@@ -181,17 +181,17 @@ def _decoded(dataset: Any, schema: pa.Schema, names: list[str], meter: Meter) ->
     for fragment in dataset.get_fragments():
         with (
             explaining(fragment.path, FileFormat.PARQUET),
-            fragment.filesystem.open_input_file(fragment.path) as opened,
+            fragment.filesystem.open_input_file(fragment.path) as stream,
         ):
             int96 = fragment.format.read_options.coerce_int96_timestamp_unit
-            file = ParquetFile(opened, coerce_int96_timestamp_unit=int96)
+            file = ParquetFile(stream, coerce_int96_timestamp_unit=int96)
             for batch in file.iter_batches(rows, columns=names, use_threads=True):
-                chosen = batch.select(names)
-                if chosen.schema.types != fields.types:
-                    raise MisdeclaredError(f"{fragment.path} has columns of {chosen.schema.types}")
-                meter.count_columns(chosen, len(schema))
+                columns = batch.select(names)
+                if columns.schema.types != fields.types:
+                    raise MisdeclaredError(f"{fragment.path} has columns of {columns.schema.types}")
+                meter.count_columns(columns, len(schema))
                 meter.done = meter.rows
-                yield chosen
+                yield columns
 
 
 def _state_of(files: list[fs.FileInfo]) -> list[tuple[int, ...]]:
@@ -228,70 +228,13 @@ def _check_filter(rows: Any, schema: pa.Schema) -> None:
         raise ValueError(f"filters= does not fit this table: {error}") from None
 
 
-def _parquet(int96: str = "ns") -> Any:
-    return ds.ParquetFileFormat(
-        coerce_int96_timestamp_unit=int96, default_fragment_scan_options=_parquet_options(remote=False)
-    )
-
-
-def _parquet_options(*, remote: bool) -> Any:
-    # Over a network, a row group's parts are worth one request. Locally that would hold the whole file in memory.
-    # Extensions as in pq.read_table: UUIDs and JSON of writers that store no Arrow schema.
-    return ds.ParquetFragmentScanOptions(pre_buffer=remote, arrow_extensions_enabled=True)
-
-
 _IPC = {FileFormat.FEATHER, FileFormat.ARROW}
 _FORMATS = {
-    FileFormat.PARQUET: _parquet,
+    FileFormat.PARQUET: parquet_format,
     FileFormat.ORC: ds.OrcFileFormat,
     FileFormat.FEATHER: ds.IpcFileFormat,
     FileFormat.ARROW: ds.IpcFileFormat,
 }
-
-
-def _has_far_int96(dataset: Any) -> bool:
-    """Say whether times of the old type INT96 lie outside of the years 1677 to 2262.
-
-    PyArrow reads INT96 as nanoseconds, and gives other times for those that nanoseconds cannot hold. There are no
-    statistics of INT96, so its columns are read once more, as microseconds.
-    """
-    columns = {
-        fragment.metadata.schema.column(at).path.partition(".")[0]
-        for fragment in dataset.get_fragments()
-        for at in range(len(fragment.metadata.schema))
-        if fragment.metadata.schema.column(at).physical_type == "INT96"
-    }
-    if not columns:
-        return False
-    as_microseconds = ds.FileSystemDataset(
-        [_parquet("us").make_fragment(fragment.path, fragment.filesystem) for fragment in dataset.get_fragments()],
-        pa.schema([]),
-        _parquet("us"),
-    )
-    for fragment in as_microseconds.get_fragments():
-        names = [name for name in fragment.physical_schema.names if name in columns]
-        for batch in fragment.scanner(schema=fragment.physical_schema, columns=names, memory_pool=POOL).to_batches():
-            if any(map(_is_far, batch.columns)):
-                return True
-    return False
-
-
-_NS_RANGE = (-(1 << 63) // 1000 + 1, (1 << 63) // 1000 - 1)  # of nanoseconds, in microseconds
-
-
-def _is_far(array: pa.Array) -> bool:
-    """Say whether an array, or one inside of it, has times that nanoseconds cannot hold."""
-    if pt.is_timestamp(array.type):
-        bounds = pc.min_max(array.cast(pa.timestamp("us")).view(pa.int64()))
-        first, last = (bound.as_py() for bound in bounds.values())
-        return first is not None and (first < _NS_RANGE[0] or last > _NS_RANGE[1])
-    if pt.is_struct(array.type):
-        return any(map(_is_far, array.flatten()))
-    if pt.is_map(array.type):
-        return _is_far(array.keys) or _is_far(array.items)
-    if pt.is_list(array.type) or pt.is_large_list(array.type) or pt.is_fixed_size_list(array.type):
-        return _is_far(array.flatten())
-    return False
 
 
 # The readers of these give what stands in the file, and look at none of it. The others decode.
@@ -316,7 +259,7 @@ def _scan(
     dataset: Any,
     kind: FileFormat,
     schema: pa.Schema,
-    chosen: Chosen,
+    choice: Chosen,
     meter: Meter,
     *,
     remote: bool = False,
@@ -324,14 +267,14 @@ def _scan(
 ) -> Iterator[pa.RecordBatch]:
     """Read the chosen columns. PyArrow decodes the row groups of ``ahead`` batches before they are asked for."""
     options: dict[str, Any] = {
-        "columns": chosen.columns,
-        "filter": chosen.rows,
-        "batch_size": _rows_of_batch([schema.field(name).type for name in chosen.columns or schema.names]),
+        "columns": choice.columns,
+        "filter": choice.rows,
+        "batch_size": _rows_of_batch([schema.field(name).type for name in choice.columns or schema.names]),
         "batch_readahead": ahead,
         "memory_pool": POOL,
     }
     if kind is FileFormat.PARQUET:
-        options["fragment_scan_options"] = _parquet_options(remote=remote)
+        options["fragment_scan_options"] = parquet_options(remote=remote)
     for fragment in dataset.get_fragments():  # one after the other, so that an error names its file
         batches = fragment.scanner(schema=dataset.schema, **options).to_batches()
         while True:
@@ -371,8 +314,8 @@ class _Text:
     def __init__(self, system: fs.FileSystem, info: fs.FileInfo, encoding: str | None) -> None:
         # Python's own file, because Ctrl-C interrupts it while it waits for a pipe.
         local = isinstance(system, fs.LocalFileSystem)
-        opened = partial(open, info.path, "rb") if local else partial(system.open_input_stream, info.path, None)
-        self._file: Any = opened()
+        open_file = partial(open, info.path, "rb") if local else partial(system.open_input_stream, info.path, None)
+        self._file: Any = open_file()
         codec = recognise(PurePath(info.path)).codec
         self._tell = self._file.tell if local and info.is_file else lambda: 0
         self.mapped: Any = None

@@ -24,15 +24,15 @@ _BLOCK = 1 << 20
 
 
 class LineReader:
-    """Reads lines from a pipe. An iterator of tables: each holds the lines that were there, and it waits for more.
+    """Reads lines from a pipe: an iterator of tables. Each has the lines that have arrived by then.
 
     Values contain no line breaks. A line that is not complete yet is kept until the rest of it comes, or the end.
 
     Parameters
     ----------
     read : callable
-        Gives the bytes that are there, at most so many, and waits where there are none; nothing at the end.
-        ``BufferedReader.read1`` does.
+        Returns the bytes that have arrived, at most so many, and waits if there are none; at the end, no bytes.
+        ``BufferedReader.read1`` is one.
     kind : {"csv", "json"}
         CSV has the names of the columns in its first line.
     columns : pyarrow.Schema, optional
@@ -41,7 +41,7 @@ class LineReader:
     Raises
     ------
     InvalidDataError
-        By a step of the iteration: lines cannot be read, or have other columns. The message says which lines.
+        While iterating: lines cannot be read, or have other columns. The message says which lines.
     """
 
     def __init__(
@@ -110,20 +110,20 @@ class LineReader:
         )
 
 
-def _as_text(found: pa.DataType) -> pa.DataType:
+def _as_text(type_: pa.DataType) -> pa.DataType:
     """The type that text is parsed to: categories and long strings are strings there."""
-    plain = found.value_type if pt.is_dictionary(found) else found
+    plain = type_.value_type if pt.is_dictionary(type_) else type_
     return pa.string() if pt.is_large_string(plain) else plain
 
 
-def _growing(found: pa.DataType) -> pa.DataType:
+def _growing(type_: pa.DataType) -> pa.DataType:
     """The type of a column that the first lines decided, so that it holds later ones too."""
-    if pt.is_timestamp(found):
-        return pa.timestamp("ns", found.tz)
-    if pt.is_date(found):
+    if pt.is_timestamp(type_):
+        return pa.timestamp("ns", type_.tz)
+    if pt.is_date(type_):
         return pa.timestamp("ns")
-    # Of a column that has no value yet nothing is known: text holds whatever comes.
-    return pa.string() if pt.is_time(found) or pt.is_null(found) else found
+    # Nothing is known of a column that has no value yet. Text can hold whatever comes.
+    return pa.string() if pt.is_time(type_) or pt.is_null(type_) else type_
 
 
 def frame_like(table: pa.Table) -> pd.DataFrame:

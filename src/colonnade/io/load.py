@@ -48,8 +48,8 @@ def read(
         No thread can be started.
     """
     _check_threads()
-    with _opened(source, query, format_, options, meter, streams=streams) as opened:
-        schema, batches, stream = opened
+    with _opened(source, query, format_, options, meter, streams=streams) as source_opened:
+        schema, batches, stream = source_opened
         if stream is None:
             table = gather(schema, batches)
             return Read(table, _lengths(table), [], iter(()))
@@ -90,29 +90,29 @@ def _opened(
 ) -> Iterator[Source]:
     kind = checked_format(format_)
     is_file = isinstance(source, (str, os.PathLike)) and not databases.is_database(os.fspath(source))
-    if not is_file and (given := options.chosen()):
-        raise ValueError(f"{given[0]}= is for files; say it in the query")
+    if not is_file and (names := options.chosen()):
+        raise ValueError(f"{names[0]}= is for files; say it in the query")
     if not isinstance(source, (str, os.PathLike)):
         if kind is not None:
             raise ValueError("format= is for files, not for connections and Arrow data")
         if query is None:
             yield _counted(databases.open_arrow(source), meter)
         else:
-            with databases.open_connection(source, query) as opened:
-                yield _counted(opened, meter)
+            with databases.open_connection(source, query) as result:
+                yield _counted(result, meter)
         return
     path = os.fspath(source)
     if not databases.is_database(path):
         if query is not None:
-            shown = printable(without_secrets(path))
-            raise ValueError(f"query= is for databases ({', '.join(databases.DRIVERS)}), and {shown} is a file")
+            title = printable(without_secrets(path))
+            raise ValueError(f"query= is for databases ({', '.join(databases.DRIVERS)}), and {title} is a file")
         yield open_files(path, kind, options, meter, streams=streams)
         return
     if query is None:
         scheme = path.partition("://")[0]
         raise ValueError(f"{scheme}:// is a database; say with query= what to ask it")
-    with databases.open_database(path, query) as opened:
-        yield _counted(opened, meter)
+    with databases.open_database(path, query) as result:
+        yield _counted(result, meter)
 
 
 def _counted(source: Source, meter: Meter) -> Source:

@@ -74,9 +74,9 @@ class ReadOptions(NamedTuple):
             raise ValueError(f"columns= names a column twice: {names}")
         if types is not None and not isinstance(types, Mapping):
             raise TypeError(f"types must map names of columns to types, got {brief_repr(types)}")
-        chosen = None if types is None else {name: _type(name, given) for name, given in types.items()}
+        arrow_types = None if types is None else {name: _type(name, type_) for name, type_ in types.items()}
         other = None if engine == "pyarrow" else cast(Engine | None, engine)
-        return cls(names, filters, chosen, delimiter, decimal, encoding, other)
+        return cls(names, filters, arrow_types, delimiter, decimal, encoding, other)
 
     def chosen(self) -> list[str]:
         """The names of the options that were given."""
@@ -104,28 +104,28 @@ class ReadOptions(NamedTuple):
         return self._replace(delimiter=delimiter)
 
 
-def _is_sign(given: Any) -> bool:
-    return isinstance(given, str) and len(given) == 1 and given.isascii() and given not in '"\n\r'
+def _is_sign(value: Any) -> bool:
+    return isinstance(value, str) and len(value) == 1 and value.isascii() and value not in '"\n\r'
 
 
-def _is_encoding(given: Any) -> bool:
+def _is_encoding(value: Any) -> bool:
     try:
-        "".encode(given)
+        "".encode(value)
     except (LookupError, TypeError, ValueError):
         return False
     return True
 
 
-def _type(column: str, given: Any) -> pa.DataType:
-    if isinstance(given, pa.DataType):
-        return given
-    if given == "category":
+def _type(column: str, value: Any) -> pa.DataType:
+    if isinstance(value, pa.DataType):
+        return value
+    if value == "category":
         return pa.dictionary(pa.int32(), pa.string())
     try:
-        return pa.type_for_alias(_ALIASES.get(given, given))
+        return pa.type_for_alias(_ALIASES.get(value, value))
     except (ValueError, TypeError, AttributeError):
         raise ValueError(
-            f"types= of column {column!r}: {brief_repr(given)} is no type. Give one of PyArrow, or a name: int64, "
+            f"types= of column {column!r}: {brief_repr(value)} is no type. Give one of PyArrow, or a name: int64, "
             "float32, bool, string, category, date32, timestamp[ns]"
         ) from None
 
@@ -148,9 +148,9 @@ def check_columns(columns: Iterable[str], present: Iterable[str], option: str = 
     ------
     ValueError
     """
-    known = list(present)
-    if missing := [name for name in columns if name not in known]:
-        shown = ", ".join(map(repr, known[:20])) + (", ..." if len(known) > 20 else "")
+    names = list(present)
+    if missing := [name for name in columns if name not in names]:
+        list_of_names = ", ".join(map(repr, names[:20])) + (", ..." if len(names) > 20 else "")
         raise ValueError(
-            f"{option}= names columns that are not there: {', '.join(map(repr, missing))}. There are: {shown}"
+            f"{option}= names columns that are not there: {', '.join(map(repr, missing))}. There are: {list_of_names}"
         )

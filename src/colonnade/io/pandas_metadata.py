@@ -34,7 +34,7 @@ def with_united_dtypes(schema: pa.Schema, files: Sequence[pa.Schema]) -> pa.Sche
     for entry in metadata["columns"]:
         name = _field_of(entry)
         type_ = _type(schema, name)
-        same = (known[name] for file, known in entries if name in known and _type(file, name) == type_)
+        same = (dtypes[name] for file, dtypes in entries if name in dtypes and _type(file, name) == type_)
         if type_ is None or all(_type(file, name) in (type_, None) for file, _ in entries):
             columns.append(entry)
         elif (agreeing := next(same, None)) is not None:

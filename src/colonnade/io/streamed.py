@@ -30,7 +30,7 @@ class MisdeclaredError(Exception):
 
 # Smaller tables are in memory as a whole: two scans would cost more than one.
 _LEAST = 8 << 20
-# The columns that are decoded side by side. Of each PyArrow holds a page and a dictionary, up to 2 MiB.
+# The columns that are decoded side by side. For each of them PyArrow holds a page and a dictionary, up to 2 MiB.
 MOST_COLUMNS = 8
 # The bytes of a batch. Two are decoded ahead of the one that is written.
 _BATCH = 4 << 20
@@ -52,17 +52,17 @@ def declared_columns(dataset: Any, schema: pa.Schema) -> dict[str, bool]:
     for field in schema:
         if field.name in apart or not _is_fixed(field.type):
             continue
-        known = [counts.get(field.name) for counts in nulls]
+        null_counts = [counts.get(field.name) for counts in nulls]
         same_type = all(field.type == _type(fragment.physical_schema, field.name) for fragment in fragments)
-        if same_type and None not in known:
-            columns[field.name] = any(known)
+        if same_type and None not in null_counts:
+            columns[field.name] = any(null_counts)
     rows = sum(fragment.metadata.num_rows for fragment in fragments)
     width = sum(schema.field(name).type.bit_width for name in columns) // 8
     return columns if rows * width >= _LEAST else {}
 
 
 def rows_of_batch(schema: pa.Schema) -> int:
-    """The rows of which a batch of these columns has about `_BATCH` bytes: a power of two."""
+    """The number of rows, a power of two, with which a batch of these columns has about `_BATCH` bytes."""
     width = sum(field.type.bit_width for field in schema) // 8
     return int(1 << max(_BATCH // max(width, 1), 8).bit_length() - 1)
 

@@ -59,8 +59,8 @@ def read_text(files: Sequence[TextFile], kind: FileFormat, options: ReadOptions,
         for key, column in part.columns.items():
             arrays.setdefault(key, []).append(column)
     types = {key: _united(columns) for key, columns in arrays.items()}
-    for option, given in (("columns", options.columns), ("types", options.types)):
-        check_columns(given or (), dict.fromkeys(name for part in parts for name in part.names), option)
+    for option, labels in (("columns", options.columns), ("types", options.types)):
+        check_columns(labels or (), dict.fromkeys(name for part in parts for name in part.names), option)
     if options.columns is not None:
         order = list(options.columns)
         types = {key: types[key] for key in sorted(types, key=lambda key: order.index(key[0]))}
@@ -148,7 +148,7 @@ def _together(one: pa.DataType | None, other: pa.DataType | None) -> pa.DataType
 
 # -- blocks ------------------------------------------------------------------------------------------------------------
 
-# Of an open file, one function for each block, which parses it.
+# For each block of an open file, a function that parses it.
 _BLOCKS: dict[FileFormat, Callable[[Text, ReadOptions, set[Key] | None], Iterator[Callable[[], Part]]]] = {
     FileFormat.CSV: csv_blocks,
     FileFormat.TSV: csv_blocks,

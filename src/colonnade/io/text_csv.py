@@ -59,11 +59,11 @@ def _header(block: bytes, rows: CsvRows, delimiter: str) -> tuple[list[Key], int
     reading = csv.ReadOptions(block_size=len(text) + 2)
     parsing = csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
     names = csv.read_csv(pa.BufferReader(text + b"\n"), reading, parsing).column_names
-    seen: Counter[str] = Counter()
+    repetitions: Counter[str] = Counter()
     keys = []
     for name in names:
-        keys.append((name, seen[name]))
-        seen[name] += 1
+        keys.append((name, repetitions[name]))
+        repetitions[name] += 1
     return keys, row.end()
 
 
@@ -79,17 +79,17 @@ class _Reader(NamedTuple):
     @classmethod
     def of(cls, keys: list[Key], options: ReadOptions, delimiter: str, as_text: set[Key] | None) -> _Reader:
         ids = dict(zip(map(str, range(len(keys))), keys, strict=True))
-        chosen = [
+        ids_to_read = [
             id_
             for id_, key in ids.items()
             if (as_text is None or key in as_text) and (options.columns is None or key[0] in options.columns)
         ]
         if as_text is None:
-            given = options.types or {}
-            types = {id_: given[key[0]] for id_, key in ids.items() if key[0] in given}
+            column_types = options.types or {}
+            types = {id_: column_types[key[0]] for id_, key in ids.items() if key[0] in column_types}
         else:
-            types = dict.fromkeys(chosen, pa.string())
-        return cls(ids, chosen, types, csv.ParseOptions(delimiter=delimiter), options.decimal or ".")
+            types = dict.fromkeys(ids_to_read, pa.string())
+        return cls(ids, ids_to_read, types, csv.ParseOptions(delimiter=delimiter), options.decimal or ".")
 
     def parse(self, text: memoryview) -> Part:
         """Parse a block."""
@@ -115,10 +115,10 @@ class _Reader(NamedTuple):
         names = [name for name, _ in self.ids.values()]
         return Part(rows, {self.ids[id_]: column for id_, column in columns.items()}, names)
 
-    def _table(self, data: pa.Buffer, chosen: list[str], types: dict[str, pa.DataType]) -> pa.Table:
+    def _table(self, data: pa.Buffer, ids_to_read: list[str], types: dict[str, pa.DataType]) -> pa.Table:
         # As pandas reads it: an empty cell is null, among strings too.
         converting = csv.ConvertOptions(
-            strings_can_be_null=True, include_columns=chosen, column_types=types, decimal_point=self.decimal
+            strings_can_be_null=True, include_columns=ids_to_read, column_types=types, decimal_point=self.decimal
         )
         reading = csv.ReadOptions(column_names=list(self.ids), use_threads=False, block_size=max(data.size, 1))
         return csv.read_csv(pa.BufferReader(data), reading, self.parsing, converting, memory_pool=POOL)

@@ -31,17 +31,17 @@ def _parse(data: pa.Buffer, options: ReadOptions, as_text: set[Key] | None) -> P
         table = _table(data, dict.fromkeys((name for name, _ in as_text), pa.string()), "ignore")
         names = table.column_names
     else:
-        given = options.types or {}
-        table = _table(data, given, "infer")
+        types = options.types or {}
+        table = _table(data, types, "infer")
         names = table.column_names
         if options.columns is not None:
             table = table.select([name for name in options.columns if name in table.column_names])
         for name in table.column_names:
-            if name not in given and may_be_integers(table.column(name)):
+            if name not in types and may_be_integers(table.column(name)):
                 with contextlib.suppress(pa.ArrowInvalid):
                     exact = _table(data, {name: pa.uint64()}, "ignore")
                     table = table.set_column(table.column_names.index(name), name, exact.column(name))
-        refuse_rounded(table.drop_columns([name for name in given if name in table.column_names]), data)
+        refuse_rounded(table.drop_columns([name for name in types if name in table.column_names]), data)
     return Part(table.num_rows, {(name, 0): table.column(name) for name in table.column_names}, names)
 
 

@@ -108,7 +108,7 @@ def serve(*, token: str | None = None, port: int = 0) -> Hosts:
     Notes
     -----
     Where Ray uses TLS (``RAY_USE_TLS=1``), its authority, certificates and keys are used, on both sides; the
-    certificates must name the nodes' addresses. Elsewhere tables travel as plainly as Ray's own messages do, and a
+    certificates must name the nodes' addresses. Without TLS tables are sent as plainly as Ray's own messages, and a
     warning in the logs says so.
     """
     token = _token_of_cluster(token)
@@ -130,17 +130,17 @@ def _name(node: dict[str, Any]) -> str:
     return f"colonnade-{node['NodeID']}"
 
 
-def _token_of_cluster(given: str | None) -> str:
+def _token_of_cluster(own_token: str | None) -> str:
     """The token of the nodes that serve already, which those that have joined need too; else the given or a new one."""
     for node in ray.nodes():
         try:
             token: str = ray.get(ray.get_actor(_name(node), _NAMESPACE).token.remote())
         except (ValueError, ray.exceptions.RayError):  # no actor, or one that has just ended
             continue
-        if given not in (None, token):
+        if own_token not in (None, token):
             raise ValueError("the nodes of this cluster serve with another token already: give that one, or none")
         return token
-    return check_token(given or of_environment().token or secrets.token_urlsafe(32))
+    return check_token(own_token or of_environment().token or secrets.token_urlsafe(32))
 
 
 def _of_ray() -> Credentials:

@@ -34,9 +34,9 @@ class Held(NamedTuple):
     nbytes: int
 
 
-def free_bytes(root: int, wanted: int = 0) -> int:
+def free_bytes(root: int, size: int = 0) -> int:
     """What the file system and the memory limits of the control group still have for this user."""
-    return room(root, wanted).nbytes
+    return room(root, size).nbytes
 
 
 def _is_expired(expires_ns: int | None) -> bool:
@@ -55,8 +55,8 @@ def _files(root: int) -> Iterator[tuple[folders.File, Entry | None, os.stat_resu
 
 def used_bytes(root: int) -> int:
     """The bytes of all tables' files: expired ones too, those that are shared or in flight, and growing tables'."""
-    seen = {(status.st_dev, status.st_ino): status.st_blocks * 512 for *_, status in _files(root)}
-    return sum(seen.values()) + _growing_bytes(root)  # a copy is a second name of the same file
+    bytes_of = {(status.st_dev, status.st_ino): status.st_blocks * 512 for *_, status in _files(root)}
+    return sum(bytes_of.values()) + _growing_bytes(root)  # a copy is a second name of the same file
 
 
 def _growing_bytes(root: int) -> int:
@@ -65,8 +65,8 @@ def _growing_bytes(root: int) -> int:
         if paths.live_name(parts, folder) is not None:
             with (
                 contextlib.suppress(OSError),
-                folders.below(root, [*parts, folder], None) as opened,
-                os.scandir(opened) as files,
+                folders.below(root, [*parts, folder], None) as fd,
+                os.scandir(fd) as files,
             ):
                 total += sum(file.stat(follow_symlinks=False).st_blocks * 512 for file in files)
     return total
@@ -137,17 +137,17 @@ def _describe(usage: Usage) -> str:
     """Say what is used, and by which processes."""
     tables, deleted = usage.of("newest", "retained", "live"), usage.of("deleted", "spare")
     largest = sorted(tables, key=lambda table: -table.nbytes)
-    shown = ", ".join(
+    names_of_largest = ", ".join(
         f"{table.name!r} version {table.version} {format_size(table.nbytes)}" for table in largest[:_SHOWN]
     )
     more = f" and {len(largest) - _SHOWN} more" if len(largest) > _SHOWN else ""
-    text = f"Its tables hold {_size(tables)}" + (f" ({shown}{more})" if shown else "")
-    held = [segment for segment in deleted if segment.holders]
-    if held:
-        holders = sorted({(holder.pid, holder.command) for segment in held for holder in segment.holders})
+    text = f"Its tables hold {_size(tables)}" + (f" ({names_of_largest}{more})" if largest else "")
+    in_use = [segment for segment in deleted if segment.holders]
+    if in_use:
+        holders = sorted({(holder.pid, holder.command) for segment in in_use for holder in segment.holders})
         names = ", ".join(f"{pid} {command}" for pid, command in holders[:_SHOWN])
         text += (
-            f"; deleted and superseded ones hold {_size(held)}, for {names}{' and others' * (len(holders) > _SHOWN)}"
+            f"; deleted and superseded ones hold {_size(in_use)}, for {names}{' and others' * (len(holders) > _SHOWN)}"
         )
     return text
 
@@ -167,18 +167,18 @@ def remove_expired(root: int) -> list[Held]:
         alive = [version.held.entry.version for version in versions if version.sealed and not version.expired]
         successor = None if None in alive else max((number for number in alive if number is not None), default=None)
         with contextlib.suppress(OSError), folders.below(root, where.folders, None) as folder:
-            for held, expired, _ in sorted(versions, key=lambda version: version.held.entry.version is None):
+            for segment, expired, _ in sorted(versions, key=lambda version: version.held.entry.version is None):
                 if not expired:
                     continue
-                number = held.entry.version
+                number = segment.entry.version
                 if number is not None:
                     os.unlink(where.retained(number), dir_fd=folder)
                 elif successor is not None:
                     os.rename(where.retained(successor), where.current, src_dir_fd=folder, dst_dir_fd=folder)
                 else:
                     os.unlink(where.current, dir_fd=folder)
-                removed.append(held)
-                logger.info("%s expired and was removed, %d bytes", _title(held.entry), held.nbytes)
+                removed.append(segment)
+                logger.info("%s expired and was removed, %d bytes", _title(segment.entry), segment.nbytes)
     return removed
 
 

@@ -54,7 +54,7 @@ class Catalog:
     def at(cls, root: str, owner: int) -> Catalog:
         """The names of the store that a reference leads to, whose owner is trusted."""
         others = frozenset([owner])
-        return cls(Directory(Path(root), own=False, durable=False, trusted=others, chosen=Settings()))
+        return cls(Directory(Path(root), own=False, durable=False, trusted=others, options=Settings()))
 
     def attach(self, name: str, version: int | None = None) -> tuple[Segment, Seal]:
         """Open a name's newest version, or the given one.
@@ -63,10 +63,10 @@ class Catalog:
         ------
         NotFoundError, CorruptSnapshotError, StoreAccessError
         """
-        found = self.find(name, version)
-        if found is None:
+        segment_and_seal = self.find(name, version)
+        if segment_and_seal is None:
             raise self.not_found(name, version)
-        return found
+        return segment_and_seal
 
     def find(self, name: str, version: int | None = None) -> tuple[Segment, Seal] | None:
         """The same; None where there is no such table or version.
@@ -232,11 +232,11 @@ class Catalog:
                 where = paths.locate(name)
                 with self.directory.opened() as root, self.folder(root, where) as folder:
                     newest = self.seal_in(folder, where, name)
-                    kept = sorted([*retained(folder, where), newest.version]) if newest else None
-                if kept:
+                    versions = sorted([*retained(folder, where), newest.version]) if newest else None
+                if versions:
                     return NotFoundError(
                         f"there is no version {version} of {name!r} in {self.directory.root}; there are "
-                        f"{', '.join(map(str, kept))}. Older versions are kept by put(..., keep=n)"
+                        f"{', '.join(map(str, versions))}. Older versions are kept by put(..., keep=n)"
                     )
         from colonnade.suggestions import listed
 

@@ -42,7 +42,7 @@ def check(
 ) -> Iterator[Problem]:
     """Look at every file below a store, and at the directory itself.
 
-    ``look_inside`` raises a ColonnadeError for a snapshot that does not hold together. ``look_inside_growing`` gives
+    ``look_inside`` raises a ColonnadeError for a snapshot that is damaged. ``look_inside_growing`` gives
     the damaged files of a growing table, and what is wrong with each.
     """
     if not root.exists():

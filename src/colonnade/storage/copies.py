@@ -60,8 +60,8 @@ def find(catalog: Catalog, name: str, version: int, identity: int) -> tuple[Segm
             if seal.identity == identity:
                 return segment, seal
             segment.close()
-    found = attach(catalog, identity)
-    return found or _find_shared(catalog, identity)
+    segment_and_seal = attach(catalog, identity)
+    return segment_and_seal or _find_shared(catalog, identity)
 
 
 def _find_shared(catalog: Catalog, identity: int) -> tuple[Segment, Seal] | None:
@@ -98,17 +98,17 @@ def trim(root: int) -> None:
     """Remove the copies that were not used for a long time. Under the store's lock."""
     oldest = time.time() - AGE
     with contextlib.suppress(*_NONE), folders.segments(root) as folder:
-        for name, used in _listed(folder):
-            if used < oldest:
+        for name, last_use in _listed(folder):
+            if last_use < oldest:
                 with contextlib.suppress(OSError):
                     remove_if_abandoned(folder, name)
 
 
 def _listed(folder: int) -> Iterator[tuple[str, float]]:
     """The copies and when each was last used, the longest unused first."""
-    found = []
+    files = []
     for name in os.listdir(folder):
         if name.startswith(paths.COPY_PREFIX):
             with contextlib.suppress(FileNotFoundError):
-                found.append((os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime, name))
-    return ((name, used) for used, name in sorted(found))
+                files.append((os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime, name))
+    return ((name, time) for time, name in sorted(files))

@@ -53,7 +53,7 @@ class Directory:
         Whether changes are on the disk before they are reported.
     trusted : frozenset of int
         Other users whose files are read.
-    chosen : Settings
+    options : Settings
         Settings that hold before those that the directory stores.
     timeout : float
         How many seconds to wait for the lock.
@@ -66,13 +66,13 @@ class Directory:
         own: bool,
         durable: bool,
         trusted: frozenset[int],
-        chosen: Settings,
+        options: Settings,
         timeout: float = TIMEOUT,
     ) -> None:
         self.root = root
         self.durable = durable
         self._others = trusted
-        self.chosen = chosen
+        self.options = options
         self.timeout = timeout
         self._own = own
 
@@ -86,15 +86,15 @@ class Directory:
         """
         try:
             try:
-                opened = self.opened()
+                folder = self.opened()
             except FileNotFoundError:
                 self._make()
-                opened = self.opened()
+                folder = self.opened()
             except PermissionError as error:
                 if self.root.is_dir():
                     raise self._not_writable() from error
                 raise
-            with opened as root:
+            with folder as root:
                 if not os.access(self.root, os.W_OK | os.X_OK):
                     raise self._not_writable()
                 self._check_owner(os.fstat(root))
@@ -112,9 +112,9 @@ class Directory:
             with contextlib.suppress(FileExistsError):
                 path.mkdir(mode)
                 if path == self.root:
-                    # By its descriptor: whoever may write beside it may put a link in its place.
+                    # Through its descriptor, because another user may have put a link in its place.
                     with folders.opened(path, own=True) as root:
-                        folders.set_mode(root, self.chosen.folder_mode)
+                        folders.set_mode(root, self.options.folder_mode)
             if self.durable:
                 with folders.opened(path.parent) as parent:
                     os.fsync(parent)
@@ -233,8 +233,8 @@ class Directory:
     # -- settings ------------------------------------------------------------------------------------------------------
 
     def settings(self, root: int) -> Settings:
-        """The settings that hold: the chosen ones, and those that the directory stores where none is chosen."""
-        return self.chosen.or_else(settings.read(root, self.trusted))
+        """The settings in effect: those that the caller chose, else those that the directory stores."""
+        return self.options.or_else(settings.read(root, self.trusted))
 
     def configure(self, changes: Settings) -> Settings:
         """Store settings in the directory; those that are None stay as they are. Returns all that hold then.
@@ -248,13 +248,13 @@ class Directory:
         """
         with explained(self.root, "configure"), self.lock() as root:
             try:
-                stored = settings.read(root, self.trusted)
+                current = settings.read(root, self.trusted)
             except StoreAccessError as error:
                 if error.errno != errno.EINVAL:
                     raise
-                stored = Settings()  # they cannot be read, and are set anew
-            merged = changes.or_else(stored)
-            result = self.chosen.or_else(merged)
+                current = Settings()  # they cannot be read, and are set anew
+            merged = changes.or_else(current)
+            result = self.options.or_else(merged)
             if changes.mode is None:
                 settings.write(root, merged)
             else:

@@ -24,8 +24,8 @@ class Versioned(Protocol):
 class Expected(NamedTuple):
     """The snapshot that a name must lead to for a put to be made.
 
-    ``version`` 0: none. ``identity`` tells two snapshots of one version apart, because versions start again at 1 after
-    a delete; None: any.
+    ``version`` 0: none. ``identity`` distinguishes two snapshots of one version, because versions start again at 1
+    after a delete; None: any.
     """
 
     version: int

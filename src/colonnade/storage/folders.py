@@ -208,8 +208,8 @@ def _walk(fd: int, parts: tuple[str, ...], refused: Callable[[Path, OSError], No
             if refused is not None and name != paths.SEGMENTS:
                 refused(Path(*parts, name), error)
             continue
-        with folder as opened:
-            yield from _walk(opened, (*parts, name), refused)
+        with folder as here:
+            yield from _walk(here, (*parts, name), refused)
 
 
 def walk_folders(root: int) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -226,8 +226,8 @@ def _walk_folders(fd: int, parts: tuple[str, ...]) -> Iterator[tuple[tuple[str, 
         if is_directory and not paths.is_part(name):
             yield parts, name
         elif is_directory:
-            gone = (FileNotFoundError, NotADirectoryError, PermissionError, StoreAccessError)
-            with contextlib.suppress(*gone), _open_inner(fd, name) as inner:
+            errors = (FileNotFoundError, NotADirectoryError, PermissionError, StoreAccessError)
+            with contextlib.suppress(*errors), _open_inner(fd, name) as inner:
                 yield from _walk_folders(inner, (*parts, name))
 
 

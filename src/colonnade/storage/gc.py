@@ -36,7 +36,7 @@ def gc(catalog: Catalog) -> Freed:
     try:
         with catalog.directory.lock() as root:
             expired = capacity.remove_expired(root)
-            files, nbytes = len(expired), sum(held.nbytes for held in expired)
+            files, nbytes = len(expired), sum(segment.nbytes for segment in expired)
             for file in folders.walk(root):
                 with contextlib.suppress(FileNotFoundError, PermissionError):
                     freed = _remove_leftover(file)

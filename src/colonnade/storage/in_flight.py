@@ -1,30 +1,30 @@
 """Segments on their way from one process to another, and when nobody will receive them any more.
 
-Does not depend on: columns; how the message that leads to a segment travels; which processes are in a process group.
+Does not depend on: columns; how the message that leads to a segment is sent; which processes are in a process group.
 
 A frame that is sent by reference is a segment and a message. The message is in a pipe that nobody can look into, so
-nobody ever sees that it was lost. And the segment cannot be its sender's, because a worker that returns a result may be
-gone before it is received. Hence:
+nobody can see that it was lost. The sender cannot own the segment, because a worker that returns a result may end
+before the result is received. Hence:
 
 1. **The receiver removes the name** when it has attached, by the rename that makes a spare, or by ``unlink``. Bytes
    that were pickled are good for one receiver, as the message in a pipe is. Two that attach at once both have it; one
    that comes later finds nothing, and its error says so.
-2. **A process group** is the processes that could still receive: the one that began to send by reference, and its
-   children, theirs too. It has a file, and each of them has it locked, shared: by a descriptor that is forked, or one
-   of its own. When no process has it locked, no process is there to receive: a cleaner removes the group's file first
-   and then whatever was sent in it. The last process of the group that exits in order does so itself.
-3. **A process group that lives** may have lost a message: a worker was killed that had read it, or a pool was broken
-   with tasks in its pipe. Nobody can tell that from a task that waits; so what was not received within `PATIENCE`, a
-   day, is removed.
+2. **A process group** is the processes that could still receive: the one that began to send by reference, and all
+   its descendants. The group has a file. Each process holds a shared lock on it, through a descriptor that it inherited
+   or one of its own. When nobody holds the lock, nobody can receive any more: a cleaner removes the group's file first,
+   and then whatever was sent in the group. If the last process exits normally, it does this itself.
+3. **A group that is alive** may have lost a message: a worker was killed after it had read it, or a pool broke with
+   tasks in its pipe. This looks the same as a task that waits, so segments that are not received within `PATIENCE`, a
+   day, are removed.
 4. **All that is in flight** takes at most a share of the file system. Past it, frames are pickled as usual, and pipes
-   that are full make senders wait, as usual. So what is lost is bounded, too.
+   that are full make senders wait, as usual. So the memory of lost segments is bounded.
 5. **A segment may be in flight several times**, under a name for each receiver (`link`): a table that is sent again and
    has not changed, or one that is in a store. It is one inode, whose memory is there until its last name and its last
    mapping are gone. A segment with two names is never made a spare, nor is one written again (`spares`, 2a). A new
    name is given by an open descriptor, so a segment that is linked is not one that a writer has claimed: the lease test
    fails while the descriptor is open.
-6. A child that begins by itself, whose parent did not, has no process group: what it sends is to survive it, and nobody
-   knows to whom its parent hands it on. There only 1, 3, 4 and 5 hold.
+6. A child whose parent does not send by reference has no process group. What it sends must survive it, and nobody
+   knows to whom its parent passes it on. For such segments only 1, 3, 4 and 5 hold.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ from colonnade.storage.directory import Directory
 from colonnade.storage.room import total_bytes
 from colonnade.storage.segment import Segment
 
-# In seconds, since it was sent.
+# So many seconds after it was sent, a segment that nobody has received is removed.
 PATIENCE = 86_400.0
-# Of the file system.
+# Segments in flight take at most this part of the file system, a quarter.
 SHARE = 4
 # The name of no process group: of segments that are sent without one.
 ALONE = "alone"
@@ -78,14 +78,14 @@ def remove_if_abandoned(folder: int, name: str) -> int | None:
 def has_room(directory: Directory, size: int, remembered: int = 0) -> bool:
     """Whether so many bytes more may be in flight, or be remembered by the process that sends."""
     with directory.opened() as root:
-        sent: dict[int, int] = {}
+        bytes_of: dict[int, int] = {}
         with contextlib.suppress(FileNotFoundError), folders.segments(root) as folder:
             for name in os.listdir(folder):
                 if name.startswith(paths.IN_FLIGHT_PREFIX):
                     with contextlib.suppress(FileNotFoundError):
                         status = os.stat(name, dir_fd=folder, follow_symlinks=False)
-                        sent[status.st_ino] = status.st_blocks * 512
-        return max(sum(sent.values()), remembered) + size <= total_bytes(root) // SHARE
+                        bytes_of[status.st_ino] = status.st_blocks * 512
+        return max(sum(bytes_of.values()), remembered) + size <= total_bytes(root) // SHARE
 
 
 def link(directory: Directory, segment: Segment, file: str) -> None:

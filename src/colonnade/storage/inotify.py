@@ -54,10 +54,10 @@ class Event(NamedTuple):
 
 
 class Inotify:
-    """The events of some folders, for one reader. All of a process share one inotify instance, of which a user has 128.
+    """The events of some folders, for one reader. All readers of a process share one inotify instance: a user has 128.
 
-    Whoever looks for its own events reads those of all, and gives each to those who asked for it; an eventfd wakes
-    them. There is no thread that does this: a program with threads that forks is warned by Python since 3.12.
+    A reader that looks for its own events reads the events of all, and passes on those of the others; an eventfd wakes
+    the others. No thread does this, because Python 3.12 and later warn a program that has threads and forks.
     """
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class Inotify:
             raise _explained(error.errno or 0) from None
         self._epoll: select.epoll | None = None
         self._masks: dict[int, int] = {}
-        self._events: dict[Event, None] = {}  # each once: whoever does not read for long has no long list
+        self._events: dict[Event, None] = {}  # each once, so that the list of a reader that seldom reads stays short
 
     def fileno(self) -> int:
         """The number of a descriptor that is readable when there may be events; for event loops."""
@@ -91,13 +91,13 @@ class Inotify:
         return self._instance.add(self, folder, mask)
 
     def remove(self, watch: int) -> None:
-        """Watch a folder no more. Who waits is woken, by the event IGNORED; one that is gone already is no error."""
+        """Stop watching a folder, and wake whoever waits, by the event IGNORED. A folder that is gone is no error."""
         if self._instance.is_of_this_process():
             self._instance.remove(self, watch)
             self.deliver(Event(watch, IGNORED, ""))
 
     def read(self) -> list[Event]:
-        """All events since the last time; does not wait."""
+        """Read all events since the last call; does not wait."""
         self._instance.distribute()
         with self._instance.lock, contextlib.suppress(BlockingIOError):
             os.read(self._signal.fileno(), 8)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from colonnade import _core
+from colonnade.core.alignment import PAGE
 from colonnade.errors import ColonnadeError, InvalidNameError, NotFoundError
 from colonnade.storage import folders, paths
 from colonnade.storage.catalog import Catalog
@@ -123,9 +124,8 @@ def _write(folder: int, name: str, data: bytes, mode: int, root: int) -> None:
         os.fchmod(fd, mode)
         folders.give_to_owner(fd, root)
         os.ftruncate(fd, len(data))
-        page = 4096
-        for at in range(0, len(data), page):
-            part = data[at : at + page]
+        for at in range(0, len(data), PAGE):
+            part = data[at : at + PAGE]
             if any(part):
                 os.pwrite(fd, part, at)
 

@@ -44,7 +44,7 @@ def _words(reader: LogReader, rows: int) -> list[tuple[_core.SharedWords, int, i
 
 async def wait_in_task(reader: LogReader, rows: int, wakers: list[Callable[[], None]]) -> None:
     """The same for a task, until it is cancelled, or what it adds to ``wakers`` meanwhile is called, by any thread."""
-    import asyncio  # noqa: PLC0415 -- a program with an event loop has imported it; others save 20 ms
+    import asyncio  # a program with an event loop has imported it; others save 20 ms
 
     item = _Item(reader, rows, asyncio.get_running_loop(), asyncio.Event())
     waiting = _waiting

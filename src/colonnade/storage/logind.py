@@ -27,14 +27,14 @@ def removes_at_logout(user: int, root: Path = Path("/")) -> bool:
     with contextlib.suppress(KeyError):
         if os.path.exists(root / "var/lib/systemd/linger" / pwd.getpwuid(user).pw_name):
             return False
-    chosen = "yes"
+    setting = "yes"
     for file in _files(root):
         with contextlib.suppress(OSError, UnicodeDecodeError):
             for line in file.read_text().splitlines():
                 name, equals, value = line.partition("=")
                 if equals and name.strip() == "RemoveIPC":
-                    chosen = value.strip() or "yes"
-    return chosen.lower() in ("yes", "true", "on", "1", "y", "t")
+                    setting = value.strip() or "yes"
+    return setting.lower() in ("yes", "true", "on", "1", "y", "t")
 
 
 def _files(root: Path) -> Iterator[Path]:

@@ -46,14 +46,14 @@ class MemoryLimit(NamedTuple):
     free: int
 
 
-def tightest(wanted: int = 0) -> MemoryLimit | None:
+def tightest(size: int = 0) -> MemoryLimit | None:
     """The limit that leaves the fewest bytes to this process; None if there is none.
 
-    ``wanted`` is what is to be written. The cache of files, which the kernel reclaims when a limit is reached, counts
-    as free; it is only looked up if the rest is less than ``wanted``, because the kernel needs some time to add it up.
+    ``size`` is what is to be written. The cache of files, which the kernel reclaims when a limit is reached, counts
+    as free; it is only looked up if the rest is less than ``size``, because the kernel needs some time to add it up.
     """
     limits = [
-        MemoryLimit(Path(folder, files.limit), limit, _free(folder, files, limit, wanted))
+        MemoryLimit(Path(folder, files.limit), limit, _free(folder, files, limit, size))
         for folder, files, limit in _limits()
     ]
     return min(limits, key=lambda limit: limit.free, default=None)
@@ -82,9 +82,9 @@ def _limits_at(_second: int, _process: Path) -> list[tuple[str, _Files, int]]:
     ]
 
 
-def _free(folder: str, files: _Files, limit: int, wanted: int) -> int:
+def _free(folder: str, files: _Files, limit: int, size: int) -> int:
     free = limit - (_number(f"{folder}/{files.usage}") or 0)
-    if free < wanted:
+    if free < size:
         free += _reclaimable(folder, files)
     return max(free, 0)
 

@@ -2,13 +2,13 @@
 
 Does not depend on: what the work is.
 
-All keys share one file: a key is a byte of it that is locked, far beyond its end, so nothing is left to be tidied up
-for a key. The kernel drops the locks of a process that ends. They are *open file description* locks: those of two
-threads of one process exclude each other too. A forked child would keep its parent's lock alive, so it closes what it
+All keys share one file. For each key one byte of it is locked, far beyond its end, so a key leaves nothing behind. The
+kernel drops the locks of a process that ends. They are *open file description* locks, so two threads of one process
+exclude each other too. A forked child would keep its parent's lock alive, so it closes the descriptors that it
 inherits.
 
-`gc` removes the file if no process has a lock in it. A process that opened it before, and gets its lock then, sees that
-the file has no name any more, and begins anew with the next one.
+`gc` removes the file if no process has a lock in it. A process that opened the file before, and locks it afterwards,
+sees that the file has no name any more, and begins again with the next file.
 """
 
 from __future__ import annotations

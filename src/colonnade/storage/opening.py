@@ -21,7 +21,7 @@ _NOTHING_CHOSEN = Settings()
 
 def open_catalog(
     path: str | os.PathLike[str] | None,
-    chosen: Settings = _NOTHING_CHOSEN,
+    options: Settings = _NOTHING_CHOSEN,
     *,
     trust: int | str | Iterable[int | str] = (),
     durable: bool = False,
@@ -34,7 +34,7 @@ def open_catalog(
         own=path is None and not os.environ.get(paths.STORE_VARIABLE),
         durable=durable,
         trusted=user_numbers(trust) | trusted_by_environment(),
-        chosen=chosen,
+        options=options,
         timeout=seconds(timeout, "timeout"),
     )
     return Catalog(directory)

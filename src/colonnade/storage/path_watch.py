@@ -44,7 +44,7 @@ from colonnade.storage.inotify import (
 from colonnade.storage.os_errors import explained
 
 _ITSELF = DELETE_SELF | MOVE_SELF
-# Of the name's folder: puts and deletions. Of one above: that the next comes; and when it is there, that it goes.
+# Events of the name's own folder: puts and deletions. Events of a folder above it: the next folder comes, or goes.
 _TABLE = MOVED_TO | MOVED_FROM | DELETE | _ITSELF
 _NEXT_COMES = CREATE | MOVED_TO | DELETE | _ITSELF
 _NEXT_GOES = DELETE | _ITSELF

@@ -30,9 +30,9 @@ def begin(directory: Directory) -> str:
         directory.lock() as root,
         folders.segments(root, make=True) as folder,
     ):
-        known = _begun.get(directory.root)  # a forked child has its parent's
-        if known is not None and folders.is_there(folder, f"{paths.GROUP_PREFIX}{known}"):
-            return known
+        token = _begun.get(directory.root)  # a forked child has its parent's
+        if token is not None and folders.is_there(folder, f"{paths.GROUP_PREFIX}{token}"):
+            return token
         if multiprocessing.parent_process() is not None:
             return ALONE
         file = paths.random_name(paths.GROUP_PREFIX)

@@ -2,13 +2,13 @@
 
 Does not depend on: what the files are for.
 
-1. A file is told by its inode number. The path that a mapping shows is the name it was opened by, which may be taken by
-   another file since; of a segment written without a name it never was one (``/dev/shm/x/#123 (deleted)``).
+1. A file is identified by its inode number. The path that a mapping shows is the name by which the file was opened,
+   which another file may have since; for a segment that was written without a name it is ``/dev/shm/x/#123 (deleted)``.
 2. Mappings show the device of the mount, and on most file systems ``stat`` gives the same: whoever maps a file of that
    device is found, by whatever path. On btrfs (a device for each subvolume) and overlayfs (one for each layer, and
    older kernels show the layer's) the two differ: there the path must lead below the directory, and only processes
    that see the same mounts are looked at. A container with a file system of its own may have the same paths.
-3. Descriptors are told by path first: a ``stat`` of all that anybody has open would hang on a dead network mount.
+3. Descriptors are identified by path first: a ``stat`` of all that anybody has open would hang on a dead network mount.
 4. Processes come and go meanwhile. One that is gone holds nothing, and is no error.
 """
 
@@ -60,7 +60,7 @@ class Held:
     def nbytes(self) -> int:
         """The bytes that it occupies: exact where it is open, else as far as it is mapped.
 
-        A segment of a growing table is mapped further than it occupies: only root is told the bytes of one that nobody
+        A segment of a growing table is mapped further than it occupies: only root can see the bytes of one that nobody
         has open.
         """
         return self.extent if self.allocated is None else self.allocated
@@ -104,12 +104,12 @@ class _Scanner:
         self.files: dict[int, Held] = {}
         self._root = os.fsencode(root) + b"/"
         self._device = device = _device_shown(next(path for path in [root, *root.parents] if os.path.exists(path)))
-        shown = b"" if device is None else f"{os.major(device):02x}:{os.minor(device):02x}".encode()
+        device_text = b"" if device is None else f"{os.major(device):02x}:{os.minor(device):02x}".encode()
         below = self._root.replace(b"\n", rb"\012")  # as mappings show it
         # Of the hundreds of mappings that a process has, few are of the store: this finds them.
-        self._mark = shown or below
-        path = b"" if shown else re.escape(below)
-        self._line = re.compile(rb"(\w+)-(\w+) \S+ (\w+) " + (shown or rb"\S+") + rb" (\d+) +(" + path + rb".*)")
+        self._mark = device_text or below
+        path = b"" if device_text else re.escape(below)
+        self._line = re.compile(rb"(\w+)-(\w+) \S+ (\w+) " + (device_text or rb"\S+") + rb" (\d+) +(" + path + rb".*)")
         self._mounts = os.readlink("/proc/self/ns/mnt")
         self._commands: dict[int, str] = {}
 
@@ -125,12 +125,12 @@ class _Scanner:
             line_end = maps.find(b"\n", at)
             if match := self._line.fullmatch(maps, maps.rfind(b"\n", 0, at) + 1, line_end):
                 start, end, offset, inode, path = match.groups()
-                held = self._held(int(inode), pid, "mapped", path.replace(rb"\012", b"\n"))
-                held.extent = max(held.extent, int(offset, 16) + int(end, 16) - int(start, 16))
-                if held.allocated is None and any(part in path for part in _SPARSE):
+                file_open = self._held(int(inode), pid, "mapped", path.replace(rb"\012", b"\n"))
+                file_open.extent = max(file_open.extent, int(offset, 16) + int(end, 16) - int(start, 16))
+                if file_open.allocated is None and any(part in path for part in _SPARSE):
                     with contextlib.suppress(OSError):  # only root may follow this
                         file_itself = os.stat(f"/proc/{pid}/map_files/{start.decode()}-{end.decode()}")
-                        held.allocated = file_itself.st_blocks * 512
+                        file_open.allocated = file_itself.st_blocks * 512
             at = maps.find(self._mark, line_end)
         folder = f"/proc/{pid}/fd"
         for number in os.listdir(folder):
@@ -145,18 +145,18 @@ class _Scanner:
             return
         status = os.stat(link)
         if stat.S_ISREG(status.st_mode) and self._device in (None, status.st_dev):
-            held = self._held(status.st_ino, pid, "open", path)
-            held.allocated = status.st_blocks * 512
-            held.written |= bool(os.lstat(link).st_mode & stat.S_IWUSR)  # the link's mode is the descriptor's
+            file = self._held(status.st_ino, pid, "open", path)
+            file.allocated = status.st_blocks * 512
+            file.written |= bool(os.lstat(link).st_mode & stat.S_IWUSR)  # the link's mode is the descriptor's
 
     def _held(self, inode: int, pid: int, kind: Literal["mapped", "open"], path: bytes) -> Held:
         if pid not in self._commands:
             self._commands[pid] = _command(pid)
-        held = self.files.setdefault(inode, Held())
-        held.holders.setdefault(pid, Holder(pid, self._commands[pid], kind))
+        file = self.files.setdefault(inode, Held())
+        file.holders.setdefault(pid, Holder(pid, self._commands[pid], kind))
         if path.startswith(self._root) and path.endswith(_DELETED):
-            held.deleted.add(Path(os.fsdecode(path.removesuffix(_DELETED))))
-        return held
+            file.deleted.add(Path(os.fsdecode(path.removesuffix(_DELETED))))
+        return file
 
 
 def _device_shown(directory: Path) -> int | None:

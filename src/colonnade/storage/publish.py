@@ -237,9 +237,9 @@ class Publisher:
             )
         number = folder.fileno()
         if folders.is_there(number, where.current) if growing else folders.is_folder(number, where.live):
-            is_now, wanted = ("a table", "append to it") if growing else ("a growing table", "put a table there")
+            is_now, action = ("a table", "append to it") if growing else ("a growing table", "put a table there")
             raise InvalidNameError(
-                f"{name!r} is {is_now} already, so nobody can {wanted}; delete it first, or use another name"
+                f"{name!r} is {is_now} already, so nobody can {action}; delete it first, or use another name"
             )
         return folder
 

@@ -22,7 +22,7 @@ class Room(NamedTuple):
     limit: MemoryLimit | None = None
 
 
-def room(root: int, wanted: int = 0) -> Room:
+def room(root: int, size: int = 0) -> Room:
     """What can still be stored: the least of what the file system and the memory limits leave to this user.
 
     A file system without a size (ramfs, a tmpfs mounted with ``size=0``) counts as unlimited. Memory limits hold where
@@ -30,13 +30,13 @@ def room(root: int, wanted: int = 0) -> Room:
     """
     file_system = os.fstatvfs(root)
     nbytes = file_system.f_bavail * file_system.f_frsize if file_system.f_blocks else sys.maxsize
-    if _is_memory(root, file_system) and (limit := memory_limits.tightest(wanted)) and limit.free < nbytes:
+    if _is_memory(root, file_system) and (limit := memory_limits.tightest(size)) and limit.free < nbytes:
         return Room(limit.free, limit)
     return Room(nbytes)
 
 
 def file_system_bytes(root: int | Path) -> tuple[int, int]:
-    """The size of a file system and what is free of it; of one without a size, the machine's memory."""
+    """The size of a file system and its free bytes; if it has no size, those of the machine's memory."""
     file_system = os.statvfs(root)
     if file_system.f_blocks == 0:
         page = os.sysconf("SC_PAGE_SIZE")

@@ -66,8 +66,8 @@ def checked(
     """
     if mode is not None and mode not in MODES:
         modes = " and ".join(f"0o{number:o} ({who})" for number, who in MODES.items())
-        shown = f"0o{mode:o}" if isinstance(mode, int) else repr(mode)
-        raise ValueError(f"mode={shown}: modes are {modes}; a snapshot never changes, so nobody else may write")
+        mode_text = f"0o{mode:o}" if isinstance(mode, int) else repr(mode)
+        raise ValueError(f"mode={mode_text}: modes are {modes}; a snapshot never changes, so nobody else may write")
     return Settings(
         None if capacity is None else parse_size(capacity, "capacity"),
         None if spares is None else parse_size(spares, "spares"),

@@ -27,18 +27,18 @@ excludes everybody before. A reader opens by name, and that name stopped leading
 before 2c). So such a reader had looked the name up before step 1, and its open was completed after step 2c. Every
 reader, which has opened the file and read *nothing* yet, checks that the name still leads to what it opened:
 
-* It does not: the reader closes it and starts again.
-* It does, because the segment has been published again, under the same name, since. It is complete then: it was sealed
-  before it got its name. And it stays so, because this reader has it open, and the lease test of any later claim comes
-  after the name stopped leading to it. So the reader attaches the newer version, whole. That is why not even the size
-  may be read before the check.
+* If it does not, the reader closes the file and starts again.
+* If it does, the segment has since been published again under the same name. It is complete, because it was sealed
+  before it got its name. And it stays complete, because this reader has it open, and the lease test of any later claim
+  comes after the name stopped leading to it. So the reader attaches the newer version, whole. That is why not even the
+  size may be read before the check.
 
-Two writers do not claim one spare: claims are made under the lock, and end in a rename. A writer that is killed
+Two writers never claim one spare, because claims are made under the lock and end in a rename. A writer that is killed
 leaves its draft unlocked, and `trim` or `gc` frees it. A file system without leases keeps no spares. Nor does a file
 system that is not memory: there a power failure could leave a name that leads to a mixture of old and new pages, which
-no seal would betray. Not promised: another program that opens a segment by its path, and does not check the path
-afterwards, may meet the same instant; and the kernel may still hold pages for a transfer (sendfile, direct I/O) after
-its file was closed.
+no seal would betray. Two things are not promised. A program that opens a segment by its path, and does
+not check the path afterwards, may open it at that instant. And the kernel may still hold pages for a transfer
+(sendfile, direct I/O) after the file was closed.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ from colonnade.storage.draft import Draft, TemporaryName
 from colonnade.storage.room import total_bytes
 from colonnade.storage.segment import MAPPED
 
-# A spare that nobody used for so many seconds is freed by the next put.
+# The next put frees a spare that nobody has used for so many seconds.
 AGE = 600.0
-# Of the file system, where nothing else is set.
+# Spares take at most this part of the file system, an eighth, unless the store sets another limit.
 SHARE = 8
 # How many spares are tried: one that somebody still has mapped takes 10 us.
 _TRIES = 16
@@ -156,7 +156,7 @@ def claim(root: int, size: int, mode: int) -> Draft | None:
     try:
         with folders.segments(root) as folder:
             fitting = [spare for spare in _listed(folder) if spare.fits(size)]
-            # The most bytes that are there already first, and of these the least to be given back.
+            # First the spare that has the most of the bytes already; of equal ones, the one with the fewest to free.
             fitting.sort(key=lambda spare: (-min(spare.nbytes, size), spare.nbytes))
             for spare in fitting[:_TRIES]:
                 draft = _claim(folder, spare, mode)

@@ -86,15 +86,15 @@ def look_at(catalog: Catalog, *, with_holders: bool = True) -> Usage:
         If the store is a file, or may not be read.
     """
     root = catalog.directory.root
-    held, unseen = scan(root) if with_holders else Scan({}, 0)
+    files, unseen = scan(root) if with_holders else Scan({}, 0)
     capacity, segments = None, {}
-    unnamed = {inode: file for inode, file in held.items() if file.deleted}
+    unnamed = {inode: file for inode, file in files.items() if file.deleted}
     try:
         with catalog.directory.opened() as directory:
             with contextlib.suppress(StoreAccessError):  # a put complains about settings that cannot be read
                 capacity = catalog.directory.settings(directory).capacity
-            segments = _named(catalog, directory, held)
-            segments |= _growing(catalog, held)
+            segments = _named(catalog, directory, files)
+            segments |= _growing(catalog, files)
             unnamed = {inode: file for inode, file in unnamed.items() if inode not in segments}
             if unnamed:
                 for _, status in _files(directory):  # a put may have renamed it while the directory was read
@@ -132,20 +132,20 @@ def _files(directory: int) -> Iterator[tuple[folders.File, os.stat_result]]:
                 yield file, status
 
 
-def _named(catalog: Catalog, directory: int, held: dict[int, Held]) -> dict[int, SegmentUsage]:
+def _named(catalog: Catalog, directory: int, files_open: dict[int, Held]) -> dict[int, SegmentUsage]:
     """All files of the directory, by inode number."""
     files = [(*_role(file), status) for file, status in _files(directory)]
     segments: dict[int, SegmentUsage] = {}
-    for role, entry, seen in sorted(files, key=lambda each: _ROLES.index(each[0])):
+    for role, entry, found_status in sorted(files, key=lambda each: _ROLES.index(each[0])):
         try:
-            status, seal = (seen, None) if entry is None else _attach(catalog, entry)
+            status, seal = (found_status, None) if entry is None else _attach(catalog, entry)
         except NotFoundError:
             continue  # removed meanwhile
         except ColonnadeError:
-            status, seal = seen, None
+            status, seal = found_status, None
         if status.st_ino in segments:
             continue
-        file = held.get(status.st_ino, Held())
+        file = files_open.get(status.st_ino, Held())
         segments[status.st_ino] = SegmentUsage(
             "other" if entry is not None and seal is None else role,
             _opened_as(catalog.directory.root, file) if entry is None else entry.name,
@@ -158,13 +158,13 @@ def _named(catalog: Catalog, directory: int, held: dict[int, Held]) -> dict[int,
     return segments
 
 
-def _growing(catalog: Catalog, held: dict[int, Held]) -> dict[int, SegmentUsage]:
+def _growing(catalog: Catalog, files: dict[int, Held]) -> dict[int, SegmentUsage]:
     """The growing tables, each by the inode number of one of its files."""
     tables = {}
     for table in files_of_logs(catalog):
         holders: dict[int, Holder] = {}
         for inode in table.files:
-            holders |= held.get(inode, Held()).holders
+            holders |= files.get(inode, Held()).holders
         tables[min(table.files, default=0)] = SegmentUsage(
             "live",
             table.name,

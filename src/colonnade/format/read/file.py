@@ -128,9 +128,9 @@ class StoredFile:
         """The same file, whose nested tables are checked before they are read."""
         return self._with(self.body, check)
 
-    def watched(self, seen: list[Stretch]) -> StoredFile:
+    def watched(self, stretches: list[Stretch]) -> StoredFile:
         """The same file, whose views are recorded in a list."""
-        body = Body(self.body.buffer, self.body.start, self.body.size, seen)
+        body = Body(self.body.buffer, self.body.start, self.body.size, stretches)
         return self._with(body, self.check)
 
     def _with(self, body: Body, check: Callable[[StoredFile], None] | None) -> StoredFile:

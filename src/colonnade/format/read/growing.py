@@ -43,9 +43,9 @@ def dictionary_of(number: int, chunk: Chunk) -> pa.Array:
     where = chunk.places.columns[number].dictionary
     assert where is not None, "a column without a dictionary"
     count = _core.load_word(chunk.memory, where.size)  # with acquire order: the entries are there before their number
-    known = chunk.made.get(("dictionary", number))
-    if known is not None and len(known) == count:
-        return known
+    dictionary = chunk.made.get(("dictionary", number))
+    if dictionary is not None and len(dictionary) == count:
+        return dictionary
     if count > MOST_CATEGORIES:
         raise CorruptSnapshotError(f"a dictionary has {count:,} entries, and may have {MOST_CATEGORIES:,}")
     data = _buffer(chunk)

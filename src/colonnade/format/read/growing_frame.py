@@ -245,12 +245,12 @@ def _categories(number: int, chunks: Sequence[Chunk]) -> pd.CategoricalDtype:
     if not chunks:
         return internals.make_categorical_dtype(internals.make_string_index(_no_text(), _text_dtype(), None))
     dictionary = dictionary_of(number, chunks[-1])
-    made = chunks[-1].made
-    known = made.get(("categories", number))
-    if known is None or known[0] is not dictionary:
+    cache = chunks[-1].made
+    entry = cache.get(("categories", number))
+    if entry is None or entry[0] is not dictionary:
         categories = internals.make_string_index(dictionary, _text_dtype(), None)
-        known = made["categories", number] = (dictionary, internals.make_categorical_dtype(categories))
-    dtype: pd.CategoricalDtype = known[1]
+        entry = cache["categories", number] = (dictionary, internals.make_categorical_dtype(categories))
+    dtype: pd.CategoricalDtype = entry[1]
     return dtype
 
 

@@ -107,12 +107,12 @@ def _read(file: StoredFile, layout: schema.RowIndex | schema.LabelIndex) -> pd.I
 
 def read_labels(file: StoredFile) -> pd.Index[Any]:
     """The column labels."""
-    kept: pd.Index[Any] | None = file.derived.get("labels")
-    if kept is not None:
-        return kept.view()  # of its own: a user may name it
+    known_labels: pd.Index[Any] | None = file.derived.get("labels")
+    if known_labels is not None:
+        return known_labels.view()  # of its own: a user may name it
     layout = file.frame.labels
     labels = _read(file, layout)
-    # Each column has a field in the file's footer, so more labels than the file has bytes are no columns'.
+    # Each column has a field in the file's footer, so a file cannot have more labels than bytes.
     if len(labels) > file.size:
         raise schema.invalid(f"{len(labels)} labels in a table of {file.size} bytes")
     if isinstance(layout, schema.ListIndex):  # others are made at once, or of values in the body

@@ -91,7 +91,7 @@ def explain_array(batch: pa.RecordBatch, array: npt.NDArray[Any]) -> list[Column
     return reports
 
 
-def shares_memory_with_arrow(file: StoredFile, stored: schema.ArrayLayout) -> bool:
+def shares_memory_with_arrow(file: StoredFile, array_layout: schema.ArrayLayout) -> bool:
     """Whether Arrow's columns are the array's own memory, and not bits that say the same.
 
     Raises
@@ -99,14 +99,14 @@ def shares_memory_with_arrow(file: StoredFile, stored: schema.ArrayLayout) -> bo
     CorruptSnapshotError
         Where they are neither.
     """
-    array = read_ndarray(file, stored)
+    array = read_ndarray(file, array_layout)
     batch = file.batch
-    layout = lay_out_array(array.dtype, tuple(array.shape), stored.order)
+    layout = lay_out_array(array.dtype, tuple(array.shape), array_layout.order)
     if batch.schema.types != [layout.type] * layout.columns or batch.num_rows != layout.rows:
         raise CorruptSnapshotError(f"an array of shape {array.shape} and {array.dtype} is other columns for Arrow")
-    if array.dtype == np.bool_ and array.size and array.reshape(-1, order=stored.order).view(np.uint8).max() > 1:
+    if array.dtype == np.bool_ and array.size and array.reshape(-1, order=array_layout.order).view(np.uint8).max() > 1:
         raise CorruptSnapshotError("it has booleans that are neither 0 nor 1")
-    memory = array.reshape(-1, order=stored.order)
+    memory = array.reshape(-1, order=array_layout.order)
     for number, column in enumerate(batch.columns):
         part = memory[number * layout.rows : (number + 1) * layout.rows] if layout.columns > 1 else memory
         if not _is_same(part, column, layout):

@@ -73,7 +73,7 @@ def _datetime_objects(array: pa.Array, objects: Objects) -> Any:
 
 def utc_datetimes(array: pa.Array) -> list[Any]:
     """Datetimes without a zone, of the instants that Arrow holds; None for null."""
-    return array.to_numpy(zero_copy_only=False).astype("M8[us]").tolist()  # type: ignore[no-any-return]
+    return array.to_numpy(zero_copy_only=False).astype("M8[us]").tolist()
 
 
 def in_zone(value: dt.datetime, zone: dt.tzinfo) -> dt.datetime:
@@ -105,40 +105,41 @@ def _values(array: pa.Array, _: Objects | None) -> list[Any]:
     """What ``array.to_pylist()`` gives, column by column: of lists in a third of the time."""
     type_ = array.type
     if isinstance(type_, pa.BaseExtensionType) or array.null_count == len(array):
-        return array.to_pylist()  # type: ignore[no-any-return]
+        return array.to_pylist()
     if pt.is_list(type_) or pt.is_large_list(type_):
         return _lists(array)
     if pt.is_struct(type_):
         return _dicts(array)
     if pt.is_duration(type_) or (pt.is_timestamp(type_) and type_.tz is None):
         if type_.unit == "ns":
-            return array.to_pylist()  # type: ignore[no-any-return]
-        return array.to_numpy(zero_copy_only=False).astype(f"{'m' if pt.is_duration(type_) else 'M'}8[us]").tolist()  # type: ignore[no-any-return]
+            return array.to_pylist()
+        return array.to_numpy(zero_copy_only=False).astype(f"{'m' if pt.is_duration(type_) else 'M'}8[us]").tolist()
     if pt.is_string(type_) or pt.is_large_string(type_) or pt.is_boolean(type_):
-        return array.to_numpy(zero_copy_only=False).tolist()  # type: ignore[no-any-return]
+        return array.to_numpy(zero_copy_only=False).tolist()
     if pt.is_integer(type_) or pt.is_date32(type_):
-        return pyarrow_calls.to_pandas(array, integer_object_nulls=True).tolist()  # type: ignore[no-any-return]
+        return pyarrow_calls.to_pandas(array, integer_object_nulls=True).tolist()
     if pt.is_floating(type_) and not array.null_count:
-        return array.to_numpy().tolist()  # type: ignore[no-any-return]
-    return array.to_pylist()  # type: ignore[no-any-return]
+        return array.to_numpy().tolist()
+    return array.to_pylist()
 
 
 def _lists(array: pa.Array) -> list[Any]:
     offsets = array.offsets.to_numpy().tolist()
     first = offsets[0]
     items = _values(array.values.slice(first, offsets[-1] - first), None)
-    lists = [items[start - first : end - first] for start, end in pairwise(offsets)]
+    lists: list[Any] = [items[start - first : end - first] for start, end in pairwise(offsets)]
     for row in _null_rows(array):
-        lists[row] = None  # type: ignore[call-overload]
+        lists[row] = None
     return lists
 
 
 def _dicts(array: pa.Array) -> list[Any]:
     names = [field.name for field in array.type]
     parts = [_values(array.field(i), None) for i in range(len(names))]
-    dicts = [dict(zip(names, row, strict=True)) for row in zip(*parts, strict=True)] if parts else [{} for _ in array]
+    rows = zip(*parts, strict=True) if parts else [()] * len(array)
+    dicts: list[Any] = [dict(zip(names, row, strict=True)) for row in rows]
     for row in _null_rows(array):
-        dicts[row] = None  # type: ignore[call-overload]
+        dicts[row] = None
     return dicts
 
 

@@ -54,14 +54,14 @@ class Projection:
         row_of = {position: row for row, position in enumerate(positions.tolist())}
         rows = [(row_of[p], new) for new, p in enumerate(self.order.tolist()) if p in row_of]
         pieces = []
-        used: set[int] = set()
+        positions_used: set[int] = set()
         start = 0
         for end in range(1, len(rows) + 1):
             if end == len(rows) or rows[end][0] != rows[end - 1][0] + 1:
                 first, last = rows[start][0], rows[end - 1][0]
                 piece = values[first : last + 1]
-                is_repeated = not used.isdisjoint(range(first, last + 1))
-                used.update(range(first, last + 1))
+                is_repeated = not positions_used.isdisjoint(range(first, last + 1))
+                positions_used.update(range(first, last + 1))
                 new_positions = np.array([new for _, new in rows[start:end]], np.intp)
                 pieces.append((piece.copy() if is_repeated else piece, new_positions))
                 start = end

@@ -34,7 +34,7 @@ def read_frame(file: StoredFile, columns: Iterable[Any] | None = None) -> pd.Dat
     with reading():
         if isinstance(file.layout, schema.ArrayLayout):
             return _frame_of_array(file, file.layout, columns)
-        # Labels that are searched are looked at, so those of a nested table are validated before.
+        # A search reads the labels, so the labels of a nested table are validated first.
         return _frame(file if columns is None else file.checked(_validate_values), columns)
 
 

@@ -21,11 +21,11 @@ from colonnade.format.read.file import StoredFile
 def columns_with_views(file: StoredFile) -> Iterator[tuple[int, pa.Array, npt.NDArray[np.uint8]]]:
     """(field, the column, its views) of each column that has views; their places are checked."""
     batch = file.batch
-    seen = set()
+    fields = set()
     for views in [] if file.array is not None else file.frame.views:
-        if views.field >= batch.num_columns or views.field in seen:
+        if views.field >= batch.num_columns or views.field in fields:
             raise schema.invalid(f"views of the field {views.field} of {batch.num_columns}")
-        seen.add(views.field)
+        fields.add(views.field)
         column = batch.column(views.field)
         if not text_views.has_offsets(column.type):
             raise schema.invalid(f"views of the field {views.field}, which is {column.type}")

@@ -49,9 +49,9 @@ def validate_values(file: StoredFile) -> None:
         check_values(batch)
         # Names and metadata of the Arrow schema, which nothing else looks at: text, and JSON.
         _ = str(batch.schema), batch.schema.names, batch.schema.pandas_metadata
-        seen: list[Stretch] = []
-        memory = _Memory(file, seen)
-        file = file.checked(validate_values).watched(seen)
+        stretches: list[Stretch] = []
+        memory = _Memory(file, stretches)
+        file = file.checked(validate_values).watched(stretches)
         if isinstance(file.layout, schema.ArrayLayout):
             if shares_memory_with_arrow(file, file.layout):
                 memory.forget_views()
@@ -88,11 +88,11 @@ def _validate_frame(file: StoredFile, layout: schema.FrameLayout, memory: _Memor
 class _Memory:
     """Which bytes of a file are in use: those of Arrow's buffers, and those of views of other bytes."""
 
-    def __init__(self, file: StoredFile, seen: list[Stretch]) -> None:
+    def __init__(self, file: StoredFile, stretches: list[Stretch]) -> None:
         self._base = file.address
         self._size = file.body.start + file.body.size
         self._views: list[Stretch] = []
-        self._seen = seen
+        self._seen = stretches
         self._buffers = [stretch for column in file.batch.columns for stretch in self._of(column)]
 
     def _of(self, array: pa.Array) -> Iterator[Stretch]:

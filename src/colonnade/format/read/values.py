@@ -20,8 +20,8 @@ from colonnade.errors import CorruptSnapshotError
 def check_array(array: pa.Array) -> None:
     """Look at every value that Arrow reads; pyarrow.ArrowInvalid where one is damaged.
 
-    Of values of fixed width any bytes will do: dates in milliseconds with a time of day, times past midnight and
-    decimals of more digits than they declare are against Arrow's specification, but PyArrow makes them and reads them.
+    Values of fixed width may have any bytes. Arrow's specification forbids dates in milliseconds with a time of day,
+    times past midnight, and decimals of more digits than they declare, but PyArrow makes them and reads them.
     """
     plain = next((plain for matches, plain in _PLAIN if matches(array.type)), None)
     (array if plain is None else array.view(plain)).validate(full=True)

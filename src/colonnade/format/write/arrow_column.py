@@ -164,7 +164,7 @@ def arrow_column(data: pa.ChunkedArray, dtype: Any) -> Column:
     if pt.is_dictionary(type_):
         data = with_one_dictionary(data)
         if data.type != type_ and dtype_kind(dtype) == "arrow":
-            raise UnsupportedTypeError(f"its chunks have more categories together than {type_} can tell apart")
+            raise UnsupportedTypeError(f"its chunks have more categories together than {type_} can number")
         type_ = data.type
         dictionary = data.chunk(0).dictionary if data.num_chunks else pa.array([], type_.value_type)
         type_, dictionary = _plain_dictionary(type_, dictionary, keep=dtype_kind(dtype) == "arrow")
