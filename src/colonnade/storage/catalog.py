@@ -26,7 +26,7 @@ from colonnade.errors import (
     NotFoundError,
     StoreAccessError,
 )
-from colonnade.format.seal import Seal
+from colonnade.format.seal import MOST, Seal
 from colonnade.storage import folders, paths
 from colonnade.storage.directory import Directory
 from colonnade.storage.os_errors import explain_os_error
@@ -82,6 +82,8 @@ class Catalog:
                 if version is None or seal.version == version:
                     return segment, seal
                 segment.close()
+                if version >= MOST:  # it may have more digits than a file's name
+                    return None
                 return self._attach(folder, where.retained(version), name)
         except (FileNotFoundError, NotADirectoryError):
             return None

@@ -47,6 +47,10 @@ def head_of(table: pa.Table) -> Head:
     if len(set(names)) < len(names):
         # PyArrow goes by names, and would read all columns of one name as the dtype of the last.
         sample = sample.rename_columns([str(position) for position in range(len(names))])
+        if (by_position := _by_position(metadata, names)) is not None:
+            frame = _converted(sample, by_position)
+            if frame is not None:
+                return Head(_with_metadata(table, metadata), frame)
         metadata = None
     frame = _converted(sample, metadata)
     if frame is None:
@@ -54,6 +58,19 @@ def head_of(table: pa.Table) -> Head:
     if sample.column_names != names:
         frame.columns = pd.Index(names)
     return Head(_with_metadata(table, metadata), frame)
+
+
+def _by_position(metadata: dict[str, Any] | None, names: Sequence[str]) -> dict[str, Any] | None:
+    """The metadata with the position of each column as its name; None where they do not tell all columns apart."""
+    if metadata is None:
+        return None
+    entries, index = _dicts(metadata.get("columns")), metadata.get("index_columns") or []
+    levels = [name for name in index if isinstance(name, str)]
+    if [entry.get("field_name") for entry in entries] != list(names) or any(names.count(name) != 1 for name in levels):
+        return None
+    columns = [{**entry, "field_name": str(position)} for position, entry in enumerate(entries)]
+    by_position = [str(names.index(level)) if isinstance(level, str) else level for level in index]
+    return {**metadata, "columns": columns, "index_columns": by_position}
 
 
 def _with_chunks(table: pa.Table) -> pa.Table:
