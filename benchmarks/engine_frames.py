@@ -1,12 +1,16 @@
-"""Frames for the benchmarks of Dask and Ray, the private memory of their workers, and medians of ways in turn.
+"""What the benchmarks of Dask and Ray have in common: options, frames, the memory of workers, medians of ways in turn.
 
 Does not depend on: engines.
 """
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import os
+import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from statistics import median
 
@@ -14,6 +18,21 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+
+
+@contextlib.contextmanager
+def run_of(engine: str, description: str | None, rounds: int) -> Iterator[argparse.Namespace]:
+    """The options of a run, ``mib`` and ``rounds``, and a default store of its own until the block ends."""
+    parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
+    parser.add_argument("--mib", type=int, default=1024)
+    parser.add_argument("--rounds", type=int, default=rounds)
+    options = parser.parse_args()
+    store = f"/dev/shm/colonnade-bench-{engine}-{os.getpid()}"  # noqa: S108 -- of this run
+    os.environ["COLONNADE_STORE"] = store
+    try:
+        yield options
+    finally:
+        shutil.rmtree(store, ignore_errors=True)
 
 
 def numeric(nbytes: int) -> pd.DataFrame:

@@ -6,9 +6,7 @@ loopback. Each way is timed in the actor: from a reference to a frame of which a
 
 from __future__ import annotations
 
-import argparse
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -16,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import colonnade as cn
-from benchmarks.engine_frames import in_turn, mixed, numeric
+from benchmarks.engine_frames import in_turn, mixed, numeric, run_of
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # the other node, as the tests make it
 from support.hosts import on_another_host  # type: ignore[import-not-found]  # mypy does not look into tests
@@ -47,21 +45,16 @@ class Reader:
         frame.iloc[0, 0] = 1.0
         return seconds
 
+    def free(self) -> None:
+        """Free the copies of tables that were fetched, as Ray frees its own when nobody refers to them."""
+        cn.gc()
+
 
 def main() -> None:
     """Measure, and print a table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--mib", type=int, default=1024)
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
-    store = f"/dev/shm/colonnade-bench-ray-{os.getpid()}"  # noqa: S108 -- of this run
-    os.environ["COLONNADE_STORE"] = store
-    with tempfile.TemporaryDirectory() as home:
+    with run_of("ray", __doc__, 5) as options, tempfile.TemporaryDirectory() as home:
         os.environ["HOME"] = home
-        try:
-            measure(options.mib << 20, options.rounds)
-        finally:
-            shutil.rmtree(store, ignore_errors=True)
+        measure(options.mib << 20, options.rounds)
 
 
 def measure(nbytes: int, rounds: int) -> None:
@@ -104,6 +97,7 @@ def measure(nbytes: int, rounds: int) -> None:
                     def ours(actor: Any = actor, frame: Any = frame) -> float:
                         with cn.put("table", frame) as snapshot:
                             seconds: float = ray.get(actor.of_store.remote(snapshot))
+                        ray.get(actor.free.remote())
                         return seconds
 
                     def of_ray(actor: Any = actor, frame: Any = frame) -> float:

@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from colonnade.errors import ColonnadeError, NotFoundError, RemoteError, StoreAccessError
+from colonnade.errors import ColonnadeError, CorruptSnapshotError, NotFoundError, RemoteError, StoreAccessError
 from colonnade.format.seal import Seal
 from colonnade.storage import paths
 from colonnade.storage.catalog import Catalog
@@ -80,12 +80,19 @@ class Reference(NamedTuple):
 
         request = Request(self.name, self.seal.version, self.seal.identity)
         try:
-            return fetch(open_catalog(None), request, self.locations).segment
+            fetched = fetch(open_catalog(None), request, self.locations)
         except (NotFoundError, RemoteError) as error:
             raise type(error)(
                 f"version {self.seal.version} of {self.described} is a table of another host, and cannot be fetched: "
                 f"{error.args[-1]}"
             ) from error
+        if fetched.seal != self.seal:
+            fetched.segment.close()
+            raise CorruptSnapshotError(
+                f"what a host sent as version {self.seal.version} of {self.described} has another seal than the "
+                "reference: that host does not serve what it was given. Remove the copy: delete the store of this host"
+            )
+        return fetched.segment
 
     def advertised(self, store: str) -> Reference:
         """The reference as others get it: with the address at which a store of this host, which has it, is served."""

@@ -218,7 +218,8 @@ def serve(
     if not (addresses.is_loopback(host) or credentials.cert or insecure):
         raise ValueError(
             f"host={host!r} can be reached from other machines, and without TLS everybody in between could read the "
-            "token and the tables: give cert= and key=, or insecure=True in a network that you trust"
+            "token and the tables: give cert= and key= (--cert, --key), or insecure=True (--insecure) in a network "
+            "that you trust"
         )
     advertise = host if advertise is None else addresses.check_host(advertise, "advertise")
     if addresses.is_wildcard(advertise):

@@ -12,6 +12,7 @@ import pytest
 import colonnade as cn
 from colonnade.flight import messages
 from colonnade.storage import paths
+from support.hosts import run
 
 
 def files(store):
@@ -74,3 +75,13 @@ def test_an_unknown_name(store, host, name):
     with pytest.raises(cn.NotFoundError, match=f"'{name}'.*asked of {host.address}"):
         store.open(f"{host.address}/{name}")
     assert not store.path.exists()
+
+
+@pytest.mark.parametrize("address", ["grpc://127.0.0.1:1", "grpc+tls://{}"], ids=["nobody there", "no TLS there"])
+def test_grpc_prints_nothing_at_the_terminal(host, folder, address):
+    """What it logs is in the errors."""
+    url = address.format(host.address.removeprefix("grpc://"))
+    code = f"import colonnade as cn\ntry:\n    cn.open('{url}/x')\nexcept cn.RemoteError as error:\n    print(error)"
+    out, err = run(code, folder / "receiver").communicate()
+    assert "cannot be reached" in out
+    assert err == ""

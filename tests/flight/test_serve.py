@@ -241,7 +241,7 @@ def tickets(snapshot):
     yield good.replace(b'"start":0', b'"start":"0"'), "damaged"
     yield good.replace(b'"name":"x"', b'"name":"x","path":"/etc"'), "damaged"
     yield messages.encode(messages.Part(snapshot.identity, "x", 1, 0, 1 << 40)), "bytes 0 to"
-    yield messages.encode(messages.Part(snapshot.identity, "x", 1, -8, 8)), "bytes -8 to"
+    yield messages.encode(messages.Part(snapshot.identity, "x", 1, -8, 8)), "damaged"
     yield messages.encode(messages.Part(snapshot.identity, "x", 1, 8, 0)), "bytes 8 to"
     yield messages.encode(messages.Part(12345, "x", 1, 0, 8)), "gone from this host"
     yield messages.encode(messages.Rows(12345, "../../etc/passwd", 1)), "gone from this host"

@@ -5,8 +5,6 @@ Does not depend on: engines.
 
 import contextlib
 import os
-import signal
-import subprocess
 import time
 
 STORE = "/dev/shm/colonnade-test"  # of each host
@@ -41,26 +39,3 @@ def files(machine):
     """What is in the folder of segments of a host's store, each name up to its number."""
     folder = f"/proc/{machine.pid}/root{STORE}/.segments"
     return sorted(name.split("-")[0] for name in os.listdir(folder)) if os.path.isdir(folder) else []
-
-
-@contextlib.contextmanager
-def started(machine, *command, **variables):
-    """A program that runs on a host until the block ends, in a process group of its own."""
-    process = subprocess.Popen(
-        [*machine.prefix, *command],
-        env={**os.environ, "COLONNADE_STORE": STORE, **variables},
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield process
-    finally:
-        kill(process)
-
-
-def kill(process):
-    """Kill a program that was started, and its children."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()

@@ -9,10 +9,10 @@ import sys
 
 import pytest
 
-from support.hosts import TOKEN, run
+from support.hosts import TOKEN, kill, run, started
 
 from .conftest import engine, wanted
-from .machines import STORE, arrived, files, finish, kill, started
+from .machines import STORE, arrived, files, finish
 
 pytestmark = [pytest.mark.privileged("networks"), pytest.mark.slow]
 wanted()
@@ -56,7 +56,7 @@ class Cluster:
 
     def _start(self, machine, what, *options):
         command = [sys.executable, "-W", "ignore", "-c", CODE.format(what=what), *map(str, options), "--no-dashboard"]
-        return self._stack.enter_context(started(machine, *command))
+        return self._stack.enter_context(started([*machine.prefix, *command], COLONNADE_STORE=STORE))
 
     def worker(self, machine, name, *options):
         """Start a worker of one thread."""

@@ -60,15 +60,11 @@ class Host:
 
 
 @contextlib.contextmanager
-def on_another_host(*command, size="1g", **variables):
-    """Run a program with a shared memory of its own, of so many bytes, until the block ends. Needs root.
-
-    It can import what the tests import: Dask's workers unpickle functions of test files.
-    """
-    alone = f'mount -t tmpfs -o size={size} none /dev/shm && exec "$@"'
+def started(command, *, patience=0, **variables):
+    """A program in a process group of its own, until the block ends; it may take so many seconds to end by itself."""
     process = subprocess.Popen(
-        ["unshare", "--mount", "--uts", "sh", "-c", alone, "sh", *command],
-        env={**os.environ, "PYTHONPATH": str(TESTS), **variables},
+        command,
+        env={**os.environ, **variables},
         start_new_session=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -76,13 +72,28 @@ def on_another_host(*command, size="1g", **variables):
     try:
         yield process
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        if patience:
+            with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                os.killpg(process.pid, signal.SIGTERM)
+                process.wait(patience)
+        kill(process)
+
+
+def kill(process):
+    """Kill a program that was started, and its children."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def on_another_host(*command, size="1g", **variables):
+    """Run a program with a shared memory of its own, of so many bytes, until the block ends. Needs root.
+
+    It can import what the tests import: Dask's workers unpickle functions of test files.
+    """
+    alone = f'mount -t tmpfs -o size={size} none /dev/shm && exec "$@"'
+    namespaces = ["unshare", "--mount", "--uts", "sh", "-c", alone, "sh"]
+    return started([*namespaces, *command], patience=20, **{"PYTHONPATH": str(TESTS), **variables})
 
 
 class Proxy:

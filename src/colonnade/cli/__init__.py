@@ -9,8 +9,6 @@ import sys
 
 def main() -> None:
     """Run the command line, and exit with its status."""
-    # gRPC logs what its errors say as well; a command prints one error.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         from colonnade.cli.commands import app
     except KeyboardInterrupt:

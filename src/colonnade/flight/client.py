@@ -26,6 +26,10 @@ from colonnade.flight.messages import Done, Offer, Part, Request
 
 # Seconds until a peer that says nothing is given up.
 PATIENCE = 8.0
+# A transfer is given so many seconds, and one more for each so many bytes, whatever else is looked at.
+_LONGEST, _BYTES_IN_SECOND = 60.0, 32 << 10
+# The longest text of a peer that becomes part of an error.
+_LONGEST_TEXT = 500
 _KEEPALIVE = [
     ("grpc.keepalive_time_ms", 5000),
     ("grpc.keepalive_timeout_ms", 5000),
@@ -38,6 +42,8 @@ _KEEPALIVE = [
     ("grpc.use_local_subchannel_pool", 1),
     # A certificate is for the name in the address, and no proxy is between hosts of a cluster.
     ("grpc.enable_http_proxy", 0),
+    # Flight takes messages of any size; a batch of a file has 1 MiB.
+    ("grpc.max_receive_message_length", 4 << 20),
 ]
 # What a server says in `extra_info` when it has no such table, and when it sends too much already; see `service`.
 NOT_FOUND, BUSY = b"not found", b"busy"
@@ -120,7 +126,12 @@ class Connection:
         descriptor = flight().FlightDescriptor.for_command(messages.encode(request))
         with self._explained():
             info = self._client.get_flight_info(descriptor, self._options(PATIENCE))
-        offer = messages.decode(info.app_metadata, Offer)
+        if not messages.is_message(info.app_metadata):
+            raise RemoteError(f"{self.address} is a Flight service, and none of Colonnade")
+        try:
+            offer = messages.decode(info.app_metadata, Offer)
+        except RemoteError as error:
+            raise RemoteError(f"{self.address} sent what cannot be understood: {error}") from error
         if not info.endpoints:
             return Answer(offer, None)
         locations = info.endpoints[0].locations
@@ -132,14 +143,16 @@ class Connection:
         """Say that a transfer is over."""
         action = flight().Action(DONE, messages.encode(message))
         with self._explained():
-            list(self._client.do_action(action, self._options(timeout)))
+            next(iter(self._client.do_action(action, self._options(timeout))), None)  # there is no result
 
     def read(self, part: Part) -> Reader:
         """Begin to read bytes of a file."""
         with self._explained():
-            return Reader(self, self._client.do_get(flight().Ticket(messages.encode(part)), self._options(None)))
+            # A thread that waits for a peer which answers nothing but pings ends at last.
+            options = self._options(_LONGEST + (part.stop - part.start) / _BYTES_IN_SECOND)
+            return Reader(self, self._client.do_get(flight().Ticket(messages.encode(part)), options))
 
-    def _options(self, timeout: float | None) -> Any:
+    def _options(self, timeout: float) -> Any:
         return flight().FlightCallOptions(timeout=timeout, headers=self._headers)
 
     @contextlib.contextmanager
@@ -153,7 +166,7 @@ class Connection:
                 f"{self.address} refused the token of this process: ${TOKEN_VARIABLE} must be the one of its cn.serve()"
             ) from error
         except module.FlightTimedOutError as error:
-            raise RemoteError(f"{self.address} did not answer within {PATIENCE:g} seconds") from error
+            raise RemoteError(f"{self.address} did not answer in time") from error
         except module.FlightUnavailableError as error:
             if getattr(error, "extra_info", None) == BUSY:
                 raise BusyError(f"{self.address} sends to others already") from None
@@ -240,19 +253,23 @@ class Reader:
 
     def __iter__(self) -> Iterator[memoryview]:
         with self._connection._explained():
+            if self._stream.schema.types != [pa.uint8()]:
+                raise self._other("batches of something else")
             for chunk in self._stream:
-                yield _bytes_of(chunk.data)
+                # Flight does not compare the lengths in a batch with its buffers. So what is counted by them is not
+                # looked at, the nulls for one, and a slice of a memoryview ends where its buffer ends.
+                column = chunk.data.column(0)
+                nulls, data = column.buffers()
+                if nulls is not None:
+                    raise self._other("some that are null")
+                yield memoryview(data or b"")[column.offset : column.offset + len(column)]
+
+    def _other(self, what: str) -> CorruptSnapshotError:
+        return CorruptSnapshotError(f"{self._connection.address} was asked for bytes of a file, and sent {what}")
 
     def cancel(self) -> None:
         """End it, from another thread; the iteration ends then."""
         self._stream.cancel()
-
-
-def _bytes_of(batch: pa.RecordBatch) -> memoryview:
-    if batch.num_columns != 1 or batch.column(0).type != pa.uint8() or batch.column(0).null_count:
-        raise CorruptSnapshotError(f"bytes of a file were asked for, and {batch.schema} came")
-    column = batch.column(0)
-    return memoryview(column.buffers()[1] or b"")[column.offset : column.offset + len(column)]
 
 
 # Parts of gRPC's messages, and what to do: over TLS, and without it.
@@ -275,4 +292,5 @@ def _hint(message: str, address: Address) -> str:
 def _message(error: BaseException) -> str:
     """What the other side said, without what PyArrow adds: the kind of error before it, a traceback after it."""
     text = str(error).partition(". Detail:")[0].partition(". gRPC client debug context:")[0].strip()
-    return _BEFORE.sub("", text)
+    text = _BEFORE.sub("", text)
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."

@@ -63,6 +63,8 @@ _ALIGNED = 1 << 20
 _FIRST_PAUSE, _LONGEST_PAUSE = 1e-3, 0.05
 # How often the watchdog looks, in seconds.
 _GLANCE = 0.25
+# A peer that sends fewer bytes in `PATIENCE` seconds is as good as silent. Batches have twice as many.
+_LEAST = 512 << 10
 # So many other hosts may fail in one fetch; and the seconds that are given to saying that it is over.
 _MOST_FAILURES, _SHORT = 4, 2.0
 
@@ -97,8 +99,8 @@ def fetch(catalog: Catalog, request: Request, locations: Sequence[str]) -> Fetch
         return _fetch_in_new_process(catalog, request, locations)
     flight()  # may be missing: before a lock is taken
     if request.identity is None:
-        seal, name = _newest(request, locations)
-        request = Request(name, seal.version, seal.identity)
+        seal = _newest(request, locations)
+        request = Request(request.name, seal.version, seal.identity)
     identity = cast(int, request.identity)
     with explained(catalog.directory.root, f"fetching {request.name!r}"):
         segment_and_seal = copies.attach(catalog, identity)
@@ -109,12 +111,11 @@ def fetch(catalog: Catalog, request: Request, locations: Sequence[str]) -> Fetch
     return Fetched(request.name, *segment_and_seal)
 
 
-def _newest(request: Request, locations: Sequence[str]) -> tuple[Seal, str]:
+def _newest(request: Request, locations: Sequence[str]) -> Seal:
     """Ask the locations in turn which snapshot a name leads to."""
 
-    def of(address: Address) -> tuple[Seal, str]:
-        offer = ask(address, credentials.current(str(address)), request).offer
-        return _seal_of(offer), offer.name
+    def of(address: Address) -> Seal:
+        return _seal_of(ask(address, credentials.current(str(address)), request).offer, request, address)
 
     return _in_turn(locations, of)
 
@@ -138,18 +139,15 @@ def _in_turn(locations: Sequence[str], use: Callable[[Address], _Result]) -> _Re
 
 def _fetch_by_way_of(address: Address, catalog: Catalog, request: Request) -> tuple[Segment, Seal]:
     """Fetch a snapshot by way of a host, which sends it itself or names another one that does."""
-    offer = ask(address, credentials.current(str(address)), request).offer
-    seal = _seal_of(offer)
-    if seal.identity != request.identity:
-        raise RemoteError(f"{address} offered another snapshot than the one that was asked for")
+    seal = _seal_of(ask(address, credentials.current(str(address)), request).offer, request, address)
     publisher = Publisher(catalog)
     with catalog.directory.lock() as root:
         copies.trim(root)
     with publisher.draft(seal.size) as draft, _granting(address, request, catalog) as granting:
         for source in granting.sources():
             with granting.tried(source):
-                _receive(source, _parts(offer.name, seal, granting.transfer), seal.size, draft)
-                _check(draft, offer.name, source, seal)
+                _receive(source, _parts(request.name, seal, granting.transfer), seal.size, draft)
+                _check(draft, request.name, source, seal)
         return publisher.place(draft, seal.size, paths.copy_name(seal.identity), shared=True), seal
 
 
@@ -166,23 +164,35 @@ class _Granting:
 
     def sources(self) -> Iterator[Address]:
         """Yield the hosts that the asked host names, until one of them has sent the table."""
+        timeout = self._catalog.directory.timeout
+        end = time.monotonic() + timeout
         while not self._arrived:
-            source = ask(self._address, self._credentials, self._request).source
-            if source is not None:  # else it has waited for one itself
+            began = time.monotonic()
+            if began > end:
+                raise RemoteError(
+                    f"{self._address} has named no host that is free to send {self._request.name!r} for {timeout:g} "
+                    "seconds. Wait longer: Store(..., timeout=seconds)"
+                )
+            # Where too many others have failed, the host that named them is to send the table itself.
+            failed = self._failures > _MOST_FAILURES
+            source = self._address if failed else ask(self._address, self._credentials, self._request).source
+            if source is not None:
                 yield source
+            if not self._arrived:  # a host that is busy waits a while before it says so; this is for one that does not
+                time.sleep(max(0.0, began + _GLANCE - time.monotonic()))
 
     @contextlib.contextmanager
     def tried(self, source: Address) -> Iterator[None]:
-        """Report a source that fails. Raise what it failed by if it is the host that is asked, or one too many."""
+        """Report a source that fails. Raise what it failed by if it is the host that is asked."""
         try:
             yield
             self._arrived = True
         except BusyError:
             self._say(failed="" if source == self._address else str(source))
         except (NotFoundError, RemoteError, CorruptSnapshotError):
-            self._failures += 1
-            if source == self._address or self._failures > _MOST_FAILURES:
+            if source == self._address:
                 raise
+            self._failures += 1
             self._say(failed=str(source))
 
     def end(self, *, is_placed: bool) -> None:
@@ -217,14 +227,20 @@ def _own_address(catalog: Catalog, other: Address) -> str:
     return own if reachable and (address.tls or not other.tls) else ""
 
 
-def _seal_of(offer: Offer) -> Seal:
+def _seal_of(offer: Offer, request: Request, address: Address) -> Seal:
+    """The seal that a host offers, of the snapshot that was asked for."""
     try:
-        return Seal.unpack(bytes.fromhex(offer.seal))
+        seal = Seal.unpack(bytes.fromhex(offer.seal))
     except Exception as error:
         raise RemoteError(
-            f"the seal of {offer.name!r} cannot be read here: {error}. "
+            f"{address} offers {request.name!r} with a seal that cannot be read here: {error}. "
             "Install the same version of colonnade on all hosts"
         ) from error
+    version = request.version if request.version is not None and request.version > 0 else seal.version
+    identity = seal.identity if request.identity is None else request.identity
+    if (offer.name, seal.version, seal.identity) != (request.name, version, identity):
+        raise RemoteError(f"{address} offers another snapshot than the one that was asked for, {request.name!r}")
+    return seal
 
 
 # -- the transfer ------------------------------------------------------------------------------------------------------
@@ -275,19 +291,24 @@ class _Transfer:
             for thread in threads:
                 thread.start()
             with self._ended:
-                silent = 0.0
+                waited, before = 0.0, 0
                 while self._running and self._error is None:
-                    arrived, began = self._arrived, time.monotonic()
+                    began = time.monotonic()
                     self._ended.wait(_GLANCE)
                     # Seconds in which this process was stopped itself are not the peer's.
-                    silent = silent + min(time.monotonic() - began, 2 * _GLANCE) if arrived == self._arrived else 0.0
-                    if self._running and silent > PATIENCE:
-                        raise RemoteError(f"{self._source} sent nothing for {PATIENCE:g} seconds")
+                    waited += min(time.monotonic() - began, 2 * _GLANCE)
+                    arrived = self._arrived - before
+                    if arrived >= _LEAST:
+                        waited, before = 0.0, self._arrived
+                    if self._running and waited > PATIENCE:
+                        what = f"{arrived:,} bytes in" if arrived else "nothing for"
+                        raise RemoteError(f"{self._source} sent {what} {PATIENCE:g} seconds")
             if self._error is not None:
                 raise self._error
         finally:
             # A thread that still waits for the peer writes nothing any more when it wakes up.
             self._stopped = True
+            self._error = None  # its traceback leads here: in a circle they would keep the draft open
             for reader in self._readers:
                 with contextlib.suppress(Exception):
                     reader.cancel()
@@ -308,7 +329,8 @@ class _Transfer:
                         raise CorruptSnapshotError(f"{self._source} sent more bytes than were asked for")
                     self._write(at, data)
                     at += len(data)
-                    self._arrived += 1
+                    with self._ended:
+                        self._arrived += len(data)
                 if at != part.stop and not self._stopped:
                     raise RemoteError(
                         f"{self._source} ended the transfer after {at - part.start:,} of "
@@ -316,7 +338,7 @@ class _Transfer:
                     )
         except BaseException as error:  # it is raised in the thread that waits
             with self._ended:
-                self._error = self._error or error
+                self._error = self._error or (None if self._stopped else error)
         finally:
             with self._ended:
                 self._running -= 1

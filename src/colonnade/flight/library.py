@@ -21,6 +21,8 @@ def flight() -> Any:
     ------
     ModuleNotFoundError
     """
+    # gRPC prints what its errors say as well, at the terminal of the user. It reads this when it is used first.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         import pyarrow.flight as module
     except ModuleNotFoundError as error:

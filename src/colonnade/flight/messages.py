@@ -6,17 +6,22 @@ A message is a mark and JSON. None contains a path of a file or a token. A host 
 tickets of other services, and those of other versions of Colonnade, are errors that say so.
 """
 
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 from colonnade.errors import RemoteError
-from colonnade.format.record import Record, from_json, to_json
+from colonnade.format.record import Range, Record, from_json, to_json
+from colonnade.format.schema import Place
 
 # Grows with every change that an older receiver or server would misunderstand.
 PROTOCOL = 2
 _MARK = b"colonnade-%d:" % PROTOCOL
 _ANY_MARK = b"colonnade-"
 
+# No message is longer: a name has a few hundred bytes, a seal a hundred.
+LONGEST = 16 << 10
+
 _Message = TypeVar("_Message", bound=Record)
+Identity = Annotated[int, Range(2**64 - 1, "identity")]
 
 
 class Request(Record, kind="request"):
@@ -27,7 +32,7 @@ class Request(Record, kind="request"):
 
     name: str
     version: int | None = None
-    identity: int | None = None
+    identity: Identity | None = None
     transfer: str = ""
 
 
@@ -41,11 +46,11 @@ class Offer(Record, kind="offer"):
 class Part(Record, kind="part"):
     """A ticket for bytes of a snapshot's file: one of so many ``streams`` of a transfer."""
 
-    identity: int
+    identity: Identity
     name: str
     version: int
-    start: int
-    stop: int
+    start: Place
+    stop: Place
     transfer: str = ""
     streams: int = 1
 
@@ -53,7 +58,7 @@ class Part(Record, kind="part"):
 class Done(Record, kind="done"):
     """The end of a transfer: the receiver serves its copy at ``address``; or the host ``failed`` did not send it."""
 
-    identity: int
+    identity: Identity
     transfer: str
     address: str = ""
     failed: str = ""
@@ -62,7 +67,7 @@ class Done(Record, kind="done"):
 class Rows(Record, kind="rows"):
     """A ticket for a snapshot as Arrow record batches, as every Flight client reads them."""
 
-    identity: int
+    identity: Identity
     name: str
     version: int
 
@@ -92,6 +97,8 @@ def decode(data: bytes, kind: type[_Message]) -> _Message:
                 "Install the same version of colonnade on all hosts"
             )
         raise RemoteError("a ticket or message that Colonnade did not make; ask for the table by get_flight_info")
+    if len(data) > LONGEST:
+        raise RemoteError(f"a ticket or message of {len(data):,} bytes; the longest has {LONGEST:,}")
     try:
         message: _Message = from_json(data[len(_MARK) :], kind)
     except (ValueError, RecursionError) as error:

@@ -16,14 +16,14 @@ import re
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.flight as pa_flight
 
-from colonnade.errors import ColonnadeError, InvalidNameError, NotFoundError, RemoteError
+from colonnade.errors import ColonnadeError, InvalidNameError, NotFoundError, RemoteError, brief_repr
 from colonnade.flight import address as addresses
 from colonnade.flight import messages
 from colonnade.flight.client import BUSY, DONE, NOT_FOUND
@@ -44,7 +44,10 @@ _LEASE = 60.0
 # So many seconds a receiver waits for a source in one request, and for this host to send. It asks again.
 _WAIT, _SHORT_WAIT = 2.0, 1.0
 _BYTES = pa.schema([pa.field("bytes", pa.uint8(), nullable=False)])
-_SELECT = re.compile(r'\s*(?:select\s+\*\s+from\s+)?(?:"(?P<quoted>[^"]+)"|(?P<plain>[^\s";]+))\s*;?\s*', re.IGNORECASE)
+_SELECT = re.compile(r'(?:select\s+\*\s+from\s+)?(?:"(?P<quoted>[^"]+)"|(?P<plain>[^\s";]+))', re.IGNORECASE)
+_LONGEST_ERROR = 2000
+# So many streams run at once. Each has a thread and a table that stays open, for as long as its client does not read.
+_MOST_STREAMS = 256
 
 
 class _Open(NamedTuple):
@@ -60,9 +63,11 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]  # PyArrow ship
     def __init__(self, catalog: Catalog, token: str, location: str, **tls: Any) -> None:
         self._catalog = catalog
         self._open: dict[int, _Open] = {}
-        self._lock = threading.Lock()
+        # Reentrant: a stream may end while the thread that lets go of it is in here.
+        self._lock = threading.RLock()
         self._sources = Sources()
         self._last_asked = 0.0
+        self._streams = 0
         self._scheme = location.partition("://")[0]
         super().__init__(location, middleware={"token": _Tokens(token)}, **tls)
 
@@ -100,7 +105,7 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]  # PyArrow ship
             if isinstance(message, Part):
                 table = pa.Table.from_batches(self._pieces(table_file, message), _BYTES)
             else:
-                batch = _batch_of(table_file)
+                batch = _batch_of(table_file, self._streamed(table_file))
                 rows = max(1, batch.num_rows * _BATCH // max(table_file.seal.size, 1))
                 table = pa.Table.from_batches(
                     [batch.slice(at, rows) for at in range(0, batch.num_rows, rows)], batch.schema
@@ -113,12 +118,17 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]  # PyArrow ship
             if action.type != DONE:
                 raise NotImplementedError(f"no such action: {action.type!r}")
             message = messages.decode(action.body.to_pybytes(), Done)
-            if message.address:
-                address, name = addresses.parse(message.address)
-                if name or (self._scheme == addresses.TLS and not address.tls):
-                    raise RemoteError(f"{message.address!r} is not the address of a host of this cluster")
+            if message.address and not self._is_of_a_host(message.address):
+                raise RemoteError(f"{brief_repr(message.address)} is not the address of a host of this cluster")
             self._sources.done(message.identity, message.transfer, message.address, message.failed)
         return iter(())
+
+    def _is_of_a_host(self, text: str) -> bool:
+        try:
+            address, name = addresses.parse(text)
+        except ValueError:
+            return False
+        return name is None and (self._scheme != addresses.TLS or address.tls)
 
     # -- snapshots -----------------------------------------------------------------------------------------------------
 
@@ -152,13 +162,35 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]  # PyArrow ship
             )
         if not self._sources.begin(seal.identity, part.transfer, part.streams, _SHORT_WAIT):
             raise pa_flight.FlightUnavailableError("this host sends the table to others; ask for another source", BUSY)
-        view = np.frombuffer(table_file.segment.map(writable=False), np.uint8)  # type: ignore[call-overload]  # a buffer of the core
+        try:
+            view = self._streamed(table_file)
+        except BaseException:
+            self._sources.end(seal.identity, part.transfer)
+            raise
         weakref.finalize(view, self._sources.end, seal.identity, part.transfer).atexit = False
         column = pa.Array.from_buffers(pa.uint8(), seal.size, [None, pa.py_buffer(view)])
         return [
             pa.RecordBatch.from_arrays([column.slice(at, min(_BATCH, part.stop - at))], schema=_BYTES)
             for at in range(part.start, part.stop, _BATCH)
         ]
+
+    def _streamed(self, table_file: _Open) -> Any:
+        """The bytes of a file for one more stream, which runs until Flight has let go of all that is made of them."""
+        with self._lock:
+            if self._streams >= _MOST_STREAMS:
+                raise pa_flight.FlightUnavailableError(f"this host serves {_MOST_STREAMS} streams already", BUSY)
+            self._streams += 1
+        try:
+            view = np.frombuffer(table_file.segment.map(writable=False), np.uint8)  # type: ignore[call-overload]  # a buffer of the core
+        except BaseException:
+            self._end_stream()
+            raise
+        weakref.finalize(view, self._end_stream).atexit = False
+        return view
+
+    def _end_stream(self) -> None:
+        with self._lock:
+            self._streams -= 1
 
     def _info_of_rows(self, descriptor: Any, request: Request) -> Any:
         table_file = self._find(request)
@@ -237,33 +269,41 @@ class _answering:  # noqa: N801 -- a block
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         if isinstance(error, (NotFoundError, InvalidNameError)):
-            raise pa_flight.FlightServerError(str(error), NOT_FOUND) from None
+            raise pa_flight.FlightServerError(_sent(error), NOT_FOUND) from None
         if isinstance(error, ColonnadeError):
-            raise pa_flight.FlightServerError(str(error)) from None
+            raise pa_flight.FlightServerError(_sent(error)) from None
+
+
+def _sent(error: ColonnadeError) -> str:
+    """The text of an error that is sent: gRPC sends none of 8 KiB, and names that clients invent may be longer."""
+    text = str(error)
+    return text if len(text) <= _LONGEST_ERROR else f"{text[:_LONGEST_ERROR]}..."
 
 
 def _request_of(descriptor: Any) -> Request:
     """The table that another client's descriptor names: by its path, or by a command that is a name or a query."""
+    command = descriptor.command or b""
+    length = sum(map(len, descriptor.path or [])) + len(command)
+    if length > messages.LONGEST:
+        raise RemoteError(f"a path or command of {length:,} bytes; the longest has {messages.LONGEST:,}")
     if descriptor.path:
         return Request("/".join(part.decode("utf-8", "replace") for part in descriptor.path))
-    command = descriptor.command or b""
-    match = _SELECT.fullmatch((query_of(command) or command).decode("utf-8", "replace"))
+    query = (query_of(command) or command).decode("utf-8", "replace").strip()
+    match = _SELECT.fullmatch(query.removesuffix(";").rstrip())
     if match is None:
         raise RemoteError('no such command: name a table, as in nyc/flights or select * from "nyc/flights"')
     return Request(match["quoted"] or match["plain"])
 
 
 def _decode_ticket(data: bytes) -> Part | Rows:
-    readers: tuple[Callable[[], Part | Rows], ...] = (
-        lambda: messages.decode(data, Part),
-        lambda: messages.decode(data, Rows),
-    )
     try:
-        return readers[0]()
+        return messages.decode(data, Rows)
     except RemoteError:
-        return readers[1]()
+        return messages.decode(data, Part)
 
 
-def _batch_of(table_file: _Open) -> pa.RecordBatch:
-    batch = open_file(table_file.segment.map(writable=False), 0, table_file.seal.size, table_file.seal.checksums).batch
+def _batch_of(table_file: _Open, memory: Any = None) -> pa.RecordBatch:
+    if memory is None:
+        memory = table_file.segment.map(writable=False)
+    batch = open_file(memory, 0, table_file.seal.size, table_file.seal.checksums).batch
     return batch.replace_schema_metadata(without_layout_metadata(batch.schema))

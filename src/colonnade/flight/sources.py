@@ -134,10 +134,11 @@ class Sources:
             while True:
                 snapshot = self._of(identity)
                 grants = snapshot.sources.setdefault(HERE, {})
-                if transfer not in grants and not self._busy(grants) and self._running_here() < _MOST:
+                busy = self._busy(grants)
+                if transfer not in grants and not busy and self._running_here() < _MOST:
                     grants[transfer] = _Grant(time.monotonic(), _UNUSED, snapshot.seal)
                 grant = grants.get(transfer)
-                if grant is not None:
+                if grant is not None and grant.to_come:  # not one more than were announced
                     if grant.to_come < 0:
                         grant.to_come = streams
                     grant.to_come = max(grant.to_come - 1, 0)

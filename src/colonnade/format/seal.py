@@ -26,7 +26,7 @@ _CHECKSUMS = struct.Struct("<QQQQQI12x")  # metadata, message, footer, body star
 _OWN_CHECKSUM = struct.Struct("<Q")  # of what stands before it, and of the seal
 CHECKSUMS_SIZE = _CHECKSUMS.size + _OWN_CHECKSUM.size
 _HAS_VALUES = 1  # a flag
-_MOST = 1 << 63  # so that the next version has a place in a seal, and rows one in Arrow's numbers
+MOST = 1 << 63  # so that the next version has a place in a seal, and rows one in Arrow's numbers
 
 
 class Checksums(NamedTuple):
@@ -144,7 +144,7 @@ class Seal(NamedTuple):
             )
         checksums = _whole_checksums(data[:-SEAL_SIZE], seal) if number == FORMAT else None
         version, identity, created_ns, rows, columns, size = numbers
-        if not 0 < version < _MOST or rows >= _MOST or columns > size:
+        if not 0 < version < MOST or rows >= MOST or columns > size:
             raise CorruptSnapshotError(
                 f"corrupt seal: version {version}, {rows} rows and {columns} columns in {size} bytes are out of range"
             )

@@ -18,6 +18,8 @@ from typing import Any
 import pyarrow as pa
 
 from colonnade.interop.pandas_options import PandasOptions
+from colonnade.interop.process_end import finished_before_exit
+from colonnade.interop.pyarrow_calls import with_threads_or_without
 from colonnade.interop.versions import require
 
 require("pyarrow", pa.__version__)
@@ -178,22 +180,28 @@ def convert_columns(table: pa.Table, options: PandasOptions) -> list[tuple[Any, 
     """Convert a table's columns as PyArrow does: (array, positions) of each block."""
     # Not split: PyArrow 26 cannot split extension types. Of few values, waiting for a thread takes most of the time.
     threads = bool(options.use_threads) and table.num_rows * table.num_columns >= _THREADED_VALUES
-    changes = {"split_blocks": False, "use_threads": threads}
-    blocks = pa.lib.table_to_blocks(_for_pyarrow(options, **changes), table, options.category_names(), [])
+    blocks = _blocks_of(table, options, options.category_names(), use_threads=threads, split_blocks=False)
     return [compat._reconstruct_block(block, return_block=False) for block in blocks]
+
+
+def _blocks_of(table: pa.Table, options: PandasOptions, categories: Any, *, use_threads: bool, **changes: bool) -> Any:
+    def convert(threads: bool) -> Any:
+        return pa.lib.table_to_blocks(_for_pyarrow(options, use_threads=threads, **changes), table, categories, [])
+
+    with finished_before_exit:
+        return with_threads_or_without(use_threads, convert)
 
 
 def check_convertible(table: pa.Table, options: PandasOptions) -> None:
     """Raise PyArrow's error if pandas cannot hold one of a table's types; no value is converted."""
-    changes = {"zero_copy_only": False, "split_blocks": False}
-    pa.lib.table_to_blocks(_for_pyarrow(options, **changes), table.slice(0, 0), None, [])
+    _blocks_of(table.slice(0, 0), options, None, use_threads=False, zero_copy_only=False, split_blocks=False)
 
 
 def categories_of(dictionary: pa.Array, options: PandasOptions) -> Any:
     """The categories that PyArrow makes of a dictionary."""
     empty = pa.DictionaryArray.from_arrays(pa.array([], pa.int8()), dictionary)
     # With threads, a thread of PyArrow's is awaited even for one column.
-    (block,) = pa.lib.table_to_blocks(_for_pyarrow(options, use_threads=False), pa.table([empty], [""]), None, [])
+    (block,) = _blocks_of(pa.table([empty], [""]), options, None, use_threads=False)
     return block["dictionary"]
 
 
@@ -204,7 +212,8 @@ def take_columns(table: pa.Table, options: PandasOptions) -> list[pa.ChunkedArra
     all columns are such.
     """
     columns: list[pa.ChunkedArray] = [None] * table.num_columns
-    blocks = pa.lib.table_to_blocks(_for_pyarrow(options, self_destruct=True), table, None, table.column_names)
+    with finished_before_exit:
+        blocks = pa.lib.table_to_blocks(_for_pyarrow(options, self_destruct=True), table, None, table.column_names)
     for block in blocks:
         columns[int(block["placement"][0])] = block["py_array"]
     return columns

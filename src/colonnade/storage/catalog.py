@@ -26,7 +26,7 @@ from colonnade.errors import (
     NotFoundError,
     StoreAccessError,
 )
-from colonnade.format.seal import Seal
+from colonnade.format.seal import MOST, Seal
 from colonnade.storage import folders, paths
 from colonnade.storage.directory import Directory
 from colonnade.storage.os_errors import explain_os_error
@@ -53,8 +53,8 @@ class Catalog:
     @classmethod
     def at(cls, root: str, owner: int) -> Catalog:
         """The names of the store that a reference leads to, whose owner is trusted."""
-        trusted = frozenset([os.geteuid(), owner])
-        return cls(Directory(Path(root), own=False, durable=False, trusted=trusted, options=Settings()))
+        others = frozenset([owner])
+        return cls(Directory(Path(root), own=False, durable=False, trusted=others, options=Settings()))
 
     def attach(self, name: str, version: int | None = None) -> tuple[Segment, Seal]:
         """Open a name's newest version, or the given one.
@@ -82,6 +82,8 @@ class Catalog:
                 if version is None or seal.version == version:
                     return segment, seal
                 segment.close()
+                if version >= MOST:  # it may have more digits than a file's name
+                    return None
                 return self._attach(folder, where.retained(version), name)
         except (FileNotFoundError, NotADirectoryError):
             return None

@@ -23,6 +23,7 @@ from colonnade.format.write.frame import FrameParts, column_index, encode_attrs,
 from colonnade.format.write.pandas_column import pandas_column
 from colonnade.format.write.pandas_head import head_of, index_fields, parsed_metadata
 from colonnade.format.write.table import PANDAS_KEY, FrameLayoutPlan, MakeIndex, TablePlan, group_blocks
+from colonnade.interop import pyarrow_calls
 from colonnade.interop.pandas import labels_of
 
 
@@ -100,7 +101,7 @@ def plan_table(table: pa.Table) -> TablePlan:
     make_index: MakeIndex
     if len(level_fields) > 1:
         # Levels and codes are pandas' work, on the index columns alone.
-        index: Any = table.select(stored_index).to_pandas().index
+        index: Any = pyarrow_calls.to_pandas(table.select(stored_index)).index
         make_index = frame.multi_of_rows(index)
     elif stored_index:
         field = stored_index[0]
