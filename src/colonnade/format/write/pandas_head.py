@@ -19,8 +19,11 @@ import pyarrow as pa
 
 from colonnade.format.write.arrow_check import check_sample
 from colonnade.format.write.column import one_null
+from colonnade.interop import pyarrow_calls
 
 PANDAS_KEY = b"pandas"
+# Errors that say nothing of the table: no memory, or a file or a module that cannot be opened.
+_OF_THE_MACHINE = (MemoryError, OSError, ImportError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +98,27 @@ def _with_metadata(table: pa.Table, metadata: dict[str, Any] | None) -> pa.Table
 def _converted(sample: pa.Table, metadata: dict[str, Any] | None) -> pd.DataFrame | None:
     """The sample as pandas; None where PyArrow fails, or where index and columns are not what the metadata says."""
     try:
-        frame: pd.DataFrame = _with_metadata(sample, metadata).to_pandas()
+        frame: pd.DataFrame = pyarrow_calls.to_pandas(_with_metadata(sample, metadata), use_threads=False)
         levels = index_fields(sample, metadata, sample.num_rows)
-    except MemoryError:
+    except _OF_THE_MACHINE:
         raise
     except Exception:  # PyArrow and pandas fail in many ways where metadata make no sense
         return None
     fields = [field for field in levels if field is not None]
     is_whole = len(set(fields)) == len(fields) and frame.shape[1] == sample.num_columns - len(fields)
-    return frame if is_whole and len(fields) <= frame.index.nlevels else None
+    if not is_whole or len(fields) > frame.index.nlevels:
+        return None
+    if frame.columns.inferred_type == "boolean":
+        names = [name for field, name in enumerate(sample.column_names) if field not in fields]
+        frame.columns = _booleans(names, frame.columns)
+    return frame
+
+
+def _booleans(names: list[str], labels: pd.Index[Any]) -> pd.Index[Any]:
+    """Labels of booleans, by the names of their fields: PyArrow 26 takes every text for True."""
+    if not {"True", "False"}.issuperset(names):
+        return labels
+    return pd.Index([name == "True" for name in names], dtype=labels.dtype, name=labels.name)
 
 
 def index_fields(table: pa.Table, metadata: dict[str, Any] | None, rows: int) -> list[int | None]:
@@ -123,8 +138,8 @@ def index_fields(table: pa.Table, metadata: dict[str, Any] | None, rows: int) ->
 
 def _is_convertible(column: pa.ChunkedArray) -> bool:
     try:
-        pa.table([column], [""]).to_pandas()
-    except MemoryError:
+        pyarrow_calls.to_pandas(pa.table([column], [""]), use_threads=False)
+    except _OF_THE_MACHINE:
         raise
     except Exception:  # as above
         return False
@@ -199,7 +214,7 @@ def _array_of(data: pa.ChunkedArray) -> Any:
     for a hash of them.
     """
     if pa.types.is_timestamp(data.type):
-        return data.cast(pa.timestamp(data.type.unit, "UTC")).to_pandas().array
+        return pyarrow_calls.to_pandas(data.cast(pa.timestamp(data.type.unit, "UTC"))).array
     if not pa.types.is_dictionary(data.type):
         return None
     values = data.type.value_type
