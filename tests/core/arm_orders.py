@@ -26,7 +26,7 @@ def main() -> int:
     ).stdout
     failed = 0
     for name, pattern in EXPECTED.items():
-        body = re.search(rf"<colonnade::{name}\(.*?\)>:\n(.*?)\n\n", listing, re.DOTALL)
+        body = re.search(rf"<colonnade::{name}\([^\n]*\)>:\n(.*?)\n\n", listing, re.DOTALL)
         found = body and re.search(pattern, body[1])
         failed += not found
         sys.stdout.write(f"{name:16}{' '.join(found[0].split()) if found else 'IS NOT AS IT MUST BE'}\n")
