@@ -34,6 +34,7 @@ from colonnade.storage.log_segment import LogSegment
 from colonnade.storage.os_errors import explain_os_error, explained
 
 _BETWEEN_STATES = 0.01  # seconds
+_BETWEEN_LOOKS = 1.0  # seconds between two looks whether the table's folder is still there
 
 
 def is_full(error: BaseException) -> bool:
@@ -77,6 +78,7 @@ class Appender:
         self._is_ready = False
         self._shared = shared
         self._finished: list[tuple[LogSegment, Counts]] = []
+        self._catalog = catalog
         self._root = catalog.directory.root
         self._process = os.getpid()
         with explained(self._root, f"appending to {name!r}"):
@@ -88,6 +90,7 @@ class Appender:
                 self._carried: bytes | None = None
                 # From so many rows and from such a time on, rows are shown to other programs.
                 self._show_from, self._show_at = 0, 0.0
+                self._look_at = time.monotonic() + _BETWEEN_LOOKS
                 self._reader = row_reader(schema)
                 self._plain = plain_columns(schema)
                 self._frame_columns = FrameColumns(schema)
@@ -226,7 +229,8 @@ class Appender:
             self._is_ready = not (self._is_stale or self._is_closed)
         if published is None:
             return None
-        if self._finished or (published >= self._show_from and time.monotonic() >= self._show_at):
+        now = time.monotonic()
+        if self._finished or now >= self._look_at or (published >= self._show_from and now >= self._show_at):
             self._turn(self._afterwards)
         return published
 
@@ -261,6 +265,12 @@ class Appender:
             finally:
                 self._log.close(in_order=in_order)  # also if an interrupt ended the first call before it
                 self._use(None)  # it keeps the last segment mapped
+
+    def _remove_if_made_in_vain(self) -> None:
+        """Remove the table if this appender has made it and there are no rows."""
+        if self._log.is_made_here and not self._log.published:
+            with contextlib.suppress(OSError, ColonnadeError):  # the error that led here is the one to raise
+                log_folder.remove(self._catalog, self.name)
 
     def __enter__(self) -> Self:
         return self
@@ -388,7 +398,7 @@ class Appender:
     # What may be late. The rows are published by then, so nothing of it raises.
 
     def _afterwards(self) -> None:
-        self._quietly(self._finish_segments, self._show_now_and_then)
+        self._quietly(self._notice_removal, self._finish_segments, self._show_now_and_then)
 
     def _quietly(self, *steps: Callable[[], None]) -> bool:
         """Do all of this; whether nothing failed."""
@@ -400,6 +410,13 @@ class Appender:
                 logger.warning("%s: rows are appended, and %s; it is tried again", self.name, str(error))
                 return False
         return True
+
+    def _notice_removal(self) -> None:
+        """See now and then whether somebody has removed the store by other means, so that no rows are lost silently."""
+        now = time.monotonic()
+        if now >= self._look_at:
+            self._look_at = now + _BETWEEN_LOOKS
+            self._log.notice_removal()
 
     def _finish_segments(self) -> None:
         """Show the segments whole that were left behind, and drop those that are not to be retained."""
@@ -492,4 +509,8 @@ def append(catalog: Catalog, name: str, data: Any) -> int:
     """Append one batch of rows; a frame makes the table if it is not there."""
     is_new = isinstance(data, pd.DataFrame) and not log_folder.is_there(catalog, paths.check_name(name))
     with Appender(catalog, name, schema_of(None, data, None) if is_new else None, None) as appender:
-        return appender.append(data)
+        try:
+            return appender.append(data)
+        except BaseException:
+            appender._remove_if_made_in_vain()
+            raise

@@ -28,6 +28,7 @@ import pyarrow as pa
 
 from colonnade.interop import pandas as pandas_internals
 from colonnade.interop.arrow import arrow_table, is_lazy
+from colonnade.interop.process_end import finished_before_exit
 from colonnade.snapshot import Snapshot
 
 
@@ -110,8 +111,11 @@ def _numpy_scalar(value: np.generic) -> list[bytes]:
 def _arrow(value: Any) -> list[bytes]:
     table = arrow_table(value.to_frame() if hasattr(value, "to_frame") else value).combine_chunks()
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
+    with finished_before_exit:
+        writer = pa.ipc.new_stream(sink, table.schema)
+        with writer:
+            writer.write_table(table)
+        del writer
     return [blake2b(sink.getvalue(), digest_size=32).digest()]
 
 

@@ -132,9 +132,7 @@ def in_memory(fd: int) -> bool:
     """Whether a file is in a file system that is memory (tmpfs)."""
 
 def end_of_csv_rows(text: object, delimiter: int) -> int:
-    """
-    Where the last row of CSV that ends in a buffer ends: 0 if none does, -1 if quotes are not regular before it.
-    """
+    """Where the last row of CSV that ends in a buffer ends: 0 if none does."""
 
 def hash_bytes(data: object, threads: int = 0) -> int:
     """

@@ -13,6 +13,7 @@ from colonnade._put import Request, Writer, write_batched
 from colonnade.format.write.arrow_table import plan_table
 from colonnade.format.write.batched import BatchedSource
 from colonnade.format.write.table import lay_out
+from colonnade.interop.process_end import finished_before_exit
 from colonnade.io.batches import release_memory
 from colonnade.io.load import Read, read
 from colonnade.io.options import ReadOptions
@@ -34,7 +35,7 @@ def load(
     """Read a source batch by batch, and write it as the next version of a name."""
     writer.prepare(request)
     try:
-        with progress_bar(f"loading {request.name}", enabled=progress) as meter:
+        with finished_before_exit, progress_bar(f"loading {request.name}", enabled=progress) as meter:
             try:
                 return _store(writer, request, read(source, query, format_, options, meter))
             except MisdeclaredError:  # only files declare something, and they can be read again

@@ -6,7 +6,7 @@ Does not depend on: what is in a mapping.
 from __future__ import annotations
 
 from typing import Any, NamedTuple
-from weakref import WeakValueDictionary
+from weakref import ref
 
 from colonnade._reference import Reference
 
@@ -18,18 +18,28 @@ class Source(NamedTuple):
     reference: Reference
 
 
-# The mappings that there are, by their identity in this process; a mapping that is dropped takes its entry away.
-_sources: WeakValueDictionary[tuple[int, Reference], Any] = WeakValueDictionary()
+# The mappings that there are, by their identity in this process. Those that were dropped are removed now and then, and
+# not by a callback: a mapping may be dropped by a destructor of PyArrow, where Python must not end the thread.
+_sources: dict[tuple[int, Reference], ref[Any]] = {}
+_FEW = 64
+_most = _FEW
 
 
 def remember_source(mapping: Any, reference: Reference) -> None:
     """Note which snapshot a new mapping is of."""
-    _sources[id(mapping), reference] = mapping
+    global _most  # noqa: PLW0603 -- one number of the process
+    if len(_sources) >= _most:
+        for key, known in list(_sources.items()):
+            if known() is None and _sources.get(key) is known:
+                _sources.pop(key, None)
+        _most = max(2 * len(_sources), _FEW)
+    _sources[id(mapping), reference] = ref(mapping)
 
 
 def source_of(address: int) -> Source | None:
     """The snapshot whose mapping an address is in; None where it is in none."""
-    for (_, reference), mapping in list(_sources.items()):
-        if 0 <= address - mapping.address < len(mapping):
+    for (_, reference), known in list(_sources.items()):
+        mapping = known()
+        if mapping is not None and 0 <= address - mapping.address < len(mapping):
             return Source(mapping, reference)
     return None

@@ -20,7 +20,7 @@ from colonnade.displayed import displayed
 from colonnade.errors import CorruptSnapshotError, InvalidNameError, NotFoundError, StoreAccessError, brief_repr
 from colonnade.snapshot import Snapshot
 from colonnade.storage.catalog import Catalog
-from colonnade.storage.os_errors import explained
+from colonnade.storage.os_errors import SHORTAGES, explained
 
 # A version that is counted from the newest may be removed between the look and the opening.
 _TRIES = 10
@@ -185,7 +185,9 @@ class Names(abc.ABC):
                 except CorruptSnapshotError:
                     if is_growing:
                         damaged.append(name)
-                except StoreAccessError:
+                except StoreAccessError as error:
+                    if error.errno in SHORTAGES:
+                        raise
                     unreadable.append(name)
 
     def info(self, name: str, *, version: int | None = None) -> TableInfo:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from colonnade._attached import segment_of
 from colonnade._put import Writer, write
 from colonnade._reference import Reference
+from colonnade.errors import ColonnadeError
 from colonnade.format.seal import Seal
 from colonnade.format.write.plan import plan
 from colonnade.format.write.table import LaidOut, lay_out
@@ -96,7 +97,8 @@ def receive(reference: Reference, read: Callable[[Snapshot], _Value]) -> _Value:
         try:
             return read(snapshot)
         finally:
-            withdraw(reference, spare=True)
+            with contextlib.suppress(ColonnadeError, OSError):  # it was read; gc removes what is left
+                withdraw(reference, spare=True)
 
 
 def withdraw(reference: Reference, *, spare: bool) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numbers
 import operator
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from colonnade.errors import brief_repr
@@ -33,6 +34,20 @@ def whole_number(value: Any, name: str) -> int:
     if number is None:
         raise TypeError(f"{name} must be a whole number, got {brief_repr(value)}")
     return number
+
+
+def expanded(path: str) -> Path:
+    """Make a path of text that may begin with the home directory of a user, ``~``.
+
+    Raises
+    ------
+    ValueError
+        There is no such user, or no home directory.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{brief_repr(path)}: that user has no home directory; write the whole path") from error
 
 
 def check_flags(**flags: Any) -> None:

@@ -28,6 +28,7 @@ from colonnade.errors import (
 from colonnade.format.growing import Kind
 from colonnade.format.read.growing import check_all, check_values, read_arrow, span_of_time, start_of_window
 from colonnade.growing_frames import chunks_of, private_frame, shared_frame
+from colonnade.interop import pyarrow_calls
 from colonnade.snapshot import Snapshot
 from colonnade.storage.catalog import Catalog
 from colonnade.storage.log_reader import LogReader, LogTable, Look, Part, find_log
@@ -213,8 +214,8 @@ class GrowingSnapshot(Snapshot):
         if dtype_backend is not None or types_mapper is not None:
             from colonnade._dtype_backend import mapper_of
 
-            frame: pd.DataFrame = self.to_arrow(validate="full").to_pandas(
-                types_mapper=mapper_of(dtype_backend, types_mapper)
+            frame: pd.DataFrame = pyarrow_calls.to_pandas(
+                self.to_arrow(validate="full"), types_mapper=mapper_of(dtype_backend, types_mapper)
             )
             return frame if labels is None else frame[labels]
         reader, look = self._attached()

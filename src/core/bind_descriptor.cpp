@@ -12,7 +12,10 @@ namespace colonnade {
 namespace {
 
 // Opens a path as os.open does, below an open folder or below the working directory.
+//
+// A path object would run Python code here, and Python may end the thread in it: see `stop_where_it_would_unwind`.
 void open_descriptor(Descriptor* self, nb::object path, int flags, unsigned mode, int folder) {
+  if (!PyUnicode_Check(path.ptr()) && !PyBytes_Check(path.ptr())) throw nb::type_error("path must be str or bytes");
   PyObject* bytes = nullptr;
   if (!PyUnicode_FSConverter(path.ptr(), &bytes)) throw nb::python_error();
   const nb::object owned = nb::steal(bytes);

@@ -160,9 +160,8 @@ void bind_memory(nb::module_& m) {
       "huge_pages_at_hand", [] { return without_gil([] { return huge_pages_at_hand(available_threads()); }); },
       "Whether the kernel makes huge pages quickly; the answer is remembered for some seconds.");
   m.def("in_memory", &in_memory, "fd"_a, "Whether a file is in a file system that is memory (tmpfs).");
-  m.def(
-      "end_of_csv_rows", &end_of_rows, "text"_a, "delimiter"_a,
-      "Where the last row of CSV that ends in a buffer ends: 0 if none does, -1 if quotes are not regular before it.");
+  m.def("end_of_csv_rows", &end_of_rows, "text"_a, "delimiter"_a,
+        "Where the last row of CSV that ends in a buffer ends: 0 if none does.");
   m.def("hash_bytes", &hash_buffer, "data"_a, "threads"_a = 0,
         "Hash the memory of a contiguous buffer, of any number of axes, as fast as it can be read.\n\n"
         "XXH3 of 64 bits for up to 1 MiB, and XXH3 of the hashes of 1 MiB each for more: ``src/core/hash.h``. The same "

@@ -1,8 +1,9 @@
-// Where the rows of CSV end, when its quotes are regular: each encloses a field, or is doubled within one.
+// Where the rows of CSV end. A quote that begins a field encloses it; any other is a character like any, as in 5" pipe.
 //
-// Then a line break ends a row if the number of quotes before it is even. By induction: outside of quotes, a delimiter
-// or a line break ends a field, and a quote behind one begins a field; the next quote ends it, if a delimiter, a line
-// break or a second quote follows.
+// Most files have regular quotes: each encloses a field, or is doubled within one. Then a line break ends a row if the
+// number of quotes before it is even. By induction: outside of quotes, a delimiter or a line break ends a field, and a
+// quote behind one begins a field; the next quote ends it, if a delimiter, a line break or a second quote follows.
+// Measured on 4 MiB with a quote in every 4 bytes: 0.7 ms where quotes are regular, and 1.6 ms field by field.
 //
 // Does not depend on: Python, files.
 #pragma once
@@ -11,10 +12,7 @@
 
 namespace colonnade {
 
-constexpr int64_t irregular_rows = -1;
-
-// The end of the last row that ends in `text`, which starts with a row; 0 if none does; `irregular_rows` if a quote
-// before that end is not regular.
+// The end of the last row that ends in `text`, which starts with a row; 0 if none does.
 int64_t end_of_csv_rows(std::string_view text, char delimiter);
 
 }  // namespace colonnade

@@ -53,6 +53,8 @@ inline Value value_of(const KeyColumn& column, int64_t row) {
   return {column.values.data() + first, static_cast<size_t>(end - first), false};
 }
 
+inline uint64_t hash_word(uint64_t word, uint64_t seed) { return mix(word ^ secret_0, seed ^ secret_1); }
+
 inline uint64_t hash_of(const KeyColumn& column, int64_t row, uint64_t seed, bool& bad) {
   const Value value = value_of(column, row);
   if (value.bad) {
@@ -60,8 +62,8 @@ inline uint64_t hash_of(const KeyColumn& column, int64_t row, uint64_t seed, boo
     return 0;
   }
   switch (column.width) {  // of a size that the compiler knows, a load is one instruction
-    case 8: return mix(load(value.at, 8) ^ secret_0, seed ^ secret_1);
-    case 4: return mix(load(value.at, 4) ^ secret_0, seed ^ secret_1);
+    case 8: return hash_word(load(value.at, 8), seed);
+    case 4: return hash_word(load(value.at, 4), seed);
     default: return hash_bytes(value.at, value.size, seed);
   }
 }
@@ -113,7 +115,7 @@ class Scratch {
   ~Scratch() { Pool::instance().give(memory_); }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
-  Element& operator[](int64_t at) { return reinterpret_cast<Element*>(memory_.address)[at]; }
+  Element* data() { return reinterpret_cast<Element*>(memory_.address); }
 
  private:
   Pool::Memory memory_;
@@ -151,60 +153,98 @@ bool fill_region(std::span<uint64_t> slots, std::span<const uint64_t> entries, s
   return true;
 }
 
+// Builds an index. `hash(row)` is called for each row that is not null, and then `hash_again(row)`.
+//
+// The entries of a region are listed first, in its own slots: so nothing is needed beside the index but a copy of one
+// region for each thread. Where many rows have one key, a region has more entries than slots, and the list is apart.
+template <class Hash, class HashAgain, class IsNull>
+std::optional<KeyIndexCounts> build(std::span<const KeyColumn> columns, int64_t rows, int64_t bits,
+                                    std::span<uint64_t> slots, std::span<uint32_t> next, size_t workers,
+                                    const Hash& hash, const HashAgain& hash_again, const IsNull& is_null) {
+  const int64_t regions = INT64_C(1) << bits;
+  const int64_t region_slots = static_cast<int64_t>(slots.size()) >> bits;
+
+  // All memory is had outside of the threads: none of them can fail.
+  std::vector<std::vector<int64_t>> places(workers, std::vector<int64_t>(regions));  // a vector each: no shared lines
+  std::vector<std::vector<uint64_t>> copies(workers, std::vector<uint64_t>(region_slots));
+  std::vector<int64_t> counts(regions), starts(regions), nulls(workers), duplicates(regions);
+
+  const auto part = [&](size_t worker) noexcept { return static_cast<int64_t>(rows * worker / workers); };
+  run_on_threads(workers, [&](size_t worker) noexcept {
+    int64_t* const own = places[worker].data();
+    int64_t left_out = 0;
+    std::memset(next.data() + part(worker), 0, (part(worker + 1) - part(worker)) * sizeof(uint32_t));
+    for (int64_t row = part(worker); row < part(worker + 1); ++row) {
+      if (is_null(row))
+        ++left_out;
+      else
+        ++own[region_of(hash(row), bits)];
+    }
+    nulls[worker] = left_out;
+  });
+  for (const std::vector<int64_t>& own : places)
+    for (int64_t region = 0; region < regions; ++region) counts[region] += own[region];
+  std::optional<Scratch<uint64_t>> apart;
+  if (*std::max_element(counts.begin(), counts.end()) > region_slots) apart.emplace(rows);
+  uint64_t* const lists = apart ? apart->data() : slots.data();
+  // Counts become places: region by region, and in each the workers' rows in their order, so that rows stay in order.
+  int64_t place = 0;
+  for (int64_t region = 0; region < regions; ++region) {
+    starts[region] = place;
+    for (std::vector<int64_t>& own : places) place += std::exchange(own[region], place);
+    if (!apart) place = starts[region] + region_slots;
+  }
+  run_on_threads(workers, [&](size_t worker) noexcept {
+    int64_t* const own = places[worker].data();
+    for (int64_t row = part(worker); row < part(worker + 1); ++row) {
+      if (is_null(row)) continue;
+      const uint64_t hashed = hash_again(row);
+      lists[own[region_of(hashed, bits)]++] = slot_of(hashed, row);
+    }
+  });
+  std::atomic<int64_t> taken = 0;
+  std::atomic<bool> full = false;
+  run_on_threads(workers, [&](size_t worker) noexcept {
+    for (int64_t region = taken++; region < regions; region = taken++) {
+      const std::span<uint64_t> own = slots.subspan(region * region_slots, region_slots);
+      const uint64_t* entries = lists + starts[region];
+      if (!apart) {
+        std::copy_n(entries, counts[region], copies[worker].data());
+        entries = copies[worker].data();
+      }
+      std::fill(own.begin(), own.end(), 0);
+      const std::span listed{entries, static_cast<size_t>(counts[region])};
+      if (!fill_region(own, listed, columns, next.data(), duplicates[region])) full = true;
+    }
+  });
+  if (full) return std::nullopt;
+  return KeyIndexCounts{std::reduce(nulls.begin(), nulls.end()), std::reduce(duplicates.begin(), duplicates.end())};
+}
+
 }  // namespace
 
 std::optional<KeyIndexCounts> build_key_index(std::span<const KeyColumn> columns, int64_t rows, uint64_t seed,
                                               int64_t bits, std::span<uint64_t> slots, std::span<uint32_t> next,
                                               int threads) {
   const size_t workers = threads_for(rows, threads);
-  const int64_t regions = INT64_C(1) << bits;
-  const int64_t region_slots = static_cast<int64_t>(slots.size()) >> bits;
-
-  // All memory is had before a thread starts: none of them can fail.
-  Scratch<uint64_t> hashes(rows);
-  Scratch<uint64_t> sorted(rows);
-  std::vector<int64_t> starts(workers * regions);
-  std::vector<int64_t> region_starts(regions + 1);
-  std::vector<int64_t> nulls(workers), duplicates(regions);
-
-  const auto part = [&](size_t worker) noexcept { return static_cast<int64_t>(rows * worker / workers); };
-  run_on_threads(workers, [&](size_t worker) noexcept {
-    std::memset(next.data() + part(worker), 0, (part(worker + 1) - part(worker)) * sizeof(uint32_t));
-    for (int64_t row = part(worker); row < part(worker + 1); ++row) {
-      if (has_null(columns, row)) {
-        ++nulls[worker];
-        continue;
-      }
-      bool bad = false;  // the caller has checked the offsets
-      hashes[row] = hash_row(columns, row, seed, bad);
-      ++starts[region_of(hashes[row], bits) * workers + worker];
-    }
-  });
-  // Counts become places: region by region, and in each the workers' rows in their order, so that rows stay in order.
-  int64_t place = 0;
-  for (size_t i = 0; i < starts.size(); ++i) {
-    if (i % workers == 0) region_starts[i / workers] = place;
-    place += std::exchange(starts[i], place);
+  const auto built = [&](const auto& hash, const auto& hash_again, const auto& is_null) {
+    return build(columns, rows, bits, slots, next, workers, hash, hash_again, is_null);
+  };
+  const KeyColumn& column = columns.front();
+  if (columns.size() == 1 && column.width == 8 && column.valid.empty()) {  // the most common key
+    const auto hash = [values = column.values.data(), seed](int64_t row) noexcept {
+      return mix(hash_word(load(values + row * 8, 8), seed), secret_0);
+    };
+    return built(hash, hash, [](int64_t) noexcept { return false; });
   }
-  region_starts[regions] = place;
-  run_on_threads(workers, [&](size_t worker) noexcept {
-    for (int64_t row = part(worker); row < part(worker + 1); ++row)
-      if (!has_null(columns, row))
-        sorted[starts[region_of(hashes[row], bits) * workers + worker]++] = slot_of(hashes[row], row);
-  });
-  std::atomic<int64_t> taken = 0;
-  std::atomic<bool> full = false;
-  run_on_threads(workers, [&](size_t) noexcept {
-    for (int64_t region = taken++; region < regions; region = taken++) {
-      const std::span<uint64_t> own = slots.subspan(region * region_slots, region_slots);
-      std::fill(own.begin(), own.end(), 0);
-      const int64_t first = region_starts[region];
-      const std::span entries{&sorted[first], static_cast<size_t>(region_starts[region + 1] - first)};
-      if (!fill_region(own, entries, columns, next.data(), duplicates[region])) full = true;
-    }
-  });
-  if (full) return std::nullopt;
-  return KeyIndexCounts{std::reduce(nulls.begin(), nulls.end()), std::reduce(duplicates.begin(), duplicates.end())};
+  // Hashes that take longer are kept.
+  Scratch<uint64_t> hashes(rows);
+  const auto hash = [&, kept = hashes.data()](int64_t row) noexcept {
+    bool bad = false;  // the caller has checked the offsets
+    return kept[row] = hash_row(columns, row, seed, bad);
+  };
+  const auto hash_again = [kept = hashes.data()](int64_t row) noexcept { return kept[row]; };
+  return built(hash, hash_again, [&](int64_t row) noexcept { return has_null(columns, row); });
 }
 
 namespace {

@@ -14,7 +14,22 @@ int available_threads() {
   return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
+namespace {
+
+// Raised by one, here and in src/colonnade/__init__.py, when a binding changes.
+constexpr int interface_number = 1;
+
+// In a checkout the package may be newer than what was built, and would fail anywhere.
+void check_interface() {
+  const nb::object wanted = nb::getattr(nb::module_::import_("colonnade"), "_CORE_INTERFACE", nb::none());
+  if (!wanted.equal(nb::int_(interface_number)))
+    throw nb::import_error("the compiled core does not belong to this version of the package; pip install -e .");
+}
+
+}  // namespace
+
 NB_MODULE(_core, m) {
+  check_interface();
   // A frame that still exists when the interpreter ends keeps its mapping; the kernel unmaps it.
   nb::set_leak_warnings(false);
   m.doc() = "Moves bytes. Python decides which.";

@@ -1,7 +1,7 @@
 // Vectors as wide as the machine's, in the compiler's own notation, so that one source serves every instruction set.
 //
 // It loads, selects, packs and streams lanes. Does not depend on: jobs, what an element means.
-// For kernels.cpp alone, which is compiled once for each instruction set: everything here has internal linkage,
+// kernels.cpp is compiled once for each instruction set: everything here has internal linkage,
 // or the linker would keep one instruction set's copy for both.
 #pragma once
 #include <cstdint>

@@ -268,8 +268,21 @@ def test_a_store_is_a_directory_of_this_machine(monkeypatch, tmp_path):
             cn.Store(other)
     with pytest.raises(ValueError, match="the path of a store is empty"):
         cn.Store("")
+    with pytest.raises(ValueError, match="no home directory"):
+        cn.Store("~nobody of this name/x")
     with pytest.raises(TypeError, match="the path of a store is text, got b'x'"):
         cn.Store(b"x")
+
+
+def test_the_default_store_is_a_directory_of_this_machine_too(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("COLONNADE_STORE", "~/x")
+    cn.put("t", frame(1)).close()
+    assert (tmp_path / "x/t.arrow").exists()
+    monkeypatch.setenv("COLONNADE_STORE", "s3://bucket/x")
+    for verb in (cn.ls, cn.by_reference().__enter__):
+        with pytest.raises(ValueError, match="a store is a directory of this machine"):
+            verb()
 
 
 def test_a_name_of_too_many_parts(store):

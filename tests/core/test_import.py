@@ -52,3 +52,11 @@ def test_an_interrupt_while_the_core_is_imported_is_an_exception():
 def test_the_core_makes_no_enumeration_itself():
     """nanobind's enumerations would run Python code in a place where an exception ends the process."""
     assert [name for name, value in vars(_core).items() if isinstance(value, enum.EnumMeta)] == []
+
+
+def test_a_core_of_another_version_says_what_to_do():
+    program = "import colonnade; colonnade._CORE_INTERFACE += 1; colonnade.get"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stderr.endswith(
+        "ImportError: the compiled core does not belong to this version of the package; pip install -e .\n"
+    )

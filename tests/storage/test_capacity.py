@@ -295,3 +295,15 @@ def test_a_retained_version_outlives_a_newer_one_with_a_ttl(store):
         store.put("other", frame(1)).close()  # a put alone removes nothing that has expired
         store.gc()
     assert store.open("t").version == 1
+
+
+def test_a_file_system_that_is_read_only(small):
+    store = cn.Store(small / "store")
+    store.put("t", pd.DataFrame({"x": [1.0]})).close()
+    subprocess.run(["mount", "-o", "remount,ro", small], check=True)
+    for change in (lambda: store.put("t", pd.DataFrame({"x": [2.0]})), lambda: store.delete("t")):
+        with pytest.raises(cn.StoreAccessError, match=r"is read-only|Read-only file system"):
+            change()
+    assert store.get("t")["x"].tolist() == [1.0]
+    subprocess.run(["mount", "-o", "remount,rw", small], check=True)
+    assert store.put("t", pd.DataFrame({"x": [2.0]})).version == 2

@@ -11,7 +11,7 @@ import pytest
 import colonnade as cn
 from support.users import OTHER, as_user
 
-pytestmark = pytest.mark.privileged("users")
+pytestmark = [pytest.mark.privileged("users"), pytest.mark.slow]
 
 GROUP = 12345
 FRAME = pd.DataFrame({"x": [1, 2, 3]})
@@ -440,3 +440,9 @@ def test_ls_says_what_may_not_be_read(open_folder):
         __import__("warnings"))"""
     assert "1 tables or folders" in (answer := as_user(ask, groups=[GROUP])[0])
     assert "'f/'" in answer
+
+
+def test_a_process_that_becomes_another_user_reads_its_own_tables(folder):
+    folder.chmod(0o777)
+    program = "[store.put('t', frame).version, len(store.get('t')), store.append('g', frame), len(store.ls())]"
+    assert as_user(program, before=f"store = cn.Store({str(folder / 'store')!r})") == [1, 3, 3, 2]

@@ -7,13 +7,17 @@ import sys
 OTHER = 65534
 
 
-def as_user(program, *, uid=OTHER, gid=OTHER, groups=()):
-    """Run a program as another user; returns what it printed. ``attempt`` prints the class of an error."""
+def as_user(program, *, uid=OTHER, gid=OTHER, groups=(), before=""):
+    """Run a program as another user; returns what it printed. ``attempt`` prints the class of an error.
+
+    ``before`` is done as this user.
+    """
     text = f"""
 import os, json, pickle, colonnade as cn, pandas as pd, pyarrow as pa
 cn.Watch  # imported while it may be, as the rest
 import encodings.unicode_escape, colonnade.display.base, multiprocessing
 frame = pd.DataFrame({{"x": [1, 2, 3]}})
+{before}
 os.setgroups({list(groups)!r}); os.setgid({gid}); os.setuid({uid})
 def attempt(do):
     try:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from colonnade import _core
+from colonnade.interop.process_end import finished_before_exit
 
 # A table is exported whole, batch by batch: 10,000 columns take 10 ms one by one, and 3.5 ms as one batch. But each
 # batch costs as much as there are columns, so a table of more batches is exported column by column.
@@ -37,7 +38,9 @@ def import_columns(table: pa.Table, positions: npt.NDArray[np.intp], threads: in
         if 2 * count < table.num_columns:  # what is not imported would be exported in vain
             table = table.select(positions.tolist())
             positions = np.arange(count)
-        if arrays.add_table(table.__arrow_c_stream__(), positions, table.num_columns, rows, _MOST_BATCHES):
+        with finished_before_exit:
+            stream = table.__arrow_c_stream__()
+        if arrays.add_table(stream, positions, table.num_columns, rows, _MOST_BATCHES):
             return arrays
     streams = [table.column(position).__arrow_c_stream__() for position in positions.tolist()]
     arrays.add_columns(streams, rows, threads)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from colonnade import _core
+from colonnade.interop import pyarrow_calls
 
 # What a null slot of days is filled with: a day that is no date.
 NULL_DAY = -(2**31)
@@ -67,7 +68,7 @@ def _date(day: int) -> date:
 
 
 def _dates(days: pa.Array, *, repeated: bool = False) -> npt.NDArray[Any]:
-    dates: npt.NDArray[Any] = days.cast(pa.date32()).to_pandas(deduplicate_objects=repeated).to_numpy()
+    dates: npt.NDArray[Any] = pyarrow_calls.to_pandas(days.cast(pa.date32()), deduplicate_objects=repeated).to_numpy()
     return dates
 
 

@@ -133,7 +133,8 @@ class KeyIndex:
 def build_index(memory: npt.NDArray[np.uint8], columns: Sequence[KeyColumn], rows: int) -> KeyIndex:
     """Write an index over columns into ``memory``, whose length is ``size_of_index(rows)``, on all processors.
 
-    About 12 bytes a row of other memory are used meanwhile.
+    Keys of one integer column need no other memory; others need 8 bytes a row meanwhile, and so does a table where many
+    rows have one key.
     """
     bits, region_slots = _slots(rows)
     slots_end = _HEADER.size + (region_slots << bits) * _SLOT

@@ -45,6 +45,7 @@ from colonnade.format.growing import (
     arrange,
 )
 from colonnade.format.seal import MAGIC, TAIL_SIZE, TRAILER
+from colonnade.interop.pyarrow_calls import ipc_file
 
 # How many states a segment has room for: every `capacity / AUTOMATIC_STATES` rows one is shown, and `flush` shows more.
 AUTOMATIC_STATES = 1_024
@@ -136,10 +137,7 @@ def envelope(encoded: bytes) -> Envelope:
     """Let PyArrow write the file for one row of a schema (`GrowingSchema.encode`), and take it apart."""
     table = GrowingSchema.decode(encoded)
     batch = pa.record_batch([_one_row(column) for column in table.columns], schema=table.arrow)
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, table.arrow) as writer:
-        writer.write_batch(batch)
-    data = memoryview(sink.getvalue())
+    data = ipc_file(batch)
     length, _ = TRAILER.unpack(data[-TAIL_SIZE:])
     footer = bytes(data[-TAIL_SIZE - length : -TAIL_SIZE])
     root = Table.root(footer)

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from colonnade.errors import InvalidDataError, NotATableError
+from colonnade.interop.process_end import finished_before_exit
 
 
 def arrow_table(data: Any) -> pa.Table:
@@ -35,7 +36,8 @@ def arrow_table(data: Any) -> pa.Table:
     ):
         if hasattr(data, protocol):
             try:
-                source = open_stream(data)
+                with finished_before_exit:
+                    source = open_stream(data)
             except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
                 raise NotATableError(
                     f"{_described(data)} gives Arrow data that is not a table ({error}); "
@@ -43,6 +45,8 @@ def arrow_table(data: Any) -> pa.Table:
                 ) from error
             # Errors from here on are the source's own, and are not changed.
             table = source if isinstance(source, pa.Table) else source.read_all()
+            with finished_before_exit:
+                del source
             for column in table.columns:
                 for chunk in column.chunks:
                     _check_null_count(chunk)

@@ -32,6 +32,7 @@ import pyarrow as pa
 
 from colonnade import _core
 from colonnade.errors import InvalidNameError, NotFoundError, UnsupportedTypeError, brief_repr
+from colonnade.interop.process_end import finished_before_exit
 
 EngineError = duckdb.Error  # what a query raises
 
@@ -103,18 +104,19 @@ def run(
         raise ValueError(f"params= has lists or dicts in each other to more than {_LEVELS} levels")
     missing: dict[str, Exception] = {}
     try:
-        cursor, names = _begin(query, external_access)
-        tables = {}
-        for name in names:
-            try:
-                tables[name] = find(name)
-            except (NotFoundError, InvalidNameError) as error:
-                missing[name] = error
-        _check_case(tables)
-        for name, table in tables.items():
-            _register(cursor, name, table)
-        relation: duckdb.DuckDBPyRelation = cursor.sql(query, params=params)
-        return relation
+        with finished_before_exit:
+            cursor, names = _begin(query, external_access)
+            tables = {}
+            for name in names:
+                try:
+                    tables[name] = find(name)
+                except (NotFoundError, InvalidNameError) as error:
+                    missing[name] = error
+            _check_case(tables)
+            for name, table in tables.items():
+                _register(cursor, name, table)
+            relation: duckdb.DuckDBPyRelation = cursor.sql(query, params=params)
+            return relation
     except duckdb.CatalogException as error:
         for name, reason in missing.items():
             if str(error).startswith(f"Catalog Error: Table with name {name} does not exist!"):

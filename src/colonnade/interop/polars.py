@@ -12,6 +12,7 @@ import pyarrow as pa
 from polars.io.plugins import register_io_source
 
 from colonnade.errors import UnsupportedTypeError
+from colonnade.interop.process_end import finished_before_exit
 
 # What Polars raises for a type that it does not have; the first is not an Exception.
 _REFUSED = (pl.exceptions.PanicException, pl.exceptions.PolarsError, ValueError)
@@ -39,7 +40,8 @@ def from_arrow(table: pa.Table) -> pl.DataFrame:
         If Polars has no type for a column.
     """
     try:
-        return pl.DataFrame(_Stream(table))
+        with finished_before_exit:
+            return pl.DataFrame(_Stream(table))
     except _REFUSED as error:
         raise UnsupportedTypeError(
             f"Polars cannot read this table ({error}); to_arrow() and to_pandas() can"

@@ -18,6 +18,8 @@ from typing import Any
 import pyarrow as pa
 
 from colonnade.interop.pandas_options import PandasOptions
+from colonnade.interop.process_end import finished_before_exit
+from colonnade.interop.pyarrow_calls import with_threads_or_without
 from colonnade.interop.versions import require
 
 require("pyarrow", pa.__version__)
@@ -44,19 +46,22 @@ def index_field_name(level: Any, position: int, names: Sequence[str]) -> str:
 
 
 def pandas_metadata(
-    df: Any, columns: Sequence[tuple[Any, Sequence[int]]], index_levels: Sequence[Any], fields: pa.Schema
+    df: Any,
+    columns: Sequence[tuple[Any, Sequence[int]]],
+    index_levels: Sequence[Any],
+    fields: Sequence[tuple[str, pa.DataType]],
 ) -> bytes | None:
-    """Make the metadata for a frame whose columns and stored index levels became ``fields``, in that order.
+    """Make the metadata for a frame whose columns and stored index levels became ``fields``, (name, type) of each.
 
     ``columns`` are (column, the fields that it stands for): PyArrow takes 15 us to describe one, and columns of one
     dtype differ in the name alone. None if PyArrow cannot describe the labels; Arrow readers then see plain columns.
     """
-    firsts = [fields.field(numbers[0]) for _, numbers in columns]
-    names = [field.name for field in firsts]
-    level_fields = [fields.field(number) for number in range(df.shape[1], len(fields))]
-    remaining = iter(level_fields)
+    count = df.shape[1]
+    firsts = [fields[numbers[0]] for _, numbers in columns]
+    names = [name for name, _ in firsts]
+    remaining = iter(fields[count:])
     descriptors = [
-        compat._get_range_index_descriptor(level) if level is df.index and _is_range(level) else next(remaining).name
+        compat._get_range_index_descriptor(level) if level is df.index and _is_range(level) else next(remaining)[0]
         for level in index_levels
     ]
     try:
@@ -72,26 +77,27 @@ def pandas_metadata(
                 index_levels,
                 descriptors,
                 None,
-                [field.type for field in (*firsts, *level_fields)],
+                [type_ for _, type_ in (*firsts, *fields[count:])],
                 column_field_names=names,
             )
     except (TypeError, ValueError, KeyError, NotImplementedError, AttributeError):
         return None
     text = bytes(metadata[b"pandas"])
-    if len(columns) == df.shape[1]:
-        return text
-    return _for_each_field(text, [numbers for _, numbers in columns], fields.names)
+    return text if len(columns) == count else _for_each_field(text, columns, fields)
 
 
-def _for_each_field(text: bytes, fields_of: Sequence[Sequence[int]], names: Sequence[str]) -> bytes:
+def _for_each_field(
+    text: bytes, columns: Sequence[tuple[Any, Sequence[int]]], fields: Sequence[tuple[str, pa.DataType]]
+) -> bytes:
     """The metadata with a description of each field, made of that of the first of a column's fields."""
     metadata = json.loads(text)
     described = metadata["columns"]
     entries: dict[int, Any] = {}
-    for entry, numbers in zip(described, fields_of, strict=False):
+    for entry, (_, numbers) in zip(described, columns, strict=False):
         for number in numbers:
-            entries[number] = {**entry, "name": names[number], "field_name": names[number]}
-    metadata["columns"] = [entries[number] for number in range(len(entries))] + described[len(fields_of) :]
+            name, _ = fields[number]
+            entries[number] = {**entry, "name": name, "field_name": name}
+    metadata["columns"] = [entries[number] for number in range(len(entries))] + described[len(columns) :]
     return json.dumps(metadata).encode()
 
 
@@ -174,22 +180,28 @@ def convert_columns(table: pa.Table, options: PandasOptions) -> list[tuple[Any, 
     """Convert a table's columns as PyArrow does: (array, positions) of each block."""
     # Not split: PyArrow 26 cannot split extension types. Of few values, waiting for a thread takes most of the time.
     threads = bool(options.use_threads) and table.num_rows * table.num_columns >= _THREADED_VALUES
-    changes = {"split_blocks": False, "use_threads": threads}
-    blocks = pa.lib.table_to_blocks(_for_pyarrow(options, **changes), table, options.category_names(), [])
+    blocks = _blocks_of(table, options, options.category_names(), use_threads=threads, split_blocks=False)
     return [compat._reconstruct_block(block, return_block=False) for block in blocks]
+
+
+def _blocks_of(table: pa.Table, options: PandasOptions, categories: Any, *, use_threads: bool, **changes: bool) -> Any:
+    def convert(threads: bool) -> Any:
+        return pa.lib.table_to_blocks(_for_pyarrow(options, use_threads=threads, **changes), table, categories, [])
+
+    with finished_before_exit:
+        return with_threads_or_without(use_threads, convert)
 
 
 def check_convertible(table: pa.Table, options: PandasOptions) -> None:
     """Raise PyArrow's error if pandas cannot hold one of a table's types; no value is converted."""
-    changes = {"zero_copy_only": False, "split_blocks": False}
-    pa.lib.table_to_blocks(_for_pyarrow(options, **changes), table.slice(0, 0), None, [])
+    _blocks_of(table.slice(0, 0), options, None, use_threads=False, zero_copy_only=False, split_blocks=False)
 
 
 def categories_of(dictionary: pa.Array, options: PandasOptions) -> Any:
     """The categories that PyArrow makes of a dictionary."""
     empty = pa.DictionaryArray.from_arrays(pa.array([], pa.int8()), dictionary)
     # With threads, a thread of PyArrow's is awaited even for one column.
-    (block,) = pa.lib.table_to_blocks(_for_pyarrow(options, use_threads=False), pa.table([empty], [""]), None, [])
+    (block,) = _blocks_of(pa.table([empty], [""]), options, None, use_threads=False)
     return block["dictionary"]
 
 
@@ -200,7 +212,8 @@ def take_columns(table: pa.Table, options: PandasOptions) -> list[pa.ChunkedArra
     all columns are such.
     """
     columns: list[pa.ChunkedArray] = [None] * table.num_columns
-    blocks = pa.lib.table_to_blocks(_for_pyarrow(options, self_destruct=True), table, None, table.column_names)
+    with finished_before_exit:
+        blocks = pa.lib.table_to_blocks(_for_pyarrow(options, self_destruct=True), table, None, table.column_names)
     for block in blocks:
         columns[int(block["placement"][0])] = block["py_array"]
     return columns

@@ -19,7 +19,9 @@ import pyarrow.types as pt
 from pyarrow.csv import CSVWriter, WriteOptions
 from pyarrow.parquet import ParquetWriter
 
+from colonnade.arguments import expanded
 from colonnade.errors import CorruptSnapshotError, UnsupportedTypeError, printable
+from colonnade.interop.process_end import finished_before_exit
 from colonnade.io.formats import CODECS, TEXT, FileFormat, compressed, recognise
 from colonnade.io.progress import Meter
 from colonnade.io.secrets import without_secrets
@@ -40,7 +42,7 @@ def checked_path(path: str | os.PathLike[str]) -> tuple[Path, FileFormat]:
         raise ValueError(f"{title} is a URL; dump to a file, and copy that")
     if "\0" in text:
         raise ValueError(f"{title} is not the name of a file")
-    file = Path(text).expanduser()
+    file = expanded(text)
     kind = recognise(file).format
     if kind not in _WRITERS or (recognise(file).codec and kind not in TEXT):
         raise ValueError(f"{title} ends in none of {' '.join(SUFFIXES_WRITTEN)}, which can be written")
@@ -56,7 +58,7 @@ def dump(table: pa.Table, path: Path, kind: FileFormat, meter: Meter) -> None:
     ------
     UnsupportedTypeError, OSError
     """
-    with _beside(path) as file:
+    with finished_before_exit, _beside(path) as file:
         write(table, file, kind, meter, codec=recognise(path).codec, title=printable(str(path)))
 
 

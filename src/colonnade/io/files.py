@@ -21,10 +21,10 @@ from pyarrow import fs
 from pyarrow.parquet import ParquetFile, filters_to_expression
 
 from colonnade.errors import UnreadableFileError, printable
-from colonnade.io.arrow_streams import Chosen, IpcFile, is_stream, read_streams
 from colonnade.io.batches import POOL, Source, Stream, read_ahead
 from colonnade.io.engines import by_engine
 from colonnade.io.formats import SUFFIXES, TEXT, FileFormat, decompressed, explaining, recognise
+from colonnade.io.one_by_one import BatchFile, Chosen, is_stream, read_files, read_streams
 from colonnade.io.options import ReadOptions, check_columns
 from colonnade.io.pandas_metadata import check_metadata, with_united_dtypes
 from colonnade.io.parquet import has_far_int96, parquet_format, parquet_options
@@ -133,10 +133,13 @@ def _columns(source: _Files, kind: FileFormat, options: ReadOptions, meter: Mete
     layout = ds.FileSystemFactoryOptions(source.base)
     if source.base:
         layout.partitioning_factory = ds.HivePartitioning.discover()  # a folder year=2013/ is a column
+    is_partitioned = any("=" in file.path[len(source.base) :] for file in source.files if source.base)
     remote = not isinstance(source.system, fs.LocalFileSystem)
     choice = Chosen(options.columns, _expression(options.filters))
     if kind in _IPC:
-        files = [IpcFile(file.path, partial(source.system.open_input_stream, file.path, None)) for file in source.files]
+        files = [
+            BatchFile(file.path, partial(source.system.open_input_stream, file.path, None)) for file in source.files
+        ]
         if any(is_stream(file, kind) for file in files):
             return read_streams(files, kind, choice, meter)
 
@@ -148,7 +151,13 @@ def _columns(source: _Files, kind: FileFormat, options: ReadOptions, meter: Mete
     can_stream = streams and kind is FileFormat.PARQUET and choice.rows is None and not remote
     with explaining(source.asked, kind):
         state = _state_of(source.files) if can_stream else []
-        dataset = opened(_FORMATS[kind]())
+        try:
+            dataset = opened(_FORMATS[kind]())
+        except pa.ArrowInvalid:
+            files = [BatchFile(file.path, partial(source.system.open_input_file, file.path)) for file in source.files]
+            if not (is_partitioned or (repeated := read_files(files, kind, choice, meter)) is None):
+                return repeated
+            raise
         if kind is FileFormat.PARQUET and has_far_int96(dataset):
             dataset = opened(parquet_format("us"))
         check_columns(options.columns or (), dataset.schema.names)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -39,7 +40,14 @@ class Read(NamedTuple):
 def read(
     source: Any, query: str | None, format_: str | None, options: ReadOptions, meter: Meter, *, streams: bool = True
 ) -> Read:
-    """Read a source to its end, batch by batch, but for the columns that can be streamed, if ``streams``."""
+    """Read a source to its end, batch by batch, but for the columns that can be streamed, if ``streams``.
+
+    Raises
+    ------
+    MemoryError
+        No thread can be started.
+    """
+    _check_threads()
     with _opened(source, query, format_, options, meter, streams=streams) as source_opened:
         schema, batches, stream = source_opened
         if stream is None:
@@ -50,6 +58,19 @@ def read(
         streamed = [schema.get_field_index(name) for name in stream.columns]
         whole = with_placeholders(table, schema, stream.columns, stream.rows)
         return Read(whole, lengths, streamed, _batches(schema, stream))
+
+
+def _check_threads() -> None:
+    """See that there can be threads: without one, PyArrow waits for ever."""
+    thread = threading.Thread(target=int)
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise MemoryError(
+            "no thread can be started to load with: this user or container has as many as it may (ulimit -u, pids.max),"
+            " or there is no memory; nothing was stored"
+        ) from error
+    thread.join()
 
 
 def _batches(schema: pa.Schema, stream: Stream) -> Iterator[tuple[Sequence[int], pa.RecordBatch]]:

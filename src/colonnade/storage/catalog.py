@@ -53,8 +53,8 @@ class Catalog:
     @classmethod
     def at(cls, root: str, owner: int) -> Catalog:
         """The names of the store that a reference leads to, whose owner is trusted."""
-        trusted = frozenset([os.geteuid(), owner])
-        return cls(Directory(Path(root), own=False, durable=False, trusted=trusted, options=Settings()))
+        others = frozenset([owner])
+        return cls(Directory(Path(root), own=False, durable=False, trusted=others, options=Settings()))
 
     def attach(self, name: str, version: int | None = None) -> tuple[Segment, Seal]:
         """Open a name's newest version, or the given one.

@@ -52,7 +52,7 @@ class Directory:
     durable : bool
         Whether changes are on the disk before they are reported.
     trusted : frozenset of int
-        The users whose files are read.
+        Other users whose files are read.
     options : Settings
         Settings that hold before those that the directory stores.
     timeout : float
@@ -71,7 +71,7 @@ class Directory:
     ) -> None:
         self.root = root
         self.durable = durable
-        self.trusted = trusted
+        self._others = trusted
         self.options = options
         self.timeout = timeout
         self._own = own
@@ -189,6 +189,13 @@ class Directory:
             raise self._not_writable() from error
 
     def _not_writable(self) -> StoreAccessError:
+        with contextlib.suppress(OSError):
+            if os.statvfs(self.root).f_flag & os.ST_RDONLY:
+                return StoreAccessError(
+                    errno.EROFS,
+                    f"the file system of the store {self.root} is read-only. Mount it for writing, or use another "
+                    f"directory: {paths.STORE_VARIABLE}=directory",
+                )
         return StoreAccessError(
             errno.EACCES,
             f"this user may not write to the store {self.root}. Run as its owner, or use a store of your own: "
@@ -264,9 +271,14 @@ class Directory:
                 folders.set_modes_below(root, result.folder_mode)
             return result
 
+    @property
+    def trusted(self) -> frozenset[int]:
+        """The users whose files are read, whatever the settings say. This process may have become another user's."""
+        return self._others | {os.geteuid()}
+
     def trusts(self, owner: int) -> bool:
         """Whether files of a user are read: this user's, a trusted one's, or one whom this user's settings trust."""
-        if owner in self.trusted:
+        if owner == os.geteuid() or owner in self._others:
             return True
         with contextlib.suppress(OSError), self.opened() as root:
             return owner in settings.trusted_by_owner(root)

@@ -23,6 +23,7 @@ from typing import NamedTuple
 from colonnade import _core
 from colonnade.errors import StoreAccessError
 from colonnade.storage import paths
+from colonnade.storage.os_errors import SHORTAGES
 
 OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY
@@ -40,7 +41,7 @@ def opened(root: Path, *, own: bool = False) -> _core.Descriptor:
         If it is not this user's.
     """
     try:
-        descriptor = _core.Descriptor(root, _FOLDER | (os.O_NOFOLLOW if own else 0))
+        descriptor = _core.Descriptor(os.fspath(root), _FOLDER | (os.O_NOFOLLOW if own else 0))
     except NotADirectoryError:
         if own and root.is_symlink():
             raise _not_own(root, "is a link") from None
@@ -202,6 +203,8 @@ def _walk(fd: int, parts: tuple[str, ...], refused: Callable[[Path, OSError], No
         except (FileNotFoundError, NotADirectoryError, StoreAccessError):
             continue  # gone since it was listed, or swapped
         except OSError as error:
+            if error.errno in SHORTAGES:
+                raise
             if refused is not None and name != paths.SEGMENTS:
                 refused(Path(*parts, name), error)
             continue

@@ -70,6 +70,7 @@ class Log:
         self._segment: LogSegment | None = None
         self._process = os.getpid()
         self._turns = 0
+        self.is_made_here = False
         self._folder = _core.Descriptor.duplicate(folder)
         self._descriptor = _core.Descriptor(paths.HEAD, os.O_RDWR | os.O_NOFOLLOW, dir_fd=folder)
         # Lets other producers append. One call of C, before which no signal handler runs.
@@ -159,6 +160,7 @@ class Log:
             log = cls(catalog, name, mode, folder)
             log.lock()
             log._begin(schema, None)
+            log.is_made_here = True
 
         try:
             return log if log_folder.make(catalog, Publisher(catalog), name, head, use) else None
@@ -339,6 +341,21 @@ class Log:
         """Whether somebody has deleted the table meanwhile."""
         return self.words.is_deleted
 
+    def notice_removal(self) -> None:
+        """Mark the table as deleted if its folder was removed, by other means than this library's.
+
+        Raises
+        ------
+        OSError
+        """
+        if os.fstat(self._folder.fileno()).st_nlink == 0:
+            self._say_deleted()
+
+    def _say_deleted(self) -> None:
+        """Let those who wait for rows know that there will be none."""
+        self._store(STATE, LogState.DELETED)
+        _core.wake_word(self._head, COMMITTED)
+
     def make(self, base: int, text_bytes: int, needed: int) -> LogSegment:
         """Make the next segment, whose first row is ``base``; nobody looks for it before `enter`.
 
@@ -412,9 +429,8 @@ class Log:
         if in_order:
             self._store(STATE, LogState.CLOSED)
             with contextlib.suppress(OSError):  # the rows are there, whether this can be seen or not
-                if not self._leads_here():  # deleted meanwhile; those who wait for it are to know
-                    self._store(STATE, LogState.DELETED)
-                    _core.wake_word(self._head, COMMITTED)
+                if not self._leads_here():  # deleted meanwhile
+                    self._say_deleted()
         self.drop()
 
     def drop(self) -> None:

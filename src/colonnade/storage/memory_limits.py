@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -134,10 +135,18 @@ def _folders(membership: str, process: Path) -> list[tuple[str, _Files]]:
         file_system, _, options = source.split(" ", 2)
         if file_system not in groups or (file_system == "cgroup" and "memory" not in options.split(",")):
             continue
-        mounted, place = (part.encode().decode("unicode_escape") for part in mount.split(" ")[3:5])
+        mounted, place = (_ESCAPED.sub(_character, part) for part in mount.split(" ")[3:5])
         files = _VERSION_2 if file_system == "cgroup2" else _VERSION_1
         folders += [(str(folder), files) for folder in _up(Path(place), mounted, groups[file_system])]
     return folders
+
+
+# A blank in a mount's path is written \\040. Python's decoder is imported late, and there may be no descriptor then.
+_ESCAPED = re.compile(r"\\([0-7]{3})")
+
+
+def _character(octal: re.Match[str]) -> str:
+    return chr(int(octal[1], 8))
 
 
 def _up(place: Path, mounted: str, group: str) -> list[Path]:

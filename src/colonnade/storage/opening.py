@@ -6,7 +6,6 @@ Does not depend on: what is done with the store.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -29,27 +28,13 @@ def open_catalog(
     timeout: float = TIMEOUT,
 ) -> Catalog:
     """Make the catalog of a store from the parameters of `Store`; it opens nothing. The settings are checked ones."""
-    root = paths.default_store() if path is None else _directory_path(path)
+    root = paths.default_store() if path is None else paths.directory_path(path)
     directory = Directory(
         Path(os.path.abspath(root)),  # links are not followed
         own=path is None and not os.environ.get(paths.STORE_VARIABLE),
         durable=durable,
-        trusted=user_numbers(trust) | trusted_by_environment() | {os.geteuid()},
+        trusted=user_numbers(trust) | trusted_by_environment(),
         options=options,
         timeout=seconds(timeout, "timeout"),
     )
     return Catalog(directory)
-
-
-def _directory_path(path: str | os.PathLike[str]) -> Path:
-    text = os.fspath(path)
-    if not isinstance(text, str):
-        raise TypeError(f"the path of a store is text, got {text!r}")
-    if not text:
-        raise ValueError("the path of a store is empty; name a directory, '.' for the current one")
-    if "://" in text or re.match(r"[A-Za-z]:[\\/]", text):
-        raise ValueError(
-            f"a store is a directory of this machine, in memory or on a disk, got {text!r}. "
-            "load() and dump() read and write other places"
-        )
-    return Path(text).expanduser()

@@ -11,10 +11,13 @@ from pathlib import Path
 
 from colonnade.errors import ColonnadeError, StoreAccessError, StoreFullError
 
+# Errors that say nothing of the file that was to be opened.
+SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _REMEDIES = {
     errno.EMFILE: "this process has as many files open as it may: close some, or raise ulimit -n",
     errno.ENFILE: "the machine has as many files open as it may: raise fs.file-max (sysctl)",
+    errno.EFBIG: "this process may not write files of that size: raise ulimit -f",
     errno.ENOMEM: "there is no memory for it, or the process has too many mappings: drop frames that are not needed, "
     "or raise vm.max_map_count (sysctl)",
 }

@@ -35,6 +35,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from colonnade.arguments import expanded
 from colonnade.errors import InvalidNameError, brief_repr
 
 SUFFIX = ".arrow"
@@ -73,10 +74,31 @@ def default_store() -> Path:
     """The default store's directory: ``$COLONNADE_STORE``, else shared memory, else the user's runtime folder."""
     named = os.environ.get(STORE_VARIABLE)
     if named:
-        return Path(named)
+        return directory_path(named)
     if Path("/dev/shm").is_dir():  # noqa: S108 -- shared memory is the point; the store's owner and mode are checked
         return Path(f"/dev/shm/colonnade-{os.getuid()}")  # noqa: S108 -- the same
     return Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}") / "colonnade"
+
+
+def directory_path(path: str | os.PathLike[str]) -> Path:
+    """Make a path of what a user gave as the directory of a store.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is no text, empty, or of another machine.
+    """
+    text = os.fspath(path)
+    if not isinstance(text, str):
+        raise TypeError(f"the path of a store is text, got {text!r}")
+    if not text:
+        raise ValueError("the path of a store is empty; name a directory, '.' for the current one")
+    if "://" in text or re.match(r"[A-Za-z]:[\\/]", text):
+        raise ValueError(
+            f"a store is a directory of this machine, in memory or on a disk, got {text!r}. "
+            "load() and dump() read and write other places"
+        )
+    return expanded(text)
 
 
 def check_name(name: str) -> str:

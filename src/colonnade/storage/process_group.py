@@ -15,6 +15,7 @@ from colonnade import _core
 from colonnade.storage import draft, folders, paths, spares
 from colonnade.storage.directory import Directory
 from colonnade.storage.in_flight import ALONE
+from colonnade.storage.os_errors import explained
 from colonnade.storage.shared import AT_THE_END
 
 _joined: dict[str, _core.Descriptor] = {}  # what keeps this process in a group
@@ -24,7 +25,11 @@ _begun: dict[Path, str] = {}  # by the store
 def begin(directory: Directory) -> str:
     """Begin a process group, of this process and its later children; or go on with the one that this process began."""
     # Under the store's lock, so that no cleaner sees the file unlocked.
-    with directory.lock() as root, folders.segments(root, make=True) as folder:
+    with (
+        explained(directory.root, "by_reference"),
+        directory.lock() as root,
+        folders.segments(root, make=True) as folder,
+    ):
         token = _begun.get(directory.root)  # a forked child has its parent's
         if token is not None and folders.is_there(folder, f"{paths.GROUP_PREFIX}{token}"):
             return token

@@ -161,7 +161,7 @@ class _Scanner:
 
 def _device_shown(directory: Path) -> int | None:
     """The device that mappings of files in a directory show; None where it is not the one that ``stat`` gives."""
-    with _core.Descriptor(directory, os.O_PATH) as fd:
+    with _core.Descriptor(os.fspath(directory), os.O_PATH) as fd:
         device = os.fstat(fd).st_dev
         facts = dict(line.split(maxsplit=1) for line in Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines())
     for line in Path("/proc/self/mountinfo").read_text(errors="replace").splitlines():
@@ -185,7 +185,7 @@ def lock_holder(fd: int) -> LockHolder | None:
     """Find who has an open file locked by flock; None if /proc/locks does not say, or another namespace has it."""
     status = os.fstat(fd)
     try:
-        with open("/proc/locks", encoding="ascii", errors="replace") as file:
+        with open("/proc/locks", encoding="utf-8", errors="replace") as file:
             lines = [line.split() for line in file if "->" not in line]
     except OSError:
         return None
@@ -201,7 +201,7 @@ def lock_holder(fd: int) -> LockHolder | None:
         state = Path(f"/proc/{pids[0]}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
         return LockHolder(pids[0], _command(pids[0]), state in "TtD")
     except OSError:
-        return LockHolder(pids[0], "ended", False)
+        return LockHolder(pids[0], "which this user may not look at, or which has ended", False)
 
 
 def _command(pid: int) -> str:

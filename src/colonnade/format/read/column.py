@@ -20,6 +20,7 @@ from colonnade.format.dtypes import decode_dtype
 from colonnade.format.labels import decode_label
 from colonnade.format.read.file import StoredFile
 from colonnade.interop import pandas as internals
+from colonnade.interop import pyarrow_calls
 
 # What a view of memory may be: what pandas holds in blocks, without Python objects and in this machine's byte order.
 _PLAIN = frozenset(
@@ -164,7 +165,7 @@ def from_arrow(array: pa.Array, dtype: Any, objects: schema.Objects | None) -> A
         from colonnade.format.read.objects import to_objects
 
         return to_objects(array, objects)
-    return array.to_pandas().to_numpy(plain_dtype(dtype), copy=True)
+    return pyarrow_calls.to_pandas(array).to_numpy(plain_dtype(dtype), copy=True)
 
 
 def _objects_of_pyarrow(array: pa.Array) -> npt.NDArray[Any]:
@@ -174,7 +175,7 @@ def _objects_of_pyarrow(array: pa.Array) -> npt.NDArray[Any]:
         array = array.dictionary_decode()  # PyArrow looks for hashes of such values, which are dicts and lists
     # As a table: PyArrow converts some extension types otherwise when they stand alone.
     try:
-        converted = pa.table([array], [""]).to_pandas(integer_object_nulls=True)
+        converted = pyarrow_calls.to_pandas(pa.table([array], [""]), integer_object_nulls=True)
     except pa.ArrowNotImplementedError:
         if not _has_extensions_inside(array.type):
             raise

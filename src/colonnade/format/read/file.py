@@ -16,6 +16,7 @@ from colonnade.format import schema
 from colonnade.format.bounds import Body, Stretch
 from colonnade.format.ipc import OpenedEnvelope, read_envelope
 from colonnade.format.seal import Checksums, end_of_contents
+from colonnade.interop.pyarrow_calls import first_batch
 
 
 @contextlib.contextmanager
@@ -181,7 +182,7 @@ def open_nested(file: StoredFile, place: schema.NestedTable) -> StoredFile:
 
 def _read_batch(memory: memoryview, rows: int) -> pa.RecordBatch:
     try:
-        batch = pa.ipc.RecordBatchFileReader(pa.py_buffer(memory)).get_batch(0)
+        batch = first_batch(memory)
         batch.validate()
     except MemoryError:
         raise

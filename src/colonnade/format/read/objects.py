@@ -27,6 +27,7 @@ from colonnade.format.object_parts import (
 from colonnade.format.schema import Objects, invalid
 from colonnade.format.zones import decode_zone
 from colonnade.interop import pandas as pandas_internals
+from colonnade.interop import pyarrow_calls
 
 # NumPy and PyArrow declare lists of values as Any: the reason of each `no-any-return` below.
 
@@ -81,7 +82,7 @@ def in_zone(value: dt.datetime, zone: dt.tzinfo) -> dt.datetime:
 
 
 def _array_objects(array: pa.Array, _: Objects) -> Any:
-    return pa.table([array], [""]).to_pandas().iloc[:, 0].to_numpy(object)
+    return pyarrow_calls.to_pandas(pa.table([array], [""])).iloc[:, 0].to_numpy(object)
 
 
 def _uuid_objects(array: pa.Array, _: Objects) -> list[Any]:
@@ -116,7 +117,7 @@ def _values(array: pa.Array, _: Objects | None) -> list[Any]:
     if pt.is_string(type_) or pt.is_large_string(type_) or pt.is_boolean(type_):
         return array.to_numpy(zero_copy_only=False).tolist()
     if pt.is_integer(type_) or pt.is_date32(type_):
-        return array.to_pandas(integer_object_nulls=True).tolist()
+        return pyarrow_calls.to_pandas(array, integer_object_nulls=True).tolist()
     if pt.is_floating(type_) and not array.null_count:
         return array.to_numpy().tolist()
     return array.to_pylist()

@@ -22,6 +22,7 @@ from colonnade.format import schema
 from colonnade.format.dtypes import encode_dtype, encode_plain_dtype
 from colonnade.format.write.column import Column, Flat, MakeLayout, one_null
 from colonnade.format.write.flatten import flatten, widen_strings
+from colonnade.interop import pyarrow_calls
 from colonnade.interop.dictionaries import with_one_dictionary
 from colonnade.rules import Reading, rule_for
 
@@ -129,7 +130,7 @@ def _is_unique(dictionary: pa.Array, dtype: Any) -> bool:
 def _categories_dtype(dtype: Any, one_row: pa.Array) -> Any:
     """The dtype of the categories: that of ``dtype`` where it has them, because a dictionary has only their storage."""
     known = getattr(dtype, "categories", None)
-    return (one_row.to_pandas().cat.categories if known is None else known).dtype
+    return (pyarrow_calls.to_pandas(one_row).cat.categories if known is None else known).dtype
 
 
 def categorical_layout(

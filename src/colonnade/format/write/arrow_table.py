@@ -23,6 +23,7 @@ from colonnade.format.write.frame import FrameParts, column_index, encode_attrs,
 from colonnade.format.write.pandas_column import pandas_column
 from colonnade.format.write.pandas_head import head_of, index_fields, parsed_metadata
 from colonnade.format.write.table import PANDAS_KEY, FrameLayoutPlan, MakeIndex, TablePlan, group_blocks
+from colonnade.interop import pyarrow_calls
 from colonnade.interop.pandas import labels_of
 
 
@@ -92,7 +93,7 @@ def plan_table(table: pa.Table) -> TablePlan:
         except (pa.ArrowException, TypeError) as error:
             frame.errors.append(f"column {name!r}: Arrow type {data.type} cannot be stored ({error})")
             continue
-        frame.append([field], column)
+        frame.columns.append(column)
         if is_data:
             data_columns.append((data_position, field, column))
             data_position += 1
@@ -100,7 +101,7 @@ def plan_table(table: pa.Table) -> TablePlan:
     make_index: MakeIndex
     if len(level_fields) > 1:
         # Levels and codes are pandas' work, on the index columns alone.
-        index: Any = table.select(stored_index).to_pandas().index
+        index: Any = pyarrow_calls.to_pandas(table.select(stored_index)).index
         make_index = frame.multi_of_rows(index)
     elif stored_index:
         field = stored_index[0]
@@ -112,7 +113,7 @@ def plan_table(table: pa.Table) -> TablePlan:
     return TablePlan(
         rows,
         tuple(frame.columns),
-        pa.schema(fields),
+        fields,
         metadata,
         FrameLayoutPlan(
             rows=rows,
@@ -123,7 +124,7 @@ def plan_table(table: pa.Table) -> TablePlan:
             attrs=encode_attrs(expected.attrs),
             unique_labels=False,
         ),
-        frame.order,
+        (),
         group_blocks(([position], column) for position, _, column in data_columns),
         tuple(frame.codes),
         tuple(frame.nested),

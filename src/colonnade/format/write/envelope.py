@@ -22,9 +22,8 @@ from colonnade.format.flatbuffer import Table
 from colonnade.format.ipc import BLOCK, FOOTER_RECORD_BATCHES
 from colonnade.format.schema import METADATA_KEY
 from colonnade.format.seal import MAGIC, TAIL_SIZE, TRAILER
+from colonnade.interop.pyarrow_calls import ipc_file
 
-# PyArrow's defaults; made once, so that PyArrow does not ask the environment for older ones at each put.
-_OPTIONS = pa.ipc.IpcWriteOptions()
 END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
 _MESSAGE_PREFIX = struct.Struct("<Ii")  # continuation mark, metadata length
@@ -105,10 +104,7 @@ class Envelope:
 def write_envelope(schema: pa.Schema, one_row: Sequence[pa.Array], alignment: int) -> Envelope:
     """Let PyArrow write the file for one row; the body will start at a multiple of ``alignment``."""
     batch = pa.record_batch(list(one_row), schema=schema) if one_row else _batch_without_columns(schema)
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, schema, options=_OPTIONS) as writer:
-        writer.write_batch(batch)
-    data = memoryview(sink.getvalue())
+    data = ipc_file(batch)
     footer_length, _ = TRAILER.unpack(data[-TAIL_SIZE:])
     footer = bytearray(data[-TAIL_SIZE - footer_length : -TAIL_SIZE])
     block = Table.root(footer).structs(FOOTER_RECORD_BATCHES, BLOCK)[-1:]

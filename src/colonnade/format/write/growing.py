@@ -21,6 +21,7 @@ from colonnade.errors import InvalidDataError, UnsupportedTypeError, brief_repr
 from colonnade.format.growing import Column, GrowingSchema, Kind
 from colonnade.format.write.arrow_check import check_column
 from colonnade.interop import pandas as internals
+from colonnade.interop import pyarrow_calls
 from colonnade.interop.arrow import arrow_table
 
 
@@ -202,7 +203,7 @@ def _numbers(column: Column, given: Any) -> npt.NDArray[Any]:
 
 def _zoned(column: Column, given: Any) -> npt.NDArray[Any]:
     array = _checked(column, given)
-    times = pd.DatetimeIndex(given if array is None else array.to_pandas())
+    times = pd.DatetimeIndex(given if array is None else pyarrow_calls.to_pandas(array))
     if times.tz is None and not times.isna().all():
         raise UnsupportedTypeError(
             f"column {column.name!r} holds {column.dtype}, and was given times without a zone; give them one: "

@@ -19,8 +19,11 @@ import pyarrow as pa
 
 from colonnade.format.write.arrow_check import check_sample
 from colonnade.format.write.column import one_null
+from colonnade.interop import pyarrow_calls
 
 PANDAS_KEY = b"pandas"
+# Errors that say nothing of the table: no memory, or a file or a module that cannot be opened.
+_OF_THE_MACHINE = (MemoryError, OSError, ImportError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,10 @@ def head_of(table: pa.Table) -> Head:
     if len(set(names)) < len(names):
         # PyArrow goes by names, and would read all columns of one name as the dtype of the last.
         sample = sample.rename_columns([str(position) for position in range(len(names))])
+        if (by_position := _by_position(metadata, names)) is not None:
+            frame = _converted(sample, by_position)
+            if frame is not None:
+                return Head(_with_metadata(table, metadata), frame)
         metadata = None
     frame = _converted(sample, metadata)
     if frame is None:
@@ -51,6 +58,19 @@ def head_of(table: pa.Table) -> Head:
     if sample.column_names != names:
         frame.columns = pd.Index(names)
     return Head(_with_metadata(table, metadata), frame)
+
+
+def _by_position(metadata: dict[str, Any] | None, names: Sequence[str]) -> dict[str, Any] | None:
+    """The metadata with the position of each column as its name; None where they do not tell all columns apart."""
+    if metadata is None:
+        return None
+    entries, index = _dicts(metadata.get("columns")), metadata.get("index_columns") or []
+    levels = [name for name in index if isinstance(name, str)]
+    if [entry.get("field_name") for entry in entries] != list(names) or any(names.count(name) != 1 for name in levels):
+        return None
+    columns = [{**entry, "field_name": str(position)} for position, entry in enumerate(entries)]
+    by_position = [str(names.index(level)) if isinstance(level, str) else level for level in index]
+    return {**metadata, "columns": columns, "index_columns": by_position}
 
 
 def _with_chunks(table: pa.Table) -> pa.Table:
@@ -78,15 +98,27 @@ def _with_metadata(table: pa.Table, metadata: dict[str, Any] | None) -> pa.Table
 def _converted(sample: pa.Table, metadata: dict[str, Any] | None) -> pd.DataFrame | None:
     """The sample as pandas; None where PyArrow fails, or where index and columns are not what the metadata says."""
     try:
-        frame: pd.DataFrame = _with_metadata(sample, metadata).to_pandas()
+        frame: pd.DataFrame = pyarrow_calls.to_pandas(_with_metadata(sample, metadata), use_threads=False)
         levels = index_fields(sample, metadata, sample.num_rows)
-    except MemoryError:
+    except _OF_THE_MACHINE:
         raise
     except Exception:  # PyArrow and pandas fail in many ways where metadata make no sense
         return None
     fields = [field for field in levels if field is not None]
     is_whole = len(set(fields)) == len(fields) and frame.shape[1] == sample.num_columns - len(fields)
-    return frame if is_whole and len(fields) <= frame.index.nlevels else None
+    if not is_whole or len(fields) > frame.index.nlevels:
+        return None
+    if frame.columns.inferred_type == "boolean":
+        names = [name for field, name in enumerate(sample.column_names) if field not in fields]
+        frame.columns = _booleans(names, frame.columns)
+    return frame
+
+
+def _booleans(names: list[str], labels: pd.Index[Any]) -> pd.Index[Any]:
+    """Labels of booleans, by the names of their fields: PyArrow 26 takes every text for True."""
+    if not {"True", "False"}.issuperset(names):
+        return labels
+    return pd.Index([name == "True" for name in names], dtype=labels.dtype, name=labels.name)
 
 
 def index_fields(table: pa.Table, metadata: dict[str, Any] | None, rows: int) -> list[int | None]:
@@ -106,8 +138,8 @@ def index_fields(table: pa.Table, metadata: dict[str, Any] | None, rows: int) ->
 
 def _is_convertible(column: pa.ChunkedArray) -> bool:
     try:
-        pa.table([column], [""]).to_pandas()
-    except MemoryError:
+        pyarrow_calls.to_pandas(pa.table([column], [""]), use_threads=False)
+    except _OF_THE_MACHINE:
         raise
     except Exception:  # as above
         return False
@@ -182,7 +214,7 @@ def _array_of(data: pa.ChunkedArray) -> Any:
     for a hash of them.
     """
     if pa.types.is_timestamp(data.type):
-        return data.cast(pa.timestamp(data.type.unit, "UTC")).to_pandas().array
+        return pyarrow_calls.to_pandas(data.cast(pa.timestamp(data.type.unit, "UTC"))).array
     if not pa.types.is_dictionary(data.type):
         return None
     values = data.type.value_type
