@@ -12,6 +12,7 @@ Does not depend on: how it is printed.
 
 from __future__ import annotations
 
+import csv
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from statistics import median
 
 import pyarrow as pa
 import pyarrow.csv
+import pyarrow.json
 import pyarrow.parquet as pq
 from rich.console import Console
 
@@ -33,11 +35,13 @@ from benchmarks.workers import ROOT
 from colonnade import Store
 
 LOADS, PUTS, FIRST_GETS, OPENS = 7, 9, 9, 301
-CSV_ROWS = 1_000_000
+CSV_ROWS, JSON_ROWS = 1_000_000, 300_000
 
 TARGETS = {
     "load_parquet": Target("load Parquet, against read_table", 1.2, "x", "at most 1.2x"),
     "load_csv": Target("load CSV, against read_csv", 1.2, "x", "at most 1.2x"),
+    "load_quoted": Target("load CSV in which every field is quoted", 1.2, "x", "at most 1.2x"),
+    "load_json": Target("load JSON lines, against read_json", 1.2, "x", "at most 1.2x"),
     "put_again": Target("put 1 GiB, third to ninth time, against the copy into warm pages", 1.3, "x", "at most 1.3x"),
     "put_pwrite": Target("the same against pwrite by two threads", 1, "x", "never slower: at most 1x"),
     "first_get": Target("first get of a process that has pandas imported", 2, " ms", "at most 2 ms"),
@@ -46,14 +50,18 @@ TARGETS = {
 
 
 def loads(run: Run) -> dict[str, Figure]:
-    """Eight columns of eight kinds, from Parquet, and from CSV as pandas writes it."""
+    """Eight columns of eight kinds, from Parquet, and from CSV and JSON lines as pandas writes them."""
     frame = frames.mixed()
-    parquet, csv = run.folder / "mixed.parquet", run.folder / "mixed.csv"
+    parquet, *texts = (run.folder / name for name in ("mixed.parquet", "mixed.csv", "quoted.csv", "mixed.json"))
     pq.write_table(pa.Table.from_pandas(frame), parquet)
-    frame.iloc[:CSV_ROWS].to_csv(csv, index=False)
+    frame.iloc[:CSV_ROWS].to_csv(texts[0], index=False)
+    frame.iloc[:CSV_ROWS].to_csv(texts[1], index=False, quoting=csv.QUOTE_ALL)
+    frame.iloc[:JSON_ROWS].to_json(texts[2], orient="records", lines=True, date_format="iso")
     readers = {
         "load_parquet": (parquet, pq.read_table, len(frame)),
-        "load_csv": (csv, pyarrow.csv.read_csv, CSV_ROWS),
+        "load_csv": (texts[0], pyarrow.csv.read_csv, CSV_ROWS),
+        "load_quoted": (texts[1], pyarrow.csv.read_csv, CSV_ROWS),
+        "load_json": (texts[2], pyarrow.json.read_json, JSON_ROWS),
     }
     return {key: _load(run, *reader) for key, reader in readers.items()}
 

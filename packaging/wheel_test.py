@@ -40,7 +40,11 @@ assert not {"rich", "typer", "polars", "duckdb"} & set(sys.modules)
 
 def pythons() -> list[str]:
     """Every Python from 3.11 on that this machine has, one of each minor version."""
-    candidates = [sys.executable, *map(str, sorted(Path.home().glob(".pyenv/versions/*/bin/python3")))]
+    # Not the project's environment: pip runs its .pth files in all programs of a build, without a path of modules.
+    candidates = [
+        str(Path(sys.executable).resolve()),
+        *map(str, sorted(Path.home().glob(".pyenv/versions/*/bin/python3"))),
+    ]
     candidates += [path for minor in range(11, 20) if (path := shutil.which(f"python3.{minor}"))]
     chosen: dict[str, str] = {}
     for python in candidates:

@@ -16,7 +16,7 @@ import colonnade as cn
 from support import order, privileges, quick_lane
 
 _HERE = Path(__file__).parent
-_SLOW_FOLDERS = {"concurrency", "crash", "examples", "flight", "stress", "typing"}
+_SLOW_FOLDERS = {"concurrency", "crash", "examples", "flight", "readers", "stress", "typing"}
 
 settings.register_profile(
     "colonnade",

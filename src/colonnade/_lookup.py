@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from colonnade.arguments import labels
 from colonnade.core.distinct import distinct
@@ -154,7 +155,8 @@ def key_fields(plan: TablePlan, key: Key | None) -> list[int] | None:
     """
     if key is None or key is False:
         return None
-    names = plan.fields.names
+    fields_of_plan = pa.schema(plan.fields)
+    names = fields_of_plan.names
     if key is True:
         levels = plan.layout.index_fields if isinstance(plan.layout, FrameLayoutPlan) else []
         fields = [field for field in levels if field is not None]
@@ -177,7 +179,7 @@ def key_fields(plan: TablePlan, key: Key | None) -> list[int] | None:
                 )
         fields = [names.index(name) for name in key_names]
     for field in fields:
-        check_key_type(names[field], plan.fields.field(field).type)
+        check_key_type(names[field], fields_of_plan.field(field).type)
     return fields
 
 

@@ -8,9 +8,9 @@
 #include <atomic>
 #include <bit>
 #include <cerrno>
-#include <chrono>
 #include <cmath>
 #include <cstring>
+#include <ctime>
 #include <stdexcept>
 #include <system_error>
 #include <utility>
@@ -22,9 +22,9 @@ namespace {
 
 constexpr int64_t huge = huge_page;
 constexpr int64_t longest_step = huge, populated = 64 << 10;
-// A huge page takes 0.3 ms where the kernel has some ready, and 7 ms where a virtual machine gets the memory from its
-// host. What takes longer is the moving of other pages.
-constexpr std::chrono::milliseconds worth_waiting{10};
+// Nanoseconds of the processor. A huge page takes 0.3 ms where the kernel has some ready, and 7 ms where a virtual
+// machine gets the memory from its host. What takes longer is the moving of other pages.
+constexpr int64_t worth_waiting = 10'000'000;
 const int64_t page = static_cast<int64_t>(page_size());
 constexpr int64_t at_once = 64;  // rows
 constexpr int64_t no_time = INT64_MIN;
@@ -37,6 +37,13 @@ Value load(const uint8_t* from, int64_t at) {
   Value value;
   std::memcpy(&value, from + at * static_cast<int64_t>(sizeof(Value)), sizeof(Value));
   return value;
+}
+
+// The time that this thread has had a processor: a busy machine does not let it look as if the kernel took long.
+int64_t processor_time() {
+  timespec time{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return int64_t{1'000'000'000} * time.tv_sec + time.tv_nsec;
 }
 
 // One register of any processor.
@@ -118,7 +125,8 @@ void GrowingRows::allocate(int64_t from, int64_t to) {
   from = from / page * page;
   to = std::min((to + page - 1) / page * page, (size_ + page - 1) / page * page);
   if (from >= to) return;
-  if (to - from >= huge) make_huge_pages(from, to);
+  // Of a segment that was used before, all pages are there. The offset of the file is nobody's.
+  if (to - from >= huge && ::lseek(fd_, from, SEEK_HOLE) < to) make_huge_pages(from, to);
   // Long steps are allocated and entered into the page table at once: a fault for each page takes longer than to copy
   // it. Where there is no room, or the kernel does not know this, the other way says why.
   const int64_t whole = std::min(to, size_ / page * page) - from;
@@ -132,36 +140,56 @@ void GrowingRows::allocate(int64_t from, int64_t to) {
   if (error) throw std::system_error(error, std::generic_category());
 }
 
-// Puts the memory around a part of the file into huge pages where the kernel can: they come in a fifth of the time, and
-// sums over many segments take 1.1 times as long as over one array, and 1.5 times with small pages. What stands in the
-// pages stays, and readers may look at it meanwhile.
+// Puts the memory around a part of the file into huge pages where the kernel can: sums over many segments take 1.1
+// times as long as over one array then, and 1.5 times with small pages. What stands in the pages stays, and readers may
+// look at it meanwhile.
 void GrowingRows::make_huge_pages(int64_t from, int64_t to) noexcept {
   from = from / huge * huge;
   to = std::min(static_cast<int64_t>(round_up(static_cast<size_t>(to), huge_page)), size_ / huge * huge);
   if (!has_huge_pages_ || from >= to || reinterpret_cast<uintptr_t>(memory_) % huge_page != 0) return;
-  // Of a segment that was used before, all pages are there. The offset of the file is nobody's.
-  if (::lseek(fd_, from, SEEK_HOLE) >= to) return;
   // The kernel wants one page to be there in each, and fills the rest with zeros.
   for (int64_t at = from; at < to; at += huge)
     if (::posix_fallocate(fd_, at, page) != 0) return;
-  const auto began = std::chrono::steady_clock::now();
+  const int64_t began = processor_time();
   const bool done = ::madvise(memory_ + from, static_cast<size_t>(to - from), MADV_COLLAPSE) == 0;
-  has_huge_pages_ = done && std::chrono::steady_clock::now() - began < (to - from) / huge * worth_waiting;
+  has_huge_pages_ = done && processor_time() - began < (to - from) / huge * worth_waiting;
 }
 
-// Steps double from a page on, so that a small table is small. The first long one takes up what came before it.
+// Steps double from a page on, so that a small table is small.
 void GrowingRows::ensure(Region& region, int64_t end) {
-  if (region.start < 0 || end <= region.provided) return;
+  if (region.start < 0) return;
+  if (end <= region.provided) {
+    if (region.provided >= longest_step && !has_prepared_) prepare(region, end);
+    return;
+  }
   const int64_t step = std::clamp(region.provided, page, longest_step);
   const int64_t to = std::min(std::max(end, region.provided + step), region.size);
-  const bool is_first = step == longest_step && !region.is_long;
-  allocate(region.start + (is_first ? 0 : region.provided), region.start + to);
-  region.is_long = step == longest_step;
+  allocate(region.start + region.provided, region.start + to);
   region.provided = to;
+}
+
+// What is needed later, one step for each append: columns of one width need their next huge page at the same time, and
+// one append would wait for all of them.
+void GrowingRows::prepare(Region& region, int64_t end) noexcept {
+  if (!region.is_huge) {  // what came in short steps is in small pages
+    region.is_huge = has_prepared_ = true;
+    make_huge_pages(region.start, region.start + longest_step);
+    return;
+  }
+  if (region.provided == region.size || region.provided - end > longest_step / 2) return;
+  has_prepared_ = true;
+  const int64_t to = std::min(region.provided + longest_step, region.size);
+  try {
+    allocate(region.start + region.provided, region.start + to);
+    region.provided = to;
+  } catch (const std::system_error&) {
+    // There is no room. Whoever needs it is told.
+  }
 }
 
 void GrowingRows::provide(const std::vector<GrowingInput>& inputs, int64_t rows) {
   const int64_t end = rows_ + rows;
+  has_prepared_ = false;
   for (size_t number = 0; number < columns_.size(); ++number) {
     const GrowingPlaces& places = columns_[number];
     State& state = state_[number];

@@ -69,7 +69,7 @@ class GrowingRows {
  private:
   struct Region {
     int64_t start = -1, size = 0, provided = 0;  // `provided`: bytes from the start that have pages
-    bool is_long = false;                        // whether pages come in long steps
+    bool is_huge = false;                        // whether its first pages were put into huge ones
   };
   struct State {
     int64_t nulls = 0, text_end = 0;
@@ -78,6 +78,7 @@ class GrowingRows {
   void ensure(Region& region, int64_t end);
   void allocate(int64_t from, int64_t to);
   void make_huge_pages(int64_t from, int64_t to) noexcept;
+  void prepare(Region& region, int64_t end) noexcept;
   template <class IsValid, class AllValid>
   int64_t put_bits(int64_t at, int64_t first, int64_t rows, const IsValid& is_valid, const AllValid& all_valid);
   int64_t write_column(const GrowingPlaces& places, State& state, const GrowingInput& input, int64_t first,
@@ -89,6 +90,7 @@ class GrowingRows {
   std::vector<GrowingPlaces> columns_;
   std::vector<State> state_;
   bool has_huge_pages_ = true;  // until the kernel has none, or takes long
+  bool has_prepared_ = false;   // in this append
 };
 
 // The first of some values that is less than the one before it, or than `last`; none if they ascend. NaN and NaT do not

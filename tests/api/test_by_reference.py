@@ -101,6 +101,7 @@ def test_pool_queue_and_pipe(method):
         result.iloc[0, 0] = 7.0  # it is this process' own
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_what_a_process_is_started_with(method):
     context = multiprocessing.get_context(method)

@@ -28,6 +28,7 @@ def content(latest):
     return int(latest.frame["n"][0])
 
 
+@pytest.mark.slow
 def test_each_version_as_it_is_put(store, producer):
     latest = store.latest("a/t")
     for n in range(1, 6):

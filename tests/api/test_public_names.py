@@ -129,6 +129,7 @@ def test_typed_marker_and_one_version():
     assert typing.cast(str, cn.__version__).count(".") == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("library", "version", "needed"), [("pandas", "2.2.3", "3.0"), ("pyarrow", "24.0.0", "25.0")])
 def test_an_old_library_is_named_in_one_line(library, version, needed, tmp_path):
     program = f"""if True:

@@ -112,6 +112,13 @@ def test_a_mapping_of_arrays(store):
     assert store.get("t").shape == (0, 0)
 
 
+@pytest.mark.parametrize("unit", ["M8[ps]", "m8[ps]", "m8[M]"])
+def test_a_mapping_of_times_that_pandas_would_round(store, unit):
+    with pytest.raises(cn.UnsupportedTypeError, match=f"column 't' is an array of .*{unit[3:]}.*put the array alone"):
+        store.put("t", {"t": np.array([1, 5], unit)})
+    assert store.put("t", {"t": np.array(["2020-05"], "M8[M]")}).to_pandas()["t"][0] == pd.Timestamp("2020-05-01")
+
+
 @pytest.mark.parametrize("columns", [{"a": [1], "b": [1, 2]}, {"a": 1}, {"a": np.zeros((2, 2))}], ids=repr)
 def test_a_mapping_that_is_no_table(store, columns):
     with pytest.raises(cn.NotATableError, match="arrays of one length"):

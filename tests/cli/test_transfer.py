@@ -121,6 +121,7 @@ def test_a_file_of_something_else(suffix, cli, store, tmp_path):
     assert store.ls() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["csv", "parquet", "feather", "arrow"])
 def test_a_table_goes_through_pipes(kind, store):
     frame = nyc("planes")
@@ -141,6 +142,7 @@ def test_a_table_goes_through_pipes(kind, store):
     assert_frame_equal(store.get("u"), frame)
 
 
+@pytest.mark.slow
 def test_standard_input_that_is_a_file(store, shell, tmp_path):
     (tmp_path / "t.csv").write_bytes(b"x\n" + b"1\n" * 1_000_000 + b"late\n")  # it is read twice
     with (tmp_path / "t.csv").open("rb") as file:

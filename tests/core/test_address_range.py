@@ -58,6 +58,7 @@ def test_a_shared_piece_sees_what_is_stored_later_and_a_private_one_keeps_its_ow
     assert np.fromfile(f"/proc/self/fd/{two_files[0]}", "int64", 4).tolist() == [0, -7, 2, 3]
 
 
+@pytest.mark.slow
 def test_pieces_are_unmapped_when_the_last_view_is_gone(two_files):
     addresses = _core.AddressRange(8 * PAGE)
     piece = addresses.map(two_files[0], [(0, 0, PAGE), (4 * PAGE, PAGE, PAGE)], False)

@@ -46,6 +46,7 @@ time.sleep(delay)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["to_pandas", "chunks", "from_pandas", "put", "share"])
 def test_a_process_ends_while_threads_are_in_the_core(kind, folder):
     for number in range(4):

@@ -265,6 +265,7 @@ def _seconds(look):
     return min(best)
 
 
+@pytest.mark.slow
 def test_ten_thousand_columns(store):
     snapshot = store.put("wide", pd.DataFrame(np.zeros((10, 10_000)), columns=[f"c{i}" for i in range(10_000)]))
     page = Page(snapshot)
@@ -316,6 +317,7 @@ def test_few_pages_are_read(tmp_path):
     assert faults(lambda: cn.Store(tmp_path / "s").open("t")._repr_html_()) < read_all / 4
 
 
+@pytest.mark.slow
 def test_a_thousand_names(store):
     names = [f"{folder}/t{i}" for folder in "badce" for i in range(200)]
     for name in names[::-1]:

@@ -262,7 +262,13 @@ def test_frames_that_pandas_makes(store):
     assert store.put("t", np.array(["ab", "c"])).to_pandas()[0].tolist() == ["ab", "c"]
     assert store.put("t", np.array([[1, 2]], ">i4")).to_pandas().dtypes.tolist() == [np.dtype("i4")] * 2
     assert store.put("t", np.array(["2020-05"], "M8[M]")).to_pandas()[0][0] == pd.Timestamp("2020-05-01")
-    for put in (make(DTYPES["structure, nested"], (2, 2)), make(DTYPES["M8[10ms]"], (2,)), np.zeros((0, 1 << 30))):
+    for put in (
+        np.ones(2, "m8[Y]"),
+        np.ones(2, [("t", "M8[ps]")]),
+        make(DTYPES["structure, nested"], (2, 2)),
+        make(DTYPES["M8[10ms]"], (2,)),
+        np.zeros((0, 1 << 30)),
+    ):
         with pytest.raises(cn.UnsupportedTypeError, match="to_numpy"):
             store.put("t", put).to_pandas()
 

@@ -306,6 +306,22 @@ def test_dictionaries_of_dictionaries_are_refused(store, chunks, inside):
     assert not store.exists("t")
 
 
+@pytest.mark.parametrize("storage", [pa.array(["a", None]).dictionary_encode(), pa.array([1, None], pa.timestamp("us", "UTC"))], ids=["dictionary", "zoned"])  # fmt: skip
+def test_extension_types_at_which_pyarrow_ends_the_process_are_refused(store, storage):
+    data = pa.ExtensionArray.from_storage(pa.opaque(storage.type, "other", "test"), storage)
+    with pytest.raises(cn.UnsupportedTypeError, match=r"column 'd' is .*cast the column to the storage"):
+        store.put("t", pa.table({"d": data}))
+    store.put("t", pa.table({"d": storage})).close()
+
+
+def test_unions_of_an_extension_type_are_refused_inside_of_others(store):
+    union = pa.UnionArray.from_sparse(pa.array([0, 0], pa.int8()), [pa.array([1, 2])])
+    data = pa.ExtensionArray.from_storage(pa.opaque(union.type, "other", "test"), union)
+    store.put("t", pa.table({"d": data})).close()
+    with pytest.raises(cn.UnsupportedTypeError, match=r"column 'd' is .*cast the column to the storage"):
+        store.put("t", pa.table({"d": pa.ListArray.from_arrays([0, 1, 2], data)}))
+
+
 TEXTS = pa.array(["x" * 20, "a", None, "y" * 30], pa.string_view())
 VIEWS_INSIDE = {
     "list view": lambda: pa.ListViewArray.from_arrays(pa.array([2, 0], pa.int32()), pa.array([0, 3], pa.int32()), TEXTS),

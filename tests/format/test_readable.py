@@ -72,6 +72,15 @@ def test_arrow_dtypes_that_pandas_cannot_name_come_back(store):
     pd.testing.assert_frame_equal(store.get("t"), df)
 
 
+@pytest.mark.parametrize("dtype", ["bool", "boolean"])
+def test_labels_that_are_booleans_come_back(store, dtype):
+    """PyArrow 26 takes the text of each for True."""
+    df = pd.DataFrame([[1, 2.5, "a"]], columns=["k", "True", "False"]).set_index("k")
+    df.columns = pd.Index([True, False], dtype=dtype, name="positive")
+    store.put("t", pa.Table.from_pandas(df)).close()
+    pd.testing.assert_frame_equal(store.get("t"), df)
+
+
 def test_intervals_of_a_categorical_come_back(store):
     for what in ("intervals in a categorical", "intervals in a categorical, beside an index", "an index of intervals in a categorical"):  # fmt: skip
         store.put("t", pa.Table.from_pandas(FRAMES[what]))

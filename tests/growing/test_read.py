@@ -322,6 +322,7 @@ def test_a_reference_finds_the_same_rows_in_another_process(three):
     gc.collect()
 
 
+@pytest.mark.slow
 def test_polars_numpy_sql_and_put(three):
     store, rows = three
     polars = pytest.importorskip("polars")

@@ -84,6 +84,7 @@ def turns_of(df, rows):
     return turns
 
 
+@pytest.mark.slow
 def test_batches_of_several_processes_are_whole_and_one_is_killed(store, producers, monkeypatch):
     rows, count = 150, 200
     monkeypatch.setattr(log_room, "SEGMENT_BYTES", 1)
@@ -107,6 +108,7 @@ def test_batches_of_several_processes_are_whole_and_one_is_killed(store, produce
     assert store.check() == []
 
 
+@pytest.mark.slow
 def test_a_producer_that_appends_all_the_time_lets_others_in(store, producers):
     processes = [producers(number, 10_000, 2_000) for number in range(3)]
     go(*processes)

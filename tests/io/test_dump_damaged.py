@@ -33,6 +33,7 @@ def test_dump(suffix, damaged, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("args", [["show", "t"], ["show", "t", "--json"], ["dump", "t", "-"]])
 def test_commands(args, damaged):
     command = [sys.executable, "-m", "colonnade", "--store", damaged.path, *args]

@@ -11,7 +11,7 @@ import pytest
 import colonnade as cn
 from support.users import OTHER, as_user
 
-pytestmark = pytest.mark.privileged("users")
+pytestmark = [pytest.mark.privileged("users"), pytest.mark.slow]
 
 GROUP = 12345
 FRAME = pd.DataFrame({"x": [1, 2, 3]})

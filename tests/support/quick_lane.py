@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 
 # So many cases of one test are run, spread evenly over its table; of a large table half of its square root.
-CASES = 6
+CASES = 4
 
 
 def examples(count: int) -> settings:

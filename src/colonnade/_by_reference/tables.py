@@ -50,7 +50,7 @@ def _holds_no_objects(frame: Any) -> bool:
 
 
 def _stored_schema(plan: TablePlan) -> pa.Schema:
-    return plan.fields.with_metadata(plan.metadata or None)
+    return pa.schema(plan.fields, plan.metadata or None)
 
 
 def _arrow_way_back(table: pa.Table, plan: TablePlan) -> Any:

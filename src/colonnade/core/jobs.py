@@ -1,7 +1,6 @@
 """The jobs of a plan, as tables for the core.
 
-``src/core/plan.h`` defines the enumerations and the fields. The order of the fields is read from the core, and a test
-compares the enumerations.
+``src/core/plan.h`` defines the enumerations and the fields. A test compares both.
 
 Does not depend on: pandas, PyArrow, files.
 """
@@ -65,8 +64,11 @@ def _rows_of(names: Sequence[str]) -> np.dtype[Any]:
     return np.dtype([(name, np.int64) for name in names])
 
 
-_JOB_FIELDS = _core.job_fields()
-JOB = _rows_of(_JOB_FIELDS)
+# In the order of `Job.row`.
+JOB = _rows_of((
+    "rows", "first_piece", "piece_count", "values", "width", "out_width", "validity", "fill", "element",
+    "pandas_buffer", "pandas_element", "operand", "values_at", "bitmap_at", "mask_at", "pandas_at",
+))  # fmt: skip
 PIECE = _rows_of(_core.piece_fields())
 RESULT = _rows_of(_core.result_fields())
 
@@ -144,25 +146,24 @@ class Job:
 
     def row(self, first_piece: int, places: Mapping[Region, int], start: int) -> tuple[int, ...]:
         """The job of the first column as a row of `JOB`; the places of its outputs are counted from ``start``."""
-        fields = {
-            "rows": self.rows,
-            "first_piece": first_piece,
-            "piece_count": len(self.pieces),
-            "values": self.values_kind,
-            "width": self.width,
-            "out_width": self.out_width,
-            "validity": self.validity_kind,
-            "fill": self.fill,
-            "element": ELEMENT[self.element],
-            "pandas_buffer": self.pandas_kind,
-            "pandas_element": ELEMENT[self.pandas_element],
-            "operand": self.operand,
-            "values_at": _place(self.values, places, start),
-            "bitmap_at": _place(self.bitmap, places, start),
-            "mask_at": _place(self.mask, places, start),
-            "pandas_at": _place(self.pandas_buffer, places, start),
-        }
-        return tuple([fields[name] for name in _JOB_FIELDS])
+        return (
+            self.rows,
+            first_piece,
+            len(self.pieces),
+            self.values_kind,
+            self.width,
+            self.out_width,
+            self.validity_kind,
+            self.fill,
+            ELEMENT[self.element],
+            self.pandas_kind,
+            ELEMENT[self.pandas_element],
+            self.operand,
+            _place(self.values, places, start),
+            _place(self.bitmap, places, start),
+            _place(self.mask, places, start),
+            _place(self.pandas_buffer, places, start),
+        )
 
 
 def _place(region: Region | None, places: Mapping[Region, int], start: int) -> int:
@@ -220,10 +221,10 @@ def _for_each_column(
     """A row, and pieces, for each column of each job; those that are given are of the first columns."""
     owner, column = _counted([job.count for job in jobs])
     table = rows[owner]
-    for place, output in _OUTPUTS.items():
-        regions = [getattr(job, output) for job in jobs]
-        steps = np.array([0 if region is None else region.step for region in regions])
-        table[place] += column * steps[owner]
+    outputs = [(job.values, job.bitmap, job.mask, job.pandas_buffer) for job in jobs]
+    steps = np.array([0 if region is None else region.step for regions in outputs for region in regions])
+    for number, place in enumerate(_OUTPUTS):
+        table[place] += column * steps[number :: len(_OUTPUTS)][owner]
     row, piece = _counted(table["piece_count"])
     parts = pieces[table["first_piece"][row] + piece]
     steps = np.array([job.source_step for job in jobs])
@@ -232,7 +233,7 @@ def _for_each_column(
     return table, parts
 
 
-_OUTPUTS = {"values_at": "values", "bitmap_at": "bitmap", "mask_at": "mask", "pandas_at": "pandas_buffer"}
+_OUTPUTS = ("values_at", "bitmap_at", "mask_at", "pandas_at")
 
 
 def _counted(counts: npt.ArrayLike) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:

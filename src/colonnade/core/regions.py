@@ -36,7 +36,7 @@ class Region:
 
     def starts(self, at: int) -> list[int]:
         """Where each of its runs starts if the first starts at ``at``."""
-        return [at + self.step * number for number in range(self.count)]
+        return [at] if self.count == 1 else [at + self.step * number for number in range(self.count)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

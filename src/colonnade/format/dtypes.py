@@ -33,6 +33,17 @@ def encode_dtype(dtype: Any) -> schema.Dtype:
     return _name_of(dtype) if isinstance(dtype, np.dtype) else str(dtype)
 
 
+# NumPy's units of times that pandas rounds to nanoseconds, or takes for so many seconds.
+_ROUNDED_UNITS = {"M": ("ps", "fs", "as"), "m": ("ps", "fs", "as", "M", "Y")}
+
+
+def is_rounded(dtype: np.dtype[Any]) -> bool:
+    """Whether pandas makes other times of those of a NumPy dtype, or of one of its fields."""
+    if dtype.fields is not None:
+        return any(is_rounded(field[0]) for field in dtype.fields.values())
+    return dtype.base.kind in "mM" and np.datetime_data(dtype.base)[0] in _ROUNDED_UNITS[dtype.base.kind]
+
+
 @lru_cache(256)
 def _name_of(dtype: np.dtype[Any]) -> str:
     """The name of a NumPy dtype, which NumPy takes 5 us to make."""

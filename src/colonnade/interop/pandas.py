@@ -43,14 +43,19 @@ def arrays_of(df: pd.DataFrame) -> list[Array1D]:
 
 def labels_of(index: pd.Index[Any]) -> list[Any]:
     """The labels as a list: the same as ``list(index)``, which takes 0.6 us for each string."""
-    return index.to_numpy(object).tolist() if isinstance(index.dtype, pd.StringDtype) else list(index)
+    if isinstance(index.dtype, pd.StringDtype) and len(index) > _MANY:
+        return index.to_numpy(object).tolist()
+    return list(index)
+
+
+_MANY = 50  # fewer strings take longer that way
 
 
 def columns_of_blocks(df: pd.DataFrame, together: Callable[[Any], bool]) -> list[tuple[list[int], Any]]:
     """The columns of a frame as (positions, array), in the order of the first position; nothing is copied.
 
-    Columns of one block are one array, with a row for each, if ``together`` is true of their dtype and no other block
-    of that dtype has a column between them. Every other column is an array of one dimension.
+    Columns of one block are one array, with a row for each, if they are several, ``together`` is true of their dtype,
+    and no other block of that dtype has a column between them. Every other column is an array of one dimension.
     """
     blocks = [(block.mgr_locs.as_array.tolist(), _bare(block.values)) for block in df._mgr.blocks]
     blocks.sort(key=itemgetter(0))
@@ -67,8 +72,12 @@ def columns_of_blocks(df: pd.DataFrame, together: Callable[[Any], bool]) -> list
         positions = [position for part, _ in parts for position in part]
         is_in_order = positions == sorted(positions)
         for part, values in parts:
-            columns += [(part, values)] if is_in_order and len(part) > 1 else _one_by_one(part, values)
+            is_one = is_in_order and len(part) >= _SEVERAL
+            columns += [(part, values)] if is_one else _one_by_one(part, values)
     return sorted(columns, key=itemgetter(0))
+
+
+_SEVERAL = 4  # fewer take less time one by one
 
 
 def _one_by_one(positions: list[int], values: Any) -> list[tuple[list[int], Any]]:

@@ -46,19 +46,22 @@ def index_field_name(level: Any, position: int, names: Sequence[str]) -> str:
 
 
 def pandas_metadata(
-    df: Any, columns: Sequence[tuple[Any, Sequence[int]]], index_levels: Sequence[Any], fields: pa.Schema
+    df: Any,
+    columns: Sequence[tuple[Any, Sequence[int]]],
+    index_levels: Sequence[Any],
+    fields: Sequence[tuple[str, pa.DataType]],
 ) -> bytes | None:
-    """Make the metadata for a frame whose columns and stored index levels became ``fields``, in that order.
+    """Make the metadata for a frame whose columns and stored index levels became ``fields``, (name, type) of each.
 
     ``columns`` are (column, the fields that it stands for): PyArrow takes 15 us to describe one, and columns of one
     dtype differ in the name alone. None if PyArrow cannot describe the labels; Arrow readers then see plain columns.
     """
-    firsts = [fields.field(numbers[0]) for _, numbers in columns]
-    names = [field.name for field in firsts]
-    level_fields = [fields.field(number) for number in range(df.shape[1], len(fields))]
-    remaining = iter(level_fields)
+    count = df.shape[1]
+    firsts = [fields[numbers[0]] for _, numbers in columns]
+    names = [name for name, _ in firsts]
+    remaining = iter(fields[count:])
     descriptors = [
-        compat._get_range_index_descriptor(level) if level is df.index and _is_range(level) else next(remaining).name
+        compat._get_range_index_descriptor(level) if level is df.index and _is_range(level) else next(remaining)[0]
         for level in index_levels
     ]
     try:
@@ -74,26 +77,27 @@ def pandas_metadata(
                 index_levels,
                 descriptors,
                 None,
-                [field.type for field in (*firsts, *level_fields)],
+                [type_ for _, type_ in (*firsts, *fields[count:])],
                 column_field_names=names,
             )
     except (TypeError, ValueError, KeyError, NotImplementedError, AttributeError):
         return None
     text = bytes(metadata[b"pandas"])
-    if len(columns) == df.shape[1]:
-        return text
-    return _for_each_field(text, [numbers for _, numbers in columns], fields.names)
+    return text if len(columns) == count else _for_each_field(text, columns, fields)
 
 
-def _for_each_field(text: bytes, fields_of: Sequence[Sequence[int]], names: Sequence[str]) -> bytes:
+def _for_each_field(
+    text: bytes, columns: Sequence[tuple[Any, Sequence[int]]], fields: Sequence[tuple[str, pa.DataType]]
+) -> bytes:
     """The metadata with a description of each field, made of that of the first of a column's fields."""
     metadata = json.loads(text)
     described = metadata["columns"]
     entries: dict[int, Any] = {}
-    for entry, numbers in zip(described, fields_of, strict=False):
+    for entry, (_, numbers) in zip(described, columns, strict=False):
         for number in numbers:
-            entries[number] = {**entry, "name": names[number], "field_name": names[number]}
-    metadata["columns"] = [entries[number] for number in range(len(entries))] + described[len(fields_of) :]
+            name, _ = fields[number]
+            entries[number] = {**entry, "name": name, "field_name": name}
+    metadata["columns"] = [entries[number] for number in range(len(entries))] + described[len(columns) :]
     return json.dumps(metadata).encode()
 
 

@@ -17,6 +17,7 @@ import pyarrow.types as pt
 from colonnade.errors import CorruptSnapshotError, UnsupportedTypeError
 from colonnade.explanation import ColumnReport
 from colonnade.format import schema
+from colonnade.format.dtypes import is_rounded
 from colonnade.format.ndarray_layout import Layout, decode_array_dtype, is_plain, lay_out_array
 from colonnade.format.polars_reading import why_polars_converts
 from colonnade.format.read.file import StoredFile, reading
@@ -63,6 +64,8 @@ def columns_of(array: npt.NDArray[Any]) -> tuple[pd.Index[Any], Any, list[Any]]:
         raise UnsupportedTypeError(f"a frame of {array.shape[1]:,} columns; use to_numpy()")
     if is_held(array.dtype):
         return pd.RangeIndex(array.shape[1]), array.T, []
+    if is_rounded(array.dtype):
+        raise UnsupportedTypeError(f"pandas makes other times of {array.dtype}; use to_numpy() or to_buffer()")
     try:
         native: Any = array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
         frame = pd.DataFrame(native)

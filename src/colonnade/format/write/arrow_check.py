@@ -23,7 +23,7 @@ def check_table(table: pa.Table) -> None:
     ------
     InvalidDataError
     UnsupportedTypeError
-        For a dictionary of a dictionary.
+        For types at which PyArrow ends the process.
     """
     _validate(table)
     for name, column in zip(table.column_names, table.columns, strict=True):
@@ -66,6 +66,11 @@ def _check_dictionaries(name: str, column: pa.ChunkedArray) -> None:
             f"column {name!r} is {column.type}: dictionaries of dictionaries cannot be stored, and nothing was; "
             "cast the column to its plain type"
         )
+    if _ends_process(column.type):
+        raise UnsupportedTypeError(
+            f"column {name!r} is {column.type}, at which PyArrow ends the process: an extension type of a dictionary, "
+            "a zoned time or a union; cast the column to the storage of its type. Nothing was stored"
+        )
     type_ = column.type.storage_type if isinstance(column.type, pa.BaseExtensionType) else column.type
     if pt.is_dictionary(type_):
         for chunk in column.chunks:
@@ -97,6 +102,27 @@ def contains_dictionary(type_: pa.DataType) -> bool:
     if isinstance(type_, pa.BaseExtensionType):
         return contains_dictionary(type_.storage_type)
     return pt.is_dictionary(type_) or any(contains_dictionary(type_.field(i).type) for i in range(type_.num_fields))
+
+
+def _ends_process(type_: pa.DataType, *, inside: bool = False) -> bool:
+    """Whether PyArrow 26 ends the process when it converts a type, or makes a null of it (unions inside of others)."""
+    if not isinstance(type_, pa.BaseExtensionType):
+        return any(_ends_process(type_.field(number).type, inside=True) for number in range(type_.num_fields))
+    storage = type_.storage_type
+    while isinstance(storage, pa.BaseExtensionType):
+        storage = storage.storage_type
+    if inside:
+        return pt.is_dictionary(storage) or pt.is_union(storage) or _ends_process(storage, inside=True)
+    is_fatal = pt.is_dictionary(storage) or (pt.is_timestamp(storage) and storage.tz is not None)
+    return (is_fatal and not _has_pandas_dtype(type_)) or _ends_process(storage)
+
+
+def _has_pandas_dtype(type_: pa.BaseExtensionType) -> bool:
+    try:
+        type_.to_pandas_dtype()
+    except NotImplementedError:
+        return False
+    return True
 
 
 def _has_double_dictionary(type_: pa.DataType) -> bool:

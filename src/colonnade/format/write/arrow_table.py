@@ -93,7 +93,7 @@ def plan_table(table: pa.Table) -> TablePlan:
         except (pa.ArrowException, TypeError) as error:
             frame.errors.append(f"column {name!r}: Arrow type {data.type} cannot be stored ({error})")
             continue
-        frame.append([field], column)
+        frame.columns.append(column)
         if is_data:
             data_columns.append((data_position, field, column))
             data_position += 1
@@ -113,7 +113,7 @@ def plan_table(table: pa.Table) -> TablePlan:
     return TablePlan(
         rows,
         tuple(frame.columns),
-        pa.schema(fields),
+        fields,
         metadata,
         FrameLayoutPlan(
             rows=rows,
@@ -124,7 +124,7 @@ def plan_table(table: pa.Table) -> TablePlan:
             attrs=encode_attrs(expected.attrs),
             unique_labels=False,
         ),
-        frame.order,
+        (),
         group_blocks(([position], column) for position, _, column in data_columns),
         tuple(frame.codes),
         tuple(frame.nested),

@@ -6,8 +6,9 @@ not depend on: Arrow's physical layouts (`flatten`), pandas, files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import Any
 
 import pyarrow as pa
@@ -62,24 +63,8 @@ class Node:
         result = results[self.nulls]
         return result.nulls_of_each or [result.nulls]
 
-    def places(self, nulls: Sequence[int], place: Callable[[Region], int]) -> Iterator[list[tuple[int, int]]]:
-        """Each buffer once the jobs have run: where it stands for each column, and its size; (0, 0) where it is absent.
-
-        A bitmap without a null is left out.
-        """
-        for number, region in enumerate(self.buffers):
-            if region is None:
-                yield [_ABSENT] * len(nulls)
-                continue
-            placed = [(at, region.size) for at in region.starts(place(region))]
-            if self.has_validity and number == 0:
-                placed = [at if missing else _ABSENT for at, missing in zip(placed, nulls, strict=True)]
-            yield placed
-
 
 _ABSENT = (0, 0)
-
-
 # What the record batch has of one column: (length, null count) of nodes, and (offset, length) of buffers.
 ColumnNumbers = tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]
 
@@ -164,10 +149,23 @@ class Column:
 
     def numbers(self, place: Callable[[Region], int], results: Results) -> list[ColumnNumbers]:
         """What the record batch has of each of its columns, once the jobs have run."""
-        nulls = [node.null_counts(self.count, results) for node in self.flat.nodes]
-        nodes = [[(node.length, number) for number in each] for node, each in zip(self.flat.nodes, nulls, strict=True)]
-        buffers = [at for node, each in zip(self.flat.nodes, nulls, strict=True) for at in node.places(each, place)]
-        buffers_of_each = zip(*buffers, strict=True) if buffers else [()] * self.count
+        nodes: list[Iterable[tuple[int, int]]] = []
+        buffers: list[Iterable[tuple[int, int]]] = []
+        for node in self.flat.nodes:
+            nulls = node.null_counts(self.count, results)
+            nodes.append(zip(repeat(node.length, self.count), nulls, strict=True))
+            for region in node.buffers:
+                is_bitmap = node.has_validity and region is node.buffers[0]
+                if region is None or (is_bitmap and not any(nulls)):
+                    buffers.append(repeat(_ABSENT, self.count))
+                    continue
+                placed: Iterable[tuple[int, int]] = zip(
+                    region.starts(place(region)), repeat(region.size, self.count), strict=True
+                )
+                if is_bitmap:  # one without a null is left out
+                    placed = (at if missing else _ABSENT for at, missing in zip(placed, nulls, strict=True))
+                buffers.append(placed)
+        buffers_of_each = zip(*buffers, strict=True) if buffers else repeat((), self.count)
         return list(zip(zip(*nodes, strict=True), buffers_of_each, strict=True))
 
     def regions(self) -> list[Region]:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from colonnade.core.jobs import Job
 from colonnade.core.regions import Region
@@ -40,13 +39,13 @@ from colonnade.interop.pyarrow import field_name, index_field_name
 class FrameParts:
     """Collects what one frame needs: columns, codes, nested tables, and errors, which are reported all at once.
 
-    ``names`` are those of the fields. ``order`` is the field of each column, as in `TablePlan`.
+    ``names`` are those of the fields.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
         self.names = list(names)
         self.columns: list[Column] = []
-        self.order: list[int] = []
+        self._fields: list[int] = []
         self.codes: list[Job] = []
         self.nested: list[NestedPlan] = []
         self.errors: list[str] = []
@@ -58,13 +57,13 @@ class FrameParts:
         except UnsupportedTypeError as error:
             self.errors += [f"{what(field)}: {error}" for field in fields]
             return None
-        self.append(fields, column)
+        self._fields += fields
+        self.columns.append(column)
         return column
 
-    def append(self, fields: Sequence[int], column: Column) -> None:
-        """Add what is planned already."""
-        self.order += fields
-        self.columns.append(column)
+    def order(self) -> Sequence[int]:
+        """The field of each column, as in `TablePlan`."""
+        return () if self._fields == list(range(len(self.names))) else self._fields
 
     def raise_errors(self) -> None:
         """Raise one UnsupportedTypeError that names every column which cannot be stored."""
@@ -192,9 +191,10 @@ def plan_frame(df: pd.DataFrame) -> TablePlan:
     frame.raise_errors()
     make_labels = frame.labels(df.columns, labels)
     data = [(positions, column) for (positions, _), column in zip(arrays, frame.columns, strict=False)]
-    types = in_fields(frame.order, ([column.flat.type] * column.count for column in frame.columns))
-    fields = pa.schema(list(zip(frame.names, types, strict=True)))
+    order = frame.order()
+    types = in_fields(order, [[column.flat.type] * column.count for column in frame.columns])
     dtypes = [(_Dtype(array), positions) for positions, array in arrays]
+    fields = list(zip(frame.names, types, strict=True))
     written = metadata_of(df, labels, dtypes, levels, fields)
     return TablePlan(
         len(df),
@@ -210,7 +210,7 @@ def plan_frame(df: pd.DataFrame) -> TablePlan:
             attrs=encode_attrs(df.attrs),
             unique_labels=not df.flags.allows_duplicate_labels,
         ),
-        frame.order,
+        order,
         group_blocks(data),
         tuple(frame.codes),
         tuple(frame.nested),

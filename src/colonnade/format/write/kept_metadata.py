@@ -27,7 +27,7 @@ def metadata_of(
     labels: list[Any],
     columns: Sequence[tuple[Any, Sequence[int]]],
     levels: Sequence[Any],
-    fields: pa.Schema,
+    fields: Sequence[tuple[str, pa.DataType]],
 ) -> bytes | None:
     """The metadata that `interop.pyarrow.pandas_metadata` makes; ``labels`` are those of the columns."""
     key = _key(df, labels, columns, levels, fields)
@@ -47,7 +47,7 @@ def _key(
     labels: list[Any],
     columns: Sequence[tuple[Any, Sequence[int]]],
     levels: Sequence[Any],
-    fields: pa.Schema,
+    fields: Sequence[tuple[str, pa.DataType]],
 ) -> Hashable | None:
     axis: Any = df.columns
     index: Any = df.index
@@ -65,11 +65,9 @@ def _key(
     key += [_dtype_key(column.dtype) for column, _ in columns]
     if any(each is None for each in key[6:]):
         return None
-    key += [tuple(numbers) for _, numbers in columns]
-    for number in (*(numbers[0] for _, numbers in columns), *range(len(labels), len(fields))):
-        field = fields.field(number)
-        key += (field.name, field.type)
-    return tuple(key)
+    for _, numbers in columns:
+        key += (*numbers, *fields[numbers[0]])
+    return (*key, *fields[len(labels) :])
 
 
 def _is_plain(name: Any) -> bool:

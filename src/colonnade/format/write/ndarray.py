@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from colonnade.core.jobs import Job, PandasBuffer, Piece, Validity, Values
 from colonnade.errors import UnsupportedTypeError
@@ -41,9 +40,9 @@ def plan_array(array: npt.NDArray[Any]) -> TablePlan:
     column = _column(layout, address, step, array)
     assert column.block is not None
     stored = ArrayLayoutPlan(layout.rows, dtype, array.shape, order, column.block[1])
-    fields = pa.schema([(name, layout.type) for name in layout.names])
-    numbers = range(layout.columns)
-    return TablePlan(layout.rows, (column,), fields, {}, stored, numbers, group_blocks([(numbers, column)]))
+    fields = [(name, layout.type) for name in layout.names]
+    blocks = group_blocks([(range(layout.columns), column)])
+    return TablePlan(layout.rows, (column,), fields, {}, stored, blocks=blocks)
 
 
 def _encoded_dtype(array: npt.NDArray[Any]) -> schema.NumpyDtype:

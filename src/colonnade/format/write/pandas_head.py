@@ -106,7 +106,19 @@ def _converted(sample: pa.Table, metadata: dict[str, Any] | None) -> pd.DataFram
         return None
     fields = [field for field in levels if field is not None]
     is_whole = len(set(fields)) == len(fields) and frame.shape[1] == sample.num_columns - len(fields)
-    return frame if is_whole and len(fields) <= frame.index.nlevels else None
+    if not is_whole or len(fields) > frame.index.nlevels:
+        return None
+    if frame.columns.inferred_type == "boolean":
+        names = [name for field, name in enumerate(sample.column_names) if field not in fields]
+        frame.columns = _booleans(names, frame.columns)
+    return frame
+
+
+def _booleans(names: list[str], labels: pd.Index[Any]) -> pd.Index[Any]:
+    """Labels of booleans, by the names of their fields: PyArrow 26 takes every text for True."""
+    if not {"True", "False"}.issuperset(names):
+        return labels
+    return pd.Index([name == "True" for name in names], dtype=labels.dtype, name=labels.name)
 
 
 def index_fields(table: pa.Table, metadata: dict[str, Any] | None, rows: int) -> list[int | None]:

@@ -17,6 +17,7 @@ import pandas as pd
 
 from colonnade.errors import NotATableError, UnsupportedTypeError
 from colonnade.format import schema
+from colonnade.format.dtypes import is_rounded
 from colonnade.format.labels import encode_label
 from colonnade.format.object_parts import object_array
 from colonnade.format.write.arrow_table import plan_table
@@ -52,6 +53,12 @@ def plan(data: Any) -> TablePlan:
 
 def _frame_of(columns: Mapping[Any, Any]) -> pd.DataFrame:
     """A frame of a mapping of labels to arrays, which are not copied."""
+    for label, values in columns.items():
+        if isinstance(values, np.ndarray) and is_rounded(values.dtype):
+            raise UnsupportedTypeError(
+                f"column {label!r} is an array of {values.dtype}, of which pandas makes other times; put the array "
+                "alone, or convert it with astype"
+            )
     try:
         return pd.DataFrame(dict(columns), copy=False)
     except (ValueError, TypeError) as error:

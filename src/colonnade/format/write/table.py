@@ -100,15 +100,16 @@ class NestedPlan:
 class TablePlan:
     """What is to be stored; where it stands in the file is decided by `lay_out`.
 
-    ``order`` is the field of each of the columns.
+    ``fields`` are of the Arrow schema, as `pyarrow.schema` takes them. ``order`` is the field of each of the columns;
+    empty where the fields have the columns' order.
     """
 
     rows: int
     columns: Sequence[Column]
-    fields: pa.Schema
+    fields: Sequence[pa.Field | tuple[str, pa.DataType]]
     metadata: Mapping[bytes, bytes]
     layout: FrameLayoutPlan | ArrayLayoutPlan
-    order: Sequence[int]
+    order: Sequence[int] = ()
     blocks: Sequence[Block] = ()
     extra_jobs: Sequence[Job] = ()
     nested: Sequence[NestedPlan] = ()
@@ -122,7 +123,7 @@ class TablePlan:
 def in_fields(order: Sequence[int], items: Iterable[Iterable[_Item]]) -> list[_Item]:
     """What each column has for every field of its own, in the order of the fields. ``order`` is as in `TablePlan`."""
     listed = list(chain.from_iterable(items))
-    return [item for _, item in sorted(zip(order, listed, strict=True), key=itemgetter(0))]
+    return [item for _, item in sorted(zip(order, listed, strict=True), key=itemgetter(0))] if order else listed
 
 
 def group_blocks(columns: Iterable[tuple[Sequence[int], Column]]) -> tuple[Block, ...]:
@@ -133,7 +134,7 @@ def group_blocks(columns: Iterable[tuple[Sequence[int], Column]]) -> tuple[Block
             dtype, region = column.block
             blocks.setdefault(dtype, []).append((region, positions))
     return tuple(
-        Block(dtype, tuple(region for region, _ in members), tuple(chain.from_iterable(at for _, at in members)))
+        Block(dtype, tuple([region for region, _ in members]), tuple([number for _, at in members for number in at]))
         for dtype, members in blocks.items()
     )
 
@@ -209,10 +210,13 @@ class LaidOut:
 
     def _numbers(self, results: Results) -> Numbers:
         place = self.places.__getitem__
-        fields = in_fields(self.plan.order, (column.numbers(place, results) for column in self.plan.columns))
-        nodes = chain.from_iterable(nodes for nodes, _ in fields)
-        buffers = chain.from_iterable(buffers for _, buffers in fields)
-        return Numbers(self.plan.rows, self.body_size, list(nodes), list(buffers))
+        fields = in_fields(self.plan.order, [column.numbers(place, results) for column in self.plan.columns])
+        return Numbers(
+            self.plan.rows,
+            self.body_size,
+            [node for nodes, _ in fields for node in nodes],
+            [buffer for _, buffers in fields for buffer in buffers],
+        )
 
     def clear_gaps(self, write: Write) -> None:
         """Write zeros wherever nothing else will be written: a used segment's memory holds what stood there before."""
@@ -351,7 +355,7 @@ def lay_out(
     body_size = align(body_end, STRIDE_STEP)
     tables = [Region(table.size) for table in nested]
     key_regions = [Region(size_of_index(plan.rows))] if key_fields else []
-    by_field = in_fields(plan.order, ([column] * column.count for column in plan.columns))
+    by_field = in_fields(plan.order, [[column] * column.count for column in plan.columns])
     viewed = {number: Region(plan.rows * VIEW) for number in view_fields(by_field, views=views)}
     behind, end = arrange([], [*tables, *key_regions, *viewed.values()], body_size + len(END_OF_STREAM))
     places = Places({**regions, **behind}, dict(zip(plan.nested, tables, strict=True)))
@@ -362,7 +366,7 @@ def lay_out(
     text = [schema.Views(number, places(region)) for number, region in viewed.items()]
     layout = schema.with_views(layout, text) if text else layout
     layout = schema.with_meta(layout, meta) if meta else layout
-    arrow_schema = plan.fields.with_metadata({**plan.metadata, METADATA_KEY: schema.encode(layout)})
+    arrow_schema = pa.schema(plan.fields, {**plan.metadata, METADATA_KEY: schema.encode(layout)})
     envelope = write_envelope(arrow_schema, [column.one_row for column in by_field], alignment)
     contents = align(envelope.body_start + end, STRIDE_STEP)
     size = contents + CHECKSUMS_SIZE + SEAL_SIZE + len(envelope.layout.footer) + TAIL_SIZE
