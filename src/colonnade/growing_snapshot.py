@@ -32,6 +32,7 @@ from colonnade.interop import pyarrow_calls
 from colonnade.snapshot import Snapshot
 from colonnade.storage.catalog import Catalog
 from colonnade.storage.log_reader import LogReader, LogTable, Look, Part, find_log
+from colonnade.storage.os_errors import SHORTAGES, explain_use
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -61,6 +62,8 @@ class _Located:
             return
         if isinstance(error, ColonnadeError) and not isinstance(error, CorruptSnapshotError):
             return
+        if isinstance(error, OSError) and error.errno in SHORTAGES:  # which says nothing of the file
+            raise explain_use(error, f"reading {self._snapshot.name!r}") from error
         what = str(error) if isinstance(error, ColonnadeError) else f"damaged values ({type(error).__name__}: {error})"
         raise CorruptSnapshotError(
             f"{self._snapshot.name!r} cannot be read: {what}. Its folder is {self._snapshot.path}; delete it, and "
