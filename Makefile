@@ -190,12 +190,12 @@ arm: build/growing-aarch64
 
 build/growing-aarch64: tests/core/stress_growing.cpp $(wildcard src/core/growing*)
 	mkdir -p build
-	which qemu-aarch64 aarch64-linux-gnu-g++ > /dev/null || apt-get install -y -q qemu-user g++-aarch64-linux-gnu > /dev/null
+	which qemu-aarch64 aarch64-linux-gnu-g++ > /dev/null || { apt-get update -qq; apt-get install -y -qq qemu-user g++-aarch64-linux-gnu; } > /dev/null
 	aarch64-linux-gnu-g++ -std=c++20 -O2 -static -Isrc/core -pthread -Wno-psabi -o $@ $< src/core/growing.cpp src/core/growing_rows.cpp
 
 build/litmus: tests/litmus/growing.cpp
 	mkdir -p build
-	test -e /usr/include/relacy/relacy.hpp || apt-get install -y -q relacy-dev > /dev/null
+	test -e /usr/include/relacy/relacy.hpp || { apt-get update -qq; apt-get install -y -qq relacy-dev; } > /dev/null
 	$(CXX) -std=c++17 -O1 -w -pthread -o $@ $<
 
 # Broken files, looked at by the reader. SEED and FILES can be given; a finding stays in tests/fuzz/findings.
