@@ -37,7 +37,9 @@ class RangeKey:
         least, most = min(labels[0], labels[-1]), max(labels[0], labels[-1])
         is_between = pc.and_(pc.greater_equal(wanted, least), pc.less_equal(wanted, most)).fill_null(False)
         inside = np.asarray(is_between)
-        # Numbers outside of the range would overflow.
-        steps = np.asarray(pc.if_else(is_between, wanted, labels[0])) - np.int64(labels[0])
-        rows: npt.NDArray[np.int64] = steps // labels.step
-        return np.where(inside & (steps % labels.step == 0), rows, -1)
+        # A distance within a range may be more than int64 has, and is never more than uint64 has.
+        first = np.int64(labels[0]).astype(np.uint64)
+        found = np.asarray(pc.if_else(is_between, wanted, labels[0])).view(np.uint64)
+        distance = found - first if labels.step > 0 else first - found
+        rows, rest = np.divmod(distance, np.uint64(abs(labels.step)))
+        return np.where(inside & (rest == 0), rows.astype(np.int64), -1)
