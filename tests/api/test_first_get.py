@@ -14,7 +14,7 @@ _attach _attached _core _frame_like _mappings _names _reference arguments defaul
 core.alignment
 format.bounds format.dtypes format.flatbuffer format.ipc format.json_text format.labels format.record format.schema format.seal format.zones
 format.read.blocks format.read.column format.read.file format.read.index format.read.projection format.read.table
-interop.pandas interop.versions
+interop.pandas interop.process_end interop.pyarrow_calls interop.versions
 storage.catalog storage.directory storage.folders storage.opening storage.os_errors storage.paths storage.segment storage.settings storage.users
 """
 LOADED = set(NAMES.split())

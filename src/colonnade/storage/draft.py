@@ -175,7 +175,7 @@ class Draft:
         if place < len(mapping) // HUGE_PAGE * HUGE_PAGE and _core.huge_pages_at_hand():
             if file not in _huge_until and len(_huge_until) >= _MOST_REMEMBERED:
                 _huge_until.clear()
-            _huge_until[file] = mapping.collapse_some(place)
+            _huge_until[file] = mapping.collapse_some(place) // HUGE_PAGE * HUGE_PAGE  # the next size may be another
 
     def map_step_by_step(self, size: int, regions: int) -> Callable[[int, int], _core.Mapping | None]:
         """Map it for writing; its pages come when a range of its bytes is asked for, so that no more memory is taken.
