@@ -25,8 +25,8 @@ def base():
         lambda n: np.arange(ROWS, dtype="f4") * n,
         lambda n: (np.arange(ROWS) + n) % 3 == 0,
         lambda n: np.arange(ROWS, dtype="i2") + n,
-        lambda n: np.where(np.arange(ROWS) == n % ROWS, np.datetime64("NaT"), np.arange(ROWS).astype("M8[us]")),
-        lambda n: np.arange(ROWS).astype("m8[s]") + n,
+        lambda n: np.where(np.arange(ROWS) == n % ROWS, np.datetime64("NaT", "us"), np.arange(ROWS).astype("M8[us]")),
+        lambda n: np.arange(n, ROWS + n).astype("m8[s]"),
         lambda n: np.arange(ROWS, dtype="u1") + n,
     ]
     return pd.DataFrame({f"c{n}": made[n % 8](n) for n in range(40)})
@@ -93,7 +93,7 @@ def test_columns_of_an_array(store):
         np.arange(80.0).reshape(16, 5, order="F"),
         np.asfortranarray(np.arange(80).reshape(16, 5) % 3 == 0),
         np.asfortranarray(
-            np.where(np.arange(80) % 7 == 0, np.datetime64("NaT"), np.arange(80).astype("M8[s]")).reshape(16, 5)
+            np.where(np.arange(80) % 7 == 0, np.datetime64("NaT", "s"), np.arange(80).astype("M8[s]")).reshape(16, 5)
         ),
     ):
         assert len(plan(array).columns) == 1
