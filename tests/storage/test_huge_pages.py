@@ -76,16 +76,16 @@ def small_spare(store, folder, monkeypatch):
         pytest.skip("this kernel gives no huge pages to files in memory")
     with monkeypatch.context() as without:
         without.setattr("colonnade.storage.draft.Draft.map", lambda self, size: os.ftruncate(self.fd, size))
-        store.put("t", frame(1, mib=9)).close()
+        store.put("t", frame(1, mib=13)).close()
         spare = inode(store)
-        store.put("t", frame(2, mib=9)).close()
+        store.put("t", frame(2, mib=13)).close()
     return spare
 
 
 def test_a_spare_in_small_pages_is_used_as_it_is_where_no_huge_ones_are_at_hand(small_spare, store, monkeypatch):
     monkeypatch.setattr(_core, "huge_pages_at_hand", lambda: False)
     monkeypatch.setattr("colonnade.storage.draft.Draft.write", only_small_writes)
-    snapshot = store.put("t", frame(3, mib=9))  # through the mapping
+    snapshot = store.put("t", frame(3, mib=13))  # through the mapping
     assert inode(store) == small_spare
     assert (store.get("t")["x"] == 3).all()
     snapshot.validate()
@@ -95,11 +95,11 @@ def test_a_spare_in_small_pages_is_used_as_it_is_where_no_huge_ones_are_at_hand(
 
 def test_a_spare_in_small_pages_gets_some_huge_ones_with_each_put(small_spare, store, monkeypatch):
     monkeypatch.setattr(_core, "huge_pages_at_hand", lambda: True)
-    snapshot = store.put("t", frame(3, mib=9))  # so few that one put is enough
+    snapshot = store.put("t", frame(3, mib=13))  # so few that one put is enough
     assert inode(store) == small_spare
     assert (store.get("t")["x"] == 3).all()
     snapshot.validate()
-    assert in_huge_pages(snapshot.path, snapshot.nbytes) == 8 * MIB
+    assert in_huge_pages(snapshot.path, snapshot.nbytes) == 12 * MIB
     snapshot.close()
     for mib in (12, 7, 14, 14, 10):  # a spare's next table seldom has the size of the one before
         store.put("t", frame(mib, mib=mib)).close()

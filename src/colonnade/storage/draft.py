@@ -32,6 +32,8 @@ _AHEAD = 32 << 20
 # Until where spares are in huge pages, by device and inode. If it is wrong, for inodes are used again, a put is slower.
 _huge_until: dict[tuple[int, int], int] = {}
 _MOST_REMEMBERED = 256
+# The size from which the kernel is asked first whether it has huge pages: it is asked for 8 MiB of them.
+_ASKED_FOR = 10 << 20
 _NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
 _NEW_FILE = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW
 
@@ -172,7 +174,8 @@ class Draft:
         status = os.fstat(self.fd)
         file = status.st_dev, status.st_ino
         place = _huge_until.get(file, 0)
-        if place < len(mapping) // HUGE_PAGE * HUGE_PAGE and _core.huge_pages_at_hand():
+        has_small_pages = place < len(mapping) // HUGE_PAGE * HUGE_PAGE
+        if has_small_pages and (len(mapping) < _ASKED_FOR or _core.huge_pages_at_hand()):
             if file not in _huge_until and len(_huge_until) >= _MOST_REMEMBERED:
                 _huge_until.clear()
             _huge_until[file] = mapping.collapse_some(place) // HUGE_PAGE * HUGE_PAGE  # the next size may be another
