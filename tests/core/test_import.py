@@ -45,7 +45,9 @@ def test_an_interrupt_while_the_core_is_imported_is_an_exception():
     process = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100)
     ends = [int(end) for end in process.stdout.split()]
     assert len(ends) == 300
-    assert min(ends) >= 0, (signal.Signals(-min(ends)).name, process.stderr[-2000:])
+    # SIGINT is Python's own end where nothing catches a KeyboardInterrupt, as while another error is printed.
+    signals = {signal.Signals(-end) for end in ends if end < 0} - {signal.SIGINT}
+    assert not signals, process.stderr[-2000:]
     assert 1 in ends, "no child was interrupted"
 
 
