@@ -245,10 +245,9 @@ def page(results: Figures) -> str:
                 yield (
                     "Memory of the machine with so many readers: shared memory, and what they have for themselves.\n"
                     "Cells are empty where one reader took so long that no more were started. "
-                    "Colonnade's figure is of a name that was\n"
-                    "published again: it holds the memory of the version before as a *spare*, "
-                    "into which the next put writes. A store\n"
-                    "with `spares=0` does without, and its puts are as slow as first ones."
+                    "Colonnade keeps the memory of the version before as a *spare*, and the next put writes into it.\n"
+                    "So its figure is that of two versions. A store with `spares=0` keeps none, and each put takes as\n"
+                    "long as a first one."
                 )
                 yield memory(workloads[workload])
 

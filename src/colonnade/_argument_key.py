@@ -67,7 +67,7 @@ def _items(values: Iterable[Any]) -> list[bytes]:
 
 def _encode(value: Any) -> bytes:
     kind = type(value)
-    name = _name_of(kind)
+    name = full_name(kind)
     for base in kind.__mro__:
         write = _WRITERS.get(base)
         if write is not None:
@@ -78,16 +78,19 @@ def _encode(value: Any) -> bytes:
     if isinstance(value, type):
         if "<" in value.__qualname__:
             raise NoKeyError(f"the class {value.__qualname__} is not of a module, so other processes do not know it")
-        return _written(name, _name_of(value).encode())
+        return _written(name, full_name(value).encode())
     if hasattr(value, "__arrow_c_stream__") and not is_lazy(value):
         return _written(name, *_arrow(value))
     raise NoKeyError(f"a {name} has none. Pass plain values, frames or arrays, or leave the argument out by ignore=")
 
 
-def _name_of(kind: type) -> str:
-    """A type's name. A script is called the same in the processes that it starts."""
-    module = "__main__" if kind.__module__ == "__mp_main__" else kind.__module__
-    return f"{module}.{kind.__qualname__}"
+def full_name(item: type | Callable[..., Any]) -> str:
+    """The module and name of a class or a function.
+
+    The main script is ``__mp_main__`` in a child that `multiprocessing` starts. Both processes must find one name.
+    """
+    module = "__main__" if item.__module__ == "__mp_main__" else item.__module__
+    return f"{module}.{item.__qualname__}"
 
 
 def _number(value: Any) -> list[bytes]:

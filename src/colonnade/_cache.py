@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from colonnade._argument_key import NoKeyError, key_of
+from colonnade._argument_key import NoKeyError, full_name, key_of
 from colonnade._names import Names
 from colonnade.errors import CorruptSnapshotError, NotFoundError, StoreFullError
 from colonnade.lifetimes import whole_seconds
@@ -184,9 +184,8 @@ def _kind_of(value: Any) -> str | None:
 
 
 def _name_of(function: Callable[..., Any]) -> str:
-    """The folder of a function's tables. A script is called the same in the processes that it starts."""
-    module = "__main__" if function.__module__ == "__mp_main__" else function.__module__
-    text = re.sub(r"[^A-Za-z0-9_.-]", "-", f"{module}.{function.__qualname__}")
+    """The folder of a function's tables."""
+    text = re.sub(r"[^A-Za-z0-9_.-]", "-", full_name(function))
     return f"{FOLDER}/{text.lstrip('.')[-_LONGEST:].lstrip('.')}"
 
 

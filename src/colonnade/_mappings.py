@@ -18,8 +18,8 @@ class Source(NamedTuple):
     reference: Reference
 
 
-# The mappings that there are, by their identity in this process. Those that were dropped are removed now and then, and
-# not by a callback: a mapping may be dropped by a destructor of PyArrow, where Python must not end the thread.
+# The mappings of this process, by identity. Dropped ones are removed when there are many, not by a weakref's callback.
+# A destructor of PyArrow may drop a mapping. If Python ended the thread in a callback there, the process would abort.
 _sources: dict[tuple[int, Reference], ref[Any]] = {}
 _FEW = 64
 _most = _FEW
@@ -27,7 +27,7 @@ _most = _FEW
 
 def remember_source(mapping: Any, reference: Reference) -> None:
     """Note which snapshot a new mapping is of."""
-    global _most  # noqa: PLW0603 -- one number of the process
+    global _most  # noqa: PLW0603 -- one limit for the whole process
     if len(_sources) >= _most:
         for key, known in list(_sources.items()):
             if known() is None and _sources.get(key) is known:

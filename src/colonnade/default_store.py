@@ -40,7 +40,7 @@ class DefaultStore(Store):
     def gc(self) -> Freed:
         """Free spares, expired tables, what killed writers left, and the memory that `to_pandas` keeps for later.
 
-        It is safe at any time, while other processes read and write. Empty folders are removed too.
+        It may run at any time, also while other processes read and write. It removes empty folders too.
 
         Returns
         -------

@@ -1,8 +1,8 @@
 // Where the rows of CSV end. A quote that begins a field encloses it; any other is a character like any, as in 5" pipe.
 //
-// Most files have regular quotes: each encloses a field, or is doubled within one. Then a line break ends a row if the
-// number of quotes before it is even. By induction: outside of quotes, a delimiter or a line break ends a field, and a
-// quote behind one begins a field; the next quote ends it, if a delimiter, a line break or a second quote follows.
+// In most files quotes are regular: a quote begins a field, ends a field, or is one of two within a field. Then a line
+// break ends a row if the number of quotes before it is even. Proof: outside of quotes, a delimiter or a line break
+// ends a field. A quote after it begins a field. The next quote ends that field, unless a second quote follows it.
 // Measured on 4 MiB with a quote in every 4 bytes: 0.7 ms where quotes are regular, and 1.6 ms field by field.
 //
 // Does not depend on: Python, files.

@@ -14,42 +14,7 @@ import pytest
 import colonnade as cn
 from support.forks import FORKS, wait_for
 from support.place import descriptors
-from support.producer import Producer
-
-NAME = "a/b/t"
-PATIENCE = 20  # seconds, within which what happens in a moment has happened
-
-
-@pytest.fixture(scope="module")
-def producer():
-    producer = Producer()
-    yield producer
-    producer.close()
-
-
-@pytest.fixture
-def watch(store):
-    with store.watch(NAME, timeout=PATIENCE) as watch:
-        yield watch
-
-
-def frame(n):
-    return pd.DataFrame({"n": [n]})
-
-
-def content(snapshot):
-    with snapshot:
-        return int(snapshot.to_pandas()["n"][0])
-
-
-def nothing_more(store, watch):
-    """Whether the watch would go on waiting. A second watch with the same state and no patience shows it."""
-    impatient, watch._timeout = watch._timeout, 0.02
-    with pytest.raises(cn.WaitTimeoutError):
-        next(watch)
-    watch._timeout = impatient
-    return True
-
+from support.watches import NAME, PATIENCE, content, frame, nothing_more
 
 # -- waiting -------------------------------------------------------------------------------------------------------------
 

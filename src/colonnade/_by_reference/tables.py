@@ -43,7 +43,7 @@ def _pandas_nbytes(frame: Any) -> int:
 
 
 def _holds_no_objects(frame: Any) -> bool:
-    """Whether no value is a Python object. Objects come back as Arrow holds them: a list as an array."""
+    """Whether the frame contains no Python objects. Arrow would change some of them: a list comes back as an array."""
     levels = [level for index in (frame.index, frame.columns) for level in getattr(index, "levels", [index])]
     dtypes = [values.dtype for values in (*block_values(frame), *levels)]
     return np.dtype(object) not in [getattr(getattr(dtype, "categories", None), "dtype", dtype) for dtype in dtypes]

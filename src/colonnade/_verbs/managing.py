@@ -126,7 +126,7 @@ class Managing(StoreBase):
     def gc(self) -> Freed:
         """Free spares, expired tables and what killed writers left; remove empty folders.
 
-        It is safe at any time, while other processes read and write.
+        It may run at any time, also while other processes read and write.
 
         Returns
         -------

@@ -41,7 +41,9 @@ class Region:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """Columns of one pandas dtype, a run of a region each, that become one array of shape (columns, rows).
+    """Columns of one pandas dtype. Together they are one array of shape (columns, rows).
+
+    Each column is one run of a region.
 
     ``dtype`` is the dtype as the file spells it, ``positions`` are the columns' places in the frame.
     """
