@@ -183,6 +183,7 @@ class Publisher:
                 spares.trim(root, self._within_capacity(root, settings, limit))
             if self._directory.durable:
                 self.sync_folders(root, where, len(where.folders), f"{name!r} is stored as version {sealed.version}")
+        draft.collapse_later(sealed.size)
         return segment, sealed
 
     def _commit(self, root: int, folder: int, where: Location, draft: Draft, *, retain: int, limit: int) -> None:
@@ -297,6 +298,7 @@ class Publisher:
                     # Cleaning is done under the store's lock, so it never sees the file without one.
                     draft.unlock()
                     reading.try_lock(shared=shared)
+                    draft.collapse_later(size)
                     return segment
                 except BaseException:
                     with contextlib.suppress(OSError):
