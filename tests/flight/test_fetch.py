@@ -14,6 +14,7 @@ import colonnade as cn
 from colonnade._attached import _open_segments
 from colonnade._rows_so_far import RowsSoFar
 from colonnade.storage import paths
+from colonnade.storage.copies import file_of
 from support.hosts import Proxy, run
 
 
@@ -132,7 +133,7 @@ def test_a_reference_is_fetched_at_its_first_use(mortal, default_store, frame):
     copy = elsewhere(put)
     assert not default_store.path.exists()
     pd.testing.assert_frame_equal(copy.to_pandas(), frame, check_freq=False)
-    assert copies(default_store) == [paths.copy_name(put.identity)]
+    assert copies(default_store) == [file_of("flights", put.identity)]
     again = elsewhere(put)
     host.process.kill()
     assert len(again.to_pandas()) == len(frame)  # from the copy
@@ -311,7 +312,31 @@ def test_an_old_copy_is_removed_by_the_next_fetch(origin, store, host):
     store.open(f"{host.address}/x").close()
     os.utime(store.path / paths.SEGMENTS / copies(store)[0], (0, 0))
     with store.open(f"{host.address}/y") as snapshot:
-        assert copies(store) == [paths.copy_name(snapshot.identity)]
+        assert copies(store) == [file_of("y", snapshot.identity)]
+
+
+def test_a_newer_version_is_received_into_the_memory_of_an_older_one(origin, store, host, large, monkeypatch):
+    """One that nobody has open, also by a frame, and that was not used for a while."""
+    origin.put("large", large)
+    url = f"{host.address}/large"
+
+    def fetched(value):
+        if value:
+            origin.put("large", large + value)
+        with store.open(url) as snapshot:
+            return os.stat(snapshot.fileno()).st_ino, snapshot.to_pandas(writable=False)
+
+    first, frame = fetched(0)
+    assert fetched(1)[0] != first  # it was used just now
+    monkeypatch.setattr("colonnade.storage.copies.SUPERSEDED_AGE", -1.0)
+    with store.open(url) as held:
+        third = fetched(2)[0]
+        assert held.to_pandas()["b"].iloc[-1] == 1
+    assert len(copies(store)) == 3
+    pd.testing.assert_frame_equal(frame, large)
+    del frame
+    assert fetched(3)[0] in (first, third)
+    assert len(copies(store)) == 1
 
 
 def test_superseding_in_the_middle_disturbs_nobody(origin, store, host, large):

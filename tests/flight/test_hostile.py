@@ -45,7 +45,8 @@ def offered(origin):
 @contextlib.contextmanager
 def lying(origin, **answers):
     """A server some of whose answers are others than those of a `Service`; gives its address."""
-    started = type("Liar", (Service,), answers)(open_catalog(origin.path), TOKEN, "grpc://127.0.0.1:0")
+    catalog = open_catalog(origin.path)
+    started = type("Liar", (Service,), answers)(catalog, RowsSoFar(catalog), TOKEN, "grpc://127.0.0.1:0")
     try:
         yield f"grpc://127.0.0.1:{started.port}"
     finally:

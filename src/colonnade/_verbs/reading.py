@@ -82,7 +82,7 @@ class Reading(StoreBase):
 
             if last is not None:
                 raise ValueError(
-                    f"last={last!r} is for growing tables of this host. A fetch takes all rows so far: take tail() of it"
+                    f"last={last!r} is for growing tables of this host. A fetch takes all rows so far; take tail()"
                 )
             snapshot = open_remote(self._catalog, name, version)
         else:
