@@ -72,11 +72,24 @@ def test_every_environment_variable_is_in_the_table():
     assert [name for name in sorted(names) if f"| `{name}` |" not in page] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_to_files(page):
-    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
-    targets = [target.partition("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text)]
-    missing = [each for each in targets if each and "://" not in each and not (page.parent / each).exists()]
+def without_code(page):
+    return re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+
+
+def anchors(page):
+    """What links may have after the ``#``: the headings, as GitHub and the site write them."""
+    headings = re.findall(r"^#+ (.*)$", without_code(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", [*PAGES, *OTHER_PAGES], ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files_and_headings(page):
+    missing = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", without_code(page)):
+        name, _, anchor = target.partition("#")
+        file = page.parent / name if name else page
+        if "://" not in target and (not file.exists() or (anchor and anchor not in anchors(file))):
+            missing.append(target)
     assert missing == []
 
 
