@@ -183,8 +183,9 @@ def publishing_targets(workloads: Figures) -> str:
         ours, ray = results.get(OURS, {}), results.get("ray_", {})
         first, again, theirs = middle(ours, "publish"), middle(ours, "again"), middle(ray, "again")
         # A pipe is no shared memory: its publisher works when a reader asks.
-        times = {name: time for name in results if (time := middle(results[name], "publish")) is not None}
-        name = min(times.keys() - {OURS, "pickle_pipe"}, key=times.__getitem__, default=None)
+        rivals = {name: found for name, found in results.items() if name not in {OURS, "pickle_pipe"}}
+        times = {name: time for name, found in rivals.items() if (time := middle(found, "publish")) is not None}
+        name = min(times, key=times.__getitem__, default=None)
         if name is None or first is None or again is None:
             continue
         rows.append(
