@@ -1,9 +1,9 @@
 """Frames that a Ray actor takes, on the same node and another one, against Ray: ``python -m benchmarks.ray_hosts``.
 
 Both nodes are this machine: one sees another shared memory (a mount namespace, so root is needed), and they talk over
-loopback. Each way is timed in the actor: from a reference to a frame of which a column was read. The first time in a new
-cluster, memory comes from the kernel. From then on Ray receives into memory of its store, and we into that of an older
-version's copy. A fetch takes that a minute after its last use; here it may do so at once.
+loopback. Each way is timed in the actor: from a reference to a frame of which a column was read. The first time in a
+new cluster, memory comes from the kernel. From then on Ray receives into memory of its store, and we into that of an
+older version's copy. A fetch takes that a minute after its last use; here it may do so at once.
 """
 
 from __future__ import annotations
