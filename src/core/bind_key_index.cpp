@@ -132,7 +132,8 @@ void bind_key_index(nb::module_& m) {
         "threads"_a = 0,
         "Index the rows by their key: (rows left out for a null, rows that are not the first of their key), or None "
         "where there "
-        "are too few slots.\n\n``columns``: (values as uint8, bytes of a value or 0 for text, int64 or int32 offsets of text, "
+        "are too few slots.\n\n``columns``: (values as uint8, bytes of a value or 0 for text, int64 or int32 offsets "
+        "of text, "
         "validity "
         "bytes) each; the last two may be empty.");
   m.def("find_keys", &find_keys_in, "slots"_a, "next"_a, "bits"_a, "seed"_a, "columns"_a, "rows"_a, "keys"_a, "out"_a,
