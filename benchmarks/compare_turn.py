@@ -135,7 +135,7 @@ class Turn:
         times = [publisher.do("publish")["seconds"]]
         while len(times) < publishes and (len(times) < 2 or sum(times) < ENOUGH):
             times.append(publisher.do("publish")["seconds"])
-        # The second one may still need new memory, because readers can have the first one open.
+        # The second needs new memory too: the first one is there until the second replaces it.
         self.figures |= {"publish": times[:1], "again": times[2:] or times[1:]}
 
     def _read(self, readers: list[Worker], shared: int) -> list[Worker]:
