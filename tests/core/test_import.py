@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 
+import colonnade
 from colonnade import _core
 
 # A child for each delay. Its handler raises after that many microseconds, in the middle of the import or behind it.
@@ -57,7 +58,13 @@ def test_the_core_makes_no_enumeration_itself():
 
 
 def test_a_core_of_another_version_says_what_to_do():
-    program = "import colonnade; colonnade._CORE_INTERFACE += 1; colonnade.get"
+    program = f"""if True:
+        import sys, types
+        sys.modules["colonnade"] = types.ModuleType("colonnade")
+        sys.modules["colonnade"].__path__ = {colonnade.__path__!r}
+        sys.modules["colonnade"]._CORE_INTERFACE = {colonnade._CORE_INTERFACE + 1}
+        import colonnade._core
+    """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.stderr.endswith(
         "ImportError: the compiled core does not belong to this version of the package; pip install -e .\n"

@@ -19,6 +19,7 @@ from colonnade.format import schema
 from colonnade.format.dtypes import decode_dtype
 from colonnade.format.labels import decode_label
 from colonnade.format.read.file import StoredFile
+from colonnade.format.read.values import check_array
 from colonnade.interop import pandas as internals
 from colonnade.interop import pyarrow_calls
 
@@ -97,8 +98,6 @@ def _wrapped(file: StoredFile, layout: schema.Wrapped) -> Any:
 
 
 def _converted(file: StoredFile, layout: schema.Converted) -> Any:
-    from colonnade.format.read.values import check_array
-
     field = file.batch.schema.field(layout.field)
     array = file.batch.column(layout.field)
     dtype = decode_dtype(layout.dtype)

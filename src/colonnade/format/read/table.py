@@ -14,12 +14,12 @@ import pandas as pd
 
 from colonnade.errors import UnsupportedTypeError
 from colonnade.format import schema
-from colonnade.format.json_text import decode_json
 from colonnade.format.labels import decode_label
 from colonnade.format.read.blocks import read_blocks
 from colonnade.format.read.column import read_column
 from colonnade.format.read.file import StoredFile, reading
 from colonnade.format.read.index import read_labels, read_rows
+from colonnade.format.read.json_text import decode_json
 from colonnade.format.read.projection import Projection
 from colonnade.interop import pandas as internals
 
