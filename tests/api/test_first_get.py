@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 import colonnade as cn
@@ -13,28 +14,29 @@ IMPORTED = """
 _attach _attached _core _frame_like _mappings _names _reference _verbs arguments default_store displayed dtype_kinds errors log sizes snapshot
 store suggestions
 core core.alignment
-format format.bounds format.flatbuffer format.ipc format.record format.schema format.seal
-format.read format.read.file format.read.json_text format.read.values
+format format.bounds format.flatbuffer format.ipc format.ndarray_layout format.record format.schema format.seal
+format.read format.read.file format.read.json_text format.read.ndarray format.read.values
 interop interop.process_end interop.pyarrow_calls
 storage storage.catalog storage.directory storage.folders storage.opening storage.os_errors storage.paths storage.segment storage.settings
 storage.users
 """
 # What makes frames. It imports pandas, so `import colonnade` loads it only if pandas is there already.
 FRAMES = """
-format.dtypes format.labels format.read.blocks format.read.column format.read.index format.read.projection format.read.table format.zones
+format.dtypes format.labels format.read.array_frame format.read.blocks format.read.column format.read.index format.read.projection format.read.table format.zones
 interop.pandas interop.versions
 """
 VERBS = {f"_verbs.{path.stem}" for path in Path(cn.__file__).parent.joinpath("_verbs").glob("[!_]*.py")}
 
 PROGRAM = """if True:
     import sys
-    from pathlib import Path
     if sys.argv[1] == "pandas first":
         import pandas
     before = set(sys.modules)
     import colonnade as cn
     imported = set(sys.modules) - before
-    assert "pandas" not in imported, "import colonnade has imported pandas"
+    if sys.argv[1] != "pandas first":
+        assert cn.open("a").to_numpy().sum() == 3
+        assert "pandas" not in sys.modules, "an array was opened, and pandas was imported"
     import pandas
     before = set(sys.modules)
     frame = cn.get("t") if sys.argv[2] == "default store" else cn.Store(sys.argv[2]).get("t")
@@ -63,6 +65,7 @@ def test_import_and_first_get_load_few_modules(folder, monkeypatch):
         "t": pd.to_datetime(["2026-01-01", None, "2026-01-03"]), "c": pd.Categorical(["x", "y", None]),
     })  # fmt: skip
     cn.put("t", frame)
+    cn.put("a", np.ones(3))
     reader = modules({*IMPORTED.split(), *VERBS}) | {"colonnade"}
     frames = modules(FRAMES.split())
     assert loaded("pandas first", str(folder / "s")) == (reader | frames, set())
