@@ -51,6 +51,7 @@ ORDER = [
     "_latest",
     "_follow",
     "_share",
+    "_rows_so_far",
     "_fetch",
     "_serve",
     "_verbs",
