@@ -8,10 +8,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from colonnade._lookup import key_fields
 from colonnade._put import Request, Writer, write_batched
 from colonnade.format.write.arrow_table import plan_table
 from colonnade.format.write.batched import BatchedSource
+from colonnade.format.write.key import key_fields
 from colonnade.format.write.table import lay_out
 from colonnade.interop.process_end import finished_before_exit
 from colonnade.io.batches import release_memory
@@ -45,7 +45,7 @@ def load(
 
 
 def _store(writer: Writer, request: Request, source: Read) -> Snapshot:
-    plan = plan_table(source.table)
+    plan = plan_table(source.table, together=False)  # batches go column by column
     batched = BatchedSource(source.lengths, release_memory, source.streamed, source.stream)
     del source  # the plan refers to its batches one by one, and each is released when it is written
     laid = lay_out(plan, key_fields(plan, request.key), request.meta, views=request.views)

@@ -25,10 +25,13 @@ from colonnade.errors import (
     UnsupportedTypeError,
     brief_repr,
 )
+from colonnade.explanation import ColumnReport, Explanation
 from colonnade.format.growing import Kind
+from colonnade.format.polars_reading import why_polars_converts
 from colonnade.format.read.growing import check_all, check_values, read_arrow, span_of_time, start_of_window
 from colonnade.growing_frames import chunks_of, private_frame, shared_frame
 from colonnade.interop import pyarrow_calls
+from colonnade.interop.pandas import values_of
 from colonnade.snapshot import Snapshot
 from colonnade.storage.catalog import Catalog
 from colonnade.storage.log_reader import LogReader, LogTable, Look, Part, find_log
@@ -38,8 +41,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
     import polars as pl
-
-    from colonnade.explanation import Explanation
 
 
 class _Located:
@@ -245,8 +246,6 @@ class GrowingSnapshot(Snapshot):
 
     def to_numpy(self, *, writable: bool = True) -> npt.NDArray[Any]:
         """Open the rows as an array of shape (rows, columns): a view if all columns are of one dtype."""
-        from colonnade.interop.pandas import values_of
-
         return values_of(self.to_pandas(writable=writable))
 
     def to_buffer(self) -> pa.Buffer:
@@ -318,9 +317,6 @@ class GrowingSnapshot(Snapshot):
 
     def explain(self) -> Explanation:
         """Say of each column how pandas reads it: none is copied."""
-        from colonnade.explanation import ColumnReport, Explanation
-        from colonnade.format.polars_reading import why_polars_converts
-
         schema, table = self._attached()[0].schema, self.to_arrow()
         return Explanation(
             ColumnReport(
@@ -328,7 +324,7 @@ class GrowingSnapshot(Snapshot):
                 "index" if column.name == schema.index else "column",
                 str(column.arrow),
                 str(column.dtype),
-                table.column(number).get_total_buffer_size(),
+                table.column(number).nbytes,  # of its rows; the buffers have room for more
                 table.column(number).null_count,
                 0,
                 "",

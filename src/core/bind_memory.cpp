@@ -4,6 +4,7 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <new>
 #include <span>
 #include <string_view>
 #include <tuple>
@@ -46,6 +47,17 @@ bool collapse(const Mapping& mapping) {
 
 bool populate(const Mapping& mapping) {
   return without_gil([&] { return mapping.populate(available_threads()); });
+}
+
+// It follows a commit, so nothing is raised.
+void collapse_later(int fd) {
+  without_gil([&] {
+    try {
+      Collapser::instance().add(fd);
+    } catch (const std::bad_alloc&) {
+      // No memory for the list of files: they stay as they are.
+    }
+  });
 }
 
 void detach(Mapping& mapping, int fd) {
@@ -152,9 +164,8 @@ void bind_memory(nb::module_& m) {
   m.def(
       "huge_pages_at_hand", [] { return without_gil([] { return huge_pages_at_hand(available_threads()); }); },
       "Whether the kernel makes huge pages quickly; the answer is remembered for some seconds.");
-  m.def(
-      "collapse_later", [](int fd) { without_gil([&] { Collapser::instance().add(fd); }); }, "fd"_a,
-      "Put a file into huge pages on a thread of the core; not if it is not in memory, or where they are scarce.");
+  m.def("collapse_later", &collapse_later, "fd"_a,
+        "Put a file into huge pages on a thread of the core; not if it is not in memory, or where they are scarce.");
   m.def(
       "release_collapsing",
       [](dev_t device, ino_t inode) { without_gil([&] { Collapser::instance().release(device, inode); }); }, "device"_a,
