@@ -279,7 +279,7 @@ class Latest:
             return self._grown()
         snapshot = attach(self._catalog, self.name)
         if snapshot.log is not None:
-            from colonnade.growing_snapshot import open_growing
+            from colonnade.growing_versions import open_growing
 
             # Kept, because an import that does nothing takes 6 us where the processor's caches are cold.
             self._grown = partial(open_growing, snapshot.log, None)

@@ -238,7 +238,7 @@ class Watch:
 
 
 def _opener(log: LogReader) -> Callable[[], Snapshot]:
-    from colonnade.growing_snapshot import open_growing  # once: such an import takes 6 us where caches are cold
+    from colonnade.growing_versions import open_growing  # once: such an import takes 6 us where caches are cold
 
     return partial(open_growing, log, None)
 

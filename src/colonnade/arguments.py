@@ -86,3 +86,21 @@ def seconds(value: Any, name: str) -> float:
     if not number >= 0:
         raise ValueError(f"{name} must be >= 0 seconds, got {number:g}")
     return number
+
+
+def number_of_rows(last: Any) -> int:
+    """Give ``last=`` as a number of rows.
+
+    Raises
+    ------
+    TypeError
+        It is no integer.
+    ValueError
+        It is below 0.
+    """
+    count = integer(last)
+    if count is None:
+        raise TypeError(f"last must be a number of rows or a time, as in '5min', got {brief_repr(last)}")
+    if count < 0:
+        raise ValueError(f"last must be >= 0 rows or a time, got {count}")
+    return count

@@ -9,29 +9,34 @@ import os
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeGuard
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 
 from colonnade import arguments
-from colonnade.arguments import whole_number
+from colonnade.arguments import number_of_rows
 from colonnade.displayed import displayed
 from colonnade.errors import (
     ColonnadeError,
     CorruptSnapshotError,
     NotFoundError,
-    RowsDroppedError,
     UnsupportedTypeError,
-    brief_repr,
 )
 from colonnade.format.growing import Kind
-from colonnade.format.read.growing import check_all, check_values, read_arrow, span_of_time, start_of_window
+from colonnade.format.read.growing import (
+    check_all,
+    check_values,
+    is_time,
+    read_arrow,
+    span_of_time,
+    start_of_window,
+)
 from colonnade.growing_frames import chunks_of, private_frame, shared_frame
 from colonnade.interop import pyarrow_calls
 from colonnade.snapshot import Snapshot
 from colonnade.storage.catalog import Catalog
-from colonnade.storage.log_reader import LogReader, LogTable, Look, Part, find_log
+from colonnade.storage.log_reader import LogReader, LogTable, Look, Part, find_log, rows_dropped
 from colonnade.storage.os_errors import SHORTAGES, explain_use
 
 if TYPE_CHECKING:
@@ -298,7 +303,7 @@ class GrowingSnapshot(Snapshot):
         """
         reader, look = self._attached()
         first, stop = self._first, self._stop
-        start = self._start_of_window(last) if _is_time(last) else max(first, stop - _count(last))
+        start = self._start_of_window(last) if is_time(last) else max(first, stop - number_of_rows(last))
         return GrowingSnapshot(reader.table, start, stop, reader, look)
 
     def _start_of_window(self, last: str | timedelta | np.timedelta64) -> int:
@@ -369,7 +374,7 @@ class GrowingSnapshot(Snapshot):
                 )
             look = reader.look()
             if look.first > self._first or look.stop < self._stop:
-                raise dropped(where.name, self._first, look)
+                raise rows_dropped(where.name, self._first, look)
             self._reader, self._look = reader, look
         return self._reader, self._look
 
@@ -402,67 +407,3 @@ class GrowingSnapshot(Snapshot):
 
     def __copy__(self) -> GrowingSnapshot:
         return GrowingSnapshot(self._table, self._first, self._stop, *self._attached())
-
-
-def _is_time(last: Any) -> TypeGuard[str | timedelta | np.timedelta64]:
-    return isinstance(last, (str, timedelta, np.timedelta64))
-
-
-def _count(last: Any) -> int:
-    """How many rows are wanted."""
-    if isinstance(last, bool) or not hasattr(last, "__index__"):
-        raise TypeError(f"last must be a number of rows or a time, as in '5min', got {brief_repr(last)}")
-    count = whole_number(last, "last")
-    if count < 0:
-        raise ValueError(f"last must be >= 0 rows or a time, got {count}")
-    return count
-
-
-def open_newest(reader: LogReader, last: int | str | timedelta) -> GrowingSnapshot:
-    """Make the snapshot of the newest rows: see `GrowingSnapshot.last`. Segments without such rows are not opened."""
-    rows = 1 if _is_time(last) else _count(last)
-    while True:
-        newest = GrowingSnapshot.at(reader, reader.look(rows))
-        window = newest.last(last)
-        # A window that begins with the first row may have rows before it, where so many were looked at.
-        if not _is_time(last) or window.rows_range.start > newest.rows_range.start or newest.num_rows < rows:
-            return window
-        rows = 4 * newest.num_rows
-
-
-def open_growing(reader: LogReader, version: int | None) -> GrowingSnapshot:
-    """Make the snapshot of a growing table, as it is now or as it was at a number of rows.
-
-    Raises
-    ------
-    NotFoundError
-        The table never had so many rows, or they are no longer retained.
-    """
-    look = reader.look()
-    if version is None:
-        return GrowingSnapshot.at(reader, look)
-    rows = whole_number(version, "version")
-    if rows < 0:
-        raise ValueError(
-            f"the versions of the growing table {reader.name!r} are numbers of rows, so version={rows} is none; "
-            f"it is at {look.stop:,}"
-        )
-    if rows > look.stop:
-        raise NotFoundError(
-            f"there is no version {rows:,} of the growing table {reader.name!r}: it has {look.stop:,} rows so far"
-        )
-    if rows < look.first:
-        raise dropped(reader.name, rows, look)
-    return GrowingSnapshot(reader.table, look.first, rows, reader, look)
-
-
-class _VersionDroppedError(RowsDroppedError, NotFoundError):
-    """Rows that are not retained any more, where a version was asked for."""
-
-
-def dropped(name: str, row: int, look: Look) -> _VersionDroppedError:
-    """The error of rows that are not there any more."""
-    return _VersionDroppedError(
-        f"row {row:,} of the growing table {name!r} is not retained any more: rows {look.first:,} to {look.stop:,} "
-        "are. Read faster, or retain more: appender(..., retain=)"
-    )

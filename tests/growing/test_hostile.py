@@ -11,7 +11,8 @@ import pytest
 
 import colonnade as cn
 from colonnade.format.growing import stored_schema
-from colonnade.format.growing_file import envelope, places, read_state
+from colonnade.format.growing_envelope import envelope, places
+from colonnade.format.growing_file import read_state
 from colonnade.format.stripes import STRIPE
 from colonnade.storage import log_room
 from colonnade.storage.log_head import COMMITTED, ENTRY_SIZE, FIRST, RING, SCHEMA, SEGMENTS, STATE

@@ -272,7 +272,7 @@ class Places(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """The sizes of what stands around a body: `format.growing_file` measures them."""
+    """The sizes of what stands around a body: `format.growing_envelope` measures them."""
 
     start: int
     messages: int

@@ -27,8 +27,8 @@ All numbers are little-endian and aligned to 8 bytes. The contract:
    to the start of the next segment. So the bases ascend, and an entry may begin below the last one's end: the rows from
    there on are in both, and are the same in both.
 4. **An entry is replaced** only by recovery, if no row in it was ever published. The base is set to `NO_BASE` first and
-   to its value last. A reader that finds another size of file than the entry says (`format.growing_file.places`), or no
-   file, reads the head again.
+   to its value last. A reader that finds no file, or a file of another size than the entry says
+   (`format.growing_envelope.places`), reads the head again.
 5. **Files.** The segment of an entry is ``<base, 20 digits>-<number, 6 digits>.arrow`` (`storage.paths.log_segment`).
 6. **Rows below committed are for ever.** No process stores to them again, recovery neither.
 7. **Lock.** The producer has an OFD lock on the head's first byte (shared producers: for each append). It goes with its

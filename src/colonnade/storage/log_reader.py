@@ -18,9 +18,9 @@ from typing import Any, NamedTuple, cast
 from weakref import WeakValueDictionary
 
 from colonnade import _core
-from colonnade.errors import CorruptSnapshotError, NotFoundError, StoreAccessError
+from colonnade.errors import CorruptSnapshotError, NotFoundError, RowsDroppedError, StoreAccessError
 from colonnade.format.growing import GrowingSchema, Places, stored_schema
-from colonnade.format.growing_file import places
+from colonnade.format.growing_envelope import places
 from colonnade.storage import folders, paths
 from colonnade.storage.catalog import Catalog
 from colonnade.storage.log_head import COMMITTED, FIRST, SEGMENTS, STATE, Entry, Head, HeadReader, LogState
@@ -269,6 +269,18 @@ class LogReader:
             f"the growing table {self.name!r} in {self.root} was deleted, after {self.committed:,} rows; "
             "rows that were read before stay readable. Open the name again where it is made again"
         )
+
+
+class _VersionDroppedError(RowsDroppedError, NotFoundError):
+    """Rows that are not retained any more, where a version was asked for."""
+
+
+def rows_dropped(name: str, row: int, look: Look) -> _VersionDroppedError:
+    """The error of rows that are not retained any more."""
+    return _VersionDroppedError(
+        f"row {row:,} of the growing table {name!r} is not retained any more: rows {look.first:,} to {look.stop:,} "
+        "are. Read faster, or retain more: appender(..., retain=)"
+    )
 
 
 class OtherSizeError(Exception):

@@ -15,7 +15,8 @@ from colonnade import _core
 from colonnade.core.alignment import PAGE
 from colonnade.errors import CorruptSnapshotError
 from colonnade.format.growing import GrowingSchema, Places
-from colonnade.format.growing_file import Counts, State, begin, length_place, next_state, places, read_state
+from colonnade.format.growing_envelope import places
+from colonnade.format.growing_file import Counts, State, begin, length_place, next_state, read_state
 from colonnade.storage import paths
 from colonnade.storage.draft import Draft
 from colonnade.storage.log_head import Entry

@@ -6,7 +6,8 @@ Nothing is copied. Does not depend on: files, the head, frames.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from datetime import timedelta
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -218,6 +219,11 @@ def _validate_column(column: Column, number: int, chunk: Chunk, newest: Chunk) -
         good = good and np.array_equal(mask, nulls.astype("uint8"))
     if not good:
         raise CorruptSnapshotError(f"column {column.name!r}: pandas would read other values than Arrow")
+
+
+def is_time(last: Any) -> TypeGuard[str | timedelta | np.timedelta64]:
+    """Whether ``last=`` is a length of time, as in ``"5min"``; else it is a number of rows."""
+    return isinstance(last, (str, timedelta, np.timedelta64))
 
 
 def span_of_time(value: Any, name: str) -> int:
