@@ -51,7 +51,7 @@ class DraftTable(Mapping[Any, "npt.NDArray[Any]"]):
     """A table to fill: a mapping of column labels to arrays, which are the memory of the segment itself.
 
     Made by `colonnade.allocate`. No other process sees the table before its block has ended without an error. Columns
-    that were given as data are filled already and are no items. Before it is filled, an array holds arbitrary values,
+    that were given as data are filled already and are not items. Before it is filled, an array holds arbitrary values,
     as after `numpy.empty`. After the block, arrays that the caller still has are private copies: storing into them does
     not change the table.
     """

@@ -149,7 +149,7 @@ class Attached(FrameLike):
 
     @property
     def columns(self) -> list[Any]:
-        """The labels of the columns, as pandas has them; index levels are none of them."""
+        """The labels of the columns, as pandas has them, without the levels of the index."""
         from colonnade.format.read.table import labels_of
 
         with self._located():

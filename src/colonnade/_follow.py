@@ -60,7 +60,7 @@ class Follow:
         else:
             self._position = _row(start)
             if not 0 <= self._position <= look.stop:
-                raise ValueError(f"start={self._position:,} is no row of {log.name!r}, which has {look.stop:,} so far")
+                raise ValueError(f"start={self._position:,} is not a row of {log.name!r}, which has {look.stop:,} so far")
 
     @property
     def name(self) -> str:

@@ -21,7 +21,7 @@ class FrameLike(abc.ABC):
     @property
     @abc.abstractmethod
     def columns(self) -> list[Any]:
-        """The labels of the columns, as pandas has them; index levels are none of them."""
+        """The labels of the columns, as pandas has them, without the levels of the index."""
 
     @property
     @abc.abstractmethod

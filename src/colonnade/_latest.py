@@ -156,7 +156,7 @@ class Latest:
         Raises
         ------
         WaitTimeoutError
-            There was none.
+            No new version came in time.
         CorruptSnapshotError, StoreAccessError
             As `Store.open`.
         """

@@ -126,7 +126,7 @@ class Names(abc.ABC):
         return self._catalog.current_version(name) > 0 or self._catalog.is_growing(name)
 
     def ls(self, pattern: str | None = None) -> list[TableInfo]:
-        """List the newest versions, by name. Files that are no snapshots are left out; `check` names them.
+        """List the newest versions, by name. Files that are not snapshots are left out; `check` names them.
 
         A warning says which tables this user may not read, and which growing tables are damaged.
 

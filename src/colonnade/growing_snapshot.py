@@ -188,7 +188,7 @@ class GrowingSnapshot(Snapshot):
 
     @property
     def columns(self) -> list[Any]:
-        """The labels of the columns; the column that is the index is none of them."""
+        """The labels of the columns, without the column that is the index."""
         schema = self._attached()[0].schema
         return [name for name in schema.names if name != schema.index]
 

@@ -160,7 +160,7 @@ OFFERS = {
     "no bytes": (offering(size=0, columns=0, rows=0), "cannot be read|damaged|ended the transfer"),
     "a cut seal": (metadata(messages.encode(Offer("x", "00ff"))), "cannot be read here"),
     "no seal": (metadata(messages.encode(Offer("x", "nonsense"))), "cannot be read here"),
-    "nothing": (metadata(b""), "none of Colonnade"),
+    "nothing": (metadata(b""), "not one of Colonnade"),
     "a ticket": (metadata(messages.encode(Part(1, "x", 1, 0, 8))), "cannot be understood"),
     "8 MiB": (metadata(bytes(8 << 20)), "failed|cannot be reached"),
     "deep JSON": (metadata(b"colonnade-2:" + b"[" * 10_000), "cannot be understood"),

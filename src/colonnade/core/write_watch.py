@@ -1,7 +1,7 @@
 """Memory that was looked at, and whether it holds the same bytes now.
 
 Where the kernel can watch memory (`src/core/write_watch.h`), nobody reads it: to look at 528 MB again takes 0.2 ms.
-Elsewhere, and for the first and the last bytes of a stretch, which are no whole pages, a hash decides: 528 MB take 25
+Elsewhere, and for the first and the last bytes of a stretch, which are not whole pages, a hash decides: 528 MB take 25
 ms.
 
 One page may belong to several stretches that are watched, and the kernel reports a store to it once. So whoever gets

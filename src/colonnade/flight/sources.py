@@ -159,7 +159,7 @@ class Sources:
             self._changed.notify_all()
 
     def done(self, identity: int, transfer: str, address: str, failed: str) -> None:
-        """A receiver is done: it serves the snapshot at ``address``, if any; the source ``failed``, if any, is none."""
+        """A receiver is done: it serves the snapshot at ``address``, if any; the source ``failed``, if any, is not used again."""
         with self._changed:
             snapshot = self._of(identity)
             for grants in snapshot.sources.values():

@@ -123,7 +123,7 @@ def decode_array_dtype(encoded: schema.NumpyDtype, depth: int = 0) -> np.dtype[A
     if isinstance(encoded, str):
         plain: np.dtype[Any] = np.dtype(encoded)
         if plain.str != encoded or plain.kind not in _KINDS or plain.names is not None:
-            raise ValueError(f"{encoded!r} is no dtype of plain memory")
+            raise ValueError(f"{encoded!r} is not a dtype of plain memory")
         return _of_some_size(plain)
     if isinstance(encoded, schema.SubarrayDtype):
         base, shape = decode_array_dtype(encoded.base, depth + 1), encoded.shape

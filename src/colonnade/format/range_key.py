@@ -28,7 +28,7 @@ class RangeKey:
         Raises
         ------
         TypeError
-            The values are no numbers.
+            The values are not numbers.
         """
         wanted = keys_in_type(values, self._name, pa.int64())
         labels = self._labels

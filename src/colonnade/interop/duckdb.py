@@ -184,7 +184,7 @@ def _begin(query: str, external_access: bool) -> tuple[Any, list[str]]:
     parsed = json.loads(text)
     if parsed["error"] or [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
         raise ValueError(
-            f"sql() runs one query, and this is none: {query!r}. Queries are select, with, from, values, describe, "
+            f"sql() runs one query, and this is not one: {query!r}. Queries are select, with, from, values, describe, "
             "summarize, and pivot where it says which values in (...); to store the result of one: put(name, sql(...))"
         )
     return cursor, list(dict.fromkeys(_tables(parsed["statements"])))

@@ -96,7 +96,7 @@ def make(
                     return False
                 if folders.is_there(folder, where.live):
                     raise InvalidNameError(
-                        f"{path_of(directory.root, name)} is in the way of a growing table {name!r} and is no folder; "
+                        f"{path_of(directory.root, name)} is in the way of a growing table {name!r} and is not a folder; "
                         "remove it, or use another name"
                     )
                 os.mkdir(hidden, settings.folder_mode, dir_fd=segments)

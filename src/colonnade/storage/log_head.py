@@ -145,7 +145,7 @@ def read_fixed(data: memoryview, path: Path) -> Fixed:
         raise CorruptSnapshotError(f"{path} has {len(data):,} bytes, too few for the head of a growing table")
     magic, number, stripe, identity, boot_id, length = _FIXED.unpack_from(data)
     if magic != MAGIC:
-        raise CorruptSnapshotError(f"{path} is no head of a growing table; delete the table, or remove its folder")
+        raise CorruptSnapshotError(f"{path} is not the head of a growing table; delete the table, or remove its folder")
     if (number, stripe) != (FORMAT, STRIPE):
         raise CorruptSnapshotError(
             f"{path} has format {number} with stripes of {stripe:,} rows, and this version of Colonnade knows format "

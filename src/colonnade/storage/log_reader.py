@@ -292,7 +292,7 @@ _readers: WeakValueDictionary[tuple[str, str, frozenset[int]], LogReader] = Weak
 
 
 def find_log(catalog: Catalog, name: str) -> LogReader | None:
-    """The growing table of a name; None where the name is none.
+    """The growing table of a name; None if the name is not one.
 
     Raises
     ------

@@ -52,7 +52,7 @@ class Retiring:
         self._collapsed: set[int] = set()
 
     def retire(self, entries: Iterable[Entry], folder: int) -> bool:
-        """Retire segments, or remove those that are no use; whether there are spares now.
+        """Retire segments, or remove those that cannot be used again; whether there are spares now.
 
         Nothing is raised: what stays is removed by the next producer.
         """

@@ -277,7 +277,7 @@ class Publisher:
     # -- segments without a table's name -------------------------------------------------------------------------------
 
     def place(self, draft: Draft, size: int, file: str, *, shared: bool = False) -> Segment:
-        """Give a complete draft a name that is no table's, and open it for reading, locked; ``shared``: by all users.
+        """Give a complete draft a name that is not a table's, and open it for reading, locked; ``shared``: by all users.
 
         Raises
         ------

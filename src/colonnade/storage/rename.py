@@ -43,7 +43,7 @@ def rename(catalog: Catalog, publisher: Publisher, old: str, new: str) -> None:
     directory, source, target = catalog.directory, paths.locate(old), paths.locate(new)
     try:
         with directory.lock() as root, catalog.folder(root, source) as folder:
-            segment, seal = catalog.attach(old)  # what is not there, or is no snapshot, is refused in the usual words
+            segment, seal = catalog.attach(old)  # refuses, in the usual words, what is not there or not a snapshot
             segment.close()
             mode = directory.settings(root).folder_mode
             try:
@@ -155,7 +155,7 @@ def _link(publisher: Publisher, root: int, folder: int, file: str, new: str, *, 
 def _check_free(catalog: Catalog, folder: int, where: Location, name: str) -> None:
     if folders.is_there(folder, where.current):
         seal = catalog.seal_in(folder, where, name)
-        state = f"at version {seal.version}" if seal else "and is no snapshot"
+        state = f"at version {seal.version}" if seal else "and is not a snapshot"
         raise ConflictError(f"there is a table {name!r} already, {state}; delete it first, or choose a free name")
     for version in retained(folder, where):  # of a table that is gone; the next gc would remove it
         os.unlink(where.retained(version), dir_fd=folder)

@@ -103,7 +103,7 @@ def _read(root: int, trusted: frozenset[int]) -> tuple[int, Settings]:
     with file as fd:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
-            raise StoreAccessError(errno.EINVAL, f"the store's settings are no file; remove {paths.SETTINGS}")
+            raise StoreAccessError(errno.EINVAL, f"the store's settings are not a file; remove {paths.SETTINGS}")
         if status.st_uid not in trusted:
             raise StoreAccessError(
                 errno.EPERM, f"the store's settings belong to user {status.st_uid}; remove {paths.SETTINGS}"

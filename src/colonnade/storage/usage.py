@@ -35,7 +35,7 @@ class SegmentUsage(NamedTuple):
     ``role`` is ``newest`` or ``retained`` for the versions of a table; ``live`` for all files of a growing table, whose
     version is the number of rows that were ever appended; ``shared`` for a table that was shared without a
     name or is in flight; ``spare``; ``draft`` for a segment that is being written or published; ``deleted`` for a
-    segment that no name leads to and a process still holds; ``other`` for a file that is no segment.
+    segment that no name leads to and a process still holds; ``other`` for a file that is not a segment.
     ``name`` is the table's. For spares and deleted segments it is the name by which a holder opened it, if one did.
     ``version``, ``rows`` and ``created`` are known for tables only.
     """

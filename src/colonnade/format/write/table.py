@@ -267,7 +267,7 @@ class LaidOut:
         return jobs.run(list(self._placed(address, _jobs_of(columns))), partial(jobs.into_memory, outputs=[memory]))
 
     def finish_in_file(self, fd: int, write: Write, results: Results, scans: Mapping[Job, Job]) -> None:
-        """Make a file whole whose values are there, and write what is no job's.
+        """Complete a file whose values are there: write everything that no job writes.
 
         ``results`` are those of the jobs that have run; each job of ``scans`` runs now, in the place of its key.
         """
@@ -276,7 +276,7 @@ class LaidOut:
         self._finish(0, write, {**results, **{own: scanned[scan] for own, scan in scans.items()}})
 
     def write_to_file(self, fd: int, write: Write) -> None:
-        """Write the file to a descriptor, as above; ``write(at, data)`` writes the few bytes that are no job's."""
+        """Write the file to a descriptor, as above; ``write(at, data)`` writes the few bytes that no job writes."""
         results = jobs.run(list(self._placed(0, _jobs_of(self.plan.columns))), self._into_file(fd))
         self._finish(0, write, results)
 
