@@ -60,7 +60,7 @@ class Follow:
         else:
             self._position = _row(start)
             if not 0 <= self._position <= look.stop:
-                raise ValueError(f"start={self._position:,} is not a row of {log.name!r}, which has {look.stop:,} so far")
+                raise ValueError(f"start={self._position:,} is not a row of {log.name!r}: it has {look.stop:,} so far")
 
     @property
     def name(self) -> str:
@@ -108,12 +108,12 @@ class Follow:
                 new = self._newer()
                 if new is not None:
                     return new
-                left = None if until is None else until - time.monotonic()
-                if left is not None and left <= 0:
+                seconds_left = None if until is None else until - time.monotonic()
+                if seconds_left is not None and seconds_left <= 0:
                     raise self._timed_out()
                 if not self._closed:
                     with explained(self._log.root, f"following {self.name!r}"):
-                        wait(self._log, self._position, self._bell, rung, left)
+                        wait(self._log, self._position, self._bell, rung, seconds_left)
         finally:
             self._waiting = False
         raise StopIteration

@@ -128,7 +128,7 @@ class Names(abc.ABC):
     def ls(self, pattern: str | None = None) -> list[TableInfo]:
         """List the newest versions, by name. Files that are not snapshots are left out; `check` names them.
 
-        A warning says which tables this user may not read, and which growing tables are damaged.
+        A warning says which tables this user may not read, and which growing tables are files.
 
         Parameters
         ----------
@@ -155,11 +155,11 @@ class Names(abc.ABC):
         >>> cn.delete("docs/ls")
         """
         unreadable: list[str] = []
-        damaged: list[str] = []
-        tables = Tables(sorted(self._infos(pattern, unreadable, damaged), key=lambda table: table.name))
+        files: list[str] = []
+        tables = Tables(sorted(self._infos(pattern, unreadable, files), key=lambda table: table.name))
         for left_out, what, why in (
             (unreadable, "tables or folders", "this user may not read them or does not trust their owner"),
-            (damaged, "growing tables", "they are damaged"),
+            (files, "growing tables", "they are files"),
         ):
             if left_out:
                 more = ", ..." if len(left_out) > 5 else ""
@@ -171,7 +171,7 @@ class Names(abc.ABC):
                 )
         return tables
 
-    def _infos(self, pattern: str | None, unreadable: list[str], damaged: list[str]) -> Iterator[TableInfo]:
+    def _infos(self, pattern: str | None, unreadable: list[str], files: list[str]) -> Iterator[TableInfo]:
         entries = self._catalog.entries(lambda folder, _: unreadable.append(f"{folder}/"))
         names = ((entry.name, False) for entry in entries if entry.version is None)
         growing = ((name, True) for name in self._catalog.growing())
@@ -181,10 +181,10 @@ class Names(abc.ABC):
                     yield self.info(name)
                 except NotFoundError:
                     if is_growing and self._catalog.is_growing(name):  # there is a folder, and no head in it
-                        damaged.append(name)
+                        files.append(name)
                 except CorruptSnapshotError:
                     if is_growing:
-                        damaged.append(name)
+                        files.append(name)
                 except StoreAccessError as error:
                     if error.errno in SHORTAGES:
                         raise

@@ -63,7 +63,7 @@ class Watch:
         self._directory = directory
         self._attach = attach
         self._timeout = None if timeout == math.inf else timeout
-        self._given: _Given | None = None
+        self._last: _Given | None = None
         self._start()
 
     def _start(self) -> None:
@@ -74,7 +74,7 @@ class Watch:
         self._unsure = False
         # The growing table that the name leads to: its rows are waited for, and the path is not.
         self._log: LogReader | None = None
-        self._grown: Callable[[], Snapshot] | None = None  # opens it again
+        self._reopen: Callable[[], Snapshot] | None = None  # opens it again
         self._bell = _core.Bell()
         self._wakers: list[Callable[[], None]] = []
 
@@ -109,18 +109,18 @@ class Watch:
                 snapshot = self._newer(path_watch)
                 if snapshot is not None:
                     return snapshot
-                left = None if until is None else until - time.monotonic()
-                if left is not None and left <= 0:
+                seconds_left = None if until is None else until - time.monotonic()
+                if seconds_left is not None and seconds_left <= 0:
                     raise self._timed_out()
                 if self._path_watch is None:
                     break
                 with explained(self._directory.root, f"watching {self.name!r}"):
-                    if self._log is not None and self._given is not None:
+                    if self._log is not None and self._last is not None:
                         from colonnade.storage.log_wait import wait
 
-                        wait(self._log, self._given.version, self._bell, rung, left)
+                        wait(self._log, self._last.version, self._bell, rung, seconds_left)
                     else:
-                        path_watch.wait(left)
+                        path_watch.wait(seconds_left)
         finally:
             self._waiting = False
         raise StopIteration
@@ -139,10 +139,10 @@ class Watch:
                         return snapshot
                     if self._path_watch is None:
                         break
-                    if self._log is not None and self._given is not None:
+                    if self._log is not None and self._last is not None:
                         from colonnade.storage.log_wait import wait_in_task
 
-                        await wait_in_task(self._log, self._given.version, self._wakers)
+                        await wait_in_task(self._log, self._last.version, self._wakers)
                     else:
                         await _readable(path_watch)
         except TimeoutError:
@@ -162,7 +162,7 @@ class Watch:
             )
 
     def _timed_out(self) -> WaitTimeoutError:
-        state = f"it is at version {self._given.version}" if self._given else "there is no such table"
+        state = f"it is at version {self._last.version}" if self._last else "there is no such table"
         return WaitTimeoutError(
             f"no new version of {self.name!r} within {self._timeout} seconds; {state}. Ask again to go on waiting"
         )
@@ -171,10 +171,10 @@ class Watch:
 
     def _newer(self, path_watch: PathWatch) -> Snapshot | None:
         """The newest version, where it is not the one given last. Looks only if there may be another."""
-        if self._log is not None and self._given is not None:
+        if self._log is not None and self._last is not None:
             if not self._log.is_deleted:
-                return None if self._log.committed == self._given.version else self._look()
-            self._log, self._grown, self._unsure = None, None, True
+                return None if self._log.committed == self._last.version else self._look()
+            self._log, self._reopen, self._unsure = None, None, True
         unsure, self._unsure = self._unsure, True  # so a thread that is interrupted here looks again the next time
         if not path_watch.news() and not unsure:
             self._unsure = False
@@ -189,23 +189,23 @@ class Watch:
 
     def _look(self) -> Snapshot | None:
         try:
-            snapshot = self._attach() if self._grown is None else self._grown()
+            snapshot = self._attach() if self._reopen is None else self._reopen()
         except NotFoundError:
-            if self._given is None:
+            if self._last is None:
                 return None  # it is waited for
-            last, self._given = self._given, None
+            last, self._last = self._last, None
             raise NotFoundError(
                 f"{self.name!r} was deleted while it was watched, after version {last.version}; "
                 "ask again to wait for its next put"
             ) from None
         new, log = _Given(snapshot.identity, snapshot.version), snapshot.log
         if log is not self._log:
-            self._grown = None if log is None else _opener(log)
-        if new == self._given:
+            self._reopen = None if log is None else _opener(log)
+        if new == self._last:
             self._log = log
             snapshot.close()
             return None
-        self._given, self._log = new, log  # last: where an interrupt comes first, it is given the next time
+        self._last, self._log = new, log  # last: where an interrupt comes first, it is given the next time
         return snapshot
 
     # -- its life ------------------------------------------------------------------------------------------------------
@@ -230,8 +230,8 @@ class Watch:
         state = (
             "closed"
             if self._path_watch is None
-            else f"at version {self._given.version}"
-            if self._given
+            else f"at version {self._last.version}"
+            if self._last
             else "no version yet"
         )
         return f"<colonnade.Watch {self.name!r}: {state}>"

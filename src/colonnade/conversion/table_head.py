@@ -28,7 +28,7 @@ class Head:
     first. ``types`` are the distinct types of the columns that are not part of the index, and ``kinds`` are the number
     of each column's type. ``extension_dtypes`` are the dtypes that are not NumPy's, by position; ``encoded`` are the
     columns that PyArrow must make categorical. ``index_columns`` are PyArrow's descriptors of the index, None if there
-is no metadata, and ``columns`` its descriptors of all columns.
+    is no metadata, and ``columns`` its descriptors of all columns.
     """
 
     types: Sequence[pa.DataType]

@@ -46,7 +46,7 @@ class Memory:
     """Stretches of memory that were looked at. Not to be used by two threads at once."""
 
     def __init__(self, stretches: Sequence[Stretch]) -> None:
-        self._seen = _Seen([], [])
+        self._parts = _Seen([], [])
         self._overlapped = False
         self.differs(stretches)
         _looked_at.add(self)
@@ -59,10 +59,10 @@ class Memory:
         state, is_written = _look(stretches)
         if is_written:
             for memory in list(_looked_at):
-                if memory is not self and _overlap(memory._seen.watched, state.watched):
+                if memory is not self and _overlap(memory._parts.watched, state.watched):
                     memory._overlapped = True
-        differs = is_written or self._overlapped or state != self._seen
-        self._seen, self._overlapped = state, False
+        differs = is_written or self._overlapped or state != self._parts
+        self._parts, self._overlapped = state, False
         return differs
 
 

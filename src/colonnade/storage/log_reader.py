@@ -192,16 +192,16 @@ class LogReader:
         look = self._look
         if look.stop == self.words.load(COMMITTED):
             return look
-        grown = self._grown(look)
-        if grown is not None:
-            self._look = grown
-            return grown
+        newer = self._grown(look)
+        if newer is not None:
+            self._look = newer
+            return newer
         for attempt in range(_TRIES):
             head = self.head()
             entries = head.entries if newest is None else head.newest(newest)
-            known = {segment.entry: segment for segment in self._look.segments}
+            open_segments = {segment.entry: segment for segment in self._look.segments}
             try:
-                segments = tuple(known.get(entry) or self.open_segment(entry) for entry in entries)
+                segments = tuple(open_segments.get(entry) or self.open_segment(entry) for entry in entries)
             except (FileNotFoundError, OtherSizeError) as error:
                 if self.is_deleted:
                     raise self.deleted() from None

@@ -131,8 +131,8 @@ class LogSegment:
 
 
 def _write_all(fd: int, data: bytes, at: int) -> None:
-    left = memoryview(data)
-    while left:
-        count = os.pwrite(fd, left, at)
+    rest = memoryview(data)
+    while rest:
+        count = os.pwrite(fd, rest, at)
         at += count
-        left = left[count:]
+        rest = rest[count:]

@@ -72,9 +72,9 @@ _LONGEST_PART = 255 - 28
 
 def default_store() -> Path:
     """The default store's directory: ``$COLONNADE_STORE``, else shared memory, else the user's runtime folder."""
-    named = os.environ.get(STORE_VARIABLE)
-    if named:
-        return directory_path(named)
+    variable = os.environ.get(STORE_VARIABLE)
+    if variable:
+        return directory_path(variable)
     if Path("/dev/shm").is_dir():  # noqa: S108 -- shared memory is the point; the store's owner and mode are checked
         return Path(f"/dev/shm/colonnade-{os.getuid()}")  # noqa: S108 -- the same
     return Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}") / "colonnade"

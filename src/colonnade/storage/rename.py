@@ -69,16 +69,16 @@ def rename(catalog: Catalog, publisher: Publisher, old: str, new: str) -> None:
 
 def _move(folder: int, source: Location, new_folder: int, target: Location) -> None:
     versions = sorted(retained(folder, source))
-    linked: list[str] = []
+    files: list[str] = []
     try:
         for version in versions:
             file = target.retained(version)
             os.link(source.retained(version), file, src_dir_fd=folder, dst_dir_fd=new_folder, follow_symlinks=False)
-            linked.append(file)
+            files.append(file)
         os.rename(source.current, target.current, src_dir_fd=folder, dst_dir_fd=new_folder)
     except BaseException:
         if folders.is_there(folder, source.current):
-            for file in linked:
+            for file in files:
                 with contextlib.suppress(OSError):  # else the next gc does it
                     os.unlink(file, dir_fd=new_folder)
         raise

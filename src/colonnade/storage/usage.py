@@ -88,24 +88,24 @@ def look_at(catalog: Catalog, *, with_holders: bool = True) -> Usage:
     root = catalog.directory.root
     files, unseen = scan(root) if with_holders else Scan({}, 0)
     capacity, segments = None, {}
-    unnamed = {inode: file for inode, file in files.items() if file.deleted}
+    deleted_files = {inode: file for inode, file in files.items() if file.deleted}
     try:
         with catalog.directory.opened() as directory:
             with contextlib.suppress(StoreAccessError):  # a put complains about settings that cannot be read
                 capacity = catalog.directory.settings(directory).capacity
             segments = _named(catalog, directory, files)
             segments |= _growing(catalog, files)
-            unnamed = {inode: file for inode, file in unnamed.items() if inode not in segments}
-            if unnamed:
+            deleted_files = {inode: file for inode, file in deleted_files.items() if inode not in segments}
+            if deleted_files:
                 for _, status in _files(directory):  # a put may have renamed it while the directory was read
-                    unnamed.pop(status.st_ino, None)
+                    deleted_files.pop(status.st_ino, None)
     except FileNotFoundError:
         pass  # deleted, perhaps, and still held
     except (NotADirectoryError, PermissionError) as error:
         raise StoreAccessError(
             error.errno, f"{root} cannot be read as a store: {os.strerror(error.errno or 0)}"
         ) from error
-    for inode, file in unnamed.items():
+    for inode, file in deleted_files.items():
         role: Role = "draft" if file.written else "deleted"
         segments[inode] = SegmentUsage(role, _opened_as(root, file), None, None, None, file.nbytes, _holders(file))
     total, free = file_system_bytes(next(path for path in [root, *root.parents] if os.path.exists(path)))
