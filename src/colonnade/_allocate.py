@@ -54,6 +54,15 @@ class DraftTable(Mapping[Any, "npt.NDArray[Any]"]):
     that were given as data are filled already and are not items. Before it is filled, an array holds arbitrary values,
     as after `numpy.empty`. After the block, arrays that the caller still has are private copies: storing into them does
     not change the table.
+
+    Examples
+    --------
+    >>> import colonnade as cn
+    >>> with cn.allocate("docs/draft", {"x": "float64"}, rows=3) as draft:
+    ...     draft["x"][:] = [0.5, 1.5, 2.5]
+    >>> cn.get("docs/draft")["x"].tolist()
+    [0.5, 1.5, 2.5]
+    >>> cn.delete("docs/draft")
     """
 
     def __init__(self, plan: DraftPlan, laid: LaidOut, draft: Draft) -> None:

@@ -91,20 +91,114 @@ class FrameLike(abc.ABC):
         return self.to_pandas(columns=[key])[key]
 
     def head(self, n: int = 5) -> Any:
-        """The first ``n`` rows, as of a frame; of a negative number all but the last."""
+        """Take the first rows, as of a frame. Nothing is copied.
+
+        Parameters
+        ----------
+        n : int, default 5
+            How many rows. A negative number takes all rows but the last ones.
+
+        Returns
+        -------
+        pandas.DataFrame, pandas.Series or numpy.ndarray
+            What ``snapshot[:n]`` gives: a frame, a Series if one was put, or a part of an array.
+
+        Raises
+        ------
+        TypeError
+            If ``n`` is not an integer.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> snap = cn.put("docs/head", pd.DataFrame({"x": range(10)}))
+        >>> snap.head(2)["x"].tolist(), len(snap.head(-7))
+        ([0, 1], 3)
+        >>> cn.delete("docs/head")
+        """
         return self[: whole_number(n, "n")]
 
     def tail(self, n: int = 5) -> Any:
-        """The last ``n`` rows, as of a frame; of a negative number all but the first."""
+        """Take the last rows, as of a frame. Nothing is copied.
+
+        Parameters
+        ----------
+        n : int, default 5
+            How many rows. A negative number takes all rows but the first ones.
+
+        Returns
+        -------
+        pandas.DataFrame, pandas.Series or numpy.ndarray
+            As of `head`.
+
+        Raises
+        ------
+        TypeError
+            If ``n`` is not an integer.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> snap = cn.put("docs/tail", pd.DataFrame({"x": range(10)}))
+        >>> snap.tail(2)["x"].tolist(), len(snap.tail(-7))
+        ([8, 9], 3)
+        >>> cn.delete("docs/tail")
+        """
         rows = whole_number(n, "n")
         return self[max(len(self) - rows, 0) :] if rows >= 0 else self[-rows:]
 
     def to_batches(self, max_chunksize: int | None = None) -> list[pa.RecordBatch]:
-        """The table as record batches, of at most ``max_chunksize`` rows; nothing is copied."""
+        """Open the table as record batches of Arrow. Nothing is copied.
+
+        Parameters
+        ----------
+        max_chunksize : int, optional
+            The most rows of a batch. By default as many as possible.
+
+        Returns
+        -------
+        list of pyarrow.RecordBatch
+
+        Raises
+        ------
+        ValueError, TypeError
+            If ``max_chunksize`` is not an integer >= 1.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> snap = cn.put("docs/to-batches", pd.DataFrame({"x": range(10)}))
+        >>> [batch.num_rows for batch in snap.to_batches(4)]
+        [4, 4, 2]
+        >>> cn.delete("docs/to-batches")
+        """
         return list(self.to_arrow().to_batches(max_chunksize=_chunk_size(max_chunksize)))
 
     def to_reader(self, max_chunksize: int | None = None) -> pa.RecordBatchReader:
-        """The table as a stream of record batches, of at most ``max_chunksize`` rows; nothing is copied."""
+        """Open the table as a stream of record batches. Nothing is copied.
+
+        Parameters
+        ----------
+        max_chunksize : int, optional
+            As in `to_batches`.
+
+        Returns
+        -------
+        pyarrow.RecordBatchReader
+
+        Raises
+        ------
+        ValueError, TypeError
+            As in `to_batches`.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> snap = cn.put("docs/to-reader", pd.DataFrame({"x": range(10)}))
+        >>> sum(batch.num_rows for batch in snap.to_reader(4))
+        10
+        >>> cn.delete("docs/to-reader")
+        """
         return self.to_arrow().to_reader(max_chunksize=_chunk_size(max_chunksize))
 
 

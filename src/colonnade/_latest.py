@@ -40,6 +40,15 @@ class Look:
         The version.
     prepared : object
         What ``prepare(snapshot)`` returned; None without it.
+
+    Examples
+    --------
+    >>> import colonnade as cn, pandas as pd
+    >>> cn.put("docs/look", pd.DataFrame({"n": [1]})).close()
+    >>> look = cn.latest("docs/look").now()
+    >>> look.version, look.frame["n"].tolist(), look.prepared
+    (1, [1], None)
+    >>> cn.delete("docs/look")
     """
 
     __slots__ = ("_frame", "inode", "log", "prepared", "snapshot")
@@ -139,6 +148,15 @@ class Latest:
         Exception
             What ``prepare=`` raises, once for each version: the version before is served from then on. If there is none
             before, each time.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> table = cn.latest("docs/now")
+        >>> cn.put("docs/now", pd.DataFrame({"n": [1]})).close()
+        >>> table.now().version, table.now() is table.now()
+        (1, True)
+        >>> cn.delete("docs/now")
         """
         look = self._look
         if look is not None and self._is_newest(look):
@@ -153,12 +171,29 @@ class Latest:
         timeout : float, optional
             How many seconds to wait. By default for ever.
 
+        Returns
+        -------
+        Look
+            The new version.
+
         Raises
         ------
         WaitTimeoutError
             No new version came in time.
         CorruptSnapshotError, StoreAccessError
             As `Store.open`.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> cn.put("docs/wait", pd.DataFrame({"n": [1]})).close()
+        >>> table = cn.latest("docs/wait")
+        >>> table.wait(timeout=10).version
+        1
+        >>> cn.put("docs/wait", pd.DataFrame({"n": [2]})).close()
+        >>> table.wait(timeout=10).version
+        2
+        >>> cn.delete("docs/wait")
         """
         until = None if timeout is None else time.monotonic() + seconds(timeout, "timeout")
         before = self._look
@@ -218,11 +253,58 @@ class Latest:
         return datetime.now(UTC) - self.snapshot.created
 
     def locate(self, keys: Any) -> Any:
-        """Find rows of the newest version by key; see `Snapshot.locate`."""
+        """Find rows of the newest version by key, as `Snapshot.locate` does.
+
+        Parameters
+        ----------
+        keys : scalar or array
+            As in `Snapshot.locate`.
+
+        Returns
+        -------
+        int or numpy.ndarray of int64
+            The position of the first row of each key; -1 where there is none.
+
+        Raises
+        ------
+        ColonnadeError, TypeError
+            As `Snapshot.locate`, and the errors of `now`.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> cn.put("docs/keys", pd.DataFrame({"user": [12, 7], "city": ["Oslo", "Rome"]}), key="user").close()
+        >>> cn.latest("docs/keys").locate(7)
+        1
+        >>> cn.delete("docs/keys")
+        """
         return self.snapshot.locate(keys)
 
     def rows(self, keys: Any) -> pd.DataFrame:
-        """All rows of some keys in the newest version; see `Snapshot.rows`."""
+        """Take all rows of some keys from the newest version, as `Snapshot.rows` does.
+
+        Parameters
+        ----------
+        keys : scalar or array
+            As in `Snapshot.locate`.
+
+        Returns
+        -------
+        pandas.DataFrame
+
+        Raises
+        ------
+        ColonnadeError, TypeError
+            As `Snapshot.locate`, and the errors of `now`.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> cn.put("docs/keyed", pd.DataFrame({"user": [12, 7], "city": ["Oslo", "Rome"]}), key="user").close()
+        >>> cn.latest("docs/keyed").rows(7)["city"].tolist()
+        ['Rome']
+        >>> cn.delete("docs/keyed")
+        """
         return self.snapshot.rows(keys)
 
     def _renewed(self, *, wait: bool) -> Look:

@@ -111,7 +111,19 @@ class GrowingSnapshot(Snapshot):
 
     @classmethod
     def at(cls, reader: LogReader, look: Look) -> GrowingSnapshot:
-        """Make the snapshot of what was seen."""
+        """Make the snapshot of what was seen.
+
+        Parameters
+        ----------
+        reader : LogReader
+            The growing table.
+        look : Look
+            Its rows, with their segments.
+
+        Returns
+        -------
+        GrowingSnapshot
+        """
         return cls(reader.table, look.first, look.stop, reader, look)
 
     # -- what it is ----------------------------------------------------------------------------------------------------
@@ -212,10 +224,40 @@ class GrowingSnapshot(Snapshot):
         dtype_backend: Literal["numpy_nullable", "pyarrow"] | None = None,
         types_mapper: Callable[[pa.DataType], Any] | None = None,
     ) -> pd.DataFrame:
-        """Open the rows as pandas; parameters and errors are those of `Snapshot.to_pandas`.
+        """Open the rows as pandas: nothing is copied, over any number of segments.
 
-        Nothing is copied, over any number of segments. The index is the column that is the index, or the numbers of the
-        rows. ``writable=False`` gives views of memory that all read-only frames of the process share.
+        Parameters
+        ----------
+        columns : iterable of labels or str, optional
+            Take these columns, in this order, and the index. A string is one label.
+        writable : bool, default True
+            True: the frame may be written to, and nobody else sees the change. False: the arrays are views of memory
+            that all read-only frames of the process share.
+        dtype_backend : {"numpy_nullable", "pyarrow"}, optional
+            As in `Snapshot.to_pandas`.
+        types_mapper : callable, optional
+            As in `Snapshot.to_pandas`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Its index is the column that is the index, or the numbers of the rows.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no column of a label.
+        CorruptSnapshotError
+            If a segment is damaged.
+
+        Examples
+        --------
+        >>> import colonnade as cn
+        >>> with cn.appender("docs/grown-pandas", {"x": "int64"}) as log:
+        ...     _ = log.append({"x": [1, 2]})
+        >>> cn.open("docs/grown-pandas").to_pandas()["x"].sum()
+        np.int64(3)
+        >>> cn.delete("docs/grown-pandas")
         """
         arguments.check_flags(writable=writable)
         labels = arguments.labels(columns)
@@ -231,7 +273,31 @@ class GrowingSnapshot(Snapshot):
             return (private_frame if writable else shared_frame)(reader, look, self.rows_range, labels)
 
     def to_arrow(self, *, validate: Literal["full"] | None = None) -> pa.Table:
-        """Open the rows as PyArrow: one chunk for each segment; nothing is copied. See `Snapshot.to_arrow`."""
+        """Open the rows as PyArrow: one chunk for each segment; nothing is copied.
+
+        Parameters
+        ----------
+        validate : {"full", None}, default None
+            "full" first looks at every value that Arrow reads.
+
+        Returns
+        -------
+        pyarrow.Table
+
+        Raises
+        ------
+        CorruptSnapshotError
+            If a segment is damaged; values are looked at only with ``validate="full"``.
+
+        Examples
+        --------
+        >>> import colonnade as cn
+        >>> with cn.appender("docs/grown-arrow", {"x": "int64"}) as log:
+        ...     _ = log.append({"x": [1, 2]})
+        >>> cn.open("docs/grown-arrow").to_arrow()["x"].to_pylist()
+        [1, 2]
+        >>> cn.delete("docs/grown-arrow")
+        """
         reader, _ = self._attached()
         with self._located():
             chunks = chunks_of(self._parts())
@@ -240,7 +306,33 @@ class GrowingSnapshot(Snapshot):
             return read_arrow(reader.schema, chunks)
 
     def to_polars(self, *, validate: Literal["full"] | None = None) -> pl.DataFrame:
-        """Open the rows as Polars; numbers and times are not copied. See `Snapshot.to_polars`."""
+        """Open the rows as Polars; numbers and times are not copied. Needs the extra ``polars``.
+
+        Parameters
+        ----------
+        validate : {"full", None}, default None
+            As in `Snapshot.to_polars`.
+
+        Returns
+        -------
+        polars.DataFrame
+
+        Raises
+        ------
+        CorruptSnapshotError
+            If a segment is damaged.
+        ModuleNotFoundError
+            If Polars is not installed.
+
+        Examples
+        --------
+        >>> import colonnade as cn
+        >>> with cn.appender("docs/grown-polars", {"x": "int64"}) as log:
+        ...     _ = log.append({"x": [1, 2]})
+        >>> cn.open("docs/grown-polars").to_polars()["x"].to_list()
+        [1, 2]
+        >>> cn.delete("docs/grown-polars")
+        """
         try:
             from colonnade.interop.polars import from_arrow
         except ModuleNotFoundError as error:
@@ -249,7 +341,32 @@ class GrowingSnapshot(Snapshot):
         return from_arrow(self.to_arrow(validate="full" if is_checked else None))
 
     def to_numpy(self, *, writable: bool = True) -> npt.NDArray[Any]:
-        """Open the rows as an array of shape (rows, columns): a view if all columns are of one dtype."""
+        """Open the rows as an array of shape (rows, columns).
+
+        Parameters
+        ----------
+        writable : bool, default True
+            As in `to_pandas`.
+
+        Returns
+        -------
+        numpy.ndarray
+            A view if all columns are of one dtype, else a copy.
+
+        Raises
+        ------
+        CorruptSnapshotError
+            If a segment is damaged.
+
+        Examples
+        --------
+        >>> import colonnade as cn
+        >>> with cn.appender("docs/grown-numpy", {"x": "int64", "y": "int64"}) as log:
+        ...     _ = log.append({"x": [1, 2], "y": [3, 4]})
+        >>> cn.open("docs/grown-numpy").to_numpy().tolist()
+        [[1, 3], [2, 4]]
+        >>> cn.delete("docs/grown-numpy")
+        """
         from colonnade.interop.pandas import values_of
 
         return values_of(self.to_pandas(writable=writable))
@@ -257,9 +374,15 @@ class GrowingSnapshot(Snapshot):
     def to_buffer(self) -> pa.Buffer:
         """Refuse: the rows of a growing table are in several segments.
 
+        Returns
+        -------
+        pyarrow.Buffer
+            Never.
+
         Raises
         ------
         UnsupportedTypeError
+            Always.
         """
         raise UnsupportedTypeError(
             f"{self._called} is a growing table, whose rows are not one buffer: use to_numpy(), or put it as a table"
@@ -271,14 +394,41 @@ class GrowingSnapshot(Snapshot):
     def locate(self, keys: Any) -> Any:  # noqa: ARG002 -- as of a Snapshot
         """Refuse: a growing table has no key.
 
+        Parameters
+        ----------
+        keys : scalar or array
+            As in `Snapshot.locate`.
+
+        Returns
+        -------
+        int or numpy.ndarray of int64
+            Never.
+
         Raises
         ------
         UnsupportedTypeError
+            Always.
         """
         raise self._without_key()
 
     def rows(self, keys: Any) -> pd.DataFrame:  # noqa: ARG002 -- as of a Snapshot
-        """Refuse, as `locate`."""
+        """Refuse: a growing table has no key.
+
+        Parameters
+        ----------
+        keys : scalar or array
+            As in `Snapshot.locate`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Never.
+
+        Raises
+        ------
+        UnsupportedTypeError
+            Always.
+        """
         raise self._without_key()
 
     def _without_key(self) -> ColonnadeError:
@@ -296,10 +446,24 @@ class GrowingSnapshot(Snapshot):
             How many rows; or, where the table has an index of times, a time as in ``"5min"``: the rows that are later
             than the newest row's time less that much. It is found by binary search.
 
+        Returns
+        -------
+        GrowingSnapshot
+            Of the same version, with these rows.
+
         Raises
         ------
         ValueError
             For a time where the index is not one of times.
+
+        Examples
+        --------
+        >>> import colonnade as cn
+        >>> with cn.appender("docs/grown-last", {"x": "int64"}) as log:
+        ...     _ = log.append({"x": [1, 2, 3]})
+        >>> cn.open("docs/grown-last").last(2).to_pandas()["x"].tolist()
+        [2, 3]
+        >>> cn.delete("docs/grown-last")
         """
         reader, look = self._attached()
         first, stop = self._first, self._stop
@@ -322,7 +486,22 @@ class GrowingSnapshot(Snapshot):
             return start_of_window(reader.schema.columns[number], number, chunks_of(parts), self.rows_range, span)
 
     def explain(self) -> Explanation:
-        """Say of each column how pandas reads it: none is copied."""
+        """Report for each column how pandas reads it: none is copied.
+
+        Returns
+        -------
+        Explanation
+            A sequence of reports, which prints as a table.
+
+        Examples
+        --------
+        >>> import colonnade as cn
+        >>> with cn.appender("docs/grown-explain", {"x": "int64"}) as log:
+        ...     _ = log.append({"x": [1, 2, 3]})
+        >>> [(report.column, report.zero_copy) for report in cn.open("docs/grown-explain").explain()]
+        [('x', True)]
+        >>> cn.delete("docs/grown-explain")
+        """
         from colonnade.explanation import ColumnReport, Explanation
         from colonnade.format.polars_reading import why_polars_converts
 
@@ -348,6 +527,7 @@ class GrowingSnapshot(Snapshot):
         Raises
         ------
         CorruptSnapshotError
+            Something is damaged. The message says what.
         """
         reader, _ = self._attached()
         with self._located():
@@ -385,12 +565,26 @@ class GrowingSnapshot(Snapshot):
         return self._attached()[1].parts(self._first, self._stop)
 
     def fileno(self) -> int:
-        """The descriptor of the newest segment.
+        """Give the number of the descriptor of the newest segment.
+
+        Returns
+        -------
+        int
+            It belongs to the snapshot, which closes it.
 
         Raises
         ------
         ValueError
             If it was closed, or has no rows.
+
+        Examples
+        --------
+        >>> import colonnade as cn, os
+        >>> with cn.appender("docs/grown-fileno", {"x": "int64"}) as log:
+        ...     _ = log.append({"x": [1, 2, 3]})
+        >>> os.fstat(cn.open("docs/grown-fileno").fileno()).st_nlink
+        1
+        >>> cn.delete("docs/grown-fileno")
         """
         parts = self._parts()
         if not parts:

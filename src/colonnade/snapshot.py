@@ -122,8 +122,17 @@ class Snapshot(Attached):
         Parameters
         ----------
         validate : {"full", None}, default None
-            "full" first looks at every value that Arrow reads, and raises CorruptSnapshotError for a damaged one. Text
-            takes 1 s a GB, numbers take no time.
+            "full" first looks at every value that Arrow reads. Text takes 1 s a GB, numbers take no time.
+
+        Returns
+        -------
+        pyarrow.Table
+            With the ``pandas`` metadata, so that its ``to_pandas`` gives the frame that was put.
+
+        Raises
+        ------
+        CorruptSnapshotError
+            If the file is damaged; values are looked at only with ``validate="full"``.
 
         Examples
         --------
@@ -157,7 +166,20 @@ class Snapshot(Attached):
 
         Raises
         ------
-        CorruptSnapshotError, UnsupportedTypeError
+        CorruptSnapshotError
+            If the file is damaged.
+        UnsupportedTypeError
+            If Polars cannot read the table.
+        ModuleNotFoundError
+            If Polars is not installed.
+
+        Examples
+        --------
+        >>> import colonnade as cn, polars as pl
+        >>> snap = cn.put("docs/polars", pl.DataFrame({"x": [1, 2, 3], "s": ["a", "b", "c"]}))
+        >>> snap.to_polars().filter(pl.col("x") > 1)["s"].to_list()
+        ['b', 'c']
+        >>> cn.delete("docs/polars")
         """
         try:
             from colonnade.interop.polars import from_arrow
@@ -180,9 +202,18 @@ class Snapshot(Attached):
     def scan(self) -> pl.LazyFrame:
         """Open the table as a lazy query of Polars, which takes only the columns and rows that the query needs.
 
+        Returns
+        -------
+        polars.LazyFrame
+
         Raises
         ------
-        CorruptSnapshotError, UnsupportedTypeError
+        CorruptSnapshotError
+            If a value is damaged: all are looked at.
+        UnsupportedTypeError
+            If Polars cannot read the table.
+        ModuleNotFoundError
+            If Polars is not installed.
 
         Examples
         --------
@@ -205,10 +236,23 @@ class Snapshot(Attached):
     def to_numpy(self, *, writable: bool = True) -> npt.NDArray[Any]:
         """Open what was put as a NumPy array, or a table as an array of shape (rows, columns).
 
-        An array comes back with its shape, dtype and order, bytes as uint8: a view, whatever the size. So does a table
-        that is one block (all columns of one dtype); others are what ``DataFrame.to_numpy`` copies together. If some of
-        these are not NumPy's own (text, categories), the whole table is validated first, because the copy follows
-        offsets and codes. ``writable`` is as in `to_pandas`.
+        Parameters
+        ----------
+        writable : bool, default True
+            As in `to_pandas`.
+
+        Returns
+        -------
+        numpy.ndarray
+            An array comes back with its shape, dtype and order, bytes as uint8: a view, whatever the size. So does a
+            table that is one block (all columns of one dtype). Other tables are copied together as
+            ``DataFrame.to_numpy`` does. If some of their columns are not NumPy's own (text, categories), the whole
+            table is validated first, because the copy follows offsets and codes.
+
+        Raises
+        ------
+        CorruptSnapshotError
+            If the file is damaged.
 
         Examples
         --------
@@ -346,9 +390,34 @@ class Snapshot(Attached):
             return self._lookup().locate(keys)
 
     def rows(self, keys: Any) -> pd.DataFrame:
-        """Take all rows of some keys as a frame: those of the first key, in the table's order, then those of the next.
+        """Take all rows of some keys as a frame, from a table that was put with ``key=``.
 
-        A key without rows adds none. Parameters and errors are those of `locate`.
+        The rows of the first key come first, in the table's order, then those of the next key, and so on. A key without
+        rows adds none.
+
+        Parameters
+        ----------
+        keys : scalar or array
+            As in `locate`.
+
+        Returns
+        -------
+        pandas.DataFrame
+
+        Raises
+        ------
+        ColonnadeError
+            The table has no key.
+        TypeError
+            The values are of another kind than the key column, as text for numbers.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> users = pd.DataFrame({"user": [12, 7, 12], "city": ["Oslo", "Rome", "Bern"]})
+        >>> cn.put("docs/rows", users, key="user").rows([7, 12])["city"].tolist()
+        ['Rome', 'Oslo', 'Bern']
+        >>> cn.delete("docs/rows")
         """
         with self._located():
             return self._lookup().rows(keys)
@@ -356,8 +425,17 @@ class Snapshot(Attached):
     def explain(self) -> Explanation:
         """Report for each column and index level how pandas reads it, and why if that is not zero-copy.
 
-        The result is a sequence of reports that prints as a table. For tables that are not stored, see
-        `colonnade.explain`.
+        For tables that are not stored, see `colonnade.explain`.
+
+        Returns
+        -------
+        Explanation
+            A sequence of reports, which prints as a table.
+
+        Raises
+        ------
+        CorruptSnapshotError
+            If the file is damaged.
 
         Examples
         --------

@@ -119,6 +119,11 @@ class by_reference:  # noqa: N801 -- a block, as contextlib.suppress is one
             If ``min_bytes`` is not a size.
         StoreAccessError
             If the default store cannot be used.
+
+        Examples
+        --------
+        >>> import colonnade as cn
+        >>> cn.by_reference.install(min_bytes="16MiB")  # doctest: +SKIP
         """
         _begin_here(parse_size(min_bytes, "min_bytes"))
 

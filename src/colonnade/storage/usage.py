@@ -65,7 +65,25 @@ class Usage(NamedTuple):
     unseen: int
 
     def of(self, *roles: Role) -> tuple[SegmentUsage, ...]:
-        """The segments of some roles."""
+        """Take the segments of some roles.
+
+        Parameters
+        ----------
+        *roles : str
+            Roles, as of `SegmentUsage`.
+
+        Returns
+        -------
+        tuple of SegmentUsage
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> cn.put("docs/usage", pd.DataFrame({"x": [1, 2, 3]})).close()
+        >>> [(segment.name, segment.rows) for segment in cn.usage().of("newest")]
+        [('docs/usage', 3)]
+        >>> cn.delete("docs/usage")
+        """
         return tuple(segment for segment in self.segments if segment.role in roles)
 
     @property
