@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from colonnade.arguments import whole_number
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import pyarrow as pa
 
 
@@ -38,6 +41,11 @@ class FrameLike(abc.ABC):
     def kind(self) -> str:
         """What was put: a table or an array."""
 
+    @property
+    @abc.abstractmethod
+    def schema(self) -> pa.Schema:
+        """The Arrow schema."""
+
     @abc.abstractmethod
     def to_pandas(self, *, columns: Any = None, writable: bool = True) -> Any:
         """Open the table as pandas."""
@@ -47,7 +55,7 @@ class FrameLike(abc.ABC):
         """Open the table as NumPy."""
 
     @abc.abstractmethod
-    def to_arrow(self) -> pa.Table:
+    def to_arrow(self, *, validate: Literal["full"] | None = None) -> pa.Table:
         """Open the table as PyArrow."""
 
     def __len__(self) -> int:
@@ -200,6 +208,19 @@ class FrameLike(abc.ABC):
         >>> cn.delete("docs/to-reader")
         """
         return self.to_arrow().to_reader(max_chunksize=_chunk_size(max_chunksize))
+
+    # -- to other libraries --------------------------------------------------------------------------------------------
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return np.array(self.to_numpy(), dtype=dtype, copy=copy)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Export the table to any library that speaks the Arrow PyCapsule protocol; nothing is copied."""
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
+
+    def __arrow_c_schema__(self) -> object:
+        """Export the schema."""
+        return self.schema.__arrow_c_schema__()
 
 
 def _chunk_size(max_chunksize: int | None) -> int | None:

@@ -297,7 +297,7 @@ class Names(abc.ABC):
         Returns
         -------
         int or None
-            None for None.
+            None for the newest version.
 
         Raises
         ------
@@ -308,8 +308,9 @@ class Names(abc.ABC):
         --------
         >>> import colonnade as cn, pandas as pd
         >>> store = cn.Store()
-        >>> store.put("docs/number", pd.DataFrame({"n": [1]})).close()
-        >>> store.version_number("docs/number", -1)
+        >>> for n in (1, 2):
+        ...     store.put("docs/number", pd.DataFrame({"n": [n]}), keep=2).close()
+        >>> store.version_number("docs/number", -2)
         1
         >>> store.delete("docs/number")
         """

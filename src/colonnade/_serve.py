@@ -98,7 +98,7 @@ class Server:
         >>> import colonnade as cn
         >>> with cn.serve() as server:
         ...     server.is_silent(3600)
-        False
+        True
         """
         service = self._service
         return service is None or service.is_silent(seconds)

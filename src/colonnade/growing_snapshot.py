@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -21,7 +20,6 @@ from colonnade.errors import (
     ColonnadeError,
     CorruptSnapshotError,
     NotFoundError,
-    UnsupportedTypeError,
 )
 from colonnade.format.growing import Kind
 from colonnade.format.read.growing import (
@@ -32,9 +30,9 @@ from colonnade.format.read.growing import (
     span_of_time,
     start_of_window,
 )
+from colonnade.growing_facts import GrowingFacts
 from colonnade.growing_frames import chunks_of, private_frame, shared_frame
 from colonnade.interop import pyarrow_calls
-from colonnade.snapshot import Snapshot
 from colonnade.storage.catalog import Catalog
 from colonnade.storage.log_reader import LogReader, LogTable, Look, Part, find_log, rows_dropped
 from colonnade.storage.os_errors import SHORTAGES, explain_use
@@ -77,7 +75,7 @@ class _Located:
 
 
 @displayed
-class GrowingSnapshot(Snapshot):
+class GrowingSnapshot(GrowingFacts):
     """A growing table at one number of rows, which never changes: the rows that come later are in later snapshots.
 
     Made by `colonnade.open`, `colonnade.watch` and `colonnade.latest` for a name that `colonnade.appender` made. It is
@@ -102,7 +100,7 @@ class GrowingSnapshot(Snapshot):
     def __init__(
         self, table: LogTable, first: int, stop: int, reader: LogReader | None = None, look: Look | None = None
     ) -> None:
-        # What a Snapshot has of a file, this one does not have: see its properties.
+        # What a Snapshot has of a file, this one does not have: see `GrowingFacts`.
         self._table = table
         self._first = first
         self._stop = stop
@@ -125,94 +123,6 @@ class GrowingSnapshot(Snapshot):
         GrowingSnapshot
         """
         return cls(reader.table, look.first, look.stop, reader, look)
-
-    # -- what it is ----------------------------------------------------------------------------------------------------
-
-    @property
-    def name(self) -> str:
-        """The table's name."""
-        return self._table.name
-
-    @property
-    def version(self) -> int:
-        """How many rows were ever appended when it was made."""
-        return self._stop
-
-    @property
-    def identity(self) -> int:
-        """A random number that no other growing table has, whatever its name."""
-        return self._table.identity
-
-    @property
-    def num_rows(self) -> int:
-        """The number of rows."""
-        return self._stop - self._first
-
-    @property
-    def num_columns(self) -> int:
-        """The number of columns in the Arrow schema, the index included."""
-        return self._table.columns
-
-    @property
-    def nbytes(self) -> int:
-        """The bytes of its rows, text and categories aside."""
-        return self.num_rows * self._table.row_bytes
-
-    @property
-    def has_checksums(self) -> bool:
-        """Always False: rows that are appended have no checksums."""
-        return False
-
-    @property
-    def created(self) -> datetime:
-        """When the table was made, in UTC."""
-        return datetime.fromtimestamp(self._table.created_ns / 1e9, UTC)
-
-    @property
-    def expires(self) -> datetime | None:
-        """Always None: rows leave by retention."""
-        return None
-
-    @property
-    def rows_range(self) -> range:
-        """The numbers of its rows, counted from the first row that was ever appended."""
-        return range(self._first, self._stop)
-
-    @property
-    def log(self) -> LogReader:
-        """The growing table that it is of."""
-        return self._attached()[0]
-
-    @property
-    def path(self) -> Path:
-        """The folder of the growing table; each of its segments is an Arrow IPC file."""
-        return self._attached()[0].path
-
-    @property
-    def kind(self) -> Literal["table", "array"]:
-        """Always ``"table"``."""
-        return "table"
-
-    @property
-    def meta(self) -> dict[str, Any]:
-        """Always empty: a growing table has none."""
-        return {}
-
-    @property
-    def columns(self) -> list[Any]:
-        """The labels of the columns, without the column that is the index."""
-        schema = self._attached()[0].schema
-        return [name for name in schema.names if name != schema.index]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(rows, columns)."""
-        return self.num_rows, len(self.columns)
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The Arrow schema, with the ``pandas`` metadata."""
-        return self._attached()[0].schema.arrow
 
     # -- its views -----------------------------------------------------------------------------------------------------
 
@@ -371,72 +281,6 @@ class GrowingSnapshot(Snapshot):
 
         return values_of(self.to_pandas(writable=writable))
 
-    def to_buffer(self) -> pa.Buffer:
-        """Refuse: the rows of a growing table are in several segments.
-
-        Returns
-        -------
-        pyarrow.Buffer
-            Never.
-
-        Raises
-        ------
-        UnsupportedTypeError
-            Always.
-        """
-        raise UnsupportedTypeError(
-            f"{self._called} is a growing table, whose rows are not one buffer: use to_numpy(), or put it as a table"
-        )
-
-    def __buffer__(self, flags: int) -> memoryview:
-        raise BufferError(f"{self._called} is a growing table, whose memory is more than one buffer; use to_numpy()")
-
-    def locate(self, keys: Any) -> Any:  # noqa: ARG002 -- as of a Snapshot
-        """Refuse: a growing table has no key.
-
-        Parameters
-        ----------
-        keys : scalar or array
-            As in `Snapshot.locate`.
-
-        Returns
-        -------
-        int or numpy.ndarray of int64
-            Never.
-
-        Raises
-        ------
-        UnsupportedTypeError
-            Always.
-        """
-        raise self._without_key()
-
-    def rows(self, keys: Any) -> pd.DataFrame:  # noqa: ARG002 -- as of a Snapshot
-        """Refuse: a growing table has no key.
-
-        Parameters
-        ----------
-        keys : scalar or array
-            As in `Snapshot.locate`.
-
-        Returns
-        -------
-        pandas.DataFrame
-            Never.
-
-        Raises
-        ------
-        UnsupportedTypeError
-            Always.
-        """
-        raise self._without_key()
-
-    def _without_key(self) -> ColonnadeError:
-        return UnsupportedTypeError(
-            f"{self._called} is a growing table, which has no key index: put(name, snapshot, key=...) makes a table "
-            "that has one"
-        )
-
     def last(self, last: int | str | timedelta) -> GrowingSnapshot:
         """Take the newest rows only.
 
@@ -533,10 +377,6 @@ class GrowingSnapshot(Snapshot):
         with self._located():
             check_all(reader.schema, chunks_of(self._parts()))
 
-    @property
-    def _called(self) -> str:
-        return repr(self._table.name)
-
     # -- its life ------------------------------------------------------------------------------------------------------
 
     def _attached(self) -> tuple[LogReader, Look]:
@@ -582,7 +422,8 @@ class GrowingSnapshot(Snapshot):
         >>> import colonnade as cn, os
         >>> with cn.appender("docs/grown-fileno", {"x": "int64"}) as log:
         ...     _ = log.append({"x": [1, 2, 3]})
-        >>> os.fstat(cn.open("docs/grown-fileno").fileno()).st_nlink
+        >>> snap = cn.open("docs/grown-fileno")
+        >>> os.fstat(snap.fileno()).st_nlink
         1
         >>> cn.delete("docs/grown-fileno")
         """

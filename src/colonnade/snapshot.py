@@ -5,7 +5,6 @@ Does not depend on: how its file is opened (`_attached`), how a name leads to it
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
@@ -311,44 +310,20 @@ class Snapshot(Attached):
             return values_buffer(self._called, file) if file.array is None else read_bytes(file, file.array)
 
     def __buffer__(self, flags: int) -> memoryview:
-        import numpy as np
-
-        from colonnade.format.read.ndarray import read_ndarray
+        from colonnade.format.read.ndarray import read_ndarray, view_of
 
         with self._located():
             file = self._stored_file(writable=True)
             if file.array is None:
                 raise BufferError(f"{self._called} is a table, whose memory is more than one buffer; see to_buffer()")
-            array: Any = read_ndarray(file, file.array)
-
-        # NumPy asks for this before it asks for `__array__`, so it must say as much.
-        with contextlib.suppress(ValueError, RuntimeError):  # times have no format, nor have some structures
-            view = memoryview(array)
-            if np.asarray(view).dtype == array.dtype:
-                return view
-        raise BufferError(
-            f"{self._called} is an array of {array.dtype}, a dtype that the buffer protocol has no format for; "
-            "use to_buffer()"
-        )
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        import numpy as np
-
-        return np.array(self.to_numpy(), dtype=dtype, copy=copy)
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """Export the table to any library that speaks the Arrow PyCapsule protocol; nothing is copied."""
-        return self.to_arrow().__arrow_c_stream__(requested_schema)
+            array = read_ndarray(file, file.array)
+        return view_of(self._called, array)
 
     def __narwhals_dataframe__(self) -> Any:
         """Let Narwhals take the table, ``nw.from_native(snapshot)``, as a PyArrow table; nothing is copied."""
         from colonnade.interop.narwhals import wrapped
 
         return wrapped(self.to_arrow(validate="full"))
-
-    def __arrow_c_schema__(self) -> object:
-        """Export the schema."""
-        return self.schema.__arrow_c_schema__()
 
     def locate(self, keys: Any) -> Any:
         """Find rows by key, in a table that was put with ``key=``.

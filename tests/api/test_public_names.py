@@ -72,6 +72,7 @@ def missing_sections(function):
         "Returns": signature.return_annotation not in (None, "None"),
     }
     needs["Examples"] = any(needs.values()) and function.__name__ not in INTERNAL and " Always." not in text
+    text = text.replace("Yields\n", "Returns\n")
     return [name for name, is_needed in needs.items() if is_needed and f"{name}\n---" not in text]
 
 
