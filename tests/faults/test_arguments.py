@@ -201,7 +201,7 @@ class Bench:
 
 
 def judge(error, text="", named=()):
-    """What is wrong with an error. ``named``: what the docstring names besides."""
+    """What is wrong with an error. ``named``: other errors that the docstring names."""
     if isinstance(error, (cn.ColonnadeError, *named)) or type(error) in PLAIN or "the producer fails" in str(error):
         try:
             message = str(error)

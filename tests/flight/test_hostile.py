@@ -205,7 +205,7 @@ def test_locations_that_cannot_be_asked(origin, offered, store, token, location)
 
 
 def test_hosts_that_do_not_have_it(origin, offered, store, token):
-    """Others are named again and again: then the host that names them is to send it."""
+    """A host names others again and again that have nothing: then it must send the table itself."""
     answer = naming("grpc://127.0.0.1:1")
     with lying(origin, _info_of_bytes=answer) as address, store.open(f"{address}/x") as snapshot:
         assert snapshot.num_rows == 1000
@@ -213,7 +213,7 @@ def test_hosts_that_do_not_have_it(origin, offered, store, token):
 
 @pytest.mark.parametrize("answers", ["nobody", "busy"])
 def test_a_host_that_puts_off_for_ever(origin, offered, folder, token, answers):
-    """It is asked now and then, not without a pause, and for so long as locks are waited for."""
+    """It is asked with pauses, until the time for which a lock would be waited for is over."""
     asked = []
 
     def nobody(self, descriptor, request):

@@ -1,8 +1,8 @@
 """What a table consists of: its structure as bytes, and the memory that its values are in.
 
 A pickler takes the table apart, because it knows every part of it: labels, index, dtypes, `attrs`, whatever a library
-adds. What it would write is the structure; the memory of arrays and Arrow buffers is left out of it and listed. So two
-looks give the same structure and the same places, unless the table was changed otherwise than by a store to its values.
+adds. The bytes that it writes are the structure. The memory of arrays and Arrow buffers is not written but listed. So
+two looks give the same structure and the same places, unless something other than values was changed.
 The structure is never unpickled.
 
 Does not depend on: files, how the values are compared.

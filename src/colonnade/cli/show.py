@@ -107,7 +107,7 @@ def sql(
 
 
 def _show(table: Any, as_json: bool) -> str | None:
-    """Print rows. A terminal gets the columns that fit; then say how many these are."""
+    """Print rows. A terminal gets the columns that fit. Return a text that says how many these are."""
     cells = list(zip(*map(values_of, table.columns), strict=True))
     if as_json:
         if len(set(table.column_names)) < table.num_columns:

@@ -32,7 +32,7 @@ _MOST_BYTES = 1 << 31  # of one element, and of what Arrow counts in 32 bits
 _DEEPEST = 32
 # Each column takes 40 us to store, whatever its length.
 _MOST_COLUMNS = 256
-# PyArrow writes the envelope for one row, so a row is to be a small part of the whole, or small.
+# PyArrow writes the envelope for one row. So a row must be small, or a small part of the array.
 _SMALL_ROW, _ROWS = 1 << 20, 16
 
 

@@ -170,8 +170,8 @@ def with_hint(error: Exception) -> Exception:
 def _begin(query: str, external_access: bool) -> tuple[Any, list[str]]:
     """Give a cursor, and every name that stands for a table in the query, also those that the query itself defines.
 
-    DuckDB's own parser finds them. Its `get_table_names` also binds, to tables without columns, and so fails at
-    ``using``.
+    DuckDB's own parser finds them. Its `get_table_names` does more: it binds the query to tables without columns,
+    and so fails at ``using``.
     """
     cursor = _remembered(_database(external_access).cursor())
     try:

@@ -288,7 +288,7 @@ class Catalog:
         return self._look_in_folder(name, retained, set())
 
     def _look_in_folder(self, name: str, look: Callable[[int, Location], T], nothing: T) -> T:
-        """Look at a name's files in their open folder; ``nothing`` is returned if there is no such folder."""
+        """Call ``look`` with the open folder of a name's files; return ``nothing`` if there is no such folder."""
         where = paths.locate(name)
         try:
             with self.directory.opened() as root, self.folder(root, where) as folder:
