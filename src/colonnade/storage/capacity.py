@@ -75,7 +75,7 @@ def _growing_bytes(root: int) -> int:
 class _Version(NamedTuple):
     """One version of a table that is stored."""
 
-    held: Held
+    file: Held
     expired: bool = False
     sealed: bool = False  # not another program's file of that name
 
