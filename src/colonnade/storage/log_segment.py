@@ -85,11 +85,6 @@ class LogSegment:
         """The number of the descriptor; -1 once it is closed."""
         return self._descriptor.fileno()
 
-    @property
-    def is_open(self) -> bool:
-        """Whether it can still be written."""
-        return self._descriptor.fileno() >= 0
-
     def show(self, counts: Counts, *, is_whole: bool = False) -> bool:
         """Show rows to other programs; False where there is no room for another state.
 
