@@ -77,10 +77,10 @@ anomalies: $(READY)
 	cd tests && ../$(BIN)/python -m faults.test_anomalies
 	cd tests && ../$(BIN)/python -m faults.test_allocations
 
-# Every way to share a frame that we know of, each in an environment of its own: half an hour on 2 idle cores, 20 GB of memory. It
-# writes benchmarks/results and draws the tables and plots of the pages.
+# Every way to share a frame that we know of, each in an environment of its own: at most 25 minutes on 2 idle cores, 20 GB of memory.
+# It writes benchmarks/results and draws the tables and plots of the pages.
 bench-rivals: $(READY)
-	$(BIN)/python -m benchmarks.compare --fresh --scaling --publish --rounds 3 --minutes 23
+	$(BIN)/python -m benchmarks.compare --fresh --scaling --publish --rounds 4 --minutes 22
 
 # Counts of work, against benchmarks/gates/baseline.json: instructions, system calls, page faults, allocations, bytes.
 gates: $(READY)

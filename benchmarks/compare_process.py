@@ -130,9 +130,13 @@ class Reader:
 
     def __init__(self, way: Rival, folder: Path, file: Path) -> None:
         self._way, self._folder, self._file = way, folder, file
-        for _ in range(2):
-            read_all(way.load(folder, "tiny"))
         self._frame = pd.DataFrame()
+
+    def warm(self) -> Answer:
+        """Open a tiny frame, which loads what opening needs."""
+        for _ in range(2):
+            read_all(self._way.load(self._folder, "tiny"))
+        return {"warm": True}
 
     def open(self) -> Answer:
         before = private_memory()

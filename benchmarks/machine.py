@@ -43,8 +43,8 @@ def facts() -> dict[str, str]:
     return {
         "processor": next(iter(_lines("/proc/cpuinfo", "model name")), platform.machine()),
         "cores": str(len(os.sched_getaffinity(0))),
-        "memory": next(iter(_lines("/proc/meminfo", "MemTotal")), "?"),
-        "kernel": f"{platform.system()} {platform.release()}",
+        "memory": f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / GIB:.0f} GiB",
+        "kernel": f"{platform.system()} {platform.release().partition('-')[0]}",
         "huge pages": f"{_chosen(f'{pages}/enabled')}, shared memory: {_chosen(f'{pages}/shmem_enabled')}",
         "load": f"{os.getloadavg()[0]:.1f} at the start",
         "python": platform.python_version(),

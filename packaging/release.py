@@ -1,7 +1,8 @@
 """Make a release: ``python packaging/release.py 0.2.0``.
 
-It sets the version in ``src/colonnade/__init__.py``, turns the changelog's "Unreleased" into the version and its date,
-commits both, and tags the commit. Nothing is pushed: look at it, then ``git push --follow-tags``.
+It sets the version in ``src/colonnade/__init__.py`` and in the recipe for conda, turns the changelog's "Unreleased"
+into the version and its date, commits all of it, and tags the commit. Nothing is pushed: look at it, then
+``git push --follow-tags``.
 
 Does not depend on: anything but git.
 """
@@ -15,6 +16,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+# The files that have the version, and what stands before it.
+PLACES = {
+    ROOT / "src/colonnade/__init__.py": r'^(__version__ = )".*"',
+    ROOT / "packaging/conda/recipe.yaml": r'^(  version: )"[\d.abrc]+"',
+}
 VERSION = re.compile(r"\d+\.\d+\.\d+((a|b|rc)\d+)?")
 
 
@@ -31,7 +37,15 @@ def released(changelog: str, version: str, day: str) -> str:
     return f"{head}{heading}\n## [{version}] - {day}\n{rest}"
 
 
-def main(root: Path = ROOT) -> None:
+def with_version(file: Path, pattern: str, version: str) -> str:
+    """The text of a file with another version in the one place that has it."""
+    text, count = re.subn(pattern, rf'\g<1>"{version}"', file.read_text(), flags=re.MULTILINE)
+    if count != 1:
+        sys.exit(f"{file} has {count} lines with a version instead of one")
+    return text
+
+
+def main() -> None:
     """Write, commit and tag."""
     if len(sys.argv) != 2 or not VERSION.fullmatch(sys.argv[1]):
         sys.exit("usage: python packaging/release.py MAJOR.MINOR.PATCH")
@@ -40,13 +54,12 @@ def main(root: Path = ROOT) -> None:
         sys.exit("there are changes that are not committed: commit or stash them first")
     if git("tag", "--list", f"v{version}"):
         sys.exit(f"the tag v{version} is there already")
-    init, changelog = root / "src/colonnade/__init__.py", root / "CHANGELOG.md"
-    text, count = re.subn(r'__version__ = ".*"', f'__version__ = "{version}"', init.read_text())
-    if count != 1:
-        sys.exit(f"{init} has {count} lines with __version__ instead of one")
-    changelog.write_text(released(changelog.read_text(), version, f"{datetime.now(UTC):%Y-%m-%d}"))
-    init.write_text(text)
-    git("commit", "--quiet", "-m", f"Release {version}", str(init), str(changelog))
+    texts = {file: with_version(file, pattern, version) for file, pattern in PLACES.items()}
+    changelog = ROOT / "CHANGELOG.md"
+    texts[changelog] = released(changelog.read_text(), version, f"{datetime.now(UTC):%Y-%m-%d}")
+    for file, text in texts.items():
+        file.write_text(text)
+    git("commit", "--quiet", "-m", f"Release {version}", *map(str, texts))
     git("tag", "--annotate", f"v{version}", "-m", f"Version {version}")
     print(git("log", "--oneline", "--decorate", "-1"))
 

@@ -8,10 +8,12 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 import colonnade as cn
 
 ROOT = Path(__file__).parent.parent
+RECIPE = "packaging/conda/recipe.yaml"
 
 pytestmark = pytest.mark.skipif(not (ROOT / "packaging").exists(), reason="installed without its sources")
 
@@ -24,7 +26,7 @@ def git(folder, *words):
 @pytest.fixture
 def clone(tmp_path):
     """A repository with the files that a release changes."""
-    for name in ("packaging/release.py", "src/colonnade/__init__.py", "CHANGELOG.md"):
+    for name in ("packaging/release.py", RECIPE, "src/colonnade/__init__.py", "CHANGELOG.md"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     changelog = tmp_path / "CHANGELOG.md"  # right after a release there is nothing that is not released
@@ -48,6 +50,7 @@ def test_a_release_is_version_changelog_and_tag(clone):
     result = release(clone, "7.8.9")
     assert result.returncode == 0, result.stderr
     assert '__version__ = "7.8.9"' in (clone / "src/colonnade/__init__.py").read_text()
+    assert '\n  version: "7.8.9"\n' in (clone / RECIPE).read_text()
     assert re.search(
         r"## \[Unreleased\]\n\n## \[7\.8\.9\] - 20\d\d-\d\d-\d\d\n+### Added", (clone / "CHANGELOG.md").read_text()
     )
@@ -83,6 +86,25 @@ def test_an_index_shows_pictures_and_links_of_the_front_page():
 
 def test_the_version_has_one_place():
     assert re.findall(r'__version__ = "(.*)"', (ROOT / "src/colonnade/__init__.py").read_text()) == [cn.__version__]
+
+
+def test_the_recipe_for_conda_says_what_the_package_says():
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project = pyproject["project"]
+    recipe = YAML(typ="safe").load(ROOT / RECIPE)
+
+    def as_conda(requirements):
+        return {text.replace("lazy_loader", "lazy-loader").replace(">= ", ">=") for text in requirements}
+
+    needs = recipe["requirements"]
+    assert set(needs["run"]) == {"python", *as_conda(project["dependencies"])}
+    assert set(needs["host"]) == {"python", "pip", *as_conda(pyproject["build-system"]["requires"])}
+    extras = project["optional-dependencies"]
+    optional = {*extras["cli"], *extras["ui"], *extras["polars"], *extras["duckdb"]}
+    assert set(needs["run_constraints"]) == {text.replace("duckdb", "python-duckdb") for text in as_conda(optional)}
+    assert recipe["context"]["version"] == cn.__version__
+    about = recipe["about"]
+    assert (about["license"], about["license_file"]) == (project["license"], project["license-files"])
 
 
 @pytest.mark.skipif(shutil.which("cmake") is None, reason="CMake is not installed")

@@ -23,7 +23,7 @@ def file(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["colonnade_", "pickle_pipe", "shared_memory_"])
 def test_a_turn(name, file):
-    from benchmarks.compare import turn
+    from benchmarks.compare_turn import turn
 
     figures = turn(name, file, readers=2, publishes=3, survival=True)
     assert "error" not in figures
@@ -42,7 +42,7 @@ def test_a_turn(name, file):
 
 @pytest.mark.slow
 def test_an_error_is_a_figure(tmp_path):
-    from benchmarks.compare import turn
+    from benchmarks.compare_turn import turn
 
     pd.DataFrame({"s": ["a", "b"]}).to_pickle(tmp_path / "strings")
     figures = turn("shared_memory_", tmp_path / "strings", readers=1)
@@ -82,22 +82,36 @@ def test_reading_reads_everything():
 
 
 def test_tables_show_what_was_measured():
-    from benchmarks.compare_pages import front, targets, times
+    from benchmarks.compare_pages import front, publishing_targets, targets, times, way
 
     ours = {"publish": [0.2], "again": [0.1], "open": [0.0015, 0.001], "scan": [0.01], "private": [0], "dtypes": {}}
     joblib = ours | {"open": [0.1], "again": [0.5], "private": [80e6]}
     ray = joblib | {"open": [0.05], "dtypes": {"str to object": 1}}
+    pipe = joblib | {"publish": [0.0], "open": [1.0]}
     broken = {"error": "ValueError: a | b"}
-    results = {"colonnade_": ours, "joblib_": joblib, "ray_": ray, "vineyard_": broken}
+    results = {"colonnade_": ours, "joblib_": joblib, "ray_": ray, "vineyard_": broken, "pickle_pipe": pipe}
     table = times(results)
     assert "| colonnade | 200 ms | 100 ms | 1.25 ms (1.00 to 1.50) | 10.0 ms |" in table
     assert "other dtypes: str to object" in table
     assert "fails: `ValueError: a / b`" in table
-    # Ray's other dtypes do not compete.
-    assert "80.0x" in targets({"mixed": results})
+    # Ray's other dtypes do not compete, and neither does a pipe, which publishes nothing.
+    assert "| 80.0x | 0 MB | 80.0 MB |" in targets({"mixed": results})
     assert "| open 5 million mixed rows as pandas | 1.25 ms | 100 ms (joblib, mmap_mode='c') |" in front(
         {"mixed": results}
     )
+    assert "| 200 ms | 200 ms, joblib, mmap_mode='c' | 100 ms | 500 ms | 5.0x |" in publishing_targets(
+        {"mixed": results}
+    )
+    # What misses a target is bold.
+    slow = ours | {"publish": [0.3], "again": [0.4], "private": [90e6], "open": [0.02]}
+    assert "| **5.0x** | **90.0 MB** | 80.0 MB |" in targets({"mixed": results | {"colonnade_": slow}})
+    line = publishing_targets({"mixed": results | {"colonnade_": slow}})
+    assert "| **300 ms** | 200 ms, joblib, mmap_mode='c' | 400 ms | 500 ms | **1.2x** |" in line
+    assert way({"mixed": results}, "joblib_") == (
+        "*Measured.* 5 million mixed rows: published again in 500 ms (Colonnade 100 ms), "
+        "opened in 100 ms (Colonnade 1.25 ms), private memory of a reader 80.0 MB (Colonnade 0 MB)."
+    )
+    assert way({"mixed": results}, "vineyard_") == "*Measured.* 5 million mixed rows: fails."
 
 
 def test_the_pages_are_of_the_newest_results():
@@ -109,5 +123,8 @@ def test_the_pages_are_of_the_newest_results():
         pytest.skip("no results have been published")
     results = json.loads(files[-1].read_text())
     assert pages.PAGE.read_text() == pages.page(results)
-    assert pages.front(results["workloads"]) in (ROOT / "README.md").read_text()
-    assert pages.targets(results["workloads"]) in (ROOT / "docs" / "comparison.md").read_text()
+    for path in pages.FILLED:
+        assert path.read_text() == pages.filled(path.read_text(), pages.tables(results)), path
+    # The front pages say: in one or two milliseconds.
+    opens = [pages.middle(each["colonnade_"], "open") for each in results["workloads"].values()]
+    assert max(opens) < 2.5e-3

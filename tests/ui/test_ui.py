@@ -18,6 +18,7 @@ import pytest
 
 import colonnade as cn
 from colonnade.display.rates import Rates
+from colonnade.sizes import format_size
 
 CHROMIUM = shutil.which("chromium")
 
@@ -80,6 +81,8 @@ def test_what_it_shows_and_to_whom(store):
         status, page, _ = ask(port, f"{root}tables/no/such")
         assert (status, "no/such" in page) == (404, True)
         assert ask(port, f"{root}tables/..%2f..%2fetc")[0] == 404
+        status, page, _ = ask(port, f"{root}tables/grpc://127.0.0.1:{port}/nyc/flights")
+        assert (status, "another host" in page) == (404, True)  # nobody is asked, and nothing is fetched
         for path in ("/", "/tables/nyc/flights", root[:-2] + "/", root.upper()):
             status, page, _ = ask(port, path)
             assert (status, "flights" in page) == (404, False), path
@@ -103,6 +106,19 @@ def test_damage_is_shown_not_raised(store):
         assert status == 500
         assert "remark" in page
         assert ask(port, root)[0] == 200
+
+
+def test_a_growing_table_counts_and_has_a_page(store):
+    from colonnade.ui import pages
+
+    with store.appender("ticks", {"x": "float64"}) as log:
+        log.append({"x": [1.0, 2.0]})
+        usage = store.usage()
+        page = pages.overview(usage, {}, "/key/")
+        assert '<a href="/key/tables/ticks">ticks</a>' in page
+        assert f"<div>tables {format_size(sum(each.nbytes for each in usage.of('newest', 'live')))}, " in page
+        with store.open("ticks") as snapshot:
+            assert "of a growing table" in pages.table(snapshot, "/key/")
 
 
 @pytest.mark.slow

@@ -27,7 +27,7 @@ from colonnade.cli.output import console, print_line, print_table
 from colonnade.display.fitting import cell_len, one_line, shortened
 from colonnade.display.rates import Rate, Rates, rate_of
 from colonnade.display.table import GAP, Column, format_lines
-from colonnade.display.usage import COLUMNS, PROCESSES, bytes_of, processes_in, rows_of, totals
+from colonnade.display.usage import COLUMNS, PROCESSES, bytes_of, processes_in, rows_of, tables_of, totals
 
 _WIDEST_BAR = 60
 
@@ -228,7 +228,7 @@ class _Picture:
 
 def _bar(usage: Usage, width: int) -> Text:
     """Draw tables, the rest that the store occupies, and room: up to its capacity, else what its file system has."""
-    tables = bytes_of(usage.of("newest", "retained"))
+    tables = bytes_of(tables_of(usage))
     total = usage.nbytes + usage.free if usage.capacity is None else usage.capacity
     bar, end, total_so_far = Text(), 0, 0
     for nbytes, sign, style in ((tables, "█", "green"), (usage.nbytes - tables, "▓", "yellow"), (total, "░", "dim")):

@@ -52,7 +52,7 @@ def totals(usage: Usage, signs: tuple[str, str] = ("", ", ")) -> Iterator[str]:
         rest.append(_sum(usage, "shared table", "shared"))
     if usage.of("other"):
         rest.append(_sum(usage, "other file", "other"))
-    tables = format_size(bytes_of(usage.of("newest", "retained")))
+    tables = format_size(bytes_of(tables_of(usage)))
     yield f"{signs[0]}tables {tables}{signs[1]}{', '.join(rest)}"
     if usage.unseen:
         yield f"{_processes(usage.unseen)} could not be looked at"
@@ -61,6 +61,11 @@ def totals(usage: Usage, signs: tuple[str, str] = ("", ", ")) -> Iterator[str]:
 def _sum(usage: Usage, noun: str, role: Role) -> str:
     segments = usage.of(role)
     return counted(len(segments), noun) + (f" {format_size(bytes_of(segments))}" if segments else "")
+
+
+def tables_of(usage: Usage) -> tuple[SegmentUsage, ...]:
+    """The segments that a name leads to: of snapshots and of growing tables."""
+    return usage.of("newest", "retained", "live")
 
 
 def bytes_of(segments: tuple[SegmentUsage, ...]) -> int:

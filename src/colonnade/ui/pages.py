@@ -13,7 +13,7 @@ from urllib.parse import quote
 from colonnade.display.base import render
 from colonnade.display.fitting import one_line
 from colonnade.display.rates import Rate, rate_of
-from colonnade.display.usage import COLUMNS, PROCESSES, bytes_of, rows_of, totals
+from colonnade.display.usage import COLUMNS, PROCESSES, bytes_of, rows_of, tables_of, totals
 from colonnade.snapshot import Snapshot
 from colonnade.storage.usage import SegmentUsage, Usage
 
@@ -91,7 +91,7 @@ def _overview(usage: Usage, rates: dict[str, Rate], root: str) -> Iterator[str]:
 def _cells(row: SegmentUsage, rates: dict[str, Rate], root: str) -> Iterator[str]:
     for column in COLUMNS:
         text = escape(column.cell(row))
-        if column is COLUMNS[0] and row.role == "newest" and row.name is not None:
+        if column is COLUMNS[0] and row.role in {"newest", "live"} and row.name is not None:
             text = f'<a href="{root}tables/{quote(row.name)}">{text}</a>'
         yield f"<td{_side(column.justify)}>{text}</td>"
     yield f'<td class="right">{rate_of(row, rates)}</td>'
@@ -99,7 +99,7 @@ def _cells(row: SegmentUsage, rates: dict[str, Rate], root: str) -> Iterator[str
 
 
 def _bar(usage: Usage) -> str:
-    tables = bytes_of(usage.of("newest", "retained"))
+    tables = bytes_of(tables_of(usage))
     total = max(usage.nbytes + usage.free if usage.capacity is None else usage.capacity, usage.nbytes, 1)
     parts = (("tables", tables), ("rest", usage.nbytes - tables))
     # The bar is an image, whose widths are attributes: the page itself has no styles.

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from colonnade.display.rates import Rates
 from colonnade.errors import ColonnadeError, InvalidNameError, NotFoundError
+from colonnade.flight.address import is_url
 from colonnade.store import Store
 from colonnade.ui import pages
 
@@ -43,20 +45,24 @@ def make_app(store: Store, secret: str) -> Starlette:
     from starlette.routing import Mount, Route
 
     root = f"/{secret}/"
-    rates = Rates()
+    rates, rates_lock = Rates(), threading.Lock()  # requests are answered by several threads
 
     def html(page: str, status: int = 200) -> Response:
         return HTMLResponse(page, status, headers=_HEADERS)
 
     def overview(request: Request) -> Response:
         usage = store.usage()
-        main = pages.overview(usage, rates.add(usage, time.monotonic()), root)
+        with rates_lock:
+            changes = rates.add(usage, time.monotonic())
+        main = pages.overview(usage, changes, root)
         if request.headers.get("x-part") == "main":
             return html(main)
         return html(pages.whole(pages.title_of(usage.path), main, root, live=True))
 
     def table(request: Request) -> Response:
         name = request.path_params["name"]
+        if is_url(name):  # opening it would fetch it into the store
+            raise NotFoundError(f"{name} is a table of another host; this page shows this store alone")
         with store.open(name) as snapshot:
             return html(pages.whole(name, pages.table(snapshot, root), root))
 
