@@ -37,6 +37,11 @@ class Address(NamedTuple):
         return f"{self.scheme}://{bracketed(self.host)}:{self.port}"
 
 
+def is_url(name: str) -> bool:
+    """Whether what stands in place of a name is the address of a table on another host."""
+    return isinstance(name, str) and "://" in name
+
+
 def parse(url: str) -> tuple[Address, str | None]:
     """Read an address, and the table's name if there is one.
 
