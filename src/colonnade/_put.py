@@ -232,9 +232,9 @@ class Writer:
         )
         return Snapshot.attached(self.directory.root, request.name, segment, final_seal)
 
-    def place(self, file: str, laid: LaidOut, draft: Draft) -> tuple[Segment, Seal]:
+    def place(self, file: str, laid: LaidOut, draft: Draft, *, version: int = 1) -> tuple[Segment, Seal]:
         """Commit a filled draft as a file that only a reference leads to."""
-        seal = _seal_of(laid, draft)._replace(version=1)
+        seal = _seal_of(laid, draft)._replace(version=version)
         _write_seal(draft, seal, laid.footer_at)
         return self.publisher.place(draft, laid.size, file), seal
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from colonnade._rows_so_far import RowsSoFar
 from colonnade.arguments import whole_number
 from colonnade.errors import ColonnadeError, StoreAccessError
 from colonnade.flight import address as addresses
@@ -119,6 +120,7 @@ class Server:
             ending = threading.Thread(target=service.shutdown, daemon=True)
             ending.start()
             ending.join(_PATIENCE)
+            service.close_all()
 
     def __enter__(self) -> Server:
         return self
@@ -184,7 +186,7 @@ class Server:
         for port in ports:
             location = f"{scheme}://{addresses.bracketed(self._host)}:{port}"
             try:
-                self._service = Service(self._catalog, self.token, location, **tls)
+                self._service = Service(self._catalog, RowsSoFar(self._catalog), self.token, location, **tls)
                 break
             except (pa.ArrowException, OSError) as error:
                 if port == ports[-1] and (first or not isinstance(error, OSError)):

@@ -389,8 +389,8 @@ class GrowingSnapshot(GrowingFacts):
             if reader is None or reader.identity != where.identity:
                 raise NotFoundError(
                     f"a reference to the growing table {where.name!r} was passed to this process, and it is not in "
-                    f"{where.store} any more: it was deleted, or it is on another machine. Put its rows as a table "
-                    "and send that: growing tables are not fetched from other hosts"
+                    f"{where.store} any more: it was deleted, or it is on another machine. On another machine, open it "
+                    "by the address of its host, which serves the rows so far; or put its rows as a table and send that"
                 )
             look = reader.look()
             if look.first > self._first or look.stop < self._stop:

@@ -287,7 +287,7 @@ def stop_servers(origin, store, points, generator):
 def lock_of(store, url):
     """Take the lock of a table's fetch, as a process that fetches it does."""
     assert status_of(forked(fetch, store, url)) == 0
-    identity = next(name for name in files(store) if name.startswith("copy-")).removeprefix("copy-")
+    identity = next(name for name in files(store) if name.startswith("copy-")).split("-")[1]
     cn.Store(store).gc()
 
     @contextlib.contextmanager

@@ -16,6 +16,7 @@ import pytest
 from pyarrow import flight
 
 import colonnade as cn
+from colonnade._rows_so_far import RowsSoFar
 from colonnade.flight import client, fetch, messages, service
 from colonnade.flight.messages import Offer, Part
 from colonnade.flight.service import Service
@@ -44,7 +45,8 @@ def offered(origin):
 @contextlib.contextmanager
 def lying(origin, **answers):
     """A server some of whose answers are others than those of a `Service`; gives its address."""
-    started = type("Liar", (Service,), answers)(open_catalog(origin.path), TOKEN, "grpc://127.0.0.1:0")
+    catalog = open_catalog(origin.path)
+    started = type("Liar", (Service,), answers)(catalog, RowsSoFar(catalog), TOKEN, "grpc://127.0.0.1:0")
     try:
         yield f"grpc://127.0.0.1:{started.port}"
     finally:
@@ -379,7 +381,8 @@ def test_clients_that_never_read(origin, folder, token, large, monkeypatch):
     """They do not keep others waiting, there are only so many, and they end with their connections."""
     monkeypatch.setattr(service, "_MOST_STREAMS", 5)
     put = origin.put("large", large)
-    started = Service(open_catalog(origin.path), TOKEN, "grpc://127.0.0.1:0")
+    catalog = open_catalog(origin.path)
+    started = Service(catalog, RowsSoFar(catalog), TOKEN, "grpc://127.0.0.1:0")
     address = f"grpc://127.0.0.1:{started.port}"
     with flight.FlightClient(address) as lazy:
         ticket = lazy.get_flight_info(flight.FlightDescriptor.for_path("large"), OPTIONS).endpoints[0].ticket

@@ -54,6 +54,7 @@ ORDER = [
     "_latest",
     "_follow",
     "_share",
+    "_rows_so_far",
     "_fetch",
     "_serve",
     "_verbs",

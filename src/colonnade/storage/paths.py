@@ -14,7 +14,7 @@ Does not depend on: what is in a file.
     <store>/.segments/shared-<random>  a shared segment; its owner has it locked
     <store>/.segments/inflight-<group>-<random>
                                        a segment on its way from one process of a process group to another
-    <store>/.segments/copy-<identity>  a copy of another host's snapshot; those who use it have it locked, shared
+    <store>/.segments/copy-<numbers>   a copy of another host's snapshot; those who use it have it locked, shared
     <store>/.segments/fetch-<identity> an empty file that the process has locked which fetches that copy
     <store>/.segments/group-<group>    an empty file that all processes of a process group have locked
     <store>/.work                      the locks of `one_at_a_time`, while a process works
@@ -61,7 +61,7 @@ TRUST_VARIABLE = "COLONNADE_TRUST"
 # Patterns that readers do not use are texts: `re` takes 0.2 ms to compile one, and does so at its first use.
 _PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _VERSIONED = rf"(?P<part>{_PART.pattern})(@(?P<version>[1-9][0-9]*))?{re.escape(SUFFIX)}"
-_UNNAMED = rf"(?:{SHARED_PREFIX}|{COPY_PREFIX}|{IN_FLIGHT_PREFIX}[0-9a-z]+-)[0-9a-f]+"
+_UNNAMED = rf"(?:{SHARED_PREFIX}|{COPY_PREFIX}[0-9a-f]+-|{IN_FLIGHT_PREFIX}[0-9a-z]+-)[0-9a-f]+"
 _LOG_SEGMENT = rf"[0-9]{{20,}}-[0-9]{{6,}}{re.escape(SUFFIX)}"
 _STAGED = rf"{re.escape(PUBLISH)}(?:-[0-9a-f]{{16}})?"
 _TEMPORARY_SETTINGS = rf"{re.escape(SETTINGS)}-[0-9a-f]{{16}}"
@@ -200,13 +200,8 @@ def is_no_segment(file: str) -> bool:
     return file.startswith((GROUP_PREFIX, FETCH_PREFIX)) or file in (SERVING, CREDENTIALS)
 
 
-def copy_name(identity: int) -> str:
-    """The file of a copy of another host's snapshot."""
-    return f"{COPY_PREFIX}{identity:016x}"
-
-
 def fetch_name(identity: int) -> str:
-    """The file that is locked while that copy is fetched."""
+    """The file that is locked while a copy of another host's snapshot is fetched."""
     return f"{FETCH_PREFIX}{identity:016x}"
 
 

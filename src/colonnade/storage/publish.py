@@ -325,6 +325,21 @@ class Publisher:
                 with self._directory.opened() as root, folders.segments(root) as folder:
                     os.unlink(file, dir_fd=folder)
 
+    def retire_copies(self, name: str, version: int) -> None:
+        """Remove copies of other hosts' snapshots that nobody needs: old ones, and those of older versions of a table.
+
+        Those of older versions become spares, if they are worth it.
+        """
+        with self._directory.lock() as root:
+            copies.trim(root)
+            settings = self._directory.settings(root)
+            limit = self._spares_limit(root, settings)
+            with contextlib.suppress(FileNotFoundError), folders.segments(root) as folder:
+                for file in copies.superseded(folder, name, version):
+                    self._drop(root, folder, file, limit)
+            with contextlib.suppress(OSError):
+                spares.trim(root, self._within_capacity(root, settings, limit))
+
     # -- delete --------------------------------------------------------------------------------------------------------
 
     def delete(self, name: str) -> None:
