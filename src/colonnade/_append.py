@@ -52,6 +52,14 @@ class Appender:
     """Appends rows to a growing table; a context manager.
 
     Made by `colonnade.appender`. Threads may share it. A forked child may not use it.
+
+    Examples
+    --------
+    >>> import colonnade as cn
+    >>> with cn.appender("docs/appender", {"x": "int64"}) as log:
+    ...     log.append({"x": [1, 2, 3]}), log.row(x=4)
+    (3, 4)
+    >>> cn.delete("docs/appender")
     """
 
     def __init__(
@@ -123,6 +131,14 @@ class Appender:
             The table was deleted.
         StoreFullError
             There is no room. After each of these errors, no row was appended.
+
+        Examples
+        --------
+        >>> import colonnade as cn
+        >>> with cn.appender("docs/batches", {"x": "int64", "s": "str"}) as log:
+        ...     log.append({"s": ["a", "b"], "x": [1, 2]})
+        2
+        >>> cn.delete("docs/batches")
         """
         if isinstance(data, pd.DataFrame):
             data = self._frame_columns.of(data)
@@ -144,15 +160,33 @@ class Appender:
         return self._turn(self._append, rows, rows.num_rows)
 
     def row(self, **values: Any) -> int:
-        """Append one row, given as keywords; returns how many rows the table has then.
+        """Append one row, given as keywords.
 
         Numbers, booleans, text, NumPy's datetimes of the column's unit, and None for nulls take about a microsecond.
         Whatever else a column can take is converted as in `append`.
+
+        Parameters
+        ----------
+        **values
+            The value of each column, by its name.
+
+        Returns
+        -------
+        int
+            How many rows the table has then.
 
         Raises
         ------
         ValueError, UnsupportedTypeError, InvalidDataError, NotFoundError, StoreFullError
             As in `append`.
+
+        Examples
+        --------
+        >>> import colonnade as cn
+        >>> with cn.appender("docs/rows", {"x": "int64", "s": "str"}) as log:
+        ...     log.row(x=1, s="a"), log.row(x=2, s=None)
+        (1, 2)
+        >>> cn.delete("docs/rows")
         """
         if self._forks != _forks:
             raise self._is_forked()

@@ -184,8 +184,8 @@ class SegmentWriter:
         assert segment is not None
         assert writer is not None
         step = segment.entry.capacity // AUTOMATIC_STATES
-        shown = 0 if segment.state is None else segment.state.rows
-        self.show_from = segment.entry.base + shown + step
+        visible = 0 if segment.state is None else segment.state.rows
+        self.show_from = segment.entry.base + visible + step
         now = time.monotonic()
         if self._log.committed >= self.show_from and now >= self.show_at:
             self.show_at = now + _BETWEEN_STATES

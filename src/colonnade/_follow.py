@@ -60,7 +60,7 @@ class Follow:
         else:
             self._position = _row(start)
             if not 0 <= self._position <= look.stop:
-                raise ValueError(f"start={self._position:,} is no row of {log.name!r}, which has {look.stop:,} so far")
+                raise ValueError(f"start={self._position:,} is not a row of {log.name!r}: it has {look.stop:,} so far")
 
     @property
     def name(self) -> str:
@@ -107,15 +107,15 @@ class Follow:
                 rung = self._bell.value
                 if self._closed:
                     break
-                left = max(until - time.monotonic(), 0)
+                seconds_left = max(until - time.monotonic(), 0)
                 try:  # no `with`: the processor's caches are cold after a wait, and a call takes some microseconds
-                    look = self._log.wait(self._position, self._bell, rung, left)
+                    look = self._log.wait(self._position, self._bell, rung, seconds_left)
                 except OSError as error:
                     raise explain_os_error(error, self._log.root, f"following {self.name!r}") from error
                 new = self._newer(look)
                 if new is not None:
                     return new
-                if not left:
+                if not seconds_left:
                     raise self._timed_out()
         finally:
             self._waiting = False

@@ -108,13 +108,13 @@ class Lookup:
         own = [key_column(column) for column in self._columns]
         rows = len(self._columns[0])
         first = _following(self._index.find, own, rows)
-        indexed = np.sort(_following(self._index.all_rows, distinct(first[first >= 0])))
+        rows_of_index = np.sort(_following(self._index.all_rows, distinct(first[first >= 0])))
         without_null = np.ones(rows, bool)
         for column in self._columns:
             without_null &= np.asarray(column.is_valid())
-        if not np.array_equal(indexed, np.flatnonzero(without_null)):
+        if not np.array_equal(rows_of_index, np.flatnonzero(without_null)):
             raise CorruptSnapshotError(
-                f"damaged key index: it leads to {len(indexed):,} rows of {without_null.sum():,}"
+                f"damaged key index: it leads to {len(rows_of_index):,} rows of {without_null.sum():,}"
             )
 
     def _find(self, keys: Any) -> tuple[npt.NDArray[np.int64], bool]:
@@ -210,8 +210,8 @@ def build_key(memory: Any, key_at: int, *, unique: bool) -> None:
     if unique and index.duplicates:
         names = ", ".join(file.batch.schema.field(field).name for field in key.fields)
         row = index.repeated_row()
-        repeated = ", ".join(repr(column[row].as_py()) for column in columns)
+        example = ", ".join(repr(column[row].as_py()) for column in columns)
         raise DuplicateKeyError(
-            f"unique=True: {index.duplicates:,} of {file.rows:,} rows repeat a key of {names}, such as {repeated}; "
+            f"unique=True: {index.duplicates:,} of {file.rows:,} rows repeat a key of {names}, such as {example}; "
             "nothing was stored"
         )

@@ -45,16 +45,16 @@ class OwnedSnapshot(Snapshot):
             self.close()
 
 
-def share(writer: Writer, data: Any) -> OwnedSnapshot:
+def share(writer: Writer, data: Any, *, version: int = 1) -> OwnedSnapshot:
     """Write a table, for as long as its snapshot is held."""
     writer.directory.prepare()
-    return share_planned(writer, lay_out(plan(data)))
+    return share_planned(writer, lay_out(plan(data)), version=version)
 
 
-def share_planned(writer: Writer, laid: LaidOut) -> OwnedSnapshot:
+def share_planned(writer: Writer, laid: LaidOut, *, version: int = 1) -> OwnedSnapshot:
     """Write a table that is laid out, for as long as its snapshot is held."""
     file = paths.random_name(paths.SHARED_PREFIX)
-    segment, seal = writer.store(laid, write, lambda draft: writer.place(file, laid, draft))
+    segment, seal = writer.store(laid, write, lambda draft: writer.place(file, laid, draft, version=version))
     reference = _reference(writer.directory.root, file, segment, seal)
     return OwnedSnapshot(reference, segment, Owned(writer.publisher, segment, file))
 

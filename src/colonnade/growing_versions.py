@@ -40,7 +40,7 @@ def open_growing(reader: LogReader, version: int | None) -> GrowingSnapshot:
     rows = whole_number(version, "version")
     if rows < 0:
         raise ValueError(
-            f"the versions of the growing table {reader.name!r} are numbers of rows, so version={rows} is none; "
+            f"the versions of the growing table {reader.name!r} are numbers of rows >= 0, got version={rows}; "
             f"it is at {look.stop:,}"
         )
     if rows > look.stop:

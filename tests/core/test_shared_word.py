@@ -77,7 +77,7 @@ def test_a_bell_ends_a_wait(shared):
 
 
 def test_a_signal_handler_runs_and_may_end_the_wait(shared):
-    class Ended(Exception):  # noqa: N818 -- it is no error
+    class Ended(Exception):  # noqa: N818 -- it is not an error
         pass
 
     calls = []

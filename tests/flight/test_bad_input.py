@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import colonnade as cn
+from colonnade._rows_so_far import RowsSoFar
 from colonnade.flight import messages
 from colonnade.storage import paths
 from support.hosts import run
@@ -32,7 +33,8 @@ def other_version(origin, token):
                 patch.setattr(messages, "_MARK", b"colonnade-%d:" % (messages.PROTOCOL + 1))
                 return super().get_flight_info(context, descriptor)
 
-    started = Other(open_catalog(origin.path), token, "grpc://127.0.0.1:0")
+    catalog = open_catalog(origin.path)
+    started = Other(catalog, RowsSoFar(catalog), token, "grpc://127.0.0.1:0")
     yield f"grpc://127.0.0.1:{started.port}"
     started.shutdown()
 

@@ -12,7 +12,9 @@ import pytest
 
 import colonnade as cn
 from colonnade._attached import _open_segments
+from colonnade._rows_so_far import RowsSoFar
 from colonnade.storage import paths
+from colonnade.storage.copies import file_of
 from support.hosts import Proxy, run
 
 
@@ -131,7 +133,7 @@ def test_a_reference_is_fetched_at_its_first_use(mortal, default_store, frame):
     copy = elsewhere(put)
     assert not default_store.path.exists()
     pd.testing.assert_frame_equal(copy.to_pandas(), frame, check_freq=False)
-    assert copies(default_store) == [paths.copy_name(put.identity)]
+    assert copies(default_store) == [file_of("flights", put.identity)]
     again = elsewhere(put)
     host.process.kill()
     assert len(again.to_pandas()) == len(frame)  # from the copy
@@ -223,15 +225,48 @@ def test_a_token_of_a_file_ends_with_a_newline(origin, store, host, token, monke
     store.open(f"{host.address}/x").close()
 
 
-def test_a_growing_table_is_not_fetched(origin, default_store, host):
-    origin.append("growing", pd.DataFrame({"x": [1.0]}))
-    with pytest.raises(cn.NotFoundError, match=f"'growing' is a growing table.*cn.put.*asked of {host.address}"):
-        default_store.open(f"{host.address}/growing")
-    origin.put("rows", origin.open("growing"))
-    with default_store.open(f"{host.address}/rows") as snapshot:
-        assert snapshot.to_pandas()["x"].tolist() == [1.0]
-    origin.delete("growing")
-    assert not leftovers(default_store)
+def test_a_growing_table_is_fetched_as_it_grows(origin, store, host):
+    """The rows so far are a table, of which the version is their number; each number of rows is written once."""
+    for rows in (1, 2, 3):
+        origin.append("ticks", pd.DataFrame({"x": [rows * 1.0], "s": [f"row {rows}"]}))
+        with store.open(f"{host.address}/ticks") as snapshot, store.open(f"{host.address}/ticks") as again:
+            assert (snapshot.name, snapshot.version, snapshot.identity) == ("ticks", rows, again.identity)
+            pd.testing.assert_frame_equal(snapshot.to_pandas(), origin.get("ticks"))
+    with store.open(f"{host.address}/ticks", version=2) as snapshot:
+        assert snapshot.to_pandas()["s"].tolist() == ["row 1", "row 2"]
+    for version in (4, -2):
+        with pytest.raises(cn.NotFoundError, match="version"):
+            store.open(f"{host.address}/ticks", version=version)
+    with pytest.raises(ValueError, match="tail"):
+        store.get(f"{host.address}/ticks", last=1)
+    assert leftovers(store) == []
+    origin.delete("ticks")
+
+
+def test_a_growing_table_without_rows_is_fetched(origin, store, host):
+    with origin.appender("ticks", {"x": "float64"}), store.open(f"{host.address}/ticks") as snapshot:
+        assert (snapshot.version, snapshot.num_rows) == (1, 0)
+    origin.delete("ticks")
+
+
+def test_rows_of_a_growing_table_are_freed(store, folder, token, monkeypatch):
+    """Their file at the origin goes when nobody has asked for it for a while, and with the service."""
+    monkeypatch.setattr("colonnade.flight.service._LEASE_OF_ROWS", 0.2)
+    store.append("ticks", pd.DataFrame({"x": np.arange(3.0)}))
+    receiver = cn.Store(folder / "receiver")
+    with store.serve() as server:
+        receiver.open(f"{server.address}/ticks").close()
+        assert len(leftovers(store)) == 1
+        end = time.monotonic() + 10
+        while leftovers(store):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        monkeypatch.setattr("colonnade.flight.service._LEASE_OF_ROWS", 60.0)
+        store.append("ticks", pd.DataFrame({"x": [3.0]}))
+        receiver.open(f"{server.address}/ticks").close()
+        assert len(leftovers(store)) == 1
+    assert leftovers(store) == []
+    store.delete("ticks")
 
 
 def test_a_full_receiver_refuses_before_a_byte(origin, folder, host, large):
@@ -277,7 +312,31 @@ def test_an_old_copy_is_removed_by_the_next_fetch(origin, store, host):
     store.open(f"{host.address}/x").close()
     os.utime(store.path / paths.SEGMENTS / copies(store)[0], (0, 0))
     with store.open(f"{host.address}/y") as snapshot:
-        assert copies(store) == [paths.copy_name(snapshot.identity)]
+        assert copies(store) == [file_of("y", snapshot.identity)]
+
+
+def test_a_newer_version_is_received_into_the_memory_of_an_older_one(origin, store, host, large, monkeypatch):
+    """One that nobody has open, also by a frame, and that was not used for a while."""
+    origin.put("large", large)
+    url = f"{host.address}/large"
+
+    def fetched(value):
+        if value:
+            origin.put("large", large + value)
+        with store.open(url) as snapshot:
+            return os.stat(snapshot.fileno()).st_ino, snapshot.to_pandas(writable=False)
+
+    first, frame = fetched(0)
+    assert fetched(1)[0] != first  # it was used just now
+    monkeypatch.setattr("colonnade.storage.copies.SUPERSEDED_AGE", -1.0)
+    with store.open(url) as held:
+        third = fetched(2)[0]
+        assert held.to_pandas()["b"].iloc[-1] == 1
+    assert len(copies(store)) == 3
+    pd.testing.assert_frame_equal(frame, large)
+    del frame
+    assert fetched(3)[0] in (first, third)
+    assert len(copies(store)) == 1
 
 
 def test_superseding_in_the_middle_disturbs_nobody(origin, store, host, large):
@@ -436,7 +495,8 @@ def liar(origin, token, frame):
             column = pa.Array.from_buffers(pa.uint8(), len(data), [None, pa.py_buffer(data)])
             return flight.RecordBatchStream(pa.table([column], schema=service._BYTES))
 
-    started = Liar(open_catalog(origin.path), token, "grpc://127.0.0.1:0")
+    catalog = open_catalog(origin.path)
+    started = Liar(catalog, RowsSoFar(catalog), token, "grpc://127.0.0.1:0")
     started.address = f"grpc://127.0.0.1:{started.port}"
     started.whole = whole
     yield started

@@ -16,6 +16,7 @@ import pytest
 from pyarrow import flight
 
 import colonnade as cn
+from colonnade._rows_so_far import RowsSoFar
 from colonnade.flight import client, fetch, messages, service
 from colonnade.flight.messages import Offer, Part
 from colonnade.flight.service import Service
@@ -44,7 +45,8 @@ def offered(origin):
 @contextlib.contextmanager
 def lying(origin, **answers):
     """A server some of whose answers are others than those of a `Service`; gives its address."""
-    started = type("Liar", (Service,), answers)(open_catalog(origin.path), TOKEN, "grpc://127.0.0.1:0")
+    catalog = open_catalog(origin.path)
+    started = type("Liar", (Service,), answers)(catalog, RowsSoFar(catalog), TOKEN, "grpc://127.0.0.1:0")
     try:
         yield f"grpc://127.0.0.1:{started.port}"
     finally:
@@ -160,7 +162,7 @@ OFFERS = {
     "no bytes": (offering(size=0, columns=0, rows=0), "cannot be read|damaged|ended the transfer"),
     "a cut seal": (metadata(messages.encode(Offer("x", "00ff"))), "cannot be read here"),
     "no seal": (metadata(messages.encode(Offer("x", "nonsense"))), "cannot be read here"),
-    "nothing": (metadata(b""), "none of Colonnade"),
+    "nothing": (metadata(b""), "not one of Colonnade"),
     "a ticket": (metadata(messages.encode(Part(1, "x", 1, 0, 8))), "cannot be understood"),
     "8 MiB": (metadata(bytes(8 << 20)), "failed|cannot be reached"),
     "deep JSON": (metadata(b"colonnade-2:" + b"[" * 10_000), "cannot be understood"),
@@ -205,7 +207,7 @@ def test_locations_that_cannot_be_asked(origin, offered, store, token, location)
 
 
 def test_hosts_that_do_not_have_it(origin, offered, store, token):
-    """Others are named again and again: then the host that names them is to send it."""
+    """A host names others again and again that have nothing: then it must send the table itself."""
     answer = naming("grpc://127.0.0.1:1")
     with lying(origin, _info_of_bytes=answer) as address, store.open(f"{address}/x") as snapshot:
         assert snapshot.num_rows == 1000
@@ -213,7 +215,7 @@ def test_hosts_that_do_not_have_it(origin, offered, store, token):
 
 @pytest.mark.parametrize("answers", ["nobody", "busy"])
 def test_a_host_that_puts_off_for_ever(origin, offered, folder, token, answers):
-    """It is asked now and then, not without a pause, and for so long as locks are waited for."""
+    """It is asked with pauses, until the time for which a lock would be waited for is over."""
     asked = []
 
     def nobody(self, descriptor, request):
@@ -379,7 +381,8 @@ def test_clients_that_never_read(origin, folder, token, large, monkeypatch):
     """They do not keep others waiting, there are only so many, and they end with their connections."""
     monkeypatch.setattr(service, "_MOST_STREAMS", 5)
     put = origin.put("large", large)
-    started = Service(open_catalog(origin.path), TOKEN, "grpc://127.0.0.1:0")
+    catalog = open_catalog(origin.path)
+    started = Service(catalog, RowsSoFar(catalog), TOKEN, "grpc://127.0.0.1:0")
     address = f"grpc://127.0.0.1:{started.port}"
     with flight.FlightClient(address) as lazy:
         ticket = lazy.get_flight_info(flight.FlightDescriptor.for_path("large"), OPTIONS).endpoints[0].ticket

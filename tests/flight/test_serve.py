@@ -303,9 +303,9 @@ def test_the_authority_of_the_environment_is_for_clients_alone(folder, store, au
     ("variables", "message"),
     [
         ({"COLONNADE_CA": "/nowhere"}, "cannot be read: /nowhere"),
-        ({"COLONNADE_CA": __file__}, "is no file that TLS can use"),
+        ({"COLONNADE_CA": __file__}, "is not a file that TLS can use"),
         ({"COLONNADE_CERT": __file__}, "belong together"),
-        ({"COLONNADE_CERT": __file__, "COLONNADE_KEY": __file__}, "is no file that TLS can use"),
+        ({"COLONNADE_CERT": __file__, "COLONNADE_KEY": __file__}, "is not a file that TLS can use"),
     ],
 )
 def test_files_of_tls_that_cannot_be_used(folder, store, authority, token, monkeypatch, variables, message):
@@ -369,6 +369,21 @@ def test_pyarrows_client_lists_and_reads(origin, host, frame):
     assert table.equals(expected)
     pd.testing.assert_frame_equal(table.to_pandas(), frame, check_freq=False)
     client.close()
+
+
+def test_other_clients_read_a_growing_table(origin, host):
+    """What it has when it is read; the listing does not write it."""
+    origin.append("ticks", pd.DataFrame({"x": [1.0], "s": ["a"]}))
+    client = flight.FlightClient(host.address)
+    options = flight.FlightCallOptions(headers=HEADERS)
+    (info,) = client.list_flights(b"", options)
+    assert (info.descriptor.path, info.total_records) == ([b"ticks"], 1)
+    origin.append("ticks", pd.DataFrame({"x": [2.0], "s": ["b"]}))
+    table = client.do_get(info.endpoints[0].ticket, options).read_all()
+    assert table.to_pydict() == {"x": [1.0, 2.0], "s": ["a", "b"]}
+    assert table.schema == info.schema == client.get_schema(info.descriptor, options).schema
+    client.close()
+    origin.delete("ticks")
 
 
 def test_a_command_names_a_table_too(origin, host):

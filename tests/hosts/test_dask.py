@@ -23,6 +23,7 @@ from distributed import Client, KilledWorker, LocalCluster, Security  # noqa: E4
 
 import colonnade.dask as cd  # noqa: E402
 from colonnade.dask import memory  # noqa: E402
+from colonnade.storage.copies import file_of  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 LIMIT = "500MiB"
@@ -195,7 +196,7 @@ def test_another_host_fetches_once(client, remote, wide):
     assert {value for _, value, _, _ in results} == {float(wide.iloc[:, 0].sum())}
     assert len({process for process, *_ in results}) == 2
     assert {path for *_, path, _ in results} == {
-        f"{os.environ['COLONNADE_STORE']}/.segments/copy-{snapshot.identity:016x}"
+        f"{os.environ['COLONNADE_STORE']}/.segments/{file_of('wide', snapshot.identity)}"
     }
     assert len({inode for *_, inode in results}) == 1  # one copy for both workers
 

@@ -25,6 +25,7 @@ import ray  # noqa: E402
 
 import colonnade.ray  # noqa: E402
 from colonnade.ray import hosts  # noqa: E402
+from colonnade.storage.copies import file_of  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 AWAY = {"away": 0.01}
@@ -95,7 +96,7 @@ def test_another_node_fetches_once(cluster, mixed):
     away = ray.get([look.options(resources=AWAY).remote(snapshot) for _ in range(4)])
     assert {result[1:3] for result in away} == {(float(mixed["x"].sum()) - 1.0, "row 99999")}
     assert {result[0] for result in away} == {
-        f"{os.environ['COLONNADE_STORE']}/.segments/copy-{snapshot.identity:016x}"
+        f"{os.environ['COLONNADE_STORE']}/.segments/{file_of('mixed', snapshot.identity)}"
     }
     assert len({result[3] for result in away}) == 1
     assert here[1] == away[0][1]

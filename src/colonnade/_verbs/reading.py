@@ -81,7 +81,9 @@ class Reading(StoreBase):
             from colonnade._fetch import open_remote
 
             if last is not None:
-                raise ValueError(f"last={last!r} is for growing tables, which other hosts do not serve")
+                raise ValueError(
+                    f"last={last!r} is for growing tables of this host. A fetch takes all rows so far; take tail()"
+                )
             snapshot = open_remote(self._catalog, name, version)
         else:
             snapshot = attach(self._catalog, name, self.version_number(name, version), last)

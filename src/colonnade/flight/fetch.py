@@ -81,7 +81,8 @@ def fetch(catalog: Catalog, request: Request, locations: Sequence[str]) -> Fetch
     CorruptSnapshotError
         If what arrived is not what was offered.
     """
-    if request.identity is not None and (segment_and_seal := copies.attach(catalog, request.identity)):
+    name = request.name
+    if request.identity is not None and (segment_and_seal := copies.attach(catalog, name, request.identity)):
         return Fetched(request.name, *segment_and_seal)
     if not is_usable():
         return _fetch_in_new_process(catalog, request, locations)
@@ -91,11 +92,11 @@ def fetch(catalog: Catalog, request: Request, locations: Sequence[str]) -> Fetch
         request = Request(request.name, seal.version, seal.identity)
     identity = cast(int, request.identity)
     with explained(catalog.directory.root, f"fetching {request.name!r}"):
-        segment_and_seal = copies.attach(catalog, identity)
+        segment_and_seal = copies.attach(catalog, name, identity)
         if segment_and_seal is None:
             catalog.directory.prepare()
             with _alone(catalog.directory, identity):
-                segment_and_seal = copies.attach(catalog, identity) or _fetch(catalog, request, locations)
+                segment_and_seal = copies.attach(catalog, name, identity) or _fetch(catalog, request, locations)
     return Fetched(request.name, *segment_and_seal)
 
 
@@ -129,14 +130,14 @@ def _fetch_by_way_of(address: Address, catalog: Catalog, request: Request) -> tu
     """Fetch a snapshot by way of a host, which sends it itself or names another one that does."""
     seal = _seal_of(ask(address, credentials.current(str(address)), request).offer, request, address)
     publisher = Publisher(catalog)
-    with catalog.directory.lock() as root:
-        copies.trim(root)
+    publisher.retire_copies(request.name, seal.version)
     with publisher.draft(seal.size) as draft, granting(address, request, catalog) as conversation:
         for source in conversation.sources():
             with conversation.tried(source):
                 receive(source, parts_of(request.name, seal, conversation.transfer), seal.size, draft)
                 _check(draft, request.name, source, seal)
-        return publisher.place(draft, seal.size, paths.copy_name(seal.identity), shared=True), seal
+        file = copies.file_of(request.name, seal.identity)
+        return publisher.place(draft, seal.size, file, shared=True), seal
 
 
 def _seal_of(offer: Offer, request: Request, address: Address) -> Seal:
@@ -243,7 +244,7 @@ def _fetch_in_new_process(catalog: Catalog, request: Request, locations: Sequenc
         raise RemoteError(f"a process to fetch {request.name!r} ended: {process.stderr.strip()[-500:]}")
     kind, number, text = json.loads(lines[-1])
     if kind is None:
-        segment_and_seal = copies.attach(catalog, number)
+        segment_and_seal = copies.attach(catalog, text, number)
         if segment_and_seal is None:
             raise NotFoundError(f"the copy of {text!r} was removed as soon as it was fetched; there is little room")
         return Fetched(text, *segment_and_seal)

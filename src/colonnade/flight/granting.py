@@ -36,13 +36,13 @@ class Granting:
         self._request = request.replaced(transfer=self.transfer)
         self._credentials = credentials.current(str(address))
         self._failures = 0
-        self._arrived = False
+        self._has_arrived = False
 
     def sources(self) -> Iterator[Address]:
         """Yield the hosts that the asked host names, until one of them has sent the table."""
         timeout = self._catalog.directory.timeout
         end = time.monotonic() + timeout
-        while not self._arrived:
+        while not self._has_arrived:
             began = time.monotonic()
             if began > end:
                 raise RemoteError(
@@ -54,7 +54,9 @@ class Granting:
             source = self._address if failed else ask(self._address, self._credentials, self._request).source
             if source is not None:
                 yield source
-            if not self._arrived:  # a host that is busy waits a while before it says so; this is for one that does not
+            if (
+                not self._has_arrived
+            ):  # a host that is busy waits a while before it says so; this is for one that does not
                 time.sleep(max(0.0, began + _PAUSE - time.monotonic()))
 
     @contextlib.contextmanager
@@ -62,7 +64,7 @@ class Granting:
         """Report a source that fails. Raise what it failed by if it is the host that is asked."""
         try:
             yield
-            self._arrived = True
+            self._has_arrived = True
         except BusyError:
             self._say(failed="" if source == self._address else str(source))
         except (NotFoundError, RemoteError, CorruptSnapshotError):

@@ -17,7 +17,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -39,8 +39,9 @@ from colonnade.storage.segment import Segment
 
 # Batches of 210 MB halve Flight's rate (measured); from 256 KiB to 4 MiB it does not matter.
 _BATCH = 1 << 20
-# For so many seconds after an answer its snapshot stays open, so that a put meanwhile disturbs no transfer.
-_LEASE = 60.0
+# For so many seconds after an answer its snapshot stays open, so that a put meanwhile disturbs no transfer. The rows of
+# a growing table, which are written for those who ask, take memory of their own.
+_LEASE, _LEASE_OF_ROWS = 60.0, 10.0
 # So many seconds a receiver waits for a source in one request, and for this host to send. It asks again.
 _WAIT, _SHORT_WAIT = 2.0, 1.0
 _BYTES = pa.schema([pa.field("bytes", pa.uint8(), nullable=False)])
@@ -48,20 +49,39 @@ _SELECT = re.compile(r'(?:select\s+\*\s+from\s+)?(?:"(?P<quoted>[^"]+)"|(?P<plai
 _LONGEST_ERROR = 2000
 # So many streams run at once. Each has a thread and a table that stays open, for as long as its client does not read.
 _MOST_STREAMS = 256
+# In a ticket: the rows that a growing table has when it is read.
+_NEWEST = 0
+
+
+class GrowingTables(Protocol):
+    """The growing tables of a store; see `_rows_so_far`."""
+
+    def describe(self, name: str) -> Any:
+        """The schema, rows and bytes of a growing table; None if the name is not one."""
+
+    def table(self, name: str, version: int | None) -> tuple[Segment, Seal, Any]:
+        """Its rows so far as a table, and what keeps the table's file."""
 
 
 class _Open(NamedTuple):
     name: str
     segment: Segment
     seal: Seal
-    until: float
+    until: float = 0.0
+    rows: Any = None  # keeps the file of a growing table's rows
+
+    def asked(self) -> _Open:
+        """The same, asked for now."""
+        lease = _LEASE if self.rows is None else _LEASE_OF_ROWS
+        return self._replace(until=time.monotonic() + lease)
 
 
 class Service(pa_flight.FlightServerBase):  # type: ignore[misc]  # PyArrow ships no types
     """A Flight service over the tables of a store. It runs from its construction on, in threads of gRPC."""
 
-    def __init__(self, catalog: Catalog, token: str, location: str, **tls: Any) -> None:
+    def __init__(self, catalog: Catalog, growing: GrowingTables, token: str, location: str, **tls: Any) -> None:
         self._catalog = catalog
+        self._growing = growing
         self._open: dict[int, _Open] = {}
         # Reentrant: a stream may end while the thread that lets go of it is in here.
         self._lock = threading.RLock()
@@ -76,8 +96,8 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]  # PyArrow ship
     def list_flights(self, _: Any, criteria: bytes) -> Iterator[Any]:
         """List the tables whose names begin with the criteria."""
         prefix = criteria.decode("utf-8", "replace")
-        names = sorted({entry.name for entry in self._catalog.entries() if entry.name.startswith(prefix)})
-        for name in names:
+        names = {*(entry.name for entry in self._catalog.entries()), *self._catalog.growing()}
+        for name in sorted(name for name in names if name.startswith(prefix)):
             try:
                 yield self._info_of_rows(pa_flight.FlightDescriptor.for_path(*name.split("/")), Request(name))
             except ColonnadeError:
@@ -94,14 +114,18 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]  # PyArrow ship
     def get_schema(self, _: Any, descriptor: Any) -> Any:
         """The schema of a table."""
         with _answering():
-            return pa_flight.SchemaResult(_batch_of(self._find(_request_of(descriptor))).schema)
+            request = _request_of(descriptor)
+            growing = self._growing.describe(request.name)
+            return pa_flight.SchemaResult(growing.schema if growing else _batch_of(self._find(request)).schema)
 
     def do_get(self, _: Any, ticket: Any) -> Any:
         """Send bytes of a file to a receiver, or record batches to another client."""
         with _answering():
             data = ticket.ticket
             message = _decode_ticket(data)
-            table_file = self._find(Request(message.name, message.version, message.identity))
+            is_newest = isinstance(message, Rows) and message.identity == message.version == _NEWEST
+            request = Request(message.name) if is_newest else Request(message.name, message.version, message.identity)
+            table_file = self._find(request)
             if isinstance(message, Part):
                 table = pa.Table.from_batches(self._pieces(table_file, message), _BYTES)
             else:
@@ -193,23 +217,28 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]  # PyArrow ship
             self._streams -= 1
 
     def _info_of_rows(self, descriptor: Any, request: Request) -> Any:
-        table_file = self._find(request)
-        seal = table_file.seal
-        ticket = pa_flight.Ticket(messages.encode(Rows(seal.identity, table_file.name, seal.version)))
+        growing = self._growing.describe(request.name)
+        if growing is not None:  # it is written when it is read
+            schema, rows, nbytes = growing
+            ticket = Rows(_NEWEST, request.name, _NEWEST)
+        else:
+            table_file = self._find(request)
+            schema, rows, nbytes = _batch_of(table_file).schema, table_file.seal.rows, table_file.seal.size
+            ticket = Rows(table_file.seal.identity, table_file.name, table_file.seal.version)
         # Without a location, a client uses the connection of its request.
-        endpoint = pa_flight.FlightEndpoint(ticket, [])
-        return pa_flight.FlightInfo(_batch_of(table_file).schema, descriptor, [endpoint], seal.rows, seal.size)
+        endpoint = pa_flight.FlightEndpoint(pa_flight.Ticket(messages.encode(ticket)), [])
+        return pa_flight.FlightInfo(schema, descriptor, [endpoint], rows, nbytes)
 
     def _find(self, request: Request) -> _Open:
         self.close_idle()
-        self._last_asked = now = time.monotonic()
+        self._last_asked = time.monotonic()
         with self._lock:
             table_file = self._open.get(request.identity) if request.identity is not None else None
             if table_file is not None:
-                self._open[table_file.seal.identity] = table_file = table_file._replace(until=now + _LEASE)
+                self._open[table_file.seal.identity] = table_file = table_file.asked()
                 return table_file
         if request.identity is None:
-            segment, seal = self._attach(request.name, request.version)
+            new = self._attach(request.name, request.version)
         else:
             segment_and_seal = copies.find(self._catalog, request.name, request.version or 0, request.identity)
             if segment_and_seal is None:
@@ -217,22 +246,26 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]  # PyArrow ship
                     f"version {request.version} of {request.name!r} is gone from this host: it was superseded (keep= "
                     "retains versions) or deleted"
                 )
-            segment, seal = segment_and_seal
-        new = _Open(request.name, segment, seal, now + _LEASE)
+            new = _Open(request.name, *segment_and_seal)
         with self._lock:
-            return self._open.setdefault(seal.identity, new)
+            self._open[new.seal.identity] = new = self._open.get(new.seal.identity, new).asked()
+            return new
 
-    def _attach(self, name: str, version: int | None) -> tuple[Segment, Seal]:
+    def _attach(self, name: str, version: int | None) -> _Open:
         number = None if version is None else self._catalog.version_number(name, version)
         segment_and_seal = self._catalog.find(name, number)
         if segment_and_seal is not None:
-            return segment_and_seal
+            return _Open(name, *segment_and_seal)
         if self._catalog.is_growing(name):
-            raise NotFoundError(
-                f"{name!r} is a growing table, and those are not served to other hosts: put its rows as a table there, "
-                f"as in cn.put(name, cn.open({name!r}))"
-            )
+            segment, seal, rows = self._growing.table(name, number)
+            return _Open(name, segment, seal, rows=rows)
         raise self._catalog.not_found(name, number)
+
+    def close_all(self) -> None:
+        """Close the snapshots, at the end."""
+        with self._lock:
+            closing, self._open = self._open, {}
+        del closing
 
     def is_silent(self, seconds: float) -> bool:
         """Whether nobody has asked for so many seconds, and no transfer runs from here."""
@@ -242,8 +275,9 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]  # PyArrow ship
         """Close the snapshots that nobody has asked for lately. Streams that run keep their mapping."""
         now = time.monotonic()
         with self._lock:
-            for identity in [identity for identity, table_file in self._open.items() if table_file.until < now]:
-                del self._open[identity]  # closes it, unless an answer is being made of it
+            idle = [identity for identity, table_file in self._open.items() if table_file.until < now]
+            closing = [self._open.pop(identity) for identity in idle]
+        del closing  # closes them, unless an answer is being made of one; without the lock, for it may take the store's
 
 
 class _Tokens(pa_flight.ServerMiddlewareFactory):  # type: ignore[misc]  # PyArrow ships no types

@@ -70,9 +70,9 @@ class _Transfer:
         self._credentials = credentials.current(str(source))
         self._readers: list[Reader] = []
         self._arrived = 0
-        self._stopped = False
+        self._is_stopped = False
         self._error: BaseException | None = None
-        self._ended = threading.Condition()
+        self._end_of_thread = threading.Condition()
         self._running = 0
 
     def run(self, parts: list[Part]) -> None:
@@ -84,24 +84,24 @@ class _Transfer:
         try:
             for thread in threads:
                 thread.start()
-            with self._ended:
-                waited, before = 0.0, 0
+            with self._end_of_thread:
+                seconds, before = 0.0, 0
                 while self._running and self._error is None:
                     began = time.monotonic()
-                    self._ended.wait(_GLANCE)
+                    self._end_of_thread.wait(_GLANCE)
                     # Seconds in which this process was stopped itself are not the peer's.
-                    waited += min(time.monotonic() - began, 2 * _GLANCE)
-                    arrived = self._arrived - before
-                    if arrived >= _LEAST:
-                        waited, before = 0.0, self._arrived
-                    if self._running and waited > PATIENCE:
-                        what = f"{arrived:,} bytes in" if arrived else "nothing for"
+                    seconds += min(time.monotonic() - began, 2 * _GLANCE)
+                    nbytes = self._arrived - before
+                    if nbytes >= _LEAST:
+                        seconds, before = 0.0, self._arrived
+                    if self._running and seconds > PATIENCE:
+                        what = f"{nbytes:,} bytes in" if nbytes else "nothing for"
                         raise RemoteError(f"{self._source} sent {what} {PATIENCE:g} seconds")
             if self._error is not None:
                 raise self._error
         finally:
             # A thread that still waits for the peer writes nothing any more when it wakes up.
-            self._stopped = True
+            self._is_stopped = True
             self._error = None  # its traceback leads here: in a circle they would keep the draft open
             for reader in self._readers:
                 with contextlib.suppress(Exception):
@@ -117,23 +117,23 @@ class _Transfer:
                 self._readers.append(reader)
                 at = part.start
                 for data in reader:
-                    if self._stopped:
+                    if self._is_stopped:
                         return
                     if at + len(data) > part.stop:
                         raise CorruptSnapshotError(f"{self._source} sent more bytes than were asked for")
                     self._write(at, data)
                     at += len(data)
-                    with self._ended:
+                    with self._end_of_thread:
                         self._arrived += len(data)
-                if at != part.stop and not self._stopped:
+                if at != part.stop and not self._is_stopped:
                     raise RemoteError(
                         f"{self._source} ended the transfer after {at - part.start:,} of "
                         f"{part.stop - part.start:,} bytes"
                     )
         except BaseException as error:  # it is raised in the thread that waits
-            with self._ended:
-                self._error = self._error or (None if self._stopped else error)
+            with self._end_of_thread:
+                self._error = self._error or (None if self._is_stopped else error)
         finally:
-            with self._ended:
+            with self._end_of_thread:
                 self._running -= 1
-                self._ended.notify_all()
+                self._end_of_thread.notify_all()

@@ -102,8 +102,9 @@ def next_state(
     at = where.messages if last is None else last.next_message
     end_of_footers = where.size - TAIL_SIZE
     footer_at = (end_of_footers - len(around.footer) if last is None else last.footer) - around.footer_size
-    left = 1 if is_whole else 2
-    if at + left * around.messages_size > where.body or footer_at - (left - 1) * around.footer_size < where.footers:
+    states_left = 1 if is_whole else 2
+    end_of_messages = at + states_left * around.messages_size
+    if end_of_messages > where.body or footer_at - (states_left - 1) * around.footer_size < where.footers:
         return None
     writes: dict[int, bytes] = {}
     blocks = []

@@ -251,8 +251,8 @@ def make_index(array: Array1D, name: Any, freq: str | None) -> pd.Index[Any]:
             raise ValueError(f"an index of {index.dtype} has no frequency")
         # The public setter compares every value with a generated range. pandas 3.1 keeps the frequency in the index,
         # 3.0 in the array.
-        timed: Any = index
-        holder = timed if hasattr(timed, "_freq") else timed._data
+        times: Any = index
+        holder = times if hasattr(times, "_freq") else times._data
         holder._freq = pd.tseries.frequencies.to_offset(freq)
     return index
 

@@ -2,37 +2,54 @@
 
 Does not depend on: how a copy comes here, columns.
 
-1. A copy is a whole file, with the seal of its origin: the same version and identity. Its name is its identity, so
-   a process that looks for a snapshot finds its copy without knowing where it is from.
+1. A copy is a whole file, with the seal of its origin: the same version and identity. The name of its file has the
+   identity, and a number made of the table's name. So a process that looks for a snapshot finds its copy without
+   knowing where it is from, and a fetch finds the copies of older versions.
 2. Every process that has a copy open has its file locked, shared. A process that cleans removes the copies that it can
    lock exclusively. The kernel drops the locks of a process that ends, however it ends. So no process owns a copy, and
    none has to live.
 3. A copy that no process has open stays: the next task of this host opens it again. It is removed when a put or another
    fetch needs the room, when it was not used for `AGE` seconds, and by `gc`.
-4. Removing a copy that a process is about to open does no harm. What is open stays readable, and a name that is gone is
+4. A table that is put again and again would leave a copy of each version. So the fetch of a newer version makes a spare
+   (`spares`) of a copy that was not used for `SUPERSEDED_AGE` seconds, and receives into memory that is there already.
+5. Removing a copy that a process is about to open does no harm. What is open stays readable, and a name that is gone is
    fetched again.
 """
 
 from __future__ import annotations
 
+import binascii
 import contextlib
 import os
 import time
 from collections.abc import Iterator
 
+from colonnade import _core
 from colonnade.errors import ColonnadeError, StoreAccessError
 from colonnade.format.seal import Seal
 from colonnade.storage import folders, paths
-from colonnade.storage.catalog import Catalog
+from colonnade.storage.catalog import Catalog, sealed_version
 from colonnade.storage.draft import remove_if_abandoned
 from colonnade.storage.segment import Segment
 
 # A copy that was not used for so many seconds is removed by the next fetch.
 AGE = 3600.0
+# The same for a copy of an older version than the one that is fetched. The origin, too, keeps an older version for so
+# long after it was last asked for it.
+SUPERSEDED_AGE = 60.0
 _NONE = (FileNotFoundError, NotADirectoryError, PermissionError, StoreAccessError)
 
 
-def attach(catalog: Catalog, identity: int) -> tuple[Segment, Seal] | None:
+def file_of(name: str, identity: int) -> str:
+    """The file of the copy of a snapshot; ``name`` is the table's, ``""`` for one that is shared."""
+    return f"{paths.COPY_PREFIX}{identity:016x}-{_number_of(name)}"
+
+
+def _number_of(name: str) -> str:
+    return f"{binascii.crc32(name.encode()):08x}"
+
+
+def attach(catalog: Catalog, name: str, identity: int) -> tuple[Segment, Seal] | None:
     """Open the copy of a snapshot, if there is one, and hold it.
 
     Raises
@@ -40,7 +57,7 @@ def attach(catalog: Catalog, identity: int) -> tuple[Segment, Seal] | None:
     CorruptSnapshotError, StoreAccessError
     """
     try:
-        segment, seal = catalog.attach_unnamed(paths.copy_name(identity))
+        segment, seal = catalog.attach_unnamed(file_of(name, identity))
     except (FileNotFoundError, NotADirectoryError):
         return None
     if seal.identity != identity:  # it was renamed by hand
@@ -60,7 +77,7 @@ def find(catalog: Catalog, name: str, version: int, identity: int) -> tuple[Segm
             if seal.identity == identity:
                 return segment, seal
             segment.close()
-    segment_and_seal = attach(catalog, identity)
+    segment_and_seal = attach(catalog, name, identity)
     return segment_and_seal or _find_shared(catalog, identity)
 
 
@@ -102,6 +119,22 @@ def trim(root: int) -> None:
             if last_use < oldest:
                 with contextlib.suppress(OSError):
                     remove_if_abandoned(folder, name)
+
+
+def superseded(folder: int, name: str, version: int) -> Iterator[str]:
+    """The copies of older versions of a table that no process has open, and that none has used for a while.
+
+    Each is locked while the caller has its name, so that nobody else cleans it. Under the store's lock.
+    """
+    number, oldest = _number_of(name), time.time() - SUPERSEDED_AGE
+    for file, last_use in list(_listed(folder)):
+        if not file.endswith(f"-{number}") or last_use > oldest:
+            continue
+        with contextlib.suppress(OSError):
+            descriptor = _core.Descriptor(file, os.O_RDWR | os.O_NOFOLLOW, dir_fd=folder)
+            with descriptor:
+                if (sealed_version(folder, file) or version) < version and descriptor.try_lock():
+                    yield file
 
 
 def _listed(folder: int) -> Iterator[tuple[str, float]]:

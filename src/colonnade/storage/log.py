@@ -280,7 +280,7 @@ class Log:
             self._say_deleted()
 
     def _say_deleted(self) -> None:
-        """Let those who wait for rows know that there will be none."""
+        """Mark the table as deleted, and wake readers that wait for rows."""
         self._store(STATE, LogState.DELETED)
         _core.wake_word(self._head, COMMITTED)
 

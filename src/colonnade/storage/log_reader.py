@@ -66,15 +66,15 @@ class Part(NamedTuple):
 class Look(NamedTuple):
     """What there was at one instant: rows ``first`` to ``stop``, and the segments that hold them.
 
-    ``made`` is what readers have made of these segments and may use again for more rows of them. ``begun`` is how many
-    segments were ever begun then, and ``end`` the row up to which the last one has room.
+    ``made`` is what readers have made of these segments and may use again for more rows of them. ``segment_count`` is
+    how many segments were ever begun then, and ``end`` the row up to which the last one has room.
     """
 
     first: int
     stop: int
     segments: tuple[OpenSegment, ...]
     made: dict[str, Any]
-    begun: int
+    segment_count: int
     end: int
 
     def parts(self, start: int, stop: int) -> list[Part]:
@@ -195,15 +195,15 @@ class LogReader:
         look = self._look
         if look.stop == self.words.load(COMMITTED):
             return look
-        grown = self._grown(look, self._growth.rows(look.first, look.begun, look.end))
-        if grown is not None:
-            return grown
+        newer = self._newer(look, self._growth.rows(look.first, look.segment_count, look.end))
+        if newer is not None:
+            return newer
         for attempt in range(_TRIES):
             head = self.head()
             entries = head.entries if newest is None else head.newest(newest)
-            known = {segment.entry: segment for segment in self._look.segments}
+            open_segments = {segment.entry: segment for segment in self._look.segments}
             try:
-                segments = tuple(known.get(entry) or self.open_segment(entry) for entry in entries)
+                segments = tuple(open_segments.get(entry) or self.open_segment(entry) for entry in entries)
             except (FileNotFoundError, OtherSizeError) as error:
                 if self.is_deleted:
                     raise self.deleted() from None
@@ -235,15 +235,15 @@ class LogReader:
         OSError
         """
         look = self._look
-        committed = self._growth.wait(rows, look.first, look.begun, look.end, bell, rung, seconds)
-        return self._grown(look, committed)
+        committed = self._growth.wait(rows, look.first, look.segment_count, look.end, bell, rung, seconds)
+        return self._newer(look, committed)
 
-    def _grown(self, look: Look, rows: int | None) -> Look | None:
+    def _newer(self, look: Look, rows: int | None) -> Look | None:
         """The next look where only the number of rows has changed; None where more may have."""
         if rows is None or rows < look.stop:
             return None
-        self._look = grown = Look(look.first, rows, look.segments, look.made, look.begun, look.end)
-        return grown
+        self._look = newer = Look(look.first, rows, look.segments, look.made, look.segment_count, look.end)
+        return newer
 
     def open_segment(self, entry: Entry) -> OpenSegment:
         """Open the segment of an entry.
@@ -305,7 +305,7 @@ _readers: WeakValueDictionary[tuple[str, str, frozenset[int]], LogReader] = Weak
 
 
 def find_log(catalog: Catalog, name: str) -> LogReader | None:
-    """The growing table of a name; None where the name is none.
+    """The growing table of a name; None if the name is not one.
 
     Raises
     ------

@@ -85,11 +85,6 @@ class LogSegment:
         """The number of the descriptor; -1 once it is closed."""
         return self._descriptor.fileno()
 
-    @property
-    def is_open(self) -> bool:
-        """Whether it can still be written."""
-        return self._descriptor.fileno() >= 0
-
     def show(self, counts: Counts, *, is_whole: bool = False) -> bool:
         """Show rows to other programs; False where there is no room for another state.
 
@@ -131,8 +126,8 @@ class LogSegment:
 
 
 def _write_all(fd: int, data: bytes, at: int) -> None:
-    left = memoryview(data)
-    while left:
-        count = os.pwrite(fd, left, at)
+    rest = memoryview(data)
+    while rest:
+        count = os.pwrite(fd, rest, at)
         at += count
-        left = left[count:]
+        rest = rest[count:]

@@ -14,7 +14,7 @@ Does not depend on: what is in a file.
     <store>/.segments/shared-<random>  a shared segment; its owner has it locked
     <store>/.segments/inflight-<group>-<random>
                                        a segment on its way from one process of a process group to another
-    <store>/.segments/copy-<identity>  a copy of another host's snapshot; those who use it have it locked, shared
+    <store>/.segments/copy-<numbers>   a copy of another host's snapshot; those who use it have it locked, shared
     <store>/.segments/fetch-<identity> an empty file that the process has locked which fetches that copy
     <store>/.segments/group-<group>    an empty file that all processes of a process group have locked
     <store>/.work                      the locks of `one_at_a_time`, while a process works
@@ -61,7 +61,7 @@ TRUST_VARIABLE = "COLONNADE_TRUST"
 # Patterns that readers do not use are texts: `re` takes 0.2 ms to compile one, and does so at its first use.
 _PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _VERSIONED = rf"(?P<part>{_PART.pattern})(@(?P<version>[1-9][0-9]*))?{re.escape(SUFFIX)}"
-_UNNAMED = rf"(?:{SHARED_PREFIX}|{COPY_PREFIX}|{IN_FLIGHT_PREFIX}[0-9a-z]+-)[0-9a-f]+"
+_UNNAMED = rf"(?:{SHARED_PREFIX}|{COPY_PREFIX}[0-9a-f]+-|{IN_FLIGHT_PREFIX}[0-9a-z]+-)[0-9a-f]+"
 _LOG_SEGMENT = rf"[0-9]{{20,}}-[0-9]{{6,}}{re.escape(SUFFIX)}"
 _STAGED = rf"{re.escape(PUBLISH)}(?:-[0-9a-f]{{16}})?"
 _TEMPORARY_SETTINGS = rf"{re.escape(SETTINGS)}-[0-9a-f]{{16}}"
@@ -72,9 +72,9 @@ _LONGEST_PART = 255 - 28
 
 def default_store() -> Path:
     """The default store's directory: ``$COLONNADE_STORE``, else shared memory, else the user's runtime folder."""
-    named = os.environ.get(STORE_VARIABLE)
-    if named:
-        return directory_path(named)
+    variable = os.environ.get(STORE_VARIABLE)
+    if variable:
+        return directory_path(variable)
     if Path("/dev/shm").is_dir():  # noqa: S108 -- shared memory is the point; the store's owner and mode are checked
         return Path(f"/dev/shm/colonnade-{os.getuid()}")  # noqa: S108 -- the same
     return Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}") / "colonnade"
@@ -86,7 +86,7 @@ def directory_path(path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     TypeError, ValueError
-        It is no text, empty, or of another machine.
+        It is not text, is empty, or names another machine.
     """
     text = os.fspath(path)
     if not isinstance(text, str):
@@ -170,7 +170,7 @@ def locate(name: str) -> Location:
 
 
 def live_name(folders: Sequence[str], folder: str) -> str | None:
-    """Which growing table a folder is, by the folders below the store and its own name; None where it is none."""
+    """Which growing table a folder is, by the folders below the store and its own name; None if it is not one."""
     part = folder.removesuffix(LIVE)
     return "/".join([*folders, part]) if folder.endswith(LIVE) and all(map(is_part, [*folders, part])) else None
 
@@ -200,13 +200,8 @@ def is_no_segment(file: str) -> bool:
     return file.startswith((GROUP_PREFIX, FETCH_PREFIX)) or file in (SERVING, CREDENTIALS)
 
 
-def copy_name(identity: int) -> str:
-    """The file of a copy of another host's snapshot."""
-    return f"{COPY_PREFIX}{identity:016x}"
-
-
 def fetch_name(identity: int) -> str:
-    """The file that is locked while that copy is fetched."""
+    """The file that is locked while a copy of another host's snapshot is fetched."""
     return f"{FETCH_PREFIX}{identity:016x}"
 
 
@@ -238,7 +233,7 @@ class Entry(NamedTuple):
 
 
 def parse(folders: Sequence[str], file: str) -> Entry | None:
-    """Which table a file is of, by the folders below the store and its own name; None where it is none's."""
+    """Which table a file is of, by the folders below the store and its own name; None if it belongs to no table."""
     match = re.fullmatch(_VERSIONED, file)
     if match is None or not all(map(is_part, [*folders, match["part"]])):
         return None

@@ -232,7 +232,7 @@ def span_of_time(value: Any, name: str) -> int:
     Raises
     ------
     ValueError
-        It is no time, has no unit, or is below 0.
+        It is not a time, has no unit, or is below 0.
     """
     if isinstance(value, str) and value.strip().lstrip("+-").replace(".", "", 1).isdecimal():
         # pandas would take it for nanoseconds.
@@ -242,7 +242,7 @@ def span_of_time(value: Any, name: str) -> int:
     except pd.errors.OutOfBoundsTimedelta as error:
         raise ValueError(f"{name}={brief_repr(value)} is longer than 292 years") from error
     except ValueError as error:
-        raise ValueError(f"{name}={brief_repr(value)} is no time, as '5min' is") from error
+        raise ValueError(f"{name}={brief_repr(value)} is not a time, as '5min' is") from error
     if not span >= pd.Timedelta(0):  # NaT neither
         raise ValueError(f"{name}={brief_repr(value)} must be a time >= 0, as in '5min'")
     return span.as_unit("ns").value

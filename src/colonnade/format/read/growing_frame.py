@@ -154,7 +154,7 @@ class Columns:
         self._text: dict[int, list[pa.Array]] = {}
 
     def _arrays(self, number: int, memory: Memory | None) -> tuple[Any, ...]:
-        """What a column that is no part of a block is made of: nothing, codes, or values and a mask."""
+        """What a column outside of the blocks is made of: nothing, codes, or values and a mask."""
         column = self._layout.table.columns[number]
         if column.kind is Kind.TEXT:
             return ()

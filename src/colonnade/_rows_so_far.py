@@ -1,0 +1,77 @@
+"""The rows so far of growing tables, as tables that other hosts can fetch.
+
+A growing table is many files that change. What is fetched is one file that does not change. So the rows so far are
+written as a table when a host asks for them, once for each number of rows, and freed when nobody has asked for a while.
+
+Does not depend on: Flight, for how long a host may ask.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import NamedTuple
+from weakref import WeakValueDictionary
+
+import pyarrow as pa
+
+from colonnade._attach import attach
+from colonnade._attached import segment_of
+from colonnade._put import Writer
+from colonnade._share import OwnedSnapshot, share
+from colonnade.errors import NotFoundError
+from colonnade.format.seal import Seal
+from colonnade.storage.catalog import Catalog
+from colonnade.storage.segment import Segment
+
+
+class Described(NamedTuple):
+    """What is known of a growing table without writing it."""
+
+    schema: pa.Schema
+    rows: int
+    nbytes: int
+
+
+class RowsSoFar:
+    """The growing tables of a store. All methods may be called by any thread."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._writer = Writer(catalog)
+        self._lock = threading.Lock()  # who waits for it gets the same table
+        self._tables: WeakValueDictionary[tuple[int, range], OwnedSnapshot] = WeakValueDictionary()
+
+    def describe(self, name: str) -> Described | None:
+        """Describe a growing table; None if the name is not one.
+
+        Raises
+        ------
+        InvalidNameError, CorruptSnapshotError, StoreAccessError
+        """
+        if not self._catalog.is_growing(name):
+            return None
+        with attach(self._catalog, name) as snapshot:
+            return Described(snapshot.schema, snapshot.num_rows, snapshot.nbytes)
+
+    def table(self, name: str, version: int | None) -> tuple[Segment, Seal, OwnedSnapshot]:
+        """Write the rows so far, or those at a number of rows, unless they are written already.
+
+        The version of the table is the number of rows that were ever appended. Its file is there for as long as the
+        snapshot is held.
+
+        Raises
+        ------
+        NotFoundError
+            The table never had so many rows, or they are no longer retained.
+        StoreFullError, CorruptSnapshotError, StoreAccessError
+        """
+        if version is not None and version < 0:
+            raise NotFoundError(f"there is no version {version} of the growing table {name!r}: versions count its rows")
+        with self._lock, attach(self._catalog, name, version) as snapshot:
+            key = snapshot.identity, range(snapshot.version - snapshot.num_rows, snapshot.version)
+            table = self._tables.get(key)
+            if table is None:
+                table = share(self._writer, snapshot, version=max(snapshot.version, 1))
+                self._tables[key] = table
+            segment = segment_of(table)
+            return segment, segment.seal(), table
