@@ -19,7 +19,7 @@ import lazy_loader
 from colonnade import displayed
 
 __version__ = "0.2.0"
-_CORE_INTERFACE = 1  # src/core/module.cpp has the same number, or the core was not built again
+_CORE_INTERFACE = 2  # src/core/module.cpp has the same number, or the core was not built again
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 __all__ += ["__version__"]

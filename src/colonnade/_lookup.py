@@ -6,7 +6,7 @@ holds nothing of its own. Does not depend on: stores, how a snapshot is attached
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,8 @@ from colonnade.format.write.column import Places
 from colonnade.format.write.table import FrameLayoutPlan, TablePlan
 from colonnade.suggestions import listed
 
-Key = str | list[str] | bool
+# The label of a column, or several; True is the row index.
+Key = Hashable | list[Hashable]
 
 
 class Lookup:
@@ -167,16 +168,18 @@ def key_fields(plan: TablePlan, key: Key | None) -> list[int] | None:
                 "key=True is the row index, but that is a range of all row numbers; name a column that is the key"
             )
     else:
-        key_names = labels(key) or []
+        # A column whose label is a number or a tuple has its text as the name of its field.
+        is_one = isinstance(key, tuple) and str(key) in names
+        key_names = [str(label) for label in ([key] if is_one else labels(key) or [])]
         if not key_names:
             raise ValueError("key must name a column, or be True for the row index, got none")
         if len(set(key_names)) < len(key_names):
             raise ValueError(f"key={key!r} names a column twice")
         for name in key_names:
-            if names.count(name) != 1:
-                raise ValueError(
-                    f"key={key!r}: the table has {names.count(name)} columns named {name!r}; {listed(name, names)}"
-                )
+            if name not in names:
+                raise ValueError(f"key={key!r}: there is no column {name!r}; {listed(name, names)}")
+            if names.count(name) > 1:
+                raise ValueError(f"key={key!r}: {names.count(name)} columns are named {name!r}; rename all but one")
         fields = [names.index(name) for name in key_names]
     for field in fields:
         check_key_type(names[field], fields_of_plan.field(field).type)

@@ -4,12 +4,15 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/tuple.h>
+#include <nanobind/stl/variant.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <optional>
 #include <span>
 #include <tuple>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "key_index.h"
@@ -24,12 +27,21 @@ using NewWords = nb::ndarray<uint64_t, nb::shape<-1>, nb::c_contig, nb::device::
 using NewRowNumbers = nb::ndarray<uint32_t, nb::shape<-1>, nb::c_contig, nb::device::cpu>;
 using NewPositions = nb::ndarray<int64_t, nb::shape<-1>, nb::c_contig, nb::device::cpu>;
 using KeyBytes = nb::ndarray<const uint8_t, nb::shape<-1>, nb::c_contig, nb::device::cpu>;
+using ShortOffsets = nb::ndarray<const int32_t, nb::shape<-1>, nb::c_contig, nb::device::cpu>;
+using Offsets = std::variant<Positions, ShortOffsets>;
 // (values, bytes of a value or 0 for text, offsets or an empty array, validity bytes or an empty array)
-using KeyParts = std::tuple<KeyBytes, int64_t, Positions, KeyBytes>;
+using KeyParts = std::tuple<KeyBytes, int64_t, Offsets, KeyBytes>;
 
 template <class Array>
 auto span_of(const Array& array) {
   return std::span{array.data(), array.shape(0)};
+}
+
+// Whether offsets never fall, and end within so many bytes.
+template <class Offset>
+bool lead_inside(std::span<const Offset> offsets, size_t size) {
+  if (offsets.empty()) return true;
+  return offsets.front() >= 0 && std::ranges::is_sorted(offsets) && static_cast<size_t>(offsets.back()) <= size;
 }
 
 // The columns of a key, each of which has `rows` values.
@@ -39,11 +51,16 @@ std::vector<KeyColumn> key_columns(const Items<KeyParts>& parts, int64_t rows) {
     const auto size = static_cast<int64_t>(values.shape(0));
     if (width < 0 || (width > 0 && (rows > size / width || size != rows * width)))
       throw nb::value_error("the values of a key column are not as many as its rows");
-    if (width == 0 && static_cast<int64_t>(offsets.shape(0)) != rows + 1)
+    KeyColumn column{span_of(values), {}, span_of(valid), width};
+    if (const auto* positions = std::get_if<Positions>(&offsets))
+      column.offsets = span_of(*positions);
+    else
+      column.short_offsets = span_of(std::get<ShortOffsets>(offsets));
+    if (width == 0 && static_cast<int64_t>(column.offsets.size() + column.short_offsets.size()) != rows + 1)
       throw nb::value_error("the offsets of a key column are not one more than its rows");
     if (valid.shape(0) != 0 && static_cast<int64_t>(valid.shape(0)) != rows)
       throw nb::value_error("the validity of a key column is not as long as its rows");
-    columns.push_back({span_of(values), span_of(offsets), span_of(valid), width});
+    columns.push_back(column);
   }
   if (columns.empty()) throw nb::value_error("a key has at least one column");
   return columns;
@@ -70,10 +87,8 @@ std::optional<std::pair<int64_t, int64_t>> build_key_index_of(const Items<KeyPar
   if (static_cast<int64_t>(next.shape(0)) != rows)
     throw nb::value_error("the chain of a key index is not as long as the table");
   for (const KeyColumn& column : columns)
-    for (size_t row = 0; row + 1 < column.offsets.size(); ++row)
-      if (column.offsets[row] < 0 || column.offsets[row + 1] < column.offsets[row] ||
-          column.offsets[row + 1] > static_cast<int64_t>(column.values.size()))
-        throw nb::value_error("the offsets of a key column lead outside of its values");
+    if (!lead_inside(column.offsets, column.values.size()) || !lead_inside(column.short_offsets, column.values.size()))
+      throw nb::value_error("the offsets of a key column lead outside of its values");
   const std::optional<KeyIndexCounts> counts = without_gil([&] {
     return build_key_index(columns, rows, seed, bits, span_of(slots), span_of(next), threads_or_all(threads));
   });
@@ -117,7 +132,8 @@ void bind_key_index(nb::module_& m) {
         "threads"_a = 0,
         "Index the rows by their key: (rows left out for a null, rows that are not the first of their key), or None "
         "where there "
-        "are too few slots.\n\n``columns``: (values as uint8, bytes of a value or 0 for text, int64 offsets of text, "
+        "are too few slots.\n\n``columns``: (values as uint8, bytes of a value or 0 for text, int64 or int32 offsets "
+        "of text, "
         "validity "
         "bytes) each; the last two may be empty.");
   m.def("find_keys", &find_keys_in, "slots"_a, "next"_a, "bits"_a, "seed"_a, "columns"_a, "rows"_a, "keys"_a, "out"_a,

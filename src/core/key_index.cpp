@@ -48,7 +48,9 @@ struct Value {
 
 inline Value value_of(const KeyColumn& column, int64_t row) {
   if (column.width != 0) return {column.values.data() + row * column.width, static_cast<size_t>(column.width), false};
-  const int64_t first = column.offsets[row], end = column.offsets[row + 1];
+  const bool is_short = column.offsets.empty();
+  const int64_t first = is_short ? column.short_offsets[row] : column.offsets[row];
+  const int64_t end = is_short ? column.short_offsets[row + 1] : column.offsets[row + 1];
   if (first < 0 || end < first || end > static_cast<int64_t>(column.values.size())) return {nullptr, 0, true};
   return {column.values.data() + first, static_cast<size_t>(end - first), false};
 }

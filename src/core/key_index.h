@@ -30,9 +30,10 @@ namespace colonnade {
 // One column of a key: fixed-width values, or text where there are offsets.
 struct KeyColumn {
   std::span<const uint8_t> values;
-  std::span<const int64_t> offsets;  // rows + 1 of them; empty for fixed width
-  std::span<const uint8_t> valid;    // one byte a row, 0 is null; empty: all valid
-  int64_t width = 0;                 // bytes of a value: 1, 2, 4 or 8; 0: text
+  std::span<const int64_t> offsets;             // rows + 1 of them; empty for fixed width
+  std::span<const uint8_t> valid;               // one byte a row, 0 is null; empty: all valid
+  int64_t width = 0;                            // bytes of a value; 0: text
+  std::span<const int32_t> short_offsets = {};  // instead of `offsets`, where the text has offsets of 32 bits
 };
 
 struct KeyIndex {

@@ -61,9 +61,9 @@ class Writing(StoreBase):
             The table's lifetime, in whole seconds, rounded up; as text ``"90s"``, ``"15min"``, ``"12h"``, ``"1d"``.
             After that, the next `gc` removes it, or a put that needs its room. The lifetime of a name is that of its
             newest version: versions that ``keep=`` retains are removed with it.
-        key : str, list of str or True, optional
-            Columns to look rows up by, or True for the row index: integers, times, decimals, text, bytes of a fixed
-            length or categories. The file gets an index over them, of about 16 bytes a row, which each process uses
+        key : label, list of labels or True, optional
+            Columns to look rows up by, or True for the row index: integers, times, decimals, text, bytes or
+            categories. The file gets an index over them, of about 16 bytes a row, which each process uses
             as it is: see `Snapshot.locate` and `Snapshot.rows`. Rows whose key has a null are not in it.
         unique : bool, default False
             With ``key``: refuse a table in which a key occurs in several rows.

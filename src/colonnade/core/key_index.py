@@ -37,12 +37,13 @@ class KeyColumn(NamedTuple):
     """The memory of one column of a key.
 
     ``values`` are its bytes; a value has ``width`` of them, or 0 stands for text, whose ``offsets`` (rows + 1) lead
-    into the bytes. ``valid`` has a byte for each row, 0 for a null; empty where there are no nulls.
+    into the bytes; they are int64 or int32. ``valid`` has a byte for each row, 0 for a null; it is empty where there
+    are no nulls.
     """
 
     values: npt.NDArray[np.uint8]
     width: int
-    offsets: npt.NDArray[np.int64] = _NO_OFFSETS
+    offsets: npt.NDArray[np.int64] | npt.NDArray[np.int32] = _NO_OFFSETS
     valid: npt.NDArray[np.uint8] = _ALL_VALID
 
 

@@ -25,7 +25,13 @@ from colonnade.errors import UnsupportedTypeError, brief_repr
 from colonnade.interop import pandas as pandas_internals
 
 _FIXED = (pt.is_integer, pt.is_temporal, pt.is_decimal, pt.is_fixed_size_binary)
-_TEXT = (pt.is_large_string, pt.is_large_binary)
+# Text and bytes, and the type of their offsets.
+_TEXT = {
+    pt.is_string: np.int32,
+    pt.is_binary: np.int32,
+    pt.is_large_string: np.int64,
+    pt.is_large_binary: np.int64,
+}
 # Values of these kinds are compared with each other; a key of another kind is an error, not a key that is absent.
 _KINDS = {
     "numbers": (pt.is_integer, pt.is_floating, pt.is_decimal),
@@ -43,8 +49,8 @@ def check_key_type(name: str, arrow_type: pa.DataType) -> None:
     plain = _plain(arrow_type)
     if not any(fits(plain) for fits in (*_FIXED, *_TEXT)):
         raise UnsupportedTypeError(
-            f"column {name!r} cannot be a key: it is {arrow_type}. Integers, times, decimals, text, bytes of a "
-            "fixed length and categories can; convert the column before you put the table"
+            f"column {name!r} cannot be a key: it is {arrow_type}. Integers, times, decimals, text, bytes and "
+            "categories can; convert the column before you put the table"
         )
 
 
@@ -64,8 +70,11 @@ def key_column(array: pa.Array) -> KeyColumn:
     rows, first = len(array), array.offset
     valid = np.asarray(array.is_valid()).view(np.uint8) if array.null_count else np.empty(0, np.uint8)
     buffers = array.buffers()
-    if any(is_text(array.type) for is_text in _TEXT):
-        offsets = _bytes_of(buffers[1]).view(np.int64)[first : first + rows + 1] if rows else np.zeros(1, np.int64)
+    offset_type = next((offset_type for is_text, offset_type in _TEXT.items() if is_text(array.type)), None)
+    if offset_type is not None:
+        offsets = _bytes_of(buffers[1]).view(offset_type)[first : first + rows + 1]
+        if not rows:
+            offsets = np.zeros(1, offset_type)
         return KeyColumn(_bytes_of(buffers[2]), 0, offsets, valid)
     width = array.type.byte_width
     return KeyColumn(_bytes_of(buffers[1])[first * width : (first + rows) * width], width, valid=valid)
@@ -85,6 +94,11 @@ def looked_up(values: Any, name: str, column: pa.Array) -> KeyColumn:
     """
     arrow_type = column.type
     if isinstance(arrow_type, pa.BaseExtensionType):
+        values = _arrow_values(values, arrow_type)
+        if isinstance(values.type, pa.BaseExtensionType):
+            if values.type != arrow_type:
+                raise TypeError(f"the key {name!r} is {arrow_type}, the values to look up are {values.type}")
+            values = values.storage
         return looked_up(values, name, column.storage)
     if type(values) is list and len(values) == 1:
         one = OneKey(arrow_type).column(values[0])
@@ -114,7 +128,7 @@ class OneKey:
     __slots__ = ("_dtype", "_is_text", "_least", "_most")
 
     def __init__(self, arrow_type: pa.DataType) -> None:
-        self._is_text = pt.is_large_string(arrow_type)
+        self._is_text = pt.is_large_string(arrow_type) or pt.is_string(arrow_type)
         self._dtype = np.dtype(arrow_type.to_pandas_dtype()) if pt.is_integer(arrow_type) else None
         self._least, self._most = (0, -1) if self._dtype is None else _limits(arrow_type)
 
@@ -137,6 +151,8 @@ def _arrow_values(values: Any, arrow_type: pa.DataType) -> pa.Array:
         return values
     if _core.nests_deeper(values, 1):  # PyArrow ends the process at circular ones
         raise TypeError(f"a key is {arrow_type}, and the values to look up are lists, tuples or mappings")
+    if isinstance(values, np.ndarray) and values.dtype.kind == "M" and pt.is_timestamp(arrow_type):
+        values = pd.Series(values)  # PyArrow makes dates of datetime64[D]
     try:
         return pa.array(values, from_pandas=True)
     except OverflowError:  # integers that no column holds together
@@ -149,6 +165,9 @@ def _arrow_values(values: Any, arrow_type: pa.DataType) -> pa.Array:
             [value if value is None or least <= value <= greatest else None for value in values], arrow_type
         )
     except (pa.ArrowException, TypeError, ValueError, SystemError) as error:
+        # PyArrow knows lists of neither periods nor datetime64[D]; pandas does.
+        if isinstance(values, list) and (series := pd.Series(values)).dtype != object:
+            return _arrow_values(series, arrow_type)
         raise TypeError(f"a key is {arrow_type}, and the values to look up have no Arrow type: {error}") from error
 
 
@@ -204,12 +223,13 @@ def key_parts(keys: Any, names: list[str]) -> tuple[list[Any], int | None]:
             raise TypeError(f"a key of this table is a tuple of {', '.join(names)}; got {brief_repr(keys)}")
         return [[part] for part in keys], None
     if isinstance(keys, (pd.DataFrame, dict)):
-        missing = [name for name in names if name not in keys]
+        labels = {str(label): label for label in keys}
+        missing = [name for name in names if name not in labels]
         if missing:
             raise TypeError(
                 f"the keys of this table have the parts {', '.join(names)}; {', '.join(missing)} is missing"
             )
-        parts: list[Any] = [keys[name] for name in names]
+        parts: list[Any] = [keys[labels[name]] for name in names]
         if all(map(pd.api.types.is_scalar, parts)):
             return [[part] for part in parts], None
     elif isinstance(keys, pd.MultiIndex):
