@@ -175,15 +175,6 @@ def test_every_rule_is_shown_to_fail():
     assert {rule for rule, _, _, expected in BROKEN if expected} == set(RULES)
 
 
-def test_a_lazy_name_in_a_stub_is_an_import(tmp_path):
-    """What ``lazy_loader.attach_stub`` reads counts as an import of ``__init__``."""
-    (tmp_path / "__init__.py").write_text('"""Doc."""\nlazy.attach_stub(__name__, __file__)\n')
-    (tmp_path / "__init__.pyi").write_text("from .store import Store as Store\nfrom colonnade.errors import E as E\n")
-    for name in ("store", "errors"):
-        (tmp_path / f"{name}.py").write_text('"""Doc."""\n')
-    assert SourceTree(tmp_path).edges["__init__"] == {"store", "errors"}
-
-
 # What is loaded when
 
 
@@ -193,11 +184,6 @@ def loaded_by(statement: str, modules: str) -> list[str]:
 
 
 def test_import_loads_no_frame_library():
-    assert loaded_by("import colonnade", "pandas polars duckdb typer rich") == []
-
-
-def test_public_names_load_no_frame_library():
-    """The names that most programs use: a worker that only opens tables must not wait for pandas at its start."""
-    assert (
-        loaded_by("import colonnade; colonnade.get, colonnade.open, colonnade.Store", "polars duckdb typer rich") == []
-    )
+    """A worker that opens tables must not wait at its start for what it may not use."""
+    names = "colonnade.get, colonnade.open, colonnade.Store"
+    assert loaded_by(f"import colonnade; {names}", "pandas polars duckdb typer rich") == []

@@ -18,12 +18,17 @@ from colonnade._frame_like import FrameLike
 from colonnade._mappings import remember_source
 from colonnade._reference import Reference
 from colonnade.errors import ColonnadeError, CorruptSnapshotError
+from colonnade.format.ipc import read_metadata, without_layout_metadata
+from colonnade.format.read.file import StoredFile, open_file
+from colonnade.format.read.json_text import decode_json
+from colonnade.format.read.values import check_values
+from colonnade.format.schema import decode as decode_layout
 from colonnade.format.seal import Seal
+from colonnade.storage.os_errors import explain_use
 from colonnade.storage.segment import Segment
 
 if TYPE_CHECKING:
     from colonnade._lookup import Lookup
-    from colonnade.format.read.file import StoredFile
     from colonnade.storage.log_reader import LogReader
 
 
@@ -149,11 +154,6 @@ class Attached(FrameLike):
     @property
     def meta(self) -> dict[str, Any]:
         """What ``meta=`` of its put gave; empty for nothing."""
-        from colonnade.format import schema
-        from colonnade.format.ipc import read_metadata
-        from colonnade.format.json_text import decode_json
-        from colonnade.storage.os_errors import explain_use
-
         with self._located():
             try:
                 text = read_metadata(self.fileno(), self.nbytes)
@@ -161,7 +161,7 @@ class Attached(FrameLike):
                 raise
             except OSError as error:
                 raise explain_use(error, "reading metadata") from error
-            return decode_json(schema.decode(text).meta, "meta")
+            return decode_json(decode_layout(text).meta, "meta")
 
     @property
     def columns(self) -> list[Any]:
@@ -191,8 +191,6 @@ class Attached(FrameLike):
         """Look at the values before something follows them; in a process once, because a table does not change."""
         key = (self._opened().place, self.identity)
         if key not in _checked:
-            from colonnade.format.read.values import check_values
-
             with self._located():
                 check_values(batch)
             _remember(key)
@@ -206,16 +204,12 @@ class Attached(FrameLike):
     def _read_batch(self) -> pa.RecordBatch:
         with self._located():
             batch = self._stored_file(writable=False).batch
-        from colonnade.format.ipc import without_layout_metadata
-
         return batch.replace_schema_metadata(without_layout_metadata(batch.schema))
 
     def _stored_file(self, *, writable: bool) -> StoredFile:
         # All views share a read-only mapping. Each writable frame has a mapping of its own.
         if not writable and self._shared_file is not None and not self._closed:
             return self._shared_file
-        from colonnade.format.read.file import open_file
-
         # No variable for the segment: the traceback of an error must not keep its descriptor.
         mapping = self._opened().map(writable=writable)
         remember_source(mapping, self._reference)

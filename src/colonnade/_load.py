@@ -8,10 +8,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from colonnade._lookup import key_fields
 from colonnade._put import Request, Writer, write_batched
 from colonnade.format.write.arrow_table import plan_table
 from colonnade.format.write.batched import BatchedSource
+from colonnade.format.write.key import key_fields
 from colonnade.format.write.table import lay_out
 from colonnade.interop.process_end import finished_before_exit
 from colonnade.io.batches import release_memory

@@ -25,15 +25,15 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, cast
 import numpy as np
 
 from colonnade import _core
-from colonnade._lookup import Key, build_key, key_fields
 from colonnade._sort import sort
 from colonnade.arguments import check_flags, integer, labels
 from colonnade.errors import CorruptSnapshotError, brief_repr
-from colonnade.format.json_text import encode_json
 from colonnade.format.read.file import open_file
 from colonnade.format.read.text_views import fill_views
 from colonnade.format.seal import CHECKSUMS_SIZE, SEAL_SIZE, TAIL_SIZE, Checksums, Seal, seal_place
 from colonnade.format.write.batched import BatchedSource
+from colonnade.format.write.json_text import encode_json
+from colonnade.format.write.key import Key, build_key, key_fields
 from colonnade.format.write.plan import plan
 from colonnade.format.write.table import LaidOut, lay_out
 from colonnade.lifetimes import whole_seconds

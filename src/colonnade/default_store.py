@@ -12,6 +12,7 @@ import functools
 import os
 from typing import TYPE_CHECKING
 
+from colonnade import _core
 from colonnade.storage import paths
 from colonnade.storage.catalog import Catalog
 from colonnade.storage.opening import open_catalog
@@ -53,9 +54,7 @@ class DefaultStore(Store):
         >>> cn.gc()
         Freed(files=..., folders=..., nbytes=..., memory=...)
         """
-        from colonnade.core.buffers import trim_pool
-
-        return super().gc()._replace(memory=trim_pool())
+        return super().gc()._replace(memory=_core.trim_pool())
 
     def __reduce__(self) -> str:
         return "store"  # the object of this name below, so that `cn.get` can be a task of a process pool

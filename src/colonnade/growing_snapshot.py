@@ -21,7 +21,9 @@ from colonnade.errors import (
     CorruptSnapshotError,
     NotFoundError,
 )
+from colonnade.explanation import ColumnReport, Explanation
 from colonnade.format.growing import Kind
+from colonnade.format.polars_reading import why_polars_converts
 from colonnade.format.read.growing import (
     check_all,
     check_values,
@@ -33,6 +35,7 @@ from colonnade.format.read.growing import (
 from colonnade.growing_facts import GrowingFacts
 from colonnade.growing_frames import chunks_of, private_frame, shared_frame
 from colonnade.interop import pyarrow_calls
+from colonnade.interop.pandas import values_of
 from colonnade.storage.catalog import Catalog
 from colonnade.storage.log_reader import LogReader, LogTable, Look, Part, find_log, rows_dropped
 from colonnade.storage.os_errors import SHORTAGES, explain_use
@@ -41,8 +44,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
     import polars as pl
-
-    from colonnade.explanation import Explanation
 
 
 class _Located:
@@ -287,8 +288,6 @@ class GrowingSnapshot(GrowingFacts):
         [[1, 3], [2, 4]]
         >>> cn.delete("docs/grown-numpy")
         """
-        from colonnade.interop.pandas import values_of
-
         return values_of(self.to_pandas(writable=writable))
 
     def last(self, last: int | str | timedelta) -> GrowingSnapshot:
@@ -356,9 +355,6 @@ class GrowingSnapshot(GrowingFacts):
         [('x', True)]
         >>> cn.delete("docs/grown-explain")
         """
-        from colonnade.explanation import ColumnReport, Explanation
-        from colonnade.format.polars_reading import why_polars_converts
-
         schema, table = self._attached()[0].schema, self.to_arrow()
         return Explanation(
             ColumnReport(
@@ -366,7 +362,7 @@ class GrowingSnapshot(GrowingFacts):
                 "index" if column.name == schema.index else "column",
                 str(column.arrow),
                 str(column.dtype),
-                table.column(number).get_total_buffer_size(),
+                table.column(number).nbytes,  # of its rows; the buffers have room for more
                 table.column(number).null_count,
                 0,
                 "",

@@ -6,6 +6,7 @@ Does not depend on: what lives.
 from __future__ import annotations
 
 import math
+import re
 from datetime import timedelta
 
 from colonnade.arguments import integer
@@ -37,7 +38,5 @@ def whole_seconds(ttl: float | str | timedelta | None) -> int:
 
 
 def _of_text(text: str) -> float | None:
-    import re  # seldom needed
-
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|m|min|h|d|w)?\s*", text, re.IGNORECASE | re.ASCII)
     return None if match is None else float(match[1]) * _SECONDS[(match[2] or "s").lower()]

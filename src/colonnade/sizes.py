@@ -5,6 +5,8 @@ Does not depend on: what is measured.
 
 from __future__ import annotations
 
+import re
+
 from colonnade.arguments import integer
 from colonnade.errors import brief_repr
 
@@ -13,8 +15,6 @@ _UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")
 
 def parse_size(text: object, what: str) -> int:
     """Bytes, of a number or a text like ``256MiB`` or ``1.5GiB``; ValueError for anything else."""
-    import re  # seldom needed
-
     pattern = r"\s*(\d{1,20})(\.\d{1,20})?\s*([KMGT]i?B?|B?)\s*"
     whole = int(text) if isinstance(text, float) and text.is_integer() else integer(text)  # 1e9 is a whole number
     match = re.fullmatch(pattern, text if isinstance(text, str) else str(whole), re.IGNORECASE | re.ASCII)

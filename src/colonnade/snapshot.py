@@ -15,6 +15,7 @@ from colonnade import arguments
 from colonnade._attached import Attached
 from colonnade._reference import Reference
 from colonnade.displayed import displayed
+from colonnade.format.read.ndarray import read_bytes, read_ndarray, values_buffer, view_of
 from colonnade.format.seal import Seal
 from colonnade.storage import paths
 
@@ -261,22 +262,14 @@ class Snapshot(Attached):
         ((1000, 3, 32), FixedShapeTensorType(extension<arrow.fixed_shape_tensor[value_type=float, shape=[3,32]]>))
         >>> cn.delete("docs/array")
         """
-        from colonnade.format.read.file import reading
-        from colonnade.format.read.ndarray import read_ndarray
-        from colonnade.format.read.table import read_frame, validate
-        from colonnade.interop.pandas import holds_numbers, values_of
-
         arguments.check_flags(writable=writable)
         with self._located():
             file = self._stored_file(writable=writable)
             if file.array is not None:
                 return read_ndarray(file, file.array)
-            frame = read_frame(file)
-            if not holds_numbers(frame):  # codes and offsets are followed
-                validate(file)
-            with reading():
-                values = values_of(frame)
-                return values if file.series is None else values[:, 0]
+            from colonnade.format.read.table import read_values
+
+            return read_values(file)
 
     def to_buffer(self) -> pa.Buffer:
         """Open what was put as its bytes, read-only, over the shared mapping: nothing is copied.
@@ -303,15 +296,11 @@ class Snapshot(Attached):
         b'any bytes'
         >>> cn.delete("docs/bytes")
         """
-        from colonnade.format.read.ndarray import read_bytes, values_buffer
-
         with self._located():
             file = self._stored_file(writable=False)
             return values_buffer(self._called, file) if file.array is None else read_bytes(file, file.array)
 
     def __buffer__(self, flags: int) -> memoryview:
-        from colonnade.format.read.ndarray import read_ndarray, view_of
-
         with self._located():
             file = self._stored_file(writable=True)
             if file.array is None:

@@ -5,7 +5,16 @@ import signal
 import subprocess
 import sys
 
+import colonnade
 from colonnade import _core
+
+# The core asks the package for the number of its interface; this is a package that has nothing else.
+PACKAGE = f"""
+import sys, types
+sys.modules["colonnade"] = package = types.ModuleType("colonnade")
+package.__path__ = {colonnade.__path__!r}
+package._CORE_INTERFACE = {colonnade._CORE_INTERFACE}
+"""
 
 # A child for each delay. Its handler raises after that many microseconds, in the middle of the import or behind it.
 INTERRUPTED = """
@@ -41,7 +50,7 @@ print(*ends)
 
 
 def test_an_interrupt_while_the_core_is_imported_is_an_exception():
-    command = [sys.executable, "-c", INTERRUPTED, _core.__file__]
+    command = [sys.executable, "-c", PACKAGE + INTERRUPTED, _core.__file__]
     process = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100)
     ends = [int(end) for end in process.stdout.split()]
     assert len(ends) == 300
@@ -57,7 +66,7 @@ def test_the_core_makes_no_enumeration_itself():
 
 
 def test_a_core_of_another_version_says_what_to_do():
-    program = "import colonnade; colonnade._CORE_INTERFACE += 1; colonnade.get"
+    program = f"{PACKAGE}package._CORE_INTERFACE += 1\nimport colonnade._core"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.stderr.endswith(
         "ImportError: the compiled core does not belong to this version of the package; pip install -e .\n"

@@ -17,7 +17,7 @@ from pyarrow import flight
 
 import colonnade as cn
 from colonnade._rows_so_far import RowsSoFar
-from colonnade.flight import client, fetch, messages, service
+from colonnade.flight import client, fetch, messages, service, transfer
 from colonnade.flight.messages import Offer, Part
 from colonnade.flight.service import Service
 from colonnade.storage import paths
@@ -32,7 +32,7 @@ BYTES = service._BYTES
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     """Peers that say nothing are given up soon."""
-    monkeypatch.setattr(fetch, "PATIENCE", PATIENCE)
+    monkeypatch.setattr(transfer, "PATIENCE", PATIENCE)
     monkeypatch.setattr(client, "PATIENCE", PATIENCE)
 
 

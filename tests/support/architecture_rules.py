@@ -94,48 +94,39 @@ PRIVATE_MODULES = re.compile(
     r"pandas\.(_|core\b|api\.internals\b)|pyarrow\.(_|lib\b|pandas_compat\b|vendored\b)", re.ASCII
 )
 
-# Files that name everything and load it when it is used; one that loads the words of an error (`storage.publish`: 12 ms of
-# imports that few writers need); two that load Flight for what leads to other hosts. Elsewhere an import inside a
-# function is for an optional library, for the file that stands for one, or for a module of the standard library or of
-# PyArrow that few calls need.
+# Files that import parts of the package inside functions, and what these load. `import colonnade` loads what opens a
+# table, because every process does that (tests/api/test_first_get.py has the list); the rest is loaded when it is used.
+# Elsewhere an import inside a function is for an optional library, for the file that stands for one, or for a module
+# of the standard library or of PyArrow that few calls need.
 LOADS_ON_USE = {
-    "__init__",
-    "_verbs.base",
-    "_verbs.appending",
-    "_verbs.writing",
-    "_verbs.reading",
-    "_verbs.querying",
-    "_verbs.following",
-    "_verbs.managing",
-    "_attached",
-    "snapshot",
-    "default_store",
-    "cli.__init__",
-    "cli.arguments",
-    "cli.transfer",
-    "cli.show",
-    "cli.growing",
-    "cli.manage",
-    "cli.top",
-    "storage.publish",
-    "_reference",
-    "growing_facts",
-    "growing_frames",
-    "growing_snapshot",
-    "growing_versions",
-    "_attach",
-    "_watch",
-    "_latest",
-    "_serve",
-    # Files that the first `get` of a process waits for; what few tables or only errors need is loaded when it is used.
-    "_names",
-    "format.json_text",
-    "format.read.column",
-    "format.read.projection",
-    "format.read.table",
-    "format.zones",
-    "storage.catalog",
-    "storage.directory",
+    "__init__": "what draws summaries: it knows all the classes that are drawn",
+    "_attach": "growing tables",
+    "_attached": "what makes frames, because it imports pandas; look-ups by key",
+    "_latest": "growing tables",
+    "_names": "growing tables",
+    "_reference": "Flight, for tables of other hosts",
+    "_serve": "Flight",
+    "_verbs.appending": "the verbs of growing tables",
+    "_verbs.base": "the writer",
+    "_verbs.following": "watching, and the cache of results",
+    "_verbs.managing": "garbage collection, checks, usage, the writer",
+    "_verbs.querying": "DuckDB",
+    "_verbs.reading": "Flight, and files of other formats",
+    "_verbs.writing": "the writer, and files of other formats",
+    "_watch": "growing tables",
+    "cli.__init__": "the commands: Typer and Rich may not be there",
+    "cli.growing": "the reader of lines",
+    "cli.manage": "the page, and the view of `top`",
+    "cli.show": "DuckDB",
+    "cli.transfer": "files of other formats",
+    "format.read.column": "Python objects",
+    "format.read.table": "arrays, and the check of all values",
+    "format.zones": "what calls PyArrow's private names, which loads its conversion to pandas: time zones other than UTC",
+    "growing_snapshot": "conversions to other dtypes",
+    "snapshot": "what makes frames and arrays, because it imports pandas; conversions to other dtypes; Polars",
+    "storage.catalog": "the words of an error",
+    "storage.directory": "the words of an error",
+    "storage.publish": "the words of an error: 12 ms of imports that few writers need",
 }
 OPTIONAL_LIBRARIES = {"polars", "duckdb", "rich", "typer", "fsspec", "starlette", "uvicorn"}
 
@@ -261,6 +252,15 @@ def imports_stand_at_the_top(tree: SourceTree) -> list[str]:
                 name = f"{each.module}.{each.name}" if each.name else each.module
                 if not {tree.find(name), tree.find(each.module)} & optional:
                     result.append(f"{module} imports {name} inside a function")
+    loading = {
+        module
+        for module, file in tree.files.items()
+        if any(each.in_function and (each.module + ".").startswith(PACKAGE + ".") for each in file.imports)
+    }
+    result += [
+        f"{module} imports nothing inside a function: LOADS_ON_USE needs it no more"
+        for module in LOADS_ON_USE.keys() - loading
+    ]
     return sorted(set(result))
 
 

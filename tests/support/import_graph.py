@@ -1,7 +1,7 @@
 """Read the real imports of the package from its source files.
 
 Every import counts: at the top of a file, inside a function, under ``TYPE_CHECKING``, by a string that is given to
-``importlib``, and the public names that ``__init__`` loads lazily (a stub file, or a table of strings).
+``importlib``, and the public names that ``__init__`` loads lazily (a table of strings).
 
 Does not depend on: the package itself. It reads text, so a broken copy of the tree can be read as well.
 """
@@ -109,20 +109,12 @@ class SourceTree:
             if text.startswith(PACKAGE + ".") and (target := self.find(text)):
                 yield target, line
         for node in file.nodes:
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                if node.func.attr == "attach_stub":
-                    yield from self._stub(file)
-                elif node.func.attr == "attach":
-                    for constant in (each for part in [*node.args, *node.keywords] for each in ast.walk(part)):
-                        if isinstance(constant, ast.Constant) and isinstance(constant.value, str):
-                            target = self.find(f"{file.package}.{constant.value}")
-                            if target:
-                                yield target, constant.lineno
-
-    def _stub(self, file: SourceFile) -> Iterator[tuple[str, int]]:
-        stub = file.path.with_suffix(".pyi")
-        tree = ast.parse(stub.read_text())
-        yield from self.targets(SourceFile(file.path, file.module, "", tree))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "attach":
+                for constant in (each for part in [*node.args, *node.keywords] for each in ast.walk(part)):
+                    if isinstance(constant, ast.Constant) and isinstance(constant.value, str):
+                        target = self.find(f"{file.package}.{constant.value}")
+                        if target:
+                            yield target, constant.lineno
 
 
 def circles(edges: dict[str, set[str]]) -> list[list[str]]:

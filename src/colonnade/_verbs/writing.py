@@ -15,7 +15,7 @@ from colonnade.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from colonnade._allocate import DraftTable
-    from colonnade._lookup import Key
+    from colonnade.format.write.key import Key
     from colonnade.interop.protocols import Data
 
 

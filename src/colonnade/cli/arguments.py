@@ -13,12 +13,11 @@ from typing import Annotated, Any
 import typer
 
 from colonnade import ColonnadeError, NotFoundError, Store
+from colonnade.storage.users import trusted_by_environment, user_numbers
 
 
 def open_store(options: dict[str, Any]) -> Store:
     """Open the store that `--store` and `--trust` describe."""
-    from colonnade.storage.users import trusted_by_environment, user_numbers
-
     try:
         trust = user_numbers(options["trust"]) if options["trust"] else trusted_by_environment()
         return Store(options["store"], trust=trust)

@@ -10,6 +10,7 @@ import sys
 from operator import itemgetter
 from typing import Annotated, Any
 
+import pyarrow as pa
 import typer
 
 from colonnade import ColonnadeError, CorruptSnapshotError, NotFoundError, TableInfo
@@ -18,6 +19,7 @@ from colonnade.cli.output import console, print_json, print_line, print_table
 from colonnade.display.columns import REPORTS, justify, tables_columns
 from colonnade.display.fitting import counted, format_part, one_line
 from colonnade.display.table import ELIDED, Column, fit_to_width
+from colonnade.display.values import text_of
 from colonnade.sizes import format_size
 from colonnade.suggestions import listed
 
@@ -128,10 +130,6 @@ def _show(table: Any, as_json: bool) -> str | None:
 
 def values_of(column: Any) -> list[Any]:
     """Give the values of an Arrow column as Python objects; None is null."""
-    import pyarrow as pa
-
-    from colonnade.display.values import text_of
-
     if getattr(column.type, "extension_name", "").startswith("pandas."):  # Arrow gives the numbers that represent them
         valid = column.is_valid().to_pylist()
         return [value if there else None for value, there in zip(column.to_pandas(), valid, strict=True)]

@@ -17,6 +17,17 @@ from colonnade.dtype_kinds import dtype_kind
 from colonnade.format import schema
 from colonnade.format.zones import decode_zone, encode_zone
 
+# NumPy's dtypes that pandas holds in blocks, except Python objects, by their names.
+PLAIN_DTYPES = {
+    name: np.dtype(name)
+    for name in (
+        "bool",
+        *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)),
+        *(f"float{bits}" for bits in (16, 32, 64)),
+        *(f"{kind}64[{unit}]" for kind in ("datetime", "timedelta") for unit in ("s", "ms", "us", "ns")),
+    )
+}
+
 
 def encode_dtype(dtype: Any) -> schema.Dtype:
     """Give a dtype its form in the layout metadata: its name, where that says all."""
@@ -81,7 +92,8 @@ def _decoded(encoded: schema.Dtype) -> Any:
 
 @lru_cache(256)
 def _named(name: str) -> Any:
-    return pd.api.types.pandas_dtype(name)
+    # pandas asks all its own dtypes first, which takes 20 us.
+    return PLAIN_DTYPES[name] if name in PLAIN_DTYPES else pd.api.types.pandas_dtype(name)
 
 
 @lru_cache(16)

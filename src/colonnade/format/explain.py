@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -17,10 +18,11 @@ from colonnade.format import schema
 from colonnade.format.dtypes import decode_dtype
 from colonnade.format.labels import decode_label
 from colonnade.format.polars_reading import why_polars_converts
+from colonnade.format.read.array_frame import is_held
 from colonnade.format.read.blocks import read_blocks
 from colonnade.format.read.file import StoredFile, reading
 from colonnade.format.read.index import read_labels
-from colonnade.format.read.ndarray import explain_array, read_ndarray
+from colonnade.format.read.ndarray import read_ndarray
 from colonnade.format.read.validate import validate_values
 from colonnade.rules import RULES, Reading
 
@@ -38,8 +40,24 @@ def explain(file: StoredFile) -> Explanation:
     """Report on each column, in the order of the Arrow schema."""
     with reading():
         if isinstance(file.layout, schema.ArrayLayout):
-            return Explanation(explain_array(file.batch, read_ndarray(file, file.layout)))
+            return Explanation(_reports_of_array(file.batch, read_ndarray(file, file.layout)))
         return Explanation(_reports(file.checked(validate_values)))
+
+
+def _reports_of_array(batch: pa.RecordBatch, array: npt.NDArray[Any]) -> list[ColumnReport]:
+    """Report on each Arrow column of an array."""
+    why = ""
+    if not is_held(array.dtype):
+        why = "pandas holds no such values; it makes what it can of them"
+    elif array.ndim > 2 and not array.flags.c_contiguous:
+        why = "in Fortran's order; the axes beyond the first are put side by side"
+    reports = []
+    for field, column in zip(batch.schema, batch.columns, strict=True):
+        nbytes = column.get_total_buffer_size()
+        of_it = nbytes, column.null_count, nbytes if why else 0
+        polars = why_polars_converts(column.type)
+        reports.append(ColumnReport(field.name, "column", str(field.type), str(array.dtype), *of_it, why, polars))
+    return reports
 
 
 def _reports(file: StoredFile) -> list[ColumnReport]:

@@ -33,6 +33,7 @@ from colonnade.storage.os_errors import explain_os_error
 from colonnade.storage.paths import Entry, Location
 from colonnade.storage.segment import Segment
 from colonnade.storage.settings import Settings
+from colonnade.suggestions import listed
 
 # No file of that name; a part of the name that is not a folder; a link.
 _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
@@ -240,8 +241,6 @@ class Catalog:
                         f"there is no version {version} of {name!r} in {self.directory.root}; there are "
                         f"{', '.join(map(str, versions))}. Older versions are kept by put(..., keep=n)"
                     )
-        from colonnade.suggestions import listed
-
         names = sorted(entry.name for entry in self.entries() if entry.version is None)
         there = listed(name, names, empty=f"the store is empty{self._hint_of_logind()}")
         inside = [each for each in names if each.startswith(f"{name}/")]

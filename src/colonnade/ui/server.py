@@ -7,21 +7,25 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Mount, Route
 
 from colonnade.display.rates import Rates
 from colonnade.errors import ColonnadeError, InvalidNameError, NotFoundError
 from colonnade.flight.address import is_url
 from colonnade.store import Store
 from colonnade.ui import pages
-
-if TYPE_CHECKING:
-    from starlette.applications import Starlette
-    from starlette.requests import Request
-    from starlette.responses import Response
 
 HOSTS = ["localhost", "127.0.0.1"]
 _HEADERS = {
@@ -37,13 +41,6 @@ _HEADERS = {
 
 def make_app(store: Store, secret: str) -> Starlette:
     """Make the application: GET alone, below ``/<secret>/``."""
-    from starlette.applications import Starlette
-    from starlette.concurrency import run_in_threadpool
-    from starlette.middleware import Middleware
-    from starlette.middleware.trustedhost import TrustedHostMiddleware
-    from starlette.responses import HTMLResponse, Response
-    from starlette.routing import Mount, Route
-
     root = f"/{secret}/"
     rates, rates_lock = Rates(), threading.Lock()  # requests are answered by several threads
 
@@ -98,10 +95,6 @@ def serve(store: Store, port: int, started: Callable[[str], None]) -> None:
     OSError
         If the port is taken.
     """
-    import socket
-
-    import uvicorn
-
     secret = secrets.token_urlsafe(16)
     with socket.socket() as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -77,5 +77,5 @@ def _positions_of_block(columns: schema.Run | list[int], limit: int) -> Position
 def _check_positions(parts: Sequence[Any], columns: int) -> None:
     """See that every position occurs once: pandas takes positions as they are."""
     positions = np.concatenate([np.asarray(part, np.intp) for part in parts])
-    if len(positions) != columns or (columns and not np.array_equal(np.sort(positions), np.arange(columns))):
+    if len(positions) != columns or (columns and bool((np.sort(positions) != np.arange(columns)).any())):
         raise schema.invalid("its blocks and columns do not hold every column of the frame once")

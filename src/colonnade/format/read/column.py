@@ -16,22 +16,15 @@ import pyarrow as pa
 from colonnade.dtype_kinds import codes_dtype, dtype_kind
 from colonnade.errors import CorruptSnapshotError, UnsupportedTypeError
 from colonnade.format import schema
-from colonnade.format.dtypes import decode_dtype
+from colonnade.format.dtypes import PLAIN_DTYPES, decode_dtype
 from colonnade.format.labels import decode_label
 from colonnade.format.read.file import StoredFile
+from colonnade.format.read.values import check_array
 from colonnade.interop import pandas as internals
 from colonnade.interop import pyarrow_calls
 
-# What a view of memory may be: what pandas holds in blocks, without Python objects and in this machine's byte order.
-_PLAIN = frozenset(
-    np.dtype(name)
-    for name in (
-        "bool",
-        *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)),
-        *(f"float{bits}" for bits in (16, 32, 64)),
-        *(f"{kind}64[{unit}]" for kind in ("datetime", "timedelta") for unit in ("s", "ms", "us", "ns")),
-    )
-)
+# What a view of memory may be, in this machine's byte order.
+_PLAIN = frozenset(PLAIN_DTYPES.values())
 
 
 def plain_dtype(dtype: Any) -> np.dtype[Any]:
@@ -97,8 +90,6 @@ def _wrapped(file: StoredFile, layout: schema.Wrapped) -> Any:
 
 
 def _converted(file: StoredFile, layout: schema.Converted) -> Any:
-    from colonnade.format.read.values import check_array
-
     field = file.batch.schema.field(layout.field)
     array = file.batch.column(layout.field)
     dtype = decode_dtype(layout.dtype)

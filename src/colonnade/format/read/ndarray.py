@@ -1,31 +1,22 @@
-"""A stored array: read as NumPy, as bytes, or as the frame that pandas makes of it; and validated.
+"""A stored array: read as NumPy or as bytes, and validated.
 
-Every place goes through `Body`, which checks it. Does not depend on: names, descriptors.
+Every place goes through `Body`, which checks it. Does not depend on: pandas, names, descriptors.
 """
 
 from __future__ import annotations
 
 import contextlib
-import math
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.types as pt
 
 from colonnade.errors import CorruptSnapshotError, UnsupportedTypeError
-from colonnade.explanation import ColumnReport
 from colonnade.format import schema
-from colonnade.format.dtypes import is_rounded
-from colonnade.format.ndarray_layout import Layout, decode_array_dtype, is_plain, lay_out_array
-from colonnade.format.polars_reading import why_polars_converts
+from colonnade.format.ndarray_layout import Layout, decode_array_dtype, lay_out_array
 from colonnade.format.read.file import StoredFile, reading
-from colonnade.interop import pandas as internals
-
-# Beyond, pandas' own book-keeping takes seconds.
-_MOST_COLUMNS = 1 << 24
 
 
 def read_ndarray(file: StoredFile, layout: schema.ArrayLayout) -> npt.NDArray[Any]:
@@ -45,54 +36,6 @@ def _dtype(layout: schema.ArrayLayout) -> np.dtype[Any]:
         return decode_array_dtype(layout.dtype)
     except (ValueError, TypeError, KeyError, SyntaxError, OverflowError) as error:
         raise schema.invalid(f"no dtype of an array ({error})") from error
-
-
-def is_held(dtype: np.dtype[Any]) -> bool:
-    """Whether pandas holds values of a dtype in a block as they are."""
-    return is_plain(dtype) or (dtype.isnative and dtype.kind == "c" and dtype.itemsize <= 16)
-
-
-def columns_of(array: npt.NDArray[Any]) -> tuple[pd.Index[Any], Any, list[Any]]:
-    """The array as a frame of one row for each of its first axis: labels, the block's values or None, other columns.
-
-    Axes beyond the second stand side by side, as ``array.reshape(len(array), -1)``.
-    """
-    if array.ndim == 0:
-        array = array.reshape(1)
-    if array.ndim != 1 or array.dtype.names is None:
-        array = array.reshape(len(array), math.prod(array.shape[1:]))
-    if array.ndim > 1 and array.shape[1] > _MOST_COLUMNS:
-        raise UnsupportedTypeError(f"a frame of {array.shape[1]:,} columns; use to_numpy()")
-    if is_held(array.dtype):
-        return pd.RangeIndex(array.shape[1]), array.T, []
-    if is_rounded(array.dtype):
-        raise UnsupportedTypeError(f"pandas makes other times of {array.dtype}; use to_numpy() or to_buffer()")
-    try:
-        native: Any = array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
-        frame = pd.DataFrame(native)
-    except MemoryError:
-        raise
-    except Exception as error:
-        raise UnsupportedTypeError(
-            f"pandas cannot hold an array of {array.dtype} ({error}); use to_numpy() or to_buffer()"
-        ) from error
-    return frame.columns, None, internals.arrays_of(frame)
-
-
-def explain_array(batch: pa.RecordBatch, array: npt.NDArray[Any]) -> list[ColumnReport]:
-    """Report on each Arrow column of an array."""
-    why = ""
-    if not is_held(array.dtype):
-        why = "pandas holds no such values; it makes what it can of them"
-    elif array.ndim > 2 and not array.flags.c_contiguous:
-        why = "in Fortran's order; the axes beyond the first are put side by side"
-    reports = []
-    for field, column in zip(batch.schema, batch.columns, strict=True):
-        nbytes = column.get_total_buffer_size()
-        of_it = nbytes, column.null_count, nbytes if why else 0
-        polars = why_polars_converts(column.type)
-        reports.append(ColumnReport(field.name, "column", str(field.type), str(array.dtype), *of_it, why, polars))
-    return reports
 
 
 def shares_memory_with_arrow(file: StoredFile, array_layout: schema.ArrayLayout) -> bool:

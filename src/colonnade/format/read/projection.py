@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from colonnade.errors import NotFoundError, brief_repr
+from colonnade.suggestions import listed
 
 Positions = npt.NDArray[np.intp]
 
@@ -72,7 +73,5 @@ def _positions_of(labels: pd.Index[Any], label: Any) -> Positions:
     try:
         location = labels.get_loc(label)
     except (KeyError, TypeError, pd.errors.InvalidIndexError) as error:  # the last for values that cannot be labels
-        from colonnade.suggestions import listed
-
         raise NotFoundError(f"there is no column {brief_repr(label)}; {listed(label, labels)}") from error
     return np.atleast_1d(np.arange(len(labels), dtype=np.intp)[location])

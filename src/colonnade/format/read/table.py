@@ -10,16 +10,19 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from colonnade.errors import UnsupportedTypeError
 from colonnade.format import schema
-from colonnade.format.json_text import decode_json
 from colonnade.format.labels import decode_label
+from colonnade.format.read.array_frame import columns_of
 from colonnade.format.read.blocks import read_blocks
 from colonnade.format.read.column import read_column
 from colonnade.format.read.file import StoredFile, reading
 from colonnade.format.read.index import read_labels, read_rows
+from colonnade.format.read.json_text import decode_json
+from colonnade.format.read.ndarray import read_ndarray
 from colonnade.format.read.projection import Projection
 from colonnade.interop import pandas as internals
 
@@ -65,6 +68,21 @@ def as_put(file: StoredFile, frame: pd.DataFrame, columns: object = None) -> Any
         return series
 
 
+def read_values(file: StoredFile) -> npt.NDArray[Any]:
+    """Make an array of shape (rows, columns), or of a Series (rows,): a view where the table is one block.
+
+    Raises
+    ------
+    CorruptSnapshotError, UnsupportedTypeError
+    """
+    frame = read_frame(file)
+    if not internals.holds_numbers(frame):  # codes and offsets are followed
+        validate(file)
+    with reading():
+        values = internals.values_of(frame)
+        return values if file.series is None else values[:, 0]
+
+
 def labels_of(file: StoredFile) -> list[Any]:
     """The labels of the columns, in order.
 
@@ -74,8 +92,6 @@ def labels_of(file: StoredFile) -> list[Any]:
     """
     with reading():
         if isinstance(file.layout, schema.ArrayLayout):
-            from colonnade.format.read.ndarray import columns_of, read_ndarray
-
             return columns_of(read_ndarray(file, file.layout))[0].tolist()
         return read_labels(file.checked(_validate_values)).tolist()
 
@@ -102,8 +118,6 @@ def _frame(file: StoredFile, columns: Iterable[Any] | None) -> pd.DataFrame:
 
 
 def _frame_of_array(file: StoredFile, layout: schema.ArrayLayout, columns: Iterable[Any] | None) -> pd.DataFrame:
-    from colonnade.format.read.ndarray import columns_of, read_ndarray
-
     labels, values, others = columns_of(read_ndarray(file, layout))
     projection = Projection.of(labels, columns)
     if values is None:

@@ -17,9 +17,9 @@ from colonnade.dtype_kinds import dtype_kind
 from colonnade.errors import UnsupportedTypeError
 from colonnade.format import schema
 from colonnade.format.dtypes import encode_dtype
-from colonnade.format.json_text import encode_json
 from colonnade.format.labels import encode_label, index_freq, index_name
 from colonnade.format.write.column import Column, Places
+from colonnade.format.write.json_text import encode_json
 from colonnade.format.write.kept_metadata import metadata_of
 from colonnade.format.write.pandas_column import are_of_one_form, pandas_column, plain_job
 from colonnade.format.write.table import (

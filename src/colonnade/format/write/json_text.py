@@ -1,4 +1,4 @@
-"""Mappings that a file holds as JSON: a frame's ``attrs``, and what a user stores with ``meta=``.
+"""Mappings as JSON: a frame's ``attrs``, and what a user stores with ``meta=``.
 
 Does not depend on: where the text stands.
 """
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from colonnade.errors import UnsupportedTypeError, brief_repr
-from colonnade.format import schema
+from colonnade.format.same import same
 
 
 def encode_json(values: Mapping[Any, Any], what: str, remedy: str) -> str:
@@ -21,8 +21,6 @@ def encode_json(values: Mapping[Any, Any], what: str, remedy: str) -> str:
     UnsupportedTypeError
         For a value that would not come back equal.
     """
-    from colonnade.format.same import same
-
     for key, value in values.items():
         try:
             is_same = same(json.loads(json.dumps({key: value})), {key: value})
@@ -33,19 +31,3 @@ def encode_json(values: Mapping[Any, Any], what: str, remedy: str) -> str:
                 f"{what}[{key!r}] is {brief_repr(value)}, which JSON cannot store exactly; {remedy}"
             )
     return json.dumps(dict(values)) if values else ""
-
-
-def decode_json(text: str, what: str) -> dict[str, Any]:
-    """Read it again.
-
-    Raises
-    ------
-    CorruptSnapshotError
-    """
-    try:
-        values: Any = json.loads(text) if text else {}
-    except (ValueError, RecursionError) as error:
-        raise schema.invalid(f"{what} cannot be read ({error})") from error
-    if type(values) is not dict:
-        raise schema.invalid(f"{what} are a {type(values).__name__}")
-    return values
