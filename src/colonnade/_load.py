@@ -45,7 +45,7 @@ def load(
 
 
 def _store(writer: Writer, request: Request, source: Read) -> Snapshot:
-    plan = plan_table(source.table)
+    plan = plan_table(source.table, together=False)  # batches go column by column
     batched = BatchedSource(source.lengths, release_memory, source.streamed, source.stream)
     del source  # the plan refers to its batches one by one, and each is released when it is written
     laid = lay_out(plan, key_fields(plan, request.key), request.meta, views=request.views)

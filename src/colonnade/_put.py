@@ -143,7 +143,8 @@ def check_name_first(name: object) -> None:
     ------
     TypeError
     """
-    if not isinstance(name, str) and (hasattr(name, "shape") or hasattr(name, "__arrow_c_stream__")):
+    is_data = isinstance(name, (Mapping, list, tuple, bytes, bytearray, memoryview))
+    if is_data or any(hasattr(name, method) for method in ("shape", "__arrow_c_stream__", "collect")):
         raise TypeError(f"the name comes first, then the data: put('name', data); got a {type(name).__name__} as name")
 
 

@@ -129,13 +129,23 @@ def run(
 
 
 def register(connection: duckdb.DuckDBPyConnection, tables: dict[str, pa.Table]) -> None:
-    """Make views of tables in a caller's connection. Each replaces an earlier view of its name.
+    """Make views of tables in a caller's connection. Each replaces an earlier view of its name, but hides no table.
 
     Raises
     ------
     UnsupportedTypeError, ValueError
     """
     _check_case(tables)
+    try:
+        names = connection.sql("select table_name from duckdb_tables()").fetchall()
+    except duckdb.ConnectionException as error:
+        raise ValueError(f"this connection of DuckDB cannot be used ({error}); open another one") from error
+    own = {name.lower() for (name,) in names}
+    if hidden := [name for name in tables if name.lower() in own]:
+        raise ValueError(
+            f"the connection has tables of its own that views would hide: {', '.join(map(repr, hidden))}; "
+            "attach a folder or a pattern without them"
+        )
     for name, table in tables.items():
         _register(connection, name, table)
 

@@ -93,7 +93,9 @@ def directory_path(path: str | os.PathLike[str]) -> Path:
         raise TypeError(f"the path of a store is text, got {text!r}")
     if not text:
         raise ValueError("the path of a store is empty; name a directory, '.' for the current one")
-    if "://" in text or re.match(r"[A-Za-z]:[\\/]", text):
+    if "\0" in text:
+        raise ValueError(f"the path of a store cannot contain a null character, got {text!r}")
+    if "://" in text or re.match(r"[A-Za-z]:[\\/]|\\\\", text):
         raise ValueError(
             f"a store is a directory of this machine, in memory or on a disk, got {text!r}. "
             "load() and dump() read and write other places"
