@@ -3,15 +3,13 @@
 Does not depend on: how a setting is applied.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import json
 import os
 import stat
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from colonnade import _core
 from colonnade.errors import NotDurableError, StoreAccessError
@@ -35,10 +33,10 @@ class Settings(NamedTuple):
     mode: int | None = None
     trust: tuple[int, ...] | None = None
 
-    def or_else(self, other: Settings) -> Settings:
+    def or_else(self, other: Self) -> Self:
         """These settings, and those of another where these are not set."""
         pairs: Any = zip(self, other, strict=True)
-        return Settings(*(theirs if mine is None else mine for mine, theirs in pairs))
+        return self._make(theirs if mine is None else mine for mine, theirs in pairs)
 
     @property
     def file_mode(self) -> int:
