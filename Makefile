@@ -80,7 +80,7 @@ anomalies: $(READY)
 # Every way to share a frame that we know of, each in an environment of its own: at most 25 minutes on 2 idle cores, 20 GB of memory.
 # It writes benchmarks/results and draws the tables and plots of the pages.
 bench-rivals: $(READY)
-	$(BIN)/python -m benchmarks.compare --fresh --scaling --publish --rounds 4 --minutes 22
+	$(BIN)/python -m benchmarks.compare --fresh --scaling --publish --rounds 4 --minutes 24
 
 # Counts of work, against benchmarks/gates/baseline.json: instructions, system calls, page faults, allocations, bytes.
 gates: $(READY)

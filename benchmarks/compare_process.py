@@ -95,7 +95,9 @@ def differences(sent: pd.DataFrame, arrived: pd.DataFrame) -> dict[str, Any]:
         if str(ours.dtype) != str(theirs.dtype):
             dtypes[f"{ours.dtype} to {theirs.dtype}"] = dtypes.get(f"{ours.dtype} to {theirs.dtype}", 0) + 1
         if isinstance(ours.dtype, np.dtype) and ours.dtype == theirs.dtype and ours.dtype.kind in "biuf":
-            same = np.array_equal(ours.to_numpy(), theirs.to_numpy(), equal_nan=ours.dtype.kind == "f")
+            left, right = ours.to_numpy(), theirs.to_numpy()
+            bits = f"u{ours.dtype.itemsize}"  # the usual case, and much faster than a look at each NaN
+            same = np.array_equal(left.view(bits), right.view(bits)) or np.array_equal(left, right, equal_nan=True)
         else:
             left, right = _comparable(ours), _comparable(theirs)
             same = left.equals(right if right.type == left.type else right.cast(left.type))
@@ -135,7 +137,8 @@ class Reader:
     def warm(self) -> Answer:
         """Open a tiny frame, which loads what opening needs."""
         for _ in range(2):
-            read_all(self._way.load(self._folder, "tiny"))
+            frame = self._way.load(self._folder, "tiny")
+        read_all(frame)
         return {"warm": True}
 
     def open(self) -> Answer:

@@ -324,7 +324,7 @@ class GrowingSnapshot(Snapshot):
                 "index" if column.name == schema.index else "column",
                 str(column.arrow),
                 str(column.dtype),
-                table.column(number).get_total_buffer_size(),
+                table.column(number).nbytes,  # of its rows; the buffers have room for more
                 table.column(number).null_count,
                 0,
                 "",

@@ -60,7 +60,7 @@ def test_what_it_shows_and_to_whom(store):
     with served(store) as (port, root), store.open("nyc/flights"):
         status, page, headers = ask(port, root)
         assert status == 200
-        assert f'<a href="{root}tables/nyc/flights">nyc/flights</a>' in page
+        assert f'<a href="{root}tables/nyc/flights" title="nyc/flights">nyc/flights</a>' in page
         assert str(os.getpid()) in page  # who has it open
         assert "default-src 'none'" in headers["Content-Security-Policy"]
         assert headers["Referrer-Policy"] == "no-referrer"
@@ -115,9 +115,10 @@ def test_a_growing_table_counts_and_has_a_page(store):
         log.append({"x": [1.0, 2.0]})
         usage = store.usage()
         page = pages.overview(usage, {}, "/key/")
-        assert '<a href="/key/tables/ticks">ticks</a>' in page
+        assert '<a href="/key/tables/ticks" title="ticks">ticks</a>' in page
         assert f"<div>tables {format_size(sum(each.nbytes for each in usage.of('newest', 'live')))}, " in page
         with store.open("ticks") as snapshot:
+            assert snapshot.explain()[0].nbytes < 32  # of two rows, and not of all that there is room for
             assert "of a growing table" in pages.table(snapshot, "/key/")
 
 

@@ -30,6 +30,7 @@ nav{margin-bottom:8px}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;min-width:100%}
 th,td{padding:4px 14px 4px 0;text-align:left;border-bottom:1px solid rgba(128,128,128,.25);white-space:nowrap}
 .right{text-align:right}
+.name{max-width:45vw;overflow:hidden;text-overflow:ellipsis}
 .below{opacity:.65}
 .remark{border-left:3px solid #d9822b;padding-left:8px}
 """
@@ -92,8 +93,9 @@ def _cells(row: SegmentUsage, rates: dict[str, Rate], root: str) -> Iterator[str
     for column in COLUMNS:
         text = escape(column.cell(row))
         if column is COLUMNS[0] and row.role in {"newest", "live"} and row.name is not None:
-            text = f'<a href="{root}tables/{quote(row.name)}">{text}</a>'
-        yield f"<td{_side(column.justify)}>{text}</td>"
+            text = f'<a href="{root}tables/{quote(row.name)}" title="{text}">{text}</a>'
+        side = ' class="name"' if column is COLUMNS[0] else _side(column.justify)
+        yield f"<td{side}>{text}</td>"
     yield f'<td class="right">{rate_of(row, rates)}</td>'
     yield f"<td>{escape(PROCESSES.cell(row))}</td>"
 
