@@ -36,7 +36,7 @@ class Settings(NamedTuple):
     def or_else(self, other: Self) -> Self:
         """These settings, and those of another where these are not set."""
         pairs: Any = zip(self, other, strict=True)
-        return self._make(theirs if mine is None else mine for mine, theirs in pairs)
+        return type(self)(*(theirs if mine is None else mine for mine, theirs in pairs))
 
     @property
     def file_mode(self) -> int:
