@@ -56,6 +56,7 @@ class Server:
         self._address = ""
         self._election = Election(catalog.directory)
         self._closed = threading.Event()
+        self._changing = threading.RLock()  # a signal handler may close it again
         self.token = credentials.token or ""
         self._stand()
         self._thread = threading.Thread(target=_stand_by, args=(weakref.ref(self), self._closed), daemon=True)
@@ -86,7 +87,11 @@ class Server:
     def close(self) -> None:
         """End serving. Transfers that run are ended after a few seconds."""
         self._closed.set()
-        self._election.withdraw()
+        with self._changing:
+            self._election.withdraw()
+            self._end()
+
+    def _end(self) -> None:
         service, self._service = self._service, None
         if service is not None:
             process_credentials.forget(self._address)
@@ -108,11 +113,23 @@ class Server:
 
     def look(self) -> None:
         """Take over if nobody serves; close snapshots that nobody asks for any more."""
-        if self._service is None:
-            with contextlib.suppress(OSError, ColonnadeError):
+        with self._changing, contextlib.suppress(OSError, ColonnadeError):
+            if self._closed.is_set():
+                return
+            if self._service is None:
                 self._take_over(first=False)
-        else:
+                return
             self._service.close_idle()
+            if self._election.is_lost():
+                self._stand_again()
+
+    def _stand_again(self) -> None:
+        """Announce the address in a store that was removed and made again; stand by if another process serves it."""
+        self._election.withdraw()
+        if self._election.stand():
+            self._election.announce(self._address, self._credentials)
+        else:
+            self._end()
 
     def _stand(self) -> None:
         """Serve, or stand by for a process that serves with the same token.
@@ -181,6 +198,7 @@ class Server:
         """Own nothing, in a forked child: gRPC's threads are the parent's."""
         self._election.forget()
         self._closed.set()
+        self._changing = threading.RLock()  # the parent's thread may have had it
         _inherited.append(self._service)  # its end would wait for threads that are not there
         self._service = None
 

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import pickle
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from pyarrow import flight
 
 import colonnade as cn
 from colonnade.flight import messages
+from colonnade.flight.serving import address_of
 from colonnade.flight.sql_command import query_of
 from support.hosts import TOKEN, Authority, Host, run
 
@@ -55,13 +57,14 @@ def test_a_server_is_shown_without_its_token(store):
     assert "closed" in repr(server)
 
 
-def test_the_next_process_takes_over_at_the_same_port(mortal, store, token):
+@pytest.mark.parametrize("end_of_the_first", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+def test_the_next_process_takes_over_at_the_same_port(mortal, store, token, end_of_the_first):
     origin, host = mortal
     origin.put("x", pd.DataFrame({"x": [1]}))
     with Host(origin.path) as second:
         assert (second.address, host.serving, second.serving) == (host.address, True, False)
-        host.signal(signal.SIGKILL)
-        host.process.wait()
+        host.signal(end_of_the_first)
+        assert host.process.wait() == (-signal.SIGKILL if end_of_the_first == signal.SIGKILL else 0)
         end = time.monotonic() + 20
         while True:
             try:
@@ -71,6 +74,27 @@ def test_the_next_process_takes_over_at_the_same_port(mortal, store, token):
             except cn.RemoteError:
                 assert time.monotonic() < end
                 time.sleep(0.1)
+
+
+def test_a_store_that_was_removed_and_made_again(folder, token, monkeypatch):
+    """Its address is announced again, or the process stands by for another one that serves it by now."""
+    monkeypatch.setattr("colonnade._serve._INTERVAL", 3600.0)  # this test says when to look
+    origin = cn.Store(folder / "origin")
+    with origin.serve() as server:
+        shutil.rmtree(origin.path)
+        server.look()
+        assert server.is_serving
+        origin.put("x", b"1234")
+        server.look()
+        assert address_of(str(origin.path)) == server.address
+        shutil.rmtree(origin.path)
+        with origin.serve() as second:
+            server.look()
+            assert (server.is_serving, second.is_serving) == (False, True)
+            assert server.address == second.address == address_of(str(origin.path))
+        server.look()
+        assert server.is_serving
+    assert address_of(str(origin.path)) is None
 
 
 def test_standing_by_needs_the_token(mortal, monkeypatch):

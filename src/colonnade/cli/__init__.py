@@ -23,6 +23,7 @@ def main() -> None:
         app(prog_name="colonnade")
     finally:
         try:
-            sys.stdout.flush()
+            if sys.stdout is not None:  # it is None where the caller has closed it
+                sys.stdout.flush()
         except OSError:
             os._exit(1)  # the error is printed already; a regular exit would flush again and print a second one

@@ -212,7 +212,9 @@ def serve(
 
     Other hosts need the token: $COLONNADE_TOKEN, or a random one, which is printed.
     """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores the second
+            signal.signal(number, lambda *_: sys.exit(0))
     token = os.environ.get("COLONNADE_TOKEN")
     with usage_errors():
         server = store_of(ctx).serve(host, port, cert=cert, key=key, ca=ca, advertise=advertise, insecure=insecure)
@@ -225,7 +227,8 @@ def serve(
             print_line(f"{state} {store_of(ctx).path} at {server.address}")
             if new_token:
                 print_line(f"COLONNADE_TOKEN={server.token}")
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         server.wait()
 
 

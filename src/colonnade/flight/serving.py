@@ -33,7 +33,10 @@ class Election:
         self.previous = ""
 
     def stand(self) -> bool:
-        """Try to become the process that serves; ``previous`` is then the address of the one before, or of the other.
+        """Try to become the process that serves.
+
+        ``previous`` is then the address of the one before, or of the other. It is kept when that one ends in order,
+        and removes the file.
 
         Raises
         ------
@@ -45,7 +48,7 @@ class Election:
                 fd = os.open(paths.SERVING, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=root)
                 won = False
                 try:
-                    self.previous = _read(fd)
+                    self.previous = _read(fd) or self.previous
                     fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     won = _leads_to(root, fd)
                     if won:
@@ -56,6 +59,12 @@ class Election:
                 finally:
                     if not won:
                         os.close(fd)
+
+    def is_lost(self) -> bool:
+        """Whether the file of this process is gone: somebody removed the store, and it was made again."""
+        with contextlib.suppress(OSError, ColonnadeError), self._directory.opened() as root:
+            return not _leads_to(root, self._fd)
+        return False
 
     def announce(self, address: str, credentials: Credentials) -> None:
         """Write the address where references find it, and the credentials where other processes of this user do."""
