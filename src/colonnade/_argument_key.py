@@ -27,8 +27,9 @@ import pandas as pd
 import pyarrow as pa
 
 from colonnade.interop import pandas as pandas_internals
-from colonnade.interop.arrow import arrow_table, is_lazy
+from colonnade.interop.arrow import arrow_table
 from colonnade.interop.process_end import finished_before_exit
+from colonnade.interop.wrappers import is_lazy
 from colonnade.snapshot import Snapshot
 
 

@@ -13,12 +13,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from colonnade.errors import NotATableError, NotFoundError, UnsupportedTypeError
-from colonnade.interop.arrow import arrow_table, is_lazy, is_polars_series
+from colonnade.format.write.plan import frame_of, is_mapping
+from colonnade.interop.arrow import arrow_table
+from colonnade.interop.wrappers import is_polars_frame, is_polars_series, unwrapped
 from colonnade.suggestions import listed
 
 
 def sort(data: Any, by: list[Any] | Literal[True]) -> Any:
     """Make a sorted copy of a frame, a Series or Arrow data. True: by the row index of pandas.
+
+    Polars sorts its own: it has an order for types that PyArrow has none for, such as its enumerations.
 
     The default index starts anew, because row numbers would no longer be a range; any other index moves with its rows.
 
@@ -31,6 +35,9 @@ def sort(data: Any, by: list[Any] | Literal[True]) -> Any:
     UnsupportedTypeError
         Its values have no order, as numbers beside text.
     """
+    data = unwrapped(data)
+    if is_mapping(data):
+        data = frame_of(data)
     if isinstance(data, (pd.DataFrame, pd.Series)):
         return _sorted_pandas(data, by)
     if by is True:
@@ -38,7 +45,12 @@ def sort(data: Any, by: list[Any] | Literal[True]) -> Any:
     if is_polars_series(data):
         _check(by, [data.name])
         return data.sort(nulls_last=True)
-    if not (is_lazy(data) or hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__")):
+    if is_polars_frame(data):
+        from colonnade.interop.polars import sort_frame  # it is a frame of Polars, so Polars is there
+
+        _check(by, data.columns)
+        return sort_frame(data, by)
+    if not (hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__")):
         raise NotATableError(f"sort_by={by!r} is for tables; sort a {type(data).__name__} before you put it")
     table = _without_views(arrow_table(data))
     _check(by, table.column_names)

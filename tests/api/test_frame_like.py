@@ -128,6 +128,14 @@ def test_a_lazy_query_outlives_the_table(store):
     assert lazy.collect_schema() == {"a": pl.Int64}
 
 
+def test_polars_has_no_two_columns_of_one_name(store, capfd):
+    snap = store.put("t", pd.DataFrame([[1, 2]], columns=["a", "a"]))
+    for open_as_polars in (snap.to_polars, snap.scan):
+        with pytest.raises(cn.UnsupportedTypeError, match="several columns of one name, 'a'"):
+            open_as_polars()
+    assert capfd.readouterr().err == ""  # Polars prints where it panics
+
+
 # -- narwhals ----------------------------------------------------------------------------------------------------------
 
 

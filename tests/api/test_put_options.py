@@ -3,10 +3,12 @@
 import json
 from datetime import datetime, timedelta
 
+import narwhals as nw
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pytest
 from pandas.testing import assert_frame_equal, assert_series_equal
 
@@ -99,6 +101,68 @@ def test_a_pandas_series_as_polars(store):
     assert both.width == 2  # the index is a column
 
 
+# -- what stands for a table -------------------------------------------------------------------------------------------
+
+
+WRAPPERS = {
+    "narwhals": nw.from_native,
+    "lazy narwhals": lambda frame: nw.from_native(frame).lazy(),
+    "narwhals of polars": lambda frame: nw.from_native(pl.from_pandas(frame)),
+    "lazy narwhals of polars": lambda frame: nw.from_native(pl.from_pandas(frame).lazy()),
+    "narwhals of arrow": lambda frame: nw.from_native(pa.Table.from_pandas(frame)),
+    "dataset": lambda frame: ds.dataset(pa.Table.from_pandas(frame)),
+    "scanner": lambda frame: ds.dataset(pa.Table.from_pandas(frame)).scanner(),
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPPERS.values(), ids=WRAPPERS)
+def test_what_stands_for_a_table_is_stored_as_that_table(store, wrap):
+    frame = pd.DataFrame({"a": [2, 1], "s": ["x", None]})
+    store.put("t", wrap(frame))
+    assert_frame_equal(store.get("t"), frame)
+    store.put("t", wrap(frame), sort_by="a")
+    assert store.get("t")["a"].tolist() == [1, 2]
+
+
+def test_a_series_of_narwhals(store):
+    for library in ("pandas", "polars"):
+        snapshot = store.put("s", nw.new_series("q", [1, 2], backend=library))
+        assert_series_equal(snapshot.to_pandas(), pd.Series([1, 2], name="q"))
+    snapshot = store.put("s", nw.new_series("q", [1, 2], backend="pyarrow"))  # whose columns have no names
+    assert_frame_equal(snapshot.to_pandas(), pd.DataFrame({"q": [1, 2]}))
+
+
+def test_a_frame_of_narwhals_keeps_the_index(store):
+    frame = pd.DataFrame({"a": [1]}, index=pd.Index(["k"], name="key"))
+    store.put("t", nw.from_native(frame))
+    assert_frame_equal(store.get("t"), frame)
+
+
+@pytest.mark.parametrize("kind", [pd.DataFrame, pl.DataFrame, pl.LazyFrame, pa.Table, dict], ids=str)
+def test_a_class_is_no_table(store, kind):
+    with pytest.raises(cn.NotATableError, match=f"{kind.__name__} is a class"):
+        store.put("t", kind)
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "message"),
+    [
+        ([{1}, {2}], pl.Object, "column 'q' has references to Python objects"),
+        ([1, 2**100], pl.Int128, "column 'q' has integers of 128 bits.*Decimal"),
+        ([1, 2**100], pl.UInt128, "column 'q' has integers of 128 bits"),
+        ([[1]], pl.List(pl.Int128), "column 'q' has integers of 128 bits"),
+        ([{"a": [1]}], pl.Struct({"a": pl.Array(pl.Int128, 1)}), "column 'q' has integers of 128 bits"),
+    ],
+    ids=str,
+)
+def test_types_of_polars_that_arrow_has_not(store, values, dtype, message):
+    series = pl.Series("q", values, dtype=dtype)
+    for data in (series, series.to_frame(), series.to_frame().lazy()):
+        with pytest.raises(cn.UnsupportedTypeError, match=message):
+            store.put("t", data)
+    assert not store.exists("t")
+
+
 # -- mappings ----------------------------------------------------------------------------------------------------------
 
 
@@ -127,7 +191,18 @@ def test_a_mapping_that_is_no_table(store, columns):
 
 
 @pytest.mark.parametrize(
-    "data", [pd.DataFrame({"x": [1]}), pl.DataFrame({"x": [1]}), np.zeros(3), pa.table({"x": [1]})]
+    "data",
+    [
+        pd.DataFrame({"x": [1]}),
+        pl.DataFrame({"x": [1]}),
+        pl.LazyFrame({"x": [1]}),
+        np.zeros(3),
+        pa.table({"x": [1]}),
+        {"x": [1]},
+        [{"x": 1}],
+        b"bytes",
+    ],
+    ids=type,
 )
 def test_the_name_comes_first(store, data):
     with pytest.raises(TypeError, match=r"the name comes first, then the data: put\('name', data\)"):
@@ -258,11 +333,26 @@ def test_the_index_moves_with_its_rows(store):
     assert store.get("t").index.tolist()[:4] == ["a", "b", "c", "e"]
 
 
-@pytest.mark.parametrize("make", [pl.from_pandas, pa.Table.from_pandas, lambda df: pl.from_pandas(df).lazy()])
+@pytest.mark.parametrize(
+    "make",
+    [
+        pl.from_pandas,
+        pa.Table.from_pandas,
+        lambda df: pl.from_pandas(df).lazy(),
+        lambda df: nw.from_native(pl.from_pandas(df)).lazy(),
+        lambda df: dict(df.items()),
+    ],
+)
 def test_sort_by_of_arrow_data(store, make):
     store.put("t", make(frame()), sort_by=["k", "s"])
     assert store.get("t")["n"].tolist() == [1, 3, 2, 0, 4]
     assert store.get("t")["s"].tolist()[0] == "a"
+
+
+def test_polars_sorts_what_pyarrow_has_no_order_for(store):
+    sizes = pl.Series("size", ["S", "L", None, "M"], dtype=pl.Enum(["S", "M", "L"]))
+    snapshot = store.put("t", sizes.to_frame(), sort_by="size")
+    assert snapshot.to_polars()["size"].to_list() == ["S", "M", "L", None]
 
 
 def test_sort_by_of_series(store):
@@ -279,7 +369,8 @@ def test_sort_by_of_series(store):
         (frame(), ["k", "kk"], cn.NotFoundError, "did you mean 'k'"),
         (pl.DataFrame({"kilo": [1]}), "kilos", cn.NotFoundError, "did you mean 'kilo'"),
         (pl.DataFrame({"k": [1]}), True, cn.NotATableError, "row index of pandas"),
-        (pl.DataFrame({"k": [[1]]}), "k", cn.UnsupportedTypeError, "PyArrow cannot sort"),
+        (pa.table({"k": [[1]]}), "k", cn.UnsupportedTypeError, "PyArrow cannot sort"),
+        ({"kilo": [1]}, "kilos", cn.NotFoundError, "did you mean 'kilo'"),
         (np.arange(3), "k", cn.NotATableError, "is for tables"),
         (frame(), [], ValueError, "must name a column"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "a", cn.NotFoundError, "2 columns"),

@@ -263,11 +263,13 @@ def test_wrong_arguments_name_the_class_that_users_know(method):
 def test_a_store_is_a_directory_of_this_machine(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cn.Store("~/x").path == tmp_path / "x"
-    for other in ("s3://bucket/x", "C:\\x", "c:/x", "file:///tmp/x"):
+    for other in ("s3://bucket/x", "C:\\x", "c:/x", "file:///tmp/x", "\\\\host\\x"):
         with pytest.raises(ValueError, match=r"a store is a directory of this machine.*load\(\) and dump\(\)"):
             cn.Store(other)
     with pytest.raises(ValueError, match="the path of a store is empty"):
         cn.Store("")
+    with pytest.raises(ValueError, match="cannot contain a null character"):
+        cn.Store("a\0b")
     with pytest.raises(ValueError, match="no home directory"):
         cn.Store("~nobody of this name/x")
     with pytest.raises(TypeError, match="the path of a store is text, got b'x'"):

@@ -1,4 +1,4 @@
-"""Columns of one pandas block are planned as one: the file is what it would be if each were planned by itself."""
+"""Columns of one form, of pandas or Arrow, are planned as one: the file holds what each of them would be alone."""
 
 import json
 from pathlib import Path
@@ -81,6 +81,39 @@ def test_a_block_is_planned_as_one():
     assert [column.count for column in plan(with_columns_between()).columns].count(5) == 7  # float64 is split
 
 
+def whole_numbers():
+    """Integers and booleans, which pandas holds in other ways where they have nulls, as half of the columns do."""
+    types = [pa.int64(), pa.uint8(), pa.bool_(), pa.int16()]
+    columns = [[None if n % 8 > 3 and row % 3 == 0 else (row + n) % 2 for row in range(ROWS)] for n in range(40)]
+    return pa.table({f"c{n}": pa.array(values).cast(types[n % 4]) for n, values in enumerate(columns)})
+
+
+TABLES = {
+    **{name: lambda name=name: pa.Table.from_pandas(FRAMES[name]()) for name in FRAMES if name != "one name"},
+    "nulls": whole_numbers,
+    "a slice": lambda: whole_numbers()[3:-2],
+    "two chunks": lambda: pa.concat_tables([whole_numbers(), whole_numbers()]),
+    "columns of one name": lambda: whole_numbers().rename_columns(["c"] * 40),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_comes_back(store, name):
+    table = TABLES[name]()
+    with store.put("t", table) as snapshot:
+        snapshot.validate()
+        assert_frame_equal(snapshot.to_pandas(), table.to_pandas())
+        arrow = snapshot.to_arrow(validate="full")
+        assert all(ours.cast(theirs.type).equals(theirs) for ours, theirs in zip(arrow, table, strict=True))
+
+
+def test_arrow_columns_of_one_form_are_planned_as_one(store):
+    assert [column.count for column in plan(whole_numbers()).columns if column.count > 1] == [5] * 7
+    assert [column.count for column in plan(pa.Table.from_pandas(base())).columns] == [5] * 8
+    with store.put("t", whole_numbers(), key="c0") as snapshot:
+        assert snapshot.locate(1) == 1
+
+
 @pytest.mark.parametrize("dtype", ["complex128", ">f8"])
 def test_each_column_that_cannot_be_stored_is_named(store, dtype):
     with pytest.raises(cn.UnsupportedTypeError) as error:
@@ -102,13 +135,15 @@ def test_columns_of_an_array(store):
             snapshot.to_arrow().validate(full=True)
 
 
-def test_memory_of_older_versions_shows_nowhere(store):
+@pytest.mark.parametrize("library", ["pandas", "arrow"])
+def test_memory_of_older_versions_shows_nowhere(store, library):
     """Every byte that no job writes is zero, whatever a spare held before."""
     frame = pd.concat([base()] * 600, ignore_index=True)
-    fresh = store.put("fresh", frame)
+    data = frame if library == "pandas" else pa.Table.from_pandas(frame)
+    fresh = store.put("fresh", data)
     for fill in (1.5, 2.5, 3.5):
         store.put("t", pd.DataFrame(np.full((5 * len(frame), 40), fill))).close()
-    with fresh, store.put("t", frame) as again:
+    with fresh, store.put("t", data) as again:
         # Only the seals differ.
         assert again.to_arrow().equals(fresh.to_arrow())
         files = [Path(f"/proc/self/fd/{snapshot.fileno()}") for snapshot in (again, fresh)]

@@ -229,6 +229,19 @@ def test_what_cannot_be_attached_is_named(store):
     store.put("table", pd.DataFrame({"x": [1]}))
     with duckdb.connect() as con, pytest.raises(ValueError, match="are one name to SQL"):
         store.attach(con)
+    with pytest.raises(ValueError, match=r"connection of DuckDB cannot be used .*closed"):
+        store.attach(con, "table")
+
+
+def test_a_view_hides_no_table_of_the_connection(store):
+    store.put("nyc/trips", pd.DataFrame({"x": [1]}))
+    store.put("trips", pd.DataFrame({"x": [1]}))
+    with duckdb.connect() as con:
+        con.sql("create temp table Trips as select 2 as x")
+        with pytest.raises(ValueError, match="would hide: 'trips'; attach a folder"):
+            store.attach(con)
+        assert con.sql("from trips").fetchall() == [(2,)]
+        assert store.attach(con, "nyc") == store.attach(con, "nyc") == ["nyc/trips"]
 
 
 @pytest.mark.parametrize("bins", [1, 2, 3])

@@ -119,8 +119,9 @@ class Batches:
 class Job:
     """Moves the bytes of one column in one pass: values, validity bitmap, byte mask and pandas buffer.
 
-    Or those of several columns of one form, ``count``: their values begin ``source_step`` bytes after each other, and
-    each has a run of every region. So ten thousand columns of a pandas block are planned as one.
+    Or those of several columns of one form, ``count``: each has a run of every region. So ten thousand columns are
+    planned as one. In a pandas block their values begin ``source_step`` bytes after each other, and ``pieces`` are
+    those of the first column. With ``has_all_pieces`` they are those of all columns, as many of each.
 
     ``keep`` holds what owns the source memory until the job has run.
     """
@@ -143,13 +144,19 @@ class Job:
     keep: Any = None
     count: int = 1
     source_step: int = 0
+    has_all_pieces: bool = False
+
+    @property
+    def pieces_of_each(self) -> int:
+        """The number of pieces of each column."""
+        return len(self.pieces) // self.count if self.has_all_pieces else len(self.pieces)
 
     def row(self, first_piece: int, places: Mapping[Region, int], start: int) -> tuple[int, ...]:
         """The job of the first column as a row of `JOB`; the places of its outputs are counted from ``start``."""
         return (
             self.rows,
             first_piece,
-            len(self.pieces),
+            self.pieces_of_each,
             self.values_kind,
             self.width,
             self.out_width,
@@ -218,13 +225,15 @@ def run(
 def _for_each_column(
     jobs: Sequence[Job], rows: npt.NDArray[Any], pieces: npt.NDArray[Any]
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """A row, and pieces, for each column of each job; those that are given are of the first columns."""
+    """A row, and pieces, for each column of each job; the rows that are given are of the first columns."""
     owner, column = _counted([job.count for job in jobs])
     table = rows[owner]
     outputs = [(job.values, job.bitmap, job.mask, job.pandas_buffer) for job in jobs]
     steps = np.array([0 if region is None else region.step for regions in outputs for region in regions])
     for number, place in enumerate(_OUTPUTS):
         table[place] += column * steps[number :: len(_OUTPUTS)][owner]
+    steps = np.array([job.pieces_of_each if job.has_all_pieces else 0 for job in jobs])
+    table["first_piece"] += column * steps[owner]
     row, piece = _counted(table["piece_count"])
     parts = pieces[table["first_piece"][row] + piece]
     steps = np.array([job.source_step for job in jobs])

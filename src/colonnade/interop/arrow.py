@@ -6,30 +6,37 @@ Does not depend on: files, how a table is stored.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
 
-from colonnade.errors import InvalidDataError, NotATableError
+from colonnade.errors import InvalidDataError, NotATableError, UnsupportedTypeError
 from colonnade.interop.process_end import finished_before_exit
+from colonnade.interop.wrappers import is_polars_frame, unwrapped
 
 
 def arrow_table(data: Any) -> pa.Table:
-    """Make a table of Arrow data. A stream is read to its end; the data of a table or a batch is not copied.
+    """Make a table of Arrow data, or of what stands for it. A stream is read to its end.
+
+    The data of a table or a batch is not copied.
 
     Raises
     ------
     NotATableError
         If ``data`` has neither protocol, or gives Arrow data that is not a table.
+    UnsupportedTypeError
+        If Polars has a column that Arrow has no type for.
     """
     if isinstance(data, pa.Table):
         return data
     if isinstance(data, pa.RecordBatch):
         return pa.Table.from_batches([data])  # as a stream, one without rows would lose its dictionaries
-    if is_lazy(data):
-        data = data.collect()
+    data = unwrapped(data)
+    if isinstance(data, pa.Table):
+        return data
+    if is_polars_frame(data):
+        _check_polars(data)
     for protocol, open_stream in (
         ("__arrow_c_stream__", pa.RecordBatchReader.from_stream),
         ("__arrow_c_array__", lambda array: pa.Table.from_batches([pa.record_batch(array)])),
@@ -94,16 +101,32 @@ def _invalid(reason: str) -> InvalidDataError:
     )
 
 
-def is_lazy(data: Any) -> bool:
-    """Whether this is a query of Polars that was not run yet."""
-    polars = sys.modules.get("polars")
-    return polars is not None and isinstance(data, polars.LazyFrame)
+# Types of Polars that Arrow has not; Polars exports Python objects as their addresses.
+_NOT_OF_ARROW = {
+    "Object": "references to Python objects of this process, which mean nothing in another one",
+    "Int128": "integers of 128 bits, for which Arrow has no type; cast it to Decimal(38) or Float64",
+    "UInt128": "integers of 128 bits, for which Arrow has no type; cast it to Decimal(38) or Float64",
+}
 
 
-def is_polars_series(data: Any) -> bool:
-    """Whether this is a Series of Polars. Nothing is imported: without Polars loaded, there can be none."""
-    polars = sys.modules.get("polars")
-    return polars is not None and isinstance(data, polars.Series)
+def _check_polars(frame: Any) -> None:
+    refused = [
+        f"column {name!r} has {_NOT_OF_ARROW[type_name]}"
+        for name, dtype in frame.schema.items()
+        for type_name in dict.fromkeys(_type_names(dtype))
+        if type_name in _NOT_OF_ARROW
+    ]
+    if refused:
+        raise UnsupportedTypeError(f"nothing was stored: {'; '.join(refused)}")
+
+
+def _type_names(dtype: Any) -> Iterator[str]:
+    """The names of a type of Polars and of those inside of it."""
+    yield str(dtype.base_type())
+    for field in getattr(dtype, "fields", ()):
+        yield from _type_names(field.dtype)
+    if (inner := getattr(dtype, "inner", None)) is not None:
+        yield from _type_names(inner)
 
 
 def _described(data: Any) -> str:

@@ -129,13 +129,23 @@ def run(
 
 
 def register(connection: duckdb.DuckDBPyConnection, tables: dict[str, pa.Table]) -> None:
-    """Make views of tables in a caller's connection. Each replaces an earlier view of its name.
+    """Make views of tables in a caller's connection. Each replaces an earlier view of its name, but hides no table.
 
     Raises
     ------
     UnsupportedTypeError, ValueError
     """
     _check_case(tables)
+    try:
+        names = connection.sql("select table_name from duckdb_tables()").fetchall()
+    except duckdb.ConnectionException as error:
+        raise ValueError(f"this connection of DuckDB cannot be used ({error}); open another one") from error
+    own = {name.lower() for (name,) in names}
+    if hidden := [name for name in tables if name.lower() in own]:
+        raise ValueError(
+            f"the connection has tables of its own that views would hide: {', '.join(map(repr, hidden))}; "
+            "attach a folder or a pattern without them"
+        )
     for name, table in tables.items():
         _register(connection, name, table)
 
@@ -170,8 +180,8 @@ def with_hint(error: Exception) -> Exception:
 def _begin(query: str, external_access: bool) -> tuple[Any, list[str]]:
     """Give a cursor, and every name that stands for a table in the query, also those that the query itself defines.
 
-    DuckDB's own parser finds them. Its `get_table_names` also binds, to tables without columns, and so fails at
-    ``using``.
+    DuckDB's own parser finds them. Its `get_table_names` does more: it binds the query to tables without columns,
+    and so fails at ``using``.
     """
     cursor = _remembered(_database(external_access).cursor())
     try:
@@ -184,7 +194,7 @@ def _begin(query: str, external_access: bool) -> tuple[Any, list[str]]:
     parsed = json.loads(text)
     if parsed["error"] or [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
         raise ValueError(
-            f"sql() runs one query, and this is none: {query!r}. Queries are select, with, from, values, describe, "
+            f"sql() runs one query, and this is not one: {query!r}. Queries are select, with, from, values, describe, "
             "summarize, and pivot where it says which values in (...); to store the result of one: put(name, sql(...))"
         )
     return cursor, list(dict.fromkeys(_tables(parsed["statements"])))

@@ -5,6 +5,7 @@ Does not depend on: where tables come from.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import polars as pl
@@ -39,6 +40,12 @@ def from_arrow(table: pa.Table) -> pl.DataFrame:
     UnsupportedTypeError
         If Polars has no type for a column.
     """
+    if repeated := [name for name, count in Counter(table.column_names).items() if count > 1]:
+        # `scan` would let Polars panic, which it prints.
+        raise UnsupportedTypeError(
+            f"Polars cannot read this table: it has several columns of one name, {', '.join(map(repr, repeated[:5]))}; "
+            "to_arrow() and to_pandas() can"
+        )
     try:
         with finished_before_exit:
             return pl.DataFrame(_Stream(table))
@@ -46,6 +53,20 @@ def from_arrow(table: pa.Table) -> pl.DataFrame:
         raise UnsupportedTypeError(
             f"Polars cannot read this table ({error}); to_arrow() and to_pandas() can"
         ) from error
+
+
+def sort_frame(frame: pl.DataFrame, by: list[str]) -> pl.DataFrame:
+    """Make a sorted copy of a frame: stable, nulls last.
+
+    Raises
+    ------
+    UnsupportedTypeError
+        If Polars has no order for these values.
+    """
+    try:
+        return frame.sort(by, nulls_last=True, maintain_order=True)
+    except _REFUSED as error:
+        raise UnsupportedTypeError(f"sort_by={by!r}: Polars cannot sort this frame ({error})") from error
 
 
 def scan(table: pa.Table) -> pl.LazyFrame:

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from colonnade.errors import NotATableError, QueryError
 from colonnade.interop.arrow import check_batch
+from colonnade.interop.wrappers import is_dataset
 from colonnade.io.batches import Source, as_one
 from colonnade.io.secrets import without_secrets
 
@@ -125,6 +126,8 @@ def _batches(reader: pa.RecordBatchReader, title: str) -> Iterator[pa.RecordBatc
 
 
 def _reader(source: Any) -> pa.RecordBatchReader | None:
+    if is_dataset(source):
+        return getattr(source, "scanner", lambda: source)().to_reader()
     if hasattr(source, "__arrow_c_stream__"):
         return pa.RecordBatchReader.from_stream(source)
     for method in _READERS:

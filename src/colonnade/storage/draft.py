@@ -138,11 +138,11 @@ class Draft:
 
     def write(self, at: int, data: bytes | bytearray | memoryview) -> None:
         """Write all of ``data`` at a place."""
-        left = memoryview(data)
-        while left:
-            count = os.pwrite(self.fd, left, at)
+        rest = memoryview(data)
+        while rest:
+            count = os.pwrite(self.fd, rest, at)
             at += count
-            left = left[count:]
+            rest = rest[count:]
 
     def map(self, size: int) -> _core.Mapping | None:
         """Map it for writing, with all of its pages; None where ``pwrite`` is faster.

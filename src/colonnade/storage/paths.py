@@ -71,9 +71,9 @@ _LONGEST_PART = 255 - 28
 
 def default_store() -> Path:
     """The default store's directory: ``$COLONNADE_STORE``, else shared memory, else the user's runtime folder."""
-    named = os.environ.get(STORE_VARIABLE)
-    if named:
-        return directory_path(named)
+    variable = os.environ.get(STORE_VARIABLE)
+    if variable:
+        return directory_path(variable)
     if Path("/dev/shm").is_dir():  # noqa: S108 -- shared memory is the point; the store's owner and mode are checked
         return Path(f"/dev/shm/colonnade-{os.getuid()}")  # noqa: S108 -- the same
     return Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}") / "colonnade"
@@ -85,14 +85,17 @@ def directory_path(path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     TypeError, ValueError
-        It is no text, empty, or of another machine.
+        It is not text, is empty, or names another machine.
     """
     text = os.fspath(path)
     if not isinstance(text, str):
         raise TypeError(f"the path of a store is text, got {text!r}")
     if not text:
         raise ValueError("the path of a store is empty; name a directory, '.' for the current one")
-    if "://" in text or (text[:1] in ascii_letters and text[1:3] in (":\\", ":/")):
+    if "\0" in text:
+        raise ValueError(f"the path of a store cannot contain a null character, got {text!r}")
+    is_drive = text[:1] in ascii_letters and text[1:3] in (":\\", ":/")
+    if "://" in text or is_drive or text.startswith("\\\\"):
         raise ValueError(
             f"a store is a directory of this machine, in memory or on a disk, got {text!r}. "
             "load() and dump() read and write other places"
@@ -169,7 +172,7 @@ def locate(name: str) -> Location:
 
 
 def live_name(folders: Sequence[str], folder: str) -> str | None:
-    """Which growing table a folder is, by the folders below the store and its own name; None where it is none."""
+    """Which growing table a folder is, by the folders below the store and its own name; None if it is not one."""
     part = folder.removesuffix(LIVE)
     return "/".join([*folders, part]) if folder.endswith(LIVE) and all(map(is_part, [*folders, part])) else None
 
@@ -232,7 +235,7 @@ class Entry(NamedTuple):
 
 
 def parse(folders: Sequence[str], file: str) -> Entry | None:
-    """Which table a file is of, by the folders below the store and its own name; None where it is none's."""
+    """Which table a file is of, by the folders below the store and its own name; None if it belongs to no table."""
     match = re.fullmatch(_VERSIONED, file)
     if match is None or not all(map(is_part, [*folders, match["part"]])):
         return None

@@ -24,24 +24,28 @@ from colonnade.format.write.arrow_table import plan_table
 from colonnade.format.write.frame import plan_frame
 from colonnade.format.write.ndarray import plan_array
 from colonnade.format.write.table import FrameLayoutPlan, TablePlan
-from colonnade.interop.arrow import arrow_table, is_polars_series
+from colonnade.interop.arrow import arrow_table
+from colonnade.interop.wrappers import is_polars_series, unwrapped
 
 
 def plan(data: Any) -> TablePlan:
-    """Plan a frame, Arrow data, a NumPy array or a buffer; its memory must stay as it is until the plan has run.
+    """Plan a frame, Arrow data, a NumPy array or a buffer, or what stands for one of them.
+
+    Its memory must stay as it is until the plan has run.
 
     Raises
     ------
     NotATableError, UnsupportedTypeError
     """
+    data = unwrapped(data)
     if isinstance(data, pd.DataFrame):
         return plan_frame(data)
     if isinstance(data, pd.Series):
         return _plan_series(data)
     if is_polars_series(data):
         return _as_series(plan_table(arrow_table(data.to_frame())), schema.Series(data.name))
-    if isinstance(data, Mapping) and not _speaks_arrow(data):
-        return plan_frame(_frame_of(data))
+    if is_mapping(data):
+        return plan_frame(frame_of(data))
     if not _speaks_arrow(data):
         if isinstance(data, (np.ndarray, np.generic)):
             return plan_array(np.asanyarray(data))
@@ -51,8 +55,18 @@ def plan(data: Any) -> TablePlan:
     return plan_table(arrow_table(data))
 
 
-def _frame_of(columns: Mapping[Any, Any]) -> pd.DataFrame:
-    """A frame of a mapping of labels to arrays, which are not copied."""
+def is_mapping(data: Any) -> bool:
+    """Whether this is a mapping, which is stored as a frame: a dict of arrays."""
+    return isinstance(data, Mapping) and not _speaks_arrow(data)
+
+
+def frame_of(columns: Mapping[Any, Any]) -> pd.DataFrame:
+    """Make a frame of a mapping of labels to arrays, which are not copied.
+
+    Raises
+    ------
+    NotATableError, UnsupportedTypeError
+    """
     for label, values in columns.items():
         if isinstance(values, np.ndarray) and is_rounded(values.dtype):
             raise UnsupportedTypeError(
