@@ -132,7 +132,7 @@ class SegmentWriter:
             )
 
     def _begin(self, text: int, rows: int) -> RowWriter:
-        """Begin the next segment for so many rows, and remember what is to be shown of the last one.
+        """Begin the next segment, for ``rows`` rows, and remember what is to be shown of the last one.
 
         It gets the dictionaries of the last one. Where that has no room for text, it also gets the rows of its last
         stripe, because a segment ends at a stripe.
