@@ -26,7 +26,7 @@ from colonnade.snapshot import Snapshot
 
 _ROWS = 5
 _REPORTS = 20  # columns that are explained, a line each
-_SIDE = 6  # columns of the first rows that are shown, so many from the left and so many from the right
+_SIDE = 6  # columns of the first rows that are shown from the left, and as many from the right
 
 
 def summary(snapshot: Snapshot) -> Summary:
