@@ -77,8 +77,6 @@ class Appender:
         self._is_closed = False
         # Whether what it knows of the table may be wrong: something was begun and not finished. The next turn looks.
         self._is_stale = False
-        # Whether the core may write rows at once. Only forks and deletion are checked then.
-        self._is_ready = False
         self._shared = shared
         self._catalog = catalog
         self._root = catalog.directory.root
@@ -94,7 +92,7 @@ class Appender:
             except BaseException:
                 self._log.drop()
                 raise
-        self._is_ready = not shared
+        self._start_direct()
 
     @property
     def name(self) -> str:
@@ -146,10 +144,14 @@ class Appender:
             data = self._frame_columns.of(data)
         if self._forks != _forks:
             raise self._is_forked()
-        with self._lock:
-            total = self._directly(data, is_row=False)
-            if total is not None:
-                return total
+        direct, total = self._segments.direct, None
+        if direct is not None:
+            with contextlib.suppress(OSError):  # the other way makes room, or says what is wrong
+                total = direct.batch(data)
+        if total == 0:
+            total = self._append_long(data)
+        if total is not None:
+            return self._finished(total)
         columns = self._segments.plain
         plain = None if columns is None else columns.batch(data)
         if plain is not None:
@@ -188,39 +190,55 @@ class Appender:
         """
         if self._forks != _forks:
             raise self._is_forked()
-        with self._lock:
-            total = self._directly(values, is_row=True)
+        direct = self._segments.direct
+        if direct is not None:
+            try:  # as in `append`, without a block: the processor's caches are cold in a program that seldom appends
+                total = direct.row(values)
+            except OSError:
+                total = None
             if total is not None:
-                return total
+                return self._finished(total)
         rows = rows_of(self._log.schema, {name: [value] for name, value in values.items()})
         return self._turn(self._append, rows, 1)
 
-    def _directly(self, rows: Any, *, is_row: bool) -> int | None:
-        """Write and publish rows by one call of the core; None where there is more to be asked than it asks."""
-        if not self._is_ready:
-            return None
-        segments = self._segments
-        try:
-            self._is_ready, self._is_stale, self._is_writing = False, True, True
-            direct = segments.direct
-            total = None if direct is None else direct.row(rows) if is_row else direct.batch(rows)
-            self._is_stale = False
-        except BaseException as error:
-            self._take_back_if_possible()
-            if is_full(error) and not self._is_stale and self._log.free_room():
+    def _append_long(self, data: Any) -> int | None:
+        """Append plain arrays during which other threads run; None where there is more to be asked."""
+        with self._lock:
+            direct = self._segments.direct
+            if direct is None or not direct.is_started:
                 return None
-            if isinstance(error, OSError):
-                raise explain_os_error(error, self._root, f"rows of {self.name!r}") from error
-            raise
-        finally:
-            self._is_writing = False
-            self._is_ready = not (self._is_stale or self._is_closed)
-        if total is None:
-            return None
-        now = time.monotonic()
-        is_late = total >= segments.show_from and now >= segments.show_at
-        if segments.full_segments or now >= self._look_at or is_late:
-            self._turn(self._afterwards)
+            try:
+                self._is_writing = True  # first: as in `_turn`
+                self._log.words.stop_direct()
+                self._is_stale = True
+                total = direct.long_batch(data)
+                self._is_stale = False
+            except BaseException as error:
+                self._take_back_if_possible()
+                if is_full(error) and not self._is_stale and self._log.free_room():
+                    return None
+                if isinstance(error, OSError):
+                    raise explain_os_error(error, self._root, f"rows of {self.name!r}") from error
+                raise
+            finally:
+                self._is_writing = False
+                self._start_direct()
+            return total
+
+    def _start_direct(self) -> None:
+        """Let the core write rows by one call, which checks only that the table was not deleted."""
+        direct = self._segments.direct
+        if direct is not None and not (self._is_stale or self._is_closed or self._shared):
+            direct.start()
+
+    def _finished(self, total: int) -> int:
+        """Do what may be late, if it is time for it; so many rows are published."""
+        segments, now = self._segments, time.monotonic()
+        if segments.full_segments or now >= self._look_at or (total >= segments.show_from and now >= segments.show_at):
+            with self._lock:
+                direct = segments.direct
+                if direct is not None and direct.is_started:  # it is not, if another thread has closed the appender
+                    self._turn(self._afterwards)
         return total
 
     def flush(self) -> None:
@@ -245,7 +263,8 @@ class Appender:
         if self._process != os.getpid():  # before the lock, which a thread of the parent may have had at the fork
             return
         with self._lock:
-            was_closed, self._is_closed, self._is_ready = self._is_closed, True, False
+            was_closed, self._is_closed = self._is_closed, True  # first: as in `_turn`
+            self._log.words.stop_direct()
             in_order = False
             try:
                 # By a signal handler within an append: there is nothing to show, and `Log.publish` refuses then.
@@ -296,7 +315,8 @@ class Appender:
             if self._is_writing:
                 raise ReentrantCallError(f"a signal handler or a finalizer appends to {self.name!r} within an append")
             try:
-                self._is_writing, self._is_ready = True, False
+                self._is_writing = True  # first: a signal handler that appends now is refused, and starts nothing
+                self._log.words.stop_direct()
                 self._begin_turn()
                 self._is_stale = True
                 step(*arguments)
@@ -308,8 +328,9 @@ class Appender:
                 raise
             finally:
                 self._is_writing = False
-                self._is_ready = not (self._is_stale or self._is_closed or self._shared)
-                if self._shared and not self._is_closed:
+                if not self._shared:
+                    self._start_direct()
+                elif not self._is_closed:
                     try:
                         self._log.unlock()
                     except OSError as error:  # the next turn has it still, and tries again; its rows are appended

@@ -8,6 +8,7 @@ Does not depend on: how a snapshot is read, how the kernel reports a put.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
@@ -210,9 +211,7 @@ class Latest:
                     state = f"it is at version {before.version}" if before else "there is no such table"
                     raise WaitTimeoutError(f"no new version of {self.name!r} within {timeout} seconds; {state}")
                 if look is not None and look.log is not None:
-                    from colonnade.storage.log_wait import wait
-
-                    wait(look.log, look.version, bell, 0, seconds_left)
+                    look.log.wait(look.version, bell, 0, math.inf if seconds_left is None else seconds_left)
                 else:
                     path_watch.wait(seconds_left)
         finally:

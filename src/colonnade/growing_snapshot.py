@@ -62,17 +62,22 @@ class _Located:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if not isinstance(error, Exception) or isinstance(error, MemoryError):
-            return
-        if isinstance(error, ColonnadeError) and not isinstance(error, CorruptSnapshotError):
-            return
-        if isinstance(error, OSError) and error.errno in SHORTAGES:  # which says nothing of the file
-            raise explain_use(error, f"reading {self._snapshot.name!r}") from error
-        what = str(error) if isinstance(error, ColonnadeError) else f"damaged values ({type(error).__name__}: {error})"
-        raise CorruptSnapshotError(
-            f"{self._snapshot.name!r} cannot be read: {what}. Its folder is {self._snapshot.path}; delete it, and "
-            "append anew"
-        ) from error
+        if isinstance(error, Exception):
+            _raise_located(self._snapshot, error)
+
+
+def _raise_located(snapshot: GrowingSnapshot, error: Exception) -> None:
+    """Raise the error that says which table is damaged; nothing for an error that passes as it is."""
+    if isinstance(error, MemoryError) or (
+        isinstance(error, ColonnadeError) and not isinstance(error, CorruptSnapshotError)
+    ):
+        return
+    if isinstance(error, OSError) and error.errno in SHORTAGES:  # which says nothing of the file
+        raise explain_use(error, f"reading {snapshot.name!r}") from error
+    what = str(error) if isinstance(error, ColonnadeError) else f"damaged values ({type(error).__name__}: {error})"
+    raise CorruptSnapshotError(
+        f"{snapshot.name!r} cannot be read: {what}. Its folder is {snapshot.path}; delete it, and append anew"
+    ) from error
 
 
 @displayed
@@ -170,8 +175,10 @@ class GrowingSnapshot(GrowingFacts):
         np.int64(3)
         >>> cn.delete("docs/grown-pandas")
         """
-        arguments.check_flags(writable=writable)
-        labels = arguments.labels(columns)
+        # Few calls: a reader that was just woken has nothing in the processor's caches, and each takes 2 us then.
+        if type(writable) is not bool:
+            arguments.check_flags(writable=writable)  # type: ignore[unreachable]  # callers may give anything
+        labels = None if columns is None else arguments.labels(columns)
         if dtype_backend is not None or types_mapper is not None:
             from colonnade._dtype_backend import mapper_of
 
@@ -180,8 +187,11 @@ class GrowingSnapshot(GrowingFacts):
             )
             return frame if labels is None else frame[labels]
         reader, look = self._attached()
-        with self._located():
-            return (private_frame if writable else shared_frame)(reader, look, self.rows_range, labels)
+        try:
+            return (private_frame if writable else shared_frame)(reader, look, range(self._first, self._stop), labels)
+        except Exception as error:
+            _raise_located(self, error)
+            raise
 
     def to_arrow(self, *, validate: Literal["full"] | None = None) -> pa.Table:
         """Open the rows as PyArrow: one chunk for each segment; nothing is copied.

@@ -178,6 +178,8 @@ def _column(name: Any, dtype_like: Any) -> Column:
     except UnicodeEncodeError as error:
         raise ValueError(f"column {name!r}: its name cannot be encoded as UTF-8") from error
     try:
+        if dtype_like is None:  # to NumPy, float64
+            raise TypeError
         dtype: Any = pd.api.types.pandas_dtype(dtype_like)
     except TypeError as error:
         raise UnsupportedTypeError(f"column {name!r}: {dtype_like!r} is not a dtype") from error

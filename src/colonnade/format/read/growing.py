@@ -239,6 +239,8 @@ def span_of_time(value: Any, name: str) -> int:
         raise ValueError(f"{name}={brief_repr(value)} has no unit; for seconds write {brief_repr(value.strip() + 's')}")
     try:
         span = pd.Timedelta(value)
+    except pd.errors.OutOfBoundsTimedelta as error:
+        raise ValueError(f"{name}={brief_repr(value)} is longer than 292 years") from error
     except ValueError as error:
         raise ValueError(f"{name}={brief_repr(value)} is not a time, as '5min' is") from error
     if not span >= pd.Timedelta(0):  # NaT neither
