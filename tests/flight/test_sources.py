@@ -202,6 +202,7 @@ def test_a_process_that_was_stopped_asks_again(origin, store, host, monkeypatch)
     """The answer came while it was stopped, and gRPC counts that time as the host's. A silent host is not asked twice."""
     origin.put("x", b"1234")
     monkeypatch.setattr(client, "PATIENCE", 0.2)
+    monkeypatch.setattr(client, "_AT_ONCE", 0.1)
     asked = []
 
     def ask(connection, request, *_, seconds):
