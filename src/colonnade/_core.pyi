@@ -64,13 +64,6 @@ class Mapping:
     def collapse(self) -> bool:
         """Put the file's pages into huge pages; False if the kernel does not."""
 
-    def collapse_some(self, start: int) -> int:
-        """
-        Put the file into huge pages from a place on, in a little of the time that writing it takes.
-
-        Returns where to go on the next time. Raises ValueError if ``start`` is not the place of a huge page.
-        """
-
     def populate(self) -> bool:
         """
         Enter the file's pages into the page table at once, a draft's for writing; False if the kernel does not.
@@ -126,6 +119,24 @@ def page_size() -> int:
 def huge_pages_at_hand() -> bool:
     """
     Whether the kernel makes huge pages quickly; the answer is remembered for some seconds.
+    """
+
+def collapse_later(fd: int) -> None:
+    """
+    Put a file into huge pages on a thread of the core; not if it is not in memory, or where they are scarce.
+    """
+
+def release_collapsing(device: int, inode: int) -> None:
+    """
+    Close a file that waits for huge pages, after the step that it may be in.
+    """
+
+def resume_collapsing() -> None:
+    """Continue after a fork, in the parent: the thread ends before it."""
+
+def collapsing() -> int:
+    """
+    The number of files that wait for huge pages, or are being put into them.
     """
 
 def in_memory(fd: int) -> bool:

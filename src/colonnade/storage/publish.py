@@ -185,6 +185,7 @@ class Publisher:
                 self.sync_folders(
                     root, where, len(where.folders), f"{name!r} is stored as version {final_seal.version}"
                 )
+        draft.collapse_later(final_seal.size)
         return segment, final_seal
 
     def _commit(self, root: int, folder: int, where: Location, draft: Draft, *, retain: int, limit: int) -> None:
@@ -301,6 +302,7 @@ class Publisher:
                     # Cleaning is done under the store's lock, so it never sees the file without one.
                     draft.unlock()
                     reading.try_lock(shared=shared)
+                    draft.collapse_later(size)
                     return segment
                 except BaseException:
                     with contextlib.suppress(OSError):
