@@ -132,9 +132,7 @@ def next_state(
     writes[at] = _batch_message(table, where, at, counts)
     writes[footer_at] = _footer_at(around, where, footer_at, blocks, at)
     next_message = at + len(around.batch.message)
-    state = State(
-        counts.rows, tuple(counts.nulls), tuple(counts.categories), next_message, footer_at, tuple(blocks)
-    )
+    state = State(counts.rows, tuple(counts.nulls), tuple(counts.categories), next_message, footer_at, tuple(blocks))
     return NextState(writes, end_of_footers - footer_at, state)
 
 
