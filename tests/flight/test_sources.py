@@ -11,7 +11,7 @@ from colonnade.flight import client, credentials
 from colonnade.flight.address import parse
 from colonnade.flight.messages import Done, Part, Request
 from colonnade.flight.sources import HERE, Sources
-from support.hosts import TOKEN, Host, Proxy
+from support.hosts import TOKEN, Proxy, serving
 
 MINE = credentials.Credentials(TOKEN)
 
@@ -132,9 +132,7 @@ def say(host, snapshot, transfer, **what):
 @pytest.fixture
 def second(folder, token):
     """A second host, with an empty store."""
-    store = cn.Store(folder / "second")
-    store.path.mkdir(mode=0o700)
-    with Host(store.path) as host:
+    with serving(folder / "second") as (store, host):
         yield store, host
 
 
