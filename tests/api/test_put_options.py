@@ -200,7 +200,7 @@ def test_a_mapping_that_is_no_table(store, columns):
         pa.table({"x": [1]}),
         {"x": [1]},
         [{"x": 1}],
-        b"bytes",
+        bytearray(b"bytes"),
     ],
     ids=type,
 )
