@@ -189,7 +189,8 @@ void Collapser::stop() noexcept {
   thread_.join();
   is_stopping_ = false;
   // The kernel still counts it for a moment after it was joined, and so does Python.
-  while (::syscall(SYS_tgkill, ::getpid(), number_, 0) == 0) ::usleep(20);
+  // Not for ever: its number may be another thread's by then.
+  for (int turn = 0; turn < 1000 && ::syscall(SYS_tgkill, ::getpid(), number_, 0) == 0; ++turn) ::usleep(20);
 }
 
 void Collapser::run() noexcept {
