@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import reduce
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -38,12 +39,16 @@ _RELEASED = 16  # blocks after which memory is returned to the kernel, which tak
 
 
 class TextFile(NamedTuple):
-    """A file: its path, for messages; how to open it, decompressed; its size before decompression."""
+    """A file: its path, for messages; how to open it, decompressed; its size before decompression.
+
+    ``folders`` are the columns that its folders name, and their values.
+    """
 
     path: str
     open: Callable[[], Any]
     size: int
     again: bool  # whether it can be read twice; a pipe cannot
+    folders: Mapping[str, pa.Scalar] = MappingProxyType({})
 
 
 def read_text(files: Sequence[TextFile], kind: FileFormat, options: ReadOptions, meter: Meter) -> Source:
@@ -172,7 +177,7 @@ def _parts(
                 if unreleased == _RELEASED:
                     release_memory()
                     unreleased = 0
-                yield part
+                yield part if as_text is not None else part.with_constants(file.folders, options.columns)
         before += file.size
 
 

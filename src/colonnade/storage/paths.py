@@ -95,7 +95,8 @@ def directory_path(path: str | os.PathLike[str]) -> Path:
         raise ValueError("the path of a store is empty; name a directory, '.' for the current one")
     if "\0" in text:
         raise ValueError(f"the path of a store cannot contain a null character, got {text!r}")
-    if "://" in text or re.match(r"[A-Za-z]:[\\/]|\\\\", text):
+    # A pathlib.Path has made one slash of the two of s3://.
+    if "://" in text or re.match(r"[A-Za-z][A-Za-z0-9+.-]*:[\\/]|\\\\", text):
         raise ValueError(
             f"a store is a directory of this machine, in memory or on a disk, got {text!r}. "
             "load() and dump() read and write other places"
