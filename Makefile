@@ -170,7 +170,7 @@ build/sanitize-%: tests/core/stress.cpp $(wildcard src/core/*)
 	$(SANITIZED) -c -o $@-portable.o src/core/kernels.cpp
 	if [ "$$(uname -m)" = x86_64 ]; then $(SANITIZED) -mavx2 -mbmi2 -c -o $@-avx2.o src/core/kernels.cpp; fi
 	$(SANITIZED) $$([ "$$(uname -m)" = x86_64 ] && echo -DCOLONNADE_X86 $@-avx2.o) -o $@ $@-portable.o \
-		tests/core/stress.cpp src/core/execute.cpp src/core/plan.cpp src/core/dispatch.cpp src/core/arrow_stream.cpp src/core/hash.cpp src/core/key_index.cpp src/core/mapping.cpp src/core/pool.cpp
+		tests/core/stress.cpp src/core/execute.cpp src/core/plan.cpp src/core/dispatch.cpp src/core/arrow_stream.cpp src/core/collapser.cpp src/core/descriptor.cpp src/core/hash.cpp src/core/key_index.cpp src/core/mapping.cpp src/core/pool.cpp
 
 # The sharing protocol, every interleaving and every kill of it, and that its check finds what would break it.
 model:

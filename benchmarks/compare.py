@@ -67,7 +67,7 @@ def touch_memory() -> None:
 
 
 def merged(old: Figures, new: Figures) -> Figures:
-    """Samples are added to samples; of what is no list, the first round's stay: it has all readers."""
+    """Samples are added to samples; for everything that is not a list, the first round's stay: it has all readers."""
     result = old | new
     for key, value in new.items():
         if isinstance(value, list):

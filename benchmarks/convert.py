@@ -38,7 +38,7 @@ HEADINGS = (
     "share of\ncopying",
     "\ntarget",
 )
-WIDTH = 130  # of what is no terminal
+WIDTH = 130  # where the output is not a terminal
 FASTER = "no row slower than PyArrow"
 
 

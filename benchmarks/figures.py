@@ -2,8 +2,8 @@
 
 Does not depend on: how it is printed.
 
-Each step gives some of the figures; a figure is in the unit of its target. Whatever is compared is measured in turns in
-one run, for a machine's speed changes between runs more than most of what is compared.
+Each step gives some of the figures; a figure is in the unit of its target. Figures that are compared are measured in
+turns in one run, because the speed of a machine changes between runs more than most of these figures differ.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """What readers of a growing table wait for: `make bench-append` runs it too.
 
-1. From an append to another process that is woken by it, and to that process' frame of all rows (`follow`, `latest`).
+1. From an append to another process that is woken by it, and to that process' frame of all rows (`follow`, `watch`).
+   Beside it the least that this machine needs: two processes that share nothing but a number.
 2. The same for ``concat`` + ``put`` + ``watch`` at 20,000 rows.
 3. ``latest.frame``, ``get(last=)`` and ``open(version)`` after growth, for few rows and for many: 2 million by default,
    100 million with ``--rows 100_000_000``, which take 5 GB of shared memory.
@@ -15,7 +16,9 @@ processors shows the scheduler and not the library. The clock is CLOCK_MONOTONIC
 from __future__ import annotations
 
 import argparse
+import mmap
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
@@ -28,6 +31,7 @@ import pandas as pd
 
 import colonnade as cn
 from benchmarks.append import touch_memory
+from colonnade import _core
 
 MANY = 20_000
 DTYPES = {
@@ -108,7 +112,21 @@ def wait_for_puts(path: str, count: int) -> None:
     print(median_us(ages), flush=True)
 
 
-JOBS = {"woken": wait_for_rows, "frames": wait_for_frames, "puts": wait_for_puts}
+def wait_for_word(path: str, count: int) -> None:
+    """Wait for a bare number, and print how old it is when its reader runs: what this machine needs at least."""
+    with Path(path, "word").open("r+b") as file, mmap.mmap(file.fileno(), mmap.PAGESIZE) as memory:
+        words = _core.SharedWords(file.fileno(), mmap.PAGESIZE)
+        print("ready", flush=True)
+        ages = []
+        while (seen := words.load(0)) < count:
+            _core.wait_for_words([(words, 0, seen)], None, 0, 20)
+            woken = time.monotonic()
+            ages.append(woken - _SENT.unpack_from(memory, 8)[0])
+    print(median_us(ages), flush=True)
+
+
+_SENT = struct.Struct("<d")
+JOBS = {"word": wait_for_word, "woken": wait_for_rows, "frames": wait_for_frames, "puts": wait_for_puts}
 
 
 def other_process(job: str, store: cn.Store, count: int) -> subprocess.Popen[str]:
@@ -133,10 +151,30 @@ def other_process(job: str, store: cn.Store, count: int) -> subprocess.Popen[str
     return process
 
 
+def bare_word(store: cn.Store, count: int) -> float:
+    """From a store to a number that both processes have mapped to the other process, which sleeps until it changes."""
+    path = store.path / "word"
+    path.write_bytes(bytes(mmap.PAGESIZE))
+    with (
+        path.open("r+b") as file,
+        mmap.mmap(file.fileno(), mmap.PAGESIZE) as memory,
+        other_process("word", store, count) as reader,
+    ):
+        for number in range(count):
+            time.sleep(0.003)
+            _SENT.pack_into(memory, 8, time.monotonic())
+            _core.publish_word(memory, 0, number + 1)
+        age = float(reader.communicate()[0])
+    path.unlink()
+    return age
+
+
 def latency(store: cn.Store, count: int) -> dict[str, float]:
     """From an append, and from a concat and put, to the other process."""
     start = numbers(MANY)
     ages = []
+    store.path.mkdir()
+    word = bare_word(store, count)
     with store.appender("ticks", like=start) as log:
         log.append(start)
         for job in ("woken", "frames"):
@@ -159,7 +197,13 @@ def latency(store: cn.Store, count: int) -> dict[str, float]:
         (put,) = map(float, reader.communicate()[0].split())
     for name in ("ticks", "table"):
         store.delete(name)
-    return {"woken": woken, "frame of all rows": framed, "concat + put + watch": put, "times": put / framed}
+    return {
+        "woken (a bare number)": word,
+        "woken": woken,
+        "frame of all rows": framed,
+        "concat + put + watch": put,
+        "times": put / framed,
+    }
 
 
 # -- this process ------------------------------------------------------------------------------------------------------

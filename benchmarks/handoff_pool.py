@@ -2,10 +2,10 @@
 
 Does not depend on: how a frame is sent, how figures are printed.
 
-Traps: a worker that does nothing with its frame makes a mapping look free, so whatever is compared with pickling is
-read to its last value; only what is shared already is not, for there the way is what is asked. A worker that was forked
-would have its parent's memory, so workers are spawned. Fresh memory costs several times as much as memory that is used
-again: the note has the time of the first task.
+Traps: a worker that does nothing with its frame makes a mapping look free, so every frame that is compared with
+pickling is read to its last value. A table that is shared already is not read: its row measures the way alone. A
+worker that was forked would have its parent's memory, so workers are spawned. Fresh memory costs several times as much
+as memory that is used again: the note has the time of the first task.
 """
 
 from __future__ import annotations

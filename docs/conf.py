@@ -53,7 +53,7 @@ intersphinx_timeout = 5
 
 
 class _InventoriesAreOptional(logging.Filter):
-    """Let a build without network pass, though warnings are errors: a missing inventory is no mistake of a page."""
+    """Let a build without network pass, though warnings are errors: a missing inventory is not a mistake in a page."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return "failed to reach any of the inventories" not in str(record.msg)

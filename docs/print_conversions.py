@@ -36,7 +36,7 @@ IN_MEMORY = {
     Reading.CODES: (
         "indices to codes, -1 where null, bounds checked; of one chunk, no nulls and the codes' width: in place"
     ),
-    Reading.MASKED: "copied, and a mask of bytes; floats by pandas, for it masks NaN too",
+    Reading.MASKED: "copied, and a mask of bytes; floats by pandas, because it masks NaN too",
     Reading.STRING: "wrapped",
     Reading.ARROW: "wrapped",
     Reading.INTERVAL: "by pandas",

@@ -6,8 +6,7 @@
 
 Each connection follows the table by itself: `async for` waits for rows while the event loop does other things. The id
 of an event is the number of the next row, so a browser that was disconnected goes on there (``Last-Event-ID``). Needs
-Starlette and uvicorn.
-FastAPI takes the same response: ``StreamingResponse(events(...), media_type="text/event-stream")``.
+FastAPI and uvicorn.
 """
 
 from __future__ import annotations
@@ -24,15 +23,16 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Annotated
 
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
+from fastapi import FastAPI, Header, HTTPException
+from fastapi.responses import StreamingResponse
 
 import colonnade as cn
 
 # -- the server --------------------------------------------------------------------------------------------------------
+
+app = FastAPI()
 
 
 async def events(follow: cn.Follow) -> AsyncIterator[str]:
@@ -46,17 +46,15 @@ async def events(follow: cn.Follow) -> AsyncIterator[str]:
             yield "event: end\ndata: the table was deleted\n\n"
 
 
-async def stream(request: Request) -> Response:
+@app.get("/{name:path}")
+async def stream(name: str, last_event_id: Annotated[str, Header()] = "now") -> StreamingResponse:
     """Stream a table from the row where the client was, or from now on."""
-    start = request.headers.get("last-event-id", "now")
     try:
-        follow = cn.follow(request.path_params["name"], start=int(start) if start.isdecimal() else "now")
-    except cn.NotFoundError as error:
-        return PlainTextResponse(str(error), 404)
+        follow = cn.follow(name, start=int(last_event_id) if last_event_id.isdecimal() else "now")
+    except (cn.NotFoundError, ValueError) as error:
+        raise HTTPException(404, str(error)) from error
     return StreamingResponse(events(follow), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
-
-app = Starlette(routes=[Route("/{name:path}", stream)])
 
 # -- the program -------------------------------------------------------------------------------------------------------
 

@@ -49,7 +49,7 @@ async def app(scope: dict[str, Any], _receive: Any, send: Callable[[dict[str, An
             answer["sum"] = float(frame.sum().sum())
         else:
             wanted = int(scope["path"].strip("/"))
-            # A binary search in shared memory, for the ids are sorted. With .loc each worker would build a hash table.
+            # A binary search in shared memory, because the ids are sorted. With .loc each worker builds a hash table.
             place = int(frame["id"].searchsorted(wanted))
             found = place < len(frame) and frame["id"].iat[place] == wanted
             answer["price"] = float(frame["price"].iat[place]) if found else None

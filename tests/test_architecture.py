@@ -146,7 +146,7 @@ def test_a_broken_package_is_noticed(rule, file, line, expected, sources, copied
         else:
             path.write_text(text)
     if expected is None:
-        assert not new  # importing an equal or lower part is no violation
+        assert not new  # importing an equal or lower part is not a violation
     else:
         assert any(expected in each for each in new), new
 

@@ -1,5 +1,6 @@
 """What a release does to a clone, what an index shows of the front page, and what a build says on another system."""
 
+import ast
 import re
 import shutil
 import subprocess
@@ -86,6 +87,16 @@ def test_an_index_shows_pictures_and_links_of_the_front_page():
 
 def test_the_version_has_one_place():
     assert re.findall(r'__version__ = "(.*)"', (ROOT / "src/colonnade/__init__.py").read_text()) == [cn.__version__]
+
+
+def test_wheels_are_tested_with_the_same_tools_everywhere():
+    """conftest.py imports one of them, so that a tool that is missing fails each wheel."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["cibuildwheel"]
+    program = (ROOT / "packaging/wheel_test.py").read_text()
+    tools = re.search(r"^TEST_TOOLS = (\[.*\])$", program, re.MULTILINE)[1]
+    extras = re.search(r"\{wheel\}\[([\w,]+)\]", program)[1]
+    assert settings["test-requires"] == ast.literal_eval(tools)
+    assert settings["test-extras"] == extras.split(",")
 
 
 def test_the_recipe_for_conda_says_what_the_package_says():

@@ -29,7 +29,7 @@ ROOT = HERE.parent.parent
 BUILD = ROOT / "build" / "gates"
 BASELINE = HERE / "baseline.json"
 TOLERANCE = 0.10
-# Where a few more of few are no loss, so many more are allowed as well. Pages depend on what is free.
+# So many more are always allowed: where there are few, a few more cost nothing. Pages depend on what is free.
 SLACK = {"page faults": 16, "allocations": 8, "function calls": 8, "bytes": 1024}
 # What each kind depends on besides this project.
 DEPENDS = {

@@ -51,9 +51,18 @@ class DraftTable(Mapping[Any, "npt.NDArray[Any]"]):
     """A table to fill: a mapping of column labels to arrays, which are the memory of the segment itself.
 
     Made by `colonnade.allocate`. No other process sees the table before its block has ended without an error. Columns
-    that were given as data are filled already and are no items. Before it is filled, an array holds arbitrary values,
+    that were given as data are filled already and are not items. Before it is filled, an array holds arbitrary values,
     as after `numpy.empty`. After the block, arrays that the caller still has are private copies: storing into them does
     not change the table.
+
+    Examples
+    --------
+    >>> import colonnade as cn
+    >>> with cn.allocate("docs/draft", {"x": "float64"}, rows=3) as draft:
+    ...     draft["x"][:] = [0.5, 1.5, 2.5]
+    >>> cn.get("docs/draft")["x"].tolist()
+    [0.5, 1.5, 2.5]
+    >>> cn.delete("docs/draft")
     """
 
     def __init__(self, plan: DraftPlan, laid: LaidOut, draft: Draft) -> None:
@@ -64,14 +73,14 @@ class DraftTable(Mapping[Any, "npt.NDArray[Any]"]):
         memory = np.frombuffer(cast(Any, self._mapping), np.uint8)
         if draft.used:
             laid.clear_gaps(draft.write)
-        to_fill = {id(filled.column) for filled in plan.filled.values()}
+        to_fill = {id(mapping.column) for mapping in plan.filled.values()}
         self._results = laid.move_to_memory(
             memory, [column for column in plan.table.columns if id(column) not in to_fill]
         )
         laid.write_texts(memory)
         self._arrays: dict[Any, npt.NDArray[Any]] = {
-            label: np.ndarray((plan.table.rows,), filled.dtype, memory, laid.place_in_file(filled.region))
-            for label, filled in plan.filled.items()
+            label: np.ndarray((plan.table.rows,), mapping.dtype, memory, laid.place_in_file(mapping.region))
+            for label, mapping in plan.filled.items()
         }
 
     @property
@@ -104,16 +113,16 @@ class DraftTable(Mapping[Any, "npt.NDArray[Any]"]):
         self._mapping.detach(self._draft.fd)
         self.discard()
         # Not through the old mapping: what is stored there from now on is not part of the table.
-        filled = _core.Mapping(self._draft.fd, self._laid.size, False)
+        mapping = _core.Mapping(self._draft.fd, self._laid.size, False)
         try:
             scans = {
                 column.column.job: scan
                 for column in self._plan.filled.values()
-                if (scan := column.scan(self.num_rows, filled.address + self._laid.place_in_file(column.region)))
+                if (scan := column.scan(self.num_rows, mapping.address + self._laid.place_in_file(column.region)))
             }
             self._laid.finish_in_file(self._draft.fd, self._draft.write, self._results, scans)
         finally:
-            del filled  # the traceback of an error must not keep the memory
+            del mapping  # the traceback of an error must not keep the memory
 
     def discard(self) -> None:
         """Drop the arrays. The memory stays as long as the caller has one of them."""

@@ -18,22 +18,17 @@ import pyarrow as pa
 
 from colonnade import _core
 from colonnade._append_arguments import schema_of
-from colonnade.errors import ColonnadeError, InvalidDataError, NotFoundError, ReentrantCallError
+from colonnade._append_segments import SegmentWriter
+from colonnade.errors import ColonnadeError, NotFoundError, ReentrantCallError
 from colonnade.format.growing import GrowingSchema
-from colonnade.format.growing_file import AUTOMATIC_STATES, Counts
-from colonnade.format.stripes import STRIPE
 from colonnade.format.write.growing import FrameColumns, Rows, rows_of
-from colonnade.format.write.growing_plain import is_signed, plain_columns, row_reader
-from colonnade.format.write.growing_rows import RowWriter, text_of
 from colonnade.log import logger
 from colonnade.storage import log_folder, paths
 from colonnade.storage.catalog import Catalog
-from colonnade.storage.log import Log
 from colonnade.storage.log_head import Retention
-from colonnade.storage.log_segment import LogSegment
+from colonnade.storage.log_opening import open_log
 from colonnade.storage.os_errors import explain_os_error, explained
 
-_BETWEEN_STATES = 0.01  # seconds
 _BETWEEN_LOOKS = 1.0  # seconds between two looks whether the table's folder is still there
 
 
@@ -57,6 +52,14 @@ class Appender:
     """Appends rows to a growing table; a context manager.
 
     Made by `colonnade.appender`. Threads may share it. A forked child may not use it.
+
+    Examples
+    --------
+    >>> import colonnade as cn
+    >>> with cn.appender("docs/appender", {"x": "int64"}) as log:
+    ...     log.append({"x": [1, 2, 3]}), log.row(x=4)
+    (3, 4)
+    >>> cn.delete("docs/appender")
     """
 
     def __init__(
@@ -74,67 +77,22 @@ class Appender:
         self._is_closed = False
         # Whether what it knows of the table may be wrong: something was begun and not finished. The next turn looks.
         self._is_stale = False
-        # Whether the core may write rows at once. Only forks and deletion are checked then.
-        self._is_ready = False
         self._shared = shared
-        self._finished: list[tuple[LogSegment, Counts]] = []
         self._catalog = catalog
         self._root = catalog.directory.root
         self._process = os.getpid()
         with explained(self._root, f"appending to {name!r}"):
-            self._log = Log.open(catalog, paths.check_name(name), schema, retention, shared=shared)
+            self._log = open_log(catalog, paths.check_name(name), schema, retention, shared=shared)
             try:
-                schema = self._log.schema
-                self._index = None if schema.index is None else schema.names.index(schema.index)
-                self._signed = [is_signed(column.dtype) for column in schema.columns]
-                self._carried: bytes | None = None
-                # From so many rows and from such a time on, rows are shown to other programs.
-                self._show_from, self._show_at = 0, 0.0
                 self._look_at = time.monotonic() + _BETWEEN_LOOKS
-                self._reader = row_reader(schema)
-                self._plain = plain_columns(schema)
-                self._frame_columns = FrameColumns(schema)
-                self._use(self._new_writer())
-                self._show_predecessor()
+                self._frame_columns = FrameColumns(self._log.schema)
+                self._segments = SegmentWriter(self._log)
                 if shared:
                     self._log.unlock()
             except BaseException:
                 self._log.drop()
                 raise
-        self._is_ready = not shared
-
-    def _show_predecessor(self) -> None:
-        """Show all rows of the last segment but one: a producer that was killed after a roll-over may not have."""
-        before = self._log.predecessor()
-        if before is None:
-            return
-        segment, rows = before
-        if segment.state is None or segment.state.rows < rows:
-            segment.show(self._writer_of(segment, rows).counts, is_whole=True)
-            segment.tell()
-        segment.close()
-
-    def _new_writer(self) -> RowWriter | None:
-        segment = self._log.segment
-        return None if segment is None else self._writer_of(segment, self._log.committed - segment.entry.base)
-
-    def _use(self, writer: RowWriter | None) -> None:
-        """Write with it from now on."""
-        self._writer, self._direct = writer, None
-        if writer is not None:
-            self._direct = _core.DirectAppender(
-                self._reader,
-                self._plain,
-                writer.core,
-                self._log.words,
-                writer.codes,
-                self._index,
-                self._index is not None and self._signed[self._index],
-                self._carried,
-            )
-
-    def _writer_of(self, segment: LogSegment, rows: int) -> RowWriter:
-        return RowWriter(self._log.schema, segment.places, segment.mapping, segment.fd, rows)
+        self._start_direct()
 
     @property
     def name(self) -> str:
@@ -173,66 +131,115 @@ class Appender:
             The table was deleted.
         StoreFullError
             There is no room. After each of these errors, no row was appended.
+
+        Examples
+        --------
+        >>> import colonnade as cn
+        >>> with cn.appender("docs/batches", {"x": "int64", "s": "str"}) as log:
+        ...     log.append({"s": ["a", "b"], "x": [1, 2]})
+        2
+        >>> cn.delete("docs/batches")
         """
         if isinstance(data, pd.DataFrame):
             data = self._frame_columns.of(data)
         if self._forks != _forks:
             raise self._is_forked()
-        with self._lock:
-            published = self._directly(data, is_row=False)
-            if published is not None:
-                return published
-        plain = None if self._plain is None else self._plain.batch(data)
+        direct, total = self._segments.direct, None
+        if direct is not None:
+            with contextlib.suppress(OSError):  # the other way makes room, or says what is wrong
+                total = direct.batch(data)
+        if total == 0:
+            total = self._append_long(data)
+        if total is not None:
+            return self._finished(total)
+        columns = self._segments.plain
+        plain = None if columns is None else columns.batch(data)
         if plain is not None:
             return self._turn(self._append, plain, len(plain))
         rows = rows_of(self._log.schema, data)
         return self._turn(self._append, rows, rows.num_rows)
 
     def row(self, **values: Any) -> int:
-        """Append one row, given as keywords; returns how many rows the table has then.
+        """Append one row, given as keywords.
 
         Numbers, booleans, text, NumPy's datetimes of the column's unit, and None for nulls take about a microsecond.
         Whatever else a column can take is converted as in `append`.
+
+        Parameters
+        ----------
+        **values
+            The value of each column, by its name.
+
+        Returns
+        -------
+        int
+            How many rows the table has then.
 
         Raises
         ------
         ValueError, UnsupportedTypeError, InvalidDataError, NotFoundError, StoreFullError
             As in `append`.
+
+        Examples
+        --------
+        >>> import colonnade as cn
+        >>> with cn.appender("docs/rows", {"x": "int64", "s": "str"}) as log:
+        ...     log.row(x=1, s="a"), log.row(x=2, s=None)
+        (1, 2)
+        >>> cn.delete("docs/rows")
         """
         if self._forks != _forks:
             raise self._is_forked()
-        with self._lock:
-            published = self._directly(values, is_row=True)
-            if published is not None:
-                return published
+        direct = self._segments.direct
+        if direct is not None:
+            try:  # as in `append`, without a block: the processor's caches are cold in a program that seldom appends
+                total = direct.row(values)
+            except OSError:
+                total = None
+            if total is not None:
+                return self._finished(total)
         rows = rows_of(self._log.schema, {name: [value] for name, value in values.items()})
         return self._turn(self._append, rows, 1)
 
-    def _directly(self, rows: Any, *, is_row: bool) -> int | None:
-        """Write and publish rows by one call of the core; None where there is more to be asked than it asks."""
-        if not self._is_ready:
-            return None
-        try:
-            self._is_ready, self._is_stale, self._is_writing = False, True, True
-            direct = self._direct
-            published = None if direct is None else direct.row(rows) if is_row else direct.batch(rows)
-            self._is_stale = False
-        except BaseException as error:
-            self._take_back_if_possible()
-            if is_full(error) and not self._is_stale and self._log.free_room():
+    def _append_long(self, data: Any) -> int | None:
+        """Append plain arrays during which other threads run; None where there is more to be asked."""
+        with self._lock:
+            direct = self._segments.direct
+            if direct is None or not direct.is_started:
                 return None
-            if isinstance(error, OSError):
-                raise explain_os_error(error, self._root, f"rows of {self.name!r}") from error
-            raise
-        finally:
-            self._is_writing = False
-            self._is_ready = not (self._is_stale or self._is_closed)
-        if published is None:
-            return None
-        now = time.monotonic()
-        if self._finished or now >= self._look_at or (published >= self._show_from and now >= self._show_at):
-            self._turn(self._afterwards)
-        return published
+            try:
+                self._is_writing = True  # first: as in `_turn`
+                self._log.words.stop_direct()
+                self._is_stale = True
+                total = direct.long_batch(data)
+                self._is_stale = False
+            except BaseException as error:
+                self._take_back_if_possible()
+                if is_full(error) and not self._is_stale and self._log.free_room():
+                    return None
+                if isinstance(error, OSError):
+                    raise explain_os_error(error, self._root, f"rows of {self.name!r}") from error
+                raise
+            finally:
+                self._is_writing = False
+                self._start_direct()
+            return total
+
+    def _start_direct(self) -> None:
+        """Let the core write rows by one call, which checks only that the table was not deleted."""
+        direct = self._segments.direct
+        if direct is not None and not (self._is_stale or self._is_closed or self._shared):
+            direct.start()
+
+    def _finished(self, total: int) -> int:
+        """Do what may be late, if it is time for it; so many rows are published."""
+        segments, now = self._segments, time.monotonic()
+        if segments.full_segments or now >= self._look_at or (total >= segments.show_from and now >= segments.show_at):
+            with self._lock:
+                direct = segments.direct
+                if direct is not None and direct.is_started:  # it is not, if another thread has closed the appender
+                    self._turn(self._afterwards)
+        return total
 
     def flush(self) -> None:
         """Show all rows to programs that read the segments as Arrow files. Readers of Colonnade see them already.
@@ -248,15 +255,16 @@ class Appender:
             self._turn(self._show_all)
 
     def _show_all(self) -> None:
-        self._finish_segments()
-        self._show()
+        self._segments.finish_segments()
+        self._segments.show()
 
     def close(self) -> None:
         """Show all rows, and let others append; twice is once."""
         if self._process != os.getpid():  # before the lock, which a thread of the parent may have had at the fork
             return
         with self._lock:
-            was_closed, self._is_closed, self._is_ready = self._is_closed, True, False
+            was_closed, self._is_closed = self._is_closed, True  # first: as in `_turn`
+            self._log.words.stop_direct()
             in_order = False
             try:
                 # By a signal handler within an append: there is nothing to show, and `Log.publish` refuses then.
@@ -264,11 +272,11 @@ class Appender:
                     in_order = self._quietly(self._wait_for_turn, self._look_again, self._show_all)
             finally:
                 self._log.close(in_order=in_order)  # also if an interrupt ended the first call before it
-                self._use(None)  # it keeps the last segment mapped
+                self._segments.use(None)  # it keeps the last segment mapped
 
-    def _remove_if_made_in_vain(self) -> None:
+    def _remove_if_new_and_empty(self) -> None:
         """Remove the table if this appender has made it and there are no rows."""
-        if self._log.is_made_here and not self._log.published:
+        if self._log.is_new and not self._log.published:
             with contextlib.suppress(OSError, ColonnadeError):  # the error that led here is the one to raise
                 log_folder.remove(self._catalog, self.name)
 
@@ -307,7 +315,8 @@ class Appender:
             if self._is_writing:
                 raise ReentrantCallError(f"a signal handler or a finalizer appends to {self.name!r} within an append")
             try:
-                self._is_writing, self._is_ready = True, False
+                self._is_writing = True  # first: a signal handler that appends now is refused, and starts nothing
+                self._log.words.stop_direct()
                 self._begin_turn()
                 self._is_stale = True
                 step(*arguments)
@@ -319,8 +328,9 @@ class Appender:
                 raise
             finally:
                 self._is_writing = False
-                self._is_ready = not (self._is_stale or self._is_closed or self._shared)
-                if self._shared and not self._is_closed:
+                if not self._shared:
+                    self._start_direct()
+                elif not self._is_closed:
                     try:
                         self._log.unlock()
                     except OSError as error:  # the next turn has it still, and tries again; its rows are appended
@@ -349,44 +359,18 @@ class Appender:
             return
         with explained(self._root, f"{count:,} rows of {self.name!r}"):
             try:
-                self._write(rows, count)
+                self._segments.write(rows, count)
             except OSError as error:
                 if not is_full(error) or not self._log.free_room():
                     raise
                 self._take_back()
-                self._write(rows, count)
+                self._segments.write(rows, count)
         self._afterwards()
 
-    def _write(self, rows: Rows | _core.GrowingBatch, count: int) -> None:
-        text, done = text_of(rows) if isinstance(rows, Rows) else 0, 0
-        writer = self._writer or self._begin(text, count)
-        batch = writer.batch(rows) if isinstance(rows, Rows) else rows
-        if self._index is not None:
-            self._check_order(writer, batch, self._index)
-        while True:
-            done += writer.core.append(batch, done)
-            if done == count:
-                break
-            writer = self._begin(text, count - done)
-        self._log.publish(self._log.committed + count)
-
     def _take_back(self) -> None:
-        """Go back to the rows that the head counts as published: remove segments begun since, and count anew."""
+        """Undo whatever was begun and not published."""
         self._is_stale = True
-        self._use(None)
-        self._log.recover()
-        self._use(self._new_writer())
-        # A segment that is the last one again is not finished.
-        last, rows = self._log.segment, self._log.committed
-        self._finished = [
-            (segment, counts)
-            for segment, counts in self._finished
-            if last is not None
-            and segment.entry.number < last.entry.number
-            and segment.entry.base + counts.rows <= rows
-        ]
-        for segment, _ in self._finished:
-            segment.look_again()
+        self._segments.take_back()
         self._is_stale = False
 
     def _take_back_if_possible(self) -> None:
@@ -398,7 +382,7 @@ class Appender:
     # What may be late. The rows are published by then, so nothing of it raises.
 
     def _afterwards(self) -> None:
-        self._quietly(self._notice_removal, self._finish_segments, self._show_now_and_then)
+        self._quietly(self._notice_removal, self._segments.finish_segments, self._segments.show_now_and_then)
 
     def _quietly(self, *steps: Callable[[], None]) -> bool:
         """Do all of this; whether nothing failed."""
@@ -418,92 +402,6 @@ class Appender:
             self._look_at = now + _BETWEEN_LOOKS
             self._log.notice_removal()
 
-    def _finish_segments(self) -> None:
-        """Show the segments whole that were left behind, and drop those that are not to be retained."""
-        if not self._finished:
-            return
-        while self._finished:
-            segment, counts = self._finished[0]
-            if segment.state is None or segment.state.rows < counts.rows:
-                segment.show(counts, is_whole=True)
-                segment.tell()
-            del self._finished[0]
-        self._log.retain()
-
-    def _check_order(self, writer: RowWriter, batch: _core.GrowingBatch, index: int) -> None:
-        """See that the values of the index ascend.
-
-        Raises
-        ------
-        InvalidDataError
-        """
-        row = writer.core.descending_row(batch, index, self._signed[index], self._carried)
-        if row is not None:
-            before = "the last row of the table" if row == 0 else f"row {row - 1:,}"
-            raise InvalidDataError(
-                f"the index {self._log.schema.index!r} of a growing table ascends, and row {row:,} of the batch is "
-                f"less than {before}, or missing; sort the batch, or make a table without index="
-            )
-
-    def _begin(self, text: int, rows: int) -> RowWriter:
-        """Begin the next segment for so many rows, and remember what is to be shown of the last one.
-
-        It gets the dictionaries of the last one. Where that has no room for text, it also gets the rows of its last
-        stripe, because a segment ends at a stripe.
-        """
-        log, before, segment = self._log, self._writer, self._log.segment
-        base, start, needed = log.committed, 0, rows * log.schema.row_bytes + text
-        if before is not None and segment is not None:
-            start = before.rows // STRIPE * STRIPE
-            base = segment.entry.base + start
-            used = max(before.counts.text, default=0)
-            # As much again as the rows so far would need in a whole segment.
-            text = 2 * max(text + used, used * segment.entry.capacity // max(before.rows, 1))
-        following = log.make(base, text, needed)
-        writer = self._writer_of(following, 0)
-        if before is not None and segment is not None:
-            writer.take(before, start)
-            self._carry(before)
-            counts = before.counts if start == before.rows else self._writer_of(segment, start).counts
-            self._finished.append((segment, counts))
-        log.enter(following)
-        self._use(writer)
-        return writer
-
-    def _carry(self, writer: RowWriter) -> None:
-        """Remember the last value of the index: the next segment has none before its first row."""
-        if self._index is not None and writer.rows:
-            at, width = writer.places.columns[self._index].values, writer.widths[self._index]
-            assert at is not None
-            place = at + (writer.rows - 1) * width
-            self._carried = bytes(writer.memory[place : place + width])
-
-    def _show_now_and_then(self) -> None:
-        """Show rows to other programs: after so many, and not more often than every 10 ms."""
-        segment, writer = self._log.segment, self._writer
-        assert segment is not None
-        assert writer is not None
-        step = segment.entry.capacity // AUTOMATIC_STATES
-        shown = 0 if segment.state is None else segment.state.rows
-        self._show_from = segment.entry.base + shown + step
-        now = time.monotonic()
-        if self._log.committed >= self._show_from and now >= self._show_at:
-            self._show_at = now + _BETWEEN_STATES
-            self._show()
-            self._show_from = self._log.committed + step
-
-    def _show(self) -> None:
-        """Show all rows to other programs. Where a segment has no room for another state, the next one begins."""
-        segment, writer = self._log.segment, self._writer
-        if segment is None or writer is None or (segment.state is not None and segment.state.rows >= writer.rows):
-            return
-        if not segment.show(writer.counts, is_whole=writer.rows == segment.entry.capacity):
-            writer = self._begin(0, 0)
-            segment = self._log.segment
-            assert segment is not None
-            segment.show(writer.counts)
-        segment.tell()
-
 
 def append(catalog: Catalog, name: str, data: Any) -> int:
     """Append one batch of rows; a frame makes the table if it is not there."""
@@ -512,5 +410,5 @@ def append(catalog: Catalog, name: str, data: Any) -> int:
         try:
             return appender.append(data)
         except BaseException:
-            appender._remove_if_made_in_vain()
+            appender._remove_if_new_and_empty()
             raise

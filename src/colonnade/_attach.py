@@ -33,7 +33,7 @@ def attach(
         )
     if catalog.is_growing(name):
         # Programs without growing tables do without what these need.
-        from colonnade.growing_snapshot import open_growing, open_newest
+        from colonnade.growing_versions import open_growing, open_newest
         from colonnade.storage.log_reader import find_log
 
         log = find_log(catalog, name)

@@ -62,7 +62,23 @@ class Attached(FrameLike):
 
     @classmethod
     def attached(cls, store: Path, name: str, segment: Segment, seal: Seal) -> Self:
-        """Make the snapshot of a table's segment that is open."""
+        """Make the snapshot of a table's segment that is open.
+
+        Parameters
+        ----------
+        store : Path
+            The directory of the store.
+        name : str
+            The table's name.
+        segment : Segment
+            The open file, which the snapshot owns from now on.
+        seal : Seal
+            Its seal.
+
+        Returns
+        -------
+        Snapshot
+        """
         return cls(Reference(os.fspath(store), name, "", segment.owner, seal), segment)
 
     # -- what it is ----------------------------------------------------------------------------------------------------
@@ -149,7 +165,7 @@ class Attached(FrameLike):
 
     @property
     def columns(self) -> list[Any]:
-        """The labels of the columns, as pandas has them; index levels are none of them."""
+        """The labels of the columns, as pandas has them, without the levels of the index."""
         from colonnade.format.read.table import labels_of
 
         with self._located():
@@ -236,12 +252,25 @@ class Attached(FrameLike):
         return self._closed
 
     def fileno(self) -> int:
-        """The number of the file descriptor, as of any open file.
+        """Give the number of the file descriptor, as of any open file.
+
+        Returns
+        -------
+        int
+            It belongs to the snapshot, which closes it.
 
         Raises
         ------
         ValueError
             If it was closed.
+
+        Examples
+        --------
+        >>> import colonnade as cn, os, pandas as pd
+        >>> snap = cn.put("docs/fileno", pd.DataFrame({"x": [1, 2]}))
+        >>> os.fstat(snap.fileno()).st_size == snap.nbytes
+        True
+        >>> cn.delete("docs/fileno")
         """
         return self._opened().fd
 
@@ -262,6 +291,14 @@ class Attached(FrameLike):
         Raises
         ------
         CorruptSnapshotError
+            Something is damaged. The message says what.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> snap = cn.put("docs/validate", pd.DataFrame({"x": [1, 2]}), checksum=True)
+        >>> snap.validate()
+        >>> cn.delete("docs/validate")
         """
         from colonnade.format.read.table import validate
 

@@ -75,13 +75,13 @@ class CachedFunction(Generic[P, R]):
             raise TypeError(f"{function!r} is asynchronous; cache the function that computes, and run it in a thread")
         functools.update_wrapper(self, function)
         self._signature = inspect.signature(function)
-        ignored = [ignore] if isinstance(ignore, str) else list(ignore)
-        if unknown := [name for name in ignored if name not in self._signature.parameters]:
-            raise ValueError(f"ignore={ignored!r}: the function has no parameter {unknown[0]!r}")
+        names = [ignore] if isinstance(ignore, str) else list(ignore)
+        if unknown := [name for name in names if name not in self._signature.parameters]:
+            raise ValueError(f"ignore={names!r}: the function has no parameter {unknown[0]!r}")
         self._store = store
         self._catalog = catalog
         self._ttl = whole_seconds(ttl) or None
-        self._ignore = frozenset(ignored)
+        self._ignore = frozenset(names)
         self._folder, self._code = _name_of(function), _code_of(function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -91,19 +91,19 @@ class CachedFunction(Generic[P, R]):
         if snapshot is None:
             directory = self._catalog().directory
             directory.prepare()
-            running, computed = _running.tables, (os.fspath(directory.root), name)
-            if computed in running:
+            running, task = _running.tables, (os.fspath(directory.root), name)
+            if task in running:
                 raise RecursionError(
                     f"{self.__wrapped__!r} calls itself with the same arguments, and would wait for itself"
                 )
             try:
-                running.add(computed)
+                running.add(task)
                 with alone(directory, key):
                     snapshot = self._find(name)  # another process may have computed it meanwhile
                     if snapshot is None:
                         return cast(R, self._compute(name, args, kwargs))
             finally:
-                running.discard(computed)
+                running.discard(task)
         return cast(R, self._open(snapshot))
 
     def _key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
@@ -201,8 +201,8 @@ def _code_of(function: Callable[..., Any]) -> str:
         return ""
     file = code.co_filename if function.__module__ in ("__main__", "__mp_main__") else ""
     place = os.path.abspath(file) if os.path.isfile(file) else ""  # noqa: PTH100, PTH113 -- links are not followed
-    enclosed = _keys_of_enclosed(code.co_freevars, getattr(inner, "__closure__", None) or ())
-    return blake2b(f"{place} {_text_of(code)} {enclosed}".encode(), digest_size=16).hexdigest()
+    free_variables = _keys_of_enclosed(code.co_freevars, getattr(inner, "__closure__", None) or ())
+    return blake2b(f"{place} {_text_of(code)} {free_variables}".encode(), digest_size=16).hexdigest()
 
 
 def _keys_of_enclosed(names: Sequence[str], cells: Sequence[CellType]) -> list[str]:

@@ -15,13 +15,13 @@ from colonnade.storage.rename import link
 
 
 def copy(store: Names, writer: Writer, name: str, new: str, version: int | None) -> Snapshot:
-    """Make the copy; what is copied byte by byte lives as long as the original has left."""
+    """Make the copy; what is copied byte by byte expires with the original."""
     if writer.catalog.is_growing(name):
         with store.open(name, version=version) as snapshot:
             return writer.put(snapshot, Request.checked(new))
-    linked = link(writer.catalog, writer.publisher, name, version, new)
-    if linked is not None:
-        return Snapshot.attached(writer.directory.root, new, *linked)
+    segment_and_seal = link(writer.catalog, writer.publisher, name, version, new)
+    if segment_and_seal is not None:
+        return Snapshot.attached(writer.directory.root, new, *segment_and_seal)
     with store.open(name, version=version) as snapshot:
-        left = None if snapshot.expires is None else max(math.ceil(snapshot.expires.timestamp() - time.time()), 1)
-        return writer.put(snapshot, Request.checked(new, ttl=left))
+        ttl = None if snapshot.expires is None else max(math.ceil(snapshot.expires.timestamp() - time.time()), 1)
+        return writer.put(snapshot, Request.checked(new, ttl=ttl))

@@ -64,13 +64,6 @@ class Mapping:
     def collapse(self) -> bool:
         """Put the file's pages into huge pages; False if the kernel does not."""
 
-    def collapse_some(self, start: int) -> int:
-        """
-        Put the file into huge pages from a place on, in a little of the time that writing it takes.
-
-        Returns where to go on the next time. Raises ValueError if ``start`` is not the place of a huge page.
-        """
-
     def populate(self) -> bool:
         """
         Enter the file's pages into the page table at once, a draft's for writing; False if the kernel does not.
@@ -126,6 +119,24 @@ def page_size() -> int:
 def huge_pages_at_hand() -> bool:
     """
     Whether the kernel makes huge pages quickly; the answer is remembered for some seconds.
+    """
+
+def collapse_later(fd: int) -> None:
+    """
+    Put a file into huge pages on a thread of the core; not if it is not in memory, or where they are scarce.
+    """
+
+def release_collapsing(device: int, inode: int) -> None:
+    """
+    Close a file that waits for huge pages, after the step that it may be in.
+    """
+
+def resume_collapsing() -> None:
+    """Continue after a fork, in the parent: the thread ends before it."""
+
+def collapsing() -> int:
+    """
+    The number of files that wait for huge pages, or are being put into them.
     """
 
 def in_memory(fd: int) -> bool:
@@ -318,6 +329,9 @@ class HeadWords:
     @published.setter
     def published(self, arg: int, /) -> None: ...
 
+    def stop_direct(self) -> None:
+        """Let no `DirectAppender` write until one is started."""
+
 class GrowingBatch:
     """Rows for a growing table: the memory of each column."""
 
@@ -373,19 +387,35 @@ class RowReader:
 
 class DirectAppender:
     """
-    Appends rows to one segment that need no conversion, by one call; one thread at a time.
+    Appends rows to one segment that need no conversion, by one call.
 
-    Both methods return how many rows are published then. None: there is more to be asked, and nothing
-    is written. They raise OSError if the file system is full.
+    The methods return how many rows are published then. None: there is more to be asked, and nothing is written.
+    They raise OSError if the file system is full; nothing is written then either.
     """
 
     def __init__(self, reader: object, plain: object | None, rows: object, words: object, codes: Sequence[object], index: int | None, is_signed: bool, carried: object | None) -> None: ...
 
+    def start(self) -> None:
+        """Let this one write, and no other of the table."""
+
+    @property
+    def is_started(self) -> bool:
+        """Whether it may write."""
+
     def row(self, values: object | None) -> int | None:
-        """Append and publish one row, a dict of plain objects."""
+        """
+        Append and publish one row, a dict of plain objects, if it may write. It needs no lock.
+        """
 
     def batch(self, data: object | None) -> int | None:
-        """Append and publish a dict of plain arrays."""
+        """
+        Append and publish a dict of plain arrays, if it may write; 0: it would take long. It needs no lock.
+        """
+
+    def long_batch(self, data: object | None) -> int | None:
+        """
+        The same for any number of rows; the caller is the only writer. Other threads run meanwhile.
+        """
 
 class MappedPieces:
     """
@@ -455,6 +485,26 @@ class Bell:
     @property
     def value(self) -> int:
         """How often it was rung, modulo 2 ** 32."""
+
+class Growth:
+    """Whether a growing table has grown, for its readers."""
+
+    def __init__(self, words: object, committed: int, first: int, segments: int, state: int, deleted: int) -> None: ...
+
+    def rows(self, first: int, segments: int, end: int) -> int | None:
+        """
+        How many rows there are; None if more than their number may have changed.
+
+        ``first`` and ``segments`` are what was seen before, ``end`` is the row up to which the last segment has
+        room.
+        """
+
+    def wait(self, seen: int, first: int, segments: int, end: int, bell: Bell, rung: int, timeout: float) -> int | None:
+        """
+        As `rows`, once there are other than ``seen`` rows, the bell was rung or so many seconds are over.
+
+        None also if the table is deleted. Signal handlers run meanwhile.
+        """
 
 def wait_for_words(places: Sequence[tuple[SharedWords, int, int]], bell: Bell | None, rung: int, timeout: float) -> bool:
     """

@@ -14,9 +14,9 @@ from colonnade import _core
 from colonnade.arguments import seconds, whole_number
 from colonnade.errors import RowsDroppedError, WaitTimeoutError, brief_repr
 from colonnade.growing_snapshot import GrowingSnapshot
-from colonnade.storage.log_reader import LogReader
-from colonnade.storage.log_wait import wait, wait_in_task
-from colonnade.storage.os_errors import explained
+from colonnade.storage.log_reader import LogReader, Look
+from colonnade.storage.log_wait import wait_in_task
+from colonnade.storage.os_errors import explain_os_error
 
 
 class Follow:
@@ -60,7 +60,7 @@ class Follow:
         else:
             self._position = _row(start)
             if not 0 <= self._position <= look.stop:
-                raise ValueError(f"start={self._position:,} is no row of {log.name!r}, which has {look.stop:,} so far")
+                raise ValueError(f"start={self._position:,} is not a row of {log.name!r}: it has {look.stop:,} so far")
 
     @property
     def name(self) -> str:
@@ -99,21 +99,24 @@ class Follow:
         StopIteration
             It was closed.
         """
-        until = None if self._timeout is None else time.monotonic() + self._timeout
+        until = math.inf if self._timeout is None else time.monotonic() + self._timeout
         self._check_alone()
         try:
             self._waiting = True
-            while not self._closed:
+            while True:
                 rung = self._bell.value
-                new = self._newer()
+                if self._closed:
+                    break
+                seconds_left = max(until - time.monotonic(), 0)
+                try:  # no `with`: the processor's caches are cold after a wait, and a call takes some microseconds
+                    look = self._log.wait(self._position, self._bell, rung, seconds_left)
+                except OSError as error:
+                    raise explain_os_error(error, self._log.root, f"following {self.name!r}") from error
+                new = self._newer(look)
                 if new is not None:
                     return new
-                left = None if until is None else until - time.monotonic()
-                if left is not None and left <= 0:
+                if not seconds_left:
                     raise self._timed_out()
-                if not self._closed:
-                    with explained(self._log.root, f"following {self.name!r}"):
-                        wait(self._log, self._position, self._bell, rung, left)
         finally:
             self._waiting = False
         raise StopIteration
@@ -127,7 +130,7 @@ class Follow:
             self._waiting = True
             async with asyncio.timeout(self._timeout):
                 while not self._closed:
-                    new = self._newer()
+                    new = self._newer(None)
                     if new is not None:
                         return new
                     await wait_in_task(self._log, self._position, self._wakers)
@@ -143,9 +146,12 @@ class Follow:
         if self._waiting:
             raise RuntimeError(f"this follow of {self.name!r} is being waited for already; make one for each thread")
 
-    def _newer(self) -> GrowingSnapshot | None:
-        deleted = self._log.is_deleted
-        look = self._log.look()
+    def _newer(self, look: Look | None) -> GrowingSnapshot | None:
+        """The rows that were not given yet, if there are any; None: look at the table first."""
+        deleted = False
+        if look is None:
+            deleted = self._log.is_deleted
+            look = self._log.look()
         if look.first > self._position:
             error = RowsDroppedError(
                 f"rows {self._position:,} to {look.first:,} of {self.name!r} were dropped by retention before they "

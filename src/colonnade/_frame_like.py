@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from colonnade.arguments import whole_number
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import pyarrow as pa
 
 
@@ -21,7 +24,7 @@ class FrameLike(abc.ABC):
     @property
     @abc.abstractmethod
     def columns(self) -> list[Any]:
-        """The labels of the columns, as pandas has them; index levels are none of them."""
+        """The labels of the columns, as pandas has them, without the levels of the index."""
 
     @property
     @abc.abstractmethod
@@ -38,6 +41,11 @@ class FrameLike(abc.ABC):
     def kind(self) -> str:
         """What was put: a table or an array."""
 
+    @property
+    @abc.abstractmethod
+    def schema(self) -> pa.Schema:
+        """The Arrow schema."""
+
     @abc.abstractmethod
     def to_pandas(self, *, columns: Any = None, writable: bool = True) -> Any:
         """Open the table as pandas."""
@@ -47,7 +55,7 @@ class FrameLike(abc.ABC):
         """Open the table as NumPy."""
 
     @abc.abstractmethod
-    def to_arrow(self) -> pa.Table:
+    def to_arrow(self, *, validate: Literal["full"] | None = None) -> pa.Table:
         """Open the table as PyArrow."""
 
     def __len__(self) -> int:
@@ -91,21 +99,128 @@ class FrameLike(abc.ABC):
         return self.to_pandas(columns=[key])[key]
 
     def head(self, n: int = 5) -> Any:
-        """The first ``n`` rows, as of a frame; of a negative number all but the last."""
+        """Take the first rows, as of a frame. Nothing is copied.
+
+        Parameters
+        ----------
+        n : int, default 5
+            How many rows. A negative number takes all rows but the last ones.
+
+        Returns
+        -------
+        pandas.DataFrame, pandas.Series or numpy.ndarray
+            What ``snapshot[:n]`` gives: a frame, a Series if one was put, or a part of an array.
+
+        Raises
+        ------
+        TypeError
+            If ``n`` is not an integer.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> snap = cn.put("docs/head", pd.DataFrame({"x": range(10)}))
+        >>> snap.head(2)["x"].tolist(), len(snap.head(-7))
+        ([0, 1], 3)
+        >>> cn.delete("docs/head")
+        """
         return self[: whole_number(n, "n")]
 
     def tail(self, n: int = 5) -> Any:
-        """The last ``n`` rows, as of a frame; of a negative number all but the first."""
+        """Take the last rows, as of a frame. Nothing is copied.
+
+        Parameters
+        ----------
+        n : int, default 5
+            How many rows. A negative number takes all rows but the first ones.
+
+        Returns
+        -------
+        pandas.DataFrame, pandas.Series or numpy.ndarray
+            As of `head`.
+
+        Raises
+        ------
+        TypeError
+            If ``n`` is not an integer.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> snap = cn.put("docs/tail", pd.DataFrame({"x": range(10)}))
+        >>> snap.tail(2)["x"].tolist(), len(snap.tail(-7))
+        ([8, 9], 3)
+        >>> cn.delete("docs/tail")
+        """
         rows = whole_number(n, "n")
         return self[max(len(self) - rows, 0) :] if rows >= 0 else self[-rows:]
 
     def to_batches(self, max_chunksize: int | None = None) -> list[pa.RecordBatch]:
-        """The table as record batches, of at most ``max_chunksize`` rows; nothing is copied."""
+        """Open the table as record batches of Arrow. Nothing is copied.
+
+        Parameters
+        ----------
+        max_chunksize : int, optional
+            The most rows of a batch. By default as many as possible.
+
+        Returns
+        -------
+        list of pyarrow.RecordBatch
+
+        Raises
+        ------
+        ValueError, TypeError
+            If ``max_chunksize`` is not an integer >= 1.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> snap = cn.put("docs/to-batches", pd.DataFrame({"x": range(10)}))
+        >>> [batch.num_rows for batch in snap.to_batches(4)]
+        [4, 4, 2]
+        >>> cn.delete("docs/to-batches")
+        """
         return list(self.to_arrow().to_batches(max_chunksize=_chunk_size(max_chunksize)))
 
     def to_reader(self, max_chunksize: int | None = None) -> pa.RecordBatchReader:
-        """The table as a stream of record batches, of at most ``max_chunksize`` rows; nothing is copied."""
+        """Open the table as a stream of record batches. Nothing is copied.
+
+        Parameters
+        ----------
+        max_chunksize : int, optional
+            As in `to_batches`.
+
+        Returns
+        -------
+        pyarrow.RecordBatchReader
+
+        Raises
+        ------
+        ValueError, TypeError
+            As in `to_batches`.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> snap = cn.put("docs/to-reader", pd.DataFrame({"x": range(10)}))
+        >>> sum(batch.num_rows for batch in snap.to_reader(4))
+        10
+        >>> cn.delete("docs/to-reader")
+        """
         return self.to_arrow().to_reader(max_chunksize=_chunk_size(max_chunksize))
+
+    # -- to other libraries --------------------------------------------------------------------------------------------
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return np.array(self.to_numpy(), dtype=dtype, copy=copy)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Export the table to any library that speaks the Arrow PyCapsule protocol; nothing is copied."""
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
+
+    def __arrow_c_schema__(self) -> object:
+        """Export the schema."""
+        return self.schema.__arrow_c_schema__()
 
 
 def _chunk_size(max_chunksize: int | None) -> int | None:

@@ -8,6 +8,7 @@ Does not depend on: how a snapshot is read, how the kernel reports a put.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
@@ -40,6 +41,15 @@ class Look:
         The version.
     prepared : object
         What ``prepare(snapshot)`` returned; None without it.
+
+    Examples
+    --------
+    >>> import colonnade as cn, pandas as pd
+    >>> cn.put("docs/look", pd.DataFrame({"n": [1]})).close()
+    >>> look = cn.latest("docs/look").now()
+    >>> look.version, look.frame["n"].tolist(), look.prepared
+    (1, [1], None)
+    >>> cn.delete("docs/look")
     """
 
     __slots__ = ("_frame", "inode", "log", "prepared", "snapshot")
@@ -115,8 +125,8 @@ class Latest:
         self._live = os.fspath(catalog.directory.root.joinpath(*where.folders, where.live))
         self._look: Look | None = None
         self._preparing = False
-        self._grown: Callable[[], Snapshot] | None = None  # opens a growing table again
-        self._refused: tuple[int, int] | None = None  # the version whose `prepare` failed
+        self._reopen: Callable[[], Snapshot] | None = None  # opens a growing table again
+        self._failed_version: tuple[int, int] | None = None  # the version whose `prepare` failed
         self._lock = RLock()
         self._process = os.getpid()
 
@@ -139,6 +149,15 @@ class Latest:
         Exception
             What ``prepare=`` raises, once for each version: the version before is served from then on. If there is none
             before, each time.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> table = cn.latest("docs/now")
+        >>> cn.put("docs/now", pd.DataFrame({"n": [1]})).close()
+        >>> table.now().version, table.now() is table.now()
+        (1, True)
+        >>> cn.delete("docs/now")
         """
         look = self._look
         if look is not None and self._is_newest(look):
@@ -146,40 +165,55 @@ class Latest:
         return self._renewed(wait=look is None or self._prepare is None)
 
     def wait(self, timeout: float | None = None) -> Look:
-        """Wait for a version that this handle has not served yet; a new handle gives the version that exists now.
+        """Wait for a version that this handle has not given yet; a new handle gives the version that exists now.
 
         Parameters
         ----------
         timeout : float, optional
             How many seconds to wait. By default for ever.
 
+        Returns
+        -------
+        Look
+            The new version.
+
         Raises
         ------
         WaitTimeoutError
-            There was none.
+            No new version came in time.
         CorruptSnapshotError, StoreAccessError
             As `Store.open`.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> cn.put("docs/wait", pd.DataFrame({"n": [1]})).close()
+        >>> table = cn.latest("docs/wait")
+        >>> table.wait(timeout=10).version
+        1
+        >>> cn.put("docs/wait", pd.DataFrame({"n": [2]})).close()
+        >>> table.wait(timeout=10).version
+        2
+        >>> cn.delete("docs/wait")
         """
         until = None if timeout is None else time.monotonic() + seconds(timeout, "timeout")
-        served = self._look
+        before = self._look
         with explained(self._catalog.directory.root, f"watching {self.name!r}"):
             path_watch, bell = PathWatch(self._catalog.directory, self.name), _core.Bell()
         try:
             while True:
                 path_watch.news()  # before the look: nothing that comes after it is missed
                 look = self._look_if_any()
-                if look is not None and (served is None or _which(look.snapshot) != _which(served.snapshot)):
+                if look is not None and (before is None or _which(look.snapshot) != _which(before.snapshot)):
                     return look
-                left = None if until is None else until - time.monotonic()
-                if left is not None and left <= 0:
-                    state = f"it is at version {served.version}" if served else "there is no such table"
+                seconds_left = None if until is None else until - time.monotonic()
+                if seconds_left is not None and seconds_left <= 0:
+                    state = f"it is at version {before.version}" if before else "there is no such table"
                     raise WaitTimeoutError(f"no new version of {self.name!r} within {timeout} seconds; {state}")
                 if look is not None and look.log is not None:
-                    from colonnade.storage.log_wait import wait
-
-                    wait(look.log, look.version, bell, 0, left)
+                    look.log.wait(look.version, bell, 0, math.inf if seconds_left is None else seconds_left)
                 else:
-                    path_watch.wait(left)
+                    path_watch.wait(seconds_left)
         finally:
             path_watch.interrupt()
 
@@ -218,20 +252,67 @@ class Latest:
         return datetime.now(UTC) - self.snapshot.created
 
     def locate(self, keys: Any) -> Any:
-        """Find rows of the newest version by key; see `Snapshot.locate`."""
+        """Find rows of the newest version by key, as `Snapshot.locate` does.
+
+        Parameters
+        ----------
+        keys : scalar or array
+            As in `Snapshot.locate`.
+
+        Returns
+        -------
+        int or numpy.ndarray of int64
+            The position of the first row of each key; -1 where there is none.
+
+        Raises
+        ------
+        ColonnadeError, TypeError
+            As `Snapshot.locate`, and the errors of `now`.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> cn.put("docs/keys", pd.DataFrame({"user": [12, 7], "city": ["Oslo", "Rome"]}), key="user").close()
+        >>> cn.latest("docs/keys").locate(7)
+        1
+        >>> cn.delete("docs/keys")
+        """
         return self.snapshot.locate(keys)
 
     def rows(self, keys: Any) -> pd.DataFrame:
-        """All rows of some keys in the newest version; see `Snapshot.rows`."""
+        """Take all rows of some keys from the newest version, as `Snapshot.rows` does.
+
+        Parameters
+        ----------
+        keys : scalar or array
+            As in `Snapshot.locate`.
+
+        Returns
+        -------
+        pandas.DataFrame
+
+        Raises
+        ------
+        ColonnadeError, TypeError
+            As `Snapshot.locate`, and the errors of `now`.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> cn.put("docs/keyed", pd.DataFrame({"user": [12, 7], "city": ["Oslo", "Rome"]}), key="user").close()
+        >>> cn.latest("docs/keyed").rows(7)["city"].tolist()
+        ['Rome']
+        >>> cn.delete("docs/keyed")
+        """
         return self.snapshot.rows(keys)
 
     def _renewed(self, *, wait: bool) -> Look:
         lock = self._alone()  # so many threads open it once, and none goes back to an older one
-        locked: list[bool] = []
+        acquired: list[bool] = []
         try:
             # One call of C: an interrupt comes before it is locked, or after the list says so.
-            locked.extend(map(lock.acquire, (wait,)))
-            if not locked[0]:
+            acquired.extend(map(lock.acquire, (wait,)))
+            if not acquired[0]:
                 assert self._look is not None
                 return self._look  # another thread prepares the next one
             look = self._look
@@ -245,7 +326,7 @@ class Latest:
                 if look is None or look.snapshot.closed:
                     raise
                 return look  # deleted in this instant
-            if look is not None and not look.snapshot.closed and _which(snapshot) == self._refused:
+            if look is not None and not look.snapshot.closed and _which(snapshot) == self._failed_version:
                 snapshot.close()
                 return look
             newer = Look(snapshot)
@@ -254,7 +335,7 @@ class Latest:
             self._look = newer
             return newer
         finally:
-            if locked and locked[0]:  # without a call, after which an interrupt could come
+            if acquired and acquired[0]:  # without a call, after which an interrupt could come
                 lock.release()
 
     def _run_prepare(self, prepare: Callable[[Snapshot], Any], snapshot: Snapshot, served: Look | None) -> Any:
@@ -263,7 +344,7 @@ class Latest:
             return prepare(snapshot)
         except Exception as error:
             if served is not None:
-                self._refused = _which(snapshot)
+                self._failed_version = _which(snapshot)
                 error.add_note(
                     f"prepare= of latest({self.name!r}) failed for version {snapshot.version}; "
                     f"version {served.version} is served until there is a newer one"
@@ -275,14 +356,14 @@ class Latest:
 
     def _attach(self) -> Snapshot:
         log = None if self._look is None else self._look.log
-        if log is not None and self._grown is not None and not log.is_deleted:
-            return self._grown()
+        if log is not None and self._reopen is not None and not log.is_deleted:
+            return self._reopen()
         snapshot = attach(self._catalog, self.name)
         if snapshot.log is not None:
-            from colonnade.growing_snapshot import open_growing
+            from colonnade.growing_versions import open_growing
 
             # Kept, because an import that does nothing takes 6 us where the processor's caches are cold.
-            self._grown = partial(open_growing, snapshot.log, None)
+            self._reopen = partial(open_growing, snapshot.log, None)
         return snapshot
 
     def _is_newest(self, look: Look) -> bool:

@@ -101,13 +101,13 @@ class Lookup:
         own = [key_column(column) for column in self._columns]
         rows = len(self._columns[0])
         first = _following(self._index.find, own, rows)
-        indexed = np.sort(_following(self._index.all_rows, distinct(first[first >= 0])))
+        rows_of_index = np.sort(_following(self._index.all_rows, distinct(first[first >= 0])))
         without_null = np.ones(rows, bool)
         for column in self._columns:
             without_null &= np.asarray(column.is_valid())
-        if not np.array_equal(indexed, np.flatnonzero(without_null)):
+        if not np.array_equal(rows_of_index, np.flatnonzero(without_null)):
             raise CorruptSnapshotError(
-                f"damaged key index: it leads to {len(indexed):,} rows of {without_null.sum():,}"
+                f"damaged key index: it leads to {len(rows_of_index):,} rows of {without_null.sum():,}"
             )
 
     def _find(self, keys: Any) -> tuple[npt.NDArray[np.int64], bool]:

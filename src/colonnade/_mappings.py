@@ -29,8 +29,8 @@ def remember_source(mapping: Any, reference: Reference) -> None:
     """Note which snapshot a new mapping is of."""
     global _most  # noqa: PLW0603 -- one limit for the whole process
     if len(_sources) >= _most:
-        for key, known in list(_sources.items()):
-            if known() is None and _sources.get(key) is known:
+        for key, reference_to_mapping in list(_sources.items()):
+            if reference_to_mapping() is None and _sources.get(key) is reference_to_mapping:
                 _sources.pop(key, None)
         _most = max(2 * len(_sources), _FEW)
     _sources[id(mapping), reference] = ref(mapping)
@@ -38,8 +38,8 @@ def remember_source(mapping: Any, reference: Reference) -> None:
 
 def source_of(address: int) -> Source | None:
     """The snapshot whose mapping an address is in; None where it is in none."""
-    for (_, reference), known in list(_sources.items()):
-        mapping = known()
+    for (_, reference), reference_to_mapping in list(_sources.items()):
+        mapping = reference_to_mapping()
         if mapping is not None and 0 <= address - mapping.address < len(mapping):
             return Source(mapping, reference)
     return None

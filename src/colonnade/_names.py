@@ -44,7 +44,24 @@ class TableInfo(NamedTuple):
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> TableInfo:
-        """Make the line of a snapshot."""
+        """Make the line of a snapshot.
+
+        Parameters
+        ----------
+        snapshot : Snapshot
+            The table.
+
+        Returns
+        -------
+        TableInfo
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> cn.TableInfo.of(cn.put("docs/line", pd.DataFrame({"x": [1, 2, 3]}))).rows
+        3
+        >>> cn.delete("docs/line")
+        """
         return cls(
             snapshot.name,
             snapshot.version,
@@ -112,6 +129,15 @@ class Names(abc.ABC):
     def exists(self, name: str) -> bool:
         """Whether there is a table of this name.
 
+        Parameters
+        ----------
+        name : str
+            The name.
+
+        Returns
+        -------
+        bool
+
         Raises
         ------
         InvalidNameError, StoreAccessError
@@ -126,9 +152,9 @@ class Names(abc.ABC):
         return self._catalog.current_version(name) > 0 or self._catalog.is_growing(name)
 
     def ls(self, pattern: str | None = None) -> list[TableInfo]:
-        """List the newest versions, by name. Files that are no snapshots are left out; `check` names them.
+        """List the newest versions, by name. Files that are not snapshots are left out; `check` names them.
 
-        A warning says which tables this user may not read, and which growing tables are damaged.
+        A warning says which tables this user may not read, and which growing tables are files.
 
         Parameters
         ----------
@@ -155,11 +181,11 @@ class Names(abc.ABC):
         >>> cn.delete("docs/ls")
         """
         unreadable: list[str] = []
-        damaged: list[str] = []
-        tables = Tables(sorted(self._infos(pattern, unreadable, damaged), key=lambda table: table.name))
+        files: list[str] = []
+        tables = Tables(sorted(self._infos(pattern, unreadable, files), key=lambda table: table.name))
         for left_out, what, why in (
             (unreadable, "tables or folders", "this user may not read them or does not trust their owner"),
-            (damaged, "growing tables", "they are damaged"),
+            (files, "growing tables", "they are files"),
         ):
             if left_out:
                 more = ", ..." if len(left_out) > 5 else ""
@@ -171,7 +197,7 @@ class Names(abc.ABC):
                 )
         return tables
 
-    def _infos(self, pattern: str | None, unreadable: list[str], damaged: list[str]) -> Iterator[TableInfo]:
+    def _infos(self, pattern: str | None, unreadable: list[str], files: list[str]) -> Iterator[TableInfo]:
         entries = self._catalog.entries(lambda folder, _: unreadable.append(f"{folder}/"))
         names = ((entry.name, False) for entry in entries if entry.version is None)
         growing = ((name, True) for name in self._catalog.growing())
@@ -181,10 +207,10 @@ class Names(abc.ABC):
                     yield self.info(name)
                 except NotFoundError:
                     if is_growing and self._catalog.is_growing(name):  # there is a folder, and no head in it
-                        damaged.append(name)
+                        files.append(name)
                 except CorruptSnapshotError:
                     if is_growing:
-                        damaged.append(name)
+                        files.append(name)
                 except StoreAccessError as error:
                     if error.errno in SHORTAGES:
                         raise
@@ -199,6 +225,10 @@ class Names(abc.ABC):
             The table.
         version : int, optional
             As in `open`.
+
+        Returns
+        -------
+        TableInfo
 
         Raises
         ------
@@ -218,6 +248,16 @@ class Names(abc.ABC):
 
     def versions(self, name: str) -> list[TableInfo]:
         """List the versions of a table that are there: the newest, and those that ``keep=`` retained; oldest first.
+
+        Parameters
+        ----------
+        name : str
+            The table.
+
+        Returns
+        -------
+        list of TableInfo
+            Notebooks and Rich show it as a table.
 
         Raises
         ------
@@ -245,22 +285,57 @@ class Names(abc.ABC):
         return Tables([*older, newest])
 
     def version_number(self, name: str, version: int | None) -> int | None:
-        """The number of a version that may be counted from the newest: -1 is the newest. None stays None.
+        """Give the number of a version that may be counted from the newest.
+
+        Parameters
+        ----------
+        name : str
+            The table.
+        version : int or None
+            The version; -1 is the newest, -2 the one before.
+
+        Returns
+        -------
+        int or None
+            None for the newest version.
 
         Raises
         ------
         NotFoundError
             There are not so many versions.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> store = cn.Store()
+        >>> for n in (1, 2):
+        ...     store.put("docs/number", pd.DataFrame({"n": [n]}), keep=2).close()
+        >>> store.version_number("docs/number", -2)
+        1
+        >>> store.delete("docs/number")
         """
         return None if version is None else self._catalog.version_number(name, whole_number(version, "version"))
 
     def sizes(self) -> dict[str, int]:
         """Get the bytes of each table, all its versions together.
 
+        Returns
+        -------
+        dict of str to int
+
         Raises
         ------
         StoreAccessError
             If the store is a file, or cannot be read.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> store = cn.Store()
+        >>> store.put("docs/sizes", pd.DataFrame({"n": [1]})).close()
+        >>> store.sizes()["docs/sizes"] == store.info("docs/sizes").nbytes
+        True
+        >>> store.delete("docs/sizes")
         """
         from colonnade.storage.log_files import files_of_logs
 
@@ -289,15 +364,57 @@ class Names(abc.ABC):
         return self.get(name)
 
     def keys(self) -> KeysView[str]:
-        """The names of all tables, in order, so that ``dict(store)`` is all tables by name."""
+        """Give the names of all tables, in order, so that ``dict(store)`` is all tables by name.
+
+        Returns
+        -------
+        collections.abc.KeysView
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> store = cn.Store()
+        >>> store["docs/mapping"] = pd.DataFrame({"n": [1]})
+        >>> list(store.keys())
+        ['docs/mapping']
+        >>> del store["docs/mapping"]
+        """
         return KeysView(cast(Any, self))
 
     def items(self) -> ItemsView[str, Any]:
-        """The names of all tables, in order, each with its table as `get` gives it."""
+        """Give the names of all tables, in order, each with its table as `get` gives it.
+
+        Returns
+        -------
+        collections.abc.ItemsView
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> store = cn.Store()
+        >>> store["docs/mapping"] = pd.DataFrame({"n": [1, 2]})
+        >>> [(name, len(df)) for name, df in store.items()]
+        [('docs/mapping', 2)]
+        >>> del store["docs/mapping"]
+        """
         return ItemsView(cast(Any, self))
 
     def values(self) -> ValuesView[Any]:
-        """All tables, as `get` gives them, in the order of their names."""
+        """Give all tables, as `get` gives them, in the order of their names.
+
+        Returns
+        -------
+        collections.abc.ValuesView
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> store = cn.Store()
+        >>> store["docs/mapping"] = pd.DataFrame({"n": [1, 2]})
+        >>> [len(df) for df in store.values()]
+        [2]
+        >>> del store["docs/mapping"]
+        """
         return ValuesView(cast(Any, self))
 
     def __setitem__(self, name: str, data: Any) -> None:

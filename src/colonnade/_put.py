@@ -165,15 +165,16 @@ class Writer:
         self.prepare(request)
         if isinstance(data, Snapshot) and data.log is None and not _changes(request, data):
             return self.copy(data, request)
-        planned = plan(data if request.sort_by is None else sort(data, request.sort_by))
-        laid = lay_out(planned, key_fields(planned, request.key), request.meta, views=request.views)
+        table_plan = plan(data if request.sort_by is None else sort(data, request.sort_by))
+        laid = lay_out(table_plan, key_fields(table_plan, request.key), request.meta, views=request.views)
         return self.store(laid, write, lambda draft: self.publish(request, laid, draft), unique=request.unique)
 
     def copy(self, snapshot: Snapshot, request: Request) -> Snapshot:
         """Write a stored table as the next version of a name: its bytes, under a new seal.
 
         So it is the same in every respect, even where PyArrow's metadata says less than the file, as of categorical
-        labels; and no value is looked at. A checksum of the values is copied too, so it shows what was damaged before.
+        labels; and no value is looked at. A checksum of the values is copied too, so it shows what was
+        damaged before.
         """
         source, size = snapshot.fileno(), snapshot.nbytes
         _ = snapshot.schema  # a damaged file is an error before anything is written
@@ -181,8 +182,8 @@ class Writer:
             footer_at = seal_place(size, os.pread(source, TAIL_SIZE, size - TAIL_SIZE)) + SEAL_SIZE
         with self.explained(size), self.publisher.draft(size) as draft:
             _copy_bytes(source, draft.fd, size)
-            copied = Seal.unpack(os.pread(draft.fd, _SEALED, footer_at - _SEALED))
-            seal = _new_seal(copied.rows, copied.columns, size, request.ttl, copied.checksums)
+            old_seal = Seal.unpack(os.pread(draft.fd, _SEALED, footer_at - _SEALED))
+            seal = _new_seal(old_seal.rows, old_seal.columns, size, request.ttl, old_seal.checksums)
             return self._commit(request, draft, seal, footer_at)
 
     # -- the steps -----------------------------------------------------------------------------------------------------
@@ -222,7 +223,7 @@ class Writer:
     def _commit(self, request: Request, draft: Draft, seal: Seal, footer_at: int) -> Snapshot:
         if request.checksum:
             seal = _with_values(seal, draft, footer_at - _SEALED)
-        segment, sealed = self.publisher.publish(
+        segment, final_seal = self.publisher.publish(
             request.name,
             draft,
             seal,
@@ -230,7 +231,7 @@ class Writer:
             keep=request.keep,
             expected=request.expected,
         )
-        return Snapshot.attached(self.directory.root, request.name, segment, sealed)
+        return Snapshot.attached(self.directory.root, request.name, segment, final_seal)
 
     def place(self, file: str, laid: LaidOut, draft: Draft, *, version: int = 1) -> tuple[Segment, Seal]:
         """Commit a filled draft as a file that only a reference leads to."""
@@ -267,8 +268,8 @@ def _with_values(seal: Seal, draft: Draft, end: int) -> Seal:
 
 
 def _write_seal(draft: Draft, seal: Seal, footer_at: int) -> None:
-    packed = seal.pack()
-    draft.write(footer_at - len(packed), packed)
+    data = seal.pack()
+    draft.write(footer_at - len(data), data)
 
 
 # Between two parts of a copy, an interrupt is handled.
@@ -323,7 +324,7 @@ def write_batched(laid: LaidOut, draft: Draft, source: BatchedSource) -> None:
     if laid.size <= _SMALL and not source.streamed:
         write(laid, draft)
         return
-    mapped = draft.map_step_by_step(laid.size, len(laid.plan.regions()))
+    memory_of = draft.map_step_by_step(laid.size, len(laid.plan.regions()))
     if draft.used:
         laid.clear_gaps(draft.write)
-    laid.write_batched(draft.fd, draft.write, cast(Any, mapped), source)
+    laid.write_batched(draft.fd, draft.write, cast(Any, memory_of), source)

@@ -46,6 +46,15 @@ class Server:
         Where the store is served: ``grpc://host:port``. A table is ``<address>/<name>``.
     token : str
         What other hosts must bring, as ``$COLONNADE_TOKEN``.
+
+    Examples
+    --------
+    >>> import colonnade as cn, pandas as pd
+    >>> cn.put("docs/server", pd.DataFrame({"x": [1, 2, 3]})).close()
+    >>> with cn.serve() as server:
+    ...     cn.open(f"{server.address}/docs/server").num_rows
+    3
+    >>> cn.delete("docs/server")
     """
 
     def __init__(self, catalog: Catalog, credentials: Credentials, host: str, port: int, advertise: str) -> None:
@@ -75,7 +84,24 @@ class Server:
         return self._service is not None
 
     def is_silent(self, seconds: float) -> bool:
-        """Whether this process has served nobody for so many seconds, and serves nobody now."""
+        """Whether this process has served nobody for some time, and serves nobody now.
+
+        Parameters
+        ----------
+        seconds : float
+            The time.
+
+        Returns
+        -------
+        bool
+
+        Examples
+        --------
+        >>> import colonnade as cn
+        >>> with cn.serve() as server:
+        ...     server.is_silent(3600)
+        True
+        """
         service = self._service
         return service is None or service.is_silent(seconds)
 

@@ -11,7 +11,6 @@ import math
 import os
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from colonnade import _core
@@ -19,11 +18,11 @@ from colonnade.arguments import seconds
 from colonnade.errors import ColonnadeError, NotFoundError, WaitTimeoutError
 from colonnade.snapshot import Snapshot
 from colonnade.storage.directory import Directory
-from colonnade.storage.os_errors import explained
+from colonnade.storage.os_errors import explain_os_error, explained
 from colonnade.storage.path_watch import PathWatch
 
 if TYPE_CHECKING:
-    from colonnade.storage.log_reader import LogReader
+    from colonnade.storage.log_reader import LogReader, Look
 
 
 class _Given(NamedTuple):
@@ -63,7 +62,7 @@ class Watch:
         self._directory = directory
         self._attach = attach
         self._timeout = None if timeout == math.inf else timeout
-        self._given: _Given | None = None
+        self._last: _Given | None = None
         self._start()
 
     def _start(self) -> None:
@@ -74,7 +73,8 @@ class Watch:
         self._unsure = False
         # The growing table that the name leads to: its rows are waited for, and the path is not.
         self._log: LogReader | None = None
-        self._grown: Callable[[], Snapshot] | None = None  # opens it again
+        # Makes a snapshot of it. It is kept because an import that does nothing takes 6 us where caches are cold.
+        self._snapshot_of: Callable[[LogReader, Look], Snapshot] | None = None
         self._bell = _core.Bell()
         self._wakers: list[Callable[[], None]] = []
 
@@ -109,21 +109,33 @@ class Watch:
                 snapshot = self._newer(path_watch)
                 if snapshot is not None:
                     return snapshot
-                left = None if until is None else until - time.monotonic()
-                if left is not None and left <= 0:
+                seconds_left = None if until is None else until - time.monotonic()
+                if seconds_left is not None and seconds_left <= 0:
                     raise self._timed_out()
                 if self._path_watch is None:
                     break
-                with explained(self._directory.root, f"watching {self.name!r}"):
-                    if self._log is not None and self._given is not None:
-                        from colonnade.storage.log_wait import wait
-
-                        wait(self._log, self._given.version, self._bell, rung, left)
-                    else:
-                        path_watch.wait(left)
+                if self._log is not None and self._last is not None:
+                    snapshot = self._wait_for_growth(self._log, self._last.version, rung, seconds_left)
+                    if snapshot is not None:
+                        return snapshot
+                else:
+                    with explained(self._directory.root, f"watching {self.name!r}"):
+                        path_watch.wait(seconds_left)
         finally:
             self._waiting = False
         raise StopIteration
+
+    def _wait_for_growth(self, log: LogReader, rows: int, rung: int, seconds_left: float | None) -> Snapshot | None:
+        """Wait for rows, and give them; None where the table must be looked at anew."""
+        try:  # no `with`: the processor's caches are cold after a wait, and a call takes some microseconds
+            look = log.wait(rows, self._bell, rung, math.inf if seconds_left is None else seconds_left)
+        except OSError as error:
+            raise explain_os_error(error, self._directory.root, f"watching {self.name!r}") from error
+        if look is None or look.stop == rows or self._snapshot_of is None:
+            return None
+        snapshot = self._snapshot_of(log, look)
+        self._last = _Given(log.identity, look.stop)  # last: where an interrupt comes first, it is given the next time
+        return snapshot
 
     async def __anext__(self) -> Snapshot:
         """Wait for the next version, while the event loop does other things; raises the same errors."""
@@ -139,10 +151,10 @@ class Watch:
                         return snapshot
                     if self._path_watch is None:
                         break
-                    if self._log is not None and self._given is not None:
+                    if self._log is not None and self._last is not None:
                         from colonnade.storage.log_wait import wait_in_task
 
-                        await wait_in_task(self._log, self._given.version, self._wakers)
+                        await wait_in_task(self._log, self._last.version, self._wakers)
                     else:
                         await _readable(path_watch)
         except TimeoutError:
@@ -162,7 +174,7 @@ class Watch:
             )
 
     def _timed_out(self) -> WaitTimeoutError:
-        state = f"it is at version {self._given.version}" if self._given else "there is no such table"
+        state = f"it is at version {self._last.version}" if self._last else "there is no such table"
         return WaitTimeoutError(
             f"no new version of {self.name!r} within {self._timeout} seconds; {state}. Ask again to go on waiting"
         )
@@ -171,10 +183,10 @@ class Watch:
 
     def _newer(self, path_watch: PathWatch) -> Snapshot | None:
         """The newest version, where it is not the one given last. Looks only if there may be another."""
-        if self._log is not None and self._given is not None:
+        if self._log is not None and self._last is not None:
             if not self._log.is_deleted:
-                return None if self._log.committed == self._given.version else self._look()
-            self._log, self._grown, self._unsure = None, None, True
+                return None if self._log.committed == self._last.version else self._look()
+            self._log, self._snapshot_of, self._unsure = None, None, True
         unsure, self._unsure = self._unsure, True  # so a thread that is interrupted here looks again the next time
         if not path_watch.news() and not unsure:
             self._unsure = False
@@ -189,23 +201,26 @@ class Watch:
 
     def _look(self) -> Snapshot | None:
         try:
-            snapshot = self._attach() if self._grown is None else self._grown()
+            if self._log is None or self._snapshot_of is None:
+                snapshot = self._attach()
+            else:
+                snapshot = self._snapshot_of(self._log, self._log.look())
         except NotFoundError:
-            if self._given is None:
+            if self._last is None:
                 return None  # it is waited for
-            last, self._given = self._given, None
+            last, self._last = self._last, None
             raise NotFoundError(
                 f"{self.name!r} was deleted while it was watched, after version {last.version}; "
                 "ask again to wait for its next put"
             ) from None
         new, log = _Given(snapshot.identity, snapshot.version), snapshot.log
         if log is not self._log:
-            self._grown = None if log is None else _opener(log)
-        if new == self._given:
+            self._snapshot_of = None if log is None else _snapshot_of_growing()
+        if new == self._last:
             self._log = log
             snapshot.close()
             return None
-        self._given, self._log = new, log  # last: where an interrupt comes first, it is given the next time
+        self._last, self._log = new, log  # last: where an interrupt comes first, it is given the next time
         return snapshot
 
     # -- its life ------------------------------------------------------------------------------------------------------
@@ -230,17 +245,17 @@ class Watch:
         state = (
             "closed"
             if self._path_watch is None
-            else f"at version {self._given.version}"
-            if self._given
+            else f"at version {self._last.version}"
+            if self._last
             else "no version yet"
         )
         return f"<colonnade.Watch {self.name!r}: {state}>"
 
 
-def _opener(log: LogReader) -> Callable[[], Snapshot]:
-    from colonnade.growing_snapshot import open_growing  # once: such an import takes 6 us where caches are cold
+def _snapshot_of_growing() -> Callable[[LogReader, Look], Snapshot]:
+    from colonnade.growing_snapshot import GrowingSnapshot  # programs without growing tables do without it
 
-    return partial(open_growing, log, None)
+    return GrowingSnapshot.at
 
 
 async def _readable(path_watch: PathWatch) -> None:

@@ -1,4 +1,4 @@
-"""Checks of arguments that several verbs take: numbers that are none are a TypeError that names the argument.
+"""Checks of arguments that several verbs take. Each error names the argument.
 
 Does not depend on: what the numbers mean.
 """
@@ -15,7 +15,7 @@ from colonnade.errors import brief_repr
 
 
 def integer(value: Any) -> int | None:
-    """Give an integer of Python or NumPy as an int; None for whatever is none, as True and False."""
+    """Give an integer of Python or NumPy as an int; None for everything else, True and False included."""
     try:
         return None if type(value) is bool else operator.index(value)
     except TypeError:
@@ -28,7 +28,7 @@ def whole_number(value: Any, name: str) -> int:
     Raises
     ------
     TypeError
-        It is no integer, of Python or NumPy; True and False are none.
+        It is not an integer of Python or NumPy, or it is True or False.
     """
     number = integer(value)
     if number is None:
@@ -76,7 +76,7 @@ def seconds(value: Any, name: str) -> float:
     Raises
     ------
     TypeError
-        It is no number.
+        It is not a number.
     ValueError
         It is below 0, or NaN.
     """
@@ -86,3 +86,21 @@ def seconds(value: Any, name: str) -> float:
     if not number >= 0:
         raise ValueError(f"{name} must be >= 0 seconds, got {number:g}")
     return number
+
+
+def number_of_rows(last: Any) -> int:
+    """Give ``last=`` as a number of rows.
+
+    Raises
+    ------
+    TypeError
+        It is not an integer.
+    ValueError
+        It is below 0.
+    """
+    count = integer(last)
+    if count is None:
+        raise TypeError(f"last must be a number of rows or a time, as in '5min', got {brief_repr(last)}")
+    if count < 0:
+        raise ValueError(f"last must be >= 0 rows or a time, got {count}")
+    return count

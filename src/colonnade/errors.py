@@ -18,7 +18,7 @@
     │   └── NotASnapshotError               a whole Arrow file, but another program's
     ├── WaitTimeoutError (TimeoutError)     no new version within the time given to `watch`
     ├── UnreadableFileError (ValueError)    a file to be loaded is not what it should be
-    ├── RemoteError (ConnectionError)       another host did not answer, refused, or sent what is no table
+    ├── RemoteError (ConnectionError)       another host did not answer, refused, or sent an invalid answer
     ├── QueryError (RuntimeError)           a database did not answer, or did not to the end
     ├── InvalidDataError (ValueError)       Arrow data that contradicts itself
     └── UnsupportedTypeError (TypeError)    columns that have no Arrow form, or none for DuckDB

@@ -7,34 +7,37 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeGuard
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 
 from colonnade import arguments
-from colonnade.arguments import whole_number
+from colonnade.arguments import number_of_rows
 from colonnade.displayed import displayed
 from colonnade.errors import (
     ColonnadeError,
     CorruptSnapshotError,
     NotFoundError,
-    RowsDroppedError,
-    UnsupportedTypeError,
-    brief_repr,
 )
 from colonnade.explanation import ColumnReport, Explanation
 from colonnade.format.growing import Kind
 from colonnade.format.polars_reading import why_polars_converts
-from colonnade.format.read.growing import check_all, check_values, read_arrow, span_of_time, start_of_window
+from colonnade.format.read.growing import (
+    check_all,
+    check_values,
+    is_time,
+    read_arrow,
+    span_of_time,
+    start_of_window,
+)
+from colonnade.growing_facts import GrowingFacts
 from colonnade.growing_frames import chunks_of, private_frame, shared_frame
 from colonnade.interop import pyarrow_calls
 from colonnade.interop.pandas import values_of
-from colonnade.snapshot import Snapshot
 from colonnade.storage.catalog import Catalog
-from colonnade.storage.log_reader import LogReader, LogTable, Look, Part, find_log
+from colonnade.storage.log_reader import LogReader, LogTable, Look, Part, find_log, rows_dropped
 from colonnade.storage.os_errors import SHORTAGES, explain_use
 
 if TYPE_CHECKING:
@@ -59,21 +62,26 @@ class _Located:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if not isinstance(error, Exception) or isinstance(error, MemoryError):
-            return
-        if isinstance(error, ColonnadeError) and not isinstance(error, CorruptSnapshotError):
-            return
-        if isinstance(error, OSError) and error.errno in SHORTAGES:  # which says nothing of the file
-            raise explain_use(error, f"reading {self._snapshot.name!r}") from error
-        what = str(error) if isinstance(error, ColonnadeError) else f"damaged values ({type(error).__name__}: {error})"
-        raise CorruptSnapshotError(
-            f"{self._snapshot.name!r} cannot be read: {what}. Its folder is {self._snapshot.path}; delete it, and "
-            "append anew"
-        ) from error
+        if isinstance(error, Exception):
+            _raise_located(self._snapshot, error)
+
+
+def _raise_located(snapshot: GrowingSnapshot, error: Exception) -> None:
+    """Raise the error that says which table is damaged; nothing for an error that passes as it is."""
+    if isinstance(error, MemoryError) or (
+        isinstance(error, ColonnadeError) and not isinstance(error, CorruptSnapshotError)
+    ):
+        return
+    if isinstance(error, OSError) and error.errno in SHORTAGES:  # which says nothing of the file
+        raise explain_use(error, f"reading {snapshot.name!r}") from error
+    what = str(error) if isinstance(error, ColonnadeError) else f"damaged values ({type(error).__name__}: {error})"
+    raise CorruptSnapshotError(
+        f"{snapshot.name!r} cannot be read: {what}. Its folder is {snapshot.path}; delete it, and append anew"
+    ) from error
 
 
 @displayed
-class GrowingSnapshot(Snapshot):
+class GrowingSnapshot(GrowingFacts):
     """A growing table at one number of rows, which never changes: the rows that come later are in later snapshots.
 
     Made by `colonnade.open`, `colonnade.watch` and `colonnade.latest` for a name that `colonnade.appender` made. It is
@@ -98,7 +106,7 @@ class GrowingSnapshot(Snapshot):
     def __init__(
         self, table: LogTable, first: int, stop: int, reader: LogReader | None = None, look: Look | None = None
     ) -> None:
-        # What a Snapshot has of a file, this one does not have: see its properties.
+        # What a Snapshot has of a file, this one does not have: see `GrowingFacts`.
         self._table = table
         self._first = first
         self._stop = stop
@@ -107,96 +115,20 @@ class GrowingSnapshot(Snapshot):
 
     @classmethod
     def at(cls, reader: LogReader, look: Look) -> GrowingSnapshot:
-        """Make the snapshot of what was seen."""
+        """Make the snapshot of what was seen.
+
+        Parameters
+        ----------
+        reader : LogReader
+            The growing table.
+        look : Look
+            Its rows, with their segments.
+
+        Returns
+        -------
+        GrowingSnapshot
+        """
         return cls(reader.table, look.first, look.stop, reader, look)
-
-    # -- what it is ----------------------------------------------------------------------------------------------------
-
-    @property
-    def name(self) -> str:
-        """The table's name."""
-        return self._table.name
-
-    @property
-    def version(self) -> int:
-        """How many rows were ever appended when it was made."""
-        return self._stop
-
-    @property
-    def identity(self) -> int:
-        """A random number that no other growing table has, whatever its name."""
-        return self._table.identity
-
-    @property
-    def num_rows(self) -> int:
-        """The number of rows."""
-        return self._stop - self._first
-
-    @property
-    def num_columns(self) -> int:
-        """The number of columns in the Arrow schema, the index included."""
-        return self._table.columns
-
-    @property
-    def nbytes(self) -> int:
-        """The bytes of its rows, text and categories aside."""
-        return self.num_rows * self._table.row_bytes
-
-    @property
-    def has_checksums(self) -> bool:
-        """Always False: rows that are appended have no checksums."""
-        return False
-
-    @property
-    def created(self) -> datetime:
-        """When the table was made, in UTC."""
-        return datetime.fromtimestamp(self._table.created_ns / 1e9, UTC)
-
-    @property
-    def expires(self) -> datetime | None:
-        """Always None: rows leave by retention."""
-        return None
-
-    @property
-    def rows_range(self) -> range:
-        """The numbers of its rows, counted from the first row that was ever appended."""
-        return range(self._first, self._stop)
-
-    @property
-    def log(self) -> LogReader:
-        """The growing table that it is of."""
-        return self._attached()[0]
-
-    @property
-    def path(self) -> Path:
-        """The folder of the growing table; each of its segments is an Arrow IPC file."""
-        return self._attached()[0].path
-
-    @property
-    def kind(self) -> Literal["table", "array"]:
-        """Always ``"table"``."""
-        return "table"
-
-    @property
-    def meta(self) -> dict[str, Any]:
-        """Always empty: a growing table has none."""
-        return {}
-
-    @property
-    def columns(self) -> list[Any]:
-        """The labels of the columns; the column that is the index is none of them."""
-        schema = self._attached()[0].schema
-        return [name for name in schema.names if name != schema.index]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(rows, columns)."""
-        return self.num_rows, len(self.columns)
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The Arrow schema, with the ``pandas`` metadata."""
-        return self._attached()[0].schema.arrow
 
     # -- its views -----------------------------------------------------------------------------------------------------
 
@@ -208,13 +140,45 @@ class GrowingSnapshot(Snapshot):
         dtype_backend: Literal["numpy_nullable", "pyarrow"] | None = None,
         types_mapper: Callable[[pa.DataType], Any] | None = None,
     ) -> pd.DataFrame:
-        """Open the rows as pandas; parameters and errors are those of `Snapshot.to_pandas`.
+        """Open the rows as pandas: nothing is copied, over any number of segments.
 
-        Nothing is copied, over any number of segments. The index is the column that is the index, or the numbers of the
-        rows. ``writable=False`` gives views of memory that all read-only frames of the process share.
+        Parameters
+        ----------
+        columns : iterable of labels or str, optional
+            Take these columns, in this order, and the index. A string is one label.
+        writable : bool, default True
+            True: the frame may be written to, and nobody else sees the change. False: the arrays are views of memory
+            that all read-only frames of the process share.
+        dtype_backend : {"numpy_nullable", "pyarrow"}, optional
+            As in `Snapshot.to_pandas`.
+        types_mapper : callable, optional
+            As in `Snapshot.to_pandas`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Its index is the column that is the index, or the numbers of the rows.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no column of a label.
+        CorruptSnapshotError
+            If a segment is damaged.
+
+        Examples
+        --------
+        >>> import colonnade as cn
+        >>> with cn.appender("docs/grown-pandas", {"x": "int64"}) as log:
+        ...     _ = log.append({"x": [1, 2]})
+        >>> cn.open("docs/grown-pandas").to_pandas()["x"].sum()
+        np.int64(3)
+        >>> cn.delete("docs/grown-pandas")
         """
-        arguments.check_flags(writable=writable)
-        labels = arguments.labels(columns)
+        # Few calls: a reader that was just woken has nothing in the processor's caches, and each takes 2 us then.
+        if type(writable) is not bool:
+            arguments.check_flags(writable=writable)  # type: ignore[unreachable]  # callers may give anything
+        labels = None if columns is None else arguments.labels(columns)
         if dtype_backend is not None or types_mapper is not None:
             from colonnade._dtype_backend import mapper_of
 
@@ -223,11 +187,38 @@ class GrowingSnapshot(Snapshot):
             )
             return frame if labels is None else frame[labels]
         reader, look = self._attached()
-        with self._located():
-            return (private_frame if writable else shared_frame)(reader, look, self.rows_range, labels)
+        try:
+            return (private_frame if writable else shared_frame)(reader, look, range(self._first, self._stop), labels)
+        except Exception as error:
+            _raise_located(self, error)
+            raise
 
     def to_arrow(self, *, validate: Literal["full"] | None = None) -> pa.Table:
-        """Open the rows as PyArrow: one chunk for each segment; nothing is copied. See `Snapshot.to_arrow`."""
+        """Open the rows as PyArrow: one chunk for each segment; nothing is copied.
+
+        Parameters
+        ----------
+        validate : {"full", None}, default None
+            "full" first looks at every value that Arrow reads.
+
+        Returns
+        -------
+        pyarrow.Table
+
+        Raises
+        ------
+        CorruptSnapshotError
+            If a segment is damaged; values are looked at only with ``validate="full"``.
+
+        Examples
+        --------
+        >>> import colonnade as cn
+        >>> with cn.appender("docs/grown-arrow", {"x": "int64"}) as log:
+        ...     _ = log.append({"x": [1, 2]})
+        >>> cn.open("docs/grown-arrow").to_arrow()["x"].to_pylist()
+        [1, 2]
+        >>> cn.delete("docs/grown-arrow")
+        """
         reader, _ = self._attached()
         with self._located():
             chunks = chunks_of(self._parts())
@@ -236,7 +227,33 @@ class GrowingSnapshot(Snapshot):
             return read_arrow(reader.schema, chunks)
 
     def to_polars(self, *, validate: Literal["full"] | None = None) -> pl.DataFrame:
-        """Open the rows as Polars; numbers and times are not copied. See `Snapshot.to_polars`."""
+        """Open the rows as Polars; numbers and times are not copied. Needs the extra ``polars``.
+
+        Parameters
+        ----------
+        validate : {"full", None}, default None
+            As in `Snapshot.to_polars`.
+
+        Returns
+        -------
+        polars.DataFrame
+
+        Raises
+        ------
+        CorruptSnapshotError
+            If a segment is damaged.
+        ModuleNotFoundError
+            If Polars is not installed.
+
+        Examples
+        --------
+        >>> import colonnade as cn
+        >>> with cn.appender("docs/grown-polars", {"x": "int64"}) as log:
+        ...     _ = log.append({"x": [1, 2]})
+        >>> cn.open("docs/grown-polars").to_polars()["x"].to_list()
+        [1, 2]
+        >>> cn.delete("docs/grown-polars")
+        """
         try:
             from colonnade.interop.polars import from_arrow
         except ModuleNotFoundError as error:
@@ -245,41 +262,33 @@ class GrowingSnapshot(Snapshot):
         return from_arrow(self.to_arrow(validate="full" if is_checked else None))
 
     def to_numpy(self, *, writable: bool = True) -> npt.NDArray[Any]:
-        """Open the rows as an array of shape (rows, columns): a view if all columns are of one dtype."""
+        """Open the rows as an array of shape (rows, columns).
+
+        Parameters
+        ----------
+        writable : bool, default True
+            As in `to_pandas`.
+
+        Returns
+        -------
+        numpy.ndarray
+            A view if all columns are of one dtype, else a copy.
+
+        Raises
+        ------
+        CorruptSnapshotError
+            If a segment is damaged.
+
+        Examples
+        --------
+        >>> import colonnade as cn
+        >>> with cn.appender("docs/grown-numpy", {"x": "int64", "y": "int64"}) as log:
+        ...     _ = log.append({"x": [1, 2], "y": [3, 4]})
+        >>> cn.open("docs/grown-numpy").to_numpy().tolist()
+        [[1, 3], [2, 4]]
+        >>> cn.delete("docs/grown-numpy")
+        """
         return values_of(self.to_pandas(writable=writable))
-
-    def to_buffer(self) -> pa.Buffer:
-        """Refuse: the rows of a growing table are in several segments.
-
-        Raises
-        ------
-        UnsupportedTypeError
-        """
-        raise UnsupportedTypeError(
-            f"{self._called} is a growing table, whose rows are not one buffer: use to_numpy(), or put it as a table"
-        )
-
-    def __buffer__(self, flags: int) -> memoryview:
-        raise BufferError(f"{self._called} is a growing table, whose memory is more than one buffer; use to_numpy()")
-
-    def locate(self, keys: Any) -> Any:  # noqa: ARG002 -- as of a Snapshot
-        """Refuse: a growing table has no key.
-
-        Raises
-        ------
-        UnsupportedTypeError
-        """
-        raise self._without_key()
-
-    def rows(self, keys: Any) -> pd.DataFrame:  # noqa: ARG002 -- as of a Snapshot
-        """Refuse, as `locate`."""
-        raise self._without_key()
-
-    def _without_key(self) -> ColonnadeError:
-        return UnsupportedTypeError(
-            f"{self._called} is a growing table, which has no key index: put(name, snapshot, key=...) makes a table "
-            "that has one"
-        )
 
     def last(self, last: int | str | timedelta) -> GrowingSnapshot:
         """Take the newest rows only.
@@ -290,14 +299,28 @@ class GrowingSnapshot(Snapshot):
             How many rows; or, where the table has an index of times, a time as in ``"5min"``: the rows that are later
             than the newest row's time less that much. It is found by binary search.
 
+        Returns
+        -------
+        GrowingSnapshot
+            Of the same version, with these rows.
+
         Raises
         ------
         ValueError
             For a time where the index is not one of times.
+
+        Examples
+        --------
+        >>> import colonnade as cn
+        >>> with cn.appender("docs/grown-last", {"x": "int64"}) as log:
+        ...     _ = log.append({"x": [1, 2, 3]})
+        >>> cn.open("docs/grown-last").last(2).to_pandas()["x"].tolist()
+        [2, 3]
+        >>> cn.delete("docs/grown-last")
         """
         reader, look = self._attached()
         first, stop = self._first, self._stop
-        start = self._start_of_window(last) if _is_time(last) else max(first, stop - _count(last))
+        start = self._start_of_window(last) if is_time(last) else max(first, stop - number_of_rows(last))
         return GrowingSnapshot(reader.table, start, stop, reader, look)
 
     def _start_of_window(self, last: str | timedelta | np.timedelta64) -> int:
@@ -316,7 +339,22 @@ class GrowingSnapshot(Snapshot):
             return start_of_window(reader.schema.columns[number], number, chunks_of(parts), self.rows_range, span)
 
     def explain(self) -> Explanation:
-        """Say of each column how pandas reads it: none is copied."""
+        """Report for each column how pandas reads it: none is copied.
+
+        Returns
+        -------
+        Explanation
+            A sequence of reports, which prints as a table.
+
+        Examples
+        --------
+        >>> import colonnade as cn
+        >>> with cn.appender("docs/grown-explain", {"x": "int64"}) as log:
+        ...     _ = log.append({"x": [1, 2, 3]})
+        >>> [(report.column, report.zero_copy) for report in cn.open("docs/grown-explain").explain()]
+        [('x', True)]
+        >>> cn.delete("docs/grown-explain")
+        """
         schema, table = self._attached()[0].schema, self.to_arrow()
         return Explanation(
             ColumnReport(
@@ -339,14 +377,11 @@ class GrowingSnapshot(Snapshot):
         Raises
         ------
         CorruptSnapshotError
+            Something is damaged. The message says what.
         """
         reader, _ = self._attached()
         with self._located():
             check_all(reader.schema, chunks_of(self._parts()))
-
-    @property
-    def _called(self) -> str:
-        return repr(self._table.name)
 
     # -- its life ------------------------------------------------------------------------------------------------------
 
@@ -365,7 +400,7 @@ class GrowingSnapshot(Snapshot):
                 )
             look = reader.look()
             if look.first > self._first or look.stop < self._stop:
-                raise dropped(where.name, self._first, look)
+                raise rows_dropped(where.name, self._first, look)
             self._reader, self._look = reader, look
         return self._reader, self._look
 
@@ -376,12 +411,27 @@ class GrowingSnapshot(Snapshot):
         return self._attached()[1].parts(self._first, self._stop)
 
     def fileno(self) -> int:
-        """The descriptor of the newest segment.
+        """Give the number of the descriptor of the newest segment.
+
+        Returns
+        -------
+        int
+            It belongs to the snapshot, which closes it.
 
         Raises
         ------
         ValueError
             If it was closed, or has no rows.
+
+        Examples
+        --------
+        >>> import colonnade as cn, os
+        >>> with cn.appender("docs/grown-fileno", {"x": "int64"}) as log:
+        ...     _ = log.append({"x": [1, 2, 3]})
+        >>> snap = cn.open("docs/grown-fileno")
+        >>> os.fstat(snap.fileno()).st_nlink
+        1
+        >>> cn.delete("docs/grown-fileno")
         """
         parts = self._parts()
         if not parts:
@@ -398,67 +448,3 @@ class GrowingSnapshot(Snapshot):
 
     def __copy__(self) -> GrowingSnapshot:
         return GrowingSnapshot(self._table, self._first, self._stop, *self._attached())
-
-
-def _is_time(last: Any) -> TypeGuard[str | timedelta | np.timedelta64]:
-    return isinstance(last, (str, timedelta, np.timedelta64))
-
-
-def _count(last: Any) -> int:
-    """How many rows are wanted."""
-    if isinstance(last, bool) or not hasattr(last, "__index__"):
-        raise TypeError(f"last must be a number of rows or a time, as in '5min', got {brief_repr(last)}")
-    count = whole_number(last, "last")
-    if count < 0:
-        raise ValueError(f"last must be >= 0 rows or a time, got {count}")
-    return count
-
-
-def open_newest(reader: LogReader, last: int | str | timedelta) -> GrowingSnapshot:
-    """Make the snapshot of the newest rows: see `GrowingSnapshot.last`. Segments without such rows are not opened."""
-    rows = 1 if _is_time(last) else _count(last)
-    while True:
-        newest = GrowingSnapshot.at(reader, reader.look(rows))
-        window = newest.last(last)
-        # A window that begins with the first row may have rows before it, where so many were looked at.
-        if not _is_time(last) or window.rows_range.start > newest.rows_range.start or newest.num_rows < rows:
-            return window
-        rows = 4 * newest.num_rows
-
-
-def open_growing(reader: LogReader, version: int | None) -> GrowingSnapshot:
-    """Make the snapshot of a growing table, as it is now or as it was at a number of rows.
-
-    Raises
-    ------
-    NotFoundError
-        The table never had so many rows, or they are no longer retained.
-    """
-    look = reader.look()
-    if version is None:
-        return GrowingSnapshot.at(reader, look)
-    rows = whole_number(version, "version")
-    if rows < 0:
-        raise ValueError(
-            f"the versions of the growing table {reader.name!r} are numbers of rows, so version={rows} is none; "
-            f"it is at {look.stop:,}"
-        )
-    if rows > look.stop:
-        raise NotFoundError(
-            f"there is no version {rows:,} of the growing table {reader.name!r}: it has {look.stop:,} rows so far"
-        )
-    if rows < look.first:
-        raise dropped(reader.name, rows, look)
-    return GrowingSnapshot(reader.table, look.first, rows, reader, look)
-
-
-class _VersionDroppedError(RowsDroppedError, NotFoundError):
-    """Rows that are not retained any more, where a version was asked for."""
-
-
-def dropped(name: str, row: int, look: Look) -> _VersionDroppedError:
-    """The error of rows that are not there any more."""
-    return _VersionDroppedError(
-        f"row {row:,} of the growing table {name!r} is not retained any more: rows {look.first:,} to {look.stop:,} "
-        "are. Read faster, or retain more: appender(..., retain=)"
-    )

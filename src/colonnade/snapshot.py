@@ -5,19 +5,17 @@ Does not depend on: how its file is opened (`_attached`), how a name leads to it
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import pyarrow as pa
 
 from colonnade import arguments
 from colonnade._attached import Attached
 from colonnade._reference import Reference
 from colonnade.displayed import displayed
-from colonnade.format.read.ndarray import read_bytes, read_ndarray, values_buffer
+from colonnade.format.read.ndarray import read_bytes, read_ndarray, values_buffer, view_of
 from colonnade.format.seal import Seal
 from colonnade.storage import paths
 
@@ -124,8 +122,17 @@ class Snapshot(Attached):
         Parameters
         ----------
         validate : {"full", None}, default None
-            "full" first looks at every value that Arrow reads, and raises CorruptSnapshotError for a damaged one. Text
-            takes 1 s a GB, numbers take no time.
+            "full" first looks at every value that Arrow reads. Text takes 1 s a GB, numbers take no time.
+
+        Returns
+        -------
+        pyarrow.Table
+            With the ``pandas`` metadata, so that its ``to_pandas`` gives the frame that was put.
+
+        Raises
+        ------
+        CorruptSnapshotError
+            If the file is damaged; values are looked at only with ``validate="full"``.
 
         Examples
         --------
@@ -159,7 +166,20 @@ class Snapshot(Attached):
 
         Raises
         ------
-        CorruptSnapshotError, UnsupportedTypeError
+        CorruptSnapshotError
+            If the file is damaged.
+        UnsupportedTypeError
+            If Polars cannot read the table.
+        ModuleNotFoundError
+            If Polars is not installed.
+
+        Examples
+        --------
+        >>> import colonnade as cn, polars as pl
+        >>> snap = cn.put("docs/polars", pl.DataFrame({"x": [1, 2, 3], "s": ["a", "b", "c"]}))
+        >>> snap.to_polars().filter(pl.col("x") > 1)["s"].to_list()
+        ['b', 'c']
+        >>> cn.delete("docs/polars")
         """
         try:
             from colonnade.interop.polars import from_arrow
@@ -182,9 +202,18 @@ class Snapshot(Attached):
     def scan(self) -> pl.LazyFrame:
         """Open the table as a lazy query of Polars, which takes only the columns and rows that the query needs.
 
+        Returns
+        -------
+        polars.LazyFrame
+
         Raises
         ------
-        CorruptSnapshotError, UnsupportedTypeError
+        CorruptSnapshotError
+            If a value is damaged: all are looked at.
+        UnsupportedTypeError
+            If Polars cannot read the table.
+        ModuleNotFoundError
+            If Polars is not installed.
 
         Examples
         --------
@@ -207,10 +236,23 @@ class Snapshot(Attached):
     def to_numpy(self, *, writable: bool = True) -> npt.NDArray[Any]:
         """Open what was put as a NumPy array, or a table as an array of shape (rows, columns).
 
-        An array comes back with its shape, dtype and order, bytes as uint8: a view, whatever the size. So does a table
-        that is one block (all columns of one dtype); others are what ``DataFrame.to_numpy`` copies together. If some of
-        these are not NumPy's own (text, categories), the whole table is validated first, because the copy follows
-        offsets and codes. ``writable`` is as in `to_pandas`.
+        Parameters
+        ----------
+        writable : bool, default True
+            As in `to_pandas`.
+
+        Returns
+        -------
+        numpy.ndarray
+            An array comes back with its shape, dtype and order, bytes as uint8: a view, whatever the size. So does a
+            table that is one block (all columns of one dtype). Other tables are copied together as
+            ``DataFrame.to_numpy`` does. If some of their columns are not NumPy's own (text, categories), the whole
+            table is validated first, because the copy follows offsets and codes.
+
+        Raises
+        ------
+        CorruptSnapshotError
+            If the file is damaged.
 
         Examples
         --------
@@ -263,34 +305,14 @@ class Snapshot(Attached):
             file = self._stored_file(writable=True)
             if file.array is None:
                 raise BufferError(f"{self._called} is a table, whose memory is more than one buffer; see to_buffer()")
-            array: Any = read_ndarray(file, file.array)
-
-        # NumPy asks for this before it asks for `__array__`, so it must say as much.
-        with contextlib.suppress(ValueError, RuntimeError):  # times have no format, nor have some structures
-            view = memoryview(array)
-            if np.asarray(view).dtype == array.dtype:
-                return view
-        raise BufferError(
-            f"{self._called} is an array of {array.dtype}, a dtype that the buffer protocol has no format for; "
-            "use to_buffer()"
-        )
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        return np.array(self.to_numpy(), dtype=dtype, copy=copy)
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """Export the table to any library that speaks the Arrow PyCapsule protocol; nothing is copied."""
-        return self.to_arrow().__arrow_c_stream__(requested_schema)
+            array = read_ndarray(file, file.array)
+        return view_of(self._called, array)
 
     def __narwhals_dataframe__(self) -> Any:
         """Let Narwhals take the table, ``nw.from_native(snapshot)``, as a PyArrow table; nothing is copied."""
         from colonnade.interop.narwhals import wrapped
 
         return wrapped(self.to_arrow(validate="full"))
-
-    def __arrow_c_schema__(self) -> object:
-        """Export the schema."""
-        return self.schema.__arrow_c_schema__()
 
     def locate(self, keys: Any) -> Any:
         """Find rows by key, in a table that was put with ``key=``.
@@ -332,9 +354,34 @@ class Snapshot(Attached):
             return self._lookup().locate(keys)
 
     def rows(self, keys: Any) -> pd.DataFrame:
-        """Take all rows of some keys as a frame: those of the first key, in the table's order, then those of the next.
+        """Take all rows of some keys as a frame, from a table that was put with ``key=``.
 
-        A key without rows adds none. Parameters and errors are those of `locate`.
+        The rows of the first key come first, in the table's order, then those of the next key, and so on. A key without
+        rows adds none.
+
+        Parameters
+        ----------
+        keys : scalar or array
+            As in `locate`.
+
+        Returns
+        -------
+        pandas.DataFrame
+
+        Raises
+        ------
+        ColonnadeError
+            The table has no key.
+        TypeError
+            The values are of another kind than the key column, as text for numbers.
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> users = pd.DataFrame({"user": [12, 7, 12], "city": ["Oslo", "Rome", "Bern"]})
+        >>> cn.put("docs/rows", users, key="user").rows([7, 12])["city"].tolist()
+        ['Rome', 'Oslo', 'Bern']
+        >>> cn.delete("docs/rows")
         """
         with self._located():
             return self._lookup().rows(keys)
@@ -342,8 +389,17 @@ class Snapshot(Attached):
     def explain(self) -> Explanation:
         """Report for each column and index level how pandas reads it, and why if that is not zero-copy.
 
-        The result is a sequence of reports that prints as a table. For tables that are not stored, see
-        `colonnade.explain`.
+        For tables that are not stored, see `colonnade.explain`.
+
+        Returns
+        -------
+        Explanation
+            A sequence of reports, which prints as a table.
+
+        Raises
+        ------
+        CorruptSnapshotError
+            If the file is damaged.
 
         Examples
         --------

@@ -59,7 +59,7 @@ int64_t append_rows(GrowingRows& rows, const Batch& batch, int64_t start) {
   const std::vector<GrowingInput> inputs = batch.inputs(rows.columns(), start);
   const int64_t count = rows.fitting(inputs, batch.rows() - start);
   if (count == 0) return 0;
-  with_pages(rows, inputs, count, [&] { rows.write(inputs, count); });
+  with_pages(rows, inputs, count, is_long(inputs.size(), count), [&] { rows.write(inputs, count); });
   return count;
 }
 
@@ -114,7 +114,10 @@ void bind_growing(nb::module_& m) {
       .def("publish", &HeadWords::publish, "rows"_a,
            "Store how many rows are published, with release order, and wake all who wait for it.")
       .def_prop_rw("published", &HeadWords::published, &HeadWords::set_published,
-                   "How many rows this producer has published, or has seen when it began its turn.");
+                   "How many rows this producer has published, or has seen when it began its turn.")
+      .def(
+          "stop_direct", [](HeadWords& words) { words.set_direct_writer(nullptr); },
+          "Let no `DirectAppender` write until one is started.");
   nb::class_<Batch>(m, "GrowingBatch", "Rows for a growing table: the memory of each column.")
       .def(nb::init<const Items<Batch::Parts>&, int64_t>(), "columns"_a, "rows"_a,
            "Each column is (values, missing, offsets, text, valid bits, first bit), None for what it has not.")

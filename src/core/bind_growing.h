@@ -40,6 +40,10 @@ class HeadWords {
   void store(size_t at, uint64_t value) const { store_word(word(at), value); }
   // How many rows this producer has published, or has seen when it began its turn.
   uint64_t published() const { return published_; }
+  // Who may write rows by one call, without the appender's lock: nobody else writes, and nothing is unfinished. It is
+  // one `DirectAppender`, or null; whoever has one of an earlier segment in its hands must not write with it.
+  const void* direct_writer() const { return direct_writer_; }
+  void set_direct_writer(const void* writer) { direct_writer_ = writer; }
   void set_published(uint64_t rows) { published_ = rows; }
   void publish(uint64_t rows) {
     publish_word(committed_, rows);
@@ -52,6 +56,7 @@ class HeadWords {
   BufferView view_;
   uint64_t *committed_, *state_;
   uint64_t deleted_, published_ = load_word(committed_);
+  const void* direct_writer_ = nullptr;
 };
 
 // A batch of rows: the memory of each column, kept by the buffer protocol.
@@ -113,15 +118,19 @@ class Batch {
   std::vector<Column> columns_;
 };
 
-// Allocates the pages of some rows, and calls `store`, which writes them. Without the GIL where that takes long.
+inline bool is_long(size_t columns, int64_t rows) {
+  return rows * static_cast<int64_t>(columns) * 8 >= worth_releasing;
+}
+
+// Allocates the pages of some rows, and calls `store`, which writes them; without the GIL if `releases`.
 template <class Store>
-void with_pages(GrowingRows& rows, const std::vector<GrowingInput>& inputs, int64_t count, const Store& store) {
+void with_pages(GrowingRows& rows, const std::vector<GrowingInput>& inputs, int64_t count, bool releases,
+                const Store& store) {
   const auto append = [&] {
     rows.provide(inputs, count);
     store();
   };
-  const bool is_long = count * static_cast<int64_t>(inputs.size()) * 8 >= worth_releasing;
-  or_raise([&] { is_long ? without_gil(append) : append(); });
+  or_raise([&] { releases ? without_gil(append) : append(); });
 }
 
 }  // namespace colonnade

@@ -92,8 +92,9 @@ class RowReader {
   bool read(const std::vector<GrowingPlaces>& columns, const nb::object& values,
             const std::vector<nb::object>& dictionaries, std::vector<GrowingInput>& inputs) {
     if (columns.size() != names_.size() || dictionaries.size() != names_.size() || !PyDict_CheckExact(values.ptr()) ||
-        nb::len(values) != names_.size())
+        nb::len(values) != names_.size() || is_reading_)
       return false;
+    const Reading reading(is_reading_);
     inputs.assign(columns.size(), {});
     for (size_t number = 0; number < columns.size(); ++number) {
       PyObject* const value = PyDict_GetItemWithError(values.ptr(), names_[number].ptr());
@@ -107,6 +108,18 @@ class RowReader {
   }
 
  private:
+  // An allocation may run a finalizer, which may append a row too: that one is read the slow way.
+  class Reading {
+   public:
+    explicit Reading(bool& flag) : flag_(flag) { flag_ = true; }
+    ~Reading() { flag_ = false; }
+    Reading(const Reading&) = delete;
+    Reading& operator=(const Reading&) = delete;
+
+   private:
+    bool& flag_;
+  };
+
   struct Cell {
     std::array<uint8_t, 8> value{};
     uint8_t missing = 0, valid = 1;
@@ -208,6 +221,7 @@ class RowReader {
   std::vector<bool> signed_;
   nb::object dtype_name_ = nb::steal(PyUnicode_InternFromString("dtype"));
   std::vector<Cell> cells_;
+  bool is_reading_ = false;
 };
 
 // Appends to one segment what is plain, fits, and ascends where there is an index. Whoever calls is the only writer.
@@ -234,22 +248,35 @@ class DirectAppender {
     }
   }
 
-  // Both return how many rows are published then; nothing if there is more to be asked, and nothing is written then.
+  // Only the one that was started last may write, until the head's words stop it.
+  void start() { words_->set_direct_writer(this); }
+  bool is_started() const { return words_->direct_writer() == this; }
+
+  // These return how many rows are published then; nothing if there is more to be asked, and nothing is written then.
+  // After `is_started` no other thread of Python runs, so `row` and `batch` need no lock.
   std::optional<uint64_t> row(const nb::object& values) {
-    if (words_->is_deleted() || !reader_->read(rows_->columns(), values, codes_, inputs_)) return std::nullopt;
-    return append(inputs_, 1);
+    if (!reader_->read(rows_->columns(), values, codes_, inputs_) || !is_started()) return std::nullopt;
+    return append(inputs_, 1, false);
   }
 
+  // 0 for rows that take long.
   std::optional<uint64_t> batch(const nb::object& data) {
-    if (plain_ == nullptr || words_->is_deleted()) return std::nullopt;
-    const std::unique_ptr<Batch> batch = plain_->batch(data);
+    const std::unique_ptr<Batch> batch = plain_ == nullptr ? nullptr : plain_->batch(data);
+    if (!batch || !is_started()) return std::nullopt;
+    if (is_long(rows_->columns().size(), batch->rows())) return 0;
+    return append(batch->inputs(rows_->columns(), 0), batch->rows(), false);
+  }
+
+  // For whoever has the lock, and has stopped the others: other threads run meanwhile.
+  std::optional<uint64_t> long_batch(const nb::object& data) {
+    const std::unique_ptr<Batch> batch = plain_ == nullptr ? nullptr : plain_->batch(data);
     if (!batch) return std::nullopt;
-    return append(batch->inputs(rows_->columns(), 0), batch->rows());
+    return append(batch->inputs(rows_->columns(), 0), batch->rows(), true);
   }
 
  private:
-  std::optional<uint64_t> append(const std::vector<GrowingInput>& inputs, int64_t count) {
-    if (count < 1 || rows_->fitting(inputs, count) < count) return std::nullopt;
+  std::optional<uint64_t> append(const std::vector<GrowingInput>& inputs, int64_t count, bool releases) {
+    if (count < 1 || words_->is_deleted() || rows_->fitting(inputs, count) < count) return std::nullopt;
     if (index_) {
       const GrowingPlaces& place = rows_->columns()[*index_];
       const uint8_t* const last =
@@ -257,7 +284,7 @@ class DirectAppender {
       if (first_descent(inputs[*index_].values, count, place.kind, place.width, is_signed_, last)) return std::nullopt;
     }
     const uint64_t published = words_->published() + static_cast<uint64_t>(count);
-    with_pages(*rows_, inputs, count, [&] {
+    with_pages(*rows_, inputs, count, releases, [&] {
       rows_->write(inputs, count);
       words_->publish(published);
     });
@@ -289,16 +316,21 @@ void bind_growing_direct(nb::module_& m) {
            "is_signed"_a);
   nb::class_<DirectAppender>(
       m, "DirectAppender",
-      "Appends rows to one segment that need no conversion, by one call; one thread at a time.\n\n"
-      "Both methods return how many rows are published then. None: there is more to be asked, "
-      "and nothing\n"
-      "is written. They raise OSError if the file system is full.")
+      "Appends rows to one segment that need no conversion, by one call.\n\n"
+      "The methods return how many rows are published then. None: there is more to be asked, and nothing is written.\n"
+      "They raise OSError if the file system is full; nothing is written then either.")
       .def(nb::init<const nb::object&, const nb::object&, const nb::object&, const nb::object&,
                     const Items<nb::object>&, std::optional<size_t>, bool, const nb::object&>(),
            "reader"_a, "plain"_a.none(), "rows"_a, "words"_a, "codes"_a, "index"_a.none(), "is_signed"_a,
            "carried"_a.none())
-      .def("row", &DirectAppender::row, "values"_a.none(), "Append and publish one row, a dict of plain objects.")
-      .def("batch", &DirectAppender::batch, "data"_a.none(), "Append and publish a dict of plain arrays.");
+      .def("start", &DirectAppender::start, "Let this one write, and no other of the table.")
+      .def_prop_ro("is_started", &DirectAppender::is_started, "Whether it may write.")
+      .def("row", &DirectAppender::row, "values"_a.none(),
+           "Append and publish one row, a dict of plain objects, if it may write. It needs no lock.")
+      .def("batch", &DirectAppender::batch, "data"_a.none(),
+           "Append and publish a dict of plain arrays, if it may write; 0: it would take long. It needs no lock.")
+      .def("long_batch", &DirectAppender::long_batch, "data"_a.none(),
+           "The same for any number of rows; the caller is the only writer. Other threads run meanwhile.");
 }
 
 }  // namespace colonnade

@@ -1,11 +1,11 @@
 // What readers of growing tables need: address ranges, and numbers that another process changes.
 #include "bindings.h"
 
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/tuple.h>
 
-#include <atomic>
-#include <cmath>
+#include <array>
 #include <cstdint>
 #include <stdexcept>
 #include <tuple>
@@ -111,14 +111,64 @@ class Bell {
   uint32_t rung_ = 0;
 };
 
+Clock::time_point moment_after(double seconds) {
+  if (!(seconds >= 0)) throw nb::value_error("timeout must be >= 0 seconds");
+  if (seconds > 1e9) return Clock::time_point::max();
+  return Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+}
+
+// The words of a head that say how a growing table has grown. A reader that is woken has nothing in the processor's
+// caches, so each call and each function of Python takes some microseconds there: this is one call.
+class Growth {
+ public:
+  // Where the words are, and the state of a table that was deleted.
+  Growth(const nb::object& words, size_t committed, size_t first, size_t segments, size_t state, uint64_t deleted)
+      : words_(words), deleted_(deleted) {
+    const SharedWords* const shared = nb::cast<const SharedWords*>(words);
+    committed_ = shared->at(committed, 8);
+    first_ = shared->at(first, 8);
+    segments_ = shared->at(segments, 8);
+    state_ = shared->at(state, 8);
+  }
+
+  // How many rows there are, if all of them from `first` on are in the first `segments` segments, of which the last one
+  // has room up to row `end`. The producer stores both numbers before the rows that they matter for.
+  std::optional<uint64_t> rows(uint64_t first, uint64_t segments, uint64_t end) const {
+    const uint64_t committed = load_acquire(committed_);
+    if (load_acquire(segments_) != segments || load_acquire(first_) != first || committed > end) return std::nullopt;
+    return committed;
+  }
+
+  // The same, once there are other than `seen` rows, the bell was rung, or the time is over.
+  std::optional<uint64_t> wait(uint64_t seen, uint64_t first, uint64_t segments, uint64_t end, const Bell& bell,
+                               uint32_t rung, double timeout) const {
+    const Clock::time_point until = moment_after(timeout);
+    for (;;) {
+      const uint64_t committed = load_acquire(committed_), state = load_acquire(state_);
+      if (state == deleted_) return std::nullopt;
+      if (committed != seen || bell.value() != rung) break;
+      const std::array<AwaitedWord, 3> words{{{half(committed_), static_cast<uint32_t>(seen)},
+                                              {half(state_), static_cast<uint32_t>(state)},
+                                              {bell.word(), rung}}};
+      const Wait result = or_raise([&] { return without_gil([&] { return wait_for_change(words, until); }); });
+      if (result == Wait::timed_out) break;
+      if (result == Wait::interrupted && PyErr_CheckSignals() != 0) throw nb::python_error();
+    }
+    return rows(first, segments, end);
+  }
+
+ private:
+  static const uint32_t* half(const char* word) { return reinterpret_cast<const uint32_t*>(word); }  // little-endian
+
+  nb::object words_;
+  const char *committed_, *first_, *segments_, *state_;
+  uint64_t deleted_;
+};
+
 // Each word is (SharedWords, offset, seen), or (Bell, seen).
 bool wait_for_words(const Items<std::tuple<const SharedWords*, size_t, uint32_t>>& places, const Bell* bell,
                     uint32_t rung, double timeout) {
-  if (!(timeout >= 0)) throw nb::value_error("timeout must be >= 0 seconds");
-  const auto until =
-      timeout > 1e9
-          ? Clock::time_point::max()
-          : Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(timeout));
+  const Clock::time_point until = moment_after(timeout);
   std::vector<AwaitedWord> words;
   for (const auto& [shared, offset, seen] : places.get()) {
     if (shared == nullptr) throw nb::value_error("no words");
@@ -174,6 +224,16 @@ void bind_growing_reader(nb::module_& m) {
       .def(nb::init<>())
       .def("ring", &Bell::ring, "End all waits for it.")
       .def_prop_ro("value", &Bell::value, "How often it was rung, modulo 2 ** 32.");
+  nb::class_<Growth>(m, "Growth", "Whether a growing table has grown, for its readers.")
+      .def(nb::init<const nb::object&, size_t, size_t, size_t, size_t, uint64_t>(), "words"_a, "committed"_a, "first"_a,
+           "segments"_a, "state"_a, "deleted"_a)
+      .def("rows", &Growth::rows, "first"_a, "segments"_a, "end"_a,
+           "How many rows there are; None if more than their number may have changed.\n\n"
+           "``first`` and ``segments`` are what was seen before, ``end`` is the row up to which the last segment has\n"
+           "room.")
+      .def("wait", &Growth::wait, "seen"_a, "first"_a, "segments"_a, "end"_a, "bell"_a, "rung"_a, "timeout"_a,
+           "As `rows`, once there are other than ``seen`` rows, the bell was rung or so many seconds are over.\n\n"
+           "None also if the table is deleted. Signal handlers run meanwhile.");
   m.def(
       "wait_for_words", &wait_for_words, "places"_a, "bell"_a.none(), "rung"_a, "timeout"_a,
       "Wait until a word of 32 bits differs from what was seen there, or the bell was rung; False after the "

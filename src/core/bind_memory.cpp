@@ -4,11 +4,13 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <new>
 #include <span>
 #include <string_view>
 #include <tuple>
 #include <vector>
 
+#include "collapser.h"
 #include "csv_rows.h"
 #include "hash.h"
 #include "mapping.h"
@@ -43,13 +45,19 @@ bool collapse(const Mapping& mapping) {
   return without_gil([&] { return mapping.collapse(available_threads()); });
 }
 
-size_t collapse_some(const Mapping& mapping, size_t from) {
-  if (from > mapping.size() || from % huge_page != 0) throw nb::value_error("not the place of a huge page");
-  return without_gil([&] { return mapping.collapse_some(from, available_threads()); });
-}
-
 bool populate(const Mapping& mapping) {
   return without_gil([&] { return mapping.populate(available_threads()); });
+}
+
+// It follows a commit, so nothing is raised.
+void collapse_later(int fd) {
+  without_gil([&] {
+    try {
+      Collapser::instance().add(fd);
+    } catch (const std::bad_alloc&) {
+      // No memory for the list of files: they stay as they are.
+    }
+  });
 }
 
 void detach(Mapping& mapping, int fd) {
@@ -132,9 +140,6 @@ void bind_memory(nb::module_& m) {
       .def("reserve_part", &reserve_part, "fd"_a, "start"_a, "stop"_a,
            "The same of a range, which starts at a huge page and ends at one or with the file.")
       .def("collapse", &collapse, "Put the file's pages into huge pages; False if the kernel does not.")
-      .def("collapse_some", &collapse_some, "start"_a,
-           "Put the file into huge pages from a place on, in a little of the time that writing it takes.\n\n"
-           "Returns where to go on the next time. Raises ValueError if ``start`` is not the place of a huge page.")
       .def("populate", &populate,
            "Enter the file's pages into the page table at once, a draft's for writing; False if the kernel does not.")
       .def("detach", &detach, "fd"_a, "Make further stores private to this mapping; views of it stay where they are.")
@@ -159,6 +164,18 @@ void bind_memory(nb::module_& m) {
   m.def(
       "huge_pages_at_hand", [] { return without_gil([] { return huge_pages_at_hand(available_threads()); }); },
       "Whether the kernel makes huge pages quickly; the answer is remembered for some seconds.");
+  m.def("collapse_later", &collapse_later, "fd"_a,
+        "Put a file into huge pages on a thread of the core; not if it is not in memory, or where they are scarce.");
+  m.def(
+      "release_collapsing",
+      [](dev_t device, ino_t inode) { without_gil([&] { Collapser::instance().release(device, inode); }); }, "device"_a,
+      "inode"_a, "Close a file that waits for huge pages, after the step that it may be in.");
+  m.def(
+      "resume_collapsing", [] { without_gil([] { Collapser::instance().resume(); }); },
+      "Continue after a fork, in the parent: the thread ends before it.");
+  m.def(
+      "collapsing", [] { return Collapser::instance().waiting(); },
+      "The number of files that wait for huge pages, or are being put into them.");
   m.def("in_memory", &in_memory, "fd"_a, "Whether a file is in a file system that is memory (tmpfs).");
   m.def("end_of_csv_rows", &end_of_rows, "text"_a, "delimiter"_a,
         "Where the last row of CSV that ends in a buffer ends: 0 if none does.");

@@ -190,8 +190,8 @@ void add_leaves(std::vector<PyTypeObject*>& types, PyObject* object) {
   });
 }
 
-// The place of a key among some names; names.size() if it is none, or no plain string. Dicts of one origin have the
-// same keys, of the same memory, in the same order.
+// The place of a key among some names; names.size() if it is not among them, or not a plain string. Dicts of one origin
+// have the same keys, of the same memory, in the same order.
 size_t place_of(PyObject* key, const std::vector<PyObject*>& names, size_t likely) {
   if (likely < names.size() && names[likely] == key) return likely;
   if (!PyUnicode_CheckExact(key)) return names.size();

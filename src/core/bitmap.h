@@ -21,8 +21,8 @@ static constexpr uint64_t low_bits(int64_t count) {
   return count >= word_bits ? ~uint64_t{0} : (uint64_t{1} << count) - 1;
 }
 
-// `count` (1 to 64) bits of `bits` from bit `offset`; reads only the bytes that hold them, for a foreign
-// buffer may end right there.
+// `count` (1 to 64) bits of `bits` from bit `offset`; reads only the bytes that hold them, because a
+// buffer of another library may end right there.
 static inline uint64_t read_bits(const uint8_t* bits, int64_t offset, int64_t count) {
   const uint8_t* first = bits + (offset >> 3);
   const int shift = static_cast<int>(offset & 7);

@@ -27,7 +27,7 @@ struct GrowingPlaces {
   int64_t values, validity, pandas, mask, offsets, text;
 };
 
-// Rows of one column, from a caller. Of text: `rows + 1` offsets into `text`, and the bits of those that are no null,
+// Rows of one column, from a caller. Of text: `rows + 1` offsets into `text`, and the bits of those that are not null,
 // from bit `first_bit` on (null pointer: all). Of masked columns: a byte a row in `missing`, 1 for a null.
 struct GrowingInput {
   const uint8_t* values = nullptr;

@@ -189,7 +189,7 @@ std::optional<KeyIndexCounts> build(std::span<const KeyColumn> columns, int64_t 
   std::optional<Scratch<uint64_t>> apart;
   if (*std::max_element(counts.begin(), counts.end()) > region_slots) apart.emplace(rows);
   uint64_t* const lists = apart ? apart->data() : slots.data();
-  // Counts become places: region by region, and in each the workers' rows in their order, so that rows stay in order.
+  // Turns counts into places: region by region, and within a region worker by worker, so that rows stay in order.
   int64_t place = 0;
   for (int64_t region = 0; region < regions; ++region) {
     starts[region] = place;
@@ -251,7 +251,7 @@ std::optional<KeyIndexCounts> build_key_index(std::span<const KeyColumn> columns
 
 namespace {
 
-// Finds keys in groups: their slots are fetched ahead, for each is a cache miss and they need not wait for one another.
+// Finds keys in groups. Their slots are prefetched together: each is a cache miss, and none has to wait for another.
 bool find_part(const KeyIndex& index, std::span<const KeyColumn> columns, int64_t rows, std::span<const KeyColumn> keys,
                std::span<int64_t> out, int64_t from, int64_t to) noexcept {
   constexpr int64_t group = 16;

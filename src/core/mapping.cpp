@@ -36,9 +36,6 @@ constexpr std::chrono::milliseconds worth_probing{4};
 // How long that answer is used. A kernel without huge pages moves other pages to make some, and may soon have many.
 constexpr std::chrono::milliseconds scarce_for{500};
 constexpr std::chrono::seconds plenty_for{1};
-// What `collapse_some` takes: 32 ms for 1 GiB, and the step that it is in when they are over. To put 1 GiB takes 220 ms
-// with small pages and 50 ms with huge ones, and to collapse 32 MiB takes 10 ms, or 60 where other pages must move.
-constexpr size_t bytes_per_millisecond = 32 << 20;
 // The bytes that one call enters into the page table: a thread takes the next ones when it is done with them.
 constexpr size_t populated_at_once = 4 << 20;
 
@@ -135,18 +132,6 @@ bool Mapping::collapse(size_t from, size_t to, int threads, std::chrono::millise
   };
   run_on_threads(std::clamp<size_t>(steps, 1, static_cast<size_t>(std::max(threads, 1))), work);
   return collapsed;
-}
-
-size_t Mapping::collapse_some(size_t from, int threads) const noexcept {
-  const size_t step = collapsed_at_once * static_cast<size_t>(std::max(threads, 1));
-  const std::chrono::milliseconds budget{size_ / bytes_per_millisecond};
-  const Clock::time_point began = Clock::now();
-  do {
-    const size_t end = std::min(from + step, size_);
-    if (!collapse(from, end, threads, std::chrono::milliseconds::max())) break;
-    from = end;
-  } while (from < size_ && Clock::now() - began <= budget);
-  return from;
 }
 
 // To write as well: the kernel enters pages that are there 16 at a time when they are read, and one by one when they

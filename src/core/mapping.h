@@ -34,9 +34,6 @@ class Mapping {
   }
   // Does the same with a range of the file, which starts at a huge page.
   bool collapse(size_t from, size_t to, int threads, std::chrono::milliseconds patience) const noexcept;
-  // Puts the file into huge pages from a place on, which is a huge page's, until it took a little of the time that
-  // writing the file takes. Returns where to go on the next time: so a file that is written again and again gets there.
-  size_t collapse_some(size_t from, int threads) const noexcept;
   // Enters the file's pages into this process' page table, which stores would do one page at a time; of a
   // mapping that is written, pages that are not there are allocated. False where the kernel is older than 5.14 or has
   // no room; then some pages are entered and some are not.

@@ -19,7 +19,7 @@ constexpr int64_t most_width = std::numeric_limits<int32_t>::max();
   throw std::invalid_argument("job " + std::to_string(job) + ": " + what);
 }
 
-// False if the number is no enumerator.
+// False if the number is not an enumerator.
 template <class Member>
 bool set(Member& member, int64_t number) {
   if constexpr (std::is_enum_v<Member>) {
@@ -173,7 +173,7 @@ std::vector<Job> decode_jobs(Table table) {
   std::vector<Job> jobs(table.count);
   for (int64_t number = 0; number < table.count; ++number)
     if (const char* const wrong = set_fields<job_fields>(jobs[number], table.rows + number * field_count<job_fields>))
-      fail(number, std::string(wrong) + " is no enumerator");
+      fail(number, std::string(wrong) + " is not an enumerator");
   return jobs;
 }
 

@@ -152,7 +152,7 @@ def test_a_conflict_and_versions(store):
         ({"s": "Int64"}, 3, cn.UnsupportedTypeError, "cannot be filled in place"),
         ({"s": "complex128"}, 3, cn.UnsupportedTypeError, "cannot be filled in place"),
         ({"s": ">i4"}, 3, cn.UnsupportedTypeError, "cannot be filled in place"),
-        ({"s": "no such"}, 3, cn.UnsupportedTypeError, "column 's': 'no such' is no dtype"),
+        ({"s": "no such"}, 3, cn.UnsupportedTypeError, "column 's': 'no such' is not a dtype"),
         ({"s": ["a", "b"]}, 3, ValueError, "column 's' has 2 values, and the table 3 rows"),
         ({"s": [object()] * 3}, 3, cn.UnsupportedTypeError, "column 's': it holds object"),
         ({"x": "int8"}, -1, ValueError, "rows must be an integer >= 0, got -1"),

@@ -59,7 +59,7 @@ def test_every_type_of_key(store, name):
     assert snap.locate(probes).tolist() == [rows[value][0] for value in probes]
     assert snap.locate(pd.Series(probes, dtype=column.dtype)).tolist() == [rows[value][0] for value in probes]
     assert_frame_equal(snap.rows(probes), frame.iloc[[place for value in probes for place in rows[value]]])
-    assert snap.locate([None, probes[0]]).tolist() == [-1, rows[probes[0]][0]]  # a null is no key
+    assert snap.locate([None, probes[0]]).tolist() == [-1, rows[probes[0]][0]]  # a null is not a key
     snap.validate()
 
 

@@ -82,7 +82,7 @@ df = pd.DataFrame({{f"f{{i}}": np.full(n, i + 0.5) for i in range(8)}})
 df["b"], df["s"], df["i"] = df.f0 > 0, pd.array(["some words"] * n, "str"), pd.array(np.arange(n), "Int64")
 table = pa.Table.from_pandas(df)
 store.put("warm", df.iloc[:10]), store.put("warm", table.slice(0, 10))
-def anonymous():  # the segment itself is mapped while it is written, and is no copy
+def anonymous():  # the segment itself is mapped while it is written, and is not a copy
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("RssAnon"))
 for source in (df, table):
     before, done, seen = anonymous(), threading.Event(), []

@@ -65,10 +65,26 @@ def test_type_checkers_read_the_same_names():
         assert getattr(importlib.import_module(f"colonnade.{module}"), name) == getattr(cn, name)
 
 
+# Methods that other files of the library call. No user does, so they need no example.
+INTERNAL = {"attached", "at", "forget", "look"}
+
+
 def own_functions(type_):
     """The public methods of a class, those that it inherits from classes of this package included."""
-    members = inspect.getmembers(type_, inspect.isfunction)
+    members = inspect.getmembers(type_, lambda member: inspect.isfunction(member) or inspect.ismethod(member))
     return [f for name, f in members if not name.startswith("_") and f.__module__.startswith("colonnade.")]
+
+
+def missing_sections(function):
+    """The sections of a docstring that a function needs and has not."""
+    signature, text = inspect.signature(function), inspect.getdoc(function)
+    needs = {
+        "Parameters": bool(set(signature.parameters) - {"self", "cls"}),
+        "Returns": signature.return_annotation not in (None, "None"),
+    }
+    needs["Examples"] = any(needs.values()) and function.__name__ not in INTERNAL and " Always." not in text
+    text = text.replace("Yields\n", "Returns\n")
+    return [name for name, is_needed in needs.items() if is_needed and f"{name}\n---" not in text]
 
 
 @pytest.mark.parametrize("name", [name for name in cn.__all__ if name != "__version__"])
@@ -76,11 +92,14 @@ def test_each_is_documented_and_typed(name):
     thing = getattr(cn, name)
     assert inspect.getdoc(thing)
     functions = [thing] if inspect.isroutine(thing) else own_functions(thing)
+    if isinstance(thing, type) and not issubclass(thing, (Exception, tuple)):
+        assert ">>> " in inspect.getdoc(thing)
     for function in functions:
         assert inspect.getdoc(function), function
         hints = function.__annotations__
         assert set(hints) >= {*inspect.signature(function).parameters, "return"} - {"self", "_", "data"}, function
         assert "see `Store." not in inspect.getdoc(function), function
+        assert missing_sections(function) == [], function
 
 
 def test_store_and_functions_agree():

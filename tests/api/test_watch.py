@@ -204,7 +204,7 @@ def test_whatever_happens_between_two_of_its_system_calls(store, burst):
                 except cn.NotFoundError:
                     pass
 
-    store.watch(NAME).close()  # imports are no calls of its own
+    store.watch(NAME).close()  # imports make calls that are not its own
     for steps in itertools.count():
         shutil.rmtree(store.path, ignore_errors=True)
         if burst is not put_first:

@@ -83,7 +83,7 @@ def test_a_file_of_a_later_format_is_refused_by_name_and_left_alone(stored, stor
 
 
 def test_settings_of_a_later_release_are_not_ignored(store):
-    """A setting that this release does not know could be one that it breaks."""
+    """This release could violate a setting that it does not know."""
     store.put("t", pd.DataFrame({"x": [1]})).close()
     settings = store.path / ".settings"
     settings.write_text('{"retention": "of the future"}')

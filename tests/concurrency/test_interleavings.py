@@ -173,7 +173,7 @@ MEETINGS = [
 def test_stopped_before_every_call_while_others_go_on(store, frames, one, others):
     met = stopped_at = 0
     stride = 3 if one in {check, look, put, put_and_retain, swap, gc} and not EVERY_CALL else 1
-    for warm in (others, one):  # what is imported at the first use is no step
+    for warm in (others, one):  # what is imported at the first use is not a step
         store.put("t", frames[0]).close()
         warm(store, frames)
     while True:

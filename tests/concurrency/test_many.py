@@ -122,7 +122,7 @@ def _put_and_get(args):
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 @FORKS
 def test_however_processes_are_started(store, method):
-    work(store, "first", 1)  # so that a forked one has what a put leaves in its parent
+    work(store, "first", 1)  # so that a forked process inherits everything that a put leaves behind in its parent
     with ProcessPoolExecutor(2, multiprocessing.get_context(method)) as pool:
         pids = list(pool.map(_put_and_get, [(store.path, f"t{number % 2}") for number in range(4)]))
     assert os.getpid() not in pids
@@ -197,7 +197,7 @@ for turn in itertools.count():
 
 def test_a_thousand_versions_held_at_once(store):
     """Each open version keeps its values, however many came later: memory that a process still maps is never rewritten."""
-    gc.collect()  # what an earlier test left has descriptors, until some collection closes them
+    gc.collect()  # closes the descriptors of objects that earlier tests left to the garbage collector
     before = descriptors()
     readers = []
     for seed in range(1000):

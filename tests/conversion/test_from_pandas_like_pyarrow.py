@@ -212,7 +212,7 @@ FRAMES = {
     "an index named as a column": lambda: pd.DataFrame({"x": [1, 2]}, index=pd.Index([3, 4], name="x")),
     "a column named as an index": lambda: pd.DataFrame({"__index_level_0__": [1, 2]}, index=[3, 4]),
     "attributes": lambda: pd.DataFrame({"x": [1]}).pipe(lambda df: (df.attrs.update(unit="m", nested={"a": [1, None]}), df)[1]),
-    "attributes that are no JSON": lambda: pd.DataFrame({"x": [1]}).pipe(lambda df: (df.attrs.update(unit=object()), df)[1]),
+    "attributes that JSON cannot hold": lambda: pd.DataFrame({"x": [1]}).pipe(lambda df: (df.attrs.update(unit=object()), df)[1]),
     "attributes of number keys": lambda: pd.DataFrame({"x": [1]}).pipe(lambda df: (df.attrs.update({1: 2}), df)[1]),
     "flags": lambda: pd.DataFrame({"x": [1]}).set_flags(allows_duplicate_labels=False),
     "sparse": lambda: pd.DataFrame({"x": pd.arrays.SparseArray([0, 0, 1])}),

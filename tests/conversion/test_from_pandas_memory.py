@@ -45,7 +45,7 @@ def _by_reference(df):
 def test_a_table_without_a_copy_is_like_pyarrows(kind):
     for rows in (0, 1, 65, 2049):
         df = pd.DataFrame({"x": KINDS[kind](np.random.default_rng(rows), rows)})
-        strides = [] if kind.startswith("arrow") else [df.iloc[::3], df.iloc[::-1]]  # which are no strides there
+        strides = [] if kind.startswith("arrow") else [df.iloc[::3], df.iloc[::-1]]  # which makes no strides there
         for part in (df, df.iloc[1:], *strides):
             if not bugs_that_hit(part, {}):
                 result, expected = outcome(_by_reference, part), outcome(pa.Table.from_pandas, part)

@@ -77,7 +77,7 @@ def test_a_bell_ends_a_wait(shared):
 
 
 def test_a_signal_handler_runs_and_may_end_the_wait(shared):
-    class Ended(Exception):  # noqa: N818 -- it is no error
+    class Ended(Exception):  # noqa: N818 -- it is not an error
         pass
 
     calls = []
@@ -109,6 +109,48 @@ def test_bad_places_and_time_outs(shared):
             _core.wait_for_words([(memory, 64, 0)], None, 0, timeout)
     with pytest.raises(OSError, match="Invalid argument"):
         _core.wait_for_words([], None, 0, 1.0)
+
+
+def growth_of(memory):
+    """Committed rows, the first row, segments and the state are at 64, 128, 192 and 200; a table in state 2 is deleted."""
+    return _core.Growth(memory, 64, 128, 192, 200, 2)
+
+
+def store(fd, **words):
+    for name, value in words.items():
+        os.pwrite(fd, np.uint64(value).tobytes(), {"committed": 64, "first": 128, "segments": 192, "state": 200}[name])
+
+
+def test_growth_is_the_number_of_rows_where_nothing_else_changed(shared):
+    _, fd, memory = shared
+    growth = growth_of(memory)
+    store(fd, committed=7, first=3, segments=2)
+    assert growth.rows(3, 2, 10) == 7
+    assert growth.rows(3, 2, 7) == 7
+    assert growth.rows(3, 2, 6) is None  # more than the last segment holds
+    assert growth.rows(2, 2, 10) is None
+    assert growth.rows(3, 1, 10) is None
+    with pytest.raises(ValueError, match="no aligned place"):
+        _core.Growth(memory, 64, 128, 192, 4092, 2)
+
+
+def test_a_wait_for_growth_ends(shared):
+    path, fd, memory = shared
+    growth, bell = growth_of(memory), _core.Bell()
+    store(fd, segments=1)
+    assert growth.wait(0, 0, 1, 10, bell, 0, 0.01) == 0  # the time is over
+    with producer(path, 0.1):
+        assert growth.wait(0, 0, 1, 10, bell, 0, 20.0) == 5
+    assert growth.wait(4, 0, 1, 10, bell, 0, 20.0) == 5  # at once
+    assert growth.wait(4, 0, 2, 10, bell, 0, 20.0) is None
+    threading.Timer(0.05, bell.ring).start()
+    assert growth.wait(5, 0, 1, 10, bell, 0, 20.0) == 5
+    store(fd, state=1)  # closed: rows may come
+    assert growth.wait(5, 0, 1, 10, bell, 1, 0.01) == 5
+    store(fd, state=2)
+    assert growth.wait(5, 0, 1, 10, bell, 1, 20.0) is None
+    with pytest.raises(ValueError, match="timeout must be >= 0"):
+        growth.wait(5, 0, 1, 10, bell, 1, -1.0)
 
 
 def test_the_words_are_a_read_only_buffer(shared):

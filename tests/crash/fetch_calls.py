@@ -33,11 +33,11 @@ from support import stepping
 
 TOKEN = "a-token-for-tests-only"  # noqa: S105
 ROWS = 50_000
-# A child sends itself no signal where its part begins: from this call on, steps count.
+# No signal shows where a child's part begins, so steps count from the first of these calls on.
 _KILL = 62
 # Calls of a process that waits, until it only polls.
 _WAITING = 40
-# Seconds for which a process is stopped: longer than a peer that says nothing is waited for. And at how many calls.
+# Seconds for which a process is stopped, which is longer than others wait for a silent peer; and at how many calls.
 _STOPPED, _STOPS = 9.0, 12
 
 
@@ -206,7 +206,7 @@ def run_until(child, steps, process):
         signal.setitimer(signal.ITIMER_REAL, 0.2)
         try:
             alive = child.step()
-        except TimeoutError:  # it makes no calls: is the other one done?
+        except TimeoutError:  # it makes no calls: perhaps the other one has ended
             alive = True
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)

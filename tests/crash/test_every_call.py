@@ -138,7 +138,7 @@ def place():
     if why := stepping.why_not():
         pytest.skip(why)
     with stepping.one_processor(), Place("256m") as place:
-        store = cn.Store(place.folder / "warm")  # what is imported at the first use is no step of a put
+        store = cn.Store(place.folder / "warm")  # what is imported at the first use is not a step of a put
         put("t", 1)(store)
         read(store)
         share(1)(store)

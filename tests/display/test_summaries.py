@@ -301,7 +301,7 @@ def test_a_hundred_million_rows(store):
 
 
 def test_few_pages_are_read(tmp_path):
-    """Uses a disk, where the kernel counts a fault for every few pages. In memory with huge pages it counts too few."""
+    """Uses a disk, where the kernel counts a fault for every few pages. With huge pages in memory it would count too few."""
     table = pa.table({"x": np.zeros(2_000_000), "s": pa.array(["sixteen letters."] * 2_000_000, pa.large_string())})
     snapshot = cn.Store(tmp_path / "s").put("t", table)
 

@@ -35,7 +35,7 @@ def test_web_workers_serve_from_one_table_and_go_over_to_a_new_one(folder):
 
 
 def test_live_rows_are_streamed_and_none_is_missed(folder):
-    pytest.importorskip("starlette")
+    pytest.importorskip("fastapi")
     pytest.importorskip("uvicorn")
     output = run("live_rows.py", folder=folder).splitlines()
     assert output == ["received [20.0, 20.5]", "then [21.0, 21.5, 22.0], up to row 5"]

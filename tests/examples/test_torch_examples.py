@@ -48,7 +48,7 @@ def test_memory_grows_neither_with_workers_nor_with_epochs(folder):
         assert last < first + stored / 10
     for workers in (1, 2, 4):
         assert max(memory["store", workers]) < stored / 4
-        # And it would be seen: of a list, with a fifth of the rows, each worker has a copy, for it has looked at it.
+        # A copy would be noticed: each worker has one of a list, which has a fifth of the rows, because it reads it.
         assert min(memory["list", workers]) > max(memory["store", workers]) + listed / 2
 
 

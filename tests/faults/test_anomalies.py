@@ -42,7 +42,7 @@ class Bench:
         self.folder = Path(tempfile.mkdtemp(prefix="colonnade-anomalies-", dir=folder))
         self.store = cn.Store(self.folder / "store", durable=self.operation.durable)
         self.prepare()
-        self.operation.act(self.store)  # what is imported at the first use is no step of the operation
+        self.operation.act(self.store)  # what is imported at the first use is not a step of the operation
         self.prepare()
         self.before = contents(self.store)
         self.calls = self.run(None).calls
@@ -64,7 +64,7 @@ class Bench:
         wrong = list(outcome.left)
         words = outcome.error.split() if outcome.error else []
         if words and not ALLOWED & set(words):
-            wrong.append(f"the error is none of the library's: {outcome.error}: {outcome.text}")
+            wrong.append(f"the error is not one of the library's: {outcome.error}: {outcome.text}")
         result = contents(self.store)
         nothing_done = words and STORED not in words
         if not _is_as(

@@ -38,7 +38,7 @@ import colonnade as cn
 # Exactly these, beside the library's own: a KeyError is a LookupError that says nothing, an ArrowInvalid is PyArrow's.
 PLAIN = (TypeError, ValueError, FileNotFoundError, PermissionError, MemoryError)
 NAMED = {"Store.sql": (duckdb.Error,)}
-SECONDS = 90  # that the machine does something else for a while is no failure
+SECONDS = 90  # the machine may do something else for a while
 FRAME = pd.DataFrame({"x": [1.0, 2.0, 3.0], "y": ["a", None, "c"], "k": [1, 2, 3]})
 
 
@@ -201,7 +201,7 @@ class Bench:
 
 
 def judge(error, text="", named=()):
-    """What is wrong with an error. ``named``: what the docstring names besides."""
+    """What is wrong with an error. ``named``: other errors that the docstring names."""
     if isinstance(error, (cn.ColonnadeError, *named)) or type(error) in PLAIN or "the producer fails" in str(error):
         try:
             message = str(error)
@@ -358,7 +358,7 @@ def _make_places(folder):
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(folder / "table is a socket/t.arrow"))
     for kind, text in {
-        "settings are no JSON": b"{",
+        "settings are not JSON": b"{",
         "settings are text": b"\xff",
         "settings are a list": b"[]",
         "settings nest": b"[" * 100_000,

@@ -241,11 +241,11 @@ def _with_child_of_its_own(file):
 PLACES = {
     "a place past the end": (MIXED, _layout_metadata(lambda form: _block(form, "int64").update(at=2**40))),
     "a negative place": (MIXED, _layout_metadata(lambda form: _block(form, "int64").update(at=-64))),
-    "a place that is no multiple of 8": (MIXED, _layout_metadata(lambda form: _of_kind(form, "masked").update(values=4))),
+    "a place that is not a multiple of 8": (MIXED, _layout_metadata(lambda form: _of_kind(form, "masked").update(values=4))),
     "a negative stride": (MIXED, _layout_metadata(lambda form: _block(form, "int64").update(stride=-40))),
-    "a stride that is no multiple of 8": (MIXED, _layout_metadata(lambda form: _block(form, "bool").update(stride=5))),
+    "a stride that is not a multiple of 8": (MIXED, _layout_metadata(lambda form: _block(form, "bool").update(stride=5))),
     "a mask past the end": (MIXED, _layout_metadata(lambda form: _of_kind(form, "masked").update(mask=2**62))),
-    "a place that is no number": (MIXED, _layout_metadata(lambda form: _of_kind(form, "masked").update(mask="0"))),
+    "a place that is not a number": (MIXED, _layout_metadata(lambda form: _of_kind(form, "masked").update(mask="0"))),
     "more rows than there are": (MIXED, _layout_metadata(lambda form: form.update(rows=2**40))),
     "rows beyond all numbers": (MIXED, _layout_metadata(lambda form: form.update(rows=2**63))),
     "an index of another length": (MIXED, _layout_metadata(lambda form: form["index"].update(start=0, stop=2**40, step=1))),
@@ -296,7 +296,7 @@ def test_hostile_seals(folder, field, value):
     with pytest.raises(cn.CorruptSnapshotError, match="seal"):
         store.open("t")
     assert store.ls() == []
-    assert store.put("t", MIXED).version == 1  # what is no snapshot counts as none
+    assert store.put("t", MIXED).version == 1  # a file that is not a snapshot does not count as a version
 
 
 def test_columns_that_are_converted_are_looked_at_before(folder):
@@ -350,7 +350,7 @@ def test_validate_of_the_default_store(default_store):
 
 
 def test_what_was_found():
-    """Files that once ended an interpreter, or raised what is no error of ours."""
+    """Files that once ended an interpreter, or raised an error that is not one of ours."""
     seeds = sorted((FUZZ / "seeds").glob("*.arrow"))
     process = subprocess.run(
         [sys.executable, FUZZ / "mutate.py", "--replay", *seeds], capture_output=True, text=True, check=False

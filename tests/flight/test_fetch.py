@@ -405,7 +405,7 @@ def test_a_killed_fetcher_is_replaced(origin, host, folder, large):
 @pytest.mark.parametrize("how", ["stopped", "cut off"])
 def test_a_silent_host_is_told_of_within_15_seconds(mortal, store, large, how, monkeypatch):
     if how == "cut off":  # one of both waits as long as users do
-        monkeypatch.setattr("colonnade.flight.fetch.PATIENCE", 2.0)
+        monkeypatch.setattr("colonnade.flight.transfer.PATIENCE", 2.0)
     origin, host = mortal
     origin.put("large", large)
     with Proxy(host.port, limit=8 << 20) as proxy:

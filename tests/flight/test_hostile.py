@@ -17,7 +17,7 @@ from pyarrow import flight
 
 import colonnade as cn
 from colonnade._rows_so_far import RowsSoFar
-from colonnade.flight import client, fetch, messages, service
+from colonnade.flight import client, fetch, messages, service, transfer
 from colonnade.flight.messages import Offer, Part
 from colonnade.flight.service import Service
 from colonnade.storage import paths
@@ -32,7 +32,7 @@ BYTES = service._BYTES
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     """Peers that say nothing are given up soon."""
-    monkeypatch.setattr(fetch, "PATIENCE", PATIENCE)
+    monkeypatch.setattr(transfer, "PATIENCE", PATIENCE)
     monkeypatch.setattr(client, "PATIENCE", PATIENCE)
 
 
@@ -162,7 +162,7 @@ OFFERS = {
     "no bytes": (offering(size=0, columns=0, rows=0), "cannot be read|damaged|ended the transfer"),
     "a cut seal": (metadata(messages.encode(Offer("x", "00ff"))), "cannot be read here"),
     "no seal": (metadata(messages.encode(Offer("x", "nonsense"))), "cannot be read here"),
-    "nothing": (metadata(b""), "none of Colonnade"),
+    "nothing": (metadata(b""), "not one of Colonnade"),
     "a ticket": (metadata(messages.encode(Part(1, "x", 1, 0, 8))), "cannot be understood"),
     "8 MiB": (metadata(bytes(8 << 20)), "failed|cannot be reached"),
     "deep JSON": (metadata(b"colonnade-2:" + b"[" * 10_000), "cannot be understood"),
@@ -207,7 +207,7 @@ def test_locations_that_cannot_be_asked(origin, offered, store, token, location)
 
 
 def test_hosts_that_do_not_have_it(origin, offered, store, token):
-    """Others are named again and again: then the host that names them is to send it."""
+    """A host names others again and again that have nothing: then it must send the table itself."""
     answer = naming("grpc://127.0.0.1:1")
     with lying(origin, _info_of_bytes=answer) as address, store.open(f"{address}/x") as snapshot:
         assert snapshot.num_rows == 1000
@@ -215,7 +215,7 @@ def test_hosts_that_do_not_have_it(origin, offered, store, token):
 
 @pytest.mark.parametrize("answers", ["nobody", "busy"])
 def test_a_host_that_puts_off_for_ever(origin, offered, folder, token, answers):
-    """It is asked now and then, not without a pause, and for so long as locks are waited for."""
+    """It is asked with pauses, until the time for which a lock would be waited for is over."""
     asked = []
 
     def nobody(self, descriptor, request):

@@ -327,9 +327,9 @@ def test_the_authority_of_the_environment_is_for_clients_alone(folder, store, au
     ("variables", "message"),
     [
         ({"COLONNADE_CA": "/nowhere"}, "cannot be read: /nowhere"),
-        ({"COLONNADE_CA": __file__}, "is no file that TLS can use"),
+        ({"COLONNADE_CA": __file__}, "is not a file that TLS can use"),
         ({"COLONNADE_CERT": __file__}, "belong together"),
-        ({"COLONNADE_CERT": __file__, "COLONNADE_KEY": __file__}, "is no file that TLS can use"),
+        ({"COLONNADE_CERT": __file__, "COLONNADE_KEY": __file__}, "is not a file that TLS can use"),
     ],
 )
 def test_files_of_tls_that_cannot_be_used(folder, store, authority, token, monkeypatch, variables, message):

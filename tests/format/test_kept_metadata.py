@@ -87,10 +87,10 @@ def test_it_is_made_once_for_frames_that_differ_in_values(store, monkeypatch):
 def test_it_is_bounded(store):
     for number in range(kept_metadata._MOST_FRAMES + 5):
         stored_metadata(store, pd.DataFrame({f"column {number}": [1]}))
-    assert len(kept_metadata._kept) == kept_metadata._MOST_FRAMES
+    assert len(kept_metadata._cache) == kept_metadata._MOST_FRAMES
     stored_metadata(store, pd.DataFrame({"last": [1]}))
-    assert len(kept_metadata._kept) == kept_metadata._MOST_FRAMES
-    kept_metadata._kept.clear()
+    assert len(kept_metadata._cache) == kept_metadata._MOST_FRAMES
+    kept_metadata._cache.clear()
     wide = pd.DataFrame(np.zeros((1, kept_metadata._MOST_COLUMNS + 1)), columns=[f"c{i}" for i in range(1001)])
     stored_metadata(store, wide)
-    assert not kept_metadata._kept
+    assert not kept_metadata._cache

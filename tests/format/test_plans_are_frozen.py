@@ -33,7 +33,7 @@ def modules_of(folders):
 
 MODULES = modules_of(FOLDERS)
 
-# Classes of these folders that are no part of a plan. Each does one work, and is dropped after it.
+# Classes of these folders that are not a part of a plan. Each does one piece of work, and is dropped after it.
 WORKERS = {
     "Dictionary": "collects the categories of one column of a growing segment",
     "FrameColumns": "keeps the names of the last frame's columns",
@@ -213,7 +213,7 @@ def tables():
 
 
 def state(value, seen):
-    """Everything that a plan refers to, as plain values. Objects that are no part of it are represented by their identity."""
+    """Everything that a plan refers to, as plain values. Objects that are not a part of it are represented by their identity."""
     if isinstance(value, (int, float, str, bytes, type(None))):
         return value
     if id(value) in seen:

@@ -67,7 +67,7 @@ def test_zero_copy_means_memory_of_the_mapping(store, kind):
     mapped = [[int(end, 16) for end in line.split()[0].split("-")] for line in lines]
     inside = [any(first <= address < last for first, last in mapped) for address in addresses(values)]
     (report,) = snap.explain()
-    # Of nulls alone there is no memory at all; categories of a handful are not the column.
+    # A column of nulls has no memory at all.
     assert all(inside) == report.zero_copy or not inside
 
 

@@ -23,7 +23,8 @@ from pathlib import Path
 import numpy as np
 
 import colonnade as cn
-from colonnade.format.growing_file import envelope, read_state
+from colonnade.format.growing_envelope import envelope
+from colonnade.format.growing_file import read_state
 from colonnade.format.stripes import STRIPE
 from colonnade.storage import log_room
 from colonnade.storage.log_head import ENTRY_SIZE, RING, SCHEMA

@@ -145,7 +145,7 @@ def _use(store, frame, arrow, findings, *, now_and_then):
         "reversed": lambda: frame.iloc[::-1].copy(),  # noqa: PLW0108 -- it may fail, and then here
         "first and last": lambda: frame.take([0, -1]) if len(frame) else None,
     }
-    # What passed is the core's to move as well; but only now and then, for it takes as long as all the rest.
+    # The core converts whatever passed, too. Only sometimes, because that takes as long as all the rest.
     thorough = {
         "conversion": lambda: cn.to_pandas(arrow),
         "conversion back": lambda: cn.from_pandas(frame),

@@ -41,7 +41,8 @@ def test_rows_that_do_not_fit_are_refused_whole(store, rows, error, words):
         ({"x": "datetime64[D]"}, "cannot grow"),
         ({"x": pd.CategoricalDtype([1, 2])}, "cannot grow"),
         ({"x": "period[D]"}, "cannot grow"),
-        ({"x": "nonsense"}, "no dtype"),
+        ({"x": "nonsense"}, "not a dtype"),
+        ({"x": None}, "None is not a dtype"),
     ],
 )
 def test_columns_that_cannot_grow_are_named(store, columns, words):

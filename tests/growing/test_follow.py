@@ -275,8 +275,12 @@ def test_a_forked_child_follows_by_itself(store):
         assert len(latest.frame) == 1
         child = os.fork()
         if child == 0:
-            ok = next(follow).to_pandas()["x"].tolist() == [1] and next(follow).to_pandas()["x"].tolist() == [2]
-            os._exit(0 if ok and latest.frame["x"].tolist() == [1, 2] else 1)
+            ok = False
+            try:
+                ok = next(follow).to_pandas()["x"].tolist() == [1] and next(follow).to_pandas()["x"].tolist() == [2]
+                ok = ok and latest.frame["x"].tolist() == [1, 2]
+            finally:
+                os._exit(not ok)
         time.sleep(0.1)
         log.append({"x": [2]})
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

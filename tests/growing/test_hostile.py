@@ -11,7 +11,8 @@ import pytest
 
 import colonnade as cn
 from colonnade.format.growing import stored_schema
-from colonnade.format.growing_file import envelope, places, read_state
+from colonnade.format.growing_envelope import envelope, places
+from colonnade.format.growing_file import read_state
 from colonnade.format.stripes import STRIPE
 from colonnade.storage import log_room
 from colonnade.storage.log_head import COMMITTED, ENTRY_SIZE, FIRST, RING, SCHEMA, SEGMENTS, STATE
@@ -206,7 +207,7 @@ def found_damage(store):
 @pytest.mark.parametrize(
     ("at", "words"),
     [
-        (3, "is no head"),
+        (3, "is not the head"),
         (9, "has format"),
         (41, "its schema alone"),
         (100, "bytes 72 to 128 are not 0"),
@@ -373,7 +374,7 @@ def test_something_else_in_the_place_of_the_head(damaged, kind):
         assert [table.name for table in damaged.ls()] == ["u"]
     damaged.usage()
     if kind == "folder":
-        head.rmdir()  # what is no file in it, delete does not remove
+        head.rmdir()  # delete removes only files
 
 
 @pytest.mark.parametrize("kind", ["pipe", "empty file"])

@@ -72,7 +72,7 @@ def test_at_every_line_of_an_append(folder):
             break
         try:
             start = log.append(rows.make(log.num_rows, log.num_rows + 1))
-        except (ValueError, cn.ReentrantCallError):  # it was closed, or the same
+        except (ValueError, cn.ReentrantCallError):  # it was closed, or refuses for the same reason as above
             log = store.appender("t")
             start = log.num_rows
     assert not was_interrupted, "an append has more lines than that"

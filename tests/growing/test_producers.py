@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 import colonnade as cn
+from colonnade.format.stripes import STRIPE
 from colonnade.storage import log_folder
 from growing.files import every_type, head_of, same, shown
 
@@ -79,11 +80,34 @@ def test_a_forked_child_may_not_append_through_its_parents_appender(store):
 
 
 def test_threads_may_share_an_appender(store):
-    with store.appender("log", {"thread": "int64", "n": "int64"}) as log, ThreadPoolExecutor(4) as pool:
-        for future in [pool.submit(lambda t=t: [log.row(thread=t, n=n) for n in range(500)]) for t in range(4)]:
+    """Single rows, short batches, and long ones during which other threads run; over several segments."""
+    sizes = [20_000 if n % 50 == 0 else n % 3 for n in range(150)]
+
+    def append(log, thread):
+        for n, size in enumerate(sizes):
+            if size:
+                log.append({"thread": np.full(size, thread), "n": np.full(size, n)})
+            else:
+                log.row(thread=thread, n=n)
+
+    with store.appender("log", {"thread": "int64", "n": "int64"}, retain=1 << 20) as log, ThreadPoolExecutor(4) as pool:
+        for future in [pool.submit(append, log, thread) for thread in range(4)]:
             future.result()
-    found = shown(store, "log")
-    assert found.groupby("thread")["n"].apply(list).tolist() == [list(range(500))] * 4
+    assert len(head_of(store, "log").read().entries) > 1
+    for _, rows in shown(store, "log").groupby("thread"):
+        assert rows["n"].tolist() == np.repeat(range(150), np.maximum(sizes, 1)).tolist()
+
+
+def test_only_the_last_segments_writer_writes_at_once(store):
+    """A thread may have read which one that is before another thread begins the next segment."""
+    with store.appender("log", {"x": "int64"}, retain=1 << 18) as log:
+        log.row(x=0)
+        before = log._segments.direct
+        log.append({"x": np.arange(STRIPE)})
+        assert log._segments.direct is not before
+        assert before.row({"x": 1}) is None
+        assert before.batch({"x": np.arange(3)}) is None
+        assert log._segments.direct.row({"x": 1}) == STRIPE + 2
 
 
 def test_a_killed_producer_leaves_whole_batches(store):

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import colonnade as cn
 from colonnade import _core
 from colonnade.format.growing import GrowingSchema
-from colonnade.format.growing_file import places
+from colonnade.format.growing_envelope import places
 from colonnade.format.read.growing_frame import layout_of
 from colonnade.format.stripes import HUGE_STRIPE, STRIPE
 from colonnade.storage import log_folder, log_room

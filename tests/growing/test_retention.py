@@ -8,7 +8,7 @@ from colonnade.format.stripes import STRIPE
 from growing.files import head_of, shown
 
 
-@pytest.mark.parametrize("retain", [0, -1, "soon", "0B", 1.5, True, "10", "-1h", "NaT"])
+@pytest.mark.parametrize("retain", [0, -1, "soon", "0B", 1.5, True, "10", "-1h", "NaT", "300000 days"])
 def test_what_is_no_retention_is_refused(store, retain):
     with pytest.raises(ValueError, match="retain"):
         store.appender("log", {"x": "float64"}, retain=retain)

@@ -167,6 +167,8 @@ def test_to_dask(client):
     assert lazy.npartitions == 4
     pd.testing.assert_frame_equal(lazy.compute(), frame)
     assert lazy["a"].sum().compute() == frame["a"].sum()
+    assert "columns=['a']" in lazy[["a"]].optimize(fuse=False).expr.tree_repr()  # no other is opened
+    assert lazy[[]].compute().shape == (1000, 0)
     assert lazy.groupby("s")["a"].sum().compute().to_dict() == frame.groupby("s")["a"].sum().to_dict()
     assert cd.to_dask(cn.put("empty", frame[:0]), npartitions=3).compute().shape == (0, 2)
     with pytest.raises(ValueError, match="npartitions"):
@@ -184,6 +186,55 @@ def test_put(client):
     assert cd.put("result", lazy).version == 2
     plain = cd.put("plain", cd.to_dask(cn.put("source", frame.reset_index()), npartitions=2))
     assert plain.to_pandas().index.tolist() == list(range(1000))
+
+
+def of_parts(*frames):
+    import dask.dataframe as dd
+
+    return dd.from_delayed([delayed(frame) for frame in frames], meta=frames[0], verify_meta=False)
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [{"a": [1, 2]}, {"a": [1.5]}],
+        [{"a": [None]}, {"a": ["x", "y"]}],
+        [{"a": [1], "b": [2]}, {"b": [3], "a": [4]}],
+        [{"a": pd.Categorical(["x", "y"])}, {"a": pd.Categorical([f"k{row}" for row in range(300)])}],
+        [{"a": pd.to_datetime(["2026-01-01"]).as_unit("s")}, {"a": pd.to_datetime(["2026-01-01"]).as_unit("ns")}],
+        [{"a": pd.Series([], dtype=object)}, {"a": [1]}],
+    ],
+    ids=["numbers", "no values", "order", "categories", "units", "no rows"],
+)
+def test_put_of_partitions_that_differ(client, frames):
+    frames = [pd.DataFrame(each) for each in frames]
+    with cd.put("differ", of_parts(*frames)) as snapshot:
+        expected = pd.concat(frames)[["a", *frames[0].columns[1:]]]
+        assert plain(snapshot.to_pandas()) == plain(expected)
+
+
+def plain(frame):
+    return frame.astype(object).where(frame.notna(), None).to_numpy().tolist()
+
+
+def test_what_put_and_to_dask_refuse(client):
+    frame = pd.DataFrame({"a": [1]})
+    with pytest.raises(cn.UnsupportedTypeError, match=r"a partition has the columns \['b'"):
+        cd.put("refused", of_parts(frame, pd.DataFrame({"b": [1]})))
+    with pytest.raises(cn.UnsupportedTypeError, match="'a' as int64, large_string"):
+        cd.put("refused", of_parts(frame, pd.DataFrame({"a": ["x"]})))
+    for data in (frame, None):
+        with pytest.raises(TypeError, match="put takes a Dask DataFrame"):
+            cd.put("refused", data)
+    never = of_parts(frame).map_partitions(lambda _: 1 / 0, meta=frame)
+    with pytest.raises(cn.InvalidNameError):
+        cd.put("a b", never)
+    with pytest.raises(TypeError, match="nope"):
+        cd.put("refused", never, nope=1)
+    with pytest.raises(TypeError, match="to_dask takes a Snapshot"):
+        cd.to_dask("table")
+    with pytest.raises(TypeError, match="npartitions"):
+        cd.to_dask(cn.put("table", frame), "4")
 
 
 # Two hosts.

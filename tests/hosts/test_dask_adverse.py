@@ -183,7 +183,7 @@ print(client.submit(total, client.submit(make, {ROWS}, pure=False), pure=False).
 
 
 def test_the_scheduler_is_lost_during_a_transfer(cluster):
-    """The workers end, with nothing half in their stores; those of the next scheduler go on."""
+    """The workers end, and leave no half of a table in their stores. Workers of the next scheduler use these stores."""
     _, b, c = cluster.hosts
     workers = [cluster.worker(b, "b", "--no-nanny"), cluster.worker(c, "c", "--no-nanny")]
     b.limit(RATE)

@@ -36,7 +36,7 @@ REFUSED = {
     "with x as (select 1) insert into airlines select * from x": (ValueError, "runs one query"),
 }
 
-# What would write a file, change a setting or load code, alone and before or after something else.
+# Statements that would write a file, change a setting or load code: alone, and before or after another statement.
 EFFECTS = [
     "copy (select 42) to 'x.csv'",
     "attach 'x.db'",
@@ -53,7 +53,7 @@ EFFECTS = [
 ]
 SURROUNDED = ["{}", "{}; selec", "{}; select 1", "select 1; {}", "/* */ ;{};", "selec; {}"]
 
-# Selects that reach out of the store.
+# Selects that read something outside of the store.
 REACHING = [
     "from 'a.csv'", "from read_csv('a.csv')", "from read_text('/etc/passwd')", "from read_blob('a.csv')", "from glob('*')", "from sniff_csv('a.csv')",
     "from 'https://127.0.0.1:1/x.parquet'", "from parquet_scan('a.parquet')", "from read_json('a.csv')", "from duckdb_secrets()", "from enable_logging()",

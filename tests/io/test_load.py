@@ -78,7 +78,7 @@ WRITERS = {
 def test_stored_in_batches_is_what_put_stores(suffix, store, tmp_path, monkeypatch):
     monkeypatch.setattr("colonnade.format.write.table._BATCH", 1 << 19)
     monkeypatch.setattr("colonnade.io.batches._SMALL", 1 << 16)
-    table = table_of_all_sorts(50_001)  # no multiple of 8
+    table = table_of_all_sorts(50_001)  # not a multiple of 8
     if suffix == "orc":
         table = table.set_column(table.schema.get_field_index("c"), "c", table["c"].cast(pa.string()))
     WRITERS[suffix](table, tmp_path / f"t.{suffix}")
@@ -190,7 +190,7 @@ def test_progress_is_of_the_files_bytes_or_rows(tmp_path):
 
 
 def test_a_folder(store, tmp_path):
-    """A folder with files of several schemas, a column from folder names, and files that are no tables."""
+    """A folder with files of several schemas, a column from folder names, and files that are not tables."""
     for year, table in ((2013, {"x": [1, 2]}), (2014, {"x": [1.5], "late": ["a"]})):
         (tmp_path / f"t/year={year}").mkdir(parents=True)
         pq.write_table(pa.table(table), tmp_path / f"t/year={year}/part.parquet")

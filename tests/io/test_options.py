@@ -328,7 +328,7 @@ class _Ranges(http.server.SimpleHTTPRequestHandler):
     ("t.csv", {"decimal": ","}, "',' is both decimal= and delimiter="),
     ("t.csv", {"encoding": "klingon"}, "encoding='klingon' is unknown"),
     ("t.csv", {"encoding": "zlib"}, "encoding='zlib' is unknown"),
-    ("t.csv", {"types": {"a": "klingon"}}, "types= of column 'a': 'klingon' is no type"),
+    ("t.csv", {"types": {"a": "klingon"}}, "types= of column 'a': 'klingon' is not a type"),
     ("t.csv", {"engine": "excel"}, "engine must be one of pyarrow, duckdb, polars"),
     ("t.csv", {"engine": "polars", "types": {"a": "string"}}, "polars finds its own types"),
     ("t.csv", {"engine": "polars", "encoding": "latin-1"}, "Polars reads UTF-8"),

@@ -19,7 +19,7 @@ from colonnade.io.options import ReadOptions
 from colonnade.io.progress import Meter
 from colonnade.io.streamed import MisdeclaredError
 
-ROWS, GROUP, NULLS = 12_345, 1_777, 1_111  # no multiples of 8
+ROWS, GROUP, NULLS = 12_345, 1_777, 1_111  # not multiples of 8
 
 
 @pytest.fixture

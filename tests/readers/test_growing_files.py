@@ -30,5 +30,5 @@ def test_a_reader_of_the_footer_reads_published_rows(name, store):
 
 @pytest.mark.slow
 def test_a_reader_from_the_front_to_the_back_is_torn(store):
-    """Nothing is promised to it; the manual says so, and this is why."""
+    """The manual promises nothing to such a reader, and this shows why."""
     assert growing_files.read("front to back, PyArrow", 100, store).wrong > 0

@@ -53,7 +53,7 @@ FRAMES = {
     "nothing": pd.DataFrame(),
 }
 
-# A panic of Rust is no Exception; it names threads and numbers that differ from run to run.
+# A panic of Rust is not an Exception; it names threads and numbers that differ from run to run.
 PROGRAM = """
 import json, sys
 def attempt(path):

@@ -144,7 +144,7 @@ def test_who_maps_a_table_and_who_has_it_open(store):
 def test_the_writer_maps_what_had_no_name_when_it_was_made(store):
     df = store.put("t", frame()).to_pandas()
     maps = Path("/proc/self/maps").read_text()
-    assert f"{store.path}/#" in maps  # the path that the kernel shows is none
+    assert f"{store.path}/#" in maps  # the kernel shows a path that leads nowhere
     assert holders(store, "newest") == {(os.getpid(), "mapped")}
     del df
     assert holders(store, "newest") == set()

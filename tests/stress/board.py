@@ -66,13 +66,15 @@ class Board:
     def before(self, name):
         """To be called before an observation of a name begins."""
         note = int(self.notes[:, name].max())
-        deletes = int(self.deletes_begun[:, name].sum())  # before the next line: whoever is not counted is then seen
+        deletes = int(
+            self.deletes_begun[:, name].sum()
+        )  # before the next line, which sees a delete that began too late to be counted
         return Before(note, deletes, not (self.deleting == name + 1).any())
 
     def after(self, slot, name, before, version, *, above=False):
         """Check that the version found (0: none) is not older than the version known before, and record it.
 
-        ``above``: it must be newer, for this worker has just put it.
+        ``above``: it must be newer, because this worker has just put it.
         """
         deletes = int(self.deletes_begun[:, name].sum())
         tag, known = before.note >> _TAG, before.note & ((1 << _TAG) - 1)

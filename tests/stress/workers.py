@@ -25,7 +25,7 @@ FLEETING = ("fleeting", "gone/soon/a", "gone/b")
 NAMES = (*STEADY, *FLEETING)
 LARGE = NAMES.index("large")
 # Sizes by weight, even over their logarithm: small ones; those whose memory is used again; those of many huge pages, which
-# have a name of their own, for they take a worker's whole life.
+# have a name of their own, because one of them takes as long as a worker lives.
 _SMALL, _MAPPED, _HUGE = (1 << 10, 1 << 20), (2 << 20, 4 << 20), (8 << 20, 14 << 20)
 _HELD = 12
 

@@ -2,7 +2,7 @@
 
 A column is a small recipe: which kind of values, where the nulls are, how it is cut into chunks, and a seed. Hypothesis draws and
 shrinks recipes, so that a failure names a column that a reader can build again; the values come from a seeded NumPy generator. What
-lies under a null is no zero but some other value of the kind, as Arrow allows.
+lies under a null is not zero but some other value of the kind, as Arrow allows.
 """
 
 import dataclasses

@@ -148,7 +148,7 @@ PYARROW_BUGS = {
     pd.DataFrame: {
         "list views on their way to lists": Bug("offsets that lead nowhere come of views that overlap or are not in order", _list_views_on_their_way_to_lists),
         "null pairs on their way to maps": Bug("the process is aborted by a None where a map wants a pair", _null_pairs_on_their_way_to_maps),
-        "keys of no field on their way to structs": Bug("a SystemError for a dict with a key that is no string", _keys_of_no_field_on_their_way_to_structs),
+        "keys of no field on their way to structs": Bug("a SystemError for a dict with a key that is not a string", _keys_of_no_field_on_their_way_to_structs),
         "Arrow scalars on their way to dictionaries": Bug("the process is aborted by a pyarrow.Scalar in a cell", _arrow_scalars_on_their_way_to_dictionaries),
     },
 }  # fmt: skip

@@ -1,8 +1,8 @@
 """What a table consists of: its structure as bytes, and the memory that its values are in.
 
 A pickler takes the table apart, because it knows every part of it: labels, index, dtypes, `attrs`, whatever a library
-adds. What it would write is the structure; the memory of arrays and Arrow buffers is left out of it and listed. So two
-looks give the same structure and the same places, unless the table was changed otherwise than by a store to its values.
+adds. The bytes that it writes are the structure. The memory of arrays and Arrow buffers is not written but listed. So
+two looks give the same structure and the same places, unless something other than values was changed.
 The structure is never unpickled.
 
 Does not depend on: files, how the values are compared.
@@ -39,7 +39,7 @@ def contents_of(table: Any) -> Contents:
     Exception
         Whatever its pickling raises.
     """
-    file, memory = io.BytesIO(), _Found([], [])
+    file, memory = io.BytesIO(), _MemoryList([], [])
     taker = _Taker(file, memory)
     # Polars would pickle its values; as an Arrow table it refers to them.
     taker.dump(table if isinstance(table, pa.Table) or _is_pandas(table) else (type(table), arrow_table(table)))
@@ -50,7 +50,7 @@ def _is_pandas(table: Any) -> bool:
     return type(table).__module__.partition(".")[0] == "pandas"
 
 
-class _Found(NamedTuple):
+class _MemoryList(NamedTuple):
     """The memory that was found, and its owners."""
 
     stretches: list[Stretch]
@@ -70,10 +70,10 @@ class _Found(NamedTuple):
 class _Taker(pickle.Pickler):
     """Writes all of an object but the memory of its arrays, which it lists."""
 
-    def __init__(self, file: io.BytesIO, found: _Found) -> None:
+    def __init__(self, file: io.BytesIO, memory: _MemoryList) -> None:
         # Not a method of its own: a circle would keep the table alive until the next garbage collection.
-        super().__init__(file, pickle.HIGHEST_PROTOCOL, buffer_callback=found.add_buffer)
-        self._found = found
+        super().__init__(file, pickle.HIGHEST_PROTOCOL, buffer_callback=memory.add_buffer)
+        self._memory = memory
 
     def reducer_override(self, value: Any) -> Any:
         if type(value) is np.ndarray:
@@ -91,13 +91,13 @@ class _Taker(pickle.Pickler):
         stretches = None if array.dtype.hasobject else _stretches_of(array)
         if stretches is None:
             return NotImplemented
-        self._found.add(array, stretches)
+        self._memory.add(array, stretches)
         return np.ndarray, (array.shape, array.dtype, array.strides)
 
     def _arrow(self, array: pa.Array) -> Any:
         """PyArrow copies what is a part of a longer array."""
         buffers = array.buffers()
-        self._found.add(array, [Stretch(buffer.address, buffer.size) for buffer in buffers if buffer is not None])
+        self._memory.add(array, [Stretch(buffer.address, buffer.size) for buffer in buffers if buffer is not None])
         there = [buffer is not None for buffer in buffers]
         return pa.array, (array.type, len(array), array.offset, there, list(dictionaries(array)))
 

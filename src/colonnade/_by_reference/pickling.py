@@ -59,7 +59,7 @@ class Sending(NamedTuple):
 # The last one is in force.
 _sending: list[Sending] = []
 # What was replaced, and the call that puts it back.
-_replaced: list[Callable[[], None]] = []
+_undo: list[Callable[[], None]] = []
 
 
 class by_reference:  # noqa: N801 -- a block, as contextlib.suppress is one
@@ -89,14 +89,14 @@ class by_reference:  # noqa: N801 -- a block, as contextlib.suppress is one
 
     def __init__(self, min_bytes: int | str = MIN_BYTES) -> None:
         self._min_bytes = parse_size(min_bytes, "min_bytes")
-        self._begun: list[Sending] = []
+        self._sendings: list[Sending] = []
 
     def __enter__(self) -> by_reference:
-        self._begun.append(_begin_here(self._min_bytes))
+        self._sendings.append(_begin_here(self._min_bytes))
         return self
 
     def __exit__(self, *_: object) -> None:
-        sending = self._begun.pop()
+        sending = self._sendings.pop()
         position = max(at for at, other in enumerate(_sending) if other is sending)
         del _sending[position]
         if not _sending:
@@ -119,6 +119,11 @@ class by_reference:  # noqa: N801 -- a block, as contextlib.suppress is one
             If ``min_bytes`` is not a size.
         StoreAccessError
             If the default store cannot be used.
+
+        Examples
+        --------
+        >>> import colonnade as cn
+        >>> cn.by_reference.install(min_bytes="16MiB")  # doctest: +SKIP
         """
         _begin_here(parse_size(min_bytes, "min_bytes"))
 
@@ -147,7 +152,7 @@ def _begin(sending: Sending) -> Sending:
                 _replace_reducer(pickler.reducers, kind, reduce)
         dump = getattr(pickler.owner, "dump")  # noqa: B009 -- of a class here, of a module there
         if not hasattr(dump, "removes_what_failed"):
-            _replaced.append(_Restore(pickler.owner, vars(pickler.owner).get("dump", _MISSING)).undo)
+            _undo.append(_Restore(pickler.owner, vars(pickler.owner).get("dump", _MISSING)).undo)
             pickler.owner.dump = _remove_on_failure(dump)
     return sending
 
@@ -155,7 +160,7 @@ def _begin(sending: Sending) -> Sending:
 def _replace_reducer(reducers: dict[Any, Any], kind: type, reduce: Callable[[Any], Any]) -> None:
     before = reducers.get(kind, _MISSING)
     reducers[kind] = reduce
-    _replaced.append(partial(_put_back, reducers, kind, before))
+    _undo.append(partial(_put_back, reducers, kind, before))
 
 
 def _put_back(reducers: dict[Any, Any], kind: type, before: Any) -> None:
@@ -179,8 +184,8 @@ class _Restore(NamedTuple):
 
 
 def _unregister() -> None:
-    while _replaced:
-        _replaced.pop()()
+    while _undo:
+        _undo.pop()()
     remembered.forget()
 
 

@@ -55,7 +55,7 @@ class _Sent(NamedTuple):
 
 
 # By ``id(table)``; the table that was sent last is at the end.
-_sent: dict[int, _Sent] = {}
+_entries: dict[int, _Sent] = {}
 # For changes of the dictionary, and so that one thread at a time examines a table.
 _lock = threading.RLock()
 
@@ -64,7 +64,7 @@ def _in_child() -> None:
     """Begin anew in a forked child: it owns no table, and another thread may have had the lock at the fork."""
     global _lock  # noqa: PLW0603 -- a lock cannot be unlocked by another thread
     _lock = threading.RLock()
-    _sent.clear()
+    _entries.clear()
 
 
 os.register_at_fork(after_in_child=_in_child)
@@ -73,8 +73,8 @@ os.register_at_fork(after_in_child=_in_child)
 def forget() -> None:
     """Forget all tables; what was written for them is freed once it is received."""
     with _lock:
-        while _sent:
-            _sent.popitem()
+        while _entries:
+            _entries.popitem()
 
 
 def send(writer: Writer, group: str, kind: Kind, table: Any) -> tuple[Reference, Any] | None:
@@ -138,7 +138,7 @@ def _same_memory(contents: Contents, again: Contents, mapping: Any) -> bool:
 
 
 def _send_again(writer: Writer, group: str, table: Any, contents: Contents) -> tuple[Reference, Any] | None:
-    entry = _sent.pop(id(table), None)
+    entry = _entries.pop(id(table), None)
     if (
         entry is None
         or entry.table() is not table
@@ -151,7 +151,7 @@ def _send_again(writer: Writer, group: str, table: Any, contents: Contents) -> t
         reference = _share.send(writer, entry.snapshot, group)
     except (ColonnadeError, OSError):
         return None  # another process removed its name
-    _sent[id(table)] = entry
+    _entries[id(table)] = entry
     return reference, entry.way_back
 
 
@@ -167,27 +167,27 @@ def _send_written(
     if way_back is None:
         return None
     laid = lay_out(table_plan)
-    while not _has_room(writer, laid.size) or len(_sent) >= _MOST:
-        if not _sent:
+    while not _has_room(writer, laid.size) or len(_entries) >= _MOST:
+        if not _entries:
             return None
-        del _sent[next(iter(_sent))]
+        del _entries[next(iter(_entries))]
     snapshot = _share.share_planned(writer, laid)
     key = id(table)
     reference = _share.send(writer, snapshot, group)
     if is_exiting():  # the thread of a queue, which is joined: what it remembers now would never be released
         snapshot.close()
         return reference, way_back
-    died = weakref.ref(table, lambda dead: _forget(key, dead))
-    _sent[key] = _Sent(died, writer.directory.root, contents.structure, memory, way_back, snapshot)
+    reference_to_table = weakref.ref(table, lambda dead: _forget(key, dead))
+    _entries[key] = _Sent(reference_to_table, writer.directory.root, contents.structure, memory, way_back, snapshot)
     return reference, way_back
 
 
 def _has_room(writer: Writer, size: int) -> bool:
-    return _share.has_room(writer, size, sum(entry.snapshot.nbytes for entry in _sent.values()))
+    return _share.has_room(writer, size, sum(entry.snapshot.nbytes for entry in _entries.values()))
 
 
 def _forget(key: int, reference: weakref.ref[Any]) -> None:
     """Forget a table that is gone. Another one may be at its address by now."""
-    entry = _sent.get(key)
+    entry = _entries.get(key)
     if entry is not None and entry.table is reference:
-        _sent.pop(key, None)
+        _entries.pop(key, None)

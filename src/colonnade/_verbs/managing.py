@@ -30,6 +30,13 @@ class Managing(StoreBase):
         Processes that have it open keep it. References that were pickled before, and handles of the old name, do not
         find it any more.
 
+        Parameters
+        ----------
+        old : str
+            The table.
+        new : str
+            The new name.
+
         Raises
         ------
         NotFoundError, InvalidNameError
@@ -100,6 +107,11 @@ class Managing(StoreBase):
         """Remove a table and all its versions, or a growing table. Processes that have it open keep it.
 
         A process that appends to a growing table, follows it or watches it gets NotFoundError.
+
+        Parameters
+        ----------
+        name : str
+            The table.
 
         Raises
         ------

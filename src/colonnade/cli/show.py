@@ -100,8 +100,8 @@ def sql(
     try:
         table = read(store_of(ctx).sql(query, external_access=external_access).limit(rows + 1))
     except (EngineError, ValueError) as error:
-        hinted = with_hint(error)
-        text = "\n".join([str(hinted), *getattr(hinted, "__notes__", [])])
+        error_with_hint = with_hint(error)
+        text = "\n".join([str(error_with_hint), *getattr(error_with_hint, "__notes__", [])])
         raise ColonnadeError(text.replace("sql(..., external_access=True)", "--external-access")) from error
     columns_shown = _show(table.slice(0, rows), as_json)
     if columns_shown:
@@ -110,7 +110,7 @@ def sql(
 
 
 def _show(table: Any, as_json: bool) -> str | None:
-    """Print rows. A terminal gets the columns that fit; then say how many these are."""
+    """Print rows. A terminal gets the columns that fit. Return a text that says how many these are."""
     cells = list(zip(*map(values_of, table.columns), strict=True))
     if as_json:
         if len(set(table.column_names)) < table.num_columns:
@@ -124,9 +124,9 @@ def _show(table: Any, as_json: bool) -> str | None:
     if not sys.stdout.isatty():
         print_table(columns, texts)
         return None
-    fitted = fit_to_width(columns, texts, console().width)
-    print_table(fitted, texts)
-    return format_part(sum(column is not ELIDED for column in fitted), len(columns))
+    visible = fit_to_width(columns, texts, console().width)
+    print_table(visible, texts)
+    return format_part(sum(column is not ELIDED for column in visible), len(columns))
 
 
 def values_of(column: Any) -> list[Any]:

@@ -182,7 +182,7 @@ class _View:
         return f"{heading} {'↓' if falls != self._reversed else '↑'}"
 
     def part_of(self, rows: list[SegmentUsage], room: int) -> tuple[list[SegmentUsage], int, int]:
-        """Give the rows to show, and how many are above and below. If there are any, a line of ``room`` says so."""
+        """Give the rows to show, and how many rows are above and below. One line of ``room`` is for these numbers."""
         _, key, falls = _ORDERS[self._order]
         rows = sorted(rows, key=key, reverse=falls != self._reversed)
         self._count = len(rows)

@@ -222,12 +222,12 @@ _without_rows_of: dict[tuple[int, bool, Any], tuple[Any, pa.DictionaryArray]] = 
 
 
 def _without_rows(array: Any) -> pa.DictionaryArray:
-    """A categorical's type and dictionary, as PyArrow makes them; remembered for the same small categories."""
+    """A categorical's type and dictionary, as PyArrow makes them; made once for the same small categories."""
     categories = internals.array_of_index(array.categories)
     key = id(categories), array.ordered, internals.codes_of(array).dtype
-    remembered = _without_rows_of.get(key)
-    if remembered is not None:  # it keeps the categories, so that no others have their id
-        return remembered[1]
+    entry = _without_rows_of.get(key)
+    if entry is not None:  # it keeps the categories, so that no others have their id
+        return entry[1]
     empty: pa.DictionaryArray = pa.array(array[:0], from_pandas=True)
     if empty.dictionary.get_total_buffer_size() <= _MOST_BYTES:
         if len(_without_rows_of) >= _MOST_REMEMBERED:

@@ -65,7 +65,7 @@ class BlockMaker:
         self._jobs = layout.jobs
         self._keep: list[Any] = []
         # Columns that turn out to be PyArrow's to convert.
-        self._left: list[int] = []
+        self._converted_by_pyarrow: list[int] = []
         self._destroys = bool(options.self_destruct)
         self._column: Callable[[int], Any] = table.column
         if self._destroys:
@@ -83,9 +83,9 @@ class BlockMaker:
         if layout.objects:
             blocks += self._make_objects()
         others = [(a, np.array([p])) for a, p in own if a is not None and p not in overflows]
-        left = [*layout.left, *self._left, *overflows]
-        if left:
-            blocks += [*others, *self._convert(np.sort(np.array(left, np.intp)))]
+        by_others = [*layout.by_pyarrow, *self._converted_by_pyarrow, *overflows]
+        if by_others:
+            blocks += [*others, *self._convert(np.sort(np.array(by_others, np.intp)))]
             return self._in_order(blocks if self._options.split_blocks else _joined(blocks))
         if layout.objects or self._options.split_blocks:
             return self._in_order([*blocks, *others])
@@ -181,7 +181,7 @@ class BlockMaker:
         categories = None if united is None else self._categories.of(position, united.dictionary, group, self._options)
         codes = None if united is None or categories is None else self._codes(array, column, united)
         if codes is None or categories is None:
-            self._left.append(position)
+            self._converted_by_pyarrow.append(position)
             return None
         return internals.make_categorical(codes, categories, group.arrow.ordered)
 
@@ -256,16 +256,16 @@ def _joined(blocks: list[Block]) -> list[Block]:
     for block in blocks:
         if _is_numpy(block):
             by_dtype.setdefault(block[0].dtype, []).append(block)
-    joined = [block for block in blocks if not _is_numpy(block)]
+    result = [block for block in blocks if not _is_numpy(block)]
     for parts in by_dtype.values():
         if len(parts) == 1:
-            joined += parts
+            result += parts
             continue
         arrays, places = zip(*parts, strict=True)
         where = np.concatenate(places)
         order = np.argsort(where)
-        joined.append((np.concatenate(arrays)[order], where[order]))
-    return joined
+        result.append((np.concatenate(arrays)[order], where[order]))
+    return result
 
 
 def _first_position(block: Block) -> int:

@@ -107,7 +107,7 @@ class Layout:
         self.blocks: list[tuple[int, Positions]] = []
         self.own: list[OwnArray] = []
         self.objects: list[OwnArray] = []
-        self.left: list[int] = []
+        self.by_pyarrow: list[int] = []
         self.overflow_rows: dict[int, tuple[int, int]] = {}
         self._plan_blocks([group for group in groups if group.rule.reading in IN_BLOCK], split, whole)
         for group in groups:
@@ -116,7 +116,7 @@ class Layout:
             elif group.rule.reading is Reading.REPEATED:
                 self._plan_objects(group)
             elif group.rule.reading is Reading.CONVERTED and not group.is_given:
-                self.left += group.positions.tolist()
+                self.by_pyarrow += group.positions.tolist()
             elif group.rule.reading not in IN_BLOCK:
                 members = group.members if len(group.members) else np.full(len(group.positions), -1)
                 for position, member in zip(group.positions.tolist(), members.tolist(), strict=True):
@@ -124,7 +124,7 @@ class Layout:
         self.blocks.sort(key=lambda block: int(block[1][0]))
         self.own.sort(key=lambda column: column.position, reverse=True)
         self.objects.sort(key=lambda column: column.position)
-        self.left.sort()
+        self.by_pyarrow.sort()
         self.is_moved = bool(has_outputs(self.jobs).any())
         self.jobs.setflags(write=False)  # the layout serves many tables
 
@@ -137,13 +137,13 @@ class Layout:
             self.jobs[name][members] = value
 
     def _plan_blocks(self, groups: Sequence[Group], split: bool, whole: npt.NDArray[np.bool_]) -> None:
-        joined: dict[np.dtype[Any], list[Group]] = {}
+        by_dtype: dict[np.dtype[Any], list[Group]] = {}
         for group in groups:
             fields, place = IN_BLOCK[group.rule.reading]
             self._set(group.members, fields(group))
             zoned = is_zoned(group)
             if not split and not zoned:
-                joined.setdefault(group.dtype, []).append(group)
+                by_dtype.setdefault(group.dtype, []).append(group)
                 continue
             in_place = split and group.rule.reading is Reading.VALUES and not group.nulls
             for position, member in zip(group.positions.tolist(), group.members.tolist(), strict=True):
@@ -157,7 +157,7 @@ class Layout:
                 else:
                     self.blocks.append((output, np.array([position])))
                     self._may_overflow(group, [position], output, [0])
-        for dtype, parts in joined.items():
+        for dtype, parts in by_dtype.items():
             positions = np.sort(np.concatenate([group.positions for group in parts]))
             output = self._output(len(positions), dtype)
             self.blocks.append((output, positions))

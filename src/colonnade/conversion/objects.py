@@ -15,7 +15,7 @@ import pyarrow as pa
 from colonnade import _core
 from colonnade.interop import pyarrow_calls
 
-# What a null slot of days is filled with: a day that is no date.
+# What a null slot of days is filled with: a number of days that is not a date.
 NULL_DAY = -(2**31)
 
 

@@ -42,5 +42,5 @@ class Recent(Generic[T]):
             self._entries[key] = entries[:_ENTRIES_OF_KEY]
             self._columns += columns - sum(size for size, _ in entries[_ENTRIES_OF_KEY:])
             while self._columns > _MOST_COLUMNS:
-                _, dropped = self._entries.popitem(last=False)
-                self._columns -= sum(size for size, _ in dropped)
+                _, oldest = self._entries.popitem(last=False)
+                self._columns -= sum(size for size, _ in oldest)

@@ -24,7 +24,6 @@ _MAGIC = b"KEYINDEX"
 _SLOT, _ROW = 8, 4  # bytes
 # Slots of a region: 256 KiB, which stay in the second-level cache of the thread that fills them.
 _REGION_SLOTS = 32768
-MOST_ROWS = 2**32 - 2
 # Fewer keys are looked up by one thread, as in ``key_index.cpp``.
 _THREADED = 1 << 16
 # How many seeds are tried. A region is too full only for an unlucky seed.

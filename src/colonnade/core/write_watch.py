@@ -1,7 +1,7 @@
 """Memory that was looked at, and whether it holds the same bytes now.
 
 Where the kernel can watch memory (`src/core/write_watch.h`), nobody reads it: to look at 528 MB again takes 0.2 ms.
-Elsewhere, and for the first and the last bytes of a stretch, which are no whole pages, a hash decides: 528 MB take 25
+Elsewhere, and for the first and the last bytes of a stretch, which are not whole pages, a hash decides: 528 MB take 25
 ms.
 
 One page may belong to several stretches that are watched, and the kernel reports a store to it once. So whoever gets
@@ -46,7 +46,7 @@ class Memory:
     """Stretches of memory that were looked at. Not to be used by two threads at once."""
 
     def __init__(self, stretches: Sequence[Stretch]) -> None:
-        self._seen = _Seen([], [])
+        self._parts = _Seen([], [])
         self._overlapped = False
         self.differs(stretches)
         _looked_at.add(self)
@@ -59,10 +59,10 @@ class Memory:
         state, is_written = _look(stretches)
         if is_written:
             for memory in list(_looked_at):
-                if memory is not self and _overlap(memory._seen.watched, state.watched):
+                if memory is not self and _overlap(memory._parts.watched, state.watched):
                     memory._overlapped = True
-        differs = is_written or self._overlapped or state != self._seen
-        self._seen, self._overlapped = state, False
+        differs = is_written or self._overlapped or state != self._parts
+        self._parts, self._overlapped = state, False
         return differs
 
 

@@ -6,7 +6,8 @@ Does not depend on: how a cluster is set up.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import inspect
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dask.dataframe as dd
@@ -16,8 +17,10 @@ from dask import config
 from dask.base import compute
 from dask.delayed import delayed
 
-from colonnade.errors import ColonnadeError
+from colonnade.arguments import whole_number
+from colonnade.errors import ColonnadeError, UnsupportedTypeError, brief_repr
 from colonnade.snapshot import Snapshot
+from colonnade.storage import paths
 from colonnade.store import Store
 
 
@@ -34,26 +37,40 @@ def to_dask(snapshot: Snapshot, npartitions: int = 1) -> Any:
     Returns
     -------
     dask.dataframe.DataFrame
-        Its divisions are not known.
+        Its divisions are not known. Where Dask needs some columns only, no other is opened.
 
     Raises
     ------
-    ValueError
-        If ``npartitions`` is not positive.
+    ValueError, TypeError
+        If ``npartitions`` is not a positive number, or the first argument is no Snapshot.
     """
+    if not isinstance(snapshot, Snapshot):
+        raise TypeError(f"to_dask takes a Snapshot, as of cn.open(name); got {brief_repr(snapshot)}")
+    npartitions = whole_number(npartitions, "npartitions")
     if npartitions < 1:
         raise ValueError(f"npartitions must be 1 or more, got {npartitions}")
     rows = snapshot.num_rows
     count = max(min(npartitions, rows), 1)
     bounds = [(rows * at // count, rows * (at + 1) // count) for at in range(count)]
     meta = snapshot.to_pandas().iloc[:0].copy()
+    read = _slice_of_columns if _has_plain_labels(meta) else _slice
     with config.set({"dataframe.convert-string": False}):  # text as the table has it, which is Arrow's already
-        return dd.from_map(_slice, bounds, snapshot=snapshot, meta=meta, label="colonnade", enforce_metadata=False)
+        return dd.from_map(read, bounds, snapshot=snapshot, meta=meta, label="colonnade", enforce_metadata=False)
+
+
+def _has_plain_labels(meta: Any) -> bool:
+    """Whether a list of labels says which columns are wanted."""
+    return isinstance(meta, pd.DataFrame) and meta.columns.is_unique and meta.columns.nlevels == 1
 
 
 def _slice(bounds: tuple[int, int], snapshot: Snapshot) -> pd.DataFrame:
+    return _slice_of_columns(bounds, snapshot, columns=None)
+
+
+# Dask looks at the parameters: it passes the columns that it needs to a function with this name among them.
+def _slice_of_columns(bounds: tuple[int, int], snapshot: Snapshot, columns: list[Any] | None) -> pd.DataFrame:
     start, stop = bounds
-    return snapshot.to_pandas().iloc[start:stop]
+    return snapshot.to_pandas(columns=columns).iloc[start:stop]
 
 
 def put(name: str, frame: Any, **options: Any) -> Snapshot:
@@ -67,8 +84,9 @@ def put(name: str, frame: Any, **options: Any) -> Snapshot:
     ----------
     name : str
         The table.
-    frame : dask.dataframe.DataFrame
-        The rows are stored in the order of its partitions. A RangeIndex becomes an index of integers.
+    frame : dask.dataframe.DataFrame or Series
+        The rows are stored in the order of its partitions. A RangeIndex becomes an index of integers. Columns whose
+        types differ among partitions get the type that holds the values of all of them.
     **options
         Those of `Store.load`, such as ``keep=`` and ``ttl=``.
 
@@ -76,7 +94,21 @@ def put(name: str, frame: Any, **options: Any) -> Snapshot:
     -------
     Snapshot
         The table.
+
+    Raises
+    ------
+    InvalidNameError, TypeError
+        Before anything is computed.
+    UnsupportedTypeError
+        If partitions have other columns, or types that no type holds together.
     """
+    if not isinstance(frame, (dd.DataFrame, dd.Series)):
+        raise TypeError(
+            f"put takes a Dask DataFrame or Series, got {brief_repr(frame)}; cn.put(name, frame) stores one in memory"
+        )
+    paths.check_name(name)
+    options = {"progress": False} | options
+    inspect.signature(Store.load).bind(None, name, None, **options)
     parts = [delayed(_share, pure=False)(part) for part in frame.to_delayed()]
     (snapshot,) = compute(delayed(_join, pure=False)(name, parts, options), optimize_graph=False)
     result: Snapshot = snapshot
@@ -92,14 +124,55 @@ def _share(part: Any) -> Snapshot:
 
 
 def _join(name: str, parts: list[Snapshot], options: dict[str, Any]) -> Snapshot:
-    schema = parts[0].schema
+    # Types of columns without rows are often a guess.
+    schema = _common_schema([part.schema for part in parts if part.num_rows] or [parts[0].schema])
 
     def batches() -> Iterator[pa.RecordBatch]:
         for part in parts:
-            yield from part.to_arrow().cast(schema).to_batches()
+            yield from part.to_arrow().select(schema.names).cast(schema).to_batches()
 
-    reader = pa.RecordBatchReader.from_batches(schema, batches())
-    return Store().load(name, reader, progress=False, **options)
+    return Store().load(name, pa.RecordBatchReader.from_batches(schema, batches()), **options)
+
+
+def _common_schema(schemas: Sequence[pa.Schema]) -> pa.Schema:
+    """The columns of the first partition, with types that hold the values of all.
+
+    Raises
+    ------
+    UnsupportedTypeError
+    """
+    first = schemas[0]
+    for schema in schemas:
+        if sorted(schema.names) != sorted(first.names):
+            raise UnsupportedTypeError(
+                f"a partition has the columns {schema.names}, and the first one has {first.names}: "
+                "give all partitions the same columns"
+            )
+    types = {name: _common_type(name, [schema.field(name).type for schema in schemas]) for name in first.names}
+    common = pa.schema([pa.field(name, kind) for name, kind in types.items()])
+    # What pandas needs is said by a partition with these types, if there is one.
+    like = next((schema for schema in schemas if [schema.field(name).type for name in types] == common.types), first)
+    return common.with_metadata(like.metadata)
+
+
+def _common_type(name: str, types: Sequence[pa.DataType]) -> pa.DataType:
+    distinct = list(dict.fromkeys(each for each in types if not pa.types.is_null(each)))
+    if len(distinct) < 2:
+        return distinct[0] if distinct else pa.null()
+    categories = [each for each in distinct if pa.types.is_dictionary(each)]
+    if categories:
+        values = _common_type(name, [each.value_type if each in categories else each for each in distinct])
+        return pa.dictionary(pa.int32(), values, categories[0].ordered) if categories == distinct else values
+    try:
+        unified = pa.unify_schemas(
+            [pa.schema([pa.field(name, each)]) for each in distinct], promote_options="permissive"
+        )
+    except pa.ArrowException as error:
+        kinds = ", ".join(map(str, distinct))
+        raise UnsupportedTypeError(
+            f"partitions have column {name!r} as {kinds}, which no type holds together: convert it first by astype"
+        ) from error
+    return unified.field(0).type
 
 
 def prefetch(client: Any, snapshot: Snapshot) -> None:

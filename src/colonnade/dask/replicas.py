@@ -32,7 +32,7 @@ class Replicas:
     def __init__(self, worker: Any) -> None:
         self._worker = worker
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="colonnade-replicas")
-        self._made = False
+        self._is_made = False
 
     def take(self, key: Any, start: str) -> None:
         """Take note of a result that is in the memory of the worker now: made here, or received ("flight")."""
@@ -42,13 +42,13 @@ class Replicas:
         if start == "flight":
             self._threads.submit(_fetch, self._worker.data[key])
         else:
-            self._made = True
+            self._is_made = True
 
     async def close(self, server: Server) -> None:
         """Wait until no other host fetches what was made here."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         end = time.monotonic() + _LONGEST
-        if self._made:
+        if self._is_made:
             await asyncio.sleep(_SILENCE)
             while not server.is_silent(_SILENCE) and time.monotonic() < end:
                 await asyncio.sleep(_PAUSE / 10)

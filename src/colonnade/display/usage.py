@@ -75,14 +75,14 @@ def bytes_of(segments: tuple[SegmentUsage, ...]) -> int:
 
 def processes_in(holders: tuple[Holder, ...], room: int | None = None) -> str:
     """Write processes by command, ``python 311 312, duckdb 320``: as many as fit, and how many more."""
-    ordered = sorted(holders, key=lambda holder: holder.command)
-    for count in range(len(ordered), 0, -1):
-        groups = groupby(ordered[:count], key=lambda holder: holder.command)
+    by_command = sorted(holders, key=lambda holder: holder.command)
+    for count in range(len(by_command), 0, -1):
+        groups = groupby(by_command[:count], key=lambda holder: holder.command)
         text = ", ".join(
             f"{one_line(command)} {' '.join(str(each.pid) for each in group)}" for command, group in groups
         )
-        if count < len(ordered):
-            text += f" +{len(ordered) - count}"
+        if count < len(by_command):
+            text += f" +{len(by_command) - count}"
         if room is None or cell_len(text) <= room:
             return text
     return shortened(_processes(len(holders)), room or 0) if holders else ""

@@ -48,7 +48,7 @@ def parse(url: str) -> tuple[Address, str | None]:
     Raises
     ------
     ValueError
-        If it is no address; InvalidNameError if what follows is no name.
+        If it is not an address; InvalidNameError if what follows is not a name.
     """
     match = _ADDRESS.fullmatch(url)
     host = None if match is None else _bare(match["host"])
@@ -66,7 +66,7 @@ def check_host(host: str, argument: str) -> str:
     Raises
     ------
     TypeError
-        If it is no string.
+        If it is not a string.
     ValueError
         If it cannot be part of an address.
     """
@@ -87,7 +87,7 @@ def _bare(host: str) -> str | None:
         number = ipaddress.IPv6Address(bracketless)
     except ValueError:
         return None
-    # A zone (fe80::1%eth0) means something on one host alone, and is no part of a URI.
+    # A zone (fe80::1%eth0) means something on one host alone, and is not a part of a URI.
     return None if number.scope_id else bracketless
 
 

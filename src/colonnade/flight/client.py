@@ -85,7 +85,7 @@ class Connection:
         try:
             check_token(credentials.token)
         except ValueError as error:
-            raise RemoteError(f"the token of this process, ${TOKEN_VARIABLE}, is none: {error}") from None
+            raise RemoteError(f"the token of this process, ${TOKEN_VARIABLE}, is not valid: {error}") from None
         self._headers = [(b"authorization", b"Bearer " + credentials.token.encode())]
         try:
             tls = {
@@ -127,7 +127,7 @@ class Connection:
         with self._explained():
             info = self._client.get_flight_info(descriptor, self._options(PATIENCE))
         if not messages.is_message(info.app_metadata):
-            raise RemoteError(f"{self.address} is a Flight service, and none of Colonnade")
+            raise RemoteError(f"{self.address} is a Flight service, but not one of Colonnade")
         try:
             offer = messages.decode(info.app_metadata, Offer)
         except RemoteError as error:
@@ -186,7 +186,7 @@ def checked_source(server: Address, location: str) -> Address:
     Raises
     ------
     RemoteError
-        If it is none. The token goes there, so it must have TLS if the host that was asked has it.
+        If it is not an address. The token goes there, so it must have TLS if the host that was asked has it.
     """
     try:
         address, name = parse(location)
@@ -278,7 +278,7 @@ _HINTS_OF_TLS = {
     "has expired": "the certificate of that host, or of its authority, has expired",
     "not in peer certificate": "the certificate of that host is not for this name or number",
     "verify failed": "$COLONNADE_CA must name the file of the authority that signed the certificate of that host",
-    "empty address list": "$COLONNADE_CA, $COLONNADE_CERT or $COLONNADE_KEY is no file that TLS can use",
+    "empty address list": "$COLONNADE_CA, $COLONNADE_CERT or $COLONNADE_KEY is not a file that TLS can use",
     "Socket closed": "does it ask for a certificate of this host? Then set $COLONNADE_CERT and $COLONNADE_KEY",
 }
 _HINTS = {"Socket closed": "does it serve over TLS? Then its address begins with grpc+tls://"}

@@ -19,16 +19,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, cast
-
-import numpy as np
+from typing import NamedTuple, TypeVar, cast
 
 from colonnade import _core
 from colonnade.errors import (
@@ -42,10 +38,11 @@ from colonnade.errors import (
 from colonnade.flight import address as addresses
 from colonnade.flight import credentials
 from colonnade.flight.address import Address
-from colonnade.flight.client import PATIENCE, BusyError, Connection, Reader, ask, connected
+from colonnade.flight.client import ask
+from colonnade.flight.granting import granting
 from colonnade.flight.library import flight, is_usable
-from colonnade.flight.messages import Done, Offer, Part, Request
-from colonnade.flight.serving import address_of
+from colonnade.flight.messages import Offer, Request
+from colonnade.flight.transfer import parts_of, receive
 from colonnade.format.read.file import open_file, reading
 from colonnade.format.seal import Seal
 from colonnade.storage import copies, folders, paths, processes
@@ -57,16 +54,7 @@ from colonnade.storage.os_errors import explained
 from colonnade.storage.publish import Publisher
 from colonnade.storage.segment import Segment
 
-# Files of this size and more come by two connections.
-_TWO_STREAMS = 32 << 20
-_ALIGNED = 1 << 20
 _FIRST_PAUSE, _LONGEST_PAUSE = 1e-3, 0.05
-# How often the watchdog looks, in seconds.
-_GLANCE = 0.25
-# A peer that sends fewer bytes in `PATIENCE` seconds is as good as silent. Batches have twice as many.
-_LEAST = 512 << 10
-# So many other hosts may fail in one fetch; and the seconds that are given to saying that it is over.
-_MOST_FAILURES, _SHORT = 4, 2.0
 
 _Result = TypeVar("_Result")
 
@@ -143,89 +131,13 @@ def _fetch_by_way_of(address: Address, catalog: Catalog, request: Request) -> tu
     seal = _seal_of(ask(address, credentials.current(str(address)), request).offer, request, address)
     publisher = Publisher(catalog)
     publisher.retire_copies(request.name, seal.version)
-    with publisher.draft(seal.size) as draft, _granting(address, request, catalog) as granting:
-        for source in granting.sources():
-            with granting.tried(source):
-                _receive(source, _parts(request.name, seal, granting.transfer), seal.size, draft)
+    with publisher.draft(seal.size) as draft, granting(address, request, catalog) as conversation:
+        for source in conversation.sources():
+            with conversation.tried(source):
+                receive(source, parts_of(request.name, seal, conversation.transfer), seal.size, draft)
                 _check(draft, request.name, source, seal)
         file = copies.file_of(request.name, seal.identity)
         return publisher.place(draft, seal.size, file, shared=True), seal
-
-
-class _Granting:
-    """What this process and the host that it asks say to each other about one transfer."""
-
-    def __init__(self, address: Address, request: Request, catalog: Catalog) -> None:
-        self.transfer = secrets.token_hex(8)
-        self._address, self._catalog = address, catalog
-        self._request = request.replaced(transfer=self.transfer)
-        self._credentials = credentials.current(str(address))
-        self._failures = 0
-        self._arrived = False
-
-    def sources(self) -> Iterator[Address]:
-        """Yield the hosts that the asked host names, until one of them has sent the table."""
-        timeout = self._catalog.directory.timeout
-        end = time.monotonic() + timeout
-        while not self._arrived:
-            began = time.monotonic()
-            if began > end:
-                raise RemoteError(
-                    f"{self._address} has named no host that is free to send {self._request.name!r} for {timeout:g} "
-                    "seconds. Wait longer: Store(..., timeout=seconds)"
-                )
-            # Where too many others have failed, the host that named them is to send the table itself.
-            failed = self._failures > _MOST_FAILURES
-            source = self._address if failed else ask(self._address, self._credentials, self._request).source
-            if source is not None:
-                yield source
-            if not self._arrived:  # a host that is busy waits a while before it says so; this is for one that does not
-                time.sleep(max(0.0, began + _GLANCE - time.monotonic()))
-
-    @contextlib.contextmanager
-    def tried(self, source: Address) -> Iterator[None]:
-        """Report a source that fails. Raise what it failed by if it is the host that is asked."""
-        try:
-            yield
-            self._arrived = True
-        except BusyError:
-            self._say(failed="" if source == self._address else str(source))
-        except (NotFoundError, RemoteError, CorruptSnapshotError):
-            if source == self._address:
-                raise
-            self._failures += 1
-            self._say(failed=str(source))
-
-    def end(self, *, is_placed: bool) -> None:
-        """Say that it is over, and where this host has a copy for others."""
-        self._say(address=_own_address(self._catalog, self._address) if is_placed else "")
-
-    def _say(self, *, address: str = "", failed: str = "") -> None:
-        """Say what became of the transfer. Nothing depends on it: a host that is not told finds out."""
-        message = Done(cast(int, self._request.identity), self.transfer, address, failed)
-        with contextlib.suppress(Exception), connected(self._address, self._credentials) as connection:
-            connection.say(message, _SHORT)
-
-
-@contextlib.contextmanager
-def _granting(address: Address, request: Request, catalog: Catalog) -> Iterator[_Granting]:
-    granting = _Granting(address, request, catalog)
-    is_placed = False
-    try:
-        yield granting
-        is_placed = True
-    finally:
-        granting.end(is_placed=is_placed)
-
-
-def _own_address(catalog: Catalog, other: Address) -> str:
-    """The address at which this host serves its copies to another; "" if it does not."""
-    own = address_of(os.fspath(catalog.directory.root))
-    if own is None:
-        return ""
-    address = addresses.parse(own)[0]
-    reachable = other.is_loopback or not address.is_loopback
-    return own if reachable and (address.tls or not other.tls) else ""
 
 
 def _seal_of(offer: Offer, request: Request, address: Address) -> Seal:
@@ -242,108 +154,6 @@ def _seal_of(offer: Offer, request: Request, address: Address) -> Seal:
     if (offer.name, seal.version, seal.identity) != (request.name, version, identity):
         raise RemoteError(f"{address} offers another snapshot than the one that was asked for, {request.name!r}")
     return seal
-
-
-# -- the transfer ------------------------------------------------------------------------------------------------------
-
-
-def _receive(source: Address, parts: list[Part], size: int, draft: Draft) -> None:
-    mapping = draft.map(size)
-    target = None if mapping is None else np.frombuffer(cast(Any, mapping), np.uint8)
-
-    def write(at: int, data: memoryview) -> None:
-        if target is None:
-            draft.write(at, data)
-        else:
-            target[at : at + len(data)] = np.frombuffer(data, np.uint8)
-
-    _Transfer(source, write).run(parts)
-
-
-def _parts(name: str, seal: Seal, transfer: str) -> list[Part]:
-    middle = 0 if seal.size < _TWO_STREAMS else seal.size // 2 // _ALIGNED * _ALIGNED
-    bounds = [(0, middle), (middle, seal.size)] if middle else [(0, seal.size)]
-    return [
-        Part(seal.identity, name, seal.version, start, stop, transfer, streams=len(bounds)) for start, stop in bounds
-    ]
-
-
-class _Transfer:
-    """The streams of one fetch, each in a thread, and the watchdog over them."""
-
-    def __init__(self, source: Address, write: Callable[[int, memoryview], None]) -> None:
-        self._source = source
-        self._write = write
-        self._credentials = credentials.current(str(source))
-        self._readers: list[Reader] = []
-        self._arrived = 0
-        self._stopped = False
-        self._error: BaseException | None = None
-        self._ended = threading.Condition()
-        self._running = 0
-
-    def run(self, parts: list[Part]) -> None:
-        """Receive all parts, or raise."""
-        threads = [
-            threading.Thread(target=self._receive, args=(part,), name="colonnade-fetch", daemon=True) for part in parts
-        ]
-        self._running = len(threads)
-        try:
-            for thread in threads:
-                thread.start()
-            with self._ended:
-                waited, before = 0.0, 0
-                while self._running and self._error is None:
-                    began = time.monotonic()
-                    self._ended.wait(_GLANCE)
-                    # Seconds in which this process was stopped itself are not the peer's.
-                    waited += min(time.monotonic() - began, 2 * _GLANCE)
-                    arrived = self._arrived - before
-                    if arrived >= _LEAST:
-                        waited, before = 0.0, self._arrived
-                    if self._running and waited > PATIENCE:
-                        what = f"{arrived:,} bytes in" if arrived else "nothing for"
-                        raise RemoteError(f"{self._source} sent {what} {PATIENCE:g} seconds")
-            if self._error is not None:
-                raise self._error
-        finally:
-            # A thread that still waits for the peer writes nothing any more when it wakes up.
-            self._stopped = True
-            self._error = None  # its traceback leads here: in a circle they would keep the draft open
-            for reader in self._readers:
-                with contextlib.suppress(Exception):
-                    reader.cancel()
-            for thread in threads:
-                if thread.ident is not None:
-                    thread.join(PATIENCE / 2)
-
-    def _receive(self, part: Part) -> None:
-        try:
-            with Connection(self._source, self._credentials) as connection:
-                reader = connection.read(part)
-                self._readers.append(reader)
-                at = part.start
-                for data in reader:
-                    if self._stopped:
-                        return
-                    if at + len(data) > part.stop:
-                        raise CorruptSnapshotError(f"{self._source} sent more bytes than were asked for")
-                    self._write(at, data)
-                    at += len(data)
-                    with self._ended:
-                        self._arrived += len(data)
-                if at != part.stop and not self._stopped:
-                    raise RemoteError(
-                        f"{self._source} ended the transfer after {at - part.start:,} of "
-                        f"{part.stop - part.start:,} bytes"
-                    )
-        except BaseException as error:  # it is raised in the thread that waits
-            with self._ended:
-                self._error = self._error or (None if self._stopped else error)
-        finally:
-            with self._ended:
-                self._running -= 1
-                self._ended.notify_all()
 
 
 def _check(draft: Draft, name: str, source: Address, offered: Seal) -> None:

@@ -33,7 +33,7 @@ def flight() -> Any:
 
 
 def is_usable() -> bool:
-    """Whether this process can make Flight calls: it is no forked child of a process that may have made some."""
+    """Whether this process can make Flight calls: it is not a forked child of a process that may have made some."""
     return not _unusable
 
 

@@ -119,10 +119,10 @@ class Sources:
             try:
                 while True:
                     self._hand_out(snapshot)
-                    left = end - time.monotonic()
-                    if waiting.source is not None or left <= 0 or not snapshot.sources:
+                    seconds_left = end - time.monotonic()
+                    if waiting.source is not None or seconds_left <= 0 or not snapshot.sources:
                         return waiting.source
-                    self._changed.wait(min(left, _GLANCE))
+                    self._changed.wait(min(seconds_left, _GLANCE))
             finally:
                 if waiting.source is None:
                     snapshot.queue.remove(waiting)
@@ -144,10 +144,10 @@ class Sources:
                     grant.to_come = max(grant.to_come - 1, 0)
                     grant.running += 1
                     return True
-                left = end - time.monotonic()
-                if left <= 0:
+                seconds_left = end - time.monotonic()
+                if seconds_left <= 0:
                     return False
-                self._changed.wait(min(left, _GLANCE))
+                self._changed.wait(min(seconds_left, _GLANCE))
 
     def end(self, identity: int, transfer: str) -> None:
         """End a stream that was begun."""
@@ -159,7 +159,10 @@ class Sources:
             self._changed.notify_all()
 
     def done(self, identity: int, transfer: str, address: str, failed: str) -> None:
-        """A receiver is done: it serves the snapshot at ``address``, if any; the source ``failed``, if any, is none."""
+        """End the transfer of a receiver, which serves the snapshot at ``address``, if any.
+
+        The source ``failed``, if any, is not used again.
+        """
         with self._changed:
             snapshot = self._of(identity)
             for grants in snapshot.sources.values():

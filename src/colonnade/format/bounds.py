@@ -46,7 +46,7 @@ class Body:
         # Compiled loops over numbers take for granted that these stand at a multiple of their size.
         if at % STRIDE_STEP:
             name = what.format(*details)
-            raise CorruptSnapshotError(f"{name} is at byte {at} of the body, which is no multiple of {STRIDE_STEP}")
+            raise CorruptSnapshotError(f"{name} is at byte {at} of the body, which is not a multiple of {STRIDE_STEP}")
 
     def array(self, dtype: np.dtype[Any], at: int, rows: int) -> npt.NDArray[Any]:
         """View ``rows`` elements at ``at``; nothing is copied."""

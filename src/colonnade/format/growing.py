@@ -176,11 +176,13 @@ def _column(name: Any, dtype_like: Any) -> Column:
     try:
         name.encode()
     except UnicodeEncodeError as error:
-        raise ValueError(f"column {name!r}: its name is no text that UTF-8 can hold") from error
+        raise ValueError(f"column {name!r}: its name cannot be encoded as UTF-8") from error
     try:
+        if dtype_like is None:  # to NumPy, float64
+            raise TypeError
         dtype: Any = pd.api.types.pandas_dtype(dtype_like)
     except TypeError as error:
-        raise UnsupportedTypeError(f"column {name!r}: {dtype_like!r} is no dtype") from error
+        raise UnsupportedTypeError(f"column {name!r}: {dtype_like!r} is not a dtype") from error
     kind = dtype_kind(dtype)
     if isinstance(dtype, np.dtype) and dtype.itemsize <= 8 and dtype.isnative and dtype.kind in "biufmM":
         if dtype.kind in "mM" and np.datetime_data(dtype) not in {(unit, 1) for unit in ("s", "ms", "us", "ns")}:
@@ -272,7 +274,7 @@ class Places(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """The sizes of what stands around a body: `format.growing_file` measures them."""
+    """The sizes of what stands around a body: `format.growing_envelope` measures them."""
 
     start: int
     messages: int

@@ -22,14 +22,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
-import pyarrow as pa
-
-from colonnade.core.alignment import STRIDE_STEP, align
+from colonnade.core.alignment import STRIDE_STEP
 from colonnade.errors import CorruptSnapshotError
 from colonnade.format.flatbuffer import Table
 from colonnade.format.growing import (
@@ -38,161 +33,20 @@ from colonnade.format.growing import (
     Column,
     ColumnPlaces,
     DictionaryPlaces,
-    Frame,
     GrowingSchema,
-    Kind,
     Places,
-    arrange,
 )
-from colonnade.format.seal import MAGIC, TAIL_SIZE, TRAILER
-from colonnade.interop.pyarrow_calls import ipc_file
-
-# How many states a segment has room for: every `capacity / AUTOMATIC_STATES` rows one is shown, and `flush` shows more.
-AUTOMATIC_STATES = 1_024
-_STATES = 2_048
-_MESSAGE_BYTES = 4 << 20
-_FEWEST_STATES = 64
-_PREFIX = struct.Struct("<Ii")
-_BLOCK = struct.Struct("<qi4xq")
-# Slots of the tables in Arrow's File.fbs and Message.fbs.
-_FOOTER_SCHEMA, _FOOTER_DICTIONARIES, _FOOTER_BATCHES = 1, 2, 3
-_MESSAGE_KIND, _MESSAGE_HEADER, _MESSAGE_BODY_LENGTH = 1, 2, 3
-_DICTIONARY = 2  # the kind of a message
-_DICTIONARY_BATCH = 1
-_BATCH_LENGTH, _BATCH_NODES, _BATCH_BUFFERS = 0, 1, 2
-_PAIR = np.dtype([("first", "<i8"), ("second", "<i8")])
-_PLACE = np.dtype([("offset", "<i8"), ("metadata_length", "<i4"), ("_pad", "<i4"), ("body_length", "<i8")])
-
-
-class Template(NamedTuple):
-    """A message that PyArrow wrote for one row, and where its numbers stand in it.
-
-    ``nodes`` and ``buffers`` are pairs of int64, ``node_count`` and ``buffer_count`` of them: (length, null count) and
-    (offset, length).
-    """
-
-    message: bytes
-    length: int
-    nodes: int
-    buffers: int
-    body_length: int
-    node_count: int
-    buffer_count: int
-
-    def has_shape_of(self, message: bytes) -> bool:
-        """Whether a message differs from this one in its numbers alone."""
-        return len(message) == len(self.message) and self._without_numbers(message) == self._without_numbers(
-            self.message
-        )
-
-    def _without_numbers(self, message: bytes) -> bytes:
-        bare = bytearray(message)
-        for at, size in (
-            (4, 4),
-            (self.length, 8),
-            (self.nodes, 16 * self.node_count),
-            (self.buffers, 16 * self.buffer_count),
-            (self.body_length, 8),
-        ):
-            bare[at : at + size] = bytes(size)
-        return bytes(bare)
-
-
-@dataclass(frozen=True)
-class Envelope:
-    """What stands around the body: the schema message, the templates of messages, and PyArrow's footer."""
-
-    start: bytes
-    batch: Template
-    dictionaries: tuple[Template, ...]
-    footer: bytes
-    schema_in_footer: int
-
-    @property
-    def footer_size(self) -> int:
-        """The bytes of the footer of one state."""
-        return 72 + _BLOCK.size * len(self.dictionaries)
-
-    @property
-    def states(self) -> int:
-        """How many states a segment has room for."""
-        return min(max(_MESSAGE_BYTES // self.messages_size, _FEWEST_STATES), _STATES)
-
-    @property
-    def messages_size(self) -> int:
-        """The bytes of the messages of one state."""
-        return len(self.batch.message) + sum(len(each.message) for each in self.dictionaries)
-
-    @property
-    def frame(self) -> Frame:
-        """The sizes of the parts of a file."""
-        states = self.states
-        return Frame(
-            len(self.start), states * self.messages_size, states * self.footer_size, len(self.footer) + TAIL_SIZE
-        )
-
-
-@lru_cache(64)
-def envelope(encoded: bytes) -> Envelope:
-    """Let PyArrow write the file for one row of a schema (`GrowingSchema.encode`), and take it apart."""
-    table = GrowingSchema.decode(encoded)
-    batch = pa.record_batch([_one_row(column) for column in table.columns], schema=table.arrow)
-    data = ipc_file(batch)
-    length, _ = TRAILER.unpack(data[-TAIL_SIZE:])
-    footer = bytes(data[-TAIL_SIZE - length : -TAIL_SIZE])
-    root = Table.root(footer)
-    blocks = [*root.structs(_FOOTER_DICTIONARIES, _PLACE), *root.structs(_FOOTER_BATCHES, _PLACE)]
-    first = min(int(block["offset"]) for block in blocks)
-    *dictionaries, rows = (
-        _template(bytes(data[int(at) : int(at) + int(size)]))
-        for at, size in ((block["offset"], block["metadata_length"]) for block in blocks)
-    )
-    return Envelope(
-        bytes(data[:first]).ljust(align(first, STRIDE_STEP), b"\0"),
-        rows,
-        tuple(dictionaries),
-        footer.ljust(align(len(footer), STRIDE_STEP), b"\0"),
-        root.table(_FOOTER_SCHEMA).position,
-    )
-
-
-def _one_row(column: Column) -> pa.Array:
-    if column.kind is Kind.CATEGORY:
-        return pa.DictionaryArray.from_arrays(pa.array([0], pa.int32()), pa.array(["x"], pa.large_string()))
-    value = {Kind.TEXT: "x", Kind.BOOLEAN: True, Kind.MASKED_BOOLEAN: True}.get(column.kind, 0)
-    return pa.array([value], column.arrow)
-
-
-def _template(message: bytes) -> Template:
-    root = Table.root(message, _PREFIX.size)
-    header = root.table(_MESSAGE_HEADER)
-    is_dictionary = message[root.place(_MESSAGE_KIND)] == _DICTIONARY
-    batch = header.table(_DICTIONARY_BATCH) if is_dictionary else header
-    nodes, node_count = batch.vector(_BATCH_NODES)
-    buffers, buffer_count = batch.vector(_BATCH_BUFFERS)
-    length, body_length = batch.place(_BATCH_LENGTH), root.place(_MESSAGE_BODY_LENGTH)
-    assert all([length, nodes, buffers, body_length]), "PyArrow left a number out of a message"
-    padded = message.ljust(align(len(message), STRIDE_STEP), b"\0")
-    return Template(padded, length, nodes, buffers, body_length, node_count, buffer_count)
-
-
-def places(table: GrowingSchema, capacity: int, text_bytes: int = 0) -> Places:
-    """The place of everything in a segment; the same for producer and readers.
-
-    Raises
-    ------
-    CorruptSnapshotError
-        If no segment can have this capacity.
-    """
-    return _places(table.encode(), capacity, text_bytes)
-
-
-@lru_cache(256)
-def _places(encoded: bytes, capacity: int, text_bytes: int) -> Places:
-    return arrange(GrowingSchema.decode(encoded), capacity, text_bytes, envelope(encoded).frame)
-
-
-# -- states ------------------------------------------------------------------------------------------------------------
+from colonnade.format.growing_envelope import (
+    BLOCK,
+    FOOTER_BATCHES,
+    FOOTER_DICTIONARIES,
+    PLACE,
+    PREFIX,
+    Envelope,
+    Template,
+    envelope,
+)
+from colonnade.format.seal import MAGIC, TAIL_SIZE
 
 
 class Memory(Protocol):
@@ -248,8 +102,9 @@ def next_state(
     at = where.messages if last is None else last.next_message
     end_of_footers = where.size - TAIL_SIZE
     footer_at = (end_of_footers - len(around.footer) if last is None else last.footer) - around.footer_size
-    left = 1 if is_whole else 2
-    if at + left * around.messages_size > where.body or footer_at - (left - 1) * around.footer_size < where.footers:
+    states_left = 1 if is_whole else 2
+    end_of_messages = at + states_left * around.messages_size
+    if end_of_messages > where.body or footer_at - (states_left - 1) * around.footer_size < where.footers:
         return None
     writes: dict[int, bytes] = {}
     blocks = []
@@ -325,8 +180,8 @@ def _filled(
 ) -> bytes:
     """A template with its numbers; ``to_body`` are the bytes from the message to the body."""
     message = bytearray(template.message)
-    mark, _ = _PREFIX.unpack_from(message)
-    _PREFIX.pack_into(message, 0, mark, to_body - _PREFIX.size)
+    mark, _ = PREFIX.unpack_from(message)
+    PREFIX.pack_into(message, 0, mark, to_body - PREFIX.size)
     struct.pack_into("<q", message, template.length, nodes[0][0])
     struct.pack_into(f"<{2 * len(nodes)}q", message, template.nodes, *(n for pair in nodes for n in pair))
     struct.pack_into(f"<{2 * len(buffers)}q", message, template.buffers, *(n for pair in buffers for n in pair))
@@ -337,15 +192,15 @@ def _filled(
 def _footer(to_schema: int, dictionaries: Sequence[tuple[int, int, int]], batch: tuple[int, int, int]) -> bytes:
     """A flatbuffer of Arrow's Footer whose schema is ``to_schema`` bytes after its start."""
     dictionaries_at = 36
-    batches_at = 44 + _BLOCK.size * len(dictionaries)
+    batches_at = 44 + BLOCK.size * len(dictionaries)
     return b"".join(
         [
             struct.pack("<IHHHHHH", 16, 12, 20, 16, 4, 8, 12),
             struct.pack("<iIIIhxx", 12, to_schema - 20, dictionaries_at - 24, batches_at - 28, 4),
             struct.pack("<I", len(dictionaries)),
-            *(_BLOCK.pack(*block) for block in dictionaries),
+            *(BLOCK.pack(*block) for block in dictionaries),
             struct.pack("<4xI", 1),
-            _BLOCK.pack(*batch),
+            BLOCK.pack(*batch),
         ]
     )
 
@@ -368,8 +223,8 @@ def read_state(table: GrowingSchema, where: Places, data: Memory) -> State | Non
     footer = bytes(data[at : at + around.footer_size])
     try:
         root = Table.root(footer)
-        dictionaries = [tuple(block)[:2] for block in root.structs(_FOOTER_DICTIONARIES, _PLACE).tolist()]
-        batches = [tuple(block)[:2] for block in root.structs(_FOOTER_BATCHES, _PLACE).tolist()]
+        dictionaries = [tuple(block)[:2] for block in root.structs(FOOTER_DICTIONARIES, PLACE).tolist()]
+        batches = [tuple(block)[:2] for block in root.structs(FOOTER_BATCHES, PLACE).tolist()]
         if len(batches) != 1 or len(dictionaries) != len(around.dictionaries):
             raise ValueError(f"{len(batches)} record batches and {len(dictionaries)} dictionaries")
         counts = [

@@ -112,7 +112,7 @@ _read_footer_once = lru_cache(64)(_read_footer)
 
 
 def read_metadata(fd: int, size: int) -> bytes:
-    """The layout metadata of a file of ``size`` bytes, read from its descriptor: a truncated file is no signal.
+    """The layout metadata of a file, read from its descriptor, so that a truncated file raises no signal.
 
     Raises
     ------

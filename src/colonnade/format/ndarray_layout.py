@@ -32,7 +32,7 @@ _MOST_BYTES = 1 << 31  # of one element, and of what Arrow counts in 32 bits
 _DEEPEST = 32
 # Each column takes 40 us to store, whatever its length.
 _MOST_COLUMNS = 256
-# PyArrow writes the envelope for one row, so a row is to be a small part of the whole, or small.
+# PyArrow writes the envelope for one row. So a row must be small, or a small part of the array.
 _SMALL_ROW, _ROWS = 1 << 20, 16
 
 
@@ -123,7 +123,7 @@ def decode_array_dtype(encoded: schema.NumpyDtype, depth: int = 0) -> np.dtype[A
     if isinstance(encoded, str):
         plain: np.dtype[Any] = np.dtype(encoded)
         if plain.str != encoded or plain.kind not in _KINDS or plain.names is not None:
-            raise ValueError(f"{encoded!r} is no dtype of plain memory")
+            raise ValueError(f"{encoded!r} is not a dtype of plain memory")
         return _of_some_size(plain)
     if isinstance(encoded, schema.SubarrayDtype):
         base, shape = decode_array_dtype(encoded.base, depth + 1), encoded.shape

@@ -28,18 +28,18 @@ class RangeKey:
         Raises
         ------
         TypeError
-            The values are no numbers.
+            The values are not numbers.
         """
-        wanted = keys_in_type(values, self._name, pa.int64())
+        keys = keys_in_type(values, self._name, pa.int64())
         labels = self._labels
         if not labels:
-            return np.full(len(wanted), -1, np.int64)
+            return np.full(len(keys), -1, np.int64)
         least, most = min(labels[0], labels[-1]), max(labels[0], labels[-1])
-        is_between = pc.and_(pc.greater_equal(wanted, least), pc.less_equal(wanted, most)).fill_null(False)
+        is_between = pc.and_(pc.greater_equal(keys, least), pc.less_equal(keys, most)).fill_null(False)
         inside = np.asarray(is_between)
         # A distance within a range may be more than int64 has, and is never more than uint64 has.
         first = np.int64(labels[0]).astype(np.uint64)
-        found = np.asarray(pc.if_else(is_between, wanted, labels[0])).view(np.uint64)
-        distance = found - first if labels.step > 0 else first - found
+        within = np.asarray(pc.if_else(is_between, keys, labels[0])).view(np.uint64)
+        distance = within - first if labels.step > 0 else first - within
         rows, rest = np.divmod(distance, np.uint64(abs(labels.step)))
         return np.where(inside & (rest == 0), rows.astype(np.int64), -1)

@@ -115,7 +115,7 @@ def _as_object(record: Any) -> dict[str, Any]:
 
 
 def _no_constant(text: str) -> Any:
-    raise ValueError(f"{text} is no number of JSON")
+    raise ValueError(f"JSON has no number {text}")
 
 
 _encoder = json.JSONEncoder(default=_as_object, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
@@ -206,7 +206,7 @@ def _same(value: Any) -> Any:
 
 def _text(value: str) -> str:
     if not value.isascii():
-        value.encode()  # half of a surrogate pair can be written in JSON, and is no text
+        value.encode()  # JSON can contain half of a surrogate pair, which is not text
     return value
 
 

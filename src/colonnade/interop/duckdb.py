@@ -180,8 +180,8 @@ def with_hint(error: Exception) -> Exception:
 def _begin(query: str, external_access: bool) -> tuple[Any, list[str]]:
     """Give a cursor, and every name that stands for a table in the query, also those that the query itself defines.
 
-    DuckDB's own parser finds them. Its `get_table_names` also binds, to tables without columns, and so fails at
-    ``using``.
+    DuckDB's own parser finds them. Its `get_table_names` does more: it binds the query to tables without columns,
+    and so fails at ``using``.
     """
     cursor = _remembered(_database(external_access).cursor())
     try:
@@ -194,7 +194,7 @@ def _begin(query: str, external_access: bool) -> tuple[Any, list[str]]:
     parsed = json.loads(text)
     if parsed["error"] or [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
         raise ValueError(
-            f"sql() runs one query, and this is none: {query!r}. Queries are select, with, from, values, describe, "
+            f"sql() runs one query, and this is not one: {query!r}. Queries are select, with, from, values, describe, "
             "summarize, and pivot where it says which values in (...); to store the result of one: put(name, sql(...))"
         )
     return cursor, list(dict.fromkeys(_tables(parsed["statements"])))

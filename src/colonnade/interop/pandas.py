@@ -159,16 +159,24 @@ def make_frame(
     return df
 
 
-def frame_like(frame: pd.DataFrame, values: Sequence[Any], index: pd.Index[Any]) -> pd.DataFrame:
-    """Make a frame of other values and another index, with the labels of ``frame`` and its blocks, in their order.
+class FrameTemplate:
+    """Makes frames with the labels of a frame and its blocks, in their order; nothing is copied or checked.
 
-    Nothing is copied or checked. `make_frame` takes four times as long, because pandas looks at each array.
+    `make_frame` takes four times as long, because pandas looks at each array.
     """
-    manager: Any = frame._mgr
-    blocks = tuple(block.make_block_same_class(each) for block, each in zip(manager.blocks, values, strict=True))
-    new_manager = type(manager)(blocks, [manager.axes[0].view(), index], verify_integrity=False)
-    result: pd.DataFrame = pd.DataFrame._from_mgr(new_manager, new_manager.axes)
-    return result
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        manager: Any = frame._mgr
+        self._manager = type(manager)
+        self._blocks = [(type(block), block.mgr_locs) for block in manager.blocks]
+        self._labels = manager.axes[0]
+
+    def frame(self, values: Sequence[Any], index: pd.Index[Any]) -> pd.DataFrame:
+        """Make the frame of some values, one for each block, and an index."""
+        blocks = [kind(each, places, 2) for (kind, places), each in zip(self._blocks, values, strict=True)]
+        manager = self._manager(tuple(blocks), [self._labels.view(), index], verify_integrity=False)
+        result: pd.DataFrame = pd.DataFrame._from_mgr(manager, manager.axes)
+        return result
 
 
 def make_datetimes(values: npt.NDArray[Any], dtype: Any) -> Any:
@@ -243,8 +251,8 @@ def make_index(array: Array1D, name: Any, freq: str | None) -> pd.Index[Any]:
             raise ValueError(f"an index of {index.dtype} has no frequency")
         # The public setter compares every value with a generated range. pandas 3.1 keeps the frequency in the index,
         # 3.0 in the array.
-        timed: Any = index
-        holder = timed if hasattr(timed, "_freq") else timed._data
+        times: Any = index
+        holder = times if hasattr(times, "_freq") else times._data
         holder._freq = pd.tseries.frequencies.to_offset(freq)
     return index
 

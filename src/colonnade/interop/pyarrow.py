@@ -91,13 +91,13 @@ def _for_each_field(
 ) -> bytes:
     """The metadata with a description of each field, made of that of the first of a column's fields."""
     metadata = json.loads(text)
-    described = metadata["columns"]
+    descriptors = metadata["columns"]
     entries: dict[int, Any] = {}
-    for entry, (_, numbers) in zip(described, columns, strict=False):
+    for entry, (_, numbers) in zip(descriptors, columns, strict=False):
         for number in numbers:
             name, _ = fields[number]
             entries[number] = {**entry, "name": name, "field_name": name}
-    metadata["columns"] = [entries[number] for number in range(len(entries))] + described[len(columns) :]
+    metadata["columns"] = [entries[number] for number in range(len(entries))] + descriptors[len(columns) :]
     return json.dumps(metadata).encode()
 
 
@@ -261,6 +261,6 @@ def to_arrow(array: Any, column: Callable[[], Any], field: pa.Field | None, safe
     try:
         return pa.array(array, type=None if field is None else field.type, from_pandas=True, safe=safe)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
-        named = column()
-        error.args += (f"Conversion failed for column {named.name} with type {named.dtype}",)
+        series = column()
+        error.args += (f"Conversion failed for column {series.name} with type {series.dtype}",)
         raise

@@ -87,7 +87,7 @@ def _as_stored(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator
 
 
 def _joined(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Join small batches. One without rows is given only if there is no other: it has the dictionaries."""
+    """Join small batches. If no batch has rows, give one without rows, because it has the dictionaries."""
     group: list[pa.RecordBatch] = []
     nbytes, empty, any_rows = 0, None, False
     for batch in batches:

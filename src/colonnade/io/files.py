@@ -380,11 +380,11 @@ class _Text:
         self._file: Any = open_file()
         codec = recognise(PurePath(info.path)).codec
         self._tell = self._file.tell if local and info.is_file else lambda: 0
-        self.mapped: Any = None
+        self.mapping: Any = None
         if local and info.is_file and info.size and codec is None and encoding is None:
             # Blocks are parsed where they are, in the page cache.
             with contextlib.suppress(ValueError):  # it is empty by now
-                self.mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+                self.mapping = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
         self.at = 0
         data = decompressed(self._file, codec)
         self._read: Callable[[int], bytes] = data.read if encoding is None else _as_utf_8(data.read, encoding)

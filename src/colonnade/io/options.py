@@ -128,7 +128,7 @@ def _type(column: str, value: Any) -> pa.DataType:
         return pa.type_for_alias(_ALIASES.get(value, value))
     except (ValueError, TypeError, AttributeError):
         raise ValueError(
-            f"types= of column {column!r}: {brief_repr(value)} is no type. Give one of PyArrow, or a name: int64, "
+            f"types= of column {column!r}: {brief_repr(value)} is not a type. Give one of PyArrow, or a name: int64, "
             "float32, bool, string, category, date32, timestamp[ns]"
         ) from None
 

@@ -41,7 +41,7 @@ _ROWS = 1 << 20
 def declared_columns(dataset: Any, schema: pa.Schema) -> dict[str, bool]:
     """Give the columns of Parquet files that can be streamed; for each, whether it has nulls. None where it costs more.
 
-    A column of an index is none of them, because an index is made of its values.
+    Columns of the index are not among them, because an index is made of its values.
     """
     if len(set(schema.names)) < len(schema.names):
         return {}

@@ -165,7 +165,7 @@ def _parts(
     files: Sequence[TextFile], kind: FileFormat, options: ReadOptions, meter: Meter, as_text: set[Key] | None
 ) -> Iterator[Part]:
     """Read one part for each block: all columns, or those in ``as_text``, as strings."""
-    before = unreleased = 0
+    before = parts_in_memory = 0
     for file in files:
         with explaining(file.path, kind), file.open() as text:
             for part in _in_threads(_BLOCKS[kind](text, options, as_text)):
@@ -173,10 +173,10 @@ def _parts(
                     meter.nbytes += column.nbytes
                 meter.rows += part.rows
                 meter.done = before + text.at
-                unreleased += 1
-                if unreleased == _RELEASED:
+                parts_in_memory += 1
+                if parts_in_memory == _RELEASED:
                     release_memory()
-                    unreleased = 0
+                    parts_in_memory = 0
                 yield part if as_text is not None else part.with_constants(file.folders, options.columns)
         before += file.size
 
@@ -184,14 +184,14 @@ def _parts(
 def _in_threads(blocks: Iterator[Callable[[], Part]]) -> Iterator[Part]:
     """Parse blocks by all processors, and give their parts in the order of the blocks."""
     threads = min(len(os.sched_getaffinity(0)), _THREADS)
-    parsed: deque[Future[Part]] = deque()
+    futures: deque[Future[Part]] = deque()
     pool = ThreadPoolExecutor(threads)
     try:
         for parse in blocks:
-            parsed.append(pool.submit(parse))
-            if len(parsed) > threads:  # one block waits
-                yield parsed.popleft().result()
-        while parsed:
-            yield parsed.popleft().result()
+            futures.append(pool.submit(parse))
+            if len(futures) > threads:  # one block waits
+                yield futures.popleft().result()
+        while futures:
+            yield futures.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)

@@ -21,9 +21,9 @@ EndOfRows = Callable[[Any, int, int], int]
 
 
 class Text(Protocol):
-    """A file's text: all of it in memory (``mapped``), or read piece by piece. ``at`` is how far its blocks are."""
+    """A file's text: all of it in memory (``mapping``), or read piece by piece. ``at`` is how far its blocks are."""
 
-    mapped: Any
+    mapping: Any
     at: int
 
     def read(self, size: int, /) -> bytes:
@@ -33,11 +33,11 @@ class Text(Protocol):
 
 def blocks(text: Text, end_of_rows: EndOfRows) -> Iterator[memoryview]:
     """Give the text in blocks that end with a row; at least one."""
-    return _of_memory(text, end_of_rows) if text.mapped is not None else _of_stream(text, end_of_rows)
+    return _of_memory(text, end_of_rows) if text.mapping is not None else _of_stream(text, end_of_rows)
 
 
 def _of_memory(text: Text, end_of_rows: EndOfRows) -> Iterator[memoryview]:
-    data, size = text.mapped, len(text.mapped)
+    data, size = text.mapping, len(text.mapping)
     view = memoryview(data)
     start = 0
     while start < size:

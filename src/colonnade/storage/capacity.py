@@ -75,7 +75,7 @@ def _growing_bytes(root: int) -> int:
 class _Version(NamedTuple):
     """One version of a table that is stored."""
 
-    held: Held
+    file: Held
     expired: bool = False
     sealed: bool = False  # not another program's file of that name
 
@@ -164,10 +164,10 @@ def remove_expired(root: int) -> list[Held]:
     removed = []
     for name, versions in _versions(root).items():
         where = paths.locate(name)
-        alive = [version.held.entry.version for version in versions if version.sealed and not version.expired]
+        alive = [version.file.entry.version for version in versions if version.sealed and not version.expired]
         successor = None if None in alive else max((number for number in alive if number is not None), default=None)
         with contextlib.suppress(OSError), folders.below(root, where.folders, None) as folder:
-            for segment, expired, _ in sorted(versions, key=lambda version: version.held.entry.version is None):
+            for segment, expired, _ in sorted(versions, key=lambda version: version.file.entry.version is None):
                 if not expired:
                     continue
                 number = segment.entry.version

@@ -35,7 +35,7 @@ from colonnade.storage.segment import Segment
 from colonnade.storage.settings import Settings
 from colonnade.suggestions import listed
 
-# No file of that name, a part of it that is no folder, a link.
+# No file of that name; a part of the name that is not a folder; a link.
 _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 T = TypeVar("T")
@@ -157,7 +157,7 @@ class Catalog:
         FileNotFoundError
             If it is gone, or has been received.
         InvalidNameError
-            If the file's name is none of theirs: a reference that was forged could lead out of the store.
+            If the file's name is not that of a shared table: a forged reference could lead out of the store.
         CorruptSnapshotError, StoreAccessError
         """
         if not paths.is_unnamed((paths.SEGMENTS,), file):
@@ -287,7 +287,7 @@ class Catalog:
         return self._look_in_folder(name, retained, set())
 
     def _look_in_folder(self, name: str, look: Callable[[int, Location], T], nothing: T) -> T:
-        """Look at a name's files in their open folder; ``nothing`` is returned if there is no such folder."""
+        """Call ``look`` with the open folder of a name's files; return ``nothing`` if there is no such folder."""
         where = paths.locate(name)
         try:
             with self.directory.opened() as root, self.folder(root, where) as folder:

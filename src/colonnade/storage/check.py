@@ -102,7 +102,7 @@ def _growing(  # noqa: PLR0917 -- the store, the table, and who says what is rig
                 strange.add(file)
                 yield Problem(path / file, "neither a file nor a folder", "remove it")
             elif file == paths.HEAD or paths.is_log_segment(file):
-                # Segments that the head does not name are no problem: a killed producer left them, and gc removes them.
+                # Segments that the head does not name were left by a killed producer. gc removes them.
                 yield from _ownership(path / file, status, trusts)
             else:
                 yield Problem(path / file, "not a file of this store", "remove it")

@@ -214,20 +214,20 @@ class Directory:
                     "handler or a finalizer (__del__) that changes it too. Let the handler set a flag, or let another "
                     "thread change the store"
                 )
-            waited = time.monotonic() - began
-            if waited >= timeout:
+            seconds_waited = time.monotonic() - began
+            if seconds_waited >= timeout:
                 raise LockTimeoutError(
                     f"the store {self.root} was locked for {timeout:g} seconds by {_describe_holder(file)}; "
                     "nothing was changed. Continue or end that process, or wait longer: Store(..., timeout=seconds)"
                 )
-            if waited >= WARN_AFTER and not warned:
+            if seconds_waited >= WARN_AFTER and not warned:
                 warned = True
                 warnings.warn(
                     f"waiting for the store {self.root}, which is locked by {_describe_holder(file)}",
                     RuntimeWarning,
                     stacklevel=2,
                 )
-            time.sleep(min(pause, max(timeout - waited, 0)))
+            time.sleep(min(pause, max(timeout - seconds_waited, 0)))
             pause = min(pause * 1.5, _LONGEST_PAUSE)
 
     # -- settings ------------------------------------------------------------------------------------------------------
@@ -286,12 +286,12 @@ class Directory:
 
 
 def _is_current(root: int, file: int) -> bool:
-    """Whether a locked file is still the one that the store's lock is."""
-    locked = os.fstat(file)
-    if os.path.samestat(locked, os.fstat(root)):
+    """Whether a locked file is still the one of the store's lock."""
+    status = os.fstat(file)
+    if os.path.samestat(status, os.fstat(root)):
         return True
     try:
-        return os.path.samestat(locked, os.stat(paths.SEGMENTS, dir_fd=root, follow_symlinks=False))
+        return os.path.samestat(status, os.stat(paths.SEGMENTS, dir_fd=root, follow_symlinks=False))
     except FileNotFoundError:
         return False
 

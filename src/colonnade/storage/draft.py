@@ -27,13 +27,12 @@ from colonnade.storage import folders, paths
 from colonnade.storage.segment import MAPPED
 
 HUGE_PAGE = 2 << 20
+# No thread may be there when Python forks: it warns then. The core ends its thread before each fork.
+os.register_at_fork(after_in_parent=_core.resume_collapsing)
 # The memory that may be allocated before it is needed: of the 64 MiB that a load takes besides its table.
 _AHEAD = 32 << 20
-# Until where spares are in huge pages, by device and inode. If it is wrong, for inodes are used again, a put is slower.
-_huge_until: dict[tuple[int, int], int] = {}
-_MOST_REMEMBERED = 256
-# The size from which the kernel is asked first whether it has huge pages: it is asked for 8 MiB of them.
-_ASKED_FOR = 10 << 20
+# The size from which a file with small pages is put into huge ones after it was published (`src/core/collapser.h`).
+COLLAPSED = 64 << 20
 _NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
 _NEW_FILE = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW
 
@@ -80,6 +79,7 @@ class Draft:
         self._descriptor = descriptor
         self._mapping: _core.Mapping | None = None
         self._has_all_pages = False
+        self._has_huge_pages = False  # False also where that is not known
         self.temporary = temporary
         self.used = used
         os.fchmod(self.fd, mode)  # whatever the umask
@@ -138,17 +138,17 @@ class Draft:
 
     def write(self, at: int, data: bytes | bytearray | memoryview) -> None:
         """Write all of ``data`` at a place."""
-        left = memoryview(data)
-        while left:
-            count = os.pwrite(self.fd, left, at)
+        rest = memoryview(data)
+        while rest:
+            count = os.pwrite(self.fd, rest, at)
             at += count
-            left = left[count:]
+            rest = rest[count:]
 
     def map(self, size: int) -> _core.Mapping | None:
         """Map it for writing, with all of its pages; None where ``pwrite`` is faster.
 
-        Pages that are there are used, huge or small, and a few of the small ones become huge each time; `gc` does that
-        with all of them. Measured for 1 GiB with two threads: present huge pages 55 ms, new huge ones 95, present
+        Pages that are there are used, huge or small. Small ones become huge once the draft is published, where nobody
+        waits. Measured for 1 GiB with two threads: present huge pages 55 ms, new huge ones 95, present
         small ones 280 to 320, new small ones 420 to 620. Giving small pages back for new huge ones was tried: with a
         kernel that had some huge pages, but not as many, puts took 370 to 940 ms.
 
@@ -163,22 +163,10 @@ class Draft:
         mapping = self._mapping = _core.Mapping.of_draft(self.fd, size)
         if self.used and 3 * size <= 4 * self.allocated:
             os.posix_fallocate(self.fd, 0, size)  # what little is missing
-            self._go_on_with_huge_pages(mapping)
             self._has_all_pages = mapping.populate()
             return mapping if self._has_all_pages else None
-        self._has_all_pages = mapping.reserve(self.fd)
+        self._has_all_pages = self._has_huge_pages = mapping.reserve(self.fd)
         return mapping if self._has_all_pages else None
-
-    def _go_on_with_huge_pages(self, mapping: _core.Mapping) -> None:
-        """Spend a little time on huge pages; a table that is put again and again has them after some puts."""
-        status = os.fstat(self.fd)
-        file = status.st_dev, status.st_ino
-        place = _huge_until.get(file, 0)
-        has_small_pages = place < len(mapping) // HUGE_PAGE * HUGE_PAGE
-        if has_small_pages and (len(mapping) < _ASKED_FOR or _core.huge_pages_at_hand()):
-            if file not in _huge_until and len(_huge_until) >= _MOST_REMEMBERED:
-                _huge_until.clear()
-            _huge_until[file] = mapping.collapse_some(place) // HUGE_PAGE * HUGE_PAGE  # the next size may be another
 
     def map_step_by_step(self, size: int, regions: int) -> Callable[[int, int], _core.Mapping | None]:
         """Map it for writing; its pages come when a range of its bytes is asked for, so that no more memory is taken.
@@ -263,6 +251,11 @@ class Draft:
         """Record that it has its own name by now: it is nobody's to give up."""
         self._mapping = None
         self._forget_name()
+
+    def collapse_later(self, size: int) -> None:
+        """Have a large segment put into huge pages once it is published. Nobody waits for it, and it may fail."""
+        if size >= COLLAPSED and not self._has_huge_pages:
+            _core.collapse_later(self.fd)
 
     def is_at(self, folder: int, name: str) -> bool:
         """Whether a name in a folder leads to this very file, or to none, or it cannot be seen."""

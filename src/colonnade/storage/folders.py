@@ -213,7 +213,7 @@ def _walk(fd: int, parts: tuple[str, ...], refused: Callable[[Path, OSError], No
 
 
 def walk_folders(root: int) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Give the folders below a store that are no folders of tables, each with the folders that it is in.
+    """Give the folders below a store that do not contain tables, each with the folders that it is in.
 
     Folders that may not be read are left out.
     """

@@ -91,7 +91,7 @@ class Inotify:
         return self._instance.add(self, folder, mask)
 
     def remove(self, watch: int) -> None:
-        """Stop watching a folder, and wake whoever waits, by the event IGNORED. A folder that is gone is no error."""
+        """Stop watching a folder, and wake the threads that wait, by the event IGNORED. The folder may be gone."""
         if self._instance.is_of_this_process():
             self._instance.remove(self, watch)
             self.deliver(Event(watch, IGNORED, ""))

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from colonnade import _core
-from colonnade.errors import CorruptSnapshotError, LogBusyError, NotFoundError
+from colonnade.errors import CorruptSnapshotError, LogBusyError
 from colonnade.format.growing import GrowingSchema, stored_schema
 from colonnade.storage import log_folder, paths
 from colonnade.storage.catalog import Catalog
@@ -43,20 +43,17 @@ from colonnade.storage.log_head import (
     HeadReader,
     LogState,
     Retention,
-    new_head,
 )
 from colonnade.storage.log_lock import NEXT, UNLOCKED, WRITING, try_lock, unlock
 from colonnade.storage.log_retention import Retiring, dispensable
 from colonnade.storage.log_room import Room
 from colonnade.storage.log_segment import LogSegment
-from colonnade.storage.publish import Publisher
 
-_TRIES = 100
 _LONGEST_TURN = 5.0  # seconds
 
 
 class Log:
-    """A growing table, locked for writing. Use it as a context manager, or `close` it."""
+    """A growing table, locked for writing. `log_opening` makes it; `close` it, or `drop` it after an error."""
 
     schema: GrowingSchema
     retention: Retention
@@ -70,7 +67,7 @@ class Log:
         self._segment: LogSegment | None = None
         self._process = os.getpid()
         self._turns = 0
-        self.is_made_here = False
+        self.is_new = False
         self._folder = _core.Descriptor.duplicate(folder)
         self._descriptor = _core.Descriptor(paths.HEAD, os.O_RDWR | os.O_NOFOLLOW, dir_fd=folder)
         # Lets other producers append. One call of C, before which no signal handler runs.
@@ -83,94 +80,16 @@ class Log:
 
     # -- opening -------------------------------------------------------------------------------------------------------
 
-    @classmethod
-    def open(
-        cls,
-        catalog: Catalog,
-        name: str,
-        schema: GrowingSchema | None,
-        retention: Retention | None,
-        *,
-        shared: bool = False,
-    ) -> Log:
-        """Open a growing table for writing, and make it if it is not there.
-
-        Parameters
-        ----------
-        catalog : Catalog
-            The store.
-        name : str
-            The name.
-        schema : GrowingSchema, optional
-            Its columns; None: those that it has.
-        retention : Retention, optional
-            How much is kept; None: as much as before.
+    def is_opened(self, schema: GrowingSchema | None, retention: Retention | None, *, shared: bool) -> bool:
+        """Lock it and begin; False if the name leads to another table, or to none.
 
         Raises
         ------
         LogBusyError
-            Another process, or another Log of this one, has it locked.
-        NotFoundError
-            It is not there, and no schema is given.
-        ValueError
-            It is there, with another schema.
-        CorruptSnapshotError
+            Another producer has it locked.
+        ValueError, CorruptSnapshotError
+            As `begin`.
         """
-        directory = catalog.directory
-        directory.prepare()
-        with directory.opened() as root:
-            mode = directory.settings(root).file_mode
-        for _ in range(_TRIES):
-            log: Log | None = None
-            try:
-                with log_folder.open_folder(catalog, name) as folder:
-                    log = cls(catalog, name, mode, folder)
-                    if log._is_opened(schema, retention, shared=shared):
-                        return log
-            except log_folder.NONE:
-                if log is not None:
-                    log.drop()
-                    log = None
-                if schema is None:
-                    raise NotFoundError(
-                        f"there is no growing table {name!r} in {directory.root}; give its columns to make it: "
-                        "appender(name, {'time': 'datetime64[ns]', ...}) or appender(name, like=df)"
-                    ) from None
-                log = cls._made(catalog, name, mode, schema, retention or Retention())
-                if log is not None:
-                    return log
-            except BaseException:  # a traceback keeps the object, and must not keep the lock
-                if log is not None:
-                    log.drop()
-                raise
-        if log_folder.is_there(catalog, name):
-            raise CorruptSnapshotError(f"the growing table {name!r} has no head; delete it and append anew")
-        raise LogBusyError(f"the growing table {name!r} is deleted and made again all the time; try again")
-
-    @classmethod
-    def _made(cls, catalog: Catalog, name: str, mode: int, schema: GrowingSchema, retention: Retention) -> Log | None:
-        """Make the table and open it, or neither; None if somebody else was faster."""
-        log: Log | None = None
-
-        def head() -> bytes:
-            return new_head(_identity(), boot_id(), schema.encode(), retention)
-
-        def use(folder: int) -> None:
-            nonlocal log
-            log = cls(catalog, name, mode, folder)
-            log.lock()
-            log._begin(schema, None)
-            log.is_made_here = True
-
-        try:
-            return log if log_folder.make(catalog, Publisher(catalog), name, head, use) else None
-        except BaseException:
-            if log is not None:
-                log.drop()
-            raise
-
-    def _is_opened(self, schema: GrowingSchema | None, retention: Retention | None, *, shared: bool) -> bool:
-        """Lock it, see that the table is the one that is wanted, and recover it; False if the name leads elsewhere."""
         if shared:
             self.wait_for_lock()
         elif not self.lock():
@@ -178,20 +97,29 @@ class Log:
         if not self._leads_here():
             self.drop()
             return False
-        self._begin(schema, retention)
+        self.begin(schema, retention)
         if not self._leads_here():  # its state may have been "deleted", and this one has stored "open" over it
             self._store(STATE, LogState.DELETED)
             self.drop()
             return False
         return True
 
-    def _begin(self, schema: GrowingSchema | None, retention: Retention | None) -> None:
+    def begin(self, schema: GrowingSchema | None, retention: Retention | None) -> None:
+        """Compare the schema, take over the retention, and recover; the lock must be held.
+
+        Raises
+        ------
+        ValueError
+            The table has another schema.
+        CorruptSnapshotError
+            The machine was started again while it was open, so rows may be lost; or the head is damaged.
+        """
         name, reader, fd = self.name, self._reader, self._descriptor.fileno()
         self.schema = stored_schema(reader.fixed.schema_text)
         if schema is not None and schema != self.schema:
             raise ValueError(
-                f"the growing table {name!r} has other columns: {_shown(self.schema)}; given were {_shown(schema)}. "
-                "Append to it without a schema, or use another name"
+                f"the growing table {name!r} has other columns: {_text_of(self.schema)}; given were "
+                f"{_text_of(schema)}. Append to it without a schema, or use another name"
             )
         if reader.read().state == LogState.OPEN and reader.fixed.boot_id != boot_id() and not _core.in_memory(fd):
             raise CorruptSnapshotError(
@@ -220,26 +148,26 @@ class Log:
         ------
         OSError, CorruptSnapshotError
         """
-        found = self._reader.read()
+        head = self._reader.read()
         turns = self.words.load(TURNS) + 1
         self._store(TURNS, turns)
         self._store(PRODUCER, os.getpid())
         self._store(PRODUCER + 8, time.time_ns())
         if not self.is_deleted:
             self._store(STATE, LogState.OPEN)
-        kept = found.segments
-        while kept and ((entry := self._reader.entry(kept - 1)) is None or entry.base >= found.committed > 0):
-            kept -= 1
-        if found.committed == 0:
-            kept = 0
-        self._store(SEGMENTS, kept)
-        self._segments = kept
-        self.committed = found.committed
-        self.first = found.first
+        segments = head.segments
+        while segments and ((entry := self._reader.entry(segments - 1)) is None or entry.base >= head.committed > 0):
+            segments -= 1
+        if head.committed == 0:
+            segments = 0
+        self._store(SEGMENTS, segments)
+        self._segments = segments
+        self.committed = head.committed
+        self.first = head.first
         self._entries = list(self._reader.read().entries)
-        named = {paths.log_segment(entry.base, entry.number) for entry in self._entries}
+        files = {paths.log_segment(entry.base, entry.number) for entry in self._entries}
         for file in os.listdir(self._folder.fileno()):
-            if file != paths.HEAD and file not in named and file.lstrip(".")[:20].isdigit():
+            if file != paths.HEAD and file not in files and file.lstrip(".")[:20].isdigit():
                 os.unlink(file, dir_fd=self._folder.fileno())
         self._segment = None
         if self._entries:
@@ -352,7 +280,7 @@ class Log:
             self._say_deleted()
 
     def _say_deleted(self) -> None:
-        """Let those who wait for rows know that there will be none."""
+        """Mark the table as deleted, and wake readers that wait for rows."""
         self._store(STATE, LogState.DELETED)
         _core.wake_word(self._head, COMMITTED)
 
@@ -481,9 +409,5 @@ def boot_id() -> bytes:
         return bytes(16)
 
 
-def _identity() -> int:
-    return int.from_bytes(os.urandom(8), "little") | 1
-
-
-def _shown(schema: GrowingSchema) -> str:
+def _text_of(schema: GrowingSchema) -> str:
     return ", ".join(f"{column.name!r}: {column.dtype}" for column in schema.columns)

@@ -83,9 +83,9 @@ def _segment(log: LogReader, head: Head, segment: OpenSegment, stop: int, before
     CorruptSnapshotError
     """
     table, where, base = log.schema, segment.places, segment.entry.base
-    shown = check_state(table, where, memoryview(cast(Any, segment.mapping)))
+    state = check_state(table, where, memoryview(cast(Any, segment.mapping)))
     published = log.committed - base  # after the state was read: no producer shows what it has not published
-    rows = 0 if shown is None else shown.rows
+    rows = 0 if state is None else state.rows
     if rows > published:
         raise CorruptSnapshotError(f"it shows {rows:,} rows to other programs, of which {published:,} are published")
     if head.state == LogState.CLOSED and rows < stop - base:
@@ -94,10 +94,10 @@ def _segment(log: LogReader, head: Head, segment: OpenSegment, stop: int, before
         )
     chunk = Chunk(where, segment.mapping, {}, 0, max(rows, stop - base))
     check_all(table, [chunk])
-    if shown is not None:
-        counted = tuple(column.null_count for column in read_arrow(table, [chunk]).slice(0, rows).columns)
-        if counted != shown.nulls:
-            raise CorruptSnapshotError(f"it shows {shown.nulls} nulls to other programs, and there are {counted}")
+    if state is not None:
+        null_counts = tuple(column.null_count for column in read_arrow(table, [chunk]).slice(0, rows).columns)
+        if null_counts != state.nulls:
+            raise CorruptSnapshotError(f"it shows {state.nulls} nulls to other programs, and there are {null_counts}")
     if before is not None:
         _follows(log, before, chunk._replace(stop=stop - base))
     return chunk._replace(stop=stop - base)

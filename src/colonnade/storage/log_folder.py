@@ -96,8 +96,8 @@ def make(
                     return False
                 if folders.is_there(folder, where.live):
                     raise InvalidNameError(
-                        f"{path_of(directory.root, name)} is in the way of a growing table {name!r} and is no folder; "
-                        "remove it, or use another name"
+                        f"{path_of(directory.root, name)} is in the way of a growing table {name!r}: it is "
+                        "not a folder; remove it, or use another name"
                     )
                 os.mkdir(hidden, settings.folder_mode, dir_fd=segments)
                 try:
@@ -214,8 +214,8 @@ def remove_leftovers(root: int, name: str) -> list[int]:
 def _leftovers(folder: int, reader: HeadReader) -> list[str]:
     """The segments that the head does not name. It is read after the folder: a segment is there before its entry."""
     files = [file for file in os.listdir(folder) if paths.is_log_segment(file)]
-    named = {paths.log_segment(entry.base, entry.number) for entry in reader.read().entries}
-    return [file for file in files if file not in named]
+    segments = {paths.log_segment(entry.base, entry.number) for entry in reader.read().entries}
+    return [file for file in files if file not in segments]
 
 
 def _remove_file(folder: int, file: str) -> int:

@@ -27,8 +27,8 @@ All numbers are little-endian and aligned to 8 bytes. The contract:
    to the start of the next segment. So the bases ascend, and an entry may begin below the last one's end: the rows from
    there on are in both, and are the same in both.
 4. **An entry is replaced** only by recovery, if no row in it was ever published. The base is set to `NO_BASE` first and
-   to its value last. A reader that finds another size of file than the entry says (`format.growing_file.places`), or no
-   file, reads the head again.
+   to its value last. A reader that finds no file, or a file of another size than the entry says
+   (`format.growing_envelope.places`), reads the head again.
 5. **Files.** The segment of an entry is ``<base, 20 digits>-<number, 6 digits>.arrow`` (`storage.paths.log_segment`).
 6. **Rows below committed are for ever.** No process stores to them again, recovery neither.
 7. **Lock.** The producer has an OFD lock on the head's first byte (shared producers: for each append). It goes with its
@@ -145,7 +145,7 @@ def read_fixed(data: memoryview, path: Path) -> Fixed:
         raise CorruptSnapshotError(f"{path} has {len(data):,} bytes, too few for the head of a growing table")
     magic, number, stripe, identity, boot_id, length = _FIXED.unpack_from(data)
     if magic != MAGIC:
-        raise CorruptSnapshotError(f"{path} is no head of a growing table; delete the table, or remove its folder")
+        raise CorruptSnapshotError(f"{path} is not the head of a growing table; delete the table, or remove its folder")
     if (number, stripe) != (FORMAT, STRIPE):
         raise CorruptSnapshotError(
             f"{path} has format {number} with stripes of {stripe:,} rows, and this version of Colonnade knows format "
@@ -226,7 +226,7 @@ class HeadReader:
 
     def _entries(self, committed: int, first: int, segments: int) -> tuple[Entry, ...] | None:
         """The entries that hold rows; None where one of them changed meanwhile."""
-        found: list[Entry] = []
+        entries: list[Entry] = []
         following = committed
         for number in range(segments - 1, max(segments - ENTRIES, 0) - 1, -1):
             entry = self.entry(number)
@@ -241,11 +241,11 @@ class HeadReader:
                     return None
                 raise self._damaged(f"its segments do not follow each other: {entry}, and then row {following:,}")
             if entry.base < following:  # else a later segment has all of its rows
-                found.append(entry)
+                entries.append(entry)
             following = entry.base
             if entry.base <= first:
                 break
-        return tuple(reversed(found))
+        return tuple(reversed(entries))
 
     def _damaged(self, what: str) -> CorruptSnapshotError:
         return CorruptSnapshotError(f"{self._path} is damaged: {what}; delete the table and append anew")

@@ -132,7 +132,9 @@ class SharedRange:
     def __init__(self, lanes: Sequence[Region]) -> None:
         self._lanes = lanes
         self._range: LogRange | None = None
-        self._kept: dict[int, tuple[int, _core.MappedPieces]] = {}  # by segment: the row behind a piece, and the piece
+        self._pieces: dict[
+            int, tuple[int, _core.MappedPieces]
+        ] = {}  # by segment: the row behind a piece, and the piece
 
     def rows(self, parts: Sequence[Part], retained: int) -> Rows:
         """The rows of some parts; ``retained``: the first row of the table that is wanted later."""
@@ -142,7 +144,7 @@ class SharedRange:
                     return self._map(self._range, parts, retained)
             origin = min(parts[0].start, retained)
             count = parts[-1].stop - origin
-            self._kept = {}
+            self._pieces = {}
             self._range = LogRange(self._lanes, origin, 2 * count, writable=False)
             return self._map(self._range, parts, retained)
 
@@ -151,9 +153,9 @@ class SharedRange:
         # They stay mapped for the next frame. Those that retention has dropped go with the last frame over them.
         for part, piece in zip(parts, pieces, strict=True):
             entry = part.segment.entry
-            self._kept[entry.number] = (entry.base + entry.capacity, piece)
-        for number in [number for number, (end, _) in self._kept.items() if end <= retained]:
-            del self._kept[number]
+            self._pieces[entry.number] = (entry.base + entry.capacity, piece)
+        for number in [number for number, (end, _) in self._pieces.items() if end <= retained]:
+            del self._pieces[number]
         return rows
 
 
@@ -171,8 +173,8 @@ os.register_at_fork(after_in_child=_in_child)
 
 def shared_range(reader: LogReader, lanes: Sequence[Region]) -> SharedRange:
     """The range of a growing table that all read-only frames of this process are views of."""
-    made: SharedRange | None = reader.made.get("range")
-    return reader.made.setdefault("range", SharedRange(lanes)) if made is None else made
+    range_: SharedRange | None = reader.made.get("range")
+    return reader.made.setdefault("range", SharedRange(lanes)) if range_ is None else range_
 
 
 def private_rows(lanes: Sequence[Region], parts: Sequence[Part]) -> Rows:

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple, cast
 from weakref import WeakValueDictionary
 
 from colonnade import _core
-from colonnade.errors import CorruptSnapshotError, NotFoundError, StoreAccessError
+from colonnade.errors import CorruptSnapshotError, NotFoundError, RowsDroppedError, StoreAccessError
 from colonnade.format.growing import GrowingSchema, Places, stored_schema
-from colonnade.format.growing_file import places
+from colonnade.format.growing_envelope import places
 from colonnade.storage import folders, paths
 from colonnade.storage.catalog import Catalog
 from colonnade.storage.log_head import COMMITTED, FIRST, SEGMENTS, STATE, Entry, Head, HeadReader, LogState
@@ -66,13 +66,16 @@ class Part(NamedTuple):
 class Look(NamedTuple):
     """What there was at one instant: rows ``first`` to ``stop``, and the segments that hold them.
 
-    ``made`` is what readers have made of these segments and may use again for more rows of them.
+    ``made`` is what readers have made of these segments and may use again for more rows of them. ``segment_count`` is
+    how many segments were ever begun then, and ``end`` the row up to which the last one has room.
     """
 
     first: int
     stop: int
     segments: tuple[OpenSegment, ...]
     made: dict[str, Any]
+    segment_count: int
+    end: int
 
     def parts(self, start: int, stop: int) -> list[Part]:
         """The rows from ``start`` to ``stop``, by segment; these must be rows of the look."""
@@ -135,8 +138,8 @@ class LogReader:
             self.schema.row_bytes,
             self.created_ns,
         )
-        self._look = Look(0, 0, (), {})
-        self._segments = 0  # how many were begun when it looked
+        self._growth = _core.Growth(self.words, COMMITTED, FIRST, SEGMENTS, STATE, LogState.DELETED)
+        self._look = Look(0, 0, (), {}, 0, 0)
         # What readers make for all of this process, as their shared range.
         self.made: dict[str, Any] = {}
 
@@ -192,16 +195,15 @@ class LogReader:
         look = self._look
         if look.stop == self.words.load(COMMITTED):
             return look
-        grown = self._grown(look)
-        if grown is not None:
-            self._look = grown
-            return grown
+        newer = self._newer(look, self._growth.rows(look.first, look.segment_count, look.end))
+        if newer is not None:
+            return newer
         for attempt in range(_TRIES):
             head = self.head()
             entries = head.entries if newest is None else head.newest(newest)
-            known = {segment.entry: segment for segment in self._look.segments}
+            open_segments = {segment.entry: segment for segment in self._look.segments}
             try:
-                segments = tuple(known.get(entry) or self.open_segment(entry) for entry in entries)
+                segments = tuple(open_segments.get(entry) or self.open_segment(entry) for entry in entries)
             except (FileNotFoundError, OtherSizeError) as error:
                 if self.is_deleted:
                     raise self.deleted() from None
@@ -216,21 +218,32 @@ class LogReader:
                 with explained(self.root, f"opening a segment of the growing table {self.name!r}"):
                     raise error
             if len(segments) < len(head.entries):
-                return Look(entries[0].base if entries else head.committed, head.committed, segments, {})
-            self._look = look = Look(head.first, head.committed, segments, {})
-            self._segments = head.segments
+                return Look(entries[0].base if entries else head.committed, head.committed, segments, {}, 0, 0)
+            end = entries[-1].base + entries[-1].capacity if entries else 0
+            self._look = look = Look(head.first, head.committed, segments, {}, head.segments, end)
             return look
         raise AssertionError("unreachable")
 
-    def _grown(self, look: Look) -> Look | None:
+    def wait(self, rows: int, bell: _core.Bell, rung: int, seconds: float) -> Look | None:
+        """Wait until there are other than so many rows, the table is deleted, or the bell's value is not ``rung``.
+
+        It returns what there is then, or after so many seconds. None: more than the number of rows may have changed, so
+        `look` must be called. Signal handlers run meanwhile, and may end it.
+
+        Raises
+        ------
+        OSError
+        """
+        look = self._look
+        committed = self._growth.wait(rows, look.first, look.segment_count, look.end, bell, rung, seconds)
+        return self._newer(look, committed)
+
+    def _newer(self, look: Look, rows: int | None) -> Look | None:
         """The next look where only the number of rows has changed; None where more may have."""
-        committed = self.words.load(COMMITTED)
-        if not look.segments or self.words.load(SEGMENTS) != self._segments or self.words.load(FIRST) != look.first:
+        if rows is None or rows < look.stop:
             return None
-        last = look.segments[-1].entry
-        if not look.stop <= committed <= last.base + last.capacity:
-            return None
-        return Look(look.first, committed, look.segments, look.made)
+        self._look = newer = Look(look.first, rows, look.segments, look.made, look.segment_count, look.end)
+        return newer
 
     def open_segment(self, entry: Entry) -> OpenSegment:
         """Open the segment of an entry.
@@ -271,6 +284,18 @@ class LogReader:
         )
 
 
+class _VersionDroppedError(RowsDroppedError, NotFoundError):
+    """Rows that are not retained any more, where a version was asked for."""
+
+
+def rows_dropped(name: str, row: int, look: Look) -> _VersionDroppedError:
+    """The error of rows that are not retained any more."""
+    return _VersionDroppedError(
+        f"row {row:,} of the growing table {name!r} is not retained any more: rows {look.first:,} to {look.stop:,} "
+        "are. Read faster, or retain more: appender(..., retain=)"
+    )
+
+
 class OtherSizeError(Exception):
     """A segment whose size is not what its entry says: it may be one that took the number over."""
 
@@ -280,7 +305,7 @@ _readers: WeakValueDictionary[tuple[str, str, frozenset[int]], LogReader] = Weak
 
 
 def find_log(catalog: Catalog, name: str) -> LogReader | None:
-    """The growing table of a name; None where the name is none.
+    """The growing table of a name; None if the name is not one.
 
     Raises
     ------

@@ -16,19 +16,19 @@ from colonnade.storage.catalog import Catalog
 from colonnade.storage.log_head import Entry, Retention
 
 
-def dispensable(entries: Sequence[Entry], committed: int, kept: Retention, folder: int) -> int:
-    """How many of the oldest segments may go: what is to be kept is in those after them."""
-    if kept == Retention():
+def dispensable(entries: Sequence[Entry], committed: int, retention: Retention, folder: int) -> int:
+    """How many of the oldest segments may go: what is to be retained is in those after them."""
+    if retention == Retention():
         return 0
     now, nbytes = time.time_ns(), 0
     for position in range(len(entries) - 1, 0, -1):
         after = entries[position]
-        if kept.nbytes:
+        if retention.nbytes:
             nbytes += _bytes(after, folder)
         enough = (
-            (not kept.rows or committed - after.base >= kept.rows)
-            and (not kept.nbytes or nbytes >= kept.nbytes)
-            and (not kept.ns or now - after.began_ns >= kept.ns)
+            (not retention.rows or committed - after.base >= retention.rows)
+            and (not retention.nbytes or nbytes >= retention.nbytes)
+            and (not retention.ns or now - after.began_ns >= retention.ns)
         )
         if enough:
             return position
@@ -52,11 +52,11 @@ class Retiring:
         self._collapsed: set[int] = set()
 
     def retire(self, entries: Iterable[Entry], folder: int) -> bool:
-        """Retire segments, or remove those that are no use; whether there are spares now.
+        """Retire segments, or remove those that cannot be used again; whether there are spares now.
 
         Nothing is raised: what stays is removed by the next producer.
         """
-        made = False
+        has_spares = False
         with contextlib.suppress(OSError), self._catalog.directory.lock() as root:
             settings = self._catalog.directory.settings(root)
             limit = spares.default_limit(root) if settings.spares is None else settings.spares
@@ -70,8 +70,8 @@ class Retiring:
                         if status.st_ino not in self._collapsed and log_folder.collapse(folder, name):
                             self._collapsed.add(status.st_ino)
                         spares.retire(root, folder, name)
-                        made = True
+                        has_spares = True
                     else:
                         os.unlink(name, dir_fd=folder)
             spares.trim(root, limit)
-        return made
+        return has_spares

@@ -15,7 +15,8 @@ from colonnade import _core
 from colonnade.core.alignment import PAGE
 from colonnade.errors import CorruptSnapshotError
 from colonnade.format.growing import GrowingSchema, Places
-from colonnade.format.growing_file import Counts, State, begin, length_place, next_state, places, read_state
+from colonnade.format.growing_envelope import places
+from colonnade.format.growing_file import Counts, State, begin, length_place, next_state, read_state
 from colonnade.storage import paths
 from colonnade.storage.draft import Draft
 from colonnade.storage.log_head import Entry
@@ -84,11 +85,6 @@ class LogSegment:
         """The number of the descriptor; -1 once it is closed."""
         return self._descriptor.fileno()
 
-    @property
-    def is_open(self) -> bool:
-        """Whether it can still be written."""
-        return self._descriptor.fileno() >= 0
-
     def show(self, counts: Counts, *, is_whole: bool = False) -> bool:
         """Show rows to other programs; False where there is no room for another state.
 
@@ -130,8 +126,8 @@ class LogSegment:
 
 
 def _write_all(fd: int, data: bytes, at: int) -> None:
-    left = memoryview(data)
-    while left:
-        count = os.pwrite(fd, left, at)
+    rest = memoryview(data)
+    while rest:
+        count = os.pwrite(fd, rest, at)
         at += count
-        left = left[count:]
+        rest = rest[count:]

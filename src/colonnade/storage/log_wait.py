@@ -1,4 +1,4 @@
-"""Waits until a growing table grows: threads in the kernel, tasks by one thread for all of them.
+"""Tasks wait until growing tables grow: one thread waits for all of them. Threads use `LogReader.wait`.
 
 Does not depend on: what is done with new rows.
 
@@ -26,16 +26,6 @@ _DAY = 86_400.0
 # The kernel takes 128 words at once: two for each table, and the bell.
 _MOST_TABLES = 60
 _LOOKED_EVERY = 0.005
-
-
-def wait(reader: LogReader, rows: int, bell: _core.Bell, rung: int, seconds: float | None) -> bool:
-    """Wait until a table has other than so many rows, is deleted, or the bell has another value than ``rung``.
-
-    False: not within so many seconds, or within a day. Signal handlers run meanwhile, and may end it.
-    """
-    if reader.is_deleted:
-        return True
-    return _core.wait_for_words(_words(reader, rows), bell, rung, _DAY if seconds is None else min(seconds, _DAY))
 
 
 def _words(reader: LogReader, rows: int) -> list[tuple[_core.SharedWords, int, int]]:

@@ -38,10 +38,10 @@ def removes_at_logout(user: int, root: Path = Path("/")) -> bool:
 
 
 def _files(root: Path) -> Iterator[Path]:
-    """The main file, and what is dropped in beside it, in the order in which later ones hold."""
+    """The main file, then those of its drop-in folder; later ones override earlier ones."""
     folders = [root / place / "systemd" for place in _PLACES]
     yield from [folder / "logind.conf" for folder in folders if (folder / "logind.conf").is_file()][:1]
-    dropped: dict[str, Path] = {}
+    extra_files: dict[str, Path] = {}
     for folder in reversed(folders):  # of one name, the first folder's hides the others
-        dropped.update((file.name, file) for file in (folder / "logind.conf.d").glob("*.conf"))
-    yield from (dropped[name] for name in sorted(dropped))
+        extra_files.update((file.name, file) for file in (folder / "logind.conf.d").glob("*.conf"))
+    yield from (extra_files[name] for name in sorted(extra_files))

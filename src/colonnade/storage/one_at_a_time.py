@@ -27,7 +27,7 @@ _PLACES = 1 << 62
 _LOCK = struct.Struct("hhqqii")
 
 # Those that are closed are dropped with the next one.
-_held: set[_core.Descriptor] = set()
+_open_files: set[_core.Descriptor] = set()
 
 
 def alone(directory: Directory, key: str) -> _core.Descriptor:
@@ -36,14 +36,14 @@ def alone(directory: Directory, key: str) -> _core.Descriptor:
     The block is a ``with`` of the descriptor, whose end is one call of C: no interrupt comes between.
     """
     place = int(key[:16], 16) % _PLACES
-    for file in list(_held):
+    for file in list(_open_files):
         if file.fileno() < 0:
-            _held.discard(file)
+            _open_files.discard(file)
     while True:
         with directory.opened() as root:
             file = _core.Descriptor(paths.WORK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600, dir_fd=root)
         try:
-            _held.add(file)
+            _open_files.add(file)
             _lock(file.fileno(), place, 1, wait=True)
             if os.fstat(file.fileno()).st_nlink:
                 return file
@@ -70,8 +70,8 @@ def _lock(fd: int, start: int, length: int, *, wait: bool) -> None:
 
 
 def _close_inherited() -> None:
-    while _held:
-        _held.pop().close()
+    while _open_files:
+        _open_files.pop().close()
 
 
 os.register_at_fork(after_in_child=_close_inherited)

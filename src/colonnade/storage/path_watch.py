@@ -101,13 +101,13 @@ class PathWatch:
 
     def _follow(self) -> None:
         """Watch what there is of the path now, and nothing else."""
-        watched: defaultdict[int, set[str]] = defaultdict(set)
-        while not watched:
+        names_by_watch: defaultdict[int, set[str]] = defaultdict(set)
+        while not names_by_watch:
             with contextlib.suppress(*_GONE):  # removed since it was found: there is one above it
-                self._watch(self._first(), watched)
-        for stale in self._watched.keys() - watched.keys():
+                self._watch(self._first(), names_by_watch)
+        for stale in self._watched.keys() - names_by_watch.keys():
             self._inotify.remove(stale)
-        self._watched = dict(watched)
+        self._watched = dict(names_by_watch)
         self._lost = False
 
     def _first(self) -> int:

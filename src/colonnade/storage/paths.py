@@ -72,9 +72,9 @@ _LONGEST_PART = 255 - 28
 
 def default_store() -> Path:
     """The default store's directory: ``$COLONNADE_STORE``, else shared memory, else the user's runtime folder."""
-    named = os.environ.get(STORE_VARIABLE)
-    if named:
-        return directory_path(named)
+    variable = os.environ.get(STORE_VARIABLE)
+    if variable:
+        return directory_path(variable)
     if Path("/dev/shm").is_dir():  # noqa: S108 -- shared memory is the point; the store's owner and mode are checked
         return Path(f"/dev/shm/colonnade-{os.getuid()}")  # noqa: S108 -- the same
     return Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}") / "colonnade"
@@ -86,7 +86,7 @@ def directory_path(path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     TypeError, ValueError
-        It is no text, empty, or of another machine.
+        It is not text, is empty, or names another machine.
     """
     text = os.fspath(path)
     if not isinstance(text, str):
@@ -173,7 +173,7 @@ def locate(name: str) -> Location:
 
 
 def live_name(folders: Sequence[str], folder: str) -> str | None:
-    """Which growing table a folder is, by the folders below the store and its own name; None where it is none."""
+    """Which growing table a folder is, by the folders below the store and its own name; None if it is not one."""
     part = folder.removesuffix(LIVE)
     return "/".join([*folders, part]) if folder.endswith(LIVE) and all(map(is_part, [*folders, part])) else None
 
@@ -236,7 +236,7 @@ class Entry(NamedTuple):
 
 
 def parse(folders: Sequence[str], file: str) -> Entry | None:
-    """Which table a file is of, by the folders below the store and its own name; None where it is none's."""
+    """Which table a file is of, by the folders below the store and its own name; None if it belongs to no table."""
     match = re.fullmatch(_VERSIONED, file)
     if match is None or not all(map(is_part, [*folders, match["part"]])):
         return None

@@ -18,8 +18,8 @@ from colonnade.storage.in_flight import ALONE
 from colonnade.storage.os_errors import explained
 from colonnade.storage.shared import AT_THE_END
 
-_joined: dict[str, _core.Descriptor] = {}  # what keeps this process in a group
-_begun: dict[Path, str] = {}  # by the store
+_members: dict[str, _core.Descriptor] = {}  # what keeps this process in a group
+_group_of_store: dict[Path, str] = {}
 
 
 def begin(directory: Directory) -> str:
@@ -30,7 +30,7 @@ def begin(directory: Directory) -> str:
         directory.lock() as root,
         folders.segments(root, make=True) as folder,
     ):
-        token = _begun.get(directory.root)  # a forked child has its parent's
+        token = _group_of_store.get(directory.root)  # a forked child has its parent's
         if token is not None and folders.is_there(folder, f"{paths.GROUP_PREFIX}{token}"):
             return token
         if multiprocessing.parent_process() is not None:
@@ -40,13 +40,13 @@ def begin(directory: Directory) -> str:
         descriptor.try_lock(shared=True)
     group = file.removeprefix(paths.GROUP_PREFIX)
     _stay(directory, group, descriptor)
-    _begun[directory.root] = group
+    _group_of_store[directory.root] = group
     return group
 
 
 def join(directory: Directory, group: str) -> None:
     """Join a process group that a parent began; nothing if it has ended, or if this process was forked in it."""
-    if group == ALONE or group in _joined:
+    if group == ALONE or group in _members:
         return
     with contextlib.suppress(OSError):
         with directory.opened() as root, folders.segments(root) as folder:
@@ -56,7 +56,7 @@ def join(directory: Directory, group: str) -> None:
 
 
 def _stay(directory: Directory, group: str, descriptor: _core.Descriptor) -> None:
-    _joined[group] = descriptor
+    _members[group] = descriptor
     Finalize(None, _leave, (directory, group), exitpriority=AT_THE_END)
 
 
@@ -66,7 +66,7 @@ def _leave(directory: Directory, group: str) -> None:
     It does not wait for the store's lock, whose holder may be stopped: then the next put, delete or gc of anybody does
     it.
     """
-    _joined.pop(group).close()
+    _members.pop(group).close()
     with contextlib.suppress(OSError), directory.lock_at_once() as root:
         with folders.segments(root) as folder:
             if draft.remove_if_abandoned(folder, f"{paths.GROUP_PREFIX}{group}") is None:

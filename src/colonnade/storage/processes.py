@@ -9,7 +9,7 @@ Does not depend on: what the files are for.
    older kernels show the layer's) the two differ: there the path must lead below the directory, and only processes
    that see the same mounts are looked at. A container with a file system of its own may have the same paths.
 3. Descriptors are identified by path first: a ``stat`` of all that anybody has open would hang on a dead network mount.
-4. Processes come and go meanwhile. One that is gone holds nothing, and is no error.
+4. Processes come and go meanwhile. One that is gone holds nothing, which is not an error.
 """
 
 from __future__ import annotations

@@ -163,8 +163,8 @@ class Publisher:
                         expected.check(name, present)
                     older = self._retained(root, folder, where, limit)
                     version = present.version if present else 0
-                    sealed = seal._replace(version=max([version, *older]) + 1)
-                    write_seal(sealed)
+                    final_seal = seal._replace(version=max([version, *older]) + 1)
+                    write_seal(final_seal)
                     folders.give_to_owner(draft.fd, root)
                     if self._directory.durable:
                         draft.sync()
@@ -182,8 +182,11 @@ class Publisher:
             with contextlib.suppress(OSError):
                 spares.trim(root, self._within_capacity(root, settings, limit))
             if self._directory.durable:
-                self.sync_folders(root, where, len(where.folders), f"{name!r} is stored as version {sealed.version}")
-        return segment, sealed
+                self.sync_folders(
+                    root, where, len(where.folders), f"{name!r} is stored as version {final_seal.version}"
+                )
+        draft.collapse_later(final_seal.size)
+        return segment, final_seal
 
     def _commit(self, root: int, folder: int, where: Location, draft: Draft, *, retain: int, limit: int) -> None:
         """Make the name lead to the draft; what it led to is retained under a version's name, or becomes a spare."""
@@ -277,7 +280,9 @@ class Publisher:
     # -- segments without a table's name -------------------------------------------------------------------------------
 
     def place(self, draft: Draft, size: int, file: str, *, shared: bool = False) -> Segment:
-        """Give a complete draft a name that is no table's, and open it for reading, locked; ``shared``: by all users.
+        """Give a complete draft a name that is not a table's, and open it for reading, locked.
+
+        ``shared`` takes a shared lock.
 
         Raises
         ------
@@ -297,6 +302,7 @@ class Publisher:
                     # Cleaning is done under the store's lock, so it never sees the file without one.
                     draft.unlock()
                     reading.try_lock(shared=shared)
+                    draft.collapse_later(size)
                     return segment
                 except BaseException:
                     with contextlib.suppress(OSError):

@@ -43,7 +43,7 @@ def rename(catalog: Catalog, publisher: Publisher, old: str, new: str) -> None:
     directory, source, target = catalog.directory, paths.locate(old), paths.locate(new)
     try:
         with directory.lock() as root, catalog.folder(root, source) as folder:
-            segment, seal = catalog.attach(old)  # what is not there, or is no snapshot, is refused in the usual words
+            segment, seal = catalog.attach(old)  # refuses, in the usual words, what is not there or not a snapshot
             segment.close()
             mode = directory.settings(root).folder_mode
             try:
@@ -69,16 +69,16 @@ def rename(catalog: Catalog, publisher: Publisher, old: str, new: str) -> None:
 
 def _move(folder: int, source: Location, new_folder: int, target: Location) -> None:
     versions = sorted(retained(folder, source))
-    linked: list[str] = []
+    files: list[str] = []
     try:
         for version in versions:
             file = target.retained(version)
             os.link(source.retained(version), file, src_dir_fd=folder, dst_dir_fd=new_folder, follow_symlinks=False)
-            linked.append(file)
+            files.append(file)
         os.rename(source.current, target.current, src_dir_fd=folder, dst_dir_fd=new_folder)
     except BaseException:
         if folders.is_there(folder, source.current):
-            for file in linked:
+            for file in files:
                 with contextlib.suppress(OSError):  # else the next gc does it
                     os.unlink(file, dir_fd=new_folder)
         raise
@@ -155,7 +155,7 @@ def _link(publisher: Publisher, root: int, folder: int, file: str, new: str, *, 
 def _check_free(catalog: Catalog, folder: int, where: Location, name: str) -> None:
     if folders.is_there(folder, where.current):
         seal = catalog.seal_in(folder, where, name)
-        state = f"at version {seal.version}" if seal else "and is no snapshot"
+        state = f"at version {seal.version}" if seal else "and is not a snapshot"
         raise ConflictError(f"there is a table {name!r} already, {state}; delete it first, or choose a free name")
     for version in retained(folder, where):  # of a table that is gone; the next gc would remove it
         os.unlink(where.retained(version), dir_fd=folder)

@@ -28,6 +28,12 @@ class Settings(NamedTuple):
     ``capacity`` is in bytes, of all tables together; None: as much as the file system has. ``spares`` is in bytes;
     None: an eighth of the file system, 0: none. ``mode`` is the segments' mode. ``trust`` are the numbers of other
     users whose tables this store's owner reads.
+
+    Examples
+    --------
+    >>> import colonnade as cn
+    >>> cn.Settings(capacity=1 << 30).or_else(cn.Settings(capacity=1, mode=0o640))
+    Settings(capacity=1073741824, spares=None, mode=416, trust=None)
     """
 
     capacity: int | None = None
@@ -36,7 +42,23 @@ class Settings(NamedTuple):
     trust: tuple[int, ...] | None = None
 
     def or_else(self, other: Settings) -> Settings:
-        """These settings, and those of another where these are not set."""
+        """Fill in what is not set here from other settings.
+
+        Parameters
+        ----------
+        other : Settings
+            The settings to take the rest from.
+
+        Returns
+        -------
+        Settings
+
+        Examples
+        --------
+        >>> import colonnade as cn
+        >>> cn.Settings(spares=0).or_else(cn.Settings(spares=1, capacity=5)).capacity
+        5
+        """
         pairs: Any = zip(self, other, strict=True)
         return Settings(*(theirs if mine is None else mine for mine, theirs in pairs))
 
@@ -103,7 +125,7 @@ def _read(root: int, trusted: frozenset[int]) -> tuple[int, Settings]:
     with file as fd:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
-            raise StoreAccessError(errno.EINVAL, f"the store's settings are no file; remove {paths.SETTINGS}")
+            raise StoreAccessError(errno.EINVAL, f"the store's settings are not a file; remove {paths.SETTINGS}")
         if status.st_uid not in trusted:
             raise StoreAccessError(
                 errno.EPERM, f"the store's settings belong to user {status.st_uid}; remove {paths.SETTINGS}"

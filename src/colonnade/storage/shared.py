@@ -37,7 +37,7 @@ class Owned:
 
     def __init__(self, publisher: Publisher, segment: Segment, file: str) -> None:
         self.segment = segment
-        _owned.add(self)
+        _all.add(self)
         # Called once: by `release`, when this is collected, or at exit; and never in a child that was forked. If it is
         # interrupted, the descriptor goes with this object, and a cleaner removes the file, which nobody has locked.
         self._finalize = Finalize(self, _remove_name, (publisher, file), exitpriority=AT_THE_END)
@@ -57,13 +57,13 @@ def _remove_name(publisher: Publisher, file: str) -> None:
         publisher.remove_unnamed(file, spare=not is_exiting())
 
 
-_owned: WeakSet[Owned] = WeakSet()
+_all: WeakSet[Owned] = WeakSet()
 
 
 def _in_child() -> None:
-    for owned in list(_owned):
-        owned.disown()
-    _owned.clear()
+    for each in list(_all):
+        each.disown()
+    _all.clear()
 
 
 os.register_at_fork(after_in_child=_in_child)

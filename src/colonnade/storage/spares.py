@@ -174,6 +174,7 @@ def _claim(folder: int, spare: Spare, mode: int) -> Draft | None:
     if status.st_nlink != 1 or status.st_uid != os.geteuid():
         return None
     os.fchmod(fd, 0o600)
+    _core.release_collapsing(status.st_dev, status.st_ino)
     if not is_unused(fd) or not descriptor.try_lock():
         return None
     name = paths.random_name(paths.DRAFT_PREFIX)

@@ -35,7 +35,7 @@ class SegmentUsage(NamedTuple):
     ``role`` is ``newest`` or ``retained`` for the versions of a table; ``live`` for all files of a growing table, whose
     version is the number of rows that were ever appended; ``shared`` for a table that was shared without a
     name or is in flight; ``spare``; ``draft`` for a segment that is being written or published; ``deleted`` for a
-    segment that no name leads to and a process still holds; ``other`` for a file that is no segment.
+    segment that no name leads to and a process still holds; ``other`` for a file that is not a segment.
     ``name`` is the table's. For spares and deleted segments it is the name by which a holder opened it, if one did.
     ``version``, ``rows`` and ``created`` are known for tables only.
     """
@@ -65,7 +65,25 @@ class Usage(NamedTuple):
     unseen: int
 
     def of(self, *roles: Role) -> tuple[SegmentUsage, ...]:
-        """The segments of some roles."""
+        """Take the segments of some roles.
+
+        Parameters
+        ----------
+        *roles : str
+            Roles, as of `SegmentUsage`.
+
+        Returns
+        -------
+        tuple of SegmentUsage
+
+        Examples
+        --------
+        >>> import colonnade as cn, pandas as pd
+        >>> cn.put("docs/usage", pd.DataFrame({"x": [1, 2, 3]})).close()
+        >>> [(segment.name, segment.rows) for segment in cn.usage().of("newest")]
+        [('docs/usage', 3)]
+        >>> cn.delete("docs/usage")
+        """
         return tuple(segment for segment in self.segments if segment.role in roles)
 
     @property
@@ -88,24 +106,24 @@ def look_at(catalog: Catalog, *, with_holders: bool = True) -> Usage:
     root = catalog.directory.root
     files, unseen = scan(root) if with_holders else Scan({}, 0)
     capacity, segments = None, {}
-    unnamed = {inode: file for inode, file in files.items() if file.deleted}
+    deleted_files = {inode: file for inode, file in files.items() if file.deleted}
     try:
         with catalog.directory.opened() as directory:
             with contextlib.suppress(StoreAccessError):  # a put complains about settings that cannot be read
                 capacity = catalog.directory.settings(directory).capacity
             segments = _named(catalog, directory, files)
             segments |= _growing(catalog, files)
-            unnamed = {inode: file for inode, file in unnamed.items() if inode not in segments}
-            if unnamed:
+            deleted_files = {inode: file for inode, file in deleted_files.items() if inode not in segments}
+            if deleted_files:
                 for _, status in _files(directory):  # a put may have renamed it while the directory was read
-                    unnamed.pop(status.st_ino, None)
+                    deleted_files.pop(status.st_ino, None)
     except FileNotFoundError:
         pass  # deleted, perhaps, and still held
     except (NotADirectoryError, PermissionError) as error:
         raise StoreAccessError(
             error.errno, f"{root} cannot be read as a store: {os.strerror(error.errno or 0)}"
         ) from error
-    for inode, file in unnamed.items():
+    for inode, file in deleted_files.items():
         role: Role = "draft" if file.written else "deleted"
         segments[inode] = SegmentUsage(role, _opened_as(root, file), None, None, None, file.nbytes, _holders(file))
     total, free = file_system_bytes(next(path for path in [root, *root.parents] if os.path.exists(path)))

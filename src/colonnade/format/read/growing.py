@@ -6,7 +6,8 @@ Nothing is copied. Does not depend on: files, the head, frames.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from datetime import timedelta
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -220,21 +221,28 @@ def _validate_column(column: Column, number: int, chunk: Chunk, newest: Chunk) -
         raise CorruptSnapshotError(f"column {column.name!r}: pandas would read other values than Arrow")
 
 
+def is_time(last: Any) -> TypeGuard[str | timedelta | np.timedelta64]:
+    """Whether ``last=`` is a length of time, as in ``"5min"``; else it is a number of rows."""
+    return isinstance(last, (str, timedelta, np.timedelta64))
+
+
 def span_of_time(value: Any, name: str) -> int:
     """Give an argument as nanoseconds: a text with a unit, as in ``"5min"``, or a time of Python, NumPy or pandas.
 
     Raises
     ------
     ValueError
-        It is no time, has no unit, or is below 0.
+        It is not a time, has no unit, or is below 0.
     """
     if isinstance(value, str) and value.strip().lstrip("+-").replace(".", "", 1).isdecimal():
         # pandas would take it for nanoseconds.
         raise ValueError(f"{name}={brief_repr(value)} has no unit; for seconds write {brief_repr(value.strip() + 's')}")
     try:
         span = pd.Timedelta(value)
+    except pd.errors.OutOfBoundsTimedelta as error:
+        raise ValueError(f"{name}={brief_repr(value)} is longer than 292 years") from error
     except ValueError as error:
-        raise ValueError(f"{name}={brief_repr(value)} is no time, as '5min' is") from error
+        raise ValueError(f"{name}={brief_repr(value)} is not a time, as '5min' is") from error
     if not span >= pd.Timedelta(0):  # NaT neither
         raise ValueError(f"{name}={brief_repr(value)} must be a time >= 0, as in '5min'")
     return span.as_unit("ns").value

@@ -69,7 +69,7 @@ class Layout:
     ``regions`` are what pandas reads: the columns of a block follow each other. ``first`` is the number of a column's
     values among them. ``blocks`` and ``others`` are the columns that are part of a block, and those that are not.
     ``places`` are the positions in the frame of each block piece and then of each other column. ``empty`` is a frame
-    without rows, whose blocks are those of every frame.
+    without rows, whose blocks are those of every frame, and ``template`` makes frames like it.
     """
 
     def __init__(self, table: GrowingSchema) -> None:
@@ -95,6 +95,7 @@ class Layout:
         # Not the index of the other frame: pandas may make a RangeIndex of integers.
         index = empty.index if array is None else internals.make_index(array, table.index, None)
         self.empty = internals.make_frame(blocks, index, empty.columns, {})
+        self.template = internals.FrameTemplate(self.empty)
 
 
 @lru_cache(64)
@@ -153,7 +154,7 @@ class Columns:
         self._text: dict[int, list[pa.Array]] = {}
 
     def _arrays(self, number: int, memory: Memory | None) -> tuple[Any, ...]:
-        """What a column that is no part of a block is made of: nothing, codes, or values and a mask."""
+        """What a column outside of the blocks is made of: nothing, codes, or values and a mask."""
         column = self._layout.table.columns[number]
         if column.kind is Kind.TEXT:
             return ()
@@ -178,7 +179,7 @@ class Columns:
         values, array = self.parts(rows)
         index = internals.range_index(rows, None) if array is None else internals.index_like(layout.empty.index, array)
         if labels is None:
-            return internals.frame_like(layout.empty, values, index)
+            return layout.template.frame(values, index)
         projection = Projection.of(layout.empty.columns, labels)
         blocks: list[tuple[Any, Any]] = []
         for number, (part, places) in enumerate(zip(values, layout.places, strict=True)):
@@ -192,7 +193,11 @@ class Columns:
     def parts(self, rows: range) -> tuple[list[Any], Any]:
         """The arrays of the frame's blocks, and the array of its index. The latter is None for a RangeIndex."""
         layout, part = self._layout, slice(rows.start - self._start, rows.stop - self._start)
-        values = [_rows(array, part) for array in self._pieces]
+        # Without a call for each: see `GrowingSnapshot.to_pandas`.
+        values = [
+            array[..., part] if type(array) is np.ndarray else internals.rows_of_times(array, part)
+            for array in self._pieces
+        ]
         for number, arrays in zip(layout.others, self._others, strict=True):
             dtype = layout.table.columns[number].dtype
             if not arrays:

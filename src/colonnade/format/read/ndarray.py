@@ -5,7 +5,8 @@ Every place goes through `Body`, which checks it. Does not depend on: pandas, na
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -73,6 +74,24 @@ def _is_same(memory: npt.NDArray[Any], column: pa.Array, layout: Layout) -> bool
     if layout.carrier.kind in "mM":
         return np.array_equal(values.is_null().to_numpy(zero_copy_only=False), np.isnat(memory))
     return not values.null_count
+
+
+def view_of(name: str, array: npt.NDArray[Any]) -> memoryview:
+    """View an array by the buffer protocol, with its shape and format.
+
+    Raises
+    ------
+    BufferError
+        The protocol has no format for its dtype.
+    """
+    # NumPy asks for this before it asks for `__array__`, so it must say as much.
+    with contextlib.suppress(ValueError, RuntimeError):  # times have no format, nor have some structures
+        view = memoryview(cast(Any, array))
+        if np.asarray(view).dtype == array.dtype:
+            return view
+    raise BufferError(
+        f"{name} is an array of {array.dtype}, a dtype that the buffer protocol has no format for; use to_buffer()"
+    )
 
 
 def values_buffer(name: str, file: StoredFile) -> pa.Buffer:

@@ -72,6 +72,6 @@ class Projection:
 def _positions_of(labels: pd.Index[Any], label: Any) -> Positions:
     try:
         location = labels.get_loc(label)
-    except (KeyError, TypeError, pd.errors.InvalidIndexError) as error:  # the last for what is no label
+    except (KeyError, TypeError, pd.errors.InvalidIndexError) as error:  # the last for values that cannot be labels
         raise NotFoundError(f"there is no column {brief_repr(label)}; {listed(label, labels)}") from error
     return np.atleast_1d(np.arange(len(labels), dtype=np.intp)[location])

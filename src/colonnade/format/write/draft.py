@@ -93,7 +93,7 @@ def _dtype(label: Any, given: Any) -> Any:
     try:
         dtype = pd.api.types.pandas_dtype(given)
     except TypeError as error:
-        raise UnsupportedTypeError(f"column {label!r}: {given!r} is no dtype") from error
+        raise UnsupportedTypeError(f"column {label!r}: {given!r} is not a dtype") from error
     fixed = isinstance(dtype, np.dtype) and dtype.kind in _KINDS and dtype.itemsize <= 8 and dtype.isnative
     if not fixed and dtype_kind(dtype) != "datetimetz":
         raise UnsupportedTypeError(

@@ -125,9 +125,9 @@ class FrameParts:
         if isinstance(index, pd.RangeIndex):
             layout = range_layout(index)
             return lambda _: layout
-        listed = _list_layout(index, values)
-        if listed is not None:
-            return lambda _: listed
+        list_layout = _list_layout(index, values)
+        if list_layout is not None:
+            return lambda _: list_layout
         try:
             pandas_column("", internals.array_of_index(index))
         except UnsupportedTypeError as error:
@@ -195,12 +195,12 @@ def plan_frame(df: pd.DataFrame) -> TablePlan:
     types = in_fields(order, [[column.flat.type] * column.count for column in frame.columns])
     dtypes = [(_Dtype(array), positions) for positions, array in arrays]
     fields = list(zip(frame.names, types, strict=True))
-    written = metadata_of(df, labels, dtypes, levels, fields)
+    pandas_metadata_text = metadata_of(df, labels, dtypes, levels, fields)
     return TablePlan(
         len(df),
         tuple(frame.columns),
         fields,
-        {} if written is None else {PANDAS_KEY: written},
+        {} if pandas_metadata_text is None else {PANDAS_KEY: pandas_metadata_text},
         FrameLayoutPlan(
             rows=len(df),
             columns=tuple((at[0], at[0], column) for at, column in data if column.block is None),

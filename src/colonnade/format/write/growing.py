@@ -136,32 +136,32 @@ def _unique(names: Iterable[Any], arrays: Sequence[Any]) -> dict[Any, Any]:
     return columns
 
 
-def chunk_of(column: Column, given: Any) -> Chunk:
+def chunk_of(column: Column, values: Any) -> Chunk:
     """Convert the rows of one column.
 
     Raises
     ------
     UnsupportedTypeError, InvalidDataError
     """
-    if isinstance(given, (pd.Series, pd.Index)):
-        given = given.array
-    if isinstance(given, np.ma.MaskedArray):  # NumPy would append what stands under the mask
+    if isinstance(values, (pd.Series, pd.Index)):
+        values = values.array
+    if isinstance(values, np.ma.MaskedArray):  # NumPy would append what stands under the mask
         raise UnsupportedTypeError(
             f"column {column.name!r} was given a masked array of NumPy; give pandas' masked dtypes, or fill it"
         )
     try:
         if column.kind is Kind.TEXT:
-            return Chunk(None, None, _text(column, given))
+            return Chunk(None, None, _text(column, values))
         if column.kind is Kind.CATEGORY:
-            return _codes(column, given)
+            return _codes(column, values)
         if column.kind in (Kind.MASKED, Kind.MASKED_BOOLEAN):
-            return _masked(column, given)
-        return Chunk(_numbers(column, given))
+            return _masked(column, values)
+        return Chunk(_numbers(column, values))
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         if isinstance(error, InvalidDataError) or str(error).startswith("column "):
             raise
         raise UnsupportedTypeError(
-            f"column {column.name!r} holds {column.dtype} and cannot take {brief_repr(given)}: {error}"
+            f"column {column.name!r} holds {column.dtype} and cannot take {brief_repr(values)}: {error}"
         ) from error
 
 
@@ -243,28 +243,28 @@ def _cast(column: Column, values: npt.NDArray[Any], target: np.dtype[Any]) -> np
         same &= (values < 0) == (cast < 0)
     if not bool(np.all(same)):
         row = int(np.argmin(same))
-        shown = values[row] if target.kind in "mM" else values[row].item()
-        raise InvalidDataError(f"column {column.name!r} holds {target}, and row {row:,} is {shown}")
+        value = values[row] if target.kind in "mM" else values[row].item()
+        raise InvalidDataError(f"column {column.name!r} holds {target}, and row {row:,} is {value}")
     return cast
 
 
 def _inferred(column: Column, values: npt.NDArray[Any], target: np.dtype[Any]) -> npt.NDArray[Any]:
     """Python objects as an array of the type that they have."""
-    found: Any = pd.array(values.tolist() if len(values) else np.empty(0, target))
-    if column.nullable and found.isna().all():
+    array: Any = pd.array(values.tolist() if len(values) else np.empty(0, target))
+    if column.nullable and array.isna().all():
         return np.full(len(values), np.nan if target.kind == "f" else "NaT", target)
-    if isinstance(found.dtype, np.dtype) and found.dtype.kind in "mM":
-        return np.asarray(found)
-    if dtype_kind(found.dtype) != "masked":
+    if isinstance(array.dtype, np.dtype) and array.dtype.kind in "mM":
+        return np.asarray(array)
+    if dtype_kind(array.dtype) != "masked":
         raise UnsupportedTypeError(
             f"column {column.name!r} holds {target}, and was given {brief_repr(values.tolist())}"
         )
-    plain, missing = internals.masked_parts(found)
+    plain, missing = internals.masked_parts(array)
     if not missing.any():
         return plain
     if target.kind != "f":
         raise InvalidDataError(f"column {column.name!r} holds {target}, which has no nulls; fill them")
-    return np.asarray(found.to_numpy(np.float64, na_value=np.nan))
+    return np.asarray(array.to_numpy(np.float64, na_value=np.nan))
 
 
 def _masked(column: Column, given: Any) -> Chunk:
@@ -273,8 +273,9 @@ def _masked(column: Column, given: Any) -> Chunk:
         if pt.is_null(array.type):
             array = array.cast(column.arrow)
         missing = np.asarray(array.is_null())
-        filled = array.fill_null(False if column.kind is Kind.MASKED_BOOLEAN else 0) if array.null_count else array
-        values = filled.to_numpy(zero_copy_only=False)
+        zero = False if column.kind is Kind.MASKED_BOOLEAN else 0
+        without_nulls = array.fill_null(zero) if array.null_count else array
+        values = without_nulls.to_numpy(zero_copy_only=False)
         plain = column.dtype.numpy_dtype
         return Chunk(_cast(column, values, plain), missing)
     own = given if getattr(given, "dtype", None) == column.dtype else _as_masked(column, given)

@@ -117,7 +117,7 @@ class Dictionary:
         _core.store_word(self._memory, at.size, size)
 
     def coded(self, chunk: Chunk) -> npt.NDArray[np.int32]:
-        """The codes of a chunk's rows; categories that are used for the first time are added."""
+        """The codes of a chunk's rows; categories that the dictionary does not have yet are added."""
         assert chunk.values is not None
         assert chunk.text is not None
         key = chunk.text if chunk.key is None else chunk.key
@@ -125,8 +125,8 @@ class Dictionary:
             self._last = key, self._table(chunk.text)
         codes = self._last[1][chunk.values]  # -1 takes the last one
         if len(codes) and codes.min() == _NEW:
-            used = distinct(chunk.values[codes == _NEW])
-            self.add(chunk.text.take(pa.array(used)).to_pylist())
+            new = distinct(chunk.values[codes == _NEW])
+            self.add(chunk.text.take(pa.array(new)).to_pylist())
             self._last = key, self._table(chunk.text)
             codes = self._last[1][chunk.values]
         return np.ascontiguousarray(codes)
@@ -204,10 +204,10 @@ class RowWriter:
                 for at, width in zip(before.places.columns, before.widths, strict=True)
             ]
             try:
-                taken = self.core.append(_core.GrowingBatch(parts, count), 0)
+                count_taken = self.core.append(_core.GrowingBatch(parts, count), 0)
             except ValueError as error:
                 raise CorruptSnapshotError(f"a segment of a growing table is damaged: {error}") from error
-            assert taken == count, "the new segment has room for what it takes"
+            assert count_taken == count, "the new segment has room for what it takes"
 
     @property
     def places(self) -> Places:

@@ -19,7 +19,7 @@ from colonnade.interop.pyarrow import pandas_metadata
 
 # The oldest are dropped. One takes a few hundred bytes a column.
 _MOST_FRAMES, _MOST_COLUMNS = 64, 1000
-_kept: dict[Hashable, bytes | None] = {}
+_cache: dict[Hashable, bytes | None] = {}
 
 
 def metadata_of(
@@ -34,12 +34,12 @@ def metadata_of(
     if key is None:
         return pandas_metadata(df, columns, levels, fields)
     try:
-        return _kept[key]
+        return _cache[key]
     except KeyError:
-        made = _kept[key] = pandas_metadata(df, columns, levels, fields)
-    while len(_kept) > _MOST_FRAMES:
-        _kept.pop(next(iter(_kept)), None)
-    return made
+        metadata = _cache[key] = pandas_metadata(df, columns, levels, fields)
+    while len(_cache) > _MOST_FRAMES:
+        _cache.pop(next(iter(_cache)), None)
+    return metadata
 
 
 def _key(

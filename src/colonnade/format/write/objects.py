@@ -181,9 +181,9 @@ def _datetimes(values: ObjectArray) -> Converted:
     if not all(type(value) is dt.datetime for value in instants):  # a number stands for what no datetime can be
         raise UnsupportedTypeError("it holds a datetime that is before the year 1 or after the year 9999 in UTC")
     has_every_time = decode_zone(zone).utcoffset(None) is not None and not any(value.fold for value in present)
-    restored = (in_zone(value, decode_zone(zone)) for value in instants)
+    datetimes = (in_zone(value, decode_zone(zone)) for value in instants)
     if not has_every_time and any(
-        one != other or time_details(one) != time_details(other) for one, other in zip(present, restored, strict=True)
+        one != other or time_details(one) != time_details(other) for one, other in zip(present, datetimes, strict=True)
     ):
         raise UnsupportedTypeError(_NO_SUCH_TIME)
     name = pyarrow_internals.zone_name(decode_zone(zone))
@@ -229,8 +229,8 @@ def _timestamps(values: ObjectArray) -> Converted:
         raise UnsupportedTypeError("it holds a time with fold=1 that exists once in its time zone")
     objects = Objects("Timestamp", unit=unit, zone=zone)
     if zone.startswith("pytz:"):  # which has an object for each offset of a zone, and any of them may be set
-        restored = timestamp_objects(array, objects)[array.is_valid().to_numpy(zero_copy_only=False)]
-        if any(one.utcoffset() != other.utcoffset() for one, other in zip(present, restored, strict=True)):
+        datetimes = timestamp_objects(array, objects)[array.is_valid().to_numpy(zero_copy_only=False)]
+        if any(one.utcoffset() != other.utcoffset() for one, other in zip(present, datetimes, strict=True)):
             raise UnsupportedTypeError(_NO_SUCH_TIME)
     return array.view(pa.timestamp(unit, pyarrow_internals.zone_name(tz))), objects
 
@@ -301,12 +301,12 @@ def _is_exact(values: ObjectArray, arrow_type: pa.DataType) -> bool:
     inner: list[Any] = [field.type for field in arrow_type] if names else [getattr(arrow_type, "value_type", None)]
     if len(set(names)) < len(names):
         return False
-    found = _core.types_inside(values.tolist(), list(MISSING), names)
-    if not found:
+    types_of_places = _core.types_inside(values.tolist(), list(MISSING), names)
+    if not types_of_places:
         return False
     return all(
-        _is_exact_in([type_ for type_ in types if type_ is not type(None)], given)
-        for types, given in zip(found, inner, strict=True)
+        _is_exact_in([type_ for type_ in types if type_ is not type(None)], arrow_type_)
+        for types, arrow_type_ in zip(types_of_places, inner, strict=True)
     )
 
 
@@ -369,24 +369,24 @@ def _check_same(values: ObjectArray, array: Any, objects: Objects) -> None:
     """Raise UnsupportedTypeError with the first row that would come back as another object."""
     fast = not _has_buffers(array.type)
     for start in range(0, len(values), _STEP):
-        originals, restored = values[start : start + _STEP].tolist(), restore(array[start : start + _STEP], objects)
-        if fast and _same_bytes(originals, restored):
+        originals, copies = values[start : start + _STEP].tolist(), restore(array[start : start + _STEP], objects)
+        if fast and _same_bytes(originals, copies):
             continue
-        for row, (one, other) in enumerate(zip(originals, restored, strict=True), start):
+        for row, (one, other) in enumerate(zip(originals, copies, strict=True), start):
             if type(one) not in MISSING and not same(one, other):
                 raise UnsupportedTypeError(
                     f"row {row} holds {brief_repr(one)}, which would come back as {brief_repr(other)}"
                 )
 
 
-def _same_bytes(originals: list[Any], restored: list[Any]) -> bool:
+def _same_bytes(originals: list[Any], copies: list[Any]) -> bool:
     """Whether ``marshal`` writes both in the same way: True proves that they are the same, False proves nothing.
 
     It writes plain containers exactly, types included, and takes a tenth of the time that `same` takes. Objects that
-    give a buffer are written as bytes; so nothing restored may be bytes (`_has_buffers`).
+    give a buffer are written as bytes; so no copy may hold bytes (`_has_buffers`).
     """
     try:
-        return marshal.dumps(originals, 2) == marshal.dumps(restored, 2)
+        return marshal.dumps(originals, 2) == marshal.dumps(copies, 2)
     except ValueError:  # other objects
         return False
 

@@ -188,16 +188,18 @@ def _dicts(entries: Any) -> list[dict[str, Any]]:
     return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
 
 
-def _followed(sample: pa.Table, entry: dict[str, Any], given: Collection[int]) -> tuple[dict[str, Any], dict[int, Any]]:
+def _followed(
+    sample: pa.Table, entry: dict[str, Any], numbers: Collection[int]
+) -> tuple[dict[str, Any], dict[int, Any]]:
     """What the metadata says of a column, if that can be followed; else that it is of no particular dtype.
 
-    pandas does not know its own names of nested ArrowDtypes: such a column gets an array, by its field, unless it is
-    among those that were given one.
+    pandas does not know its own names of nested ArrowDtypes: such a column gets an array, by its field, unless its
+    number is among those of fields that have one already.
     """
     name = entry.get("field_name")
     field = sample.schema.get_field_index(name) if isinstance(name, str) else -1
     nested: dict[int, Any] = {}
-    if field >= 0 and field not in given:
+    if field >= 0 and field not in numbers:
         alone = {"index_columns": [], "column_indexes": [], "columns": [entry], "pandas_version": "3.0.0"}
         if _converted(sample.select([field]), alone) is not None:
             return entry, nested

@@ -122,8 +122,8 @@ class TablePlan:
 
 def in_fields(order: Sequence[int], items: Iterable[Iterable[_Item]]) -> list[_Item]:
     """What each column has for every field of its own, in the order of the fields. ``order`` is as in `TablePlan`."""
-    listed = list(chain.from_iterable(items))
-    return [item for _, item in sorted(zip(order, listed, strict=True), key=itemgetter(0))] if order else listed
+    all_items = list(chain.from_iterable(items))
+    return [item for _, item in sorted(zip(order, all_items, strict=True), key=itemgetter(0))] if order else all_items
 
 
 def group_blocks(columns: Iterable[tuple[Sequence[int], Column]]) -> tuple[Block, ...]:
@@ -226,12 +226,12 @@ class LaidOut:
 
     def _gaps(self, start: int) -> Iterator[tuple[int, int]]:
         body = start + self.envelope.body_start
-        taken = [(region.starts(self.places[region]), region.size) for region in self.plan.regions()]
-        taken.append(([self.body_size], len(END_OF_STREAM)))
-        taken += [([at], child.size) for at, child in self.nested]
-        taken += [([self.key.at], self.key.size)] if self.key else []
-        taken += [([views.at], self.plan.rows * VIEW) for views in self.views]
-        yield from ((body + first, body + last) for first, last in gaps(taken, start + self.end - body))
+        regions = [(region.starts(self.places[region]), region.size) for region in self.plan.regions()]
+        regions.append(([self.body_size], len(END_OF_STREAM)))
+        regions += [([at], child.size) for at, child in self.nested]
+        regions += [([self.key.at], self.key.size)] if self.key else []
+        regions += [([views.at], self.plan.rows * VIEW) for views in self.views]
+        yield from ((body + first, body + last) for first, last in gaps(regions, start + self.end - body))
         for at, child in self.nested:
             yield from child._gaps(body + at)
 
@@ -267,7 +267,7 @@ class LaidOut:
         return jobs.run(list(self._placed(address, _jobs_of(columns))), partial(jobs.into_memory, outputs=[memory]))
 
     def finish_in_file(self, fd: int, write: Write, results: Results, scans: Mapping[Job, Job]) -> None:
-        """Make a file whole whose values are there, and write what is no job's.
+        """Complete a file whose values are there: write everything that no job writes.
 
         ``results`` are those of the jobs that have run; each job of ``scans`` runs now, in the place of its key.
         """
@@ -276,16 +276,16 @@ class LaidOut:
         self._finish(0, write, {**results, **{own: scanned[scan] for own, scan in scans.items()}})
 
     def write_to_file(self, fd: int, write: Write) -> None:
-        """Write the file to a descriptor, as above; ``write(at, data)`` writes the few bytes that are no job's."""
+        """Write the file to a descriptor, as above; ``write(at, data)`` writes the few bytes that no job writes."""
         results = jobs.run(list(self._placed(0, _jobs_of(self.plan.columns))), self._into_file(fd))
         self._finish(0, write, results)
 
     def write_batched(
-        self, fd: int, write: Write, mapped: Callable[[int, int], memoryview | None], source: BatchedSource
+        self, fd: int, write: Write, memory_of: Callable[[int, int], memoryview | None], source: BatchedSource
     ) -> None:
         """Write the file as above, batch after batch of the source; each is released when it is written.
 
-        ``mapped`` gives the file's memory if a range of it may be stored to, else None: then it is written to ``fd``.
+        ``memory_of`` gives the memory of a range of the file, or None if ``fd`` is to be written instead.
 
         Raises
         ------
@@ -298,13 +298,13 @@ class LaidOut:
         most = max(_BATCH, len(cuts) * _BATCH_OF_A_JOB) * self.plan.rows // self.size
         for first, end in batches_of(source.lengths, most):
             parts = [cut.part(first, end, self.places) for cut in cuts]
-            results = self._write_parts(parts, fd, mapped)
+            results = self._write_parts(parts, fd, memory_of)
             for cut, result in zip(cuts, results, strict=True):
                 cut.done(result, first, end)
             source.release()
         for fields, batch in source.stream:
             parts = [streamed[field].part(array, self.places) for field, array in zip(fields, batch, strict=True)]
-            for field, result in zip(fields, self._write_parts(parts, fd, mapped), strict=True):
+            for field, result in zip(fields, self._write_parts(parts, fd, memory_of), strict=True):
                 streamed[field].done(result)
         for column in streamed.values():
             column.finish()
@@ -312,14 +312,14 @@ class LaidOut:
         self._finish(0, write, {**jobs.run(list(self._placed(0, others)), self._into_file(fd)), **done})
 
     def _write_parts(
-        self, parts: Sequence[Part], fd: int, mapped: Callable[[int, int], memoryview | None]
+        self, parts: Sequence[Part], fd: int, memory_of: Callable[[int, int], memoryview | None]
     ) -> list[Result]:
         """Write parts of jobs, through a mapping where there is one."""
         body = self.envelope.body_start
         memory = None
         for part, places in parts:
             for first, end in ranges(part, places):
-                memory = mapped(body + first, body + end)
+                memory = memory_of(body + first, body + end)
         if memory is None:
             start, run = body, self._into_file(fd)
         else:
