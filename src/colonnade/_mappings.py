@@ -3,8 +3,6 @@
 Does not depend on: what is in a mapping.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 from weakref import ref
 

@@ -3,8 +3,6 @@
 `Store` inherits this. Does not depend on: how a table is read or written, and stored.
 """
 
-from __future__ import annotations
-
 import abc
 import contextlib
 import itertools
@@ -13,7 +11,7 @@ from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, Self, cast
 
 from colonnade.arguments import whole_number
 from colonnade.displayed import displayed
@@ -43,7 +41,7 @@ class TableInfo(NamedTuple):
     live: bool = False
 
     @classmethod
-    def of(cls, snapshot: Snapshot) -> TableInfo:
+    def of(cls, snapshot: Snapshot) -> Self:
         """Make the line of a snapshot.
 
         Parameters

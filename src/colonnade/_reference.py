@@ -6,12 +6,10 @@ file. `attach` does, and says what happened to a snapshot that is gone.
 Does not depend on: how a snapshot is read.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from colonnade.errors import ColonnadeError, CorruptSnapshotError, NotFoundError, RemoteError, StoreAccessError
 from colonnade.format.seal import Seal
@@ -94,7 +92,7 @@ class Reference(NamedTuple):
             )
         return fetched.segment
 
-    def advertised(self, store: str) -> Reference:
+    def advertised(self, store: str) -> Self:
         """The reference as others get it: with the address at which a store of this host, which has it, is served."""
         from colonnade.flight.serving import address_of
 

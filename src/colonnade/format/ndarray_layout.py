@@ -16,8 +16,6 @@ So an array of two axes in C's order is one column of rows. To transpose it woul
 it (100 MB of 4 to 1,024 columns), and a reader of the array would then walk through memory in strides.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any, NamedTuple
 

@@ -4,10 +4,8 @@ A seal holds what is known of a snapshot without opening it. Checksums find dama
 or that changed on it. Does not depend on: columns, descriptors.
 """
 
-from __future__ import annotations
-
 import struct
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from colonnade import _core
 from colonnade.errors import CorruptSnapshotError, NotASnapshotError
@@ -44,7 +42,7 @@ class Checksums(NamedTuple):
     values: int | None = None
 
     @classmethod
-    def of_layout(cls, metadata: bytes, message: bytes, footer: bytes, body_start: int) -> Checksums:
+    def of_layout(cls, metadata: bytes, message: bytes, footer: bytes, body_start: int) -> Self:
         """Hash the layout of a file."""
         hashed = _core.hash_bytes
         return cls(hashed(metadata, 1), hashed(message, 1), hashed(footer, 1), body_start)
@@ -71,7 +69,7 @@ class Checksums(NamedTuple):
             raise CorruptSnapshotError(f"damaged values: {len(data):,} bytes do not match their checksum")
 
     @classmethod
-    def unpack(cls, data: bytes) -> Checksums:
+    def unpack(cls, data: bytes) -> Self:
         """Read checksums; `Seal.unpack` sees whether they are whole."""
         metadata, message, footer, body_start, values, flags = _CHECKSUMS.unpack_from(data)
         return cls(metadata, message, footer, body_start, values if flags & _HAS_VALUES else None)
@@ -121,7 +119,7 @@ class Seal(NamedTuple):
         return seal if self.checksums is None else self.checksums.packed_with(seal)
 
     @classmethod
-    def unpack(cls, data: bytes) -> Seal:
+    def unpack(cls, data: bytes) -> Self:
         """Read a published seal.
 
         ``data`` are the bytes before the footer: those of checksums and seal, if there are so many.

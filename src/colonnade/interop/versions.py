@@ -5,8 +5,6 @@ Does not depend on: pandas, PyArrow.
 
 from __future__ import annotations
 
-import re
-
 OLDEST = {"pandas": (3, 0), "pyarrow": (25, 0)}
 
 
@@ -19,8 +17,8 @@ def require(library: str, version: str) -> None:
         It names both versions.
     """
     oldest = OLDEST[library]
-    numbers = re.match(r"(\d+)\.(\d+)", version)
-    if numbers is not None and (int(numbers[1]), int(numbers[2])) < oldest:
+    numbers = version.split(".")[:2]
+    if all(map(str.isdecimal, numbers)) and tuple(map(int, numbers)) < oldest[: len(numbers)]:
         needed = ".".join(map(str, oldest))
         raise ImportError(
             f"colonnade needs {library} {needed} or newer, found {version}: pip install --upgrade {library}"

@@ -10,8 +10,6 @@ A folder that the store made has the sticky bit, from the `mkdir` on. It is how 
 remove the folder when it is empty; a user's own empty folders stay.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import os

@@ -27,12 +27,11 @@ Does not depend on: what is in a file.
 ``@`` is in no name, so a retained version and a growing table are never taken for a table or a folder of tables.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from string import ascii_letters, digits
 from typing import NamedTuple
 
 from colonnade.arguments import expanded
@@ -58,9 +57,9 @@ NEW_LOG_PREFIX = "new@"
 STORE_VARIABLE = "COLONNADE_STORE"
 TRUST_VARIABLE = "COLONNADE_TRUST"
 
-# Patterns that readers do not use are texts: `re` takes 0.2 ms to compile one, and does so at its first use.
-_PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
-_VERSIONED = rf"(?P<part>{_PART.pattern})(@(?P<version>[1-9][0-9]*))?{re.escape(SUFFIX)}"
+# Patterns are texts: `re` takes 0.2 ms to compile one, and does so at its first use. A reader uses none.
+_CHARACTERS = frozenset(f"{ascii_letters}{digits}._-")
+_VERSIONED = rf"(?P<part>[A-Za-z0-9_-][A-Za-z0-9._-]*)(@(?P<version>[1-9][0-9]*))?{re.escape(SUFFIX)}"
 _UNNAMED = rf"(?:{SHARED_PREFIX}|{COPY_PREFIX}[0-9a-f]+-|{IN_FLIGHT_PREFIX}[0-9a-z]+-)[0-9a-f]+"
 _LOG_SEGMENT = rf"[0-9]{{20,}}-[0-9]{{6,}}{re.escape(SUFFIX)}"
 _STAGED = rf"{re.escape(PUBLISH)}(?:-[0-9a-f]{{16}})?"
@@ -95,8 +94,10 @@ def directory_path(path: str | os.PathLike[str]) -> Path:
         raise ValueError("the path of a store is empty; name a directory, '.' for the current one")
     if "\0" in text:
         raise ValueError(f"the path of a store cannot contain a null character, got {text!r}")
-    # A pathlib.Path has made one slash of the two of s3://.
-    if "://" in text or re.match(r"[A-Za-z][A-Za-z0-9+.-]*:[\\/]|\\\\", text):
+    # C:\x is a drive. A pathlib.Path has made one slash of the two of s3://.
+    scheme, _, rest = text.partition(":")
+    has_scheme = scheme.isascii() and scheme.isalnum() and rest[:1] in ("/", "\\")
+    if "://" in text or has_scheme or text.startswith("\\\\"):
         raise ValueError(
             f"a store is a directory of this machine, in memory or on a disk, got {text!r}. "
             "load() and dump() read and write other places"
@@ -130,7 +131,7 @@ def check_name(name: str) -> str:
 
 def is_part(text: str) -> bool:
     """Whether a text is one part of a name, between two slashes."""
-    return len(text) <= _LONGEST_PART and _PART.fullmatch(text) is not None
+    return 0 < len(text) <= _LONGEST_PART and text[0] != "." and _CHARACTERS.issuperset(text)
 
 
 class Location(NamedTuple):

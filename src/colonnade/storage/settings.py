@@ -3,15 +3,13 @@
 Does not depend on: how a setting is applied.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import json
 import os
 import stat
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from colonnade import _core
 from colonnade.errors import NotDurableError, StoreAccessError
@@ -41,7 +39,7 @@ class Settings(NamedTuple):
     mode: int | None = None
     trust: tuple[int, ...] | None = None
 
-    def or_else(self, other: Settings) -> Settings:
+    def or_else(self, other: Self) -> Self:
         """Fill in what is not set here from other settings.
 
         Parameters
@@ -60,7 +58,7 @@ class Settings(NamedTuple):
         5
         """
         pairs: Any = zip(self, other, strict=True)
-        return Settings(*(theirs if mine is None else mine for mine, theirs in pairs))
+        return type(self)(*(theirs if mine is None else mine for mine, theirs in pairs))
 
     @property
     def file_mode(self) -> int:
