@@ -80,10 +80,9 @@ def read_text(files: Sequence[TextFile], kind: FileFormat, options: ReadOptions,
                     "stored. Save it to a file first"
                 )
         for part in parts:
-            for key in as_text & part.columns.keys():
-                del part.columns[key]
+            part.drop(as_text)
         for part, again in zip(parts, _parts(files, kind, options, Meter(), as_text), strict=True):
-            part.columns.update(again.columns)
+            part.columns.update({key: text for key, text in again.columns.items() if key[0] not in part.folders})
         for key in as_text:
             if kinds[key] <= _BOOLEANS and _to_booleans(parts, key):
                 types[key] = pa.bool_()
@@ -110,7 +109,7 @@ def _to_booleans(parts: list[Part], key: Key) -> bool:
 def _batches(parts: list[Part], keys: list[Key], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     parts.reverse()
     while parts:
-        rows, columns, _ = parts.pop()  # the caller alone has its batches then
+        rows, columns, *_ = parts.pop()  # the caller alone has its batches then
         if not keys:
             yield without_columns(rows, schema)
             continue
