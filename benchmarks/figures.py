@@ -23,7 +23,7 @@ from benchmarks import frames
 from benchmarks.frames import TINY
 from benchmarks.machine import copy_speeds
 from benchmarks.measure import GIB, MIB, scan, seconds
-from benchmarks.rivals import RIVALS
+from benchmarks.rivals.usual import RIVALS
 from benchmarks.workers import in_own_process
 from colonnade import Store
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks import frames
 from benchmarks.measure import private_memory, scan, seconds
-from benchmarks.rivals import RIVALS
+from benchmarks.rivals.usual import RIVALS
 from colonnade import NotFoundError, Store
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -31,7 +31,7 @@ if not __package__:  # run as a file: then Python looks for modules beside it, a
 
 from benchmarks.frames import TINY, flights_of_2013, frame_of_2016
 from benchmarks.measure import GIB, fresh_folder, kernel_bytes, private_memory, scan, seconds
-from benchmarks.rivals import RIVALS
+from benchmarks.rivals.usual import RIVALS
 from benchmarks.units import format_bytes, format_seconds
 
 from colonnade import ColonnadeError

@@ -42,7 +42,7 @@ async def app(scope: dict[str, Any], _receive: Any, send: Callable[[dict[str, An
     """Answer ``/<id>`` with the price of that id, ``/scan`` with the sum of all; and say who answered, from what."""
     if scope["type"] != "http":
         return
-    frame = prices.frame  # the newest, by now; this request keeps it to its end
+    frame = prices.frame  # the newest version; this request uses it until its end
     answer: dict[str, Any] = {"worker": os.getpid(), "version": int(frame.attrs["version"])}
     try:
         if scope["path"] == "/scan":

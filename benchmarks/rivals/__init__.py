@@ -68,11 +68,3 @@ def serving(name: str, folder: Path) -> contextlib.AbstractContextManager[None]:
     """A rival's server, as long as the context is open; most have none."""
     serve = getattr(rival(name), "serve", None)
     return serve(folder) if serve else contextlib.nullcontext()
-
-
-# The three that the demo and `benchmarks.share` compare, which need nothing else.
-RIVALS: dict[str, Rival] = {
-    "colonnade": rival("colonnade_"),
-    "pickle": rival("pickle_"),
-    "arrow_ipc": rival("arrow_ipc"),
-}

@@ -36,7 +36,7 @@ class SegmentWriter:
         self._index_before: bytes | None = None
         # Segments that are left behind, and what is still to be shown of them.
         self.full_segments: list[tuple[LogSegment, Counts]] = []
-        # From so many rows and from such a time on, rows are shown to other programs.
+        # Rows are shown to other programs when there are this many, and not before this time.
         self.show_from, self.show_at = 0, 0.0
         self._reader = row_reader(schema)
         self.plain = plain_columns(schema)
@@ -132,7 +132,7 @@ class SegmentWriter:
             )
 
     def _begin(self, text: int, rows: int) -> RowWriter:
-        """Begin the next segment for so many rows, and remember what is to be shown of the last one.
+        """Begin the next segment, for ``rows`` rows, and remember what is to be shown of the last one.
 
         It gets the dictionaries of the last one. Where that has no room for text, it also gets the rows of its last
         stripe, because a segment ends at a stripe.
@@ -179,7 +179,7 @@ class SegmentWriter:
         self._log.retain()
 
     def show_now_and_then(self) -> None:
-        """Show rows to other programs: after so many, and not more often than every 10 ms."""
+        """Show rows to other programs, after a number of rows and at most every 10 ms."""
         segment, writer = self._log.segment, self._writer
         assert segment is not None
         assert writer is not None

@@ -307,7 +307,7 @@ class Latest:
         return self.snapshot.rows(keys)
 
     def _renewed(self, *, wait: bool) -> Look:
-        lock = self._alone()  # so many threads open it once, and none goes back to an older one
+        lock = self._alone()  # several threads then open it once, and none goes back to an older one
         acquired: list[bool] = []
         try:
             # One call of C: an interrupt comes before it is locked, or after the list says so.

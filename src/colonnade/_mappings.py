@@ -16,8 +16,9 @@ class Source(NamedTuple):
     reference: Reference
 
 
-# The mappings of this process, by identity. Dropped ones are removed when there are many, not by a weakref's callback.
-# A destructor of PyArrow may drop a mapping. If Python ended the thread in a callback there, the process would abort.
+# The mappings of this process, by identity. Those that are gone are removed when there are many, not by a callback of a
+# weakref. A destructor of PyArrow may drop a mapping. If Python ended the thread in a callback there, the process would
+# abort.
 _sources: dict[tuple[int, Reference], ref[Any]] = {}
 _FEW = 64
 _most = _FEW

@@ -300,7 +300,7 @@ class Names(abc.ABC):
         Raises
         ------
         NotFoundError
-            There are not so many versions.
+            There are fewer versions.
 
         Examples
         --------

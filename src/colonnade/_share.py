@@ -81,7 +81,7 @@ def send(writer: Writer, snapshot: Snapshot, group: str) -> Reference:
 
 
 def has_room(writer: Writer, size: int, remembered: int) -> bool:
-    """Whether so many more bytes may be in flight, or remembered by this process."""
+    """Whether ``size`` more bytes may be in flight, or remembered by this process."""
     return in_flight.has_room(writer.directory, size, remembered)
 
 

@@ -127,7 +127,7 @@ class NotATableError(UnsupportedTypeError):
 
 
 def brief_repr(value: object, length: int = 80) -> str:
-    """Give the repr of a value for a message: one line of at most so many characters."""
+    """Give the repr of a value for a message: one line, cut where it is too long."""
     try:
         text = " ".join(repr(value).split())
     except Exception:  # whatever an object's own method raises

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class GrowingFacts(Snapshot):
-    """The properties of a `GrowingSnapshot`, and the methods of a `Snapshot` that it has not."""
+    """The properties of a `GrowingSnapshot`, and the methods of a `Snapshot` that it refuses."""
 
     _table: LogTable
     _first: int

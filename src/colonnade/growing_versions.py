@@ -20,7 +20,7 @@ def open_newest(reader: LogReader, last: int | str | timedelta) -> GrowingSnapsh
     while True:
         newest = GrowingSnapshot.at(reader, reader.look(rows))
         window = newest.last(last)
-        # A window that begins with the first row may have rows before it, where so many were looked at.
+        # A window that begins with the first row that was looked at may have rows before it.
         if not is_time(last) or window.rows_range.start > newest.rows_range.start or newest.num_rows < rows:
             return window
         rows = 4 * newest.num_rows
@@ -32,7 +32,7 @@ def open_growing(reader: LogReader, version: int | None) -> GrowingSnapshot:
     Raises
     ------
     NotFoundError
-        The table never had so many rows, or they are no longer retained.
+        The table never had that many rows, or they are no longer retained.
     """
     look = reader.look()
     if version is None:

@@ -37,7 +37,7 @@ auto span_of(const Array& array) {
   return std::span{array.data(), array.shape(0)};
 }
 
-// Whether offsets never fall, and end within so many bytes.
+// Whether offsets never fall, and end within `size` bytes.
 template <class Offset>
 bool lead_inside(std::span<const Offset> offsets, size_t size) {
   if (offsets.empty()) return true;

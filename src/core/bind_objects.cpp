@@ -168,7 +168,7 @@ bool any_inside(PyObject* container, const Visit& visit) {
   return false;
 }
 
-// Whether a list, tuple or dict has such ones in it to more than so many levels. A circular one has.
+// Whether lists, tuples and dicts are nested in each other to more than `levels` levels. A circular one is.
 bool nests_deeper(PyObject* object, int levels) {
   if (!PyList_Check(object) && !PyTuple_Check(object) && !PyDict_Check(object)) return false;
   return levels == 0 || any_inside(object, [levels](PyObject* item) { return nests_deeper(item, levels - 1); });

@@ -11,7 +11,7 @@
 
 namespace colonnade {
 
-// Outputs in memory of so many bytes, or more, are written past the caches: they would not stay there.
+// Outputs in memory of this many bytes, or more, are written past the caches: they would not stay there.
 constexpr int64_t streamed_bytes = 8 << 20;
 
 // Runs all jobs of a plan that `check` has passed, and adds what each finds to `results` (one a job). Returns 0, or the

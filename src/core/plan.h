@@ -200,7 +200,7 @@ struct Extent {
 // std::invalid_argument.
 Plan place(Table jobs, std::span<const std::span<const Piece>> columns, int64_t rows, std::span<const Stretch> outputs);
 
-// The sizes of what a job writes for so many rows.
+// The sizes of what a job writes for `rows` rows.
 int64_t values_size(const Job& job, int64_t rows);
 int64_t pandas_size(const Job& job, int64_t rows);
 // Where a job writes: values, bitmap, mask, pandas buffer.

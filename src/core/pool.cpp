@@ -20,7 +20,8 @@ namespace {
 // Below this, starting a thread costs more than it saves.
 constexpr size_t touched_by_threads = 16 << 20;
 
-// Idle buffers of at most so many bytes stay warm, the last ones that were given, up to so many bytes altogether.
+// Idle buffers of at most the first number of bytes stay warm: the last ones that were given, up to the second number
+// of bytes altogether.
 constexpr size_t warm_buffer = 16 << 20;
 constexpr size_t warm_buffers = 64 << 20;
 

@@ -60,7 +60,7 @@ inline void prefetch_from(const char* at, const char* end, const char* next) {
       asked < reinterpret_cast<uintptr_t>(end) ? asked : reinterpret_cast<uintptr_t>(next) + past));
 }
 
-// Stores past the caches: the line is not read first, and what the caches hold stays. `to` is a multiple of
+// Stores past the caches: the line is not read first, and the contents of the caches stay. `to` is a multiple of
 // vector_bytes.
 template <class Vector>
 void stream(void* to, Vector vector) {
@@ -167,7 +167,7 @@ Lanes<double, count> to_double(Lanes<T, count> from) {
   if constexpr (std::is_signed_v<T> && sizeof(T) <= 4) {
     return __builtin_convertvector(__builtin_convertvector(from, Lanes<int32_t, count>), Doubles);
   } else if constexpr (sizeof(T) <= 4) {
-    // The low half of the double 2^52 counts in ones.
+    // In the double 2^52, the low half is a plain integer: its last bit stands for 1.
     const Wide wide = __builtin_convertvector(from, Wide) | 0x4330000000000000;
     return (Doubles)wide - 0x1p52;
   } else {

@@ -2,7 +2,9 @@
 
 import pytest
 
+from colonnade._by_reference import pickling
 from support.producer import Producer
+from support.references import segments
 from support.watches import NAME, PATIENCE
 
 
@@ -17,3 +19,12 @@ def producer():
 def watch(store):
     with store.watch(NAME, timeout=PATIENCE) as watch:
         yield watch
+
+
+@pytest.fixture
+def shop(default_store):
+    """The default store. After a test it may contain only a process group and spares."""
+    yield default_store
+    assert pickling._sending == []
+    assert set(segments(default_store)) <= {"group", "spare"}
+    assert default_store.check() == []

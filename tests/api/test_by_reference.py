@@ -30,13 +30,7 @@ from support.references import MAKE, is_mapped, look_and_release, pandas_frame, 
 METHODS = ["fork", "spawn", "forkserver"]
 
 
-@pytest.fixture(autouse=True)
-def shop(default_store):
-    """The default store. After a test it may contain only a process group and spares."""
-    yield default_store
-    assert pickling._sending == []
-    assert set(segments(default_store)) <= {"group", "spare"}
-    assert default_store.check() == []
+pytestmark = pytest.mark.usefixtures("shop")
 
 
 def same(one, other):

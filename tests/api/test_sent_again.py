@@ -19,7 +19,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import colonnade as cn
-from colonnade._by_reference import pickling, remembered
+from colonnade._by_reference import remembered
 from colonnade.core import write_watch
 from colonnade.storage import paths
 from support import references
@@ -28,12 +28,7 @@ from support.references import MAKE, segments
 ROWS = 60_000
 
 
-@pytest.fixture(autouse=True)
-def shop(default_store):
-    yield default_store
-    assert pickling._sending == []
-    assert set(segments(default_store)) <= {"group", "spare"}
-    assert default_store.check() == []
+pytestmark = pytest.mark.usefixtures("shop")
 
 
 @pytest.fixture(params=["watched", "hashed"])

@@ -60,7 +60,7 @@ def test_versions_count_on_from_those_of_another_release(stored, store, release)
 
 
 def _with_format(path, number):
-    """A file as a release would write it that has another number of the format."""
+    """The file that a release with another format number would write."""
     data = bytearray(path.read_bytes())
     (footer,) = struct.unpack_from("<i", data, len(data) - 10)
     at = len(data) - 10 - footer - 64

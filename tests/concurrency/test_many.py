@@ -237,7 +237,7 @@ def test_ten_thousand_names(folder):
         result = ask()
         took[what] = time.perf_counter() - began
         assert len(result) == {"ls": 10_001, "check": 0, "gc": 4}[what]
-    # Generous: what is not proportional to the names would take minutes.
+    # Wide limits: an operation whose time is not proportional to the number of names would take minutes.
     assert took["ls"] < 10
     assert took["check"] < 60
     assert took["gc"] < 10

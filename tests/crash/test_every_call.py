@@ -199,7 +199,7 @@ def holds(store, before, after, held):
 
 
 def footprint(place):
-    """What a crash would leave, without the contents of files: no file that has a name is written to."""
+    """What a crash would leave. The contents of files do not matter: no file that has a name is written to."""
     result = []
     for folder, _, files in os.walk(place.folder):
         for name in files:

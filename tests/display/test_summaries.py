@@ -87,7 +87,7 @@ def test_a_snapshot_in_a_terminal(flights, width):
     assert lines[start + 6] == "first 5 of 7 rows"
     assert any(line.split() == ["number", "int64", "int64", "56B", "0", "zero-copy"] for line in lines)
     assert any(line.startswith("time (index)  timestamp[us]") for line in lines)
-    assert sum("zero-copy" in line for line in lines) == 6  # of 5 columns, and how much of all
+    assert sum("zero-copy" in line for line in lines) == 6  # 5 columns, and the line for all of them
     assert any("pandas holds" in line for line in lines)
 
 
@@ -136,7 +136,7 @@ def test_ls_usage_and_explain(store, flights):
 
 
 def test_plain_reprs_are_one_line_and_read_no_table(store, flights):
-    os.truncate(flights.path, 10)  # to read it now would be the end
+    os.truncate(flights.path, 10)  # to read it now would end the process
     try:
         assert (
             repr(flights)

@@ -57,7 +57,7 @@ def test_streamlit_with_a_table_that_grows(folder, monkeypatch):
 
 
 def test_dash(folder, monkeypatch):
-    """As a program, asked as a browser asks."""
+    """The app runs as a program, and gets the requests that a browser sends."""
     pytest.importorskip("dash")
     monkeypatch.setenv("COLONNADE_STORE", str(folder / "store"))
     with socket.socket() as free:

@@ -178,7 +178,7 @@ FOLLOWS = {
     "show": lambda store, folder: _shown(store),
     "put again": lambda store, folder: store.put("again", store.open("t")),
 }
-# Damage that Arrow sees; of the rest only pandas' own views know.
+# Damage that Arrow notices. The rest is in memory that only pandas' views read.
 ARROW_SEES = [what for what in VALUES if what.split()[-1] != "another" and any(word in what for word in ("string offset", "dictionary index", "UTF-8", "category's text", "of a list"))]  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import colonnade as cn
-from support.hosts import TOKEN, Host
+from support.hosts import TOKEN, Host, serving
 
 
 @pytest.fixture
@@ -47,9 +47,7 @@ def host(served, token):
 @pytest.fixture
 def mortal(folder, token):
     """Another store and the process that serves it, which may be stopped and killed."""
-    store = cn.Store(folder / "mortal")
-    store.path.mkdir(mode=0o700)
-    with Host(store.path) as host:
+    with serving(folder / "mortal") as (store, host):
         yield store, host
 
 

@@ -396,7 +396,7 @@ def test_pyarrows_client_lists_and_reads(origin, host, frame):
 
 
 def test_other_clients_read_a_growing_table(origin, host):
-    """What it has when it is read; the listing does not write it."""
+    """They get the rows that it has when they read it. Listing the tables does not copy it."""
     origin.append("ticks", pd.DataFrame({"x": [1.0], "s": ["a"]}))
     client = flight.FlightClient(host.address)
     options = flight.FlightCallOptions(headers=HEADERS)

@@ -223,7 +223,7 @@ def test_what_put_and_to_dask_refuse(client):
         cd.put("refused", of_parts(frame, pd.DataFrame({"b": [1]})))
     with pytest.raises(cn.UnsupportedTypeError, match="'a' as int64, large_string"):
         cd.put("refused", of_parts(frame, pd.DataFrame({"a": ["x"]})))
-    for data in (frame, None):
+    for data in (frame, None, of_parts(frame).index):
         with pytest.raises(TypeError, match="put takes a Dask DataFrame"):
             cd.put("refused", data)
     never = of_parts(frame).map_partitions(lambda _: 1 / 0, meta=frame)

@@ -126,7 +126,7 @@ def read_in_python(name: str, count: int, store: cn.Store) -> Found:
         try:
             with contextlib.suppress(FileNotFoundError):  # retention was faster
                 table = read(str(path))
-                if not name.startswith("Polars"):  # whose tables are Polars' own by then
+                if not name.startswith("Polars"):  # Polars' tables are not PyArrow's any more
                     table.validate(full=True)
                 sizes.add(rows.verify_arrow(table, int(path.name[:20])))
                 right += 1

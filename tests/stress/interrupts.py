@@ -170,7 +170,7 @@ class Growing:
             lambda: self.append(one),
             lambda: self.append(other),
             lambda: self.row(one),
-            lambda: self.alone.flush(),  # noqa: PLW0108 -- it is another one later
+            lambda: self.alone.flush(),  # noqa: PLW0108 -- another appender has this name later
             self.roll_over,
             self.open_again,
             self.read,

@@ -18,6 +18,8 @@ import threading
 import time
 from pathlib import Path
 
+import colonnade as cn
+
 TESTS = Path(__file__).parent.parent
 TOKEN = "a-token-for-tests-only"  # noqa: S105
 
@@ -57,6 +59,15 @@ class Host:
     def signal(self, number):
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.process.pid, number)
+
+
+@contextlib.contextmanager
+def serving(path):
+    """Make a store and serve it: the store and its Host."""
+    store = cn.Store(path)
+    store.path.mkdir(mode=0o700)
+    with Host(store.path) as host:
+        yield store, host
 
 
 @contextlib.contextmanager

@@ -118,7 +118,7 @@ def test_a_growing_table_counts_and_has_a_page(store):
         assert '<a href="/key/tables/ticks" title="ticks">ticks</a>' in page
         assert f"<div>tables {format_size(sum(each.nbytes for each in usage.of('newest', 'live')))}, " in page
         with store.open("ticks") as snapshot:
-            assert snapshot.explain()[0].nbytes < 32  # of two rows, and not of all that there is room for
+            assert snapshot.explain()[0].nbytes < 32  # of two rows, not of a whole segment
             assert "of a growing table" in pages.table(snapshot, "/key/")
 
 

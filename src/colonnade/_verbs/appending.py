@@ -46,7 +46,7 @@ class Appending(StoreBase):
         index : str, optional
             The column that is the index of the frames that readers get, of numbers or times. Its values ascend.
         retain : int, str or timedelta, optional
-            How much is kept, at least: so many rows, as many as a time brings (``"1h"``), or a size (``"4GiB"``). Whole
+            How much is kept, at least: a number of rows, the rows of a time (``"1h"``), or a size (``"4GiB"``). Whole
             segments are dropped, oldest first. By default what was given before, else everything.
         shared : bool, default False
             Let other processes append too, all with ``shared=True``. Each append then waits for its turn.

@@ -32,9 +32,9 @@ from colonnade.rules import Reading
 
 Block = tuple[Any, Positions]
 
-# With self_destruct: after so many bytes have been freed, they are returned to the operating system.
+# With self_destruct: when this many bytes have been freed, they are returned to the operating system.
 _RELEASE_STEP = 32 << 20
-# With self_destruct: columns are moved in groups of so many bytes, and each group is freed.
+# With self_destruct: columns are moved in groups of this many bytes, and each group is freed.
 _MOVED_TOGETHER = 1 << 20
 
 

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-# Entries are kept of so many columns altogether; one that has half as many is not.
+# All entries together have at most this many columns. An entry with more than half of them is not kept.
 _MOST_COLUMNS = 50_000
 # How many entries of one key are kept, and compared one by one.
 _ENTRIES_OF_KEY = 8
@@ -34,7 +34,7 @@ class Recent(Generic[T]):
         return None
 
     def add(self, key: Hashable, entry: T, columns: int) -> None:
-        """Add an entry of so many columns, and drop the oldest ones."""
+        """Add an entry and its number of columns, and drop the oldest ones."""
         if columns > _MOST_COLUMNS // 2:
             return
         with self._lock:

@@ -246,7 +246,7 @@ _OUTPUTS = ("values_at", "bitmap_at", "mask_at", "pandas_at")
 
 
 def _counted(counts: npt.ArrayLike) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """For so many items of each owner: the owner of each item, and its number among the owner's."""
+    """Number the items of several owners: the owner of each item, and its place among the items of that owner."""
     counts = np.asarray(counts)
     owner = np.repeat(np.arange(len(counts)), counts)
     return owner, np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)

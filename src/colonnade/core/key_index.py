@@ -48,7 +48,7 @@ class KeyColumn(NamedTuple):
 
 
 def size_of_index(rows: int) -> int:
-    """The bytes of an index over so many rows: about 16 for each."""
+    """The bytes of an index over ``rows`` rows: about 16 for each."""
     bits, slots = _slots(rows)
     return _HEADER.size + (slots << bits) * _SLOT + _chain_size(rows)
 
@@ -81,7 +81,7 @@ class KeyIndex:
     Raises
     ------
     ValueError
-        The region is not an index over so many rows.
+        The region is not an index over ``rows`` rows.
     """
 
     def __init__(self, memory: npt.NDArray[np.uint8], columns: Sequence[KeyColumn], rows: int) -> None:

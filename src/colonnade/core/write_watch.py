@@ -90,7 +90,7 @@ def _overlap(some: Sequence[Stretch], others: Sequence[Stretch]) -> bool:
 
 
 def _look(stretches: Iterable[Stretch]) -> tuple[_Seen, bool]:
-    """What there is to be seen; and whether a page that is watched was written to."""
+    """Look at memory: which parts are watched and which are hashed, and whether a watched page was written to."""
     state, is_written = _Seen([], []), False
     for stretch in stretches:
         rest = [stretch]

@@ -102,7 +102,7 @@ def put(name: str, frame: Any, **options: Any) -> Snapshot:
     UnsupportedTypeError
         If partitions have other columns, or types that no type holds together.
     """
-    if not isinstance(frame, (dd.DataFrame, dd.Series)):
+    if not isinstance(frame, (dd.DataFrame, dd.Series)) or isinstance(frame, dd.Index):
         raise TypeError(
             f"put takes a Dask DataFrame or Series, got {brief_repr(frame)}; cn.put(name, frame) stores one in memory"
         )

@@ -20,7 +20,7 @@ from colonnade.errors import ColonnadeError, RemoteError
 from colonnade.snapshot import Snapshot
 
 _LOG = logging.getLogger("distributed.colonnade")
-# A worker that closes serves on until nobody has asked for so many seconds, and for so many at most.
+# A worker that closes goes on serving until nobody has asked for the first number of seconds; the second is the limit.
 _SILENCE, _LONGEST = 1.0, 30.0
 # How often to try a host whose next process is just taking over, and the seconds between two trials.
 _TRIALS, _PAUSE = 4, 0.5

@@ -26,7 +26,7 @@ from colonnade.snapshot import Snapshot
 
 _ROWS = 5
 _REPORTS = 20  # columns that are explained, a line each
-_SIDE = 6  # columns of the first rows that are shown, so many from the left and so many from the right
+_SIDE = 6  # columns of the first rows that are shown from the left, and as many from the right
 
 
 def summary(snapshot: Snapshot) -> Summary:
@@ -54,11 +54,7 @@ def summary(snapshot: Snapshot) -> Summary:
         return result
     if not _is_at(snapshot.path, stat):
         result.remarks.append("It was replaced or deleted since; its memory stays until it is closed.")
-    try:
-        _look_inside(result, snapshot)
-    except Exception as error:  # a summary never raises
-        result.remarks.append(brief(error))
-    return result
+    return _with_contents(result, snapshot)
 
 
 def _growing(result: Summary, snapshot: Snapshot, *, deleted: bool) -> Summary:
@@ -66,6 +62,11 @@ def _growing(result: Summary, snapshot: Snapshot, *, deleted: bool) -> Summary:
     result.facts["rows"] += " of a growing table"
     if deleted:
         result.remarks.append("The table was deleted since; its memory stays until it is closed.")
+    return _with_contents(result, snapshot)
+
+
+def _with_contents(result: Summary, snapshot: Snapshot) -> Summary:
+    """Add what the table contains, or the error of looking at it."""
     try:
         _look_inside(result, snapshot)
     except Exception as error:  # a summary never raises

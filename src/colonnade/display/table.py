@@ -74,7 +74,7 @@ def fit_to_width(columns: Sequence[Column], rows: Sequence[Any], room: int) -> l
     room -= 1  # the ellipsis
     head, tail = 0, len(short)
     while head < tail:
-        at = head if head <= len(short) - tail else tail - 1  # from the left and from the right by turns
+        at = head if head <= len(short) - tail else tail - 1  # one from the left, one from the right, and so on
         room -= widths[at] + GAP
         if room < 0 < head:
             break

@@ -268,7 +268,7 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]  # PyArrow ship
         del closing
 
     def is_silent(self, seconds: float) -> bool:
-        """Whether nobody has asked for so many seconds, and no transfer runs from here."""
+        """Whether nobody has asked for ``seconds``, and no transfer runs from here."""
         return time.monotonic() - self._last_asked > seconds and not self._sources.is_sending()
 
     def close_idle(self) -> None:

@@ -28,7 +28,7 @@ from collections import OrderedDict, deque
 
 from colonnade.format.seal import Seal
 
-# A host that is sending so many snapshots grants no other.
+# A host that is sending this many snapshots grants no other.
 _MOST = 4
 # Seconds until a grant that was not used is dropped, and one for another host, whose streams are not seen here.
 _UNUSED, _ELSEWHERE = 3.0, 30.0
@@ -36,7 +36,7 @@ _UNUSED, _ELSEWHERE = 3.0, 30.0
 _SLOW, _BYTES_IN_SECOND = 10.0, 50 << 20
 # How often a receiver that waits looks whether a grant has expired, in seconds.
 _GLANCE = 0.25
-# The books of so many snapshots are kept, and so many sources of each.
+# How many snapshots are remembered, and how many sources of each.
 _SNAPSHOTS, _SOURCES = 256, 4096
 # This host, among the sources.
 HERE = ""

@@ -81,7 +81,7 @@ class Table:
         return [Table(self._data, self._follow(start + 4 + 4 * number)) for number in range(count)]
 
     def text(self, slot: int, size: int | None = None) -> bytes:
-        """A string; with ``size`` only if it has so many bytes, so that long ones are not copied in vain."""
+        """A string. With ``size``: only if it has that many bytes, so that no long one is copied for nothing."""
         place = self.place(slot)
         if not place:
             return b""

@@ -17,7 +17,7 @@ from colonnade.format.record import Range, Record, from_json, to_json
 
 METADATA_KEY = b"colonnade"
 
-# Whether the file has so many bytes is checked where a view is made.
+# Whether the file is long enough is checked where a view is made.
 _MOST = 2**63 - 1
 Count = Annotated[int, Range(_MOST, "count")]
 Place = Annotated[int, Range(_MOST, "place")]

@@ -122,7 +122,7 @@ class Seal(NamedTuple):
     def unpack(cls, data: bytes) -> Self:
         """Read a published seal.
 
-        ``data`` are the bytes before the footer: those of checksums and seal, if there are so many.
+        ``data`` are the bytes before the footer: those of checksums and seal, if the file is that long.
 
         Raises
         ------

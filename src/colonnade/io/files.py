@@ -390,7 +390,7 @@ class _Text:
         self._read: Callable[[int], bytes] = data.read if encoding is None else _as_utf_8(data.read, encoding)
 
     def read(self, size: int, /) -> bytes:
-        """Read on: at most so many bytes, none at the end."""
+        """Read the next bytes, at most ``size``; none at the end."""
         data = self._read(size)
         self.at = self._tell()
         return data

@@ -31,7 +31,7 @@ class LineReader:
     Parameters
     ----------
     read : callable
-        Returns the bytes that have arrived, at most so many, and waits if there are none; at the end, no bytes.
+        Returns the bytes that have arrived, at most ``size``, and waits if there are none; at the end, no bytes.
         ``BufferedReader.read1`` is one.
     kind : {"csv", "json"}
         CSV has the names of the columns in its first line.

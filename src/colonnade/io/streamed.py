@@ -34,7 +34,7 @@ _LEAST = 8 << 20
 MOST_COLUMNS = 8
 # The bytes of a batch. Two are decoded ahead of the one that is written.
 _BATCH = 4 << 20
-# A placeholder consists of chunks of at most so many rows, which share one buffer of zeros that nobody reads.
+# A placeholder consists of chunks of at most this many rows, which share one buffer of zeros that nobody reads.
 _ROWS = 1 << 20
 
 

@@ -27,7 +27,7 @@ class Text(Protocol):
     at: int
 
     def read(self, size: int, /) -> bytes:
-        """Read on: at most so many bytes, none at the end."""
+        """Read the next bytes, at most ``size``; none at the end."""
         ...
 
 

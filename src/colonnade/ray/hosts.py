@@ -20,6 +20,8 @@ from colonnade.store import Store
 
 _LOG = logging.getLogger(__name__)
 _NAMESPACE = "colonnade"
+# What calls to an actor raise before Ray knows that its node is gone, and after.
+_OF_LOST_NODES = (ray.exceptions.ActorUnavailableError, ray.exceptions.ActorUnschedulableError)
 
 
 class _Host:
@@ -58,8 +60,14 @@ class Hosts:
 
     def __init__(self, actors: dict[str, Any]) -> None:
         self._actors = actors
-        addresses = ray.get([actor.address.remote() for actor in actors.values()])
-        self.addresses: dict[str, str] = dict(zip(actors, addresses, strict=True))
+        waiting = {node: actor.address.remote() for node, actor in actors.items()}
+        self.addresses: dict[str, str] = {}
+        for node, address in waiting.items():
+            try:
+                self.addresses[node] = ray.get(address)
+            except _OF_LOST_NODES as error:
+                _LOG.warning("node %s does not serve, because it was just lost: %s", node, error)
+                del actors[node]
 
     def close(self) -> None:
         """End serving, on all nodes."""

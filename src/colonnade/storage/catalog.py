@@ -117,7 +117,7 @@ class Catalog:
         Raises
         ------
         NotFoundError
-            There are not so many versions.
+            There are fewer versions.
         """
         if version == -1:
             return None

@@ -76,7 +76,7 @@ def remove_if_abandoned(folder: int, name: str) -> int | None:
 
 
 def has_room(directory: Directory, size: int, remembered: int = 0) -> bool:
-    """Whether so many bytes more may be in flight, or be remembered by the process that sends."""
+    """Whether ``size`` more bytes may be in flight, or be remembered by the process that sends."""
     with directory.opened() as root:
         bytes_of: dict[int, int] = {}
         with contextlib.suppress(FileNotFoundError), folders.segments(root) as folder:

@@ -80,7 +80,7 @@ class Inotify:
         return self._epoll.fileno()
 
     def wait(self, seconds: float | None) -> bool:
-        """Wait until there may be events; False: there were none within so many seconds."""
+        """Wait until there may be events; False if there were none in ``seconds``."""
         poll = select.poll()
         poll.register(self._instance.descriptor.fileno(), select.POLLIN)
         poll.register(self._signal.fileno(), select.POLLIN)

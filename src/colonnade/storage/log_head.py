@@ -86,7 +86,7 @@ class Entry(NamedTuple):
 
 
 class Retention(NamedTuple):
-    """How much is kept: at least so many of the newest rows, bytes, or nanoseconds; 0 for no limit."""
+    """How much is kept: the least number of newest rows, of bytes, or of nanoseconds; 0 for no limit."""
 
     rows: int = 0
     nbytes: int = 0
@@ -109,7 +109,7 @@ class Head(NamedTuple):
         return following[0].base if following else self.committed
 
     def newest(self, rows: int) -> tuple[Entry, ...]:
-        """The entries of the newest rows, so many at least: the last ones."""
+        """The last entries, which have at least this number of the newest rows."""
         start = self.committed - rows
         return tuple(entry for position, entry in enumerate(self.entries) if self.end(position) > start)
 

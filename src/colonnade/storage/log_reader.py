@@ -154,7 +154,7 @@ class LogReader:
         return self.words.load(STATE) == LogState.DELETED
 
     def is_at(self, rows: int) -> bool:
-        """Whether it is not deleted and has so many rows, as when it was looked at."""
+        """Whether it is not deleted and has ``rows`` rows, as when it was looked at."""
         load = self.words.load
         return load(COMMITTED) == rows and load(STATE) != LogState.DELETED
 

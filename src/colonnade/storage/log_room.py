@@ -45,7 +45,7 @@ class Room:
         return rows if limit is None else self._within(limit, schema, rows, needed)
 
     def text_bytes(self, schema: GrowingSchema, rows: int, least: int) -> int:
-        """The room for the text of each column in a segment of so many rows: so many bytes at least."""
+        """The room for the text of each column in a segment of ``rows`` rows: ``least`` bytes or more."""
         return align(max(rows * _TEXT_OF_A_ROW, least), PAGE) if schema.has_text else 0
 
     @property

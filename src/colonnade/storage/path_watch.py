@@ -73,7 +73,7 @@ class PathWatch:
         return self._inotify.fileno()
 
     def wait(self, seconds: float | None) -> bool:
-        """Wait until there may be news; False: not within so many seconds, or within a day."""
+        """Wait until there may be news; False if there were none in ``seconds``, or in a day."""
         return self._inotify.wait(min(seconds, _LONGEST_POLL) if seconds is not None else None)
 
     def interrupt(self) -> None:
@@ -118,7 +118,7 @@ class PathWatch:
         return max(depth, 1)
 
     def _watch(self, depth: int, watched: defaultdict[int, set[str]]) -> None:
-        """Watch the folder that so many parts lead to, and those below it as far as they are there."""
+        """Watch the folder that the first ``depth`` parts lead to, and those below it as far as they are there."""
         try:
             with self._opened(depth) as folder:
                 last = depth + 1 == len(self._parts)

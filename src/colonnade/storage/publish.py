@@ -54,7 +54,7 @@ class Publisher:
     # -- drafts --------------------------------------------------------------------------------------------------------
 
     def draft(self, size: int) -> Draft:
-        """Make a segment of so many bytes, from a spare if one fits; there is room for it.
+        """Make a segment of ``size`` bytes, from a spare if one fits; there is room for it.
 
         Raises
         ------
@@ -388,7 +388,7 @@ class Publisher:
                 self._drop(root, folder, where.retained(version), limit)
 
     def sync_folders(self, root: int, where: Location, depth: int, result: str) -> None:
-        """Sync the folders above a name, so many of them as there are, and the directory itself."""
+        """Sync ``depth`` folders above a name, and the directory itself."""
         try:
             for level in range(depth, -1, -1):
                 with folders.below(root, where.folders[:level], None) as folder:

@@ -117,7 +117,7 @@ def _side(justify: str) -> str:
 
 
 def table(snapshot: Snapshot, root: str) -> str:
-    """One table: what its summary shows, its first rows among it."""
+    """The page of one table: its summary, which includes its first rows."""
     return f'<nav><a href="{root}">all tables</a></nav>{render(snapshot).to_html()}'
 
 

@@ -249,7 +249,7 @@ def span_of_time(value: Any, name: str) -> int:
 
 
 def start_of_window(column: Column, number: int, chunks: Sequence[Chunk], rows: range, span: int) -> int:
-    """The number of the first row that is later than the newest one less so many nanoseconds; by binary search."""
+    """The number of the first row that is later than the newest one less ``span`` nanoseconds; by binary search."""
     if not chunks:
         return rows.start
     name: Any = column.dtype.unit if hasattr(column.dtype, "unit") else np.datetime_data(column.dtype)[0]

@@ -42,7 +42,7 @@ def read_frame(file: StoredFile, columns: Iterable[Any] | None = None) -> pd.Dat
 
 
 def read_pandas(file: StoredFile, columns: Iterable[Any] | None = None) -> Any:
-    """Make what was put: the frame, or the Series. Some columns of a Series are a frame of them.
+    """Make what was put: the frame, or the Series. With ``columns``, a Series becomes a frame too.
 
     Raises
     ------

@@ -36,7 +36,7 @@ class Planned(NamedTuple):
 def plan_columns(
     table: pa.Table, dtype_of: Callable[[int], Any], alone: Collection[int], *, together: bool
 ) -> tuple[list[Planned], list[str]]:
-    """Plan all columns; pandas is to read the field ``n`` as ``dtype_of(n)``, but for its nulls.
+    """Plan all columns. ``dtype_of(n)`` is the dtype by which pandas will read field ``n``, apart from nulls.
 
     Columns of one form are planned as one if ``together``, except the fields ``alone``. The list of texts has one for
     each column that cannot be stored.

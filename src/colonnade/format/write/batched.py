@@ -122,7 +122,7 @@ class Streamed:
 
 
 def _part(job: Job, before: int, rows: int, pieces: Sequence[Piece], places: Mapping[Region, int]) -> Part:
-    """The job of so many rows behind those ``before``, whose source is ``pieces``."""
+    """The job of ``rows`` rows, which come after the first ``before`` rows, and whose source is ``pieces``."""
     part_places: dict[Region, int] = {}
 
     def rest(region: Region | None, size: int) -> Region | None:
