@@ -36,6 +36,17 @@ class PlainColumns {
       throw nb::value_error("lists of different lengths");
   }
 
+  // How many rows the first array has; 0 if it is no array.
+  int64_t first_length(const nb::object& data) const {
+    if (!PyDict_CheckExact(data.ptr())) return 0;
+    PyObject* const array = PyDict_GetItemWithError(data.ptr(), names_.front().ptr());
+    if (!array && PyErr_Occurred()) throw nb::python_error();
+    if (!array || std::strcmp(Py_TYPE(array)->tp_name, "numpy.ndarray") != 0) return 0;
+    const Py_ssize_t rows = PyObject_Size(array);
+    if (rows < 0) PyErr_Clear();  // of no axis
+    return std::max<Py_ssize_t>(rows, 0);
+  }
+
   // A batch of a mapping whose arrays are all contiguous, of one axis, and of the very dtypes; else null.
   std::unique_ptr<Batch> batch(const nb::object& data) const {
     if (!PyDict_CheckExact(data.ptr()) || nb::len(data) != names_.size()) return nullptr;
@@ -261,9 +272,10 @@ class DirectAppender {
 
   // 0 for rows that take long.
   std::optional<uint64_t> batch(const nb::object& data) {
-    const std::unique_ptr<Batch> batch = plain_ == nullptr ? nullptr : plain_->batch(data);
+    if (plain_ == nullptr) return std::nullopt;
+    if (is_long(rows_->columns().size(), plain_->first_length(data))) return 0;
+    const std::unique_ptr<Batch> batch = plain_->batch(data);
     if (!batch || !is_started()) return std::nullopt;
-    if (is_long(rows_->columns().size(), batch->rows())) return 0;
     return append(batch->inputs(rows_->columns(), 0), batch->rows(), false);
   }
 

@@ -1,5 +1,6 @@
 """Hosts that have a copy of a table send it on: which source a receiver gets, and what happens when a source fails."""
 
+import functools
 import threading
 import time
 
@@ -195,6 +196,31 @@ def test_what_is_no_source(origin, host):
 
 
 # Opening again.
+
+
+def test_a_process_that_was_stopped_asks_again(origin, store, host, monkeypatch):
+    """The answer came while it was stopped, and gRPC counts that time as the host's. A silent host is not asked twice."""
+    origin.put("x", b"1234")
+    monkeypatch.setattr(client, "PATIENCE", 0.2)
+    monkeypatch.setattr(client, "_AT_ONCE", 0.1)
+    asked = []
+
+    def ask(connection, request, *_, seconds):
+        asked.append(seconds)
+        if len(asked) == 1:
+            time.sleep(seconds)
+            raise cn.RemoteError("did not answer in time")
+        return plain(connection, request)
+
+    plain = client.Connection.ask
+    monkeypatch.setattr(client.Connection, "ask", functools.partialmethod(ask, seconds=0.8))
+    store.open(f"{host.address}/x").close()
+    assert len(asked) > 1
+    asked.clear()
+    monkeypatch.setattr(client.Connection, "ask", functools.partialmethod(ask, seconds=0.3))
+    with pytest.raises(cn.RemoteError, match="in time"):
+        store.open(f"{host.address}/x")
+    assert len(asked) == 1
 
 
 def test_a_connection_is_kept(origin, store, host):

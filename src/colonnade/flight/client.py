@@ -54,6 +54,8 @@ _BEFORE = re.compile(
 )
 # Connections that are kept for the next request, at most, and the seconds in which one that broke is made again.
 _KEPT, _AT_ONCE = 8, 1.0
+# An answer that was given up so many seconds too late: this process did not run when it should have been.
+_LATE = 0.5
 
 
 class BusyError(Exception):
@@ -116,7 +118,7 @@ class Connection:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def ask(self, request: Request) -> Answer:
+    def ask(self, request: Request, patience: float = PATIENCE) -> Answer:
         """Ask for a table.
 
         Raises
@@ -125,7 +127,7 @@ class Connection:
         """
         descriptor = flight().FlightDescriptor.for_command(messages.encode(request))
         with self._explained():
-            info = self._client.get_flight_info(descriptor, self._options(PATIENCE))
+            info = self._client.get_flight_info(descriptor, self._options(patience))
         if not messages.is_message(info.app_metadata):
             raise RemoteError(f"{self.address} is a Flight service, but not one of Colonnade")
         try:
@@ -227,6 +229,8 @@ def connected(address: Address, credentials: Credentials) -> Iterator[Connection
 def ask(address: Address, credentials: Credentials, request: Request) -> Answer:
     """Ask a host, by a connection that is kept; by a new one if that one has just broken.
 
+    A host that answered while this process was stopped is asked again: the time was not the host's.
+
     Raises
     ------
     NotFoundError, RemoteError
@@ -238,10 +242,13 @@ def ask(address: Address, credentials: Credentials, request: Request) -> Answer:
     except NotFoundError:
         raise
     except RemoteError:
-        if not reused or time.monotonic() - began > _AT_ONCE:
+        seconds = time.monotonic() - began
+        has_just_broken = reused and seconds < _AT_ONCE
+        was_stopped = seconds > PATIENCE + _LATE
+        if not has_just_broken and not was_stopped:
             raise
     with connected(address, credentials) as connection:
-        return connection.ask(request)
+        return connection.ask(request, PATIENCE / 2)
 
 
 class Reader:

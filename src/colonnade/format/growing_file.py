@@ -69,6 +69,14 @@ class State(NamedTuple):
     dictionary_blocks: tuple[tuple[int, int, int], ...]
 
 
+class NextState(NamedTuple):
+    """What to write: bytes by their places, and the footer's length, which is stored last; and what is shown then."""
+
+    writes: dict[int, bytes]
+    footer_length: int
+    state: State
+
+
 class Counts(NamedTuple):
     """What a state is to say: rows of the segment, nulls and bytes of text of each column, and of each dictionary."""
 
@@ -92,8 +100,8 @@ def length_place(where: Places) -> int:
 
 def next_state(
     table: GrowingSchema, where: Places, counts: Counts, last: State | None, *, is_whole: bool = False
-) -> tuple[dict[int, bytes], int] | None:
-    """What to write for a new state: bytes by their places, and the footer's length, which is stored last.
+) -> NextState | None:
+    """What to write for a new state.
 
     None where there is no room for another state. The last one is for a segment that gets no more rows: ``is_whole``.
     """
@@ -123,7 +131,9 @@ def next_state(
         number += 1
     writes[at] = _batch_message(table, where, at, counts)
     writes[footer_at] = _footer_at(around, where, footer_at, blocks, at)
-    return writes, end_of_footers - footer_at
+    next_message = at + len(around.batch.message)
+    state = State(counts.rows, tuple(counts.nulls), tuple(counts.categories), next_message, footer_at, tuple(blocks))
+    return NextState(writes, end_of_footers - footer_at, state)
 
 
 def _dictionary_message(  # noqa: PLR0917 -- what one message says

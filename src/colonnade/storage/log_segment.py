@@ -98,12 +98,11 @@ class LogSegment:
         new = next_state(self._table, self.places, counts, self.state, is_whole=is_whole)
         if new is None:
             return False
-        writes, length = new
         self._is_state_known = self.state is None
-        for at, data in writes.items():
+        for at, data in new.writes.items():
             _write_all(self._descriptor.fileno(), data, at)
-        _core.store_half_word(self.mapping, length_place(self.places), length)
-        self.state = read_state(self._table, self.places, self.memory)
+        _core.store_half_word(self.mapping, length_place(self.places), new.footer_length)
+        self.state = new.state
         self._is_state_known = True
         return True
 
