@@ -5,9 +5,11 @@ again every half second and draws the last ticks. It reads the rows that are the
 feed does not notice.
 """
 
+import contextlib
 import threading
 import time
 
+import altair as alt
 import numpy as np
 import streamlit as st
 
@@ -16,11 +18,11 @@ import colonnade as cn
 NAME = "live/ticks"
 
 
-def feed(stop):
+def feed(ticks, stop):
     """Append a random walk, 20 ticks at a time, until the program ends."""
     rng = np.random.default_rng(1)
     price = 1.08
-    with cn.appender(NAME, {"time": "datetime64[ns]", "bid": "float64"}, index="time", retain="1h") as ticks:
+    with ticks:
         while not stop.is_set():
             walk = price + rng.normal(0, 1e-5, 20).cumsum()
             ticks.append({"time": np.full(20, np.datetime64(time.time_ns(), "ns")), "bid": walk})
@@ -29,23 +31,23 @@ def feed(stop):
 
 
 @st.cache_resource
-def ticks():
+def newest():
     """Start the feed, if no other process appends already; the handle is one for all sessions."""
-    if not cn.exists(NAME):
-        threading.Thread(target=feed, args=(threading.Event(),), daemon=True).start()
-    while not cn.exists(NAME):
-        time.sleep(0.01)
+    with contextlib.suppress(cn.LogBusyError):
+        ticks = cn.appender(NAME, {"time": "datetime64[ns]", "bid": "float64"}, index="time", retain="1h")
+        threading.Thread(target=feed, args=(ticks, threading.Event()), daemon=True).start()
     return cn.latest(NAME)
 
 
 @st.fragment(run_every=0.5)
 def chart():
     """What runs again and again."""
-    frame = ticks().frame.iloc[-2_000:]
+    frame = newest().frame
     left, right = st.columns(2)
-    left.metric("ticks", f"{len(ticks().frame):,}")
+    left.metric("ticks", f"{len(frame):,}")
     right.metric("bid", f"{frame['bid'].iloc[-1]:.5f}" if len(frame) else "none yet")
-    st.line_chart(frame["bid"])
+    last = alt.Chart(frame.iloc[-2_000:].reset_index())
+    st.altair_chart(last.mark_line().encode(alt.X("time:T"), alt.Y("bid:Q").scale(zero=False)))
 
 
 st.title("Ticks")

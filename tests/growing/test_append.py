@@ -66,6 +66,8 @@ def test_a_name_is_a_table_or_a_growing_table(store):
         store.rename("table", "log")
     with pytest.raises(cn.InvalidNameError, match="is a table already"):
         store.append("table", pd.DataFrame({"x": [1]}))
+    with pytest.raises(cn.NotFoundError, match="did you mean 'log'"):
+        store.get("logs")
     assert [table.name for table in store.ls()] == ["log", "table"]
 
 

@@ -241,7 +241,7 @@ class Catalog:
                         f"there is no version {version} of {name!r} in {self.directory.root}; there are "
                         f"{', '.join(map(str, versions))}. Older versions are kept by put(..., keep=n)"
                     )
-        names = sorted(entry.name for entry in self.entries() if entry.version is None)
+        names = sorted([*(entry.name for entry in self.entries() if entry.version is None), *self.growing()])
         there = listed(name, names, empty=f"the store is empty{self._hint_of_logind()}")
         inside = [each for each in names if each.startswith(f"{name}/")]
         if inside:
