@@ -24,12 +24,12 @@
 namespace colonnade {
 namespace {
 
-// The bytes of a step. Everything that waits for the thread waits for one step: 0.3 ms for 2 MiB where the kernel has
-// huge pages ready, 4 ms where a virtual machine gets them from its host.
-constexpr size_t step_bytes = huge_page;
+// The bytes of a step. Everything that waits for the thread waits for one step: 0.6 ms where the kernel has huge pages
+// ready, 8 ms where a virtual machine gets them from its host.
+constexpr size_t step_bytes = 2 * huge_page;
 // The processor time that a step may take: more where the kernel moves other pages to make a huge one. What steps take
 // beyond it is added up, what they take less is subtracted again, and a sum that is too large means scarce.
-constexpr std::chrono::milliseconds worth_step{10}, worth_more{100};
+constexpr std::chrono::milliseconds worth_step{20}, worth_more{100};
 // How long no file is taken after that.
 constexpr std::chrono::seconds scarce_for{10};
 // More files are left as they are.
@@ -203,7 +203,7 @@ void Collapser::run() noexcept {
     const File& file = files_.front();
     size_t done = done_[file.key];
     lock.unlock();
-    const Clock::time_point began = Clock::now();
+    const std::chrono::nanoseconds began = processor_time();
     const Step step = next_step(window, file.descriptor.number(), done, more);
     lock.lock();
     done_[file.key] = done;
@@ -217,7 +217,8 @@ void Collapser::run() noexcept {
       struct stat status;
       return ::fstat(other.descriptor.number(), &status) != 0 || status.st_nlink == 0;
     });
-    stopping_.wait_for(lock, Clock::now() - began, [this] { return is_stopping_; });
+    // It rests as long as it worked, not as long as it waited: on a busy machine it would never be done.
+    stopping_.wait_for(lock, processor_time() - began, [this] { return is_stopping_; });
   }
   is_running_ = false;
 }
