@@ -284,7 +284,7 @@ def page(results: Figures) -> str:
         yield PUBLISHING
         yield publishing_targets(workloads)
         yield "## When a process is killed"
-        yield "With SIGKILL, in the turn with the MultiIndex, which every way can open."
+        yield "With SIGKILL, in the turn with the MultiIndex. A way that cannot open that one has no row."
         yield survival(workloads)
         for workload, title in WORKLOADS.items():
             if workload in workloads:

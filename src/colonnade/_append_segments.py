@@ -19,6 +19,7 @@ from colonnade.storage.log import Log
 from colonnade.storage.log_segment import LogSegment
 
 _BETWEEN_STATES = 0.01  # seconds
+_MOST_EXPECTED_TEXT = 16 << 30  # bytes of one column in a segment; more is room for a batch that needs it
 
 
 class SegmentWriter:
@@ -143,8 +144,9 @@ class SegmentWriter:
             start = before.rows // STRIPE * STRIPE
             base = segment.entry.base + start
             used = max(before.counts.text, default=0)
-            # As much again as the rows so far would need in a whole segment.
-            text = 2 * max(text + used, used * segment.entry.capacity // max(before.rows, 1))
+            # As much again as the rows so far would need in a whole segment. A few long ones say little of the others.
+            expected = min(used * segment.entry.capacity // max(before.rows, 1), _MOST_EXPECTED_TEXT)
+            text = 2 * max(text + used, expected)
         following = log.make(base, text, needed)
         writer = self._writer_of(following, 0)
         if before is not None and segment is not None:

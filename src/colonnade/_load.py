@@ -6,6 +6,7 @@ Does not depend on: how a source is read, how a table is written.
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from colonnade._put import Request, Writer, write_batched
@@ -40,6 +41,10 @@ def load(
                 return _store(writer, request, read(source, query, format_, options, meter))
             except MisdeclaredError:  # only files declare something, and they can be read again
                 return _store(writer, request, read(source, query, format_, options, Meter(), streams=False))
+    except FileNotFoundError as error:
+        if Path(request.name).is_file():
+            error.add_note("the name comes first, then the source: load('name', 'file.parquet')")
+        raise
     finally:
         release_memory()
 

@@ -143,7 +143,7 @@ def check_name_first(name: object) -> None:
     ------
     TypeError
     """
-    is_data = isinstance(name, (Mapping, list, tuple, bytes, bytearray, memoryview))
+    is_data = isinstance(name, (Mapping, list, tuple, bytearray, memoryview))
     if is_data or any(hasattr(name, method) for method in ("shape", "__arrow_c_stream__", "collect")):
         raise TypeError(f"the name comes first, then the data: put('name', data); got a {type(name).__name__} as name")
 

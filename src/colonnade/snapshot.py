@@ -166,12 +166,8 @@ class Snapshot(Attached):
 
         Raises
         ------
-        CorruptSnapshotError
-            If the file is damaged.
-        UnsupportedTypeError
-            If Polars cannot read the table.
-        ModuleNotFoundError
-            If Polars is not installed.
+        CorruptSnapshotError, UnsupportedTypeError, ModuleNotFoundError
+            If the file is damaged, Polars cannot read the table, or Polars is not installed.
 
         Examples
         --------
@@ -208,12 +204,8 @@ class Snapshot(Attached):
 
         Raises
         ------
-        CorruptSnapshotError
-            If a value is damaged: all are looked at.
-        UnsupportedTypeError
-            If Polars cannot read the table.
-        ModuleNotFoundError
-            If Polars is not installed.
+        CorruptSnapshotError, UnsupportedTypeError, ModuleNotFoundError
+            As `to_polars`. All values are looked at.
 
         Examples
         --------

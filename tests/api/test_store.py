@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -263,7 +264,7 @@ def test_wrong_arguments_name_the_class_that_users_know(method):
 def test_a_store_is_a_directory_of_this_machine(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cn.Store("~/x").path == tmp_path / "x"
-    for other in ("s3://bucket/x", "C:\\x", "c:/x", "file:///tmp/x", "\\\\host\\x"):
+    for other in ("s3://bucket/x", "C:\\x", "c:/x", "file:///tmp/x", "\\\\host\\x", Path("s3://bucket/x")):
         with pytest.raises(ValueError, match=r"a store is a directory of this machine.*load\(\) and dump\(\)"):
             cn.Store(other)
     with pytest.raises(ValueError, match="the path of a store is empty"):

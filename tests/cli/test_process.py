@@ -30,6 +30,7 @@ def test_process(shell, store, tmp_path):
     result = shell("load", "missing", "missing.csv", status=1)
     assert (result.stdout, result.stderr) == ("", "colonnade: missing.csv: No such file or directory\n")
     assert shell("--store", tmp_path / "other", "ls", "--json", status=1).stdout == ""
+    assert "a store is a directory of this machine" in shell("--store", "s3://bucket/x", "ls", status=2).stderr
 
 
 def test_reader_that_leaves(store):
@@ -83,10 +84,11 @@ def test_interrupt_of_a_query(store):
     assert process.returncode == 130
 
 
-def terminal(read_from, command, store, **streams):
-    """What a command shows in a terminal of 60 columns. ``streams`` names the streams that are not the terminal."""
+def terminal(read_from, command, store, columns=60, typed=b"", **streams):
+    """What a command shows in a terminal, where this is typed. ``streams`` are the streams that are not the terminal."""
     mine, its = pty.openpty()
-    variables = environment(store, COLUMNS="60", TERM="xterm", NO_COLOR="1")
+    os.write(mine, typed)
+    variables = environment(store, COLUMNS=str(columns), TERM="xterm", NO_COLOR="1")
     process = subprocess.Popen([*COMMAND, *map(str, command)], env=variables, **({read_from: its} | streams))
     os.close(its)
     output = b""
@@ -125,6 +127,24 @@ def test_narrow_terminal_loses_no_column(store):
     process, output = terminal("stdout", ["explain", "a-table-of-a-name-of-some-length"], store)
     assert process.wait() == 0
     assert all(heading in output for heading in ("column", "role", "arrow", "pandas", "size", "nulls", "opens"))
+    process, output = terminal("stdout", ["ls"], store, columns=40)
+    assert process.wait() == 0
+    assert re.search(r"\b3,322 +\d+ +[0-9.]+KiB +\d+s", output)  # a number is not broken
+
+
+def test_a_terminal_ends_its_input_with_one_ctrl_d(store):
+    streams = {"stdout": subprocess.DEVNULL}
+    process, _ = terminal("stdin", ["load", "typed", "-", "--format", "csv"], store, typed=b"a\n1\n\x04", **streams)
+    assert process.wait(60) == 0
+    assert store.get("typed")["a"].tolist() == [1]
+
+
+def test_a_terminal_that_does_not_have_every_letter(store):
+    store.put("t", pd.DataFrame({"café": ["naïve"]}))
+    result = subprocess.run(
+        [*COMMAND, "show", "t"], env=environment(store, PYTHONIOENCODING="ascii"), capture_output=True, check=True
+    )
+    assert result.stdout.split() == [b"caf\\xe9", b"na\\xefve"]
 
 
 def test_long_load_shows_a_bar(store, tmp_path):

@@ -148,12 +148,14 @@ def test_standard_input_that_is_a_file(store, shell, tmp_path):
     with (tmp_path / "t.csv").open("rb") as file:
         assert "1,000,001 rows" in shell("load", "t", "-", "--format", "csv", stdin=file).stdout
     with subprocess.Popen(["cat", tmp_path / "t.csv"], stdout=subprocess.PIPE) as cat:
-        assert "1,000,001 rows" in shell("load", "t", "-", "--format", "csv", stdin=cat.stdout).stdout
+        assert "1,000,001 rows" in shell("put", "t", "-", "--format", "csv", stdin=cat.stdout).stdout
 
 
 def test_standard_input_and_output_need_their_options(cli, store):
     store.put("t", pd.DataFrame({"x": [1]})).close()
     assert "--format" in cli("load", "u", "-", status=2).stderr
     assert cli("dump", "t", "-").stdout == '"x"\n1\n'
+    assert cli("dump", "t", "-", "--format", "tsv").stdout == '"x"\n1\n'
+    assert "is a URL" in cli("dump", "t", "s3://bucket/t.csv", status=2).stderr
     assert "--json is for files" in cli("dump", "t", "-", "--json", status=2).stderr
     assert "--format is for standard output" in cli("dump", "t", "t.csv", "--format", "csv", status=2).stderr

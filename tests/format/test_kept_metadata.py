@@ -60,7 +60,7 @@ def stored_metadata(store, frame):
 
 @pytest.fixture
 def store(folder, monkeypatch):
-    monkeypatch.setattr(kept_metadata, "_kept", {})
+    monkeypatch.setattr(kept_metadata, "_cache", {})
     return cn.Store(folder / "s")
 
 

@@ -66,6 +66,16 @@ def test_text_without_room_takes_its_last_stripe_along(store):
     assert found["c"].tolist() == ["a", "b"] * 3_000 + ["c"]
 
 
+def test_a_few_long_texts_do_not_ask_for_that_much_in_each_row(store):
+    """Of a whole segment of rows like this, the text would be longer than a segment can hold."""
+    long = "x" * (20 << 20)
+    with store.appender("log", {"s": "str"}, retain=1) as log:
+        for text in (long, long, long, "y"):
+            log.row(s=text)
+        assert log.num_rows == 4
+    assert shown(store, "log")["s"].str.len().tolist() == [20 << 20] * 3 + [1]
+
+
 def test_a_segment_without_room_for_states_is_followed_by_another(store):
     with store.appender("log", {"n": "int64", "s": "str"}) as log:
         for n in range(2_100):

@@ -20,9 +20,9 @@ def load(request, store, tmp_path, monkeypatch):
     if request.param == "small blocks":
         monkeypatch.setattr(text_blocks, "BLOCK", 8)
 
-    def load(data, suffix=".csv"):
+    def load(data, suffix=".csv", **options):
         (tmp_path / f"t{suffix}").write_bytes(data)
-        return store.load("t", tmp_path / f"t{suffix}").to_arrow()
+        return store.load("t", tmp_path / f"t{suffix}", **options).to_arrow()
 
     return load
 
@@ -85,6 +85,7 @@ def test_columns_of_a_folder_are_told_apart_by_name_and_number(store, tmp_path):
 def test_a_header_alone(data, load):
     result = load(data)
     assert (result.column_names, result.num_rows) == (["a", "b"], 0)
+    assert load(data, types={"b": "float32"}).schema.types == [pa.null(), pa.float32()]
 
 
 @pytest.mark.parametrize(("data", "type_", "values"), [

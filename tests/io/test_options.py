@@ -1,5 +1,6 @@
 """Options of `load`: each takes effect in the readers that have it, and is refused by the others with one sentence."""
 
+import bz2
 import functools
 import gzip
 import http.server
@@ -59,6 +60,50 @@ def test_columns_of_folders(tmp_path, store):
         "b": ["x", "x"],
     }
     assert store.load("t", tmp_path, filters=[("year", "=", 2014)]).num_rows == 1
+
+
+@pytest.mark.parametrize("engine", [None, "duckdb", "polars"])
+def test_columns_of_folders_of_text(engine, tmp_path, store):
+    for year, text in ((2013, "a,b\n1,x\n"), (2014, "a,b\n2,y\n")):
+        (tmp_path / f"year={year}/kind=o%20k").mkdir(parents=True)
+        (tmp_path / f"year={year}/kind=o%20k/t.csv").write_text(text)
+    expected = {"a": [1, 2], "b": ["x", "y"], "year": [2013, 2014], "kind": ["o k", "o k"]}
+    result = store.load("t", tmp_path, engine=engine).to_arrow()
+    assert {name: result[name].to_pylist() for name in sorted(result.column_names)} == dict(sorted(expected.items()))
+    chosen = store.load("t", tmp_path, engine=engine, columns=["kind", "a"]).to_arrow().to_pydict()
+    assert chosen == {"kind": ["o k", "o k"], "a": [1, 2]}
+
+
+def test_folders_that_name_other_columns(tmp_path, store):
+    """A column of the file goes before that of its folder; a folder that is missing is null, as is Hive's name of it."""
+    for folder, text in (
+        ("m=1", '{"v": 1, "m": "own"}'),
+        ("m=2/d=-3", '{"v": 2}'),
+        ("m=__HIVE_DEFAULT_PARTITION__/d=x", '{"v": 3}'),
+    ):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "t.jsonl").write_text(text)
+    expected = [{"v": 1, "m": "own", "d": None}, {"v": 2, "m": "2", "d": "-3"}, {"v": 3, "m": None, "d": "x"}]
+    assert store.load("t", tmp_path).to_arrow().to_pylist() == expected
+    (tmp_path / "m=1/t.jsonl").write_text('{"v": 1, "m": 7}')
+    assert store.load("t", tmp_path).to_arrow()["m"].to_pylist() == [7, 2, None]
+
+
+def test_patterns_of_files(tmp_path, store):
+    for year in (2013, 2014):
+        (tmp_path / f"p/year={year}").mkdir(parents=True)
+        pq.write_table(pa.table({"a": [year]}), tmp_path / f"p/year={year}/t.parquet")
+        (tmp_path / f"{year}.csv").write_text(f"a\n{year}\n")
+    (tmp_path / "x[1].csv").write_text("a\n5\n")
+    both = [2013, 2014]
+    for pattern in ("2*.csv", "201[34].csv", "p/*/*.parquet", "p/**/*.parquet", "p/year=201?"):
+        assert store.load("t", tmp_path / pattern).to_arrow()["a"].to_pylist() == both
+    assert store.load("t", tmp_path / "p/*/*.parquet").to_arrow()["year"].to_pylist() == both
+    assert store.load("t", tmp_path / "x[1].csv").to_pandas()["a"].tolist() == [
+        5
+    ]  # a file's name goes before a pattern
+    with pytest.raises(cn.UnreadableFileError, match=r"\*\.tsv matches no files"):
+        store.load("t", tmp_path / "*.tsv")
 
 
 @pytest.mark.parametrize(("suffix", "text"), [
@@ -212,11 +257,30 @@ def test_http(tmp_path, store, parquet):
         url = f"http://127.0.0.1:{server.server_port}"
         assert store.load("t", f"{url}/t.csv").to_arrow().to_pydict() == {"a": [1], "b": ["x"]}
         assert store.load("t", f"{url}/t.parquet", columns="x").to_arrow().to_pydict() == {"x": [1.5, 2.5, None]}
-        with pytest.raises(FileNotFoundError):
+        assert store.load("t", f"{url}/t.csv?signature=a.b/c").num_rows == 1
+        with pytest.raises(FileNotFoundError, match=r"No such file.*404"):
             store.load("t", f"{url}/none.csv")
         with pytest.raises(ValueError, match="engine= is for files of this machine"):
             store.load("t", f"{url}/t.csv", engine="polars")
         server.shutdown()
+    with pytest.raises(FileNotFoundError, match=r"No such file.*Cannot connect to host"):
+        store.load("t", f"{url}/t.csv")
+
+
+def test_a_server_of_whole_files(tmp_path, store, parquet):
+    handler = functools.partial(_Whole, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(
+            cn.UnreadableFileError, match=r"t\.parquet cannot be read: its server gives whole files only"
+        ):
+            store.load("t", f"http://127.0.0.1:{server.server_port}/t.parquet")
+        server.shutdown()
+
+
+class _Whole(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
 
 
 class _Ranges(http.server.SimpleHTTPRequestHandler):
@@ -264,11 +328,14 @@ class _Ranges(http.server.SimpleHTTPRequestHandler):
     ("t.csv", {"engine": "excel"}, "engine must be one of pyarrow, duckdb, polars"),
     ("t.csv", {"engine": "polars", "types": {"a": "string"}}, "polars finds its own types"),
     ("t.csv", {"engine": "polars", "encoding": "latin-1"}, "Polars reads UTF-8"),
+    ("t.csv.bz2", {"engine": "polars"}, "compressed with gzip or zstd, not with bz2"),
+    ("t.csv.bz2", {"engine": "duckdb"}, "compressed with gzip or zstd, not with bz2"),
     ("t.jsonl", {"decimal": "."}, "decimal= is for csv, tsv, not for json"),
     ("sqlite:///t.db", {"columns": "a", "query": "select 1"}, "columns= is for files; say it in the query"),
 ])  # fmt: skip
 def test_options_that_do_not_fit(name, options, words, parquet, tmp_path, store):
     (tmp_path / "t.csv").write_text("a\n1\n")
+    (tmp_path / "t.csv.bz2").write_bytes(bz2.compress(b"a\n1\n"))  # Polars takes it for text, and ends the process
     (tmp_path / "t.jsonl").write_text('{"a": 1}\n')
     with pytest.raises(ValueError, match=words):
         store.load("t", name if "://" in name else tmp_path / name, **options)

@@ -198,11 +198,13 @@ class Writing(StoreBase):
         source : path, URL, connection or Arrow data
             A file or a folder of Parquet, CSV, TSV, Feather, Arrow IPC (files and streams), ORC or JSON lines (text
             also with .gz, .bz2, .zst or .xz), here or at a URL: ``s3://``, ``gs://``, ``hdfs://``, and with the extra
-            ``remote`` what fsspec knows, as ``https://``. A folder has the columns of all its files. With ``query``, a
-            database: ``sqlite:///data.db`` (four slashes before an absolute path) or ``postgresql://user@host/name``,
-            which need the extra ``adbc``; or a DB-API connection whose cursors give Arrow, as those of DuckDB and ADBC
-            do. Or anything with ``__arrow_c_stream__``, ``fetch_record_batch`` or ``fetch_arrow_table``: a DuckDB
-            relation, a cursor that has run its query.
+            ``remote`` what fsspec knows, as ``https://``. A folder has the columns of all its files, and those that the
+            names of its folders say (``year=2013/``). A pattern (``"2026-*.csv"``, ``"**/*.parquet"``) stands for the
+            files of this machine that match it. With ``query``, a database: ``sqlite:///data.db`` (four slashes before
+            an absolute path) or ``postgresql://user@host/name``, which need the extra ``adbc``; or a DB-API connection
+            whose cursors give Arrow, as those of DuckDB and ADBC do. Or a dataset of PyArrow, or anything with
+            ``__arrow_c_stream__``, ``fetch_record_batch`` or ``fetch_arrow_table``: a DuckDB relation, a cursor
+            that has run its query.
         query : str, optional
             The query that the database runs.
         format : str, optional

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -19,6 +20,8 @@ def main() -> None:
         sys.exit("colonnade: the command line needs Typer and Rich: pip install 'colonnade[cli]'")
     # The reader of a pipe may close it early, as `head` does. That ends this command quietly, as it ends others.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal need not have every letter of a table
     try:
         app(prog_name="colonnade")
     finally:

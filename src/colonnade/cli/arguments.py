@@ -6,9 +6,10 @@ Does not depend on: what a command does.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -46,6 +47,11 @@ def complete_name(ctx: typer.Context, incomplete: str) -> list[str]:
         return [table.name for table in open_store(options).ls() if table.name.startswith(incomplete)]
     except Exception:  # a completion that fails must not print into the command line that is being typed
         return []
+
+
+def standard_input() -> io.BufferedReader:
+    """Give the bytes of standard input, of which `read1` gives those that are there."""
+    return cast(io.BufferedReader, typer.get_binary_stream("stdin"))
 
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The table.", autocompletion=complete_name)]

@@ -10,7 +10,6 @@ Does not depend on: how anything is stored.
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -79,7 +78,7 @@ def _print_version(requested: bool) -> None:
 def _common(
     ctx: typer.Context,
     store: Annotated[
-        Path | None,
+        str | None,  # no Path, which makes s3:/x of s3://x
         typer.Option(
             metavar="PATH", help="The store's directory; else $COLONNADE_STORE, else your own in shared memory."
         ),
@@ -99,3 +98,5 @@ def _common(
 
 for _command in _COMMANDS:
     app.command()(_command)
+# Who knows `put` in Python looks for it here too: put NAME - --format csv.
+app.command("put", hidden=True)(transfer.load)

@@ -5,17 +5,16 @@ Does not depend on: how rows are stored, how one is waited for, how lines are pa
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 import typer
 
 from colonnade import ColonnadeError, RowsDroppedError
-from colonnade.cli.arguments import Name, existing_store, store_of, usage_errors
+from colonnade.cli.arguments import Name, existing_store, standard_input, store_of, usage_errors
 from colonnade.cli.output import for_json, print_error, print_line
 from colonnade.cli.show import values_of
 from colonnade.display.columns import justify
@@ -121,7 +120,7 @@ def append(
         with usage_errors():
             log = store.appender(name, retain=retention)
         before = total = log.num_rows
-    lines = LineReader(_standard_input().read1, kind.value, None if log is None else log.schema)
+    lines = LineReader(standard_input().read1, kind.value, None if log is None else log.schema)
     try:
         for table in lines:
             if log is None:
@@ -135,8 +134,3 @@ def append(
         if log is not None:
             log.close()
     print_line(f"{name}: {counted(total - before, 'row')} appended, {total:,} in all")
-
-
-def _standard_input() -> io.BufferedReader:
-    """The bytes of standard input, of which `read1` gives those that are there."""
-    return cast(io.BufferedReader, typer.get_binary_stream("stdin"))

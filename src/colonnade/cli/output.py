@@ -58,7 +58,8 @@ def for_json(value: Any) -> Any:
 def print_table(columns: Sequence[Column], rows: Iterable[Any]) -> None:
     """Print rows under headings; only a terminal wraps what does not fit."""
     if sys.stdout.isatty():
-        console().print(rich_table(columns, rows))
+        terminal = console()
+        terminal.print(rich_table(columns, rows, terminal.width))
         return
     for line in format_lines(columns, rows):
         print_line(line)

@@ -101,7 +101,8 @@ def sql(
         table = read(store_of(ctx).sql(query, external_access=external_access).limit(rows + 1))
     except (EngineError, ValueError) as error:
         error_with_hint = with_hint(error)
-        raise ColonnadeError("\n".join([str(error_with_hint), *getattr(error_with_hint, "__notes__", [])])) from error
+        text = "\n".join([str(error_with_hint), *getattr(error_with_hint, "__notes__", [])])
+        raise ColonnadeError(text.replace("sql(..., external_access=True)", "--external-access")) from error
     columns_shown = _show(table.slice(0, rows), as_json)
     if columns_shown:
         more = " and more" if table.num_rows > rows else ""

@@ -9,20 +9,20 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import signal
 import stat
 import sys
 import tempfile
 from collections.abc import Iterator
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from colonnade import TableInfo
-from colonnade.cli.arguments import AsJson, Name, Version, existing_store, store_of, usage_errors
+from colonnade.cli.arguments import AsJson, Name, Version, existing_store, standard_input, store_of, usage_errors
 from colonnade.cli.output import print_json, print_line
 from colonnade.display.fitting import counted
 from colonnade.io.formats import FileFormat
@@ -43,6 +43,7 @@ class _DumpFormat(StrEnum):
 
     CSV = "csv"
     PARQUET = "parquet"
+    TSV = "tsv"
     FEATHER = "feather"
     ARROW = "arrow"
 
@@ -157,7 +158,9 @@ def _standard_input() -> Iterator[Path]:
         yield Path(f"/dev/fd/{sys.stdin.fileno()}")
         return
     with tempfile.NamedTemporaryFile(prefix="colonnade-") as file:
-        shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
+        # `read1` ends at the first end of input; `read` would want Ctrl-D of a terminal twice.
+        for data in iter(partial(standard_input().read1, 1 << 20), b""):
+            file.write(data)
         file.flush()
         yield Path(file.name)
 
@@ -166,7 +169,7 @@ def dump(
     ctx: typer.Context,
     name: Name,
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="The file to write; an older one is replaced. - is standard output.")
+        str, typer.Argument(metavar="FILE", help="The file to write; an older one is replaced. - is standard output.")
     ],
     *,
     version: Version = None,
@@ -176,7 +179,7 @@ def dump(
     as_json: AsJson = False,
 ) -> None:
     """Write a table to a file; the suffix says which format: Parquet, Feather, Arrow IPC or CSV."""
-    if str(file) == "-":
+    if file == "-":
         if as_json:
             raise typer.BadParameter("standard output has the table; --json is for files")
         from colonnade.io.dump import write
@@ -189,7 +192,7 @@ def dump(
         raise typer.BadParameter("--format is for standard output (-); the suffix of a file says its format")
     with usage_errors():
         existing_store(ctx, name).dump(name, file, version=version)
-    size = file.expanduser().stat().st_size
+    size = Path(file).expanduser().stat().st_size
     if as_json:
         print_json({"name": name, "path": file, "nbytes": size})
     else:

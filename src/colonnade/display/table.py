@@ -42,16 +42,26 @@ def _line(columns: Sequence[Column], texts: Sequence[str], widths: Sequence[int]
     return (" " * GAP).join(padded(text, width, column.justify) for text, width, column in cells)
 
 
-def rich_table(columns: Sequence[Column], rows: Iterable[Any]) -> Table:
-    """Give the same table to Rich, which wraps what does not fit; no text is taken for markup."""
+def rich_table(columns: Sequence[Column], rows: Iterable[Any], room: int | None = None) -> Table:
+    """Give the same table to Rich, which wraps what does not fit; no text is taken for markup.
+
+    In a narrow ``room`` the headings of numbers are wrapped, and texts, but no number.
+    """
     from rich.table import Table
     from rich.text import Text
 
+    texts = [[column.cell(row) for column in columns] for row in rows]
+    widths = [max(map(cell_len, cells), default=0) for cells in zip(*texts, strict=True)] or [0] * len(columns)
+    whole = sum(max(width, cell_len(column.heading)) + GAP for width, column in zip(widths, columns, strict=True)) - GAP
+    is_narrow = room is not None and whole > room
     table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(Text(column.heading), justify=column.justify, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(column.cell(row)) for column in columns))
+    for column, width in zip(columns, widths, strict=True):
+        keeps_width = is_narrow and column.justify == "right" and width > 0
+        table.add_column(
+            Text(column.heading), justify=column.justify, overflow="fold", width=width if keeps_width else None
+        )
+    for row in texts:
+        table.add_row(*map(Text, row))
     return table
 
 

@@ -36,7 +36,7 @@ def arrow_table(data: Any) -> pa.Table:
     if isinstance(data, pa.Table):
         return data
     if is_polars_frame(data):
-        _check_polars(data)
+        check_polars(data)
     for protocol, open_stream in (
         ("__arrow_c_stream__", pa.RecordBatchReader.from_stream),
         ("__arrow_c_array__", lambda array: pa.Table.from_batches([pa.record_batch(array)])),
@@ -109,24 +109,34 @@ _NOT_OF_ARROW = {
 }
 
 
-def _check_polars(frame: Any) -> None:
-    refused = [
-        f"column {name!r} has {_NOT_OF_ARROW[type_name]}"
-        for name, dtype in frame.schema.items()
-        for type_name in dict.fromkeys(_type_names(dtype))
-        if type_name in _NOT_OF_ARROW
-    ]
+def check_polars(frame: Any) -> None:
+    """Check that Polars can export a frame as Arrow data.
+
+    Raises
+    ------
+    UnsupportedTypeError
+        If it has types that Arrow has not, or a name with a null character: for that Polars ends the process.
+    """
+    refused = []
+    for column, dtype in frame.schema.items():
+        parts = list(_parts(column, dtype))
+        refused += [
+            f"column {column!r} has {_NOT_OF_ARROW[type_name]}"
+            for type_name in dict.fromkeys(type_name for _, type_name in parts)
+            if type_name in _NOT_OF_ARROW
+        ]
+        refused += [f"the name {name!r} has a null character; rename it" for name, _ in parts if "\0" in name]
     if refused:
         raise UnsupportedTypeError(f"nothing was stored: {'; '.join(refused)}")
 
 
-def _type_names(dtype: Any) -> Iterator[str]:
-    """The names of a type of Polars and of those inside of it."""
-    yield str(dtype.base_type())
+def _parts(name: str, dtype: Any) -> Iterator[tuple[str, str]]:
+    """The names and types of a column of Polars and of what is inside of it."""
+    yield name, str(dtype.base_type())
     for field in getattr(dtype, "fields", ()):
-        yield from _type_names(field.dtype)
+        yield from _parts(field.name, field.dtype)
     if (inner := getattr(dtype, "inner", None)) is not None:
-        yield from _type_names(inner)
+        yield from _parts("", inner)
 
 
 def _described(data: Any) -> str:

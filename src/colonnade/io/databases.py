@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from colonnade.errors import NotATableError, QueryError
-from colonnade.interop.arrow import check_batch
-from colonnade.interop.wrappers import is_dataset
+from colonnade.interop.arrow import check_batch, check_polars
+from colonnade.interop.wrappers import is_dataset, is_polars_frame, unwrapped
 from colonnade.io.batches import Source, as_one
 from colonnade.io.secrets import without_secrets
 
@@ -93,6 +93,10 @@ def open_connection(connection: Any, query: str) -> Iterator[Source]:
 
 def open_arrow(data: Any) -> Source:
     """Open an object that gives a stream of Arrow data: a DuckDB relation, an executed cursor, a reader."""
+    if not is_dataset(data):
+        data = unwrapped(data)
+    if is_polars_frame(data):
+        check_polars(data)
     reader = _reader(data)
     if reader is None:
         raise NotATableError(

@@ -5,8 +5,10 @@ Does not depend on: stores, how text is read otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import pyarrow as pa
 
 from colonnade.errors import UnreadableFileError, printable
 from colonnade.io.batches import Source
@@ -14,9 +16,11 @@ from colonnade.io.databases import open_arrow
 from colonnade.io.formats import FileFormat
 from colonnade.io.options import ReadOptions, check_columns
 
+Folders = Sequence[Mapping[str, pa.Scalar]]
 
-def by_engine(files: Sequence[str], kind: FileFormat, options: ReadOptions) -> Source:
-    """Let an engine read files of this machine.
+
+def by_engine(files: Sequence[str], kind: FileFormat, options: ReadOptions, folders: Folders) -> Source:
+    """Let an engine read files of this machine; ``folders`` are the columns that the folders of each file name.
 
     Raises
     ------
@@ -25,12 +29,13 @@ def by_engine(files: Sequence[str], kind: FileFormat, options: ReadOptions) -> S
         If the engine is not installed.
     """
     assert options.engine is not None
-    return _ENGINES[options.engine](files, kind, options)
+    return _ENGINES[options.engine](files, kind, options, folders)
 
 
-def _by_duckdb(files: Sequence[str], kind: FileFormat, options: ReadOptions) -> Source:
+def _by_duckdb(files: Sequence[str], kind: FileFormat, options: ReadOptions, _: Folders) -> Source:
     import duckdb
 
+    # DuckDB finds the columns that folders name.
     names = ["".join(f"[{sign}]" if sign in "*?[" else sign for sign in file) for file in files]  # they are patterns
     try:
         connection = duckdb.connect()
@@ -52,7 +57,7 @@ def _by_duckdb(files: Sequence[str], kind: FileFormat, options: ReadOptions) -> 
         raise _unreadable(files, "duckdb", error) from error
 
 
-def _by_polars(files: Sequence[str], kind: FileFormat, options: ReadOptions) -> Source:
+def _by_polars(files: Sequence[str], kind: FileFormat, options: ReadOptions, folders: Folders) -> Source:
     import polars as pl
 
     if options.encoding is not None:
@@ -71,6 +76,10 @@ def _by_polars(files: Sequence[str], kind: FileFormat, options: ReadOptions) -> 
                 )
                 for file in files
             ]
+        frames = [
+            frame.with_columns(**{name: pl.lit(value.as_py()) for name, value in columns.items()})
+            for frame, columns in zip(frames, folders, strict=True)
+        ]
         frame = pl.concat(frames, how="diagonal_relaxed") if len(frames) > 1 else frames[0]
         if options.columns is not None:
             check_columns(options.columns, frame.collect_schema().names())
@@ -100,7 +109,7 @@ def _unreadable(files: Sequence[str], engine: str, error: Exception) -> Unreadab
     )
 
 
-_ENGINES: dict[str, Callable[[Sequence[str], FileFormat, ReadOptions], Source]] = {
+_ENGINES: dict[str, Callable[[Sequence[str], FileFormat, ReadOptions, Folders], Source]] = {
     "duckdb": _by_duckdb,
     "polars": _by_polars,
 }

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import itertools
 import mmap
 import os
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path, PurePath
@@ -24,6 +26,7 @@ from colonnade.errors import UnreadableFileError, printable
 from colonnade.io.batches import POOL, Source, Stream, read_ahead
 from colonnade.io.engines import by_engine
 from colonnade.io.formats import SUFFIXES, TEXT, FileFormat, decompressed, explaining, recognise
+from colonnade.io.hive import folder_columns
 from colonnade.io.one_by_one import BatchFile, Chosen, is_stream, read_files, read_streams
 from colonnade.io.options import ReadOptions, check_columns
 from colonnade.io.pandas_metadata import check_metadata, with_united_dtypes
@@ -69,16 +72,56 @@ def _find(path: str) -> _Files:
     system, inside = _locate(path)
     with explaining(path):
         info = system.get_file_info(inside)
-        if info.type is fs.FileType.NotFound:
-            raise FileNotFoundError(2, os.strerror(2), without_secrets(path))
-        if info.type is not fs.FileType.Directory:
+        if info.type is fs.FileType.NotFound and isinstance(system, fs.LocalFileSystem) and _SIGNS.search(inside):
+            base, matching = _matching(inside)
+            entries = system.get_file_info(matching)
+        elif info.type is fs.FileType.NotFound:
+            raise FileNotFoundError(2, _why_not_found(system, inside), without_secrets(path))
+        elif info.type is not fs.FileType.Directory:
             return _Files(path, system, [info], "")
-        below = system.get_file_info(fs.FileSelector(inside, recursive=True))
-        depth = len(PurePath(inside).parts)
-        files = [file for file in below if file.is_file and not _is_hidden(PurePath(file.path).parts[depth:])]
+        else:
+            base, entries = inside, [info]
+        depth = len(PurePath(base).parts)
+        files = {
+            str(file.path): file
+            for entry in entries
+            for file in _files_in(system, entry)
+            if not _is_hidden(PurePath(file.path).parts[depth:])
+        }
     if not files:
-        raise UnreadableFileError(f"{without_secrets(path)} is a folder without files; nothing was stored")
-    return _Files(path, system, sorted(files, key=lambda file: str(file.path)), inside)
+        what = "is a folder without files" if entries == [info] else "matches no files"
+        raise UnreadableFileError(f"{without_secrets(path)} {what}; nothing was stored")
+    return _Files(path, system, [files[name] for name in sorted(files)], base)
+
+
+# The path of a file that is not there may be a pattern, as shells have them.
+_SIGNS = re.compile(r"[*?[]")
+
+
+def _matching(pattern: str) -> tuple[str, list[str]]:
+    """The folder before the first sign of a pattern, and the paths that match it."""
+    base = PurePath(*itertools.takewhile(lambda part: not _SIGNS.search(part), PurePath(pattern).parts))
+    return str(base), list(map(str, Path(base).glob(str(PurePath(pattern).relative_to(base)))))
+
+
+def _files_in(system: fs.FileSystem, entry: fs.FileInfo) -> list[fs.FileInfo]:
+    """The files below a folder; or the file itself."""
+    if entry.type is not fs.FileType.Directory:
+        return [entry]
+    below = system.get_file_info(fs.FileSelector(entry.path, recursive=True))
+    return [file for file in below if file.is_file]
+
+
+def _why_not_found(system: fs.FileSystem, inside: str) -> str:
+    """What is wrong, also where fsspec has said that a host is not there by saying that there is no file."""
+    text = os.strerror(2)
+    if isinstance(system, fs.PyFileSystem):
+        try:
+            system.handler.fs.info(inside)
+        except FileNotFoundError as error:
+            if error.__cause__ is not None:
+                return without_secrets(f"{text} ({error.__cause__})")
+    return text
 
 
 def _locate(path: str) -> tuple[fs.FileSystem, str]:
@@ -302,13 +345,23 @@ def _scan(
 
 
 def _text(source: _Files, kind: FileFormat, options: ReadOptions, meter: Meter) -> Source:
+    # Of a file that was asked for, the folders above it are no columns.
+    folders = folder_columns([PurePath(file.path[len(source.base) :] if source.base else "") for file in source.files])
     if options.engine is not None:
         if not isinstance(source.system, fs.LocalFileSystem):
             raise ValueError(f"engine= is for files of this machine, and {without_secrets(source.asked)} is a URL")
-        return by_engine([file.path for file in source.files], kind, options)
+        unread = {recognise(PurePath(file.path)).codec for file in source.files} & {"bz2", "xz"}
+        if unread:
+            raise ValueError(
+                f"engine= reads text that is compressed with gzip or zstd, not with {unread.pop()}; leave it out, "
+                "or decompress the file first"
+            )
+        return by_engine([file.path for file in source.files], kind, options, folders)
     files = [
-        TextFile(file.path, partial(_Text, source.system, file, options.encoding), file.size or 0, again=file.is_file)
-        for file in source.files
+        TextFile(
+            file.path, partial(_Text, source.system, file, options.encoding), file.size or 0, file.is_file, columns
+        )
+        for file, columns in zip(source.files, folders, strict=True)
     ]
     meter.total = sum(file.size for file in files)
     return read_text(files, kind, options, meter)

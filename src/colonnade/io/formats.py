@@ -40,6 +40,8 @@ class Recognised(NamedTuple):
 
 def recognise(path: PurePath) -> Recognised:
     """Recognise the format by the suffix: one of `SUFFIXES`, with or without one of `CODECS` after it."""
+    if path.parts[:1] in (("http:",), ("https:",)):
+        path = PurePath(str(path).partition("?")[0].partition("#")[0])  # a signed URL ends in its signature
     codec = CODECS.get(path.suffix.lower())
     if codec is not None:
         path = path.with_suffix("")
@@ -107,3 +109,10 @@ def explaining(path: str, kind: FileFormat | None = None) -> Iterator[None]:
         text = f"{path} {action}: {error}"
         cause = error if without_secrets(text) == text else None  # an error with a secret is not shown as the cause
         raise UnreadableFileError(f"{without_secrets(text)}; nothing was stored") from cause
+    except ValueError as error:
+        if "range requests" not in str(error):
+            raise
+        raise UnreadableFileError(  # what fsspec raises does not name the file
+            f"{without_secrets(path)} cannot be read: its server gives whole files only, and {kind} is read in parts; "
+            "download it, and load the copy. Nothing was stored"
+        ) from error

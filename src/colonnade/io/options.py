@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, cast, get_args
 
+import numpy as np
 import pyarrow as pa
 
 from colonnade.errors import brief_repr
@@ -122,6 +123,8 @@ def _type(column: str, value: Any) -> pa.DataType:
     if value == "category":
         return pa.dictionary(pa.int32(), pa.string())
     try:
+        if isinstance(value, (type, np.dtype)) and value not in _ALIASES:
+            return pa.from_numpy_dtype(np.dtype(value))
         return pa.type_for_alias(_ALIASES.get(value, value))
     except (ValueError, TypeError, AttributeError):
         raise ValueError(

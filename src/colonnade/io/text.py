@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import reduce
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -38,12 +39,16 @@ _RELEASED = 16  # blocks after which memory is returned to the kernel, which tak
 
 
 class TextFile(NamedTuple):
-    """A file: its path, for messages; how to open it, decompressed; its size before decompression."""
+    """A file: its path, for messages; how to open it, decompressed; its size before decompression.
+
+    ``folders`` are the columns that its folders name, and their values.
+    """
 
     path: str
     open: Callable[[], Any]
     size: int
     again: bool  # whether it can be read twice; a pipe cannot
+    folders: Mapping[str, pa.Scalar] = MappingProxyType({})
 
 
 def read_text(files: Sequence[TextFile], kind: FileFormat, options: ReadOptions, meter: Meter) -> Source:
@@ -75,10 +80,9 @@ def read_text(files: Sequence[TextFile], kind: FileFormat, options: ReadOptions,
                     "stored. Save it to a file first"
                 )
         for part in parts:
-            for key in as_text & part.columns.keys():
-                del part.columns[key]
+            part.drop(as_text)
         for part, again in zip(parts, _parts(files, kind, options, Meter(), as_text), strict=True):
-            part.columns.update(again.columns)
+            part.columns.update({key: text for key, text in again.columns.items() if key[0] not in part.folders})
         for key in as_text:
             if kinds[key] <= _BOOLEANS and _to_booleans(parts, key):
                 types[key] = pa.bool_()
@@ -105,7 +109,7 @@ def _to_booleans(parts: list[Part], key: Key) -> bool:
 def _batches(parts: list[Part], keys: list[Key], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     parts.reverse()
     while parts:
-        rows, columns, _ = parts.pop()  # the caller alone has its batches then
+        rows, columns, *_ = parts.pop()  # the caller alone has its batches then
         if not keys:
             yield without_columns(rows, schema)
             continue
@@ -172,7 +176,7 @@ def _parts(
                 if parts_in_memory == _RELEASED:
                     release_memory()
                     parts_in_memory = 0
-                yield part
+                yield part if as_text is not None else part.with_constants(file.folders, options.columns)
         before += file.size
 
 

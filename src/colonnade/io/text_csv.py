@@ -94,7 +94,8 @@ class _Reader(NamedTuple):
     def parse(self, text: memoryview) -> Part:
         """Parse a block."""
         if _NO_ROWS.fullmatch(text):
-            return self._part(0, {id_: pa.chunked_array([pa.nulls(0)]) for id_ in self.chosen})
+            empty = {id_: pa.nulls(0, self.types.get(id_, pa.null())) for id_ in self.chosen}
+            return self._part(0, {id_: pa.chunked_array([column]) for id_, column in empty.items()})
         data = pa.py_buffer(text)
         table = self._table(data, self.chosen, self.types)
         for id_ in self.chosen:

@@ -5,7 +5,7 @@ Does not depend on: how text is parsed, files.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -27,6 +27,26 @@ class Part(NamedTuple):
     rows: int
     columns: dict[Key, pa.ChunkedArray]
     names: Sequence[str]
+    folders: Collection[str] = ()  # the names of columns that stand in the path of the file
+
+    def drop(self, keys: Set[Key]) -> None:
+        """Drop columns that are read again, as text. Those of folders are not: they become text here."""
+        for key in keys & self.columns.keys():
+            column = self.columns.pop(key)
+            if key[0] in self.folders:
+                self.columns[key] = column.cast(pa.string())
+
+    def with_constants(self, values: Mapping[str, pa.Scalar], chosen: Sequence[str] | None) -> Part:
+        """The part with more columns, each of one value, but for those that it has itself or that are not chosen."""
+        more = {name: value for name, value in values.items() if name not in self.names}
+        if not more:
+            return self
+        columns = {
+            (name, 0): pa.chunked_array([pa.repeat(value, self.rows)])
+            for name, value in more.items()
+            if chosen is None or name in chosen
+        }
+        return self._replace(columns=self.columns | columns, names=[*self.names, *more], folders=more)
 
 
 def may_be_integers(column: pa.ChunkedArray) -> bool:

@@ -94,8 +94,10 @@ def directory_path(path: str | os.PathLike[str]) -> Path:
         raise ValueError("the path of a store is empty; name a directory, '.' for the current one")
     if "\0" in text:
         raise ValueError(f"the path of a store cannot contain a null character, got {text!r}")
-    is_drive = text[:1] in ascii_letters and text[1:3] in (":\\", ":/")
-    if "://" in text or is_drive or text.startswith("\\\\"):
+    # C:\x is a drive. A pathlib.Path has made one slash of the two of s3://.
+    scheme, _, rest = text.partition(":")
+    has_scheme = scheme.isascii() and scheme.isalnum() and rest[:1] in ("/", "\\")
+    if "://" in text or has_scheme or text.startswith("\\\\"):
         raise ValueError(
             f"a store is a directory of this machine, in memory or on a disk, got {text!r}. "
             "load() and dump() read and write other places"

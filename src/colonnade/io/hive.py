@@ -1,0 +1,36 @@
+"""Columns that stand in the names of folders, as ``year=2013/month=1/a.csv``, for files of text.
+
+PyArrow's datasets find them for the other formats; the types are theirs. Does not depend on: how a file is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import PurePath
+from urllib.parse import unquote
+
+import pyarrow as pa
+
+_NULL = "__HIVE_DEFAULT_PARTITION__"
+_MOST = 2**31
+
+
+def folder_columns(paths: Sequence[PurePath]) -> list[dict[str, pa.Scalar]]:
+    """Give the columns that the folders of each path name, and the value of each: integers if all are, else texts."""
+    texts = [dict(_named(part) for part in path.parts[:-1] if "=" in part) for path in paths]
+    types = {name: pa.int32() for text in texts for name in text}
+    for text in texts:
+        types |= {name: pa.string() for name, value in text.items() if not _is_integer(value)}
+    return [{name: pa.scalar(value, pa.string()).cast(types[name]) for name, value in text.items()} for text in texts]
+
+
+def _named(folder: str) -> tuple[str, str | None]:
+    name, _, value = folder.partition("=")
+    return name, None if value == _NULL else unquote(value)
+
+
+def _is_integer(value: str | None) -> bool:
+    if value is None:
+        return True
+    digits = value.removeprefix("-")
+    return digits.isascii() and digits.isdigit() and -_MOST <= int(value) < _MOST
