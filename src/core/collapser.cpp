@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <chrono>
 #include <exception>
+#include <limits>
 #include <new>
 #include <string>
 #include <utility>
@@ -39,7 +40,7 @@ constexpr size_t most_known = 256;
 
 using Clock = std::chrono::steady_clock;
 
-std::atomic<Clock::rep> scarce_until{Clock::duration::min().count()};
+std::atomic<Clock::rep> scarce_until{std::numeric_limits<Clock::rep>::min()};
 
 std::chrono::nanoseconds processor_time() noexcept {
   timespec time{};
@@ -69,7 +70,8 @@ class Window {
       return errno;
     const int error = ::madvise(address, size, MADV_COLLAPSE) == 0 ? 0 : errno;
     // The addresses stay taken, and the file is not mapped any more.
-    (void)::mmap(address, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    if (::mmap(address, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+      return errno;
     return error;
   }
 
