@@ -205,11 +205,11 @@ class Appender:
         """Append plain arrays during which other threads run; None where there is more to be asked."""
         with self._lock:
             direct = self._segments.direct
-            if direct is None or not direct.is_started:
+            # A signal handler may be here, within a turn that has begun: `_turn` refuses it.
+            if self._is_writing or direct is None or not direct.is_started:
                 return None
             try:
                 self._is_writing = True  # first: as in `_turn`
-                self._log.words.stop_direct()
                 self._is_stale = True
                 total = direct.long_batch(data)
                 self._is_stale = False
@@ -232,12 +232,14 @@ class Appender:
             direct.start()
 
     def _finished(self, total: int) -> int:
-        """Do what may be late, if it is time for it; so many rows are published."""
+        """Do what may be late, if it is time for it; ``total`` rows are published."""
         segments, now = self._segments, time.monotonic()
         if segments.full_segments or now >= self._look_at or (total >= segments.show_from and now >= segments.show_at):
             with self._lock:
                 direct = segments.direct
-                if direct is not None and direct.is_started:  # it is not, if another thread has closed the appender
+                # Not started: another thread has closed the appender. Writing: this is a signal handler, and a turn had
+                # begun.
+                if direct is not None and direct.is_started and not self._is_writing:
                     self._turn(self._afterwards)
         return total
 

@@ -19,7 +19,9 @@ from colonnade.storage.log import Log
 from colonnade.storage.log_segment import LogSegment
 
 _BETWEEN_STATES = 0.01  # seconds
-_MOST_EXPECTED_TEXT = 16 << 30  # bytes of one column in a segment; more is room for a batch that needs it
+# The most text of one column that is expected from the rows so far; twice that is laid out. A few long rows gave a TiB,
+# which the file system refused. Rows that are being appended get the room that they need, whatever it is.
+_MOST_EXPECTED_TEXT = 16 << 30  # bytes
 
 
 class SegmentWriter:

@@ -414,7 +414,8 @@ class DirectAppender:
 
     def long_batch(self, data: object | None) -> int | None:
         """
-        The same for any number of rows; the caller is the only writer. Other threads run meanwhile.
+        The same for any number of rows. The caller has the lock, and starts the appender again: it is stopped,
+        because other threads run meanwhile.
         """
 
 class MappedPieces:
@@ -501,7 +502,7 @@ class Growth:
 
     def wait(self, seen: int, first: int, segments: int, end: int, bell: Bell, rung: int, timeout: float) -> int | None:
         """
-        As `rows`, once there are other than ``seen`` rows, the bell was rung or so many seconds are over.
+        As `rows`, once the number of rows is not ``seen``, the bell was rung or ``timeout`` seconds are over.
 
         None also if the table is deleted. Signal handlers run meanwhile.
         """

@@ -279,10 +279,11 @@ class DirectAppender {
     return append(batch->inputs(rows_->columns(), 0), batch->rows(), false);
   }
 
-  // For whoever has the lock, and has stopped the others: other threads run meanwhile.
+  // For whoever has the lock. Other threads run while it writes, so it stops the short appends first.
   std::optional<uint64_t> long_batch(const nb::object& data) {
     const std::unique_ptr<Batch> batch = plain_ == nullptr ? nullptr : plain_->batch(data);
-    if (!batch) return std::nullopt;
+    if (!batch || !is_started()) return std::nullopt;  // a finalizer may have closed the appender meanwhile
+    words_->set_direct_writer(nullptr);
     return append(batch->inputs(rows_->columns(), 0), batch->rows(), true);
   }
 
@@ -342,7 +343,8 @@ void bind_growing_direct(nb::module_& m) {
       .def("batch", &DirectAppender::batch, "data"_a.none(),
            "Append and publish a dict of plain arrays, if it may write; 0: it would take long. It needs no lock.")
       .def("long_batch", &DirectAppender::long_batch, "data"_a.none(),
-           "The same for any number of rows; the caller is the only writer. Other threads run meanwhile.");
+           "The same for any number of rows. The caller has the lock, and starts the appender again: it is stopped,\n"
+           "because other threads run meanwhile.");
 }
 
 }  // namespace colonnade

@@ -232,7 +232,7 @@ void bind_growing_reader(nb::module_& m) {
            "``first`` and ``segments`` are what was seen before, ``end`` is the row up to which the last segment has\n"
            "room.")
       .def("wait", &Growth::wait, "seen"_a, "first"_a, "segments"_a, "end"_a, "bell"_a, "rung"_a, "timeout"_a,
-           "As `rows`, once there are other than ``seen`` rows, the bell was rung or so many seconds are over.\n\n"
+           "As `rows`, once the number of rows is not ``seen``, the bell was rung or ``timeout`` seconds are over.\n\n"
            "None also if the table is deleted. Signal handlers run meanwhile.");
   m.def(
       "wait_for_words", &wait_for_words, "places"_a, "bell"_a.none(), "rung"_a, "timeout"_a,

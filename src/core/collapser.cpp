@@ -31,11 +31,13 @@ constexpr size_t step_bytes = 2 * huge_page;
 // The processor time that a step may take: more where the kernel moves other pages to make a huge one. What steps take
 // beyond it is added up, what they take less is subtracted again, and a sum that is too large means scarce.
 constexpr std::chrono::milliseconds worth_step{20}, worth_more{100};
+// How often a step is tried, if somebody uses one of its pages at that moment.
+constexpr int turns = 4;
 // How long no file is taken after that.
 constexpr std::chrono::seconds scarce_for{10};
 // More files are left as they are.
 constexpr size_t most_files = 16;
-// Of so many files it is known what was done.
+// The number of files of which it is known what was done.
 constexpr size_t most_known = 256;
 
 using Clock = std::chrono::steady_clock;
@@ -62,36 +64,45 @@ class Window {
   Window(const Window&) = delete;
   Window& operator=(const Window&) = delete;
 
-  // Puts so many bytes of a file into huge pages; an errno, or 0.
-  int collapse(int fd, size_t at, size_t size) const noexcept {
+  // Puts `size` bytes of a file into huge pages; returns an errno, or 0.
+  int collapse(int fd, size_t at, size_t size) noexcept {
     if (taken_ == MAP_FAILED) return ENOMEM;
     char* const address = reinterpret_cast<char*>(round_up(reinterpret_cast<uintptr_t>(taken_), huge_page));
     if (::mmap(address, size, PROT_READ, MAP_SHARED | MAP_FIXED, fd, static_cast<off_t>(at)) == MAP_FAILED)
-      return errno;
+      return lost();
     const int error = ::madvise(address, size, MADV_COLLAPSE) == 0 ? 0 : errno;
     // The addresses stay taken, and the file is not mapped any more.
     if (::mmap(address, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
-      return errno;
+      return lost();
     return error;
   }
 
  private:
+  // The kernel may have unmapped the addresses before it failed, and another thread may have them by now: they are
+  // left alone.
+  int lost() noexcept {
+    const int error = errno;
+    taken_ = MAP_FAILED;
+    return error;
+  }
+
   static constexpr size_t room = step_bytes + huge_page;
   void* taken_;
 };
 
-// The next step of a file, at `at`; `more` is the time that steps took too long. A writer may have the file too, once
-// it is a spare: it may be cut then.
-Step next_step(const Window& window, int fd, size_t& at, std::chrono::nanoseconds& more) noexcept {
+// The next step of a file, at `at`; `more` is the time that steps took too long. Nobody cuts the file meanwhile: a
+// spare is not claimed while it is open here.
+Step next_step(Window& window, int fd, size_t& at, std::chrono::nanoseconds& more) noexcept {
   struct stat file;
   if (::fstat(fd, &file) != 0 || file.st_nlink == 0) return Step::done;
   const size_t whole = whole_pages(static_cast<size_t>(file.st_size));
   if (at >= whole) return Step::done;
   const size_t size = std::min(step_bytes, whole - at);
   const std::chrono::nanoseconds began = processor_time();
-  const int error = window.collapse(fd, at, size);
+  int error = EAGAIN;  // somebody used one of the pages at this moment
+  for (int turn = 0; turn < turns && error == EAGAIN; ++turn) error = window.collapse(fd, at, size);
   if (error != 0 && error != EAGAIN) return Step::scarce;
-  at += size;  // EAGAIN: somebody used one of the pages at this moment. They stay small.
+  at += size;  // after several turns they stay small
   more = std::max(std::chrono::nanoseconds{0}, more + (processor_time() - began) - worth_step);
   if (more > worth_more) return Step::scarce;
   return at < whole ? Step::more : Step::done;
@@ -118,18 +129,26 @@ void Collapser::add(int fd) noexcept {
   try {
     {
       const std::lock_guard guard(mutex_);
-      if (files_.empty() && done_.size() >= most_known) done_.clear();
+      if (done_.size() >= most_known) forget_others();
       size_t& done = done_[key];
-      done = std::min(done, size);
-      if (done >= whole_pages(size) || files_.size() >= most_files) return;
-      // Opened again, for the locks of an open file are its publisher's. O_NONBLOCK: a lease is not waited for.
-      const std::string path = "/proc/self/fd/" + std::to_string(fd);
-      files_.push_back({key, Descriptor::open(AT_FDCWD, path.c_str(), O_RDONLY | O_NONBLOCK, 0)});
+      done = std::min(done, whole_pages(size));  // what was cut off is to be done again
+      if (done < whole_pages(size) && files_.size() < most_files) {
+        // Opened again, because the locks of an open file are its publisher's. O_NONBLOCK: a lease is not waited for.
+        const std::string path = "/proc/self/fd/" + std::to_string(fd);
+        files_.push_back({key, Descriptor::open(AT_FDCWD, path.c_str(), O_RDONLY | O_NONBLOCK, 0)});
+      }
     }
-    start();
+    start();  // also after a fork that was not Python's: nobody called `resume` then
   } catch (const std::exception&) {
     // No descriptor, no /proc, no memory: the file stays as it is.
   }
+}
+
+// With `mutex_` locked: forgets what was done of files that do not wait.
+void Collapser::forget_others() noexcept {
+  std::erase_if(done_, [this](const auto& entry) {
+    return std::ranges::none_of(files_, [&](const File& file) { return file.key == entry.first; });
+  });
 }
 
 void Collapser::release(dev_t device, ino_t inode) noexcept {
@@ -197,7 +216,7 @@ void Collapser::stop() noexcept {
 
 void Collapser::run() noexcept {
   number_ = static_cast<pid_t>(::syscall(SYS_gettid));
-  const Window window;
+  Window window;
   std::chrono::nanoseconds more{0};
   std::unique_lock lock(mutex_);
   while (!files_.empty() && !is_stopping_) {

@@ -8,12 +8,12 @@
 //
 // 1. **The thread exists while there is work.** An idle process has none.
 // 2. **It may end anywhere**: with the process, by a signal, in the middle of a step. Nothing has to be put in order.
-// 3. **A fork waits for the end of a step**, and then there is no thread: Python warns programs that fork with more
-// than
-//    one thread. The child has no work and keeps none of its parent's files open. `resume` continues in the parent.
+// 3. **A fork waits for the end of a step**, and then there is no thread: Python warns programs that fork while they
+//    have several. The child has no work and keeps none of its parent's files open. `resume` continues in the parent.
+//    After a fork by C code alone the next `add` does.
 // 4. **A file is open here, and a few MiB of it are mapped, until it is done.** So the kernel refuses a lease on it,
 // and
-//    its memory is not free. `release` ends that for a file which this process wants to write again. A file that has no
+//    its memory is not free. `release` ends that for a file that this process wants to write again. A file that has no
 //    name any more is closed at the end of a step.
 // 5. **It gives up where huge pages are scarce**: at the first step for which the kernel has none, or when steps take
 //    long. All files are dropped, and none is taken for some seconds.
@@ -61,6 +61,7 @@ class Collapser {
   };
 
   Collapser();
+  void forget_others() noexcept;
   void start() noexcept;
   void stop() noexcept;
   void run() noexcept;

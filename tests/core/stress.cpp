@@ -458,7 +458,7 @@ bool check_failing_allocations(const char* folder) {
         Collapser::instance().add(fd);
         const pid_t child = fork();  // which joins the thread
         if (child == 0) _exit(0);
-        return waitpid(child, nullptr, 0) == child;
+        return child > 0 && waitpid(child, nullptr, 0) == child;
       }) &&
       fail_each_allocation(import_streams) && fail_each_allocation([] {
         const std::vector<uint8_t> data(3 * hash_part);

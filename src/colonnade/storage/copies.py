@@ -3,8 +3,8 @@
 Does not depend on: how a copy comes here, columns.
 
 1. A copy is a whole file, with the seal of its origin: the same version and identity. The name of its file has the
-   identity, and a number made of the table's name. So a process that looks for a snapshot finds its copy without
-   knowing where it is from, and a fetch finds the copies of older versions.
+   identity, and a number made of the table's name. So a process that knows a table's name and its snapshot's
+   identity finds the copy, wherever it is from, and a fetch finds the copies of older versions.
 2. Every process that has a copy open has its file locked, shared. A process that cleans removes the copies that it can
    lock exclusively. The kernel drops the locks of a process that ends, however it ends. So no process owns a copy, and
    none has to live.

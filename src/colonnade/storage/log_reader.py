@@ -225,10 +225,10 @@ class LogReader:
         raise AssertionError("unreachable")
 
     def wait(self, rows: int, bell: _core.Bell, rung: int, seconds: float) -> Look | None:
-        """Wait until there are other than so many rows, the table is deleted, or the bell's value is not ``rung``.
+        """Wait until the number of rows is not ``rows``, the table is deleted, or the bell's value is not ``rung``.
 
-        It returns what there is then, or after so many seconds. None: more than the number of rows may have changed, so
-        `look` must be called. Signal handlers run meanwhile, and may end it.
+        It returns what there is then, or after ``seconds`` seconds. None: more than the number of rows may have
+        changed, so `look` must be called. Signal handlers run meanwhile, and may end it.
 
         Raises
         ------

@@ -336,9 +336,10 @@ class Publisher:
             copies.trim(root)
             settings = self._directory.settings(root)
             limit = self._spares_limit(root, settings)
-            with contextlib.suppress(FileNotFoundError), folders.segments(root) as folder:
+            with contextlib.suppress(OSError), folders.segments(root) as folder:
                 for file in copies.superseded(folder, name, version):
-                    self._drop(root, folder, file, limit)
+                    with contextlib.suppress(OSError):  # of another user: it stays, as in `copies.trim`
+                        self._drop(root, folder, file, limit)
             with contextlib.suppress(OSError):
                 spares.trim(root, self._within_capacity(root, settings, limit))
 
