@@ -20,7 +20,7 @@ from collections.abc import Callable
 import lazy_loader
 
 __version__ = "0.2.0"
-_CORE_INTERFACE = 2  # the core compares its own, in src/core/module.cpp, when it is imported below
+_CORE_INTERFACE = 3  # the core compares its own, in src/core/module.cpp, when it is imported below
 
 from colonnade import displayed
 from colonnade._names import TableInfo

@@ -26,6 +26,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from colonnade.errors import UnsupportedTypeError
 from colonnade.interop import pandas as pandas_internals
 from colonnade.interop.arrow import arrow_table
 from colonnade.interop.process_end import finished_before_exit
@@ -51,8 +52,8 @@ def key_of(values: Mapping[str, Any], *what: str) -> str:
     for name, value in sorted(values.items()):
         try:
             whole.update(_written("argument", name.encode(), _encode(value)))
-        except (NoKeyError, RecursionError) as error:
-            reason = str(error) if isinstance(error, NoKeyError) else "it contains itself, or too many levels"
+        except (NoKeyError, UnsupportedTypeError, RecursionError) as error:
+            reason = "it contains itself, or too many levels" if isinstance(error, RecursionError) else str(error)
             raise NoKeyError(f"the argument {name!r} has no stable key: {reason}") from None
     return whole.hexdigest()
 

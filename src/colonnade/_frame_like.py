@@ -99,7 +99,7 @@ class FrameLike(abc.ABC):
         return self.to_pandas(columns=[key])[key]
 
     def head(self, n: int = 5) -> Any:
-        """Take the first rows, as of a frame. Nothing is copied.
+        """Take the first rows, as of a frame. Only columns of Python objects are copied, and those whole.
 
         Parameters
         ----------
@@ -127,7 +127,7 @@ class FrameLike(abc.ABC):
         return self[: whole_number(n, "n")]
 
     def tail(self, n: int = 5) -> Any:
-        """Take the last rows, as of a frame. Nothing is copied.
+        """Take the last rows, as of a frame. Only columns of Python objects are copied, and those whole.
 
         Parameters
         ----------

@@ -152,7 +152,7 @@ class Names(abc.ABC):
     def ls(self, pattern: str | None = None) -> list[TableInfo]:
         """List the newest versions, by name. Files that are not snapshots are left out; `check` names them.
 
-        A warning says which tables this user may not read, and which growing tables are files.
+        A warning says which tables this user may not read, and which growing tables are damaged.
 
         Parameters
         ----------
@@ -179,11 +179,11 @@ class Names(abc.ABC):
         >>> cn.delete("docs/ls")
         """
         unreadable: list[str] = []
-        files: list[str] = []
-        tables = Tables(sorted(self._infos(pattern, unreadable, files), key=lambda table: table.name))
+        damaged: list[str] = []
+        tables = Tables(sorted(self._infos(pattern, unreadable, damaged), key=lambda table: table.name))
         for left_out, what, why in (
             (unreadable, "tables or folders", "this user may not read them or does not trust their owner"),
-            (files, "growing tables", "they are files"),
+            (damaged, "growing tables", "they are damaged"),
         ):
             if left_out:
                 more = ", ..." if len(left_out) > 5 else ""
@@ -195,7 +195,7 @@ class Names(abc.ABC):
                 )
         return tables
 
-    def _infos(self, pattern: str | None, unreadable: list[str], files: list[str]) -> Iterator[TableInfo]:
+    def _infos(self, pattern: str | None, unreadable: list[str], damaged: list[str]) -> Iterator[TableInfo]:
         entries = self._catalog.entries(lambda folder, _: unreadable.append(f"{folder}/"))
         names = ((entry.name, False) for entry in entries if entry.version is None)
         growing = ((name, True) for name in self._catalog.growing())
@@ -205,10 +205,10 @@ class Names(abc.ABC):
                     yield self.info(name)
                 except NotFoundError:
                     if is_growing and self._catalog.is_growing(name):  # there is a folder, and no head in it
-                        files.append(name)
+                        damaged.append(name)
                 except CorruptSnapshotError:
                     if is_growing:
-                        files.append(name)
+                        damaged.append(name)
                 except StoreAccessError as error:
                     if error.errno in SHORTAGES:
                         raise

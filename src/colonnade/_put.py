@@ -124,7 +124,8 @@ def _columns(sort_by: Any) -> list[Any] | Literal[True] | None:
 def _changes(request: Request, snapshot: Snapshot) -> bool:
     """Whether a stored table must be written anew; if not, the bytes of its file are copied."""
     is_without_place_for_checksum = request.checksum and not snapshot.has_checksums
-    changes = request.key or request.sort_by or request.meta or request.views
+    has_key = request.key is not None and request.key is not False
+    changes = has_key or request.sort_by or request.meta or request.views
     return bool(changes or is_without_place_for_checksum)
 
 
@@ -143,6 +144,8 @@ def check_name_first(name: object) -> None:
     ------
     TypeError
     """
+    if isinstance(name, str):  # one of NumPy has a shape too
+        return
     is_data = isinstance(name, (Mapping, list, tuple, bytearray, memoryview))
     if is_data or any(hasattr(name, method) for method in ("shape", "__arrow_c_stream__", "collect")):
         raise TypeError(f"the name comes first, then the data: put('name', data); got a {type(name).__name__} as name")

@@ -43,13 +43,9 @@ def sort(data: Any, by: list[Any] | Literal[True]) -> Any:
     if by is True:
         raise NotATableError("sort_by=True is the row index of pandas, which this data has not; name the columns")
     if is_polars_series(data):
-        _check(by, [data.name])
-        return data.sort(nulls_last=True)
+        return _sorted_polars(data.to_frame(), by).to_series()
     if is_polars_frame(data):
-        from colonnade.interop.polars import sort_frame  # it is a frame of Polars, so Polars is there
-
-        _check(by, data.columns)
-        return sort_frame(data, by)
+        return _sorted_polars(data, by)
     if not (hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__")):
         raise NotATableError(f"sort_by={by!r} is for tables; sort a {type(data).__name__} before you put it")
     table = _without_views(arrow_table(data))
@@ -58,6 +54,13 @@ def sort(data: Any, by: list[Any] | Literal[True]) -> Any:
         return table.take(pc.sort_indices(table, [(name, "ascending") for name in by]))
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise UnsupportedTypeError(f"sort_by={by!r}: PyArrow cannot sort this table ({error})") from error
+
+
+def _sorted_polars(frame: Any, by: Any) -> Any:
+    from colonnade.interop.polars import sort_frame  # it is a frame of Polars, so Polars is there
+
+    _check(by, frame.columns)
+    return sort_frame(frame, by)
 
 
 def _without_views(table: pa.Table) -> pa.Table:

@@ -67,7 +67,7 @@ def labels(columns: Any) -> list[Any] | None:
     """Give the labels that ``columns=`` names; a string is one label, and so is a number."""
     if columns is None:
         return None
-    return list(columns) if isinstance(columns, Iterable) and not isinstance(columns, str) else [columns]
+    return list(columns) if isinstance(columns, Iterable) and not isinstance(columns, (str, bytes)) else [columns]
 
 
 def seconds(value: Any, name: str) -> float:

@@ -17,7 +17,7 @@ int available_threads() {
 namespace {
 
 // Raised by one, here and in src/colonnade/__init__.py, when a binding changes.
-constexpr int interface_number = 2;
+constexpr int interface_number = 3;
 
 // In a checkout the package may be newer than what was built, and would fail anywhere.
 void check_interface() {

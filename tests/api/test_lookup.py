@@ -76,8 +76,12 @@ def test_days_of_numpy(store):
         assert snap.locate(probes).tolist() == [0, 1]
     assert snap.locate(days[1]) == 1
     months = store.put("p", pd.DataFrame({"p": pd.period_range("2024", periods=2, freq="M")}), key="p")
-    with pytest.raises(TypeError, match=r"the values to look up are extension<pandas\.period"):
+    with pytest.raises(TypeError, match=r"the values to look up are extension<pandas\.period<.*>>, D"):
         months.locate(pd.Period("2024-01-01", "D"))
+    assert months.locate([2**70]).tolist() == [-1]
+    for wrong in (days.reshape(1, 2), np.array([2**62], "datetime64[Y]")):
+        with pytest.raises(TypeError, match="the values to look up have no Arrow type"):
+            snap.locate(wrong)
 
 
 @pytest.mark.parametrize(
@@ -89,6 +93,7 @@ def test_a_column_whose_label_is_no_text(store, labels, key):
     frame.columns = pd.Index(labels) if isinstance(labels[0], int) else pd.MultiIndex.from_tuples(labels)
     snap = store.put("t", frame, key=key)
     assert snap.locate([8, 7, 5]).tolist() == [1, 0, -1]
+    assert store.put("u", store.put("t", frame), key=key).locate(8) == 1
     snap = store.put("t", frame, key=labels)
     assert snap.locate([(5, 7), (7, 5)]).tolist() == [0, -1]
     assert snap.locate(frame).tolist() == [0, 1]
@@ -152,8 +157,9 @@ def test_what_cannot_be_a_key(store):
         (0, "there is no column '0'"),
         ([], "must name a column"),
     ):
-        with pytest.raises(ValueError, match=message):
-            store.put("t", USERS, key=wrong)
+        for data in (USERS, store.open("t")):
+            with pytest.raises(ValueError, match=message):
+                store.put("t", data, key=wrong)
     with pytest.raises(ValueError, match="unique=True is for keys"):
         store.put("t", USERS, unique=True)
     with pytest.raises(TypeError, match="views must be True or False, got 'yes'"):

@@ -1,6 +1,7 @@
 """Two hosts: an origin, whose store a separate process serves, and a store that receives."""
 
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -47,8 +48,12 @@ def host(served, token):
 @pytest.fixture
 def mortal(folder, token):
     """Another store and the process that serves it, which may be stopped and killed."""
-    with serving(folder / "mortal") as (store, host):
-        yield store, host
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it, also for the processes that are started
+    try:
+        with serving(folder / "mortal") as (store, host):
+            yield store, host
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture

@@ -242,6 +242,15 @@ def test_a_view_hides_no_table_of_the_connection(store):
             store.attach(con)
         assert con.sql("from trips").fetchall() == [(2,)]
         assert store.attach(con, "nyc") == store.attach(con, "nyc") == ["nyc/trips"]
+    with duckdb.connect() as con:
+        con.sql("create table trips (x int)")
+        with pytest.raises(ValueError, match="would hide: 'trips'; attach a folder"):
+            store.attach(con)
+    with duckdb.connect() as con:
+        con.sql("attach ':memory:' as other")
+        con.sql("create table other.trips (x int)")  # the name alone does not lead to it
+        store.attach(con)
+        assert con.sql("from trips").fetchall() == [(1,)]
 
 
 @pytest.mark.parametrize("bins", [1, 2, 3])

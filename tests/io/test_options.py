@@ -89,6 +89,25 @@ def test_folders_that_name_other_columns(tmp_path, store):
     assert store.load("t", tmp_path).to_arrow()["m"].to_pylist() == [7, 2, None]
 
 
+@pytest.mark.parametrize(("given", "values"), [("string", ["01"]), ("category", ["01"]), ("float64", [1.0])])
+def test_types_of_the_columns_of_folders(given, values, tmp_path, store):
+    (tmp_path / "month=01").mkdir()
+    (tmp_path / "month=01/t.csv").write_text("a\n1\n")
+    assert store.load("t", tmp_path, types={"month": given}).to_pandas()["month"].tolist() == values
+    with pytest.raises(cn.UnreadableFileError, match="'01' as a scalar of type timestamp"):
+        store.load("t", tmp_path, types={"month": "timestamp[ns]"})
+
+
+def test_columns_of_folders_by_engines(tmp_path, store):
+    (tmp_path / "self=1").mkdir()
+    (tmp_path / "self=1/t.csv").write_text("a\n1\n")
+    assert store.load("t", tmp_path, engine="polars").to_arrow().to_pydict() == {"a": [1], "self": [1]}
+    for engine in ("polars", "duckdb"):  # of one file, the folders above it are no columns
+        assert store.load("t", tmp_path / "self=1/t.csv", engine=engine).to_arrow().to_pydict() == {"a": [1]}
+    (tmp_path / "self=1/t.csv").write_text("self\nown\n")
+    assert store.load("t", tmp_path, engine="polars").to_arrow().to_pydict() == {"self": ["own"]}
+
+
 def test_patterns_of_files(tmp_path, store):
     for year in (2013, 2014):
         (tmp_path / f"p/year={year}").mkdir(parents=True)
@@ -99,11 +118,15 @@ def test_patterns_of_files(tmp_path, store):
     for pattern in ("2*.csv", "201[34].csv", "p/*/*.parquet", "p/**/*.parquet", "p/year=201?"):
         assert store.load("t", tmp_path / pattern).to_arrow()["a"].to_pylist() == both
     assert store.load("t", tmp_path / "p/*/*.parquet").to_arrow()["year"].to_pylist() == both
-    assert store.load("t", tmp_path / "x[1].csv").to_pandas()["a"].tolist() == [
-        5
-    ]  # a file's name goes before a pattern
-    with pytest.raises(cn.UnreadableFileError, match=r"\*\.tsv matches no files"):
+    # The name of a file that is there is no pattern.
+    assert store.load("t", tmp_path / "x[1].csv").to_pandas()["a"].tolist() == [5]
+    (tmp_path / "_b.csv").write_text("a\n6\n")
+    assert store.load("t", tmp_path / "_*.csv").to_pandas()["a"].tolist() == [6]  # hidden, unless it is asked for
+    assert store.load("t", tmp_path / "[!_]*.csv").num_rows == 3
+    with pytest.raises(FileNotFoundError, match="as a pattern it matches none"):
         store.load("t", tmp_path / "*.tsv")
+    with pytest.raises(ValueError, match=r"\*\* stands for folders"):
+        store.load("t", tmp_path / "p/**.parquet")
 
 
 @pytest.mark.parametrize(("suffix", "text"), [
@@ -325,6 +348,7 @@ class _Ranges(http.server.SimpleHTTPRequestHandler):
     ("t.csv", {"encoding": "klingon"}, "encoding='klingon' is unknown"),
     ("t.csv", {"encoding": "zlib"}, "encoding='zlib' is unknown"),
     ("t.csv", {"types": {"a": "klingon"}}, "types= of column 'a': 'klingon' is not a type"),
+    ("t.csv", {"types": {"a": object}}, "types= of column 'a': <class 'object'> is not a type"),
     ("t.csv", {"engine": "excel"}, "engine must be one of pyarrow, duckdb, polars"),
     ("t.csv", {"engine": "polars", "types": {"a": "string"}}, "polars finds its own types"),
     ("t.csv", {"engine": "polars", "encoding": "latin-1"}, "Polars reads UTF-8"),

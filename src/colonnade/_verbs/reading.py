@@ -82,7 +82,8 @@ class Reading(StoreBase):
 
             if last is not None:
                 raise ValueError(
-                    f"last={last!r} is for growing tables of this host. A fetch takes all rows so far; take tail()"
+                    f"last={last!r} is for growing tables of this host. Of another host all rows are fetched: open the "
+                    "table without last=, and call tail() of it"
                 )
             snapshot = open_remote(self._catalog, name, version)
         else:

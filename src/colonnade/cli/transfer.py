@@ -178,7 +178,7 @@ def dump(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a table to a file; the suffix says which format: Parquet, Feather, Arrow IPC or CSV."""
+    """Write a table to a file; the suffix says which format: Parquet, Feather, Arrow IPC, CSV or TSV."""
     if file == "-":
         if as_json:
             raise typer.BadParameter("standard output has the table; --json is for files")

@@ -8,6 +8,7 @@ Does not depend on: how rows are found, files, names.
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Iterable
 from typing import Any
@@ -94,10 +95,11 @@ def looked_up(values: Any, name: str, column: pa.Array) -> KeyColumn:
     """
     arrow_type = column.type
     if isinstance(arrow_type, pa.BaseExtensionType):
-        values = _arrow_values(values, arrow_type)
+        values = _arrow_values(values, arrow_type.storage_type)
         if isinstance(values.type, pa.BaseExtensionType):
             if values.type != arrow_type:
-                raise TypeError(f"the key {name!r} is {arrow_type}, the values to look up are {values.type}")
+                key, other = map(_with_frequency, (arrow_type, values.type))
+                raise TypeError(f"the key {name!r} is {key}, the values to look up are {other}")
             values = values.storage
         return looked_up(values, name, column.storage)
     if type(values) is list and len(values) == 1:
@@ -151,9 +153,9 @@ def _arrow_values(values: Any, arrow_type: pa.DataType) -> pa.Array:
         return values
     if _core.nests_deeper(values, 1):  # PyArrow ends the process at circular ones
         raise TypeError(f"a key is {arrow_type}, and the values to look up are lists, tuples or mappings")
-    if isinstance(values, np.ndarray) and values.dtype.kind == "M" and pt.is_timestamp(arrow_type):
-        values = pd.Series(values)  # PyArrow makes dates of datetime64[D]
     try:
+        if isinstance(values, np.ndarray) and values.dtype.kind == "M" and pt.is_timestamp(arrow_type):
+            values = pd.Series(values)  # PyArrow makes dates of datetime64[D]
         return pa.array(values, from_pandas=True)
     except OverflowError:  # integers that no column holds together
         if not pt.is_integer(arrow_type):
@@ -166,9 +168,16 @@ def _arrow_values(values: Any, arrow_type: pa.DataType) -> pa.Array:
         )
     except (pa.ArrowException, TypeError, ValueError, SystemError) as error:
         # PyArrow knows lists of neither periods nor datetime64[D]; pandas does.
-        if isinstance(values, list) and (series := pd.Series(values)).dtype != object:
-            return _arrow_values(series, arrow_type)
+        with contextlib.suppress(TypeError, ValueError):  # the error that led here says more
+            if isinstance(values, list) and (series := pd.Series(values)).dtype != object:
+                return _arrow_values(series, arrow_type)
         raise TypeError(f"a key is {arrow_type}, and the values to look up have no Arrow type: {error}") from error
+
+
+def _with_frequency(arrow_type: pa.DataType) -> str:
+    """A type's name; the type of pandas' periods does not tell their frequency in it."""
+    frequency = getattr(arrow_type, "freq", None)
+    return f"{arrow_type}, {frequency}" if frequency else str(arrow_type)
 
 
 def _in_type(values: pa.Array, name: str, arrow_type: pa.DataType) -> pa.Array:

@@ -127,7 +127,7 @@ def check_polars(frame: Any) -> None:
         ]
         refused += [f"the name {name!r} has a null character; rename it" for name, _ in parts if "\0" in name]
     if refused:
-        raise UnsupportedTypeError(f"nothing was stored: {'; '.join(refused)}")
+        raise UnsupportedTypeError(f"Polars cannot give this data to others: {'; '.join(refused)}")
 
 
 def _parts(name: str, dtype: Any) -> Iterator[tuple[str, str]]:

@@ -128,6 +128,13 @@ def run(
         raise with_hint(error) from None
 
 
+# The tables that a name alone leads to: a view of the same name would hide them.
+_OWN_TABLES = """
+select table_name from duckdb_tables() where temporary
+or (database_name = current_database() and list_contains(current_schemas(true), schema_name))
+"""
+
+
 def register(connection: duckdb.DuckDBPyConnection, tables: dict[str, pa.Table]) -> None:
     """Make views of tables in a caller's connection. Each replaces an earlier view of its name, but hides no table.
 
@@ -137,9 +144,11 @@ def register(connection: duckdb.DuckDBPyConnection, tables: dict[str, pa.Table])
     """
     _check_case(tables)
     try:
-        names = connection.sql("select table_name from duckdb_tables()").fetchall()
-    except duckdb.ConnectionException as error:
-        raise ValueError(f"this connection of DuckDB cannot be used ({error}); open another one") from error
+        names = connection.sql(_OWN_TABLES).fetchall()
+    except duckdb.Error as error:
+        raise ValueError(
+            f"this connection of DuckDB cannot be used now ({error}); end what it does, or open another one"
+        ) from error
     own = {name.lower() for (name,) in names}
     if hidden := [name for name in tables if name.lower() in own]:
         raise ValueError(

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from colonnade.errors import NotATableError, QueryError
 from colonnade.interop.arrow import check_batch, check_polars
-from colonnade.interop.wrappers import is_dataset, is_polars_frame, unwrapped
+from colonnade.interop.wrappers import is_dataset, is_polars_frame, is_polars_series, unwrapped
 from colonnade.io.batches import Source, as_one
 from colonnade.io.secrets import without_secrets
 
@@ -95,9 +95,14 @@ def open_arrow(data: Any) -> Source:
     """Open an object that gives a stream of Arrow data: a DuckDB relation, an executed cursor, a reader."""
     if not is_dataset(data):
         data = unwrapped(data)
+    if is_polars_series(data):
+        data = data.to_frame()
     if is_polars_frame(data):
         check_polars(data)
-    reader = _reader(data)
+    try:
+        reader = _reader(data)
+    except pa.ArrowInvalid as error:
+        raise NotATableError(f"{_described(data)} gives no table, but other Arrow data: {error}") from error
     if reader is None:
         raise NotATableError(
             f"{_described(data)} gives no Arrow data; load a path, a URL, a connection and its query=, or what has "

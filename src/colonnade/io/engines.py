@@ -32,15 +32,17 @@ def by_engine(files: Sequence[str], kind: FileFormat, options: ReadOptions, fold
     return _ENGINES[options.engine](files, kind, options, folders)
 
 
-def _by_duckdb(files: Sequence[str], kind: FileFormat, options: ReadOptions, _: Folders) -> Source:
+def _by_duckdb(files: Sequence[str], kind: FileFormat, options: ReadOptions, folders: Folders) -> Source:
     import duckdb
 
-    # DuckDB finds the columns that folders name.
+    has_columns = any(folders)  # DuckDB finds them itself, also in the folders above the one that was asked for
     names = ["".join(f"[{sign}]" if sign in "*?[" else sign for sign in file) for file in files]  # they are patterns
     try:
         connection = duckdb.connect()
         if kind is FileFormat.JSON:
-            relation = connection.read_json(names, format="newline_delimited", union_by_name=True)
+            relation = connection.read_json(
+                names, format="newline_delimited", union_by_name=True, hive_partitioning=has_columns
+            )
         else:
             relation = connection.read_csv(
                 names,
@@ -48,6 +50,7 @@ def _by_duckdb(files: Sequence[str], kind: FileFormat, options: ReadOptions, _: 
                 decimal=options.decimal or ".",
                 union_by_name=True,
                 encoding=options.encoding,
+                hive_partitioning=has_columns,
             )
         if options.columns is not None:
             check_columns(options.columns, relation.columns)
@@ -77,7 +80,7 @@ def _by_polars(files: Sequence[str], kind: FileFormat, options: ReadOptions, fol
                 for file in files
             ]
         frames = [
-            frame.with_columns(**{name: pl.lit(value.as_py()) for name, value in columns.items()})
+            _with_constants(pl, frame, columns) if columns else frame
             for frame, columns in zip(frames, folders, strict=True)
         ]
         frame = pl.concat(frames, how="diagonal_relaxed") if len(frames) > 1 else frames[0]
@@ -87,6 +90,13 @@ def _by_polars(files: Sequence[str], kind: FileFormat, options: ReadOptions, fol
         return open_arrow(frame.collect())
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _unreadable(files, "polars", error) from error
+
+
+def _with_constants(pl: Any, frame: Any, columns: Mapping[str, pa.Scalar]) -> Any:
+    """Add the columns that folders name. A column of the file's own stays."""
+    own = set(frame.collect_schema().names())
+    constants = (pl.lit(value.as_py()).alias(name) for name, value in columns.items() if name not in own)
+    return frame.with_columns(list(constants))
 
 
 def _checked(files: Sequence[str], relation: Any, errors: type[Exception]) -> Source:

@@ -86,8 +86,10 @@ def _find(path: str) -> _Files:
             str(file.path): file
             for entry in entries
             for file in _files_in(system, entry)
-            if not _is_hidden(PurePath(file.path).parts[depth:])
+            if not _is_left_out(PurePath(file.path).parts[depth:], PurePath(inside).name)
         }
+    if not entries:
+        raise FileNotFoundError(2, "there is no such file, and as a pattern it matches none", without_secrets(path))
     if not files:
         what = "is a folder without files" if entries == [info] else "matches no files"
         raise UnreadableFileError(f"{without_secrets(path)} {what}; nothing was stored")
@@ -100,8 +102,15 @@ _SIGNS = re.compile(r"[*?[]")
 
 def _matching(pattern: str) -> tuple[str, list[str]]:
     """The folder before the first sign of a pattern, and the paths that match it."""
+    if any("**" in part and part != "**" for part in PurePath(pattern).parts):
+        raise ValueError(f"{pattern}: ** stands for folders, and alone between slashes, as in **/*.csv")
     base = PurePath(*itertools.takewhile(lambda part: not _SIGNS.search(part), PurePath(pattern).parts))
     return str(base), list(map(str, Path(base).glob(str(PurePath(pattern).relative_to(base)))))
+
+
+def _is_left_out(parts: tuple[str, ...], asked: str) -> bool:
+    """Whether a file is hidden, and no pattern asks for names like its."""
+    return _is_hidden(parts[:-1] if parts and parts[-1][0] == asked[:1] else parts)
 
 
 def _files_in(system: fs.FileSystem, entry: fs.FileInfo) -> list[fs.FileInfo]:
@@ -346,7 +355,9 @@ def _scan(
 
 def _text(source: _Files, kind: FileFormat, options: ReadOptions, meter: Meter) -> Source:
     # Of a file that was asked for, the folders above it are no columns.
-    folders = folder_columns([PurePath(file.path[len(source.base) :] if source.base else "") for file in source.files])
+    paths = [PurePath(file.path[len(source.base) :] if source.base else "") for file in source.files]
+    with explaining(source.asked, kind):
+        folders = folder_columns(paths, options.types or {})
     if options.engine is not None:
         if not isinstance(source.system, fs.LocalFileSystem):
             raise ValueError(f"engine= is for files of this machine, and {without_secrets(source.asked)} is a URL")

@@ -113,6 +113,6 @@ def explaining(path: str, kind: FileFormat | None = None) -> Iterator[None]:
         if "range requests" not in str(error):
             raise
         raise UnreadableFileError(  # what fsspec raises does not name the file
-            f"{without_secrets(path)} cannot be read: its server gives whole files only, and {kind} is read in parts; "
-            "download it, and load the copy. Nothing was stored"
+            f"{without_secrets(path)} cannot be read: its server gives whole files only, and "
+            f"{kind or 'this format'} is read in parts; download it, and load the copy. Nothing was stored"
         ) from error

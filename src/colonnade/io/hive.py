@@ -5,8 +5,9 @@ PyArrow's datasets find them for the other formats; the types are theirs. Does n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
+from types import MappingProxyType
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -15,13 +16,22 @@ _NULL = "__HIVE_DEFAULT_PARTITION__"
 _MOST = 2**31
 
 
-def folder_columns(paths: Sequence[PurePath]) -> list[dict[str, pa.Scalar]]:
-    """Give the columns that the folders of each path name, and the value of each: integers if all are, else texts."""
+def folder_columns(
+    paths: Sequence[PurePath], given: Mapping[str, pa.DataType] = MappingProxyType({})
+) -> list[dict[str, pa.Scalar]]:
+    """Give the columns that the folders of each path name, and the value of each.
+
+    They have the ``given`` type; else they are integers if all values are, and otherwise texts.
+    """
     texts = [dict(_named(part) for part in path.parts[:-1] if "=" in part) for path in paths]
     types = {name: pa.int32() for text in texts for name in text}
     for text in texts:
         types |= {name: pa.string() for name, value in text.items() if not _is_integer(value)}
-    return [{name: pa.scalar(value, pa.string()).cast(types[name]) for name, value in text.items()} for text in texts]
+    types |= {name: arrow_type for name, arrow_type in given.items() if name in types}
+    # An array is cast, because PyArrow does not cast a scalar to a dictionary.
+    return [
+        {name: pa.array([value], pa.string()).cast(types[name])[0] for name, value in text.items()} for text in texts
+    ]
 
 
 def _named(folder: str) -> tuple[str, str | None]:

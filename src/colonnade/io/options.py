@@ -126,7 +126,7 @@ def _type(column: str, value: Any) -> pa.DataType:
         if isinstance(value, (type, np.dtype)) and value not in _ALIASES:
             return pa.from_numpy_dtype(np.dtype(value))
         return pa.type_for_alias(_ALIASES.get(value, value))
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, pa.ArrowNotImplementedError):
         raise ValueError(
             f"types= of column {column!r}: {brief_repr(value)} is not a type. Give one of PyArrow, or a name: int64, "
             "float32, bool, string, category, date32, timestamp[ns]"
