@@ -77,7 +77,7 @@ anomalies: $(READY)
 	cd tests && ../$(BIN)/python -m faults.test_anomalies
 	cd tests && ../$(BIN)/python -m faults.test_allocations
 
-# Every way to share a frame that we know of, each in an environment of its own: at most 25 minutes on 2 idle cores, 20 GB of memory.
+# Every way to share a frame that we know of, each in an environment of its own: about 25 minutes on 2 idle cores once they are installed, 20 GB of memory.
 # It writes benchmarks/results and draws the tables and plots of the pages.
 bench-rivals: $(READY)
 	$(BIN)/python -m benchmarks.compare --fresh --scaling --publish --rounds 4 --minutes 24

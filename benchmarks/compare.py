@@ -67,8 +67,11 @@ def touch_memory() -> None:
 
 
 def merged(old: Figures, new: Figures) -> Figures:
-    """Samples are added to samples; for everything that is not a list, the first round's stay: it has all readers."""
-    result = old | new
+    """Samples are added to samples. The rest stays that of the first round, which has all readers.
+
+    The time of a turn and an error are those of the last one.
+    """
+    result = new | old | {key: new[key] for key in ("took", "error") if key in new}
     for key, value in new.items():
         if isinstance(value, list):
             result[key] = old.get(key, []) + value

@@ -22,6 +22,9 @@ class NotInstalledError(Exception):
     """A rival's packages cannot be installed here; the message says what pip said."""
 
 
+_PATIENCE = 600  # seconds for pip
+
+
 def python_for(name: str) -> str:
     """The interpreter to run a rival with; its environment is made at the first call.
 
@@ -44,7 +47,11 @@ def python_for(name: str) -> str:
         ours = sysconfig.get_path("purelib")
         (site / "project.pth").write_text(f"import site; site.addsitedir({ours!r})\n")
         command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages]
-        ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+        try:
+            ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PATIENCE)
+        except subprocess.TimeoutExpired:
+            failed.write_text(f"pip: not installed within {_PATIENCE} s")
+            raise NotInstalledError(failed.read_text()) from None
         if ended.returncode:
             errors = [line for line in ended.stderr.splitlines() if line.startswith("ERROR")]
             failed.write_text(f"pip: {errors[-1].removeprefix('ERROR: ') if errors else 'failed'}")

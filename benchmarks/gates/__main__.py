@@ -29,7 +29,7 @@ ROOT = HERE.parent.parent
 BUILD = ROOT / "build" / "gates"
 BASELINE = HERE / "baseline.json"
 TOLERANCE = 0.10
-# So many more are always allowed: where there are few, a few more cost nothing. Pages depend on what is free.
+# This many more are always allowed, because 10 % of a small count is less than one. Pages depend on what is free.
 SLACK = {"page faults": 16, "allocations": 8, "function calls": 8, "bytes": 1024}
 # What each kind depends on besides this project.
 DEPENDS = {

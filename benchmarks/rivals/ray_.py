@@ -33,10 +33,13 @@ def serve(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        killed = []
         for process in psutil.process_iter():  # `ray stop` does the same, and takes 7 s
             with contextlib.suppress(psutil.Error):
                 if process.pid != os.getpid() and any(str(folder) in word for word in process.cmdline()):
                     process.kill()
+                    killed.append(process)
+        psutil.wait_procs(killed, timeout=20)  # the memory of the store is free then
 
 
 def _connect() -> Any:
