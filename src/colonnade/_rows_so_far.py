@@ -32,14 +32,22 @@ class Described(NamedTuple):
     nbytes: int
 
 
+class _Rows(NamedTuple):
+    """Some rows of a growing table. Those of no rows differ in where they begin."""
+
+    identity: int
+    first: int
+    version: int
+
+
 class RowsSoFar:
     """The growing tables of a store. All methods may be called by any thread."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._writer = Writer(catalog)
-        self._lock = threading.Lock()  # who waits for it gets the same table
-        self._tables: WeakValueDictionary[tuple[int, range], OwnedSnapshot] = WeakValueDictionary()
+        self._lock = threading.Lock()  # one table is written at a time
+        self._tables: WeakValueDictionary[_Rows, OwnedSnapshot] = WeakValueDictionary()
 
     def describe(self, name: str) -> Described | None:
         """Describe a growing table; None if the name is not one.
@@ -67,11 +75,12 @@ class RowsSoFar:
         """
         if version is not None and version < 0:
             raise NotFoundError(f"there is no version {version} of the growing table {name!r}: versions count its rows")
-        with self._lock, attach(self._catalog, name, version) as snapshot:
-            key = snapshot.identity, range(snapshot.version - snapshot.num_rows, snapshot.version)
-            table = self._tables.get(key)
+        # The rows are those of the time of asking: who waits for the lock sees no more of them, and writes them once.
+        with attach(self._catalog, name, version) as snapshot, self._lock:
+            rows = _Rows(snapshot.identity, snapshot.version - snapshot.num_rows, snapshot.version)
+            table = self._tables.get(rows)
             if table is None:
                 table = share(self._writer, snapshot, version=max(snapshot.version, 1))
-                self._tables[key] = table
+                self._tables[rows] = table
             segment = segment_of(table)
             return segment, segment.seal(), table
