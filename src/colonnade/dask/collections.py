@@ -158,7 +158,7 @@ def _cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
     for column, field in zip(table.columns, schema, strict=True):
         try:
             columns.append(column.cast(field.type))
-        except pa.ArrowException as error:
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise UnsupportedTypeError(
                 f"partitions have column {field.name!r} as {column.type} and other types; {field.type}, which is for "
                 f"all of them, does not hold a value of it ({error}): convert it first by astype"
