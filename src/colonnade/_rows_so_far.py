@@ -1,7 +1,9 @@
 """The rows so far of growing tables, as tables that other hosts can fetch.
 
 A growing table is many files that change. What is fetched is one file that does not change. So the rows so far are
-written as a table when a host asks for them, once for each number of rows, and freed when nobody has asked for a while.
+written as a table when a host asks for them, and freed when nobody has asked for a while. Who asks for the newest rows
+within a second gets the same table. So a table that takes long to write can be fetched while it grows, and many who ask
+for it do not fill the store.
 
 Does not depend on: Flight, for how long a host may ask.
 """
@@ -9,8 +11,9 @@ Does not depend on: Flight, for how long a host may ask.
 from __future__ import annotations
 
 import threading
+import time
 from typing import NamedTuple
-from weakref import WeakValueDictionary
+from weakref import WeakValueDictionary, ref
 
 import pyarrow as pa
 
@@ -23,6 +26,9 @@ from colonnade.format.seal import Seal
 from colonnade.storage.catalog import Catalog
 from colonnade.storage.segment import Segment
 
+# For so many seconds, and for as long as it took to write them, the rows that were written last are the newest ones.
+_FRESH = 1.0
+
 
 class Described(NamedTuple):
     """What is known of a growing table without writing it."""
@@ -32,14 +38,30 @@ class Described(NamedTuple):
     nbytes: int
 
 
+class _Rows(NamedTuple):
+    """Some rows of a growing table. Those of no rows differ in where they begin."""
+
+    identity: int
+    first: int
+    version: int
+
+
+class _Newest(NamedTuple):
+    """The table of the newest rows that was written last, for those who ask until then."""
+
+    until: float
+    table: ref[OwnedSnapshot]
+
+
 class RowsSoFar:
     """The growing tables of a store. All methods may be called by any thread."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._writer = Writer(catalog)
-        self._lock = threading.Lock()  # who waits for it gets the same table
-        self._tables: WeakValueDictionary[tuple[int, range], OwnedSnapshot] = WeakValueDictionary()
+        self._lock = threading.Lock()  # one table is written at a time
+        self._tables: WeakValueDictionary[_Rows, OwnedSnapshot] = WeakValueDictionary()
+        self._newest: dict[int, _Newest] = {}
 
     def describe(self, name: str) -> Described | None:
         """Describe a growing table; None if the name is not one.
@@ -57,7 +79,7 @@ class RowsSoFar:
         """Write the rows so far, or those at a number of rows, unless they are written already.
 
         The version of the table is the number of rows that were ever appended. Its file is there for as long as the
-        snapshot is held.
+        snapshot is held. Without a number, the rows may be a second old, and older if they took long to write.
 
         Raises
         ------
@@ -67,11 +89,27 @@ class RowsSoFar:
         """
         if version is not None and version < 0:
             raise NotFoundError(f"there is no version {version} of the growing table {name!r}: versions count its rows")
-        with self._lock, attach(self._catalog, name, version) as snapshot:
-            key = snapshot.identity, range(snapshot.version - snapshot.num_rows, snapshot.version)
-            table = self._tables.get(key)
+        # The rows are those of the time of asking: who waits for the lock sees no more of them, and writes them once.
+        with attach(self._catalog, name, version) as snapshot, self._lock:
+            rows = _Rows(snapshot.identity, snapshot.version - snapshot.num_rows, snapshot.version)
+            table = self._written_last(rows.identity) if version is None else None
             if table is None:
+                table = self._tables.get(rows)
+            if table is None:
+                began = time.monotonic()
                 table = share(self._writer, snapshot, version=max(snapshot.version, 1))
-                self._tables[key] = table
+                self._tables[rows] = table
+                if version is None:
+                    now = time.monotonic()
+                    self._newest[rows.identity] = _Newest(now + (now - began) + _FRESH, ref(table))
             segment = segment_of(table)
             return segment, segment.seal(), table
+
+    def _written_last(self, identity: int) -> OwnedSnapshot | None:
+        """The table of a growing table's newest rows, if it was written just now and is there."""
+        now = time.monotonic()
+        self._newest = {
+            each: last for each, last in self._newest.items() if now < last.until and last.table() is not None
+        }
+        last = self._newest.get(identity)
+        return None if last is None else last.table()

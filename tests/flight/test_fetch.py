@@ -227,12 +227,16 @@ def test_a_token_of_a_file_ends_with_a_newline(origin, store, host, token, monke
 
 def test_a_growing_table_is_fetched_as_it_grows(origin, store, host):
     """The rows so far are a table, of which the version is their number; each number of rows is written once."""
+    address = f"{host.address}/ticks"
     for rows in (1, 2, 3):
         origin.append("ticks", pd.DataFrame({"x": [rows * 1.0], "s": [f"row {rows}"]}))
-        with store.open(f"{host.address}/ticks") as snapshot, store.open(f"{host.address}/ticks") as again:
+        # Without a number, the rows may be a second old.
+        with store.open(address, version=rows) as snapshot, store.open(address, version=rows) as again:
             assert (snapshot.name, snapshot.version, snapshot.identity) == ("ticks", rows, again.identity)
             pd.testing.assert_frame_equal(snapshot.to_pandas(), origin.get("ticks"))
-    with store.open(f"{host.address}/ticks", version=2) as snapshot:
+    with store.open(address) as snapshot:
+        assert snapshot.version == 3
+    with store.open(address, version=2) as snapshot:
         assert snapshot.to_pandas()["s"].tolist() == ["row 1", "row 2"]
     for version in (4, -2):
         with pytest.raises(cn.NotFoundError, match="version"):

@@ -97,6 +97,27 @@ def test_a_store_that_was_removed_and_made_again(folder, token, monkeypatch):
     assert address_of(str(origin.path)) is None
 
 
+@pytest.mark.parametrize("fails", ["fcntl.flock", "leave_in_store"])
+def test_a_store_that_was_made_again_and_was_full(folder, token, monkeypatch, fails):
+    """Where the address cannot be announced, the next look tries again."""
+    monkeypatch.setattr("colonnade._serve._INTERVAL", 3600.0)  # this test says when to look
+    origin = cn.Store(folder / "origin")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with origin.serve() as server:
+        shutil.rmtree(origin.path)
+        origin.put("x", b"1234").close()
+        with monkeypatch.context() as patch:
+            patch.setattr(f"colonnade.flight.serving.{fails}", full)
+            server.look()
+        assert address_of(str(origin.path)) is None
+        server.look()
+        assert server.is_serving
+        assert address_of(str(origin.path)) == server.address
+
+
 def test_standing_by_needs_the_token(mortal, monkeypatch):
     origin, host = mortal
     monkeypatch.delenv("COLONNADE_TOKEN")

@@ -203,8 +203,10 @@ def of_parts(*frames):
         [{"a": pd.Categorical(["x", "y"])}, {"a": pd.Categorical([f"k{row}" for row in range(300)])}],
         [{"a": pd.to_datetime(["2026-01-01"]).as_unit("s")}, {"a": pd.to_datetime(["2026-01-01"]).as_unit("ns")}],
         [{"a": pd.Series([], dtype=object)}, {"a": [1]}],
+        [{"a": pd.Series([], dtype=bool)}, {"a": pd.to_datetime(["2026-01-01"])}],
+        [{"a": [1]}, {"b": pd.Series([], dtype=float)}],
     ],
-    ids=["numbers", "no values", "order", "categories", "units", "no rows"],
+    ids=["numbers", "no values", "order", "categories", "units", "no rows", "no rows, no cast", "no rows, no column"],
 )
 def test_put_of_partitions_that_differ(client, frames):
     frames = [pd.DataFrame(each) for each in frames]
@@ -213,8 +215,30 @@ def test_put_of_partitions_that_differ(client, frames):
         assert plain(snapshot.to_pandas()) == plain(expected)
 
 
+@pytest.mark.parametrize("ordered", [(True, False), (False, True), (True, True)])
+def test_categories_are_ordered_if_those_of_all_partitions_are(client, ordered):
+    frames = [pd.DataFrame({"a": pd.Categorical(["x", "y"], ordered=each)}) for each in ordered]
+    with cd.put("ordered", of_parts(*frames)) as snapshot:
+        assert snapshot.to_pandas()["a"].cat.ordered == all(ordered)
+
+
 def plain(frame):
     return frame.astype(object).where(frame.notna(), None).to_numpy().tolist()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([np.array([2**60 + 1]), [1.5]], "'a' as int64 .*double"),
+        ([[-1], np.array([2**63], "uint64")], "'a' as uint64 .*int64"),
+        ([np.array(["3000-01-01"], "M8[us]"), np.array(["2026-01-01"], "M8[ns]")], r"'a' as timestamp\[us\]"),
+    ],
+    ids=["floats", "unsigned", "units"],
+)
+def test_values_that_no_type_of_the_partitions_holds(client, values, message):
+    with pytest.raises(cn.UnsupportedTypeError, match=message):
+        cd.put("refused", of_parts(*(pd.DataFrame({"a": each}) for each in values)))
+    assert "refused" not in [entry.name for entry in cn.ls()]
 
 
 def test_what_put_and_to_dask_refuse(client):

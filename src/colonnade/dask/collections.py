@@ -86,7 +86,7 @@ def put(name: str, frame: Any, **options: Any) -> Snapshot:
         The table.
     frame : dask.dataframe.DataFrame or Series
         The rows are stored in the order of its partitions. A RangeIndex becomes an index of integers. Columns whose
-        types differ among partitions get the type that holds the values of all of them.
+        types differ among partitions get a type that holds the values of all of them.
     **options
         Those of `Store.load`, such as ``keep=`` and ``ttl=``.
 
@@ -100,7 +100,7 @@ def put(name: str, frame: Any, **options: Any) -> Snapshot:
     InvalidNameError, TypeError
         Before anything is computed.
     UnsupportedTypeError
-        If partitions have other columns, or types that no type holds together.
+        If partitions have other columns, or a column whose types or values no type holds together. Nothing is stored.
     """
     if not isinstance(frame, (dd.DataFrame, dd.Series)) or isinstance(frame, dd.Index):
         raise TypeError(
@@ -127,11 +127,43 @@ def _join(name: str, parts: list[Snapshot], options: dict[str, Any]) -> Snapshot
     # Types of columns without rows are often a guess.
     schema = _common_schema([part.schema for part in parts if part.num_rows] or [parts[0].schema])
 
-    def batches() -> Iterator[pa.RecordBatch]:
-        for part in parts:
-            yield from part.to_arrow().select(schema.names).cast(schema).to_batches()
+    errors: list[Exception] = []
 
-    return Store().load(name, pa.RecordBatchReader.from_batches(schema, batches()), **options)
+    def batches() -> Iterator[pa.RecordBatch]:
+        try:
+            for part in parts:
+                if part.num_rows:
+                    yield from _cast(part.to_arrow().select(schema.names), schema).to_batches()
+        except Exception as error:  # raised again below: Arrow's reader makes an error of its own from any
+            errors.append(error)
+            raise
+
+    try:
+        return Store().load(name, pa.RecordBatchReader.from_batches(schema, batches()), **options)
+    except Exception:  # of whichever class Arrow gives it
+        if errors:
+            raise errors.pop() from None
+        raise
+
+
+def _cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Give a partition the common types.
+
+    Raises
+    ------
+    UnsupportedTypeError
+        The common type of a column does not hold a value: an integer that no float is equal to, for one.
+    """
+    columns = []
+    for column, field in zip(table.columns, schema, strict=True):
+        try:
+            columns.append(column.cast(field.type))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise UnsupportedTypeError(
+                f"partitions have column {field.name!r} as {column.type} and other types; {field.type}, which is for "
+                f"all of them, does not hold a value of it ({error}): convert it first by astype"
+            ) from error
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def _common_schema(schemas: Sequence[pa.Schema]) -> pa.Schema:
@@ -162,7 +194,8 @@ def _common_type(name: str, types: Sequence[pa.DataType]) -> pa.DataType:
     categories = [each for each in distinct if pa.types.is_dictionary(each)]
     if categories:
         values = _common_type(name, [each.value_type if each in categories else each for each in distinct])
-        return pa.dictionary(pa.int32(), values, categories[0].ordered) if categories == distinct else values
+        ordered = all(each.ordered for each in categories)
+        return pa.dictionary(pa.int32(), values, ordered) if categories == distinct else values
     try:
         unified = pa.unify_schemas(
             [pa.schema([pa.field(name, each)]) for each in distinct], promote_options="permissive"

@@ -54,9 +54,8 @@ class Granting:
             source = self._address if failed else ask(self._address, self._credentials, self._request).source
             if source is not None:
                 yield source
-            if (
-                not self._has_arrived
-            ):  # a host that is busy waits a while before it says so; this is for one that does not
+            # A host that is busy waits a while before it says so; this is for one that does not.
+            if not self._has_arrived:
                 time.sleep(max(0.0, began + _PAUSE - time.monotonic()))
 
     @contextlib.contextmanager

@@ -40,7 +40,7 @@ from colonnade.storage.segment import Segment
 # Batches of 210 MB halve Flight's rate (measured); from 256 KiB to 4 MiB it does not matter.
 _BATCH = 1 << 20
 # For so many seconds after an answer its snapshot stays open, so that a put meanwhile disturbs no transfer. The rows of
-# a growing table, which are written for those who ask, take memory of their own.
+# a growing table are a copy that was written for those who ask, so that memory is freed sooner.
 _LEASE, _LEASE_OF_ROWS = 60.0, 10.0
 # So many seconds a receiver waits for a source in one request, and for this host to send. It asks again.
 _WAIT, _SHORT_WAIT = 2.0, 1.0

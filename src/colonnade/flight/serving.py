@@ -61,18 +61,30 @@ class Election:
                         os.close(fd)
 
     def is_lost(self) -> bool:
-        """Whether the file of this process is gone: somebody removed the store, and it was made again."""
+        """Whether this process has no file: somebody removed the store and made it again, or it could not make one."""
+        if self._fd < 0:
+            return True
         with contextlib.suppress(OSError, ColonnadeError), self._directory.opened() as root:
             return not _leads_to(root, self._fd)
         return False
 
     def announce(self, address: str, credentials: Credentials) -> None:
-        """Write the address where references find it, and the credentials where other processes of this user do."""
+        """Write the address where references find it, and the credentials where other processes of this user do.
+
+        Raises
+        ------
+        OSError, ColonnadeError
+            The file is removed, so that no process waits for one that nobody finds.
+        """
         data = address.encode()
-        with self._directory.opened() as root:
-            leave_in_store(root, credentials)
-        os.pwrite(self._fd, data, 0)
-        os.ftruncate(self._fd, len(data))
+        try:
+            with self._directory.opened() as root:
+                leave_in_store(root, credentials)
+            os.pwrite(self._fd, data, 0)
+            os.ftruncate(self._fd, len(data))
+        except BaseException:
+            self.withdraw()
+            raise
 
     def withdraw(self) -> None:
         """Remove the file, and leave the place to the next one."""

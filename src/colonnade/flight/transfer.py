@@ -36,7 +36,7 @@ def receive(source: Address, parts: list[Part], size: int, draft: Draft) -> None
     Raises
     ------
     RemoteError
-        The host fails, or sends too little in `PATIENCE` seconds.
+        The host fails, or sends nothing or too little in `PATIENCE` seconds.
     CorruptSnapshotError
         It sends more than it was asked for.
     """
