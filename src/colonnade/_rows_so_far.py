@@ -1,9 +1,8 @@
 """The rows so far of growing tables, as tables that other hosts can fetch.
 
 A growing table is many files that change. What is fetched is one file that does not change. So the rows so far are
-written as a table when a host asks for them, and freed when nobody has asked for a while. Who asks for the newest rows
-within a second gets the same table. So a table that takes long to write can be fetched while it grows, and many who ask
-for it do not fill the store.
+written as a table when a host asks for them, and freed when nobody has asked for a while. Where that takes long, who
+asks for the newest rows soon afterwards gets the same table: so it can be fetched while it grows.
 
 Does not depend on: Flight, for how long a host may ask.
 """
@@ -26,8 +25,8 @@ from colonnade.format.seal import Seal
 from colonnade.storage.catalog import Catalog
 from colonnade.storage.segment import Segment
 
-# For so many seconds, and for as long as it took to write them, the rows that were written last are the newest ones.
-_FRESH = 1.0
+# Rows that take more seconds to write are the newest ones for as long again. Others are written anew if there are more.
+_LONG = 1.0
 
 
 class Described(NamedTuple):
@@ -79,7 +78,7 @@ class RowsSoFar:
         """Write the rows so far, or those at a number of rows, unless they are written already.
 
         The version of the table is the number of rows that were ever appended. Its file is there for as long as the
-        snapshot is held. Without a number, the rows may be a second old, and older if they took long to write.
+        snapshot is held. Without a number, rows that took long to write may be as old as that.
 
         Raises
         ------
@@ -101,7 +100,8 @@ class RowsSoFar:
                 self._tables[rows] = table
                 if version is None:
                     now = time.monotonic()
-                    self._newest[rows.identity] = _Newest(now + (now - began) + _FRESH, ref(table))
+                    if now - began > _LONG:
+                        self._newest[rows.identity] = _Newest(now + (now - began), ref(table))
             segment = segment_of(table)
             return segment, segment.seal(), table
 
