@@ -241,11 +241,11 @@ def front(workloads: Figures) -> str:
     return table(["", "Colonnade", "strongest rival"], rows)
 
 
-BUSY = "**The machine was busy: these figures will be measured again.**"
+BUSY = "**The load of the machine was high at the start: these figures will be measured again.**"
 
 
 def is_busy(results: Figures) -> bool:
-    """Whether other programs ran on all of its processors when it began."""
+    """Whether its load was above the number of its processors in the minute before it began."""
     return float(results["machine"]["load"].split()[0]) > float(results["machine"]["cores"])
 
 
