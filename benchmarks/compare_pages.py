@@ -300,11 +300,11 @@ def page(results: Figures) -> str:
                 yield f"{title}."
                 yield times(workloads[workload])
                 yield (
-                    "Memory of the machine with so many readers: shared memory, and what they have for themselves.\n"
+                    "Memory of the machine with 1, 2, 4 and 8 readers: shared memory, and their private memory.\n"
                     "Cells are empty where one reader took so long that no more were started. "
                     "Colonnade keeps the memory of the version before as a *spare*, and the next put writes into it.\n"
-                    "So its figure is that of two versions. A store with `spares=0` keeps none, and each put takes as\n"
-                    "long as a first one."
+                    "So the figure counts two versions. With `spares=0` a store keeps no spare, and each put takes as\n"
+                    "long as the first one."
                 )
                 yield memory(workloads[workload])
 

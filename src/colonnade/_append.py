@@ -237,8 +237,8 @@ class Appender:
         if segments.full_segments or now >= self._look_at or (total >= segments.show_from and now >= segments.show_at):
             with self._lock:
                 direct = segments.direct
-                # Not started: another thread has closed the appender. Writing: this is a signal handler, and a turn had
-                # begun.
+                # It is not started if another thread has closed the appender. `_is_writing` is set if a signal handler
+                # is here, and the code that it interrupted is writing.
                 if direct is not None and direct.is_started and not self._is_writing:
                     self._turn(self._afterwards)
         return total

@@ -75,7 +75,7 @@ class RowsSoFar:
             return Described(snapshot.schema, snapshot.num_rows, snapshot.nbytes)
 
     def table(self, name: str, version: int | None) -> tuple[Segment, Seal, OwnedSnapshot]:
-        """Write the rows so far, or those at a number of rows, unless they are written already.
+        """Write the rows as a table: all of them, or those that were there at a number of rows.
 
         The version of the table is the number of rows that were ever appended. Its file is there for as long as the
         snapshot is held. Without a number, rows that took long to write may be as old as that.

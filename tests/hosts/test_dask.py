@@ -16,15 +16,15 @@ from .conftest import PYTHON, another_host, engine
 
 engine("distributed")
 
-from dask.base import tokenize  # noqa: E402
-from dask.delayed import delayed  # noqa: E402
-from dask.sizeof import sizeof  # noqa: E402
-from distributed import Client, KilledWorker, LocalCluster, Security  # noqa: E402
+from dask.base import tokenize  # noqa: E402 -- only where the engine is installed
+from dask.delayed import delayed  # noqa: E402 -- only where the engine is installed
+from dask.sizeof import sizeof  # noqa: E402 -- only where the engine is installed
+from distributed import Client, KilledWorker, LocalCluster, Security  # noqa: E402 -- only where the engine is installed
 
-import colonnade.dask as cd  # noqa: E402
-from colonnade import _core  # noqa: E402
-from colonnade.dask import memory  # noqa: E402
-from colonnade.storage.copies import file_of  # noqa: E402
+import colonnade.dask as cd  # noqa: E402 -- only where the engine is installed
+from colonnade import _core  # noqa: E402 -- only where the engine is installed
+from colonnade.dask import memory  # noqa: E402 -- only where the engine is installed
+from colonnade.storage.copies import file_of  # noqa: E402 -- only where the engine is installed
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 LIMIT = "500MiB"

@@ -21,11 +21,11 @@ os.environ.setdefault("RAY_health_check_failure_threshold", "60")
 
 engine("ray")
 
-import ray  # noqa: E402
+import ray  # noqa: E402 -- only where the engine is installed
 
-import colonnade.ray  # noqa: E402
-from colonnade.ray import hosts  # noqa: E402
-from colonnade.storage.copies import file_of  # noqa: E402
+import colonnade.ray  # noqa: E402 -- only where the engine is installed
+from colonnade.ray import hosts  # noqa: E402 -- only where the engine is installed
+from colonnade.storage.copies import file_of  # noqa: E402 -- only where the engine is installed
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 AWAY = {"away": 0.01}

@@ -105,7 +105,7 @@ class Querying(StoreBase):
         UnsupportedTypeError
             If a table has columns that DuckDB cannot read; each is named.
         ValueError
-            If two names differ only in upper and lower case, which SQL does not distinguish; if the connection has a
+            If two names differ only in upper and lower case, because SQL treats them as one; if the connection has a
             table of its own by one of the names; if it is closed.
 
         Examples

@@ -187,7 +187,7 @@ def _title(entry: Entry) -> str:
 
 
 def free_spares(root: int, size: int) -> None:
-    """Free the longest unused spares until ``size`` bytes are free, or no spare is left."""
+    """Remove spares until ``size`` bytes are free or no spare is left; those that were unused longest go first."""
     missing = size - free_bytes(root, size)
     if missing > 0:
         freed = spares.trim(root, max(spares.held(root) - missing, 0))
