@@ -6,6 +6,8 @@ checks every value, before anybody has the snapshot. The program that looks for 
 
 import contextlib
 import copy
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -357,6 +359,21 @@ def test_what_was_found():
     )
     assert process.returncode == 0, process.stdout + process.stderr
     assert process.stdout.count(".arrow\n") + process.stdout.count(".arrow ") >= len(seeds) > 0
+
+
+def test_the_core_of_the_sanitizers_is_the_one_that_looks(folder):
+    """The same program with another build of the core, as `make fuzz-sanitized` runs it; a copy of this one stands in for that."""
+    seed = next((FUZZ / "seeds").glob("*.arrow"))
+    core = Path(shutil.copy(cn._core.__file__, folder))
+    command = [sys.executable, FUZZ / "mutate.py", "--replay", seed]
+    environment = {**os.environ, "COLONNADE_FUZZ_CORE": str(core)}
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stdout + process.stderr
+
+    core.write_bytes(b"not a library")
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert process.returncode != 0
+    assert core.name in process.stderr
 
 
 @pytest.mark.slow

@@ -13,7 +13,6 @@ if there is any finding.
 import argparse
 import collections
 import faulthandler
-import importlib.util
 import json
 import os
 import random
@@ -30,11 +29,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-# Another build of the core, as that of `make fuzz-sanitized`.
 if core := os.environ.get("COLONNADE_FUZZ_CORE"):
-    spec = importlib.util.spec_from_file_location("colonnade._core", core)
-    sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(sys.modules[spec.name])
+    from fuzz.other_core import import_core_from
+
+    import_core_from(core)
 
 import colonnade as cn
 from fuzz.anatomy import SEAL_FIELDS, Anatomy, rehashed
