@@ -1,11 +1,14 @@
 """Every example in the README, the docs and the docstrings runs."""
 
+import io
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
+from contextlib import redirect_stdout
+from doctest import ELLIPSIS, NORMALIZE_WHITESPACE, OutputChecker
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,11 +21,10 @@ _FLAGS = ELLIPSIS | NORMALIZE_WHITESPACE
 
 
 def _run_shell(example):
-    """A console block: each line after "$ " must succeed."""
-    commands = [line.removeprefix("$ ") for line in example.parsed.splitlines() if line.startswith("$ ")]
+    """A block of Bash: each line must succeed. Blocks that are only shown are "sh" or "text"."""
     bin_folder = str(Path(sys.executable).parent)
     env = {**os.environ, "PATH": bin_folder + os.pathsep + os.environ["PATH"]}
-    for command in commands:
+    for command in example.parsed.splitlines():
         done = subprocess.run(
             ["/bin/bash", "-ec", command], env=env, cwd=_HERE, capture_output=True, text=True, check=False
         )
@@ -40,13 +42,33 @@ def _run_script(example):
     return f"the script failed: {done.stdout}{done.stderr}" if done.returncode else None
 
 
+def _run_and_compare(evaluate, expected):
+    """Evaluate a block and compare what it prints, where the page shows that."""
+
+    def run(example):
+        printed = io.StringIO()
+        with redirect_stdout(printed):
+            failure = evaluate(example)
+        if failure or OutputChecker().check_output(expected, printed.getvalue(), _FLAGS):
+            return failure
+        return f"the page shows:\n{expected}\nthe block printed:\n{printed.getvalue()}"
+
+    return run
+
+
 class _Blocks(PythonCodeBlockParser):
-    """Python blocks of a page follow each other in one namespace, but for scripts, which run by themselves."""
+    """Python blocks of a page follow each other in one namespace, but for scripts, which run by themselves.
+
+    A text block right after one is what it prints.
+    """
 
     def __call__(self, document):
         for region in super().__call__(document):
+            output = re.match(r"(?:\n?```)?\s*```text\n(.*?)```", document.text[region.end :], re.DOTALL)
             if "__main__" in str(region.parsed):
                 region.evaluator = _run_script
+            elif output:
+                region.evaluator = _run_and_compare(region.evaluator or self.evaluate, output[1])
             yield region
 
 
@@ -80,7 +102,7 @@ pytest_collect_file = (
     Sybil(
         parsers=[
             _Blocks(doctest_optionflags=_FLAGS),
-            CodeBlockParser("console", _run_shell),
+            CodeBlockParser("bash", _run_shell),
             SkipParser(),
         ],
         patterns=["README.md", "docs/*.md", "docs/*/*.md"],

@@ -21,6 +21,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.intersphinx",
+    "sphinx_copybutton",
     "sphinx_design",
 ]
 exclude_patterns = ["_build", "_templates", "model/*.pml"]
@@ -30,6 +31,10 @@ source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 # Markdown
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
+
+# What is copied can be pasted: lines with a prompt lose it, and what they print is left out.
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
 
 # API pages, from the docstrings
 autosummary_generate = True

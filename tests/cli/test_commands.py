@@ -26,6 +26,13 @@ def test_version_and_help_are_quick():
     assert output.endswith("\n[]\n")
 
 
+def test_help_says_in_a_whole_sentence_what_each_command_does(cli, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    commands = cli("--help").output.partition("Commands:\n")[2].splitlines()
+    assert len(commands) > 15
+    assert [line for line in commands if not line.endswith(".") or line.endswith("...")] == []
+
+
 def test_names_are_completed(store, flights, shell):
     script = {"_COLONNADE_COMPLETE": "complete_bash", "COMP_CWORD": "2"}
 

@@ -98,5 +98,5 @@ def _common(
 
 for _command in _COMMANDS:
     app.command()(_command)
-# Who knows `put` in Python looks for it here too: put NAME - --format csv.
+# Users who know `put` from Python look for it here too: put NAME - --format csv.
 app.command("put", hidden=True)(transfer.load)

@@ -107,7 +107,7 @@ def append(
         str | None, typer.Option(metavar="HOW-MUCH", help="What is kept: rows (1000000), a time (1h) or a size (4GiB).")
     ] = None,
 ) -> None:
-    """Append the rows of standard input to a growing table, as their lines come.
+    """Append standard input to a growing table, line by line.
 
     The first lines decide the columns of a new table. Lines that do not fit are not appended, and end the command.
     """

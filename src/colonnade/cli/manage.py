@@ -34,7 +34,10 @@ def copy(
     *,
     version: Version = None,
 ) -> None:
-    """Keep a table under a second name. It takes no memory if there is no table of that name yet."""
+    """Keep a table under a second name.
+
+    It takes no memory if there is no table of that name yet.
+    """
     with existing_store(ctx).copy(name, new, version=version) as snapshot:
         print_line(f"{new} version {snapshot.version}: {format_size(snapshot.nbytes)}")
 
@@ -90,7 +93,10 @@ def _ask(question: str) -> None:
 
 
 def gc(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """Free spares, expired tables and what killed writers left behind; remove empty folders."""
+    """Free spares, expired tables and what killed writers left.
+
+    Empty folders are removed too.
+    """
     freed = existing_store(ctx).gc()
     if as_json:
         print_json(freed._asdict())
@@ -168,9 +174,9 @@ def top(
     every: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="How often to look.")] = 1.0,
     as_json: AsJson = False,
 ) -> None:
-    """Watch what occupies the store's memory, and which processes hold it; q ends it.
+    """Watch what occupies the memory, and which processes hold it.
 
-    In a pipe it prints once. A store that is not there yet is shown as an empty one.
+    q ends it. In a pipe it prints once. A store that is not there yet is shown as an empty one.
     """
     from colonnade.cli import top as view
 
@@ -186,7 +192,9 @@ def ui(
     ctx: typer.Context,
     port: Annotated[int, typer.Option(min=0, max=65535, metavar="PORT", help="The port; 0 takes a free one.")] = 8421,
 ) -> None:
-    """Show the store on a page in the browser, for you alone: tables, processes, rates, first rows. Ctrl-C ends it.
+    """Show the store on a page in the browser, for you alone.
+
+    The page has the tables, the processes that have them open, rates, and first rows. Ctrl-C ends it.
 
     It listens on 127.0.0.1. Keep the printed address to yourself: it has the key in it.
     """

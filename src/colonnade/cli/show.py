@@ -37,7 +37,7 @@ def ls(
 
 
 def versions(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
-    """List the versions of a table: the newest, and those that --keep retained."""
+    """List the newest version of a table and those that were kept."""
     _print_tables(existing_store(ctx).versions(name), as_json)
 
 
@@ -89,7 +89,7 @@ def sql(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Query tables by their names, with DuckDB, and print the first rows.
+    """Query tables by name with DuckDB; print the first rows.
 
     A name with slashes is written in double quotes: colonnade sql 'select count(*) from "nyc/flights"'
     """

@@ -98,7 +98,7 @@ def load(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Load a file, a folder or a query into the store, as the next version of a table.
+    """Load a file, a folder or a query as a table's next version.
 
     The suffix says which format: Parquet, CSV, TSV, Feather, Arrow IPC, ORC or JSON lines; text also with .gz, .bz2,
     .zst or .xz after it. With --query: sqlite:///data.db and postgresql://user@host/name. With -, standard input and
@@ -178,7 +178,10 @@ def dump(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a table to a file; the suffix says which format: Parquet, Feather, Arrow IPC, CSV or TSV."""
+    """Write a table to a file.
+
+    The suffix says which format: Parquet, Feather, Arrow IPC, CSV or TSV.
+    """
     if file == "-":
         if as_json:
             raise typer.BadParameter("standard output has the table; --json is for files")
@@ -211,7 +214,9 @@ def serve(
     insecure: Annotated[bool, typer.Option("--insecure", help="Allow other hosts without TLS.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Serve the tables to other hosts over Arrow Flight, read-only, until Ctrl-C.
+    """Serve the tables to other hosts over Arrow Flight.
+
+    They are served read-only, until Ctrl-C.
 
     Other hosts need the token: $COLONNADE_TOKEN, or a random one, which is printed.
     """
@@ -244,7 +249,9 @@ def fetch(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Fetch a table of another host that serves its store. $COLONNADE_TOKEN is the token of that host.
+    """Fetch a table of another host that serves its store.
+
+    $COLONNADE_TOKEN is the token of that host.
 
     Without NAME it is kept as a copy that all processes of this host find when they open the URL, until its room is
     needed.

@@ -77,8 +77,8 @@ def frame_of(columns: Mapping[Any, Any]) -> pd.DataFrame:
         return pd.DataFrame(dict(columns), copy=False)
     except (ValueError, TypeError) as error:
         raise NotATableError(
-            f"a {type(columns).__name__} is stored as a table of its values, which must be arrays of one length; "
-            f"pandas says: {error}"
+            f"a {type(columns).__name__} is stored as one table: its keys are the columns, its values must be "
+            f"arrays of one length (pandas says: {error}). Put several tables under a name each"
         ) from error
 
 
