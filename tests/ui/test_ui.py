@@ -216,3 +216,48 @@ def test_in_a_browser(store, tmp_path):
     assert calls.count("/key/") >= 2
     assert "put/later" in process.stdout
     assert {"/key/page.css", "/key/page.js"} <= set(calls)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
+def test_a_refresh_keeps_focus_and_elements(tmp_path):
+    """Keyboard users stay where they are: only what changed is replaced, and a row is known by its link."""
+    from colonnade.ui import pages
+
+    def rows(names, age):
+        lines = "".join(f'<tr><td><a href="/{name}">{name}</a></td><td>{age}</td></tr>' for name in names)
+        return f"<h1>store</h1><div class='scroll'><table><tbody>{lines}<tr><td>spare</td><td></td></tr></tbody></table></div>"
+
+    program = f"""
+        const main = document.querySelector("main"), seen = [];
+        function look(text) {{
+          const fresh = main.cloneNode(); fresh.innerHTML = text; update(main, fresh);
+          seen.push([document.activeElement.textContent, main.textContent,
+                     main.querySelector(".scroll") === scroll].join());
+        }}
+        const scroll = main.querySelector(".scroll");
+        main.querySelector("a[href='/c']").focus();
+        look({rows("abcd", "1s")!r}); look({rows("abcd", "2s")!r}); look({rows("newabcd", "3s")!r}); look({rows("bcd", "4s")!r});
+        look({rows("dcb", "5s")!r}); look({rows("ce", "6s")!r});
+        document.title = seen.join(";");
+    """
+    page = tmp_path / "page.html"
+    page.write_text(f"<main>{rows('abcd', '1s')}</main><script>{pages.SCRIPT}{program}</script>")
+    options = ["--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'user'}", "--dump-dom"]
+    process = subprocess.run(
+        [CHROMIUM, *options, page.as_uri()], capture_output=True, text=True, check=False, timeout=90
+    )
+    title = re.search("<title>(.*)</title>", process.stdout)
+    assert title, process.stderr[-2000:]
+    texts = [
+        "".join(("store", *(f"{name}{age}" for name in names), "spare"))
+        for names, age in (
+            ("abcd", "1s"),
+            ("abcd", "2s"),
+            ("newabcd", "3s"),
+            ("bcd", "4s"),
+            ("dcb", "5s"),
+            ("ce", "6s"),
+        )
+    ]
+    assert title[1].split(";") == [f"c,{text},true" for text in texts]

@@ -35,17 +35,36 @@ th,td{padding:4px 14px 4px 0;text-align:left;border-bottom:1px solid rgba(128,12
 .remark{border-left:3px solid #d9822b;padding-left:8px}
 """
 
-# It fetches the page again and replaces the parts that changed. Parts that the user has folded stay folded until then.
+# It fetches the page again, and changes only what is different. So the focus stays, and a selection, and what was
+# scrolled to.
 SCRIPT = """
 "use strict";
+function update(old, fresh) {
+  if (old.isEqualNode(fresh)) return;
+  if (old.nodeName !== fresh.nodeName || old.nodeType !== Node.ELEMENT_NODE) { old.replaceWith(fresh); return; }
+  for (const name of old.getAttributeNames()) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+  for (const {name, value} of fresh.attributes) old.setAttribute(name, value);
+  // A row of the table is known by its link; everything else by its place.
+  const link = node => node.nodeName === "TR" ? node.querySelector("a")?.href : undefined;
+  const wanted = [...fresh.childNodes], links = new Set(wanted.map(link));
+  const rows = new Map([...old.childNodes].filter(link).map(row => [link(row), row]));
+  for (const [key, row] of rows) if (!links.has(key)) row.remove();
+  wanted.forEach((node, place) => {
+    const here = old.childNodes[place], row = rows.get(link(node));
+    if (!here || (link(node) && !row)) { old.insertBefore(node, here ?? null); return; }
+    if (row && row !== here) old.moveBefore ? old.moveBefore(row, here) : old.insertBefore(row, here);
+    update(row ?? here, node);
+  });
+  while (old.childNodes.length > wanted.length) old.lastChild.remove();
+}
 async function refresh() {
   if (!document.hidden) {
     try {
       const answer = await fetch(location.href, {headers: {"x-part": "main"}});
       if (answer.ok) {
-        const text = await answer.text();
-        const main = document.querySelector("main");
-        if (main.innerHTML !== text) main.innerHTML = text;
+        const main = document.querySelector("main"), fresh = main.cloneNode();
+        fresh.innerHTML = await answer.text();
+        update(main, fresh);
       }
       document.body.classList.toggle("lost", !answer.ok);
     } catch { document.body.classList.add("lost"); }
@@ -109,7 +128,9 @@ def _bar(usage: Usage) -> str:
         f'<rect class="{name}" x="{100 * start / total:.2f}" width="{100 * size / total:.2f}" height="1"></rect>'
         for (name, size), start in zip(parts, (0, tables), strict=True)
     )
-    return f'<svg class="bar" width="100%" viewBox="0 0 100 1" preserveAspectRatio="none" role="img">{bars}</svg>'
+    return (
+        f'<svg class="bar" width="100%" viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true">{bars}</svg>'
+    )
 
 
 def _side(justify: str) -> str:
