@@ -41,7 +41,7 @@ WORKERS = {
     "FrameParts": "collects the columns of a frame while it is planned",
     "Batches": "releases the memory of a source: see `test_only_batches_change`",
     "Cut": "counts the nulls of a job that runs part by part",
-    "Streamed": "counts the rows and nulls of a job whose source comes array by array",
+    "ColumnStream": "counts the rows and nulls of a job whose source comes array by array",
     "Outputs": "collects the arrays of one conversion",
     "KeyIndex": "reads an index over memory",
     "Memory": "watches which pages of a mapping were written to",

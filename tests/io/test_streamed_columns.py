@@ -12,7 +12,7 @@ from pandas.testing import assert_frame_equal
 
 import colonnade as cn
 from colonnade.format.read.text_views import columns_with_views
-from colonnade.format.write.batched import Streamed
+from colonnade.format.write.batched import ColumnStream
 from colonnade.format.write.plan import plan
 from colonnade.io.load import read
 from colonnade.io.options import ReadOptions
@@ -145,8 +145,8 @@ def test_rows_and_nulls_are_compared_with_what_was_declared():
     job = plan(pa.table({"x": pa.array([1, None, 3, 4])})).columns[0].job
     places = dict.fromkeys((job.values, job.bitmap, job.pandas_buffer), 0)
     with pytest.raises(MisdeclaredError, match="0 rows instead of 4"):
-        Streamed(job).finish()
-    column = Streamed(job)
+        ColumnStream(job).finish()
+    column = ColumnStream(job)
     part, _ = column.part(pa.array([1, 2, 3, 4]), places)
     assert part.rows == 4
     with pytest.raises(MisdeclaredError, match="no nulls in a column with nulls"):
@@ -155,7 +155,7 @@ def test_rows_and_nulls_are_compared_with_what_was_declared():
         column.part(pa.array([5]), places)
     without = plan(pa.table({"x": [1, 2]})).columns[0].job
     with pytest.raises(MisdeclaredError, match="nulls in a column without nulls"):
-        Streamed(without).part(pa.array([1, None]), {without.values: 0})
+        ColumnStream(without).part(pa.array([1, None]), {without.values: 0})
 
 
 def test_a_file_that_changes_between_two_scans(tmp_path, streams_small_tables):
