@@ -177,7 +177,7 @@ def test_no_function_writes_into_its_arguments():
         "def arrange(region): region.at = 5",
         "def run(jobs):\n for job in jobs: pass\n jobs[0].nulls = 1",
         "def scan(job): job.pieces[0] = None",
-        "def lay_out(plan): plan.nested.append(1)",
+        "def lay_out(plan): plan.nested_tables.append(1)",
         "def count(job): job.nulls += 1",
         "def unpack(node): node.a, node.b = 1, 2",
     ],
@@ -281,7 +281,7 @@ def test_only_batches_change(folder):
 def test_a_draft_is_scanned_by_jobs_of_its_own():
     drafted = plan_draft({"x": "float64", "b": "bool"}, 10, nulls=True)
     before = state(drafted.table, {})
-    for filled in drafted.filled.values():
+    for filled in drafted.columns_to_fill.values():
         own = filled.column.job
         scan = filled.scan(10, 4096)
         assert scan is not own
