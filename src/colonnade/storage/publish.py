@@ -196,9 +196,9 @@ class Publisher:
         if sealed_version(root, paths.PUBLISH) is not None:  # of a writer that was killed
             with contextlib.suppress(OSError):
                 os.unlink(paths.PUBLISH, dir_fd=root)
-        staged = draft.stage(root)
-        staged_folder = staged.folder.fileno()
-        draft.check_is_at(staged_folder, staged.name)
+        stage = draft.stage(root)
+        staged_folder = stage.folder.fileno()
+        draft.check_is_at(staged_folder, stage.name)
         second_name: tuple[int, str] | None = None
         if retain:
             second_name = folder, where.retained(retain)
@@ -207,9 +207,9 @@ class Publisher:
             with contextlib.suppress(OSError):  # then there is no spare; if the rename fails, the next put removes it
                 spares.link(root, folder, where.current)
         try:
-            os.rename(staged.name, where.current, src_dir_fd=staged_folder, dst_dir_fd=folder)
+            os.rename(stage.name, where.current, src_dir_fd=staged_folder, dst_dir_fd=folder)
         except BaseException:
-            if second_name is not None and folders.is_there(staged_folder, staged.name):
+            if second_name is not None and folders.is_there(staged_folder, stage.name):
                 os.unlink(second_name[1], dir_fd=second_name[0])
             raise
         draft.published()
