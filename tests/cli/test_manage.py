@@ -36,6 +36,13 @@ def test_delete_by_pattern(cli, store, flights):
     assert [table.name for table in store.ls()] == ["nyc/planes"]
 
 
+def test_a_question_about_many_tables_names_ten(cli, store):
+    for number in range(13):
+        store.put(f"many/{number:02}", pd.DataFrame({"x": [1]})).close()
+    assert "Delete 13 tables: many/00, many/01, " in (text := cli("delete", "many/*", status=1).stderr)
+    assert ", many/09 and 3 more?" in text
+
+
 @pytest.mark.parametrize(("answer", "status", "left"), [(b"y\n", 0, 1), (b"n\n", 1, 3), (b"\n", 1, 3)])
 def test_delete_by_pattern_asks(answer, status, left, store, flights):
     mine, its = pty.openpty()

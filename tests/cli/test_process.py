@@ -132,6 +132,14 @@ def test_narrow_terminal_loses_no_column(store):
     assert re.search(r"\b3,322 +\d+ +[0-9.]+KiB +\d+s", output)  # a number is not broken
 
 
+def test_headings_stay_whole_beside_a_long_text(store):
+    store.put("a" * 100, nyc("planes"), meta={"source": "b" * 100}).close()
+    for command, headings in (["ls"], ("version", "columns")), (["explain", "a" * 100], ("size", "nulls")):
+        process, output = terminal("stdout", command, store, columns=80)
+        assert process.wait() == 0
+        assert all(heading in output for heading in headings), output
+
+
 def test_a_terminal_ends_its_input_with_one_ctrl_d(store):
     streams = {"stdout": subprocess.DEVNULL}
     process, _ = terminal("stdin", ["load", "typed", "-", "--format", "csv"], store, typed=b"a\n1\n\x04", **streams)

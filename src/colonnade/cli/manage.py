@@ -19,6 +19,8 @@ from colonnade.display.fitting import counted, one_line
 from colonnade.display.table import Column
 from colonnade.sizes import format_size
 
+_LISTED = 10  # names in a question
+
 
 def rename(
     ctx: typer.Context, old: Name, new: Annotated[str, typer.Argument(metavar="NEW", help="The new name.")]
@@ -69,7 +71,9 @@ def delete(
             tables.append(name)
     tables = list(dict.fromkeys(tables))
     if by_pattern and not yes:
-        _ask(f"Delete {counted(len(set(by_pattern)), 'table')}: {', '.join(dict.fromkeys(by_pattern))}?")
+        matching = list(dict.fromkeys(by_pattern))
+        more = f" and {len(matching) - _LISTED} more" if len(matching) > _LISTED else ""
+        _ask(f"Delete {counted(len(matching), 'table')}: {', '.join(matching[:_LISTED])}{more}?")
     names_gone = []
     for name in tables:
         try:

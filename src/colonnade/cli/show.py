@@ -76,8 +76,7 @@ def show(
             raise CorruptSnapshotError(f"the values of {name!r} are damaged: {error}; put the table again") from error
     column_count = _show(table, as_json)
     if column_count:
-        row_part = format_part(table.num_rows, total)
-        console().print(f"{row_part} rows, {column_count} columns", style="dim")
+        console().print(f"{format_part(table.num_rows, total, 'row')}, {column_count}", style="dim")
 
 
 def sql(
@@ -106,7 +105,7 @@ def sql(
     column_count = _show(table.slice(0, rows), as_json)
     if column_count:
         more = " and more" if table.num_rows > rows else ""
-        console().print(f"{counted(min(table.num_rows, rows), 'row')}{more}, {column_count} columns", style="dim")
+        console().print(f"{counted(min(table.num_rows, rows), 'row')}{more}, {column_count}", style="dim")
 
 
 def _show(table: Any, as_json: bool) -> str | None:
@@ -126,7 +125,7 @@ def _show(table: Any, as_json: bool) -> str | None:
         return None
     visible = fit_to_width(columns, texts, console().width)
     print_table(visible, texts)
-    return format_part(sum(column is not ELIDED for column in visible), len(columns))
+    return format_part(sum(column is not ELIDED for column in visible), len(columns), "column")
 
 
 def values_of(column: Any) -> list[Any]:

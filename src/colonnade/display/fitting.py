@@ -59,9 +59,9 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
-def format_part(count: int, total: int) -> str:
-    """Write a part of a number of things, as in "5 of 20"."""
-    return f"{total:,}" if count == total else f"{count:,} of {total:,}"
+def format_part(count: int, total: int, noun: str) -> str:
+    """Write a part of a number of things, as in "5 of 20 rows"."""
+    return counted(total, noun) if count == total else f"{count:,} of {counted(total, noun)}"
 
 
 _AGES = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Justify = Literal["left", "right"]
 GAP = 2  # blanks between columns
+_NARROWEST = 8  # a column of texts, before the headings of numbers are wrapped too
 
 
 class Column(NamedTuple):
@@ -45,24 +46,32 @@ def _line(columns: Sequence[Column], texts: Sequence[str], widths: Sequence[int]
 def rich_table(columns: Sequence[Column], rows: Iterable[Any], room: int | None = None) -> Table:
     """Give the same table to Rich, which wraps what does not fit; no text is taken for markup.
 
-    In a narrow ``room`` the headings of numbers are wrapped, and texts, but no number.
+    In a narrow ``room`` texts are wrapped, in a narrower one the headings of numbers too, but no number.
     """
     from rich.table import Table
     from rich.text import Text
 
     texts = [[column.cell(row) for column in columns] for row in rows]
     widths = [max(map(cell_len, cells), default=0) for cells in zip(*texts, strict=True)] or [0] * len(columns)
-    whole = sum(max(width, cell_len(column.heading)) + GAP for width, column in zip(widths, columns, strict=True)) - GAP
-    is_narrow = room is not None and whole > room
+    kept = _kept_widths(columns, widths, room)
     table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")
-    for column, width in zip(columns, widths, strict=True):
-        keeps_width = is_narrow and column.justify == "right" and width > 0
-        table.add_column(
-            Text(column.heading), justify=column.justify, overflow="fold", width=width if keeps_width else None
-        )
+    for column, width in zip(columns, kept, strict=True):
+        table.add_column(Text(column.heading), justify=column.justify, overflow="fold", width=width)
     for row in texts:
         table.add_row(*map(Text, row))
     return table
+
+
+def _kept_widths(columns: Sequence[Column], widths: Sequence[int], room: int | None) -> list[int | None]:
+    """Give the widths that Rich may not change: those of numbers, if the room is too narrow for the whole table."""
+    whole = [max(width, cell_len(column.heading)) for width, column in zip(widths, columns, strict=True)]
+    gaps = GAP * (len(columns) - 1)
+    if room is None or sum(whole) + gaps <= room:
+        return [None] * len(columns)
+    numbers = [column.justify == "right" and width > 0 for column, width in zip(columns, widths, strict=True)]
+    least = [width if is_number else _NARROWEST for width, is_number in zip(whole, numbers, strict=True)]
+    chosen = whole if sum(least) + gaps <= room else widths
+    return [width if is_number else None for width, is_number in zip(chosen, numbers, strict=True)]
 
 
 def fit_to_width(columns: Sequence[Column], rows: Sequence[Any], room: int) -> list[Column]:
