@@ -34,9 +34,9 @@ class Held(NamedTuple):
     nbytes: int
 
 
-def free_bytes(root: int, size: int = 0) -> int:
-    """What the file system and the memory limits of the control group still have for this user."""
-    return room(root, size).nbytes
+def free_bytes(root: int, size: int = 0, private: int = 0) -> int:
+    """What the file system and the memory limits of the control group still have for this user; see `room`."""
+    return room(root, size, private).nbytes
 
 
 def _is_expired(expires_ns: int | None) -> bool:
@@ -110,14 +110,16 @@ def refuse_for_capacity(root: Path, size: int, capacity: int, usage: Usage) -> S
     )
 
 
-def refuse_for_room(root: Path, size: int, room: Room, usage: Usage) -> StoreFullError:
+def refuse_for_room(root: Path, size: int, room: Room, usage: Usage, private: int) -> StoreFullError:
     """The error for a table that its file system or its memory limit has no room for."""
     logger.warning("refused: %d bytes, for %s has room for %d", size, root, room.nbytes)
     if room.limit:
         what = (
             f"the memory limit of this process's control group ({room.limit.file}: {format_size(room.limit.nbytes)}) "
-            f"leaves {room.nbytes:,} bytes"
+            f"leaves {max(room.nbytes, 0):,} bytes"
         )
+        if private:
+            what += f" beside the {format_size(private)} of memory that it takes to receive the table,"
         remedy = "raise the limit (docker run --memory, MemoryMax= of systemd), or use a store on a disk"
     else:
         what = f"{root} has {room.nbytes:,} bytes free"
@@ -186,9 +188,9 @@ def _title(entry: Entry) -> str:
     return repr(entry.name) if entry.version is None else f"version {entry.version} of {entry.name!r}"
 
 
-def free_spares(root: int, size: int) -> None:
+def free_spares(root: int, size: int, private: int = 0) -> None:
     """Remove spares until ``size`` bytes are free or no spare is left; those that were unused longest go first."""
-    missing = size - free_bytes(root, size)
+    missing = size - free_bytes(root, size, private)
     if missing > 0:
         nbytes = spares.trim(root, max(spares.held(root) - missing, 0))
         logger.debug("%d bytes of spares were freed for a table of %d bytes", nbytes, size)
