@@ -228,8 +228,8 @@ def _columns(source: _Files, kind: FileFormat, options: ReadOptions, meter: Mete
         return Source(schema, _scan(dataset, kind, schema, choice, meter, remote=remote))
     now = [name for name in schema.names if name not in null_facts]
     first = _scan(dataset, kind, schema, choice._replace(columns=now), meter, ahead=_AHEAD_OF_KEPT)
-    batches = _of_the_same(source.files, state, _in_groups(dataset, schema, list(null_facts), meter))
-    return Source(schema, first if now else iter(()), Stream(null_facts, meter.total, batches))
+    later = _of_the_same(source.files, state, _in_groups(dataset, schema, list(null_facts), meter))
+    return Source(schema, first if now else iter(()), Stream(null_facts, meter.total, later))
 
 
 def _in_groups(
@@ -294,7 +294,7 @@ def _expression(filters: Any) -> Any:
         return filters
     try:
         return filters_to_expression(filters)
-    except (TypeError, ValueError, IndexError) as error:
+    except (TypeError, ValueError, IndexError, OverflowError) as error:
         raise ValueError(
             f"filters= is an expression of pyarrow.dataset, or tuples as pyarrow.parquet.read_table takes them "
             f'([("year", "==", 2013)]), got {filters!r} ({error})'
