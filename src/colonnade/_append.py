@@ -159,7 +159,7 @@ class Appender:
         rows = rows_of(self._log.schema, data)
         return self._turn(self._append, rows, rows.num_rows)
 
-    def row(self, **values: Any) -> int:
+    def row(self, /, **values: Any) -> int:
         """Append one row, given as keywords.
 
         Numbers, booleans, text, NumPy's datetimes of the column's unit, and None for nulls take about a microsecond.
