@@ -71,6 +71,9 @@ class LineReader:
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowKeyError) as error:
                 raise InvalidDataError(f"{self.lines} were not appended: {error}") from error
             if self._types is None:
+                repeated = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
+                if repeated:
+                    raise InvalidDataError(f"{self.lines} were not appended: several columns are called {repeated}")
                 nested = [f"{field.name!r} ({field.type})" for field in table.schema if pt.is_nested(field.type)]
                 if nested:
                     raise InvalidDataError(
