@@ -109,7 +109,7 @@ def _frame(file: StoredFile, columns: Iterable[Any] | None) -> pd.DataFrame:
 def _whole_frame(file: StoredFile) -> pd.DataFrame:
     layout, labels = file.frame, read_labels(file)
     blocks = read_blocks(file, len(labels))
-    values = [block.values for block in blocks]
+    values = [internals.wrap_datetimes(block.values) for block in blocks]
     values += [internals.as_block(read_column(file, column)) for _, column in layout.columns]
     template: internals.FrameTemplate | None = file.derived.get("template")
     if template is not None:
