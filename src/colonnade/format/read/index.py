@@ -52,9 +52,9 @@ def _strings(values: list[Any]) -> pa.Array:
     """
     if not values or not all(type(value) is str for value in values):
         return pa.array(values, pa.large_string(), memory_pool=pa.system_memory_pool())
-    encoded = [value.encode() for value in values]
-    offsets = struct.pack(f"{len(values) + 1}q", 0, *accumulate(map(len, encoded)))
-    return pa.LargeStringArray.from_buffers(len(values), pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded)))
+    texts = [value.encode() for value in values]
+    offsets = struct.pack(f"{len(values) + 1}q", 0, *accumulate(map(len, texts)))
+    return pa.LargeStringArray.from_buffers(len(values), pa.py_buffer(offsets), pa.py_buffer(b"".join(texts)))
 
 
 def _nested(file: StoredFile, layout: schema.NestedTable) -> pd.Index[Any]:
@@ -108,7 +108,7 @@ def _read(file: StoredFile, layout: schema.RowIndex | schema.LabelIndex) -> pd.I
 
 def read_labels(file: StoredFile) -> pd.Index[Any]:
     """The column labels."""
-    known_labels: pd.Index[Any] | None = file.derived.get("labels")
+    known_labels: pd.Index[Any] | None = file.cache.get("labels")
     if known_labels is not None:
         return known_labels.view()  # of its own: a user may name it
     layout = file.frame.labels
@@ -117,7 +117,7 @@ def read_labels(file: StoredFile) -> pd.Index[Any]:
     if len(labels) > file.size:
         raise schema.invalid(f"{len(labels)} labels in a table of {file.size} bytes")
     if isinstance(layout, schema.ListIndex):  # others are made at once, or of values in the body
-        file.derived["labels"] = labels
+        file.cache["labels"] = labels
         return labels.view()
     return labels
 

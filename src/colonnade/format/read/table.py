@@ -111,14 +111,14 @@ def _whole_frame(file: StoredFile) -> pd.DataFrame:
     blocks = read_blocks(file, len(labels))
     values = [internals.wrap_datetimes(block.values) for block in blocks]
     values += [internals.as_block(read_column(file, column)) for _, column in layout.columns]
-    template: internals.FrameTemplate | None = file.derived.get("template")
+    template: internals.FrameTemplate | None = file.cache.get("template")
     if template is not None:
         return template.frame(values, read_rows(file))
     places = [block.positions for block in blocks]
     places += [np.array([position], np.intp) for position, _ in layout.columns]
     frame = internals.make_frame(list(zip(values, places, strict=True)), read_rows(file), labels)
-    if "labels" in file.derived:
-        file.derived["template"] = internals.FrameTemplate(frame)
+    if "labels" in file.cache:
+        file.cache["template"] = internals.FrameTemplate(frame)
     return frame
 
 
