@@ -39,7 +39,11 @@ def _run_script(example):
         script = Path(folder) / "script.py"
         script.write_text(example.parsed)
         done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
-    return f"the script failed: {done.stdout}{done.stderr}" if done.returncode else None
+    if done.returncode:
+        return f"the script failed: {done.stdout}{done.stderr}"
+    promised = re.findall(r"^ *print\(.*\)  # (.*)$", example.parsed, re.MULTILINE)
+    missing = [line for line in promised if line not in done.stdout.splitlines()]
+    return f"{missing} is not in what the script prints: {done.stdout}" if missing else None
 
 
 def _run_and_compare(evaluate, expected):

@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import codeop
 import inspect
 import os
 import re
@@ -115,3 +116,20 @@ def test_what_a_page_names_exists(page, ours):
     targets = re.findall(r"^([\w. -]+):(?!=)", (ROOT / "Makefile").read_text(), re.MULTILINE)
     called = re.findall(r"(?:`|^)make ([a-z][a-z-]*)", text, re.MULTILINE)
     assert sorted(set(called) - {name for line in targets for name in line.split()}) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_blocks_can_be_pasted_into_python(page):
+    """Line by line, as the prompt of Python 3.12 and older takes them: a blank line ends a block, and nothing else does."""
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
+        if "__main__" in block:  # a script
+            continue
+        compiler, lines = codeop.CommandCompiler(), []
+        for line in [*block.splitlines(), ""]:
+            lines.append(line)
+            try:
+                if compiler("\n".join(lines)) is not None:
+                    lines = []
+            except SyntaxError as error:
+                pytest.fail(f"{page.name}, before or at {line!r}: {error}")
+        assert lines in ([], [""]), page.name
