@@ -1,6 +1,8 @@
 """A Dash dashboard over a shared table: ``python examples/dashboards/dash_app.py``, or several workers behind gunicorn.
 
-    gunicorn --workers 8 dash_app:server          # from this folder; the machine holds the table once
+    gunicorn --workers 8 --threads 4 dash_app:server    # from this folder; the machine holds the table once
+
+Threads, because a browser keeps connections open, and a worker without threads waits for each of them.
 
 Each callback gets the columns that it needs. That copies nothing, so nothing is kept in a ``dcc.Store`` or in a global
 variable.

@@ -180,7 +180,9 @@ def top(
 ) -> None:
     """Watch what occupies the memory, and which processes hold it.
 
-    q ends it. In a pipe it prints once. A store that is not there yet is shown as an empty one.
+    Keys: the arrows scroll, s sorts by the next column, r reverses the order, q ends it.
+
+    In a pipe it prints once. A store that is not there yet is shown as an empty one.
     """
     from colonnade.cli import top as view
 
