@@ -195,7 +195,7 @@ def plan_frame(df: pd.DataFrame) -> TablePlan:
     types = in_fields(order, [[column.flat.type] * column.count for column in frame.columns])
     dtypes = [(_Dtype(array), positions) for positions, array in arrays]
     fields = list(zip(frame.names, types, strict=True))
-    pandas_metadata_text = metadata_of(df, labels, dtypes, levels, fields)
+    pandas_metadata_text = metadata_of(df, dtypes, levels, fields)
     return TablePlan(
         len(df),
         tuple(frame.columns),

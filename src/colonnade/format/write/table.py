@@ -26,8 +26,9 @@ from colonnade.format import schema
 from colonnade.format.schema import METADATA_KEY
 from colonnade.format.seal import CHECKSUMS_SIZE, SEAL_SIZE, TAIL_SIZE, Checksums
 from colonnade.format.write.batched import BatchedSource, Part, Streamed, batches_of, ranges, split
-from colonnade.format.write.column import Column, Places, Results
+from colonnade.format.write.column import Column, Pairs, Places, Results
 from colonnade.format.write.envelope import END_OF_STREAM, Envelope, Numbers, write_envelope
+from colonnade.format.write.kept_envelope import Form, Shape, envelope_of
 from colonnade.format.write.text_views import view_fields
 
 PANDAS_KEY = b"pandas"
@@ -126,6 +127,15 @@ def in_fields(order: Sequence[int], items: Iterable[Iterable[_Item]]) -> list[_I
     return [item for _, item in sorted(zip(order, all_items, strict=True), key=itemgetter(0))] if order else all_items
 
 
+def _pairs_in_fields(order: Sequence[int], pairs: Sequence[Pairs]) -> npt.NDArray[np.int64]:
+    """The pairs of all columns, in the order of the fields; ``order`` is as in `TablePlan`."""
+    all_pairs = np.concatenate([np.empty((0, 2), np.int64), *(each.reshape(-1, 2) for each in pairs)])
+    if not order:
+        return all_pairs
+    pairs_of_field = np.concatenate([np.full(len(each), each.shape[1]) for each in pairs])
+    return all_pairs[np.argsort(np.repeat(order, pairs_of_field), kind="stable")]
+
+
 def group_blocks(columns: Iterable[tuple[Sequence[int], Column]]) -> tuple[Block, ...]:
     """Put the columns that stand in blocks side by side, by dtype; ``columns`` are (positions in the frame, column)."""
     blocks: dict[str | schema.ZonedDtype, list[tuple[Region, Sequence[int]]]] = {}
@@ -210,13 +220,10 @@ class LaidOut:
 
     def _numbers(self, results: Results) -> Numbers:
         place = self.places.__getitem__
-        fields = in_fields(self.plan.order, [column.numbers(place, results) for column in self.plan.columns])
-        return Numbers(
-            self.plan.rows,
-            self.body_size,
-            [node for nodes, _ in fields for node in nodes],
-            [buffer for _, buffers in fields for buffer in buffers],
-        )
+        numbers = [column.numbers(place, results) for column in self.plan.columns]
+        nodes = _pairs_in_fields(self.plan.order, [pairs for pairs, _ in numbers])
+        buffers = _pairs_in_fields(self.plan.order, [pairs for _, pairs in numbers])
+        return Numbers(self.plan.rows, self.body_size, nodes, buffers)
 
     def clear_gaps(self, write: Write) -> None:
         """Write zeros wherever nothing else will be written: a used segment's memory holds what stood there before."""
@@ -355,8 +362,7 @@ def lay_out(
     body_size = align(body_end, STRIDE_STEP)
     tables = [Region(table.size) for table in nested]
     key_regions = [Region(size_of_index(plan.rows))] if key_fields else []
-    by_field = in_fields(plan.order, [[column] * column.count for column in plan.columns])
-    viewed = {number: Region(plan.rows * VIEW) for number in view_fields(by_field, views=views)}
+    viewed = {number: Region(plan.rows * VIEW) for number in view_fields(plan.columns, plan.order, views=views)}
     behind, end = arrange([], [*tables, *key_regions, *viewed.values()], body_size + len(END_OF_STREAM))
     places = Places({**regions, **behind}, dict(zip(plan.nested, tables, strict=True)))
     key = None if key_fields is None else schema.Key([], 0, 0)
@@ -366,8 +372,14 @@ def lay_out(
     text = [schema.Views(number, places(region)) for number, region in viewed.items()]
     layout = schema.with_views(layout, text) if text else layout
     layout = schema.with_meta(layout, meta) if meta else layout
-    arrow_schema = pa.schema(plan.fields, {**plan.metadata, METADATA_KEY: schema.encode(layout)})
-    envelope = write_envelope(arrow_schema, [column.one_row for column in by_field], alignment)
+    metadata = {**plan.metadata, METADATA_KEY: schema.encode(layout)}
+    forms = [Form(column.one_row, column.count) for column in plan.columns]
+
+    def write() -> Envelope:
+        one_row = in_fields(plan.order, [[column.one_row] * column.count for column in plan.columns])
+        return write_envelope(pa.schema(plan.fields, metadata), one_row, alignment)
+
+    envelope = envelope_of(Shape(plan.fields, plan.order, forms), metadata, alignment, write)
     contents = align(envelope.body_start + end, STRIDE_STEP)
     size = contents + CHECKSUMS_SIZE + SEAL_SIZE + len(envelope.layout.footer) + TAIL_SIZE
     children = tuple((places(region), table) for region, table in zip(tables, nested, strict=True))
