@@ -32,12 +32,15 @@ import pyarrow.pandas_compat as compat  # noqa: E402 -- after the check of the v
 
 def field_name(label: Any) -> str:
     """The Arrow name of a column label, as PyArrow writes it; its repr where that fails, as for lists."""
-    if type(label) is str:  # to ask PyArrow takes three times as long
-        return label
     try:
         return str(compat._column_name_to_strings(label))
     except (UnicodeDecodeError, TypeError):
         return repr(label)
+
+
+def field_names(labels: Sequence[Any]) -> list[str]:
+    """The Arrow names of column labels. Text is its own name, which takes a tenth of the time."""
+    return list(labels) if set(map(type, labels)) <= {str} else list(map(field_name, labels))
 
 
 def index_field_name(level: Any, position: int, names: Sequence[str]) -> str:

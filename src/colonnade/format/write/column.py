@@ -66,8 +66,10 @@ class Node:
         return result.nulls_of_each or [result.nulls]
 
 
-# Pairs of numbers that the record batch has of each of a column's fields, shape (fields, pairs of a field, 2).
-Pairs = npt.NDArray[np.int64]
+# What the record batch has of an absent buffer, and of a bitmap without a null.
+_ABSENT = (0, 0)
+# Pairs of numbers that the record batch has of a column; of several columns an array of shape (columns, pairs, 2).
+Pairs = list[tuple[int, int]] | npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,17 +152,31 @@ class Column:
 
     def numbers(self, place: Callable[[Region], int], results: Results) -> tuple[Pairs, Pairs]:
         """(length, null count) of its nodes and (offset, length) of its buffers, once the jobs have run."""
+        if self.count > 1:
+            return self._numbers_of_several(place, results)
+        nodes: list[tuple[int, int]] = []
+        buffers: list[tuple[int, int]] = []
+        for node in self.flat.nodes:
+            (nulls,) = node.null_counts(1, results)
+            nodes.append((node.length, nulls))
+            for region in node.buffers:
+                if region is None or (not nulls and node.has_validity and region is node.buffers[0]):
+                    buffers.append(_ABSENT)
+                else:
+                    buffers.append((place(region), region.size))
+        return nodes, buffers
+
+    def _numbers_of_several(self, place: Callable[[Region], int], results: Results) -> tuple[Pairs, Pairs]:
         nodes = np.empty((self.count, len(self.flat.nodes), 2), np.int64)
         buffers = np.zeros((self.count, sum(len(node.buffers) for node in self.flat.nodes), 2), np.int64)
         number = 0
         for at, node in enumerate(self.flat.nodes):
-            nulls = node.null_counts(self.count, results)
-            nodes[:, at, 0], nodes[:, at, 1] = node.length, nulls
+            nodes[:, at, 0], nodes[:, at, 1] = node.length, node.null_counts(self.count, results)
             for region in node.buffers:
                 if region is not None:
                     buffers[:, number, 0], buffers[:, number, 1] = region.starts(place(region)), region.size
-                    if node.has_validity and region is node.buffers[0]:  # a bitmap without a null is left out
-                        buffers[nodes[:, at, 1] == 0, number] = 0
+                    if node.has_validity and region is node.buffers[0]:
+                        buffers[nodes[:, at, 1] == 0, number] = _ABSENT
                 number += 1
         return nodes, buffers
 

@@ -20,6 +20,7 @@ from colonnade.format import schema
 from colonnade.format.dtypes import encode_dtype
 from colonnade.format.labels import encode_label, index_freq, index_name
 from colonnade.format.write.column import Column, Places
+from colonnade.format.write.fields import NamedTypes
 from colonnade.format.write.index_levels import LevelRows
 from colonnade.format.write.json_text import encode_json
 from colonnade.format.write.kept_metadata import metadata_of
@@ -35,7 +36,7 @@ from colonnade.format.write.table import (
     in_fields,
 )
 from colonnade.interop import pandas as internals
-from colonnade.interop.pyarrow import field_name, index_field_name
+from colonnade.interop.pyarrow import field_names, index_field_name
 
 
 class FrameParts:
@@ -186,7 +187,7 @@ def plan_frame(df: pd.DataFrame) -> TablePlan:
         Naming every column that cannot be stored, and what it holds.
     """
     labels = internals.labels_of(df.columns)
-    frame = FrameParts(map(field_name, labels))
+    frame = FrameParts(field_names(labels))
     arrays = internals.columns_of_blocks(df, are_of_one_form)
     for positions, array in arrays:
         frame.add(positions, partial(pandas_column, array=array), lambda position: f"column {labels[position]!r}")
@@ -197,7 +198,7 @@ def plan_frame(df: pd.DataFrame) -> TablePlan:
     order = frame.order()
     types = in_fields(order, [[column.flat.type] * column.count for column in frame.columns])
     dtypes = [(_Dtype(array), positions) for positions, array in arrays]
-    fields = list(zip(frame.names, types, strict=True))
+    fields = NamedTypes(frame.names, types)
     pandas_metadata_text = metadata_of(df, dtypes, levels, fields)
     return TablePlan(
         len(df),

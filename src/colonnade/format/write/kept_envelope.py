@@ -5,7 +5,7 @@ metadata and dictionaries. The last two are compared by the one row of a column,
 a plain type (`column.one_null`). Every other type has a new one for each column, so PyArrow writes its envelope each
 time: equal types may differ in what they do not compare, such as the metadata of nested fields.
 
-Does not depend on: columns, values.
+Does not depend on: what a column holds, values.
 """
 
 from __future__ import annotations
@@ -16,37 +16,33 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from colonnade.format.schema import METADATA_KEY
+from colonnade.format.write.column import one_null
 from colonnade.format.write.envelope import Envelope
+from colonnade.format.write.fields import NamedTypes
 from colonnade.recent import Recent
 
 
-class Form(NamedTuple):
-    """``repeats`` fields with one and the same row in the envelope."""
-
-    one_row: pa.Array
-    repeats: int
-
-    def is_same(self, other: Form) -> bool:
-        """Whether both are the same in every envelope."""
-        return self.one_row is other.one_row and self.repeats == other.repeats
-
-
 class Shape(NamedTuple):
-    """What is in the schema of a table besides its metadata: ``fields``, ``order`` and ``forms`` as in `TablePlan`."""
+    """What is in the schema of a table besides its metadata.
 
-    fields: Sequence[pa.Field | tuple[str, pa.DataType]]
+    ``fields`` and ``order`` are as in `TablePlan`; ``rows`` are the one row of each column, and ``counts`` how many
+    fields it stands for.
+    """
+
+    fields: NamedTypes | Sequence[pa.Field]
     order: Sequence[int]
-    forms: Sequence[Form]
-
-    def names(self) -> list[str]:
-        """The names of the fields that are a name and a type; other fields may have metadata of their own."""
-        return [field[0] for field in self.fields if isinstance(field, tuple)]
+    rows: Sequence[pa.Array]
+    counts: Sequence[int]
 
 
 class _Kept(NamedTuple):
+    """An envelope, and what it was made for. The rows are there so that no other object gets one of their numbers."""
+
     names: Sequence[str]
     order: Sequence[int]
-    forms: Sequence[Form]
+    rows: Sequence[pa.Array]
+    numbers_of_rows: Sequence[int]
+    counts: Sequence[int]
     metadata: Mapping[bytes, bytes]
     envelope: Envelope
 
@@ -58,24 +54,24 @@ _KEPT: Recent[_Kept] = Recent(16 << 20)
 def envelope_of(
     shape: Shape, metadata: Mapping[bytes, bytes], alignment: int, write: Callable[[], Envelope]
 ) -> Envelope:
-    """The envelope of a table; ``write`` makes it where none is kept."""
-    names = shape.names()
-    if len(names) < len(shape.fields):
+    """The envelope of a table; ``write`` makes it where none is kept.
+
+    Fields that are not only a name and a type may have metadata of their own: their envelopes are not kept.
+    """
+    if not isinstance(shape.fields, NamedTypes):
         return write()
+    names, numbers = shape.fields.names, list(map(id, shape.rows))
+    wanted = names, shape.order, numbers, shape.counts, metadata
     key = alignment, len(names), len(metadata[METADATA_KEY])
-
-    def fits(kept: _Kept) -> bool:
-        return (
-            kept.metadata == metadata
-            and kept.names == names
-            and kept.order == shape.order
-            and len(kept.forms) == len(shape.forms)
-            and all(map(Form.is_same, kept.forms, shape.forms))
-        )
-
-    kept = _KEPT.find(key, fits)
+    kept = _KEPT.find(
+        key,
+        lambda kept: wanted == (kept.names, kept.order, kept.numbers_of_rows, kept.counts, kept.metadata),
+    )
     if kept is not None:
         return kept.envelope
     envelope = write()
-    _KEPT.add(key, _Kept(names, shape.order, shape.forms, metadata, envelope), envelope.nbytes)
+    if all(row is one_null(row.type) for row in shape.rows):  # else it would never be found
+        _KEPT.add(
+            key, _Kept(names, shape.order, shape.rows, numbers, shape.counts, metadata, envelope), envelope.nbytes
+        )
     return envelope

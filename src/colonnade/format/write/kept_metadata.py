@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import pyarrow as pa
 
+from colonnade.format.write.fields import NamedTypes
 from colonnade.interop.frame_signature import after_range, described_range, is_same_range, signature
 from colonnade.interop.pandas import same_labels
 from colonnade.interop.pyarrow import pandas_metadata
@@ -44,19 +45,18 @@ def metadata_of(
     df: pd.DataFrame,
     columns: Sequence[tuple[Any, Sequence[int]]],
     levels: Sequence[Any],
-    fields: Sequence[tuple[str, pa.DataType]],
+    fields: NamedTypes,
 ) -> bytes | None:
     """The metadata that `interop.pyarrow.pandas_metadata` makes."""
     key = signature(df, None)
     if key is None:
         return pandas_metadata(df, columns, levels, fields)
-    types = [type_ for _, type_ in fields]
-    kept = _KEPT.find(key, lambda kept: same_labels(df.columns, kept.labels) and kept.types == types)
+    kept = _KEPT.find(key, lambda kept: same_labels(df.columns, kept.labels) and kept.types == fields.types)
     text = None if kept is None else kept.text_for(df.index)
     if text is None:
         text = pandas_metadata(df, columns, levels, fields)
         if text is not None:
-            _keep(key, df, types, text)
+            _keep(key, df, fields.types, text)
     return text
 
 

@@ -28,7 +28,8 @@ from colonnade.format.seal import CHECKSUMS_SIZE, SEAL_SIZE, TAIL_SIZE, Checksum
 from colonnade.format.write.batched import BatchedSource, Part, Streamed, batches_of, ranges, split
 from colonnade.format.write.column import Column, Pairs, Places, Results
 from colonnade.format.write.envelope import END_OF_STREAM, Envelope, Numbers, write_envelope
-from colonnade.format.write.kept_envelope import Form, Shape, envelope_of
+from colonnade.format.write.fields import NamedTypes
+from colonnade.format.write.kept_envelope import Shape, envelope_of
 from colonnade.format.write.text_views import view_fields
 
 PANDAS_KEY = b"pandas"
@@ -107,7 +108,7 @@ class TablePlan:
 
     rows: int
     columns: Sequence[Column]
-    fields: Sequence[pa.Field | tuple[str, pa.DataType]]
+    fields: NamedTypes | Sequence[pa.Field]
     metadata: Mapping[bytes, bytes]
     layout: FrameLayoutPlan | ArrayLayoutPlan
     order: Sequence[int] = ()
@@ -129,11 +130,21 @@ def in_fields(order: Sequence[int], items: Iterable[Iterable[_Item]]) -> list[_I
 
 def _pairs_in_fields(order: Sequence[int], pairs: Sequence[Pairs]) -> npt.NDArray[np.int64]:
     """The pairs of all columns, in the order of the fields; ``order`` is as in `TablePlan`."""
-    all_pairs = np.concatenate([np.empty((0, 2), np.int64), *(each.reshape(-1, 2) for each in pairs)])
-    if not order:
-        return all_pairs
-    pairs_of_field = np.concatenate([np.full(len(each), each.shape[1]) for each in pairs])
-    return all_pairs[np.argsort(np.repeat(order, pairs_of_field), kind="stable")]
+    if set(map(type, pairs)) <= {list}:  # a frame of a few columns: with the arrays below it takes three times as long
+        return np.array([*chain.from_iterable(in_fields(order, zip(pairs, strict=True)))], np.int64).reshape(-1, 2)
+    parts: list[npt.NDArray[np.int64]] = []
+    single: list[tuple[int, int]] = []  # of columns that came one by one since the last part
+    pairs_of_field: list[int] = []
+    for each in pairs:
+        if isinstance(each, list):
+            single += each
+            pairs_of_field.append(len(each))
+        else:
+            parts += [np.array(single, np.int64).reshape(-1, 2), each.reshape(-1, 2)]
+            single = []
+            pairs_of_field += [each.shape[1]] * len(each)
+    all_pairs = np.concatenate([*parts, np.array(single, np.int64).reshape(-1, 2)])
+    return all_pairs[np.argsort(np.repeat(order, pairs_of_field), kind="stable")] if order else all_pairs
 
 
 def group_blocks(columns: Iterable[tuple[Sequence[int], Column]]) -> tuple[Block, ...]:
@@ -373,13 +384,15 @@ def lay_out(
     layout = schema.with_views(layout, text) if text else layout
     layout = schema.with_meta(layout, meta) if meta else layout
     metadata = {**plan.metadata, METADATA_KEY: schema.encode(layout)}
-    forms = [Form(column.one_row, column.count) for column in plan.columns]
+    shape = Shape(
+        plan.fields, plan.order, [column.one_row for column in plan.columns], [column.count for column in plan.columns]
+    )
 
     def write() -> Envelope:
         one_row = in_fields(plan.order, [[column.one_row] * column.count for column in plan.columns])
         return write_envelope(pa.schema(plan.fields, metadata), one_row, alignment)
 
-    envelope = envelope_of(Shape(plan.fields, plan.order, forms), metadata, alignment, write)
+    envelope = envelope_of(shape, metadata, alignment, write)
     contents = align(envelope.body_start + end, STRIDE_STEP)
     size = contents + CHECKSUMS_SIZE + SEAL_SIZE + len(envelope.layout.footer) + TAIL_SIZE
     children = tuple((places(region), table) for region, table in zip(tables, nested, strict=True))
