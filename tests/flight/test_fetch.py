@@ -1,8 +1,10 @@
 """A table of another host: fetched once, whole, into this host's store."""
 
+import errno
 import os
 import pickle
 import random
+import shutil
 import signal
 import time
 
@@ -13,8 +15,10 @@ import pytest
 import colonnade as cn
 from colonnade._attached import _open_segments
 from colonnade._rows_so_far import RowsSoFar
+from colonnade._share import share
 from colonnade.storage import paths
 from colonnade.storage.copies import file_of
+from support import control_groups
 from support.hosts import Proxy, run
 
 
@@ -277,6 +281,90 @@ def test_a_full_receiver_refuses_before_a_byte(origin, folder, host, large):
         store.open(f"{proxy.address}/large")
     assert proxy.received < size / 100
     assert copies(store) == leftovers(store) == []
+
+
+FETCH = """
+import colonnade as cn
+try:
+    cn.Store(sys.argv[1]).open(sys.argv[2]).close()
+    print("stored")
+except cn.StoreFullError as error:
+    print(error)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.privileged("disks")
+@pytest.mark.parametrize("private", range(28, 76, 8))
+def test_a_memory_limit_refuses_and_kills_nobody(origin, folder, host, private):
+    """The limit counts what a fetch takes to receive a table, too: 25 MiB, for a process that has 25 MiB before."""
+    size = origin.put("x", pd.DataFrame({"x": np.arange(12e6)})).nbytes
+    with control_groups.limited(size + (private << 20)) as group:
+        process = control_groups.run(group, FETCH, folder / "receiver", f"{host.address}/x")
+        assert not control_groups.was_killed(process), "the kernel killed the process"
+        stored = process.stdout == "stored\n"
+        assert stored or "beside the 32.0MiB of memory that it takes to receive the table" in process.stdout
+        assert stored or private < 70, "there is room"
+        assert len(copies(cn.Store(folder / "receiver"))) == stored
+        shutil.rmtree(folder / "receiver")
+
+
+@pytest.fixture
+def slow_rows(store, token, monkeypatch):
+    """A growing table whose rows take longer to write than a host waits for an answer; gives how often they were."""
+    monkeypatch.setattr("colonnade.flight.client.PATIENCE", 1.0)
+    monkeypatch.setattr("colonnade.flight.service._WAIT", 0.5)
+    monkeypatch.setattr("colonnade.flight.long_calls._SHORT", 0.05)
+    written = []
+
+    def share_slowly(writer, snapshot, **options):
+        written.append(snapshot.num_rows)
+        time.sleep(2.5)
+        return share(writer, snapshot, **options)
+
+    monkeypatch.setattr("colonnade._rows_so_far.share", share_slowly)
+    store.append("ticks", pd.DataFrame({"x": [1.0]}))
+    yield written
+    store.delete("ticks")
+
+
+def test_rows_that_take_longer_to_write_than_a_host_waits(slow_rows, store, folder):
+    """They are written once, for all that ask, whatever is appended meanwhile; and those at a number of rows are too."""
+    receiver = cn.Store(folder / "receiver")
+    with store.serve() as server:
+        for version in (None, 1):
+            with receiver.open(f"{server.address}/ticks", version=version) as snapshot:
+                assert snapshot.version == 1
+                if version is None:
+                    store.append("ticks", pd.DataFrame({"x": [2.0]}))
+        with receiver.open(f"{server.address}/ticks", version=2) as snapshot:
+            assert snapshot.to_pandas()["x"].tolist() == [1.0, 2.0]
+    assert slow_rows == [1, 2]
+
+
+def test_rows_that_are_being_written_when_the_time_is_over(slow_rows, store, folder):
+    """The host writes on; so does one that is closed, and nothing is left."""
+    receiver = cn.Store(folder / "receiver", timeout=0.3)
+    with (
+        store.serve() as server,
+        pytest.raises(cn.RemoteError, match=r"writing the rows of 'ticks' for 0\.3 second"),
+    ):
+        receiver.open(f"{server.address}/ticks")
+    time.sleep(3)
+    assert slow_rows == [1]
+    assert leftovers(store) == []
+
+
+def test_rows_that_cannot_be_written(slow_rows, store, folder, monkeypatch):
+    """The error of the thread that writes them is the host's answer."""
+
+    def share_nothing(*_, **__):
+        time.sleep(0.5)
+        raise cn.StoreFullError(errno.ENOSPC, "there is no room")
+
+    monkeypatch.setattr("colonnade._rows_so_far.share", share_nothing)
+    with store.serve() as server, pytest.raises(cn.RemoteError, match="there is no room"):
+        cn.Store(folder / "receiver").open(f"{server.address}/ticks")
 
 
 @pytest.mark.privileged("mounts")

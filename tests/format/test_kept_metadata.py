@@ -91,8 +91,8 @@ def stored_file(store, frame):
     """A stored file without checksums and seal, in which time and identity stand."""
     with store.put("t", frame) as snapshot:
         data = snapshot.path.read_bytes()
-    laid = lay_out(plan(frame))
-    return data[: laid.end] + data[laid.footer_at :]
+    placement = lay_out(plan(frame))
+    return data[: placement.end] + data[placement.footer_at :]
 
 
 def wide(labels, values=0.0):

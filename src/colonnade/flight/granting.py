@@ -21,8 +21,8 @@ from colonnade.flight.messages import Done, Request
 from colonnade.flight.serving import address_of
 from colonnade.storage.catalog import Catalog
 
-# The seconds between two requests for a source, if the host answers at once that all are busy.
-_PAUSE = 0.25
+# The seconds between two requests for the same, if the host answers at once that there is nothing yet.
+PAUSE = 0.25
 # So many other hosts may fail in one fetch; and the seconds that are given to saying that it is over.
 _MOST_FAILURES, _SHORT = 4, 2.0
 
@@ -50,13 +50,13 @@ class Granting:
                     "seconds. Wait longer: Store(..., timeout=seconds)"
                 )
             # Where too many others have failed, the host that named them is to send the table itself.
-            failed = self._failures > _MOST_FAILURES
-            source = self._address if failed else ask(self._address, self._credentials, self._request).source
+            gave_up = self._failures > _MOST_FAILURES
+            source = self._address if gave_up else ask(self._address, self._credentials, self._request).source
             if source is not None:
                 yield source
             # A host that is busy waits a while before it says so; this is for one that does not.
             if not self._has_arrived:
-                time.sleep(max(0.0, began + _PAUSE - time.monotonic()))
+                time.sleep(max(0.0, began + PAUSE - time.monotonic()))
 
     @contextlib.contextmanager
     def tried(self, source: Address) -> Iterator[None]:
@@ -65,20 +65,20 @@ class Granting:
             yield
             self._has_arrived = True
         except BusyError:
-            self._say(failed="" if source == self._address else str(source))
+            self._say(source="" if source == self._address else str(source))
         except (NotFoundError, RemoteError, CorruptSnapshotError):
             if source == self._address:
                 raise
             self._failures += 1
-            self._say(failed=str(source))
+            self._say(source=str(source))
 
     def end(self, *, is_placed: bool) -> None:
         """Say that it is over, and where this host has a copy for others."""
         self._say(address=_own_address(self._catalog, self._address) if is_placed else "")
 
-    def _say(self, *, address: str = "", failed: str = "") -> None:
+    def _say(self, *, address: str = "", source: str = "") -> None:
         """Say what became of the transfer. Nothing depends on it: a host that is not told finds out."""
-        message = Done(cast(int, self._request.identity), self.transfer, address, failed)
+        message = Done(cast(int, self._request.identity), self.transfer, address, source)
         with contextlib.suppress(Exception), connected(self._address, self._credentials) as connection:
             connection.say(message, _SHORT)
 

@@ -28,14 +28,14 @@ class Places:
     """Where each region stands, in bytes from the start of the body; and the region of each nested table."""
 
     regions: Mapping[Region, int]
-    nested: Mapping[Any, Region]
+    table_regions: Mapping[Any, Region]
 
     def __call__(self, region: Region) -> int:
         return self.regions[region]
 
-    def table(self, nested: Any) -> schema.NestedTable:
+    def table(self, table: Any) -> schema.NestedTable:
         """The layout metadata of a nested table."""
-        region = self.nested[nested]
+        region = self.table_regions[table]
         return schema.NestedTable(self(region), region.size)
 
 
