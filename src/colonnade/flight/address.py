@@ -55,6 +55,7 @@ def parse(url: str) -> tuple[Address, str | None]:
     if match is None or host is None or not 0 < int(match["port"]) < 1 << 16:
         raise ValueError(
             f"{url!r} is not the address of a table on another host: grpc://host:port/name, or grpc+tls://host:port/name"
+            "; a number of IPv6 stands in brackets"
         )
     name = match["name"] or None
     return Address(match["scheme"], host, int(match["port"])), None if name is None else paths.check_name(name)
@@ -105,7 +106,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_wildcard(host: str) -> bool:
-    """Whether it stands for all addresses of this machine, so that nobody can connect to it by this name."""
+    """Whether it means all addresses of this machine, as 0.0.0.0 does. Nobody can connect to such an address."""
     try:
         return ipaddress.ip_address(host).is_unspecified
     except ValueError:

@@ -26,7 +26,7 @@ from colonnade.flight.messages import Done, Offer, Part, Request
 
 # Seconds until a peer that says nothing is given up.
 PATIENCE = 8.0
-# A transfer has this many seconds, and one more for each so many bytes, whatever the watchdog says.
+# A transfer may take this many seconds, and one more for each so many bytes, even if data still arrive after that.
 _LONGEST, _BYTES_IN_SECOND = 60.0, 32 << 10
 # The longest text of a peer that becomes part of an error.
 _LONGEST_TEXT = 500
@@ -283,6 +283,7 @@ class Reader:
 _HINTS_OF_TLS = {
     "wrong version number": "does it serve without TLS? Then its address begins with grpc://",
     "has expired": "the certificate of that host, or of its authority, has expired",
+    "not yet valid": "the certificate of that host is not valid yet; compare the clocks of both hosts",
     "not in peer certificate": "the certificate of that host is not for this name or number",
     "verify failed": "$COLONNADE_CA must name the file of the authority that signed the certificate of that host",
     "empty address list": "$COLONNADE_CA, $COLONNADE_CERT or $COLONNADE_KEY is not a file that TLS can use",
