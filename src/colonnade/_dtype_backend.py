@@ -70,4 +70,12 @@ def read_mapped(file: StoredFile, table: pa.Table, columns: list[Any] | None, ma
         index = [field for field in file.frame.index_fields if field is not None]
         data = [field for field in range(table.num_columns) if field not in index]
         table = table.select([*(data[position] for position in order.tolist()), *index])
-    return as_put(file, to_pandas(table, types_mapper=mapper), columns)
+    try:
+        frame = to_pandas(table, types_mapper=mapper)
+    except (NotImplementedError, ValueError, TypeError) as error:
+        if mapper not in _BACKENDS.values() and not isinstance(error, pa.ArrowException):
+            raise  # it may be the caller's function that failed
+        raise UnsupportedTypeError(
+            f"pandas cannot hold this table ({error}); use to_arrow(), or name columns="
+        ) from error
+    return as_put(file, frame, columns)

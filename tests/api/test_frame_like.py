@@ -180,6 +180,20 @@ def test_dtype_backend_is_that_of_pandas(store, backend):
     assert_frame_equal(result, expected)
 
 
+def test_types_that_a_dtype_backend_does_not_have(store):
+    union = pa.UnionArray.from_sparse(pa.array([0], pa.int8()), [pa.array([1])])
+    store.put("t", pa.table({"u": union, "x": [1]}))
+    for options in ({"dtype_backend": "numpy_nullable"}, {"types_mapper": {}.get}):
+        with pytest.raises(cn.UnsupportedTypeError, match="sparse_union"):
+            store.get("t", **options)
+    with pytest.raises(ValueError, match="of the caller"):
+        store.get("t", types_mapper=_fail)
+
+
+def _fail(_):
+    raise ValueError("of the caller")
+
+
 def test_types_mapper_is_that_of_pyarrow(store, df):
     store.put("t", df)
     mapper = {pa.int64(): pd.Int64Dtype()}.get

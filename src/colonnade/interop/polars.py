@@ -6,17 +6,18 @@ Does not depend on: where tables come from.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.types as pt
 from polars.io.plugins import register_io_source
 
 from colonnade.errors import UnsupportedTypeError
 from colonnade.interop.process_end import finished_before_exit
 
 # What Polars raises for a type that it does not have; the first is not an Exception.
-_REFUSED = (pl.exceptions.PanicException, pl.exceptions.PolarsError, ValueError)
+_REFUSED = (pl.exceptions.PanicException, pl.exceptions.PolarsError, ValueError, pa.ArrowNotImplementedError)
 
 
 class _Stream:
@@ -48,11 +49,53 @@ def from_arrow(table: pa.Table) -> pl.DataFrame:
         )
     try:
         with finished_before_exit:
-            return pl.DataFrame(_Stream(table))
+            return pl.DataFrame(_Stream(_with_wide_decimals(table)))
     except _REFUSED as error:
         raise UnsupportedTypeError(
             f"Polars cannot read this table ({error}); to_arrow() and to_pandas() can"
         ) from error
+
+
+def _with_wide_decimals(table: pa.Table) -> pa.Table:
+    """The table with decimals of 128 bits in the place of smaller ones, also inside of other types.
+
+    Polars 2.1 declares that it reads smaller ones, and reads 16 bytes for each: its values are wrong, and some from
+    behind the end of the memory.
+    """
+    for number, field in enumerate(table.schema):
+        type_ = _wide(field.type)
+        if type_ != field.type:
+            table = table.set_column(number, field.with_type(type_), table.column(number).cast(type_))
+    return table
+
+
+def _wide(type_: pa.DataType) -> pa.DataType:
+    """The type with decimals of 128 bits; an equal type if it has no smaller ones."""
+    if pt.is_decimal32(type_) or pt.is_decimal64(type_):
+        return pa.decimal128(type_.precision, type_.scale)
+    if isinstance(type_, pa.BaseExtensionType):
+        storage = _wide(type_.storage_type)
+        return type_ if storage == type_.storage_type else storage
+    if pt.is_dictionary(type_):
+        values = _wide(type_.value_type)
+        return type_ if values == type_.value_type else values
+    fields = [type_.field(number) for number in range(type_.num_fields)]
+    types = [_wide(field.type) for field in fields]
+    if types == [field.type for field in fields]:
+        return type_
+    make = next((make for is_it, make in _NESTED if is_it(type_)), None)
+    if make is None:  # Polars has no such type, and says so
+        return type_
+    return make(type_, [field.with_type(type_) for type_, field in zip(types, fields, strict=True)])
+
+
+_NESTED: tuple[tuple[Callable[[pa.DataType], bool], Callable[[pa.DataType, list[pa.Field]], pa.DataType]], ...] = (
+    (pt.is_struct, lambda _, fields: pa.struct(fields)),
+    (pt.is_list, lambda _, fields: pa.list_(fields[0])),
+    (pt.is_large_list, lambda _, fields: pa.large_list(fields[0])),
+    (pt.is_fixed_size_list, lambda type_, fields: pa.list_(fields[0], type_.list_size)),
+    (pt.is_map, lambda _, fields: pa.map_(*fields[0].type.fields)),
+)
 
 
 def sort_frame(frame: pl.DataFrame, by: list[str]) -> pl.DataFrame:
@@ -85,5 +128,5 @@ def scan(table: pa.Table) -> pl.LazyFrame:
         frame = from_arrow(part if rows is None else part.slice(0, rows))
         yield frame if predicate is None else frame.filter(predicate)
 
-    schema = from_arrow(table.schema.empty_table()).schema
+    schema = from_arrow(table.slice(0, 0)).schema
     return register_io_source(batches, schema=schema, validate_schema=False, is_pure=True)

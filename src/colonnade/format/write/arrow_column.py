@@ -101,7 +101,7 @@ def objects_layout(objects: schema.Objects, kinds: Sequence[schema.NullKind], co
 
 def _to_codes(column: Column, dtype: Any) -> Column:
     dictionary = column.one_row.dictionary
-    if dictionary.null_count or not _is_unique(dictionary, dtype):
+    if _has_nulls(dictionary) or not _is_unique(dictionary, dtype):
         return _to_converted(column, dtype)  # as PyArrow: an error, or null categories, for this column alone
     element = column.one_row.type.index_type.to_pandas_dtype().__name__
     column = column.with_job(element=element)
@@ -113,6 +113,12 @@ def _to_codes(column: Column, dtype: Any) -> Column:
     categories = schema.Categories(encode_dtype(_categories_dtype(dtype, column.one_row)))
     ordered = bool(column.one_row.type.ordered)
     return replace(column, make_layout=categorical_layout(codes, codes_type, categories, ordered=ordered))
+
+
+def _has_nulls(dictionary: pa.Array) -> bool:
+    """Whether pandas takes a value for missing, as it does NaN."""
+    is_null = dictionary.is_null(nan_is_null=pt.is_floating(dictionary.type))
+    return bool(pc.any(is_null).as_py())
 
 
 def _is_unique(dictionary: pa.Array, dtype: Any) -> bool:
