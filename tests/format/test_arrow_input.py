@@ -386,6 +386,38 @@ def test_chunks_of_dictionaries_of_half_floats(store, tmp_path):
     assert store.put("t", table.slice(0, 2)).to_arrow()["d"].to_pylist() == [{"a": 1}, {"a": 2}]
 
 
+INSIDE = {
+    "list": (pl.List, [["b", "a"], None, ["a"]]),
+    "array": (lambda kind: pl.Array(kind, 2), [["b", "a"], None, ["a", "a"]]),
+    "structure": (lambda kind: pl.Struct({"k": kind}), [{"k": "b"}, {"k": None}]),
+    "list of structures": (lambda kind: pl.List(pl.Struct({"k": kind})), [[{"k": "b"}], [], None]),
+}
+
+
+@pytest.mark.parametrize("kind", [pl.Categorical, pl.Enum(["z", "b", "a"])], ids=["Categorical", "Enum"])
+@pytest.mark.parametrize("place", INSIDE)
+def test_categories_of_polars_inside_of_other_types(store, place, kind):
+    """Polars gives dictionaries of text in views, which PyArrow 26 cannot convert."""
+    make, values = INSIDE[place]
+    frame = pl.DataFrame({"x": pl.Series(values, dtype=make(kind))})
+    snapshot = store.put("t", frame)
+    snapshot.validate()
+    assert snapshot.to_polars().schema == frame.schema
+    assert snapshot.to_polars().to_dicts() == frame.to_dicts()
+    assert_frame_equal(snapshot.to_pandas(), frame.to_pandas())
+    with pa.memory_map(str(snapshot.path)) as file:
+        assert_frame_equal(pa.ipc.open_file(file).read_all().to_pandas(), frame.to_pandas())
+
+
+def test_an_arrow_dtype_of_dictionaries_of_views_comes_back(store):
+    categories = pa.DictionaryArray.from_arrays([0, 1, None], pa.array(["a", "b"], pa.string_view()))
+    for array in (categories, pa.ListArray.from_arrays([0, 2, 3], categories)):
+        frame = pd.DataFrame({"x": pd.array(array, dtype=pd.ArrowDtype(array.type))})
+        result = store.put("t", frame).to_pandas()
+        assert result.dtypes.equals(frame.dtypes)
+        assert result["x"].tolist() == frame["x"].tolist()
+
+
 def test_a_dictionary_that_has_nan_in_a_later_chunk(store):
     """pandas has no such categories, which the first chunk does not tell."""
     first, later = pa.array([2.0]), pa.array([1.0, np.nan])

@@ -6,7 +6,7 @@ Does not depend on: where tables come from.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import polars as pl
 import pyarrow as pa
@@ -14,6 +14,7 @@ import pyarrow.types as pt
 from polars.io.plugins import register_io_source
 
 from colonnade.errors import UnsupportedTypeError
+from colonnade.interop.nested_types import replaced
 from colonnade.interop.process_end import finished_before_exit
 
 # What Polars raises for a type that it does not have; the first is not an Exception.
@@ -63,39 +64,22 @@ def _with_wide_decimals(table: pa.Table) -> pa.Table:
     behind the end of the memory.
     """
     for number, field in enumerate(table.schema):
-        type_ = _wide(field.type)
+        type_ = replaced(field.type, _wide)
         if type_ != field.type:
             table = table.set_column(number, field.with_type(type_), table.column(number).cast(type_))
     return table
 
 
 def _wide(type_: pa.DataType) -> pa.DataType:
-    """The type with decimals of 128 bits; an equal type if it has no smaller ones."""
     if pt.is_decimal32(type_) or pt.is_decimal64(type_):
         return pa.decimal128(type_.precision, type_.scale)
     if isinstance(type_, pa.BaseExtensionType):
-        storage = _wide(type_.storage_type)
+        storage = replaced(type_.storage_type, _wide)
         return type_ if storage == type_.storage_type else storage
     if pt.is_dictionary(type_):
-        values = _wide(type_.value_type)
+        values = replaced(type_.value_type, _wide)
         return type_ if values == type_.value_type else values
-    fields = [type_.field(number) for number in range(type_.num_fields)]
-    types = [_wide(field.type) for field in fields]
-    if types == [field.type for field in fields]:
-        return type_
-    make = next((make for is_it, make in _NESTED if is_it(type_)), None)
-    if make is None:  # Polars has no such type, and says so
-        return type_
-    return make(type_, [field.with_type(type_) for type_, field in zip(types, fields, strict=True)])
-
-
-_NESTED: tuple[tuple[Callable[[pa.DataType], bool], Callable[[pa.DataType, list[pa.Field]], pa.DataType]], ...] = (
-    (pt.is_struct, lambda _, fields: pa.struct(fields)),
-    (pt.is_list, lambda _, fields: pa.list_(fields[0])),
-    (pt.is_large_list, lambda _, fields: pa.large_list(fields[0])),
-    (pt.is_fixed_size_list, lambda type_, fields: pa.list_(fields[0], type_.list_size)),
-    (pt.is_map, lambda _, fields: pa.map_(*fields[0].type.fields)),
-)
+    return type_
 
 
 def sort_frame(frame: pl.DataFrame, by: list[str]) -> pl.DataFrame:

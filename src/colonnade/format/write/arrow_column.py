@@ -24,6 +24,7 @@ from colonnade.format.write.column import Column, Flat, MakeLayout, one_null
 from colonnade.format.write.flatten import flatten, widen_strings
 from colonnade.interop import pyarrow_calls
 from colonnade.interop.dictionaries import with_one_dictionary
+from colonnade.interop.nested_types import replaced
 from colonnade.rules import Reading, rule_for
 
 
@@ -165,6 +166,7 @@ def arrow_column(data: pa.ChunkedArray, dtype: Any) -> Column:
     ------
     UnsupportedTypeError
     """
+    given, data = data.type, _without_views_in_dictionaries(data)
     type_ = data.type
     dictionary = None
     if pt.is_dictionary(type_):
@@ -181,12 +183,37 @@ def arrow_column(data: pa.ChunkedArray, dtype: Any) -> Column:
     if dictionary is not None:
         flat = replace(flat, type=type_)
     one_row = flat.one_row if flat.one_row is not None else one_null(flat.type, dictionary)
-    reading = _reading(flat, type_, dtype, data.null_count > 0)
+    reading = _reading(flat, given if dtype_kind(dtype) == "arrow" else type_, dtype, data.null_count > 0)
     if reading is Reading.MASKED and pt.is_floating(type_) and pc.any(pc.is_nan(data)).as_py():
         reading = Reading.CONVERTED  # pandas masks NaN as well
     came_as_views = pt.is_string_view(type_) or pt.is_binary_view(type_)
     column = Column(flat, one_row, reading, came_as_views=came_as_views)
     return _READINGS[column.reading](column, dtype)
+
+
+def _without_views_in_dictionaries(data: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The column with text in the dictionaries inside of its type in the place of views, which PyArrow cannot convert.
+
+    Polars gives such ones.
+    """
+    if not data.type.num_fields:
+        return data
+    type_ = replaced(data.type, _without_view)
+    if type_ == data.type:
+        return data
+    try:
+        return data.cast(type_)
+    except pa.ArrowNotImplementedError:
+        return data
+
+
+def _without_view(type_: pa.DataType) -> pa.DataType:
+    if not pt.is_dictionary(type_) or type_.value_type not in _TEXT_OF_VIEWS:
+        return type_
+    return pa.dictionary(type_.index_type, _TEXT_OF_VIEWS[type_.value_type], type_.ordered)
+
+
+_TEXT_OF_VIEWS = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
 
 
 def _plain_dictionary(
