@@ -25,7 +25,7 @@ from colonnade.format.seal import Seal
 from colonnade.storage.catalog import Catalog
 from colonnade.storage.segment import Segment
 
-# Rows that take more seconds to write are the newest ones for as long again. Others are written anew if there are more.
+# Rows that take more seconds to write are given out for as long again. Others are written anew if there are more.
 _LONG = 1.0
 
 
@@ -45,8 +45,8 @@ class _Rows(NamedTuple):
     version: int
 
 
-class _Newest(NamedTuple):
-    """The table of the newest rows that was written last, for those who ask until then."""
+class _Last(NamedTuple):
+    """The table that was written last of what was asked for, for those who ask the same until then."""
 
     until: float
     table: ref[OwnedSnapshot]
@@ -60,7 +60,7 @@ class RowsSoFar:
         self._writer = Writer(catalog)
         self._lock = threading.Lock()  # one table is written at a time
         self._tables: WeakValueDictionary[_Rows, OwnedSnapshot] = WeakValueDictionary()
-        self._newest: dict[int, _Newest] = {}
+        self._last: dict[tuple[int, int | None], _Last] = {}
 
     def describe(self, name: str) -> Described | None:
         """Describe a growing table; None if the name is not one.
@@ -91,25 +91,23 @@ class RowsSoFar:
         # The rows are those of the time of asking: who waits for the lock sees no more of them, and writes them once.
         with attach(self._catalog, name, version) as snapshot, self._lock:
             rows = _Rows(snapshot.identity, snapshot.version - snapshot.num_rows, snapshot.version)
-            table = self._written_last(rows.identity) if version is None else None
+            # Whoever asks for a number of rows again, because they took long, means those of the first time.
+            table = self._written_last(rows.identity, version)
             if table is None:
                 table = self._tables.get(rows)
             if table is None:
                 began = time.monotonic()
                 table = share(self._writer, snapshot, version=max(snapshot.version, 1))
                 self._tables[rows] = table
-                if version is None:
-                    now = time.monotonic()
-                    if now - began > _LONG:
-                        self._newest[rows.identity] = _Newest(now + (now - began), ref(table))
+                now = time.monotonic()
+                if now - began > _LONG:
+                    self._last[rows.identity, version] = _Last(now + (now - began), ref(table))
             segment = segment_of(table)
             return segment, segment.seal(), table
 
-    def _written_last(self, identity: int) -> OwnedSnapshot | None:
-        """The table of a growing table's newest rows, if it was written just now and is there."""
+    def _written_last(self, identity: int, version: int | None) -> OwnedSnapshot | None:
+        """The table of the same rows, or of the newest ones, if it was written just now and is there."""
         now = time.monotonic()
-        self._newest = {
-            each: last for each, last in self._newest.items() if now < last.until and last.table() is not None
-        }
-        last = self._newest.get(identity)
+        self._last = {each: last for each, last in self._last.items() if now < last.until and last.table() is not None}
+        last = self._last.get((identity, version))
         return None if last is None else last.table()

@@ -1,5 +1,6 @@
 """A table of another host: fetched once, whole, into this host's store."""
 
+import errno
 import os
 import pickle
 import random
@@ -13,6 +14,7 @@ import pytest
 import colonnade as cn
 from colonnade._attached import _open_segments
 from colonnade._rows_so_far import RowsSoFar
+from colonnade._share import share
 from colonnade.storage import paths
 from colonnade.storage.copies import file_of
 from support.hosts import Proxy, run
@@ -277,6 +279,64 @@ def test_a_full_receiver_refuses_before_a_byte(origin, folder, host, large):
         store.open(f"{proxy.address}/large")
     assert proxy.received < size / 100
     assert copies(store) == leftovers(store) == []
+
+
+@pytest.fixture
+def slow_rows(store, token, monkeypatch):
+    """A growing table whose rows take longer to write than a host waits for an answer; gives how often they were."""
+    monkeypatch.setattr("colonnade.flight.client.PATIENCE", 1.0)
+    monkeypatch.setattr("colonnade.flight.service._WAIT", 0.5)
+    monkeypatch.setattr("colonnade.flight.long_calls._SHORT", 0.05)
+    written = []
+
+    def share_slowly(writer, snapshot, **options):
+        written.append(snapshot.num_rows)
+        time.sleep(2.5)
+        return share(writer, snapshot, **options)
+
+    monkeypatch.setattr("colonnade._rows_so_far.share", share_slowly)
+    store.append("ticks", pd.DataFrame({"x": [1.0]}))
+    yield written
+    store.delete("ticks")
+
+
+def test_rows_that_take_longer_to_write_than_a_host_waits(slow_rows, store, folder):
+    """They are written once, for all that ask, whatever is appended meanwhile; and those at a number of rows are too."""
+    receiver = cn.Store(folder / "receiver")
+    with store.serve() as server:
+        for version in (None, 1):
+            with receiver.open(f"{server.address}/ticks", version=version) as snapshot:
+                assert snapshot.version == 1
+                if version is None:
+                    store.append("ticks", pd.DataFrame({"x": [2.0]}))
+        with receiver.open(f"{server.address}/ticks", version=2) as snapshot:
+            assert snapshot.to_pandas()["x"].tolist() == [1.0, 2.0]
+    assert slow_rows == [1, 2]
+
+
+def test_rows_that_are_being_written_when_the_time_is_over(slow_rows, store, folder):
+    """The host writes on; so does one that is closed, and nothing is left."""
+    receiver = cn.Store(folder / "receiver", timeout=0.3)
+    with (
+        store.serve() as server,
+        pytest.raises(cn.RemoteError, match=r"writing the rows of 'ticks' for 0\.3 second"),
+    ):
+        receiver.open(f"{server.address}/ticks")
+    time.sleep(3)
+    assert slow_rows == [1]
+    assert leftovers(store) == []
+
+
+def test_rows_that_cannot_be_written(slow_rows, store, folder, monkeypatch):
+    """The error of the thread that writes them is the host's answer."""
+
+    def share_nothing(*_, **__):
+        time.sleep(0.5)
+        raise cn.StoreFullError(errno.ENOSPC, "there is no room")
+
+    monkeypatch.setattr("colonnade._rows_so_far.share", share_nothing)
+    with store.serve() as server, pytest.raises(cn.RemoteError, match="there is no room"):
+        cn.Store(folder / "receiver").open(f"{server.address}/ticks")
 
 
 @pytest.mark.privileged("mounts")

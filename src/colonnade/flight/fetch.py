@@ -39,7 +39,7 @@ from colonnade.flight import address as addresses
 from colonnade.flight import credentials
 from colonnade.flight.address import Address
 from colonnade.flight.client import ask
-from colonnade.flight.granting import granting
+from colonnade.flight.granting import PAUSE, granting
 from colonnade.flight.library import flight, is_usable
 from colonnade.flight.messages import Offer, Request
 from colonnade.flight.transfer import parts_of, receive
@@ -88,7 +88,7 @@ def fetch(catalog: Catalog, request: Request, locations: Sequence[str]) -> Fetch
         return _fetch_in_new_process(catalog, request, locations)
     flight()  # may be missing: before a lock is taken
     if request.identity is None:
-        seal = _newest(request, locations)
+        seal = _newest(request, locations, catalog.directory.timeout)
         request = Request(request.name, seal.version, seal.identity)
     identity = cast(int, request.identity)
     with explained(catalog.directory.root, f"fetching {request.name!r}"):
@@ -100,11 +100,23 @@ def fetch(catalog: Catalog, request: Request, locations: Sequence[str]) -> Fetch
     return Fetched(request.name, *segment_and_seal)
 
 
-def _newest(request: Request, locations: Sequence[str]) -> Seal:
-    """Ask the locations in turn which snapshot a name leads to."""
+def _newest(request: Request, locations: Sequence[str], timeout: float) -> Seal:
+    """Ask the locations in turn which snapshot a name leads to. One may have to write a growing table's rows first."""
 
     def of(address: Address) -> Seal:
-        return _seal_of(ask(address, credentials.current(str(address)), request).offer, request, address)
+        end = time.monotonic() + timeout
+        while True:
+            began = time.monotonic()
+            offer = ask(address, credentials.current(str(address)), request).offer
+            if offer.seal:
+                return _seal_of(offer, request, address)
+            if began > end:
+                raise RemoteError(
+                    f"{address} has been writing the rows of {request.name!r} for {timeout:g} seconds. Ask again, or "
+                    "wait longer: Store(..., timeout=seconds)"
+                )
+            # A host that writes waits a while before it says so; this is for one that does not.
+            time.sleep(max(0.0, began + PAUSE - time.monotonic()))
 
     return _in_turn(locations, of)
 

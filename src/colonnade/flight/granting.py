@@ -21,8 +21,8 @@ from colonnade.flight.messages import Done, Request
 from colonnade.flight.serving import address_of
 from colonnade.storage.catalog import Catalog
 
-# The seconds between two requests for a source, if the host answers at once that all are busy.
-_PAUSE = 0.25
+# The seconds between two requests for the same, if the host answers at once that there is nothing yet.
+PAUSE = 0.25
 # So many other hosts may fail in one fetch; and the seconds that are given to saying that it is over.
 _MOST_FAILURES, _SHORT = 4, 2.0
 
@@ -56,7 +56,7 @@ class Granting:
                 yield source
             # A host that is busy waits a while before it says so; this is for one that does not.
             if not self._has_arrived:
-                time.sleep(max(0.0, began + _PAUSE - time.monotonic()))
+                time.sleep(max(0.0, began + PAUSE - time.monotonic()))
 
     @contextlib.contextmanager
     def tried(self, source: Address) -> Iterator[None]:

@@ -13,7 +13,7 @@ from colonnade.format.record import Range, Record, from_json, to_json
 from colonnade.format.schema import Place
 
 # Grows with every change that an older receiver or server would misunderstand.
-PROTOCOL = 2
+PROTOCOL = 3
 _MARK = b"colonnade-%d:" % PROTOCOL
 _ANY_MARK = b"colonnade-"
 
@@ -37,10 +37,13 @@ class Request(Record, kind="request"):
 
 
 class Offer(Record, kind="offer"):
-    """The answer: the seal of the snapshot, the bytes of the file in hexadecimal. Endpoints say who sends the rest."""
+    """The answer: the seal of the snapshot, the bytes of the file in hexadecimal. Endpoints say who sends the rest.
+
+    Without a seal it says that the rows of a growing table are being written: ask the same again.
+    """
 
     name: str
-    seal: str
+    seal: str = ""
 
 
 class Part(Record, kind="part"):

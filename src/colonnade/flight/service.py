@@ -27,6 +27,7 @@ from colonnade.errors import ColonnadeError, InvalidNameError, NotFoundError, Re
 from colonnade.flight import address as addresses
 from colonnade.flight import messages
 from colonnade.flight.client import BUSY, DONE, NOT_FOUND
+from colonnade.flight.long_calls import LongCalls, NotYetError
 from colonnade.flight.messages import Done, Offer, Part, Request, Rows
 from colonnade.flight.sources import HERE, Sources
 from colonnade.flight.sql_command import query_of
@@ -42,7 +43,7 @@ _BATCH = 1 << 20
 # For so many seconds after an answer its snapshot stays open, so that a put meanwhile disturbs no transfer. The rows of
 # a growing table are a copy that was written for those who ask, so that memory is freed sooner.
 _LEASE, _LEASE_OF_ROWS = 60.0, 10.0
-# So many seconds a receiver waits for a source in one request, and for this host to send. It asks again.
+# So many seconds a receiver waits for a source or for rows in one request, and for this host to send. It asks again.
 _WAIT, _SHORT_WAIT = 2.0, 1.0
 _BYTES = pa.schema([pa.field("bytes", pa.uint8(), nullable=False)])
 _SELECT = re.compile(r'(?:select\s+\*\s+from\s+)?(?:"(?P<quoted>[^"]+)"|(?P<plain>[^\s";]+))', re.IGNORECASE)
@@ -83,6 +84,8 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]  # PyArrow ship
         self._catalog = catalog
         self._growing = growing
         self._open: dict[int, _Open] = {}
+        self._is_closed = False
+        self._long_calls: LongCalls[_Open] = LongCalls()
         # Reentrant: a stream may end while the thread that lets go of it is in here.
         self._lock = threading.RLock()
         self._sources = Sources()
@@ -157,10 +160,16 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]  # PyArrow ship
     # -- snapshots -----------------------------------------------------------------------------------------------------
 
     def _info_of_bytes(self, descriptor: Any, request: Request) -> Any:
-        """The seal of a snapshot, and the host that sends it: no endpoint if there is none yet, so ask again."""
+        """The seal of a snapshot, and the host that sends it: no endpoint if there is none yet, so ask again.
+
+        No seal, if the rows of a growing table are being written.
+        """
         here = True
         try:
-            seal = self._find(request).seal
+            seal = self._find(request, _WAIT).seal
+        except NotYetError:
+            offer = messages.encode(Offer(request.name))
+            return pa_flight.FlightInfo(_BYTES, descriptor, [], -1, -1, app_metadata=offer)
         except NotFoundError:
             # Those that fetched it may have it.
             elsewhere = None if request.identity is None else self._sources.seal_of(request.identity)
@@ -229,7 +238,7 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]  # PyArrow ship
         endpoint = pa_flight.FlightEndpoint(pa_flight.Ticket(messages.encode(ticket)), [])
         return pa_flight.FlightInfo(schema, descriptor, [endpoint], rows, nbytes)
 
-    def _find(self, request: Request) -> _Open:
+    def _find(self, request: Request, patience: float | None = None) -> _Open:
         self.close_idle()
         self._last_asked = time.monotonic()
         with self._lock:
@@ -238,7 +247,7 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]  # PyArrow ship
                 self._open[table_file.seal.identity] = table_file = table_file.asked()
                 return table_file
         if request.identity is None:
-            new = self._attach(request.name, request.version)
+            new = self._attach(request.name, request.version, patience)
         else:
             segment_and_seal = copies.find(self._catalog, request.name, request.version or 0, request.identity)
             if segment_and_seal is None:
@@ -247,23 +256,34 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]  # PyArrow ship
                     "retains versions) or deleted"
                 )
             new = _Open(request.name, *segment_and_seal)
+        return self._keep(new)
+
+    def _keep(self, new: _Open) -> _Open:
+        """Keep a snapshot open for those who ask for it next."""
         with self._lock:
-            self._open[new.seal.identity] = new = self._open.get(new.seal.identity, new).asked()
+            new = self._open.get(new.seal.identity, new).asked()
+            if not self._is_closed:
+                self._open[new.seal.identity] = new
             return new
 
-    def _attach(self, name: str, version: int | None) -> _Open:
+    def _attach(self, name: str, version: int | None, patience: float | None) -> _Open:
         number = None if version is None else self._catalog.version_number(name, version)
         segment_and_seal = self._catalog.find(name, number)
         if segment_and_seal is not None:
             return _Open(name, *segment_and_seal)
         if self._catalog.is_growing(name):
-            segment, seal, rows = self._growing.table(name, number)
-            return _Open(name, segment, seal, rows=rows)
+            return self._long_calls.result((name, number), lambda: self._write(name, number), patience)
         raise self._catalog.not_found(name, number)
+
+    def _write(self, name: str, number: int | None) -> _Open:
+        """Write the rows of a growing table; and keep them, for whoever asked may be waiting no more."""
+        segment, seal, rows = self._growing.table(name, number)
+        return self._keep(_Open(name, segment, seal, rows=rows))
 
     def close_all(self) -> None:
         """Close the snapshots, at the end."""
         with self._lock:
+            self._is_closed = True
             closing, self._open = self._open, {}
         del closing
 
