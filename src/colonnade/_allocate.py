@@ -16,7 +16,7 @@ from colonnade._put import Request, Writer
 from colonnade.arguments import check_flags, integer
 from colonnade.errors import NotFoundError, brief_repr
 from colonnade.format.write.draft import DraftPlan, plan_draft
-from colonnade.format.write.table import LaidOut, lay_out
+from colonnade.format.write.table import Placement, lay_out
 from colonnade.storage.draft import Draft
 from colonnade.suggestions import listed
 
@@ -35,16 +35,16 @@ def allocate(
     check_flags(nulls=nulls)
     writer.prepare(request)
     plan = plan_draft(schema, count, nulls=nulls)
-    laid = lay_out(plan.table)
+    placement = lay_out(plan.table)
     with contextlib.ExitStack() as stack:
-        with writer.explained(laid.size):
-            draft = stack.enter_context(writer.publisher.draft(laid.size))
-            table = DraftTable(plan, laid, draft)
+        with writer.explained(placement.size):
+            draft = stack.enter_context(writer.publisher.draft(placement.size))
+            table = DraftTable(plan, placement, draft)
         stack.callback(table.discard)
         yield table  # an error of the block is the caller's, and is not explained
-        with writer.explained(laid.size):
+        with writer.explained(placement.size):
             table.finish()
-            writer.publish(request, laid, draft).close()
+            writer.publish(request, placement, draft).close()
 
 
 class DraftTable(Mapping[Any, "npt.NDArray[Any]"]):
@@ -65,22 +65,22 @@ class DraftTable(Mapping[Any, "npt.NDArray[Any]"]):
     >>> cn.delete("docs/draft")
     """
 
-    def __init__(self, plan: DraftPlan, laid: LaidOut, draft: Draft) -> None:
+    def __init__(self, plan: DraftPlan, placement: Placement, draft: Draft) -> None:
         self._plan = plan
-        self._laid = laid
+        self._placement = placement
         self._draft = draft
-        self._mapping: _core.Mapping | None = draft.map_in_any_pages(laid.size)
+        self._mapping: _core.Mapping | None = draft.map_in_any_pages(placement.size)
         memory = np.frombuffer(cast(Any, self._mapping), np.uint8)
         if draft.used:
-            laid.clear_gaps(draft.write)
-        to_fill = {id(mapping.column) for mapping in plan.filled.values()}
-        self._results = laid.move_to_memory(
+            placement.clear_gaps(draft.write)
+        to_fill = {id(mapping.column) for mapping in plan.columns_to_fill.values()}
+        self._results = placement.move_to_memory(
             memory, [column for column in plan.table.columns if id(column) not in to_fill]
         )
-        laid.write_texts(memory)
+        placement.write_texts(memory)
         self._arrays: dict[Any, npt.NDArray[Any]] = {
-            label: np.ndarray((plan.table.rows,), mapping.dtype, memory, laid.place_in_file(mapping.region))
-            for label, mapping in plan.filled.items()
+            label: np.ndarray((plan.table.rows,), mapping.dtype, memory, placement.place_in_file(mapping.region))
+            for label, mapping in plan.columns_to_fill.items()
         }
 
     @property
@@ -91,7 +91,7 @@ class DraftTable(Mapping[Any, "npt.NDArray[Any]"]):
     @property
     def nbytes(self) -> int:
         """The size that the file will have, in bytes."""
-        return self._laid.size
+        return self._placement.size
 
     def __getitem__(self, label: Any) -> npt.NDArray[Any]:
         if self._mapping is None:
@@ -113,14 +113,14 @@ class DraftTable(Mapping[Any, "npt.NDArray[Any]"]):
         self._mapping.detach(self._draft.fd)
         self.discard()
         # Not through the old mapping: what is stored there from now on is not part of the table.
-        mapping = _core.Mapping(self._draft.fd, self._laid.size, False)
+        mapping = _core.Mapping(self._draft.fd, self._placement.size, False)
         try:
             scans = {
                 column.column.job: scan
-                for column in self._plan.filled.values()
-                if (scan := column.scan(self.num_rows, mapping.address + self._laid.place_in_file(column.region)))
+                for column in self._plan.columns_to_fill.values()
+                if (scan := column.scan(self.num_rows, mapping.address + self._placement.place_in_file(column.region)))
             }
-            self._laid.finish_in_file(self._draft.fd, self._draft.write, self._results, scans)
+            self._placement.finish_in_file(self._draft.fd, self._draft.write, self._results, scans)
         finally:
             del mapping  # the traceback of an error must not keep the memory
 

@@ -34,7 +34,7 @@ class SegmentWriter:
         schema = log.schema
         self._log = log
         self._index = None if schema.index is None else schema.names.index(schema.index)
-        self._signed = [is_signed(column.dtype) for column in schema.columns]
+        self._signedness = [is_signed(column.dtype) for column in schema.columns]
         # The last value of the index, of the segment before.
         self._index_before: bytes | None = None
         # Segments that are left behind, and what is still to be shown of them.
@@ -73,7 +73,7 @@ class SegmentWriter:
                 self._log.words,
                 writer.codes,
                 self._index,
-                self._index is not None and self._signed[self._index],
+                self._index is not None and self._signedness[self._index],
                 self._index_before,
             )
 
@@ -90,16 +90,16 @@ class SegmentWriter:
         InvalidDataError, UnsupportedTypeError, StoreFullError, OSError
             No row is published then. Call `take_back` before the next ones.
         """
-        text, done = text_of(rows) if isinstance(rows, Rows) else 0, 0
+        text, count_written = text_of(rows) if isinstance(rows, Rows) else 0, 0
         writer = self._writer or self._begin(text, count)
         batch = writer.batch(rows) if isinstance(rows, Rows) else rows
         if self._index is not None:
             self._check_order(writer, batch, self._index)
         while True:
-            done += writer.core.append(batch, done)
-            if done == count:
+            count_written += writer.core.append(batch, count_written)
+            if count_written == count:
                 break
-            writer = self._begin(text, count - done)
+            writer = self._begin(text, count - count_written)
         self._log.publish(self._log.committed + count)
 
     def take_back(self) -> None:
@@ -126,7 +126,7 @@ class SegmentWriter:
         ------
         InvalidDataError
         """
-        row = writer.core.descending_row(batch, index, self._signed[index], self._index_before)
+        row = writer.core.descending_row(batch, index, self._signedness[index], self._index_before)
         if row is not None:
             before = "the last row of the table" if row == 0 else f"row {row - 1:,}"
             raise InvalidDataError(
@@ -141,15 +141,15 @@ class SegmentWriter:
         stripe, because a segment ends at a stripe.
         """
         log, before, segment = self._log, self._writer, self._log.segment
-        base, start, needed = log.committed, 0, rows * log.schema.row_bytes + text
+        base, start, nbytes = log.committed, 0, rows * log.schema.row_bytes + text
         if before is not None and segment is not None:
             start = before.rows // STRIPE * STRIPE
             base = segment.entry.base + start
             used = max(before.counts.text, default=0)
             # As much again as the rows so far would need in a whole segment. A few long ones say little of the others.
-            expected = min(used * segment.entry.capacity // max(before.rows, 1), _MOST_EXPECTED_TEXT)
-            text = 2 * max(text + used, expected)
-        following = log.make(base, text, needed)
+            text_of_rest = min(used * segment.entry.capacity // max(before.rows, 1), _MOST_EXPECTED_TEXT)
+            text = 2 * max(text + used, text_of_rest)
+        following = log.make(base, text, nbytes)
         writer = self._writer_of(following, 0)
         if before is not None and segment is not None:
             writer.take(before, start)

@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 
 
 # The tables whose values were looked at in this process: where each is, and its identity. The oldest leave first.
-_checked: dict[tuple[Any, int], None] = {}
+_checked_names: dict[tuple[Any, int], None] = {}
 _MOST_CHECKED = 256
 
 
 def _remember(key: tuple[Any, int]) -> None:
-    _checked[key] = None
-    while len(_checked) > _MOST_CHECKED:
-        _checked.pop(next(iter(_checked)), None)
+    _checked_names[key] = None
+    while len(_checked_names) > _MOST_CHECKED:
+        _checked_names.pop(next(iter(_checked_names)), None)
 
 
 class Attached(FrameLike):
@@ -48,7 +48,7 @@ class Attached(FrameLike):
 
     _segment: Segment | None = None  # not opened yet
     _path: Path | str | None = None  # as it was when it was closed
-    _lookup_made: Lookup | None = None
+    _lookup_of_key: Lookup | None = None
     _closed = False
     _read: pa.RecordBatch | None = None
     _shared_file: StoredFile | None = None
@@ -190,7 +190,7 @@ class Attached(FrameLike):
     def _check_values(self, batch: pa.RecordBatch) -> None:
         """Look at the values before something follows them; in a process once, because a table does not change."""
         key = (self._opened().place, self.identity)
-        if key not in _checked:
+        if key not in _checked_names:
             with self._located():
                 check_values(batch)
             _remember(key)
@@ -276,7 +276,7 @@ class Attached(FrameLike):
 
     def close(self) -> None:
         """Close the file descriptor, and drop the snapshot's own mapping. Frames and tables made before live on."""
-        self._read = self._shared_file = self._lookup_made = None
+        self._read = self._shared_file = self._lookup_of_key = None
         self._closed = True
         if self._segment is not None:
             self._path = self._segment.where
@@ -315,12 +315,12 @@ class Attached(FrameLike):
         _remember((self._opened().place, self.identity))
 
     def _lookup(self) -> Lookup:
-        if self._lookup_made is None:
+        if self._lookup_of_key is None:
             from colonnade._lookup import Lookup
 
             file = self._stored_file(writable=False)
-            self._lookup_made = Lookup(file, lambda: self.to_pandas(writable=False))
-        return self._lookup_made
+            self._lookup_of_key = Lookup(file, lambda: self.to_pandas(writable=False))
+        return self._lookup_of_key
 
 
 def segment_of(snapshot: Attached) -> Segment:

@@ -29,6 +29,6 @@ def open_remote(catalog: Catalog, url: str, version: int | None = None) -> Snaps
     if name is None:
         raise ValueError(f"{url!r} names no table: {address}/name")
     number = None if version is None else whole_number(version, "version")
-    fetched = fetch(catalog, Request(name, number), [str(address)])
-    reference = Reference("", fetched.name, "", os.geteuid(), fetched.seal, (str(address),))
-    return Snapshot(reference, fetched.segment)
+    copy = fetch(catalog, Request(name, number), [str(address)])
+    reference = Reference("", copy.name, "", os.geteuid(), copy.seal, (str(address),))
+    return Snapshot(reference, copy.segment)

@@ -308,11 +308,11 @@ class Latest:
 
     def _renewed(self, *, wait: bool) -> Look:
         lock = self._alone()  # several threads then open it once, and none goes back to an older one
-        acquired: list[bool] = []
+        lock_states: list[bool] = []
         try:
             # One call of C: an interrupt comes before it is locked, or after the list says so.
-            acquired.extend(map(lock.acquire, (wait,)))
-            if not acquired[0]:
+            lock_states.extend(map(lock.acquire, (wait,)))
+            if not lock_states[0]:
                 assert self._look is not None
                 return self._look  # another thread prepares the next one
             look = self._look
@@ -335,19 +335,19 @@ class Latest:
             self._look = newer
             return newer
         finally:
-            if acquired and acquired[0]:  # without a call, after which an interrupt could come
+            if lock_states and lock_states[0]:  # without a call, after which an interrupt could come
                 lock.release()
 
-    def _run_prepare(self, prepare: Callable[[Snapshot], Any], snapshot: Snapshot, served: Look | None) -> Any:
+    def _run_prepare(self, prepare: Callable[[Snapshot], Any], snapshot: Snapshot, current: Look | None) -> Any:
         self._preparing = True
         try:
             return prepare(snapshot)
         except Exception as error:
-            if served is not None:
+            if current is not None:
                 self._failed_version = _which(snapshot)
                 error.add_note(
                     f"prepare= of latest({self.name!r}) failed for version {snapshot.version}; "
-                    f"version {served.version} is served until there is a newer one"
+                    f"version {current.version} is served until there is a newer one"
                 )
                 logger.error("prepare= of %r failed for version %d", self.name, snapshot.version, exc_info=error)
             raise

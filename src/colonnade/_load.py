@@ -51,9 +51,9 @@ def load(
 
 def _store(writer: Writer, request: Request, source: Read) -> Snapshot:
     plan = plan_table(source.table, together=False)  # batches go column by column
-    batches = BatchedSource(source.lengths, release_memory, source.streamed, source.stream)
+    batches = BatchedSource(source.lengths, release_memory, source.stream_fields, source.stream)
     del source  # the plan refers to its batches one by one, and each is released when it is written
-    laid = lay_out(plan, key_fields(plan, request.key), request.meta, views=request.views)
+    placement = lay_out(plan, key_fields(plan, request.key), request.meta, views=request.views)
     del plan
     fill = partial(write_batched, source=batches)
-    return writer.store(laid, fill, lambda draft: writer.publish(request, laid, draft), unique=request.unique)
+    return writer.store(placement, fill, lambda draft: writer.publish(request, placement, draft), unique=request.unique)

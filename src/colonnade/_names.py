@@ -179,11 +179,11 @@ class Names(abc.ABC):
         >>> cn.delete("docs/ls")
         """
         unreadable: list[str] = []
-        damaged: list[str] = []
-        tables = Tables(sorted(self._infos(pattern, unreadable, damaged), key=lambda table: table.name))
+        damaged_names: list[str] = []
+        tables = Tables(sorted(self._infos(pattern, unreadable, damaged_names), key=lambda table: table.name))
         for left_out, what, why in (
             (unreadable, "tables or folders", "this user may not read them or does not trust their owner"),
-            (damaged, "growing tables", "they are damaged"),
+            (damaged_names, "growing tables", "they are damaged"),
         ):
             if left_out:
                 more = ", ..." if len(left_out) > 5 else ""
@@ -195,7 +195,7 @@ class Names(abc.ABC):
                 )
         return tables
 
-    def _infos(self, pattern: str | None, unreadable: list[str], damaged: list[str]) -> Iterator[TableInfo]:
+    def _infos(self, pattern: str | None, unreadable: list[str], damaged_names: list[str]) -> Iterator[TableInfo]:
         entries = self._catalog.entries(lambda folder, _: unreadable.append(f"{folder}/"))
         names = ((entry.name, False) for entry in entries if entry.version is None)
         growing = ((name, True) for name in self._catalog.growing())
@@ -205,10 +205,10 @@ class Names(abc.ABC):
                     yield self.info(name)
                 except NotFoundError:
                     if is_growing and self._catalog.is_growing(name):  # there is a folder, and no head in it
-                        damaged.append(name)
+                        damaged_names.append(name)
                 except CorruptSnapshotError:
                     if is_growing:
-                        damaged.append(name)
+                        damaged_names.append(name)
                 except StoreAccessError as error:
                     if error.errno in SHORTAGES:
                         raise

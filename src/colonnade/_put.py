@@ -35,7 +35,7 @@ from colonnade.format.write.batched import BatchedSource
 from colonnade.format.write.json_text import encode_json
 from colonnade.format.write.key import Key, build_key, key_fields
 from colonnade.format.write.plan import plan
-from colonnade.format.write.table import LaidOut, lay_out
+from colonnade.format.write.table import Placement, lay_out
 from colonnade.lifetimes import whole_seconds
 from colonnade.snapshot import Snapshot
 from colonnade.storage import paths
@@ -49,7 +49,7 @@ from colonnade.storage.segment import Segment
 if TYPE_CHECKING:
     from colonnade.storage.directory import Directory
 
-_Committed = TypeVar("_Committed")
+_Published = TypeVar("_Published")
 
 # Smaller tables are built in memory and written at once: a thousand small writes cost more than one copy.
 _SMALL = 1 << 20
@@ -169,8 +169,10 @@ class Writer:
         if isinstance(data, Snapshot) and data.log is None and not _changes(request, data):
             return self.copy(data, request)
         table_plan = plan(data if request.sort_by is None else sort(data, request.sort_by))
-        laid = lay_out(table_plan, key_fields(table_plan, request.key), request.meta, views=request.views)
-        return self.store(laid, write, lambda draft: self.publish(request, laid, draft), unique=request.unique)
+        placement = lay_out(table_plan, key_fields(table_plan, request.key), request.meta, views=request.views)
+        return self.store(
+            placement, write, lambda draft: self.publish(request, placement, draft), unique=request.unique
+        )
 
     def copy(self, snapshot: Snapshot, request: Request) -> Snapshot:
         """Write a stored table as the next version of a name: its bytes, under a new seal.
@@ -202,26 +204,26 @@ class Writer:
 
     def store(
         self,
-        laid: LaidOut,
-        fill: Callable[[LaidOut, Draft], None],
-        commit: Callable[[Draft], _Committed],
+        placement: Placement,
+        fill: Callable[[Placement, Draft], None],
+        commit: Callable[[Draft], _Published],
         *,
         unique: bool = False,
-    ) -> _Committed:
+    ) -> _Published:
         """Make a draft of a table's size, fill it, build its key index and commit it."""
-        with self.explained(laid.size), self.publisher.draft(laid.size) as draft:
-            fill(laid, draft)
-            if laid.has_texts:
-                laid.write_texts(np.frombuffer(cast(Any, draft.map_written(laid.size)), np.uint8))
-            if laid.views:
-                _fill_views(draft.map_written(laid.size))
-            if laid.key is not None:
-                build_key(draft.map_written(laid.size), laid.key_at, unique=unique)
+        with self.explained(placement.size), self.publisher.draft(placement.size) as draft:
+            fill(placement, draft)
+            if placement.has_texts:
+                placement.write_texts(np.frombuffer(cast(Any, draft.map_written(placement.size)), np.uint8))
+            if placement.views:
+                _fill_views(draft.map_written(placement.size))
+            if placement.key is not None:
+                build_key(draft.map_written(placement.size), placement.key_at, unique=unique)
             return commit(draft)
 
-    def publish(self, request: Request, laid: LaidOut, draft: Draft) -> Snapshot:
+    def publish(self, request: Request, placement: Placement, draft: Draft) -> Snapshot:
         """Commit a filled draft as the next version of a name."""
-        return self._commit(request, draft, _seal_of(laid, draft, request.ttl), laid.footer_at)
+        return self._commit(request, draft, _seal_of(placement, draft, request.ttl), placement.footer_at)
 
     def _commit(self, request: Request, draft: Draft, seal: Seal, footer_at: int) -> Snapshot:
         if request.checksum:
@@ -236,11 +238,11 @@ class Writer:
         )
         return Snapshot.attached(self.directory.root, request.name, segment, final_seal)
 
-    def place(self, file: str, laid: LaidOut, draft: Draft, *, version: int = 1) -> tuple[Segment, Seal]:
+    def place(self, file: str, placement: Placement, draft: Draft, *, version: int = 1) -> tuple[Segment, Seal]:
         """Commit a filled draft as a file that only a reference leads to."""
-        seal = _seal_of(laid, draft)._replace(version=version)
-        _write_seal(draft, seal, laid.footer_at)
-        return self.publisher.place(draft, laid.size, file), seal
+        seal = _seal_of(placement, draft)._replace(version=version)
+        _write_seal(draft, seal, placement.footer_at)
+        return self.publisher.place(draft, placement.size, file), seal
 
     def explained(self, size: int) -> contextlib.AbstractContextManager[None]:
         """Turn the kernel's errors in a block into errors that name the store and the table's size."""
@@ -251,9 +253,9 @@ class Writer:
 _SEALED = CHECKSUMS_SIZE + SEAL_SIZE
 
 
-def _seal_of(laid: LaidOut, draft: Draft, ttl: int = 0) -> Seal:
-    checksums = Checksums.unpack(os.pread(draft.fd, CHECKSUMS_SIZE, laid.end))
-    return _new_seal(laid.plan.rows, len(laid.plan.fields), laid.size, ttl, checksums)
+def _seal_of(placement: Placement, draft: Draft, ttl: int = 0) -> Seal:
+    checksums = Checksums.unpack(os.pread(draft.fd, CHECKSUMS_SIZE, placement.end))
+    return _new_seal(placement.plan.rows, len(placement.plan.fields), placement.size, ttl, checksums)
 
 
 def _new_seal(rows: int, columns: int, size: int, ttl: int, checksums: Checksums | None) -> Seal:
@@ -299,23 +301,23 @@ def _fill_views(memory: Any) -> None:
 # -- ways to fill a draft ----------------------------------------------------------------------------------------------
 
 
-def write(laid: LaidOut, draft: Draft) -> None:
+def write(placement: Placement, draft: Draft) -> None:
     """Fill a draft at once, through a mapping where the kernel gives huge pages, else by ``pwrite``."""
-    if laid.size <= _SMALL:
-        memory = np.zeros(laid.size, np.uint8)
-        laid.write_to_memory(memory)
+    if placement.size <= _SMALL:
+        memory = np.zeros(placement.size, np.uint8)
+        placement.write_to_memory(memory)
         draft.write(0, memory.data)
         return
-    mapping = draft.map(laid.size)
+    mapping = draft.map(placement.size)
     if draft.used:
-        laid.clear_gaps(draft.write)
+        placement.clear_gaps(draft.write)
     if mapping is None:
-        laid.write_to_file(draft.fd, draft.write)
+        placement.write_to_file(draft.fd, draft.write)
     else:
-        laid.write_to_memory(np.frombuffer(cast(Any, mapping), np.uint8))
+        placement.write_to_memory(np.frombuffer(cast(Any, mapping), np.uint8))
 
 
-def write_batched(laid: LaidOut, draft: Draft, source: BatchedSource) -> None:
+def write_batched(placement: Placement, draft: Draft, source: BatchedSource) -> None:
     """Fill a draft batch by batch, and release each batch of the source as soon as it is written.
 
     The pages of a mapping come batch by batch too, because all of them and the source would be the table twice.
@@ -324,10 +326,10 @@ def write_batched(laid: LaidOut, draft: Draft, source: BatchedSource) -> None:
     ------
     MisdeclaredError
     """
-    if laid.size <= _SMALL and not source.streamed:
-        write(laid, draft)
+    if placement.size <= _SMALL and not source.stream_fields:
+        write(placement, draft)
         return
-    memory_of = draft.map_step_by_step(laid.size, len(laid.plan.regions()))
+    memory_of = draft.map_step_by_step(placement.size, len(placement.plan.regions()))
     if draft.used:
-        laid.clear_gaps(draft.write)
-    laid.write_batched(draft.fd, draft.write, cast(Any, memory_of), source)
+        placement.clear_gaps(draft.write)
+    placement.write_batched(draft.fd, draft.write, cast(Any, memory_of), source)

@@ -78,19 +78,19 @@ class Reference(NamedTuple):
 
         request = Request(self.name, self.seal.version, self.seal.identity)
         try:
-            fetched = fetch(open_catalog(None), request, self.locations)
+            copy = fetch(open_catalog(None), request, self.locations)
         except (NotFoundError, RemoteError) as error:
             raise type(error)(
                 f"version {self.seal.version} of {self.described} is a table of another host, and cannot be fetched: "
                 f"{error.args[-1]}"
             ) from error
-        if fetched.seal != self.seal:
-            fetched.segment.close()
+        if copy.seal != self.seal:
+            copy.segment.close()
             raise CorruptSnapshotError(
                 f"what a host sent as version {self.seal.version} of {self.described} has another seal than the "
                 "reference: that host does not serve what it was given. Remove the copy: delete the store of this host"
             )
-        return fetched.segment
+        return copy.segment
 
     def advertised(self, store: str) -> Self:
         """The reference as others get it: with the address at which a store of this host, which has it, is served."""

@@ -17,7 +17,7 @@ from colonnade._reference import Reference
 from colonnade.errors import ColonnadeError
 from colonnade.format.seal import Seal
 from colonnade.format.write.plan import plan
-from colonnade.format.write.table import LaidOut, lay_out
+from colonnade.format.write.table import Placement, lay_out
 from colonnade.snapshot import Snapshot
 from colonnade.storage import in_flight, paths, process_group
 from colonnade.storage.segment import Segment
@@ -29,15 +29,15 @@ _Value = TypeVar("_Value")
 class OwnedSnapshot(Snapshot):
     """A shared table, as its owner holds it. Closing it frees the table. What a child process inherits owns nothing."""
 
-    def __init__(self, reference: Reference, segment: Segment, owned: Owned) -> None:
+    def __init__(self, reference: Reference, segment: Segment, ownership: Owned) -> None:
         super().__init__(reference, segment)
-        self._owned: Owned | None = owned
+        self._ownership: Owned | None = ownership
 
     def close(self) -> None:
         """Close the descriptor and free the table. Frames that were made live on."""
-        owned, self._owned = self._owned, None
-        if owned is not None:
-            owned.release()
+        ownership, self._ownership = self._ownership, None
+        if ownership is not None:
+            ownership.release()
         super().close()
 
     def __del__(self) -> None:
@@ -51,10 +51,10 @@ def share(writer: Writer, data: Any, *, version: int = 1) -> OwnedSnapshot:
     return share_planned(writer, lay_out(plan(data)), version=version)
 
 
-def share_planned(writer: Writer, laid: LaidOut, *, version: int = 1) -> OwnedSnapshot:
+def share_planned(writer: Writer, placement: Placement, *, version: int = 1) -> OwnedSnapshot:
     """Write a table that is laid out, for as long as its snapshot is held."""
     file = paths.random_name(paths.SHARED_PREFIX)
-    segment, seal = writer.store(laid, write, lambda draft: writer.place(file, laid, draft, version=version))
+    segment, seal = writer.store(placement, write, lambda draft: writer.place(file, placement, draft, version=version))
     reference = _reference(writer.directory.root, file, segment, seal)
     return OwnedSnapshot(reference, segment, Owned(writer.publisher, segment, file))
 
@@ -80,9 +80,9 @@ def send(writer: Writer, snapshot: Snapshot, group: str) -> Reference:
     return _reference(writer.directory.root, file, segment, segment.seal())
 
 
-def has_room(writer: Writer, size: int, remembered: int) -> bool:
+def has_room(writer: Writer, size: int, bytes_in_memory: int) -> bool:
     """Whether ``size`` more bytes may be in flight, or remembered by this process."""
-    return in_flight.has_room(writer.directory, size, remembered)
+    return in_flight.has_room(writer.directory, size, bytes_in_memory)
 
 
 def receive(reference: Reference, read: Callable[[Snapshot], _Value]) -> _Value:

@@ -26,7 +26,7 @@ def chunks_of(parts: Sequence[Part]) -> list[Chunk]:
         Chunk(
             part.segment.places,
             part.segment.mapping,
-            part.segment.made,
+            part.segment.cache,
             part.start - part.segment.entry.base,
             part.stop - part.segment.entry.base,
         )
@@ -52,9 +52,9 @@ def shared_frame(reader: LogReader, look: Look, rows: range, labels: Sequence[An
         key, start = "all", look.first
     else:
         return _shared(reader, look, rows).frame(rows, labels)
-    columns: Columns | None = look.made.get(key)
+    columns: Columns | None = look.cache.get(key)
     if columns is None or columns.stop < rows.stop:
-        columns = look.made[key] = _shared(reader, look, range(start, look.stop))
+        columns = look.cache[key] = _shared(reader, look, range(start, look.stop))
     return columns.frame(rows, labels)
 
 

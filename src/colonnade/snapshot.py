@@ -428,9 +428,9 @@ class Snapshot(Attached):
         return self.__copy__()
 
     def __repr__(self) -> str:
-        called = f"{self.name!r} version {self.version}" if self.name else "without a name"
+        title = f"{self.name!r} version {self.version}" if self.name else "without a name"
         return (
-            f"<colonnade.Snapshot {called}: {self.num_rows:,} rows x {self.num_columns:,} columns, "
+            f"<colonnade.Snapshot {title}: {self.num_rows:,} rows x {self.num_columns:,} columns, "
             f"{self.nbytes:,} bytes>"
         )
 

@@ -274,7 +274,7 @@ def test_a_traceback_keeps_no_memory_of_an_interrupted_draft(store, way, monkeyp
     df = pd.DataFrame({"x": np.ones(2 * MIB)})
     tracebacks = []
     with monkeypatch.context() as patch:
-        patch.setattr("colonnade.format.write.table.LaidOut._finish", interrupt)
+        patch.setattr("colonnade.format.write.table.Placement._finish", interrupt)
         for _ in range(2):
             with pytest.raises(KeyboardInterrupt) as excinfo:
                 if way == "allocate":

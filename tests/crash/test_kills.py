@@ -17,8 +17,8 @@ from support import unnamed
 STEPS = {
     "before the draft": ("colonnade.storage.draft.Draft.__init__", "before"),
     "after the draft": ("colonnade.storage.draft.Draft.__init__", "after"),
-    "before the bytes": ("colonnade.format.write.table.LaidOut.write_to_memory", "before"),
-    "after the bytes": ("colonnade.format.write.table.LaidOut.write_to_memory", "after"),
+    "before the bytes": ("colonnade.format.write.table.Placement.write_to_memory", "before"),
+    "after the bytes": ("colonnade.format.write.table.Placement.write_to_memory", "after"),
     "holding the lock": ("colonnade.storage.catalog.Catalog.seal_in", "after"),
     "before the link": ("colonnade.storage.draft.Draft.stage", "before"),
     "after the link": ("colonnade.storage.draft.Draft.stage", "after"),

@@ -4,6 +4,7 @@ import errno
 import os
 import pickle
 import random
+import shutil
 import signal
 import time
 
@@ -17,6 +18,7 @@ from colonnade._rows_so_far import RowsSoFar
 from colonnade._share import share
 from colonnade.storage import paths
 from colonnade.storage.copies import file_of
+from support import control_groups
 from support.hosts import Proxy, run
 
 
@@ -279,6 +281,32 @@ def test_a_full_receiver_refuses_before_a_byte(origin, folder, host, large):
         store.open(f"{proxy.address}/large")
     assert proxy.received < size / 100
     assert copies(store) == leftovers(store) == []
+
+
+FETCH = """
+import colonnade as cn
+try:
+    cn.Store(sys.argv[1]).open(sys.argv[2]).close()
+    print("stored")
+except cn.StoreFullError as error:
+    print(error)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.privileged("disks")
+@pytest.mark.parametrize("private", range(28, 76, 8))
+def test_a_memory_limit_refuses_and_kills_nobody(origin, folder, host, private):
+    """The limit counts what a fetch takes to receive a table, too: 25 MiB, for a process that has 25 MiB before."""
+    size = origin.put("x", pd.DataFrame({"x": np.arange(12e6)})).nbytes
+    with control_groups.limited(size + (private << 20)) as group:
+        process = control_groups.run(group, FETCH, folder / "receiver", f"{host.address}/x")
+        assert not control_groups.was_killed(process), "the kernel killed the process"
+        stored = process.stdout == "stored\n"
+        assert stored or "beside the 32.0MiB of memory that it takes to receive the table" in process.stdout
+        assert stored or private < 70, "there is room"
+        assert len(copies(cn.Store(folder / "receiver"))) == stored
+        shutil.rmtree(folder / "receiver")
 
 
 @pytest.fixture

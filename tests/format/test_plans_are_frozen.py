@@ -41,7 +41,7 @@ WORKERS = {
     "FrameParts": "collects the columns of a frame while it is planned",
     "Batches": "releases the memory of a source: see `test_only_batches_change`",
     "Cut": "counts the nulls of a job that runs part by part",
-    "Streamed": "counts the rows and nulls of a job whose source comes array by array",
+    "ColumnStream": "counts the rows and nulls of a job whose source comes array by array",
     "Outputs": "collects the arrays of one conversion",
     "KeyIndex": "reads an index over memory",
     "Memory": "watches which pages of a mapping were written to",
@@ -177,7 +177,7 @@ def test_no_function_writes_into_its_arguments():
         "def arrange(region): region.at = 5",
         "def run(jobs):\n for job in jobs: pass\n jobs[0].nulls = 1",
         "def scan(job): job.pieces[0] = None",
-        "def lay_out(plan): plan.nested.append(1)",
+        "def lay_out(plan): plan.nested_tables.append(1)",
         "def count(job): job.nulls += 1",
         "def unpack(node): node.a, node.b = 1, 2",
     ],
@@ -281,7 +281,7 @@ def test_only_batches_change(folder):
 def test_a_draft_is_scanned_by_jobs_of_its_own():
     drafted = plan_draft({"x": "float64", "b": "bool"}, 10, nulls=True)
     before = state(drafted.table, {})
-    for filled in drafted.filled.values():
+    for filled in drafted.columns_to_fill.values():
         own = filled.column.job
         scan = filled.scan(10, 4096)
         assert scan is not own

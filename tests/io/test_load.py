@@ -182,7 +182,7 @@ def test_progress_is_of_the_files_bytes_or_rows(tmp_path):
     for file, total in (("t.parquet", 5_000), ("t.csv.gz", (tmp_path / "t.csv.gz").stat().st_size)):
         meter = Meter()
         result = read(tmp_path / file, None, None, ReadOptions(), meter).table
-        assert (meter.rows, meter.done, meter.total) == (5_000, total, total), file
+        assert (meter.rows, meter.position, meter.total) == (5_000, total, total), file
         assert meter.nbytes == pytest.approx(result.nbytes, rel=0.1)
 
 

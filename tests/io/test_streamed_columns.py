@@ -12,7 +12,7 @@ from pandas.testing import assert_frame_equal
 
 import colonnade as cn
 from colonnade.format.read.text_views import columns_with_views
-from colonnade.format.write.batched import Streamed
+from colonnade.format.write.batched import ColumnStream
 from colonnade.format.write.plan import plan
 from colonnade.io.load import read
 from colonnade.io.options import ReadOptions
@@ -65,7 +65,7 @@ def test_a_streamed_table_is_what_put_stores(store, tmp_path, streams_small_tabl
     path = tmp_path / "t.parquet"
     pq.write_table(table(), path, row_group_size=GROUP)
     source = read_streamed(path)
-    streamed = {source.table.column_names[field] for field in source.streamed}
+    streamed = {source.table.column_names[field] for field in source.stream_fields}
     assert streamed == set(table().column_names) - {"s", "c", "l"}
     groups = [fields for fields, _ in source.stream]
     assert sum(map(len, set(map(tuple, groups)))) == len(streamed), "each column stands in one group"
@@ -80,7 +80,7 @@ def test_a_streamed_table_is_what_put_stores(store, tmp_path, streams_small_tabl
 def test_columns_that_pandas_reads_by_their_values(dtype, store, tmp_path, streams_small_tables):
     frame = pd.DataFrame({"x": pd.array(np.arange(ROWS) % 2, dtype=dtype), "y": np.arange(ROWS)})
     frame.to_parquet(tmp_path / "t.parquet")
-    assert read_streamed(tmp_path / "t.parquet").streamed == [1]
+    assert read_streamed(tmp_path / "t.parquet").stream_fields == [1]
     assert_frame_equal(store.load("t", tmp_path / "t.parquet").to_pandas(), frame)
 
 
@@ -102,7 +102,7 @@ def test_a_folder_of_several_types(store, tmp_path, streams_small_tables):
     for number, part in enumerate((first, second)):
         pq.write_table(part, tmp_path / f"t/{number}.parquet")
     source = read_streamed(tmp_path / "t")
-    assert {source.table.column_names[field] for field in source.streamed} == {"same", "nulls"}
+    assert {source.table.column_names[field] for field in source.stream_fields} == {"same", "nulls"}
     second = second.append_column("once", pa.nulls(ROWS, pa.int64()))
     both = pa.concat_tables([first, second], promote_options="permissive")
     check_same(store.load("t", tmp_path / "t"), store.put("p", both))
@@ -110,7 +110,7 @@ def test_a_folder_of_several_types(store, tmp_path, streams_small_tables):
 
 def test_without_statistics_all_is_read_first(store, tmp_path, streams_small_tables):
     pq.write_table(table(), tmp_path / "t.parquet", write_statistics=False)
-    assert read_streamed(tmp_path / "t.parquet").streamed == []
+    assert read_streamed(tmp_path / "t.parquet").stream_fields == []
     check_same(store.load("t", tmp_path / "t.parquet"), store.put("p", pq.read_table(tmp_path / "t.parquet")))
 
 
@@ -145,8 +145,8 @@ def test_rows_and_nulls_are_compared_with_what_was_declared():
     job = plan(pa.table({"x": pa.array([1, None, 3, 4])})).columns[0].job
     places = dict.fromkeys((job.values, job.bitmap, job.pandas_buffer), 0)
     with pytest.raises(MisdeclaredError, match="0 rows instead of 4"):
-        Streamed(job).finish()
-    column = Streamed(job)
+        ColumnStream(job).finish()
+    column = ColumnStream(job)
     part, _ = column.part(pa.array([1, 2, 3, 4]), places)
     assert part.rows == 4
     with pytest.raises(MisdeclaredError, match="no nulls in a column with nulls"):
@@ -155,7 +155,7 @@ def test_rows_and_nulls_are_compared_with_what_was_declared():
         column.part(pa.array([5]), places)
     without = plan(pa.table({"x": [1, 2]})).columns[0].job
     with pytest.raises(MisdeclaredError, match="nulls in a column without nulls"):
-        Streamed(without).part(pa.array([1, None]), {without.values: 0})
+        ColumnStream(without).part(pa.array([1, None]), {without.values: 0})
 
 
 def test_a_file_that_changes_between_two_scans(tmp_path, streams_small_tables):

@@ -204,18 +204,18 @@ def test_what_is_given_up_frees_its_memory_at_once(small):
 
 
 def test_a_put_interrupted_while_it_writes(small, monkeypatch):
-    from colonnade.format.write.table import LaidOut
+    from colonnade.format.write.table import Placement
 
     store = cn.Store(small / "s")
     store.put("t", FRAME).close()
     free = os.statvfs(small).f_bavail
-    real = LaidOut._finish  # whether the kernel has huge pages for a mapping or not
+    real = Placement._finish  # whether the kernel has huge pages for a mapping or not
 
     def interrupted(self, *arguments):
         real(self, *arguments)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(LaidOut, "_finish", interrupted)
+    monkeypatch.setattr(Placement, "_finish", interrupted)
     errors = []
     for _ in range(6):
         try:

@@ -219,7 +219,7 @@ class _Written(threading.local):
         self.calls: list[list[Reference]] = []
 
 
-_written = _Written()
+_written_tables = _Written()
 
 
 def _remove_on_failure(dump: Callable[..., Any]) -> Callable[..., Any]:
@@ -227,7 +227,7 @@ def _remove_on_failure(dump: Callable[..., Any]) -> Callable[..., Any]:
 
     def wrapped(*args: Any, **options: Any) -> Any:
         references: list[Reference] = []
-        _written.calls.append(references)
+        _written_tables.calls.append(references)
         try:
             value = dump(*args, **options)
         except BaseException:
@@ -236,9 +236,9 @@ def _remove_on_failure(dump: Callable[..., Any]) -> Callable[..., Any]:
                     _share.withdraw(reference, spare=True)
             raise
         finally:
-            _written.calls.pop()
-        if _written.calls:  # a pickle in a pickle, which may still fail
-            _written.calls[-1].extend(references)
+            _written_tables.calls.pop()
+        if _written_tables.calls:  # a pickle in a pickle, which may still fail
+            _written_tables.calls[-1].extend(references)
         return value
 
     wrapped.removes_what_failed = True  # type: ignore[attr-defined]  # functions may have attributes
@@ -267,8 +267,8 @@ def _send(sending: Sending, kind: tables.Kind, table: Any) -> Any:
     if message is None:
         return None
     reference, way_back = message
-    if _written.calls:
-        _written.calls[-1].append(reference)
+    if _written_tables.calls:
+        _written_tables.calls[-1].append(reference)
     return _receive, (reference, kind.name, way_back, sending)
 
 

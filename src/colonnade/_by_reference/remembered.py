@@ -105,7 +105,7 @@ def _send_stored(
     if source is None or not source.reference.store:
         return None
     here = source.reference._replace(locations=())  # the table is not fetched for it
-    way_back = kind.way_back_of_stored(table)
+    way_back = kind.unwrap_of_snapshot(table)
     if way_back is None:
         return None
     try:
@@ -168,12 +168,12 @@ def _send_written(
     way_back = kind.way_back(table, table_plan)
     if way_back is None:
         return None
-    laid = lay_out(table_plan)
-    while not _has_room(writer, laid.size) or len(_entries) >= _MOST:
+    placement = lay_out(table_plan)
+    while not _has_room(writer, placement.size) or len(_entries) >= _MOST:
         if not _entries:
             return None
         del _entries[next(iter(_entries))]
-    snapshot = _share.share_planned(writer, laid)
+    snapshot = _share.share_planned(writer, placement)
     key = id(table)
     reference = _share.send(writer, snapshot, group)
     if is_exiting():  # the thread of a queue, which is joined: what it remembers now would never be released

@@ -155,9 +155,9 @@ class Managing(StoreBase):
         """
         from colonnade.storage import gc
 
-        freed = gc.gc(self._catalog)
+        removal = gc.gc(self._catalog)
         gc.collapse(self._catalog)
-        return freed
+        return removal
 
     def check(self) -> list[Problem]:
         """Check everything in the store, values included, and list what is wrong.

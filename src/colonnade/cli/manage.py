@@ -67,16 +67,16 @@ def delete(
     tables = list(dict.fromkeys(tables))
     if by_pattern and not yes:
         _ask(f"Delete {counted(len(set(by_pattern)), 'table')}: {', '.join(dict.fromkeys(by_pattern))}?")
-    deleted = []
+    names_gone = []
     for name in tables:
         try:
             store.delete(name)
-            deleted.append(name)
+            names_gone.append(name)
         except ColonnadeError as error:
             print_error(error)  # and the other tables are still deleted
     if as_json:
-        print_json(deleted)
-    if len(deleted) < len(tables):
+        print_json(names_gone)
+    if len(names_gone) < len(tables):
         raise typer.Exit(1)
 
 
@@ -91,12 +91,12 @@ def _ask(question: str) -> None:
 
 def gc(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Free spares, expired tables and what killed writers left behind; remove empty folders."""
-    freed = existing_store(ctx).gc()
+    removal = existing_store(ctx).gc()
     if as_json:
-        print_json(freed._asdict())
+        print_json(removal._asdict())
     else:
-        what = f"{counted(freed.files, 'file')} and {counted(freed.folders, 'folder')}"
-        print_line(f"{what} removed, {format_size(freed.nbytes)}")
+        what = f"{counted(removal.files, 'file')} and {counted(removal.folders, 'folder')}"
+        print_line(f"{what} removed, {format_size(removal.nbytes)}")
 
 
 class _Mode(Enum):

@@ -74,10 +74,10 @@ def show(
             table.validate(full=True)  # to follow a damaged offset would end the process
         except ValueError as error:
             raise CorruptSnapshotError(f"the values of {name!r} are damaged: {error}; put the table again") from error
-    columns_shown = _show(table, as_json)
-    if columns_shown:
-        rows_shown = format_part(table.num_rows, total)
-        console().print(f"{rows_shown} rows, {columns_shown} columns", style="dim")
+    column_count = _show(table, as_json)
+    if column_count:
+        row_part = format_part(table.num_rows, total)
+        console().print(f"{row_part} rows, {column_count} columns", style="dim")
 
 
 def sql(
@@ -103,10 +103,10 @@ def sql(
         error_with_hint = with_hint(error)
         text = "\n".join([str(error_with_hint), *getattr(error_with_hint, "__notes__", [])])
         raise ColonnadeError(text.replace("sql(..., external_access=True)", "--external-access")) from error
-    columns_shown = _show(table.slice(0, rows), as_json)
-    if columns_shown:
+    column_count = _show(table.slice(0, rows), as_json)
+    if column_count:
         more = " and more" if table.num_rows > rows else ""
-        console().print(f"{counted(min(table.num_rows, rows), 'row')}{more}, {columns_shown} columns", style="dim")
+        console().print(f"{counted(min(table.num_rows, rows), 'row')}{more}, {column_count} columns", style="dim")
 
 
 def _show(table: Any, as_json: bool) -> str | None:

@@ -148,9 +148,9 @@ _ORDERS: tuple[tuple[str, Callable[[SegmentUsage], Any], bool], ...] = (
 )
 
 
-def _keys_in(typed: str) -> list[str]:
+def _keys_in(text: str) -> list[str]:
     """Return the names of the keys that were typed. A key without a name is its letter."""
-    return [_KEYS.get(part, part.lower()) for part in _SEQUENCE.findall(typed)]
+    return [_KEYS.get(part, part.lower()) for part in _SEQUENCE.findall(text)]
 
 
 class _View:
@@ -158,37 +158,37 @@ class _View:
 
     def __init__(self) -> None:
         self._order = 0
-        self._reversed = False
+        self._is_reversed = False
         self._first = 0
-        self._shown = 1  # rows that had room
+        self._row_room = 1  # rows that had room
         self._count = 0
 
     def press(self, key: str) -> None:
         """Scroll with the arrows, sort by the next column with s, the other way round with r."""
         if key == "s":
-            self._order, self._reversed, self._first = (self._order + 1) % len(_ORDERS), False, 0
+            self._order, self._is_reversed, self._first = (self._order + 1) % len(_ORDERS), False, 0
         elif key == "r":
-            self._reversed, self._first = not self._reversed, 0
+            self._is_reversed, self._first = not self._is_reversed, 0
         else:
-            page = max(self._shown - 1, 1)
+            page = max(self._row_room - 1, 1)
             ends = {"home": -self._first, "end": self._count}
             self._first += {"up": -1, "down": 1, "page up": -page, "page down": page, **ends}.get(key, 0)
-            self._first = max(min(self._first, self._count - self._shown), 0)
+            self._first = max(min(self._first, self._count - self._row_room), 0)
 
     @property
     def sorted_by(self) -> str:
         """The heading of the column that rows are sorted by, and an arrow for the direction."""
         heading, _, falls = _ORDERS[self._order]
-        return f"{heading} {'↓' if falls != self._reversed else '↑'}"
+        return f"{heading} {'↓' if falls != self._is_reversed else '↑'}"
 
     def part_of(self, rows: list[SegmentUsage], room: int) -> tuple[list[SegmentUsage], int, int]:
         """Give the rows to show, and how many rows are above and below. One line of ``room`` is for these numbers."""
         _, key, falls = _ORDERS[self._order]
-        rows = sorted(rows, key=key, reverse=falls != self._reversed)
+        rows = sorted(rows, key=key, reverse=falls != self._is_reversed)
         self._count = len(rows)
-        self._shown = max(room if len(rows) <= room else room - 1, 1)
-        self._first = max(min(self._first, self._count - self._shown), 0)
-        end = self._first + self._shown
+        self._row_room = max(room if len(rows) <= room else room - 1, 1)
+        self._first = max(min(self._first, self._count - self._row_room), 0)
+        end = self._first + self._row_room
         return rows[self._first : end], self._first, max(len(rows) - end, 0)
 
 

@@ -28,13 +28,13 @@ _FIRST_PIECE = _FIELDS.index("first_piece")
 class ArrayColumn(NamedTuple):
     """The plan of a pandas array that the core reads.
 
-    ``job`` has the numbers of its job. ``written`` says which of them is the place of its values; it is -1 if Arrow
-    refers to the array's own memory. ``dictionary`` has the values that its codes lead to.
+    ``job`` has the numbers of its job. ``values_number`` says which of them is the place of its values; it is -1 if
+    Arrow refers to the array's own memory. ``dictionary`` has the values that its codes lead to.
     """
 
     type: pa.DataType
     job: npt.NDArray[np.int64]
-    written: int
+    values_number: int
     values: npt.NDArray[Any]
     mask: npt.NDArray[np.bool_] | None = None
     dictionary: pa.Array | None = None
@@ -42,7 +42,7 @@ class ArrayColumn(NamedTuple):
     @property
     def is_scanned(self) -> bool:
         """Whether the core has anything to do for it."""
-        return self.written >= 0 or self.has_bitmap
+        return self.values_number >= 0 or self.has_bitmap
 
     @property
     def has_bitmap(self) -> bool:
@@ -66,8 +66,8 @@ class ArrayMover:
 
     def move(self, columns: list[ArrayColumn]) -> list[Any]:
         """The Arrow arrays of the columns; None for one with a value that its type cannot represent."""
-        scanned = [column for column in columns if column.is_scanned]
-        results = iter(self._scan(scanned) if scanned else ())
+        to_scan = [column for column in columns if column.is_scanned]
+        results = iter(self._scan(to_scan) if to_scan else ())
         return [self._array(column, *(next(results) if column.is_scanned else _NOTHING)) for column in columns]
 
     def _scan(self, columns: list[ArrayColumn]) -> list[tuple[Any, Any, int, bool]]:
@@ -77,10 +77,10 @@ class ArrayMover:
         places = []
         for column, job in zip(columns, jobs, strict=True):
             values = bitmap = None
-            if column.written >= 0:
+            if column.values_number >= 0:
                 is_bool = pt.is_boolean(column.type)
                 size = (self._rows + 7) // 8 if is_bool else self._rows * _width(column)
-                job[column.written] = len(outputs) << 32
+                job[column.values_number] = len(outputs) << 32
                 values = self._memory.new((size,), _UINT8)
                 outputs.append(values)
             if column.has_bitmap:

@@ -117,25 +117,26 @@ class BlockMaker:
             self._memory.touch(self._threads)
             return self._move_some(0, len(self._jobs))
         step = max(1, _MOVED_TOGETHER // (8 * self._rows + 1))
-        overflows, freed = [], 0
+        overflows, free_bytes = [], 0
         for first in range(0, len(self._jobs), step):
             overflows_here = self._move_some(first, first + step)
             overflows += overflows_here
-            positions = self._layout.imported[first : first + step][has_outputs(self._jobs[first : first + step])]
+            step_jobs = self._jobs[first : first + step]
+            positions = self._layout.import_positions[first : first + step][has_outputs(step_jobs)]
             for position in positions.tolist():
                 if position not in overflows_here:
-                    freed += self._columns[position].nbytes
+                    free_bytes += self._columns[position].nbytes
                     self._columns[position] = None
-            if freed >= _RELEASE_STEP:
+            if free_bytes >= _RELEASE_STEP:
                 # Arrow's pools return memory to the operating system only when they are asked to.
                 pa.default_memory_pool().release_unused()
-                freed = 0
+                free_bytes = 0
         return overflows
 
     def _move_some(self, first: int, last: int) -> list[int]:
         numbers = as_numbers(self._jobs[first:last])
         overflows = _core.move_columns(self._arrays, numbers, self._outputs, self._rows, self._threads)
-        return [int(self._layout.imported[first + number]) for number in overflows]
+        return [int(self._layout.import_positions[first + number]) for number in overflows]
 
     # -- arrays of their own -------------------------------------------------------------------------------------------
 
@@ -177,27 +178,27 @@ class BlockMaker:
     def _make_categorical(self, column: OwnArray) -> Any:
         position, group = column.position, column.group
         array = self._column(position)
-        united = unite(array)
-        categories = None if united is None else self._categories.of(position, united.dictionary, group, self._options)
-        codes = None if united is None or categories is None else self._codes(array, column, united)
+        common = unite(array)
+        categories = None if common is None else self._categories.of(position, common.dictionary, group, self._options)
+        codes = None if common is None or categories is None else self._codes(array, column, common)
         if codes is None or categories is None:
             self._converted_by_pyarrow.append(position)
             return None
         return internals.make_categorical(codes, categories, group.arrow.ordered)
 
-    def _codes(self, array: pa.ChunkedArray, column: OwnArray, united: UnitedDictionary) -> npt.NDArray[Any] | None:
+    def _codes(self, array: pa.ChunkedArray, column: OwnArray, common: UnitedDictionary) -> npt.NDArray[Any] | None:
         """The codes of a dictionary column; None if PyArrow must look at them."""
-        limit, group, member = len(united.dictionary), column.group, column.member
+        limit, group, member = len(common.dictionary), column.group, column.member
         index_type, dtype = group.arrow.index_type, codes_dtype(limit)
         if not group.nulls and str(index_type) == dtype and array.num_chunks == 1:
             codes = self._view(column.position, dtype)
             # As unsigned numbers, negative ones are large.
             return codes if len(codes) == 0 or codes.view(f"u{codes.itemsize}").max() < limit else None
-        if united.maps is not None:
-            if len(united.maps) != self._arrays.count_pieces(member):
+        if common.maps is not None:
+            if len(common.maps) != self._arrays.count_pieces(member):
                 return None
-            self._arrays.renumber(member, [(address_of(numbers), len(numbers)) for numbers in united.maps])
-            self._keep.append(united.maps)
+            self._arrays.renumber(member, [(address_of(numbers), len(numbers)) for numbers in common.maps])
+            self._keep.append(common.maps)
         if self._jobs is self._layout.jobs:
             self._jobs = self._jobs.copy()  # the layout is that of other tables too
         job = self._jobs[member]

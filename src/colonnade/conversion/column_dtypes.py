@@ -47,11 +47,11 @@ def find_extension_dtypes(
     schema = table.schema
     dtypes: dict[int, Any] = {}
 
-    def assign(dtype_of_each_type: Sequence[Any], excluded: Sequence[str] = ()) -> None:
+    def assign(dtype_of_each_type: Sequence[Any], exceptions: Sequence[str] = ()) -> None:
         for kind, dtype in enumerate(dtype_of_each_type):
             if dtype is not None:
                 for position in table.positions(kind):
-                    if not excluded or schema.names[position] not in excluded:
+                    if not exceptions or schema.names[position] not in exceptions:
                         dtypes.setdefault(position, dtype)
 
     categories = options.category_names()

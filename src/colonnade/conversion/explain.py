@@ -64,7 +64,7 @@ def explain(data: Any, **options: Any) -> Explanation:
 def _explain(table: pa.Table, options: PandasOptions) -> Explanation:
     head, columns, _ = read_head(table, options)
     kinds = kinds_of(head)
-    has_nulls = np.frombuffer(import_columns(columns, kinds.imported).has_nulls(), np.bool_)
+    has_nulls = np.frombuffer(import_columns(columns, kinds.import_positions).has_nulls(), np.bool_)
     groups = group_columns(kinds, has_nulls, options)
     reports = {}
     for group in groups:

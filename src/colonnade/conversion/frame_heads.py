@@ -72,8 +72,8 @@ class FrameHead:
         # What comes after the descriptor of the index, which says how many rows there are.
         self._rest = b""
         if is_described:
-            text, described = schema.metadata[b"pandas"], _described(df.index)
-            self._rest = text[len(described) :] if text.startswith(described) else b""
+            text, head = schema.metadata[b"pandas"], _described(df.index)
+            self._rest = text[len(head) :] if text.startswith(head) else b""
 
     def table(self, arrays: Sequence[Any], index: Any) -> pa.Table | None:
         """Make the table of the arrays that a frame's columns became; None if they have other types."""

@@ -125,15 +125,15 @@ def _source_of(df: pd.DataFrame, *, has_index_column: bool) -> _Source:
 def _convert(source: _Source, threads: int, *, safe: bool, copy: bool) -> list[Any]:
     """The Arrow arrays of a frame's columns."""
     arrays: list[Any] = []
-    planned: list[ArrayColumn] = []
+    plans: list[ArrayColumn] = []
     for array, field in zip(source.arrays, source.fields, strict=True):
         plan = plan_array(array, None if field is None else field.type, safe=safe, copy=copy)
         if plan is not None:
-            planned.append(plan)
+            plans.append(plan)
         arrays.append(plan)
-    moved = iter(ArrayMover(source.rows, threads).move(planned) if planned else ())
+    arrays_of_core = iter(ArrayMover(source.rows, threads).move(plans) if plans else ())
     for number, (plan, field) in enumerate(zip(arrays, source.fields, strict=True)):
-        array = None if plan is None else next(moved)
+        array = None if plan is None else next(arrays_of_core)
         if array is None:
             array = _by_pyarrow(source.arrays[number], partial(source.column, number), field, safe=safe, copy=copy)
         if field is not None and not field.nullable and array.null_count > 0:
@@ -151,14 +151,14 @@ def _by_pyarrow(array: Any, column: Callable[[], Any], field: pa.Field | None, *
     if dtype_kind(array.dtype) in _IMMUTABLE or array.dtype == object or not copy:
         return to_arrow(array, column, field, safe)
     if isinstance(array, np.ndarray):
-        converted = to_arrow(array, column, field, safe)
-        return to_arrow(array.copy(), column, field, safe) if _shares(converted, array) else converted
+        result = to_arrow(array, column, field, safe)
+        return to_arrow(array.copy(), column, field, safe) if _shares(result, array) else result
     return to_arrow(array.copy(), column, field, safe)
 
 
-def _shares(converted: Any, values: npt.NDArray[Any]) -> bool:
+def _shares(result: Any, values: npt.NDArray[Any]) -> bool:
     first, last = np.lib.array_utils.byte_bounds(values)
-    chunks = converted.chunks if isinstance(converted, pa.ChunkedArray) else [converted]
+    chunks = result.chunks if isinstance(result, pa.ChunkedArray) else [result]
     return any(
         buffer is not None and buffer.address < last and first < buffer.address + buffer.size
         for chunk in chunks

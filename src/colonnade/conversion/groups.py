@@ -25,8 +25,8 @@ class Group:
     """Columns of one Arrow type that become one dtype in one way.
 
     ``members`` are their numbers among the imported columns; it is empty if they were not imported. ``is_given`` says
-    that the caller or the metadata chose the dtype, not the rules. ``encoded`` says that PyArrow makes a dictionary of
-    each column first.
+    that the caller or the metadata chose the dtype, not the rules. ``is_encoded`` says that PyArrow makes a dictionary
+    of each column first.
     """
 
     arrow: pa.DataType
@@ -56,18 +56,18 @@ def is_imported(type_: pa.DataType) -> bool:
 class Kinds:
     """The columns of one head by what they have in common, whatever their values are.
 
-    ``kinds`` are (type, given dtype or None, whether it is encoded, positions); ``imported`` are the positions of the
-    columns that the core reads, in order.
+    ``kinds`` are (type, given dtype or None, whether it is encoded, positions); ``import_positions`` are the positions
+    of the columns that the core reads, in order.
     """
 
     kinds: tuple[tuple[pa.DataType, Any, bool, npt.NDArray[np.intp]], ...]
-    imported: npt.NDArray[np.intp]
+    import_positions: npt.NDArray[np.intp]
 
 
 def kinds_of(head: Head) -> Kinds:
     """Find the columns of each type, and those that the core reads."""
     kinds = tuple(_kinds(head))
-    to_import = [positions for type_, _, encoded, positions in kinds if is_imported(type_) and not encoded]
+    to_import = [positions for type_, _, is_encoded, positions in kinds if is_imported(type_) and not is_encoded]
     return Kinds(kinds, np.sort(np.concatenate([*to_import, np.empty(0, np.intp)])))
 
 
@@ -75,14 +75,14 @@ def group_columns(kinds: Kinds, has_nulls: npt.NDArray[np.bool_], options: Panda
     """Group columns; ``has_nulls`` has an item for each imported column."""
     flags = options.flags()
     groups = []
-    for type_, mapped_dtype, encoded, positions in kinds.kinds:
+    for type_, mapped_dtype, is_encoded, positions in kinds.kinds:
         is_given = mapped_dtype is not None
-        if encoded or not is_imported(type_):
+        if is_encoded or not is_imported(type_):
             dtype = mapped_dtype if is_given else np.dtype(object)
-            rule = _CONVERTED if encoded else rule_for(type_, dtype, False)
-            groups.append(Group(type_, dtype, False, rule, positions, positions[:0], is_given, encoded))
+            rule = _CONVERTED if is_encoded else rule_for(type_, dtype, False)
+            groups.append(Group(type_, dtype, False, rule, positions, positions[:0], is_given, is_encoded))
             continue
-        members = np.searchsorted(kinds.imported, positions)
+        members = np.searchsorted(kinds.import_positions, positions)
         nulls_here = has_nulls[members]
         for nulls, mask in ((False, ~nulls_here), (True, nulls_here)):
             if mask.any():
@@ -104,8 +104,8 @@ def _kinds(head: Head) -> Iterator[tuple[pa.DataType, Any, bool, npt.NDArray[np.
         parts: dict[tuple[Any, bool], list[int]] = {}
         for position in special.tolist():
             parts.setdefault((head.extension_dtypes.get(position), position in head.encoded), []).append(position)
-        for (dtype, encoded), where in parts.items():
-            yield type_, dtype, encoded, np.array(where, np.intp)
+        for (dtype, is_encoded), where in parts.items():
+            yield type_, dtype, is_encoded, np.array(where, np.intp)
 
 
 _CONVERTED = rule_for(pa.null(), np.dtype(object), False)

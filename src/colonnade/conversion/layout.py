@@ -84,7 +84,7 @@ class OwnArray(NamedTuple):
 class Layout:
     """Where each column goes, in PyArrow's order of blocks.
 
-    ``jobs`` are those of the ``imported`` columns, in order. ``blocks`` are the NumPy blocks: an output and the
+    ``jobs`` are those of the ``import_positions`` columns, in order. ``blocks`` are the NumPy blocks: an output and the
     positions of its columns, by their first column. ``objects`` are the columns of the block of Python objects, and
     ``own`` those with an array of their own, from the last to the first. PyArrow converts the columns ``left``.
     ``overflow_rows`` are the places (output, row) of values that may overflow.
@@ -94,12 +94,12 @@ class Layout:
     """
 
     def __init__(
-        self, groups: Sequence[Group], imported: Positions, *, split: bool, whole: npt.NDArray[np.bool_]
+        self, groups: Sequence[Group], import_positions: Positions, *, split: bool, whole: npt.NDArray[np.bool_]
     ) -> None:
         self.groups = groups
-        self.imported = imported
-        self.jobs = np.zeros(len(imported), JOB)
-        self.jobs["first_piece"] = np.arange(len(imported))
+        self.import_positions = import_positions
+        self.jobs = np.zeros(len(import_positions), JOB)
+        self.jobs["first_piece"] = np.arange(len(import_positions))
         self.jobs["validity"] = Validity.BITS
         for place in _PLACES:
             self.jobs[place] = -1
@@ -141,8 +141,8 @@ class Layout:
         for group in groups:
             fields, place = IN_BLOCK[group.rule.reading]
             self._set(group.members, fields(group))
-            zoned = is_zoned(group)
-            if not split and not zoned:
+            has_zone = is_zoned(group)
+            if not split and not has_zone:
                 by_dtype.setdefault(group.dtype, []).append(group)
                 continue
             in_place = split and group.rule.reading is Reading.VALUES and not group.nulls
@@ -152,7 +152,7 @@ class Layout:
                     continue
                 output = self._output(1, group.dtype)
                 self._set(member, {place: output << 32})
-                if zoned:
+                if has_zone:
                     self.own.append(OwnArray(position, member, group, (output,)))
                 else:
                     self.blocks.append((output, np.array([position])))

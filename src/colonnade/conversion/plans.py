@@ -42,22 +42,22 @@ class Plan:
 
     def layout(self, table: pa.Table, has_nulls: bytes, options: PandasOptions) -> Layout:
         """Where the columns go, for one pattern of nulls among the imported columns."""
-        imported = self.kinds.imported
+        positions = self.kinds.import_positions
         # Only then columns may be read in place.
-        whole = _whole(table, imported) if options.split_blocks else b""
+        whole = _whole(table, positions) if options.split_blocks else b""
         layout = self._layouts.get((has_nulls, whole))
         if layout is None:
             groups = group_columns(self.kinds, np.frombuffer(has_nulls, np.bool_), options)
             split = bool(options.split_blocks)
-            layout = Layout(groups, imported, split=split, whole=np.frombuffer(whole, np.bool_))
+            layout = Layout(groups, positions, split=split, whole=np.frombuffer(whole, np.bool_))
             if len(self._layouts) >= _LAYOUTS_OF_PLAN:
                 self._layouts = {}
             self._layouts[has_nulls, whole] = layout
         return layout
 
 
-def _whole(table: pa.Table, imported: npt.NDArray[np.intp]) -> bytes:
-    return bytes([table.column(position).num_chunks == 1 for position in imported.tolist()])
+def _whole(table: pa.Table, positions: npt.NDArray[np.intp]) -> bytes:
+    return bytes([table.column(position).num_chunks == 1 for position in positions.tolist()])
 
 
 _PLANS: Recent[Plan] = Recent()

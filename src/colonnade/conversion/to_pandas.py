@@ -138,7 +138,7 @@ def to_pandas(
     # PyArrow imports the arrays of other libraries unchecked. This takes 0.07 us a column and reads no values.
     table.validate()
     plan, columns, index = prepare(table, options)
-    arrays = import_columns(columns, plan.kinds.imported, 0 if use_threads else 1)
+    arrays = import_columns(columns, plan.kinds.import_positions, 0 if use_threads else 1)
     layout = plan.layout(columns, arrays.has_nulls(), options)
     if options.zero_copy_only:
         _refuse_copies(columns, layout.groups, options)
@@ -148,15 +148,15 @@ def to_pandas(
 
 def _refuse_copies(table: pa.Table, groups: Sequence[Group], options: PandasOptions) -> None:
     """Raise ArrowInvalid with the name of each column that would be copied, if there is any."""
-    copied = []
+    copies = []
     for group in groups:
         for position in group.positions.tolist():
             why = why_copied(group, table.column(position), options)
             if why:
-                copied.append((position, f"{table.schema.names[position]!r} ({group.arrow}): {why}"))
-    if copied:
+                copies.append((position, f"{table.schema.names[position]!r} ({group.arrow}): {why}"))
+    if copies:
         # A type that pandas cannot hold at all has an error of its own.
         objects = [p for group in groups if group.rule.reading is Reading.CONVERTED for p in group.positions.tolist()]
         check_convertible(table.select(objects), options)
-        lines = "\n  ".join(line for _, line in sorted(copied)[:20]) + ("\n  ..." if len(copied) > 20 else "")
-        raise pa.ArrowInvalid(f"zero_copy_only=True, but {len(copied)} columns would be copied:\n  {lines}")
+        lines = "\n  ".join(line for _, line in sorted(copies)[:20]) + ("\n  ..." if len(copies) > 20 else "")
+        raise pa.ArrowInvalid(f"zero_copy_only=True, but {len(copies)} columns would be copied:\n  {lines}")

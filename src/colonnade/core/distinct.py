@@ -17,6 +17,6 @@ def distinct(numbers: npt.NDArray[Any]) -> npt.NDArray[Any]:
     ``np.unique`` is not used: NumPy 2.3 to 2.5 end the process (std::terminate) where Python ends while a daemon thread
     is in it.
     """
-    ordered: npt.NDArray[Any] = np.sort(numbers)
-    result: npt.NDArray[Any] = ordered[np.diff(ordered, prepend=-1) != 0]
+    in_order: npt.NDArray[Any] = np.sort(numbers)
+    result: npt.NDArray[Any] = in_order[np.diff(in_order, prepend=-1) != 0]
     return result

@@ -78,13 +78,13 @@ def arrange(blocks: Iterable[Block], regions: Iterable[Region], start: int = 0) 
 _SHORT = 4096
 
 
-def gaps(taken: Sequence[tuple[Sequence[int], int]], end: int) -> list[tuple[int, int]]:
-    """What is to be cleared before the rest is written: all from 0 to ``end`` but ``taken``, as (first, end).
+def gaps(areas: Sequence[tuple[Sequence[int], int]], end: int) -> list[tuple[int, int]]:
+    """What is to be cleared before the rest is written: all from 0 to ``end`` except ``areas``, as (first, end).
 
-    ``taken`` are (places, size of each), of at least one place. Short runs between two gaps are in the result too.
+    ``areas`` are (places, size of each), of at least one place. Short runs between two gaps are in the result too.
     """
-    places = np.array([place for starts, _ in taken for place in starts])
-    ends = places + np.repeat([size for _, size in taken], [len(starts) for starts, _ in taken])
+    places = np.array([place for starts, _ in areas for place in starts])
+    ends = places + np.repeat([size for _, size in areas], [len(starts) for starts, _ in areas])
     order = np.argsort(places)
     firsts = np.append(0, np.maximum.accumulate(ends[order]))
     lasts = np.append(places[order], end)

@@ -47,7 +47,7 @@ class Memory:
 
     def __init__(self, stretches: Sequence[Stretch]) -> None:
         self._parts = _Seen([], [])
-        self._overlapped = False
+        self._is_overlapped = False
         self.differs(stretches)
         _looked_at.add(self)
 
@@ -59,18 +59,18 @@ class Memory:
         state, is_written = _look(stretches)
         if is_written:
             for memory in list(_looked_at):
-                if memory is not self and _overlap(memory._parts.watched, state.watched):
-                    memory._overlapped = True
-        differs = is_written or self._overlapped or state != self._parts
-        self._parts, self._overlapped = state, False
+                if memory is not self and _overlap(memory._parts.watched_parts, state.watched_parts):
+                    memory._is_overlapped = True
+        differs = is_written or self._is_overlapped or state != self._parts
+        self._parts, self._is_overlapped = state, False
         return differs
 
 
 class _Seen(NamedTuple):
     """What was seen: which pages are watched, and the size and the hash of all other bytes."""
 
-    watched: list[Stretch]
-    hashed: list[tuple[int, int]]
+    watched_parts: list[Stretch]
+    hashes: list[tuple[int, int]]
 
 
 _looked_at: WeakSet[Memory] = WeakSet()
@@ -98,12 +98,12 @@ def _look(stretches: Iterable[Stretch]) -> tuple[_Seen, bool]:
         if pages.size >= _WATCHED:
             with contextlib.suppress(OSError):  # memory that cannot be watched
                 is_written |= _watch_of_this_process().written(*pages)
-                state.watched.append(pages)
+                state.watched_parts.append(pages)
                 rest = [
                     Stretch(stretch.address, pages.address - stretch.address),
                     Stretch(pages.end, stretch.end - pages.end),
                 ]
-        state.hashed.extend((each.size, _core.hash_bytes(each.bytes()) if each.size else 0) for each in rest)
+        state.hashes.extend((each.size, _core.hash_bytes(each.bytes()) if each.size else 0) for each in rest)
     return state, is_written
 
 

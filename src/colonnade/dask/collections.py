@@ -197,7 +197,7 @@ def _common_type(name: str, types: Sequence[pa.DataType]) -> pa.DataType:
         ordered = all(each.ordered for each in categories)
         return pa.dictionary(pa.int32(), values, ordered) if categories == distinct else values
     try:
-        unified = pa.unify_schemas(
+        common = pa.unify_schemas(
             [pa.schema([pa.field(name, each)]) for each in distinct], promote_options="permissive"
         )
     except pa.ArrowException as error:
@@ -205,7 +205,7 @@ def _common_type(name: str, types: Sequence[pa.DataType]) -> pa.DataType:
         raise UnsupportedTypeError(
             f"partitions have column {name!r} as {kinds}, which no type holds together: convert it first by astype"
         ) from error
-    return unified.field(0).type
+    return common.field(0).type
 
 
 def prefetch(client: Any, snapshot: Snapshot) -> None:

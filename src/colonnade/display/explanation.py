@@ -17,12 +17,13 @@ _MOST = 60  # columns
 
 def summary(explanation: Explanation) -> Summary:
     """List every column, up to a number that a person reads."""
-    nbytes, copied = sum(report.nbytes for report in explanation), sum(report.copied for report in explanation)
+    nbytes = sum(report.nbytes for report in explanation)
+    copied = sum(report.copied for report in explanation)
     rows = [briefly(report) for report in explanation[:_MOST]]
     facts = {"zero-copy": share(explanation), "size": format_size(nbytes), "written for pandas": format_size(copied)}
-    converted = [report for report in explanation if report.polars]
-    if converted:
-        facts["Polars converts"] = f"{len(converted):,} of {counted(len(explanation), 'column')}: {converted[0].polars}"
+    by_polars = [report for report in explanation if report.polars]
+    if by_polars:
+        facts["Polars converts"] = f"{len(by_polars):,} of {counted(len(explanation), 'column')}: {by_polars[0].polars}"
     return Summary(
         "Explanation",
         "how pandas reads each column",

@@ -199,7 +199,7 @@ def checked_source(server: Address, location: str) -> Address:
     return address
 
 
-_kept: dict[tuple[Address, Credentials], Connection] = {}
+_connections: dict[tuple[Address, Credentials], Connection] = {}
 _lock = threading.RLock()  # a signal handler may fetch within the block
 
 
@@ -211,18 +211,18 @@ def connected(address: Address, credentials: Credentials) -> Iterator[Connection
     """
     key = address, credentials
     with _lock:
-        connection = _kept.pop(key, None) or Connection(address, credentials)
-        _kept[key] = connection  # the last one used is the last one to go
-        for old in list(_kept)[:-_KEPT]:
-            del _kept[old]  # closed when nobody uses it any more
+        connection = _connections.pop(key, None) or Connection(address, credentials)
+        _connections[key] = connection  # the last one used is the last one to go
+        for old in list(_connections)[:-_KEPT]:
+            del _connections[old]  # closed when nobody uses it any more
     try:
         yield connection
     except NotFoundError:
         raise
     except BaseException:
         with _lock:
-            if _kept.get(key) is connection:
-                del _kept[key]
+            if _connections.get(key) is connection:
+                del _connections[key]
         raise
 
 
@@ -235,7 +235,7 @@ def ask(address: Address, credentials: Credentials, request: Request) -> Answer:
     ------
     NotFoundError, RemoteError
     """
-    reused, began = (address, credentials) in _kept, time.monotonic()
+    was_open, began = (address, credentials) in _connections, time.monotonic()
     try:
         with connected(address, credentials) as connection:
             return connection.ask(request)
@@ -243,7 +243,7 @@ def ask(address: Address, credentials: Credentials, request: Request) -> Answer:
         raise
     except RemoteError:
         seconds = time.monotonic() - began
-        has_just_broken = reused and seconds < _AT_ONCE
+        has_just_broken = was_open and seconds < _AT_ONCE
         was_stopped = seconds > PATIENCE + _LATE
         if not has_just_broken and not was_stopped:
             raise

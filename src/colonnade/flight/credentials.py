@@ -60,22 +60,22 @@ class Credentials(NamedTuple):
         return f"Credentials(token={token!r}, tls={self.cert is not None or self.ca is not None})"
 
 
-_chosen = Credentials()
+_of_process = Credentials()
 # By the address where this process serves.
 _own: dict[str, Credentials] = {}
 
 
 def use(credentials: Credentials) -> None:
     """Use these credentials in this process from now on, instead of those of the environment."""
-    global _chosen  # noqa: PLW0603 -- they are the process's
-    _chosen = credentials
+    global _of_process  # noqa: PLW0603 -- they are the process's
+    _of_process = credentials
 
 
 def current(address: str = "") -> Credentials:
     """The credentials for a host; for an address of this process itself, those that it serves with."""
     if address in _own:
         return _own[address]
-    own = _chosen.or_else(of_environment())
+    own = _of_process.or_else(of_environment())
     return own if own.token else own.or_else(of_store(paths.default_store()))
 
 

@@ -50,8 +50,8 @@ class Granting:
                     "seconds. Wait longer: Store(..., timeout=seconds)"
                 )
             # Where too many others have failed, the host that named them is to send the table itself.
-            failed = self._failures > _MOST_FAILURES
-            source = self._address if failed else ask(self._address, self._credentials, self._request).source
+            gave_up = self._failures > _MOST_FAILURES
+            source = self._address if gave_up else ask(self._address, self._credentials, self._request).source
             if source is not None:
                 yield source
             # A host that is busy waits a while before it says so; this is for one that does not.
@@ -65,20 +65,20 @@ class Granting:
             yield
             self._has_arrived = True
         except BusyError:
-            self._say(failed="" if source == self._address else str(source))
+            self._say(source="" if source == self._address else str(source))
         except (NotFoundError, RemoteError, CorruptSnapshotError):
             if source == self._address:
                 raise
             self._failures += 1
-            self._say(failed=str(source))
+            self._say(source=str(source))
 
     def end(self, *, is_placed: bool) -> None:
         """Say that it is over, and where this host has a copy for others."""
         self._say(address=_own_address(self._catalog, self._address) if is_placed else "")
 
-    def _say(self, *, address: str = "", failed: str = "") -> None:
+    def _say(self, *, address: str = "", source: str = "") -> None:
         """Say what became of the transfer. Nothing depends on it: a host that is not told finds out."""
-        message = Done(cast(int, self._request.identity), self.transfer, address, failed)
+        message = Done(cast(int, self._request.identity), self.transfer, address, source)
         with contextlib.suppress(Exception), connected(self._address, self._credentials) as connection:
             connection.say(message, _SHORT)
 

@@ -59,12 +59,12 @@ class Part(Record, kind="part"):
 
 
 class Done(Record, kind="done"):
-    """The end of a transfer: the receiver serves its copy at ``address``; or the host ``failed`` did not send it."""
+    """The end of a transfer: the receiver serves its copy at ``address``; or ``failed_source`` did not send it."""
 
     identity: Identity
     transfer: str
     address: str = ""
-    failed: str = ""
+    failed_source: str = ""
 
 
 class Rows(Record, kind="rows"):

@@ -89,7 +89,7 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]  # PyArrow ship
         # Reentrant: a stream may end while the thread that lets go of it is in here.
         self._lock = threading.RLock()
         self._sources = Sources()
-        self._last_asked = 0.0
+        self._last_request = 0.0
         self._streams = 0
         self._scheme = location.partition("://")[0]
         super().__init__(location, middleware={"token": _Tokens(token)}, **tls)
@@ -147,7 +147,7 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]  # PyArrow ship
             message = messages.decode(action.body.to_pybytes(), Done)
             if message.address and not self._is_of_a_host(message.address):
                 raise RemoteError(f"{brief_repr(message.address)} is not the address of a host of this cluster")
-            self._sources.done(message.identity, message.transfer, message.address, message.failed)
+            self._sources.done(message.identity, message.transfer, message.address, message.failed_source)
         return iter(())
 
     def _is_of_a_host(self, text: str) -> bool:
@@ -240,7 +240,7 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]  # PyArrow ship
 
     def _find(self, request: Request, patience: float | None = None) -> _Open:
         self.close_idle()
-        self._last_asked = time.monotonic()
+        self._last_request = time.monotonic()
         with self._lock:
             table_file = self._open.get(request.identity) if request.identity is not None else None
             if table_file is not None:
@@ -289,7 +289,7 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]  # PyArrow ship
 
     def is_silent(self, seconds: float) -> bool:
         """Whether nobody has asked for ``seconds``, and no transfer runs from here."""
-        return time.monotonic() - self._last_asked > seconds and not self._sources.is_sending()
+        return time.monotonic() - self._last_request > seconds and not self._sources.is_sending()
 
     def close_idle(self) -> None:
         """Close the snapshots that nobody has asked for lately. Streams that run keep their mapping."""
@@ -304,13 +304,13 @@ class _Tokens(pa_flight.ServerMiddlewareFactory):  # type: ignore[misc]  # PyArr
     """Refuses every call that does not bring the token."""
 
     def __init__(self, token: str) -> None:
-        self._wanted = b"Bearer " + token.encode()
+        self._header = b"Bearer " + token.encode()
 
     def start_call(self, _: Any, headers: dict[str, list[Any]]) -> None:
         """See the token of a call, before anything else of it is looked at."""
         for value in headers.get("authorization", []):
             header = value if isinstance(value, bytes) else value.encode("utf-8", "replace")
-            if hmac.compare_digest(header, self._wanted):
+            if hmac.compare_digest(header, self._header):
                 return
         raise pa_flight.FlightUnauthenticatedError("the token is missing or wrong")
 

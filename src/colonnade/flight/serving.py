@@ -46,18 +46,18 @@ class Election:
             while True:
                 mode = self._directory.settings(root).file_mode
                 fd = os.open(paths.SERVING, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=root)
-                won = False
+                is_winner = False
                 try:
                     self.previous = _read(fd) or self.previous
                     fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    won = _leads_to(root, fd)
-                    if won:
+                    is_winner = _leads_to(root, fd)
+                    if is_winner:
                         self._fd = fd
                         return True
                 except BlockingIOError:
                     return False
                 finally:
-                    if not won:
+                    if not is_winner:
                         os.close(fd)
 
     def is_lost(self) -> bool:

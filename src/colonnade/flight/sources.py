@@ -45,14 +45,14 @@ HERE = ""
 class _Grant:
     """One transfer from one source: its streams that run and that are still to come, and when it is dropped."""
 
-    __slots__ = ("expires", "running", "slow", "to_come")
+    __slots__ = ("expires", "running", "slow", "streams_left")
 
-    def __init__(self, now: float, unused: float, seal: Seal | None) -> None:
-        self.running, self.to_come, self.expires = 0, -1, now + unused
-        self.slow = now + max(unused, _SLOW + (0 if seal is None else seal.size) / _BYTES_IN_SECOND)
+    def __init__(self, now: float, seconds: float, seal: Seal | None) -> None:
+        self.running, self.streams_left, self.expires = 0, -1, now + seconds
+        self.slow = now + max(seconds, _SLOW + (0 if seal is None else seal.size) / _BYTES_IN_SECOND)
 
     def is_over(self, now: float) -> bool:
-        return self.running == 0 and (self.to_come == 0 or now >= self.expires)
+        return self.running == 0 and (self.streams_left == 0 or now >= self.expires)
 
     def is_slow(self, now: float) -> bool:
         return now >= self.slow
@@ -84,7 +84,7 @@ class Sources:
 
     def __init__(self) -> None:
         # Reentrant: a stream may end while the thread that releases it is in here.
-        self._changed = threading.Condition(threading.RLock())
+        self._change = threading.Condition(threading.RLock())
         self._snapshots: OrderedDict[int, _Snapshot] = OrderedDict()
 
     def grant(self, seal: Seal, transfer: str, patience: float, *, here: bool) -> str | None:
@@ -108,7 +108,7 @@ class Sources:
         """
         end = time.monotonic() + patience
         waiting = _Waiting(transfer)
-        with self._changed:
+        with self._change:
             snapshot = self._of(seal.identity)
             snapshot.seal = seal
             if here:
@@ -122,7 +122,7 @@ class Sources:
                     seconds_left = end - time.monotonic()
                     if waiting.source is not None or seconds_left <= 0 or not snapshot.sources:
                         return waiting.source
-                    self._changed.wait(min(seconds_left, _GLANCE))
+                    self._change.wait(min(seconds_left, _GLANCE))
             finally:
                 if waiting.source is None:
                     snapshot.queue.remove(waiting)
@@ -130,7 +130,7 @@ class Sources:
     def begin(self, identity: int, transfer: str, streams: int, patience: float) -> bool:
         """Begin one of the streams of a transfer from this host; whether it may, after ``patience`` seconds at most."""
         end = time.monotonic() + patience
-        with self._changed:
+        with self._change:
             while True:
                 snapshot = self._of(identity)
                 grants = snapshot.sources.setdefault(HERE, {})
@@ -138,50 +138,50 @@ class Sources:
                 if transfer not in grants and not busy and self._running_here() < _MOST:
                     grants[transfer] = _Grant(time.monotonic(), _UNUSED, snapshot.seal)
                 grant = grants.get(transfer)
-                if grant is not None and grant.to_come:  # not one more than were announced
-                    if grant.to_come < 0:
-                        grant.to_come = streams
-                    grant.to_come = max(grant.to_come - 1, 0)
+                if grant is not None and grant.streams_left:  # not one more than were announced
+                    if grant.streams_left < 0:
+                        grant.streams_left = streams
+                    grant.streams_left = max(grant.streams_left - 1, 0)
                     grant.running += 1
                     return True
                 seconds_left = end - time.monotonic()
                 if seconds_left <= 0:
                     return False
-                self._changed.wait(min(seconds_left, _GLANCE))
+                self._change.wait(min(seconds_left, _GLANCE))
 
     def end(self, identity: int, transfer: str) -> None:
         """End a stream that was begun."""
-        with self._changed:
+        with self._change:
             grant = self._of(identity).sources.get(HERE, {}).get(transfer)
             if grant is not None:
                 grant.running -= 1
                 grant.expires = time.monotonic() + _UNUSED
-            self._changed.notify_all()
+            self._change.notify_all()
 
-    def done(self, identity: int, transfer: str, address: str, failed: str) -> None:
+    def done(self, identity: int, transfer: str, address: str, failed_source: str) -> None:
         """End the transfer of a receiver, which serves the snapshot at ``address``, if any.
 
-        The source ``failed``, if any, is not used again.
+        The source ``failed_source``, if any, is not used again.
         """
-        with self._changed:
+        with self._change:
             snapshot = self._of(identity)
             for grants in snapshot.sources.values():
                 grants.pop(transfer, None)
-            if failed:
-                snapshot.sources.pop(failed, None)
+            if failed_source:
+                snapshot.sources.pop(failed_source, None)
             if address and len(snapshot.sources) < _SOURCES:
                 snapshot.sources.setdefault(address, {})
-            self._changed.notify_all()
+            self._change.notify_all()
 
     def seal_of(self, identity: int) -> Seal | None:
         """The seal of a snapshot that another host has; None if none does."""
-        with self._changed:
+        with self._change:
             snapshot = self._snapshots.get(identity)
             return snapshot.seal if snapshot is not None and any(snapshot.sources) else None
 
     def is_sending(self) -> bool:
         """Whether this host sends to another one."""
-        with self._changed:
+        with self._change:
             return any(
                 grant.running for each in self._snapshots.values() for grant in each.sources.get(HERE, {}).values()
             )
@@ -206,7 +206,7 @@ class Sources:
             snapshot.queue.remove(first)
             grants[first.transfer] = _Grant(now, _UNUSED if source == HERE else _ELSEWHERE, snapshot.seal)
             first.source = source
-            self._changed.notify_all()
+            self._change.notify_all()
 
     def _running_here(self) -> int:
         return sum(self._busy(snapshot.sources.get(HERE, {})) for snapshot in self._snapshots.values())

@@ -69,7 +69,7 @@ class _Transfer:
         self._write = write
         self._credentials = credentials.current(str(source))
         self._readers: list[Reader] = []
-        self._arrived = 0
+        self._byte_count = 0
         self._is_stopped = False
         self._error: BaseException | None = None
         self._end_of_thread = threading.Condition()
@@ -91,9 +91,9 @@ class _Transfer:
                     self._end_of_thread.wait(_GLANCE)
                     # Seconds in which this process was stopped itself are not the peer's.
                     seconds += min(time.monotonic() - began, 2 * _GLANCE)
-                    nbytes = self._arrived - before
+                    nbytes = self._byte_count - before
                     if nbytes >= _LEAST:
-                        seconds, before = 0.0, self._arrived
+                        seconds, before = 0.0, self._byte_count
                     if self._running and seconds > PATIENCE:
                         what = f"{nbytes:,} bytes in" if nbytes else "nothing for"
                         raise RemoteError(f"{self._source} sent {what} {PATIENCE:g} seconds")
@@ -124,7 +124,7 @@ class _Transfer:
                     self._write(at, data)
                     at += len(data)
                     with self._end_of_thread:
-                        self._arrived += len(data)
+                        self._byte_count += len(data)
                 if at != part.stop and not self._is_stopped:
                     raise RemoteError(
                         f"{self._source} ended the transfer after {at - part.start:,} of "

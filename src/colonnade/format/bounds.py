@@ -28,13 +28,13 @@ class Body:
     Views keep ``buffer`` alive. A list ``stretches`` records the bytes of ``buffer`` that each view covers.
     """
 
-    __slots__ = ("buffer", "seen", "size", "start")
+    __slots__ = ("buffer", "size", "start", "stretches")
 
     def __init__(self, buffer: Any, start: int, size: int, stretches: list[Stretch] | None = None) -> None:
         self.buffer = buffer
         self.start = start
         self.size = size
-        self.seen = stretches
+        self.stretches = stretches
 
     def _check(self, at: Any, count: Any, what: str, *details: Any) -> None:
         # The words are put together only when they are needed: they take longer than the check.
@@ -51,8 +51,8 @@ class Body:
     def array(self, dtype: np.dtype[Any], at: int, rows: int) -> npt.NDArray[Any]:
         """View ``rows`` elements at ``at``; nothing is copied."""
         self._check(at, rows * dtype.itemsize, "an array of {} {}", rows, dtype)
-        if self.seen is not None:
-            self.seen.append((self.start + at, self.start + at + rows * dtype.itemsize))
+        if self.stretches is not None:
+            self.stretches.append((self.start + at, self.start + at + rows * dtype.itemsize))
         return np.ndarray((rows,), dtype, self.buffer, self.start + at)
 
     def ndarray(self, dtype: np.dtype[Any], at: int, shape: Any, order: Any) -> npt.NDArray[Any]:
@@ -69,8 +69,8 @@ class Body:
             raise CorruptSnapshotError(f"an array of the shape {shape}")
         size = math.prod(shape) * dtype.itemsize
         self._check(at, size, "an array of {} {}", shape, dtype)
-        if self.seen is not None:
-            self.seen.append((self.start + at, self.start + at + size))
+        if self.stretches is not None:
+            self.stretches.append((self.start + at, self.start + at + size))
         return np.ndarray(shape, dtype, self.buffer, self.start + at, order=order)
 
     def block(self, dtype: np.dtype[Any], at: int, stride: int, columns: int, rows: int) -> npt.NDArray[Any]:
@@ -79,16 +79,16 @@ class Body:
         if type(stride) is not int or stride < width or stride % STRIDE_STEP:
             raise CorruptSnapshotError(f"a block of {rows} {dtype} has a stride of {stride} bytes")
         self._check(at, stride * (columns - 1) + width, "a block of {} x {} {}", columns, rows, dtype)
-        if self.seen is not None:
+        if self.stretches is not None:
             first = self.start + at
-            self.seen.extend((first + stride * i, first + stride * i + width) for i in range(columns))
+            self.stretches.extend((first + stride * i, first + stride * i + width) for i in range(columns))
         return np.ndarray((columns, rows), dtype, self.buffer, self.start + at, (stride, dtype.itemsize))
 
     def bytes(self, at: int, size: int) -> memoryview:
         """View ``size`` bytes at ``at``."""
         self._check(at, size, "a nested table, or an array's bytes,")
-        if self.seen is not None:
-            self.seen.append((self.start + at, self.start + at + size))
+        if self.stretches is not None:
+            self.stretches.append((self.start + at, self.start + at + size))
         return memoryview(self.buffer)[self.start + at : self.start + at + size]
 
 

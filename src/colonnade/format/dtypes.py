@@ -63,31 +63,31 @@ def _name_of(dtype: np.dtype[Any]) -> str:
 
 def encode_plain_dtype(dtype: Any) -> str | schema.ZonedDtype:
     """Give the dtype of a block, or of an interval's ends, its form in the layout metadata."""
-    encoded = encode_dtype(dtype)
-    assert isinstance(encoded, (str, schema.ZonedDtype))
-    return encoded
+    layout = encode_dtype(dtype)
+    assert isinstance(layout, (str, schema.ZonedDtype))
+    return layout
 
 
-def decode_dtype(encoded: schema.Dtype) -> Any:
+def decode_dtype(layout: schema.Dtype) -> Any:
     """Invert `encode_dtype`; CorruptSnapshotError for what it does not make."""
     try:
-        return _decoded(encoded)
+        return _decoded(layout)
     except MemoryError:
         raise
     except Exception as error:  # pandas and PyArrow fail in many ways
-        raise schema.invalid(f"no dtype: {encoded!r} ({error})") from error
+        raise schema.invalid(f"no dtype: {layout!r} ({error})") from error
 
 
-def _decoded(encoded: schema.Dtype) -> Any:
-    if isinstance(encoded, str):
-        return _named(encoded)
-    if isinstance(encoded, schema.StringDtype):
-        return _string(encoded.storage, encoded.na)
-    if isinstance(encoded, schema.ZonedDtype):
-        return _zoned(encoded.unit, encoded.tz)
-    if isinstance(encoded, schema.IntervalDtype):
-        return pd.IntervalDtype(_decoded(encoded.subtype), encoded.closed)
-    return pd.ArrowDtype(pa.ipc.read_schema(pa.py_buffer(base64.b64decode(encoded.schema))).field(0).type)
+def _decoded(layout: schema.Dtype) -> Any:
+    if isinstance(layout, str):
+        return _named(layout)
+    if isinstance(layout, schema.StringDtype):
+        return _string(layout.storage, layout.na)
+    if isinstance(layout, schema.ZonedDtype):
+        return _zoned(layout.unit, layout.tz)
+    if isinstance(layout, schema.IntervalDtype):
+        return pd.IntervalDtype(_decoded(layout.subtype), layout.closed)
+    return pd.ArrowDtype(pa.ipc.read_schema(pa.py_buffer(base64.b64decode(layout.schema))).field(0).type)
 
 
 @lru_cache(256)

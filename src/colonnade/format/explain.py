@@ -75,10 +75,10 @@ def _reports(file: StoredFile) -> list[ColumnReport]:
     for field, (label, role, dtype, why) in sorted(rows.items()):
         column = batch.column(field)
         nbytes = column.get_total_buffer_size()  # `nbytes` follows offsets, and these are not checked yet
-        copied = 0 if not why else file.rows * 8 if dtype == "object" else nbytes
+        pandas_nbytes = 0 if not why else file.rows * 8 if dtype == "object" else nbytes
         polars = why_polars_converts(column.type, views=field in views)
         reports.append(
-            ColumnReport(label, role, str(column.type), dtype, nbytes, column.null_count, copied, why, polars)
+            ColumnReport(label, role, str(column.type), dtype, nbytes, column.null_count, pandas_nbytes, why, polars)
         )
     return reports
 

@@ -107,9 +107,9 @@ class GrowingSchema:
         names = [column.name for column in columns]
         if not columns:
             raise ValueError("a growing table needs at least one column")
-        repeated = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
-        if repeated:
-            raise ValueError(f"columns of a growing table have different names; repeated: {repeated}")
+        duplicates = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+        if duplicates:
+            raise ValueError(f"columns of a growing table have different names; repeated: {duplicates}")
         if index is not None:
             column = columns[names.index(index)] if isinstance(index, str) and index in names else None
             is_number = column is not None and column.kind in (Kind.INTEGER, Kind.FLOATING, Kind.TIME)

@@ -104,9 +104,9 @@ class Envelope:
 
 
 @lru_cache(64)
-def envelope(encoded: bytes) -> Envelope:
+def envelope(schema_bytes: bytes) -> Envelope:
     """Let PyArrow write the file for one row of a schema (`GrowingSchema.encode`), and take it apart."""
-    table = GrowingSchema.decode(encoded)
+    table = GrowingSchema.decode(schema_bytes)
     batch = pa.record_batch([_one_row(column) for column in table.columns], schema=table.arrow)
     data = ipc_file(batch)
     length, _ = TRAILER.unpack(data[-TAIL_SIZE:])
@@ -143,8 +143,8 @@ def _template(message: bytes) -> Template:
     buffers, buffer_count = batch.vector(_BATCH_BUFFERS)
     length, body_length = batch.place(_BATCH_LENGTH), root.place(_MESSAGE_BODY_LENGTH)
     assert all([length, nodes, buffers, body_length]), "PyArrow left a number out of a message"
-    padded = message.ljust(align(len(message), STRIDE_STEP), b"\0")
-    return Template(padded, length, nodes, buffers, body_length, node_count, buffer_count)
+    whole_message = message.ljust(align(len(message), STRIDE_STEP), b"\0")
+    return Template(whole_message, length, nodes, buffers, body_length, node_count, buffer_count)
 
 
 def places(table: GrowingSchema, capacity: int, text_bytes: int = 0) -> Places:
@@ -159,5 +159,5 @@ def places(table: GrowingSchema, capacity: int, text_bytes: int = 0) -> Places:
 
 
 @lru_cache(256)
-def _places(encoded: bytes, capacity: int, text_bytes: int) -> Places:
-    return arrange(GrowingSchema.decode(encoded), capacity, text_bytes, envelope(encoded).frame)
+def _places(schema_bytes: bytes, capacity: int, text_bytes: int) -> Places:
+    return arrange(GrowingSchema.decode(schema_bytes), capacity, text_bytes, envelope(schema_bytes).frame)

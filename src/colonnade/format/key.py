@@ -198,9 +198,9 @@ def _in_type(values: pa.Array, name: str, arrow_type: pa.DataType) -> pa.Array:
             pc.greater_equal(values, pa.scalar(low, values.type)), pc.less_equal(values, pa.scalar(high, values.type))
         )
         return pc.cast(pc.if_else(fits, values, pa.scalar(None, values.type)), arrow_type)
-    converted = pc.cast(values, arrow_type, safe=False)
-    same = pc.equal(pc.cast(converted, values.type, safe=False), values)
-    return pc.if_else(same, converted, pa.scalar(None, arrow_type))
+    numbers = pc.cast(values, arrow_type, safe=False)
+    same = pc.equal(pc.cast(numbers, values.type, safe=False), values)
+    return pc.if_else(same, numbers, pa.scalar(None, arrow_type))
 
 
 def _limits(arrow_type: pa.DataType) -> tuple[int, int]:
@@ -244,8 +244,8 @@ def key_parts(keys: Any, names: list[str]) -> tuple[list[Any], int | None]:
     elif isinstance(keys, pd.MultiIndex):
         parts = list(pandas_internals.levels_of(keys))
     else:
-        listed = [keys] if pd.api.types.is_scalar(keys) else keys if hasattr(keys, "__len__") else _listed(keys)
-        parts = _parts_of_tuples(listed, names) if len(listed) else [[] for _ in names]
+        items = [keys] if pd.api.types.is_scalar(keys) else keys if hasattr(keys, "__len__") else _listed(keys)
+        parts = _parts_of_tuples(items, names) if len(items) else [[] for _ in names]
     if len(parts) != len(names) or not all(map(_is_array, parts)) or len({len(part) for part in parts}) > 1:
         raise TypeError(f"the keys of this table have the parts {', '.join(names)}, each of the same length")
     return parts, len(parts[0])

@@ -114,36 +114,36 @@ def encode_array_dtype(dtype: np.dtype[Any]) -> schema.NumpyDtype:
     )
 
 
-def decode_array_dtype(encoded: schema.NumpyDtype, depth: int = 0) -> np.dtype[Any]:
+def decode_array_dtype(layout: schema.NumpyDtype, depth: int = 0) -> np.dtype[Any]:
     """Read a dtype for which any bytes are valid values; ValueError for another, or what NumPy raises."""
     if depth > _DEEPEST:
         raise ValueError("a structure nested too deep")
-    if isinstance(encoded, str):
-        plain: np.dtype[Any] = np.dtype(encoded)
-        if plain.str != encoded or plain.kind not in _KINDS or plain.names is not None:
-            raise ValueError(f"{encoded!r} is not a dtype of plain memory")
+    if isinstance(layout, str):
+        plain: np.dtype[Any] = np.dtype(layout)
+        if plain.str != layout or plain.kind not in _KINDS or plain.names is not None:
+            raise ValueError(f"{layout!r} is not a dtype of plain memory")
         return _of_some_size(plain)
-    if isinstance(encoded, schema.SubarrayDtype):
-        base, shape = decode_array_dtype(encoded.base, depth + 1), encoded.shape
+    if isinstance(layout, schema.SubarrayDtype):
+        base, shape = decode_array_dtype(layout.base, depth + 1), layout.shape
         if not all(0 < length < _MOST_BYTES for length in shape) or not shape:
             raise ValueError(f"a field of shape {shape}")
         if base.itemsize * math.prod(shape) >= _MOST_BYTES:
             raise ValueError("a field of too many bytes")
         return _of_some_size(np.dtype((base, tuple(shape))))
-    formats = [decode_array_dtype(part, depth + 1) for part in encoded.formats]
-    if not 0 < encoded.itemsize < _MOST_BYTES:
-        raise ValueError(f"a structure of {encoded.itemsize} bytes")
-    for _, part, offset in zip(encoded.names, formats, encoded.offsets, strict=True):
-        if offset > encoded.itemsize - part.itemsize:
-            raise ValueError(f"a field at byte {offset} of a structure of {encoded.itemsize}")
+    formats = [decode_array_dtype(part, depth + 1) for part in layout.formats]
+    if not 0 < layout.itemsize < _MOST_BYTES:
+        raise ValueError(f"a structure of {layout.itemsize} bytes")
+    for _, part, offset in zip(layout.names, formats, layout.offsets, strict=True):
+        if offset > layout.itemsize - part.itemsize:
+            raise ValueError(f"a field at byte {offset} of a structure of {layout.itemsize}")
     structure: Any = {
-        "names": encoded.names,
+        "names": layout.names,
         "formats": formats,
-        "offsets": encoded.offsets,
-        "itemsize": encoded.itemsize,
+        "offsets": layout.offsets,
+        "itemsize": layout.itemsize,
     }
-    if encoded.titles is not None:
-        structure["titles"] = encoded.titles
+    if layout.titles is not None:
+        structure["titles"] = layout.titles
     dtype: np.dtype[Any] = np.dtype(structure)
     return dtype
 

@@ -56,18 +56,18 @@ class Record:
         cls.field_defaults = {name: cls.__dict__[name] for name in cls.field_names if name in cls.__dict__}
         cls._check = None
 
-    def __init__(self, *values: Any, **named: Any) -> None:
+    def __init__(self, *values: Any, **keywords: Any) -> None:
         names, state = self.field_names, self.__dict__
         state.update(zip(names, values, strict=False))
-        if len(values) == len(names) and not named:  # nearly always
+        if len(values) == len(names) and not keywords:  # nearly always
             return
         for name in names[len(values) :]:
-            if name in named:
-                state[name] = named.pop(name)
+            if name in keywords:
+                state[name] = keywords.pop(name)
             elif name in self.field_defaults:
                 state[name] = self.field_defaults[name]
-        if named or len(values) > len(names) or len(state) < len(names):
-            arguments = f"{len(values)} values and {', '.join([*state, *named]) or 'no names'}"
+        if keywords or len(values) > len(names) or len(state) < len(names):
+            arguments = f"{len(values)} values and {', '.join([*state, *keywords]) or 'no names'}"
             raise TypeError(f"{type(self).__name__} has the fields {', '.join(names)}; got {arguments}")
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -235,10 +235,10 @@ class Range:
         return value
 
 
-def _literal_check(allowed: tuple[Any, ...]) -> _Check:
+def _literal_check(literals: tuple[Any, ...]) -> _Check:
     def check(value: str) -> str:
-        if value not in allowed:
-            raise MismatchError(f"expected {' or '.join(map(repr, allowed))}, got {brief_repr(value)}")
+        if value not in literals:
+            raise MismatchError(f"expected {' or '.join(map(repr, literals))}, got {brief_repr(value)}")
         return value
 
     return check
@@ -291,14 +291,14 @@ def _record_check(cls: type[Record]) -> _Check:
     names = vars(sys.modules[cls.__module__])
     checks = [(name, _check_of(cls.__annotations__[name], names)) for name in cls.field_names]
     defaults, kind = cls.field_defaults, cls.kind_of_record
-    required = set(cls.field_names) - defaults.keys() | ({"kind"} if kind is not None else set())
-    allowed = required | defaults.keys()
+    needs = set(cls.field_names) - defaults.keys() | ({"kind"} if kind is not None else set())
+    keys = needs | defaults.keys()
 
     def check(value: Any) -> Record:
         if type(value) is not dict:
             raise MismatchError(f"expected an object, got {_NAMES[type(value)]}")
-        if not required <= value.keys() <= allowed:
-            missing, unknown = sorted(required - value.keys()), sorted(value.keys() - allowed)
+        if not needs <= value.keys() <= keys:
+            missing, unknown = sorted(needs - value.keys()), sorted(value.keys() - keys)
             raise MismatchError(f"missing key {missing[0]!r}" if missing else f"unknown key {brief_repr(unknown[0])}")
         if kind is not None and value["kind"] != kind:
             raise MismatchError(f"expected the kind {kind!r}, got {brief_repr(value['kind'])}")

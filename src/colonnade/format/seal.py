@@ -44,8 +44,8 @@ class Checksums(NamedTuple):
     @classmethod
     def of_layout(cls, metadata: bytes, message: bytes, footer: bytes, body_start: int) -> Self:
         """Hash the layout of a file."""
-        hashed = _core.hash_bytes
-        return cls(hashed(metadata, 1), hashed(message, 1), hashed(footer, 1), body_start)
+        hash_of = _core.hash_bytes
+        return cls(hash_of(metadata, 1), hash_of(message, 1), hash_of(footer, 1), body_start)
 
     def check_metadata(self, metadata: bytes, body_start: int) -> None:
         """Raise CorruptSnapshotError if this is not what was hashed."""
@@ -80,8 +80,8 @@ class Checksums(NamedTuple):
 
     def packed_with(self, seal: bytes) -> bytes:
         """The checksums, their own checksum, and the seal."""
-        packed = self._packed()
-        return packed + _OWN_CHECKSUM.pack(_core.hash_bytes(packed + seal, 1)) + seal
+        head = self._packed()
+        return head + _OWN_CHECKSUM.pack(_core.hash_bytes(head + seal, 1)) + seal
 
     def _packed(self) -> bytes:
         *layout, values = self

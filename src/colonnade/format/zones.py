@@ -36,9 +36,9 @@ def encode_zone(zone: tzinfo) -> str:
         name = pyarrow_internals.zone_name(zone)
         library = type(zone).__module__.partition(".")[0]
         text = f"{library}:{name}" if library in _LIBRARIES else name
-        restored = decode_zone(text)
+        copy = decode_zone(text)
         # pytz has an object for each offset of a zone, and all have the zone's name.
-        same = str(restored) == str(zone) and (type(restored) is type(zone) or library == "pytz")
+        same = str(copy) == str(zone) and (type(copy) is type(zone) or library == "pytz")
     except (ValueError, LookupError, OSError, pa.ArrowException):
         same = False
     if not same:

@@ -117,17 +117,17 @@ def check_polars(frame: Any) -> None:
     UnsupportedTypeError
         If it has types that Arrow has not, or a name with a null character: for that Polars ends the process.
     """
-    refused = []
+    problems = []
     for column, dtype in frame.schema.items():
         parts = list(_parts(column, dtype))
-        refused += [
+        problems += [
             f"column {column!r} has {_NOT_OF_ARROW[type_name]}"
             for type_name in dict.fromkeys(type_name for _, type_name in parts)
             if type_name in _NOT_OF_ARROW
         ]
-        refused += [f"the name {name!r} has a null character; rename it" for name, _ in parts if "\0" in name]
-    if refused:
-        raise UnsupportedTypeError(f"Polars cannot give this data to others: {'; '.join(refused)}")
+        problems += [f"the name {name!r} has a null character; rename it" for name, _ in parts if "\0" in name]
+    if problems:
+        raise UnsupportedTypeError(f"Polars cannot give this data to others: {'; '.join(problems)}")
 
 
 def _parts(name: str, dtype: Any) -> Iterator[tuple[str, str]]:

@@ -69,8 +69,8 @@ def _with_small_indices(array: pa.DictionaryArray) -> pa.DictionaryArray:
     if not array.null_count:
         return array
     indices = array.indices
-    filled = pa.array(indices.fill_null(0).to_numpy(), indices.type, mask=indices.is_null().to_numpy(False))
-    return pa.DictionaryArray.from_arrays(filled, array.dictionary, ordered=array.type.ordered)
+    new_indices = pa.array(indices.fill_null(0).to_numpy(), indices.type, mask=indices.is_null().to_numpy(False))
+    return pa.DictionaryArray.from_arrays(new_indices, array.dictionary, ordered=array.type.ordered)
 
 
 def _united(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -80,12 +80,12 @@ def _united(column: pa.ChunkedArray) -> pa.ChunkedArray:
     storage = values.storage if isinstance(values, pa.ExtensionArray) else values
     if not pt.is_dictionary(storage.type):
         try:
-            encoded = storage.dictionary_encode()  # a null among the values is a null index from now on
+            codes = storage.dictionary_encode()  # a null among the values is a null index from now on
         except pa.ArrowNotImplementedError:
             pass  # values that occur twice stay so
         else:
-            numbers = encoded.indices
-            values = encoded.dictionary if storage is values else values.type.wrap_array(encoded.dictionary)
+            numbers = codes.indices
+            values = codes.dictionary if storage is values else values.type.wrap_array(codes.dictionary)
     index_type = column.type.index_type
     if len(values) > 1 << (index_type.bit_width - pt.is_signed_integer(index_type)):
         index_type = pa.int32()

@@ -150,9 +150,9 @@ def register(connection: duckdb.DuckDBPyConnection, tables: dict[str, pa.Table])
             f"this connection of DuckDB cannot be used now ({error}); end what it does, or open another one"
         ) from error
     own = {name.lower() for (name,) in names}
-    if hidden := [name for name in tables if name.lower() in own]:
+    if own_names := [name for name in tables if name.lower() in own]:
         raise ValueError(
-            f"the connection has tables of its own that views would hide: {', '.join(map(repr, hidden))}; "
+            f"the connection has tables of its own that views would hide: {', '.join(map(repr, own_names))}; "
             "attach a folder or a pattern without them"
         )
     for name, table in tables.items():
@@ -200,13 +200,13 @@ def _begin(query: str, external_access: bool) -> tuple[Any, list[str]]:
         cursor = _remembered(_database(external_access).cursor())
         text = _serialized(cursor, query)
     statements = cursor.extract_statements(query)  # it only parses; its ParserException says where the error is
-    parsed = json.loads(text)
-    if parsed["error"] or [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
+    tree = json.loads(text)
+    if tree["error"] or [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
         raise ValueError(
             f"sql() runs one query, and this is not one: {query!r}. Queries are select, with, from, values, describe, "
             "summarize, and pivot where it says which values in (...); to store the result of one: put(name, sql(...))"
         )
-    return cursor, list(dict.fromkeys(_tables(parsed["statements"])))
+    return cursor, list(dict.fromkeys(_tables(tree["statements"])))
 
 
 def _serialized(cursor: Any, query: str) -> str:

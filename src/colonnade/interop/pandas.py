@@ -149,8 +149,8 @@ def make_frame(
 ) -> pd.DataFrame:
     """Make a frame of blocks of shape (columns, rows) and their positions; nothing is copied, no label is checked."""
     # Datetimes are wrapped here: pandas would look at their type for 30 us.
-    wrapped = [(wrap_datetimes(values), positions) for values, positions in blocks]
-    df: pd.DataFrame = create_dataframe_from_blocks(wrapped, index=index, columns=labels)
+    parts = [(wrap_datetimes(values), positions) for values, positions in blocks]
+    df: pd.DataFrame = create_dataframe_from_blocks(parts, index=index, columns=labels)
     if attrs:
         df.attrs.update(attrs)
     if unique_labels:

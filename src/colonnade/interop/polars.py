@@ -42,10 +42,10 @@ def from_arrow(table: pa.Table) -> pl.DataFrame:
     UnsupportedTypeError
         If Polars has no type for a column.
     """
-    if repeated := [name for name, count in Counter(table.column_names).items() if count > 1]:
+    if repeats := [name for name, count in Counter(table.column_names).items() if count > 1]:
         # `scan` would let Polars panic, which it prints.
         raise UnsupportedTypeError(
-            f"Polars cannot read this table: it has several columns of one name, {', '.join(map(repr, repeated[:5]))}; "
+            f"Polars cannot read this table: it has several columns of one name, {', '.join(map(repr, repeats[:5]))}; "
             "to_arrow() and to_pandas() can"
         )
     try:

@@ -19,7 +19,7 @@ def require(library: str, version: str) -> None:
     oldest = OLDEST[library]
     numbers = version.split(".")[:2]
     if all(map(str.isdecimal, numbers)) and tuple(map(int, numbers)) < oldest[: len(numbers)]:
-        needed = ".".join(map(str, oldest))
+        version_text = ".".join(map(str, oldest))
         raise ImportError(
-            f"colonnade needs {library} {needed} or newer, found {version}: pip install --upgrade {library}"
+            f"colonnade needs {library} {version_text} or newer, found {version}: pip install --upgrade {library}"
         )

@@ -160,12 +160,12 @@ def as_one(*batches: pa.RecordBatch) -> pa.RecordBatch:
 def _as_one_array(name: str, column: pa.ChunkedArray) -> pa.Array:
     if not pt.is_dictionary(column.type):
         return concatenated(column.chunks, memory_pool=POOL)
-    united = with_one_dictionary(column)
-    dictionary = united.chunk(0).dictionary
-    if united.type != column.type:
+    one_dictionary = with_one_dictionary(column)
+    dictionary = one_dictionary.chunk(0).dictionary
+    if one_dictionary.type != column.type:
         raise UnsupportedTypeError(
             f"column {name!r} has {len(dictionary)} categories, more than its indices of "
             f"{column.type.index_type} can number; write it with larger indices. Nothing was stored"
         )
-    indices = pa.concat_arrays([chunk.indices for chunk in united.chunks], memory_pool=POOL)
+    indices = pa.concat_arrays([chunk.indices for chunk in one_dictionary.chunks], memory_pool=POOL)
     return pa.DictionaryArray.from_arrays(indices, dictionary, ordered=column.type.ordered)

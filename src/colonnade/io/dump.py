@@ -82,13 +82,13 @@ def write(
     try:
         with contextlib.ExitStack() as stack:
             sink = stack.enter_context(compressed(file, codec)) if codec else file
-            table = writer.prepared(table)
-            target = stack.enter_context(writer.opened(sink, table.schema))
+            table = writer.prepare(table)
+            target = stack.enter_context(writer.open(sink, table.schema))
             for first in range(0, table.num_rows, _ROWS):
                 part = table.slice(first, min(_ROWS, table.num_rows - first))  # without columns, PyArrow cuts none
                 target.write_table(part)
                 meter.count(part)
-                meter.done = meter.rows
+                meter.position = meter.rows
     except (pa.ArrowNotImplementedError, pa.ArrowTypeError, pa.ArrowInvalid, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # of the file system; PyArrow's own errors have no number
@@ -147,9 +147,9 @@ def _as_text(table: pa.Table) -> pa.Table:
 
 
 class _Writer(NamedTuple):
-    opened: Callable[[Any, pa.Schema], Any]
+    open: Callable[[Any, pa.Schema], Any]
     instead: str
-    prepared: Callable[[pa.Table], pa.Table] = lambda table: table
+    prepare: Callable[[pa.Table], pa.Table] = lambda table: table
 
 
 _WRITERS = {

@@ -60,7 +60,7 @@ def open_files(
 class _Files(NamedTuple):
     """Files of one file system; ``base`` is the folder above them, "" if one file was asked for."""
 
-    asked: str
+    path_text: str
     system: fs.FileSystem
     files: list[fs.FileInfo]
     base: str
@@ -108,9 +108,9 @@ def _matching(pattern: str) -> tuple[str, list[str]]:
     return str(base), list(map(str, Path(base).glob(str(PurePath(pattern).relative_to(base)))))
 
 
-def _is_left_out(parts: tuple[str, ...], asked: str) -> bool:
+def _is_left_out(parts: tuple[str, ...], path_text: str) -> bool:
     """Whether a file is hidden, and no pattern asks for names like its."""
-    return _is_hidden(parts[:-1] if parts and parts[-1][0] == asked[:1] else parts)
+    return _is_hidden(parts[:-1] if parts and parts[-1][0] == path_text[:1] else parts)
 
 
 def _files_in(system: fs.FileSystem, entry: fs.FileInfo) -> list[fs.FileInfo]:
@@ -201,14 +201,14 @@ def _columns(source: _Files, kind: FileFormat, options: ReadOptions, meter: Mete
         return factory.finish(factory.inspect(promote_options="permissive", fragments=None))
 
     can_stream = streams and kind is FileFormat.PARQUET and choice.rows is None and not remote
-    with explaining(source.asked, kind):
+    with explaining(source.path_text, kind):
         state = _state_of(source.files) if can_stream else []
         try:
             dataset = opened(_FORMATS[kind]())
         except pa.ArrowInvalid:
             files = [BatchFile(file.path, partial(source.system.open_input_file, file.path)) for file in source.files]
-            if not (is_partitioned or (repeated := read_files(files, kind, choice, meter)) is None):
-                return repeated
+            if not (is_partitioned or (batches := read_files(files, kind, choice, meter)) is None):
+                return batches
             raise
         if kind is FileFormat.PARQUET and has_far_int96(dataset):
             dataset = opened(parquet_format("us"))
@@ -222,16 +222,16 @@ def _columns(source: _Files, kind: FileFormat, options: ReadOptions, meter: Mete
         schema = with_united_dtypes(dataset.schema, [fragment.physical_schema for fragment in dataset.get_fragments()])
         if choice.columns is not None:
             schema = pa.schema([schema.field(name) for name in choice.columns], schema.metadata)
-        declared = declared_columns(dataset, schema) if can_stream else {}
-    if not declared:
+        null_facts = declared_columns(dataset, schema) if can_stream else {}
+    if not null_facts:
         return Source(schema, _scan(dataset, kind, schema, choice, meter, remote=remote))
-    now = [name for name in schema.names if name not in declared]
+    now = [name for name in schema.names if name not in null_facts]
     first = _scan(dataset, kind, schema, choice._replace(columns=now), meter, ahead=_AHEAD_OF_KEPT)
-    names = list(declared)
+    names = list(null_facts)
     groups = [names[at : at + MOST_COLUMNS] for at in range(0, len(names), MOST_COLUMNS)]
     streams_of_groups = [read_ahead(_decoded(dataset, schema, group, meter)) for group in groups]
     streams_of_groups[-1] = _of_the_same(source.files, state, streams_of_groups[-1])
-    stream = Stream(declared, meter.total, list(zip(groups, streams_of_groups, strict=True)))
+    stream = Stream(null_facts, meter.total, list(zip(groups, streams_of_groups, strict=True)))
     return Source(schema, first if now else iter(()), stream)
 
 
@@ -251,7 +251,7 @@ def _decoded(dataset: Any, schema: pa.Schema, names: list[str], meter: Meter) ->
                 if columns.schema.types != fields.types:
                     raise MisdeclaredError(f"{fragment.path} has columns of {columns.schema.types}")
                 meter.count_columns(columns, len(schema))
-                meter.done = meter.rows
+                meter.position = meter.rows
                 yield columns
 
 
@@ -346,7 +346,7 @@ def _scan(
                 if kind in _AS_MEMORY:
                     batch.validate(full=True)
             meter.count_columns(batch, len(schema))
-            meter.done = meter.rows
+            meter.position = meter.rows
             yield batch.replace_schema_metadata(schema.metadata)
 
 
@@ -356,11 +356,11 @@ def _scan(
 def _text(source: _Files, kind: FileFormat, options: ReadOptions, meter: Meter) -> Source:
     # Of a file that was asked for, the folders above it are no columns.
     paths = [PurePath(file.path[len(source.base) :] if source.base else "") for file in source.files]
-    with explaining(source.asked, kind):
+    with explaining(source.path_text, kind):
         folders = folder_columns(paths, options.types or {})
     if options.engine is not None:
         if not isinstance(source.system, fs.LocalFileSystem):
-            raise ValueError(f"engine= is for files of this machine, and {without_secrets(source.asked)} is a URL")
+            raise ValueError(f"engine= is for files of this machine, and {without_secrets(source.path_text)} is a URL")
         unread = {recognise(PurePath(file.path)).codec for file in source.files} & {"bz2", "xz"}
         if unread:
             raise ValueError(

@@ -17,17 +17,17 @@ _MOST = 2**31
 
 
 def folder_columns(
-    paths: Sequence[PurePath], given: Mapping[str, pa.DataType] = MappingProxyType({})
+    paths: Sequence[PurePath], types_by_name: Mapping[str, pa.DataType] = MappingProxyType({})
 ) -> list[dict[str, pa.Scalar]]:
     """Give the columns that the folders of each path name, and the value of each.
 
-    They have the ``given`` type; else they are integers if all values are, and otherwise texts.
+    They have the ``types_by_name`` type; else they are integers if all values are, and otherwise texts.
     """
     texts = [dict(_named(part) for part in path.parts[:-1] if "=" in part) for path in paths]
     types = {name: pa.int32() for text in texts for name in text}
     for text in texts:
         types |= {name: pa.string() for name, value in text.items() if not _is_integer(value)}
-    types |= {name: arrow_type for name, arrow_type in given.items() if name in types}
+    types |= {name: arrow_type for name, arrow_type in types_by_name.items() if name in types}
     # An array is cast, because PyArrow does not cast a scalar to a dictionary.
     return [
         {name: pa.array([value], pa.string()).cast(types[name])[0] for name, value in text.items()} for text in texts

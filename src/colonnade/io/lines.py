@@ -71,11 +71,11 @@ class LineReader:
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowKeyError) as error:
                 raise InvalidDataError(f"{self.lines} were not appended: {error}") from error
             if self._types is None:
-                nested = [f"{field.name!r} ({field.type})" for field in table.schema if pt.is_nested(field.type)]
-                if nested:
+                columns = [f"{field.name!r} ({field.type})" for field in table.schema if pt.is_nested(field.type)]
+                if columns:
                     raise InvalidDataError(
                         f"{self.lines} were not appended: columns hold numbers, text, booleans or times, and not what "
-                        f"is in {', '.join(nested)}"
+                        f"is in {', '.join(columns)}"
                     )
                 table = table.cast(pa.schema((field.name, _growing(field.type)) for field in table.schema))
                 self._types = {field.name: field.type for field in table.schema}
@@ -128,7 +128,7 @@ def _growing(type_: pa.DataType) -> pa.DataType:
 
 def frame_like(table: pa.Table) -> pd.DataFrame:
     """The columns of a new table: whole numbers and booleans have nulls if the first lines have some."""
-    masked = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
-    names = [field.name for field in table.schema if table[field.name].null_count and field.type in masked]
+    masked_dtypes = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+    names = [field.name for field in table.schema if table[field.name].null_count and field.type in masked_dtypes]
     like: pd.DataFrame = table.to_pandas()
-    return like.assign(**table.select(names).to_pandas(types_mapper=masked.get))
+    return like.assign(**table.select(names).to_pandas(types_mapper=masked_dtypes.get))

@@ -27,13 +27,13 @@ from colonnade.io.streamed import with_placeholders
 class Read(NamedTuple):
     """A table that was read. ``lengths`` are the rows of the batches that are in memory.
 
-    For the fields ``streamed`` the table has placeholders. ``stream`` gives their values: the numbers of some fields,
-    and a batch of them.
+    For the fields ``stream_fields`` the table has placeholders. ``stream`` gives their values: the numbers of some
+    fields, and a batch of them.
     """
 
     table: pa.Table
     lengths: list[int]
-    streamed: list[int]
+    stream_fields: list[int]
     stream: Iterator[tuple[Sequence[int], pa.RecordBatch]]
 
 
@@ -48,16 +48,16 @@ def read(
         No thread can be started.
     """
     _check_threads()
-    with _opened(source, query, format_, options, meter, streams=streams) as source_opened:
-        schema, batches, stream = source_opened
+    with _opened(source, query, format_, options, meter, streams=streams) as parts:
+        schema, batches, stream = parts
         if stream is None:
             table = gather(schema, batches)
             return Read(table, _lengths(table), [], iter(()))
         table = gather(pa.schema([field for field in schema if field.name not in stream.columns]), batches)
         lengths = _lengths(table)
-        streamed = [schema.get_field_index(name) for name in stream.columns]
+        stream_fields = [schema.get_field_index(name) for name in stream.columns]
         whole = with_placeholders(table, schema, stream.columns, stream.rows)
-        return Read(whole, lengths, streamed, _batches(schema, stream))
+        return Read(whole, lengths, stream_fields, _batches(schema, stream))
 
 
 def _check_threads() -> None:

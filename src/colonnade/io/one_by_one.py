@@ -107,9 +107,9 @@ def _batches(
 ) -> Iterator[pa.RecordBatch]:
     for file in files:
         with explaining(file.path, kind), file.open() as stream:
-            for unchecked in read(stream)[1]:
-                unchecked.validate(full=True)
-                batch = _united(unchecked, selection.schema)
+            for raw_batch in read(stream)[1]:
+                raw_batch.validate(full=True)
+                batch = _united(raw_batch, selection.schema)
                 if selection.rows is not None:
                     batch = batch.filter(selection.rows)
                 if selection.fields is not None:

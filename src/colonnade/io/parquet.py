@@ -66,7 +66,7 @@ def _is_far(array: pa.Array) -> bool:
     """Say whether an array, or one inside of it, has times that nanoseconds cannot hold."""
     if pt.is_timestamp(array.type):
         bounds = pc.min_max(array.cast(pa.timestamp("us")).view(pa.int64()))
-        first, last = (bound.as_py() for bound in bounds.values())
+        first, last = (limit.as_py() for limit in bounds.values())
         return first is not None and (first < _NS_RANGE[0] or last > _NS_RANGE[1])
     if pt.is_struct(array.type):
         return any(map(_is_far, array.flatten()))

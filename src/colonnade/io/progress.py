@@ -27,14 +27,14 @@ _ERASE = "\r\x1b[K"
 
 @dataclass(slots=True)
 class Meter:
-    """How much is ``done`` of a ``total``, in the unit of the source: rows, or bytes of text; 0: total is unknown.
+    """How far a reader is: at ``position`` of ``total`` rows, or bytes of text. A ``total`` of 0 is unknown.
 
     A bar reads it in its own thread.
     """
 
     rows: int = 0
     nbytes: int = 0
-    done: int = 0
+    position: int = 0
     total: int = 0
     values: int = 0
 
@@ -60,26 +60,26 @@ def progress_bar(task: str, *, enabled: bool) -> Iterator[Meter]:
     if not (enabled and sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"):
         yield meter
         return
-    finished = threading.Event()
-    thread = threading.Thread(target=_draw, args=(task, meter, finished, sys.stderr), daemon=True)
+    end = threading.Event()
+    thread = threading.Thread(target=_draw, args=(task, meter, end, sys.stderr), daemon=True)
     thread.start()
     try:
         yield meter
     finally:
-        finished.set()
+        end.set()
         thread.join()
 
 
-def _draw(task: str, meter: Meter, finished: threading.Event, stream: TextIO) -> None:
-    started = time.monotonic()
-    if finished.wait(_PATIENCE):
+def _draw(task: str, meter: Meter, end: threading.Event, stream: TextIO) -> None:
+    start = time.monotonic()
+    if end.wait(_PATIENCE):
         return
     with contextlib.suppress(OSError, ValueError):  # the terminal is gone
         while True:
-            seconds = int(time.monotonic() - started)
+            seconds = int(time.monotonic() - start)
             stream.write(_ERASE + _line(task, meter, seconds, shutil.get_terminal_size().columns - 1))
             stream.flush()
-            if finished.wait(_INTERVAL):
+            if end.wait(_INTERVAL):
                 break
         stream.write(_ERASE)
         stream.flush()
@@ -90,7 +90,7 @@ def _line(task: str, meter: Meter, seconds: int, width: int) -> str:
     figures = f"{meter.rows:,} rows {format_size(meter.nbytes)} {timedelta(seconds=seconds)}"
     if not meter.total:
         return f"{task} {figures}"[:width]
-    part = min(meter.done / meter.total, 1)
+    part = min(meter.position / meter.total, 1)
     figures = f"{part:4.0%} {figures}"
     room = width - len(task) - len(figures) - 2
     if room < 1:

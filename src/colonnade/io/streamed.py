@@ -136,7 +136,7 @@ def placeholder(type_: pa.DataType, rows: int, *, nulls: bool) -> pa.ChunkedArra
     return pa.chunked_array(chunks, type_)
 
 
-def with_placeholders(table: pa.Table, schema: pa.Schema, declared: Mapping[str, bool], rows: int) -> pa.Table:
+def with_placeholders(table: pa.Table, schema: pa.Schema, may_be_null: Mapping[str, bool], rows: int) -> pa.Table:
     """Give a table with the columns of ``table``, and placeholders of the declared ones, in the order of ``schema``.
 
     Raises
@@ -149,8 +149,8 @@ def with_placeholders(table: pa.Table, schema: pa.Schema, declared: Mapping[str,
     columns = []
     fields = []
     for field in schema:
-        if field.name in declared:
-            columns.append(placeholder(field.type, rows, nulls=declared[field.name]))
+        if field.name in may_be_null:
+            columns.append(placeholder(field.type, rows, nulls=may_be_null[field.name]))
             fields.append(field)
         else:
             columns.append(table.column(field.name))

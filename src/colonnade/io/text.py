@@ -132,8 +132,8 @@ def _united(columns: Sequence[pa.ChunkedArray]) -> pa.DataType | None:
             return pa.float64()
         if DIGITS in types or not all(map(pt.is_integer, others)):
             return DIGITS if set(types) <= {DIGITS, pa.null()} else None
-        signed = (column for column in columns if pt.is_signed_integer(column.type))
-        return None if any((pc.min(column).as_py() or 0) < 0 for column in signed) else pa.uint64()
+        signed_columns = (column for column in columns if pt.is_signed_integer(column.type))
+        return None if any((pc.min(column).as_py() or 0) < 0 for column in signed_columns) else pa.uint64()
     return reduce(_together, types)
 
 
@@ -171,7 +171,7 @@ def _parts(
                 for column in part.columns.values():
                     meter.nbytes += column.nbytes
                 meter.rows += part.rows
-                meter.done = before + text.at
+                meter.position = before + text.at
                 parts_in_memory += 1
                 if parts_in_memory == _RELEASED:
                     release_memory()

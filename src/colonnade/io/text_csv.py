@@ -71,7 +71,7 @@ class _Reader(NamedTuple):
     """How the blocks of a file are parsed. Names need not be unique, so PyArrow knows a column by its number."""
 
     ids: dict[str, Key]
-    chosen: list[str]
+    selection: list[str]
     types: dict[str, pa.DataType]
     parsing: csv.ParseOptions
     decimal: str
@@ -94,23 +94,23 @@ class _Reader(NamedTuple):
     def parse(self, text: memoryview) -> Part:
         """Parse a block."""
         if _NO_ROWS.fullmatch(text):
-            empty = {id_: pa.nulls(0, self.types.get(id_, pa.null())) for id_ in self.chosen}
+            empty = {id_: pa.nulls(0, self.types.get(id_, pa.null())) for id_ in self.selection}
             return self._part(0, {id_: pa.chunked_array([column]) for id_, column in empty.items()})
         data = pa.py_buffer(text)
-        table = self._table(data, self.chosen, self.types)
-        for id_ in self.chosen:
+        table = self._table(data, self.selection, self.types)
+        for id_ in self.selection:
             if id_ not in self.types and pt.is_binary(table.column(id_).type):
                 raise pa.ArrowInvalid(
                     f"column {self.ids[id_][0]!r} is not UTF-8; say with encoding= what the text is, as "
                     'encoding="latin-1", or with types= that it is "binary"'
                 )
-        large = [id_ for id_ in self.chosen if id_ not in self.types and may_be_integers(table.column(id_))]
+        large = [id_ for id_ in self.selection if id_ not in self.types and may_be_integers(table.column(id_))]
         if large:
             texts = self._table(data, large, dict.fromkeys(large, pa.string()))
             for id_ in large:
                 exact = _exact(table.column(id_), texts.column(id_))
                 table = table.set_column(table.column_names.index(id_), id_, exact)
-        return self._part(table.num_rows, {id_: table.column(id_) for id_ in self.chosen})
+        return self._part(table.num_rows, {id_: table.column(id_) for id_ in self.selection})
 
     def _part(self, rows: int, columns: dict[str, pa.ChunkedArray]) -> Part:
         names = [name for name, _ in self.ids.values()]

@@ -36,7 +36,7 @@ class Part(NamedTuple):
             if key[0] in self.folders:
                 self.columns[key] = column.cast(pa.string())
 
-    def with_constants(self, values: Mapping[str, pa.Scalar], chosen: Sequence[str] | None) -> Part:
+    def with_constants(self, values: Mapping[str, pa.Scalar], selection: Sequence[str] | None) -> Part:
         """The part with more columns, each of one value, but for those that it has itself or that are not chosen."""
         more = {name: value for name, value in values.items() if name not in self.names}
         if not more:
@@ -44,7 +44,7 @@ class Part(NamedTuple):
         columns = {
             (name, 0): pa.chunked_array([pa.repeat(value, self.rows)])
             for name, value in more.items()
-            if chosen is None or name in chosen
+            if selection is None or name in selection
         }
         return self._replace(columns=self.columns | columns, names=[*self.names, *more], folders=more)
 

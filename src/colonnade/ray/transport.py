@@ -70,7 +70,7 @@ class Transport(TensorTransportManager):
     """What Ray calls in the actors."""
 
     def __init__(self) -> None:
-        self._shared: dict[str, list[Snapshot]] = {}
+        self._snapshots: dict[str, list[Snapshot]] = {}
 
     @property
     def tensor_transport_backend(self) -> str:
@@ -94,10 +94,10 @@ class Transport(TensorTransportManager):
     def extract_tensor_transport_metadata(self, obj_id: str, rdt_object: list[Any]) -> Any:
         """Share the frames of a result; they stay until `garbage_collect`."""
         store = Store()
-        shared = [store.share(frame) for frame in rdt_object]
-        self._shared.setdefault(obj_id, []).extend(shared)
+        snapshots = [store.share(frame) for frame in rdt_object]
+        self._snapshots.setdefault(obj_id, []).extend(snapshots)
         shapes: list[Any] = [(frame.shape, None) for frame in rdt_object]
-        return _Tables(shapes, "cpu", [pickle.dumps(each) for each in shared])
+        return _Tables(shapes, "cpu", [pickle.dumps(each) for each in snapshots])
 
     def get_communicator_metadata(self, *_: Any, **__: Any) -> Any:
         """Nothing: a reference says where its table is."""
@@ -113,7 +113,7 @@ class Transport(TensorTransportManager):
 
     def garbage_collect(self, obj_id: str, metadata: Any, tensors: Any) -> None:  # noqa: ARG002 -- as above
         """Close the tables of a result; who has opened them keeps them."""
-        for each in self._shared.pop(obj_id, []):
+        for each in self._snapshots.pop(obj_id, []):
             each.close()
 
     def abort_transport(self, obj_id: str, communicator: Any) -> None:

@@ -34,9 +34,9 @@ class Held(NamedTuple):
     nbytes: int
 
 
-def free_bytes(root: int, size: int = 0) -> int:
-    """What the file system and the memory limits of the control group still have for this user."""
-    return room(root, size).nbytes
+def free_bytes(root: int, size: int = 0, private: int = 0) -> int:
+    """What the file system and the memory limits of the control group still have for this user; see `room`."""
+    return room(root, size, private).nbytes
 
 
 def _is_expired(expires_ns: int | None) -> bool:
@@ -76,8 +76,8 @@ class _Version(NamedTuple):
     """One version of a table that is stored."""
 
     file: Held
-    expired: bool = False
-    sealed: bool = False  # not another program's file of that name
+    is_expired: bool = False
+    is_sealed: bool = False  # not another program's file of that name
 
 
 def _versions(root: int) -> dict[str, list[_Version]]:
@@ -91,12 +91,12 @@ def _versions(root: int) -> dict[str, list[_Version]]:
             segment = Segment.open(file.path, file.folder, file.name)
             try:
                 seal = segment.seal()
-                sealed = entry.version in (None, seal.version)
-                version = version._replace(expired=_is_expired(seal.expires_ns), sealed=sealed)
+                is_sealed = entry.version in (None, seal.version)
+                version = version._replace(is_expired=_is_expired(seal.expires_ns), is_sealed=is_sealed)
             finally:
                 segment.close()
         tables.setdefault(entry.name, []).append(version)
-    return {name: versions for name, versions in tables.items() if any(version.expired for version in versions)}
+    return {name: versions for name, versions in tables.items() if any(version.is_expired for version in versions)}
 
 
 def refuse_for_capacity(root: Path, size: int, capacity: int, usage: Usage) -> StoreFullError:
@@ -110,14 +110,16 @@ def refuse_for_capacity(root: Path, size: int, capacity: int, usage: Usage) -> S
     )
 
 
-def refuse_for_room(root: Path, size: int, room: Room, usage: Usage) -> StoreFullError:
+def refuse_for_room(root: Path, size: int, room: Room, usage: Usage, private: int) -> StoreFullError:
     """The error for a table that its file system or its memory limit has no room for."""
     logger.warning("refused: %d bytes, for %s has room for %d", size, root, room.nbytes)
     if room.limit:
         what = (
             f"the memory limit of this process's control group ({room.limit.file}: {format_size(room.limit.nbytes)}) "
-            f"leaves {room.nbytes:,} bytes"
+            f"leaves {max(room.nbytes, 0):,} bytes"
         )
+        if private:
+            what += f" beside the {format_size(private)} of memory that it takes to receive the table,"
         remedy = "raise the limit (docker run --memory, MemoryMax= of systemd), or use a store on a disk"
     else:
         what = f"{root} has {room.nbytes:,} bytes free"
@@ -135,14 +137,14 @@ _REMEDY = "Delete tables, close deleted ones that are still open, put with ttl="
 
 def _describe(usage: Usage) -> str:
     """Say what is used, and by which processes."""
-    tables, deleted = usage.of("newest", "retained", "live"), usage.of("deleted", "spare")
+    tables, leftovers = usage.of("newest", "retained", "live"), usage.of("deleted", "spare")
     largest = sorted(tables, key=lambda table: -table.nbytes)
     names_of_largest = ", ".join(
         f"{table.name!r} version {table.version} {format_size(table.nbytes)}" for table in largest[:_SHOWN]
     )
     more = f" and {len(largest) - _SHOWN} more" if len(largest) > _SHOWN else ""
     text = f"Its tables hold {_size(tables)}" + (f" ({names_of_largest}{more})" if largest else "")
-    in_use = [segment for segment in deleted if segment.holders]
+    in_use = [segment for segment in leftovers if segment.holders]
     if in_use:
         holders = sorted({(holder.pid, holder.command) for segment in in_use for holder in segment.holders})
         names = ", ".join(f"{pid} {command}" for pid, command in holders[:_SHOWN])
@@ -161,14 +163,14 @@ def remove_expired(root: int) -> list[Held]:
 
     If the newest version of a table has expired and a retained one has not, the newest of these takes the name.
     """
-    removed = []
+    segments = []
     for name, versions in _versions(root).items():
         where = paths.locate(name)
-        alive = [version.file.entry.version for version in versions if version.sealed and not version.expired]
+        alive = [version.file.entry.version for version in versions if version.is_sealed and not version.is_expired]
         successor = None if None in alive else max((number for number in alive if number is not None), default=None)
         with contextlib.suppress(OSError), folders.below(root, where.folders, None) as folder:
-            for segment, expired, _ in sorted(versions, key=lambda version: version.file.entry.version is None):
-                if not expired:
+            for segment, is_expired, _ in sorted(versions, key=lambda version: version.file.entry.version is None):
+                if not is_expired:
                     continue
                 number = segment.entry.version
                 if number is not None:
@@ -177,18 +179,18 @@ def remove_expired(root: int) -> list[Held]:
                     os.rename(where.retained(successor), where.current, src_dir_fd=folder, dst_dir_fd=folder)
                 else:
                     os.unlink(where.current, dir_fd=folder)
-                removed.append(segment)
+                segments.append(segment)
                 logger.info("%s expired and was removed, %d bytes", _title(segment.entry), segment.nbytes)
-    return removed
+    return segments
 
 
 def _title(entry: Entry) -> str:
     return repr(entry.name) if entry.version is None else f"version {entry.version} of {entry.name!r}"
 
 
-def free_spares(root: int, size: int) -> None:
+def free_spares(root: int, size: int, private: int = 0) -> None:
     """Remove spares until ``size`` bytes are free or no spare is left; those that were unused longest go first."""
-    missing = size - free_bytes(root, size)
+    missing = size - free_bytes(root, size, private)
     if missing > 0:
-        freed = spares.trim(root, max(spares.held(root) - missing, 0))
-        logger.debug("%d bytes of spares were freed for a table of %d bytes", freed, size)
+        nbytes = spares.trim(root, max(spares.held(root) - missing, 0))
+        logger.debug("%d bytes of spares were freed for a table of %d bytes", nbytes, size)

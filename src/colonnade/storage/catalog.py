@@ -55,7 +55,7 @@ class Catalog:
     def at(cls, root: str, owner: int) -> Catalog:
         """The names of the store that a reference leads to, whose owner is trusted."""
         others = frozenset([owner])
-        return cls(Directory(Path(root), own=False, durable=False, trusted=others, options=Settings()))
+        return cls(Directory(Path(root), own=False, durable=False, trusted_users=others, options=Settings()))
 
     def attach(self, name: str, version: int | None = None) -> tuple[Segment, Seal]:
         """Open a name's newest version, or the given one.
@@ -325,18 +325,18 @@ class Catalog:
                 sizes[entry.name] = sizes.get(entry.name, 0) + file.stat().st_size
         return sizes
 
-    def entries(self, refused: Callable[[Path, OSError], None] | None = None) -> Iterator[Entry]:
+    def entries(self, on_refusal: Callable[[Path, OSError], None] | None = None) -> Iterator[Entry]:
         """All tables' files, retained versions included, by name; none if the directory is not there yet.
 
-        ``refused`` is called for each folder that may not be read.
+        ``on_refusal`` is called for each folder that may not be read.
 
         Raises
         ------
         StoreAccessError
         """
-        return (entry for entry, _ in self.files(refused))
+        return (entry for entry, _ in self.files(on_refusal))
 
-    def files(self, refused: Callable[[Path, OSError], None] | None = None) -> Iterator[tuple[Entry, folders.File]]:
+    def files(self, on_refusal: Callable[[Path, OSError], None] | None = None) -> Iterator[tuple[Entry, folders.File]]:
         """The same, each with the file that was found.
 
         Raises
@@ -345,7 +345,7 @@ class Catalog:
         """
         try:
             with self.directory.opened() as root:
-                for file in folders.walk(root, refused):
+                for file in folders.walk(root, on_refusal):
                     entry = paths.parse(file.folders, file.name)
                     if entry is not None:
                         yield entry, file

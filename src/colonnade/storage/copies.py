@@ -101,14 +101,14 @@ def free(root: int, missing: int) -> int:
 
     Under the store's lock.
     """
-    freed = 0
+    nbytes = 0
     with contextlib.suppress(*_NONE), folders.segments(root) as folder:
         for name, _ in _listed(folder):
-            if freed >= missing:
+            if nbytes >= missing:
                 break
             with contextlib.suppress(OSError):
-                freed += remove_if_abandoned(folder, name) or 0
-    return freed
+                nbytes += remove_if_abandoned(folder, name) or 0
+    return nbytes
 
 
 def trim(root: int) -> None:

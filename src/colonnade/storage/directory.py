@@ -51,7 +51,7 @@ class Directory:
         Whether one of another user is refused.
     durable : bool
         Whether changes are on the disk before they are reported.
-    trusted : frozenset of int
+    trusted_users : frozenset of int
         Other users whose files are read.
     options : Settings
         Settings that hold before those that the directory stores.
@@ -65,13 +65,13 @@ class Directory:
         *,
         own: bool,
         durable: bool,
-        trusted: frozenset[int],
+        trusted_users: frozenset[int],
         options: Settings,
         timeout: float = TIMEOUT,
     ) -> None:
         self.root = root
         self.durable = durable
-        self._others = trusted
+        self._others = trusted_users
         self.options = options
         self.timeout = timeout
         self._own = own
@@ -203,7 +203,7 @@ class Directory:
         )
 
     def _wait(self, file: _core.Descriptor, timeout: float | None) -> None:
-        pause, warned = _FIRST_PAUSE, False
+        pause, has_warned = _FIRST_PAUSE, False
         began = time.monotonic()
         while not file.try_lock():
             if timeout is None:
@@ -220,8 +220,8 @@ class Directory:
                     f"the store {self.root} was locked for {timeout:g} seconds by {_describe_holder(file)}; "
                     "nothing was changed. Continue or end that process, or wait longer: Store(..., timeout=seconds)"
                 )
-            if seconds_waited >= WARN_AFTER and not warned:
-                warned = True
+            if seconds_waited >= WARN_AFTER and not has_warned:
+                has_warned = True
                 warnings.warn(
                     f"waiting for the store {self.root}, which is locked by {_describe_holder(file)}",
                     RuntimeWarning,
@@ -234,7 +234,7 @@ class Directory:
 
     def settings(self, root: int) -> Settings:
         """The settings in effect: those that the caller chose, else those that the directory stores."""
-        return self.options.or_else(settings.read(root, self.trusted))
+        return self.options.or_else(settings.read(root, self.trusted_users))
 
     def configure(self, changes: Settings) -> Settings:
         """Store settings in the directory; those that are None stay as they are. Returns all that hold then.
@@ -248,20 +248,20 @@ class Directory:
         """
         with explained(self.root, "configure"), self.lock() as root:
             try:
-                current = settings.read(root, self.trusted)
+                current = settings.read(root, self.trusted_users)
             except StoreAccessError as error:
                 if error.errno != errno.EINVAL:
                     raise
                 current = Settings()  # they cannot be read, and are set anew
-            merged = changes.or_else(current)
-            result = self.options.or_else(merged)
+            new_settings = changes.or_else(current)
+            result = self.options.or_else(new_settings)
             if changes.mode is None:
-                settings.write(root, merged)
+                settings.write(root, new_settings)
             else:
                 mode = stat.S_IMODE(os.fstat(root).st_mode)
                 folders.set_mode(root, result.folder_mode)
                 try:
-                    settings.write(root, merged)
+                    settings.write(root, new_settings)
                 except NotDurableError:
                     folders.set_modes_below(root, result.folder_mode)
                     raise
@@ -272,7 +272,7 @@ class Directory:
             return result
 
     @property
-    def trusted(self) -> frozenset[int]:
+    def trusted_users(self) -> frozenset[int]:
         """The users whose files are read, whatever the settings say. This process may have become another user's."""
         return self._others | {os.geteuid()}
 

@@ -32,13 +32,13 @@ class Expected(NamedTuple):
     identity: int | None = None
 
     @classmethod
-    def of(cls, expected: int | Versioned) -> Expected:
+    def of(cls, version: int | Versioned) -> Expected:
         """Read ``expect_version=``: a number, or the Snapshot itself."""
-        if isinstance(expected, int):
-            return cls(expected)
-        if not (hasattr(expected, "version") and hasattr(expected, "identity")):
-            raise ValueError(f"expect_version must be a version or a Snapshot, got {brief_repr(expected)}")
-        return cls(expected.version, expected.identity)
+        if isinstance(version, int):
+            return cls(version)
+        if not (hasattr(version, "version") and hasattr(version, "identity")):
+            raise ValueError(f"expect_version must be a version or a Snapshot, got {brief_repr(version)}")
+        return cls(version.version, version.identity)
 
     def check(self, name: str, present: Seal | None) -> None:
         """See that a name's newest snapshot is the expected one.

@@ -178,17 +178,17 @@ class File(NamedTuple):
         return os.stat(self.name, dir_fd=self.folder, follow_symlinks=False)
 
 
-def walk(root: int, refused: Callable[[Path, OSError], None] | None = None) -> Iterator[File]:
+def walk(root: int, on_refusal: Callable[[Path, OSError], None] | None = None) -> Iterator[File]:
     """Give everything below a store that is not a folder, in the order of names; no link is followed.
 
-    Folders whose names are not a table's are left alone: they do not belong to the store. ``refused`` is called for
+    Folders whose names are not a table's are left alone: they do not belong to the store. ``on_refusal`` is called for
     each folder that may not be read.
     """
     with _core.Descriptor.duplicate(root) as fd:
-        yield from _walk(fd, (), refused)
+        yield from _walk(fd, (), on_refusal)
 
 
-def _walk(fd: int, parts: tuple[str, ...], refused: Callable[[Path, OSError], None] | None) -> Iterator[File]:
+def _walk(fd: int, parts: tuple[str, ...], on_refusal: Callable[[Path, OSError], None] | None) -> Iterator[File]:
     inner = []
     for name, is_folder in sorted(_entries(fd)):
         if not is_folder:
@@ -203,11 +203,11 @@ def _walk(fd: int, parts: tuple[str, ...], refused: Callable[[Path, OSError], No
         except OSError as error:
             if error.errno in SHORTAGES:
                 raise
-            if refused is not None and name != paths.SEGMENTS:
-                refused(Path(*parts, name), error)
+            if on_refusal is not None and name != paths.SEGMENTS:
+                on_refusal(Path(*parts, name), error)
             continue
         with folder as here:
-            yield from _walk(here, (*parts, name), refused)
+            yield from _walk(here, (*parts, name), on_refusal)
 
 
 def walk_folders(root: int) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -270,16 +270,16 @@ def _is_made_here(folder: int, name: str) -> bool:
 
 def remove_empty(root: int) -> int:
     """Remove the empty folders below a store that the store made; how many."""
-    removed = 0
+    count = 0
     for name in os.listdir(root):
         if paths.is_part(name) and is_folder(root, name):
             with contextlib.suppress(OSError):
                 with _open_inner(root, name) as inner:
-                    removed += remove_empty(inner)
+                    count += remove_empty(inner)
                 if _is_made_here(root, name):
                     os.rmdir(name, dir_fd=root)
-                    removed += 1
-    return removed
+                    count += 1
+    return count
 
 
 def remove_empty_parents(root: int, folders: tuple[str, ...]) -> int:

@@ -35,23 +35,25 @@ def gc(catalog: Catalog) -> Freed:
     """Remove what killed writers left, spares, unused copies, expired tables, versions of lost names, empty folders."""
     try:
         with catalog.directory.lock() as root:
-            expired = capacity.remove_expired(root)
-            files, nbytes = len(expired), sum(segment.nbytes for segment in expired)
+            segments = capacity.remove_expired(root)
+            files, nbytes = len(segments), sum(segment.nbytes for segment in segments)
             for file in folders.walk(root):
                 with contextlib.suppress(FileNotFoundError, PermissionError):
-                    freed = _remove_leftover(file)
-                    if freed is not None:
-                        files, nbytes = files + 1, nbytes + freed
+                    file_nbytes = _remove_leftover(file)
+                    if file_nbytes is not None:
+                        files, nbytes = files + 1, nbytes + file_nbytes
             for name in catalog.growing():
-                for freed in log_folder.remove_leftovers(root, name):
-                    files, nbytes = files + 1, nbytes + freed
+                for file_nbytes in log_folder.remove_leftovers(root, name):
+                    files, nbytes = files + 1, nbytes + file_nbytes
             one_at_a_time.remove_unused(root)
-            removed = folders.remove_empty(root) + log_folder.remove_abandoned(root)
+            folder_count = folders.remove_empty(root) + log_folder.remove_abandoned(root)
             folders.remove_segments(root)
-            if files or removed:
+            if files or folder_count:
                 root_path = catalog.directory.root
-                logger.info("gc of %s: %d files and %d folders removed, %d bytes", root_path, files, removed, nbytes)
-            return Freed(files, removed, nbytes)
+                logger.info(
+                    "gc of %s: %d files and %d folders removed, %d bytes", root_path, files, folder_count, nbytes
+                )
+            return Freed(files, folder_count, nbytes)
     except FileNotFoundError:
         return Freed(0, 0, 0)
     except OSError as error:

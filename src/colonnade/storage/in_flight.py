@@ -75,7 +75,7 @@ def remove_if_abandoned(folder: int, name: str) -> int | None:
     return status.st_blocks * 512
 
 
-def has_room(directory: Directory, size: int, remembered: int = 0) -> bool:
+def has_room(directory: Directory, size: int, bytes_in_memory: int = 0) -> bool:
     """Whether ``size`` more bytes may be in flight, or be remembered by the process that sends."""
     with directory.opened() as root:
         bytes_of: dict[int, int] = {}
@@ -85,7 +85,7 @@ def has_room(directory: Directory, size: int, remembered: int = 0) -> bool:
                     with contextlib.suppress(FileNotFoundError):
                         status = os.stat(name, dir_fd=folder, follow_symlinks=False)
                         bytes_of[status.st_ino] = status.st_blocks * 512
-        return max(sum(bytes_of.values()), remembered) + size <= total_bytes(root) // SHARE
+        return max(sum(bytes_of.values()), bytes_in_memory) + size <= total_bytes(root) // SHARE
 
 
 def link(directory: Directory, segment: Segment, file: str) -> None:

@@ -115,13 +115,13 @@ class Log:
             The machine was started again while it was open, so rows may be lost; or the head is damaged.
         """
         name, reader, fd = self.name, self._reader, self._descriptor.fileno()
-        self.schema = stored_schema(reader.fixed.schema_text)
+        self.schema = stored_schema(reader.constants.schema_text)
         if schema is not None and schema != self.schema:
             raise ValueError(
                 f"the growing table {name!r} has other columns: {_text_of(self.schema)}; given were "
                 f"{_text_of(schema)}. Append to it without a schema, or use another name"
             )
-        if reader.read().state == LogState.OPEN and reader.fixed.boot_id != boot_id() and not _core.in_memory(fd):
+        if reader.read().state == LogState.OPEN and reader.constants.boot_id != boot_id() and not _core.in_memory(fd):
             raise CorruptSnapshotError(
                 f"the growing table {name!r} was not closed before the machine was started again, so its last rows may "
                 "not be on the disk; delete it, or copy its segments, which other programs can read"
@@ -250,7 +250,7 @@ class Log:
     @property
     def identity(self) -> int:
         """The number that no other growing table has."""
-        return self._reader.fixed.identity
+        return self._reader.constants.identity
 
     @property
     def segment(self) -> LogSegment | None:
@@ -284,10 +284,10 @@ class Log:
         self._store(STATE, LogState.DELETED)
         _core.wake_word(self._head, COMMITTED)
 
-    def make(self, base: int, text_bytes: int, needed: int) -> LogSegment:
+    def make(self, base: int, text_bytes: int, nbytes: int) -> LogSegment:
         """Make the next segment, whose first row is ``base``; nobody looks for it before `enter`.
 
-        ``text_bytes`` is the least room for the text of each column, and ``needed`` are the bytes that the rows take
+        ``text_bytes`` is the least room for the text of each column, and ``nbytes`` are the bytes that the rows take
         which are about to be written.
 
         Raises
@@ -302,7 +302,7 @@ class Log:
                 f"the growing table {self.name!r} has {ENTRIES:,} segments, which is as many as can be retained; "
                 "retain fewer rows: appender(..., retain=)"
             )
-        capacity = self._room.rows(self.schema, self.retention, needed)
+        capacity = self._room.rows(self.schema, self.retention, nbytes)
         text = self._room.text_bytes(self.schema, capacity, text_bytes)
         entry = Entry(self._segments, base, capacity, time.time_ns(), text)
         name = paths.log_segment(base, entry.number)
@@ -336,8 +336,8 @@ class Log:
             with contextlib.suppress(OSError):
                 os.unlink(paths.log_segment(before.base, before.number), dir_fd=self._folder.fileno())
 
-    def publish(self, committed: int) -> None:
-        """Make all rows below ``committed`` visible, and wake who waits for them.
+    def publish(self, rows: int) -> None:
+        """Make the first ``rows`` rows visible, and wake who waits for them.
 
         Raises
         ------
@@ -346,7 +346,7 @@ class Log:
         """
         if self._descriptor.fileno() < 0:
             raise ValueError(f"the appender of {self.name!r} was closed within an append; no row of it was appended")
-        self.words.publish(committed)
+        self.words.publish(rows)
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
@@ -376,13 +376,13 @@ class Log:
     def retain(self) -> None:
         """Drop the oldest segments that the retention does not need any more; they become spares."""
         folder = self._folder.fileno()
-        gone = dispensable(self._entries, self.committed, self.retention, folder)
-        if not gone:
+        count = dispensable(self._entries, self.committed, self.retention, folder)
+        if not count:
             return
-        self.first = self._entries[gone].base
+        self.first = self._entries[count].base
         self._store(FIRST, self.first)
-        dropped, self._entries = self._entries[:gone], self._entries[gone:]
-        self._room.has_spares |= self._retiring.retire(dropped, folder)
+        old_entries, self._entries = self._entries[:count], self._entries[count:]
+        self._room.has_spares |= self._retiring.retire(old_entries, folder)
 
 
 def busy(name: str, reader: HeadReader) -> LogBusyError:

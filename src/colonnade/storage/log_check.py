@@ -84,10 +84,10 @@ def _segment(log: LogReader, head: Head, segment: OpenSegment, stop: int, before
     """
     table, where, base = log.schema, segment.places, segment.entry.base
     state = check_state(table, where, memoryview(cast(Any, segment.mapping)))
-    published = log.committed - base  # after the state was read: no producer shows what it has not published
+    row_count = log.committed - base  # after the state was read: no producer shows what it has not published
     rows = 0 if state is None else state.rows
-    if rows > published:
-        raise CorruptSnapshotError(f"it shows {rows:,} rows to other programs, of which {published:,} are published")
+    if rows > row_count:
+        raise CorruptSnapshotError(f"it shows {rows:,} rows to other programs, of which {row_count:,} are published")
     if head.state == LogState.CLOSED and rows < stop - base:
         raise CorruptSnapshotError(
             f"it shows {rows:,} rows to other programs, and the head counts {stop - base:,} after an orderly end"

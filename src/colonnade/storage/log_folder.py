@@ -84,7 +84,7 @@ def make(
     StoreFullError, StoreAccessError, LockTimeoutError, ReentrantCallError
     """
     where, directory = paths.locate(name), catalog.directory
-    hidden = paths.random_name(paths.NEW_LOG_PREFIX)
+    temporary_name = paths.random_name(paths.NEW_LOG_PREFIX)
     with explained(directory.root, f"the growing table {name!r}"), directory.lock() as root:
         settings = directory.settings(root)
         try:
@@ -99,17 +99,17 @@ def make(
                         f"{path_of(directory.root, name)} is in the way of a growing table {name!r}: it is "
                         "not a folder; remove it, or use another name"
                     )
-                os.mkdir(hidden, settings.folder_mode, dir_fd=segments)
+                os.mkdir(temporary_name, settings.folder_mode, dir_fd=segments)
                 try:
-                    with _core.Descriptor(hidden, _FOLDER, dir_fd=segments) as new:
+                    with _core.Descriptor(temporary_name, _FOLDER, dir_fd=segments) as new:
                         os.fchmod(new, settings.folder_mode)
                         folders.give_to_owner(new, root)
                         _write(new, paths.HEAD, head(), settings.file_mode, root)
                         use(new)
-                    os.rename(hidden, where.live, src_dir_fd=segments, dst_dir_fd=folder)
+                    os.rename(temporary_name, where.live, src_dir_fd=segments, dst_dir_fd=folder)
                 except BaseException:
                     with contextlib.suppress(OSError):  # an interrupt came after the rename; else gc removes it
-                        _remove_folder(segments, hidden)
+                        _remove_folder(segments, temporary_name)
                     raise
                 return True
         except BaseException:
@@ -138,18 +138,18 @@ def remove(catalog: Catalog, name: str) -> None:
     NotFoundError
     """
     where, directory = paths.locate(name), catalog.directory
-    hidden = paths.random_name(paths.NEW_LOG_PREFIX)
+    temporary_name = paths.random_name(paths.NEW_LOG_PREFIX)
     try:
         with explained_unless_none(directory.root, name), directory.lock() as root:
             with (
                 catalog.folder(root, where) as folder,
                 folders.segments(root, make=True) as segments,
             ):
-                os.rename(where.live, hidden, src_dir_fd=folder, dst_dir_fd=segments)
+                os.rename(where.live, temporary_name, src_dir_fd=folder, dst_dir_fd=segments)
                 with contextlib.suppress(OSError, ValueError):  # a head that is cut off has no such word
-                    _say_deleted(segments, hidden)
+                    _say_deleted(segments, temporary_name)
                 with contextlib.suppress(OSError):  # gc removes what is left
-                    _remove_folder(segments, hidden)
+                    _remove_folder(segments, temporary_name)
             with contextlib.suppress(OSError):
                 folders.remove_empty_parents(root, where.folders)
     except NONE:
@@ -167,9 +167,9 @@ class explained_unless_none(explained):  # noqa: N801 -- a block, as `explained`
             super().__exit__(kind, error, trace)
 
 
-def _say_deleted(segments: int, hidden: str) -> None:
+def _say_deleted(segments: int, temporary_name: str) -> None:
     with (
-        _core.Descriptor(hidden, _FOLDER, dir_fd=segments) as folder,
+        _core.Descriptor(temporary_name, _FOLDER, dir_fd=segments) as folder,
         _core.Descriptor(paths.HEAD, os.O_RDWR | os.O_NOFOLLOW, dir_fd=folder) as fd,
     ):
         head = _core.Mapping.of_draft(fd, os.fstat(fd).st_size)
@@ -179,14 +179,14 @@ def _say_deleted(segments: int, hidden: str) -> None:
 
 def remove_abandoned(root: int) -> int:
     """Remove the folders of growing tables that never got a name, or lost it; how many. Under the store's lock."""
-    removed = 0
+    count = 0
     with contextlib.suppress(*NONE), folders.segments(root) as segments:
         for name in os.listdir(segments):
             if name.startswith(paths.NEW_LOG_PREFIX) and folders.is_folder(segments, name):
                 with contextlib.suppress(OSError):
                     _remove_folder(segments, name)
-                    removed += 1
-    return removed
+                    count += 1
+    return count
 
 
 def remove_leftovers(root: int, name: str) -> list[int]:

@@ -177,7 +177,7 @@ class HeadReader:
     """
 
     def __init__(self, data: memoryview, path: Path, load: Callable[[int], int] | None = None) -> None:
-        self.fixed = read_fixed(data, path)
+        self.constants = read_fixed(data, path)
         self._path = path
         self._load = load or partial(_core.load_word, data)
 
@@ -214,7 +214,7 @@ class HeadReader:
             raise self._damaged(f"it counts {committed:,} rows and is in state {state}")
         if first < committed and (not entries or entries[0].base > first):
             raise self._damaged(f"no segment holds row {first:,}, which is to be retained")
-        return Head(self.fixed.identity, committed, min(first, committed), LogState(state), entries, segments)
+        return Head(self.constants.identity, committed, min(first, committed), LogState(state), entries, segments)
 
     def entry(self, number: int) -> Entry | None:
         """One entry; None while it is replaced."""

@@ -136,25 +136,25 @@ class SharedRange:
             int, tuple[int, _core.MappedPieces]
         ] = {}  # by segment: the row behind a piece, and the piece
 
-    def rows(self, parts: Sequence[Part], retained: int) -> Rows:
-        """The rows of some parts; ``retained``: the first row of the table that is wanted later."""
+    def rows(self, parts: Sequence[Part], first_row: int) -> Rows:
+        """The rows of some parts; ``first_row``: the first row of the table that is wanted later."""
         with _lock:
             if self._range is not None and self._range.holds(parts):
                 with contextlib.suppress(ValueError):  # a segment that holds rows of the one before, too
-                    return self._map(self._range, parts, retained)
-            origin = min(parts[0].start, retained)
+                    return self._map(self._range, parts, first_row)
+            origin = min(parts[0].start, first_row)
             count = parts[-1].stop - origin
             self._pieces = {}
             self._range = LogRange(self._lanes, origin, 2 * count, writable=False)
-            return self._map(self._range, parts, retained)
+            return self._map(self._range, parts, first_row)
 
-    def _map(self, into: LogRange, parts: Sequence[Part], retained: int) -> Rows:
+    def _map(self, into: LogRange, parts: Sequence[Part], first_row: int) -> Rows:
         rows, pieces = into.map(parts)
         # They stay mapped for the next frame. Those that retention has dropped go with the last frame over them.
         for part, piece in zip(parts, pieces, strict=True):
             entry = part.segment.entry
             self._pieces[entry.number] = (entry.base + entry.capacity, piece)
-        for number in [number for number, (end, _) in self._pieces.items() if end <= retained]:
+        for number in [number for number, (end, _) in self._pieces.items() if end <= first_row]:
             del self._pieces[number]
         return rows
 
@@ -173,8 +173,8 @@ os.register_at_fork(after_in_child=_in_child)
 
 def shared_range(reader: LogReader, lanes: Sequence[Region]) -> SharedRange:
     """The range of a growing table that all read-only frames of this process are views of."""
-    range_: SharedRange | None = reader.made.get("range")
-    return reader.made.setdefault("range", SharedRange(lanes)) if range_ is None else range_
+    range_: SharedRange | None = reader.cache.get("range")
+    return reader.cache.setdefault("range", SharedRange(lanes)) if range_ is None else range_
 
 
 def private_rows(lanes: Sequence[Region], parts: Sequence[Part]) -> Rows:

@@ -40,7 +40,7 @@ class OpenSegment:
         self._descriptor = descriptor
         self._mapping: _core.Mapping | None = None
         # What readers have made of it and may use again: it does not change while the segment is there.
-        self.made: dict[Any, Any] = {}
+        self.cache: dict[Any, Any] = {}
 
     @property
     def fd(self) -> int:
@@ -66,14 +66,14 @@ class Part(NamedTuple):
 class Look(NamedTuple):
     """What there was at one instant: rows ``first`` to ``stop``, and the segments that hold them.
 
-    ``made`` is what readers have made of these segments and may use again for more rows of them. ``segment_count`` is
+    ``cache`` is what readers have made of these segments and may use again for more rows of them. ``segment_count`` is
     how many segments were ever begun then, and ``end`` the row up to which the last one has room.
     """
 
     first: int
     stop: int
     segments: tuple[OpenSegment, ...]
-    made: dict[str, Any]
+    cache: dict[str, Any]
     segment_count: int
     end: int
 
@@ -126,9 +126,9 @@ class LogReader:
         self.created_ns = stat.st_ctime_ns
         self._place = (stat.st_dev, stat.st_ino)
         self._reader = HeadReader(memoryview(cast(Any, self.words)), head, self.words.load)
-        self.schema = stored_schema(self._reader.fixed.schema_text)
-        self.schema_text = self._reader.fixed.schema_text
-        self.identity = self._reader.fixed.identity
+        self.schema = stored_schema(self._reader.constants.schema_text)
+        self.schema_text = self._reader.constants.schema_text
+        self.identity = self._reader.constants.identity
         self.table = LogTable(
             os.fspath(self.root),
             name,
@@ -141,7 +141,7 @@ class LogReader:
         self._growth = _core.Growth(self.words, COMMITTED, FIRST, SEGMENTS, STATE, LogState.DELETED)
         self._look = Look(0, 0, (), {}, 0, 0)
         # What readers make for all of this process, as their shared range.
-        self.made: dict[str, Any] = {}
+        self.cache: dict[str, Any] = {}
 
     @property
     def committed(self) -> int:
@@ -242,7 +242,7 @@ class LogReader:
         """The next look where only the number of rows has changed; None where more may have."""
         if rows is None or rows < look.stop:
             return None
-        self._look = newer = Look(look.first, rows, look.segments, look.made, look.segment_count, look.end)
+        self._look = newer = Look(look.first, rows, look.segments, look.cache, look.segment_count, look.end)
         return newer
 
     def open_segment(self, entry: Entry) -> OpenSegment:
@@ -311,7 +311,7 @@ def find_log(catalog: Catalog, name: str) -> LogReader | None:
     ------
     CorruptSnapshotError, StoreAccessError
     """
-    key = (os.fspath(catalog.directory.root), name, catalog.directory.trusted)
+    key = (os.fspath(catalog.directory.root), name, catalog.directory.trusted_users)
     where = paths.locate(name)
     try:
         reader = _readers.get(key)

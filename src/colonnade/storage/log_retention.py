@@ -49,7 +49,7 @@ class Retiring:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         # The files that were put into huge pages. Segments are written again, and to look takes 0.1 ms a huge page.
-        self._collapsed: set[int] = set()
+        self._inodes: set[int] = set()
 
     def retire(self, entries: Iterable[Entry], folder: int) -> bool:
         """Retire segments, or remove those that cannot be used again; whether there are spares now.
@@ -67,8 +67,8 @@ class Retiring:
                 with contextlib.suppress(OSError):
                     status = os.stat(name, dir_fd=folder, follow_symlinks=False)
                     if spares.is_worth_keeping(status, limit):
-                        if status.st_ino not in self._collapsed and log_folder.collapse(folder, name):
-                            self._collapsed.add(status.st_ino)
+                        if status.st_ino not in self._inodes and log_folder.collapse(folder, name):
+                            self._inodes.add(status.st_ino)
                         spares.retire(root, folder, name)
                         has_spares = True
                     else:

@@ -33,8 +33,8 @@ class Room:
         self._mode = mode
         self.has_spares = False
 
-    def rows(self, schema: GrowingSchema, retention: Retention, needed: int) -> int:
-        """The capacity of the next segment; ``needed`` are the bytes of the rows that are about to be written.
+    def rows(self, schema: GrowingSchema, retention: Retention, nbytes: int) -> int:
+        """The capacity of the next segment; ``nbytes`` are the bytes of the rows that are about to be written.
 
         Raises
         ------
@@ -42,7 +42,7 @@ class Room:
             They would pass the store's capacity.
         """
         rows, limit = _rows(schema, retention), self._limit
-        return rows if limit is None else self._within(limit, schema, rows, needed)
+        return rows if limit is None else self._within(limit, schema, rows, nbytes)
 
     def text_bytes(self, schema: GrowingSchema, rows: int, least: int) -> int:
         """The room for the text of each column in a segment of ``rows`` rows: ``least`` bytes or more."""
@@ -53,17 +53,17 @@ class Room:
         with self._catalog.directory.opened() as root:
             return self._catalog.directory.settings(root).capacity
 
-    def _within(self, limit: int, schema: GrowingSchema, rows: int, needed: int) -> int:
+    def _within(self, limit: int, schema: GrowingSchema, rows: int, nbytes: int) -> int:
         """As many rows in a store that has a capacity: less where the rest would not hold a whole segment.
 
         The store is asked when a segment begins, and not for each batch. So a table may pass the limit by what one
         stripe of rows takes, and by text that is longer than expected.
         """
         with self._catalog.directory.lock() as root:
-            self._publisher.check_capacity(root, needed, limit)
+            self._publisher.check_capacity(root, nbytes, limit)
             rest = limit - used_bytes(root)
-        expected = schema.row_bytes + _TEXT_OF_A_ROW * schema.has_text
-        return max(min(rows, rest // expected // STRIPE * STRIPE), STRIPE)
+        row_nbytes = schema.row_bytes + _TEXT_OF_A_ROW * schema.has_text
+        return max(min(rows, rest // row_nbytes // STRIPE * STRIPE), STRIPE)
 
     def draft(self, size: int) -> Draft:
         """A spare that nobody sees, or a new file."""

@@ -135,9 +135,9 @@ def _folders(membership: str, process: Path) -> list[tuple[str, _Files]]:
         file_system, _, options = source.split(" ", 2)
         if file_system not in groups or (file_system == "cgroup" and "memory" not in options.split(",")):
             continue
-        mounted, place = (_ESCAPED.sub(_character, part) for part in mount.split(" ")[3:5])
+        top, place = (_ESCAPED.sub(_character, part) for part in mount.split(" ")[3:5])
         files = _VERSION_2 if file_system == "cgroup2" else _VERSION_1
-        folders += [(str(folder), files) for folder in _up(Path(place), mounted, groups[file_system])]
+        folders += [(str(folder), files) for folder in _up(Path(place), top, groups[file_system])]
     return folders
 
 
@@ -149,10 +149,10 @@ def _character(octal: re.Match[str]) -> str:
     return chr(int(octal[1], 8))
 
 
-def _up(place: Path, mounted: str, group: str) -> list[Path]:
-    """The folders of a group and of those above it, of a mount that shows the groups below ``mounted``."""
+def _up(place: Path, top: str, group: str) -> list[Path]:
+    """The folders of a group and of those above it, of a mount that shows the groups below ``top``."""
     try:
-        inner = Path(group).relative_to(mounted)
+        inner = Path(group).relative_to(top)
     except ValueError:  # this process is outside of what is mounted; the mount itself is the nearest that is known
         inner = Path()
     own = place / inner

@@ -33,7 +33,7 @@ def open_catalog(
         Path(os.path.abspath(root)),  # links are not followed
         own=path is None and not os.environ.get(paths.STORE_VARIABLE),
         durable=durable,
-        trusted=user_numbers(trust) | trusted_by_environment(),
+        trusted_users=user_numbers(trust) | trusted_by_environment(),
         options=options,
         timeout=seconds(timeout, "timeout"),
     )

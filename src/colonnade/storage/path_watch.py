@@ -65,8 +65,8 @@ class PathWatch:
         self._parts = (*directory.root.parts, *where.folders, where.current)
         self._names = {where.current, where.live}
         self._inotify = Inotify()
-        self._watched: dict[int, set[str]] = {}  # the names that matter in each watched folder
-        self._lost = True
+        self._names_by_watch: dict[int, set[str]] = {}  # the names that matter in each watched folder
+        self._has_lost_news = True
 
     def fileno(self) -> int:
         """The descriptor, which is readable when there may be news."""
@@ -78,7 +78,7 @@ class PathWatch:
 
     def interrupt(self) -> None:
         """Wake a thread that waits, from any thread. If it goes on, it watches its folders again."""
-        for watch in list(self._watched):
+        for watch in list(self._names_by_watch):
             self._inotify.remove(watch)
 
     def news(self) -> bool:
@@ -86,8 +86,8 @@ class PathWatch:
         with explained(self._directory.root, "watching it"):
             read = self._inotify.read()
         events = [event for event in read if self._concerns(event.watch, event.mask, event.name)]
-        self._lost |= any(event.mask & _LOST for event in events)
-        if self._lost:  # also where the last time was interrupted half-way
+        self._has_lost_news |= any(event.mask & _LOST for event in events)
+        if self._has_lost_news:  # also where the last time was interrupted half-way
             with explained(self._directory.root, "watching it"):
                 self._follow()
             return True
@@ -96,7 +96,7 @@ class PathWatch:
     def _concerns(self, watch: int, mask: int, name: str) -> bool:
         if mask & OVERFLOW:
             return True
-        names = self._watched.get(watch)  # None if the folder is no longer watched
+        names = self._names_by_watch.get(watch)  # None if the folder is no longer watched
         return names is not None and (not name or name in names)
 
     def _follow(self) -> None:
@@ -105,10 +105,10 @@ class PathWatch:
         while not names_by_watch:
             with contextlib.suppress(*_GONE):  # removed since it was found: there is one above it
                 self._watch(self._first(), names_by_watch)
-        for stale in self._watched.keys() - names_by_watch.keys():
+        for stale in self._names_by_watch.keys() - names_by_watch.keys():
             self._inotify.remove(stale)
-        self._watched = dict(names_by_watch)
-        self._lost = False
+        self._names_by_watch = dict(names_by_watch)
+        self._has_lost_news = False
 
     def _first(self) -> int:
         """How many parts lead to the folder above the store, or to the lowest above it that is there."""
@@ -117,25 +117,25 @@ class PathWatch:
             depth -= 1
         return max(depth, 1)
 
-    def _watch(self, depth: int, watched: defaultdict[int, set[str]]) -> None:
+    def _watch(self, depth: int, names_by_watch: defaultdict[int, set[str]]) -> None:
         """Watch the folder that the first ``depth`` parts lead to, and those below it as far as they are there."""
         try:
             with self._opened(depth) as folder:
                 last = depth + 1 == len(self._parts)
-                names = watched[self._inotify.add(folder, _TABLE if last else _NEXT_COMES)]
+                names = names_by_watch[self._inotify.add(folder, _TABLE if last else _NEXT_COMES)]
                 names.update(self._names if last else {self._parts[depth]})
                 if not last:
                     with contextlib.suppress(*_GONE):
-                        self._watch(depth + 1, watched)
+                        self._watch(depth + 1, names_by_watch)
                         self._inotify.add(folder, _NEXT_GOES)
         except PermissionError as error:
-            self._go_on_below(depth, watched, error)
+            self._go_on_below(depth, names_by_watch, error)
 
-    def _go_on_below(self, depth: int, watched: defaultdict[int, set[str]], error: PermissionError) -> None:
+    def _go_on_below(self, depth: int, names_by_watch: defaultdict[int, set[str]], error: PermissionError) -> None:
         """Where a folder above the store may not be listed, the store itself is enough, if it is there."""
         if depth < self._above:
             with contextlib.suppress(*_GONE):
-                self._watch(self._above, watched)
+                self._watch(self._above, names_by_watch)
                 return
         raise StoreAccessError(
             errno.EACCES, f"{Path(*self._parts[:depth])} cannot be watched: this user may not read it"

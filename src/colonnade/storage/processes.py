@@ -46,14 +46,14 @@ class Holder(NamedTuple):
 class Held:
     """A file that processes hold, as far as they show it.
 
-    ``deleted`` are the paths below the directory by which it was opened and cannot be any more; ``written`` says
-    whether anybody has it open for writing.
+    ``deleted_paths`` are the paths below the directory by which it was opened and cannot be any more; ``is_written``
+    says whether anybody has it open for writing.
     """
 
     extent: int = 0  # how far mappings reach
-    allocated: int | None = None  # known where a process has it open
-    written: bool = False
-    deleted: set[Path] = field(default_factory=set)
+    allocated_bytes: int | None = None  # known where a process has it open
+    is_written: bool = False
+    deleted_paths: set[Path] = field(default_factory=set)
     holders: dict[int, Holder] = field(default_factory=dict)
 
     @property
@@ -63,7 +63,7 @@ class Held:
         A segment of a growing table is mapped further than it occupies: only root can see the bytes of one that nobody
         has open.
         """
-        return self.extent if self.allocated is None else self.allocated
+        return self.extent if self.allocated_bytes is None else self.allocated_bytes
 
 
 class Scan(NamedTuple):
@@ -127,10 +127,10 @@ class _Scanner:
                 start, end, offset, inode, path = match.groups()
                 file_open = self._held(int(inode), pid, "mapped", path.replace(rb"\012", b"\n"))
                 file_open.extent = max(file_open.extent, int(offset, 16) + int(end, 16) - int(start, 16))
-                if file_open.allocated is None and any(part in path for part in _SPARSE):
+                if file_open.allocated_bytes is None and any(part in path for part in _SPARSE):
                     with contextlib.suppress(OSError):  # only root may follow this
                         file_itself = os.stat(f"/proc/{pid}/map_files/{start.decode()}-{end.decode()}")
-                        file_open.allocated = file_itself.st_blocks * 512
+                        file_open.allocated_bytes = file_itself.st_blocks * 512
             at = maps.find(self._mark, line_end)
         folder = f"/proc/{pid}/fd"
         for number in os.listdir(folder):
@@ -146,8 +146,8 @@ class _Scanner:
         status = os.stat(link)
         if stat.S_ISREG(status.st_mode) and self._device in (None, status.st_dev):
             file = self._held(status.st_ino, pid, "open", path)
-            file.allocated = status.st_blocks * 512
-            file.written |= bool(os.lstat(link).st_mode & stat.S_IWUSR)  # the link's mode is the descriptor's
+            file.allocated_bytes = status.st_blocks * 512
+            file.is_written |= bool(os.lstat(link).st_mode & stat.S_IWUSR)  # the link's mode is the descriptor's
 
     def _held(self, inode: int, pid: int, kind: Literal["mapped", "open"], path: bytes) -> Held:
         if pid not in self._commands:
@@ -155,7 +155,7 @@ class _Scanner:
         file = self.files.setdefault(inode, Held())
         file.holders.setdefault(pid, Holder(pid, self._commands[pid], kind))
         if path.startswith(self._root) and path.endswith(_DELETED):
-            file.deleted.add(Path(os.fsdecode(path.removesuffix(_DELETED))))
+            file.deleted_paths.add(Path(os.fsdecode(path.removesuffix(_DELETED))))
         return file
 
 

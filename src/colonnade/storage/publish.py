@@ -53,8 +53,10 @@ class Publisher:
 
     # -- drafts --------------------------------------------------------------------------------------------------------
 
-    def draft(self, size: int) -> Draft:
+    def draft(self, size: int, private: int = 0) -> Draft:
         """Make a segment of ``size`` bytes, from a spare if one fits; there is room for it.
+
+        ``private`` is the memory that it takes to write the segment; it counts where there is a memory limit.
 
         Raises
         ------
@@ -63,30 +65,31 @@ class Publisher:
         """
         with self._directory.opened() as root:
             settings = self._directory.settings(root)
-            if settings.capacity is None and size < MAPPED and capacity.free_bytes(root, size) >= size:
+            if settings.capacity is None and size < MAPPED and capacity.free_bytes(root, size, private) >= size:
                 return Draft.fresh(root, settings.file_mode)
         with self._directory.lock() as root:
             if settings.capacity is not None:
                 self.check_capacity(root, size, settings.capacity)
             draft = spares.claim(root, size, settings.file_mode) if size >= MAPPED else None
             try:
-                self._make_room(root, size - (draft.allocated if draft else 0))
+                self._make_room(root, size - (draft.allocated if draft else 0), private)
             except BaseException:
                 if draft:
                     draft.close()
                 raise
             return draft or Draft.fresh(root, settings.file_mode)
 
-    def _make_room(self, root: int, size: int) -> None:
-        """Free what may go, spares first, where the file system has less than ``size`` bytes."""
-        capacity.free_spares(root, size)
-        if capacity.free_bytes(root, size) < size:
-            copies.free(root, size - capacity.free_bytes(root, size))
-        if capacity.free_bytes(root, size) < size:
+    def _make_room(self, root: int, size: int, private: int) -> None:
+        """Free what may go, spares first, where there is room for less than ``size`` bytes."""
+        capacity.free_spares(root, size, private)
+        if (free := capacity.free_bytes(root, size, private)) < size:
+            copies.free(root, size - free)
+        if capacity.free_bytes(root, size, private) < size:
             capacity.remove_expired(root)
-            capacity.free_spares(root, size)
-            if capacity.free_bytes(root, size) < size:
-                raise capacity.refuse_for_room(self._directory.root, size, room(root, size), self._usage())
+            capacity.free_spares(root, size, private)
+            there_is = room(root, size, private)
+            if there_is.nbytes < size:
+                raise capacity.refuse_for_room(self._directory.root, size, there_is, self._usage(), private)
 
     def free_room(self) -> bool:
         """Free all that may go where the file system is full; whether there was anything."""
@@ -193,9 +196,9 @@ class Publisher:
         if sealed_version(root, paths.PUBLISH) is not None:  # of a writer that was killed
             with contextlib.suppress(OSError):
                 os.unlink(paths.PUBLISH, dir_fd=root)
-        staged = draft.stage(root)
-        staged_folder = staged.folder.fileno()
-        draft.check_is_at(staged_folder, staged.name)
+        stage = draft.stage(root)
+        staged_folder = stage.folder.fileno()
+        draft.check_is_at(staged_folder, stage.name)
         second_name: tuple[int, str] | None = None
         if retain:
             second_name = folder, where.retained(retain)
@@ -204,9 +207,9 @@ class Publisher:
             with contextlib.suppress(OSError):  # then there is no spare; if the rename fails, the next put removes it
                 spares.link(root, folder, where.current)
         try:
-            os.rename(staged.name, where.current, src_dir_fd=staged_folder, dst_dir_fd=folder)
+            os.rename(stage.name, where.current, src_dir_fd=staged_folder, dst_dir_fd=folder)
         except BaseException:
-            if second_name is not None and folders.is_there(staged_folder, staged.name):
+            if second_name is not None and folders.is_there(staged_folder, stage.name):
                 os.unlink(second_name[1], dir_fd=second_name[0])
             raise
         draft.published()

@@ -135,16 +135,16 @@ def link(
 
 def _link(publisher: Publisher, root: int, folder: int, file: str, new: str, *, mode: int) -> bool:
     target = paths.locate(new)
-    staged = paths.random_name(f"{paths.PUBLISH}-")
+    temporary_name = paths.random_name(f"{paths.PUBLISH}-")
     try:
         with publisher.make_folder(root, new, target, mode) as new_folder:
             if folders.is_there(new_folder, target.current) or retained(new_folder, target):
                 return False
-            os.link(file, staged, src_dir_fd=folder, dst_dir_fd=root, follow_symlinks=False)
-            os.rename(staged, target.current, src_dir_fd=root, dst_dir_fd=new_folder)
+            os.link(file, temporary_name, src_dir_fd=folder, dst_dir_fd=root, follow_symlinks=False)
+            os.rename(temporary_name, target.current, src_dir_fd=root, dst_dir_fd=new_folder)
     except BaseException as error:
         with contextlib.suppress(OSError):
-            os.unlink(staged, dir_fd=root)
+            os.unlink(temporary_name, dir_fd=root)
         folders.remove_empty_parents(root, target.folders)
         if isinstance(error, PermissionError):  # a file system without links, or whose rules forbid this one
             return False

@@ -16,22 +16,31 @@ from colonnade.storage.memory_limits import MemoryLimit
 
 
 class Room(NamedTuple):
-    """The bytes that are free, and the memory limit that leaves so few; None where the file system does."""
+    """The bytes that are free, and the memory limit that leaves so few; None where the file system does.
+
+    Less than none are free if there is not even the private memory.
+    """
 
     nbytes: int
     limit: MemoryLimit | None = None
 
 
-def room(root: int, size: int = 0) -> Room:
+def room(root: int, size: int = 0, private: int = 0) -> Room:
     """What can still be stored: the least of what the file system and the memory limits leave to this user.
+
+    ``private`` is the memory that the process takes while it stores something; a memory limit counts that too.
 
     A file system without a size (ramfs, a tmpfs mounted with ``size=0``) counts as unlimited. Memory limits hold where
     the file system is memory; on a disk the kernel writes pages out instead.
     """
     file_system = os.fstatvfs(root)
     nbytes = file_system.f_bavail * file_system.f_frsize if file_system.f_blocks else sys.maxsize
-    if _is_memory(root, file_system) and (limit := memory_limits.tightest(size)) and limit.free < nbytes:
-        return Room(limit.free, limit)
+    if (
+        _is_memory(root, file_system)
+        and (limit := memory_limits.tightest(size + private))
+        and limit.free - private < nbytes
+    ):
+        return Room(limit.free - private, limit)
     return Room(nbytes)
 
 

@@ -96,7 +96,7 @@ def checked(
     )
 
 
-def read(root: int, trusted: frozenset[int]) -> Settings:
+def read(root: int, trusted_users: frozenset[int]) -> Settings:
     """Read the settings that the directory stores.
 
     Raises
@@ -104,7 +104,7 @@ def read(root: int, trusted: frozenset[int]) -> Settings:
     StoreAccessError
         If the file belongs to neither this user nor a trusted one, or is damaged.
     """
-    return _read(root, trusted)[1]
+    return _read(root, trusted_users)[1]
 
 
 def trusted_by_owner(root: int) -> tuple[int, ...]:
@@ -113,7 +113,7 @@ def trusted_by_owner(root: int) -> tuple[int, ...]:
     return settings.trust or () if owner == os.geteuid() else ()
 
 
-def _read(root: int, trusted: frozenset[int]) -> tuple[int, Settings]:
+def _read(root: int, trusted_users: frozenset[int]) -> tuple[int, Settings]:
     if not folders.is_there(root, paths.SETTINGS):  # a failed open costs 100 us where many libraries are loaded
         return -1, Settings()
     try:
@@ -124,7 +124,7 @@ def _read(root: int, trusted: frozenset[int]) -> tuple[int, Settings]:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             raise StoreAccessError(errno.EINVAL, f"the store's settings are not a file; remove {paths.SETTINGS}")
-        if status.st_uid not in trusted:
+        if status.st_uid not in trusted_users:
             raise StoreAccessError(
                 errno.EPERM, f"the store's settings belong to user {status.st_uid}; remove {paths.SETTINGS}"
             )

@@ -187,14 +187,14 @@ def trim(root: int, limit: int) -> int:
 
     Returns the bytes that were freed. What somebody still has mapped is free once it is not.
     """
-    freed = 0
+    nbytes = 0
     try:
         with folders.segments(root) as folder:
             names = sorted(os.listdir(folder))
             for name in names:
                 with contextlib.suppress(FileNotFoundError):  # a writer gives its own draft up without the lock
                     if in_flight.is_cleaned(name):
-                        freed += in_flight.remove_if_abandoned(folder, name) or 0
+                        nbytes += in_flight.remove_if_abandoned(folder, name) or 0
             spares = _listed(folder, names)
             total = sum(spare.nbytes for spare in spares)
             oldest = time.time() - AGE
@@ -202,13 +202,13 @@ def trim(root: int, limit: int) -> int:
                 if spare.links > 1:  # a name leads to it, or it has two spare's names
                     os.unlink(spare.name, dir_fd=folder)
                 elif total > limit or spare.since < oldest:
-                    freed += _free(folder, spare.name)
+                    nbytes += _free(folder, spare.name)
                 else:
                     continue
                 total -= spare.nbytes
     except _NONE:
         pass
-    return freed
+    return nbytes
 
 
 def _free(folder: int, name: str) -> int:

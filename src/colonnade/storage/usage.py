@@ -106,7 +106,7 @@ def look_at(catalog: Catalog, *, with_holders: bool = True) -> Usage:
     root = catalog.directory.root
     files, unseen = scan(root) if with_holders else Scan({}, 0)
     capacity, segments = None, {}
-    deleted_files = {inode: file for inode, file in files.items() if file.deleted}
+    deleted_files = {inode: file for inode, file in files.items() if file.deleted_paths}
     try:
         with catalog.directory.opened() as directory:
             with contextlib.suppress(StoreAccessError):  # a put complains about settings that cannot be read
@@ -124,7 +124,7 @@ def look_at(catalog: Catalog, *, with_holders: bool = True) -> Usage:
             error.errno, f"{root} cannot be read as a store: {os.strerror(error.errno or 0)}"
         ) from error
     for inode, file in deleted_files.items():
-        role: Role = "draft" if file.written else "deleted"
+        role: Role = "draft" if file.is_written else "deleted"
         segments[inode] = SegmentUsage(role, _opened_as(root, file), None, None, None, file.nbytes, _holders(file))
     total, free = file_system_bytes(next(path for path in [root, *root.parents] if os.path.exists(path)))
     return Usage(
@@ -218,7 +218,7 @@ def _role(file: folders.File) -> tuple[Role, paths.Entry | None]:
 def _opened_as(root: Path, file: Held) -> str | None:
     """The name of the table that a process opened, if the file has another name or none by now."""
     there = root.resolve()  # as the kernel writes it
-    below = [path.relative_to(there) for path in file.deleted if path.is_relative_to(there)]
+    below = [path.relative_to(there) for path in file.deleted_paths if path.is_relative_to(there)]
     entries = (paths.parse(path.parts[:-1], path.name) for path in below)
     names = {entry.name for entry in entries if entry is not None}
     live = (paths.live_name(path.parts[:-2], path.parts[-2]) for path in below if len(path.parts) > 1)

@@ -83,12 +83,12 @@ def make_app(store: Store, secret: str) -> Starlette:
         Route("/page.css", file(pages.STYLE, "text/css")),
         Route("/page.js", file(pages.SCRIPT, "text/javascript")),
     ]
-    trusted = Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS, www_redirect=False)
-    return Starlette(routes=[Mount(f"/{secret}", routes=routes)], middleware=[trusted])
+    host_check = Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS, www_redirect=False)
+    return Starlette(routes=[Mount(f"/{secret}", routes=routes)], middleware=[host_check])
 
 
-def serve(store: Store, port: int, started: Callable[[str], None]) -> None:
-    """Serve on 127.0.0.1 until Ctrl-C; ``started`` gets the address when it can be opened. Port 0: a free one.
+def serve(store: Store, port: int, on_start: Callable[[str], None]) -> None:
+    """Serve on 127.0.0.1 until Ctrl-C; ``on_start`` gets the address when it can be opened. Port 0: a free one.
 
     Raises
     ------
@@ -105,5 +105,5 @@ def serve(store: Store, port: int, started: Callable[[str], None]) -> None:
             raise OSError(error.errno, text) from error
         listening.listen()
         config = uvicorn.Config(make_app(store, secret), log_level="warning", lifespan="off")
-        started(f"http://127.0.0.1:{listening.getsockname()[1]}/{secret}/")
+        on_start(f"http://127.0.0.1:{listening.getsockname()[1]}/{secret}/")
         uvicorn.Server(config).run(sockets=[listening])

@@ -32,11 +32,11 @@ class StoredBlock:
 
 def read_blocks(file: StoredFile, columns: int) -> list[StoredBlock]:
     """View each block. Every column must be in one block, or be a column of its own."""
-    places: list[_Place] | None = file.derived.get(f"blocks of {columns}")
+    places: list[_Place] | None = file.cache.get(f"blocks of {columns}")
     if places is None:
         places = _places(file.frame, columns)
         if columns <= _MOST_KEPT:
-            file.derived[f"blocks of {columns}"] = places
+            file.cache[f"blocks of {columns}"] = places
     return [_block(file, *place) for place in places]
 
 

@@ -166,13 +166,13 @@ def _objects_of_pyarrow(array: pa.Array) -> npt.NDArray[Any]:
         array = array.dictionary_decode()  # PyArrow looks for hashes of such values, which are dicts and lists
     # As a table: PyArrow converts some extension types otherwise when they stand alone.
     try:
-        converted = pyarrow_calls.to_pandas(pa.table([array], [""]), integer_object_nulls=True)
+        frame = pyarrow_calls.to_pandas(pa.table([array], [""]), integer_object_nulls=True)
     except pa.ArrowNotImplementedError:
         if not _has_extensions_inside(array.type):
             raise
         # PyArrow has lists of UUIDs as Python objects, and not in pandas.
         return np.fromiter(array.to_pylist(), object, len(array))
-    values: npt.NDArray[Any] = converted.iloc[:, 0].to_numpy(object, copy=True)
+    values: npt.NDArray[Any] = frame.iloc[:, 0].to_numpy(object, copy=True)
     return values
 
 

@@ -37,15 +37,25 @@ def reading() -> Iterator[None]:
 class StoredFile:
     """One Arrow file, ``buffer[start : start + size]``: its body, its rows and its layout metadata.
 
-    Whatever is made from it keeps ``buffer`` alive. ``nested``: the file stands in the nested tables section of another
-    one, and has no nested tables itself; else a small file could be as many tables as 2 has powers. What is
-    read of ``envelope`` must match ``checksums``, if there are any. ``derived`` is a dictionary for what is computed
-    from ``layout`` alone; files of equal layout metadata may have it in common. ``check`` is called with each nested
-    table before its values are looked at.
+    Whatever is made from it keeps ``buffer`` alive. ``is_nested``: the file stands in the nested tables section of
+    another one, and has no nested tables itself; else a small file could be as many tables as 2 has powers. What is
+    read of ``envelope`` must match ``checksums``, if there are any. ``cache`` is a dictionary for what is computed from
+    ``layout`` alone; files of equal layout metadata may have it in common. ``check`` is called with each nested table
+    before its values are looked at.
     """
 
     __slots__ = (
-        "_batches", "body", "buffer", "check", "checksums", "derived", "envelope", "layout", "nested", "size", "start"
+        "_batches",
+        "body",
+        "buffer",
+        "cache",
+        "check",
+        "checksums",
+        "envelope",
+        "is_nested",
+        "layout",
+        "size",
+        "start"
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0917 -- made in two places of this file
@@ -55,10 +65,10 @@ class StoredFile:
         size: int,
         body: Body,
         layout: schema.TableLayout,
-        derived: dict[str, Any],
+        cache: dict[str, Any],
         envelope: OpenedEnvelope,
         checksums: Checksums | None = None,
-        nested: bool = False,
+        is_nested: bool = False,
         check: Callable[[StoredFile], None] | None = None,
     ) -> None:
         self.buffer = buffer
@@ -66,10 +76,10 @@ class StoredFile:
         self.size = size
         self.body = body
         self.layout = layout
-        self.derived = derived
+        self.cache = cache
         self.envelope = envelope
         self.checksums = checksums
-        self.nested = nested
+        self.is_nested = is_nested
         self.check = check
         self._batches: list[pa.RecordBatch] = []
 
@@ -140,10 +150,10 @@ class StoredFile:
             self.size,
             body,
             self.layout,
-            self.derived,
+            self.cache,
             self.envelope,
             self.checksums,
-            self.nested,
+            self.is_nested,
             check,
         )
         file._batches = self._batches  # one list: whichever reads the batch first, both have it
@@ -159,22 +169,22 @@ def open_file(buffer: Any, start: int, size: int, checksums: Checksums | None = 
     ------
     CorruptSnapshotError
     """
-    return _open(buffer, start, size, checksums, nested=False)
+    return _open(buffer, start, size, checksums, is_nested=False)
 
 
-def _open(buffer: Any, start: int, size: int, checksums: Checksums | None, *, nested: bool) -> StoredFile:
+def _open(buffer: Any, start: int, size: int, checksums: Checksums | None, *, is_nested: bool) -> StoredFile:
     envelope = read_envelope(memoryview(buffer)[start : start + size], checksums)
     body = Body(buffer, start + envelope.body_start, envelope.body_limit)
-    layout, derived = schema.decode_kept(envelope.metadata)
-    return StoredFile(buffer, start, size, body, layout, derived, envelope, checksums, nested)
+    layout, cache = schema.decode_kept(envelope.metadata)
+    return StoredFile(buffer, start, size, body, layout, cache, envelope, checksums, is_nested)
 
 
 def open_nested(file: StoredFile, place: schema.NestedTable) -> StoredFile:
     """Open a nested table, checked first where that is asked for."""
-    if file.nested:
+    if file.is_nested:
         raise schema.invalid("a nested table has nested tables")
     file.body.bytes(place.at, place.size)
-    table = _open(file.buffer, file.body.start + place.at, place.size, None, nested=True)
+    table = _open(file.buffer, file.body.start + place.at, place.size, None, is_nested=True)
     if file.check is not None:
         file.check(table)
     return table

@@ -29,12 +29,12 @@ from colonnade.format.growing import (
 class Chunk(NamedTuple):
     """Rows ``start`` to ``stop`` of a segment, counted from its first one.
 
-    ``memory`` is the whole file; ``made`` is what was made of it before, for this folder alone.
+    ``memory`` is the whole file; ``cache`` is what was made of it before, for this folder alone.
     """
 
     places: Places
     memory: Any
-    made: dict[Any, Any]
+    cache: dict[Any, Any]
     start: int
     stop: int
 
@@ -44,7 +44,7 @@ def dictionary_of(number: int, chunk: Chunk) -> pa.Array:
     where = chunk.places.columns[number].dictionary
     assert where is not None, "a column without a dictionary"
     count = _core.load_word(chunk.memory, where.size)  # with acquire order: the entries are there before their number
-    dictionary = chunk.made.get(("dictionary", number))
+    dictionary = chunk.cache.get(("dictionary", number))
     if dictionary is not None and len(dictionary) == count:
         return dictionary
     if count > MOST_CATEGORIES:
@@ -52,7 +52,7 @@ def dictionary_of(number: int, chunk: Chunk) -> pa.Array:
     data = _buffer(chunk)
     offsets = data.slice(where.offsets, 8 * (count + 1))
     array = pa.Array.from_buffers(pa.large_string(), count, [None, offsets, data.slice(where.text, DICTIONARY_TEXT)], 0)
-    chunk.made["dictionary", number] = _checked(array)
+    chunk.cache["dictionary", number] = _checked(array)
     return array
 
 
@@ -85,13 +85,13 @@ def read_arrow(table: GrowingSchema, chunks: Sequence[Chunk], names: Sequence[st
 
 def text_array(number: int, chunk: Chunk) -> pa.Array:
     """The rows of a text column; the ends of its text were looked at, and the offsets between are the producer's."""
-    buffers = chunk.made.get(("text", number))
+    buffers = chunk.cache.get(("text", number))
     if buffers is None:
         where, data = chunk.places.columns[number], _buffer(chunk)
         assert where.validity is not None
         assert where.offsets is not None
         assert where.text is not None
-        buffers = chunk.made["text", number] = [
+        buffers = chunk.cache["text", number] = [
             data.slice(where.validity, chunk.places.capacity // 8),
             data.slice(where.offsets, 8 * (chunk.places.capacity + 1)),
             data.slice(where.text, chunk.places.text_bytes),
@@ -116,9 +116,9 @@ def _arrow_column(column: Column, number: int, chunk: Chunk, dictionary: pa.Arra
 
 
 def _buffer(chunk: Chunk) -> pa.Buffer:
-    data = chunk.made.get("buffer")
+    data = chunk.cache.get("buffer")
     if data is None:
-        data = chunk.made["buffer"] = pa.py_buffer(chunk.memory)
+        data = chunk.cache["buffer"] = pa.py_buffer(chunk.memory)
     return data
 
 
@@ -142,7 +142,7 @@ def check_values(table: GrowingSchema, chunks: Sequence[Chunk]) -> None:
     CorruptSnapshotError
     """
     for chunk in chunks:
-        start, stop = chunk.made.get("checked", (chunk.start, chunk.start))
+        start, stop = chunk.cache.get("checked", (chunk.start, chunk.start))
         if start <= chunk.start and chunk.stop <= stop:
             continue
         following = start <= chunk.start <= stop
@@ -156,7 +156,7 @@ def check_values(table: GrowingSchema, chunks: Sequence[Chunk]) -> None:
                     _arrow_column(column, number, fresh, dictionary).validate(full=True)
                 except pa.ArrowInvalid as error:
                     raise CorruptSnapshotError(f"column {column.name!r} is damaged ({error})") from error
-        chunk.made["checked"] = (min(start, chunk.start) if following else chunk.start, chunk.stop)
+        chunk.cache["checked"] = (min(start, chunk.start) if following else chunk.start, chunk.stop)
 
 
 def check_all(table: GrowingSchema, chunks: Sequence[Chunk]) -> None:
@@ -167,7 +167,7 @@ def check_all(table: GrowingSchema, chunks: Sequence[Chunk]) -> None:
     CorruptSnapshotError
     """
     for chunk in chunks:
-        chunk.made.pop("checked", None)
+        chunk.cache.pop("checked", None)
     check_values(table, chunks)
     last: Any = None
     for chunk in chunks:
@@ -254,11 +254,11 @@ def start_of_window(column: Column, number: int, chunks: Sequence[Chunk], rows: 
         return rows.start
     name: Any = column.dtype.unit if hasattr(column.dtype, "unit") else np.datetime_data(column.dtype)[0]
     unit = pd.Timedelta(1, name)
-    bound = int(column_values(column, number, chunks[-1])[-1]) - -(-span // unit.value)
+    start_value = int(column_values(column, number, chunks[-1])[-1]) - -(-span // unit.value)
     stop = rows.stop
     for chunk in reversed(chunks):
         values = column_values(column, number, chunk)
-        position = int(np.searchsorted(values, bound, side="right"))
+        position = int(np.searchsorted(values, start_value, side="right"))
         if position:
             return stop - (len(values) - position)
         stop -= len(values)

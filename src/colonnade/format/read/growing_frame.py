@@ -250,7 +250,7 @@ def _categories(number: int, chunks: Sequence[Chunk]) -> pd.CategoricalDtype:
     if not chunks:
         return internals.make_categorical_dtype(internals.make_string_index(_no_text(), _text_dtype(), None))
     dictionary = dictionary_of(number, chunks[-1])
-    cache = chunks[-1].made
+    cache = chunks[-1].cache
     entry = cache.get(("categories", number))
     if entry is None or entry[0] is not dictionary:
         categories = internals.make_string_index(dictionary, _text_dtype(), None)

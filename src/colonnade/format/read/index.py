@@ -50,10 +50,10 @@ def _strings(values: list[Any]) -> pa.Array:
     """
     if not values or not all(type(value) is str for value in values):
         return pa.array(values, pa.large_string(), memory_pool=pa.system_memory_pool())
-    encoded = [value.encode() for value in values]
+    texts = [value.encode() for value in values]
     offsets = np.zeros(len(values) + 1, np.int64)
-    np.cumsum([len(text) for text in encoded], out=offsets[1:])
-    return pa.LargeStringArray.from_buffers(len(values), pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded)))
+    np.cumsum([len(text) for text in texts], out=offsets[1:])
+    return pa.LargeStringArray.from_buffers(len(values), pa.py_buffer(offsets), pa.py_buffer(b"".join(texts)))
 
 
 def _nested(file: StoredFile, layout: schema.NestedTable) -> pd.Index[Any]:
@@ -107,7 +107,7 @@ def _read(file: StoredFile, layout: schema.RowIndex | schema.LabelIndex) -> pd.I
 
 def read_labels(file: StoredFile) -> pd.Index[Any]:
     """The column labels."""
-    known_labels: pd.Index[Any] | None = file.derived.get("labels")
+    known_labels: pd.Index[Any] | None = file.cache.get("labels")
     if known_labels is not None:
         return known_labels.view()  # of its own: a user may name it
     layout = file.frame.labels
@@ -116,7 +116,7 @@ def read_labels(file: StoredFile) -> pd.Index[Any]:
     if len(labels) > file.size:
         raise schema.invalid(f"{len(labels)} labels in a table of {file.size} bytes")
     if isinstance(layout, schema.ListIndex):  # others are made at once, or of values in the body
-        file.derived["labels"] = labels
+        file.cache["labels"] = labels
         return labels.view()
     return labels
 

@@ -110,8 +110,8 @@ def _frame(file: StoredFile, columns: Iterable[Any] | None) -> pd.DataFrame:
             values = read_column(file, column)
             if repeat:  # two columns over one memory would see each other's writes
                 values = values.copy()
-            shaped = values.reshape(1, -1) if isinstance(values, np.ndarray) else values
-            blocks.append((shaped, np.array([new_position], np.intp)))
+            one_block = values.reshape(1, -1) if isinstance(values, np.ndarray) else values
+            blocks.append((one_block, np.array([new_position], np.intp)))
     attrs = decode_json(layout.attrs, "attrs")
     labels = projection.labels(labels)
     return internals.make_frame(blocks, read_rows(file), labels, attrs, unique_labels=layout.unique_labels)

@@ -92,7 +92,7 @@ class _Memory:
         self._base = file.address
         self._size = file.body.start + file.body.size
         self._views: list[Stretch] = []
-        self._seen = stretches
+        self._stretches = stretches
         self._buffers = [stretch for column in file.batch.columns for stretch in self._of(column)]
 
     def _of(self, array: pa.Array) -> Iterator[Stretch]:
@@ -104,16 +104,16 @@ class _Memory:
     def keep_views(self, *columns: pa.Array) -> None:
         """Take the views made since the last call, which may be of these columns' own buffers."""
         own = {stretch for column in columns for stretch in self._of(column)}
-        for stretch in self._seen:
+        for stretch in self._stretches:
             if stretch in own:
                 own.remove(stretch)  # a second view of it is one too many
             else:
                 self._views.append(stretch)
-        self._seen.clear()
+        self._stretches.clear()
 
     def forget_views(self) -> None:
         """Leave out the views made since the last call: they are of Arrow's buffers."""
-        self._seen.clear()
+        self._stretches.clear()
 
     def check_apart(self) -> None:
         check_apart([*self._buffers, *self._views], "its columns")

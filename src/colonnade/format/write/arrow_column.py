@@ -49,8 +49,8 @@ def _to_values(column: Column, dtype: Any) -> Column:
 
 def values_layout(dtype: Any, values: Region) -> MakeLayout:
     """The layout of a column that is a view and stands in no block."""
-    encoded = encode_dtype(dtype)
-    return lambda place, _: schema.Values(encoded, place(values))
+    dtype_layout = encode_dtype(dtype)
+    return lambda place, _: schema.Values(dtype_layout, place(values))
 
 
 def _to_float64(column: Column, dtype: Any) -> Column:
@@ -75,14 +75,14 @@ def _to_masked(column: Column, dtype: Any) -> Column:
 
 def masked_layout(dtype: Any, values: Region, mask: Region) -> MakeLayout:
     """The layout of a masked array."""
-    encoded = encode_dtype(dtype)
-    return lambda place, _: schema.Masked(encoded, place(values), place(mask))
+    dtype_layout = encode_dtype(dtype)
+    return lambda place, _: schema.Masked(dtype_layout, place(values), place(mask))
 
 
 def _to_wrapped(column: Column, dtype: Any) -> Column:
-    encoded = None if dtype_kind(dtype) == "arrow" else encode_dtype(dtype)
-    assert encoded is None or isinstance(encoded, schema.StringDtype)
-    return replace(column, make_layout=lambda _, field: schema.Wrapped(encoded, field))
+    dtype_layout = None if dtype_kind(dtype) == "arrow" else encode_dtype(dtype)
+    assert dtype_layout is None or isinstance(dtype_layout, schema.StringDtype)
+    return replace(column, make_layout=lambda _, field: schema.Wrapped(dtype_layout, field))
 
 
 def _to_converted(column: Column, dtype: Any) -> Column:
@@ -91,8 +91,8 @@ def _to_converted(column: Column, dtype: Any) -> Column:
 
 def converted_layout(dtype: Any, objects: schema.Objects | None = None) -> MakeLayout:
     """The layout of a column that is converted when the table is opened; without ``objects`` by PyArrow."""
-    encoded = encode_dtype(dtype)
-    return lambda _, field: schema.Converted(encoded, field, objects)
+    dtype_layout = encode_dtype(dtype)
+    return lambda _, field: schema.Converted(dtype_layout, field, objects)
 
 
 def objects_layout(objects: schema.Objects, kinds: Sequence[schema.NullKind], codes: Region) -> MakeLayout:
@@ -136,8 +136,8 @@ def _is_unique(dictionary: pa.Array, dtype: Any) -> bool:
 
 def _categories_dtype(dtype: Any, one_row: pa.Array) -> Any:
     """The dtype of the categories: that of ``dtype`` where it has them, because a dictionary has only their storage."""
-    known = getattr(dtype, "categories", None)
-    return (pyarrow_calls.to_pandas(one_row).cat.categories if known is None else known).dtype
+    categories = getattr(dtype, "categories", None)
+    return (pyarrow_calls.to_pandas(one_row).cat.categories if categories is None else categories).dtype
 
 
 def categorical_layout(
@@ -178,8 +178,8 @@ def arrow_column(data: pa.ChunkedArray, dtype: Any) -> Column:
         type_, dictionary = _plain_dictionary(type_, dictionary, keep=dtype_kind(dtype) == "arrow")
     chunks = chunks_of(data)
     # pandas' own dtypes want 64-bit offsets; an ArrowDtype keeps the type it names.
-    widened = pt.is_string(type_) and dtype_kind(dtype) != "arrow"
-    flat = widen_strings(type_, chunks) if widened else flatten(type_, chunks)
+    widens = pt.is_string(type_) and dtype_kind(dtype) != "arrow"
+    flat = widen_strings(type_, chunks) if widens else flatten(type_, chunks)
     if dictionary is not None:
         flat = replace(flat, type=type_)
     one_row = flat.one_row if flat.one_row is not None else one_null(flat.type, dictionary)
@@ -230,6 +230,6 @@ def _plain_dictionary(
 def _reading(flat: Flat, type_: pa.DataType, dtype: Any, nulls: bool) -> Reading:
     reading = rule_for(flat.type, dtype, nulls).reading
     recast = reading is Reading.ARROW and flat.type != type_
-    narrowed = reading is Reading.MASKED and flat.type != pa.from_numpy_dtype(dtype.numpy_dtype)
+    narrows = reading is Reading.MASKED and flat.type != pa.from_numpy_dtype(dtype.numpy_dtype)
     # Python objects cannot be stored, be they many or few.
-    return Reading.CONVERTED if recast or narrowed or reading is Reading.REPEATED else reading
+    return Reading.CONVERTED if recast or narrows or reading is Reading.REPEATED else reading

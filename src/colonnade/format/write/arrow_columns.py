@@ -26,7 +26,7 @@ from colonnade.format.write.pandas_column import pandas_column
 _MANY = 4
 
 
-class Planned(NamedTuple):
+class ColumnGroup(NamedTuple):
     """A column, or several of one form, and the field of each."""
 
     fields: Sequence[int]
@@ -35,7 +35,7 @@ class Planned(NamedTuple):
 
 def plan_columns(
     table: pa.Table, dtype_of: Callable[[int], Any], alone: Collection[int], *, together: bool
-) -> tuple[list[Planned], list[str]]:
+) -> tuple[list[ColumnGroup], list[str]]:
     """Plan all columns. ``dtype_of(n)`` is the dtype by which pandas will read field ``n``, apart from nulls.
 
     Columns of one form are planned as one if ``together``, except the fields ``alone``. The list of texts has one for
@@ -43,21 +43,21 @@ def plan_columns(
     """
     columns = table.columns
     dtypes = [with_nulls(data, dtype_of(field)) for field, data in enumerate(columns)]
-    groups: dict[Hashable, list[int]] = {}
+    fields_by_form: dict[Hashable, list[int]] = {}
     for field, (data, dtype) in enumerate(zip(columns, dtypes, strict=True)):
         form = _form(data, dtype) if together and field not in alone else None
-        groups.setdefault(field if form is None else form, []).append(field)
-    planned: list[Planned] = []
+        fields_by_form.setdefault(field if form is None else form, []).append(field)
+    groups: list[ColumnGroup] = []
     errors: list[str] = []
-    for fields in groups.values():
+    for fields in fields_by_form.values():
         try:
-            planned += _plan_group(table, columns, fields, dtypes[fields[0]])
+            groups += _plan_group(table, columns, fields, dtypes[fields[0]])
         except (pa.ArrowException, TypeError) as error:
             errors += [
                 f"column {table.field(field).name!r}: Arrow type {columns[field].type} cannot be stored ({error})"
                 for field in fields
             ]
-    return planned, errors
+    return groups, errors
 
 
 def with_nulls(data: pa.ChunkedArray, dtype: Any) -> Any:
@@ -87,12 +87,14 @@ def _form(data: pa.ChunkedArray, dtype: Any) -> Hashable | None:
 
 def _plan_group(
     table: pa.Table, columns: Sequence[pa.ChunkedArray], fields: Sequence[int], dtype: Any
-) -> list[Planned]:
+) -> list[ColumnGroup]:
     first = _plan_one(table.field(fields[0]).name, columns[fields[0]], dtype)
     if len(fields) < _MANY or first.block is None:
-        others = [Planned([field], _plan_one(table.field(field).name, columns[field], dtype)) for field in fields[1:]]
-        return [Planned(fields[:1], first), *others]
-    return [Planned(fields, _as_many(first, first.block, [columns[field].chunk(0) for field in fields]))]
+        others = [
+            ColumnGroup([field], _plan_one(table.field(field).name, columns[field], dtype)) for field in fields[1:]
+        ]
+        return [ColumnGroup(fields[:1], first), *others]
+    return [ColumnGroup(fields, _as_many(first, first.block, [columns[field].chunk(0) for field in fields]))]
 
 
 def _plan_one(name: str, data: pa.ChunkedArray, dtype: Any) -> Column:

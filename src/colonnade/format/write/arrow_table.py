@@ -46,21 +46,21 @@ def plan_table(table: pa.Table, *, together: bool = True) -> TablePlan:
         metadata.pop(PANDAS_KEY, None)
     rows = table.num_rows  # which a table without columns loses with other metadata
     head = head_of(table)
-    table, expected = head.table, head.frame
+    table, empty_frame = head.table, head.frame
     level_fields = index_fields(table, table.schema.pandas_metadata, rows)
     stored_index = [field for field in level_fields if field is not None]
     frame = FrameParts(table.column_names)
     data_fields = [field for field in range(table.num_columns) if field not in stored_index]
     positions = {field: position for position, field in enumerate(data_fields)}
-    dtypes = expected.dtypes.tolist()
+    dtypes = empty_frame.dtypes.tolist()
 
     def dtype_of(field: int) -> Any:
         if field in positions:
             return dtypes[positions[field]]
         # Several levels are read through levels and codes.
-        return expected.index.dtype if len(level_fields) == 1 else np.dtype(object)
+        return empty_frame.index.dtype if len(level_fields) == 1 else np.dtype(object)
 
-    planned, frame.errors = plan_columns(table, dtype_of, stored_index, together=together)
+    groups, frame.errors = plan_columns(table, dtype_of, stored_index, together=together)
     frame.raise_errors()
     make_index: MakeIndex
     if len(level_fields) > 1:
@@ -69,19 +69,19 @@ def plan_table(table: pa.Table, *, together: bool = True) -> TablePlan:
         make_index = frame.multi_of_rows(index)
     elif stored_index:
         field = stored_index[0]
-        (column,) = [column for fields, column in planned if field in fields]
-        make_index = column_index(column, field, index_name(expected.index), None)
+        (column,) = [column for fields, column in groups if field in fields]
+        make_index = column_index(column, field, index_name(empty_frame.index), None)
     else:
         layout = range_layout(range_index(table.schema.pandas_metadata, rows))
         make_index = lambda _: layout  # noqa: E731 -- the simplest of the three
-    order = [field for fields, _ in planned for field in fields]
-    types = in_fields(order, [[column.flat.type] * column.count for _, column in planned])
+    order = [field for fields, _ in groups for field in fields]
+    types = in_fields(order, [[column.flat.type] * column.count for _, column in groups])
     data = [
-        ([positions[field] for field in fields], fields, column) for fields, column in planned if fields[0] in positions
+        ([positions[field] for field in fields], fields, column) for fields, column in groups if fields[0] in positions
     ]
     return TablePlan(
         rows,
-        tuple(column for _, column in planned),
+        tuple(column for _, column in groups),
         [field.with_type(type_) for field, type_ in zip(table.schema, types, strict=True)],
         metadata,
         FrameLayoutPlan(
@@ -89,12 +89,12 @@ def plan_table(table: pa.Table, *, together: bool = True) -> TablePlan:
             columns=tuple((at[0], fields[0], column) for at, fields, column in data if column.block is None),
             index=make_index,
             index_fields=tuple(level_fields),
-            labels=frame.labels(expected.columns, labels_of(expected.columns)),
-            attrs=encode_attrs(expected.attrs),
+            labels=frame.labels(empty_frame.columns, labels_of(empty_frame.columns)),
+            attrs=encode_attrs(empty_frame.attrs),
             unique_labels=False,
         ),
         () if order == sorted(order) else order,
         group_blocks((at, column) for at, _, column in data),
         tuple(frame.codes),
-        tuple(frame.nested),
+        tuple(frame.nested_plans),
     )

@@ -2,7 +2,7 @@
 
 A job that moves one batch's piece after the other runs batch by batch (`Cut`). All others run at the end: children of
 lists, whose lengths are their own, and columns that were converted as a whole. The source of some columns comes while
-they are written (`Streamed`): they were planned with what the source declares of them. Does not depend on: files,
+they are written (`ColumnStream`): they were planned with what the source declares of them. Does not depend on: files,
 tables, who owns the source.
 """
 
@@ -28,12 +28,13 @@ class BatchedSource(NamedTuple):
     """Where the values of a table come from.
 
     ``lengths`` are the rows of the batches that are in memory; ``release`` is called when some are not needed any more.
-    The values of the fields ``streamed`` come while they are written: ``stream`` gives fields, and a batch of these.
+    The values of the fields ``stream_fields`` come while they are written: ``stream`` gives fields, and a batch of
+    these.
     """
 
     lengths: Sequence[int]
     release: Callable[[], None]
-    streamed: Sequence[int] = ()
+    stream_fields: Sequence[int] = ()
     stream: Iterable[tuple[Sequence[int], pa.RecordBatch]] = ()
 
 
@@ -80,7 +81,7 @@ class Cut:
         self.job.keep.release(first, end)
 
 
-class Streamed:
+class ColumnStream:
     """A job of a column of fixed width, whose source comes array by array. ``result`` is that of what has come."""
 
     def __init__(self, job: Job) -> None:
@@ -128,9 +129,9 @@ def _part(job: Job, before: int, rows: int, pieces: Sequence[Piece], places: Map
     def rest(region: Region | None, size: int) -> Region | None:
         if region is None:
             return None
-        moved = Region(region.size - size)
-        part_places[moved] = places[region] + size
-        return moved
+        part = Region(region.size - size)
+        part_places[part] = places[region] + size
+        return part
 
     part = replace(
         job,

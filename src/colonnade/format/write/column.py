@@ -26,14 +26,14 @@ class Places:
     """Where each region stands, in bytes from the start of the body; and the region of each nested table."""
 
     regions: Mapping[Region, int]
-    nested: Mapping[Any, Region]
+    table_regions: Mapping[Any, Region]
 
     def __call__(self, region: Region) -> int:
         return self.regions[region]
 
-    def table(self, nested: Any) -> schema.NestedTable:
+    def table(self, table: Any) -> schema.NestedTable:
         """The layout metadata of a nested table."""
-        region = self.nested[nested]
+        region = self.table_regions[table]
         return schema.NestedTable(self(region), region.size)
 
 
@@ -159,12 +159,12 @@ class Column:
                 if region is None or (is_bitmap and not any(nulls)):
                     buffers.append(repeat(_ABSENT, self.count))
                     continue
-                placed: Iterable[tuple[int, int]] = zip(
+                places: Iterable[tuple[int, int]] = zip(
                     region.starts(place(region)), repeat(region.size, self.count), strict=True
                 )
                 if is_bitmap:  # one without a null is left out
-                    placed = (at if missing else _ABSENT for at, missing in zip(placed, nulls, strict=True))
-                buffers.append(placed)
+                    places = (at if missing else _ABSENT for at, missing in zip(places, nulls, strict=True))
+                buffers.append(places)
         buffers_of_each = zip(*buffers, strict=True) if buffers else repeat((), self.count)
         return list(zip(zip(*nodes, strict=True), buffers_of_each, strict=True))
 

@@ -26,7 +26,7 @@ _KINDS = "biufmM"
 
 
 @dataclass(frozen=True, slots=True)
-class Filled:
+class ColumnToFill:
     """A column that is filled in place: ``dtype`` is NumPy's, ``region`` is where its values will stand."""
 
     dtype: np.dtype[Any]
@@ -56,7 +56,7 @@ class DraftPlan:
     """A plan, and its columns to be filled, by label."""
 
     table: TablePlan
-    filled: dict[Any, Filled]
+    columns_to_fill: dict[Any, ColumnToFill]
 
 
 def plan_draft(schema: Mapping[Any, Any], rows: int, *, nulls: bool) -> DraftPlan:
@@ -71,31 +71,31 @@ def plan_draft(schema: Mapping[Any, Any], rows: int, *, nulls: bool) -> DraftPla
     """
     if not isinstance(schema, Mapping):
         raise TypeError(f"schema must map labels to dtypes or data, got {brief_repr(schema)}")
-    dtypes = {label: _dtype(label, given) for label, given in schema.items() if _is_dtype(given)}
+    dtypes = {label: _dtype(label, value) for label, value in schema.items() if _is_dtype(value)}
     data = {
-        label: _placeholder(dtypes[label], rows) if label in dtypes else _data(label, given, rows)
-        for label, given in schema.items()
+        label: _placeholder(dtypes[label], rows) if label in dtypes else _data(label, value, rows)
+        for label, value in schema.items()
     }
     table = plan_frame(pd.DataFrame(data, index=pd.RangeIndex(rows), copy=False))
     columns = {
         label: _without_nulls(column) if label in dtypes and not (nulls and _has_nulls(column)) else column
         for label, column in zip(schema, table.columns, strict=True)
     }
-    filled = {label: _filled(columns[label]) for label in dtypes}
-    return DraftPlan(replace(table, columns=tuple(columns.values())), filled)
+    columns_to_fill = {label: _filled(columns[label]) for label in dtypes}
+    return DraftPlan(replace(table, columns=tuple(columns.values())), columns_to_fill)
 
 
-def _is_dtype(given: Any) -> bool:
-    return isinstance(given, (str, type, np.dtype, pd.api.extensions.ExtensionDtype))
+def _is_dtype(value: Any) -> bool:
+    return isinstance(value, (str, type, np.dtype, pd.api.extensions.ExtensionDtype))
 
 
-def _dtype(label: Any, given: Any) -> Any:
+def _dtype(label: Any, value: Any) -> Any:
     try:
-        dtype = pd.api.types.pandas_dtype(given)
+        dtype = pd.api.types.pandas_dtype(value)
     except TypeError as error:
-        raise UnsupportedTypeError(f"column {label!r}: {given!r} is not a dtype") from error
-    fixed = isinstance(dtype, np.dtype) and dtype.kind in _KINDS and dtype.itemsize <= 8 and dtype.isnative
-    if not fixed and dtype_kind(dtype) != "datetimetz":
+        raise UnsupportedTypeError(f"column {label!r}: {value!r} is not a dtype") from error
+    is_fixed = isinstance(dtype, np.dtype) and dtype.kind in _KINDS and dtype.itemsize <= 8 and dtype.isnative
+    if not is_fixed and dtype_kind(dtype) != "datetimetz":
         raise UnsupportedTypeError(
             f"column {label!r}: {dtype} cannot be filled in place; give the values themselves instead of the dtype, "
             "or one of bool, int8 to uint64, float16 to float64, datetime64, timedelta64, datetimes with a time zone"
@@ -109,8 +109,8 @@ def _placeholder(dtype: Any, rows: int) -> Any:
     return internals.make_datetimes(np.broadcast_to(np.zeros((), f"M8[{dtype.unit}]"), rows), dtype)
 
 
-def _data(label: Any, given: Any, rows: int) -> Any:
-    values = pd.Series(given).array
+def _data(label: Any, data: Any, rows: int) -> Any:
+    values = pd.Series(data).array
     if len(values) != rows:
         raise ValueError(f"column {label!r} has {len(values):,} values, and the table {rows:,} rows")
     return values
@@ -129,10 +129,10 @@ def _without_nulls(column: Column) -> Column:
     return replace(column, flat=replace(column.flat, nodes=(node,)))
 
 
-def _filled(column: Column) -> Filled:
+def _filled(column: Column) -> ColumnToFill:
     job = column.job
     is_bytes = job.pandas_kind is PandasBuffer.BYTES
     region = job.pandas_buffer if is_bytes else job.values
     assert region is not None
     dtype = np.dtype(np.bool_) if is_bytes else job.keep.dtype
-    return Filled(dtype, column, region)
+    return ColumnToFill(dtype, column, region)

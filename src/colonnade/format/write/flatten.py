@@ -158,15 +158,15 @@ def _validity_only(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
 def _struct(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
     fields = [type_.field(i) for i in range(type_.num_fields)]
     children = [flatten(field.type, [array.field(i) for array in arrays]) for i, field in enumerate(fields)]
-    stored = [field.with_type(child.type) for field, child in zip(fields, children, strict=True)]
-    return _validity_only(type_, arrays).followed_by(children, pa.struct(stored))
+    stored_fields = [field.with_type(child.type) for field, child in zip(fields, children, strict=True)]
+    return _validity_only(type_, arrays).followed_by(children, pa.struct(stored_fields))
 
 
 def _fixed_size_list(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
     size = type_.list_size
     child = flatten(type_.value_type, [a.values.slice(a.offset * size, len(a) * size) for a in arrays])
-    stored = pa.list_(type_.value_field.with_type(child.type), size)
-    return _validity_only(type_, arrays).followed_by([child], stored)
+    stored_type = pa.list_(type_.value_field.with_type(child.type), size)
+    return _validity_only(type_, arrays).followed_by([child], stored_type)
 
 
 def _views(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:

@@ -47,7 +47,7 @@ class FrameParts:
         self.columns: list[Column] = []
         self._fields: list[int] = []
         self.codes: list[Job] = []
-        self.nested: list[NestedPlan] = []
+        self.nested_plans: list[NestedPlan] = []
         self.errors: list[str] = []
 
     def add(self, fields: Sequence[int], array: Any, what: Callable[[int], str]) -> Column | None:
@@ -68,9 +68,9 @@ class FrameParts:
     def raise_errors(self) -> None:
         """Raise one UnsupportedTypeError that names every column which cannot be stored."""
         if self.errors:
-            listed = "\n  ".join(self.errors)
+            lines = "\n  ".join(self.errors)
             raise UnsupportedTypeError(
-                f"these columns cannot be stored exactly, and nothing was:\n  {listed}\n"
+                f"these columns cannot be stored exactly, and nothing was:\n  {lines}\n"
                 "To store what Arrow makes of them, if it does, put colonnade.from_pandas(df) instead."
             )
 
@@ -132,9 +132,9 @@ class FrameParts:
             pandas_column("", internals.array_of_index(index))
         except UnsupportedTypeError as error:
             raise UnsupportedTypeError(f"{what} cannot be stored, and nothing was: {error}") from error
-        nested = NestedPlan(plan_frame(pd.DataFrame(index=index)))
-        self.nested.append(nested)
-        return lambda place: place.table(nested)
+        plan = NestedPlan(plan_frame(pd.DataFrame(index=index)))
+        self.nested_plans.append(plan)
+        return lambda place: place.table(plan)
 
 
 def _level_names(index: pd.MultiIndex) -> list[schema.Label]:
@@ -146,11 +146,11 @@ def _list_layout(index: pd.Index[Any], values: list[Any]) -> schema.ListIndex | 
     if not is_short and index.dtype != object:
         return None
     try:
-        encoded = [encode_label(value, "a label") for value in values]
+        label_layouts = [encode_label(value, "a label") for value in values]
     except UnsupportedTypeError:
         return None
     dtype: Any = encode_dtype(index.dtype)
-    return schema.ListIndex(encoded, dtype, index_name(index))
+    return schema.ListIndex(label_layouts, dtype, index_name(index))
 
 
 def column_index(column: Column, field: int, name: schema.Label, freq: str | None) -> MakeIndex:
@@ -213,7 +213,7 @@ def plan_frame(df: pd.DataFrame) -> TablePlan:
         order,
         group_blocks(data),
         tuple(frame.codes),
-        tuple(frame.nested),
+        tuple(frame.nested_plans),
     )
 
 

@@ -165,25 +165,25 @@ def chunk_of(column: Column, values: Any) -> Chunk:
         ) from error
 
 
-def _arrow(given: Any) -> pa.Array | None:
-    if isinstance(given, pa.ChunkedArray):
-        return given.combine_chunks() if given.num_chunks != 1 else given.chunk(0)
-    return given if isinstance(given, pa.Array) else None
+def _arrow(values: Any) -> pa.Array | None:
+    if isinstance(values, pa.ChunkedArray):
+        return values.combine_chunks() if values.num_chunks != 1 else values.chunk(0)
+    return values if isinstance(values, pa.Array) else None
 
 
-def _checked(column: Column, given: Any) -> pa.Array | None:
+def _checked(column: Column, values: Any) -> pa.Array | None:
     """Arrow data whose lengths, offsets and dictionary indices are possible."""
-    array = _arrow(given)
+    array = _arrow(values)
     if array is not None:
         check_column(column.name, pa.chunked_array([array]))
     return array
 
 
-def _numbers(column: Column, given: Any) -> npt.NDArray[Any]:
+def _numbers(column: Column, data: Any) -> npt.NDArray[Any]:
     target: Any = column.dtype
     if column.kind is Kind.TIME and not isinstance(target, np.dtype):
-        return _zoned(column, given)
-    array = _checked(column, given)
+        return _zoned(column, data)
+    array = _checked(column, data)
     if array is not None:
         if pt.is_timestamp(array.type) and array.type.tz is not None:
             raise UnsupportedTypeError(
@@ -197,13 +197,13 @@ def _numbers(column: Column, given: Any) -> npt.NDArray[Any]:
             )
         values = array.to_numpy(zero_copy_only=False)
     else:
-        values = np.asarray(given)
+        values = np.asarray(data)
     return _cast(column, values, target)
 
 
-def _zoned(column: Column, given: Any) -> npt.NDArray[Any]:
-    array = _checked(column, given)
-    times = pd.DatetimeIndex(given if array is None else pyarrow_calls.to_pandas(array))
+def _zoned(column: Column, data: Any) -> npt.NDArray[Any]:
+    array = _checked(column, data)
+    times = pd.DatetimeIndex(data if array is None else pyarrow_calls.to_pandas(array))
     if times.tz is None and not times.isna().all():
         raise UnsupportedTypeError(
             f"column {column.name!r} holds {column.dtype}, and was given times without a zone; give them one: "
@@ -267,8 +267,8 @@ def _inferred(column: Column, values: npt.NDArray[Any], target: np.dtype[Any]) -
     return np.asarray(array.to_numpy(np.float64, na_value=np.nan))
 
 
-def _masked(column: Column, given: Any) -> Chunk:
-    array = _checked(column, given)
+def _masked(column: Column, data: Any) -> Chunk:
+    array = _checked(column, data)
     if array is not None:
         if pt.is_null(array.type):
             array = array.cast(column.arrow)
@@ -278,27 +278,27 @@ def _masked(column: Column, given: Any) -> Chunk:
         values = without_nulls.to_numpy(zero_copy_only=False)
         plain = column.dtype.numpy_dtype
         return Chunk(_cast(column, values, plain), missing)
-    own = given if getattr(given, "dtype", None) == column.dtype else _as_masked(column, given)
+    own = data if getattr(data, "dtype", None) == column.dtype else _as_masked(column, data)
     values, missing = internals.masked_parts(own)
     return Chunk(np.where(missing, values.dtype.type(0), values) if missing.any() else values, missing)
 
 
-def _as_masked(column: Column, given: Any) -> Any:
-    if pd.api.types.infer_dtype(given) == "string":  # pandas would read numbers in it
+def _as_masked(column: Column, data: Any) -> Any:
+    if pd.api.types.infer_dtype(data) == "string":  # pandas would read numbers in it
         raise UnsupportedTypeError(f"column {column.name!r} holds {column.dtype}, and was given text")
     if column.dtype.kind == "f" and column.width < 8:
-        values, missing = internals.masked_parts(pd.array(given, dtype="Float64"))
+        values, missing = internals.masked_parts(pd.array(data, dtype="Float64"))
         narrow = _cast(column, np.where(missing, 0.0, values), column.dtype.numpy_dtype)
         return pd.arrays.FloatingArray(narrow, missing)
-    return pd.array(given, dtype=column.dtype)
+    return pd.array(data, dtype=column.dtype)
 
 
-def _text(column: Column, given: Any) -> pa.LargeStringArray:
-    array = _checked(column, given)
+def _text(column: Column, data: Any) -> pa.LargeStringArray:
+    array = _checked(column, data)
     if array is None:
-        if getattr(given, "_pa_array", None) is not None:
-            return _text(column, internals.arrow_of(given))
-        array = pa.array(given, from_pandas=True)
+        if getattr(data, "_pa_array", None) is not None:
+            return _text(column, internals.arrow_of(data))
+        array = pa.array(data, from_pandas=True)
     if array.type == pa.large_string():
         return array
     if not len(array):  # of any type: an empty list has none
@@ -309,12 +309,12 @@ def _text(column: Column, given: Any) -> pa.LargeStringArray:
     return array.cast(pa.large_string())
 
 
-def _codes(column: Column, given: Any) -> Chunk:
-    array = _checked(column, given)
-    if array is None and isinstance(getattr(given, "dtype", None), pd.CategoricalDtype):
-        return Chunk(internals.codes_of(given), None, _text(column, given.categories.array), given.categories)
+def _codes(column: Column, data: Any) -> Chunk:
+    array = _checked(column, data)
+    if array is None and isinstance(getattr(data, "dtype", None), pd.CategoricalDtype):
+        return Chunk(internals.codes_of(data), None, _text(column, data.categories.array), data.categories)
     if array is None:
-        array = _text(column, given)
+        array = _text(column, data)
     if not pa.types.is_dictionary(array.type):
         array = array.dictionary_encode()
     indices = array.indices.cast(pa.int32())

@@ -204,10 +204,10 @@ class RowWriter:
                 for at, width in zip(before.places.columns, before.widths, strict=True)
             ]
             try:
-                count_taken = self.core.append(_core.GrowingBatch(parts, count), 0)
+                row_count = self.core.append(_core.GrowingBatch(parts, count), 0)
             except ValueError as error:
                 raise CorruptSnapshotError(f"a segment of a growing table is damaged: {error}") from error
-            assert count_taken == count, "the new segment has room for what it takes"
+            assert row_count == count, "the new segment has room for what it takes"
 
     @property
     def places(self) -> Places:

@@ -94,8 +94,8 @@ def build_key(memory: Any, key_at: int, *, unique: bool) -> None:
     if unique and index.duplicates:
         names = ", ".join(file.batch.schema.field(field).name for field in key.fields)
         row = index.repeated_row()
-        repeated = ", ".join(repr(column[row].as_py()) for column in columns)
+        duplicate = ", ".join(repr(column[row].as_py()) for column in columns)
         raise DuplicateKeyError(
-            f"unique=True: {index.duplicates:,} of {file.rows:,} rows repeat a key of {names}, such as {repeated}; "
+            f"unique=True: {index.duplicates:,} of {file.rows:,} rows repeat a key of {names}, such as {duplicate}; "
             "nothing was stored"
         )

@@ -28,8 +28,8 @@ def plan_array(array: npt.NDArray[Any]) -> TablePlan:
     """
     dtype = _encoded_dtype(array)
     if not (array.flags.c_contiguous or array.flags.f_contiguous):
-        strided, array = array, np.zeros(array.shape, array.dtype)  # zeros where a structure has gaps
-        np.copyto(array, strided)
+        source, array = array, np.zeros(array.shape, array.dtype)  # zeros where a structure has gaps
+        np.copyto(array, source)
     order: Literal["C", "F"] = "C" if array.flags.c_contiguous else "F"
     layout = lay_out_array(array.dtype, array.shape, order)
     if order == "C" and array.flags.f_contiguous and array.ndim == 2:  # one row or one column: both, so take columns
@@ -39,10 +39,10 @@ def plan_array(array: npt.NDArray[Any]) -> TablePlan:
     step = layout.length * layout.carrier.itemsize
     column = _column(layout, address, step, array)
     assert column.block is not None
-    stored = ArrayLayoutPlan(layout.rows, dtype, array.shape, order, column.block[1])
+    layout_plan = ArrayLayoutPlan(layout.rows, dtype, array.shape, order, column.block[1])
     fields = [(name, layout.type) for name in layout.names]
     blocks = group_blocks([(range(layout.columns), column)])
-    return TablePlan(layout.rows, (column,), fields, {}, stored, blocks=blocks)
+    return TablePlan(layout.rows, (column,), fields, {}, layout_plan, blocks=blocks)
 
 
 def _encoded_dtype(array: npt.NDArray[Any]) -> schema.NumpyDtype:
@@ -62,10 +62,10 @@ def _encoded_dtype(array: npt.NDArray[Any]) -> schema.NumpyDtype:
             f"an array of {dtype} holds references to memory of this process, which mean nothing in another one; put a "
             "pandas.DataFrame(array), or use .astype() with a dtype of numbers, times or texts of fixed length"
         )
-    encoded = encode_array_dtype(dtype)
+    dtype_layout = encode_array_dtype(dtype)
     try:
-        if decode_array_dtype(encoded) == dtype:
-            return encoded
+        if decode_array_dtype(dtype_layout) == dtype:
+            return dtype_layout
     except (ValueError, TypeError, KeyError):
         pass
     raise UnsupportedTypeError(

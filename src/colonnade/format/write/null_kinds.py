@@ -34,9 +34,9 @@ def unify_nulls(values: ObjectArray) -> tuple[ObjectArray, NullCodes | None]:
         return values, None
     numbers: dict[Any, int] = {type_: number for number, type_ in enumerate(missing)}
     codes = np.fromiter(map(numbers.get, map(type, values.tolist()), repeat(-1)), np.int8, len(values))
-    unified = values.copy()
-    unified[codes >= 0] = None
-    return unified, NullCodes(tuple(missing.values()), codes)
+    result = values.copy()
+    result[codes >= 0] = None
+    return result, NullCodes(tuple(missing.values()), codes)
 
 
 def _missing_types(values: ObjectArray) -> dict[type, NullKind]:

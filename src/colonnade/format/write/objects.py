@@ -127,26 +127,26 @@ def _type_name(type_: type) -> str:
     return type_.__qualname__ if type_.__module__ == "builtins" else f"{type_.__module__}.{type_.__qualname__}"
 
 
-Converted = tuple[Any, Objects]
+Conversion = tuple[Any, Objects]
 
 
-def _inferred(values: ObjectArray) -> Converted:
+def _inferred(values: ObjectArray) -> Conversion:
     """For types of which every value is exact in the Arrow type that PyArrow infers."""
     return pa.array(values, from_pandas=True), Objects()
 
 
-def _uuids(values: ObjectArray) -> Converted:
+def _uuids(values: ObjectArray) -> Conversion:
     return pa.array(values, pa.uuid(), from_pandas=True), Objects("UUID")
 
 
-def _integers(values: ObjectArray) -> Converted:
+def _integers(values: ObjectArray) -> Conversion:
     try:
         return _inferred(values)
     except OverflowError:
         return pa.array(values, pa.uint64(), from_pandas=True), Objects()
 
 
-def _numpy_scalars(values: ObjectArray) -> Converted:
+def _numpy_scalars(values: ObjectArray) -> Conversion:
     present = np.fromiter((isinstance(value, np.generic) for value in values), bool, len(values))
     (type_,) = {type(value) for value in values[present]}
     numbers: npt.NDArray[Any] = np.zeros(len(values), np.dtype(type_))
@@ -154,7 +154,7 @@ def _numpy_scalars(values: ObjectArray) -> Converted:
     return pa.array(numbers, mask=~present), Objects("numpy")
 
 
-def _decimals(values: ObjectArray) -> Converted:
+def _decimals(values: ObjectArray) -> Conversion:
     """Equal decimals may have more zeros behind the point: a column has one scale."""
     array = pa.array(values, from_pandas=True)
     if any(value.is_signed() and not value for value in values if type(value) is decimal.Decimal):
@@ -162,7 +162,7 @@ def _decimals(values: ObjectArray) -> Converted:
     return array, Objects()
 
 
-def _times(values: ObjectArray) -> Converted:
+def _times(values: ObjectArray) -> Conversion:
     present = [value for value in values if type(value) is dt.time]
     if any(value.tzinfo is not None for value in present):
         raise UnsupportedTypeError("it holds a time of day with a zone, and Arrow's have none")
@@ -170,7 +170,7 @@ def _times(values: ObjectArray) -> Converted:
     return _inferred(values)
 
 
-def _datetimes(values: ObjectArray) -> Converted:
+def _datetimes(values: ObjectArray) -> Conversion:
     present = [value for value in values if type(value) is dt.datetime]
     zone = _common_zone(present)
     if zone is None:
@@ -206,15 +206,15 @@ def _common_zone(values: list[Any]) -> str | None:
     zones: dict[int, Any] = {id(zone): zone for zone in (value.tzinfo for value in values)}
     names = {None if zone is None else encode_zone(zone) for zone in zones.values()}
     if len(names) != 1:
-        listed = " and ".join(sorted("none" if name is None else name for name in names))
+        zone_names = " and ".join(sorted("none" if name is None else name for name in names))
         raise UnsupportedTypeError(
-            f"its times have different zones ({listed}); convert them to one, as with tz_convert"
+            f"its times have different zones ({zone_names}); convert them to one, as with tz_convert"
         )
     (name,) = names
     return name
 
 
-def _timestamps(values: ObjectArray) -> Converted:
+def _timestamps(values: ObjectArray) -> Conversion:
     present = [value for value in values if type(value) is pd.Timestamp]
     unit, zone = _common_unit(present), _common_zone(present)
     # pandas takes 20 us for a Timestamp of a zone.
@@ -235,7 +235,7 @@ def _timestamps(values: ObjectArray) -> Converted:
     return array.view(pa.timestamp(unit, pyarrow_internals.zone_name(tz))), objects
 
 
-def _timedeltas(values: ObjectArray) -> Converted:
+def _timedeltas(values: ObjectArray) -> Conversion:
     unit = _common_unit([value for value in values if type(value) is pd.Timedelta])
     return pa.array(pd.Series(values, dtype=f"m8[{unit}]")), Objects("Timedelta", unit=unit)
 
@@ -251,11 +251,11 @@ def _common_unit(values: list[Any]) -> Unit:
 
 
 def _containers(
-    kind: Literal["value", "tuple"], by_parts: Callable[[ObjectArray], Converted]
-) -> Callable[[ObjectArray], Converted]:
+    kind: Literal["value", "tuple"], by_parts: Callable[[ObjectArray], Conversion]
+) -> Callable[[ObjectArray], Conversion]:
     """As PyArrow infers their type, if they come back from that; else by their parts."""
 
-    def convert(values: ObjectArray) -> Converted:
+    def convert(values: ObjectArray) -> Conversion:
         objects = Objects(kind)
         if not _is_plain(values.tolist()):
             return by_parts(values)
@@ -326,11 +326,11 @@ def _nested(values: ObjectArray) -> Any:
     return pa.array(cells)
 
 
-def _arrays(values: ObjectArray) -> Converted:
+def _arrays(values: ObjectArray) -> Conversion:
     dtypes = {value.dtype for value in values if type(value) is np.ndarray}
     if len(dtypes) > 1:  # PyArrow 26 ends the process at some of these
-        listed = " and ".join(sorted(map(str, dtypes)))
-        raise UnsupportedTypeError(f"its arrays have different dtypes ({listed}); convert them to one with astype")
+        dtype_names = " and ".join(sorted(map(str, dtypes)))
+        raise UnsupportedTypeError(f"its arrays have different dtypes ({dtype_names}); convert them to one with astype")
     (dtype,) = dtypes
     if dtype.kind == "O":
         items = [value.tolist() for value in values if type(value) is np.ndarray]
@@ -345,7 +345,7 @@ def _arrays(values: ObjectArray) -> Converted:
     return array, Objects("array")
 
 
-_CONVERT: dict[type, Callable[[ObjectArray], Converted]] = {
+_CONVERT: dict[type, Callable[[ObjectArray], Conversion]] = {
     **dict.fromkeys((str, bytes, bool, float, dt.date, dt.timedelta), _inferred),
     uuid.UUID: _uuids,
     int: _integers,

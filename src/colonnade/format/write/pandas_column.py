@@ -78,7 +78,7 @@ class _Form(NamedTuple):
 
     type: pa.DataType
     validity: Validity
-    stored: str | schema.ZonedDtype
+    dtype_layout: str | schema.ZonedDtype
     one_row: pa.Array
 
 
@@ -100,7 +100,7 @@ def _form(dtype: np.dtype[Any]) -> _Form:
 def _in_block(values: npt.NDArray[Any], form: _Form) -> Column:
     job = _values_job(values, form.validity)
     assert job.values is not None
-    return Column(_flat(form.type, job), form.one_row, Reading.VALUES, (form.stored, job.values), count=job.count)
+    return Column(_flat(form.type, job), form.one_row, Reading.VALUES, (form.dtype_layout, job.values), count=job.count)
 
 
 def _values_job(values: npt.NDArray[Any], validity: Validity) -> Job:
@@ -254,13 +254,13 @@ def _categorical(_: str, array: Any) -> Column:
     codes_type = codes_dtype(len(categories))
     if codes_type != codes.dtype.name:
         raise AssertionError(f"pandas holds {len(categories)} categories as {codes.dtype}")
-    stored = schema.Categories(encode_dtype(categories.dtype), index_name(categories), index_freq(categories), objects)
+    layout = schema.Categories(encode_dtype(categories.dtype), index_name(categories), index_freq(categories), objects)
     region = pandas_buffer or job.values
     assert region is not None
     return replace(
         _leaf(type_, job, Reading.CODES),
         one_row=one_null(type_, dictionary),
-        make_layout=categorical_layout(region, codes_type, stored, ordered=bool(array.ordered)),
+        make_layout=categorical_layout(region, codes_type, layout, ordered=bool(array.ordered)),
     )
 
 
@@ -305,8 +305,8 @@ def _restores(dictionary: pa.Array, objects: schema.Objects | None, categories: 
     if _has_dictionary(dictionary.type):
         return False
     try:
-        restored = from_arrow(dictionary, categories.dtype, objects)
-        index = internals.make_index(restored, categories.name, None)
+        values = from_arrow(dictionary, categories.dtype, objects)
+        index = internals.make_index(values, categories.name, None)
         return bool(index.dtype == categories.dtype and type(index) is type(categories) and index.equals(categories))
     except (pa.ArrowException, TypeError, ValueError, NotImplementedError):
         return False

@@ -161,9 +161,9 @@ def _weaker(sample: pa.Table, metadata: dict[str, Any] | None) -> tuple[dict[str
     if metadata is not None:
         columns = []
         for entry in _dicts(metadata.get("columns")):
-            followed, nested = _followed(sample, entry, arrays.keys())
-            columns.append(followed)
-            arrays |= nested
+            usable, new_arrays = _usable(sample, entry, arrays.keys())
+            columns.append(usable)
+            arrays |= new_arrays
         for part in _parts({**metadata, "columns": columns}):
             frame = _converted(sample, part)
             if frame is not None:
@@ -190,9 +190,7 @@ def _dicts(entries: Any) -> list[dict[str, Any]]:
     return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
 
 
-def _followed(
-    sample: pa.Table, entry: dict[str, Any], numbers: Collection[int]
-) -> tuple[dict[str, Any], dict[int, Any]]:
+def _usable(sample: pa.Table, entry: dict[str, Any], numbers: Collection[int]) -> tuple[dict[str, Any], dict[int, Any]]:
     """What the metadata says of a column, if that can be followed; else that it is of no particular dtype.
 
     pandas does not know its own names of nested ArrowDtypes: such a column gets an array, by its field, unless its
@@ -200,14 +198,14 @@ def _followed(
     """
     name = entry.get("field_name")
     field = sample.schema.get_field_index(name) if isinstance(name, str) else -1
-    nested: dict[int, Any] = {}
+    new_arrays: dict[int, Any] = {}
     if field >= 0 and field not in numbers:
         alone = {"index_columns": [], "column_indexes": [], "columns": [entry], "pandas_version": "3.0.0"}
         if _converted(sample.select([field]), alone) is not None:
-            return entry, nested
+            return entry, new_arrays
         if str(entry.get("numpy_type")).endswith("[pyarrow]"):
-            nested = {field: pd.arrays.ArrowExtensionArray(sample.column(field))}
-    return {**entry, "pandas_type": "object", "numpy_type": "object", "metadata": None}, nested
+            new_arrays = {field: pd.arrays.ArrowExtensionArray(sample.column(field))}
+    return {**entry, "pandas_type": "object", "numpy_type": "object", "metadata": None}, new_arrays
 
 
 def _array_of(data: pa.ChunkedArray) -> Any:

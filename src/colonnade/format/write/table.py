@@ -25,7 +25,7 @@ from colonnade.core.text_views import VIEW
 from colonnade.format import schema
 from colonnade.format.schema import METADATA_KEY
 from colonnade.format.seal import CHECKSUMS_SIZE, SEAL_SIZE, TAIL_SIZE, Checksums
-from colonnade.format.write.batched import BatchedSource, Part, Streamed, batches_of, ranges, split
+from colonnade.format.write.batched import BatchedSource, ColumnStream, Part, batches_of, ranges, split
 from colonnade.format.write.column import Column, Places, Results
 from colonnade.format.write.envelope import END_OF_STREAM, Envelope, Numbers, write_envelope
 from colonnade.format.write.text_views import view_fields
@@ -112,7 +112,7 @@ class TablePlan:
     order: Sequence[int] = ()
     blocks: Sequence[Block] = ()
     extra_jobs: Sequence[Job] = ()
-    nested: Sequence[NestedPlan] = ()
+    nested_tables: Sequence[NestedPlan] = ()
 
     def regions(self) -> list[Region]:
         """Everything of the body that is written."""
@@ -154,11 +154,11 @@ Write = Callable[[int, bytes | bytearray | memoryview], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LaidOut:
+class Placement:
     """A plan with every byte's place known. ``size`` is the file's, in bytes.
 
-    The contents end at ``end``. Checksums and seal follow, up to ``footer_at``. ``nested`` are the nested tables, each
-    with its place in the body.
+    The contents end at ``end``. Checksums and seal follow, up to ``footer_at``. ``nested_tables`` are the nested
+    tables, each with its place in the body.
     """
 
     plan: TablePlan
@@ -167,7 +167,7 @@ class LaidOut:
     body_size: int
     end: int
     size: int
-    nested: Sequence[tuple[int, LaidOut]]
+    nested_tables: Sequence[tuple[int, Placement]]
     key: schema.Key | None = None
     views: Sequence[schema.Views] = ()
 
@@ -190,7 +190,7 @@ class LaidOut:
         """Some jobs of the table's own columns, and all that it has besides them."""
         body = start + self.envelope.body_start
         yield Placed([*own, *self.plan.extra_jobs], self.places, body)
-        for at, child in self.nested:
+        for at, child in self.nested_tables:
             yield from child._placed(body + at, _jobs_of(child.plan.columns))
 
     def _finish(self, start: int, write: Write, results: Results) -> None:
@@ -200,7 +200,7 @@ class LaidOut:
             for region, offset, data in column.flat.patches:
                 write(body + self.places[region] + offset, data)
         write(body + self.body_size, END_OF_STREAM)
-        for at, child in self.nested:
+        for at, child in self.nested_tables:
             child._finish(body + at, write, results)
         layout = self.envelope.finished(self._numbers(results))
         write(start, self.envelope.start)
@@ -228,11 +228,11 @@ class LaidOut:
         body = start + self.envelope.body_start
         regions = [(region.starts(self.places[region]), region.size) for region in self.plan.regions()]
         regions.append(([self.body_size], len(END_OF_STREAM)))
-        regions += [([at], child.size) for at, child in self.nested]
+        regions += [([at], child.size) for at, child in self.nested_tables]
         regions += [([self.key.at], self.key.size)] if self.key else []
         regions += [([views.at], self.plan.rows * VIEW) for views in self.views]
         yield from ((body + first, body + last) for first, last in gaps(regions, start + self.end - body))
-        for at, child in self.nested:
+        for at, child in self.nested_tables:
             yield from child._gaps(body + at)
 
     def write_to_memory(self, memory: npt.NDArray[np.uint8]) -> None:
@@ -248,7 +248,7 @@ class LaidOut:
     def has_texts(self) -> bool:
         """Whether there is text that `write_texts` writes."""
         return any(column.flat.texts for column in self.plan.columns) or any(
-            child.has_texts for _, child in self.nested
+            child.has_texts for _, child in self.nested_tables
         )
 
     def write_texts(self, memory: npt.NDArray[np.uint8], start: int = 0) -> None:
@@ -258,7 +258,7 @@ class LaidOut:
             for text in column.flat.texts:
                 at = body + self.places[text.region] + text.offset
                 text.source.copy_to(memory[at : at + text.source.size])
-        for at, child in self.nested:
+        for at, child in self.nested_tables:
             child.write_texts(memory, body + at)
 
     def move_to_memory(self, memory: npt.NDArray[np.uint8], columns: Sequence[Column]) -> Results:
@@ -271,9 +271,9 @@ class LaidOut:
 
         ``results`` are those of the jobs that have run; each job of ``scans`` runs now, in the place of its key.
         """
-        placed = [Placed(list(scans.values()), self.places, self.envelope.body_start)]
-        scanned = jobs.run(placed, self._into_file(fd))
-        self._finish(0, write, {**results, **{own: scanned[scan] for own, scan in scans.items()}})
+        groups = [Placed(list(scans.values()), self.places, self.envelope.body_start)]
+        scan_results = jobs.run(groups, self._into_file(fd))
+        self._finish(0, write, {**results, **{own: scan_results[scan] for own, scan in scans.items()}})
 
     def write_to_file(self, fd: int, write: Write) -> None:
         """Write the file to a descriptor, as above; ``write(at, data)`` writes the few bytes that no job writes."""
@@ -292,8 +292,8 @@ class LaidOut:
         MisdeclaredError
         """
         columns = self.plan.columns
-        streamed = {field: Streamed(columns[field].job) for field in source.streamed}
-        now = [job for field, column in enumerate(columns) if field not in streamed for job in column.flat.jobs]
+        streams = {field: ColumnStream(columns[field].job) for field in source.stream_fields}
+        now = [job for field, column in enumerate(columns) if field not in streams for job in column.flat.jobs]
         cuts, others = split(now, source.lengths)
         most = max(_BATCH, len(cuts) * _BATCH_OF_A_JOB) * self.plan.rows // self.size
         for first, end in batches_of(source.lengths, most):
@@ -303,13 +303,14 @@ class LaidOut:
                 cut.done(result, first, end)
             source.release()
         for fields, batch in source.stream:
-            parts = [streamed[field].part(array, self.places) for field, array in zip(fields, batch, strict=True)]
+            parts = [streams[field].part(array, self.places) for field, array in zip(fields, batch, strict=True)]
             for field, result in zip(fields, self._write_parts(parts, fd, memory_of), strict=True):
-                streamed[field].done(result)
-        for column in streamed.values():
+                streams[field].done(result)
+        for column in streams.values():
             column.finish()
-        done = {cut.job: cut.result for cut in cuts} | {column.job: column.result for column in streamed.values()}
-        self._finish(0, write, {**jobs.run(list(self._placed(0, others)), self._into_file(fd)), **done})
+        batch_results = {cut.job: cut.result for cut in cuts}
+        batch_results |= {stream.job: stream.result for stream in streams.values()}
+        self._finish(0, write, {**jobs.run(list(self._placed(0, others)), self._into_file(fd)), **batch_results})
 
     def _write_parts(
         self, parts: Sequence[Part], fd: int, memory_of: Callable[[int, int], memoryview | None]
@@ -343,32 +344,32 @@ def lay_out(
     alignment: int = PAGE,
     *,
     views: bool = False,
-) -> LaidOut:
+) -> Placement:
     """Give every byte of a plan its place; no data is looked at.
 
     ``key_fields`` are the fields that a key index is built over, once they are written; none where the key is a row
     index that is a range. ``meta`` is what a user stores with the table, as JSON. ``views``: all text gets views, and
     not only what came in view layout.
     """
-    nested = [lay_out(table.plan, alignment=CACHE_LINE) for table in plan.nested]
+    nested_tables = [lay_out(table.plan, alignment=CACHE_LINE) for table in plan.nested_tables]
     regions, body_end = arrange(plan.blocks, plan.regions())
     body_size = align(body_end, STRIDE_STEP)
-    tables = [Region(table.size) for table in nested]
+    tables = [Region(table.size) for table in nested_tables]
     key_regions = [Region(size_of_index(plan.rows))] if key_fields else []
     by_field = in_fields(plan.order, [[column] * column.count for column in plan.columns])
-    viewed = {number: Region(plan.rows * VIEW) for number in view_fields(by_field, views=views)}
-    behind, end = arrange([], [*tables, *key_regions, *viewed.values()], body_size + len(END_OF_STREAM))
-    places = Places({**regions, **behind}, dict(zip(plan.nested, tables, strict=True)))
+    view_regions = {number: Region(plan.rows * VIEW) for number in view_fields(by_field, views=views)}
+    behind, end = arrange([], [*tables, *key_regions, *view_regions.values()], body_size + len(END_OF_STREAM))
+    places = Places({**regions, **behind}, dict(zip(plan.nested_tables, tables, strict=True)))
     key = None if key_fields is None else schema.Key([], 0, 0)
     if key_fields:
         key = schema.Key(list(key_fields), places(key_regions[0]), key_regions[0].size)
     layout = plan.layout.placed(places, [_block_layout(block, places) for block in plan.blocks], key)
-    text = [schema.Views(number, places(region)) for number, region in viewed.items()]
+    text = [schema.Views(number, places(region)) for number, region in view_regions.items()]
     layout = schema.with_views(layout, text) if text else layout
     layout = schema.with_meta(layout, meta) if meta else layout
     arrow_schema = pa.schema(plan.fields, {**plan.metadata, METADATA_KEY: schema.encode(layout)})
     envelope = write_envelope(arrow_schema, [column.one_row for column in by_field], alignment)
     contents = align(envelope.body_start + end, STRIDE_STEP)
     size = contents + CHECKSUMS_SIZE + SEAL_SIZE + len(envelope.layout.footer) + TAIL_SIZE
-    children = tuple((places(region), table) for region, table in zip(tables, nested, strict=True))
-    return LaidOut(plan, envelope, places.regions, body_size, contents, size, children, key, text)
+    children = tuple((places(region), table) for region, table in zip(tables, nested_tables, strict=True))
+    return Placement(plan, envelope, places.regions, body_size, contents, size, children, key, text)
