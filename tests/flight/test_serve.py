@@ -371,13 +371,15 @@ def test_another_authority_is_not_trusted(folder, store, authority, token, monke
 
 
 @pytest.mark.parametrize(
-    ("addresses", "expired", "message"),
-    [(["10.9.8.7"], False, "not for this name or number"), (["127.0.0.1"], True, "has expired")],
+    ("address", "days", "message"),
+    [
+        ("10.9.8.7", (-3, 1), "not for this name or number"),
+        ("127.0.0.1", (-3, -1), "has expired$"),
+        ("127.0.0.1", (1, 3), "is not valid yet; compare the clocks of both hosts$"),
+    ],
 )
-def test_a_certificate_of_another_host_or_of_the_past(
-    folder, store, authority, token, monkeypatch, addresses, expired, message
-):
-    with secure(folder, *authority.issue("host", addresses, expired=expired)) as host:
+def test_a_certificate_of_another_host_or_time(folder, store, authority, token, monkeypatch, address, days, message):
+    with secure(folder, *authority.issue("host", [address], days=days)) as host:
         monkeypatch.setenv("COLONNADE_CA", str(authority.ca))
         with pytest.raises(cn.RemoteError, match=f"cannot be reached.*{message}"):
             store.open(f"{host.address}/x")

@@ -188,14 +188,14 @@ class Authority:
         self.ca = folder / f"{name}.pem"
         self.ca.write_bytes(self._sign(self._key, self._name, [], ca=True))
 
-    def issue(self, name, addresses=("127.0.0.1",), *, expired=False):
-        """Make a certificate and its key; returns their files."""
+    def issue(self, name, addresses=("127.0.0.1",), *, days=(-3, 1)):
+        """Make a certificate and its key, which are valid from one day to another; returns their files."""
         from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric import ec
 
         key = ec.generate_private_key(ec.SECP256R1())
         cert, private = self.folder / f"{name}.cert.pem", self.folder / f"{name}.key.pem"
-        cert.write_bytes(self._sign(key, self._subject(name), addresses, expired=expired))
+        cert.write_bytes(self._sign(key, self._subject(name), addresses, days=days))
         private.write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -209,20 +209,20 @@ class Authority:
 
         return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
 
-    def _sign(self, key, subject, addresses, *, ca=False, expired=False):
+    def _sign(self, key, subject, addresses, *, ca=False, days=(-3, 1)):
         from cryptography import x509
         from cryptography.hazmat.primitives import hashes, serialization
 
-        day = datetime.timedelta(days=1)
         now = datetime.datetime.now(datetime.UTC)
+        first, last = (now + datetime.timedelta(days=number) for number in days)
         builder = (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(self._name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - 3 * day)
-            .not_valid_after(now - day if expired else now + day)
+            .not_valid_before(first)
+            .not_valid_after(last)
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
         )
         if addresses:

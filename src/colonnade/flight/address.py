@@ -55,6 +55,7 @@ def parse(url: str) -> tuple[Address, str | None]:
     if match is None or host is None or not 0 < int(match["port"]) < 1 << 16:
         raise ValueError(
             f"{url!r} is not the address of a table on another host: grpc://host:port/name, or grpc+tls://host:port/name"
+            "; a number of IPv6 stands in brackets"
         )
     name = match["name"] or None
     return Address(match["scheme"], host, int(match["port"])), None if name is None else paths.check_name(name)

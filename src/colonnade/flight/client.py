@@ -283,6 +283,7 @@ class Reader:
 _HINTS_OF_TLS = {
     "wrong version number": "does it serve without TLS? Then its address begins with grpc://",
     "has expired": "the certificate of that host, or of its authority, has expired",
+    "not yet valid": "the certificate of that host is not valid yet; compare the clocks of both hosts",
     "not in peer certificate": "the certificate of that host is not for this name or number",
     "verify failed": "$COLONNADE_CA must name the file of the authority that signed the certificate of that host",
     "empty address list": "$COLONNADE_CA, $COLONNADE_CERT or $COLONNADE_KEY is not a file that TLS can use",
