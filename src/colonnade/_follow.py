@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from colonnade import _core
 from colonnade.arguments import seconds, whole_number
@@ -186,6 +186,12 @@ class Follow:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"this follower of {self.name!r} belongs to its process: it can be neither pickled nor copied. "
+            "Let each process make its own one: follow(name)"
+        )
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"at row {self._position:,}"

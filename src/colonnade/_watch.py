@@ -11,7 +11,7 @@ import math
 import os
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from colonnade import _core
 from colonnade.arguments import seconds
@@ -240,6 +240,12 @@ class Watch:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"this watch of {self.name!r} belongs to its process: it can be neither pickled nor copied. "
+            "Let each process make its own one: watch(name)"
+        )
 
     def __repr__(self) -> str:
         state = (

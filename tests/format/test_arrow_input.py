@@ -363,6 +363,17 @@ def test_lists_of_run_ends_without_a_row_are_refused(store):
             store.put("t", pa.table({"d": data}))
 
 
+def test_lists_inside_that_have_no_rows_begin_at_zero(store):
+    """PyArrow 26 writes their offsets as they are, without what is before them, and the reader's process would end."""
+    lists = pa.ListArray.from_buffers(pa.list_(pa.int8()), 0, [None, pa.array([2], pa.int32()).buffers()[1]], children=[pa.array([1, 2], pa.int8())])  # fmt: skip
+    empty = pa.FixedSizeListArray.from_buffers(pa.list_(lists.type, 0), 2, [None], children=[lists])
+    data = pa.StructArray.from_arrays([RUNS, empty], ["runs", "lists"])
+    snapshot = store.put("t", pa.table({"d": data}))
+    stored = snapshot.to_arrow()["d"].chunk(0).field("lists").values
+    assert stored.buffers()[1].to_pybytes()[:4] == bytes(4)
+    assert [list(cell["lists"]) for cell in snapshot.to_pandas()["d"]] == [[], []]
+
+
 def _halves(*values):
     return pa.DictionaryArray.from_arrays(list(range(len(values))), pa.array(np.array(values, "f2")))
 
