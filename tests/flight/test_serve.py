@@ -288,8 +288,8 @@ def tickets(snapshot):
     yield messages.encode(messages.Part(snapshot.identity, "x", 1, 0, 1 << 40)), "bytes 0 to"
     yield messages.encode(messages.Part(snapshot.identity, "x", 1, -8, 8)), "damaged"
     yield messages.encode(messages.Part(snapshot.identity, "x", 1, 8, 0)), "bytes 8 to"
-    yield messages.encode(messages.Part(12345, "x", 1, 0, 8)), "gone from this host"
-    yield messages.encode(messages.Rows(12345, "../../etc/passwd", 1)), "gone from this host"
+    yield messages.encode(messages.Part(12345, "x", 1, 0, 8)), "is no longer there"
+    yield messages.encode(messages.Rows(12345, "../../etc/passwd", 1)), "is no longer there"
 
 
 def test_foreign_and_damaged_tickets_are_refused(origin, host):
