@@ -12,15 +12,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from colonnade.core.distinct import distinct
 from colonnade.core.key_index import KeyIndex
 from colonnade.errors import ColonnadeError, CorruptSnapshotError
 from colonnade.format import schema
-from colonnade.format.key import OneKey, check_key_type, key_column, key_parts, looked_up
+from colonnade.format.key import check_key_type, key_column, key_parts, looked_up, one_key
 from colonnade.format.range_key import RangeKey
 from colonnade.format.read.file import StoredFile
 from colonnade.format.read.index import read_rows
+from colonnade.interop import pandas as internals
 
 
 class Lookup:
@@ -31,7 +33,7 @@ class Lookup:
     file : StoredFile
         The opened table.
     frame : callable
-        Makes the table as pandas; called at the first `rows`.
+        Makes the table as pandas, a frame or a Series; called at the first `rows`.
 
     Raises
     ------
@@ -41,12 +43,12 @@ class Lookup:
         The key index is damaged.
     """
 
-    def __init__(self, file: StoredFile, frame: Callable[[], pd.DataFrame]) -> None:
+    def __init__(self, file: StoredFile, frame: Callable[[], Any]) -> None:
         key = file.frame.key if file.array is None else None
         if key is None:
             raise ColonnadeError("the table has no key; put it with key= to look rows up")
         self._make_frame = frame
-        self._frame: pd.DataFrame | None = None
+        self._frame: Any = None
         self._range: RangeKey | None = None
         if not key.fields:
             index = read_rows(file)
@@ -62,15 +64,17 @@ class Lookup:
         self._names = [batch.schema.field(field).name for field in key.fields]
         for name, column in zip(self._names, self._columns, strict=True):
             check_key_type(name, column.type)
+        key_type = self._columns[0].type
+        has_one = len(self._columns) == 1 and not isinstance(key_type, pa.BaseExtensionType)
+        self._one_key = one_key(key_type) if has_one else None
         self._index = _following(
             KeyIndex,
             np.frombuffer(file.body.bytes(key.at, key.size), np.uint8),
             [key_column(column) for column in self._columns],
             file.rows,
         )
-        self._one_key = OneKey(self._columns[0].type) if len(self._columns) == 1 else None
 
-    def locate(self, keys: Any) -> Any:
+    def locate(self, keys: Any) -> int | npt.NDArray[np.int64]:
         """The first row of each key, -1 where there is none: an int for one key, int64 of shape (keys,) for several."""
         rows, is_one = self._find(keys)
         return int(rows[0]) if is_one else rows
@@ -87,7 +91,8 @@ class Lookup:
         """All rows of each key as a new frame, one key after the other; a key that is not there gives none."""
         if self._frame is None:
             self._frame = self._make_frame()
-        return self._frame.take(self.positions(keys))
+        rows: pd.DataFrame = internals.take_rows(self._frame, self.positions(keys))
+        return rows
 
     def validate(self) -> None:
         """Check that the index leads to each row without a null in its key, and to no other.

@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import colonnade as cn
@@ -46,6 +47,35 @@ def test_labels_of_one_frame_are_not_those_of_the_next(folder):
     second = second.drop(columns="a")
     pd.testing.assert_frame_equal(store.get("t"), frame(10))
     pd.testing.assert_frame_equal(store.get("t", columns=["b", "a"]), frame(10)[["b", "a"]])
+
+
+def frame_of_all_blocks(rows):
+    times = pd.date_range("2026", periods=rows)
+    spans = pd.interval_range(0, periods=rows)
+    return pd.DataFrame({
+        "a": np.arange(rows), "b": np.arange(rows) / 2, "c": np.arange(rows, dtype="f4"), "flag": np.arange(rows) % 2 == 0,
+        "naive": times, "naive too": times, "zoned": times.tz_localize("UTC"), "span": times - times[0],
+        "day": times.to_period("D"), "interval": spans, "masked": pd.array([1, None] * (rows // 2), "Int64"),
+        "text": ["x", None] * (rows // 2), "kind": pd.Categorical(["x", None] * (rows // 2)),
+        "arrow": pd.array(range(rows), pd.ArrowDtype(pa.int64())), "object": [b"x", None] * (rows // 2),
+    })  # fmt: skip
+
+
+def test_a_frame_of_all_kinds_of_blocks_is_the_same_each_time(folder):
+    store, frame = cn.Store(folder / "s"), frame_of_all_blocks(10)
+    frame.attrs["source"] = "here"
+    store.put("t", frame.set_flags(allows_duplicate_labels=False))
+    for _ in range(3):
+        read = store.get("t")
+        pd.testing.assert_frame_equal(read, frame, check_flags=False)
+        assert read.attrs == {"source": "here"}
+        assert not read.flags.allows_duplicate_labels
+        assert [block.values.shape for block in read._mgr.blocks] == [
+            block.values.shape for block in store.get("t", columns=list(frame.columns))._mgr.blocks
+        ]
+        read.attrs["source"] = "there"
+        read["b"] += 1  # private to this frame
+        read["naive"] = read["naive"].shift()
 
 
 def test_nothing_that_is_kept_holds_a_mapping(folder):

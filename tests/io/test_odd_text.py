@@ -66,6 +66,16 @@ def test_csv_as_pandas_and_pyarrow_read_it(case, load):
     ).to_numpy().tolist()
 
 
+@pytest.mark.parametrize(("delimiter", "data"), [
+    ("\t", b"a\tb\n1\t2\n\t"), ("\t", b"a\tb\n1\t2\n\t\n\t\n"), (" ", b"a b\n1 2\n "), (",", b"a\nx\n  "), (";", b"a;b\n1;2\n;\n\n\r\n"),
+])  # fmt: skip
+@pytest.mark.parametrize("encoding", [None, "utf-8"])  # mapped, and read as a stream
+def test_a_last_row_of_blanks_is_a_row(encoding, delimiter, data, load):
+    parsing, converting = pc.ParseOptions(delimiter=delimiter), pc.ConvertOptions(strings_can_be_null=True)
+    expected = pc.read_csv(io.BytesIO(data), parse_options=parsing, convert_options=converting)
+    assert load(data, delimiter=delimiter, encoding=encoding).to_pydict() == expected.to_pydict()
+
+
 def test_names_that_are_there_twice(load):
     result = load(b"a,a,a\x001,,\n1,2,3,4,5\n6,7,8,9,0\n")
     assert result.column_names == ["a", "a", "a\x001", "", ""]
@@ -144,6 +154,28 @@ def test_json_lines(data, rows, load, store):
     result = load(data, ".jsonl")
     assert (result.num_rows, result.to_pylist()) == (len(rows), rows)
     assert len(store.get("t")) == len(rows)
+
+
+@pytest.mark.parametrize(("data", "types", "words"), [
+    (b'{"a": 1}\n{"a": "x"}\n', None, "'a' has values of several types. engine=\"duckdb\" gives"),
+    (b'{"a": [1]}\n{"a": 2}\n', None, "'a' has values of several types"),
+    (b'{"a": 1}\n{"a": "x"}\n', {"a": "string"}, "'a' has a value of type number, and types= says string"),
+])  # fmt: skip
+def test_values_of_several_types_in_json_lines(data, types, words, load):
+    with pytest.raises(cn.UnreadableFileError, match=words):
+        load(data, ".jsonl", types=types)
+    if types is None:
+        assert load(data, ".jsonl", engine="duckdb")["a"].to_pylist()[0] == json.dumps(
+            json.loads(data.split(b"\n")[0])["a"]
+        )
+
+
+def test_large_and_negative_integers_of_json_lines(load):
+    """In one block they are floats to PyArrow; in two blocks of two types, of which none holds all."""
+    data = b'{"a": 18446744073709551615}\n{"a": -1}\n'
+    with pytest.raises(cn.UnreadableFileError, match=r"decimal128\(38\)"):
+        load(data, ".jsonl")
+    assert load(data, ".jsonl", types={"a": pa.decimal128(38)})["a"].to_pylist() == [2**64 - 1, -1]
 
 
 def test_many_objects_without_members(store, tmp_path, monkeypatch):

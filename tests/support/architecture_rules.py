@@ -50,6 +50,7 @@ ORDER = [
     "_append_arguments",
     "_append_segments",
     "_append",
+    "_waits",
     "_watch",
     "_latest",
     "_follow",

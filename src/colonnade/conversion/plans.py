@@ -115,5 +115,5 @@ _COMPARABLE = frozenset(
 
 
 def _is_known(type_: pa.DataType) -> bool:
-    """Whether equal types become equal dtypes: what other people's extension types do may change."""
+    """Whether equal types always become equal dtypes. Extension types of other libraries may change what they do."""
     return not isinstance(type_, pa.BaseExtensionType) or type(type_).__module__.startswith(("pandas.", "pyarrow."))

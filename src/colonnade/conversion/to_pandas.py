@@ -143,7 +143,10 @@ def to_pandas(
     if options.zero_copy_only:
         _refuse_copies(columns, layout.groups, options)
     blocks = BlockMaker(columns, arrays, layout, plan.categories, options).make()
-    return internals.make_frame(blocks, index, plan.head.labels.view(), copy.deepcopy(dict(plan.head.attrs)))
+    frame = internals.make_frame(blocks, index, plan.head.labels.view())
+    if plan.head.attrs:
+        frame.attrs.update(copy.deepcopy(dict(plan.head.attrs)))
+    return frame
 
 
 def _refuse_copies(table: pa.Table, groups: Sequence[Group], options: PandasOptions) -> None:

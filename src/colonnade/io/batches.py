@@ -10,7 +10,6 @@ Does not depend on: where batches come from, where they are stored.
 from __future__ import annotations
 
 import ctypes
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
@@ -34,12 +33,12 @@ _JOINED = 8 << 20
 class Stream(NamedTuple):
     """Columns that are decoded when they are written: for each, whether it has nulls; and how many rows they have.
 
-    Both are what the source declares. They come in ``groups``, each with all of its batches.
+    Both are what the source declares. ``batches`` are of some of the columns each: their names, and a batch of them.
     """
 
     columns: Mapping[str, bool]
     rows: int
-    groups: Sequence[tuple[Sequence[str], Iterator[pa.RecordBatch]]]
+    batches: Iterator[tuple[Sequence[str], pa.RecordBatch]]
 
 
 class Source(NamedTuple):
@@ -134,12 +133,12 @@ def _whole_bytes(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield as_one(*seam)
 
 
-def read_ahead(items: Iterator[T], count: int = 2) -> Iterator[T]:
-    """Give the same items. Another thread reads up to ``count`` more while the caller uses one."""
+def read_ahead(items: Iterator[T]) -> Iterator[T]:
+    """Give the same items. Another thread reads the next one while the caller uses one."""
     with ThreadPoolExecutor(1) as thread:
-        following = deque(thread.submit(next, items, None) for _ in range(count))
-        while (item := following.popleft().result()) is not None:
-            following.append(thread.submit(next, items, None))
+        following = thread.submit(next, items, None)
+        while (item := following.result()) is not None:
+            following = thread.submit(next, items, None)
             yield item
 
 

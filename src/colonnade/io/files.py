@@ -11,7 +11,8 @@ import itertools
 import mmap
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
@@ -23,7 +24,7 @@ from pyarrow import fs
 from pyarrow.parquet import ParquetFile, filters_to_expression
 
 from colonnade.errors import UnreadableFileError, printable
-from colonnade.io.batches import POOL, Source, Stream, read_ahead
+from colonnade.io.batches import POOL, Source, Stream, in_whole_bytes, read_ahead
 from colonnade.io.engines import by_engine
 from colonnade.io.formats import SUFFIXES, TEXT, FileFormat, decompressed, explaining, recognise
 from colonnade.io.hive import folder_columns
@@ -33,7 +34,7 @@ from colonnade.io.pandas_metadata import check_metadata, with_united_dtypes
 from colonnade.io.parquet import has_far_int96, parquet_format, parquet_options
 from colonnade.io.progress import Meter
 from colonnade.io.secrets import without_secrets
-from colonnade.io.streamed import MOST_COLUMNS, MisdeclaredError, declared_columns, rows_of_batch
+from colonnade.io.streamed import MOST_COLUMNS, SIDE_BY_SIDE, MisdeclaredError, declared_columns, rows_of_batch
 from colonnade.io.text import TextFile, read_text
 
 
@@ -227,15 +228,35 @@ def _columns(source: _Files, kind: FileFormat, options: ReadOptions, meter: Mete
         return Source(schema, _scan(dataset, kind, schema, choice, meter, remote=remote))
     now = [name for name in schema.names if name not in null_facts]
     first = _scan(dataset, kind, schema, choice._replace(columns=now), meter, ahead=_AHEAD_OF_KEPT)
-    names = list(null_facts)
-    groups = [names[at : at + MOST_COLUMNS] for at in range(0, len(names), MOST_COLUMNS)]
-    streams_of_groups = [read_ahead(_decoded(dataset, schema, group, meter)) for group in groups]
-    streams_of_groups[-1] = _of_the_same(source.files, state, streams_of_groups[-1])
-    stream = Stream(null_facts, meter.total, list(zip(groups, streams_of_groups, strict=True)))
-    return Source(schema, first if now else iter(()), stream)
+    later = _of_the_same(source.files, state, _in_groups(dataset, schema, list(null_facts), meter))
+    return Source(schema, first if now else iter(()), Stream(null_facts, meter.total, later))
 
 
-def _decoded(dataset: Any, schema: pa.Schema, names: list[str], meter: Meter) -> Iterator[pa.RecordBatch]:
+def _in_groups(
+    dataset: Any, schema: pa.Schema, names: list[str], meter: Meter
+) -> Iterator[tuple[Sequence[str], pa.RecordBatch]]:
+    """Decode columns group by group, `SIDE_BY_SIDE` groups in turns: for each batch the names of its columns, and it.
+
+    PyArrow decodes the columns of a batch by all processors, and waits for the slowest. Meanwhile the other group's
+    columns are decoded.
+    """
+    for at in range(0, len(names), MOST_COLUMNS):
+        now = names[at : at + MOST_COLUMNS]
+        groups = deque(
+            (group, in_whole_bytes(read_ahead(_decoded(dataset, schema, group))))
+            for group in (now[first::SIDE_BY_SIDE] for first in range(SIDE_BY_SIDE))
+            if group
+        )
+        while groups:
+            group, batches = groups.popleft()
+            if (batch := next(batches, None)) is not None:
+                meter.count_columns(batch, len(schema))
+                meter.position = meter.rows
+                yield group, batch
+                groups.append((group, batches))
+
+
+def _decoded(dataset: Any, schema: pa.Schema, names: list[str]) -> Iterator[pa.RecordBatch]:
     """Decode columns of Parquet files batch by batch, which a dataset does row group by row group."""
     fields = pa.schema([schema.field(name) for name in names])
     rows = rows_of_batch(fields)
@@ -250,8 +271,6 @@ def _decoded(dataset: Any, schema: pa.Schema, names: list[str], meter: Meter) ->
                 columns = batch.select(names)
                 if columns.schema.types != fields.types:
                     raise MisdeclaredError(f"{fragment.path} has columns of {columns.schema.types}")
-                meter.count_columns(columns, len(schema))
-                meter.position = meter.rows
                 yield columns
 
 
@@ -261,8 +280,8 @@ def _state_of(files: list[fs.FileInfo]) -> list[tuple[int, ...]]:
 
 
 def _of_the_same(
-    files: list[fs.FileInfo], state: list[tuple[int, ...]], batches: Iterator[pa.RecordBatch]
-) -> Iterator[pa.RecordBatch]:
+    files: list[fs.FileInfo], state: list[tuple[int, ...]], batches: Iterator[tuple[Sequence[str], pa.RecordBatch]]
+) -> Iterator[tuple[Sequence[str], pa.RecordBatch]]:
     """Give the batches of files of which a part was read before; other files by now are an error."""
     yield from batches
     for file, before, now in zip(files, state, _state_of(files), strict=True):
@@ -275,7 +294,7 @@ def _expression(filters: Any) -> Any:
         return filters
     try:
         return filters_to_expression(filters)
-    except (TypeError, ValueError, IndexError) as error:
+    except (TypeError, ValueError, IndexError, OverflowError) as error:
         raise ValueError(
             f"filters= is an expression of pyarrow.dataset, or tuples as pyarrow.parquet.read_table takes them "
             f'([("year", "==", 2013)]), got {filters!r} ({error})'

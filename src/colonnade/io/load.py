@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from colonnade.errors import printable
 from colonnade.io import databases
-from colonnade.io.batches import Source, Stream, gather, in_whole_bytes
+from colonnade.io.batches import Source, Stream, gather
 from colonnade.io.files import open_files
 from colonnade.io.formats import checked_format
 from colonnade.io.options import ReadOptions
@@ -74,10 +74,8 @@ def _check_threads() -> None:
 
 
 def _batches(schema: pa.Schema, stream: Stream) -> Iterator[tuple[Sequence[int], pa.RecordBatch]]:
-    for names, batches in stream.groups:
-        fields = [schema.get_field_index(name) for name in names]
-        for batch in in_whole_bytes(batches):
-            yield fields, batch
+    for names, batch in stream.batches:
+        yield [schema.get_field_index(name) for name in names], batch
 
 
 def _lengths(table: pa.Table) -> list[int]:

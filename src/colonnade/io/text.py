@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from colonnade.errors import UnreadableFileError
-from colonnade.io.batches import Source, release_memory, without_columns
+from colonnade.io.batches import Source, without_columns
 from colonnade.io.formats import FileFormat, explaining
 from colonnade.io.options import ReadOptions, check_columns
 from colonnade.io.progress import Meter
@@ -35,7 +35,6 @@ from colonnade.io.text_parts import DIGITS, Key, Part
 
 # The most threads, whatever the number of processors: each keeps a block and its parsed rows in memory.
 _THREADS = 8
-_RELEASED = 16  # blocks after which memory is returned to the kernel, which takes 4 ms
 
 
 class TextFile(NamedTuple):
@@ -124,7 +123,7 @@ def _cast(column: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray:
 
 
 def _united(columns: Sequence[pa.ChunkedArray]) -> pa.DataType | None:
-    """Give the type that holds all values of these columns, or None: only text does."""
+    """Return the type that holds all values of these columns; None if only text does."""
     types = list(dict.fromkeys(column.type for column in columns))
     if {pa.uint64(), DIGITS} & set(types):
         others = [type_ for type_ in types if type_ not in (DIGITS, pa.uint64(), pa.null())]
@@ -164,7 +163,7 @@ def _parts(
     files: Sequence[TextFile], kind: FileFormat, options: ReadOptions, meter: Meter, as_text: set[Key] | None
 ) -> Iterator[Part]:
     """Read one part for each block: all columns, or those in ``as_text``, as strings."""
-    before = parts_in_memory = 0
+    before = 0
     for file in files:
         with explaining(file.path, kind), file.open() as text:
             for part in _in_threads(_BLOCKS[kind](text, options, as_text)):
@@ -172,10 +171,6 @@ def _parts(
                     meter.nbytes += column.nbytes
                 meter.rows += part.rows
                 meter.position = before + text.at
-                parts_in_memory += 1
-                if parts_in_memory == _RELEASED:
-                    release_memory()
-                    parts_in_memory = 0
                 yield part if as_text is not None else part.with_constants(file.folders, options.columns)
         before += file.size
 

@@ -60,7 +60,7 @@ def _of_stream(text: Text, end_of_rows: EndOfRows) -> Iterator[memoryview]:
             yield memoryview(data)[:end]
         else:
             rest = data
-    if rest.strip() or not any_block:
+    if rest.strip(b"\r\n") or not any_block:  # blanks and tabs may be a row of CSV
         yield memoryview(rest)
 
 

@@ -6,6 +6,7 @@ Does not depend on: files, how the types of blocks are united.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Literal
@@ -27,12 +28,14 @@ def json_blocks(text: Text, options: ReadOptions, as_text: set[Key] | None) -> I
 
 
 def _parse(data: pa.Buffer, options: ReadOptions, as_text: set[Key] | None) -> Part:
+    types = options.types or {}
     if as_text is not None:
-        table = _table(data, dict.fromkeys((name for name, _ in as_text), pa.string()), "ignore")
+        with _explaining_several_types(types):
+            table = _table(data, dict.fromkeys((name for name, _ in as_text), pa.string()), "ignore")
         names = table.column_names
     else:
-        types = options.types or {}
-        table = _table(data, types, "infer")
+        with _explaining_several_types(types):
+            table = _table(data, types, "infer")
         names = table.column_names
         if options.columns is not None:
             table = table.select([name for name in options.columns if name in table.column_names])
@@ -47,3 +50,26 @@ def _parse(data: pa.Buffer, options: ReadOptions, as_text: set[Key] | None) -> P
 
 def _table(data: pa.Buffer, types: Mapping[str, pa.DataType], others: Literal["infer", "ignore"]) -> pa.Table:
     return parse_json_lines(data, pa.schema(types.items()), others)
+
+
+# PyArrow's words, whose number of the row is that of the block.
+_SEVERAL_TYPES = re.compile(r"Column\(/(([^/]*).*)\) changed from \S+ to (\S+) in row")
+
+
+@contextlib.contextmanager
+def _explaining_several_types(types: Mapping[str, pa.DataType]) -> Iterator[None]:
+    """Say the way out where a column has values of several types; ``types`` are those that the caller gave."""
+    try:
+        yield
+    except pa.ArrowInvalid as error:
+        if (words := _SEVERAL_TYPES.search(str(error))) is None:
+            raise
+        path, name, other = words.groups()
+        if name in types:
+            raise pa.ArrowInvalid(
+                f"column {path!r} has a value of type {other}, and types= says {types[name]}"
+            ) from error
+        raise pa.ArrowInvalid(
+            f'column {path!r} has values of several types. engine="duckdb" gives such a column as JSON text; integers '
+            f"that int64 does not hold can be read with types={{{name!r}: pyarrow.decimal128(38)}}"
+        ) from error

@@ -5,7 +5,6 @@ Does not depend on: names, descriptors, labels. Every place goes through `Body`,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -48,14 +47,13 @@ _Place = tuple[Any, np.dtype[Any], schema.Block, Positions]
 
 def _places(layout: schema.FrameLayout, columns: int) -> list[_Place]:
     """What is known of the blocks from the layout metadata alone."""
-    positions = [_positions_of_block(block.columns, columns) for block in layout.blocks]
-    _check_positions([*positions, [position for position, _ in layout.columns]], columns)
+    _check_positions(layout, columns)
     places = []
-    for block, where in zip(layout.blocks, positions, strict=True):
+    for block in layout.blocks:
         dtype = decode_dtype(block.dtype)
         if dtype_kind(dtype) not in ("numpy", "datetimetz"):
             raise schema.invalid(f"a block of {dtype}")
-        places.append((dtype, plain_dtype(dtype), block, where))
+        places.append((dtype, plain_dtype(dtype), block, _positions_of_block(block.columns)))
     return places
 
 
@@ -65,17 +63,29 @@ def _block(file: StoredFile, dtype: Any, plain: np.dtype[Any], block: schema.Blo
     return StoredBlock(dtype, values if dtype is plain else internals.make_datetimes(values, dtype), where.copy())
 
 
-def _positions_of_block(columns: schema.Run | list[int], limit: int) -> Positions:
+def _positions_of_block(columns: schema.Run | list[int]) -> Positions:
     if isinstance(columns, list):
         return np.array(columns, np.intp)
-    end = columns.first + columns.count
-    if end > limit:
-        raise schema.invalid(f"a block of columns {columns.first} to {end} in a table of {limit}")
-    return np.arange(columns.first, end, dtype=np.intp)
+    return np.arange(columns.first, columns.first + columns.count, dtype=np.intp)
 
 
-def _check_positions(parts: Sequence[Any], columns: int) -> None:
-    """See that every position occurs once: pandas takes positions as they are."""
-    positions = np.concatenate([np.asarray(part, np.intp) for part in parts])
-    if len(positions) != columns or (columns and bool((np.sort(positions) != np.arange(columns)).any())):
-        raise schema.invalid("its blocks and columns do not hold every column of the frame once")
+def _check_positions(layout: schema.FrameLayout, columns: int) -> None:
+    """See that every position occurs once: pandas takes positions as they are.
+
+    Not by NumPy, whose first sorting, joining and comparing in a process takes 70 us.
+    """
+    runs = [(position, position + 1) for position, _ in layout.columns]
+    for block in layout.blocks:
+        if isinstance(block.columns, list):
+            runs += [(position, position + 1) for position in block.columns]
+        elif block.columns.count:
+            runs.append((block.columns.first, block.columns.first + block.columns.count))
+    end = 0
+    for first, last in sorted(runs):
+        if first != end:
+            break
+        end = last
+    else:
+        if end == columns:
+            return
+    raise schema.invalid("its blocks and columns do not hold every column of the frame once")

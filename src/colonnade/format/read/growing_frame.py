@@ -94,7 +94,7 @@ class Layout:
         blocks = list(zip(values, self.places, strict=True))
         # Not the index of the other frame: pandas may make a RangeIndex of integers.
         index = empty.index if array is None else internals.make_index(array, table.index, None)
-        self.empty = internals.make_frame(blocks, index, empty.columns, {})
+        self.empty = internals.make_frame(blocks, index, empty.columns)
         self.template = internals.FrameTemplate(self.empty)
 
 
@@ -188,7 +188,7 @@ class Columns:
                 continue
             for repeat, position in enumerate(projection.places(int(places[0]))):
                 blocks.append((part.copy() if repeat else part, np.array([position], np.intp)))
-        return internals.make_frame(blocks, index, projection.labels(layout.empty.columns), {})
+        return internals.make_frame(blocks, index, projection.labels(layout.empty.columns))
 
     def parts(self, rows: range) -> tuple[list[Any], Any]:
         """The arrays of the frame's blocks, and the array of its index. The latter is None for a RangeIndex."""

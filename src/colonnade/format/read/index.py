@@ -5,7 +5,9 @@ Does not depend on: blocks, names, descriptors.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -46,13 +48,12 @@ def _strings(values: list[Any]) -> pa.Array:
     """Labels as an Arrow array.
 
     Not by Arrow's converter, if all are text: its first call in a process imports modules, which takes 3 ms. And not in
-    its default pool, whose first allocation takes a huge page, 2 MiB.
+    its default pool, whose first allocation takes a huge page, 2 MiB. NumPy's first sum takes 30 us.
     """
     if not values or not all(type(value) is str for value in values):
         return pa.array(values, pa.large_string(), memory_pool=pa.system_memory_pool())
     texts = [value.encode() for value in values]
-    offsets = np.zeros(len(values) + 1, np.int64)
-    np.cumsum([len(text) for text in texts], out=offsets[1:])
+    offsets = struct.pack(f"{len(values) + 1}q", 0, *accumulate(map(len, texts)))
     return pa.LargeStringArray.from_buffers(len(values), pa.py_buffer(offsets), pa.py_buffer(b"".join(texts)))
 
 

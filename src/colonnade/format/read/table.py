@@ -98,6 +98,31 @@ def labels_of(file: StoredFile) -> list[Any]:
 
 def _frame(file: StoredFile, columns: Iterable[Any] | None) -> pd.DataFrame:
     layout = file.frame
+    frame = _whole_frame(file) if columns is None else _projected_frame(file, columns)
+    if layout.attrs:
+        frame.attrs.update(decode_json(layout.attrs, "attrs"))
+    if layout.unique_labels:
+        internals.refuse_duplicate_labels(frame)
+    return frame
+
+
+def _whole_frame(file: StoredFile) -> pd.DataFrame:
+    layout, labels = file.frame, read_labels(file)
+    blocks = read_blocks(file, len(labels))
+    values = [internals.wrap_datetimes(block.values) for block in blocks]
+    values += [internals.as_block(read_column(file, column)) for _, column in layout.columns]
+    template: internals.FrameTemplate | None = file.cache.get("template")
+    if template is not None:
+        return template.frame(values, read_rows(file))
+    places = [block.positions for block in blocks]
+    places += [np.array([position], np.intp) for position, _ in layout.columns]
+    frame = internals.make_frame(list(zip(values, places, strict=True)), read_rows(file), labels)
+    if "labels" in file.cache:
+        file.cache["template"] = internals.FrameTemplate(frame)
+    return frame
+
+
+def _projected_frame(file: StoredFile, columns: Iterable[Any]) -> pd.DataFrame:
     labels = read_labels(file)
     projection = Projection.of(labels, columns)
     blocks = [
@@ -105,16 +130,12 @@ def _frame(file: StoredFile, columns: Iterable[Any] | None) -> pd.DataFrame:
         for block in read_blocks(file, len(labels))
         for piece in projection.of_block(block.values, block.positions)
     ]
-    for position, column in layout.columns:
+    for position, column in file.frame.columns:
         for repeat, new_position in enumerate(projection.places(position)):
-            values = read_column(file, column)
-            if repeat:  # two columns over one memory would see each other's writes
-                values = values.copy()
-            one_block = values.reshape(1, -1) if isinstance(values, np.ndarray) else values
-            blocks.append((one_block, np.array([new_position], np.intp)))
-    attrs = decode_json(layout.attrs, "attrs")
-    labels = projection.labels(labels)
-    return internals.make_frame(blocks, read_rows(file), labels, attrs, unique_labels=layout.unique_labels)
+            values = internals.as_block(read_column(file, column))
+            # Two columns over one memory would see each other's writes.
+            blocks.append((values.copy() if repeat else values, np.array([new_position], np.intp)))
+    return internals.make_frame(blocks, read_rows(file), projection.labels(labels))
 
 
 def _frame_of_array(file: StoredFile, layout: schema.ArrayLayout, columns: Iterable[Any] | None) -> pd.DataFrame:
@@ -125,7 +146,7 @@ def _frame_of_array(file: StoredFile, layout: schema.ArrayLayout, columns: Itera
         frame = pd.DataFrame(dict(enumerate(others)), copy=False).set_axis(labels, axis=1)
         return frame if projection.order is None else frame.iloc[:, projection.order]
     blocks = projection.of_block(values, np.arange(len(labels), dtype=np.intp))
-    return internals.make_frame(blocks, pd.RangeIndex(values.shape[1]), projection.labels(labels), {})
+    return internals.make_frame(blocks, pd.RangeIndex(values.shape[1]), projection.labels(labels))
 
 
 def validate(file: StoredFile) -> None:

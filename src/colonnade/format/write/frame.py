@@ -75,7 +75,7 @@ class FrameParts:
             )
 
     def row_index(self, index: pd.Index[Any]) -> tuple[MakeIndex, list[Any]]:
-        """How the row index is read, and the levels that became columns, behind those of the data."""
+        """Return how the row index is read, and its levels that are stored as columns after those of the data."""
         if isinstance(index, pd.RangeIndex):
             layout = range_layout(index)
             return lambda _: layout, [index]
