@@ -81,7 +81,7 @@ class Reference(NamedTuple):
             copy = fetch(open_catalog(None), request, self.locations)
         except (NotFoundError, RemoteError) as error:
             raise type(error)(
-                f"version {self.seal.version} of {self.described} is a table of another host, and cannot be fetched: "
+                f"version {self.seal.version} of {self.described} is not on this host, and cannot be fetched: "
                 f"{error.args[-1]}"
             ) from error
         if copy.seal != self.seal:

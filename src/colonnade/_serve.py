@@ -12,7 +12,6 @@ import secrets
 import socket
 import threading
 import time
-import weakref
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +67,7 @@ class Server:
         self._changing = threading.RLock()  # a signal handler may close it again
         self.token = credentials.token or ""
         self._stand()
-        self._thread = threading.Thread(target=_stand_by, args=(weakref.ref(self), self._closed), daemon=True)
-        self._thread.name = "colonnade-serve"
+        self._thread = threading.Thread(target=self._stand_by, name="colonnade-serve", daemon=True)
         self._thread.start()
         _servers.add(self)
 
@@ -113,6 +111,7 @@ class Server:
     def close(self) -> None:
         """End serving. Transfers that run are ended after a few seconds."""
         self._closed.set()
+        _servers.discard(self)
         with self._changing:
             self._election.withdraw()
             self._end()
@@ -136,6 +135,10 @@ class Server:
     def __repr__(self) -> str:
         state = "closed" if self._closed.is_set() else "serving" if self.is_serving else "standing by"
         return f"<colonnade.Server {self.address}: {state}>"
+
+    def _stand_by(self) -> None:
+        while not self._closed.wait(_INTERVAL):
+            self.look()
 
     def look(self) -> None:
         """Take over if nobody serves; close snapshots that nobody asks for any more."""
@@ -316,16 +319,8 @@ def _why_not(host: str, port: int) -> tuple[int, str] | None:
     return None
 
 
-def _stand_by(server: weakref.ref[Server], closed: threading.Event) -> None:
-    while not closed.wait(_INTERVAL):
-        alive = server()
-        if alive is None:
-            return
-        alive.look()
-        del alive
-
-
-_servers: weakref.WeakSet[Server] = weakref.WeakSet()
+# They serve until they are closed, though the caller of `serve` keeps none.
+_servers: set[Server] = set()
 _inherited: list[Any] = []
 
 

@@ -185,7 +185,7 @@ def test_a_reference_whose_host_is_gone_names_it(mortal, default_store):
     copy = elsewhere(origin.put("x", pd.DataFrame({"x": [1]})))
     host.process.kill()
     host.process.wait()
-    with pytest.raises(cn.RemoteError, match=f"version 1 of 'x' is a table of another host.*{host.address}"):
+    with pytest.raises(cn.RemoteError, match=f"version 1 of 'x' is not on this host.*{host.address}"):
         copy.to_pandas()
 
 

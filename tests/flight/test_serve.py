@@ -1,6 +1,7 @@
 """A served store: which process serves it, who may read it, and what other Flight clients see."""
 
 import errno
+import gc
 import json
 import os
 import pickle
@@ -17,6 +18,7 @@ import pytest
 from pyarrow import flight
 
 import colonnade as cn
+from colonnade import _serve
 from colonnade.flight import messages
 from colonnade.flight.serving import address_of
 from colonnade.flight.sql_command import query_of
@@ -74,6 +76,23 @@ def test_the_next_process_takes_over_at_the_same_port(mortal, store, token, end_
             except cn.RemoteError:
                 assert time.monotonic() < end
                 time.sleep(0.1)
+
+
+def test_a_server_that_nobody_keeps_stands_by_too(mortal, store, token):
+    """`cn.serve()` in a program that does nothing with the result."""
+    origin, host = mortal
+    origin.put("x", b"1234")
+    origin.serve()
+    gc.collect()
+    server = next(each for each in _serve._servers if each.address == host.address)
+    host.signal(signal.SIGKILL)
+    end = time.monotonic() + 20
+    while not server.is_serving:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    store.open(f"{host.address}/x").close()
+    server.close()
+    assert server not in _serve._servers
 
 
 def test_a_store_that_was_removed_and_made_again(folder, token, monkeypatch):
@@ -280,8 +299,8 @@ def tickets(snapshot):
     yield messages.encode(messages.Part(snapshot.identity, "x", 1, 0, 1 << 40)), "bytes 0 to"
     yield messages.encode(messages.Part(snapshot.identity, "x", 1, -8, 8)), "damaged"
     yield messages.encode(messages.Part(snapshot.identity, "x", 1, 8, 0)), "bytes 8 to"
-    yield messages.encode(messages.Part(12345, "x", 1, 0, 8)), "gone from this host"
-    yield messages.encode(messages.Rows(12345, "../../etc/passwd", 1)), "gone from this host"
+    yield messages.encode(messages.Part(12345, "x", 1, 0, 8)), "is no longer there"
+    yield messages.encode(messages.Rows(12345, "../../etc/passwd", 1)), "is no longer there"
 
 
 def test_foreign_and_damaged_tickets_are_refused(origin, host):

@@ -1,5 +1,6 @@
 """Snapshots in a Ray cluster of two nodes, of which one is another host."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -205,6 +206,18 @@ def test_plain_frames_between_actors(cluster):
         time.sleep(0.1)
     for actor in (source, *sinks):
         ray.kill(actor)
+
+
+def test_nodes_serve_on_though_nobody_keeps_the_result(cluster):
+    cluster.close()
+    time.sleep(1)  # until Ray has forgotten the names
+    addresses = colonnade.ray.serve().addresses
+    colonnade.ray.serve()
+    gc.collect()
+    time.sleep(1)
+    actors = [ray.get_actor(f"colonnade-{node}", "colonnade") for node in addresses]
+    assert ray.get([actor.address.remote() for actor in actors]) == list(addresses.values())
+    colonnade.ray.serve().close()
 
 
 def test_the_module_names_its_extra():

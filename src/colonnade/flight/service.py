@@ -252,7 +252,7 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]  # PyArrow ship
             segment_and_seal = copies.find(self._catalog, request.name, request.version or 0, request.identity)
             if segment_and_seal is None:
                 raise NotFoundError(
-                    f"version {request.version} of {request.name!r} is gone from this host: it was superseded (keep= "
+                    f"version {request.version} of {request.name!r} is no longer there: it was superseded (keep= "
                     "retains versions) or deleted"
                 )
             new = _Open(request.name, *segment_and_seal)

@@ -23,6 +23,9 @@ _NAMESPACE = "colonnade"
 # What calls to an actor raise before Ray knows that its node is gone, and after.
 _OF_LOST_NODES = (ray.exceptions.ActorUnavailableError, ray.exceptions.ActorUnschedulableError)
 
+# The first handle of each actor, by node. Ray ends an actor when nobody has that any more, and these end with the job.
+_handles: dict[str, Any] = {}
+
 
 class _Host:
     """The actor of a node. It serves the node's default store for as long as it lives."""
@@ -72,7 +75,8 @@ class Hosts:
     def close(self) -> None:
         """End serving, on all nodes."""
         actors, self._actors = self._actors, {}
-        for actor in actors.values():
+        for node, actor in actors.items():
+            _handles.pop(node, None)
             try:
                 ray.get(actor.close.remote(), timeout=10)
                 ray.kill(actor)
@@ -131,6 +135,11 @@ def serve(*, token: str | None = None, port: int = 0) -> Hosts:
         for node in ray.nodes()
         if node["Alive"]
     }
+    for node in [node for node in _handles if node not in actors]:
+        del _handles[node]
+    for node, host in actors.items():
+        if _handles.get(node) != host:  # of the same actor, the first handle is kept
+            _handles[node] = host
     return Hosts(actors)
 
 
