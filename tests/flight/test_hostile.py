@@ -165,8 +165,8 @@ OFFERS = {
     "nothing": (metadata(b""), "not one of Colonnade"),
     "a ticket": (metadata(messages.encode(Part(1, "x", 1, 0, 8))), "cannot be understood"),
     "8 MiB": (metadata(bytes(8 << 20)), "failed|cannot be reached"),
-    "deep JSON": (metadata(b"colonnade-2:" + b"[" * 10_000), "cannot be understood"),
-    "long JSON": (metadata(b"colonnade-2:" + b" " * 100_000), "the longest has"),
+    "deep JSON": (metadata(messages._MARK + b"[" * 10_000), "cannot be understood"),
+    "long JSON": (metadata(messages._MARK + b" " * 100_000), "the longest has"),
     "a text for the terminal": (failing("\x1b[2J\x1b[H\a" + "x" * 5000), "x{100}"),
 }
 
@@ -179,7 +179,7 @@ def test_offers_that_are_none(origin, offered, store, token, offer):
 
 
 def test_an_offer_of_another_version(origin, offered, store, token):
-    def find(self, _):
+    def find(self, *_):
         return Service._find(self, messages.Request("x"))
 
     with lying(origin, _find=find) as address, pytest.raises(cn.RemoteError, match="another snapshot"):
