@@ -6,6 +6,7 @@ have it. Does not depend on: files, how a conversion is done.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -65,9 +66,29 @@ def read_mapped(file: StoredFile, table: pa.Table, columns: list[Any] | None, ma
     """
     if file.array is not None:
         raise UnsupportedTypeError("dtype_backend= and types_mapper= are for tables; this is an array, see to_numpy()")
-    order = Projection.of(read_labels(file), columns).order
+    labels = read_labels(file)
+    projection = Projection.of(labels, columns)
+    order = projection.order
     if order is not None:
         index = [field for field in file.frame.index_fields if field is not None]
         data = [field for field in range(table.num_columns) if field not in index]
         table = table.select([*(data[position] for position in order.tolist()), *index])
-    return as_put(file, to_pandas(table, types_mapper=mapper), columns)
+    try:
+        frame = to_pandas(_without_labels(table), types_mapper=mapper)
+    except (NotImplementedError, ValueError, TypeError) as error:
+        if mapper not in _BACKENDS.values() and not isinstance(error, pa.ArrowException):
+            raise  # it may be the caller's function that failed
+        raise UnsupportedTypeError(
+            f"pandas cannot hold this table ({error}); use to_arrow(), or name columns="
+        ) from error
+    frame.columns = projection.labels(labels)
+    return as_put(file, frame, columns)
+
+
+def _without_labels(table: pa.Table) -> pa.Table:
+    """The table without the dtypes of its labels, of which PyArrow does not know all: the file has the labels."""
+    metadata = table.schema.pandas_metadata
+    if not metadata or "column_indexes" not in metadata:
+        return table
+    plain = json.dumps({**metadata, "column_indexes": []})
+    return table.replace_schema_metadata({**table.schema.metadata, b"pandas": plain})

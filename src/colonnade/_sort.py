@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from colonnade.errors import NotATableError, NotFoundError, UnsupportedTypeError
 from colonnade.format.write.plan import frame_of, is_mapping
 from colonnade.interop.arrow import arrow_table
+from colonnade.interop.dictionaries import check_joinable
 from colonnade.interop.wrappers import is_polars_frame, is_polars_series, unwrapped
 from colonnade.suggestions import listed
 
@@ -50,6 +51,8 @@ def sort(data: Any, by: list[Any] | Literal[True]) -> Any:
         raise NotATableError(f"sort_by={by!r} is for tables; sort a {type(data).__name__} before you put it")
     table = _without_views(arrow_table(data))
     _check(by, table.column_names)
+    for column in table.columns:
+        check_joinable(column.chunks)
     try:
         return table.take(pc.sort_indices(table, [(name, "ascending") for name in by]))
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowTypeError) as error:

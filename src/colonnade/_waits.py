@@ -6,7 +6,7 @@ Does not depend on: what is waited for.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Self
+from typing import NoReturn, Self
 
 from colonnade import _core
 
@@ -56,3 +56,9 @@ class Waits:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"this {self._kind} of {self.name!r} belongs to its process: it can be neither pickled nor copied. "
+            "Let each process make its own one"
+        )

@@ -143,6 +143,7 @@ EXACTLY = {
     "small strings": pa.table({"s": ["a", None], "b": [b"x", b"y"]}),
     "string views": pa.table({"s": pa.array(["a", None], pa.string_view())}),
     "dictionaries": pa.table({"s": pa.array(["a", None]).dictionary_encode()}),
+    "sorted keys": pa.table({"m": pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int64(), keys_sorted=True))}),
     "nested": pa.table({"l": [[1], None], "t": [{"a": 1}, None]}),
     "metadata": pa.table({"x": pa.array([1])}, schema=pa.schema([pa.field("x", pa.int64(), metadata={"a": "b"}, nullable=True)], {"k": "v"})),
     "polars": pl.DataFrame({"c": pl.Series(["x"], dtype=pl.Categorical), "e": pl.Series(["x"], dtype=pl.Enum(["x", "y"])), "l": [[1]], "s": [{"a": 1}], "d": pl.Series([1]).cast(pl.Date)}),

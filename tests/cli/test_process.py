@@ -51,6 +51,20 @@ def test_full_disk(shell, store):
         assert shell("ls", stdout=full, status=1).stderr == "colonnade: No space left on device\n"
 
 
+@pytest.mark.parametrize("arguments", [["ls"], ["append", "g"], ["show", "g"], ["load", "t", "-", "--format", "csv"]])
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)], ids=str)
+def test_closed_standard_streams(store, arguments, closed):
+    with store.appender("g", {"x": "int64"}) as log:
+        log.append({"x": [1]})
+    streams = " ".join(f"{number}{'<' if number == 0 else '>'}&-" for number in closed)
+    process = subprocess.run(
+        ["sh", "-c", f'exec "$@" {streams}', "sh", *COMMAND, *arguments],
+        stdin=subprocess.DEVNULL, capture_output=True, env=environment(store), check=False,
+    )  # fmt: skip
+    assert b"Traceback" not in process.stderr
+    assert process.returncode == (1 if arguments[0] == "load" else 0)
+
+
 def test_interrupt(store, tmp_path):
     pipe = tmp_path / "pipe.csv"
     os.mkfifo(pipe)

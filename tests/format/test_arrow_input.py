@@ -322,6 +322,124 @@ def test_unions_of_an_extension_type_are_refused_inside_of_others(store):
         store.put("t", pa.table({"d": pa.ListArray.from_arrays([0, 1, 2], data)}))
 
 
+def _opaque(array):
+    return pa.ExtensionArray.from_storage(pa.opaque(array.type, "other", "test"), array)
+
+
+def _categories_of_identifiers():
+    identifiers = pa.ExtensionArray.from_storage(pa.uuid(), pa.array([b"x" * 16], pa.binary(16)))
+    return pa.DictionaryArray.from_arrays([0, 0], identifiers)
+
+
+RUNS_OF_TIMES = pa.RunEndEncodedArray.from_arrays([2], pa.array([0], pa.timestamp("s", "Europe/Paris")))
+RUNS_OF_VIEWS = pa.RunEndEncodedArray.from_arrays([2], pa.array([[1]], pa.list_view(pa.int8())))
+RUNS = pa.RunEndEncodedArray.from_arrays([2], [7])
+REFUSED = {
+    "run ends of zoned times": (RUNS_OF_TIMES, "decode the column"),
+    "run ends of list views": (RUNS_OF_VIEWS, "decode the column"),
+    "run ends of list views, no rows": (RUNS_OF_VIEWS.slice(0, 0), "decode the column"),
+    "run ends of list views in a structure": (pa.StructArray.from_arrays([RUNS_OF_VIEWS], ["a"]), "decode the column"),
+    "run ends in two extension types": (_opaque(_opaque(RUNS)), "cast the column to the storage"),
+    "a union in two extension types": (_opaque(_opaque(pa.UnionArray.from_sparse(pa.array([0, 0], pa.int8()), [pa.array([1, 2])]))), "cast the column to the storage"),
+    "run ends of an extension type in a list": (pa.ListArray.from_arrays([0, 2], _opaque(RUNS)), "cast the column to the storage"),
+    "categories of identifiers in a list": (pa.ListArray.from_arrays([0, 2], _categories_of_identifiers()), "cast the column to the storage"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_types_that_pyarrow_cannot_convert_or_read_are_refused(store, kind):
+    """PyArrow 26 ends the process at the first four, and cannot read files of the others."""
+    array, way_out = REFUSED[kind]
+    with pytest.raises(cn.UnsupportedTypeError, match=f"column 'd' is .*{way_out}"):
+        store.put("t", pa.table({"d": array}))
+    assert not store.exists("t")
+
+
+def test_lists_of_run_ends_without_a_row_are_refused(store):
+    """PyArrow 26 makes no valid null of them, and there is no row that could stand in the envelope instead."""
+    type_ = pa.list_(pa.run_end_encoded(pa.int32(), pa.float64()))
+    for data in (pa.chunked_array([], type_), pa.chunked_array([pa.ListArray.from_arrays([0, 2], RUNS).slice(0, 0)])):
+        with pytest.raises(cn.UnsupportedTypeError, match="column 'd'"):
+            store.put("t", pa.table({"d": data}))
+
+
+def test_lists_inside_that_have_no_rows_begin_at_zero(store):
+    """PyArrow 26 writes their offsets as they are, without what is before them, and the reader's process would end."""
+    lists = pa.ListArray.from_buffers(pa.list_(pa.int8()), 0, [None, pa.array([2], pa.int32()).buffers()[1]], children=[pa.array([1, 2], pa.int8())])  # fmt: skip
+    empty = pa.FixedSizeListArray.from_buffers(pa.list_(lists.type, 0), 2, [None], children=[lists])
+    data = pa.StructArray.from_arrays([RUNS, empty], ["runs", "lists"])
+    snapshot = store.put("t", pa.table({"d": data}))
+    stored = snapshot.to_arrow()["d"].chunk(0).field("lists").values
+    assert stored.buffers()[1].to_pybytes()[:4] == bytes(4)
+    assert [list(cell["lists"]) for cell in snapshot.to_pandas()["d"]] == [[], []]
+
+
+def _halves(*values):
+    return pa.DictionaryArray.from_arrays(list(range(len(values))), pa.array(np.array(values, "f2")))
+
+
+def test_chunks_of_dictionaries_of_half_floats(store, tmp_path):
+    """PyArrow 26 joins them inside of other types, and makes other numbers of them."""
+    columns = pa.chunked_array([_halves(1, 2), _halves(2, 3)])
+    assert store.put("t", pa.table({"d": columns})).to_arrow()["d"].to_pylist() == [1, 2, 2, 3]
+    inside = pa.chunked_array([pa.StructArray.from_arrays([chunk], ["a"]) for chunk in columns.chunks])
+    table = pa.table({"d": inside, "x": [3, 1, 2, 0]})
+    with pa.ipc.new_stream(tmp_path / "t.arrow", table.schema) as writer:
+        writer.write_table(table)
+    for refused in (
+        lambda: store.put("new", table),
+        lambda: store.put("new", table, sort_by="x"),
+        lambda: store.put("new", pa.table({"d": columns, "x": [3, 1, 2, 0]}), sort_by="x"),
+        lambda: store.load("new", tmp_path / "t.arrow"),
+    ):
+        with pytest.raises(cn.UnsupportedTypeError, match=r"chunks of .* cannot be joined"):
+            refused()
+    assert store.put("t", table.slice(0, 2)).to_arrow()["d"].to_pylist() == [{"a": 1}, {"a": 2}]
+
+
+INSIDE = {
+    "list": (pl.List, [["b", "a"], None, ["a"]]),
+    "array": (lambda kind: pl.Array(kind, 2), [["b", "a"], None, ["a", "a"]]),
+    "structure": (lambda kind: pl.Struct({"k": kind}), [{"k": "b"}, {"k": None}]),
+    "list of structures": (lambda kind: pl.List(pl.Struct({"k": kind})), [[{"k": "b"}], [], None]),
+}
+
+
+@pytest.mark.parametrize("kind", [pl.Categorical, pl.Enum(["z", "b", "a"])], ids=["Categorical", "Enum"])
+@pytest.mark.parametrize("place", INSIDE)
+def test_categories_of_polars_inside_of_other_types(store, place, kind):
+    """Polars gives dictionaries of text in views, which PyArrow 26 cannot convert."""
+    make, values = INSIDE[place]
+    frame = pl.DataFrame({"x": pl.Series(values, dtype=make(kind))})
+    snapshot = store.put("t", frame)
+    snapshot.validate()
+    assert snapshot.to_polars().schema == frame.schema
+    assert snapshot.to_polars().to_dicts() == frame.to_dicts()
+    assert_frame_equal(snapshot.to_pandas(), frame.to_pandas())
+    with pa.memory_map(str(snapshot.path)) as file:
+        assert_frame_equal(pa.ipc.open_file(file).read_all().to_pandas(), frame.to_pandas())
+
+
+def test_an_arrow_dtype_of_dictionaries_of_views_comes_back(store):
+    categories = pa.DictionaryArray.from_arrays([0, 1, None], pa.array(["a", "b"], pa.string_view()))
+    for array in (categories, pa.ListArray.from_arrays([0, 2, 3], categories)):
+        frame = pd.DataFrame({"x": pd.array(array, dtype=pd.ArrowDtype(array.type))})
+        result = store.put("t", frame).to_pandas()
+        assert result.dtypes.equals(frame.dtypes)
+        assert result["x"].tolist() == frame["x"].tolist()
+
+
+def test_a_dictionary_that_has_nan_in_a_later_chunk(store):
+    """pandas has no such categories, which the first chunk does not tell."""
+    first, later = pa.array([2.0]), pa.array([1.0, np.nan])
+    chunks = [pa.DictionaryArray.from_arrays([0], first), pa.DictionaryArray.from_arrays([0, 1], later)]
+    snapshot = store.put("t", pa.table({"d": pa.chunked_array(chunks)}))
+    snapshot.validate()
+    assert repr(snapshot.to_arrow()["d"].to_pylist()) == "[2.0, 1.0, nan]"
+    with pytest.raises(cn.UnsupportedTypeError, match="column 'd'"):
+        snapshot.to_pandas()
+
+
 TEXTS = pa.array(["x" * 20, "a", None, "y" * 30], pa.string_view())
 VIEWS_INSIDE = {
     "list view": lambda: pa.ListViewArray.from_arrays(pa.array([2, 0], pa.int32()), pa.array([0, 3], pa.int32()), TEXTS),

@@ -272,6 +272,13 @@ def test_zones_that_text_does_not_express(zone):
         encode_zone(zone)
 
 
+def test_a_zone_of_a_file_without_a_key():
+    with pytz.open_resource("Europe/Paris") as file:
+        zone = zoneinfo.ZoneInfo.from_file(file)
+    with pytest.raises(UnsupportedTypeError, match="tz_convert"):
+        encode_zone(zone)
+
+
 def test_no_type_says_more_than_it_knows():
     assert to_arrow(object_array(["a"]))[1] == Objects()
     assert to_arrow(object_array(["a", None]))[1] == Objects(missing="None")

@@ -258,3 +258,12 @@ def test_errors_do_not_move_the_cursor_of_a_terminal(store):
     with pytest.raises(ValueError, match="other columns") as caught:
         store.appender("t", {label: "int32"})
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("part", [slice(None, None, -1), slice(None, None, 2), slice(1, None)], ids=str)
+def test_parts_of_a_frame(store, part):
+    """Their memory is not contiguous, and that of a mask is not either."""
+    frame = every_type(9).iloc[part]
+    with store.appender("t", like=frame) as log:
+        log.append(frame)
+    same(store.get("t"), frame.reset_index(drop=True))

@@ -1,6 +1,7 @@
 """Waiting for rows: `follow`, `watch`, `latest`, by threads and tasks, for rows of another process."""
 
 import asyncio
+import copy
 import os
 import pickle
 import signal
@@ -328,3 +329,11 @@ def test_a_version_that_could_not_be_given_is_given_the_next_time(store, monkeyp
             with pytest.raises(KeyboardInterrupt):
                 next(watch)
         assert next(watch).version == 1
+
+
+def test_what_waits_can_be_neither_pickled_nor_copied(store):
+    with store.appender("t", like=frame(0, 4)), store.follow("t") as follower, store.watch("t") as watch:
+        for waiting in (follower, watch):
+            for duplicate in (pickle.dumps, copy.copy, copy.deepcopy):
+                with pytest.raises(TypeError, match="'t' belongs to its process"):
+                    duplicate(waiting)

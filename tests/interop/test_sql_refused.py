@@ -146,6 +146,16 @@ def test_ctrl_c_stays_keyboard_interrupt(store):
     assert process.stderr.count("KeyboardInterrupt") == process.stderr.count("Traceback") == ignored, process.stderr
 
 
+def test_types_that_duckdb_cannot_read_are_named(store):
+    """Of the first PyArrow makes no empty array, and DuckDB 2.0 ends the process at the second."""
+    union = pa.UnionArray.from_dense(pa.array([0], pa.int8()), pa.array([0], pa.int32()), [pa.array([1])])
+    runs = pa.RunEndEncodedArray.from_arrays([1], pa.RunEndEncodedArray.from_arrays([1], [7]))
+    for array in (union, runs, pa.ListArray.from_arrays([0, 1], runs)):
+        store.put("t", pa.table({"x": [1], "d": array}))
+        with pytest.raises(cn.UnsupportedTypeError, match=r"cannot read 't': 'd' \("):
+            store.sql("select x from t")
+
+
 def test_a_query_that_fails_half_way_leaves_the_store_as_it_was(store):
     store.put("weather", nyc("weather")).close()
     before = store.ls()

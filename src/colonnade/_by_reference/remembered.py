@@ -106,6 +106,8 @@ def _send_stored(
         return None
     here = source.reference._replace(locations=())  # the table is not fetched for it
     way_back = kind.unwrap_of_snapshot(table)
+    if way_back is None:
+        return None
     try:
         with Snapshot(here) as snapshot:
             again = contents_of(kind.read(snapshot, way_back))

@@ -25,7 +25,7 @@ class Kind(NamedTuple):
     """One type of tables.
 
     ``way_back`` gives what ``read`` needs to make an equal table of what is planned for it; None: there is no way.
-    ``unwrap_of_snapshot`` gives it for a table that may have been made of a snapshot.
+    ``unwrap_of_snapshot`` gives it for a table that may have been made of a snapshot; None: it was not.
     """
 
     name: str
@@ -59,11 +59,20 @@ def _arrow_way_back(table: pa.Table, plan: TablePlan) -> Any:
         _stored_schema(plan).empty_table().cast(table.schema)
     except pa.ArrowException:
         return None
-    return table.schema
+    return _serialized(table.schema)
 
 
-def _read_arrow(snapshot: Any, schema: pa.Schema) -> pa.Table:
-    table = snapshot.to_arrow()
+def _serialized(schema: pa.Schema) -> bytes | None:
+    """The bytes of a schema, because its pickle forgets which maps have sorted keys; None where Arrow has none."""
+    try:
+        serialized = schema.serialize().to_pybytes()
+        return serialized if _same(pa.ipc.read_schema(pa.py_buffer(serialized)), schema) else None
+    except pa.ArrowException:  # a dictionary of an extension type
+        return None
+
+
+def _read_arrow(snapshot: Any, serialized: bytes) -> pa.Table:
+    table, schema = snapshot.to_arrow(), pa.ipc.read_schema(pa.py_buffer(serialized))
     return table.replace_schema_metadata(schema.metadata) if _same(table.schema, schema) else table.cast(schema)
 
 
@@ -97,7 +106,7 @@ KINDS = {
         Kind(
             "pyarrow", "pyarrow", "Table", lambda table: int(table.nbytes), lambda _: True,
             _arrow_way_back,
-            lambda table: table.schema,
+            lambda table: _serialized(table.schema),
             _read_arrow,
         ),
     )

@@ -230,8 +230,7 @@ def serve(
             print_line(f"{state} {store_of(ctx).path} at {server.address}")
             if new_token:
                 print_line(f"COLONNADE_TOKEN={server.token}")
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
         server.wait()
 
 

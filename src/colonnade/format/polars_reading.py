@@ -16,6 +16,7 @@ _TEXT = "Polars keeps text as views: put it with views=True, or from Polars"
 # The first that is true says why; no line, no conversion.
 _REASONS: tuple[tuple[Callable[[pa.DataType], bool], str], ...] = (
     (pt.is_dictionary, "Polars makes its own categories of a dictionary"),
+    (lambda type_: pt.is_decimal32(type_) or pt.is_decimal64(type_), "Polars keeps decimals in 128 bits"),
     (pt.is_fixed_size_binary, "Polars keeps bytes as views"),
     (pt.is_time, "Polars keeps times of day in nanoseconds, and checks them"),
     (lambda type_: pt.is_timestamp(type_) and type_.unit == "s", "Polars has no seconds, and makes milliseconds"),

@@ -1,15 +1,52 @@
-"""One dictionary for all chunks of a column.
+"""Chunks of a column joined, with one dictionary for all of them.
 
 Does not depend on: pandas, files, how a column is stored.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import accumulate
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.types as pt
+
+from colonnade.errors import UnsupportedTypeError
+
+
+def concatenated(arrays: Sequence[pa.Array], memory_pool: pa.MemoryPool | None = None) -> pa.Array:
+    """Copy arrays of one type into one.
+
+    Raises
+    ------
+    UnsupportedTypeError
+        As `check_joinable`.
+    """
+    check_joinable(arrays)
+    return pa.concat_arrays(arrays, memory_pool=memory_pool)
+
+
+def check_joinable(arrays: Sequence[pa.Array]) -> None:
+    """Refuse several arrays with dictionaries of half floats: PyArrow 26 makes other numbers of them.
+
+    Raises
+    ------
+    UnsupportedTypeError
+    """
+    if len(arrays) > 1 and _has_half_dictionary(arrays[0].type):
+        raise UnsupportedTypeError(
+            f"chunks of {arrays[0].type} cannot be joined, because PyArrow makes other numbers of half floats in "
+            "dictionaries; cast these to float32"
+        )
+
+
+def _has_half_dictionary(type_: pa.DataType) -> bool:
+    if isinstance(type_, pa.BaseExtensionType):
+        return _has_half_dictionary(type_.storage_type)
+    if pt.is_dictionary(type_):
+        return pt.is_float16(type_.value_type) or _has_half_dictionary(type_.value_type)
+    return any(_has_half_dictionary(type_.field(number).type) for number in range(type_.num_fields))
 
 
 def with_one_dictionary(column: pa.ChunkedArray) -> pa.ChunkedArray:

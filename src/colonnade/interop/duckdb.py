@@ -233,16 +233,32 @@ def _check_case(tables: dict[str, Any]) -> None:
 
 
 def _register(cursor: Any, name: str, table: pa.Table) -> None:
+    if fatal := [field for field in table.schema if _ends_process(field.type)]:
+        raise _unsupported(name, fatal)
     try:
         cursor.register(name, _without_wide_dictionaries(table))
     except duckdb.Error as error:
         if is_interrupt(error):
             raise
-        columns = [f"{field.name!r} ({field.type})" for field in table.schema if not _takes(cursor, field)]
-        raise UnsupportedTypeError(
-            f"DuckDB cannot read {name!r}: {', '.join(columns) or error}. "
-            "Query a table without, by duckdb.sql: table = open(name).to_arrow().drop_columns(...)"
-        ) from error
+        refused = [field for number, field in enumerate(table.schema) if not _takes(cursor, table.select([number]))]
+        raise _unsupported(name, refused, str(error)) from error
+
+
+def _unsupported(name: str, fields: list[pa.Field], otherwise: str = "") -> UnsupportedTypeError:
+    refused = ", ".join(f"{field.name!r} ({field.type})" for field in fields)
+    return UnsupportedTypeError(
+        f"DuckDB cannot read {name!r}: {refused or otherwise}. "
+        "Query a table without, by duckdb.sql: table = open(name).to_arrow().drop_columns(...)"
+    )
+
+
+def _ends_process(type_: pa.DataType) -> bool:
+    """Whether DuckDB 2.0 ends the process when it reads a type: run ends of run ends."""
+    if isinstance(type_, pa.BaseExtensionType):
+        return _ends_process(type_.storage_type)
+    if pa.types.is_run_end_encoded(type_) and pa.types.is_run_end_encoded(type_.value_type):
+        return True
+    return any(_ends_process(type_.field(number).type) for number in range(type_.num_fields))
 
 
 def _without_wide_dictionaries(table: pa.Table) -> pa.Table:
@@ -265,9 +281,9 @@ def _is_wide(type_: pa.DataType) -> bool:
     return bool(pa.types.is_struct(type_) or pa.types.is_fixed_size_list(type_))
 
 
-def _takes(cursor: Any, field: pa.Field) -> bool:
+def _takes(cursor: Any, column: pa.Table) -> bool:
     try:
-        cursor.register("one column", pa.table([pa.array([], field.type)], schema=pa.schema([field])))
+        cursor.register("one column", column.slice(0, 0))
     except duckdb.Error:
         return False
     return True

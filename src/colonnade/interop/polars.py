@@ -10,13 +10,15 @@ from collections.abc import Iterator
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.types as pt
 from polars.io.plugins import register_io_source
 
 from colonnade.errors import UnsupportedTypeError
+from colonnade.interop.nested_types import replaced
 from colonnade.interop.process_end import finished_before_exit
 
 # What Polars raises for a type that it does not have; the first is not an Exception.
-_REFUSED = (pl.exceptions.PanicException, pl.exceptions.PolarsError, ValueError)
+_REFUSED = (pl.exceptions.PanicException, pl.exceptions.PolarsError, ValueError, pa.ArrowNotImplementedError)
 
 
 class _Stream:
@@ -48,11 +50,36 @@ def from_arrow(table: pa.Table) -> pl.DataFrame:
         )
     try:
         with finished_before_exit:
-            return pl.DataFrame(_Stream(table))
+            return pl.DataFrame(_Stream(_with_wide_decimals(table)))
     except _REFUSED as error:
         raise UnsupportedTypeError(
             f"Polars cannot read this table ({error}); to_arrow() and to_pandas() can"
         ) from error
+
+
+def _with_wide_decimals(table: pa.Table) -> pa.Table:
+    """The table with decimals of 128 bits in the place of smaller ones, also inside of other types.
+
+    Polars 2.1 declares that it reads smaller ones, and reads 16 bytes for each: its values are wrong, and some from
+    behind the end of the memory.
+    """
+    for number, field in enumerate(table.schema):
+        type_ = replaced(field.type, _wide)
+        if type_ != field.type:
+            table = table.set_column(number, field.with_type(type_), table.column(number).cast(type_))
+    return table
+
+
+def _wide(type_: pa.DataType) -> pa.DataType:
+    if pt.is_decimal32(type_) or pt.is_decimal64(type_):
+        return pa.decimal128(type_.precision, type_.scale)
+    if isinstance(type_, pa.BaseExtensionType):
+        storage = replaced(type_.storage_type, _wide)
+        return type_ if storage == type_.storage_type else storage
+    if pt.is_dictionary(type_):
+        values = replaced(type_.value_type, _wide)
+        return type_ if values == type_.value_type else values
+    return type_
 
 
 def sort_frame(frame: pl.DataFrame, by: list[str]) -> pl.DataFrame:
@@ -85,5 +112,5 @@ def scan(table: pa.Table) -> pl.LazyFrame:
         frame = from_arrow(part if rows is None else part.slice(0, rows))
         yield frame if predicate is None else frame.filter(predicate)
 
-    schema = from_arrow(table.schema.empty_table()).schema
+    schema = from_arrow(table.slice(0, 0)).schema
     return register_io_source(batches, schema=schema, validate_schema=False, is_pure=True)

@@ -153,7 +153,10 @@ def is_numpy_name(name: str) -> bool:
 
 def zone_name(zone: tzinfo) -> str:
     """Arrow's name of a time zone; ValueError if it has none."""
-    return str(pa.lib.tzinfo_to_string(zone))
+    try:
+        return str(pa.lib.tzinfo_to_string(zone))
+    except TypeError as error:  # a ZoneInfo of a file without a key
+        raise ValueError(f"{zone!r} has no name") from error
 
 
 def zone_of_name(name: str) -> tzinfo:

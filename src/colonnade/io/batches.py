@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from colonnade.errors import UnsupportedTypeError
-from colonnade.interop.dictionaries import with_one_dictionary
+from colonnade.interop.dictionaries import concatenated, with_one_dictionary
 
 T = TypeVar("T")
 
@@ -171,7 +171,7 @@ def as_one(*batches: pa.RecordBatch) -> pa.RecordBatch:
 
 def _as_one_array(name: str, column: pa.ChunkedArray) -> pa.Array:
     if not pt.is_dictionary(column.type):
-        return pa.concat_arrays(column.chunks, memory_pool=POOL)
+        return concatenated(column.chunks, memory_pool=POOL)
     one_dictionary = with_one_dictionary(column)
     dictionary = one_dictionary.chunk(0).dictionary
     if one_dictionary.type != column.type:

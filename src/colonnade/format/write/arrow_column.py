@@ -24,6 +24,7 @@ from colonnade.format.write.column import Column, Flat, MakeLayout, one_null
 from colonnade.format.write.flatten import flatten, widen_strings
 from colonnade.interop import pyarrow_calls
 from colonnade.interop.dictionaries import with_one_dictionary
+from colonnade.interop.nested_types import replaced
 from colonnade.rules import Reading, rule_for
 
 
@@ -101,7 +102,7 @@ def objects_layout(objects: schema.Objects, kinds: Sequence[schema.NullKind], co
 
 def _to_codes(column: Column, dtype: Any) -> Column:
     dictionary = column.one_row.dictionary
-    if dictionary.null_count or not _is_unique(dictionary, dtype):
+    if _has_nulls(dictionary) or not _is_unique(dictionary, dtype):
         return _to_converted(column, dtype)  # as PyArrow: an error, or null categories, for this column alone
     element = column.one_row.type.index_type.to_pandas_dtype().__name__
     column = column.with_job(element=element)
@@ -113,6 +114,12 @@ def _to_codes(column: Column, dtype: Any) -> Column:
     categories = schema.Categories(encode_dtype(_categories_dtype(dtype, column.one_row)))
     ordered = bool(column.one_row.type.ordered)
     return replace(column, make_layout=categorical_layout(codes, codes_type, categories, ordered=ordered))
+
+
+def _has_nulls(dictionary: pa.Array) -> bool:
+    """Whether pandas takes a value for missing, as it does NaN."""
+    is_null = dictionary.is_null(nan_is_null=pt.is_floating(dictionary.type))
+    return bool(pc.any(is_null).as_py())
 
 
 def _is_unique(dictionary: pa.Array, dtype: Any) -> bool:
@@ -159,6 +166,7 @@ def arrow_column(data: pa.ChunkedArray, dtype: Any) -> Column:
     ------
     UnsupportedTypeError
     """
+    given, data = data.type, _without_views_in_dictionaries(data)
     type_ = data.type
     dictionary = None
     if pt.is_dictionary(type_):
@@ -175,12 +183,37 @@ def arrow_column(data: pa.ChunkedArray, dtype: Any) -> Column:
     if dictionary is not None:
         flat = replace(flat, type=type_)
     one_row = flat.one_row if flat.one_row is not None else one_null(flat.type, dictionary)
-    reading = _reading(flat, type_, dtype, data.null_count > 0)
+    reading = _reading(flat, given if dtype_kind(dtype) == "arrow" else type_, dtype, data.null_count > 0)
     if reading is Reading.MASKED and pt.is_floating(type_) and pc.any(pc.is_nan(data)).as_py():
         reading = Reading.CONVERTED  # pandas masks NaN as well
     came_as_views = pt.is_string_view(type_) or pt.is_binary_view(type_)
     column = Column(flat, one_row, reading, came_as_views=came_as_views)
     return _READINGS[column.reading](column, dtype)
+
+
+def _without_views_in_dictionaries(data: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The column with text in the dictionaries inside of its type in the place of views, which PyArrow cannot convert.
+
+    Polars gives such ones.
+    """
+    if not data.type.num_fields:
+        return data
+    type_ = replaced(data.type, _without_view)
+    if type_ == data.type:
+        return data
+    try:
+        return data.cast(type_)
+    except pa.ArrowNotImplementedError:
+        return data
+
+
+def _without_view(type_: pa.DataType) -> pa.DataType:
+    if not pt.is_dictionary(type_) or type_.value_type not in _TEXT_OF_VIEWS:
+        return type_
+    return pa.dictionary(type_.index_type, _TEXT_OF_VIEWS[type_.value_type], type_.ordered)
+
+
+_TEXT_OF_VIEWS = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
 
 
 def _plain_dictionary(

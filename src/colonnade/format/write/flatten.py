@@ -20,6 +20,7 @@ from colonnade.core.text_views import without_text
 from colonnade.errors import UnsupportedTypeError
 from colonnade.format.write.column import Flat, Node, Text, bitmap_region, one_null
 from colonnade.format.write.envelope import read_message
+from colonnade.interop.dictionaries import concatenated
 from colonnade.rules import fill_pattern
 
 OFFSET_LIMIT = 2**31 - 1
@@ -185,8 +186,10 @@ def _null(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
 
 
 def _serialized(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
-    """Unions, run ends, list views, nested dictionaries: PyArrow lays them out, which costs one copy of the column."""
-    array = arrays[0] if len(arrays) == 1 else pa.concat_arrays(arrays) if arrays else one_null(type_).slice(0, 0)
+    """Unions, run ends, list views, nested dictionaries: PyArrow lays them out, with two copies of the column."""
+    # One array is copied too: PyArrow 26 writes a list without rows with its first offset, and without what is before
+    # it, and ends the process that converts what it reads.
+    array = concatenated(arrays) if arrays else one_null(type_).slice(0, 0)
     message = pa.record_batch([array], names=[""]).serialize()
     nodes, buffers, body = read_message(memoryview(message))
     jobs = [

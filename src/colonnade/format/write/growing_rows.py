@@ -220,9 +220,8 @@ def _part(chunk: Chunk) -> _Part:
         values = chunk.values
         if values.dtype.kind in "mM":  # which have no buffer protocol
             values = values.view(np.int64)
-        if not values.flags.c_contiguous:
-            values = np.ascontiguousarray(values)
-        return values, chunk.missing, None, None, None, 0
+        missing = None if chunk.missing is None else np.ascontiguousarray(chunk.missing)
+        return np.ascontiguousarray(values), missing, None, None, None, 0
     text = chunk.text
     assert text is not None
     bits, offsets, data = text.buffers()

@@ -41,8 +41,10 @@ def head_of(table: pa.Table) -> Head:
     another dtype, but no other than the whole column gets for having a null.
     """
     names = table.column_names
-    sample = table.slice(0, 1) if table.num_rows else _with_chunks(table)
+    sample = table.slice(0, 1)
     check_sample(sample)
+    if not table.num_rows:
+        sample = _with_chunks(sample)
     metadata = parsed_metadata(table.schema)
     if len(set(names)) < len(names):
         # PyArrow goes by names, and would read all columns of one name as the dtype of the last.
