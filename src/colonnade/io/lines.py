@@ -120,7 +120,7 @@ def _as_text(type_: pa.DataType) -> pa.DataType:
 
 
 def _growing(type_: pa.DataType) -> pa.DataType:
-    """The type of a column that the first lines decided, so that it holds later ones too."""
+    """Widen the type that the first lines give a column, so that it can hold values of later lines."""
     if pt.is_timestamp(type_):
         return pa.timestamp("ns", type_.tz)
     if pt.is_date(type_):

@@ -292,7 +292,16 @@ class _VersionDroppedError(RowsDroppedError, NotFoundError):
 
 def rows_dropped(name: str, row: int, look: Look) -> _VersionDroppedError:
     """The error of rows that are not retained any more."""
-    return _VersionDroppedError(
+    return _VersionDroppedError(_dropped(name, row, look))
+
+
+def rows_missed(name: str, row: int, look: Look) -> RowsDroppedError:
+    """The error of rows that a follower did not get before they were dropped."""
+    return RowsDroppedError(f"{_dropped(name, row, look)}. Ask again to go on with the oldest row there is")
+
+
+def _dropped(name: str, row: int, look: Look) -> str:
+    return (
         f"row {row:,} of the growing table {name!r} is not retained any more: rows {look.first:,} to {look.stop:,} "
         "are. Read faster, or retain more: appender(..., retain=)"
     )
