@@ -18,6 +18,7 @@ ORDER = [
     "suggestions",
     "displayed",
     "dtype_kinds",
+    "recent",
     "rules",
     "explanation",
     "core",

@@ -31,10 +31,6 @@ class MisdeclaredError(Exception):
 
 # Smaller tables are in memory as a whole: two scans would cost more than one.
 _LEAST = 8 << 20
-# The columns that are decoded side by side. For each of them PyArrow holds a page and a dictionary, up to 2 MiB.
-MOST_COLUMNS = 8
-# The groups of these columns that are decoded at the same time.
-SIDE_BY_SIDE = 2
 # The bytes of a batch. Of each group one is decoded ahead of the one that is written.
 _BATCH = 4 << 20
 # A placeholder consists of chunks of at most this many rows, which share one buffer of zeros that nobody reads.
