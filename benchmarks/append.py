@@ -49,7 +49,7 @@ def alternating(functions: dict[str, tuple[Callable[[], object], int]], rounds: 
     for _ in range(rounds):
         for name, (function, count) in functions.items():
             times[name].append(microseconds(function, count))
-    return {name: statistics.median(found) for name, found in times.items()}
+    return {name: statistics.median(values) for name, values in times.items()}
 
 
 class Copies:
@@ -131,7 +131,7 @@ def main() -> None:
         ):
             for _ in range(2_000 // share):  # until segments are used again
                 retained.append(large)
-            found = alternating(
+            medians = alternating(
                 {
                     "row": (lambda: single.row(time=moment, bid=1.0, ask=2.0, size=3, price=4.0), 20_000 // share),
                     "arrays": (lambda: arrays.append(batch), 2_000 // share),
@@ -143,20 +143,20 @@ def main() -> None:
                 },
                 options.rounds,
             )
-        report(found, memory_of_one_row(store))
+        report(medians, memory_of_one_row(store))
     finally:
         shutil.rmtree(folder)
 
 
-def report(found: dict[str, float], memory: int) -> None:
+def report(medians: dict[str, float], memory: int) -> None:
     """Print the table."""
     lines = [
-        ("append 1 row of 5 columns", f"{found['row']:.2f} us", "2 us"),
-        ("100 rows x 5 columns of arrays", f"{100 / found['arrays']:.1f} M rows/s", "5 M rows/s"),
-        ("... against SQLite WAL", f"{found['sqlite'] / found['arrays']:.1f}x", "20x"),
-        ("a DataFrame of 100 x 5", f"{found['frame']:.1f} us", "25 us"),
-        ("10,000 rows with retention, of the copy limit", f"{found['copy'] / found['large']:.2f}", "0.5"),
-        ("100 rows to 20,000: append against concat and put", f"{found['put'] / found['arrays']:.0f}x", "15x"),
+        ("append 1 row of 5 columns", f"{medians['row']:.2f} us", "2 us"),
+        ("100 rows x 5 columns of arrays", f"{100 / medians['arrays']:.1f} M rows/s", "5 M rows/s"),
+        ("... against SQLite WAL", f"{medians['sqlite'] / medians['arrays']:.1f}x", "20x"),
+        ("a DataFrame of 100 x 5", f"{medians['frame']:.1f} us", "25 us"),
+        ("10,000 rows with retention, of the copy limit", f"{medians['copy'] / medians['large']:.2f}", "0.5"),
+        ("100 rows to 20,000: append against concat and put", f"{medians['put'] / medians['arrays']:.0f}x", "15x"),
         ("memory of 10 columns and 1 row", f"{memory / 1024:.0f} KiB", "256 KiB"),
     ]
     print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}; CPU time, medians")

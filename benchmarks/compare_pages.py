@@ -109,8 +109,8 @@ def memory(results: Figures) -> str:
     for name in NAMES:
         machine = results.get(name, {}).get("machine") or {}
         if machine:
-            held = [number(machine[count] / 1e6, "MB") if count in machine else "" for count in MACHINE_READERS]
-            rows.append([rival(name).TITLE, *held])
+            numbers = [number(machine[count] / 1e6, "MB") if count in machine else "" for count in MACHINE_READERS]
+            rows.append([rival(name).TITLE, *numbers])
     return table(["way", *(f"with {count}" for count in MACHINE_READERS)], rows)
 
 
@@ -124,7 +124,7 @@ def survival(workloads: Figures) -> str:
     rows = []
     for name in NAMES:
         answers = [
-            found["survival"] for results in workloads.values() if (found := results.get(name, {})).get("survival")
+            figures["survival"] for results in workloads.values() if (figures := results.get(name, {})).get("survival")
         ]
         if answers:
             cells = ["yes" if all(each[question] for each in answers) else "no" for question in questions]
@@ -188,11 +188,11 @@ def publishing_targets(workloads: Figures) -> str:
         ours, ray = results.get(OURS, {}), results.get("ray_", {})
         first, again, theirs = middle(ours, "publish"), middle(ours, "again"), middle(ray, "again")
         rivals = {
-            name: found
-            for name, found in results.items()
-            if name not in NOT_SHARED and middle(found, "open") is not None and "error" not in found
+            name: figures
+            for name, figures in results.items()
+            if name not in NOT_SHARED and middle(figures, "open") is not None and "error" not in figures
         }
-        times = {name: time for name, found in rivals.items() if (time := middle(found, "publish")) is not None}
+        times = {name: time for name, figures in rivals.items() if (time := middle(figures, "publish")) is not None}
         name = min(times, key=times.__getitem__, default=None)
         if name is None or first is None or again is None:
             continue
@@ -338,8 +338,8 @@ def plot(results: Figures) -> None:
         for name, points in lines.items():
             axis.plot(*zip(*points, strict=True), marker="o", label=rival(name).TITLE, **style(name))
         axis.set(xscale="log", yscale="log", xlabel=label, ylabel="open as pandas, ms")
-    for name, found in (scaling["readers"].get("16") or {}).items():
-        points = [(int(count), value / 1e6) for count, value in (found.get("machine") or {}).items()]
+    for name, figures in (scaling["readers"].get("16") or {}).items():
+        points = [(int(count), value / 1e6) for count, value in (figures.get("machine") or {}).items()]
         if points:
             axes[2].plot(*zip(*points, strict=True), marker="o", label=rival(name).TITLE, **style(name))
     axes[2].set(xlabel="readers of 5 million mixed rows", ylabel="memory of the machine, MB", ylim=0)
@@ -357,8 +357,8 @@ def opened(sizes: Figures) -> dict[str, list[tuple[int, float]]]:
     """The points of each way: size, milliseconds."""
     lines: dict[str, list[tuple[int, float]]] = {}
     for size, results in sizes.items():
-        for name, found in results.items():
-            value = middle(found, "open")
+        for name, figures in results.items():
+            value = middle(figures, "open")
             if value is not None:
                 lines.setdefault(name, []).append((int(size), value * 1e3))
     return lines
@@ -374,7 +374,7 @@ def tables(results: Figures) -> dict[str, str]:
     workloads = results["workloads"]
     note = f"\n\n{BUSY}" if is_busy(results) else ""
     return {
-        **{key: times_short(found) for key, found in workloads.items()},
+        **{key: times_short(figures) for key, figures in workloads.items()},
         "front": front(workloads) + note,
         "machine": machine(results),
         "publishing": f"{PUBLISHING}\n\n{publishing_targets(workloads)}",
@@ -421,8 +421,12 @@ def times_short(results: Figures) -> str:
     """Opening and memory alone, without the spread."""
     head = ["way", "publish again", "open as pandas", "private memory of a reader", "remarks"]
     rows = [
-        [rival(name).TITLE, *(cell(found, key, spread=False) for key in ("again", "open", "private")), remarks(found)]
+        [
+            rival(name).TITLE,
+            *(cell(figures, key, spread=False) for key in ("again", "open", "private")),
+            remarks(figures),
+        ]
         for name in NAMES
-        if (found := results.get(name))
+        if (figures := results.get(name))
     ]
     return table(head, rows)

@@ -149,22 +149,22 @@ class Turn:
             if count > 2 and time.monotonic() > end:
                 readers = readers[: count - 1]
                 break
-            seen = reader.do("open")
+            opening = reader.do("open")
             for key in ("open", "scan", "private"):
-                figures[key].append(seen[key])
-            private += seen["private"]
+                figures[key].append(opening[key])
+            private += opening["private"]
             machine[str(count)] = shared + private
         if len(readers) > 1:
-            found = readers[-1].do("compare")
-            self.figures["dtypes"] = found["dtypes"]
-            if found["values"]:
-                self.figures["error"] = f"other values: {', '.join(found['values'][:6])}"
+            differences = readers[-1].do("compare")
+            self.figures["dtypes"] = differences["dtypes"]
+            if differences["values"]:
+                self.figures["error"] = f"other values: {', '.join(differences['values'][:6])}"
         written = readers[-1].do("write")
         figures["cell"].append(written["cell"])
         if written.get("refused"):
             self.figures["refused"] = written["refused"]
         if len(readers) > 1:
-            self.figures["seen by others"] = readers[0].do("read") != {"number": seen["number"]}
+            self.figures["seen by others"] = readers[0].do("read") != {"number": opening["number"]}
         return readers
 
     def _survive(self, publisher: Worker, readers: list[Worker]) -> dict[str, bool]:

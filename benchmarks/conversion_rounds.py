@@ -100,7 +100,7 @@ def _memory(data: Any) -> dict[int, int]:
     if isinstance(data, pa.Table):
         chunks = [chunk for column in data.columns for chunk in column.chunks]
         return {b.address: b.size for chunk in chunks for b in chunk.buffers() if b is not None}
-    found: dict[int, int] = {}
+    ranges: dict[int, int] = {}
     for place in range(data.shape[1]):
         series = data.iloc[:, place]
         array: Any = series.array
@@ -109,12 +109,12 @@ def _memory(data: Any) -> dict[int, int]:
         elif hasattr(array, "_mask"):  # what pandas calls masked, and shows the parts of to nobody
             parts = [array._data, array._mask]
         elif isinstance(series.dtype, pd.StringDtype):
-            found |= _memory(pa.table([pa.array(array)], ["strings"]))
+            ranges |= _memory(pa.table([pa.array(array)], ["strings"]))
             continue
         else:
             parts = [series.to_numpy()]
-        found |= {part.__array_interface__["data"][0]: part.nbytes for part in parts}
-    return found
+        ranges |= {part.__array_interface__["data"][0]: part.nbytes for part in parts}
+    return ranges
 
 
 def _moved(source: dict[int, int], result: dict[int, int]) -> tuple[int, int]:

@@ -153,8 +153,8 @@ def main() -> int:
     if arguments.json:
         arguments.json.write_text(json.dumps(as_json(facts, measured), indent=2) + "\n")
     if arguments.plot:
-        kept = ("processor", "cores", "pandas", "pyarrow")
-        draw(measured, ", ".join(f"{name}: {facts[name]}" for name in kept), arguments.plot)
+        keys = ("processor", "cores", "pandas", "pyarrow")
+        draw(measured, ", ".join(f"{name}: {facts[name]}" for name in keys), arguments.plot)
     wrong = {key: m.difference for key, m in measured.items() if m.difference}
     for key, difference in wrong.items():
         err.print(f"{CONVERSIONS[key].what} is not what PyArrow gives: {difference}", markup=False)

@@ -48,12 +48,12 @@ def python_for(name: str) -> str:
         (site / "project.pth").write_text(f"import site; site.addsitedir({ours!r})\n")
         command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages]
         try:
-            ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PATIENCE)
+            process = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PATIENCE)
         except subprocess.TimeoutExpired:
             failed.write_text(f"pip: not installed within {_PATIENCE} s")
             raise NotInstalledError(failed.read_text()) from None
-        if ended.returncode:
-            errors = [line for line in ended.stderr.splitlines() if line.startswith("ERROR")]
+        if process.returncode:
+            errors = [line for line in process.stderr.splitlines() if line.startswith("ERROR")]
             failed.write_text(f"pip: {errors[-1].removeprefix('ERROR: ') if errors else 'failed'}")
             raise NotInstalledError(failed.read_text())
         ready.touch()

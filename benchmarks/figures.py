@@ -167,9 +167,9 @@ def private_memory_of_readers(run: Run) -> dict[str, Figure]:
     reading: list[int] = []
     idle: list[int] = []
     for _ in range(READERS):
-        for names, found in (([], idle), (["a"], reading)):
+        for names, figures in (([], idle), (["a"], reading)):
             report = in_own_process("reader", rival="colonnade", folder=run.store.path, names=names)
-            found.append(report["private"])
+            figures.append(report["private"])
     run.idle = median(idle)
     note = f"{median(reading) / MIB:.1f} MiB against {run.idle / MIB:.1f} MiB"
     return {"private": Figure((median(reading) - run.idle) / MIB, GIB, note)}
@@ -178,8 +178,8 @@ def private_memory_of_readers(run: Run) -> dict[str, Figure]:
 def descriptors(run: Run) -> dict[str, Figure]:
     """What /proc/self/fd counts."""
     count = 20
-    held = in_own_process("descriptors", folder=run.store.path, name="a", count=count)
-    return {"descriptors": Figure(held, 0, f"with {count} frames of A open")}
+    figures = in_own_process("descriptors", folder=run.store.path, name="a", count=count)
+    return {"descriptors": Figure(figures, 0, f"with {count} frames of A open")}
 
 
 def small_frames(run: Run) -> dict[str, Figure]:
@@ -198,7 +198,7 @@ def imports(_: Run) -> dict[str, Figure]:
     times: dict[str, list[float]] = {"pass": [], "import pyarrow": [], "import colonnade": []}
     for number in range(-1, IMPORTS):
         for statement, took in times.items():
-            spent, _ended = seconds(subprocess.check_call, [sys.executable, "-c", statement])
+            spent, _status = seconds(subprocess.check_call, [sys.executable, "-c", statement])
             if number >= 0:
                 took.append(spent)
     empty, pyarrow, colonnade = (median(took) for took in times.values())

@@ -118,8 +118,8 @@ def wait_for_word(path: str, count: int) -> None:
         words = _core.SharedWords(file.fileno(), mmap.PAGESIZE)
         print("ready", flush=True)
         ages = []
-        while (seen := words.load(0)) < count:
-            _core.wait_for_words([(words, 0, seen)], None, 0, 20)
+        while (rows := words.load(0)) < count:
+            _core.wait_for_words([(words, 0, rows)], None, 0, 20)
             woken = time.monotonic()
             ages.append(woken - _SENT.unpack_from(memory, 8)[0])
     print(median_us(ages), flush=True)
@@ -285,18 +285,20 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--job", choices=JOBS)
     parser.add_argument("--store")
-    given = parser.parse_args()
-    if given.job:
-        JOBS[given.job](given.store, given.count)
+    options = parser.parse_args()
+    if options.job:
+        JOBS[options.job](options.store, options.count)
         return
     touch_memory()
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         store = cn.Store(Path(folder) / "store")
-        for name, figure in latency(store, given.count).items():
+        for name, figure in latency(store, options.count).items():
             print(f"append to {name}: {figure:,.1f}{'' if name == 'times' else ' us'}")
-        few, many = after_growth(store, 1, given.count), after_growth(store, given.rows, given.count)
+        few, many = after_growth(store, 1, options.count), after_growth(store, options.rows, options.count)
         for name, figure in few.items():
-            print(f"{name} after growth, 8 columns: {figure:,.0f} us of 1 row, {many[name]:,.0f} us of {given.rows:,}")
+            print(
+                f"{name} after growth, 8 columns: {figure:,.0f} us of 1 row, {many[name]:,.0f} us of {options.rows:,}"
+            )
         for name, ratio in over_segments(store, 5).items():
             print(f"{name} over 16 segments: {ratio:.2f} of one array")
 

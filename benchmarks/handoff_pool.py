@@ -83,19 +83,19 @@ def pool_figures(run: Run) -> dict[str, Figure]:
         expected = total(frame)
         empty, shared, pickled, plain = [], [], [], []
         for _ in range(LARGE):
-            taken, result = _taken(pickling, total, frame)
+            seconds_taken, result = _taken(pickling, total, frame)
             assert result == expected
-            pickled.append(taken)
+            pickled.append(seconds_taken)
             with cn.by_reference():
-                taken, result = _taken(referring, total, frame)
+                seconds_taken, result = _taken(referring, total, frame)
             assert result == expected
-            plain.append(taken)
+            plain.append(seconds_taken)
         with cn.share(frame) as snapshot:
             for _ in range(TASKS):
                 empty.append(_taken(pickling, nothing)[0])
-                taken, rows = _taken(pickling, opened, snapshot)
+                seconds_taken, rows = _taken(pickling, opened, snapshot)
                 assert rows == len(frame)
-                shared.append(taken)
+                shared.append(seconds_taken)
         del frame
         expected = total(made(RESULT))
         results: dict[ProcessPoolExecutor, list[float]] = {pickling: [], referring: []}

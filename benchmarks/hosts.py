@@ -73,8 +73,8 @@ def do_get(address: str, *, keep: bool) -> None:
 def private_bytes() -> int:
     """The private memory of this process."""
     text = Path("/proc/self/status").read_text()
-    found = re.search(r"RssAnon:\s+(\d+)", text)
-    return int(found[1]) << 10 if found else 0
+    match = re.search(r"RssAnon:\s+(\d+)", text)
+    return int(match[1]) << 10 if match else 0
 
 
 class Peak:

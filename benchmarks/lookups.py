@@ -54,26 +54,26 @@ def worker(folder: str, name: str) -> None:
     """Be a worker: look keys up in both ways, and print the medians as JSON."""
     store = cn.Store(folder)
     keys = store.get(name)["key"].iloc[:: ROWS // KEYS].tolist()
-    taken: dict[str, list[float]] = {}
+    seconds_of: dict[str, list[float]] = {}
     for _ in range(ROUNDS):
         frame = store.get(name).set_index("key")
         before = private_memory()
         first, expected = seconds(lambda frame=frame: frame.loc[keys[0]])
-        taken.setdefault("loc: first", []).append(first)
-        taken.setdefault("loc: private", []).append(private_memory() - before)
+        seconds_of.setdefault("loc: first", []).append(first)
+        seconds_of.setdefault("loc: private", []).append(private_memory() - before)
         again = store.get(name).set_index("key")
-        taken.setdefault("loc: 1,000", []).append(seconds(lambda again=again: again.loc[keys])[0])
+        seconds_of.setdefault("loc: 1,000", []).append(seconds(lambda again=again: again.loc[keys])[0])
         del frame, again
         latest = store.latest(name)
         before = private_memory()
         first, rows = seconds(lambda latest=latest: latest.rows(keys[0]))
-        taken.setdefault("key: first", []).append(first)
-        taken.setdefault("key: private", []).append(private_memory() - before)
+        seconds_of.setdefault("key: first", []).append(first)
+        seconds_of.setdefault("key: private", []).append(private_memory() - before)
         assert rows["price"].iloc[0] == expected["price"]
-        taken.setdefault("key: 1,000", []).append(seconds(lambda latest=latest: latest.locate(keys))[0])
+        seconds_of.setdefault("key: 1,000", []).append(seconds(lambda latest=latest: latest.locate(keys))[0])
         one = [seconds(lambda latest=latest, key=key: latest.locate(key))[0] for key in keys]
-        taken.setdefault("key: one", []).append(median(one))
-    print(json.dumps({what: median(times) for what, times in taken.items()}))
+        seconds_of.setdefault("key: one", []).append(median(one))
+    print(json.dumps({what: median(times) for what, times in seconds_of.items()}))
 
 
 def main() -> None:
@@ -86,9 +86,9 @@ def main() -> None:
             frame = table(kind)
             puts: dict[str | None, list[float]] = {None: [], "key": []}
             for key in [None, "key"] * (ROUNDS + 2):
-                taken, snapshot = seconds(functools.partial(store.put, kind, frame, key=key))
+                put_seconds, snapshot = seconds(functools.partial(store.put, kind, frame, key=key))
                 snapshot.close()
-                puts[key].append(taken)
+                puts[key].append(put_seconds)
             del frame
             command = [sys.executable, "-m", "benchmarks.lookups", "worker", str(folder), kind]
             report: dict[str, float] = json.loads(

@@ -77,18 +77,18 @@ def pools(store: cn.Store, run: Run, pickled: int) -> dict[str, list[float]]:
     """The seconds of each way, in turns; ``pickled`` tasks are given the frame itself."""
     frame = pd.DataFrame(np.random.default_rng(5).random((ROWS, COLUMNS)))
     store.put("frame", frame).close()
-    taken: dict[str, list[float]] = {"share": [], "by_reference": [], "by_reference, of a store": [], "pickled": []}
+    times: dict[str, list[float]] = {"share": [], "by_reference": [], "by_reference, of a store": [], "pickled": []}
     for _ in range(ROUNDS):
-        taken["share"].append(seconds(_shared, run, frame)[0])
+        times["share"].append(seconds(_shared, run, frame)[0])
         with cn.by_reference():
-            taken["by_reference"].append(seconds(run, of_frame, frame, TASKS)[0])
-            taken["by_reference, of a store"].append(seconds(run, of_frame, store.get("frame"), TASKS)[0])
-        if pickled == TASKS or len(taken["pickled"]) < 2:
+            times["by_reference"].append(seconds(run, of_frame, frame, TASKS)[0])
+            times["by_reference, of a store"].append(seconds(run, of_frame, store.get("frame"), TASKS)[0])
+        if pickled == TASKS or len(times["pickled"]) < 2:
             try:
-                taken["pickled"].append(seconds(run, of_frame, frame, pickled)[0])
+                times["pickled"].append(seconds(run, of_frame, frame, pickled)[0])
             except joblib.externals.loky.process_executor.BrokenProcessPool:
                 continue
-    return taken
+    return times
 
 
 def text(store: cn.Store) -> Iterable[tuple[str, str]]:
@@ -118,9 +118,9 @@ def main() -> None:
         for name, opened in POOLS.items():
             pickled = TASKS if opened is _joblib else WORKERS
             with opened() as run:
-                for what, taken in pools(store, run, pickled).items():
+                for what, times in pools(store, run, pickled).items():
                     tasks = pickled if what == "pickled" else TASKS
-                    print(f"{name}, {tasks} tasks with one frame, {what}: {median(taken[1:]) * 1e3:.0f} ms")
+                    print(f"{name}, {tasks} tasks with one frame, {what}: {median(times[1:]) * 1e3:.0f} ms")
         for what, figure in text(store):
             print(f"{what}: {figure}")
 

@@ -112,7 +112,7 @@ def put_under_readers(run: Run) -> dict[str, Figure]:
     limit = CopyLimit(GIB, 2)
     (size,) = (segment.nbytes for segment in store.usage().of("newest"))
     took: list[float] = []
-    held: list[int] = []
+    nbytes: list[int] = []
     with ExitStack() as stack:
         readers = [stack.enter_context(started("scans", folder=store.path, name="a")) for _ in range(READERS)]
         for reader in readers:
@@ -120,7 +120,7 @@ def put_under_readers(run: Run) -> dict[str, Figure]:
             reader.stdout.readline()
         for number in range(-2, BUSY):
             spent, _ = seconds(lambda: store.put("a", frame).close())
-            held.append(store.usage().nbytes)
+            nbytes.append(store.usage().nbytes)
             if number >= 0:
                 took.append(spent)
                 limit.measure(number)
@@ -136,7 +136,9 @@ def put_under_readers(run: Run) -> dict[str, Figure]:
     shutil.rmtree(store.path)
     return {
         "put_busy": Figure(share, GIB, note, equal),
-        "put_memory": Figure(max(held) / size, max(held), f"median {median(held) / size:.2f}, after each of the puts"),
+        "put_memory": Figure(
+            max(nbytes) / size, max(nbytes), f"median {median(nbytes) / size:.2f}, after each of the puts"
+        ),
     }
 
 

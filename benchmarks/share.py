@@ -59,14 +59,14 @@ def figures_table(figures: dict[str, Figure], targets: dict[str, Target]) -> Tab
     return table
 
 
-def rivals_table(found: list[RivalFigure]) -> Table:
+def rivals_table(figures: list[RivalFigure]) -> Table:
     """Each way to share A and B."""
     table = _table(
         "Ways to share a frame",
         {"": "left", "way": "left", "publish": "right", "open": "right", "private memory": "right", "sums": "left"},
     )
     frame = ""
-    for row in found:
+    for row in figures:
         if row.frame != frame:
             table.add_section()
         table.add_row(

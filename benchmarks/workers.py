@@ -65,19 +65,19 @@ def descriptors(folder: str, name: str, count: int) -> float:
     """How many file descriptors each of some frames holds."""
     store = Store(folder)
     store.get(name)
-    held: list[Any] = []
+    objects: list[Any] = []
     before = len(list(Path("/proc/self/fd").iterdir()))
-    held.extend(store.get(name) for _ in range(count))
-    return (len(list(Path("/proc/self/fd").iterdir())) - before) / len(held)
+    objects.extend(store.get(name) for _ in range(count))
+    return (len(list(Path("/proc/self/fd").iterdir())) - before) / len(objects)
 
 
 def reader(rival: str, folder: str, names: list[str]) -> dict[str, Any]:
     """Open tables one after the other, read every value, and report on the last one. No names: a bare process."""
-    took, sums, held = 0.0, [0, 0], []
+    took, sums, frames = 0.0, [0, 0], []
     for name in names:
         took, frame = seconds(RIVALS[rival].load, Path(folder), name)
         sums = scan(frame)
-        held.append(frame)
+        frames.append(frame)
     return {"open": took, "sums": sums, "private": private_memory()}
 
 
@@ -103,7 +103,7 @@ def scans(folder: str, name: str) -> dict[str, Any]:
         if newest == version:
             time.sleep(0.001)
         version = newest
-    return {"scans": len(sums), "equal": all(found == sums[0] for found in sums)}
+    return {"scans": len(sums), "equal": all(each == sums[0] for each in sums)}
 
 
 def first_scan(folder: str, name: str) -> float:

@@ -48,11 +48,11 @@ async def app(scope: dict[str, Any], _receive: Any, send: Callable[[dict[str, An
         if scope["path"] == "/scan":
             answer["sum"] = float(frame.sum().sum())
         else:
-            wanted = int(scope["path"].strip("/"))
+            number = int(scope["path"].strip("/"))
             # A binary search in shared memory, because the ids are sorted. With .loc each worker builds a hash table.
-            place = int(frame["id"].searchsorted(wanted))
-            found = place < len(frame) and frame["id"].iat[place] == wanted
-            answer["price"] = float(frame["price"].iat[place]) if found else None
+            place = int(frame["id"].searchsorted(number))
+            is_right = place < len(frame) and frame["id"].iat[place] == number
+            answer["price"] = float(frame["price"].iat[place]) if is_right else None
     except ValueError:
         answer["error"] = "ask for /<a number>"
     body = json.dumps(answer).encode()
@@ -139,7 +139,7 @@ def measure(workers: int, rows: int) -> dict[str, Any]:
         put(2, rows)
         first = ask(port, "/20")  # the very next answer is from the new version
         after = ask_all(port, "/scan", workers)
-        taken = [memory(process, cn.Store().path) for process in after]
+        figures = [memory(process, cn.Store().path) for process in after]
     assert {answer["version"] for answer in before.values()} == {1}
     assert {answer["version"] for answer in after.values()} == {2}
     assert before.keys() == after.keys(), "no worker was started again"
@@ -147,8 +147,8 @@ def measure(workers: int, rows: int) -> dict[str, Any]:
     return {
         "workers": workers,
         "table": nbytes,
-        "shared": sum(shared for _, shared in taken),
-        "private": max(private for private, _ in taken),
+        "shared": sum(shared for _, shared in figures),
+        "private": max(private for private, _ in figures),
     }
 
 
@@ -161,10 +161,11 @@ def main() -> int:
     os.environ["COLONNADE_STORE"] = folder = tempfile.mkdtemp(prefix="colonnade-web-", dir=cn.Store().path.parent)
     try:
         for workers in arguments.workers:
-            found = measure(workers, arguments.rows)
+            figures = measure(workers, arguments.rows)
             print(
-                f"{found['workers']} workers: the table has {found['table'] / 1e6:.1f} MB; its pages in all workers "
-                f"{found['shared'] / 1e6:.1f} MB; private memory of a worker {found['private'] / 1e6:.1f} MB"
+                f"{figures['workers']} workers: the table has {figures['table'] / 1e6:.1f} MB; "
+                f"its pages in all workers {figures['shared'] / 1e6:.1f} MB; "
+                f"private memory of a worker {figures['private'] / 1e6:.1f} MB"
             )
     finally:
         shutil.rmtree(folder)

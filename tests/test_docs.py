@@ -114,8 +114,8 @@ def test_what_a_page_names_exists(page, ours):
     files = re.findall(rf"`((?:{FOLDERS})/[\w./-]*\w|[\w./-]*\w\.(?:py|cpp|h|toml|yml|pml|md))`", text)
     assert [name for name in files if name not in ours and name not in EXAMPLES] == []
     targets = re.findall(r"^([\w. -]+):(?!=)", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    called = re.findall(r"(?:`|^)make ([a-z][a-z-]*)", text, re.MULTILINE)
-    assert sorted(set(called) - {name for line in targets for name in line.split()}) == []
+    called_targets = re.findall(r"(?:`|^)make ([a-z][a-z-]*)", text, re.MULTILINE)
+    assert sorted(set(called_targets) - {name for line in targets for name in line.split()}) == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

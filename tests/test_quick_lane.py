@@ -12,11 +12,11 @@ from support.quick_lane import CASES, evenly, examples, select
 @pytest.mark.parametrize("count", [0, 1, CASES, CASES + 1, 3000])
 def test_cases_are_spread_from_the_first_to_the_last(count):
     cases = list(range(count))
-    kept = evenly(cases, CASES)
-    assert len(kept) == len(set(kept)) == min(count, CASES)
-    assert kept[:1] == cases[:1]
-    assert kept[-1:] == cases[-1:]
-    steps = [later - earlier for earlier, later in zip(kept, kept[1:], strict=False)]
+    quick_cases = evenly(cases, CASES)
+    assert len(quick_cases) == len(set(quick_cases)) == min(count, CASES)
+    assert quick_cases[:1] == cases[:1]
+    assert quick_cases[-1:] == cases[-1:]
+    steps = [later - earlier for earlier, later in zip(quick_cases, quick_cases[1:], strict=False)]
     assert not steps or max(steps) - min(steps) <= 1
 
 

@@ -87,9 +87,9 @@ def instructions() -> dict[str, int]:
         subprocess.run(
             [*valgrind, f"--callgrind-out-file={output}", str(program), name], check=True, stderr=subprocess.DEVNULL
         )
-        found = re.search(r"^totals: (\d+)$", output.read_text(), re.MULTILINE)
-        assert found, f"callgrind counted nothing of {name}"
-        counts[name] = int(found[1])
+        match = re.search(r"^totals: (\d+)$", output.read_text(), re.MULTILINE)
+        assert match, f"callgrind counted nothing of {name}"
+        counts[name] = int(match[1])
     return counts
 
 
@@ -110,10 +110,10 @@ def of_process(kind: str) -> dict[str, int]:
         subprocess.run(command, check=True)
         environment |= {"LD_PRELOAD": str(counter), "PYTHONMALLOC": "malloc"}
     command = [sys.executable, "-m", "benchmarks.gates.process", kind]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=ROOT)
-    if ended.returncode:
-        raise SystemExit(f"{kind} could not be counted:\n{ended.stderr}")
-    counts: dict[str, int] = json.loads(ended.stdout)
+    process = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=ROOT)
+    if process.returncode:
+        raise SystemExit(f"{kind} could not be counted:\n{process.stderr}")
+    counts: dict[str, int] = json.loads(process.stdout)
     return counts
 
 
@@ -122,13 +122,13 @@ def allowed(kind: str, count: int) -> int:
     return max(int(count * (1 + TOLERANCE)), count + SLACK.get(kind, 0))
 
 
-def compare(counts: Counts, found: dict[str, str], baseline: dict[str, Counts | dict[str, str]]) -> list[str]:
+def compare(counts: Counts, now: dict[str, str], baseline: dict[str, Counts | dict[str, str]]) -> list[str]:
     """Print every count beside the baseline's; give a line for each that is too high."""
     failures = []
     then: dict[str, str] = baseline["versions"]  # type: ignore[assignment]
     expected: Counts = baseline["counts"]  # type: ignore[assignment]
     for kind, names in counts.items():
-        others = [f"{key} {then[key]}, here {found[key]}" for key in DEPENDS[kind] if then[key] != found[key]]
+        others = [f"{key} {then[key]}, here {now[key]}" for key in DEPENDS[kind] if then[key] != now[key]]
         print(f"\n{kind}" + (f" (not compared: the baseline is of {'; '.join(others)})" if others else ""))
         for name, count in names.items():
             before = expected.get(kind, {}).get(name)
@@ -153,11 +153,11 @@ def main() -> None:
     for kind in options.kinds:
         counts[kind] = instructions() if kind == "instructions" else of_process(kind)
     assert set(DEPENDS) == {"instructions", *KINDS}
-    found = versions()
-    baseline = json.loads(BASELINE.read_text()) if BASELINE.exists() else {"versions": found, "counts": {}}
-    failures = compare(counts, found, baseline)
+    libraries = versions()
+    baseline = json.loads(BASELINE.read_text()) if BASELINE.exists() else {"versions": libraries, "counts": {}}
+    failures = compare(counts, libraries, baseline)
     if options.accept:
-        BASELINE.write_text(json.dumps({"versions": found, "counts": baseline["counts"] | counts}, indent=1) + "\n")
+        BASELINE.write_text(json.dumps({"versions": libraries, "counts": baseline["counts"] | counts}, indent=1) + "\n")
     elif failures:
         raise SystemExit("\nMore than 10 % above the baseline:\n" + "\n".join(failures))
 

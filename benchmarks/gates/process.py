@@ -71,9 +71,9 @@ def least(count: Callable[[Callable[[], object]], int], operation: Callable[[], 
 def faults(operation: Callable[[], object]) -> int:
     """Pages that the kernel had to provide."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    kept = operation()
+    result = operation()
     after = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    del kept
+    del result
     return after - before
 
 
@@ -81,9 +81,9 @@ def allocations(operation: Callable[[], object]) -> int:
     """Calls of malloc and its kin, by Python, Arrow and the core; the counter is preloaded."""
     count = ctypes.CDLL(None).allocations
     before = count()
-    kept = operation()
+    result = operation()
     after = count()
-    del kept
+    del result
     return int(after - before)
 
 
@@ -95,9 +95,9 @@ def calls(operation: Callable[[], object]) -> int:
         counter[event] += 1
 
     sys.setprofile(profile)
-    kept = operation()
+    result = operation()
     sys.setprofile(None)
-    del kept
+    del result
     return counter["call"] + counter["c_call"]
 
 
@@ -110,10 +110,10 @@ def moved(operation: Callable[[], object]) -> int:
 
     idle = -(by_calls() - by_calls())  # what looking costs
     before = by_calls()
-    kept = operation()
+    result = operation()
     total = by_calls() - before - idle
-    if isinstance(kept, pd.DataFrame):
-        total += sum(_own_bytes(kept[label].array) for label in kept.columns)
+    if isinstance(result, pd.DataFrame):
+        total += sum(_own_bytes(result[label].array) for label in result.columns)
     return total
 
 
@@ -148,9 +148,9 @@ def system_calls(operation: Callable[[], object]) -> int:
         gc.collect()
         gc.disable()
         os.getppid()
-        kept = operation()
+        result = operation()
         os.getppid()
-        del kept
+        del result
 
     counts = []
     for _ in range(3):

@@ -120,22 +120,22 @@ class Outcome(NamedTuple):
 
 def find_spin() -> str:
     """Where spin is; root gets it installed."""
-    found = shutil.which("spin")
+    path = shutil.which("spin")
     apt = shutil.which("apt-get")
-    if found is None and apt is not None and os.geteuid() == 0:
+    if path is None and apt is not None and os.geteuid() == 0:
         subprocess.run([apt, "install", "-y", "-q", "spin"], check=True, stdout=subprocess.DEVNULL)
-        found = shutil.which("spin")
-    if found is None:
+        path = shutil.which("spin")
+    if path is None:
         sys.exit("make model needs spin (spinroot.com) and found none; install it: sudo apt-get install spin")
-    return found
+    return path
 
 
 def find_compiler() -> str:
     """Where gcc is: spin's own preprocessor, and the compiler of what it prints."""
-    found = shutil.which("gcc")
-    if found is None:
+    path = shutil.which("gcc")
+    if path is None:
         sys.exit("make model needs gcc and found none; install it: sudo apt-get install gcc")
-    return found
+    return path
 
 
 def search(run: Run, spin: str, compiler: str) -> Outcome:
@@ -149,41 +149,41 @@ def search(run: Run, spin: str, compiler: str) -> Outcome:
     subprocess.run([spin, "-a", *defines, run.model], cwd=folder, check=True)
     flags = EXHAUSTIVE if run.breaks is None else SHORTEST
     subprocess.run([compiler, "-w", *flags, f"-DMEMLIM={MEBIBYTES}", "-o", "pan", "pan.c"], cwd=folder, check=True)
-    started = time.perf_counter()
+    start = time.perf_counter()
     searched = subprocess.run([folder / "pan", "-m100000"], cwd=folder, capture_output=True, text=True, check=False)
-    seconds = time.perf_counter() - started
-    said = searched.stdout + searched.stderr
-    (folder / "pan.txt").write_text(said)
+    seconds = time.perf_counter() - start
+    output = searched.stdout + searched.stderr
+    (folder / "pan.txt").write_text(output)
     trail = folder / f"{run.model}.trail"
     steps = tell(trail, spin, defines) if trail.exists() else 0
-    return Outcome(*judge(said), states(said), seconds, steps)
+    return Outcome(*judge(output), states(output), seconds, steps)
 
 
-def judge(said: str) -> tuple[int | None, str]:
+def judge(output: str) -> tuple[int | None, str]:
     """Which promise broke, if one did, and why else the search says nothing."""
-    broken = re.search(r"assertion violated .*\|\|\((\d)==0\)\)", said)
+    broken = re.search(r"assertion violated .*\|\|\((\d)==0\)\)", output)
     if broken:
         return int(broken[1]), ""
-    if "errors: 0" in said and not any(word in said for word in INCOMPLETE):
+    if "errors: 0" in output and not any(word in output for word in INCOMPLETE):
         return None, ""
-    found = re.search(r"^pan:.*", said, re.MULTILINE)
-    return None, found[0] if found else "the search did not end"
+    match = re.search(r"^pan:.*", output, re.MULTILINE)
+    return None, match[0] if match else "the search did not end"
 
 
-def states(said: str) -> int:
+def states(output: str) -> int:
     """How many states were stored."""
-    found = re.search(r"^\s*([\d.e+]+) states, stored", said, re.MULTILINE)
-    return int(float(found[1])) if found else 0
+    match = re.search(r"^\s*([\d.e+]+) states, stored", output, re.MULTILINE)
+    return int(float(match[1])) if match else 0
 
 
 def tell(trail: Path, spin: str, defines: list[str]) -> int:
     """Write the counterexample down in words; how many steps it has."""
     folder = trail.parent
     replay = [spin, "-t", "-T", "-B", *defines, trail.stem]
-    told = subprocess.run(replay, cwd=folder, capture_output=True, text=True, check=False).stdout
+    output = subprocess.run(replay, cwd=folder, capture_output=True, text=True, check=False).stdout
     lines = [
         line
-        for line in told.splitlines()
+        for line in output.splitlines()
         if re.match(r"(writer|producer|reader|foreign|fetcher|cleaner) \d|spin: text of failed", line)
     ]
     (folder / "trace.txt").write_text("\n".join(lines) + "\n")
@@ -196,25 +196,25 @@ def verdict(run: Run, outcome: Outcome) -> tuple[bool, str]:
         return False, f"NO VERDICT: {outcome.trouble}"
     if outcome.broken == run.breaks:
         return True, f"breaks {run.breaks}, in {outcome.steps} steps" if run.breaks else "holds"
-    found = f"breaks {outcome.broken}" if outcome.broken else "holds"
-    return False, f"{found.upper()}, and must {'hold' if run.breaks is None else f'break {run.breaks}'}"
+    result = f"breaks {outcome.broken}" if outcome.broken else "holds"
+    return False, f"{result.upper()}, and must {'hold' if run.breaks is None else f'break {run.breaks}'}"
 
 
 def main() -> int:
     """Run them all, or those whose name contains the argument, and print the table."""
     spin, compiler = find_spin(), find_compiler()
-    started = time.perf_counter()
+    start = time.perf_counter()
     failed = 0
-    wanted = [run for run in RUNS if all(word in f"{run.what} {run.model}" for word in sys.argv[1:])]
+    runs = [run for run in RUNS if all(word in f"{run.what} {run.model}" for word in sys.argv[1:])]
     sys.stdout.write(f"{'protocol, or mutation':31}{'promises':28}{'states':>12}{'seconds':>9}\n")
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # a search is a process, of one thread
-        for run, outcome in zip(wanted, pool.map(lambda run: search(run, spin, compiler), wanted), strict=True):
+        for run, outcome in zip(runs, pool.map(lambda run: search(run, spin, compiler), runs), strict=True):
             good, words = verdict(run, outcome)
             failed += not good
             sys.stdout.write(f"{run.what:31}{words:28}{outcome.states:12,}{outcome.seconds:9.1f}\n")
             sys.stdout.flush()
-    took = time.perf_counter() - started
-    came = f"{failed} of {len(wanted)} did not come out as they must" if failed else "all as they must be"
+    took = time.perf_counter() - start
+    came = f"{failed} of {len(runs)} did not come out as they must" if failed else "all as they must be"
     sys.stdout.write(f"{came}; {took:.0f} s, spin and gcc included; counterexamples are in {BUILD}/*/trace.txt\n")
     return 1 if failed else 0
 

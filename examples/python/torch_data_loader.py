@@ -135,24 +135,24 @@ def private_memory(process: int, store: str) -> int:
 def epoch(batches: DataLoader[Batch]) -> tuple[int, list[int]]:
     """Go through all rows once; give the sum of the stars, and what each worker has when the last batch is there."""
     stars, memory = 0, []
-    for number, (_, found) in enumerate(batches, start=1):
-        stars += int(found.sum())
+    for number, (_, labels) in enumerate(batches, start=1):
+        stars += int(labels.sum())
         if number == len(batches):
             workers = [worker.pid for worker in multiprocessing.active_children() if worker.pid] or [os.getpid()]
             memory = [private_memory(worker, os.environ["COLONNADE_STORE"]) for worker in workers]
     return stars, memory
 
 
-def show(kind: str, dataset: Any, stars: int, asked: argparse.Namespace) -> None:
+def show(kind: str, dataset: Any, stars: int, options: argparse.Namespace) -> None:
     """Print what the largest worker has after each epoch, with as many workers as are asked for."""
-    for workers in asked.workers:
-        batches = loader(dataset, workers, asked.start, asked.persistent)
-        seen = []
-        for _ in range(asked.epochs):
-            found, memory = epoch(batches)
-            assert (found, len(memory)) == (stars, max(workers, 1))
-            seen.append(f"{max(memory) / 1e6:.0f}")
-        print(f"{kind}, {workers} workers: {' '.join(seen)} MB each")
+    for workers in options.workers:
+        batches = loader(dataset, workers, options.start, options.persistent)
+        megabytes = []
+        for _ in range(options.epochs):
+            star_count, memory = epoch(batches)
+            assert (star_count, len(memory)) == (stars, max(workers, 1))
+            megabytes.append(f"{max(memory) / 1e6:.0f}")
+        print(f"{kind}, {workers} workers: {' '.join(megabytes)} MB each")
 
 
 def main() -> None:
@@ -163,24 +163,24 @@ def main() -> None:
     parser.add_argument("--list-rows", type=int, default=100_000, help="how many of them the list has; 0: no list")
     parser.add_argument("--start", choices=multiprocessing.get_all_start_methods(), default="fork")
     parser.add_argument("--persistent", action="store_true", help="keep the workers from epoch to epoch")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", "This DataLoader will create")  # more workers than processors: they are counted
-    producer = multiprocessing.get_context("spawn").Process(target=put, args=(asked.rows,))
+    producer = multiprocessing.get_context("spawn").Process(target=put, args=(options.rows,))
     producer.start()
     producer.join()
     with cn.open(NAME) as snapshot:
         stars = snapshot.to_pandas()["stars"].to_numpy()
         print(f"{snapshot.num_rows:,} rows in the store: {snapshot.nbytes / 1e6:.0f} MB")
         print("what a worker has of its own after each epoch, with rows from ...")
-        show("the store", Reviews(snapshot), int(stars.sum()), asked)
-        if asked.list_rows:
-            few = stars[: asked.list_rows]
+        show("the store", Reviews(snapshot), int(stars.sum()), options)
+        if options.list_rows:
+            few = stars[: options.list_rows]
             before = private_memory(os.getpid(), os.environ["COLONNADE_STORE"])
             rows = ReviewsInAList(snapshot, len(few))
             nbytes = private_memory(os.getpid(), os.environ["COLONNADE_STORE"]) - before
             print(f"a list of {len(few):,} of the rows, {nbytes / 1e6:.0f} MB")
-            show("the list", rows, int(few.sum()), asked)
+            show("the list", rows, int(few.sum()), options)
 
 
 if __name__ == "__main__":

@@ -21,9 +21,9 @@ def score(snap: cn.Snapshot, alpha: float) -> float:
     """Fit on the first half of the rows, and report how well that predicts the second half."""
     frame = snap.to_pandas(writable=False)
     half = len(frame) // 2
-    known, asked = frame.drop(columns="y"), frame["y"]
-    model = Ridge(alpha=alpha).fit(known[:half], asked[:half])
-    return float(model.score(known[half:], asked[half:]))
+    features, target = frame.drop(columns="y"), frame["y"]
+    model = Ridge(alpha=alpha).fit(features[:half], target[:half])
+    return float(model.score(features[half:], target[half:]))
 
 
 if __name__ == "__main__":

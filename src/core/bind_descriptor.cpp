@@ -18,11 +18,11 @@ void open_descriptor(Descriptor* self, nb::object path, int flags, unsigned mode
   if (!PyUnicode_Check(path.ptr()) && !PyBytes_Check(path.ptr())) throw nb::type_error("path must be str or bytes");
   PyObject* bytes = nullptr;
   if (!PyUnicode_FSConverter(path.ptr(), &bytes)) throw nb::python_error();
-  const nb::object owned = nb::steal(bytes);
+  const nb::object owner = nb::steal(bytes);
   try {
     new (self) Descriptor(Descriptor::open(folder, PyBytes_AS_STRING(bytes), flags, mode));
-  } catch (const std::system_error& failed) {
-    errno = failed.code().value();
+  } catch (const std::system_error& error) {
+    errno = error.code().value();
     PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path.ptr());
     throw nb::python_error();
   }

@@ -124,11 +124,11 @@ class Growth {
   // Where the words are, and the state of a table that was deleted.
   Growth(const nb::object& words, size_t committed, size_t first, size_t segments, size_t state, uint64_t deleted)
       : words_(words), deleted_(deleted) {
-    const SharedWords* const shared = nb::cast<const SharedWords*>(words);
-    committed_ = shared->at(committed, 8);
-    first_ = shared->at(first, 8);
-    segments_ = shared->at(segments, 8);
-    state_ = shared->at(state, 8);
+    const auto& memory = nb::cast<const SharedWords&>(words);
+    committed_ = memory.at(committed, 8);
+    first_ = memory.at(first, 8);
+    segments_ = memory.at(segments, 8);
+    state_ = memory.at(state, 8);
   }
 
   // How many rows there are, if all of them from `first` on are in the first `segments` segments, of which the last one

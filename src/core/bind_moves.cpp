@@ -77,10 +77,10 @@ std::vector<std::pair<int64_t, bool>> move_arrays(const Items<std::pair<nb::obje
     }
     columns.emplace_back(&piece, 1);
   }
-  std::vector<std::pair<int64_t, bool>> found;
+  std::vector<std::pair<int64_t, bool>> counts;
   for (const Result& result : move_columns(columns, jobs, outputs, rows, threads, streamed_bytes))
-    found.emplace_back(result.nulls, result.overflows != 0);
-  return found;
+    counts.emplace_back(result.nulls, result.overflows != 0);
+  return counts;
 }
 
 }  // namespace

@@ -16,7 +16,7 @@ namespace {
 // Adds to the references of an object, or takes from them, all at once: one by one they would cost more than the
 // pointers.
 void add_references(PyObject* object, Py_ssize_t count) {
-  // A small count, because some versions of Python keep 32 bits of it; the count of immortal objects does not change.
+  // Some versions of Python keep 32 bits of a count, so this way is for small ones. Immortal objects keep their count.
   if (count < (1 << 30)) {
     Py_SET_REFCNT(object, Py_REFCNT(object) + count);
     return;

@@ -112,10 +112,11 @@ using NewArray = nb::ndarray<nb::numpy, int64_t, nb::shape<shape...>>;
 // Gives the values to NumPy, which frees them.
 template <auto... shape>
 NewArray<shape...> new_array(std::vector<int64_t> values, std::initializer_list<size_t> sizes) {
-  auto kept = std::make_unique<std::vector<int64_t>>(std::move(values));
-  int64_t* const data = kept->data();
-  const nb::capsule owner(kept.get(), [](void* values) noexcept { delete static_cast<std::vector<int64_t>*>(values); });
-  kept.release();
+  auto numbers = std::make_unique<std::vector<int64_t>>(std::move(values));
+  int64_t* const data = numbers->data();
+  const nb::capsule owner(numbers.get(),
+                          [](void* values) noexcept { delete static_cast<std::vector<int64_t>*>(values); });
+  numbers.release();
   return NewArray<shape...>(data, sizes, owner);
 }
 

@@ -48,10 +48,10 @@ static inline uint64_t bits_at(const uint64_t* words, int64_t at) {
 // Puts the first `count` bits of `words` at bit `position` of `out`. What stands above `position` in its
 // word is overwritten, so bits are appended in ascending order. `out` needs words_for(position + count) words.
 static inline void append_bits(uint64_t* out, int64_t position, const uint64_t* words, int64_t count) {
-  for (int64_t done = 0; done < count; done += word_bits) {
-    const int64_t here = count - done < word_bits ? count - done : word_bits;
-    const uint64_t word = words[done / word_bits] & low_bits(here);
-    const int64_t at = position + done;
+  for (int64_t first = 0; first < count; first += word_bits) {
+    const int64_t here = count - first < word_bits ? count - first : word_bits;
+    const uint64_t word = words[first / word_bits] & low_bits(here);
+    const int64_t at = position + first;
     const int shift = static_cast<int>(at % word_bits);
     uint64_t& slot = out[at / word_bits];
     slot = (slot & low_bits(shift)) | (word << shift);

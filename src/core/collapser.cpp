@@ -38,7 +38,7 @@ constexpr std::chrono::seconds scarce_for{10};
 // More files are left as they are.
 constexpr size_t most_files = 16;
 // The number of files of which it is known what was done.
-constexpr size_t most_known = 256;
+constexpr size_t most_remembered = 256;
 
 using Clock = std::chrono::steady_clock;
 
@@ -57,17 +57,18 @@ enum class Step { more, done, scarce };
 // Addresses for one step, at a huge page's boundary, for the life of the thread.
 class Window {
  public:
-  Window() noexcept : taken_(::mmap(nullptr, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) {}
+  Window() noexcept
+      : addresses_(::mmap(nullptr, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) {}
   ~Window() {
-    if (taken_ != MAP_FAILED) unmap(taken_, room);
+    if (addresses_ != MAP_FAILED) unmap(addresses_, room);
   }
   Window(const Window&) = delete;
   Window& operator=(const Window&) = delete;
 
   // Puts `size` bytes of a file into huge pages; returns an errno, or 0.
   int collapse(int fd, size_t at, size_t size) noexcept {
-    if (taken_ == MAP_FAILED) return ENOMEM;
-    char* const address = reinterpret_cast<char*>(round_up(reinterpret_cast<uintptr_t>(taken_), huge_page));
+    if (addresses_ == MAP_FAILED) return ENOMEM;
+    char* const address = reinterpret_cast<char*>(round_up(reinterpret_cast<uintptr_t>(addresses_), huge_page));
     if (::mmap(address, size, PROT_READ, MAP_SHARED | MAP_FIXED, fd, static_cast<off_t>(at)) == MAP_FAILED)
       return lost();
     const int error = ::madvise(address, size, MADV_COLLAPSE) == 0 ? 0 : errno;
@@ -82,12 +83,12 @@ class Window {
   // left alone.
   int lost() noexcept {
     const int error = errno;
-    taken_ = MAP_FAILED;
+    addresses_ = MAP_FAILED;
     return error;
   }
 
   static constexpr size_t room = step_bytes + huge_page;
-  void* taken_;
+  void* addresses_;
 };
 
 // The next step of a file, at `at`; `more` is the time that steps took too long. Nobody cuts the file meanwhile: a
@@ -129,10 +130,10 @@ void Collapser::add(int fd) noexcept {
   try {
     {
       const std::lock_guard guard(mutex_);
-      if (done_.size() >= most_known) forget_others();
-      size_t& done = done_[key];
-      done = std::min(done, whole_pages(size));  // what was cut off is to be done again
-      if (done < whole_pages(size) && files_.size() < most_files) {
+      if (bytes_done_.size() >= most_remembered) forget_others();
+      size_t& bytes = bytes_done_[key];
+      bytes = std::min(bytes, whole_pages(size));  // what was cut off is to be done again
+      if (bytes < whole_pages(size) && files_.size() < most_files) {
         // Opened again, because the locks of an open file are its publisher's. O_NONBLOCK: a lease is not waited for.
         const std::string path = "/proc/self/fd/" + std::to_string(fd);
         files_.push_back({key, Descriptor::open(AT_FDCWD, path.c_str(), O_RDONLY | O_NONBLOCK, 0)});
@@ -146,7 +147,7 @@ void Collapser::add(int fd) noexcept {
 
 // With `mutex_` locked: forgets what was done of files that do not wait.
 void Collapser::forget_others() noexcept {
-  std::erase_if(done_, [this](const auto& entry) {
+  std::erase_if(bytes_done_, [this](const auto& entry) {
     return std::ranges::none_of(files_, [&](const File& file) { return file.key == entry.first; });
   });
 }
@@ -222,12 +223,12 @@ void Collapser::run() noexcept {
   while (!files_.empty() && !is_stopping_) {
     // Only this thread removes files while it runs, and what was done stays known while there are files.
     const File& file = files_.front();
-    size_t done = done_[file.key];
+    size_t bytes = bytes_done_[file.key];
     lock.unlock();
     const std::chrono::nanoseconds began = processor_time();
-    const Step step = next_step(window, file.descriptor.number(), done, more);
+    const Step step = next_step(window, file.descriptor.number(), bytes, more);
     lock.lock();
-    done_[file.key] = done;
+    bytes_done_[file.key] = bytes;
     if (step == Step::scarce) {
       scarce_until = (Clock::now() + scarce_for).time_since_epoch().count();
       files_.clear();

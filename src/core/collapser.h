@@ -11,14 +11,13 @@
 // 3. **A fork waits for the end of a step**, and then there is no thread: Python warns programs that fork while they
 //    have several. The child has no work and keeps none of its parent's files open. `resume` continues in the parent.
 //    After a fork by C code alone the next `add` does.
-// 4. **A file is open here, and a few MiB of it are mapped, until it is done.** So the kernel refuses a lease on it,
-// and
-//    its memory is not free. `release` ends that for a file that this process wants to write again. A file that has no
-//    name any more is closed at the end of a step.
+// 4. **A file is open here, and a few MiB of it are mapped, until it is done.** So the kernel refuses a lease on
+//    it, and its memory is not free. `release` ends that for a file that this process wants to write again. A file that
+//    has no name any more is closed at the end of a step.
 // 5. **It gives up where huge pages are scarce**: at the first step for which the kernel has none, or when steps take
 //    long. All files are dropped, and none is taken for some seconds.
 // 6. **It needs one free huge page at a time**, and few addresses: a file is mapped in small windows. A limit of memory
-//    or of addresses that leaves no room for that is the same as 5.
+//    or of addresses that leaves no room for that counts as scarce too, as in 5.
 #pragma once
 #include <sys/types.h>
 
@@ -76,7 +75,7 @@ class Collapser {
   std::list<File> files_;
   // The bytes of a file that were done, also after it was: it is put again and again. If that is wrong, because numbers
   // of files are used again, or because another process wrote the file, some pages stay small.
-  std::map<Key, size_t> done_;
+  std::map<Key, size_t> bytes_done_;
   bool is_running_ = false;
   bool is_stopping_ = false;
   std::condition_variable stopping_;

@@ -61,25 +61,25 @@ Descriptor::Descriptor(int number) : number_(number) {}
 Descriptor::~Descriptor() { close(); }
 
 Descriptor::Descriptor(Descriptor&& other) noexcept
-    : number_(std::exchange(other.number_, -1)), lock_(std::move(other.lock_)), kept_(std::move(other.kept_)) {}
+    : number_(std::exchange(other.number_, -1)), lock_(std::move(other.lock_)), other_(std::move(other.other_)) {}
 
 void Descriptor::close() noexcept {
-  kept_.reset();
+  other_.reset();
   unlock();
   // Not again after EINTR: the number is free by then, and may be another thread's.
   if (const int number = std::exchange(number_, -1); number >= 0) ::close(number);
 }
 
-void Descriptor::keep(Descriptor&& other) { kept_ = std::make_unique<Descriptor>(std::move(other)); }
+void Descriptor::keep(Descriptor&& other) { other_ = std::make_unique<Descriptor>(std::move(other)); }
 
 bool Descriptor::try_lock(bool shared) {
   struct stat stat;
   if (::fstat(number_, &stat) != 0) fail();
   auto lock = std::make_unique<Lock>(Lock{stat.st_dev, stat.st_ino, ::getpid(), this_thread(), nullptr});
-  int failed;
-  do failed = ::flock(number_, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB);
-  while (failed && errno == EINTR);
-  if (failed) {
+  int result;
+  do result = ::flock(number_, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB);
+  while (result != 0 && errno == EINTR);
+  if (result != 0) {
     if (errno == EWOULDBLOCK) return false;
     fail();
   }

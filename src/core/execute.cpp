@@ -59,11 +59,11 @@ int64_t rows_of_unit(const Plan& plan, const Job& job) {
 
 std::vector<Unit> cut(const Plan& plan) {
   std::vector<Unit> units;
-  std::vector<Unit> strided;
+  std::vector<Unit> strided_units;
   for (size_t number = 0; number < plan.jobs.size(); ++number) {
     const Job& job = plan.jobs[number];
     const int64_t rows = rows_of_unit(plan, job);
-    std::vector<Unit>& mine = is_strided(plan, job) ? strided : units;
+    std::vector<Unit>& mine = is_strided(plan, job) ? strided_units : units;
     const std::span<const Piece> pieces = pieces_of(plan, job);
     int64_t piece = 0;
     int64_t piece_start = 0;
@@ -72,8 +72,9 @@ std::vector<Unit> cut(const Plan& plan) {
       mine.push_back({static_cast<int64_t>(number), row, std::min(rows, job.rows - row), piece, piece_start});
     }
   }
-  std::stable_sort(strided.begin(), strided.end(), [](const Unit& a, const Unit& b) { return a.row < b.row; });
-  units.insert(units.end(), strided.begin(), strided.end());
+  std::stable_sort(strided_units.begin(), strided_units.end(),
+                   [](const Unit& a, const Unit& b) { return a.row < b.row; });
+  units.insert(units.end(), strided_units.begin(), strided_units.end());
   return units;
 }
 
@@ -98,9 +99,9 @@ class Scratch {
     Sizes sizes;
     for (const Job& job : plan.jobs) {
       const int64_t rows = std::min(rows_of_unit(plan, job), job.rows);
-      const auto gathered = [&](const Piece& piece) { return is_gathered(job, piece); };
+      const auto needs_gather = [&](const Piece& piece) { return is_gathered(job, piece); };
       if (sink.to_file()) sizes.outputs = std::max(sizes.outputs, staged_bytes(job, rows));
-      if (std::ranges::any_of(pieces_of(plan, job), gathered))
+      if (std::ranges::any_of(pieces_of(plan, job), needs_gather))
         sizes.elements = std::max(sizes.elements, std::min(rows, block_rows) * job.width);
       sizes.words = std::max(sizes.words, words_for(rows) + 1);
     }
@@ -130,7 +131,7 @@ class UnitRun {
         scratch_(scratch),
         kernels_(kernels()),
         streams_(streams),
-        unchanged_(sink.to_file() ? unchanged_source() : nullptr) {
+        plain_source_(sink.to_file() ? unchanged_source() : nullptr) {
     open_outputs();
     choose_steps();
   }
@@ -195,7 +196,7 @@ class UnitRun {
   }
 
   void choose_steps() {
-    const bool copies = is_fixed(job_) && unchanged_ == nullptr;
+    const bool copies = is_fixed(job_) && plain_source_ == nullptr;
     const bool in_one_pass = copies && scans_as_it_copies(job_);
     const bool pandas = job_.pandas_buffer != PandasBuffer::none;
     add(true, in_one_pass ? &UnitRun::copy_and_read_validity : &UnitRun::read_validity);
@@ -217,17 +218,17 @@ class UnitRun {
   // -- outputs -------------------------------------------------------------------------------------------------------
 
   void open_outputs() {
-    char* staged = scratch_.outputs.get();
+    char* buffer = scratch_.outputs.get();
     const auto open = [&](int64_t at, int64_t start, int64_t size) {
-      const Output output(sink_, at + start, at < 0 ? 0 : size, staged);
-      if (sink_.to_file()) staged += whole_lines(size);
+      const Output output(sink_, at + start, at < 0 ? 0 : size, buffer);
+      if (sink_.to_file()) buffer += whole_lines(size);
       return output;
     };
     const int64_t start = values_size(job_, unit_.row);
     const int64_t size = values_size(job_, unit_.count);
     // Values that stay as they are go from the source to the file: to stage them would be a second copy.
-    values_ = unchanged_ != nullptr ? Output(sink_, job_.values_at + start, size, unchanged_)
-                                    : open(job_.values_at, start, size);
+    values_ = plain_source_ != nullptr ? Output(sink_, job_.values_at + start, size, plain_source_)
+                                       : open(job_.values_at, start, size);
     bitmap_ = open(job_.bitmap_at, unit_.row / 8, (unit_.count + 7) / 8);
     mask_ = open(job_.mask_at, unit_.row, unit_.count);
     pandas_ = open(job_.pandas_at, pandas_size(job_, unit_.row), pandas_size(job_, unit_.count));
@@ -312,7 +313,7 @@ class UnitRun {
   Scratch& scratch_;
   const Kernels& kernels_;
   const bool streams_;
-  char* const unchanged_;
+  char* const plain_source_;
   Output values_;
   Output bitmap_;
   Output mask_;
@@ -324,21 +325,21 @@ class UnitRun {
 // The bytes that are read or written, whichever are more; and those that are written.
 std::pair<int64_t, int64_t> bytes_of(const Plan& plan) {
   int64_t read = 0;
-  int64_t written = 0;
+  int64_t bytes_written = 0;
   for (const Job& job : plan.jobs) {
     read += job.rows * std::max<int64_t>(job.width, 1);
-    for (const Extent& output : outputs_of(job)) written += output.at < 0 ? 0 : output.size;
+    for (const Extent& output : outputs_of(job)) bytes_written += output.at < 0 ? 0 : output.size;
   }
-  return {std::max(read, written), written};
+  return {std::max(read, bytes_written), bytes_written};
 }
 
 }  // namespace
 
 int execute(const Plan& plan, const Sink& sink, int threads, std::span<Result> results, int64_t stream_from) {
   const std::vector<Unit> units = cut(plan);
-  const auto [moved, written] = bytes_of(plan);
+  const auto [moved, bytes_written] = bytes_of(plan);
   if (moved < (sink.to_file() ? threaded_file_bytes : threaded_memory_bytes)) threads = 1;
-  const bool streams = !sink.to_file() && written >= stream_from;
+  const bool streams = !sink.to_file() && bytes_written >= stream_from;
   const size_t workers = std::min<size_t>(std::max(threads, 1), std::max<size_t>(units.size(), 1));
 
   const Scratch::Sizes sizes = Scratch::sizes_for(plan, sink);
@@ -355,8 +356,8 @@ int execute(const Plan& plan, const Sink& sink, int threads, std::span<Result> r
       const Unit& unit = units[u];
       Result result{};
       int none = 0;
-      if (const int failed = UnitRun(plan, unit, sink, scratch[worker], streams)(result); failed != 0)
-        error.compare_exchange_strong(none, failed);
+      if (const int failure = UnitRun(plan, unit, sink, scratch[worker], streams)(result); failure != 0)
+        error.compare_exchange_strong(none, failure);
       nulls[unit.job] += result.nulls;
       overflows[unit.job] |= result.overflows;
     }

@@ -156,13 +156,13 @@ int64_t read_validity(const Run& run, uint64_t* words) {
 void write_fixed(const Run& run, const uint64_t* words, int64_t nulls, char* out) {
   const int64_t width = run.job->width;
   if (nulls != 0 && !holds_its_nulls(run.job->validity)) {
-    const bool written = with_signed_width(width, [&](auto example) {
+    const bool is_plain = with_signed_width(width, [&](auto example) {
       using T = decltype(example);
       Filled<T> op{{run.elements, run.prefetch, LineBits<sizeof(T)>(words)}, static_cast<T>(run.job->fill)};
       write(op, run.count, run.streams, out);
       return true;
     });
-    if (written) return;
+    if (is_plain) return;
   }
   const int64_t bytes = run.count * width;
   if (run.streams && reinterpret_cast<uintptr_t>(out) % sizeof(int64_t) == 0) {
@@ -178,9 +178,9 @@ void write_fixed(const Run& run, const uint64_t* words, int64_t nulls, char* out
   const int64_t narrow = width < 8 ? width : 8;
   for_each_null(words, run.count, [&](int64_t row) {
     char* slot = out + row * width;
-    for (int64_t done = 0; done < width; done += narrow) {
-      const int64_t left = width - done;
-      std::memcpy(slot + done, &pattern, left < narrow ? left : narrow);
+    for (int64_t at = 0; at < width; at += narrow) {
+      const int64_t rest = width - at;
+      std::memcpy(slot + at, &pattern, rest < narrow ? rest : narrow);
     }
   });
 }
@@ -227,8 +227,8 @@ void write_offsets(const Run& run, char* out) {
   }
 }
 
-void write_bytes(const uint64_t* words, int64_t count, bool inverted, bool streams, char* out) {
-  Bytes op{words, inverted ? ~uint64_t{0} : 0};
+void write_bytes(const uint64_t* words, int64_t count, bool inverts, bool streams, char* out) {
+  Bytes op{words, inverts ? ~uint64_t{0} : 0};
   write(op, count, streams, out);
 }
 

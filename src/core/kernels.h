@@ -47,7 +47,7 @@ struct Kernels {
   void (*read_booleans)(const Run& run, const uint64_t* words, uint64_t* out);
   void (*write_offsets)(const Run& run, char* out);
   // One byte a bit: the bit itself, or its complement for pandas' masks.
-  void (*write_bytes)(const uint64_t* words, int64_t count, bool inverted, bool streams, char* out);
+  void (*write_bytes)(const uint64_t* words, int64_t count, bool inverts, bool streams, char* out);
   // True if some valid index is outside of [0, the job's operand).
   bool (*check_indices)(const Run& run, const uint64_t* words);
   // The pandas buffers that are made of elements. True if some valid element is not representable in it.

@@ -157,8 +157,9 @@ bool fill_region(std::span<uint64_t> slots, std::span<const uint64_t> entries, s
 
 // Builds an index. `hash(row)` is called for each row that is not null, and then `hash_again(row)`.
 //
-// The entries of a region are listed first, in its own slots: so nothing is needed beside the index but a copy of one
-// region for each thread. Where many rows have one key, a region has more entries than slots, and the list is apart.
+// The entries of a region are listed first, in its own slots. So nothing is needed beside the index, except a copy
+// of one region for each thread. Where many rows have one key, a region has more entries than slots, and the list is
+// apart.
 template <class Hash, class HashAgain, class IsNull>
 std::optional<KeyIndexCounts> build(std::span<const KeyColumn> columns, int64_t rows, int64_t bits,
                                     std::span<uint64_t> slots, std::span<uint32_t> next, size_t workers,
@@ -200,14 +201,14 @@ std::optional<KeyIndexCounts> build(std::span<const KeyColumn> columns, int64_t 
     int64_t* const own = places[worker].data();
     for (int64_t row = part(worker); row < part(worker + 1); ++row) {
       if (is_null(row)) continue;
-      const uint64_t hashed = hash_again(row);
-      lists[own[region_of(hashed, bits)]++] = slot_of(hashed, row);
+      const uint64_t key_hash = hash_again(row);
+      lists[own[region_of(key_hash, bits)]++] = slot_of(key_hash, row);
     }
   });
-  std::atomic<int64_t> taken = 0;
+  std::atomic<int64_t> next_region = 0;
   std::atomic<bool> full = false;
   run_on_threads(workers, [&](size_t worker) noexcept {
-    for (int64_t region = taken++; region < regions; region = taken++) {
+    for (int64_t region = next_region++; region < regions; region = next_region++) {
       const std::span<uint64_t> own = slots.subspan(region * region_slots, region_slots);
       const uint64_t* entries = lists + starts[region];
       if (!apart) {
@@ -215,8 +216,8 @@ std::optional<KeyIndexCounts> build(std::span<const KeyColumn> columns, int64_t 
         entries = copies[worker].data();
       }
       std::fill(own.begin(), own.end(), 0);
-      const std::span listed{entries, static_cast<size_t>(counts[region])};
-      if (!fill_region(own, listed, columns, next.data(), duplicates[region])) full = true;
+      const std::span rows_of_region{entries, static_cast<size_t>(counts[region])};
+      if (!fill_region(own, rows_of_region, columns, next.data(), duplicates[region])) full = true;
     }
   });
   if (full) return std::nullopt;
@@ -241,11 +242,11 @@ std::optional<KeyIndexCounts> build_key_index(std::span<const KeyColumn> columns
   }
   // Hashes that take longer are kept.
   Scratch<uint64_t> hashes(rows);
-  const auto hash = [&, kept = hashes.data()](int64_t row) noexcept {
+  const auto hash = [&, row_hashes = hashes.data()](int64_t row) noexcept {
     bool bad = false;  // the caller has checked the offsets
-    return kept[row] = hash_row(columns, row, seed, bad);
+    return row_hashes[row] = hash_row(columns, row, seed, bad);
   };
-  const auto hash_again = [kept = hashes.data()](int64_t row) noexcept { return kept[row]; };
+  const auto hash_again = [row_hashes = hashes.data()](int64_t row) noexcept { return row_hashes[row]; };
   return built(hash, hash_again, [&](int64_t row) noexcept { return has_null(columns, row); });
 }
 

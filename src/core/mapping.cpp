@@ -31,7 +31,7 @@ constexpr size_t collapsed_at_once = 16 << 20;
 // pages, or where a virtual machine gets the memory from its host. In 6 ms pwrite has written as much.
 constexpr std::chrono::milliseconds worth_waiting{15};
 // The bytes of the first call, which shows whether huge pages are available. If so it takes 0.5 ms, else 15 ms or more.
-constexpr size_t probed = 8 << 20;
+constexpr size_t probe_bytes = 8 << 20;
 constexpr std::chrono::milliseconds worth_probing{4};
 // How long that answer is used. A kernel without huge pages moves other pages to make some, and may soon have many.
 constexpr std::chrono::milliseconds scarce_for{500};
@@ -62,18 +62,18 @@ bool touch_huge_pages(int fd, size_t from, size_t to) {
 bool probe(int threads) noexcept {
   const int fd = ::memfd_create("colonnade-probe", MFD_CLOEXEC);
   if (fd < 0) return false;
-  bool found = false;
+  bool is_quick = false;
   try {
-    if (::ftruncate(fd, probed) == 0 && touch_huge_pages(fd, 0, probed)) {
-      const Mapping mapping(fd, probed, Mapping::Kind::writing);
+    if (::ftruncate(fd, probe_bytes) == 0 && touch_huge_pages(fd, 0, probe_bytes)) {
+      const Mapping mapping(fd, probe_bytes, Mapping::Kind::writing);
       const Clock::time_point began = Clock::now();
-      found = mapping.collapse(threads) && Clock::now() - began <= worth_probing;
+      is_quick = mapping.collapse(threads) && Clock::now() - began <= worth_probing;
     }
   } catch (const std::exception&) {
-    // No room to map it, or not even for the error that says so: found is false.
+    // No room to map it, or not even for the error that says so: it is not quick.
   }
   ::close(fd);
-  return found;
+  return is_quick;
 }
 
 int protection_of(Mapping::Kind kind) { return kind == Mapping::Kind::reading ? PROT_READ : PROT_READ | PROT_WRITE; }
@@ -89,27 +89,27 @@ int flags_of(Mapping::Kind kind) {
 
 Mapping::Mapping(int fd, size_t size, Kind kind) : size_(size), kind_(kind) {
   if (size < huge_page) {
-    void* const mapped = ::mmap(nullptr, size, protection_of(kind), flags_of(kind), fd, 0);
-    if (mapped == MAP_FAILED) fail();
-    address_ = static_cast<char*>(mapped);
+    void* const mapping = ::mmap(nullptr, size, protection_of(kind), flags_of(kind), fd, 0);
+    if (mapping == MAP_FAILED) fail();
+    address_ = static_cast<char*>(mapping);
     return;
   }
   if (size > SIZE_MAX / 2) throw std::system_error(ENOMEM, std::generic_category(), "mmap");
   // Addresses with a boundary in them; the file is mapped there, and the addresses around it are unmapped.
   const size_t room = size + huge_page;
-  void* const taken = ::mmap(nullptr, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (taken == MAP_FAILED) fail();
-  char* const first = static_cast<char*>(taken);
-  char* const aligned = first + (huge_page - reinterpret_cast<uintptr_t>(first) % huge_page) % huge_page;
-  if (::mmap(aligned, size, protection_of(kind), flags_of(kind) | MAP_FIXED, fd, 0) == MAP_FAILED) {
+  void* const reservation = ::mmap(nullptr, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (reservation == MAP_FAILED) fail();
+  char* const first = static_cast<char*>(reservation);
+  char* const target = first + (huge_page - reinterpret_cast<uintptr_t>(first) % huge_page) % huge_page;
+  if (::mmap(target, size, protection_of(kind), flags_of(kind) | MAP_FIXED, fd, 0) == MAP_FAILED) {
     const int error = errno;
     unmap(first, room);
     errno = error;
     fail();
   }
-  address_ = aligned;
-  char* const end = aligned + round_up(size, page_size());
-  unmap(first, aligned - first);
+  address_ = target;
+  char* const end = target + round_up(size, page_size());
+  unmap(first, target - first);
   unmap(end, first + room - end);
 }
 
@@ -119,19 +119,19 @@ bool Mapping::collapse(size_t from, size_t to, int threads, std::chrono::millise
   const size_t whole = (to - from) / huge_page * huge_page;
   const size_t steps = (whole + collapsed_at_once - 1) / collapsed_at_once;
   std::atomic<size_t> next{0};
-  std::atomic<bool> collapsed{true};
+  std::atomic<bool> is_collapsed{true};
   const auto work = [&](size_t) noexcept {
-    for (size_t step = next++; step < steps && collapsed; step = next++) {
+    for (size_t step = next++; step < steps && is_collapsed; step = next++) {
       const size_t at = step * collapsed_at_once;
       const Clock::time_point began = Clock::now();
       if (::madvise(address_ + from + at, std::min(collapsed_at_once, whole - at), MADV_COLLAPSE) != 0)
-        collapsed = false;
+        is_collapsed = false;
       if (patience != std::chrono::milliseconds::max() && Clock::now() - began > patience && next < steps)
-        collapsed = false;
+        is_collapsed = false;
     }
   };
   run_on_threads(std::clamp<size_t>(steps, 1, static_cast<size_t>(std::max(threads, 1))), work);
-  return collapsed;
+  return is_collapsed;
 }
 
 // To write as well: the kernel enters pages that are there 16 at a time when they are read, and one by one when they
@@ -140,15 +140,16 @@ bool Mapping::collapse(size_t from, size_t to, int threads, std::chrono::millise
 bool Mapping::populate(int threads) const noexcept {
   const size_t steps = (size_ + populated_at_once - 1) / populated_at_once;
   std::atomic<size_t> next{0};
-  std::atomic<bool> populated{true};
+  std::atomic<bool> is_populated{true};
   const auto work = [&](size_t) noexcept {
-    for (size_t step = next++; step < steps && populated; step = next++) {
+    for (size_t step = next++; step < steps && is_populated; step = next++) {
       const size_t at = step * populated_at_once;
-      if (::madvise(address_ + at, std::min(populated_at_once, size_ - at), MADV_POPULATE_READ) != 0) populated = false;
+      if (::madvise(address_ + at, std::min(populated_at_once, size_ - at), MADV_POPULATE_READ) != 0)
+        is_populated = false;
     }
   };
   run_on_threads(std::clamp<size_t>(steps, 1, static_cast<size_t>(std::max(threads, 1))), work);
-  return populated;
+  return is_populated;
 }
 
 void Mapping::detach(int fd) {
@@ -180,7 +181,7 @@ bool reserve(int fd, const Mapping& mapping, size_t from, size_t to, int threads
 bool reserve(int fd, const Mapping& mapping, int threads) noexcept {
   const size_t size = mapping.size();
   // A small file is its own probe.
-  if (size >= probed + huge_page && !huge_pages_at_hand(threads)) return false;
+  if (size >= probe_bytes + huge_page && !huge_pages_at_hand(threads)) return false;
   if (!reserve(fd, mapping, 0, size, threads)) return false;
   struct stat file;
   return ::fstat(fd, &file) == 0 && static_cast<size_t>(file.st_blocks) * 512 >= size;
@@ -190,9 +191,9 @@ bool huge_pages_at_hand(int threads) noexcept {
   const Clock::rep moment = now();
   if (moment < scarce_until) return false;
   if (moment < plenty_until) return true;
-  const bool found = probe(threads);
-  remember(found);
-  return found;
+  const bool is_quick = probe(threads);
+  remember(is_quick);
+  return is_quick;
 }
 
 }  // namespace colonnade

@@ -54,7 +54,7 @@ class Mapping {
 bool in_memory(int fd) noexcept;
 
 // Allocates all of a file's pages, as huge pages, so that stores through a mapping cannot fail; their contents are
-// anything. False where the kernel has no huge pages, is slow to make them, or there is no room: then some pages are
+// anything. False if the kernel has no huge pages, makes them slowly, or has no room for them. Then some pages are
 // there and some are not. Where it has just been slow, this is found out without trying: see `huge_pages_at_hand`.
 //
 // Measured for 1 GiB of fresh tmpfs, two threads: 45 ms, and 42 ms to copy into it; pwrite takes 360 ms, and makes

@@ -21,8 +21,8 @@ constexpr int interface_number = 3;
 
 // In a checkout the package may be newer than what was built, and would fail anywhere.
 void check_interface() {
-  const nb::object wanted = nb::getattr(nb::module_::import_("colonnade"), "_CORE_INTERFACE", nb::none());
-  if (!wanted.equal(nb::int_(interface_number)))
+  const nb::object expectation = nb::getattr(nb::module_::import_("colonnade"), "_CORE_INTERFACE", nb::none());
+  if (!expectation.equal(nb::int_(interface_number)))
     throw nb::import_error("the compiled core does not belong to this version of the package; pip install -e .");
 }
 

@@ -37,8 +37,8 @@ void write(Op& op, int64_t count, bool streams, char* out) {
   }
   for (; row + lanes<T> <= count; row += lanes<T>) {
     op.begin(row);
-    const Lanes<T> made = op.many(row);
-    std::memcpy(out + row * sizeof(T), &made, sizeof(made));
+    const Lanes<T> values = op.many(row);
+    std::memcpy(out + row * sizeof(T), &values, sizeof(values));
   }
   for (; row < count; ++row) put(row);
 }
@@ -84,9 +84,9 @@ struct Nullable {
 
 template <class Op, class T = typename Op::Out>
 Lanes<T> one_by_one(Op& op, int64_t row) {
-  T made[lanes<T>];
-  for (int64_t i = 0; i < lanes<T>; ++i) made[i] = op.one(row + i);
-  return load<Lanes<T>>(made);
+  T values[lanes<T>];
+  for (int64_t i = 0; i < lanes<T>; ++i) values[i] = op.one(row + i);
+  return load<Lanes<T>>(values);
 }
 
 // Elements as they are.
@@ -129,8 +129,8 @@ struct Float64 : Nullable<In, sizeof(double)> {
   double one(int64_t row) { return valid[row] ? static_cast<double>(this->at(row)) : nan; }
   Lanes<double> many(int64_t row) {
     constexpr int64_t count = lanes<double>;
-    const auto made = to_double<In, count>(load<Lanes<In, count>>(source + row * sizeof(In)));
-    return valid.template mask<int64_t>(row) ? made : splat(nan);
+    const auto numbers = to_double<In, count>(load<Lanes<In, count>>(source + row * sizeof(In)));
+    return valid.template mask<int64_t>(row) ? numbers : splat(nan);
   }
 };
 
@@ -157,12 +157,12 @@ struct Codes : Nullable<In, sizeof(Code)> {
       using Unsigned = std::make_unsigned_t<Code>;
       constexpr uint64_t most = std::numeric_limits<Unsigned>::max();
       if (map == nullptr) {
-        const auto known = valid.template mask<Code>(row);
+        const auto is_known = valid.template mask<Code>(row);
         const auto index = load<Lanes<Unsigned>>(source + row * sizeof(In));
         const Lanes<Code> outside =
             limit > most ? Lanes<Code>{} : (Lanes<Code>)(index >= splat(static_cast<Unsigned>(limit)));
-        any_outside |= known & outside;
-        return known & ~outside ? (Lanes<Code>)index : splat(Code{-1});
+        any_outside |= is_known & outside;
+        return is_known & ~outside ? (Lanes<Code>)index : splat(Code{-1});
       }
     }
     return one_by_one(*this, row);
@@ -180,10 +180,10 @@ struct Scaled : Nullable<In, sizeof(int64_t)> {
   int64_t factor;
   bool overflows = false;
   int64_t one(int64_t row) {
-    int64_t made = std::numeric_limits<int64_t>::min();
-    if (!valid[row]) return made;
-    if (__builtin_mul_overflow(int64_t{this->at(row)}, factor, &made)) overflows = true;
-    return made;
+    int64_t result = std::numeric_limits<int64_t>::min();
+    if (!valid[row]) return result;
+    if (__builtin_mul_overflow(int64_t{this->at(row)}, factor, &result)) overflows = true;
+    return result;
   }
   Lanes<int64_t> many(int64_t row) { return one_by_one(*this, row); }
 
@@ -205,9 +205,9 @@ struct Integers : Nullable<In, sizeof(Integer)> {
       overflows = true;
       return 0;
     }
-    const Integer made = static_cast<Integer>(value);
-    overflows |= static_cast<double>(made) != value;
-    return made;
+    const Integer result = static_cast<Integer>(value);
+    overflows |= static_cast<double>(result) != value;
+    return result;
   }
   Lanes<Integer> many(int64_t row) { return one_by_one(*this, row); }
 

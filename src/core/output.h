@@ -22,23 +22,23 @@ struct Sink {
 class Output {
  public:
   Output() = default;
-  // `staged` holds `size` bytes as long as the output is used; it is unused where the sink is memory.
-  Output(const Sink& sink, int64_t at, int64_t size, char* staged)
-      : fd_(sink.fd), at_(at), size_(size), begin_(sink.to_file() ? staged : reinterpret_cast<char*>(at)) {}
+  // `buffer` holds `size` bytes as long as the output is used; it is unused where the sink is memory.
+  Output(const Sink& sink, int64_t at, int64_t size, char* buffer)
+      : fd_(sink.fd), at_(at), size_(size), begin_(sink.to_file() ? buffer : reinterpret_cast<char*>(at)) {}
 
   char* begin() const { return begin_; }
 
   // Returns 0, or the errno of the write that failed.
   int flush() const {
     if (fd_ < 0) return 0;
-    for (int64_t done = 0; done < size_;) {
-      const ssize_t written = ::pwrite(fd_, begin_ + done, size_ - done, at_ + done);
-      if (written < 0) {
+    for (int64_t at = 0; at < size_;) {
+      const ssize_t count = ::pwrite(fd_, begin_ + at, size_ - at, at_ + at);
+      if (count < 0) {
         if (errno == EINTR) continue;
         return errno;
       }
-      if (written == 0) return ENOSPC;
-      done += written;
+      if (count == 0) return ENOSPC;
+      at += count;
     }
     return 0;
   }

@@ -27,9 +27,9 @@ constexpr size_t warm_buffers = 64 << 20;
 
 char* map(size_t capacity) {
   const size_t room = capacity + huge_page;
-  void* const mapped = ::mmap(nullptr, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (mapped == MAP_FAILED) throw std::bad_alloc();
-  char* const first = static_cast<char*>(mapped);
+  void* const mapping = ::mmap(nullptr, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapping == MAP_FAILED) throw std::bad_alloc();
+  char* const first = static_cast<char*>(mapping);
   char* const address = reinterpret_cast<char*>(round_up(reinterpret_cast<uintptr_t>(first), huge_page));
   unmap(first, address - first);
   unmap(address + capacity, first + room - (address + capacity));
@@ -125,9 +125,9 @@ void Pool::set_limit(size_t bytes) {
 
 size_t Pool::trim() {
   const std::lock_guard guard(mutex_);
-  const size_t freed = idle_bytes_;
+  const size_t bytes = idle_bytes_;
   trim_to(0);
-  return freed;
+  return bytes;
 }
 
 Pool::Usage Pool::usage() const {
@@ -151,12 +151,12 @@ void Pool::cool() {
 }
 
 void Pool::trim_to(size_t bytes) {
-  size_t gone = 0;
-  for (; gone < idle_.size() && idle_bytes_ > bytes; ++gone) {
-    unmap(idle_[gone].address, idle_[gone].capacity);
-    idle_bytes_ -= idle_[gone].capacity;
+  size_t count = 0;
+  for (; count < idle_.size() && idle_bytes_ > bytes; ++count) {
+    unmap(idle_[count].address, idle_[count].capacity);
+    idle_bytes_ -= idle_[count].capacity;
   }
-  idle_.erase(idle_.begin(), idle_.begin() + static_cast<std::ptrdiff_t>(gone));
+  idle_.erase(idle_.begin(), idle_.begin() + static_cast<std::ptrdiff_t>(count));
 }
 
 // fork() copies only the calling thread. The lock is held across it, so that the pool of the child is consistent. The

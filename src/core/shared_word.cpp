@@ -89,8 +89,8 @@ Wait wait_for_change(std::span<const AwaitedWord> words, Clock::time_point until
   if (until <= Clock::now()) return Wait::timed_out;
   const timespec limit = as_timespec(until);
   const timespec* const end = until == Clock::time_point::max() ? nullptr : &limit;
-  const long woken = words.size() == 1 ? wait_for_one(words.front(), end) : wait_for_several(words, end);
-  if (woken >= 0) return Wait::changed;
+  const long result = words.size() == 1 ? wait_for_one(words.front(), end) : wait_for_several(words, end);
+  if (result >= 0) return Wait::changed;
   switch (errno) {
     case EAGAIN: return Wait::changed;
     case ETIMEDOUT: return differs(words) ? Wait::changed : Wait::timed_out;

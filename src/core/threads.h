@@ -22,15 +22,15 @@ template <class Work>
 void run_on_threads(size_t count, const Work& work) noexcept {
   static_assert(std::is_nothrow_invocable_v<const Work&, size_t>);
   std::vector<std::thread> threads;
-  size_t started = 1;
+  size_t next = 1;
   try {
     threads.reserve(count);
-    for (; started < count; ++started) threads.emplace_back([&work, started]() noexcept { work(started); });
+    for (; next < count; ++next) threads.emplace_back([&work, next]() noexcept { work(next); });
   } catch (const std::exception&) {
     // std::bad_alloc or std::system_error (EAGAIN): go on with the threads that there are.
   }
   work(0);
-  for (; started < count; ++started) work(started);
+  for (; next < count; ++next) work(next);
   for (std::thread& thread : threads) thread.join();
 }
 

@@ -58,18 +58,18 @@ int any_page(int pages, PageScan scan) {
   scan.size = sizeof(scan);
   scan.regions = reinterpret_cast<uintptr_t>(regions.data());
   scan.region_count = regions.size();
-  int found = 0;
+  int matches = 0;
   while (scan.start < scan.end) {
     const int count = ::ioctl(pages, scan_pages, &scan);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return -1;
-    found |= count > 0;
+    matches |= count > 0;
     // Where nothing is to be protected the first page that matches is the answer.
-    if (found && (scan.flags & protect_what_matches) == 0) return 1;
+    if (matches && (scan.flags & protect_what_matches) == 0) return 1;
     if (scan.walk_end <= scan.start) fail(EIO, "a walk through pages that does not go on");
     scan.start = scan.walk_end;
   }
-  return found;
+  return matches;
 }
 
 // The same by /proc/self/pagemap, which every kernel has: 8 bytes a page.
@@ -119,13 +119,13 @@ bool has_own_pages(uintptr_t address, size_t size) {
   const uintptr_t start = address / page_size() * page_size();
   const uintptr_t end = (address + size + page_size() - 1) / page_size() * page_size();
   const OwnedNumber pages{open_pagemap()};
-  const int found = any_page(pages.fd, {.start = start,
-                                        .end = end,
-                                        .inverted = is_file,
-                                        .all_of = is_file,
-                                        .any_of = is_present | is_swapped,
-                                        .returned = is_present});
-  return found >= 0 ? found > 0 : has_own_pages_in_pagemap(pages.fd, start, end);
+  const int answer = any_page(pages.fd, {.start = start,
+                                         .end = end,
+                                         .inverted = is_file,
+                                         .all_of = is_file,
+                                         .any_of = is_present | is_swapped,
+                                         .returned = is_present});
+  return answer >= 0 ? answer > 0 : has_own_pages_in_pagemap(pages.fd, start, end);
 }
 
 WriteWatch::WriteWatch() : faults_(-1), pages_(-1) {
@@ -159,8 +159,8 @@ bool WriteWatch::written(uintptr_t address, size_t size) {
                       .end = address + size,
                       .all_of = is_written,
                       .returned = is_written};
-  const int found = any_page(pages_, scan);
-  if (found >= 0) return found > 0;
+  const int answer = any_page(pages_, scan);
+  if (answer >= 0) return answer > 0;
   if (errno != EPERM) fail(errno, "looking at pages");
   // Not watched, or not any more: from here on it is.
   if (!is_private_memory(address, address + size)) fail(EINVAL, "memory that is shared, or a file's");

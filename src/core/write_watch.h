@@ -22,7 +22,7 @@ bool has_own_pages(uintptr_t address, size_t size);
 
 class WriteWatch {
  public:
-  // Throws std::system_error where the kernel has no such thing, or does not allow it.
+  // Throws std::system_error where the kernel has no asynchronous write protection, or does not allow it.
   WriteWatch();
   ~WriteWatch();
   WriteWatch(const WriteWatch&) = delete;

@@ -340,10 +340,10 @@ def test_a_worker_is_killed_with_a_frame_in_flight(shop):
     with cn.by_reference(min_bytes=0), pool, pytest.raises(BrokenProcessPool):
         futures = [pool.submit(references.killed, pandas_frame()) for _ in range(5)]
         [future.result() for future in futures]
-    lost = segments(shop).count("inflight")
-    assert 0 < lost <= 3, "as many as an executor has in its pipe"
+    in_flight = segments(shop).count("inflight")
+    assert 0 < in_flight <= 3, "as many as an executor has in its pipe"
     assert shop.gc().files <= 2
-    assert segments(shop).count("inflight") == lost
+    assert segments(shop).count("inflight") == in_flight
     for path in (shop.path / ".segments").glob("inflight-*"):
         path.unlink()
 

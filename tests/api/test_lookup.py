@@ -135,9 +135,9 @@ def test_a_row_index_that_is_a_range(store, labels):
     index = pd.RangeIndex(labels.start, labels.stop, labels.step, name="user")
     frame = pd.DataFrame({"x": np.arange(len(labels))}, index=index)
     snap = store.put("t", frame, key=True, unique=True)
-    asked = [-(2**63), -5, -2, 0, 3, 4, 5, 8, 9, 10, 2**63 - 2, 2**63 - 1]
-    expected = [labels.index(key) if key in labels else -1 for key in asked]
-    assert snap.locate(asked).tolist() == expected == [snap.locate(key) for key in asked]
+    keys = [-(2**63), -5, -2, 0, 3, 4, 5, 8, 9, 10, 2**63 - 2, 2**63 - 1]
+    expected = [labels.index(key) if key in labels else -1 for key in keys]
+    assert snap.locate(keys).tolist() == expected == [snap.locate(key) for key in keys]
     assert snap.locate([4.5, None]).tolist() == snap.locate([2**70, None]).tolist() == [-1, -1]
     assert_frame_equal(snap.rows([*labels, 11]), frame, check_index_type=False)
     assert_frame_equal(store.get("t"), frame)

@@ -97,6 +97,6 @@ for source in (df, table):
     assert len(seen) > 10
     print(max(seen))
 """
-    grown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
-    assert [int(kib) < 32 * 1024 for kib in grown] == [True, True], grown
+    growth = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert [int(kib) < 32 * 1024 for kib in growth] == [True, True], growth
     store.delete("warm")

@@ -48,8 +48,8 @@ def test_of_a_store_and_changed_it_is_written(shop, change):
     mine = shop.get("t")
     change(mine)
     with cn.by_reference(min_bytes=0):
-        message, sent = send(mine)
-        assert sent != inode
+        message, new_inode = send(mine)
+        assert new_inode != inode
         back = receive(message)
         assert_frame_equal(back, mine, check_flags=False)
         assert (back.attrs, back.flags) == (mine.attrs, mine.flags)

@@ -242,11 +242,11 @@ def test_a_folder_above_the_store_that_may_not_be_read(folder):
     folder.chmod(0o711)
     (folder / "store").mkdir()
     os.chown(folder / "store", OTHER, OTHER)
-    found = as_user(f"""[
+    output = as_user(f"""[
         attempt(lambda: cn.Store({str(folder / "store")!r}).put("a/t", frame).version),
         attempt(lambda: next(cn.Store({str(folder / "store")!r}).watch("a/t", timeout=0)).version),
         attempt(lambda: next(cn.Store({str(folder / "store")!r}).watch("a/u", timeout=0)).version),
         attempt(lambda: next(cn.Store({str(folder / "none")!r}).watch("a/t", timeout=0)).version)]""")
-    assert found[:2] == ["1", "1"]
-    assert found[2].startswith("WaitTimeoutError: ")
-    assert found[3] == f"StoreAccessError: {folder} cannot be watched: this user may not read it"
+    assert output[:2] == ["1", "1"]
+    assert output[2].startswith("WaitTimeoutError: ")
+    assert output[3] == f"StoreAccessError: {folder} cannot be watched: this user may not read it"

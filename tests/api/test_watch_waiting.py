@@ -227,18 +227,18 @@ def fd_is_open(fd):
 def test_watches_of_many_threads_and_of_an_event_loop_share_it(store, producer):
     """A thread that reads the events of another watch wakes that watch."""
     names = [f"a/{n}" for n in range(8)]
-    found = {}
+    versions = {}
 
     def wait(name):
         with store.watch(name, timeout=PATIENCE) as watch:
-            while found.get(name) != 2:
-                found[name] = content(next(watch))
+            while versions.get(name) != 2:
+                versions[name] = content(next(watch))
 
     async def wait_in_a_loop(name):
         async with asyncio.timeout(PATIENCE):
             async for snapshot in store.watch(name):
-                found[name] = content(snapshot)
-                if found[name] == 2:
+                versions[name] = content(snapshot)
+                if versions[name] == 2:
                     return
 
     async def all_of_the_loop():
@@ -253,7 +253,7 @@ def test_watches_of_many_threads_and_of_an_event_loop_share_it(store, producer):
             producer.do(store, "put", name, value, after=0.02)
     for thread in threads:
         thread.join()
-    assert found == dict.fromkeys(names, 2)
+    assert versions == dict.fromkeys(names, 2)
 
 
 def test_no_descriptors_left():
@@ -267,10 +267,10 @@ try:
 except cn.StoreAccessError as error:
     print(len(watches), error)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert int(done.stdout.split()[0]) > 10
-    assert "as many descriptors as it may" in done.stdout
-    assert "max_user_instances" in done.stdout
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert int(process.stdout.split()[0]) > 10
+    assert "as many descriptors as it may" in process.stdout
+    assert "max_user_instances" in process.stdout
 
 
 def test_no_watches_left():
@@ -290,11 +290,11 @@ try:
 except cn.StoreAccessError as error:
     print(error)
 """
-    done = subprocess.run([sys.executable, "-c", program, "/dev/shm"], capture_output=True, text=True, check=False)
-    if "cannot be limited here" in done.stderr:
+    process = subprocess.run([sys.executable, "-c", program, "/dev/shm"], capture_output=True, text=True, check=False)
+    if "cannot be limited here" in process.stderr:
         pytest.skip("user namespaces cannot be made here")
-    assert "watches as many folders as it may" in done.stdout, done
-    assert "max_user_watches" in done.stdout
+    assert "watches as many folders as it may" in process.stdout, process
+    assert "max_user_watches" in process.stdout
 
 
 # -- in an event loop ----------------------------------------------------------------------------------------------------
@@ -302,7 +302,7 @@ except cn.StoreAccessError as error:
 
 def test_async_for(store, producer):
     async def run():
-        seen, ticks = [], 0
+        versions, ticks = [], 0
 
         async def tick():
             nonlocal ticks
@@ -313,16 +313,16 @@ def test_async_for(store, producer):
         task = asyncio.create_task(tick())
         producer.start(store, "put", NAME, 1, after=0.1)
         async for snap in store.watch(NAME, timeout=PATIENCE):
-            seen.append(content(snap))
+            versions.append(content(snap))
             producer.done()
-            if len(seen) == 3:
+            if len(versions) == 3:
                 break
-            producer.start(store, "put", NAME, len(seen) + 1)
+            producer.start(store, "put", NAME, len(versions) + 1)
         task.cancel()
-        return seen, ticks
+        return versions, ticks
 
-    seen, ticks = asyncio.run(run())
-    assert seen == [1, 2, 3]
+    versions, ticks = asyncio.run(run())
+    assert versions == [1, 2, 3]
     assert ticks > 10  # the loop ran other tasks while it waited
 
 

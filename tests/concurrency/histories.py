@@ -43,13 +43,13 @@ def apply(operation, state):
 def is_linearizable(history, state=None):
     """Whether some order of the operations explains a history that began in this state."""
     history = sorted(history, key=lambda operation: operation.called)
-    seen = set()
+    states = set()
     stack = [(frozenset(range(len(history))), state)]
     while stack:
         open_operations, state = stack.pop()
-        if (open_operations, state) in seen:
+        if (open_operations, state) in states:
             continue
-        seen.add((open_operations, state))
+        states.add((open_operations, state))
         if all(history[number].result == UNKNOWN for number in open_operations):
             return True
         earliest = min(

@@ -171,7 +171,7 @@ MEETINGS = [
 
 @pytest.mark.parametrize(("one", "others"), MEETINGS, ids=[f"{one.__name__}-{two.__name__}" for one, two in MEETINGS])
 def test_stopped_before_every_call_while_others_go_on(store, frames, one, others):
-    met = stopped_at = 0
+    meetings = stopped_at = 0
     stride = 3 if one in {check, look, put, put_and_retain, swap, gc} and not EVERY_CALL else 1
     for warm in (others, one):  # what is imported at the first use is not a step
         store.put("t", frames[0]).close()
@@ -189,22 +189,22 @@ def test_stopped_before_every_call_while_others_go_on(store, frames, one, others
                 assert verify(snap) in (3, 7), where
             if is_locked(store):
                 continue
-            met += 1
+            meetings += 1
             # The older one: what holds the newest would keep its memory from being written again.
-            held = None
+            last_frame = None
             with contextlib.suppress(cn.NotFoundError), store.open("t", version=2) as snap:
-                held = snap.to_pandas()
-                seed = payload.verify_pandas(held)["seed"]
+                last_frame = snap.to_pandas()
+                seed = payload.verify_pandas(last_frame)["seed"]
             try:
                 others(store, frames)
                 assert child.finish() == 0
                 assert store.check() == []
                 # Whoever had it open has it still, whatever both of them did.
-                assert held is None or payload.verify_pandas(held)["seed"] == seed
+                assert last_frame is None or payload.verify_pandas(last_frame)["seed"] == seed
             except Exception as error:
                 error.add_note(where)
                 raise
-    assert met > 3
+    assert meetings > 3
 
 
 def test_a_reader_overtaken_at_every_call(store, frames):

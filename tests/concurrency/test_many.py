@@ -155,8 +155,8 @@ print(*won)
     for maker in makers:
         maker.stdin.write("go\n")
         maker.stdin.flush()
-    won = [name for maker in makers for name in maker.communicate(timeout=60)[0].split()]
-    assert sorted(map(int, won)) == list(range(60))
+    names = [name for maker in makers for name in maker.communicate(timeout=60)[0].split()]
+    assert sorted(map(int, names)) == list(range(60))
     assert {info.version for info in store.ls()} == {1}
 
 

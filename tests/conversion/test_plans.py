@@ -173,13 +173,13 @@ def test_a_cache_is_bounded():
     for number in range(100):
         for weight in (1, 3_000):
             cache.add((number, weight), number, weight)
-    kept = [number for number in range(100) if cache.find((number, 3_000), lambda _: True) is not None]
-    assert kept == list(range(84, 100))
+    numbers = [number for number in range(100) if cache.find((number, 3_000), lambda _: True) is not None]
+    assert numbers == list(range(84, 100))
     assert cache.find((83, 1), lambda _: True) is None
     for number in range(20):
         cache.add("key", number, 1)
-    kept = {number for number in range(20) if cache.find("key", partial(operator.eq, number)) is not None}
-    assert kept == set(range(12, 20))
+    numbers = {number for number in range(20) if cache.find("key", partial(operator.eq, number)) is not None}
+    assert numbers == set(range(12, 20))
     cache.add("wide", 0, 40_000)
     assert cache.find("wide", lambda _: True) is None
 

@@ -108,11 +108,11 @@ def test_each_change_to_a_table_that_was_a_frame(frame):
     for preserve in (None, True):
         table = pa.Table.from_pandas(FRAMES[frame](), preserve_index=preserve)
         for changes in ([], *([change] for change in CHANGES)):
-            done = outcome(changed, table, changes)
-            if done.error is None:
-                categories = {"strings_to_categorical": True, "categories": done.value.column_names[:1]}
+            result = outcome(changed, table, changes)
+            if result.error is None:
+                categories = {"strings_to_categorical": True, "categories": result.value.column_names[:1]}
                 for options in ({}, {"types_mapper": "masked", "split_blocks": True}, categories):
-                    assert_like_pyarrow(Built(done.value), options, f"{changes}, preserve_index={preserve}")
+                    assert_like_pyarrow(Built(result.value), options, f"{changes}, preserve_index={preserve}")
 
 
 @pytest.mark.parametrize("metadata", [

@@ -27,9 +27,9 @@ def main() -> int:
     failed = 0
     for name, pattern in EXPECTED.items():
         body = re.search(rf"<colonnade::{name}\([^\n]*\)>:\n(.*?)\n\n", listing, re.DOTALL)
-        found = body and re.search(pattern, body[1])
-        failed += not found
-        sys.stdout.write(f"{name:16}{' '.join(found[0].split()) if found else 'IS NOT AS IT MUST BE'}\n")
+        match = body and re.search(pattern, body[1])
+        failed += not match
+        sys.stdout.write(f"{name:16}{' '.join(match[0].split()) if match else 'IS NOT AS IT MUST BE'}\n")
     return 1 if failed else 0
 
 

@@ -65,17 +65,17 @@ def test_codes_with_minus_one(code):
     np.testing.assert_array_equal(bits_at(out, job.bitmap, 5000), values >= 0)
 
 
-def convert(values, pandas_buffer, made, valid=None, through="memory", kind=Validity.BITS, **fields):
+def convert(values, pandas_buffer, pandas_type, valid=None, through="memory", kind=Validity.BITS, **fields):
     """One column of a NumPy array through a pandas buffer alone; (output, whether there were overflows)."""
     valid = np.ones(len(values), bool) if valid is None else valid
     bitmap = pack(valid, 3)
-    out = np.zeros(len(values), made)
+    out = np.zeros(len(values), pandas_type)
     job, piece = np.zeros(1, jobs.JOB), np.zeros(1, jobs.PIECE)
     job["rows"], job["piece_count"], job["width"] = len(values), 1, values.itemsize
     job["element"], job["pandas_buffer"], job["pandas_element"] = (
         jobs.ELEMENT[values.dtype.name],
         pandas_buffer,
-        jobs.ELEMENT[made],
+        jobs.ELEMENT[pandas_type],
     )
     job["validity"], job["operand"] = kind, jobs.NO_LIMIT
     job["values_at"] = job["bitmap_at"] = job["mask_at"] = -1

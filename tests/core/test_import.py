@@ -67,7 +67,7 @@ def test_the_core_makes_no_enumeration_itself():
 
 def test_a_core_of_another_version_says_what_to_do():
     program = f"{PACKAGE}package._CORE_INTERFACE += 1\nimport colonnade._core"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert done.stderr.endswith(
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert process.stderr.endswith(
         "ImportError: the compiled core does not belong to this version of the package; pip install -e .\n"
     )

@@ -155,7 +155,7 @@ def test_threads_share_it():
 @pytest.mark.slow
 def test_a_child_shares_frames_but_no_idle_memory():
     data = table()
-    kept, dropped = cn.to_pandas(data), cn.to_pandas(data)
+    frame, dropped = cn.to_pandas(data), cn.to_pandas(data)
     del dropped
     busy = threading.Event()
     # A thread that uses the pool all the while: fork must not find it locked.
@@ -165,16 +165,16 @@ def test_a_child_shares_frames_but_no_idle_memory():
         for _ in range(20):
             pid = os.fork()
             if pid == 0:
-                ok = idle_bytes() == 0 and kept["c1"].iloc[-1] == data["c1"][-1].as_py()
+                ok = idle_bytes() == 0 and frame["c1"].iloc[-1] == data["c1"][-1].as_py()
                 again = cn.to_pandas(data)
-                ok = ok and again.equals(kept) and memory_of(again) != memory_of(kept)
-                del kept, again
+                ok = ok and again.equals(frame) and memory_of(again) != memory_of(frame)
+                del frame, again
                 os._exit(0 if ok and idle_bytes() == 8 * MIB else 1)  # the child's own, not the parent's
             assert os.waitpid(pid, 0)[1] == 0
     finally:
         busy.set()
         thread.join()
-    del kept
+    del frame
 
 
 @pytest.mark.parametrize(("text", "size"), [("0", 0), (4096, 4096), ("256MiB", 256 * MIB), ("1 GB", 10**9), ("2k", 2048), ("3GiB", 3 << 30), ("7B", 7)])  # fmt: skip

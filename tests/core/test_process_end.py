@@ -51,5 +51,5 @@ time.sleep(delay)
 def test_a_process_ends_while_threads_are_in_the_core(kind, folder):
     for number in range(4):
         command = [sys.executable, "-c", END, kind, str(folder / "store"), str(0.01 + 0.013 * number)]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        assert (ended.returncode, ended.stderr) == (0, "")
+        process = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert (process.returncode, process.stderr) == (0, "")

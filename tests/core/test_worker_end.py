@@ -80,9 +80,9 @@ def test_workers_end_while_they_send(kind, end, method, tmp_path, default_store)
     program.write_text(BEGIN)
     for number in range(6 if method == "fork" and end == "cancel" else 1):
         command = [sys.executable, str(program), kind, str(0.004 * number), end, method]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=250, check=False)
-        assert (ended.returncode, ended.stderr) == (0, ""), number
-        assert ended.stdout.strip() == ("[0, 0]" if kind == "loader" else "")
+        process = subprocess.run(command, capture_output=True, text=True, timeout=250, check=False)
+        assert (process.returncode, process.stderr) == (0, ""), number
+        assert process.stdout.strip() == ("[0, 0]" if kind == "loader" else "")
     default_store.gc()
     segments = default_store.path / ".segments"
     assert (

@@ -183,14 +183,14 @@ def kill_servers(origin, store, points, generator):
         number = numbers.pop()
         with Server(origin, traced=True) as server:
             first, receiver = server.child.steps, forked(fetch, store, server.url)
-            ended = run_until(server.child, number, receiver)
-            if ended is None:
+            status = run_until(server.child, number, receiver)
+            if status is None:
                 server.child.kill()
                 began = time.monotonic()
-                ended = status_of(receiver)
+                status = status_of(receiver)
                 assert time.monotonic() - began < 15
         with about(f"the server was killed before call {number} of about {calls}"):
-            assert ended in (0, 3), ended
+            assert status in (0, 3), status
             nothing_half(store, server.url, serving=False)
         if not calls:
             calls = server.child.steps - first
@@ -272,12 +272,12 @@ def stop_servers(origin, store, points, generator):
             cn.Store(store).gc()
             with about(f"the server was stopped before call {number} of about {calls}"):
                 receiver = forked(fetch, store, server.url)
-                ended = run_until(server.child, number, receiver)
-                if ended is None:
+                status = run_until(server.child, number, receiver)
+                if status is None:
                     began = time.monotonic()
-                    ended = status_of(receiver)
+                    status = status_of(receiver)
                     assert time.monotonic() - began < 15
-                assert ended in (0, 3), ended
+                assert status in (0, 3), status
                 receiver = forked(fetch, store, server.url)
                 assert run_until(server.child, 10**9, receiver) == 0
                 nothing_half(store, server.url, serving=False)

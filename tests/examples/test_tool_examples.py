@@ -45,6 +45,6 @@ def test_an_example_shows_what_it_says_and_shares_memory(name, folder):
 def test_duckdb_has_no_copy_of_what_it_reads(store, folder):
     """A table of 96 MiB is added up in a process that has by far less memory of its own."""
     store.put("t", pd.DataFrame({"x": np.ones(12 << 20)})).close()
-    output, grown = run("-c", SUM, store.path, folder=folder).rsplit(maxsplit=1)
+    output, growth = run("-c", SUM, store.path, folder=folder).rsplit(maxsplit=1)
     assert output == f"[({float(12 << 20)},)]"
-    assert int(grown) < 48
+    assert int(growth) < 48

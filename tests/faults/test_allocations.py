@@ -275,7 +275,7 @@ def main():
 
     folder = Path(tempfile.mkdtemp(prefix="colonnade-allocations-", dir="/dev/shm"))
     os.environ["COLONNADE_STORE"] = str(folder / "store")
-    anomalies_found = 0
+    anomaly_count = 0
     try:
         store, allocations = cn.Store(folder / "store"), Allocations()
         store.put("t", pd.DataFrame({"x": [1.0]})).close()
@@ -285,13 +285,13 @@ def main():
             number = 0
             for number, from_then_on, wrong in fail_each(allocations, store, name, changes or ("t", 0), action, chosen):
                 for sentence in wrong:
-                    anomalies_found += 1
+                    anomaly_count += 1
                     sys.stdout.write(f"WRONG {name}, {number}, {from_then_on}: {sentence}\n")
             sys.stdout.write(f"SUM {name}: {number - 1} allocations\n")
             sys.stdout.flush()
     finally:
         shutil.rmtree(folder)
-    return bool(anomalies_found)
+    return bool(anomaly_count)
 
 
 # ---- The short form --------------------------------------------------------------------------------------------------

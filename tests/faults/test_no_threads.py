@@ -43,5 +43,5 @@ assert store.ls()[0].name == "t" and len(store.ls()) == 1
 def test_put_and_get_need_no_thread_and_load_says_so(folder):
     folder.chmod(0o777)
     command = [sys.executable, "-c", PROGRAM, str(folder), str(OTHER)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    process = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (process.returncode, process.stderr) == (0, "")

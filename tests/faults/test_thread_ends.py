@@ -138,7 +138,7 @@ def end_at(library, action, number, *, within_the_core=False):
     pid = os.fork()
     if pid:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    done = threading.Event()
+    end = threading.Event()
 
     core = ctypes.cast(ctypes.PyDLL(_core.__file__).PyInit__core, ctypes.c_void_p)
     calls = itertools.count(1)
@@ -157,15 +157,15 @@ def end_at(library, action, number, *, within_the_core=False):
         finally:
             sys.setprofile(None)
             library.stop_counting()
-            done.set()
+            end.set()
 
     threading.Thread(target=work, daemon=True).start()
     deadline = time.monotonic() + PATIENCE
-    while not done.is_set() and not library.thread_has_ended() and time.monotonic() < deadline:
+    while not end.is_set() and not library.thread_has_ended() and time.monotonic() < deadline:
         time.sleep(5e-4)
-    if not done.is_set():
+    if not end.is_set():
         time.sleep(2e-3)  # its frames are unwound
-    os._exit(ENDED if library.thread_has_ended() else DONE if done.is_set() else HANGS)
+    os._exit(ENDED if library.thread_has_ended() else DONE if end.is_set() else HANGS)
 
 
 class _LeftOut(process_end._Finished):
@@ -243,49 +243,49 @@ def places_of(library, action):
 @pytest.mark.skipif(shutil.which("c++") is None, reason="there is no C++ compiler")
 @pytest.mark.skipif(sys.version_info >= (3, 14), reason="Python ends no threads")
 def test_no_place_ends_the_process():
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "faults.test_thread_ends", "--most", "12"],
         cwd=Path(__file__).parent.parent, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
-    wrong = "\n".join(line for line in done.stdout.splitlines() if line.startswith("WRONG"))
-    assert done.returncode == 0, (wrong, done.stdout[-300:], done.stderr[-2000:])
-    places = dict(re.findall(r"^SUM (.*): (\d+) places$", done.stdout, re.MULTILINE))
+    wrong = "\n".join(line for line in process.stdout.splitlines() if line.startswith("WRONG"))
+    assert process.returncode == 0, (wrong, process.stdout[-300:], process.stderr[-2000:])
+    places = dict(re.findall(r"^SUM (.*): (\d+) places$", process.stdout, re.MULTILINE))
     assert len(places) > 20
     assert int(places["put"]) > 5  # the library sees who asks
 
 
 def test_the_end_waits_for_calls_that_run():
     """And calls that begin later stay where they are."""
-    calls, seen = process_end._Finished(), []
+    calls, events = process_end._Finished(), []
 
     def call(name, seconds=0.0):
         with calls:
             time.sleep(seconds)
-            seen.append(name)
+            events.append(name)
 
     first = threading.Thread(target=call, args=("first", 0.05))
     first.start()
     while not calls._calls:
         time.sleep(1e-4)
     calls.end()
-    assert seen == ["first"]
+    assert events == ["first"]
     later = threading.Thread(target=call, args=("later",), daemon=True)
     later.start()
     later.join(0.1)
     assert later.is_alive()
     call("of the thread that ends")
-    assert seen == ["first", "of the thread that ends"]
+    assert events == ["first", "of the thread that ends"]
     later.join()  # but what runs at exit may wait for it, so not for ever
-    assert seen[-1] == "later"
+    assert events[-1] == "later"
 
 
 def test_the_end_waits_for_nobody_for_long():
-    calls, ended = process_end._Finished(), threading.Event()
+    calls, end = process_end._Finished(), threading.Event()
     with calls:
-        ending = threading.Thread(target=lambda: (calls.end(), ended.set()))
+        ending = threading.Thread(target=lambda: (calls.end(), end.set()))
         began = time.monotonic()
         ending.start()
-        assert ended.wait(PATIENCE)
+        assert end.wait(PATIENCE)
         assert time.monotonic() - began >= process_end.LONGEST
 
 

@@ -34,9 +34,9 @@ def other_version(origin, token):
                 return super().get_flight_info(context, descriptor)
 
     catalog = open_catalog(origin.path)
-    started = Other(catalog, RowsSoFar(catalog), token, "grpc://127.0.0.1:0")
-    yield f"grpc://127.0.0.1:{started.port}"
-    started.shutdown()
+    server = Other(catalog, RowsSoFar(catalog), token, "grpc://127.0.0.1:0")
+    yield f"grpc://127.0.0.1:{server.port}"
+    server.shutdown()
 
 
 def test_another_version_of_the_package_on_the_other_host(origin, store, other_version):

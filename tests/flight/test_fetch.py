@@ -299,9 +299,9 @@ def test_a_newer_version_is_received_into_the_memory_of_an_older_one(origin, sto
     first, frame = fetched(0)
     assert fetched(1)[0] != first  # it was used just now
     monkeypatch.setattr("colonnade.storage.copies.SUPERSEDED_AGE", -1.0)
-    with store.open(url) as held:
+    with store.open(url) as old:
         third = fetched(2)[0]
-        assert held.to_pandas()["b"].iloc[-1] == 1
+        assert old.to_pandas()["b"].iloc[-1] == 1
     assert len(copies(store)) == 3
     pd.testing.assert_frame_equal(frame, large)
     del frame

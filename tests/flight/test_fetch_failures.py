@@ -170,11 +170,11 @@ def liar(origin, token, frame):
             return flight.RecordBatchStream(pa.table([column], schema=service._BYTES))
 
     catalog = open_catalog(origin.path)
-    started = Liar(catalog, RowsSoFar(catalog), token, "grpc://127.0.0.1:0")
-    started.address = f"grpc://127.0.0.1:{started.port}"
-    started.whole = whole
-    yield started
-    started.shutdown()
+    server = Liar(catalog, RowsSoFar(catalog), token, "grpc://127.0.0.1:0")
+    server.address = f"grpc://127.0.0.1:{server.port}"
+    server.whole = whole
+    yield server
+    server.shutdown()
 
 
 def replaced(data, at, value):

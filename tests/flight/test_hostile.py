@@ -46,22 +46,22 @@ def offered(origin):
 def lying(origin, **answers):
     """A server some of whose answers are others than those of a `Service`; gives its address."""
     catalog = open_catalog(origin.path)
-    started = type("Liar", (Service,), answers)(catalog, RowsSoFar(catalog), TOKEN, "grpc://127.0.0.1:0")
+    server = type("Liar", (Service,), answers)(catalog, RowsSoFar(catalog), TOKEN, "grpc://127.0.0.1:0")
     try:
-        yield f"grpc://127.0.0.1:{started.port}"
+        yield f"grpc://127.0.0.1:{server.port}"
     finally:
-        threading.Thread(target=started.shutdown, daemon=True).start()  # an endless answer may still run
+        threading.Thread(target=server.shutdown, daemon=True).start()  # an endless answer may still run
 
 
 def refused(store, address, match, kind=(cn.RemoteError, cn.CorruptSnapshotError), within=60 * PATIENCE):
     """A fetch is an error that names the host, soon; no file and no thread is left."""
     before, began = resident(), time.monotonic()
-    with pytest.raises(kind, match=match) as caught:
+    with pytest.raises(kind, match=match) as info:
         store.open(f"{address}/x")
     assert time.monotonic() - began < within
     assert resident() - before < 200 << 20
-    text = str(caught.value)
-    assert address in text or caught.type is cn.StoreFullError
+    text = str(info.value)
+    assert address in text or info.type is cn.StoreFullError
     assert len(text) < 1500
     assert text.isprintable()
     folder = store.path / paths.SEGMENTS
@@ -216,10 +216,10 @@ def test_hosts_that_do_not_have_it(origin, offered, store, token):
 @pytest.mark.parametrize("answers", ["nobody", "busy"])
 def test_a_host_that_puts_off_for_ever(origin, offered, folder, token, answers):
     """It is asked with pauses, until the time for which a lock would be waited for is over."""
-    asked = []
+    questions = []
 
     def nobody(self, descriptor, request):
-        asked.append(request)
+        questions.append(request)
         return naming()(self, descriptor, request)
 
     def busy(*_):
@@ -228,7 +228,7 @@ def test_a_host_that_puts_off_for_ever(origin, offered, folder, token, answers):
     lies = {"_info_of_bytes": nobody} if answers == "nobody" else {"do_get": busy}
     with lying(origin, **lies) as address:
         refused(cn.Store(folder / "store", timeout=PATIENCE), address, "no host that is free to send 'x' for 1 seconds")
-    assert len(asked) < 10
+    assert len(questions) < 10
 
 
 def test_an_answer_without_an_end_to_the_last_word(origin, offered, store, token):
@@ -367,10 +367,10 @@ def test_a_client_that_lies(origin, host, offered):
         before = int(file.read().split()[1])
     with flight.FlightClient(host.address) as liar:
         for call in commands(offered):
-            with pytest.raises((flight.FlightError, pa.ArrowException, NotImplementedError)) as caught:
+            with pytest.raises((flight.FlightError, pa.ArrowException, NotImplementedError)) as info:
                 call(liar)
-            assert "Traceback" not in str(caught.value)
-            assert "Errno" not in str(caught.value)
+            assert "Traceback" not in str(info.value)
+            assert "Errno" not in str(info.value)
         with open(f"/proc/{host.process.pid}/statm") as file:
             assert (int(file.read().split()[1]) - before) * 4096 < 300 << 20
         assert liar.get_flight_info(flight.FlightDescriptor.for_path("x"), OPTIONS).total_records == 1000
@@ -382,8 +382,8 @@ def test_clients_that_never_read(origin, folder, token, large, monkeypatch):
     monkeypatch.setattr(service, "_MOST_STREAMS", 5)
     put = origin.put("large", large)
     catalog = open_catalog(origin.path)
-    started = Service(catalog, RowsSoFar(catalog), TOKEN, "grpc://127.0.0.1:0")
-    address = f"grpc://127.0.0.1:{started.port}"
+    server = Service(catalog, RowsSoFar(catalog), TOKEN, "grpc://127.0.0.1:0")
+    address = f"grpc://127.0.0.1:{server.port}"
     with flight.FlightClient(address) as lazy:
         ticket = lazy.get_flight_info(flight.FlightDescriptor.for_path("large"), OPTIONS).endpoints[0].ticket
         unread = [lazy.do_get(ticket, OPTIONS) for _ in range(3)]
@@ -395,11 +395,11 @@ def test_clients_that_never_read(origin, folder, token, large, monkeypatch):
         for each in unread:
             each.cancel()
         end = time.monotonic() + 10
-        while started._streams:
+        while server._streams:
             assert time.monotonic() < end
             time.sleep(0.01)
         assert lazy.do_get(ticket, OPTIONS).read_all().num_rows == len(large)
-    started.shutdown()
+    server.shutdown()
 
 
 def test_one_transfer_has_no_more_streams_than_were_announced(origin, host, offered, token):

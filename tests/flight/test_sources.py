@@ -203,11 +203,11 @@ def test_a_process_that_was_stopped_asks_again(origin, store, host, monkeypatch)
     origin.put("x", b"1234")
     monkeypatch.setattr(client, "PATIENCE", 0.2)
     monkeypatch.setattr(client, "_AT_ONCE", 0.1)
-    asked = []
+    questions = []
 
     def ask(connection, request, *_, seconds):
-        asked.append(seconds)
-        if len(asked) == 1:
+        questions.append(seconds)
+        if len(questions) == 1:
             time.sleep(seconds)
             raise cn.RemoteError("did not answer in time")
         return plain(connection, request)
@@ -215,12 +215,12 @@ def test_a_process_that_was_stopped_asks_again(origin, store, host, monkeypatch)
     plain = client.Connection.ask
     monkeypatch.setattr(client.Connection, "ask", functools.partialmethod(ask, seconds=0.8))
     store.open(f"{host.address}/x").close()
-    assert len(asked) > 1
-    asked.clear()
+    assert len(questions) > 1
+    questions.clear()
     monkeypatch.setattr(client.Connection, "ask", functools.partialmethod(ask, seconds=0.3))
     with pytest.raises(cn.RemoteError, match="in time"):
         store.open(f"{host.address}/x")
-    assert len(asked) == 1
+    assert len(questions) == 1
 
 
 def test_a_connection_is_kept(origin, store, host):

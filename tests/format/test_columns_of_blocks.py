@@ -75,9 +75,9 @@ def test_a_frame_comes_back(store, name):
 
 
 def test_a_block_is_planned_as_one():
-    planned = plan(base())
-    assert [column.count for column in planned.columns] == [5] * 8
-    assert sorted(planned.order) == list(range(40))
+    table_plan = plan(base())
+    assert [column.count for column in table_plan.columns] == [5] * 8
+    assert sorted(table_plan.order) == list(range(40))
     assert [column.count for column in plan(with_columns_between()).columns].count(5) == 7  # float64 is split
 
 

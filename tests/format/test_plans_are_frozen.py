@@ -235,27 +235,27 @@ def state(value, seen):
 
 @pytest.mark.parametrize("name", tables())
 def test_laying_out_and_writing_change_nothing(name, folder):
-    planned = plan(tables()[name])
-    before = state(planned, {})
-    laid = lay_out(planned)
-    assert state(planned, {}) == before
-    laid_before = state(laid, {})
-    one, other = (np.zeros(laid.size, np.uint8) for _ in range(2))
-    laid.write_to_memory(one)
-    assert (state(planned, {}), state(laid, {})) == (before, laid_before)
-    laid.write_to_memory(other)  # so a plan can be written twice
+    table_plan = plan(tables()[name])
+    before = state(table_plan, {})
+    placement = lay_out(table_plan)
+    assert state(table_plan, {}) == before
+    laid_before = state(placement, {})
+    one, other = (np.zeros(placement.size, np.uint8) for _ in range(2))
+    placement.write_to_memory(one)
+    assert (state(table_plan, {}), state(placement, {})) == (before, laid_before)
+    placement.write_to_memory(other)  # so a plan can be written twice
     assert one.tobytes() == other.tobytes()
-    assert list(lay_out(planned).places.values()) == list(laid.places.values())
+    assert list(lay_out(table_plan).places.values()) == list(placement.places.values())
 
 
 def test_only_batches_change(folder):
     """A plan that is written batch by batch keeps its jobs and releases the memory that they have read."""
     table = tables()["chunks"]
-    planned = plan(table)
-    before = state(planned, {})
-    laid = lay_out(planned)
+    table_plan = plan(table)
+    before = state(table_plan, {})
+    placement = lay_out(table_plan)
     with (folder / "file").open("w+b") as file:
-        file.truncate(laid.size)
+        file.truncate(placement.size)
 
         def write(at, data):
             file.seek(at)
@@ -263,7 +263,7 @@ def test_only_batches_change(folder):
             file.flush()
 
         released = []
-        laid.write_batched(
+        placement.write_batched(
             file.fileno(),
             write,
             lambda _first, _end: None,
@@ -271,21 +271,21 @@ def test_only_batches_change(folder):
         )
         batched = Path(file.name).read_bytes()
     assert released
-    assert state(planned, {}) == before
-    memory = np.zeros(laid.size, np.uint8)
+    assert state(table_plan, {}) == before
+    memory = np.zeros(placement.size, np.uint8)
     lay_out(plan(table)).write_to_memory(memory)
     assert memory.tobytes() == batched
 
 
 def test_a_draft_is_scanned_by_jobs_of_its_own():
-    drafted = plan_draft({"x": "float64", "b": "bool"}, 10, nulls=True)
-    before = state(drafted.table, {})
-    for filled in drafted.columns_to_fill.values():
-        own = filled.column.job
-        scan = filled.scan(10, 4096)
+    draft_plan = plan_draft({"x": "float64", "b": "bool"}, 10, nulls=True)
+    before = state(draft_plan.table, {})
+    for column in draft_plan.columns_to_fill.values():
+        own = column.column.job
+        scan = column.scan(10, 4096)
         assert scan is not own
-        assert filled.column.job is own
-    assert state(drafted.table, {}) == before
+        assert column.column.job is own
+    assert state(draft_plan.table, {}) == before
 
 
 def test_the_jobs_of_a_layout_are_read_only():

@@ -72,10 +72,10 @@ def test_zero_copy_means_memory_of_the_mapping(store, kind):
 
 
 def test_every_row_is_met(store):
-    met = {id(rule_of(store.put("t", data))[0]) for data in COLUMNS.values()}
+    rows = {id(rule_of(store.put("t", data))[0]) for data in COLUMNS.values()}
     # What a stored table never needs: its strings are wide, and its times have pandas' units.
     never_stored = [rule for rule in RULES if rule.reading is Reading.SCALED or rule.arrow == "string"]
-    assert [rule for rule in RULES if id(rule) not in met] == never_stored
+    assert [rule for rule in RULES if id(rule) not in rows] == never_stored
 
 
 OPTIONS = [
@@ -119,13 +119,13 @@ def test_what_is_explained_is_what_to_pandas_does(kind, options):
 
 
 def test_every_target_is_met():
-    met = set()
+    targets = set()
     for table in TABLES.values():
         column = table["x"]
         for options in OPTIONS:
             flags = PandasOptions(**options).flags()
-            met |= {target for target in TARGETS if target is target_for(column.type, column.null_count > 0, flags)}
-    assert [target for target in TARGETS if target not in met] == []
+            targets |= {target for target in TARGETS if target is target_for(column.type, column.null_count > 0, flags)}
+    assert [target for target in TARGETS if target not in targets] == []
 
 
 def test_the_page_is_printed_from_the_table():

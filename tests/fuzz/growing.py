@@ -156,8 +156,8 @@ def in_child(act: Callable[[], int]) -> str | None:
             os._exit(status)
     until = time.monotonic() + _PATIENCE
     while True:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
             code = os.waitstatus_to_exitcode(status)
             return None if code == 0 else f"exit status {code}"
         if time.monotonic() > until:

@@ -250,7 +250,7 @@ def main():
         return work(args)
     if args.replay:
         return replay(args.replay)
-    run, started = Run(args), time.monotonic()
+    run, start = Run(args), time.monotonic()
     if sys.stdout.isatty():
         from rich.progress import Progress
 
@@ -263,7 +263,7 @@ def main():
             )
     else:
         run.run(lambda _: None)
-    print(_printed(run, time.monotonic() - started))  # noqa: T201 -- the report
+    print(_printed(run, time.monotonic() - start))  # noqa: T201 -- the report
     return 1 if run.findings else 0
 
 

@@ -18,10 +18,10 @@ def _frames_of_every_dtype(rng):
     makers = {**EXACT, **NOT_COMPARED}
     names = sorted(makers)
     for first in range(0, len(names), _COLUMNS):
-        chosen = names[first : first + _COLUMNS]
+        labels = names[first : first + _COLUMNS]
         rows = int(rng.integers(1, 24))
-        columns = {f"c{i}": pd.Series(makers[name](rng, rows)) for i, name in enumerate(chosen)}
-        yield ", ".join(chosen), pd.DataFrame(columns)
+        columns = {f"c{i}": pd.Series(makers[name](rng, rows)) for i, name in enumerate(labels)}
+        yield ", ".join(labels), pd.DataFrame(columns)
 
 
 def _indexed(index):

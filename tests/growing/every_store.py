@@ -292,13 +292,13 @@ def main() -> int:
             preload = {"LD_PRELOAD": str(build(Path(folder)))}
             again = [sys.executable, "-m", "growing.every_store", *sys.argv[1:]]
             return subprocess.run(again, env=os.environ | preload, check=False).returncode
-    total, started = 0, time.perf_counter()
+    total, start = 0, time.perf_counter()
     for name in arguments.scenarios or SCENARIOS:
         steps, kills = check(name, arguments.every, arguments.offset)
         total += kills
         sys.stdout.write(f"{name:24} {steps:6,} steps {kills:6,} kills\n")
         sys.stdout.flush()
-    sys.stdout.write(f"{total:,} kills in {time.perf_counter() - started:.0f} s: nothing torn, lost or left\n")
+    sys.stdout.write(f"{total:,} kills in {time.perf_counter() - start:.0f} s: nothing torn, lost or left\n")
     return 0
 
 

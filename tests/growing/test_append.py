@@ -36,13 +36,13 @@ def test_a_batch_may_come_in_other_forms(store, form):
     rows = every_type(50)
     if form == "polars":
         rows = rows.drop(columns="half")
-    given = {
+    forms = {
         "mapping": dict,
         "arrow": pa.Table.from_pandas,
         "polars": lambda df: pytest.importorskip("polars").from_pandas(df),
     }
     with store.appender("log", like=rows) as log:
-        assert log.append(given[form](rows)) == 50
+        assert log.append(forms[form](rows)) == 50
     same(shown(store, "log"), rows)
 
 

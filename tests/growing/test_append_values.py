@@ -96,11 +96,11 @@ def test_single_rows_of_any_type(store):
         assert log.row(**plain) == 41
         nothing = dict.fromkeys(rows.columns) | {"int": -1, "byte": 0, "flag": False}
         assert log.row(**nothing) == 42
-    found = shown(store, "log")
-    same(found[:40], rows)
-    assert found.iloc[40]["text"] == "ü"
-    assert found.iloc[40]["maybe"] is np.False_
-    assert found.iloc[41].isna().sum() == 9
+    frame = shown(store, "log")
+    same(frame[:40], rows)
+    assert frame.iloc[40]["text"] == "ü"
+    assert frame.iloc[40]["maybe"] is np.False_
+    assert frame.iloc[41].isna().sum() == 9
 
 
 @pytest.mark.parametrize("value", [256, -1, 1.5, "1", None, 1 << 70])
@@ -252,12 +252,12 @@ def test_errors_do_not_move_the_cursor_of_a_terminal(store):
             lambda: log.append({"other": [1]}),
             lambda: log.append({label: ["text"]}),
         ):
-            with pytest.raises((ValueError, cn.ColonnadeError)) as caught:
+            with pytest.raises((ValueError, cn.ColonnadeError)) as info:
                 call()
-            assert str(caught.value).isprintable()
-    with pytest.raises(ValueError, match="other columns") as caught:
+            assert str(info.value).isprintable()
+    with pytest.raises(ValueError, match="other columns") as info:
         store.appender("t", {label: "int32"})
-    assert str(caught.value).isprintable()
+    assert str(info.value).isprintable()
 
 
 @pytest.mark.parametrize("part", [slice(None, None, -1), slice(None, None, 2), slice(1, None)], ids=str)

@@ -251,10 +251,10 @@ def test_tasks(store, producer):
         follows = [store.follow("a/t") for _ in range(5)]
         tasks = [asyncio.create_task(count(each, 60)) for each in [*follows, store.watch("a/t")]]
         closed = store.follow("a/t")
-        ended = asyncio.create_task(count(closed, 10**9))
+        task = asyncio.create_task(count(closed, 10**9))
         await asyncio.sleep(0.05)
         closed.close()
-        assert await asyncio.wait_for(ended, 20) == -1
+        assert await asyncio.wait_for(task, 20) == -1
         producer.append(20, 3, 0.001)
         assert await asyncio.wait_for(asyncio.gather(*tasks), 30) == [60] * 6
         with pytest.raises(cn.WaitTimeoutError):

@@ -123,11 +123,11 @@ def test_a_killed_producer_leaves_whole_batches(store):
     with store.appender("log") as log:
         assert log.num_rows == 40_000
         log.append({"x": [-1.0], "s": [None]})
-    found = shown(store, "log")
+    frame = shown(store, "log")
     first = head_of(store, "log").read().first
-    assert found["x"].tolist() == [*np.arange(first, 40_000.0), -1.0]
-    assert found["s"].tolist()[:-1] == [str(n) for n in range(first, 40_000)]
-    assert found["s"].isna().sum() == 1
+    assert frame["x"].tolist() == [*np.arange(first, 40_000.0), -1.0]
+    assert frame["s"].tolist()[:-1] == [str(n) for n in range(first, 40_000)]
+    assert frame["s"].isna().sum() == 1
 
 
 def test_shared_producers_take_turns(store):
@@ -142,9 +142,9 @@ def test_an_appender_that_is_dropped_keeps_nothing_mapped(store):
     log = store.appender("log", {"x": "float64"})
     log.append({"x": np.zeros(3)})
     log.close()
-    seen = weakref.ref(log)
+    reference = weakref.ref(log)
     del log
-    assert seen() is None, "it is part of a circle"
+    assert reference() is None, "it is part of a circle"
     assert str(store.path) not in Path("/proc/self/maps").read_text()
 
 

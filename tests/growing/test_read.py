@@ -63,11 +63,11 @@ def test_every_type_over_three_segments(three):
 
 def test_columns(three):
     store, rows = three
-    wanted = ["c", "g", "s", "f", "f", "m", "m"]
-    found = store.get("a/t", columns=wanted)
-    assert list(found.columns) == wanted
-    found.iloc[0, 3] = -1.0
-    assert found.iloc[0, 4] == 0.0
+    labels = ["c", "g", "s", "f", "f", "m", "m"]
+    frame = store.get("a/t", columns=labels)
+    assert list(frame.columns) == labels
+    frame.iloc[0, 3] = -1.0
+    assert frame.iloc[0, 4] == 0.0
     assert_same(store.get("a/t", columns=["z", "s"]), expected(0, rows, ("z", "s")))
     assert store.get("a/t", columns="i")["i"].iloc[-1] == rows - 1
     with pytest.raises(cn.NotFoundError, match="there is no column 'x'"):
@@ -103,17 +103,17 @@ def test_a_block_over_many_segments_is_one_array_and_no_copy(store, tiny):
 
 def test_gc_puts_full_segments_into_huge_pages(store, monkeypatch):
     """And the rows stay what they are, in frames that were made before too."""
-    found, collapse = [], log_folder.collapse
-    monkeypatch.setattr(log_folder, "collapse", lambda *segment: found.append(collapse(*segment)))
+    names, collapse = [], log_folder.collapse
+    monkeypatch.setattr(log_folder, "collapse", lambda *segment: names.append(collapse(*segment)))
     monkeypatch.setattr(log_room, "SEGMENT_BYTES", 16 << 20)
     rows = 2_200_000
     with store.appender("a/t", {"x": "int64"}) as log:
         log.append({"x": np.arange(rows)})
         before = store.latest("a/t").frame
         store.gc()
-        assert len(found) == 2
+        assert len(names) == 2
         if store.path.is_relative_to("/dev/shm"):
-            assert sorted(found) == [False, True]  # the second one has few rows
+            assert sorted(names) == [False, True]  # the second one has few rows
         for df in (before, store.get("a/t")):
             assert np.array_equal(df["x"], np.arange(rows))
 
@@ -311,8 +311,8 @@ def test_a_reference_finds_the_same_rows_in_another_process(three):
     store, _ = three
     snap = store.open("a/t", version=STRIPE + 5)
     code = "import pickle, sys; s = pickle.load(sys.stdin.buffer); print(s.version, s.to_pandas()['i'].sum(), len(s))"
-    done = subprocess.run([sys.executable, "-c", code], input=pickle.dumps(snap), capture_output=True, check=True)
-    assert done.stdout.split() == [b"%d" % n for n in (STRIPE + 5, sum(range(STRIPE + 5)), STRIPE + 5)]
+    process = subprocess.run([sys.executable, "-c", code], input=pickle.dumps(snap), capture_output=True, check=True)
+    assert process.stdout.split() == [b"%d" % n for n in (STRIPE + 5, sum(range(STRIPE + 5)), STRIPE + 5)]
     assert len(pickle.dumps(snap)) < 400
     again = copy.copy(snap)
     snap.close()
@@ -333,10 +333,10 @@ def test_polars_numpy_sql_and_put(three):
     store, rows = three
     polars = pytest.importorskip("polars")
     snap = store.open("a/t")
-    found = snap.to_polars()
-    assert found["i"].to_list() == list(range(rows))
-    assert found["s"].null_count() == snap.to_pandas()["s"].isna().sum()
-    assert isinstance(found, polars.DataFrame)
+    polars_frame = snap.to_polars()
+    assert polars_frame["i"].to_list() == list(range(rows))
+    assert polars_frame["s"].null_count() == snap.to_pandas()["s"].isna().sum()
+    assert isinstance(polars_frame, polars.DataFrame)
     assert snap.scan().select(polars.col("g").sum()).collect().item() == sum(range(rows)) * 0.25
     assert store.open("a/t")[5:7]["i"].tolist() == [5, 6]
     assert snap["i"].iloc[-1] == rows - 1
@@ -396,9 +396,9 @@ def test_the_summary(three):
     assert f"{rows:,} of a growing table" in html
     assert "kind 0" in html
     assert f"{rows} live" in store.ls()._repr_html_()
-    held = store.open("a/t")
+    snapshot = store.open("a/t")
     store.delete("a/t")
-    assert "was deleted since" in held._repr_html_()
+    assert "was deleted since" in snapshot._repr_html_()
 
 
 def test_categories_with_wide_codes_work_as_any_others(store):
@@ -423,9 +423,9 @@ def test_categories_with_wide_codes_work_as_any_others(store):
         lambda df: pickle.loads(pickle.dumps(df)),
         lambda df: df.pivot_table(index="c", values="g", observed=True),
     ):
-        found, wanted = run(grown), run(plain)
-        (pd.testing.assert_frame_equal if isinstance(found, pd.DataFrame) else pd.testing.assert_series_equal)(
-            found, wanted, check_categorical=False
+        result, expected = run(grown), run(plain)
+        (pd.testing.assert_frame_equal if isinstance(result, pd.DataFrame) else pd.testing.assert_series_equal)(
+            result, expected, check_categorical=False
         )
 
 

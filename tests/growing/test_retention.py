@@ -30,9 +30,9 @@ def test_old_segments_go_and_their_memory_is_used_again(folder):
         assert len(list(folder.glob("log@live/*.arrow"))) == len(head.entries) == 2
         assert len(inodes) <= 6
         log.flush()
-        found = shown(store, "log")
-        assert found["x"].tolist() == 2 * rows["x"].tolist()
-        assert set(found["s"]) == {"text"}
+        frame = shown(store, "log")
+        assert frame["x"].tolist() == 2 * rows["x"].tolist()
+        assert set(frame["s"]) == {"text"}
 
 
 @pytest.mark.parametrize("retain", ["1MiB", "1us"])
@@ -42,9 +42,9 @@ def test_retention_by_bytes_and_by_time(folder, retain):
         for _ in range(10):
             log.append({"x": np.zeros(STRIPE)})
         head = head_of(store, "log").read()
-        kept = sum(path.stat().st_blocks * 512 for path in folder.glob("log@live/*.arrow"))
+        nbytes = sum(path.stat().st_blocks * 512 for path in folder.glob("log@live/*.arrow"))
         assert len(head.entries) < 7
-        assert retain != "1MiB" or kept >= 1 << 20
+        assert retain != "1MiB" or nbytes >= 1 << 20
 
 
 def test_text_without_room_takes_its_last_stripe_along(store):
@@ -62,10 +62,10 @@ def test_text_without_room_takes_its_last_stripe_along(store):
         assert len(head.entries) == 1
         assert head.segments > 1
         log.append({"s": ["y" * 50_000_000], "c": ["c"], "n": [6_000]})
-    found = shown(store, "log")
-    assert found["s"].tolist()[:-1] == [f"{long}{n}" for n in range(6_000)]
-    assert found["n"].tolist() == list(range(6_001))
-    assert found["c"].tolist() == ["a", "b"] * 3_000 + ["c"]
+    frame = shown(store, "log")
+    assert frame["s"].tolist()[:-1] == [f"{long}{n}" for n in range(6_000)]
+    assert frame["n"].tolist() == list(range(6_001))
+    assert frame["c"].tolist() == ["a", "b"] * 3_000 + ["c"]
 
 
 @pytest.mark.parametrize("before", [100, STRIPE])
@@ -107,9 +107,9 @@ def test_a_segment_without_room_for_states_is_followed_by_another(store):
         head = head_of(store, "log").read()
         assert head.segments == 2
         assert [entry.base for entry in head.entries] == [0]
-        found = shown(store, "log")
-        assert found["n"].tolist() == list(range(2_100))
-        assert found["s"].tolist() == [str(n) for n in range(2_100)]
+        frame = shown(store, "log")
+        assert frame["n"].tolist() == list(range(2_100))
+        assert frame["s"].tolist() == [str(n) for n in range(2_100)]
 
 
 def test_retention_is_kept_for_the_next_producer(store):

@@ -133,13 +133,13 @@ def test_a_producer_that_is_stopped_in_its_turn_is_named(store, monkeypatch):
         holder.stdin.write("go\n")
         holder.stdin.flush()
         assert holder.stdout.readline() == "has it\n"
-        started = time.monotonic()
+        start = time.monotonic()
         for append in (lambda: log.row(x=2), lambda: log.append({"x": [2]}), log.flush):
             with pytest.raises(cn.LogBusyError, match=f"process {holder.pid}, python"):
                 append()
         with pytest.raises(cn.LogBusyError, match=f"process {holder.pid}"):
             store.appender("t", shared=True)
-        assert 0.6 < time.monotonic() - started < 5
+        assert 0.6 < time.monotonic() - start < 5
         holder.send_signal(signal.SIGKILL)
         holder.communicate()
         assert log.row(x=2) == 2  # the lock went with the process, and nothing of its turn is there

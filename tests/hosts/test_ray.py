@@ -39,17 +39,27 @@ def cluster(store_of_module, tmp_path_factory):
 
     home = os.environ.get("HOME")
     os.environ["HOME"] = str(tmp_path_factory.mktemp("home"))
-    started = Cluster(
+    ray_cluster = Cluster(
         initialize_head=True,
         head_node_args={"num_cpus": 1, "object_store_memory": 100 << 20, "include_dashboard": False},
     )
     folder = os.path.dirname(sys.executable)
-    command = ["ray", "start", "--address", started.address, "--num-cpus", "2", "--resources", '{"away": 1}', "--block"]
+    command = [
+        "ray",
+        "start",
+        "--address",
+        ray_cluster.address,
+        "--num-cpus",
+        "2",
+        "--resources",
+        '{"away": 1}',
+        "--block",
+    ]
     with another_host(
         sys.executable, "-m", "ray.scripts.scripts", *command[1:], "--object-store-memory", str(100 << 20),
         PATH=f"{folder}:{os.environ['PATH']}",
     ):  # fmt: skip
-        ray.init(address=started.address, log_to_driver=False)
+        ray.init(address=ray_cluster.address, log_to_driver=False)
         end = time.monotonic() + 60
         while "away" not in ray.cluster_resources():
             assert time.monotonic() < end, "the second node did not come"
@@ -57,7 +67,7 @@ def cluster(store_of_module, tmp_path_factory):
         with colonnade.ray.serve() as hosts:
             yield hosts
         ray.shutdown()
-    started.shutdown()
+    ray_cluster.shutdown()
     if home is not None:
         os.environ["HOME"] = home
 

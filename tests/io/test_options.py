@@ -87,8 +87,8 @@ def test_columns_of_folders_of_text(engine, tmp_path, store):
     expected = {"a": [1, 2], "b": ["x", "y"], "year": [2013, 2014], "kind": ["o k", "o k"]}
     result = store.load("t", tmp_path, engine=engine).to_arrow()
     assert {name: result[name].to_pylist() for name in sorted(result.column_names)} == dict(sorted(expected.items()))
-    chosen = store.load("t", tmp_path, engine=engine, columns=["kind", "a"]).to_arrow().to_pydict()
-    assert chosen == {"kind": ["o k", "o k"], "a": [1, 2]}
+    columns = store.load("t", tmp_path, engine=engine, columns=["kind", "a"]).to_arrow().to_pydict()
+    assert columns == {"kind": ["o k", "o k"], "a": [1, 2]}
 
 
 def test_folders_that_name_other_columns(tmp_path, store):

@@ -56,10 +56,10 @@ def test_files_of_other_programs(store, tmp_path, suffix):
     assert one.schema.names == both.schema.names == ["a", "b", "a"]
     assert one.to_pylist() == TABLE.to_pylist()
     assert both.num_rows == 4
-    chosen = store.load("t", tmp_path / f"1.{suffix}", columns=["a"], progress=False).to_arrow()
-    assert [column.to_pylist() for column in chosen.columns] == [[1, 2], [1.5, None]]
-    kept = store.load("t", tmp_path / f"1.{suffix}", filters=[("b", "==", "y")], progress=False)
-    assert kept.to_arrow().column(0).to_pylist() == [2]
+    part = store.load("t", tmp_path / f"1.{suffix}", columns=["a"], progress=False).to_arrow()
+    assert [column.to_pylist() for column in part.columns] == [[1, 2], [1.5, None]]
+    filtered_rows = store.load("t", tmp_path / f"1.{suffix}", filters=[("b", "==", "y")], progress=False)
+    assert filtered_rows.to_arrow().column(0).to_pylist() == [2]
 
 
 def refused(store, path, message):

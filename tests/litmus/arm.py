@@ -305,8 +305,8 @@ def main() -> int:
             possible, bad = search(program)
             wrong = bool(bad) is not must_break
             failed += wrong
-            found = f"{bad} of {possible} executions break it" if bad else f"holds in all {possible} executions"
-            sys.stdout.write(f"{name:52}{found}{', and MUST NOT BE SO' if wrong else ''}\n")
+            verdict = f"{bad} of {possible} executions break it" if bad else f"holds in all {possible} executions"
+            sys.stdout.write(f"{name:52}{verdict}{', and MUST NOT BE SO' if wrong else ''}\n")
     return 1 if failed else 0
 
 

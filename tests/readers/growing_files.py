@@ -185,10 +185,10 @@ def main() -> int:
     wrong = total = 0
     with tempfile.TemporaryDirectory(prefix="colonnade-test-", dir="/dev/shm") as folder:
         for number, name in enumerate(ways):
-            started = time.perf_counter()
+            start = time.perf_counter()
             with growing(Path(folder, str(number)), options.seed) as store:
                 result = read(name, count if name in PROMISED else min(count, _NOT_PROMISED), store)
-            took = time.perf_counter() - started
+            took = time.perf_counter() - start
             sys.stdout.write(
                 f"{name:26} {result.right:7,} right {result.wrong:5,} wrong, {result.sizes:6,} numbers of rows {took:6.0f} s"
                 f"  {result.first}\n"

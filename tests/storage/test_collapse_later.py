@@ -186,14 +186,14 @@ if child == 0:
 os.waitpid(child, 0)
 print(busy, seen[0] - threads)
 """
-    done = run(program, store.path)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "True\n1 0\n", "")
+    process = run(program, store.path)
+    assert (process.returncode, process.stdout, process.stderr) == (0, "True\n1 0\n", "")
 
 
 @pytest.mark.parametrize("ends", ["pass", "os.kill(os.getpid(), signal.SIGKILL)"])
 def test_a_process_may_end_in_the_middle(store, ends):
-    done = run(f"store.put('t', frame).close()\nassert _core.collapsing()\n{ends}", store.path)
-    assert (done.returncode, done.stderr) == (-signal.SIGKILL if "KILL" in ends else 0, "")
+    process = run(f"store.put('t', frame).close()\nassert _core.collapsing()\n{ends}", store.path)
+    assert (process.returncode, process.stderr) == (-signal.SIGKILL if "KILL" in ends else 0, "")
     with store.open("t") as snapshot:
         snapshot.validate()
         assert (snapshot.to_pandas()["x"] == 1).all()
@@ -225,8 +225,8 @@ with store.open("t") as snapshot:
 
 @pytest.mark.parametrize("limit", ["none", "addresses", "window", "descriptors"])
 def test_without_room_for_it_the_file_stays_as_it_is(store, limit):
-    done = run(_LIMITED, store.path, limit)
-    assert (done.returncode, done.stderr) == (0, "")
+    process = run(_LIMITED, store.path, limit)
+    assert (process.returncode, process.stderr) == (0, "")
     with store.open("t") as snapshot:
         assert (in_huge_pages(snapshot.path, snapshot.nbytes) > 0) == (limit == "none")
 

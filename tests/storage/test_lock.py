@@ -119,15 +119,15 @@ time.sleep(600)
 
 def test_gc_removes_the_folder_that_is_locked_and_nobody_enters_twice(store):
     """Writers and collectors run at once. Each put gets a version of its own, so no two processes had the lock together."""
-    done = []
+    results = []
 
     def put():
         for _ in range(40):
             store.put("n", FRAME).close()
-            done.append(1)
+            results.append(1)
 
     def collect():
-        while len(done) < 120:
+        while len(results) < 120:
             store.gc()
 
     threads = [threading.Thread(target=put) for _ in range(3)] + [threading.Thread(target=collect) for _ in range(2)]

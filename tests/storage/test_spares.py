@@ -191,7 +191,7 @@ with store._catalog.directory.lock():
     store.put("t", frame(1)).close()
     holder = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "locked\n"
-    started = time.perf_counter()
+    start = time.perf_counter()
     putter = subprocess.Popen([sys.executable, "-c", f"import colonnade as cn; cn.Store({str(store.path)!r}).gc()"])
     with pytest.raises(subprocess.TimeoutExpired):
         putter.wait(1.5)
@@ -199,7 +199,7 @@ with store._catalog.directory.lock():
     holder.wait()
     holder.stdout.close()
     assert putter.wait(30) == 0
-    assert time.perf_counter() - started >= 1.5
+    assert time.perf_counter() - start >= 1.5
 
 
 def test_folders_are_given_back(store):

@@ -250,12 +250,12 @@ def test_files_of_others_are_not_the_stores(folder):
     store, other = cn.Store(folder / "store"), cn.Store(folder / "store2")
     store.put("t", frame(1)).close()
     other.put("t", frame(1)).close()
-    held = other.get("t")
+    old_frame = other.get("t")
     other.delete("t")
     assert {segment.role for segment in store.usage().segments} == {"newest"}
     assert holders(store, "newest") == set()
     assert holders(other, "deleted") == {(os.getpid(), "mapped")}
-    del held
+    del old_frame
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ def read(store: cn.Store, dice: random.Random, counts: mmap, slot: int) -> None:
     """Read and verify for ever; what is held is looked at again after the next reading."""
     readers = []
     latest, follow = store.latest(NAME), store.follow(NAME, start="now", timeout=0.01)
-    done = [0] * len(READINGS)
+    counts_of_readings = [0] * len(READINGS)
     while True:
         kind = dice.randrange(len(READINGS))
         if kind == 0:
@@ -78,8 +78,8 @@ def read(store: cn.Store, dice: random.Random, counts: mmap, slot: int) -> None:
         if len(readers) > 2:
             frame, result = readers.pop(dice.randrange(len(readers)))
             rows.verify_pandas(frame, result.start, result.stop)
-        done[kind] += 1
-        struct.pack_into(f"<{len(READINGS)}Q", counts, slot * 64, *done)
+        counts_of_readings[kind] += 1
+        struct.pack_into(f"<{len(READINGS)}Q", counts, slot * 64, *counts_of_readings)
 
 
 def fork(work) -> int:
@@ -144,7 +144,7 @@ def run(options: argparse.Namespace, place: Place) -> None:
         fork(lambda n=number: read(cn.Store(store.path), random.Random(f"{options.seed}/r{n}"), counts, n))  # type: ignore[misc]
         for number in range(options.readers)
     }
-    started = time.monotonic()
+    start = time.monotonic()
     kills = 0
     try:
         while kills < options.kills:
@@ -160,15 +160,15 @@ def run(options: argparse.Namespace, place: Place) -> None:
             kills += 1
             if options.tear and kills % 5 == 0:
                 tear(store)
-            ended, status = os.waitpid(-1, os.WNOHANG)
-            if ended:
-                readers.discard(ended)
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid:
+                readers.discard(pid)
                 raise AssertionError(f"a reader ended with {os.waitstatus_to_exitcode(status)} after {kills} kills")
     finally:
         for reader in readers:
             os.kill(reader, signal.SIGKILL)
             os.waitpid(reader, 0)
-    seconds = time.monotonic() - started
+    seconds = time.monotonic() - start
     total = settle(store)
     place.settle()
     store.delete(NAME)

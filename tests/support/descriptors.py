@@ -18,16 +18,16 @@ def only_free(count):
     """Leave exactly so many descriptors free."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     before = descriptors()
-    taken = []
+    duplicates = []
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, before)) + 60, limits[1]))
         with contextlib.suppress(OSError):
             while True:
-                taken.append(os.open("/dev/null", os.O_RDONLY))
+                duplicates.append(os.open("/dev/null", os.O_RDONLY))
         for _ in range(count):
-            os.close(taken.pop())
+            os.close(duplicates.pop())
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-        for fd in taken:
+        for fd in duplicates:
             os.close(fd)

@@ -98,10 +98,10 @@ def run_elsewhere(item, kind):
 def _report(item, outcome, text, began):
     file, line, _ = item.location
     details = (file, (line or 0) + 1, f"Skipped: {text}") if outcome == "skipped" else text
-    when, ended = "setup" if outcome == "skipped" else "call", time.time()
+    when, end = "setup" if outcome == "skipped" else "call", time.time()
     keywords = {MARK: 1}
     return pytest.TestReport(
-        item.nodeid, item.location, keywords, outcome, details, when, (), ended - began, start=began, stop=ended
+        item.nodeid, item.location, keywords, outcome, details, when, (), end - began, start=began, stop=end
     )
 
 

@@ -30,11 +30,11 @@ df = cn.Store({str(store.path)!r}).get("t")
 print("ready", flush=True)
 {program}
 """
-    started = subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-c", text], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
     )
-    assert started.stdout.readline() == "ready\n"
-    return started
+    assert process.stdout.readline() == "ready\n"
+    return process
 
 
 def end(process):

@@ -156,7 +156,7 @@ class BlockMaker:
             dtype = by_pyarrow.zoned_dtype(group.arrow, np.datetime_data(group.dtype)[0])
             return internals.make_datetimes(values, dtype)
         array = self._column(column.position)
-        return by_pyarrow.from_extension(group.dtype, array.dictionary_encode() if group.encoded else array)
+        return by_pyarrow.from_extension(group.dtype, array.dictionary_encode() if group.is_encoded else array)
 
     def _make_strings(self, column: OwnArray) -> Any:
         chunks = self._column(column.position).chunks

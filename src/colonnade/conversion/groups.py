@@ -36,7 +36,7 @@ class Group:
     positions: npt.NDArray[np.intp]
     members: npt.NDArray[np.intp]
     is_given: bool
-    encoded: bool = False
+    is_encoded: bool = False
 
 
 def is_imported(type_: pa.DataType) -> bool:
@@ -95,7 +95,7 @@ def group_columns(kinds: Kinds, has_nulls: npt.NDArray[np.bool_], options: Panda
 def _kinds(head: Head) -> Iterator[tuple[pa.DataType, Any, bool, npt.NDArray[np.intp]]]:
     """(type, given dtype or None, whether it is encoded, positions) of the columns that have these in common."""
     is_special = np.zeros(len(head.kinds), bool)
-    is_special[[*head.encoded, *head.extension_dtypes]] = True
+    is_special[[*head.encoded_positions, *head.extension_dtypes]] = True
     for kind, type_ in enumerate(head.types):
         positions = head.positions(kind)
         special = positions[is_special[positions]]
@@ -103,7 +103,9 @@ def _kinds(head: Head) -> Iterator[tuple[pa.DataType, Any, bool, npt.NDArray[np.
             yield type_, None, False, positions[~is_special[positions]] if len(special) else positions
         parts: dict[tuple[Any, bool], list[int]] = {}
         for position in special.tolist():
-            parts.setdefault((head.extension_dtypes.get(position), position in head.encoded), []).append(position)
+            parts.setdefault((head.extension_dtypes.get(position), position in head.encoded_positions), []).append(
+                position
+            )
         for (dtype, is_encoded), where in parts.items():
             yield type_, dtype, is_encoded, np.array(where, np.intp)
 

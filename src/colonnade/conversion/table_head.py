@@ -26,9 +26,9 @@ class Head:
 
     It depends on the schema and the options alone, unless ``is_complete`` is False: then the table had to be changed
     first. ``types`` are the distinct types of the columns that are not part of the index, and ``kinds`` are the number
-    of each column's type. ``extension_dtypes`` are the dtypes that are not NumPy's, by position; ``encoded`` are the
-    columns that PyArrow must make categorical. ``index_columns`` are PyArrow's descriptors of the index, None if there
-    is no metadata, and ``columns`` its descriptors of all columns.
+    of each column's type. ``extension_dtypes`` are the dtypes that are not NumPy's, by position; ``encoded_positions``
+    are those of the columns that PyArrow must make categorical. ``index_columns`` are PyArrow's descriptors of the
+    index, None if there is no metadata, and ``columns`` its descriptors of all columns.
     """
 
     types: Sequence[pa.DataType]
@@ -36,7 +36,7 @@ class Head:
     labels: Any
     attrs: Mapping[str, Any]
     extension_dtypes: Mapping[int, Any]
-    encoded: Set[int]
+    encoded_positions: Set[int]
     columns: Sequence[dict[str, Any]]
     index_columns: Sequence[Any] | None
     is_complete: bool
@@ -69,12 +69,12 @@ def read_head(table: pa.Table, options: PandasOptions) -> tuple[Head, pa.Table, 
     rest, index = _split(whole, index_columns, columns, options)
     columns_by_type = ColumnsByType(rest)
     extension_dtypes = find_extension_dtypes(columns_by_type, columns, options)
-    encoded = find_encoded_columns(columns_by_type, options)
+    encoded_positions = find_encoded_columns(columns_by_type, options)
     check_metadata(columns)
     labels = column_labels(rest, columns, column_indexes)
     types, kinds = columns_by_type.types, columns_by_type.kinds
     is_complete = whole is table
-    head = Head(types, kinds, labels, attrs, extension_dtypes, encoded, columns, index_columns, is_complete)
+    head = Head(types, kinds, labels, attrs, extension_dtypes, encoded_positions, columns, index_columns, is_complete)
     return head, rest, index
 
 

@@ -196,8 +196,8 @@ def take_rows(df: Any, rows: npt.NDArray[np.intp]) -> Any:
     if isinstance(df, pd.Series) or df.attrs or not df.flags.allows_duplicate_labels:
         return df.take(rows)  # pandas decides what becomes of attributes and flags
     arrays = block_values(df)
-    taken = [array.take(rows) if array.ndim == 1 else array.take(rows, axis=1) for array in arrays]
-    return FrameTemplate(df).frame(taken, df.index.take(rows))
+    parts = [array.take(rows) if array.ndim == 1 else array.take(rows, axis=1) for array in arrays]
+    return FrameTemplate(df).frame(parts, df.index.take(rows))
 
 
 def make_datetimes(values: npt.NDArray[Any], dtype: Any) -> Any:
