@@ -165,8 +165,8 @@ OFFERS = {
     "nothing": (metadata(b""), "not one of Colonnade"),
     "a ticket": (metadata(messages.encode(Part(1, "x", 1, 0, 8))), "cannot be understood"),
     "8 MiB": (metadata(bytes(8 << 20)), "failed|cannot be reached"),
-    "deep JSON": (metadata(b"colonnade-2:" + b"[" * 10_000), "cannot be understood"),
-    "long JSON": (metadata(b"colonnade-2:" + b" " * 100_000), "the longest has"),
+    "deep JSON": (metadata(messages._MARK + b"[" * 10_000), "cannot be understood"),
+    "long JSON": (metadata(messages._MARK + b" " * 100_000), "the longest has"),
     "a text for the terminal": (failing("\x1b[2J\x1b[H\a" + "x" * 5000), "x{100}"),
 }
 
@@ -179,7 +179,7 @@ def test_offers_that_are_none(origin, offered, store, token, offer):
 
 
 def test_an_offer_of_another_version(origin, offered, store, token):
-    def find(self, _):
+    def find(self, *_):
         return Service._find(self, messages.Request("x"))
 
     with lying(origin, _find=find) as address, pytest.raises(cn.RemoteError, match="another snapshot"):
@@ -319,7 +319,7 @@ def test_lengths_within_a_batch_that_are_lies(origin, offered, host, store, leng
 
 def commands(snapshot):
     """What a client with the token may ask for, whatever it means by it."""
-    number = "9" * 4000
+    number, mark = "9" * 4000, messages._MARK.decode()
     part = messages.encode(Part(snapshot.identity, "x", 1, 0, 8)).decode()
     for command in (
         "a" + " " * 15_000 + "b",
@@ -330,13 +330,13 @@ def commands(snapshot):
         "../../etc/passwd",
         "a/" * 7000,
         "x" * (32 << 20),
-        "colonnade-2:" + "[" * 16_000,
-        'colonnade-2:{"kind":"request","name":"x","identity":' + number + "}",
-        'colonnade-2:{"kind":"request","name":"x","version":' + number + "}",
-        'colonnade-2:{"kind":"request","name":"x","version":-' + number + "}",
-        'colonnade-2:{"kind":"request","name":"' + "x" * 15_000 + '"}',
-        'colonnade-2:{"kind":"request","name":"\\ud800"}',
-        'colonnade-2:{"kind":"request","name":"x","version":99,"identity":18446744073709551615}',
+        mark + "[" * 16_000,
+        mark + '{"kind":"request","name":"x","identity":' + number + "}",
+        mark + '{"kind":"request","name":"x","version":' + number + "}",
+        mark + '{"kind":"request","name":"x","version":-' + number + "}",
+        mark + '{"kind":"request","name":"' + "x" * 15_000 + '"}',
+        mark + '{"kind":"request","name":"\\ud800"}',
+        mark + '{"kind":"request","name":"x","version":99,"identity":18446744073709551615}',
     ):
         yield lambda each, command=command: each.get_flight_info(
             flight.FlightDescriptor.for_command(command.encode()), OPTIONS
@@ -356,8 +356,8 @@ def commands(snapshot):
         ("x" * (1 << 20), b""),
         (client.DONE, b""),
         (client.DONE, bytes(32 << 20)),
-        (client.DONE, b'colonnade-2:{"kind":"done","identity":-1,"transfer":"x"}'),
-        (client.DONE, b'colonnade-2:{"kind":"done","identity":1,"transfer":"x","address":"file:///etc/passwd"}'),
+        (client.DONE, messages._MARK + b'{"kind":"done","identity":-1,"transfer":"x"}'),
+        (client.DONE, messages._MARK + b'{"kind":"done","identity":1,"transfer":"x","address":"file:///etc/passwd"}'),
     ):
         yield lambda each, kind=kind, body=body: list(each.do_action(flight.Action(kind, body), OPTIONS))
 
