@@ -135,8 +135,9 @@ class Follow(Waits):
             deleted = self._log.is_deleted
             look = self._log.look()
         if look.first > self._position:
-            first, self._position = self._position, look.first
-            raise rows_missed(self.name, first, look)
+            error = rows_missed(self.name, self._position, look)
+            self._position = look.first  # after that: an interrupt does not lose the error
+            raise error
         if look.stop > self._position:
             new = GrowingSnapshot(self._log.table, self._position, look.stop, self._log, look)
             self._position = look.stop  # last: where an error or an interrupt comes first, they are given the next time
