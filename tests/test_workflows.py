@@ -65,6 +65,23 @@ def what_is_missing(workflow: dict, folder: Path) -> list[str]:
     return missing
 
 
+def pins(text: str) -> list[str]:
+    """The actions that are not named by the hash of a commit with its tag beside it."""
+    uses = re.findall(r"uses: *(\S+)(.*)", text)
+    return [
+        name
+        for name, tag in uses
+        if not (re.search(r"@[0-9a-f]{40}$", name) and re.fullmatch(r" # v\d+\.\d+\.\d+", tag))
+    ]
+
+
+def test_actions_are_named_by_the_hash_of_a_commit():
+    # cibuildwheel stays at its tag: the hash of a release was not known for certain when the others were written.
+    assert {name for path in FILES for name in pins(path.read_text())} <= {"pypa/cibuildwheel@v3.1"}
+    sha = "0" * 40
+    assert pins(f"uses: a/b@{sha} # v1.2.3\nuses: a/c@v4\nuses: a/d@{sha}\n") == ["a/c@v4", f"a/d@{sha}"]
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_what_a_workflow_calls_exists(path):
     assert what_is_missing(load(path), HERE) == []

@@ -5,11 +5,13 @@ Does not depend on: how readers see the rows, the bytes of a segment.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any, NoReturn, Self
 
@@ -48,10 +50,22 @@ def _count_fork() -> None:
 os.register_at_fork(after_in_child=_count_fork)
 
 
+# Those that may be open. The end of the program closes them: their last rows are shown to other programs then, and a
+# table on a disk is sound after the next start of the machine.
+_appenders: weakref.WeakSet[Appender] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    for appender in list(_appenders):
+        appender.close()
+
+
 class Appender:
     """Appends rows to a growing table; a context manager.
 
-    Made by `colonnade.appender`. Threads may share it. A forked child may not use it.
+    Made by `colonnade.appender`. Threads may share it. A forked child may not use it. The end of a program closes its
+    appenders; a process that is killed does not close them, nor does a child of `multiprocessing`.
 
     Examples
     --------
@@ -92,6 +106,7 @@ class Appender:
             except BaseException:
                 self._log.drop()
                 raise
+        _appenders.add(self)
         self._start_direct()
 
     @property
@@ -159,7 +174,7 @@ class Appender:
         rows = rows_of(self._log.schema, data)
         return self._turn(self._append, rows, rows.num_rows)
 
-    def row(self, **values: Any) -> int:
+    def row(self, /, **values: Any) -> int:
         """Append one row, given as keywords.
 
         Numbers, booleans, text, NumPy's datetimes of the column's unit, and None for nulls take about a microsecond.

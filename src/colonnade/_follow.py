@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from typing import Any, Literal
 
-from colonnade import _core
+from colonnade._waits import Waits
 from colonnade.arguments import seconds, whole_number
-from colonnade.errors import RowsDroppedError, WaitTimeoutError, brief_repr
+from colonnade.errors import WaitTimeoutError, brief_repr
 from colonnade.growing_snapshot import GrowingSnapshot
-from colonnade.storage.log_reader import LogReader, Look
+from colonnade.storage.log_reader import LogReader, Look, rows_missed
 from colonnade.storage.log_wait import wait_in_task
 from colonnade.storage.os_errors import explain_os_error
 
 
-class Follow:
+class Follow(Waits):
     """The new rows of a growing table, each once, as Snapshots; made by `Store.follow`.
 
     It is an iterator, for ``for`` and ``async for``, and a context manager that closes it. Each step gives all rows
@@ -42,16 +41,16 @@ class Follow:
     >>> cn.delete("docs/followed")
     """
 
+    _kind = "follow"
+
     def __init__(
         self, log: LogReader, start: Literal["now", "first"] | int = "now", timeout: float | None = None
     ) -> None:
         limit = None if timeout is None else seconds(timeout, "timeout")
         self._timeout = None if limit == math.inf else limit
+        super().__init__(log.name)
         self._log = log
-        self._bell = _core.Bell()
-        self._wakers: list[Callable[[], None]] = []  # of the task that waits
         self._closed = False
-        self._waiting = False
         look = log.look()
         if start == "now":
             self._position = look.stop
@@ -63,11 +62,6 @@ class Follow:
                 raise ValueError(f"start={self._position:,} is not a row of {log.name!r}: it has {look.stop:,} so far")
 
     @property
-    def name(self) -> str:
-        """The name of the table."""
-        return self._log.name
-
-    @property
     def position(self) -> int:
         """The number of the next row: ``follow(name, start=position)`` goes on here, in another process too."""
         return self._position
@@ -76,12 +70,6 @@ class Follow:
     def behind(self) -> int:
         """How many rows there are now that were not given yet."""
         return max(self._log.committed - self._position, 0)
-
-    def __iter__(self) -> Follow:
-        return self
-
-    def __aiter__(self) -> Follow:
-        return self
 
     def __next__(self) -> GrowingSnapshot:
         """Wait for new rows.
@@ -140,12 +128,6 @@ class Follow:
             self._waiting = False
         raise StopAsyncIteration
 
-    def _check_alone(self) -> None:
-        # Not a context manager: an interrupt at the start of its `__exit__` would leave `_waiting` set for ever. The
-        # caller resets it in a `finally`.
-        if self._waiting:
-            raise RuntimeError(f"this follow of {self.name!r} is being waited for already; make one for each thread")
-
     def _newer(self, look: Look | None) -> GrowingSnapshot | None:
         """The rows that were not given yet, if there are any; None: look at the table first."""
         deleted = False
@@ -153,13 +135,8 @@ class Follow:
             deleted = self._log.is_deleted
             look = self._log.look()
         if look.first > self._position:
-            error = RowsDroppedError(
-                f"rows {self._position:,} to {look.first:,} of {self.name!r} were dropped by retention before they "
-                "were read. Ask again to go on with the oldest row there is; read faster, or retain more: "
-                "appender(..., retain=)"
-            )
-            self._position = look.first
-            raise error
+            first, self._position = self._position, look.first
+            raise rows_missed(self.name, first, look)
         if look.stop > self._position:
             new = GrowingSnapshot(self._log.table, self._position, look.stop, self._log, look)
             self._position = look.stop  # last: where an error or an interrupt comes first, they are given the next time
@@ -177,15 +154,7 @@ class Follow:
     def close(self) -> None:
         """End the loop that waits for it, from any thread, task or signal handler."""
         self._closed = True
-        self._bell.ring()
-        for wake in list(self._wakers):
-            wake()
-
-    def __enter__(self) -> Follow:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        self._end_waits()
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"at row {self._position:,}"

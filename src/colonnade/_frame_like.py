@@ -15,7 +15,11 @@ from colonnade.arguments import whole_number
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    import pandas as pd
     import pyarrow as pa
+
+    # What a slice of rows is: of a frame, of a Series, of an array.
+    Part = pd.DataFrame | pd.Series[Any] | npt.NDArray[Any]
 
 
 class FrameLike(abc.ABC):
@@ -98,7 +102,7 @@ class FrameLike(abc.ABC):
             ) from None
         return self.to_pandas(columns=[key])[key]
 
-    def head(self, n: int = 5) -> Any:
+    def head(self, n: int = 5) -> Part:
         """Take the first rows, as of a frame. Only columns of Python objects are copied, and those whole.
 
         Parameters
@@ -124,9 +128,10 @@ class FrameLike(abc.ABC):
         ([0, 1], 3)
         >>> cn.delete("docs/head")
         """
-        return self[: whole_number(n, "n")]
+        part: Part = self[: whole_number(n, "n")]
+        return part
 
-    def tail(self, n: int = 5) -> Any:
+    def tail(self, n: int = 5) -> Part:
         """Take the last rows, as of a frame. Only columns of Python objects are copied, and those whole.
 
         Parameters
@@ -153,7 +158,8 @@ class FrameLike(abc.ABC):
         >>> cn.delete("docs/tail")
         """
         rows = whole_number(n, "n")
-        return self[max(len(self) - rows, 0) :] if rows >= 0 else self[-rows:]
+        part: Part = self[max(len(self) - rows, 0) :] if rows >= 0 else self[-rows:]
+        return part
 
     def to_batches(self, max_chunksize: int | None = None) -> list[pa.RecordBatch]:
         """Open the table as record batches of Arrow. Nothing is copied.

@@ -29,6 +29,8 @@ from colonnade.storage.os_errors import explained
 from colonnade.storage.path_watch import PathWatch
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pandas as pd
 
 
@@ -251,7 +253,7 @@ class Latest:
         """How long ago the newest version was put. Raises the errors of `now`."""
         return datetime.now(UTC) - self.snapshot.created
 
-    def locate(self, keys: Any) -> Any:
+    def locate(self, keys: Any) -> int | npt.NDArray[np.int64]:
         """Find rows of the newest version by key, as `Snapshot.locate` does.
 
         Parameters

@@ -74,7 +74,7 @@ class Lookup:
             file.rows,
         )
 
-    def locate(self, keys: Any) -> Any:
+    def locate(self, keys: Any) -> int | npt.NDArray[np.int64]:
         """The first row of each key, -1 where there is none: an int for one key, int64 of shape (keys,) for several."""
         rows, is_one = self._find(keys)
         return int(rows[0]) if is_one else rows

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from colonnade import _core
+from colonnade._waits import Waits
 from colonnade.arguments import seconds
 from colonnade.errors import ColonnadeError, NotFoundError, WaitTimeoutError
 from colonnade.snapshot import Snapshot
@@ -30,7 +30,7 @@ class _Given(NamedTuple):
     version: int
 
 
-class Watch:
+class Watch(Waits):
     """Each new version of a table, as a Snapshot; made by `Store.watch`.
 
     It is an iterator, for ``for`` and ``async for``, and a context manager that closes it. It first gives the version
@@ -53,38 +53,31 @@ class Watch:
     >>> cn.delete("docs/watch")
     """
 
+    _kind = "watch"
+
     def __init__(
         self, directory: Directory, name: str, attach: Callable[[], Snapshot], timeout: float | None = None
     ) -> None:
         if timeout is not None:
             timeout = seconds(timeout, "timeout")
-        self.name = name
         self._directory = directory
         self._attach = attach
         self._timeout = None if timeout == math.inf else timeout
         self._last: _Given | None = None
-        self._start()
+        super().__init__(name)
 
-    def _start(self) -> None:
+    def _begin(self) -> None:
+        super()._begin()
         with explained(self._directory.root, f"watching {self.name!r}"):
             self._path_watch: PathWatch | None = PathWatch(self._directory, self.name)  # None: closed
         self._process = os.getpid()
-        self._waiting = False
         self._unsure = False
         # The growing table that the name leads to: its rows are waited for, and the path is not.
         self._log: LogReader | None = None
         # Makes a snapshot of it. It is kept because an import that does nothing takes 6 us where caches are cold.
         self._snapshot_of: Callable[[LogReader, Look], Snapshot] | None = None
-        self._bell = _core.Bell()
-        self._wakers: list[Callable[[], None]] = []
 
     # -- waiting -------------------------------------------------------------------------------------------------------
-
-    def __iter__(self) -> Watch:
-        return self
-
-    def __aiter__(self) -> Watch:
-        return self
 
     def __next__(self) -> Snapshot:
         """Wait for the next version.
@@ -164,14 +157,9 @@ class Watch:
         raise StopAsyncIteration
 
     def _check_alone(self) -> None:
-        # Not a context manager: an interrupt at the start of its `__exit__` would leave `_waiting` set for ever. The
-        # caller resets it in a `finally`.
         if self._process != os.getpid() and self._path_watch is not None:
-            self._start()  # the parent reads the events of the descriptor that it shares
-        if self._waiting:
-            raise RuntimeError(
-                f"this watch of {self.name!r} is being waited for already; make one for each thread or task"
-            )
+            self._begin()  # the parent reads the events of the descriptor that it shares
+        super()._check_alone()
 
     def _timed_out(self) -> WaitTimeoutError:
         state = f"it is at version {self._last.version}" if self._last else "there is no such table"
@@ -226,20 +214,12 @@ class Watch:
     # -- its life ------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """End the loop that waits for it, from any thread, task or signal handler; give the descriptor back."""
+        """End the loop that waits for it, from any thread, task or signal handler, and close the descriptor."""
         path_watch, self._path_watch = self._path_watch, None
-        self._bell.ring()
-        for wake in list(self._wakers):
-            wake()
+        self._end_waits()
         if path_watch is not None:
             with contextlib.suppress(OSError):  # the kernel takes it
                 path_watch.interrupt()  # by a forked child: its parent is woken too, and goes on
-
-    def __enter__(self) -> Watch:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         state = (

@@ -17,6 +17,8 @@ from colonnade.snapshot import Snapshot
 from colonnade.storage.log_reader import LogReader, LogTable, Look
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pandas as pd
 
 
@@ -139,7 +141,7 @@ class GrowingFacts(Snapshot):
     def __buffer__(self, flags: int) -> memoryview:
         raise BufferError(f"{self._called} is a growing table, whose memory is more than one buffer; use to_numpy()")
 
-    def locate(self, keys: Any) -> Any:  # noqa: ARG002 -- as of a Snapshot
+    def locate(self, keys: Any) -> int | npt.NDArray[np.int64]:  # noqa: ARG002 -- as of a Snapshot
         """Refuse: a growing table has no key.
 
         Parameters

@@ -20,6 +20,7 @@ from colonnade.format.seal import Seal
 from colonnade.storage import paths
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
     import pandas as pd
     import polars as pl
@@ -306,7 +307,7 @@ class Snapshot(Attached):
 
         return wrapped(self.to_arrow(validate="full"))
 
-    def locate(self, keys: Any) -> Any:
+    def locate(self, keys: Any) -> int | npt.NDArray[np.int64]:
         """Find rows by key, in a table that was put with ``key=``.
 
         The key index is read directly from the file: nothing is built, and no memory is taken.

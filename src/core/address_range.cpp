@@ -39,14 +39,14 @@ AddressRange::AddressRange(size_t size) : size_(size), guard_(make_guard()) {
   // At a 2 MiB boundary, because huge pages of a file can be mapped only there.
   const size_t room = size_ + huge_page;
   const bool is_possible = size > 0 && size <= SIZE_MAX / 4;
-  void* const reserved = is_possible ? reserve_at(nullptr, room, 0) : MAP_FAILED;
-  if (reserved == MAP_FAILED) {
+  void* const mapping = is_possible ? reserve_at(nullptr, room, 0) : MAP_FAILED;
+  if (mapping == MAP_FAILED) {
     const int error = is_possible ? errno : ENOMEM;
     if (guard_ != nullptr) unmap(guard_, page_size());
     errno = error;
     fail();
   }
-  char* const first = static_cast<char*>(reserved);
+  char* const first = static_cast<char*>(mapping);
   address_ = first + (huge_page - reinterpret_cast<uintptr_t>(first) % huge_page) % huge_page;
   unmap(first, address_ - first);
   unmap(address_ + size_, first + room - (address_ + size_));
@@ -59,27 +59,28 @@ AddressRange::~AddressRange() {
 
 bool AddressRange::take(size_t at, size_t size) {
   const std::lock_guard lock(mutex_);
-  const auto next = taken_.lower_bound(at);
-  if (next != taken_.end() && next->first < at + size) return false;
-  if (next != taken_.begin() && std::prev(next)->second > at) return false;
-  taken_.emplace_hint(next, at, at + size);
+  const auto next = ends_.lower_bound(at);
+  if (next != ends_.end() && next->first < at + size) return false;
+  if (next != ends_.begin() && std::prev(next)->second > at) return false;
+  ends_.emplace_hint(next, at, at + size);
   return true;
 }
 
 void AddressRange::release(const Piece& piece) noexcept {
   const std::lock_guard lock(mutex_);
-  bool done = reserve_at(address_ + piece.at, piece.size, MAP_FIXED) != MAP_FAILED;
-  if (!done && guard_ != nullptr) {
+  bool is_reserved = reserve_at(address_ + piece.at, piece.size, MAP_FIXED) != MAP_FAILED;
+  if (!is_reserved && guard_ != nullptr) {
     unmap(guard_, page_size());
-    done = reserve_at(address_ + piece.at, piece.size, MAP_FIXED) != MAP_FAILED;
+    is_reserved = reserve_at(address_ + piece.at, piece.size, MAP_FIXED) != MAP_FAILED;
     guard_ = make_guard();
   }
   // Otherwise the piece stays mapped and taken: that costs memory, and nothing is read wrong.
-  if (done) taken_.erase(piece.at);
+  if (is_reserved) ends_.erase(piece.at);
 }
 
 MappedPieces::MappedPieces(std::shared_ptr<AddressRange> range, int fd, std::span<const Piece> pieces, Kind kind)
-    : range_(std::move(range)), kind_(kind) {
+    : MappedPieces(std::move(range), kind) {
+  // The object is complete: where this throws, its destructor unmaps the pieces that are mapped by then.
   struct stat file;
   if (::fstat(fd, &file) != 0) fail();
   const size_t file_size = static_cast<size_t>(file.st_size);
@@ -97,16 +98,12 @@ MappedPieces::MappedPieces(std::shared_ptr<AddressRange> range, int fd, std::spa
   pieces_.reserve(pieces.size());
   for (const Piece& piece : pieces) {
     const Piece whole{piece.at, piece.offset, round_up(piece.size, page_size())};
-    if (!range_->take(whole.at, whole.size)) {
-      release();
-      throw std::invalid_argument("a piece overlaps another one");
-    }
+    if (!range_->take(whole.at, whole.size)) throw std::invalid_argument("a piece overlaps another one");
     char* const address = range_->address() + whole.at;
     if (::mmap(address, whole.size, protection, flags | MAP_FIXED, fd, static_cast<off_t>(whole.offset)) ==
         MAP_FAILED) {
       const int error = errno;
       range_->release(whole);
-      release();
       errno = error;
       fail();
     }
@@ -114,11 +111,8 @@ MappedPieces::MappedPieces(std::shared_ptr<AddressRange> range, int fd, std::spa
   }
 }
 
-MappedPieces::~MappedPieces() { release(); }
-
-void MappedPieces::release() noexcept {
+MappedPieces::~MappedPieces() {
   for (const Piece& piece : pieces_) range_->release(piece);
-  pieces_.clear();
 }
 
 }  // namespace colonnade

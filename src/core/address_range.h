@@ -17,6 +17,7 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace colonnade {
@@ -50,7 +51,7 @@ class AddressRange {
   size_t size_;
   void* guard_;  // see the constructor; nullptr where there is none
   std::mutex mutex_;
-  std::map<size_t, size_t> taken_;  // where each piece starts, and where it ends
+  std::map<size_t, size_t> ends_;  // by the start of each piece
 };
 
 class MappedPieces {
@@ -71,7 +72,7 @@ class MappedPieces {
   Kind kind() const { return kind_; }
 
  private:
-  void release() noexcept;
+  MappedPieces(std::shared_ptr<AddressRange> range, Kind kind) : range_(std::move(range)), kind_(kind) {}
 
   std::shared_ptr<AddressRange> range_;
   std::vector<Piece> pieces_;  // with sizes in whole pages

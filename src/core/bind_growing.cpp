@@ -45,6 +45,7 @@ std::optional<int64_t> descending_row(const GrowingRows& rows, const Batch& batc
                                       const nb::object& carried) {
   const std::vector<GrowingInput> inputs = batch.inputs(rows.columns(), 0);
   const GrowingPlaces& place = rows.columns().at(index);
+  if (place.values < 0) throw nb::value_error("this column has no values");
   const uint8_t* last = rows.last_value(index);
   std::optional<BufferView> before;
   if (!last && !carried.is_none()) {

@@ -23,9 +23,10 @@ inline constexpr int64_t worth_releasing = 256 << 10;
 // The aligned word at a place of a buffer, which is checked.
 template <class Word>
 Word* word_at(const Py_buffer& view, size_t at) {
+  const auto size = static_cast<size_t>(view.len);
+  if (size < sizeof(Word) || at > size - sizeof(Word)) throw nb::value_error("not a word of this memory");
   char* const address = static_cast<char*>(view.buf) + at;
-  if (at + sizeof(Word) > static_cast<size_t>(view.len) || reinterpret_cast<uintptr_t>(address) % sizeof(Word) != 0)
-    throw nb::value_error("not a word of this memory");
+  if (reinterpret_cast<uintptr_t>(address) % sizeof(Word) != 0) throw nb::value_error("not an aligned word");
   return reinterpret_cast<Word*>(address);
 }
 
@@ -65,8 +66,11 @@ class Batch {
   // Each column is (values, missing, offsets, text, valid bits, first bit); None for what it has not.
   using Parts = std::tuple<nb::object, nb::object, nb::object, nb::object, nb::object, int64_t>;
   Batch(const Items<Parts>& columns, int64_t rows) : rows_(rows) {
-    for (const auto& [values, missing, offsets, text, bits, first_bit] : columns.get())
+    if (rows < 0 || rows > most_growing_rows) throw nb::value_error("the number of rows is out of range");
+    for (const auto& [values, missing, offsets, text, bits, first_bit] : columns.get()) {
+      if (first_bit < 0 || first_bit > most_growing_rows) throw nb::value_error("a first bit is out of range");
       columns_.push_back({view(values), view(missing), view(offsets), view(text), view(bits), first_bit});
+    }
   }
 
   using View = std::unique_ptr<BufferView>;
@@ -119,7 +123,7 @@ class Batch {
 };
 
 inline bool is_long(size_t columns, int64_t rows) {
-  return rows * static_cast<int64_t>(columns) * 8 >= worth_releasing;
+  return columns > 0 && rows >= worth_releasing / 8 / static_cast<int64_t>(columns);
 }
 
 // Allocates the pages of some rows, and calls `store`, which writes them; without the GIL if `releases`.

@@ -39,6 +39,7 @@ class PlainColumns {
   // How many rows the first array has; 0 if it is no array.
   int64_t first_length(const nb::object& data) const {
     if (!PyDict_CheckExact(data.ptr())) return 0;
+    if (names_.empty()) return 0;
     PyObject* const array = PyDict_GetItemWithError(data.ptr(), names_.front().ptr());
     if (!array && PyErr_Occurred()) throw nb::python_error();
     if (!array || std::strcmp(Py_TYPE(array)->tp_name, "numpy.ndarray") != 0) return 0;
@@ -53,14 +54,14 @@ class PlainColumns {
     std::vector<Batch::Column> columns(names_.size());
     Py_ssize_t rows = -1;
     for (size_t number = 0; number < names_.size(); ++number) {
-      PyObject* const found = PyDict_GetItemWithError(data.ptr(), names_[number].ptr());
-      if (!found) {
+      PyObject* const item = PyDict_GetItemWithError(data.ptr(), names_[number].ptr());
+      if (!item) {
         if (PyErr_Occurred()) throw nb::python_error();
         return nullptr;
       }
-      nb::object array = nb::borrow(found);
+      nb::object array = nb::borrow(item);
       // Other arrays may mean more than their memory: a masked array has a mask.
-      if (std::strcmp(Py_TYPE(found)->tp_name, "numpy.ndarray") != 0) return nullptr;
+      if (std::strcmp(Py_TYPE(item)->tp_name, "numpy.ndarray") != 0) return nullptr;
       const bool is_time = formats_[number].empty();
       if (is_time) {
         const nb::object dtype = array.attr("dtype");
@@ -93,8 +94,8 @@ class RowReader {
  public:
   RowReader(const Items<nb::object>& names, const Items<nb::object>& dtypes, const Items<bool>& is_signed)
       : names_(names.get()), dtypes_(dtypes.get()), cells_(names_.size()) {
-    for (const bool each : is_signed.get()) signed_.push_back(each);
-    if (dtypes_.size() != names_.size() || signed_.size() != names_.size())
+    for (const bool each : is_signed.get()) signedness_.push_back(each);
+    if (dtypes_.size() != names_.size() || signedness_.size() != names_.size())
       throw nb::value_error("lists of different lengths");
   }
 
@@ -159,9 +160,9 @@ class RowReader {
     if (!PyFloat_CheckExact(object) || width == 2) return false;
     const double value = PyFloat_AS_DOUBLE(object);
     if (width == 8) return put(cell, value), true;
-    const float rounded = static_cast<float>(value);
-    put(cell, rounded);
-    return std::isinf(rounded) == std::isinf(value);  // the slow way says that the value is too large
+    const float single = static_cast<float>(value);
+    put(cell, single);
+    return std::isinf(single) == std::isinf(value);  // the slow way says that the value is too large
   }
 
   bool put_time(size_t number, Cell& cell, PyObject* object) const {
@@ -186,7 +187,7 @@ class RowReader {
     input.missing = &cell.missing;
     const bool is_none = value == Py_None;
     switch (column.kind) {
-      case GrowingKind::integer: return put_integer(cell, value, column.width, signed_[number]);
+      case GrowingKind::integer: return put_integer(cell, value, column.width, signedness_[number]);
       case GrowingKind::floating:
         if (is_none && column.width == 8) return put(cell, std::numeric_limits<double>::quiet_NaN()), true;
         return put_float(cell, value, column.width);
@@ -200,7 +201,7 @@ class RowReader {
         return value == Py_True || value == Py_False;
       case GrowingKind::masked:
         if (is_none) return cell.missing = 1, true;
-        return put_integer(cell, value, column.width, signed_[number]) && dtypes_[number].is_none();
+        return put_integer(cell, value, column.width, signedness_[number]) && dtypes_[number].is_none();
       case GrowingKind::text: {
         input.offsets = cell.offsets.data();
         input.valid_bits = &cell.valid;
@@ -229,7 +230,7 @@ class RowReader {
 
   std::vector<nb::object> names_;
   std::vector<nb::object> dtypes_;
-  std::vector<bool> signed_;
+  std::vector<bool> signedness_;
   nb::object dtype_name_ = nb::steal(PyUnicode_InternFromString("dtype"));
   std::vector<Cell> cells_;
   bool is_reading_ = false;
@@ -242,7 +243,7 @@ class DirectAppender {
   // bytes of its last value before this segment.
   DirectAppender(const nb::object& reader, const nb::object& plain, const nb::object& rows, const nb::object& words,
                  const Items<nb::object>& codes, std::optional<size_t> index, bool is_signed, const nb::object& carried)
-      : kept_{reader, plain, rows, words},
+      : owners_{reader, plain, rows, words},
         reader_(nb::cast<RowReader*>(reader)),
         plain_(plain.is_none() ? nullptr : nb::cast<const PlainColumns*>(plain)),
         rows_(nb::cast<GrowingRows*>(rows)),
@@ -250,14 +251,22 @@ class DirectAppender {
         codes_(codes.get()),
         index_(index),
         is_signed_(is_signed) {
-    if (index && *index >= rows_->columns().size()) throw nb::value_error("not a column");
+    if (index && (*index >= rows_->columns().size() || rows_->columns()[*index].values < 0))
+      throw nb::value_error("not a column of values");
     if (index && !carried.is_none()) {
       const BufferView view(carried, PyBUF_SIMPLE);
       const auto* const bytes = static_cast<const uint8_t*>(view.get().buf);
-      carried_.assign(bytes, bytes + view.get().len);
+      value_before_.assign(bytes, bytes + view.get().len);
       if (view.get().len < rows_->columns()[*index].width) throw nb::value_error("less than one value");
     }
   }
+
+  // Another appender may get the same address, and must not count as started.
+  ~DirectAppender() {
+    if (is_started()) words_->set_direct_writer(nullptr);
+  }
+  DirectAppender(const DirectAppender&) = delete;
+  DirectAppender& operator=(const DirectAppender&) = delete;
 
   // Only the one that was started last may write, until the head's words stop it.
   void start() { words_->set_direct_writer(this); }
@@ -293,7 +302,7 @@ class DirectAppender {
     if (index_) {
       const GrowingPlaces& place = rows_->columns()[*index_];
       const uint8_t* const last =
-          rows_->rows() > 0 ? rows_->last_value(*index_) : (carried_.empty() ? nullptr : carried_.data());
+          rows_->rows() > 0 ? rows_->last_value(*index_) : (value_before_.empty() ? nullptr : value_before_.data());
       if (first_descent(inputs[*index_].values, count, place.kind, place.width, is_signed_, last)) return std::nullopt;
     }
     const uint64_t published = words_->published() + static_cast<uint64_t>(count);
@@ -304,7 +313,7 @@ class DirectAppender {
     return published;
   }
 
-  std::array<nb::object, 4> kept_;
+  std::array<nb::object, 4> owners_;
   RowReader* reader_;
   const PlainColumns* plain_;
   GrowingRows* rows_;
@@ -312,7 +321,7 @@ class DirectAppender {
   std::vector<nb::object> codes_;
   std::optional<size_t> index_;
   bool is_signed_;
-  std::vector<uint8_t> carried_;
+  std::vector<uint8_t> value_before_;
   std::vector<GrowingInput> inputs_;
 };
 

@@ -46,6 +46,7 @@ bool lead_inside(std::span<const Offset> offsets, size_t size) {
 
 // The columns of a key, each of which has `rows` values.
 std::vector<KeyColumn> key_columns(const Items<KeyParts>& parts, int64_t rows) {
+  if (rows < 0) throw nb::value_error("a number of rows is below 0");
   std::vector<KeyColumn> columns;
   for (const auto& [values, width, offsets, valid] : parts.get()) {
     const auto size = static_cast<int64_t>(values.shape(0));
@@ -56,7 +57,7 @@ std::vector<KeyColumn> key_columns(const Items<KeyParts>& parts, int64_t rows) {
       column.offsets = span_of(*positions);
     else
       column.short_offsets = span_of(std::get<ShortOffsets>(offsets));
-    if (width == 0 && static_cast<int64_t>(column.offsets.size() + column.short_offsets.size()) != rows + 1)
+    if (width == 0 && column.offsets.size() + column.short_offsets.size() != static_cast<size_t>(rows) + 1)
       throw nb::value_error("the offsets of a key column are not one more than its rows");
     if (valid.shape(0) != 0 && static_cast<int64_t>(valid.shape(0)) != rows)
       throw nb::value_error("the validity of a key column is not as long as its rows");
@@ -100,11 +101,11 @@ bool find_keys_in(const Words& slots, const RowNumbers& next, int64_t bits, uint
                   int64_t rows, const Items<KeyParts>& keys, NewPositions out, int threads) {
   const KeyIndex index = key_index(slots, next, bits, seed, rows);
   const std::vector<KeyColumn> columns = key_columns(parts, rows);
-  const std::vector<KeyColumn> wanted = key_columns(keys, static_cast<int64_t>(out.shape(0)));
-  if (columns.size() != wanted.size()) throw nb::value_error("a key has as many parts as there are key columns");
+  const std::vector<KeyColumn> key_parts = key_columns(keys, static_cast<int64_t>(out.shape(0)));
+  if (columns.size() != key_parts.size()) throw nb::value_error("a key has as many parts as there are key columns");
   for (size_t i = 0; i < columns.size(); ++i)
-    if (columns[i].width != wanted[i].width) throw nb::value_error("a part of a key is not of its column's width");
-  return without_gil([&] { return find_keys(index, columns, rows, wanted, span_of(out), threads_or_all(threads)); });
+    if (columns[i].width != key_parts[i].width) throw nb::value_error("a part of a key is not of its column's width");
+  return without_gil([&] { return find_keys(index, columns, rows, key_parts, span_of(out), threads_or_all(threads)); });
 }
 
 void check_first_rows(const Positions& first, int64_t rows) {

@@ -53,16 +53,48 @@ using Lanes [[gnu::vector_size(16)]] = Value;
 // Whether no value of `at_once` rows is one of those that `is_missing` finds: it gives lanes of 0 and -1.
 template <class Value, class Mask, class IsMissing>
 bool none_is_missing(const uint8_t* values, int64_t row, const IsMissing& is_missing) {
-  Lanes<Mask> found{};
+  Lanes<Mask> matches{};
   const uint8_t* from = values + row * static_cast<int64_t>(sizeof(Value));
-  for (size_t done = 0; done < at_once * sizeof(Value); done += 16) {
+  for (size_t at = 0; at < at_once * sizeof(Value); at += 16) {
     Lanes<Value> lanes;
-    std::memcpy(&lanes, from + done, 16);
-    found |= is_missing(lanes);
+    std::memcpy(&lanes, from + at, 16);
+    matches |= is_missing(lanes);
   }
   Lanes<int64_t> any;
-  std::memcpy(&any, &found, 16);
+  std::memcpy(&any, &matches, 16);
   return (any[0] | any[1]) == 0;
+}
+
+// The regions that a column of a kind has, and the bytes of its values; 0: 1, 2, 4 or 8. Bits of validity are there for
+// nulls, so a column without nulls has none.
+struct Form {
+  bool values, pandas, mask, text, can_be_null;
+  int width;
+};
+
+Form form_of(GrowingKind kind) {
+  switch (kind) {
+    case GrowingKind::integer: return {true, false, false, false, false, 0};
+    case GrowingKind::floating: return {true, false, false, false, true, 0};
+    case GrowingKind::time: return {true, false, false, false, true, 8};
+    case GrowingKind::boolean: return {true, true, false, false, false, 1};
+    case GrowingKind::masked: return {true, false, true, false, true, 0};
+    case GrowingKind::masked_boolean: return {true, true, true, false, true, 1};
+    case GrowingKind::text: return {false, false, false, true, true, 1};
+    case GrowingKind::category: return {true, true, false, false, true, 4};
+  }
+  throw std::invalid_argument("a column is of no kind");
+}
+
+void check_form(const GrowingPlaces& places) {
+  const Form form = form_of(places.kind);
+  const int width = std::max(places.width, 1);
+  const bool is_width = form.width != 0 ? width == form.width : width <= 8 && std::has_single_bit(unsigned(width));
+  if (!is_width) throw std::invalid_argument("the width of a column is not one of its kind");
+  if ((places.values >= 0) != form.values || (places.pandas >= 0) != form.pandas || (places.mask >= 0) != form.mask ||
+      (places.offsets >= 0) != form.text || (places.text >= 0) != form.text ||
+      (places.validity >= 0 && !form.can_be_null))
+    throw std::invalid_argument("a column does not have the regions of its kind");
 }
 
 }  // namespace
@@ -77,13 +109,19 @@ GrowingRows::GrowingRows(int fd, uint8_t* memory, size_t size, std::vector<Growi
       rows_(rows),
       columns_(std::move(columns)),
       state_(columns_.size()) {
+  if (capacity < 0 || capacity > most_growing_rows || capacity % 8 != 0)
+    throw std::invalid_argument("the capacity is out of range");
+  if (rows < 0 || rows > capacity) throw std::invalid_argument("there are more rows than the capacity");
   for (size_t number = 0; number < columns_.size(); ++number) {
     const GrowingPlaces& places = columns_[number];
     State& state = state_[number];
+    check_form(places);
     const int64_t width = std::max(places.width, 1), bits = capacity / 8;
     const bool is_bits = places.kind == GrowingKind::boolean || places.kind == GrowingKind::masked_boolean;
     // What is there has pages up to its last row, and the first page is there from the start.
     const auto region = [&](int64_t start, int64_t length, int64_t used) {
+      if (start >= 0 && (start % 8 != 0 || start > size_ || length < 0 || length > size_ - start))
+        throw std::invalid_argument("a region of a column is not inside of the segment");
       return Region{start, length, start < 0 ? 0 : std::min(std::max(page, (used + page - 1) / page * page), length)};
     };
     state.values =
@@ -93,6 +131,7 @@ GrowingRows::GrowingRows(int fd, uint8_t* memory, size_t size, std::vector<Growi
     state.mask = region(places.mask, capacity, rows);
     state.offsets = region(places.offsets, 8 * (capacity + 1), 8 * (rows + 1));
     if (places.offsets >= 0) {
+      state.text = region(places.text, text_bytes, 0);
       state.text_end = load<int64_t>(memory_ + places.offsets, rows);
       if (state.text_end < 0 || state.text_end > text_bytes)
         throw std::invalid_argument("the text of a column ends outside of its region");
@@ -151,8 +190,8 @@ void GrowingRows::make_huge_pages(int64_t from, int64_t to) noexcept {
   for (int64_t at = from; at < to; at += huge)
     if (::posix_fallocate(fd_, at, page) != 0) return;
   const int64_t began = processor_time();
-  const bool done = ::madvise(memory_ + from, static_cast<size_t>(to - from), MADV_COLLAPSE) == 0;
-  has_huge_pages_ = done && processor_time() - began < (to - from) / huge * worth_waiting;
+  const bool has_moved = ::madvise(memory_ + from, static_cast<size_t>(to - from), MADV_COLLAPSE) == 0;
+  has_huge_pages_ = has_moved && processor_time() - began < (to - from) / huge * worth_waiting;
 }
 
 // Steps double from a page on, so that a small table is small.
@@ -220,10 +259,10 @@ int64_t GrowingRows::put_bits(int64_t at, int64_t first, int64_t rows, const IsV
     }
     return value;
   };
-  if (const int64_t kept = first % 8; kept != 0) {
+  if (const int64_t old_bits = first % 8; old_bits != 0) {
     // The byte that published rows are in: one store. Nobody looks at the others before they are published.
-    const unsigned before = bits[first / 8] & ((1u << kept) - 1);
-    const unsigned value = before | value_of(kept, std::min<int64_t>(8, kept + rows));
+    const unsigned before = bits[first / 8] & ((1u << old_bits) - 1);
+    const unsigned value = before | value_of(old_bits, std::min<int64_t>(8, old_bits + rows));
     std::atomic_ref<uint8_t>(bits[first / 8]).store(static_cast<uint8_t>(value), std::memory_order_relaxed);
   }
   uint8_t* byte = bits + (first + row) / 8;
@@ -332,11 +371,11 @@ void GrowingRows::write(const std::vector<GrowingInput>& inputs, int64_t rows) {
       continue;
     }
     const int64_t width = std::max(places.width, 1);
-    for (int64_t done = 0; done < rows; done += rows_at_once) {
+    for (int64_t start = 0; start < rows; start += rows_at_once) {
       GrowingInput part = inputs[number];
-      part.values += done * width;
-      if (part.missing) part.missing += done;
-      state.nulls += write_column(places, state, part, rows_ + done, std::min(rows - done, rows_at_once));
+      part.values += start * width;
+      if (part.missing) part.missing += start;
+      state.nulls += write_column(places, state, part, rows_ + start, std::min(rows - start, rows_at_once));
     }
   }
   rows_ += rows;
@@ -365,8 +404,9 @@ std::optional<int64_t> first_descent(const uint8_t* values, int64_t rows, Growin
       if (load<int64_t>(values, row) == no_time) return row;
     return descent<int64_t>(values, rows, last);
   }
-  if (kind == GrowingKind::floating)
+  if (kind == GrowingKind::floating && width >= 4)
     return width == 8 ? descent<double>(values, rows, last) : descent<float>(values, rows, last);
+  if (kind != GrowingKind::integer) throw std::invalid_argument("values of this kind have no order");
   switch (width) {
     case 1: return is_signed ? descent<int8_t>(values, rows, last) : descent<uint8_t>(values, rows, last);
     case 2: return is_signed ? descent<int16_t>(values, rows, last) : descent<uint16_t>(values, rows, last);

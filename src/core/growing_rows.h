@@ -8,8 +8,7 @@
 // 2. The order inside a batch: text before the offsets that lead to it. Everything comes before the rows are published
 //    (growing.h).
 // 3. A byte of bits is replaced by one store, which keeps the bits of the rows before `rows()`; what stood in the
-// others
-//    does not matter. See growing.h for why readers of that byte are right.
+//    others does not matter. See growing.h for why readers of that byte are right.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -19,6 +18,9 @@
 namespace colonnade {
 
 enum class GrowingKind : int { integer, floating, time, boolean, masked, masked_boolean, text, category };
+
+// More rows than any memory holds. Sizes of so many rows do not overflow.
+inline constexpr int64_t most_growing_rows = int64_t{1} << 48;
 
 // Where a column is in the segment, in bytes from its start; -1 where it has no such region.
 struct GrowingPlaces {
@@ -42,7 +44,8 @@ struct GrowingInput {
 class GrowingRows {
  public:
   // `memory` is the segment, mapped for writing; `fd` is its file. Counts the nulls of the rows that it has. Throws
-  // std::invalid_argument where the file says that text is outside of its region.
+  // std::invalid_argument where a region is not inside of the memory, a column does not have the regions of its kind,
+  // or the file says that text is outside of its region.
   GrowingRows(int fd, uint8_t* memory, size_t size, std::vector<GrowingPlaces> columns, int64_t capacity,
               int64_t text_bytes, int64_t rows);
 
@@ -94,7 +97,7 @@ class GrowingRows {
 };
 
 // The first of some values that is less than the one before it, or than `last`; none if they ascend. NaN and NaT do not
-// ascend. `width` and `kind` are the column's.
+// ascend. `width` and `kind` are the column's. Throws std::invalid_argument for a kind that has no order.
 std::optional<int64_t> first_descent(const uint8_t* values, int64_t rows, GrowingKind kind, int width, bool is_signed,
                                      const uint8_t* last);
 

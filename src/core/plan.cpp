@@ -42,12 +42,12 @@ const char* set_fields(Row& row, const int64_t* numbers) {
   return wrong;
 }
 
-bool is_inside(const Extent& output, const std::vector<Stretch>& sorted) {
+bool is_inside(const Extent& output, const std::vector<Stretch>& in_order) {
   if (output.at == -1) return true;
   if (output.at < 0) return false;
   if (output.size == 0) return true;
-  const auto after = std::upper_bound(sorted.begin(), sorted.end(), Stretch{output.at, most});
-  if (after == sorted.begin()) return false;
+  const auto after = std::upper_bound(in_order.begin(), in_order.end(), Stretch{output.at, most});
+  if (after == in_order.begin()) return false;
   const auto& [first, last] = *std::prev(after);
   return output.at >= first && output.at <= last && output.size <= last - output.at;
 }
@@ -148,6 +148,12 @@ void check_piece(size_t number, const Job& job, const Piece& piece) {
     fail(number, "a piece has a map of a negative length");
 }
 
+// The sizes of so many rows do not overflow.
+void check_row_count(size_t number, const Job& job, int64_t rows) {
+  const int64_t widest = std::max<int64_t>({8, job.width, job.out_width, width_of(job.pandas_element)});
+  if (rows < 0 || rows > most / widest - 8) fail(number, "rows are too many");
+}
+
 void check_rows(size_t number, const Job& job, std::span<const Piece> pieces) {
   int64_t rows = 0;
   for (const Piece& piece : pieces) {
@@ -155,8 +161,7 @@ void check_rows(size_t number, const Job& job, std::span<const Piece> pieces) {
     if (__builtin_add_overflow(rows, piece.length, &rows)) fail(number, "its pieces are too long");
   }
   if (rows != job.rows) fail(number, "its pieces do not add up to its rows");
-  const int64_t widest = std::max<int64_t>({8, job.width, job.out_width, width_of(job.pandas_element)});
-  if (rows > most / widest - 8) fail(number, "rows are too many");
+  check_row_count(number, job, rows);
 }
 
 // Vectors are stored to memory at multiples of their elements.
@@ -208,6 +213,7 @@ Plan place(Table jobs, std::span<const std::span<const Piece>> columns, int64_t 
       job.values_at = job.bitmap_at = job.mask_at = job.pandas_at = -1;
       continue;
     }
+    check_row_count(number, job, rows);
     job.rows = rows;
     job.first_piece = std::ssize(plan.pieces);
     job.piece_count = std::ssize(columns[column]);

@@ -9,7 +9,7 @@
 namespace colonnade {
 namespace {
 
-constexpr int64_t inlined = 12;
+constexpr int64_t in_view = 12;  // bytes of text that stand in the view itself
 // Rows that a thread takes at a time: 1 MiB of views.
 constexpr int64_t rows_at_once = 1 << 16;
 
@@ -47,7 +47,7 @@ bool for_ranges(int64_t rows, int threads, const Work& work) {
 
 // The text of a view; nullptr where it leads out of its buffer.
 const uint8_t* text_of(const TextViews& column, int64_t row, const View& view) {
-  if (view.length <= inlined) return column.views.data() + row * view_bytes + 4;
+  if (view.length <= in_view) return column.views.data() + row * view_bytes + 4;
   if (view.buffer < 0 || view.buffer >= std::ssize(column.buffers) || view.offset < 0) return nullptr;
   const std::span<const uint8_t> buffer = column.buffers[static_cast<size_t>(view.buffer)];
   if (int64_t{view.offset} + view.length > std::ssize(buffer)) return nullptr;
@@ -68,22 +68,22 @@ bool views_of_range(const OffsetText& column, int64_t first, int64_t last, const
   if (begin < 0) return false;
   for (int64_t row = first; row < last; ++row) {
     const int64_t end = offset_at<Offset>(column.offsets, row + 1);
+    if (end < begin || end > std::ssize(column.data) || end - begin > longest_view) return false;
     const int64_t length = end - begin;
-    if (length < 0 || end > std::ssize(column.data) || length > longest_view) return false;
     View view{};
     view.length = static_cast<int32_t>(length);
     const uint8_t* const text = column.data.data() + begin;
-    if (length <= inlined) {
+    if (length <= in_view) {
       // All 16 bytes are read where there are as many: a copy of a fixed length is one instruction.
-      if (begin + inlined <= std::ssize(column.data)) {
-        char bytes[inlined];
-        std::memcpy(bytes, text, inlined);
-        std::memset(bytes + length, 0, static_cast<size_t>(inlined - length));
-        std::memcpy(view.first, bytes, inlined);
+      if (begin + in_view <= std::ssize(column.data)) {
+        char bytes[in_view];
+        std::memcpy(bytes, text, in_view);
+        std::memset(bytes + length, 0, static_cast<size_t>(in_view - length));
+        std::memcpy(view.first, bytes, in_view);
       } else {
-        char bytes[inlined] = {};
+        char bytes[in_view] = {};
         if (length > 0) std::memcpy(bytes, text, static_cast<size_t>(length));
-        std::memcpy(view.first, bytes, inlined);
+        std::memcpy(view.first, bytes, in_view);
       }
     } else {
       std::memcpy(view.first, text, sizeof(view.first));
@@ -143,17 +143,19 @@ int64_t offsets_of_views(const TextViews& column, std::span<int64_t> offsets, in
 
 bool data_of_views(const TextViews& column, std::span<const int64_t> offsets, std::span<uint8_t> data, int threads) {
   return for_ranges(std::ssize(offsets) - 1, threads, [&](int64_t first, int64_t last) {
+    if (offsets[static_cast<size_t>(last)] > std::ssize(data)) return false;
     for (int64_t row = first; row < last; ++row) {
-      const int64_t begin = offsets[static_cast<size_t>(row)];
-      const int64_t length = offsets[static_cast<size_t>(row + 1)] - begin;
+      const int64_t begin = offsets[static_cast<size_t>(row)], end = offsets[static_cast<size_t>(row + 1)];
+      if (begin < 0 || end < begin || end > std::ssize(data)) return false;
+      const int64_t length = end - begin;
       if (length == 0) continue;
       const View view = view_at(column.views, row);
       const uint8_t* const text = view.length == length ? text_of(column, row, view) : nullptr;
       if (text == nullptr) return false;
       uint8_t* const out = data.data() + begin;
       // The last text of a range must not be written past its end: another thread writes there.
-      if (length <= inlined && row + 1 < last && offsets[static_cast<size_t>(last)] - begin >= inlined)
-        std::memcpy(out, text, inlined);
+      if (length <= in_view && row + 1 < last && offsets[static_cast<size_t>(last)] - begin >= in_view)
+        std::memcpy(out, text, in_view);
       else
         std::memcpy(out, text, static_cast<size_t>(length));
     }

@@ -3,13 +3,10 @@
 import gc
 import mmap
 import multiprocessing
-import os
-import pickle
 import subprocess
 import sys
 import textwrap
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
 import pandas as pd
@@ -24,9 +21,7 @@ from colonnade.core import write_watch
 from colonnade.storage import paths
 from support import references
 from support.references import MAKE, segments
-
-ROWS = 60_000
-
+from support.sending import CHANGES, ROWS, frame, receive, send
 
 pytestmark = pytest.mark.usefixtures("shop")
 
@@ -37,42 +32,6 @@ def look(request, monkeypatch):
     if request.param == "hashed":
         monkeypatch.setattr(write_watch, "_watch", [])
     return request.param
-
-
-def send(table):
-    """Send a table; returns the message, and the inode that it refers to (None if the table was pickled)."""
-    before = inodes()
-    message = bytes(ForkingPickler.dumps(table))
-    added = inodes().items() - before.items()
-    return message, {inode for _, inode in added}.pop() if added else None
-
-
-def inodes():
-    folder = paths.default_store() / ".segments"
-    return {path.name: path.stat().st_ino for path in folder.glob("inflight-*")}
-
-
-def receive(message):
-    return pickle.loads(message)
-
-
-def frame():
-    """A frame with every kind of column that can be sent by reference."""
-    n = ROWS
-    return pd.DataFrame(
-        {
-            "x": np.arange(n, dtype="float64"),
-            "y": np.arange(n, dtype="float64"),
-            "i": np.arange(n, dtype="int32"),
-            "b": np.zeros(n, bool),
-            "s": pd.Series(["text", "more text than fits into twelve bytes"] * (n // 2), dtype="str"),
-            "c": pd.Categorical(["red", "blue"] * (n // 2)),
-            "m": pd.array([1, None] * (n // 2), "Int64"),
-            "t": pd.date_range("2026", periods=n, freq="s"),
-            "z": pd.date_range("2026", periods=n, freq="s", tz="Europe/Oslo"),
-        },
-        index=pd.Index(np.arange(n) * 2, name="k"),
-    )
 
 
 # -- again, and unchanged ----------------------------------------------------------------------------------------------
@@ -110,45 +69,6 @@ def test_receivers_do_not_see_each_other(look):
         one.iloc[0, 0] = -1.0
         assert_frame_equal(two, table)
         assert_frame_equal(receive(send(table)[0]), table)
-
-
-def _set(table, row, column, value):
-    table.iat[row, table.columns.get_loc(column)] = value
-
-
-def _replace_at_the_same_place(table):
-    """Replace a column; the new one may get the memory of the old one."""
-    del table["y"]
-    gc.collect()
-    table["y"] = np.full(ROWS, 7.0)
-
-
-CHANGES = {
-    "first value": lambda t: _set(t, 0, "x", -1.0),
-    "a value in the middle": lambda t: _set(t, ROWS // 2, "y", -1.0),
-    "last value": lambda t: _set(t, ROWS - 1, "y", -1.0),
-    "a boolean": lambda t: _set(t, 3, "b", True),
-    "text": lambda t: _set(t, 3, "s", "other"),
-    "a category": lambda t: _set(t, 2, "c", "blue"),
-    "a value that is masked": lambda t: _set(t, 3, "m", 5),
-    "a null": lambda t: _set(t, 2, "m", pd.NA),
-    "a time": lambda t: _set(t, 3, "t", pd.Timestamp("1999-01-01")),
-    "a time with a zone": lambda t: _set(t, 3, "z", pd.Timestamp("1999-01-01", tz="Europe/Oslo")),
-    "a value, through NumPy": lambda t: t["i"].array._ndarray.__setitem__(5, 9),
-    "a name": lambda t: setattr(t, "columns", ["other", *t.columns[1:]]),
-    "the name of the columns": lambda t: t.columns.set_names("other", inplace=True),
-    "the name of the index": lambda t: t.index.set_names("other", inplace=True),
-    "the index": lambda t: setattr(t, "index", t.index[::-1]),
-    "another index": lambda t: setattr(t, "index", pd.RangeIndex(ROWS)),
-    "attrs": lambda t: t.attrs.update(source="other"),
-    "a list in attrs": lambda t: t.attrs["list"].append(2),
-    "flags": lambda t: setattr(t.flags, "allows_duplicate_labels", False),
-    "a new column": lambda t: t.insert(1, "new", 1.0),
-    "a column less": lambda t: t.pop("y"),
-    "a column for another": _replace_at_the_same_place,
-    "another order": lambda t: t.__setitem__("x", t["x"].to_numpy()[::-1]),
-    "other categories": lambda t: t.__setitem__("c", t["c"].cat.rename_categories({"red": "green"})),
-}
 
 
 @pytest.mark.slow
@@ -298,113 +218,6 @@ def test_of_an_executor():
         later = list(pool.map(references.inode_of, [table] * 8))
     assert len(set(result)) == len(set(later)) == 1
     assert set(result) != set(later)
-
-
-# -- those that are in a store -----------------------------------------------------------------------------------------
-
-
-def test_of_a_store_goes_where_it_is(shop):
-    shop.put("t", frame())
-    inode = (shop.path / "t.arrow").stat().st_ino
-    for table in (shop.get("t"), shop.get("t", writable=False), shop.open("t").to_arrow(), shop.open("t").to_polars()):
-        with cn.by_reference(min_bytes=0):
-            messages = [send(table) for _ in range(2)]
-            back = [receive(message) for message, _ in messages]
-        if isinstance(table, pd.DataFrame):
-            assert {each for _, each in messages} == {inode}
-            assert_frame_equal(back[0], table)
-            back[0].iloc[0, 0] = 5.0
-            assert_frame_equal(back[1], table)
-        else:
-            assert back[0].equals(table)
-    assert (shop.path / "t.arrow").stat().st_nlink == 1
-
-
-def test_what_was_received_goes_on_where_it_is(shop):
-    """A received table is passed on as it is; its file has a name for as long as its sender remembers it."""
-    table = frame()
-    with cn.by_reference(min_bytes=0):
-        message, _ = send(table)
-        back = receive(message)
-        assert_frame_equal(receive(send(back)[0]), table)
-
-
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_of_a_store_and_changed_it_is_written(shop, change):
-    table = frame()
-    table.attrs["list"] = [1]
-    shop.put("t", table)
-    inode = (shop.path / "t.arrow").stat().st_ino
-    mine = shop.get("t")
-    change(mine)
-    with cn.by_reference(min_bytes=0):
-        message, sent = send(mine)
-        assert sent != inode
-        back = receive(message)
-        assert_frame_equal(back, mine, check_flags=False)
-        assert (back.attrs, back.flags) == (mine.attrs, mine.flags)
-
-
-@pytest.mark.parametrize("end", ["superseded", "deleted"])
-def test_of_a_store_and_gone(shop, end):
-    shop.put("t", frame()).close()
-    table = shop.get("t")
-    with cn.by_reference(min_bytes=0):
-        before, _ = send(table)
-        if end == "deleted":
-            shop.delete("t")
-        else:
-            shop.put("t", frame().head(3)).close()
-        assert inodes()
-        after, other = send(table)
-        assert other is not None
-        for _ in range(4):  # whose memory may not be that of the message
-            shop.put("u", frame() if end == "deleted" else frame().head(5)).close()
-        assert_frame_equal(receive(before), frame())
-        assert_frame_equal(receive(after), frame())
-
-
-def test_of_a_store_on_another_file_system(shop, tmp_path):
-    other = cn.Store(tmp_path / "store")
-    if os.stat(tmp_path).st_dev == os.stat(shop.path.parent).st_dev:
-        pytest.skip("there is one file system")
-    other.put("t", frame())
-    table = other.get("t")
-    with cn.by_reference(min_bytes=0):
-        message, inode = send(table)
-        assert inode is not None
-        assert_frame_equal(receive(message), frame())
-
-
-def test_of_another_store_of_this_file_system(shop):
-    other = cn.Store(shop.path.parent / "other")
-    other.put("t", frame())
-    table = other.get("t")
-    with cn.by_reference(min_bytes=0):
-        message, inode = send(table)
-        assert inode == (other.path / "t.arrow").stat().st_ino
-        assert_frame_equal(receive(message), frame())
-    assert other.check() == []
-
-
-def test_a_part_of_a_stored_table_is_written(shop):
-    shop.put("t", frame())
-    with cn.by_reference(min_bytes=0):
-        for table in (shop.get("t", columns=["x", "s"]), shop.get("t")[["x"]], shop.get("t").iloc[:1000]):
-            message, inode = send(table)
-            assert inode != (shop.path / "t.arrow").stat().st_ino
-            assert_frame_equal(receive(message), table)
-
-
-def test_capacity_counts_what_is_in_flight_several_times_once(shop):
-    table = pd.DataFrame({"x": np.zeros(ROWS)})
-    shop.configure(capacity="4MiB")
-    with cn.by_reference(min_bytes=0):
-        messages = [send(table) for _ in range(8)]
-        assert len({inode for _, inode in messages}) == 1
-        shop.put("t", pd.DataFrame({"x": np.zeros(ROWS // 2)}))
-        for message, _ in messages:
-            receive(message)
 
 
 # -- the memory --------------------------------------------------------------------------------------------------------

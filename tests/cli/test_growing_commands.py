@@ -103,6 +103,21 @@ def test_lines_that_do_not_fit_are_an_error_that_names_them(store, shell):
     assert not store.exists("n")
 
 
+def test_first_lines_that_do_not_fit_leave_no_table(store, shell):
+    output = shell("append", "t", "--index", "a", given="a,b\n2,1\n1,2\n", status=1)
+    assert "the index 'a' of a growing table ascends" in output
+    assert not store.exists("t")
+    assert "several columns are called ['a']" in shell("append", "t", given="a,b,a\n1,2,3\n", status=1)
+    assert not store.exists("t")
+
+
+def test_the_index_is_that_of_the_table(store, shell):
+    shell("append", "t", "--index", "a", given="a,b\n1,1\n")
+    shell("append", "t", "--index", "a", given="a,b\n2,1\n")
+    assert "'t' has the index 'a'" in shell("append", "t", "--index", "b", given="a,b\n3,3\n", status=2)
+    assert store.open("t").version == 2
+
+
 def test_nulls_in_the_first_lines(store, shell):
     lines = '{"n": 1, "flag": true, "later": null}\n{"n": null, "flag": null, "later": null}\n'
     shell("append", "t", "--format", "json", given=lines)
@@ -168,6 +183,16 @@ def test_tail_follows_until_ctrl_c(store, start):
             log.append({"n": [number], "s": ["long" * number]})
             assert json.loads(process.stdout.readline()) == {"n": number, "s": "long" * number}
     interrupt(process)
+    assert process.stderr.read() == ""
+
+
+def test_tail_ends_when_nobody_reads_it(store, start):
+    with store.appender("t", {"n": "int64"}) as log:
+        log.append({"n": [1]})
+    process = start("tail", "t", "-f", "--json")
+    assert json.loads(process.stdout.readline()) == {"n": 1}
+    process.stdout.close()
+    process.wait(150)
     assert process.stderr.read() == ""
 
 

@@ -117,9 +117,9 @@ def test_show_a_time_zone_that_nobody_knows(cli, store):
 
 
 def test_show_columns_of_one_name(cli, store):
-    store.put("twins", pd.DataFrame([[1, 2]], columns=["x", "x"])).close()
-    assert cli("show", "twins").stdout.split() == ["x", "x", "1", "2"]
-    assert "same name" in cli("show", "twins", "--json", status=1).stderr
+    store.put("repeats", pd.DataFrame([[1, 2]], columns=["x", "x"])).close()
+    assert cli("show", "repeats").stdout.split() == ["x", "x", "1", "2"]
+    assert "same name" in cli("show", "repeats", "--json", status=1).stderr
 
 
 def test_sql(cli, store):

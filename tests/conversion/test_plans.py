@@ -10,7 +10,7 @@ import pytest
 
 import colonnade as cn
 from colonnade.conversion import frame_heads, plans
-from colonnade.conversion.recent import Recent
+from colonnade.recent import Recent
 from support.likeness import assert_same_frame, assert_same_outcome, assert_same_table, outcome
 from support.pyarrow_bugs import bugs_that_hit
 
@@ -169,10 +169,10 @@ def test_categories_that_are_replaced():
 
 
 def test_a_cache_is_bounded():
-    cache = Recent()
+    cache = Recent(50_000)
     for number in range(100):
-        for columns in (1, 3_000):
-            cache.add((number, columns), number, columns)
+        for weight in (1, 3_000):
+            cache.add((number, weight), number, weight)
     kept = [number for number in range(100) if cache.find((number, 3_000), lambda _: True) is not None]
     assert kept == list(range(84, 100))
     assert cache.find((83, 1), lambda _: True) is None
@@ -185,14 +185,14 @@ def test_a_cache_is_bounded():
 
 
 def test_wide_tables_do_not_stay():
-    plans._PLANS = before = Recent()
-    heads = frame_heads._HEADS = Recent()
+    plans._PLANS = before = Recent(50_000)
+    heads = frame_heads._HEADS = Recent(50_000)
     try:
         for number in range(3):
             table = pa.table({f"{number} {i}": [i] for i in range(30_000)})
             df = cn.to_pandas(table)
-            assert (before._columns, df.shape) == (0, (1, 30_000))
+            assert (before._weight, df.shape) == (0, (1, 30_000))
         cn.from_pandas(df.iloc[:, :100])
-        assert heads._columns == 100
+        assert heads._weight == 100
     finally:
-        plans._PLANS, frame_heads._HEADS = Recent(), Recent()
+        plans._PLANS, frame_heads._HEADS = Recent(50_000), Recent(50_000)

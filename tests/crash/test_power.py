@@ -76,7 +76,7 @@ def test_durable_keeps_what_it_says(disk):
 
 def test_without_durable_a_version_is_old_or_new_or_known_to_be_broken(disk, request):
     """ext4 writes a file's data before a rename over another file. With noauto_da_alloc, and on XFS, it does not: the name may
-    lead to a file whose data never came to the disk. It is found out, and never read as other values."""
+    lead to a file whose data never came to the disk. A reader refuses the file, and never reads wrong values."""
     place, after_a_failure = disk
     store = cn.Store(place / "s", durable=True)
     store.put("t", payload.make(1, ROWS)).close()

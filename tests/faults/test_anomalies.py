@@ -1,7 +1,7 @@
 """Every system call of every operation fails: an error means that nothing happened, and no error means that it did.
 
 After each run the store holds what it held before, if the operation raised, or what it holds when nothing fails, if it did not; every
-value of it is verified. The process has given back its descriptors, locks and mappings. What lies around is freed by the next `gc`.
+value of it is verified. The process has closed its descriptors and mappings, and released its locks. What lies around is freed by the next `gc`.
 
 The short form fails some 24 calls of each operation (on a disk 12), with an error that a seed chooses, a tenth of them from then on. The long form is
 ``python -m faults.test_anomalies`` in ``tests/``: each call, each error, once and from then on.

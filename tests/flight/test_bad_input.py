@@ -1,6 +1,6 @@
 """What several hosts do wrong: one clear error each, and nothing is left behind on either side.
 
-No Flight in this PyArrow, a port that is taken and certificates that are wrong or expired: `test_fetch` and `test_serve`.
+No Flight in this PyArrow, a port that is taken and certificates that are wrong or expired: `test_fetch` and `test_tls`.
 An engine's version that is not supported: `tests/hosts`.
 """
 

@@ -1,7 +1,7 @@
 """Peers that lie. A server: lengths, types, offers, other hosts, and no end. A client: tickets, commands, and it never reads.
 
 Each is one error that names the host, within bounded time and memory, and nothing is left behind. A server whose bytes
-are damaged: `test_fetch`. A client without the token, or with tickets of others: `test_serve`.
+are damaged: `test_fetch_failures`. A client without the token, or with tickets of others: `test_serve`.
 """
 
 import contextlib

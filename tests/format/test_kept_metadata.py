@@ -1,4 +1,4 @@
-"""The pandas metadata that is kept for one frame and used for the next: it is what PyArrow would make of the next."""
+"""What is kept of one frame and used for the next, pandas metadata and envelope, is what PyArrow would make of the next."""
 
 import json
 
@@ -8,7 +8,10 @@ import pyarrow as pa
 import pytest
 
 import colonnade as cn
-from colonnade.format.write import kept_metadata
+from colonnade.format.write import kept_envelope, kept_metadata, table
+from colonnade.format.write.plan import plan
+from colonnade.format.write.table import lay_out
+from colonnade.recent import Recent
 
 ROWS = 3
 BASE = {"a": [1, 2, 3], "b": [0.5, None, 1.5], "s": ["x", "y", None]}
@@ -60,14 +63,14 @@ def stored_metadata(store, frame):
 
 @pytest.fixture
 def store(folder, monkeypatch):
-    monkeypatch.setattr(kept_metadata, "_cache", {})
+    monkeypatch.setattr(kept_metadata, "_KEPT", Recent(50_000))
     return cn.Store(folder / "s")
 
 
 def test_each_frame_has_its_own(store, monkeypatch):
     metadata = {name: stored_metadata(store, frame) for name, frame in frames().items()}
     again = {name: stored_metadata(store, frame) for name, frame in reversed(frames().items())}
-    monkeypatch.setattr(kept_metadata, "_key", lambda *_: None)
+    monkeypatch.setattr(kept_metadata, "signature", lambda *_: None)
     fresh = {name: stored_metadata(store, frame) for name, frame in frames().items()}
     assert metadata == fresh
     assert again == fresh
@@ -77,20 +80,45 @@ def test_it_is_made_once_for_frames_that_differ_in_values(store, monkeypatch):
     result = []
     real = kept_metadata.pandas_metadata
     monkeypatch.setattr(kept_metadata, "pandas_metadata", lambda *args: (result.append(1), real(*args))[1])
-    for name in ("the frame", "other values", "the frame"):
+    for name in ("the frame", "other values", "another range", "the frame"):
         stored_metadata(store, frames()[name])
     assert len(result) == 1
     stored_metadata(store, frames()["another dtype"])
     assert len(result) == 2
 
 
-def test_it_is_bounded(store):
-    for number in range(kept_metadata._MOST_FRAMES + 5):
-        stored_metadata(store, pd.DataFrame({f"column {number}": [1]}))
-    assert len(kept_metadata._cache) == kept_metadata._MOST_FRAMES
-    stored_metadata(store, pd.DataFrame({"last": [1]}))
-    assert len(kept_metadata._cache) == kept_metadata._MOST_FRAMES
-    kept_metadata._cache.clear()
-    wide = pd.DataFrame(np.zeros((1, kept_metadata._MOST_COLUMNS + 1)), columns=[f"c{i}" for i in range(1001)])
-    stored_metadata(store, wide)
-    assert not kept_metadata._cache
+def stored_file(store, frame):
+    """A stored file without checksums and seal, in which time and identity stand."""
+    with store.put("t", frame) as snapshot:
+        data = snapshot.path.read_bytes()
+    placement = lay_out(plan(frame))
+    return data[: placement.end] + data[placement.footer_at :]
+
+
+def wide(labels, values=0.0):
+    return pd.DataFrame(np.full((2, 2_000), values), columns=[f"{labels}{i}" for i in range(2_000)])
+
+
+def test_an_envelope_is_that_of_its_frame(store, monkeypatch):
+    kinds = [*frames().values(), wide("a"), wide("b"), wide("a", np.nan), wide("a").astype("float32"), wide("a")[:0]]
+    kinds += [wide("a").assign(a7=1, a9=2), wide("a").assign(a7=1, a8=2), wide("a")[:0].assign(a7=[], a9=[])]
+    stored = [stored_file(store, frame) for frame in kinds]
+    again = [stored_file(store, frame) for frame in reversed(kinds)][::-1]
+    monkeypatch.setattr(kept_envelope, "_KEPT", Recent(0))
+    fresh = [stored_file(store, frame) for frame in kinds]
+    for number, files in enumerate(zip(stored, again, fresh, strict=True)):
+        assert len(set(files)) == 1, number
+
+
+def test_an_envelope_is_written_once_for_frames_that_differ_in_values(store, monkeypatch):
+    monkeypatch.setattr(kept_envelope, "_KEPT", Recent(1 << 20))
+    result = []
+    real = table.write_envelope
+    monkeypatch.setattr(table, "write_envelope", lambda *args: (result.append(1), real(*args))[1])
+    for text in ("x", "y", "z"):
+        stored_file(store, pd.DataFrame({"a": [1, 2], "s": [text, None]}))
+    assert len(result) == 1
+    stored_file(store, pd.DataFrame({"a": [1, 2], "s": ["text of another length", ""]}))
+    assert len(result) == 1  # nothing stands behind it
+    stored_file(store, pd.DataFrame({"a": [1, 2], "s": [b"", b""]}))
+    assert len(result) == 2

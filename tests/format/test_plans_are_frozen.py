@@ -53,7 +53,6 @@ WORKERS = {
     "ColumnsByType": "groups the columns of one table",
     "FrameHead": "remembers the schema of the last frame with its labels",
     "Plan": "remembers the layouts of one schema",
-    "Recent": "remembers plans, and bounds how many",
 }
 
 

@@ -97,8 +97,8 @@ def look(store):
                 if buffer is not None:  # an array, or one column of numbers: any values will do
                     array = _attempt("to_numpy", snapshot.to_numpy, result)
                     _attempt("bytes of the array", lambda: None if array is None else array.tobytes(), result)
-                _attempt("card", snapshot._repr_html_, result)
-                if result["card"] != "fine":
+                _attempt("summary", snapshot._repr_html_, result)
+                if result["summary"] != "fine":
                     raise FindingError(f"a summary raised {result['summary']}")
                 if (
                     snapshot.identity % 4 == 0 or snapshot.nbytes % 4 == 0

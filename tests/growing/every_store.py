@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import colonnade as cn
+from colonnade import _append_segments
 from colonnade.format.stripes import STRIPE
 from colonnade.storage import log_room
 from growing import rows
@@ -88,10 +89,13 @@ def fails_and_shares(store: cn.Store, begin: Callable[[], None]) -> None:
 
 
 def with_little_text(function: Callable[..., None]) -> Callable[..., None]:
-    """The same with segments that have room for the text of the first batch only."""
+    """The same with segments that have room for one page of text, unless a segment takes more along."""
 
     def call(*arguments: object) -> None:
-        with unittest.mock.patch.object(log_room, "_TEXT_OF_A_ROW", 0):
+        with (
+            unittest.mock.patch.object(log_room, "_TEXT_OF_A_ROW", 0),
+            unittest.mock.patch.object(_append_segments, "text_of", return_value=1),
+        ):
             function(*arguments)
 
     return call
@@ -160,7 +164,7 @@ SCENARIOS = {
     "create": Scenario(nothing, creates, 0, 5),
     "roll over": Scenario(filled(EDGE, retain=8), appends(EDGE, EDGE + 5), EDGE, EDGE + 5),
     "roll over at the edge": Scenario(filled(STRIPE, retain=STRIPE), appends(STRIPE, STRIPE + 3), STRIPE, STRIPE + 3),
-    "text without room": Scenario(with_little_text(filled(400)), with_little_text(appends(400, 450)), 400, 450),
+    "text without room": Scenario(with_little_text(filled(690)), with_little_text(appends(690, 720)), 690, 720),
     "shared": Scenario(filled(20), shares(23, 30), 23, 30),
     "shared, after one that fails": Scenario(filled(20), fails_and_shares, 20, 30),
     "shared, roll over": Scenario(filled(EDGE - 3, retain=8), shares(EDGE, EDGE + 5), EDGE, EDGE + 5),

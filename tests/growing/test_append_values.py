@@ -1,5 +1,9 @@
 """Which values a growing table takes, and that those which it refuses leave nothing."""
 
+from datetime import UTC, timedelta, timezone
+from zoneinfo import ZoneInfo
+
+import dateutil.tz
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -22,6 +26,9 @@ from growing.files import every_type, head_of, same, shown
         ({"x": [1.0], "n": pa.array([None], pa.int32()), "s": ["a"]}, cn.InvalidDataError, "has no nulls"),
         ({"x": ["a"], "n": [1], "s": ["a"]}, cn.UnsupportedTypeError, "'x' holds float64"),
         ({"x": [1.0], "n": [1], "s": [1]}, cn.UnsupportedTypeError, "'s' holds str"),
+        ({"x": [1.0], "n": [1], "s": "a"}, cn.UnsupportedTypeError, "'s' was given 'a', which is no column of rows"),
+        ({"x": [1.0], "n": [1], "s": {"a"}}, cn.UnsupportedTypeError, "'s' was given {'a'}"),
+        ({"x": [1.0], "n": [1], "s": {"a": 1}}, cn.UnsupportedTypeError, "'s' was given {'a': 1}"),
     ],
 )
 def test_rows_that_do_not_fit_are_refused_whole(store, rows, error, words):
@@ -49,6 +56,32 @@ def test_columns_that_cannot_grow_are_named(store, columns, words):
     with pytest.raises(cn.UnsupportedTypeError, match=rf"column 'x'.*{words}"):
         store.appender("log", columns)
     assert not log_folder.is_there(store._catalog, "log")
+
+
+@pytest.mark.parametrize(
+    "zone",
+    [UTC, timezone(timedelta(hours=5, minutes=30)), ZoneInfo("Europe/Oslo"), dateutil.tz.gettz("Europe/Oslo")],
+    ids=str,
+)
+def test_time_zones_of_any_library(store, zone):
+    times = pd.DatetimeIndex(["2026-01-01", "2026-07-01"]).tz_localize(zone)
+    with store.appender("log", {"x": times.dtype}) as log:
+        log.append({"x": times})
+        log.row(x=times[1])
+    pd.testing.assert_extension_array_equal(store.get("log")["x"].array, times.append(times[1:]).array)
+    assert store.open("log").to_arrow()["x"].to_pylist() == [*times, times[1]]
+
+
+def test_a_time_zone_without_a_name_is_refused(store):
+    times = pd.DatetimeIndex(["2026-01-01"]).tz_localize(timezone(timedelta(seconds=3661)))
+    with pytest.raises(cn.UnsupportedTypeError, match=r"column 'x': the time zone .* has no name that Arrow knows"):
+        store.appender("log", like=pd.DataFrame({"x": times}))
+    assert not store.exists("log")
+
+
+def test_a_column_may_have_the_name_of_a_parameter(store):
+    with store.appender("log", {"self": "int64", "values": "int64"}) as log:
+        assert log.row(self=1, values=2) == 1
 
 
 def test_single_rows_of_any_type(store):

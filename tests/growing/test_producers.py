@@ -17,6 +17,7 @@ import pytest
 import colonnade as cn
 from colonnade.format.stripes import STRIPE
 from colonnade.storage import log_folder
+from colonnade.storage.log_head import LogState
 from growing.files import every_type, head_of, same, shown
 
 
@@ -169,3 +170,14 @@ def test_a_child_that_was_forked_within_an_append_closes_at_once(store):
         assert os.waitpid(child, 0)[1] == 0
         done.set()
         thread.join()
+
+
+@pytest.mark.parametrize("end", ["", "sys.exit(3)", "raise SystemError"])
+def test_the_end_of_a_program_closes_its_appenders(store, end):
+    program = (
+        f"import sys, colonnade as cn; store = cn.Store({str(store.path)!r})\n"
+        "log = store.appender('t', {'x': 'int64'}); log.append({'x': [1, 2]}); log.row(x=3)\n" + end
+    )
+    subprocess.run([sys.executable, "-c", program], check=False, stderr=subprocess.DEVNULL)
+    assert shown(store, "t")["x"].tolist() == [1, 2, 3]
+    assert head_of(store, "t").read().state == LogState.CLOSED

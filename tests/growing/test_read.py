@@ -261,6 +261,12 @@ def test_windows(store, tiny):
             store.get("a/t", last=-1)
 
 
+def test_a_window_may_be_longer_than_times_can_say(store):
+    with store.appender("a/t", {"time": "datetime64[ns]"}, index="time") as log:
+        log.append({"time": np.array(["1700-01-01", "1700-01-02"], "datetime64[ns]")})
+    assert len(store.get("a/t", last="60000D")) == 2
+
+
 def test_the_last_rows_open_only_their_segments(store, tiny, monkeypatch):
     opened, open_segment = [], LogReader.open_segment
     monkeypatch.setattr(LogReader, "open_segment", lambda log, entry: opened.append(1) or open_segment(log, entry))

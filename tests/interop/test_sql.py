@@ -133,7 +133,7 @@ for query in ("select 0, sum(x) from large where y > 0.5", "select g, sum(x) fro
 def test_numbers_are_read_where_they_are(store):
     """A process that has far less private memory adds up and joins 96 MiB.
 
-    A join from the small table keeps the large one in memory where DuckDB is not told how many rows each has.
+    A join from the small table keeps the large one in memory where DuckDB does not know how many rows each has.
     """
     rows = 4 << 20
     x = np.arange(rows) % 1000

@@ -1,4 +1,4 @@
-"""What a query is refused: anything but one SELECT over the store, and what that must not reach."""
+"""Queries that are refused: all but a single SELECT, and a SELECT that reads anything outside of the store."""
 
 import subprocess
 import sys

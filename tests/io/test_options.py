@@ -62,6 +62,23 @@ def test_columns_of_folders(tmp_path, store):
     assert store.load("t", tmp_path, filters=[("year", "=", 2014)]).num_rows == 1
 
 
+def test_columns_of_folders_of_streams_and_of_repeated_names(tmp_path, store):
+    """What PyArrow's datasets do not read: IPC streams, and several columns of one name."""
+    for year, table in ((2013, pa.table([[1], ["x"]], ["a", "b"])), (2014, pa.table([[2], ["y"]], ["a", "b"]))):
+        for name in (f"streams/year={year}", f"repeated/year={year}"):
+            (tmp_path / name).mkdir(parents=True)
+        with pa.ipc.new_stream(tmp_path / f"streams/year={year}/t.arrows", table.schema) as writer:
+            writer.write_table(table)
+        pq.write_table(table.rename_columns(["a", "a"]), tmp_path / f"repeated/year={year}/t.parquet")
+    expected = {"a": [1, 2], "b": ["x", "y"], "year": [2013, 2014]}
+    assert store.load("t", tmp_path / "streams").to_arrow().to_pydict() == expected
+    chosen = store.load("t", tmp_path / "streams", columns=["year"], filters=[("year", ">", 2013)]).to_arrow()
+    assert (chosen.to_pydict(), chosen.schema.types) == ({"year": [2014]}, [pa.int32()])
+    repeated = store.load("t", tmp_path / "repeated").to_arrow()
+    assert repeated.column_names == ["a", "a", "year"]
+    assert [column.to_pylist() for column in repeated.columns] == list(expected.values())
+
+
 @pytest.mark.parametrize("engine", [None, "duckdb", "polars"])
 def test_columns_of_folders_of_text(engine, tmp_path, store):
     for year, text in ((2013, "a,b\n1,x\n"), (2014, "a,b\n2,y\n")):
@@ -393,3 +410,37 @@ def test_options_of_the_command_line(parquet, tmp_path, store):
     for wrong in (["--filter", "year"], ["--type", "zip"], ["--engine", "excel"], ["--delimiter", ";"]):
         result = run(parquet, *wrong)
         assert (result.exit_code, "Error" in result.output) == (2, True), wrong
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow", "arrows"])
+def test_filters_of_tables_with_views(suffix, tmp_path, store):
+    """As Polars writes them: PyArrow has no filters for views."""
+    table = pa.table({
+        "s": pa.array(["a", None, "a text of more than 12 bytes"], pa.string_view()),
+        "b": pa.array([b"a", b"b", None], pa.binary_view()),
+        "i": [1, 2, 3],
+    })  # fmt: skip
+    if suffix == "parquet":
+        pq.write_table(table, tmp_path / f"t.{suffix}")
+    else:
+        make_writer = pa.ipc.new_file if suffix == "arrow" else pa.ipc.new_stream
+        with make_writer(tmp_path / f"t.{suffix}", table.schema) as writer:
+            writer.write_table(table)
+    for filters, rows in (([("i", ">", 2)], [2]), ([("s", "==", "a")], [0]), (ds.field("b") == b"b", [1])):
+        loaded = store.load("t", tmp_path / f"t.{suffix}", filters=filters).to_arrow()
+        assert loaded.to_pylist() == [table.to_pylist()[row] for row in rows]
+
+
+@pytest.mark.parametrize("view", [False, True])
+def test_a_filter_looks_at_no_text_that_is_outside_of_its_buffer(view, tmp_path, store):
+    offsets = pa.array([0, 5, 1, 6], pa.int32()).buffers()[1]
+    damaged = pa.StringArray.from_buffers(3, offsets, pa.py_buffer(b"abcdef"))
+    long_view = (100).to_bytes(4, "little") + b"abcd" + (7).to_bytes(4, "little") + bytes(4)  # there is no buffer 7
+    if view:
+        damaged = pa.Array.from_buffers(pa.string_view(), 3, [None, pa.py_buffer(long_view * 3), pa.py_buffer(b"x")])
+    table = pa.table({"i": [1, 2, 3], "s": damaged})
+    with pa.ipc.new_file(tmp_path / "t.arrow", table.schema) as writer:
+        writer.write_table(table)
+    for filters in (None, [("i", ">", 1)], [("s", "==", "abcde")]):
+        with pytest.raises(cn.UnreadableFileError, match="cannot be read as arrow"):
+            store.load("t", tmp_path / "t.arrow", filters=filters)

@@ -74,9 +74,6 @@ def test_what_is_refused(store, tmp_path):
         pa.table([times, times], names=["a", "a"]), tmp_path / "t.parquet", use_deprecated_int96_timestamps=True
     )
     refused(store, tmp_path / "t.parquet", "several columns have one name, and times are of the old type INT96")
-    (tmp_path / "parts" / "year=2013").mkdir(parents=True)
-    pq.write_table(TABLE, tmp_path / "parts" / "year=2013" / "t.parquet")
-    refused(store, tmp_path / "parts", "duplicate field names")
     (tmp_path / "two").mkdir()
     pq.write_table(TABLE, tmp_path / "two" / "1.parquet")
     pq.write_table(TABLE.select([0, 1]), tmp_path / "two" / "2.parquet")

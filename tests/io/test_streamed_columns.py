@@ -26,7 +26,7 @@ ROWS, GROUP, NULLS = 12_345, 1_777, 1_111  # not multiples of 8
 def streams_small_tables(monkeypatch):
     monkeypatch.setattr("colonnade.io.streamed._LEAST", 1)
     monkeypatch.setattr("colonnade.io.streamed._BATCH", 50_000)
-    monkeypatch.setattr("colonnade.io.files.MOST_COLUMNS", 4)
+    monkeypatch.setattr("colonnade.io.parquet_columns._MOST_COLUMNS", 4)
     monkeypatch.setattr("colonnade.io.streamed._ROWS", 3_000)
     monkeypatch.setattr("colonnade.io.batches._SMALL", 1 << 14)
 

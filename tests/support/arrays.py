@@ -21,7 +21,7 @@ STRUCTURES = {
     "odd names": [("", "i1"), ("naïve \n", "i2")],
 }
 DTYPES = {name: np.dtype(name) for name in (*NUMBERS, *TIMES, *TEXTS, *OTHER_ORDER)} | {
-    f"structure, {name}": np.dtype(told) for name, told in STRUCTURES.items()
+    f"structure, {name}": np.dtype(fields) for name, fields in STRUCTURES.items()
 }
 SHAPES = [(), (1,), (7,), (0,), (3, 4), (8, 3), (24, 1), (1, 5), (0, 3), (3, 0), (2, 3, 4), (2, 0, 3), (1, 1, 1, 1), (5, 1, 2, 3)]  # fmt: skip
 ORDERS = {

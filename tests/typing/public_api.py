@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, assert_type
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import polars as pl
 
@@ -51,6 +52,10 @@ def read() -> None:
         assert_type(snapshot.path, Path)
         assert_type(snapshot.to_pandas(), pd.DataFrame)
         assert_type(snapshot.to_polars(), pl.DataFrame)
+        assert_type(snapshot.head(3), pd.DataFrame | pd.Series[Any] | npt.NDArray[Any])
+        assert_type(snapshot.tail(), pd.DataFrame | pd.Series[Any] | npt.NDArray[Any])
+        assert_type(snapshot.locate(7), int | npt.NDArray[np.int64])
+        assert_type(snapshot.rows([1, 2]), pd.DataFrame)
     assert_type(cn.exists("t"), bool)
     assert_type(cn.ls()[0].rows, int)
     assert_type(cn.info("t").nbytes, int)
@@ -72,6 +77,7 @@ def new_versions() -> None:
     assert_type(latest.wait(timeout=1).frame, pd.DataFrame)
     assert_type(latest.age, timedelta)
     assert_type(latest.frame, pd.DataFrame)
+    assert_type(latest.locate([7]), int | npt.NDArray[np.int64])
     assert_type(latest.snapshot, cn.Snapshot)
 
 

@@ -9,18 +9,24 @@ import json
 import sys
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from colonnade import ColonnadeError, RowsDroppedError
+from colonnade import ColonnadeError, RowsDroppedError, WaitTimeoutError
 from colonnade.cli.arguments import Name, existing_store, standard_input, store_of, usage_errors
-from colonnade.cli.output import for_json, print_error, print_line
+from colonnade.cli.output import for_json, is_read, print_error, print_line
 from colonnade.cli.show import values_of
 from colonnade.display.columns import justify
 from colonnade.display.fitting import cell_len, counted, one_line, padded
 from colonnade.display.table import GAP
 from colonnade.errors import InvalidDataError
+
+if TYPE_CHECKING:
+    from colonnade import Snapshot
+
+
+_BETWEEN_LOOKS = 1.0  # seconds
 
 
 class _Text(StrEnum):
@@ -47,12 +53,15 @@ def tail(
     store = existing_store(ctx)
     printer = _Printer(as_json)
     with usage_errors(), store.open(name) as snapshot:
-        following = store.follow(name, start=snapshot.version) if follow else None
+        following = store.follow(name, start=snapshot.version, timeout=_BETWEEN_LOOKS) if follow else None
         printer.print(snapshot, max(snapshot.num_rows - rows, 0))
     while following is not None:
         try:
             for new in following:
                 printer.print(new)
+        except WaitTimeoutError:
+            if not is_read():  # as `head` leaves it: no row may ever come that would meet the closed pipe
+                return
         except RowsDroppedError as error:  # the next step goes on with the oldest row
             print_error(error)
 
@@ -115,9 +124,10 @@ def append(
 
     store = store_of(ctx)
     retention: Any = int(retain) if retain is not None and retain.isdecimal() else retain
-    log, before, total = None, 0, 0
-    if store.exists(name):
+    log, before, total, is_new = None, 0, 0, not store.exists(name)
+    if not is_new:
         with usage_errors():
+            _check_index(store.open(name), index)
             log = store.appender(name, retain=retention)
         before = total = log.num_rows
     lines = LineReader(standard_input().read1, kind.value, None if log is None else log.schema)
@@ -129,8 +139,23 @@ def append(
             try:
                 total = log.append(table)
             except (ValueError, TypeError) as error:
+                if is_new and not total:
+                    store.delete(name)  # its columns are those of lines that do not fit
                 raise InvalidDataError(f"{lines.lines} were not appended: {error}") from error
     finally:
         if log is not None:
             log.close()
     print_line(f"{name}: {counted(total - before, 'row')} appended, {total:,} in all")
+
+
+def _check_index(snapshot: Snapshot, index: str | None) -> None:
+    """See that ``--index`` does not contradict the table.
+
+    Raises
+    ------
+    ValueError
+    """
+    indices = [column.column for column in snapshot.explain() if column.role == "index"]
+    if index is not None and indices != [index]:
+        have = f"the index {indices[0]!r}" if indices else "no index"
+        raise ValueError(f"--index {index} is for a new table, and {snapshot.name!r} has {have}")

@@ -5,8 +5,10 @@ Does not depend on: stores, commands.
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import select
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import date, time
@@ -22,6 +24,16 @@ if TYPE_CHECKING:
 def print_line(text: str = "") -> None:
     """Print a line of the result, without what would move the terminal's cursor: a path may contain it."""
     print(printable(text))  # noqa: T201 -- a command prints its result
+
+
+def is_read() -> bool:
+    """Whether somebody can still read what is printed: False for a pipe, a socket or a terminal that was closed."""
+    poll = select.poll()
+    try:
+        poll.register(sys.stdout.fileno(), 0)
+    except io.UnsupportedOperation:  # no file of the system
+        return True
+    return not any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
 
 
 def print_error(error: Exception) -> None:

@@ -19,9 +19,10 @@ import pandas as pd
 import pyarrow as pa
 
 from colonnade.conversion.array_columns import ArrayColumn, ArrayMover, plan_array
-from colonnade.conversion.frame_heads import find_head, keep_head, signature
+from colonnade.conversion.frame_heads import find_head, keep_head
 from colonnade.dtype_kinds import dtype_kind
 from colonnade.interop import pandas as internals
+from colonnade.interop.frame_signature import signature
 from colonnade.interop.pyarrow import take_apart, to_arrow
 
 

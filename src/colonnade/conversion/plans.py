@@ -20,10 +20,10 @@ import pyarrow as pa
 from colonnade.conversion.categories import Categories
 from colonnade.conversion.groups import Kinds, group_columns, kinds_of
 from colonnade.conversion.layout import Layout
-from colonnade.conversion.recent import Recent
 from colonnade.conversion.table_head import Head, read_head
 from colonnade.interop.pandas import string_settings
 from colonnade.interop.pandas_options import PandasOptions
+from colonnade.recent import Recent
 
 _LAYOUTS_OF_PLAN = 16
 
@@ -60,7 +60,8 @@ def _whole(table: pa.Table, positions: npt.NDArray[np.intp]) -> bytes:
     return bytes([table.column(position).num_chunks == 1 for position in positions.tolist()])
 
 
-_PLANS: Recent[Plan] = Recent()
+# The columns of all plans together.
+_PLANS: Recent[Plan] = Recent(50_000)
 
 
 def prepare(table: pa.Table, options: PandasOptions) -> tuple[Plan, pa.Table, Any]:
@@ -115,5 +116,5 @@ _COMPARABLE = frozenset(
 
 
 def _is_known(type_: pa.DataType) -> bool:
-    """Whether equal types become equal dtypes: what other people's extension types do may change."""
+    """Whether equal types always become equal dtypes. Extension types of other libraries may change what they do."""
     return not isinstance(type_, pa.BaseExtensionType) or type(type_).__module__.startswith(("pandas.", "pyarrow."))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from colonnade.core.alignment import CACHE_LINE, STRIDE_STEP, align
 
@@ -34,9 +35,9 @@ class Region:
         """Bytes from its first to its last."""
         return self.step * (self.count - 1) + self.size
 
-    def starts(self, at: int) -> list[int]:
+    def starts(self, at: int) -> Sequence[int] | npt.NDArray[np.int64]:
         """Where each of its runs starts if the first starts at ``at``."""
-        return [at] if self.count == 1 else [at + self.step * number for number in range(self.count)]
+        return [at] if self.count == 1 else at + self.step * np.arange(self.count)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,12 +79,12 @@ def arrange(blocks: Iterable[Block], regions: Iterable[Region], start: int = 0) 
 _SHORT = 4096
 
 
-def gaps(areas: Sequence[tuple[Sequence[int], int]], end: int) -> list[tuple[int, int]]:
+def gaps(areas: Sequence[tuple[Sequence[int] | npt.NDArray[np.int64], int]], end: int) -> list[tuple[int, int]]:
     """What is to be cleared before the rest is written: all from 0 to ``end`` except ``areas``, as (first, end).
 
     ``areas`` are (places, size of each), of at least one place. Short runs between two gaps are in the result too.
     """
-    places = np.array([place for starts, _ in areas for place in starts])
+    places = np.concatenate([starts for starts, _ in areas])
     ends = places + np.repeat([size for _, size in areas], [len(starts) for starts, _ in areas])
     order = np.argsort(places)
     firsts = np.append(0, np.maximum.accumulate(ends[order]))

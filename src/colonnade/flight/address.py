@@ -106,7 +106,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_wildcard(host: str) -> bool:
-    """Whether it stands for all addresses of this machine, so that nobody can connect to it by this name."""
+    """Whether it means all addresses of this machine, as 0.0.0.0 does. Nobody can connect to such an address."""
     try:
         return ipaddress.ip_address(host).is_unspecified
     except ValueError:

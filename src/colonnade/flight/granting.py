@@ -77,7 +77,7 @@ class Granting:
         self._say(address=_own_address(self._catalog, self._address) if is_placed else "")
 
     def _say(self, *, address: str = "", source: str = "") -> None:
-        """Say what became of the transfer. Nothing depends on it: a host that is not told finds out."""
+        """Say what became of the transfer. Nothing depends on it: a host that gets no message finds out."""
         message = Done(cast(int, self._request.identity), self.transfer, address, source)
         with contextlib.suppress(Exception), connected(self._address, self._credentials) as connection:
             connection.say(message, _SHORT)

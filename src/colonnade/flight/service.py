@@ -86,7 +86,7 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]  # PyArrow ship
         self._open: dict[int, _Open] = {}
         self._is_closed = False
         self._long_calls: LongCalls[_Open] = LongCalls()
-        # Reentrant: a stream may end while the thread that lets go of it is in here.
+        # Reentrant: a stream may end while the thread that releases it is in here.
         self._lock = threading.RLock()
         self._sources = Sources()
         self._last_request = 0.0
@@ -208,7 +208,7 @@ class Service(pa_flight.FlightServerBase):  # type: ignore[misc]  # PyArrow ship
         ]
 
     def _streamed(self, table_file: _Open) -> Any:
-        """The bytes of a file for one more stream, which runs until Flight has let go of all that is made of them."""
+        """The bytes of a file for one more stream, which runs until Flight has released all that is made of them."""
         with self._lock:
             if self._streams >= _MOST_STREAMS:
                 raise pa_flight.FlightUnavailableError(f"this host serves {_MOST_STREAMS} streams already", BUSY)

@@ -14,7 +14,7 @@ The host that a receiver asks keeps the books: which hosts have the snapshot, an
    `_ELSEWHERE` seconds. A source that failed a receiver is asked no more until it says again that it has the snapshot.
 
 5. A receiver that was stopped would keep all others waiting. A transfer that takes longer than a slow network needs
-   is shared with others from then on: its source is free again.
+   does not occupy its source any more, so the source may send to another receiver too.
 
 A source sends one snapshot to one receiver at a time, because two receivers with half of the uplink each would both
 take twice as long. It sends at most `_MOST` snapshots at once.

@@ -43,6 +43,7 @@ from colonnade.format.dtypes import decode_dtype, encode_dtype
 from colonnade.format.record import from_json, to_json
 from colonnade.format.stored_schema import StoredColumn, StoredSchema
 from colonnade.format.stripes import LARGEST_PAGE, check_capacity
+from colonnade.format.zones import arrow_zone
 from colonnade.rules import fill_pattern
 
 HUGE_PAGE = 2 << 20
@@ -190,7 +191,7 @@ def _column(name: Any, dtype_like: Any) -> Column:
         sort = {"b": Kind.BOOLEAN, "f": Kind.FLOATING, "m": Kind.TIME, "M": Kind.TIME}.get(dtype.kind, Kind.INTEGER)
         return Column(name, dtype, sort, 0 if dtype.kind == "b" else dtype.itemsize, pa.from_numpy_dtype(dtype))
     if kind == "datetimetz":
-        return Column(name, dtype, Kind.TIME, 8, pa.timestamp(dtype.unit, str(dtype.tz)))
+        return Column(name, dtype, Kind.TIME, 8, _zoned(name, dtype))
     if kind == "masked":
         if dtype.kind == "b":
             return Column(name, dtype, Kind.MASKED_BOOLEAN, 0, pa.bool_())
@@ -202,6 +203,13 @@ def _column(name: Any, dtype_like: Any) -> Column:
     if kind == "category" and not dtype.ordered and _has_text(dtype):
         return Column(name, pd.CategoricalDtype(), Kind.CATEGORY, 4, pa.dictionary(pa.int32(), pa.large_string()))
     raise _refuse(name, dtype)
+
+
+def _zoned(name: str, dtype: pd.DatetimeTZDtype) -> pa.DataType:
+    try:
+        return pa.timestamp(dtype.unit, arrow_zone(dtype.tz))
+    except UnsupportedTypeError as error:
+        raise UnsupportedTypeError(f"column {name!r}: {error}") from error
 
 
 def _has_text(dtype: Any) -> bool:

@@ -37,7 +37,7 @@ class RangeKey:
         least, most = min(labels[0], labels[-1]), max(labels[0], labels[-1])
         is_between = pc.and_(pc.greater_equal(keys, least), pc.less_equal(keys, most)).fill_null(False)
         inside = np.asarray(is_between)
-        # A distance within a range may be more than int64 has, and is never more than uint64 has.
+        # A distance within a range always fits into uint64, but not always into int64.
         first = np.int64(labels[0]).astype(np.uint64)
         within = np.asarray(pc.if_else(is_between, keys, labels[0])).view(np.uint64)
         distance = within - first if labels.step > 0 else first - within

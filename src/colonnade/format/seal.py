@@ -24,7 +24,7 @@ _CHECKSUMS = struct.Struct("<QQQQQI12x")  # metadata, message, footer, body star
 _OWN_CHECKSUM = struct.Struct("<Q")  # of what stands before it, and of the seal
 CHECKSUMS_SIZE = _CHECKSUMS.size + _OWN_CHECKSUM.size
 _HAS_VALUES = 1  # a flag
-MOST = 1 << 63  # so that the next version has a place in a seal, and rows one in Arrow's numbers
+MOST = 1 << 63  # a seal can record the next version, and Arrow the number of rows
 
 
 class Checksums(NamedTuple):

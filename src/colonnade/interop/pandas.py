@@ -111,7 +111,12 @@ def levels_of(index: pd.MultiIndex) -> list[pd.Index[Any]]:
 
     ``index.get_level_values(0)`` is the level whose name is 0, if there is one.
     """
-    return [index._get_level_values(number) for number in range(index.nlevels)]
+    return [level_in_rows(index, number) for number in range(index.nlevels)]
+
+
+def level_in_rows(index: pd.MultiIndex, number: int) -> pd.Index[Any]:
+    """Return the values of one level."""
+    return index._get_level_values(number)
 
 
 def _bare(array: Any) -> Any:

@@ -62,8 +62,8 @@ def release_memory() -> None:
 
 def gather(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> pa.Table:
     """Read batches to their end; the table alone refers to their memory."""
-    storable = pa.schema([_storable(field) for field in schema], schema.metadata)
-    return pa.Table.from_batches(list(in_whole_bytes(_as_stored(batches, storable))), storable)
+    storable = without_views(schema)
+    return pa.Table.from_batches(list(in_whole_bytes(as_stored(batches, storable))), storable)
 
 
 def in_whole_bytes(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -71,16 +71,29 @@ def in_whole_bytes(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch
     return _whole_bytes(_joined(batches))
 
 
-def _storable(field: pa.Field) -> pa.Field:
-    """Replace view types; converted batch by batch, the whole column is never in memory twice."""
-    if pt.is_string_view(field.type):
-        return field.with_type(pa.large_string())
-    if pt.is_binary_view(field.type):
-        return field.with_type(pa.large_binary())
-    return field
+def without_views(schema: pa.Schema) -> pa.Schema:
+    """Replace view types, for which PyArrow has no filters; converted batch by batch, no column is in memory twice."""
+    return pa.schema([field.with_type(VIEWS.get(field.type, field.type)) for field in schema], schema.metadata)
 
 
-def _as_stored(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+# For each view type the type that is stored.
+VIEWS = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
+
+
+def validated(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Look at all that batches refer to, before something else does: their reader took it from a file as it is.
+
+    Raises
+    ------
+    pyarrow.ArrowInvalid
+    """
+    for batch in batches:
+        batch.validate(full=True)
+        yield batch
+
+
+def as_stored(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Give batches with the types of a schema."""
     for batch in batches:
         yield batch if batch.schema.equals(schema) else batch.cast(schema)
 

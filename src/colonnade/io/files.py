@@ -11,20 +11,20 @@ import itertools
 import mmap
 import os
 import re
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePath
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.types as pt
 from pyarrow import dataset as ds
 from pyarrow import fs
-from pyarrow.parquet import ParquetFile, filters_to_expression
+from pyarrow.parquet import filters_to_expression
 
 from colonnade.errors import UnreadableFileError, printable
-from colonnade.io.batches import POOL, Source, Stream, in_whole_bytes, read_ahead
+from colonnade.io.batches import POOL, VIEWS, Source, Stream, as_stored, validated, without_views
 from colonnade.io.engines import by_engine
 from colonnade.io.formats import SUFFIXES, TEXT, FileFormat, decompressed, explaining, recognise
 from colonnade.io.hive import folder_columns
@@ -32,9 +32,10 @@ from colonnade.io.one_by_one import BatchFile, Chosen, is_stream, read_files, re
 from colonnade.io.options import ReadOptions, check_columns
 from colonnade.io.pandas_metadata import check_metadata, with_united_dtypes
 from colonnade.io.parquet import has_far_int96, parquet_format, parquet_options
+from colonnade.io.parquet_columns import decode_columns, of_the_same, states_of
 from colonnade.io.progress import Meter
 from colonnade.io.secrets import without_secrets
-from colonnade.io.streamed import MOST_COLUMNS, SIDE_BY_SIDE, MisdeclaredError, declared_columns, rows_of_batch
+from colonnade.io.streamed import declared_columns
 from colonnade.io.text import TextFile, read_text
 
 
@@ -163,6 +164,12 @@ def _by_fsspec(path: str, reason: str) -> tuple[fs.FileSystem, str]:
     return fs.PyFileSystem(fs.FSSpecHandler(system)), inside
 
 
+def _folders(source: _Files, types: Mapping[str, pa.DataType] = MappingProxyType({})) -> list[dict[str, pa.Scalar]]:
+    # Of a file that was asked for, the folders above it are no columns.
+    paths = [PurePath(file.path[len(source.base) :] if source.base else "") for file in source.files]
+    return folder_columns(paths, types)
+
+
 def _is_hidden(parts: tuple[str, ...]) -> bool:
     return any(part[0] in "._" for part in parts)
 
@@ -186,31 +193,28 @@ def _columns(source: _Files, kind: FileFormat, options: ReadOptions, meter: Mete
     layout = ds.FileSystemFactoryOptions(source.base)
     if source.base:
         layout.partitioning_factory = ds.HivePartitioning.discover()  # a folder year=2013/ is a column
-    is_partitioned = any("=" in file.path[len(source.base) :] for file in source.files if source.base)
     remote = not isinstance(source.system, fs.LocalFileSystem)
     choice = Chosen(options.columns, _expression(options.filters))
     if kind in _IPC:
-        files = [
-            BatchFile(file.path, partial(source.system.open_input_stream, file.path, None)) for file in source.files
-        ]
+        files = _one_by_one(source, source.system.open_input_stream, compression=None)
         if any(is_stream(file, kind) for file in files):
             return read_streams(files, kind, choice, meter)
 
     def opened(format_: Any) -> Any:
         factory = ds.FileSystemDatasetFactory(source.system, [file.path for file in source.files], format_, layout)
         # The columns of all files together; PyArrow's default is those of the first file.
-        return factory.finish(factory.inspect(promote_options="permissive", fragments=None))
+        return factory.finish(without_views(factory.inspect(promote_options="permissive", fragments=None)))
 
     can_stream = streams and kind is FileFormat.PARQUET and choice.rows is None and not remote
     with explaining(source.path_text, kind):
-        state = _state_of(source.files) if can_stream else []
+        state = states_of(source.files) if can_stream else []
         try:
             dataset = opened(_FORMATS[kind]())
         except pa.ArrowInvalid:
-            files = [BatchFile(file.path, partial(source.system.open_input_file, file.path)) for file in source.files]
-            if not (is_partitioned or (batches := read_files(files, kind, choice, meter)) is None):
-                return batches
-            raise
+            files = _one_by_one(source, source.system.open_input_file)
+            if (batches := read_files(files, kind, choice, meter)) is None:
+                raise
+            return batches
         if kind is FileFormat.PARQUET and has_far_int96(dataset):
             dataset = opened(parquet_format("us"))
         check_columns(options.columns or (), dataset.schema.names)
@@ -228,65 +232,16 @@ def _columns(source: _Files, kind: FileFormat, options: ReadOptions, meter: Mete
         return Source(schema, _scan(dataset, kind, schema, choice, meter, remote=remote))
     now = [name for name in schema.names if name not in null_facts]
     first = _scan(dataset, kind, schema, choice._replace(columns=now), meter, ahead=_AHEAD_OF_KEPT)
-    later = _of_the_same(source.files, state, _in_groups(dataset, schema, list(null_facts), meter))
+    later = of_the_same(source.files, state, decode_columns(dataset, schema, list(null_facts), meter))
     return Source(schema, first if now else iter(()), Stream(null_facts, meter.total, later))
 
 
-def _in_groups(
-    dataset: Any, schema: pa.Schema, names: list[str], meter: Meter
-) -> Iterator[tuple[Sequence[str], pa.RecordBatch]]:
-    """Decode columns group by group, `SIDE_BY_SIDE` groups in turns: for each batch the names of its columns, and it.
-
-    PyArrow decodes the columns of a batch by all processors, and waits for the slowest. Meanwhile the other group's
-    columns are decoded.
-    """
-    for at in range(0, len(names), MOST_COLUMNS):
-        now = names[at : at + MOST_COLUMNS]
-        groups = deque(
-            (group, in_whole_bytes(read_ahead(_decoded(dataset, schema, group))))
-            for group in (now[first::SIDE_BY_SIDE] for first in range(SIDE_BY_SIDE))
-            if group
-        )
-        while groups:
-            group, batches = groups.popleft()
-            if (batch := next(batches, None)) is not None:
-                meter.count_columns(batch, len(schema))
-                meter.position = meter.rows
-                yield group, batch
-                groups.append((group, batches))
-
-
-def _decoded(dataset: Any, schema: pa.Schema, names: list[str]) -> Iterator[pa.RecordBatch]:
-    """Decode columns of Parquet files batch by batch, which a dataset does row group by row group."""
-    fields = pa.schema([schema.field(name) for name in names])
-    rows = rows_of_batch(fields)
-    for fragment in dataset.get_fragments():
-        with (
-            explaining(fragment.path, FileFormat.PARQUET),
-            fragment.filesystem.open_input_file(fragment.path) as stream,
-        ):
-            int96 = fragment.format.read_options.coerce_int96_timestamp_unit
-            file = ParquetFile(stream, coerce_int96_timestamp_unit=int96)
-            for batch in file.iter_batches(rows, columns=names, use_threads=True):
-                columns = batch.select(names)
-                if columns.schema.types != fields.types:
-                    raise MisdeclaredError(f"{fragment.path} has columns of {columns.schema.types}")
-                yield columns
-
-
-def _state_of(files: list[fs.FileInfo]) -> list[tuple[int, ...]]:
-    stats = [Path(file.path).stat() for file in files]
-    return [(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats]
-
-
-def _of_the_same(
-    files: list[fs.FileInfo], state: list[tuple[int, ...]], batches: Iterator[tuple[Sequence[str], pa.RecordBatch]]
-) -> Iterator[tuple[Sequence[str], pa.RecordBatch]]:
-    """Give the batches of files of which a part was read before; other files by now are an error."""
-    yield from batches
-    for file, before, now in zip(files, state, _state_of(files), strict=True):
-        if before != now:
-            raise UnreadableFileError(f"{file.path} was changed while it was read; nothing was stored")
+def _one_by_one(source: _Files, open_file: Callable[..., Any], **options: Any) -> list[BatchFile]:
+    paths = [file.path for file in source.files]
+    return [
+        BatchFile(path, partial(open_file, path, **options), columns)
+        for path, columns in zip(paths, _folders(source), strict=True)
+    ]
 
 
 def _expression(filters: Any) -> Any:
@@ -315,10 +270,6 @@ _FORMATS = {
     FileFormat.FEATHER: ds.IpcFileFormat,
     FileFormat.ARROW: ds.IpcFileFormat,
 }
-
-
-# The readers of these give what stands in the file, and look at none of it. The others decode.
-_AS_MEMORY = (FileFormat.ARROW, FileFormat.FEATHER)
 
 
 # PyArrow decodes a batch's columns by all processors, and waits for the slowest. Measured on 5 million rows of 8
@@ -355,28 +306,51 @@ def _scan(
     }
     if kind is FileFormat.PARQUET:
         options["fragment_scan_options"] = parquet_options(remote=remote)
-    for fragment in dataset.get_fragments():  # one after the other, so that an error names its file
-        batches = fragment.scanner(schema=dataset.schema, **options).to_batches()
+    for fragment in dataset.get_fragments(choice.rows):  # one after the other, so that an error names its file
+        if kind in _IPC:
+            batches = _scan_as_it_is(fragment, dataset.schema, **options)
+        else:
+            batches = fragment.scanner(schema=dataset.schema, **options).to_batches()
         while True:
             with explaining(fragment.path, kind):
                 batch = next(batches, None)
                 if batch is None:
                     break
-                if kind in _AS_MEMORY:
-                    batch.validate(full=True)
             meter.count_columns(batch, len(schema))
             meter.position = meter.rows
             yield batch.replace_schema_metadata(schema.metadata)
+
+
+def _scan_as_it_is(
+    fragment: Any, schema: pa.Schema, columns: Sequence[str] | None, filter: Any, **options: Any
+) -> Iterator[pa.RecordBatch]:
+    """Scan a file whose reader gives what stands there and looks at none of it, as the readers of other formats do.
+
+    All that a batch refers to is checked before it is cast or filtered.
+    """
+    names = schema.names if columns is None or filter is not None else columns
+    types = {field.name: field.type for field in fragment.physical_schema}
+    with_views = [
+        field.with_type(types[field.name]) if types.get(field.name) in VIEWS else field
+        for field in map(schema.field, names)
+    ]
+    scanner = fragment.scanner(schema=pa.schema(with_views), **options)
+    checked_schema = pa.schema(map(schema.field, names))
+    for batch in as_stored(validated(scanner.to_batches()), checked_schema):
+        if filter is None:
+            yield batch
+        else:
+            yield from ds.Scanner.from_batches(
+                [batch], schema=checked_schema, columns=columns, filter=filter, memory_pool=POOL
+            ).to_batches()
 
 
 # -- text: CSV, JSON lines ---------------------------------------------------------------------------------------------
 
 
 def _text(source: _Files, kind: FileFormat, options: ReadOptions, meter: Meter) -> Source:
-    # Of a file that was asked for, the folders above it are no columns.
-    paths = [PurePath(file.path[len(source.base) :] if source.base else "") for file in source.files]
     with explaining(source.path_text, kind):
-        folders = folder_columns(paths, options.types or {})
+        folders = _folders(source, options.types or {})
     if options.engine is not None:
         if not isinstance(source.system, fs.LocalFileSystem):
             raise ValueError(f"engine= is for files of this machine, and {without_secrets(source.path_text)} is a URL")

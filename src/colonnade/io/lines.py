@@ -8,7 +8,6 @@ may come in an hour.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator
 from typing import Literal
 
@@ -71,6 +70,9 @@ class LineReader:
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowKeyError) as error:
                 raise InvalidDataError(f"{self.lines} were not appended: {error}") from error
             if self._types is None:
+                repeated = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
+                if repeated:
+                    raise InvalidDataError(f"{self.lines} were not appended: several columns are called {repeated}")
                 columns = [f"{field.name!r} ({field.type})" for field in table.schema if pt.is_nested(field.type)]
                 if columns:
                     raise InvalidDataError(
@@ -103,9 +105,10 @@ class LineReader:
                 refuse_rounded(table, lines)
             return table
         assert self._header is not None
+        # Without threads, as for JSON: one block is one task, and whoever ends after an error leaves none behind.
         return csv.read_csv(
-            io.BytesIO(self._header + data),
-            csv.ReadOptions(block_size=len(self._header) + len(data) + 1),
+            pa.BufferReader(self._header + data),
+            csv.ReadOptions(use_threads=False, block_size=len(self._header) + len(data) + 1),
             convert_options=csv.ConvertOptions(column_types=self._types or {}, strings_can_be_null=True),
         )
 
@@ -117,7 +120,7 @@ def _as_text(type_: pa.DataType) -> pa.DataType:
 
 
 def _growing(type_: pa.DataType) -> pa.DataType:
-    """The type of a column that the first lines decided, so that it holds later ones too."""
+    """Widen the type that the first lines give a column, so that it can hold values of later lines."""
     if pt.is_timestamp(type_):
         return pa.timestamp("ns", type_.tz)
     if pt.is_date(type_):

@@ -6,14 +6,16 @@ function that opens each file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 from pyarrow.orc import ORCFile
 from pyarrow.parquet import ParquetFile
 
-from colonnade.io.batches import Source
+from colonnade.io.batches import Source, as_stored, validated, without_views
 from colonnade.io.formats import FileFormat, explaining
 from colonnade.io.options import check_columns
 from colonnade.io.progress import Meter
@@ -23,10 +25,11 @@ _FEATHER_1 = b"FEA1"
 
 
 class BatchFile(NamedTuple):
-    """A file: its path, for messages, and how to open it."""
+    """A file: its path, for messages; how to open it; the columns that its folders name, and their values."""
 
     path: str
     open: Callable[[], Any]
+    folders: Mapping[str, pa.Scalar] = MappingProxyType({})
 
 
 def is_stream(file: BatchFile, kind: FileFormat) -> bool:
@@ -76,7 +79,7 @@ def _schemas(files: Sequence[BatchFile], kind: FileFormat, read: Read) -> list[p
     schemas = []
     for file in files:
         with explaining(file.path, kind), file.open() as stream:
-            schemas.append(read(stream)[0])
+            schemas.append(_read_file(file, read, stream)[0])
     return schemas
 
 
@@ -94,6 +97,22 @@ def _read(files: Sequence[BatchFile], kind: FileFormat, read: Read, choice: Chos
     return Source(result_schema, _batches(files, kind, read, _Selection(schema, fields, choice.rows), meter))
 
 
+def _read_file(file: BatchFile, read: Read, stream: Any) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    """Read an open file without views, and with the columns of its folders that it does not have itself."""
+    file_schema, file_batches = read(stream)
+    schema = without_views(file_schema)
+    batches = as_stored(validated(file_batches), schema)
+    for name, value in file.folders.items():
+        if name not in schema.names:
+            schema = schema.append(pa.field(name, value.type))
+            batches = map(partial(_with_constant, name=name, value=value), batches)
+    return schema, batches
+
+
+def _with_constant(batch: pa.RecordBatch, name: str, value: pa.Scalar) -> pa.RecordBatch:
+    return batch.append_column(name, pa.repeat(value, batch.num_rows))
+
+
 class _Selection(NamedTuple):
     """The columns of all files together; of these which fields, None for all; of the rows for which it is true."""
 
@@ -107,9 +126,8 @@ def _batches(
 ) -> Iterator[pa.RecordBatch]:
     for file in files:
         with explaining(file.path, kind), file.open() as stream:
-            for raw_batch in read(stream)[1]:
-                raw_batch.validate(full=True)
-                batch = _united(raw_batch, selection.schema)
+            for own_batch in _read_file(file, read, stream)[1]:
+                batch = _united(own_batch, selection.schema)
                 if selection.rows is not None:
                     batch = batch.filter(selection.rows)
                 if selection.fields is not None:

@@ -123,7 +123,7 @@ def _cast(column: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray:
 
 
 def _united(columns: Sequence[pa.ChunkedArray]) -> pa.DataType | None:
-    """Give the type that holds all values of these columns, or None: only text does."""
+    """Return the type that holds all values of these columns; None if only text does."""
     types = list(dict.fromkeys(column.type for column in columns))
     if {pa.uint64(), DIGITS} & set(types):
         others = [type_ for type_ in types if type_ not in (DIGITS, pa.uint64(), pa.null())]

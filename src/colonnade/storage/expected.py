@@ -12,7 +12,7 @@ from colonnade.format.seal import Seal
 
 
 class Versioned(Protocol):
-    """A snapshot, for whoever expects it to be the newest one."""
+    """A snapshot that the caller expects to be the newest one of its name."""
 
     @property
     def version(self) -> int: ...

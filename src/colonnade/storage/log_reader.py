@@ -67,7 +67,7 @@ class Look(NamedTuple):
     """What there was at one instant: rows ``first`` to ``stop``, and the segments that hold them.
 
     ``cache`` is what readers have made of these segments and may use again for more rows of them. ``segment_count`` is
-    how many segments were ever begun then, and ``end`` the row up to which the last one has room.
+    how many segments were ever begun up to the last one that has rows, and ``end`` the row up to which that has room.
     """
 
     first: int
@@ -219,8 +219,10 @@ class LogReader:
                     raise error
             if len(segments) < len(head.entries):
                 return Look(entries[0].base if entries else head.committed, head.committed, segments, {}, 0, 0)
-            end = entries[-1].base + entries[-1].capacity if entries else 0
-            self._look = look = Look(head.first, head.committed, segments, {}, head.segments, end)
+            # A segment that has no published row yet is not counted: its rows may be below the end of the one before,
+            # where that has no more room for text. So the rows that are published next lead here again.
+            count, end = (entries[-1].number + 1, entries[-1].base + entries[-1].capacity) if entries else (0, 0)
+            self._look = look = Look(head.first, head.committed, segments, {}, count, end)
             return look
         raise AssertionError("unreachable")
 
@@ -290,7 +292,16 @@ class _VersionDroppedError(RowsDroppedError, NotFoundError):
 
 def rows_dropped(name: str, row: int, look: Look) -> _VersionDroppedError:
     """The error of rows that are not retained any more."""
-    return _VersionDroppedError(
+    return _VersionDroppedError(_dropped(name, row, look))
+
+
+def rows_missed(name: str, row: int, look: Look) -> RowsDroppedError:
+    """The error of rows that a follower did not get before they were dropped."""
+    return RowsDroppedError(f"{_dropped(name, row, look)}. Ask again to go on with the oldest row there is")
+
+
+def _dropped(name: str, row: int, look: Look) -> str:
+    return (
         f"row {row:,} of the growing table {name!r} is not retained any more: rows {look.first:,} to {look.stop:,} "
         "are. Read faster, or retain more: appender(..., retain=)"
     )

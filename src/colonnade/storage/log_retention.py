@@ -1,6 +1,6 @@
 """The retention of a growing table: which segments may go, and how they become spares.
 
-Does not depend on: who appends, what readers are told.
+Does not depend on: who appends, which rows readers see.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ class PathWatch:
         """Watch what there is of the path now, and nothing else."""
         names_by_watch: defaultdict[int, set[str]] = defaultdict(set)
         while not names_by_watch:
-            with contextlib.suppress(*_GONE):  # removed since it was found: there is one above it
+            with contextlib.suppress(*_GONE):  # the folder was removed meanwhile; the one above it is watched
                 self._watch(self._first(), names_by_watch)
         for stale in self._names_by_watch.keys() - names_by_watch.keys():
             self._inotify.remove(stale)

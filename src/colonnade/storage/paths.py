@@ -106,7 +106,7 @@ def directory_path(path: str | os.PathLike[str]) -> Path:
 
 
 def check_name(name: str) -> str:
-    """Give the name back if it is one.
+    """Return the name if it is one.
 
     Raises
     ------

@@ -196,7 +196,7 @@ def _growing(catalog: Catalog, files: dict[int, Held]) -> dict[int, SegmentUsage
 
 
 def _attach(catalog: Catalog, entry: paths.Entry) -> tuple[os.stat_result, Seal]:
-    """What stands under a table's name by now."""
+    """Open the segment that a table's name leads to now; return its status and its seal."""
     segment, seal = catalog.attach(entry.name, entry.version)
     try:
         return os.fstat(segment.fd), seal

@@ -254,7 +254,9 @@ def start_of_window(column: Column, number: int, chunks: Sequence[Chunk], rows: 
         return rows.start
     name: Any = column.dtype.unit if hasattr(column.dtype, "unit") else np.datetime_data(column.dtype)[0]
     unit = pd.Timedelta(1, name)
-    start_value = int(column_values(column, number, chunks[-1])[-1]) - -(-span // unit.value)
+    newest = int(column_values(column, number, chunks[-1])[-1])
+    # Within int64: NumPy would make Python objects of all values to compare them with a larger number.
+    start_value = max(newest - -(-span // unit.value), np.iinfo("int64").min)
     stop = rows.stop
     for chunk in reversed(chunks):
         values = column_values(column, number, chunk)

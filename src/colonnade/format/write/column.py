@@ -6,11 +6,13 @@ not depend on: Arrow's physical layouts (`flatten`), pandas, files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import repeat
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from colonnade.core.alignment import CACHE_LINE, STRIDE_STEP, align
@@ -64,9 +66,10 @@ class Node:
         return result.nulls_of_each or [result.nulls]
 
 
+# What the record batch has of an absent buffer, and of a bitmap without a null.
 _ABSENT = (0, 0)
-# What the record batch has of one column: (length, null count) of nodes, and (offset, length) of buffers.
-ColumnNumbers = tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]
+# Pairs of numbers that the record batch has of a column; of several columns an array of shape (columns, pairs, 2).
+Pairs = list[tuple[int, int]] | npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,26 +150,35 @@ class Column:
         dtype, region = self.block
         return schema.Values(dtype, place(region))
 
-    def numbers(self, place: Callable[[Region], int], results: Results) -> list[ColumnNumbers]:
-        """What the record batch has of each of its columns, once the jobs have run."""
-        nodes: list[Iterable[tuple[int, int]]] = []
-        buffers: list[Iterable[tuple[int, int]]] = []
+    def numbers(self, place: Callable[[Region], int], results: Results) -> tuple[Pairs, Pairs]:
+        """(length, null count) of its nodes and (offset, length) of its buffers, once the jobs have run."""
+        if self.count > 1:
+            return self._numbers_of_several(place, results)
+        nodes: list[tuple[int, int]] = []
+        buffers: list[tuple[int, int]] = []
         for node in self.flat.nodes:
-            nulls = node.null_counts(self.count, results)
-            nodes.append(zip(repeat(node.length, self.count), nulls, strict=True))
+            (nulls,) = node.null_counts(1, results)
+            nodes.append((node.length, nulls))
             for region in node.buffers:
-                is_bitmap = node.has_validity and region is node.buffers[0]
-                if region is None or (is_bitmap and not any(nulls)):
-                    buffers.append(repeat(_ABSENT, self.count))
-                    continue
-                places: Iterable[tuple[int, int]] = zip(
-                    region.starts(place(region)), repeat(region.size, self.count), strict=True
-                )
-                if is_bitmap:  # one without a null is left out
-                    places = (at if missing else _ABSENT for at, missing in zip(places, nulls, strict=True))
-                buffers.append(places)
-        buffers_of_each = zip(*buffers, strict=True) if buffers else repeat((), self.count)
-        return list(zip(zip(*nodes, strict=True), buffers_of_each, strict=True))
+                if region is None or (not nulls and node.has_validity and region is node.buffers[0]):
+                    buffers.append(_ABSENT)
+                else:
+                    buffers.append((place(region), region.size))
+        return nodes, buffers
+
+    def _numbers_of_several(self, place: Callable[[Region], int], results: Results) -> tuple[Pairs, Pairs]:
+        nodes = np.empty((self.count, len(self.flat.nodes), 2), np.int64)
+        buffers = np.zeros((self.count, sum(len(node.buffers) for node in self.flat.nodes), 2), np.int64)
+        number = 0
+        for at, node in enumerate(self.flat.nodes):
+            nodes[:, at, 0], nodes[:, at, 1] = node.length, node.null_counts(self.count, results)
+            for region in node.buffers:
+                if region is not None:
+                    buffers[:, number, 0], buffers[:, number, 1] = region.starts(place(region)), region.size
+                    if node.has_validity and region is node.buffers[0]:
+                        buffers[nodes[:, at, 1] == 0, number] = _ABSENT
+                number += 1
+        return nodes, buffers
 
     def regions(self) -> list[Region]:
         """All regions, Arrow's buffers first."""
@@ -188,10 +200,15 @@ def block_region(size: int, count: int = 1) -> Region:
 
 
 def one_null(type_: pa.DataType, dictionary: pa.Array | None = None) -> pa.Array:
-    """One row of a type, for the envelope."""
+    """One row of a type, for the envelope. That of a plain type is kept, so that envelopes can be kept."""
     if isinstance(type_, pa.BaseExtensionType):
         return pa.ExtensionArray.from_storage(type_, one_null(type_.storage_type))
     if dictionary is not None:
         indices = pa.nulls(1, type_.index_type)
         return pa.DictionaryArray.from_arrays(indices, dictionary, ordered=type_.ordered)
+    return pa.nulls(1, type_) if type_.num_fields else _null_of(type_)
+
+
+@lru_cache(256)
+def _null_of(type_: pa.DataType) -> pa.Array:
     return pa.nulls(1, type_)

@@ -12,9 +12,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from colonnade.core.alignment import align
@@ -44,8 +45,8 @@ class Numbers(NamedTuple):
 
     rows: int
     body_size: int
-    nodes: Sequence[tuple[int, int]]
-    buffers: Sequence[tuple[int, int]]
+    nodes: npt.NDArray[np.int64]
+    buffers: npt.NDArray[np.int64]
 
 
 class Layout(NamedTuple):
@@ -75,6 +76,11 @@ class Envelope:
         """Where the body starts."""
         return len(self.start) + len(self.layout.message)
 
+    @property
+    def nbytes(self) -> int:
+        """The bytes that it takes in memory."""
+        return self.body_start + len(self.layout.footer) + len(self.metadata)
+
     def finished(self, numbers: Numbers) -> Layout:
         """Set row count, null counts, buffer places and body length."""
         head, footer = bytearray(self.layout.message), bytearray(self.layout.footer)
@@ -88,17 +94,19 @@ class Envelope:
                 f"the plan has {len(numbers.nodes)} nodes and {len(numbers.buffers)} buffers, "
                 f"PyArrow wrote {len(nodes)} and {len(buffers)}"
             )
-        if numbers.nodes:
-            nodes[:] = numbers.nodes
-            buffers[:] = numbers.buffers
+        nodes[:], buffers[:] = _as_structs(numbers.nodes, _NODE), _as_structs(numbers.buffers, _BUFFER)
         # Left out where PyArrow wrote no byte: no columns, or columns of nulls alone. What else stands in the body, as
         # codes of a MultiIndex, is nothing to Arrow.
         if message.place(_MESSAGE_BODY_LENGTH):
             struct.pack_into("<q", head, message.place(_MESSAGE_BODY_LENGTH), numbers.body_size)
             block["body_length"] = numbers.body_size
-        elif any(length for _, length in numbers.buffers):
+        elif numbers.buffers[:, 1].any():
             raise AssertionError("buffers in a message that has no body")
         return Layout(bytes(head), bytes(footer))
+
+
+def _as_structs(pairs: npt.NDArray[np.int64], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    return np.ascontiguousarray(pairs).view(dtype).reshape(-1)
 
 
 def write_envelope(schema: pa.Schema, one_row: Sequence[pa.Array], alignment: int) -> Envelope:

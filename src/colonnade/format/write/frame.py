@@ -6,6 +6,7 @@ Does not depend on: files, places, how a column's bytes are laid out.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from colonnade.format import schema
 from colonnade.format.dtypes import encode_dtype
 from colonnade.format.labels import encode_label, index_freq, index_name
 from colonnade.format.write.column import Column, Places
+from colonnade.format.write.fields import NamedTypes
+from colonnade.format.write.index_levels import LevelRows
 from colonnade.format.write.json_text import encode_json
 from colonnade.format.write.kept_metadata import metadata_of
 from colonnade.format.write.pandas_column import are_of_one_form, pandas_column, plain_job
@@ -33,7 +36,7 @@ from colonnade.format.write.table import (
     in_fields,
 )
 from colonnade.interop import pandas as internals
-from colonnade.interop.pyarrow import field_name, index_field_name
+from colonnade.interop.pyarrow import field_names, index_field_name
 
 
 class FrameParts:
@@ -50,10 +53,13 @@ class FrameParts:
         self.nested_plans: list[NestedPlan] = []
         self.errors: list[str] = []
 
-    def add(self, fields: Sequence[int], array: Any, what: Callable[[int], str]) -> Column | None:
-        """Plan the column of a field, or those of several; an error is kept for later, for ``what`` each field is."""
+    def add(self, fields: Sequence[int], plan: Callable[[str], Column], what: Callable[[int], str]) -> Column | None:
+        """Plan the column of a field, or those of several; an error is kept for later, for ``what`` each field is.
+
+        ``plan`` is called with the name of the first field.
+        """
         try:
-            column = pandas_column(self.names[fields[0]], array)
+            column = plan(self.names[fields[0]])
         except UnsupportedTypeError as error:
             self.errors += [f"{what(field)}: {error}" for field in fields]
             return None
@@ -75,25 +81,25 @@ class FrameParts:
             )
 
     def row_index(self, index: pd.Index[Any]) -> tuple[MakeIndex, list[Any]]:
-        """How the row index is read, and the levels that became columns, behind those of the data."""
+        """Return how the row index is read, and its levels that are stored as columns after those of the data."""
         if isinstance(index, pd.RangeIndex):
             layout = range_layout(index)
             return lambda _: layout, [index]
         if isinstance(index, pd.MultiIndex):
-            levels = internals.levels_of(index)
-            for position, level in enumerate(levels):
-                self._add_level(level, position)
-            return self.multi_of_rows(index), levels
+            rows_of_levels = [LevelRows.of(index, number) for number in range(index.nlevels)]
+            for position, rows in enumerate(rows_of_levels):
+                self._add_level(rows.level, position, rows.column)
+            return self.multi_of_rows(index), [rows.level for rows in rows_of_levels]
         field = len(self.names)
-        column = self._add_level(index, 0)
+        column = self._add_level(index, 0, partial(pandas_column, array=internals.array_of_index(index)))
         if column is None:  # `raise_errors` raises its error before the layout is needed
             return lambda _: range_layout(pd.RangeIndex(0)), [index]
         return column_index(column, field, index_name(index), index_freq(index)), [index]
 
-    def _add_level(self, level: pd.Index[Any], position: int) -> Column | None:
+    def _add_level(self, level: pd.Index[Any], position: int, plan: Callable[[str], Column]) -> Column | None:
         field = len(self.names)
         self.names.append(index_field_name(level, position, self.names))
-        return self.add([field], internals.array_of_index(level), lambda _: f"index level {position} ({level.name!r})")
+        return self.add([field], plan, lambda _: f"index level {position} ({level.name!r})")
 
     def multi_of_rows(self, index: pd.MultiIndex) -> MakeIndex:
         """A MultiIndex of the rows: its codes are as long as the table, and stand in the body."""
@@ -117,11 +123,9 @@ class FrameParts:
         return self._level(index, values, "the column labels")
 
     def _levels(self, index: pd.MultiIndex, what: str) -> list[Callable[[Places], schema.Level]]:
-        return [
-            self._level(level, level.tolist(), f"level {number} of {what}") for number, level in enumerate(index.levels)
-        ]
+        return [self._level(level, None, f"level {number} of {what}") for number, level in enumerate(index.levels)]
 
-    def _level(self, index: pd.Index[Any], values: list[Any], what: str) -> Callable[[Places], schema.Level]:
+    def _level(self, index: pd.Index[Any], values: list[Any] | None, what: str) -> Callable[[Places], schema.Level]:
         if isinstance(index, pd.RangeIndex):
             layout = range_layout(index)
             return lambda _: layout
@@ -141,12 +145,12 @@ def _level_names(index: pd.MultiIndex) -> list[schema.Label]:
     return [encode_label(name, "the name of an index level") for name in index.names]
 
 
-def _list_layout(index: pd.Index[Any], values: list[Any]) -> schema.ListIndex | None:
+def _list_layout(index: pd.Index[Any], values: list[Any] | None) -> schema.ListIndex | None:
     is_short = dtype_kind(index.dtype) == "string" and not index.hasnans and len(index) <= _JSON_LABELS
     if not is_short and index.dtype != object:
         return None
     try:
-        label_layouts = [encode_label(value, "a label") for value in values]
+        label_layouts = [encode_label(value, "a label") for value in (index.tolist() if values is None else values)]
     except UnsupportedTypeError:
         return None
     dtype: Any = encode_dtype(index.dtype)
@@ -183,10 +187,10 @@ def plan_frame(df: pd.DataFrame) -> TablePlan:
         Naming every column that cannot be stored, and what it holds.
     """
     labels = internals.labels_of(df.columns)
-    frame = FrameParts(map(field_name, labels))
+    frame = FrameParts(field_names(labels))
     arrays = internals.columns_of_blocks(df, are_of_one_form)
     for positions, array in arrays:
-        frame.add(positions, array, lambda position: f"column {labels[position]!r}")
+        frame.add(positions, partial(pandas_column, array=array), lambda position: f"column {labels[position]!r}")
     make_index, levels = frame.row_index(df.index)
     frame.raise_errors()
     make_labels = frame.labels(df.columns, labels)
@@ -194,8 +198,8 @@ def plan_frame(df: pd.DataFrame) -> TablePlan:
     order = frame.order()
     types = in_fields(order, [[column.flat.type] * column.count for column in frame.columns])
     dtypes = [(_Dtype(array), positions) for positions, array in arrays]
-    fields = list(zip(frame.names, types, strict=True))
-    pandas_metadata_text = metadata_of(df, labels, dtypes, levels, fields)
+    fields = NamedTypes(frame.names, types)
+    pandas_metadata_text = metadata_of(df, dtypes, levels, fields)
     return TablePlan(
         len(df),
         tuple(frame.columns),

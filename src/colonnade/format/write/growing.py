@@ -7,7 +7,7 @@ Everything is converted and checked before anything is written: a batch is appen
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -145,6 +145,11 @@ def chunk_of(column: Column, values: Any) -> Chunk:
     """
     if isinstance(values, (pd.Series, pd.Index)):
         values = values.array
+    if isinstance(values, (str, bytes, Mapping, Set)):  # Arrow would append each letter, or keys in any order
+        raise UnsupportedTypeError(
+            f"column {column.name!r} was given {brief_repr(values)}, which is no column of rows: give a list or an "
+            "array, or append one row with row()"
+        )
     if isinstance(values, np.ma.MaskedArray):  # NumPy would append what stands under the mask
         raise UnsupportedTypeError(
             f"column {column.name!r} was given a masked array of NumPy; give pandas' masked dtypes, or fill it"

@@ -15,6 +15,7 @@ from colonnade.errors import UnsupportedTypeError
 from colonnade.format import schema
 from colonnade.format.ndarray_layout import Layout, decode_array_dtype, encode_array_dtype, lay_out_array
 from colonnade.format.write.column import Column, Flat, Node, bitmap_region, block_region, one_null
+from colonnade.format.write.fields import NamedTypes
 from colonnade.format.write.table import ArrayLayoutPlan, TablePlan, group_blocks
 from colonnade.rules import Reading
 
@@ -40,7 +41,7 @@ def plan_array(array: npt.NDArray[Any]) -> TablePlan:
     column = _column(layout, address, step, array)
     assert column.block is not None
     layout_plan = ArrayLayoutPlan(layout.rows, dtype, array.shape, order, column.block[1])
-    fields = [(name, layout.type) for name in layout.names]
+    fields = NamedTypes(layout.names, [layout.type] * len(layout.names))
     blocks = group_blocks([(range(layout.columns), column)])
     return TablePlan(layout.rows, (column,), fields, {}, layout_plan, blocks=blocks)
 

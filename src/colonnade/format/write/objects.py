@@ -2,7 +2,7 @@
 
 PyArrow infers one Arrow type for all objects of a column. What differs from that type is converted without a word: the
 time of a datetime beside a date, the zone of a datetime, a tuple, a key that a dict has not. So a column is stored only
-if what `to_objects` gives back is equal, types included; otherwise `to_arrow` raises. `Objects`, a part of the layout
+if what `to_objects` returns is equal, types included; otherwise `to_arrow` raises. `Objects`, a part of the layout
 metadata, records what Arrow's type does not say.
 
 How that is known, from the cheapest to the dearest:
@@ -90,7 +90,7 @@ def _encode(values: ObjectArray, types: list[type] | None = None) -> tuple[pa.Ar
     type_ = of_values[0]
     convert = _CONVERT.get(type_)
     if convert is None:
-        raise UnsupportedTypeError(f"it holds objects of type {_type_name(type_)}, which Arrow would not give back")
+        raise UnsupportedTypeError(f"it holds objects of type {_type_name(type_)}, which Arrow would change")
     if len(types) > 2 or (float in types and has_numbers(values)):
         return _by_kinds(values)
     try:

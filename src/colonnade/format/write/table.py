@@ -26,8 +26,10 @@ from colonnade.format import schema
 from colonnade.format.schema import METADATA_KEY
 from colonnade.format.seal import CHECKSUMS_SIZE, SEAL_SIZE, TAIL_SIZE, Checksums
 from colonnade.format.write.batched import BatchedSource, ColumnStream, Part, batches_of, ranges, split
-from colonnade.format.write.column import Column, Places, Results
+from colonnade.format.write.column import Column, Pairs, Places, Results
 from colonnade.format.write.envelope import END_OF_STREAM, Envelope, Numbers, write_envelope
+from colonnade.format.write.fields import NamedTypes
+from colonnade.format.write.kept_envelope import Shape, envelope_of
 from colonnade.format.write.text_views import view_fields
 
 PANDAS_KEY = b"pandas"
@@ -106,7 +108,7 @@ class TablePlan:
 
     rows: int
     columns: Sequence[Column]
-    fields: Sequence[pa.Field | tuple[str, pa.DataType]]
+    fields: NamedTypes | Sequence[pa.Field]
     metadata: Mapping[bytes, bytes]
     layout: FrameLayoutPlan | ArrayLayoutPlan
     order: Sequence[int] = ()
@@ -124,6 +126,25 @@ def in_fields(order: Sequence[int], items: Iterable[Iterable[_Item]]) -> list[_I
     """What each column has for every field of its own, in the order of the fields. ``order`` is as in `TablePlan`."""
     all_items = list(chain.from_iterable(items))
     return [item for _, item in sorted(zip(order, all_items, strict=True), key=itemgetter(0))] if order else all_items
+
+
+def _pairs_in_fields(order: Sequence[int], pairs: Sequence[Pairs]) -> npt.NDArray[np.int64]:
+    """The pairs of all columns, in the order of the fields; ``order`` is as in `TablePlan`."""
+    if set(map(type, pairs)) <= {list}:  # a frame of a few columns: with the arrays below it takes three times as long
+        return np.array([*chain.from_iterable(in_fields(order, zip(pairs, strict=True)))], np.int64).reshape(-1, 2)
+    parts: list[npt.NDArray[np.int64]] = []
+    single: list[tuple[int, int]] = []  # of columns that came one by one since the last part
+    pairs_of_field: list[int] = []
+    for each in pairs:
+        if isinstance(each, list):
+            single += each
+            pairs_of_field.append(len(each))
+        else:
+            parts += [np.array(single, np.int64).reshape(-1, 2), each.reshape(-1, 2)]
+            single = []
+            pairs_of_field += [each.shape[1]] * len(each)
+    all_pairs = np.concatenate([*parts, np.array(single, np.int64).reshape(-1, 2)])
+    return all_pairs[np.argsort(np.repeat(order, pairs_of_field), kind="stable")] if order else all_pairs
 
 
 def group_blocks(columns: Iterable[tuple[Sequence[int], Column]]) -> tuple[Block, ...]:
@@ -210,13 +231,10 @@ class Placement:
 
     def _numbers(self, results: Results) -> Numbers:
         place = self.places.__getitem__
-        fields = in_fields(self.plan.order, [column.numbers(place, results) for column in self.plan.columns])
-        return Numbers(
-            self.plan.rows,
-            self.body_size,
-            [node for nodes, _ in fields for node in nodes],
-            [buffer for _, buffers in fields for buffer in buffers],
-        )
+        numbers = [column.numbers(place, results) for column in self.plan.columns]
+        nodes = _pairs_in_fields(self.plan.order, [pairs for pairs, _ in numbers])
+        buffers = _pairs_in_fields(self.plan.order, [pairs for _, pairs in numbers])
+        return Numbers(self.plan.rows, self.body_size, nodes, buffers)
 
     def clear_gaps(self, write: Write) -> None:
         """Write zeros wherever nothing else will be written: a used segment's memory holds what stood there before."""
@@ -356,8 +374,7 @@ def lay_out(
     body_size = align(body_end, STRIDE_STEP)
     tables = [Region(table.size) for table in nested_tables]
     key_regions = [Region(size_of_index(plan.rows))] if key_fields else []
-    by_field = in_fields(plan.order, [[column] * column.count for column in plan.columns])
-    view_regions = {number: Region(plan.rows * VIEW) for number in view_fields(by_field, views=views)}
+    view_regions = {number: Region(plan.rows * VIEW) for number in view_fields(plan.columns, plan.order, views=views)}
     behind, end = arrange([], [*tables, *key_regions, *view_regions.values()], body_size + len(END_OF_STREAM))
     places = Places({**regions, **behind}, dict(zip(plan.nested_tables, tables, strict=True)))
     key = None if key_fields is None else schema.Key([], 0, 0)
@@ -367,8 +384,16 @@ def lay_out(
     text = [schema.Views(number, places(region)) for number, region in view_regions.items()]
     layout = schema.with_views(layout, text) if text else layout
     layout = schema.with_meta(layout, meta) if meta else layout
-    arrow_schema = pa.schema(plan.fields, {**plan.metadata, METADATA_KEY: schema.encode(layout)})
-    envelope = write_envelope(arrow_schema, [column.one_row for column in by_field], alignment)
+    metadata = {**plan.metadata, METADATA_KEY: schema.encode(layout)}
+    shape = Shape(
+        plan.fields, plan.order, [column.one_row for column in plan.columns], [column.count for column in plan.columns]
+    )
+
+    def write() -> Envelope:
+        one_row = in_fields(plan.order, [[column.one_row] * column.count for column in plan.columns])
+        return write_envelope(pa.schema(plan.fields, metadata), one_row, alignment)
+
+    envelope = envelope_of(shape, metadata, alignment, write)
     contents = align(envelope.body_start + end, STRIDE_STEP)
     size = contents + CHECKSUMS_SIZE + SEAL_SIZE + len(envelope.layout.footer) + TAIL_SIZE
     children = tuple((places(region), table) for region, table in zip(tables, nested_tables, strict=True))

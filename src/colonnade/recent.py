@@ -12,18 +12,20 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-# All entries together have at most this many columns. An entry with more than half of them is not kept.
-_MOST_COLUMNS = 50_000
 # How many entries of one key are kept, and compared one by one.
 _ENTRIES_OF_KEY = 8
 
 
 class Recent(Generic[T]):
-    """The entries that were added last. Any number of threads may use it."""
+    """The entries that were added last. Any number of threads may use it.
 
-    def __init__(self) -> None:
+    All entries together have a weight of at most ``most``. An entry with more than half of it is not kept.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._entries: OrderedDict[Hashable, list[tuple[int, T]]] = OrderedDict()
-        self._columns = 0
+        self._weight = 0
         self._lock = Lock()
 
     def find(self, key: Hashable, fits: Callable[[T], bool]) -> T | None:
@@ -33,14 +35,14 @@ class Recent(Generic[T]):
                 return entry
         return None
 
-    def add(self, key: Hashable, entry: T, columns: int) -> None:
-        """Add an entry and its number of columns, and drop the oldest ones."""
-        if columns > _MOST_COLUMNS // 2:
+    def add(self, key: Hashable, entry: T, weight: int) -> None:
+        """Add an entry and its weight, and drop the oldest ones."""
+        if weight > self._most // 2:
             return
         with self._lock:
-            entries = [(columns, entry), *self._entries.pop(key, ())]
+            entries = [(weight, entry), *self._entries.pop(key, ())]
             self._entries[key] = entries[:_ENTRIES_OF_KEY]
-            self._columns += columns - sum(size for size, _ in entries[_ENTRIES_OF_KEY:])
-            while self._columns > _MOST_COLUMNS:
+            self._weight += weight - sum(each for each, _ in entries[_ENTRIES_OF_KEY:])
+            while self._weight > self._most:
                 _, oldest = self._entries.popitem(last=False)
-                self._columns -= sum(size for size, _ in oldest)
+                self._weight -= sum(each for each, _ in oldest)

@@ -1,0 +1,58 @@
+"""What `watch` and `follow` have in common: one thread or task waits in them, and any other may end the wait.
+
+Does not depend on: what is waited for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Self
+
+from colonnade import _core
+
+
+class Waits:
+    """An iterator that waits, for ``for`` and ``async for``; a context manager that closes it.
+
+    The subclass sets ``_waiting`` while it waits, and resets it in a ``finally``. A context manager would not do: an
+    interrupt at the start of its ``__exit__`` would leave the flag set for ever.
+    """
+
+    _kind: str  # the word for it in messages
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._begin()
+
+    def _begin(self) -> None:
+        self._waiting = False
+        self._bell = _core.Bell()
+        self._wakers: list[Callable[[], None]] = []  # of the task that waits
+
+    def _check_alone(self) -> None:
+        """Raise RuntimeError if another thread or task waits."""
+        if self._waiting:
+            raise RuntimeError(
+                f"this {self._kind} of {self.name!r} is being waited for already; make one for each thread or task"
+            )
+
+    def _end_waits(self) -> None:
+        self._bell.ring()
+        for wake in list(self._wakers):
+            wake()
+
+    def close(self) -> None:
+        """End the loop that waits for it, from any thread, task or signal handler."""
+        raise NotImplementedError
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __aiter__(self) -> Self:
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
