@@ -63,7 +63,7 @@ def _run_and_compare(evaluate, expected):
 class _Blocks(PythonCodeBlockParser):
     """Python blocks of a page follow each other in one namespace, but for scripts, which run by themselves.
 
-    A text block right after one is what it prints.
+    A text block right after one that is no script is what it prints.
     """
 
     def __call__(self, document):

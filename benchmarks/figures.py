@@ -178,8 +178,8 @@ def private_memory_of_readers(run: Run) -> dict[str, Figure]:
 def descriptors(run: Run) -> dict[str, Figure]:
     """What /proc/self/fd counts."""
     count = 20
-    figures = in_own_process("descriptors", folder=run.store.path, name="a", count=count)
-    return {"descriptors": Figure(figures, 0, f"with {count} frames of A open")}
+    each = in_own_process("descriptors", folder=run.store.path, name="a", count=count)
+    return {"descriptors": Figure(each, 0, f"with {count} frames of A open")}
 
 
 def small_frames(run: Run) -> dict[str, Figure]:

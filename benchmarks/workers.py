@@ -65,10 +65,10 @@ def descriptors(folder: str, name: str, count: int) -> float:
     """How many file descriptors each of some frames holds."""
     store = Store(folder)
     store.get(name)
-    objects: list[Any] = []
+    frames: list[Any] = []
     before = len(list(Path("/proc/self/fd").iterdir()))
-    objects.extend(store.get(name) for _ in range(count))
-    return (len(list(Path("/proc/self/fd").iterdir())) - before) / len(objects)
+    frames.extend(store.get(name) for _ in range(count))
+    return (len(list(Path("/proc/self/fd").iterdir())) - before) / len(frames)
 
 
 def reader(rival: str, folder: str, names: list[str]) -> dict[str, Any]:

@@ -51,8 +51,8 @@ async def app(scope: dict[str, Any], _receive: Any, send: Callable[[dict[str, An
             number = int(scope["path"].strip("/"))
             # A binary search in shared memory, because the ids are sorted. With .loc each worker builds a hash table.
             place = int(frame["id"].searchsorted(number))
-            is_right = place < len(frame) and frame["id"].iat[place] == number
-            answer["price"] = float(frame["price"].iat[place]) if is_right else None
+            is_there = place < len(frame) and frame["id"].iat[place] == number
+            answer["price"] = float(frame["price"].iat[place]) if is_there else None
     except ValueError:
         answer["error"] = "ask for /<a number>"
     body = json.dumps(answer).encode()

@@ -65,7 +65,7 @@ def what_is_missing(workflow: dict, folder: Path) -> list[str]:
     return missing
 
 
-def pins(text: str) -> list[str]:
+def unpinned(text: str) -> list[str]:
     """The actions that are not named by the hash of a commit with its tag beside it."""
     uses = re.findall(r"uses: *(\S+)(.*)", text)
     return [
@@ -76,10 +76,10 @@ def pins(text: str) -> list[str]:
 
 
 def test_actions_are_named_by_the_hash_of_a_commit():
-    # cibuildwheel stays at its tag: the hash of a release was not known for certain when the others were written.
-    assert {name for path in FILES for name in pins(path.read_text())} <= {"pypa/cibuildwheel@v3.1"}
+    # cibuildwheel is named by its tag.
+    assert {name for path in FILES for name in unpinned(path.read_text())} <= {"pypa/cibuildwheel@v3.1"}
     sha = "0" * 40
-    assert pins(f"uses: a/b@{sha} # v1.2.3\nuses: a/c@v4\nuses: a/d@{sha}\n") == ["a/c@v4", f"a/d@{sha}"]
+    assert unpinned(f"uses: a/b@{sha} # v1.2.3\nuses: a/c@v4\nuses: a/d@{sha}\n") == ["a/c@v4", f"a/d@{sha}"]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)

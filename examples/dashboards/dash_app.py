@@ -2,6 +2,7 @@
 
     gunicorn --workers 8 --threads 4 dash_app:server    # from this folder; the machine holds the table once
 
+Run the file once before: it puts the table.
 Threads, because a browser keeps connections open, and a worker without threads waits for each of them.
 
 Each callback gets the columns that it needs. That copies nothing, so nothing is kept in a ``dcc.Store`` or in a global

@@ -135,8 +135,8 @@ def private_memory(process: int, store: str) -> int:
 def epoch(batches: DataLoader[Batch]) -> tuple[int, list[int]]:
     """Go through all rows once; give the sum of the stars, and what each worker has when the last batch is there."""
     stars, memory = 0, []
-    for number, (_, labels) in enumerate(batches, start=1):
-        stars += int(labels.sum())
+    for number, (_, batch_stars) in enumerate(batches, start=1):
+        stars += int(batch_stars.sum())
         if number == len(batches):
             workers = [worker.pid for worker in multiprocessing.active_children() if worker.pid] or [os.getpid()]
             memory = [private_memory(worker, os.environ["COLONNADE_STORE"]) for worker in workers]
@@ -149,8 +149,8 @@ def show(kind: str, dataset: Any, stars: int, options: argparse.Namespace) -> No
         batches = loader(dataset, workers, options.start, options.persistent)
         megabytes = []
         for _ in range(options.epochs):
-            star_count, memory = epoch(batches)
-            assert (star_count, len(memory)) == (stars, max(workers, 1))
+            star_sum, memory = epoch(batches)
+            assert (star_sum, len(memory)) == (stars, max(workers, 1))
             megabytes.append(f"{max(memory) / 1e6:.0f}")
         print(f"{kind}, {workers} workers: {' '.join(megabytes)} MB each")
 

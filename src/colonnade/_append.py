@@ -57,8 +57,9 @@ _appenders: weakref.WeakSet[Appender] = weakref.WeakSet()
 
 @atexit.register
 def _close_all() -> None:
-    for appender in list(_appenders):
-        appender.close()
+    with contextlib.ExitStack() as stack:  # one that fails, or an interrupt, does not keep the others open
+        for appender in list(_appenders):
+            stack.callback(appender.close)
 
 
 class Appender:
@@ -306,7 +307,7 @@ class Appender:
     def __reduce__(self) -> NoReturn:
         raise TypeError(
             f"this appender of {self.name!r} belongs to process {self._process}: it can be neither pickled nor copied. "
-            "Let each process make its own one: appender(name, shared=True)"
+            "Let each process make its own: appender(name, shared=True)"
         )
 
     def __repr__(self) -> str:
@@ -408,7 +409,9 @@ class Appender:
                 step()
             except (OSError, ColonnadeError, MemoryError) as error:
                 # Its text: a handler that keeps the record would keep the error's frames, and the segment mapped.
-                logger.warning("%s: rows are appended, and %s; it is tried again", self.name, str(error))
+                logger.warning(
+                    "%s: rows are appended, and %s; the next append or appender tries it again", self.name, str(error)
+                )
                 return False
         return True
 

@@ -29,6 +29,7 @@ import pyarrow as pa
 from colonnade.errors import UnsupportedTypeError
 from colonnade.interop import pandas as pandas_internals
 from colonnade.interop.arrow import arrow_table
+from colonnade.interop.dictionaries import check_joinable
 from colonnade.interop.process_end import finished_before_exit
 from colonnade.interop.wrappers import is_lazy
 from colonnade.snapshot import Snapshot
@@ -114,7 +115,10 @@ def _numpy_scalar(value: np.generic) -> list[bytes]:
 
 
 def _arrow(value: Any) -> list[bytes]:
-    table = arrow_table(value.to_frame() if hasattr(value, "to_frame") else value).combine_chunks()
+    table = arrow_table(value.to_frame() if hasattr(value, "to_frame") else value)
+    for column in table.columns:
+        check_joinable(column.chunks)
+    table = table.combine_chunks()
     sink = pa.BufferOutputStream()
     with finished_before_exit:
         writer = pa.ipc.new_stream(sink, table.schema)

@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 
 
 # The tables whose values were looked at in this process: where each is, and its identity. The oldest leave first.
-_checked_names: dict[tuple[Any, int], None] = {}
+_checked_tables: dict[tuple[Any, int], None] = {}
 _MOST_CHECKED = 256
 
 
 def _remember(key: tuple[Any, int]) -> None:
-    _checked_names[key] = None
-    while len(_checked_names) > _MOST_CHECKED:
-        _checked_names.pop(next(iter(_checked_names)), None)
+    _checked_tables[key] = None
+    while len(_checked_tables) > _MOST_CHECKED:
+        _checked_tables.pop(next(iter(_checked_tables)), None)
 
 
 class Attached(FrameLike):
@@ -190,7 +190,7 @@ class Attached(FrameLike):
     def _check_values(self, batch: pa.RecordBatch) -> None:
         """Look at the values before something follows them; in a process once, because a table does not change."""
         key = (self._opened().place, self.identity)
-        if key not in _checked_names:
+        if key not in _checked_tables:
             with self._located():
                 check_values(batch)
             _remember(key)

@@ -107,9 +107,9 @@ class CachedFunction(Generic[P, R]):
         return cast(R, self._open(snapshot))
 
     def _key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-        arguments = self._signature.bind(*args, **kwargs)
-        arguments.apply_defaults()
-        values = {name: value for name, value in arguments.arguments.items() if name not in self._ignore}
+        call = self._signature.bind(*args, **kwargs)
+        call.apply_defaults()
+        values = {name: value for name, value in call.arguments.items() if name not in self._ignore}
         return key_of(values, self._folder, self._code)
 
     def _find(self, name: str) -> Snapshot | None:

@@ -136,7 +136,7 @@ class Follow(Waits):
             look = self._log.look()
         if look.first > self._position:
             error = rows_missed(self.name, self._position, look)
-            self._position = look.first  # after that: an interrupt does not lose the error
+            self._position = look.first  # last: after an interrupt while the error is made, the next call raises it
             raise error
         if look.stop > self._position:
             new = GrowingSnapshot(self._log.table, self._position, look.stop, self._log, look)

@@ -292,6 +292,7 @@ class Latest:
         Returns
         -------
         pandas.DataFrame
+            A pandas.Series of a table that was put as one.
 
         Raises
         ------

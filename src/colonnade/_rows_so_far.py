@@ -1,8 +1,9 @@
 """The rows so far of growing tables, as tables that other hosts can fetch.
 
 A growing table is many files that change. What is fetched is one file that does not change. So the rows so far are
-written as a table when a host asks for them, and freed when nobody has asked for a while. Where that takes long, who
-asks for the newest rows soon afterwards gets the same table: so it can be fetched while it grows.
+written as a table when a host asks for them, and freed when nobody has asked for a while. Where that takes long,
+whoever asks for the newest rows or for the same number of rows soon afterwards gets the same table, so that it can be
+fetched while it grows.
 
 Does not depend on: Flight, for how long a host may ask.
 """
@@ -46,7 +47,7 @@ class _Rows(NamedTuple):
 
 
 class _Last(NamedTuple):
-    """The table that was written last of what was asked for, for those who ask the same until then."""
+    """The table that was written last for a question; whoever asks the same before ``until`` gets it."""
 
     until: float
     table: ref[OwnedSnapshot]
@@ -78,7 +79,8 @@ class RowsSoFar:
         """Write the rows as a table: all of them, or those that were there at a number of rows.
 
         The version of the table is the number of rows that were ever appended. Its file is there for as long as the
-        snapshot is held. Without a number, rows that took long to write may be as old as that.
+        snapshot is held. Rows that took long to write are given out again for as long, so without
+        a number they may be that old.
 
         Raises
         ------
@@ -91,7 +93,7 @@ class RowsSoFar:
         # The rows are those of the time of asking: who waits for the lock sees no more of them, and writes them once.
         with attach(self._catalog, name, version) as snapshot, self._lock:
             rows = _Rows(snapshot.identity, snapshot.version - snapshot.num_rows, snapshot.version)
-            # Whoever asks for a number of rows again, because they took long, means those of the first time.
+            # The same number asked for again gives the same table, though rows at its beginning were dropped meanwhile.
             table = self._written_last(rows.identity, version)
             if table is None:
                 table = self._tables.get(rows)

@@ -111,10 +111,10 @@ class Server:
     def close(self) -> None:
         """End serving. Transfers that run are ended after a few seconds."""
         self._closed.set()
-        _servers.discard(self)
         with self._changing:
             self._election.withdraw()
             self._end()
+        _servers.discard(self)  # until here a forked child has to forget it
 
     def _end(self) -> None:
         service, self._service = self._service, None
@@ -226,8 +226,9 @@ class Server:
     def forget(self) -> None:
         """Own nothing, in a forked child: gRPC's threads are the parent's."""
         self._election.forget()
+        self._changing = threading.RLock()  # the parent's thread may have had it, and the lock of the event
+        self._closed = threading.Event()
         self._closed.set()
-        self._changing = threading.RLock()  # the parent's thread may have had it
         _inherited.append(self._service)  # its end would wait for threads that are not there
         self._service = None
 

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from colonnade.errors import NotATableError, NotFoundError, UnsupportedTypeError
 from colonnade.format.write.plan import frame_of, is_mapping
+from colonnade.interop import pandas as internals
 from colonnade.interop.arrow import arrow_table
 from colonnade.interop.dictionaries import check_joinable
 from colonnade.interop.wrappers import is_polars_frame, is_polars_series, unwrapped
@@ -77,6 +78,10 @@ _OFFSETS = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_bina
 
 def _sorted_pandas(data: Any, by: list[Any] | Literal[True]) -> Any:
     # pandas makes a RangeIndex of any column that counts up, so only the default index has nothing to lose.
+    frame = data.to_frame() if isinstance(data, pd.Series) else data
+    for label, array in zip(frame.columns, internals.arrays_of(frame), strict=True):
+        if isinstance(array.dtype, pd.ArrowDtype):
+            check_joinable(internals.arrow_of(array).chunks, f"column {label!r}: ")
     index = data.index
     anew = isinstance(index, pd.RangeIndex) and index.name is None and (index.start, index.step) == (0, 1)
     try:

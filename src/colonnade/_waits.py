@@ -5,6 +5,7 @@ Does not depend on: what is waited for.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import NoReturn, Self
 
@@ -25,12 +26,15 @@ class Waits:
         self._begin()
 
     def _begin(self) -> None:
+        self._process = os.getpid()
         self._waiting = False
         self._bell = _core.Bell()
         self._wakers: list[Callable[[], None]] = []  # of the task that waits
 
     def _check_alone(self) -> None:
-        """Raise RuntimeError if another thread or task waits."""
+        """Raise RuntimeError if another thread or task of this process waits; a forked child begins anew."""
+        if self._process != os.getpid():
+            self._begin()
         if self._waiting:
             raise RuntimeError(
                 f"this {self._kind} of {self.name!r} is being waited for already; make one for each thread or task"
@@ -60,5 +64,5 @@ class Waits:
     def __reduce__(self) -> NoReturn:
         raise TypeError(
             f"this {self._kind} of {self.name!r} belongs to its process: it can be neither pickled nor copied. "
-            "Let each process make its own one"
+            "Let each process make its own"
         )

@@ -65,12 +65,11 @@ class Watch(Waits):
         self._timeout = None if timeout == math.inf else timeout
         self._last: _Given | None = None
         super().__init__(name)
+        self._open()
 
-    def _begin(self) -> None:
-        super()._begin()
+    def _open(self) -> None:
         with explained(self._directory.root, f"watching {self.name!r}"):
             self._path_watch: PathWatch | None = PathWatch(self._directory, self.name)  # None: closed
-        self._process = os.getpid()
         self._unsure = False
         # The growing table that the name leads to: its rows are waited for, and the path is not.
         self._log: LogReader | None = None
@@ -158,7 +157,7 @@ class Watch(Waits):
 
     def _check_alone(self) -> None:
         if self._process != os.getpid() and self._path_watch is not None:
-            self._begin()  # the parent reads the events of the descriptor that it shares
+            self._open()  # the parent reads the events of the descriptor that it shares
         super()._check_alone()
 
     def _timed_out(self) -> WaitTimeoutError:

@@ -17,7 +17,10 @@ _ENTRIES_OF_KEY = 8
 
 
 class Recent(Generic[T]):
-    """The entries that were added last. Any number of threads may use it.
+    """The entries that were added last. Any number of threads may use it, and signal handlers and forked children.
+
+    An entry is not added while another call adds one: that may be of the same thread, below a signal handler or a
+    finalizer, and would be waited for without end. The next call of its kind adds it.
 
     All entries together have a weight of at most ``most``. An entry with more than half of it is not kept.
     """
@@ -37,12 +40,14 @@ class Recent(Generic[T]):
 
     def add(self, key: Hashable, entry: T, weight: int) -> None:
         """Add an entry and its weight, and drop the oldest ones."""
-        if weight > self._most // 2:
+        if weight > self._most // 2 or not self._lock.acquire(blocking=False):
             return
-        with self._lock:
+        try:
             entries = [(weight, entry), *self._entries.pop(key, ())]
             self._entries[key] = entries[:_ENTRIES_OF_KEY]
             self._weight += weight - sum(each for each, _ in entries[_ENTRIES_OF_KEY:])
-            while self._weight > self._most:
+            while self._weight > self._most and self._entries:  # an interrupt may have left too large a weight
                 _, oldest = self._entries.popitem(last=False)
                 self._weight -= sum(each for each, _ in oldest)
+        finally:
+            self._lock.release()

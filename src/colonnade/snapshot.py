@@ -360,6 +360,7 @@ class Snapshot(Attached):
         Returns
         -------
         pandas.DataFrame
+            A pandas.Series of a table that was put as one.
 
         Raises
         ------

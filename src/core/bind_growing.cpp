@@ -32,7 +32,6 @@ void make_rows(GrowingRows* self, int fd, const Mapping& mapping, const Items<Pl
   std::vector<GrowingPlaces> places;
   for (const auto& [kind, width, values, validity, pandas, mask, offsets, text] : columns.get())
     places.push_back({static_cast<GrowingKind>(kind), width, values, validity, pandas, mask, offsets, text});
-  if (rows < 0 || rows > capacity) throw nb::value_error("more rows than capacity");
   try {
     new (self) GrowingRows(fd, static_cast<uint8_t*>(mapping.address()), mapping.size(), std::move(places), capacity,
                            text_bytes, rows);

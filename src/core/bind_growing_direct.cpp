@@ -80,6 +80,7 @@ class PlainColumns {
       rows = buffer.shape[0];
       columns[number].values = std::move(view);
     }
+    if (rows < 0) return nullptr;  // of no columns
     return std::make_unique<Batch>(std::move(columns), rows);
   }
 

@@ -61,16 +61,16 @@ Descriptor::Descriptor(int number) : number_(number) {}
 Descriptor::~Descriptor() { close(); }
 
 Descriptor::Descriptor(Descriptor&& other) noexcept
-    : number_(std::exchange(other.number_, -1)), lock_(std::move(other.lock_)), other_(std::move(other.other_)) {}
+    : number_(std::exchange(other.number_, -1)), lock_(std::move(other.lock_)), companion_(std::move(other.companion_)) {}
 
 void Descriptor::close() noexcept {
-  other_.reset();
+  companion_.reset();
   unlock();
   // Not again after EINTR: the number is free by then, and may be another thread's.
   if (const int number = std::exchange(number_, -1); number >= 0) ::close(number);
 }
 
-void Descriptor::keep(Descriptor&& other) { other_ = std::make_unique<Descriptor>(std::move(other)); }
+void Descriptor::keep(Descriptor&& other) { companion_ = std::make_unique<Descriptor>(std::move(other)); }
 
 bool Descriptor::try_lock(bool shared) {
   struct stat stat;

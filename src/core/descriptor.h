@@ -44,7 +44,7 @@ class Descriptor {
 
   int number_;
   std::unique_ptr<Lock> lock_;
-  std::unique_ptr<Descriptor> other_;
+  std::unique_ptr<Descriptor> companion_;
 };
 
 }  // namespace colonnade

@@ -65,23 +65,23 @@ bool none_is_missing(const uint8_t* values, int64_t row, const IsMissing& is_mis
   return (any[0] | any[1]) == 0;
 }
 
-// The regions that a column of a kind has, and the bytes of its values; 0: 1, 2, 4 or 8. Bits of validity are there for
+// The regions that a column of a kind has, and the bytes of its values; 0: 1, 2, 4 or 8, of floats from 2 on. Bits of validity are there for
 // nulls, so a column without nulls has none.
 struct Form {
-  bool values, pandas, mask, text, can_be_null;
-  int width;
+  bool values = false, pandas = false, mask = false, text = false, can_be_null = false;
+  int width = 0;
 };
 
 Form form_of(GrowingKind kind) {
   switch (kind) {
-    case GrowingKind::integer: return {true, false, false, false, false, 0};
-    case GrowingKind::floating: return {true, false, false, false, true, 0};
-    case GrowingKind::time: return {true, false, false, false, true, 8};
-    case GrowingKind::boolean: return {true, true, false, false, false, 1};
-    case GrowingKind::masked: return {true, false, true, false, true, 0};
-    case GrowingKind::masked_boolean: return {true, true, true, false, true, 1};
-    case GrowingKind::text: return {false, false, false, true, true, 1};
-    case GrowingKind::category: return {true, true, false, false, true, 4};
+    case GrowingKind::integer: return {.values = true};
+    case GrowingKind::floating: return {.values = true, .can_be_null = true};
+    case GrowingKind::time: return {.values = true, .can_be_null = true, .width = 8};
+    case GrowingKind::boolean: return {.values = true, .pandas = true, .width = 1};
+    case GrowingKind::masked: return {.values = true, .mask = true, .can_be_null = true};
+    case GrowingKind::masked_boolean: return {.values = true, .pandas = true, .mask = true, .can_be_null = true, .width = 1};
+    case GrowingKind::text: return {.text = true, .can_be_null = true, .width = 1};
+    case GrowingKind::category: return {.values = true, .pandas = true, .can_be_null = true, .width = 4};
   }
   throw std::invalid_argument("a column is of no kind");
 }
@@ -89,7 +89,9 @@ Form form_of(GrowingKind kind) {
 void check_form(const GrowingPlaces& places) {
   const Form form = form_of(places.kind);
   const int width = std::max(places.width, 1);
-  const bool is_width = form.width != 0 ? width == form.width : width <= 8 && std::has_single_bit(unsigned(width));
+  const int least = places.kind == GrowingKind::floating ? 2 : 1;
+  const bool is_width = form.width != 0 ? width == form.width
+                                        : width >= least && width <= 8 && std::has_single_bit(unsigned(width));
   if (!is_width) throw std::invalid_argument("the width of a column is not one of its kind");
   if ((places.values >= 0) != form.values || (places.pandas >= 0) != form.pandas || (places.mask >= 0) != form.mask ||
       (places.offsets >= 0) != form.text || (places.text >= 0) != form.text ||
@@ -111,7 +113,7 @@ GrowingRows::GrowingRows(int fd, uint8_t* memory, size_t size, std::vector<Growi
       state_(columns_.size()) {
   if (capacity < 0 || capacity > most_growing_rows || capacity % 8 != 0)
     throw std::invalid_argument("the capacity is out of range");
-  if (rows < 0 || rows > capacity) throw std::invalid_argument("there are more rows than the capacity");
+  if (rows < 0 || rows > capacity) throw std::invalid_argument("the number of rows is out of range");
   for (size_t number = 0; number < columns_.size(); ++number) {
     const GrowingPlaces& places = columns_[number];
     State& state = state_[number];
@@ -131,7 +133,6 @@ GrowingRows::GrowingRows(int fd, uint8_t* memory, size_t size, std::vector<Growi
     state.mask = region(places.mask, capacity, rows);
     state.offsets = region(places.offsets, 8 * (capacity + 1), 8 * (rows + 1));
     if (places.offsets >= 0) {
-      state.text = region(places.text, text_bytes, 0);
       state.text_end = load<int64_t>(memory_ + places.offsets, rows);
       if (state.text_end < 0 || state.text_end > text_bytes)
         throw std::invalid_argument("the text of a column ends outside of its region");

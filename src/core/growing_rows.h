@@ -2,9 +2,8 @@
 //
 // Does not depend on: Python, names, how the places were decided, who publishes.
 //
-// 1. Pages come first: `provide` allocates the memory of all regions that the rows touch, so no store meets a hole of
-// the
-//    file, and a full file system is an error before anything is written.
+// 1. Pages come first: `provide` allocates the memory of all regions that the rows touch. So no store meets a hole
+//    of the file, and a full file system is an error before anything is written.
 // 2. The order inside a batch: text before the offsets that lead to it. Everything comes before the rows are published
 //    (growing.h).
 // 3. A byte of bits is replaced by one store, which keeps the bits of the rows before `rows()`; what stood in the

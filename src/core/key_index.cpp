@@ -216,8 +216,8 @@ std::optional<KeyIndexCounts> build(std::span<const KeyColumn> columns, int64_t 
         entries = copies[worker].data();
       }
       std::fill(own.begin(), own.end(), 0);
-      const std::span rows_of_region{entries, static_cast<size_t>(counts[region])};
-      if (!fill_region(own, rows_of_region, columns, next.data(), duplicates[region])) full = true;
+      const std::span region_entries{entries, static_cast<size_t>(counts[region])};
+      if (!fill_region(own, region_entries, columns, next.data(), duplicates[region])) full = true;
     }
   });
   if (full) return std::nullopt;

@@ -74,7 +74,7 @@ bool views_of_range(const OffsetText& column, int64_t first, int64_t last, const
     view.length = static_cast<int32_t>(length);
     const uint8_t* const text = column.data.data() + begin;
     if (length <= in_view) {
-      // All 16 bytes are read where there are as many: a copy of a fixed length is one instruction.
+      // All 12 bytes are read where there are as many: a copy of a fixed length is one instruction.
       if (begin + in_view <= std::ssize(column.data)) {
         char bytes[in_view];
         std::memcpy(bytes, text, in_view);

@@ -206,3 +206,28 @@ def test_tail_ends_when_the_table_is_deleted(store, start):
     _, errors = process.communicate(timeout=150)
     assert process.returncode == 1
     assert "deleted" in errors
+
+
+def test_lines_for_a_table_that_another_process_made_meanwhile(store, start):
+    """Whether the table is new is known when it is made, which may be long after the command began."""
+    process = start("append", "t", "--index", "a")
+    while not os.listdir(f"/proc/{process.pid}/fd"):
+        pass
+    try:
+        process.wait(1)  # it waits for its first line
+    except subprocess.TimeoutExpired:
+        store.append("t", pd.DataFrame({"b": [1, 2]}, index=pd.Index([5, 6], name="a")))
+    assert "6" in process.communicate("a,b\n1,1\n")[1]
+    assert process.returncode == 1
+    assert store.get("t")["b"].tolist() == [1, 2]
+
+    process = start("append", "t")
+    assert process.communicate("a,b\n7,3\n")[0] == "t: 1 row appended, 3 in all\n"
+    store.delete("t")
+
+
+def test_a_table_that_does_not_grow_is_named(store, shell):
+    store.put("tab", pd.DataFrame({"a": [1]}))
+    for options in ((), ("--index", "b")):
+        assert "does not grow" in shell("append", "tab", *options, given="a\n1\n", status=1)
+    assert store.get("tab")["a"].tolist() == [1]

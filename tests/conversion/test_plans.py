@@ -196,3 +196,14 @@ def test_wide_tables_do_not_stay():
         assert heads._weight == 100
     finally:
         plans._PLANS, frame_heads._HEADS = Recent(50_000), Recent(50_000)
+
+
+def test_an_entry_is_not_added_by_a_call_within_another():
+    """A signal handler or a finalizer may put within a put of its thread. An interrupt may leave a weight of nothing."""
+    cache = Recent(1000)
+    with cache._lock:
+        cache.add("a", 1, 10)
+    assert cache.find("a", lambda _: True) is None
+    cache._weight = 10_000
+    cache.add("a", 1, 10)
+    assert cache.find("a", lambda _: True) is None

@@ -45,6 +45,17 @@ def test_a_right_column_takes_rows(segment, kind):
     assert rows.append(batch(CAPACITY + 1), 0) == CAPACITY
 
 
+def test_floats_have_at_least_two_bytes(segment):
+    column = list(COLUMNS["floating"])
+    column[1] = 1
+    with pytest.raises(ValueError, match="width"):
+        _core.GrowingRows(*segment, [tuple(column)], CAPACITY, TEXT, 0)
+
+
+def test_no_columns_are_no_batch():
+    assert _core.PlainColumns([], [], []).batch({}) is None
+
+
 @pytest.mark.parametrize("kind", COLUMNS)
 @pytest.mark.parametrize("field", range(8))
 def test_a_wrong_place_is_refused_or_inside(segment, kind, field):

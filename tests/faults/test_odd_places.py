@@ -16,9 +16,6 @@ from support.judge import WrongError, consume, judge, limited
 FRAME = pd.DataFrame({"x": [1.0, 2.0, 3.0], "y": ["a", None, "c"], "k": [1, 2, 3]})
 
 
-# ---- Odd places --------------------------------------------------------------------------------------------------------------
-
-
 def _make_places(folder):
     """Paths where no store can be, or where it cannot be read, by what they are."""
     (folder / "file").write_bytes(b"x")

@@ -1,6 +1,7 @@
 """Growing tables of other hosts: a fetch gives the rows so far, and waits for rows that take long to write."""
 
 import errno
+import threading
 import time
 
 import numpy as np
@@ -59,20 +60,23 @@ def test_rows_of_a_growing_table_are_freed(store, folder, token, monkeypatch):
 
 @pytest.fixture
 def slow_rows(store, token, monkeypatch):
-    """A growing table whose rows take longer to write than a host waits for an answer; gives how often they were."""
+    """A growing table whose rows take longer to write than a host waits for an answer; gives the number of rows of each writing, and a semaphore of those that ended."""
     monkeypatch.setattr("colonnade.flight.client.PATIENCE", 1.0)
     monkeypatch.setattr("colonnade.flight.service._WAIT", 0.5)
     monkeypatch.setattr("colonnade.flight.long_calls._SHORT", 0.05)
-    written = []
+    written, writings = [], threading.Semaphore(0)
 
     def share_slowly(writer, snapshot, **options):
         written.append(snapshot.num_rows)
         time.sleep(2.5)
-        return share(writer, snapshot, **options)
+        try:
+            return share(writer, snapshot, **options)
+        finally:
+            writings.release()
 
     monkeypatch.setattr("colonnade._rows_so_far.share", share_slowly)
     store.append("ticks", pd.DataFrame({"x": [1.0]}))
-    yield written
+    yield written, writings
     store.delete("ticks")
 
 
@@ -87,7 +91,7 @@ def test_rows_that_take_longer_to_write_than_a_host_waits(slow_rows, store, fold
                     store.append("ticks", pd.DataFrame({"x": [2.0]}))
         with receiver.open(f"{server.address}/ticks", version=2) as snapshot:
             assert snapshot.to_pandas()["x"].tolist() == [1.0, 2.0]
-    assert slow_rows == [1, 2]
+    assert slow_rows[0] == [1, 2]
 
 
 def test_rows_that_are_being_written_when_the_time_is_over(slow_rows, store, folder):
@@ -98,16 +102,20 @@ def test_rows_that_are_being_written_when_the_time_is_over(slow_rows, store, fol
         pytest.raises(cn.RemoteError, match=r"writing the rows of 'ticks' for 0\.3 second"),
     ):
         receiver.open(f"{server.address}/ticks")
-    time.sleep(3)
-    assert slow_rows == [1]
-    assert leftovers(store) == []
+    written, writings = slow_rows
+    assert writings.acquire(timeout=30)
+    end = time.monotonic() + 10
+    while leftovers(store):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert written == [1]
 
 
 def test_rows_that_cannot_be_written(slow_rows, store, folder, monkeypatch):
     """The error of the thread that writes them is the host's answer."""
 
     def share_nothing(*_, **__):
-        time.sleep(0.5)
+        time.sleep(0.75)  # between two requests
         raise cn.StoreFullError(errno.ENOSPC, "there is no room")
 
     monkeypatch.setattr("colonnade._rows_so_far.share", share_nothing)

@@ -13,9 +13,11 @@ class Slow:
 
     def __init__(self, error=None):
         self.calls, self.error, self.go = 0, error, threading.Event()
+        self.begun = threading.Semaphore(0)
 
     def __call__(self):
         self.calls += 1
+        self.begun.release()
         assert self.go.wait(10)
         if self.error is not None:
             raise self.error
@@ -28,6 +30,7 @@ def test_whoever_asks_again_waits_for_the_same_call(monkeypatch):
     for _ in range(3):
         with pytest.raises(NotYetError):
             calls.result("a", slow, 0.01)
+    assert slow.begun.acquire(timeout=10)
     assert slow.calls == 1
     slow.go.set()
     assert calls.result("a", slow, None) in (1, 2)  # the same call, or a new one if that has ended already
@@ -37,10 +40,12 @@ def test_whoever_asks_again_waits_for_the_same_call(monkeypatch):
 
 def test_a_call_that_has_just_begun_is_not_waited_for(monkeypatch):
     """It may not find what is there now. Later all wait for the oldest one, however many there are."""
+    monkeypatch.setattr(long_calls, "_SHORT", 60.0)
     calls, slow = LongCalls(), Slow()
     for _ in range(3):
         with pytest.raises(NotYetError):
             calls.result("a", slow, 0.01)
+        assert slow.begun.acquire(timeout=10)
     assert slow.calls == 3
     monkeypatch.setattr(long_calls, "_SHORT", 0.0)
     for _ in range(3):

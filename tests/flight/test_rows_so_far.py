@@ -27,11 +27,11 @@ def grow(store):
 
 def test_the_rows_are_those_of_the_time_of_asking(store, growing, monkeypatch):
     """Who waits meanwhile sees no more of them. So all who asked at one number of rows get the same table."""
-    question, tables = threading.Semaphore(0), []
+    attached, tables = threading.Semaphore(0), []
 
     def attach_and_say(*arguments):
         snapshot = attach(*arguments)
-        question.release()
+        attached.release()
         return snapshot
 
     monkeypatch.setattr(_rows_so_far, "attach", attach_and_say)
@@ -40,7 +40,7 @@ def test_the_rows_are_those_of_the_time_of_asking(store, growing, monkeypatch):
         for thread in threads:
             thread.start()
         for _ in threads:
-            assert question.acquire(timeout=10)
+            assert attached.acquire(timeout=10)
         grow(store)
     for thread in threads:
         thread.join()

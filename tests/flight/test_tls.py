@@ -14,9 +14,6 @@ def test_certificates_that_are_not_there_or_are_none(store, folder):
     assert not (store.path / ".serving").exists()
 
 
-# TLS.
-
-
 @pytest.fixture
 def authority(folder):
     pytest.importorskip("cryptography")

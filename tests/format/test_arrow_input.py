@@ -391,6 +391,11 @@ def test_chunks_of_dictionaries_of_half_floats(store, tmp_path):
         lambda: store.put("new", table, sort_by="x"),
         lambda: store.put("new", pa.table({"d": columns, "x": [3, 1, 2, 0]}), sort_by="x"),
         lambda: store.load("new", tmp_path / "t.arrow"),
+        lambda: store.put(
+            "new", pa.table({"d": columns, "x": [3, 1, 2, 0]}).to_pandas(types_mapper=pd.ArrowDtype), sort_by="x"
+        ),
+        lambda: store.cache(len)(table),
+        lambda: store.appender("new", {"d": "float32"}).append({"d": columns}),
     ):
         with pytest.raises(cn.UnsupportedTypeError, match=r"chunks of .* cannot be joined"):
             refused()

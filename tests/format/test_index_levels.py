@@ -20,12 +20,12 @@ LEVELS = {
     "times in a zone": pd.date_range("2026", periods=3, tz="Europe/Paris"),
     "a range": pd.RangeIndex(5, 8),
     "text": ["a", "bc", ""],
-    "text with views": pd.Index(["a", "bc"], dtype="string[pyarrow]"),
+    "text with pd.NA": pd.Index(["a", "bc"], dtype="string[pyarrow]"),
     "categories": pd.CategoricalIndex(["x", "y"]),
     "masked": pd.Index([1, 2, 3], dtype="Int64"),
 }  # fmt: skip
 # What this file's own code takes, and not pandas'.
-OWN = {"numbers", "floats", "booleans", "times", "durations", "a range", "text", "text with views"}
+OWN = {"numbers", "floats", "booleans", "times", "durations", "a range", "text", "text with pd.NA"}
 
 
 def frame_of(level, codes):
@@ -48,13 +48,13 @@ def assert_as_pyarrow(store, frame):
 
 @pytest.mark.parametrize("name", LEVELS)
 def test_a_level_is_stored_as_pyarrow_stores_it(folder, name, monkeypatch):
-    taken = []
+    levels_by_pandas = []
     real = internals.level_in_rows
     monkeypatch.setattr(
-        internals, "level_in_rows", lambda index, number: (taken.append(number), real(index, number))[1]
+        internals, "level_in_rows", lambda index, number: (levels_by_pandas.append(number), real(index, number))[1]
     )
     assert_as_pyarrow(cn.Store(folder / "s"), frame_of(LEVELS[name], [0, 1, 1, 0, 1, 0]))
-    assert taken == ([] if name in OWN else [0])
+    assert levels_by_pandas == ([] if name in OWN else [0])
 
 
 @pytest.mark.parametrize("name", LEVELS)

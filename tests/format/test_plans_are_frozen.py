@@ -239,10 +239,10 @@ def test_laying_out_and_writing_change_nothing(name, folder):
     before = state(table_plan, {})
     placement = lay_out(table_plan)
     assert state(table_plan, {}) == before
-    laid_before = state(placement, {})
+    placement_before = state(placement, {})
     one, other = (np.zeros(placement.size, np.uint8) for _ in range(2))
     placement.write_to_memory(one)
-    assert (state(table_plan, {}), state(placement, {})) == (before, laid_before)
+    assert (state(table_plan, {}), state(placement, {})) == (before, placement_before)
     placement.write_to_memory(other)  # so a plan can be written twice
     assert one.tobytes() == other.tobytes()
     assert list(lay_out(table_plan).places.values()) == list(placement.places.values())

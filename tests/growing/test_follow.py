@@ -288,6 +288,25 @@ def test_a_forked_child_follows_by_itself(store):
         assert next(follow).to_pandas()["x"].tolist() == [1, 2]
 
 
+def test_a_forked_child_follows_though_a_thread_of_its_parent_waits(store):
+    with store.appender("a/t", {"x": "int64"}) as log, store.follow("a/t", timeout=20) as follow:
+        thread = threading.Thread(target=next, args=(follow,))
+        thread.start()
+        while not follow._waiting:
+            time.sleep(0.001)
+        child = os.fork()
+        if child == 0:
+            ok = False
+            try:
+                ok = next(follow).to_pandas()["x"].tolist() == [1]
+            finally:
+                os._exit(not ok)
+        time.sleep(0.1)
+        log.append({"x": [1]})
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        thread.join()
+
+
 def test_ctrl_c_ends_a_wait(store):
     with store.appender("a/t", {"x": "int64"}):
         code = f"import colonnade as cn; f = cn.Store({str(store.path)!r}).follow('a/t'); print(1, flush=True); next(f)"

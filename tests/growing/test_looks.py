@@ -88,11 +88,11 @@ def test_a_reader_that_looks_before_each_store(store, monkeypatch, before, after
         monkeypatch.setattr(_append_segments, "text_of", lambda _: 1)
     number, count = 0, 1
     while number < count:
-        held = []
+        views = []
 
-        def look(held=held):
+        def look(views=views):
             snapshot, latest = store.open(NAME), store.latest(NAME)
-            held.append((snapshot, snapshot.to_pandas(writable=False), latest, latest.frame))
+            views.append((snapshot, snapshot.to_pandas(writable=False), latest, latest.frame))
 
         with (
             store.appender(NAME, like=rows.make(0, 1)) as log,
@@ -102,7 +102,7 @@ def test_a_reader_that_looks_before_each_store(store, monkeypatch, before, after
             looks = Looks(patch, number, look)
             act(log, before, after)
             count = looks.count
-            for snapshot, frame, latest, newest in held:
+            for snapshot, frame, latest, newest in views:
                 assert snapshot.version in {before, after} or act is flush_each
                 for each in (frame, newest):
                     rows.verify_pandas(each, stop=snapshot.version)
@@ -111,7 +111,7 @@ def test_a_reader_that_looks_before_each_store(store, monkeypatch, before, after
                 if snapshot.version < after:
                     new = next(store.follow(NAME, start=snapshot.version, timeout=0))
                     rows.verify_pandas(new.to_pandas(), snapshot.version, after)
-        held.clear()
+        views.clear()
         store.delete(NAME)
         number += 1
     assert count > 1

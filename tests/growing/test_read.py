@@ -103,8 +103,8 @@ def test_a_block_over_many_segments_is_one_array_and_no_copy(store, tiny):
 
 def test_gc_puts_full_segments_into_huge_pages(store, monkeypatch):
     """And the rows stay what they are, in frames that were made before too."""
-    names, collapse = [], log_folder.collapse
-    monkeypatch.setattr(log_folder, "collapse", lambda *segment: names.append(collapse(*segment)))
+    results, collapse = [], log_folder.collapse
+    monkeypatch.setattr(log_folder, "collapse", lambda *segment: results.append(collapse(*segment)))
     monkeypatch.setattr(log_room, "SEGMENT_BYTES", 16 << 20)
     rows = 2_200_000
     with store.appender("a/t", {"x": "int64"}) as log:
@@ -113,7 +113,7 @@ def test_gc_puts_full_segments_into_huge_pages(store, monkeypatch):
         store.gc()
         assert len(names) == 2
         if store.path.is_relative_to("/dev/shm"):
-            assert sorted(names) == [False, True]  # the second one has few rows
+            assert sorted(results) == [False, True]  # the second one has few rows
         for df in (before, store.get("a/t")):
             assert np.array_equal(df["x"], np.arange(rows))
 

@@ -72,19 +72,19 @@ def test_text_without_room_takes_its_last_stripe_along(store):
 def test_a_reader_that_looks_while_text_moves_on_finds_the_rows_that_come(store, monkeypatch, before):
     """The next segment begins below the end of the one before, and has no published row yet when the reader looks."""
     monkeypatch.setattr(log_room, "SEGMENT_BYTES", 17 * HUGE_STRIPE)
-    numbers, seen = np.arange(150_000), []
+    numbers, snapshots = np.arange(150_000), []
     with store.appender("log", {"n": "int64", "s": "str"}) as log:
         log.append({"n": numbers[:before], "s": ["a"] * before})
 
         def publish(self, committed):
-            seen.append(store.open("log"))
+            snapshots.append(store.open("log"))
             original(self, committed)
 
         original = Log.publish
         monkeypatch.setattr(Log, "publish", publish)
         log.append({"n": numbers[before:], "s": ["x" * 200] * (150_000 - before)})
         assert head_of(store, "log").read().segments == 2
-        assert seen[0].version == before
+        assert snapshots[0].version == before
         assert np.array_equal(store.get("log")["n"], numbers)
         assert np.array_equal(store.latest("log").frame["n"], numbers)
 

@@ -147,7 +147,7 @@ def test_ctrl_c_stays_keyboard_interrupt(store):
 
 
 def test_types_that_duckdb_cannot_read_are_named(store):
-    """Of the first PyArrow makes no empty array, and DuckDB 2.0 ends the process at the second."""
+    """PyArrow makes no empty array of the first. DuckDB 2.0 ends the process when it reads the others."""
     union = pa.UnionArray.from_dense(pa.array([0], pa.int8()), pa.array([0], pa.int32()), [pa.array([1])])
     runs = pa.RunEndEncodedArray.from_arrays([1], pa.RunEndEncodedArray.from_arrays([1], [7]))
     for array in (union, runs, pa.ListArray.from_arrays([0, 1], runs)):

@@ -171,11 +171,22 @@ def test_values_of_several_types_in_json_lines(data, types, words, load):
 
 
 def test_large_and_negative_integers_of_json_lines(load):
-    """In one block they are floats to PyArrow; in two blocks of two types, of which none holds all."""
+    """In one block PyArrow makes floats of them. In two blocks they have two types, and neither holds all values."""
     data = b'{"a": 18446744073709551615}\n{"a": -1}\n'
     with pytest.raises(cn.UnreadableFileError, match=r"decimal128\(38\)"):
         load(data, ".jsonl")
     assert load(data, ".jsonl", types={"a": pa.decimal128(38)})["a"].to_pylist() == [2**64 - 1, -1]
+
+
+def test_values_of_several_types_inside_of_a_column(load):
+    data = b'{"a": {"b": 1}}\n{"a": {"b": "x"}}\n'
+    with pytest.raises(cn.UnreadableFileError, match=r"column 'a/b' has values of several types") as info:
+        load(data, ".jsonl")
+    assert "decimal128" not in str(info.value)
+    with pytest.raises(
+        cn.UnreadableFileError, match=r"column 'a/b' has a value of type number, and types= says string"
+    ):
+        load(b'{"a/b": "x"}\n{"a/b": 1}\n', ".jsonl", types={"a/b": "string"})
 
 
 def test_many_objects_without_members(store, tmp_path, monkeypatch):

@@ -444,3 +444,34 @@ def test_a_filter_looks_at_no_text_that_is_outside_of_its_buffer(view, tmp_path,
     for filters in (None, [("i", ">", 1)], [("s", "==", "abcde")]):
         with pytest.raises(cn.UnreadableFileError, match="cannot be read as arrow"):
             store.load("t", tmp_path / "t.arrow", filters=filters)
+
+
+def test_a_damaged_file_is_checked_before_it_is_cast(tmp_path, store):
+    """A folder may have files of several types; the damaged column says more values than its buffer has."""
+    damaged = pa.Array.from_buffers(pa.int32(), 1 << 20, [None, pa.py_buffer(bytes(64))])
+    for name, column in (("a", pa.array([1], pa.int64())), ("b", damaged)):
+        with pa.ipc.new_file(tmp_path / f"{name}.arrow", pa.schema([("x", column.type)])) as writer:
+            writer.write_batch(pa.record_batch([column], ["x"]))
+    for filters in (None, [("x", ">", 1)]):
+        with pytest.raises(cn.UnreadableFileError, match=r"b\.arrow cannot be read as arrow"):
+            store.load("t", tmp_path, filters=filters)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow", ".arrows"])
+def test_no_columns(suffix, tmp_path, store):
+    store.put("t", pd.DataFrame({"a": [1, 2, 3]})).close()
+    cn_table = store.open("t").to_arrow()
+    if suffix == ".parquet":
+        pq.write_table(cn_table, tmp_path / f"t{suffix}")
+    else:
+        new = pa.ipc.new_file if suffix == ".arrow" else pa.ipc.new_stream
+        with new(tmp_path / f"t{suffix}", cn_table.schema) as writer:
+            writer.write_table(cn_table)
+    assert store.load("t", tmp_path / f"t{suffix}", columns=[]).num_rows == 3
+
+
+def test_a_filter_that_does_not_fit_a_stream(tmp_path, store):
+    with pa.ipc.new_stream(tmp_path / "t.arrows", pa.schema([("a", pa.int64())])) as writer:
+        writer.write_table(pa.table({"a": [1]}))
+    with pytest.raises(ValueError, match="filters= does not fit this table"):
+        store.load("t", tmp_path / "t.arrows", filters=[("nope", "==", 1)])

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import colonnade as cn
-from colonnade.storage import memory_limits, room, spares
+from colonnade.storage import capacity, memory_limits, room, spares
 from support import control_groups
 
 MIB = 1 << 20
@@ -220,3 +220,12 @@ print(json.dumps([folder for folder, files in memory_limits._groups() if files.l
         (version_2 / "memory.max").write_text(str(LIMIT))
         process = control_groups.run(version_2, PUTS, folder / "s", 3, 90, 91, "t{}", 1)
         assert not control_groups.was_killed(process)
+
+
+def test_a_refusal_says_what_is_missing():
+    """There may be less room than a fetch needs to receive a table, also where a spare has room for the table itself."""
+    limit = memory_limits.MemoryLimit(Path("memory.max"), 64 * MIB, 22 * MIB)
+    usage = cn.Store("/dev/shm/none").usage()
+    error = capacity.refuse_for_room(Path("/dev/shm/s"), 0, room.Room(-10 * MIB, limit), usage, 32 * MIB)
+    words = "leaves 23,068,672 bytes and the table needs 0 beside the 32.0MiB of memory that it takes to receive it"
+    assert words in str(error)

@@ -18,16 +18,16 @@ def only_free(count):
     """Leave exactly so many descriptors free."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     before = descriptors()
-    duplicates = []
+    fds = []
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, before)) + 60, limits[1]))
         with contextlib.suppress(OSError):
             while True:
-                duplicates.append(os.open("/dev/null", os.O_RDONLY))
+                fds.append(os.open("/dev/null", os.O_RDONLY))
         for _ in range(count):
-            os.close(duplicates.pop())
+            os.close(fds.pop())
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-        for fd in duplicates:
+        for fd in fds:
             os.close(fd)

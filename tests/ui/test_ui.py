@@ -224,8 +224,10 @@ def test_a_refresh_keeps_focus_and_elements(tmp_path):
     """Keyboard users stay where they are: only what changed is replaced, and a row is known by its link."""
     from colonnade.ui import pages
 
-    def rows(names, age):
-        lines = "".join(f'<tr><td><a href="/{name}">{name}</a></td><td>{age}</td></tr>' for name in names)
+    gone = "<tr><td>deleted</td><td></td></tr>"  # a row without a link, above the others
+
+    def rows(names, age, first=""):
+        lines = first + "".join(f'<tr><td><a href="/{name}">{name}</a></td><td>{age}</td></tr>' for name in names)
         return f"<h1>store</h1><div class='scroll'><table><tbody>{lines}<tr><td>spare</td><td></td></tr></tbody></table></div>"
 
     program = f"""
@@ -239,6 +241,7 @@ def test_a_refresh_keeps_focus_and_elements(tmp_path):
         main.querySelector("a[href='/c']").focus();
         look({rows("abcd", "1s")!r}); look({rows("abcd", "2s")!r}); look({rows("newabcd", "3s")!r}); look({rows("bcd", "4s")!r});
         look({rows("dcb", "5s")!r}); look({rows("ce", "6s")!r});
+        look({rows("ce", "7s", gone)!r}); look({rows("ce", "8s")!r});
         document.title = seen.join(";");
     """
     page = tmp_path / "page.html"
@@ -258,6 +261,9 @@ def test_a_refresh_keeps_focus_and_elements(tmp_path):
             ("bcd", "4s"),
             ("dcb", "5s"),
             ("ce", "6s"),
+            ("ce", "7s"),
+            ("ce", "8s"),
         )
     ]
+    texts[-2] = texts[-2].replace("store", "storedeleted")
     assert title[1].split(";") == [f"c,{text},true" for text in texts]

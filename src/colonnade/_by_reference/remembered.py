@@ -105,7 +105,7 @@ def _send_stored(
     if source is None or not source.reference.store:
         return None
     here = source.reference._replace(locations=())  # the table is not fetched for it
-    way_back = kind.unwrap_of_snapshot(table)
+    way_back = kind.way_back_of_snapshot(table)
     if way_back is None:
         return None
     try:

@@ -25,7 +25,7 @@ class Kind(NamedTuple):
     """One type of tables.
 
     ``way_back`` gives what ``read`` needs to make an equal table of what is planned for it; None: there is no way.
-    ``unwrap_of_snapshot`` gives it for a table that may have been made of a snapshot; None: it was not.
+    ``way_back_of_snapshot`` gives it for a table that may have been made of a snapshot; None: there is no way.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Kind(NamedTuple):
     nbytes: Callable[[Any], int]
     may_go: Callable[[Any], bool]
     way_back: Callable[[Any, TablePlan], Any]
-    unwrap_of_snapshot: Callable[[Any], Any]
+    way_back_of_snapshot: Callable[[Any], Any]
     read: Callable[[Any, Any], Any]
 
 

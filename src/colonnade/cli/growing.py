@@ -15,7 +15,7 @@ import typer
 
 from colonnade import ColonnadeError, RowsDroppedError, WaitTimeoutError
 from colonnade.cli.arguments import Name, existing_store, standard_input, store_of, usage_errors
-from colonnade.cli.output import for_json, is_read, print_error, print_line
+from colonnade.cli.output import for_json, has_reader, print_error, print_line
 from colonnade.cli.show import values_of
 from colonnade.display.columns import justify
 from colonnade.display.fitting import cell_len, counted, one_line, padded
@@ -23,7 +23,7 @@ from colonnade.display.table import GAP
 from colonnade.errors import InvalidDataError
 
 if TYPE_CHECKING:
-    from colonnade import Snapshot
+    from colonnade import Appender, Store
 
 
 _BETWEEN_LOOKS = 1.0  # seconds
@@ -60,7 +60,7 @@ def tail(
             for new in following:
                 printer.print(new)
         except WaitTimeoutError:
-            if not is_read():  # as `head` leaves it: no row may ever come that would meet the closed pipe
+            if not has_reader():  # as `head` leaves it: no row may ever come that would meet the closed pipe
                 return
         except RowsDroppedError as error:  # the next step goes on with the oldest row
             print_error(error)
@@ -127,8 +127,8 @@ def append(
     log, before, total, is_new = None, 0, 0, not store.exists(name)
     if not is_new:
         with usage_errors():
-            _check_index(store.open(name), index)
             log = store.appender(name, retain=retention)
+            _check_index(store, log, index)
         before = total = log.num_rows
     lines = LineReader(standard_input().read1, kind.value, None if log is None else log.schema)
     try:
@@ -136,6 +136,7 @@ def append(
             if log is None:
                 with usage_errors():
                     log = store.appender(name, like=frame_like(table), index=index, retain=retention)
+                before = total = log.num_rows  # another process may have made the table since the command began
             try:
                 total = log.append(table)
             except (ValueError, TypeError) as error:
@@ -148,14 +149,18 @@ def append(
     print_line(f"{name}: {counted(total - before, 'row')} appended, {total:,} in all")
 
 
-def _check_index(snapshot: Snapshot, index: str | None) -> None:
-    """See that ``--index`` does not contradict the table.
+def _check_index(store: Store, log: Appender, index: str | None) -> None:
+    """See that ``--index`` does not contradict the table; else close the appender.
 
     Raises
     ------
     ValueError
     """
-    indices = [column.column for column in snapshot.explain() if column.role == "index"]
-    if index is not None and indices != [index]:
+    if index is None:
+        return
+    with store.open(log.name) as snapshot:
+        indices = [column.column for column in snapshot.explain() if column.role == "index"]
+    if indices != [index]:
+        log.close()
         have = f"the index {indices[0]!r}" if indices else "no index"
-        raise ValueError(f"--index {index} is for a new table, and {snapshot.name!r} has {have}")
+        raise ValueError(f"--index {index} is for a new table, and {log.name!r} has {have}")

@@ -26,7 +26,7 @@ def print_line(text: str = "") -> None:
     print(printable(text))  # noqa: T201 -- a command prints its result
 
 
-def is_read() -> bool:
+def has_reader() -> bool:
     """Whether somebody can still read what is printed: False for a pipe, a socket or a terminal that was closed."""
     poll = select.poll()
     try:

@@ -74,9 +74,9 @@ def show(
             table.validate(full=True)  # to follow a damaged offset would end the process
         except ValueError as error:
             raise CorruptSnapshotError(f"the values of {name!r} are damaged: {error}; put the table again") from error
-    column_count = _show(table, as_json)
-    if column_count:
-        console().print(f"{format_part(table.num_rows, total, 'row')}, {column_count}", style="dim")
+    columns_shown = _show(table, as_json)
+    if columns_shown:
+        console().print(f"{format_part(table.num_rows, total, 'row')}, {columns_shown}", style="dim")
 
 
 def sql(
@@ -102,10 +102,10 @@ def sql(
         error_with_hint = with_hint(error)
         text = "\n".join([str(error_with_hint), *getattr(error_with_hint, "__notes__", [])])
         raise ColonnadeError(text.replace("sql(..., external_access=True)", "--external-access")) from error
-    column_count = _show(table.slice(0, rows), as_json)
-    if column_count:
+    columns_shown = _show(table.slice(0, rows), as_json)
+    if columns_shown:
         more = " and more" if table.num_rows > rows else ""
-        console().print(f"{counted(min(table.num_rows, rows), 'row')}{more}, {column_count}", style="dim")
+        console().print(f"{counted(min(table.num_rows, rows), 'row')}{more}, {columns_shown}", style="dim")
 
 
 def _show(table: Any, as_json: bool) -> str | None:

@@ -84,10 +84,10 @@ class OwnArray(NamedTuple):
 class Layout:
     """Where each column goes, in PyArrow's order of blocks.
 
-    ``jobs`` are those of the ``import_positions`` columns, in order. ``blocks`` are the NumPy blocks: an output and the
-    positions of its columns, by their first column. ``objects`` are the columns of the block of Python objects, and
-    ``own`` those with an array of their own, from the last to the first. PyArrow converts the columns ``left``.
-    ``overflow_rows`` are the places (output, row) of values that may overflow.
+    ``jobs`` are those of the columns at ``import_positions``, in order. ``blocks`` are the NumPy blocks: an output and
+    the positions of its columns, by their first column. ``objects`` are the columns of the block of Python objects, and
+    ``own`` those with an array of their own, from the last to the first. PyArrow converts the columns at
+    ``by_pyarrow``. ``overflow_rows`` are the places (output, row) of values that may overflow.
 
     With ``split`` each column has a block of its own, and those that are ``whole`` (imported columns of one chunk) are
     read in place where they can be.

@@ -53,16 +53,16 @@ def rich_table(columns: Sequence[Column], rows: Iterable[Any], room: int | None 
 
     texts = [[column.cell(row) for column in columns] for row in rows]
     widths = [max(map(cell_len, cells), default=0) for cells in zip(*texts, strict=True)] or [0] * len(columns)
-    kept = _kept_widths(columns, widths, room)
+    fixed_widths = _fixed_widths(columns, widths, room)
     table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")
-    for column, width in zip(columns, kept, strict=True):
+    for column, width in zip(columns, fixed_widths, strict=True):
         table.add_column(Text(column.heading), justify=column.justify, overflow="fold", width=width)
     for row in texts:
         table.add_row(*map(Text, row))
     return table
 
 
-def _kept_widths(columns: Sequence[Column], widths: Sequence[int], room: int | None) -> list[int | None]:
+def _fixed_widths(columns: Sequence[Column], widths: Sequence[int], room: int | None) -> list[int | None]:
     """Give the widths that Rich may not change: those of numbers, if the room is too narrow for the whole table."""
     whole = [max(width, cell_len(column.heading)) for width, column in zip(widths, columns, strict=True)]
     gaps = GAP * (len(columns) - 1)
@@ -70,8 +70,8 @@ def _kept_widths(columns: Sequence[Column], widths: Sequence[int], room: int | N
         return [None] * len(columns)
     numbers = [column.justify == "right" and width > 0 for column, width in zip(columns, widths, strict=True)]
     least = [width if is_number else _NARROWEST for width, is_number in zip(whole, numbers, strict=True)]
-    chosen = whole if sum(least) + gaps <= room else widths
-    return [width if is_number else None for width, is_number in zip(chosen, numbers, strict=True)]
+    usable = whole if sum(least) + gaps <= room else widths
+    return [width if is_number else None for width, is_number in zip(usable, numbers, strict=True)]
 
 
 def fit_to_width(columns: Sequence[Column], rows: Sequence[Any], room: int) -> list[Column]:

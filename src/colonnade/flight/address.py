@@ -55,14 +55,14 @@ def parse(url: str) -> tuple[Address, str | None]:
     if match is None or host is None or not 0 < int(match["port"]) < 1 << 16:
         raise ValueError(
             f"{url!r} is not the address of a table on another host: grpc://host:port/name, or grpc+tls://host:port/name"
-            "; a number of IPv6 stands in brackets"
+            "; an IPv6 address stands in brackets: grpc://[::1]:port/name"
         )
     name = match["name"] or None
     return Address(match["scheme"], host, int(match["port"])), None if name is None else paths.check_name(name)
 
 
 def check_host(host: str, argument: str) -> str:
-    """Give a host's name or number back, a number of IPv6 without brackets.
+    """Return a host's name or number; an IPv6 address without brackets.
 
     Raises
     ------

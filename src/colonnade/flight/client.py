@@ -26,7 +26,7 @@ from colonnade.flight.messages import Done, Offer, Part, Request
 
 # Seconds until a peer that says nothing is given up.
 PATIENCE = 8.0
-# A transfer may take this many seconds, and one more for each so many bytes, even if data still arrive after that.
+# A transfer is ended after this many seconds, and one more for each so many bytes, even if data still arrive.
 _LONGEST, _BYTES_IN_SECOND = 60.0, 32 << 10
 # The longest text of a peer that becomes part of an error.
 _LONGEST_TEXT = 500

@@ -55,7 +55,8 @@ from colonnade.storage.publish import Publisher
 from colonnade.storage.segment import Segment
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1e-3, 0.05
-# The private memory of a fetch at its peak is less (measured: 25 MiB for two streams), and a small table takes little.
+# The private memory of a fetch at its peak is less than this (measured: 25 MiB for two streams), and a small table
+# takes little.
 _PRIVATE = 32 << 20
 
 _Result = TypeVar("_Result")
@@ -246,7 +247,8 @@ def _describe(lock: _core.Descriptor, directory: Directory) -> str:
 def _fetch_in_new_process(catalog: Catalog, request: Request, locations: Sequence[str]) -> Fetched:
     """Fetch in a process of its own: gRPC cannot be used in this one, see `library`."""
     table = [request.name, request.version, request.identity]
-    task = json.dumps([os.fspath(catalog.directory.root), table, list(locations), credentials.current()])
+    directory = catalog.directory
+    task = json.dumps([os.fspath(directory.root), directory.timeout, table, list(locations), credentials.current()])
     process = subprocess.run(
         [sys.executable, "-c", "from colonnade.flight.fetch import fetch_for_parent; fetch_for_parent()"],
         input=task,
@@ -276,10 +278,10 @@ def _subclasses(kind: type[ColonnadeError]) -> Iterator[type[ColonnadeError]]:
 
 def fetch_for_parent() -> None:
     """Fetch what standard input says, and print the identity of the copy, or the error."""
-    store, table, locations, own = json.load(sys.stdin)
+    store, timeout, table, locations, own = json.load(sys.stdin)
     credentials.use(credentials.Credentials(*own))
     try:
-        copy = fetch(open_catalog(store), Request(*table), locations)
+        copy = fetch(open_catalog(store, timeout=timeout), Request(*table), locations)
         answer: tuple[str | None, int | None, str] = (None, copy.seal.identity, copy.name)
     except ColonnadeError as error:
         answer = (type(error).__name__, getattr(error, "errno", None), str(error))

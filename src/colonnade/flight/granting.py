@@ -21,7 +21,7 @@ from colonnade.flight.messages import Done, Request
 from colonnade.flight.serving import address_of
 from colonnade.storage.catalog import Catalog
 
-# The seconds between two requests for the same, if the host answers at once that there is nothing yet.
+# The seconds between two requests, if the host answers at once that it has nothing yet.
 PAUSE = 0.25
 # So many other hosts may fail in one fetch; and the seconds that are given to saying that it is over.
 _MOST_FAILURES, _SHORT = 4, 2.0
@@ -65,20 +65,20 @@ class Granting:
             yield
             self._has_arrived = True
         except BusyError:
-            self._say(source="" if source == self._address else str(source))
+            self._say(failed_source="" if source == self._address else str(source))
         except (NotFoundError, RemoteError, CorruptSnapshotError):
             if source == self._address:
                 raise
             self._failures += 1
-            self._say(source=str(source))
+            self._say(failed_source=str(source))
 
     def end(self, *, is_placed: bool) -> None:
         """Say that it is over, and where this host has a copy for others."""
         self._say(address=_own_address(self._catalog, self._address) if is_placed else "")
 
-    def _say(self, *, address: str = "", source: str = "") -> None:
+    def _say(self, *, address: str = "", failed_source: str = "") -> None:
         """Say what became of the transfer. Nothing depends on it: a host that gets no message finds out."""
-        message = Done(cast(int, self._request.identity), self.transfer, address, source)
+        message = Done(cast(int, self._request.identity), self.transfer, address, failed_source)
         with contextlib.suppress(Exception), connected(self._address, self._credentials) as connection:
             connection.say(message, _SHORT)
 

@@ -53,7 +53,10 @@ class LongCalls(Generic[_Result]):
                 call = calls[0]
         if not wait([call.future], patience).done:
             raise NotYetError
-        return call.future.result()
+        try:
+            return call.future.result()
+        finally:
+            del call  # an error's traceback leads here, and from here to the error
 
     def _begin(self, question: Hashable, function: Callable[[], _Result]) -> _Call[_Result]:
         call: _Call[_Result] = _Call(time.monotonic(), Future())

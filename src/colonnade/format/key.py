@@ -25,6 +25,7 @@ from colonnade import _core
 from colonnade.core.key_index import KeyColumn
 from colonnade.errors import UnsupportedTypeError, brief_repr
 from colonnade.interop import pandas as pandas_internals
+from colonnade.interop.dictionaries import combined
 
 _FIXED = (pt.is_integer, pt.is_temporal, pt.is_decimal, pt.is_fixed_size_binary)
 # Text and bytes, and the type of their offsets.
@@ -167,7 +168,7 @@ def one_key(arrow_type: pa.DataType) -> OneKey:
 
 def _arrow_values(values: Any, arrow_type: pa.DataType) -> pa.Array:
     if isinstance(values, pa.ChunkedArray):
-        return values.combine_chunks()
+        return combined(values)
     if isinstance(values, pa.Array):
         return values
     if _core.nests_deeper(values, 1):  # PyArrow ends the process at circular ones
@@ -205,6 +206,8 @@ def _in_type(values: pa.Array, name: str, arrow_type: pa.DataType) -> pa.Array:
         values = values.dictionary_decode()
     if values.type == arrow_type:
         return values
+    if pt.is_float16(values.type):  # Arrow's kernels compare none
+        values = values.cast(pa.float32())
     if pt.is_null(values.type):
         return values.cast(arrow_type)
     if _kind(values.type) != _kind(arrow_type) or _zoned(values.type) != _zoned(arrow_type):

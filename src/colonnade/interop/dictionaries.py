@@ -15,7 +15,7 @@ import pyarrow.types as pt
 from colonnade.errors import UnsupportedTypeError
 
 
-def concatenated(arrays: Sequence[pa.Array], memory_pool: pa.MemoryPool | None = None) -> pa.Array:
+def concatenated(arrays: Sequence[pa.Array], memory_pool: pa.MemoryPool | None = None, what: str = "") -> pa.Array:
     """Copy arrays of one type into one.
 
     Raises
@@ -23,12 +23,28 @@ def concatenated(arrays: Sequence[pa.Array], memory_pool: pa.MemoryPool | None =
     UnsupportedTypeError
         As `check_joinable`.
     """
-    check_joinable(arrays)
+    check_joinable(arrays, what)
     return pa.concat_arrays(arrays, memory_pool=memory_pool)
 
 
-def check_joinable(arrays: Sequence[pa.Array]) -> None:
+def combined(column: pa.ChunkedArray) -> pa.Array:
+    """All chunks of a column as one array; copied if there are several.
+
+    Raises
+    ------
+    UnsupportedTypeError
+        As `check_joinable`.
+    """
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    check_joinable(column.chunks)
+    return column.combine_chunks()
+
+
+def check_joinable(arrays: Sequence[pa.Array], what: str = "") -> None:
     """Refuse several arrays with dictionaries of half floats: PyArrow 26 makes other numbers of them.
+
+    The error begins with ``what``.
 
     Raises
     ------
@@ -36,7 +52,7 @@ def check_joinable(arrays: Sequence[pa.Array]) -> None:
     """
     if len(arrays) > 1 and _has_half_dictionary(arrays[0].type):
         raise UnsupportedTypeError(
-            f"chunks of {arrays[0].type} cannot be joined, because PyArrow makes other numbers of half floats in "
+            f"{what}chunks of {arrays[0].type} cannot be joined, because PyArrow makes other numbers of half floats in "
             "dictionaries; cast these to float32"
         )
 

@@ -12,9 +12,9 @@ import pyarrow.types as pt
 
 
 def replaced(type_: pa.DataType, change: Callable[[pa.DataType], pa.DataType]) -> pa.DataType:
-    """The type with ``change`` made to each part that has none itself; an equal type if that changes nothing.
+    """The type with ``change`` applied to each innermost type; an equal type if that changes nothing.
 
-    Dictionaries and extension types are such parts. Unions, run ends and list views stay as they are.
+    Dictionaries and extension types count as innermost. Unions, run ends and list views stay as they are.
     """
     if isinstance(type_, pa.BaseExtensionType) or not type_.num_fields:
         return change(type_)

@@ -33,7 +33,7 @@ _JOINED = 8 << 20
 class Stream(NamedTuple):
     """Columns that are decoded when they are written: for each, whether it has nulls; and how many rows they have.
 
-    Both are what the source declares. ``batches`` are of some of the columns each: their names, and a batch of them.
+    Both are what the source declares. Each item of ``batches`` is the names of some columns, and a batch of these.
     """
 
     columns: Mapping[str, bool]
@@ -171,7 +171,7 @@ def as_one(*batches: pa.RecordBatch) -> pa.RecordBatch:
 
 def _as_one_array(name: str, column: pa.ChunkedArray) -> pa.Array:
     if not pt.is_dictionary(column.type):
-        return concatenated(column.chunks, memory_pool=POOL)
+        return concatenated(column.chunks, POOL, f"column {name!r}: ")
     one_dictionary = with_one_dictionary(column)
     dictionary = one_dictionary.chunk(0).dictionary
     if one_dictionary.type != column.type:

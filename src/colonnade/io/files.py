@@ -24,12 +24,12 @@ from pyarrow import fs
 from pyarrow.parquet import filters_to_expression
 
 from colonnade.errors import UnreadableFileError, printable
-from colonnade.io.batches import POOL, VIEWS, Source, Stream, as_stored, validated, without_views
+from colonnade.io.batches import POOL, Source, Stream, as_stored, validated, without_views
 from colonnade.io.engines import by_engine
 from colonnade.io.formats import SUFFIXES, TEXT, FileFormat, decompressed, explaining, recognise
 from colonnade.io.hive import folder_columns
 from colonnade.io.one_by_one import BatchFile, Chosen, is_stream, read_files, read_streams
-from colonnade.io.options import ReadOptions, check_columns
+from colonnade.io.options import ReadOptions, check_columns, check_filter
 from colonnade.io.pandas_metadata import check_metadata, with_united_dtypes
 from colonnade.io.parquet import has_far_int96, parquet_format, parquet_options
 from colonnade.io.parquet_columns import decode_columns, of_the_same, states_of
@@ -200,7 +200,7 @@ def _columns(source: _Files, kind: FileFormat, options: ReadOptions, meter: Mete
         if any(is_stream(file, kind) for file in files):
             return read_streams(files, kind, choice, meter)
 
-    def opened(format_: Any) -> Any:
+    def open_dataset(format_: Any) -> Any:
         factory = ds.FileSystemDatasetFactory(source.system, [file.path for file in source.files], format_, layout)
         # The columns of all files together; PyArrow's default is those of the first file.
         return factory.finish(without_views(factory.inspect(promote_options="permissive", fragments=None)))
@@ -209,31 +209,31 @@ def _columns(source: _Files, kind: FileFormat, options: ReadOptions, meter: Mete
     with explaining(source.path_text, kind):
         state = states_of(source.files) if can_stream else []
         try:
-            dataset = opened(_FORMATS[kind]())
+            dataset = open_dataset(_FORMATS[kind]())
         except pa.ArrowInvalid:
             files = _one_by_one(source, source.system.open_input_file)
             if (batches := read_files(files, kind, choice, meter)) is None:
                 raise
             return batches
         if kind is FileFormat.PARQUET and has_far_int96(dataset):
-            dataset = opened(parquet_format("us"))
+            dataset = open_dataset(parquet_format("us"))
         check_columns(options.columns or (), dataset.schema.names)
         if choice.rows is None:
             meter.total = sum(fragment.count_rows() for fragment in dataset.get_fragments())
         else:
-            _check_filter(choice.rows, dataset.schema)
+            check_filter(choice.rows, dataset.schema)
         for fragment in dataset.get_fragments():
             check_metadata(fragment.physical_schema)
         schema = with_united_dtypes(dataset.schema, [fragment.physical_schema for fragment in dataset.get_fragments()])
         if choice.columns is not None:
             schema = pa.schema([schema.field(name) for name in choice.columns], schema.metadata)
-        null_facts = declared_columns(dataset, schema) if can_stream else {}
-    if not null_facts:
+        has_nulls = declared_columns(dataset, schema) if can_stream else {}
+    if not has_nulls:
         return Source(schema, _scan(dataset, kind, schema, choice, meter, remote=remote))
-    now = [name for name in schema.names if name not in null_facts]
-    first = _scan(dataset, kind, schema, choice._replace(columns=now), meter, ahead=_AHEAD_OF_KEPT)
-    later = of_the_same(source.files, state, decode_columns(dataset, schema, list(null_facts), meter))
-    return Source(schema, first if now else iter(()), Stream(null_facts, meter.total, later))
+    first_names = [name for name in schema.names if name not in has_nulls]
+    first = _scan(dataset, kind, schema, choice._replace(columns=first_names), meter, ahead=_AHEAD_OF_KEPT)
+    later = of_the_same(source.files, state, decode_columns(dataset, schema, list(has_nulls), meter))
+    return Source(schema, first if first_names else iter(()), Stream(has_nulls, meter.total, later))
 
 
 def _one_by_one(source: _Files, open_file: Callable[..., Any], **options: Any) -> list[BatchFile]:
@@ -254,13 +254,6 @@ def _expression(filters: Any) -> Any:
             f"filters= is an expression of pyarrow.dataset, or tuples as pyarrow.parquet.read_table takes them "
             f'([("year", "==", 2013)]), got {filters!r} ({error})'
         ) from None
-
-
-def _check_filter(rows: Any, schema: pa.Schema) -> None:
-    try:
-        schema.empty_table().filter(rows)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise ValueError(f"filters= does not fit this table: {error}") from None
 
 
 _IPC = {FileFormat.FEATHER, FileFormat.ARROW}
@@ -324,17 +317,11 @@ def _scan(
 def _scan_as_it_is(
     fragment: Any, schema: pa.Schema, columns: Sequence[str] | None, filter: Any, **options: Any
 ) -> Iterator[pa.RecordBatch]:
-    """Scan a file whose reader gives what stands there and looks at none of it, as the readers of other formats do.
-
-    All that a batch refers to is checked before it is cast or filtered.
-    """
+    """Scan a file of Arrow. Its reader checks nothing, so each batch is checked before it is cast or filtered."""
     names = schema.names if columns is None or filter is not None else columns
     types = {field.name: field.type for field in fragment.physical_schema}
-    with_views = [
-        field.with_type(types[field.name]) if types.get(field.name) in VIEWS else field
-        for field in map(schema.field, names)
-    ]
-    scanner = fragment.scanner(schema=pa.schema(with_views), **options)
+    types_of_file = pa.schema([field.with_type(types.get(field.name, field.type)) for field in schema])
+    scanner = fragment.scanner(schema=types_of_file, columns=list(names), **options)
     checked_schema = pa.schema(map(schema.field, names))
     for batch in as_stored(validated(scanner.to_batches()), checked_schema):
         if filter is None:

@@ -1,6 +1,7 @@
-"""Columns that stand in the names of folders, as ``year=2013/month=1/a.csv``, for files of text.
+"""Columns that stand in the names of folders, as ``year=2013/month=1/a.csv``.
 
-PyArrow's datasets find them for the other formats; the types are theirs. Does not depend on: how a file is read.
+PyArrow's datasets find them by themselves, with the same types. This is for files that no dataset reads: text, IPC
+streams, and files in which several columns have one name. Does not depend on: how a file is read.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ def folder_columns(
 ) -> list[dict[str, pa.Scalar]]:
     """Give the columns that the folders of each path name, and the value of each.
 
-    They have the ``types_by_name`` type; else they are integers if all values are, and otherwise texts.
+    A column has its type of ``types_by_name``. Without one it is of integers if all values are, and otherwise of text.
     """
     texts = [dict(_named(part) for part in path.parts[:-1] if "=" in part) for path in paths]
     types = {name: pa.int32() for text in texts for name in text}

@@ -73,11 +73,13 @@ class LineReader:
                 repeated = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
                 if repeated:
                     raise InvalidDataError(f"{self.lines} were not appended: several columns are called {repeated}")
-                columns = [f"{field.name!r} ({field.type})" for field in table.schema if pt.is_nested(field.type)]
-                if columns:
+                nested_columns = [
+                    f"{field.name!r} ({field.type})" for field in table.schema if pt.is_nested(field.type)
+                ]
+                if nested_columns:
                     raise InvalidDataError(
                         f"{self.lines} were not appended: columns hold numbers, text, booleans or times, and not what "
-                        f"is in {', '.join(columns)}"
+                        f"is in {', '.join(nested_columns)}"
                     )
                 table = table.cast(pa.schema((field.name, _growing(field.type)) for field in table.schema))
                 self._types = {field.name: field.type for field in table.schema}
@@ -105,7 +107,7 @@ class LineReader:
                 refuse_rounded(table, lines)
             return table
         assert self._header is not None
-        # Without threads, as for JSON: one block is one task, and whoever ends after an error leaves none behind.
+        # Without threads, as for JSON: no thread of PyArrow runs on when an error ends the program.
         return csv.read_csv(
             pa.BufferReader(self._header + data),
             csv.ReadOptions(use_threads=False, block_size=len(self._header) + len(data) + 1),

@@ -48,8 +48,7 @@ def read(
         No thread can be started.
     """
     _check_threads()
-    with _opened(source, query, format_, options, meter, streams=streams) as parts:
-        schema, batches, stream = parts
+    with _opened(source, query, format_, options, meter, streams=streams) as (schema, batches, stream):
         if stream is None:
             table = gather(schema, batches)
             return Read(table, _lengths(table), [], iter(()))

@@ -17,7 +17,7 @@ from pyarrow.parquet import ParquetFile
 
 from colonnade.io.batches import Source, as_stored, validated, without_views
 from colonnade.io.formats import FileFormat, explaining
-from colonnade.io.options import check_columns
+from colonnade.io.options import check_columns, check_filter
 from colonnade.io.progress import Meter
 
 _FILE = b"ARROW1"
@@ -90,6 +90,8 @@ def _read(files: Sequence[BatchFile], kind: FileFormat, read: Read, choice: Chos
         with explaining(files[0].path, kind):
             schema = pa.unify_schemas(schemas, promote_options="permissive")
     check_columns(choice.columns or (), schema.names)
+    if choice.rows is not None:
+        check_filter(choice.rows, schema)
     fields = None
     if choice.columns is not None:
         fields = [field for name in choice.columns for field in schema.get_all_field_indices(name)]

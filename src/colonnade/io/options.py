@@ -157,3 +157,16 @@ def check_columns(columns: Iterable[str], present: Iterable[str], option: str = 
         raise ValueError(
             f"{option}= names columns that are not there: {', '.join(map(repr, missing))}. There are: {list_of_names}"
         )
+
+
+def check_filter(rows: Any, schema: pa.Schema) -> None:
+    """See that a filter is one of the table's columns, and of their types.
+
+    Raises
+    ------
+    ValueError
+    """
+    try:
+        schema.empty_table().filter(rows)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise ValueError(f"filters= does not fit this table: {error}") from None

@@ -1,4 +1,4 @@
-"""Columns of Parquet files, decoded while they are written: some columns after the others, batch by batch.
+"""Columns of Parquet files, decoded batch by batch while they are written.
 
 Does not depend on: which columns these are, how a table is written.
 """
@@ -20,25 +20,25 @@ from colonnade.io.formats import FileFormat, explaining
 from colonnade.io.progress import Meter
 from colonnade.io.streamed import MisdeclaredError, rows_of_batch
 
-# The columns that are decoded side by side. For each of them PyArrow holds a page and a dictionary, up to 2 MiB.
+# The most columns that are decoded at once. For each of them PyArrow holds a page and a dictionary, up to 2 MiB.
 _MOST_COLUMNS = 8
-# The groups of these columns that are decoded at the same time.
-_SIDE_BY_SIDE = 2
+# These columns are cut into so many groups, which take turns.
+_GROUPS = 2
 
 
 def decode_columns(
     dataset: Any, schema: pa.Schema, names: list[str], meter: Meter
 ) -> Iterator[tuple[Sequence[str], pa.RecordBatch]]:
-    """Decode columns group by group, `_SIDE_BY_SIDE` groups in turns: for each batch the names of its columns, and it.
+    """Decode columns batch by batch: gives the names of the columns of each batch, and the batch.
 
-    PyArrow decodes the columns of a batch by all processors, and waits for the slowest. Meanwhile the other group's
-    columns are decoded.
+    PyArrow decodes the columns of a batch by all processors, and waits for the slowest. Meanwhile the columns of
+    another group are decoded.
     """
     for at in range(0, len(names), _MOST_COLUMNS):
-        now = names[at : at + _MOST_COLUMNS]
+        column_names = names[at : at + _MOST_COLUMNS]
         groups = deque(
             (group, in_whole_bytes(read_ahead(_decoded(dataset, schema, group))))
-            for group in (now[first::_SIDE_BY_SIDE] for first in range(_SIDE_BY_SIDE))
+            for group in (column_names[first::_GROUPS] for first in range(_GROUPS))
             if group
         )
         while groups:

@@ -27,7 +27,7 @@ _ERASE = "\r\x1b[K"
 
 @dataclass(slots=True)
 class Meter:
-    """How far a reader is: at ``position`` of ``total`` rows, or bytes of text. A ``total`` of 0 is unknown.
+    """How far a load or a dump is: at ``position`` of ``total``, in rows or in bytes of text. 0 is an unknown total.
 
     A bar reads it in its own thread.
     """

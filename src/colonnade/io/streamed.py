@@ -5,10 +5,9 @@ and whether it has nulls. Parquet files declare both for most columns. These col
 column of the same length and type, without values. Text, dictionaries and nested columns are decoded first: their size
 is not declared.
 
-They are decoded batch by batch, the columns of a batch side by side, while the batch before is written. Measured, 5
-million rows of 8 columns, a spare in the store, two processors, against PyArrow's ``read_table``: 1.18 times as long
-with one group of columns, 1.09 times with two groups that alternate. Decoding one column at a time of each row group
-takes 1.41 times as long.
+They are decoded batch by batch, the columns of a batch at the same time, while the batch before is written. Measured
+against PyArrow's ``read_table`` (docs/performance.md has more): one group of columns is 8% slower than two groups that
+take turns, and one column at a time of each row group 30%.
 
 Does not depend on: stores, how a table is written, how files are found.
 """
@@ -135,8 +134,8 @@ def placeholder(type_: pa.DataType, rows: int, *, nulls: bool) -> pa.ChunkedArra
     return pa.chunked_array(chunks, type_)
 
 
-def with_placeholders(table: pa.Table, schema: pa.Schema, may_be_null: Mapping[str, bool], rows: int) -> pa.Table:
-    """Give a table with the columns of ``table``, and placeholders of the declared ones, in the order of ``schema``.
+def with_placeholders(table: pa.Table, schema: pa.Schema, has_nulls: Mapping[str, bool], rows: int) -> pa.Table:
+    """Give a table with the columns of ``table`` and placeholders of those in ``has_nulls``, in ``schema``'s order.
 
     Raises
     ------
@@ -148,8 +147,8 @@ def with_placeholders(table: pa.Table, schema: pa.Schema, may_be_null: Mapping[s
     columns = []
     fields = []
     for field in schema:
-        if field.name in may_be_null:
-            columns.append(placeholder(field.type, rows, nulls=may_be_null[field.name]))
+        if field.name in has_nulls:
+            columns.append(placeholder(field.type, rows, nulls=has_nulls[field.name]))
             fields.append(field)
         else:
             columns.append(table.column(field.name))

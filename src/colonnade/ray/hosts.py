@@ -23,7 +23,8 @@ _NAMESPACE = "colonnade"
 # What calls to an actor raise before Ray knows that its node is gone, and after.
 _OF_LOST_NODES = (ray.exceptions.ActorUnavailableError, ray.exceptions.ActorUnschedulableError)
 
-# The first handle of each actor, by node. Ray ends an actor when nobody has that any more, and these end with the job.
+# The first handle of each actor, by node. Ray ends an actor when its first handle is gone, so they are kept until the
+# job ends.
 _handles: dict[str, Any] = {}
 
 

@@ -112,14 +112,15 @@ def refuse_for_capacity(root: Path, size: int, capacity: int, usage: Usage) -> S
 
 def refuse_for_room(root: Path, size: int, room: Room, usage: Usage, private: int) -> StoreFullError:
     """The error for a table that its file system or its memory limit has no room for."""
-    logger.warning("refused: %d bytes, for %s has room for %d", size, root, room.nbytes)
+    logger.warning("refused: %d bytes, because %s has room for %d", size, root, max(room.nbytes, 0))
+    needs = f"{size:,}"
     if room.limit:
+        if private:
+            needs += f" beside the {format_size(private)} of memory that it takes to receive it"
         what = (
             f"the memory limit of this process's control group ({room.limit.file}: {format_size(room.limit.nbytes)}) "
-            f"leaves {max(room.nbytes, 0):,} bytes"
+            f"leaves {room.nbytes + private:,} bytes"
         )
-        if private:
-            what += f" beside the {format_size(private)} of memory that it takes to receive the table,"
         remedy = "raise the limit (docker run --memory, MemoryMax= of systemd), or use a store on a disk"
     else:
         what = f"{root} has {room.nbytes:,} bytes free"
@@ -128,7 +129,7 @@ def refuse_for_room(root: Path, size: int, room: Room, usage: Usage, private: in
             remedy += " (a container's /dev/shm is set by docker run --shm-size)"
     return StoreFullError(
         errno.ENOSPC,
-        f"{what} and the table needs {size:,}; nothing was stored. {_describe(usage)}. {_REMEDY}, or {remedy}",
+        f"{what} and the table needs {needs}; nothing was stored. {_describe(usage)}. {_REMEDY}, or {remedy}",
     )
 
 

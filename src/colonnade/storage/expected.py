@@ -32,13 +32,13 @@ class Expected(NamedTuple):
     identity: int | None = None
 
     @classmethod
-    def of(cls, version: int | Versioned) -> Expected:
+    def of(cls, expectation: int | Versioned) -> Expected:
         """Read ``expect_version=``: a number, or the Snapshot itself."""
-        if isinstance(version, int):
-            return cls(version)
-        if not (hasattr(version, "version") and hasattr(version, "identity")):
-            raise ValueError(f"expect_version must be a version or a Snapshot, got {brief_repr(version)}")
-        return cls(version.version, version.identity)
+        if isinstance(expectation, int):
+            return cls(expectation)
+        if not (hasattr(expectation, "version") and hasattr(expectation, "identity")):
+            raise ValueError(f"expect_version must be a version or a Snapshot, got {brief_repr(expectation)}")
+        return cls(expectation.version, expectation.identity)
 
     def check(self, name: str, present: Seal | None) -> None:
         """See that a name's newest snapshot is the expected one.

@@ -287,8 +287,8 @@ class Log:
     def make(self, base: int, text_bytes: int, nbytes: int) -> LogSegment:
         """Make the next segment, whose first row is ``base``; nobody looks for it before `enter`.
 
-        ``text_bytes`` is the least room for the text of each column, and ``nbytes`` are the bytes that the rows take
-        which are about to be written.
+        ``text_bytes`` is the least room for the text of each column, and ``nbytes`` is the size of the rows that are
+        about to be written.
 
         Raises
         ------

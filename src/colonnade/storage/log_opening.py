@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from colonnade.errors import CorruptSnapshotError, LogBusyError, NotFoundError
+from colonnade.errors import CorruptSnapshotError, InvalidNameError, LogBusyError, NotFoundError
 from colonnade.format.growing import GrowingSchema
 from colonnade.storage import log_folder
 from colonnade.storage.catalog import Catalog
@@ -47,6 +47,8 @@ def open_log(
         Another process, or another Log of this one, has it locked.
     NotFoundError
         It is not there, and no schema is given.
+    InvalidNameError
+        The name is a table that does not grow.
     ValueError
         It is there, with another schema.
     CorruptSnapshotError
@@ -67,6 +69,10 @@ def open_log(
                 log.drop()
                 log = None
             if schema is None:
+                if catalog.seal_of(name) is not None:
+                    raise InvalidNameError(
+                        f"{name!r} is a table, which does not grow; delete it first, or append to another name"
+                    ) from None
                 raise NotFoundError(
                     f"there is no growing table {name!r} in {directory.root}; give its columns to make it: "
                     "appender(name, {'time': 'datetime64[ns]', ...}) or appender(name, like=df)"

@@ -34,7 +34,7 @@ class Room:
         self.has_spares = False
 
     def rows(self, schema: GrowingSchema, retention: Retention, nbytes: int) -> int:
-        """The capacity of the next segment; ``nbytes`` are the bytes of the rows that are about to be written.
+        """The capacity of the next segment; ``nbytes`` is the size of the rows that are about to be written.
 
         Raises
         ------

@@ -72,7 +72,7 @@ class Publisher:
                 self.check_capacity(root, size, settings.capacity)
             draft = spares.claim(root, size, settings.file_mode) if size >= MAPPED else None
             try:
-                self._make_room(root, size - (draft.allocated if draft else 0), private)
+                self._make_room(root, max(size - (draft.allocated if draft else 0), 0), private)
             except BaseException:
                 if draft:
                     draft.close()

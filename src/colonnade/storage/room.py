@@ -18,7 +18,7 @@ from colonnade.storage.memory_limits import MemoryLimit
 class Room(NamedTuple):
     """The bytes that are free, and the memory limit that leaves so few; None where the file system does.
 
-    Less than none are free if there is not even the private memory.
+    ``nbytes`` is negative if there is not even room for the private memory.
     """
 
     nbytes: int

@@ -46,16 +46,16 @@ function update(old, fresh) {
   for (const {name, value} of fresh.attributes) old.setAttribute(name, value);
   // A row of the table is known by its link; everything else by its place.
   const link = node => node.nodeName === "TR" ? node.querySelector("a")?.href : undefined;
-  const wanted = [...fresh.childNodes], links = new Set(wanted.map(link));
+  const nodes = [...fresh.childNodes], links = new Set(nodes.map(link));
   const rows = new Map([...old.childNodes].filter(link).map(row => [link(row), row]));
   for (const [key, row] of rows) if (!links.has(key)) row.remove();
-  wanted.forEach((node, place) => {
+  nodes.forEach((node, place) => {
     const here = old.childNodes[place], row = rows.get(link(node));
-    if (!here || (link(node) && !row)) { old.insertBefore(node, here ?? null); return; }
+    if (!here || (link(node) ? !row : link(here))) { old.insertBefore(node, here ?? null); return; }
     if (row && row !== here) old.moveBefore ? old.moveBefore(row, here) : old.insertBefore(row, here);
     update(row ?? here, node);
   });
-  while (old.childNodes.length > wanted.length) old.lastChild.remove();
+  while (old.childNodes.length > nodes.length) old.lastChild.remove();
 }
 async function refresh() {
   if (!document.hidden) {
@@ -64,7 +64,10 @@ async function refresh() {
       if (answer.ok) {
         const main = document.querySelector("main"), fresh = main.cloneNode();
         fresh.innerHTML = await answer.text();
+        const focus = document.activeElement;
         update(main, fresh);
+        // A row that moves loses the focus where the browser has no moveBefore.
+        if (focus !== document.activeElement && main.contains(focus)) focus.focus();
       }
       document.body.classList.toggle("lost", !answer.ok);
     } catch { document.body.classList.add("lost"); }

@@ -25,7 +25,7 @@ def check_table(table: pa.Table) -> None:
     ------
     InvalidDataError
     UnsupportedTypeError
-        For types at which PyArrow ends the process.
+        For types that PyArrow cannot read from a file, or at which it ends the process.
     """
     _validate(table)
     for name, column in zip(table.column_names, table.columns, strict=True):
@@ -135,7 +135,7 @@ def _ends_process(type_: pa.DataType, *, inside: bool = False) -> bool:
 
 
 def _runs_end_process(type_: pa.DataType) -> bool:
-    """Whether PyArrow 26 ends the process when it converts run ends: list views inside, where it takes no rows."""
+    """Whether PyArrow 26 ends the process when it converts run ends: of zoned times, or of list views."""
     if pt.is_run_end_encoded(type_) and pt.is_timestamp(type_.value_type) and type_.value_type.tz is not None:
         return True
     return _contains(type_, lambda part: pt.is_run_end_encoded(part) and _contains(part, _is_list_view))

@@ -166,7 +166,7 @@ def arrow_column(data: pa.ChunkedArray, dtype: Any) -> Column:
     ------
     UnsupportedTypeError
     """
-    given, data = data.type, _without_views_in_dictionaries(data)
+    original_type, data = data.type, _without_views_in_dictionaries(data)
     type_ = data.type
     dictionary = None
     if pt.is_dictionary(type_):
@@ -183,7 +183,7 @@ def arrow_column(data: pa.ChunkedArray, dtype: Any) -> Column:
     if dictionary is not None:
         flat = replace(flat, type=type_)
     one_row = flat.one_row if flat.one_row is not None else one_null(flat.type, dictionary)
-    reading = _reading(flat, given if dtype_kind(dtype) == "arrow" else type_, dtype, data.null_count > 0)
+    reading = _reading(flat, original_type if dtype_kind(dtype) == "arrow" else type_, dtype, data.null_count > 0)
     if reading is Reading.MASKED and pt.is_floating(type_) and pc.any(pc.is_nan(data)).as_py():
         reading = Reading.CONVERTED  # pandas masks NaN as well
     came_as_views = pt.is_string_view(type_) or pt.is_binary_view(type_)
@@ -192,9 +192,9 @@ def arrow_column(data: pa.ChunkedArray, dtype: Any) -> Column:
 
 
 def _without_views_in_dictionaries(data: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The column with text in the dictionaries inside of its type in the place of views, which PyArrow cannot convert.
+    """The column with plain text instead of text views in its inner dictionaries.
 
-    Polars gives such ones.
+    Polars makes such views, and PyArrow cannot convert them.
     """
     if not data.type.num_fields:
         return data

@@ -129,9 +129,9 @@ def _part(job: Job, before: int, rows: int, pieces: Sequence[Piece], places: Map
     def rest(region: Region | None, size: int) -> Region | None:
         if region is None:
             return None
-        part = Region(region.size - size)
-        part_places[part] = places[region] + size
-        return part
+        rest_region = Region(region.size - size)
+        part_places[rest_region] = places[region] + size
+        return rest_region
 
     part = replace(
         job,

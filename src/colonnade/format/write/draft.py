@@ -81,7 +81,7 @@ def plan_draft(schema: Mapping[Any, Any], rows: int, *, nulls: bool) -> DraftPla
         label: _without_nulls(column) if label in dtypes and not (nulls and _has_nulls(column)) else column
         for label, column in zip(schema, table.columns, strict=True)
     }
-    columns_to_fill = {label: _filled(columns[label]) for label in dtypes}
+    columns_to_fill = {label: _column_to_fill(columns[label]) for label in dtypes}
     return DraftPlan(replace(table, columns=tuple(columns.values())), columns_to_fill)
 
 
@@ -129,7 +129,7 @@ def _without_nulls(column: Column) -> Column:
     return replace(column, flat=replace(column.flat, nodes=(node,)))
 
 
-def _filled(column: Column) -> ColumnToFill:
+def _column_to_fill(column: Column) -> ColumnToFill:
     job = column.job
     is_bytes = job.pandas_kind is PandasBuffer.BYTES
     region = job.pandas_buffer if is_bytes else job.values

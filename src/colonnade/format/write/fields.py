@@ -16,7 +16,7 @@ import pyarrow as pa
 class NamedTypes(Sequence[tuple[str, pa.DataType]]):
     """A sequence of (name, type), without a tuple for each that stays.
 
-    Python looks for circles each time that some hundred tuples are made and kept: 15 times for 10,000 columns.
+    Python's garbage collector runs after each few hundred new tuples: 15 times for 10,000 columns.
     """
 
     names: Sequence[str]

@@ -38,6 +38,9 @@ from colonnade.format.write.table import (
 from colonnade.interop import pandas as internals
 from colonnade.interop.pyarrow import field_names, index_field_name
 
+# For what Arrow can hold, though not exactly.
+_REMEDY = "\nTo store what Arrow makes of them, if it does, put colonnade.from_pandas(df) instead."
+
 
 class FrameParts:
     """Collects what one frame needs: columns, codes, nested tables, and errors, which are reported all at once.
@@ -71,14 +74,11 @@ class FrameParts:
         """The field of each column, as in `TablePlan`."""
         return () if self._fields == list(range(len(self.names))) else self._fields
 
-    def raise_errors(self) -> None:
-        """Raise one UnsupportedTypeError that names every column which cannot be stored."""
+    def raise_errors(self, remedy: str = "") -> None:
+        """Raise one UnsupportedTypeError that names every column which cannot be stored, and the remedy."""
         if self.errors:
             lines = "\n  ".join(self.errors)
-            raise UnsupportedTypeError(
-                f"these columns cannot be stored exactly, and nothing was:\n  {lines}\n"
-                "To store what Arrow makes of them, if it does, put colonnade.from_pandas(df) instead."
-            )
+            raise UnsupportedTypeError(f"these columns cannot be stored exactly, and nothing was:\n  {lines}{remedy}")
 
     def row_index(self, index: pd.Index[Any]) -> tuple[MakeIndex, list[Any]]:
         """Return how the row index is read, and its levels that are stored as columns after those of the data."""
@@ -192,7 +192,7 @@ def plan_frame(df: pd.DataFrame) -> TablePlan:
     for positions, array in arrays:
         frame.add(positions, partial(pandas_column, array=array), lambda position: f"column {labels[position]!r}")
     make_index, levels = frame.row_index(df.index)
-    frame.raise_errors()
+    frame.raise_errors(_REMEDY)
     make_labels = frame.labels(df.columns, labels)
     data = [(positions, column) for (positions, _), column in zip(arrays, frame.columns, strict=False)]
     order = frame.order()

@@ -7,7 +7,7 @@ Everything is converted and checked before anything is written: a batch is appen
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +23,7 @@ from colonnade.format.write.arrow_check import check_column
 from colonnade.interop import pandas as internals
 from colonnade.interop import pyarrow_calls
 from colonnade.interop.arrow import arrow_table
+from colonnade.interop.dictionaries import combined
 
 
 class Chunk(NamedTuple):
@@ -145,7 +146,7 @@ def chunk_of(column: Column, values: Any) -> Chunk:
     """
     if isinstance(values, (pd.Series, pd.Index)):
         values = values.array
-    if isinstance(values, (str, bytes, Mapping, Set)):  # Arrow would append each letter, or keys in any order
+    if isinstance(values, (str, bytes, Mapping, set, frozenset)):  # text would be letters, and a set has no order
         raise UnsupportedTypeError(
             f"column {column.name!r} was given {brief_repr(values)}, which is no column of rows: give a list or an "
             "array, or append one row with row()"
@@ -172,7 +173,7 @@ def chunk_of(column: Column, values: Any) -> Chunk:
 
 def _arrow(values: Any) -> pa.Array | None:
     if isinstance(values, pa.ChunkedArray):
-        return values.combine_chunks() if values.num_chunks != 1 else values.chunk(0)
+        return combined(values)
     return values if isinstance(values, pa.Array) else None
 
 

@@ -1,9 +1,9 @@
 """Keeps the envelopes of frames, because PyArrow takes more than 1 us a column for a schema and a file of one row.
 
-A frame that is put again with other values of fixed width has the same envelope: the same names, Arrow types, layout
-metadata and dictionaries. The last two are compared by the one row of a column, which is one object for all columns of
-a plain type (`column.one_null`). Every other type has a new one for each column, so PyArrow writes its envelope each
-time: equal types may differ in what they do not compare, such as the metadata of nested fields.
+A frame that is put again with other values of fixed width has the same envelope: the same names, layout metadata,
+Arrow types and dictionaries. Types and dictionaries are compared by the one row of a column, which is one object for
+all columns of a plain type (`column.one_null`). Every other type has a new one for each column, so PyArrow writes its
+envelope each time: equal types may differ in what they do not compare, such as the metadata of nested fields.
 
 Does not depend on: what a column holds, values.
 """
@@ -36,12 +36,12 @@ class Shape(NamedTuple):
 
 
 class _Kept(NamedTuple):
-    """An envelope, and what it was made for. The rows are there so that no other object gets one of their numbers."""
+    """An envelope, and what it was made for. The rows are kept so that no other object gets the id of one."""
 
     names: Sequence[str]
     order: Sequence[int]
     rows: Sequence[pa.Array]
-    numbers_of_rows: Sequence[int]
+    row_ids: Sequence[int]
     counts: Sequence[int]
     metadata: Mapping[bytes, bytes]
     envelope: Envelope
@@ -60,18 +60,18 @@ def envelope_of(
     """
     if not isinstance(shape.fields, NamedTypes):
         return write()
-    names, numbers = shape.fields.names, list(map(id, shape.rows))
-    wanted = names, shape.order, numbers, shape.counts, metadata
+    names, row_ids = shape.fields.names, list(map(id, shape.rows))
+    identity = names, shape.order, row_ids, shape.counts, metadata
     key = alignment, len(names), len(metadata[METADATA_KEY])
     kept = _KEPT.find(
         key,
-        lambda kept: wanted == (kept.names, kept.order, kept.numbers_of_rows, kept.counts, kept.metadata),
+        lambda kept: identity == (kept.names, kept.order, kept.row_ids, kept.counts, kept.metadata),
     )
     if kept is not None:
         return kept.envelope
     envelope = write()
     if all(row is one_null(row.type) for row in shape.rows):  # else it would never be found
         _KEPT.add(
-            key, _Kept(names, shape.order, shape.rows, numbers, shape.counts, metadata, envelope), envelope.nbytes
+            key, _Kept(names, shape.order, shape.rows, row_ids, shape.counts, metadata, envelope), envelope.nbytes
         )
     return envelope
