@@ -73,8 +73,9 @@ class Collapser {
   pid_t number_ = 0;  // the thread's, as the kernel counts threads
   std::mutex mutex_;  // of what follows; held for moments
   std::list<File> files_;
-  // How many bytes of a file are done. This is kept after the file is done, because it is put again and again. If that is wrong, because numbers
-  // of files are used again, or because another process wrote the file, some pages stay small.
+  // How many bytes of a file are done. This is kept after the file is done, because it is put again and again. If that
+  // is wrong, because numbers of files are used again, or because another process wrote the file, some pages stay
+  // small.
   std::map<Key, size_t> bytes_done_;
   bool is_running_ = false;
   bool is_stopping_ = false;

@@ -61,7 +61,9 @@ Descriptor::Descriptor(int number) : number_(number) {}
 Descriptor::~Descriptor() { close(); }
 
 Descriptor::Descriptor(Descriptor&& other) noexcept
-    : number_(std::exchange(other.number_, -1)), lock_(std::move(other.lock_)), companion_(std::move(other.companion_)) {}
+    : number_(std::exchange(other.number_, -1)),
+      lock_(std::move(other.lock_)),
+      companion_(std::move(other.companion_)) {}
 
 void Descriptor::close() noexcept {
   companion_.reset();

@@ -65,8 +65,8 @@ bool none_is_missing(const uint8_t* values, int64_t row, const IsMissing& is_mis
   return (any[0] | any[1]) == 0;
 }
 
-// The regions that a column of a kind has, and the bytes of its values; 0: 1, 2, 4 or 8, of floats from 2 on. Bits of validity are there for
-// nulls, so a column without nulls has none.
+// The regions that a column of a kind has, and the bytes of its values; 0: 1, 2, 4 or 8, of floats from 2 on. Bits of
+// validity are there for nulls, so a column without nulls has none.
 struct Form {
   bool values = false, pandas = false, mask = false, text = false, can_be_null = false;
   int width = 0;
@@ -79,7 +79,8 @@ Form form_of(GrowingKind kind) {
     case GrowingKind::time: return {.values = true, .can_be_null = true, .width = 8};
     case GrowingKind::boolean: return {.values = true, .pandas = true, .width = 1};
     case GrowingKind::masked: return {.values = true, .mask = true, .can_be_null = true};
-    case GrowingKind::masked_boolean: return {.values = true, .pandas = true, .mask = true, .can_be_null = true, .width = 1};
+    case GrowingKind::masked_boolean:
+      return {.values = true, .pandas = true, .mask = true, .can_be_null = true, .width = 1};
     case GrowingKind::text: return {.text = true, .can_be_null = true, .width = 1};
     case GrowingKind::category: return {.values = true, .pandas = true, .can_be_null = true, .width = 4};
   }
@@ -90,8 +91,8 @@ void check_form(const GrowingPlaces& places) {
   const Form form = form_of(places.kind);
   const int width = std::max(places.width, 1);
   const int least = places.kind == GrowingKind::floating ? 2 : 1;
-  const bool is_width = form.width != 0 ? width == form.width
-                                        : width >= least && width <= 8 && std::has_single_bit(unsigned(width));
+  const bool is_width =
+      form.width != 0 ? width == form.width : width >= least && width <= 8 && std::has_single_bit(unsigned(width));
   if (!is_width) throw std::invalid_argument("the width of a column is not one of its kind");
   if ((places.values >= 0) != form.values || (places.pandas >= 0) != form.pandas || (places.mask >= 0) != form.mask ||
       (places.offsets >= 0) != form.text || (places.text >= 0) != form.text ||
