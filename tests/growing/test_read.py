@@ -111,7 +111,7 @@ def test_gc_puts_full_segments_into_huge_pages(store, monkeypatch):
         log.append({"x": np.arange(rows)})
         before = store.latest("a/t").frame
         store.gc()
-        assert len(names) == 2
+        assert len(results) == 2
         if store.path.is_relative_to("/dev/shm"):
             assert sorted(results) == [False, True]  # the second one has few rows
         for df in (before, store.get("a/t")):

@@ -180,7 +180,7 @@ def test_large_and_negative_integers_of_json_lines(load):
 
 def test_values_of_several_types_inside_of_a_column(load):
     data = b'{"a": {"b": 1}}\n{"a": {"b": "x"}}\n'
-    with pytest.raises(cn.UnreadableFileError, match=r"column 'a/b' has values of several types") as info:
+    with pytest.raises(cn.UnreadableFileError, match=r"column 'a(/b)?' has values of several types") as info:
         load(data, ".jsonl")
     assert "decimal128" not in str(info.value)
     with pytest.raises(

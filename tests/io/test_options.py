@@ -448,10 +448,14 @@ def test_a_filter_looks_at_no_text_that_is_outside_of_its_buffer(view, tmp_path,
 
 def test_a_damaged_file_is_checked_before_it_is_cast(tmp_path, store):
     """A folder may have files of several types; the damaged column says more values than its buffer has."""
-    damaged = pa.Array.from_buffers(pa.int32(), 1 << 20, [None, pa.py_buffer(bytes(64))])
-    for name, column in (("a", pa.array([1], pa.int64())), ("b", damaged)):
+    rows = 4097
+    for name, column in (("a", pa.array([1], pa.int64())), ("b", pa.array(range(rows), pa.int32()))):
         with pa.ipc.new_file(tmp_path / f"{name}.arrow", pa.schema([("x", column.type)])) as writer:
             writer.write_batch(pa.record_batch([column], ["x"]))
+    data = (tmp_path / "b.arrow").read_bytes()
+    number = rows.to_bytes(8, "little")
+    assert data.count(number) == 2  # of the batch, and of the column
+    (tmp_path / "b.arrow").write_bytes(data.replace(number, (1 << 20).to_bytes(8, "little")))
     for filters in (None, [("x", ">", 1)]):
         with pytest.raises(cn.UnreadableFileError, match=r"b\.arrow cannot be read as arrow"):
             store.load("t", tmp_path, filters=filters)

@@ -134,6 +134,7 @@ def test_what_is_deleted_is_closed(folder):
 
 
 def test_many_puts_take_few_descriptors(store):
+    wait_until_done()  # with what the test before has put
     before = len(os.listdir("/proc/self/fd"))
     for number in range(24):
         store.put(f"t{number}", frame(number, mib=5)).close()

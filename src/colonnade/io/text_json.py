@@ -53,7 +53,7 @@ def _table(data: pa.Buffer, types: Mapping[str, pa.DataType], others: Literal["i
 
 
 # PyArrow's words, whose number of the row is that of the block.
-_SEVERAL_TYPES = re.compile(r"Column\(/(.*)\) changed from \S+ to (\S+) in row")
+_SEVERAL_TYPES = re.compile(r"Column\(/(.*)\) changed from (\S+) to (\S+) in row")
 
 
 @contextlib.contextmanager
@@ -64,13 +64,13 @@ def _explaining_several_types(types: Mapping[str, pa.DataType]) -> Iterator[None
     except pa.ArrowInvalid as error:
         if (words := _SEVERAL_TYPES.search(str(error))) is None:
             raise
-        path, other = words.groups()
+        path, before, other = words.groups()
         name = next((name for name in types if path == name or path.startswith(f"{name}/")), None)
         if name is not None:
             raise pa.ArrowInvalid(
                 f"column {path!r} has a value of type {other}, and types= says {types[name]}"
             ) from error
         way_out = 'engine="duckdb" gives such a column as JSON text'
-        if "/" not in path:
+        if "/" not in path and "number" in (before, other):
             way_out += f"; types={{{path!r}: pyarrow.decimal128(38)}} reads integers that int64 does not hold"
         raise pa.ArrowInvalid(f"column {path!r} has values of several types. {way_out}") from error
