@@ -151,7 +151,7 @@ void check_piece(size_t number, const Job& job, const Piece& piece) {
 // The sizes of so many rows do not overflow.
 void check_row_count(size_t number, const Job& job, int64_t rows) {
   const int64_t widest = std::max<int64_t>({8, job.width, job.out_width, width_of(job.pandas_element)});
-  if (rows < 0 || rows > most / widest - 8) fail(number, "its number of rows is out of range");
+  if (rows < 0 || rows > most / widest - 8) fail(number, "its number of rows, or their width, is out of range");
 }
 
 void check_rows(size_t number, const Job& job, std::span<const Piece> pieces) {

@@ -30,7 +30,8 @@ def test_web_workers_serve_from_one_table_and_go_over_to_a_new_one(folder):
     assert result.keys() == {1, 3}
     for table, shared, _ in result.values():
         assert table == pytest.approx(32, rel=0.01)
-        assert 0.9 * table < shared < 1.1 * table  # read whole, and there once
+        # Read whole, and there once. Pages that were put into huge ones meanwhile are mapped again when they are read.
+        assert 0.5 * table < shared < 1.1 * table
     assert result[3][2] < result[1][2] + 16  # nobody has a copy of the table (32 MB)
 
 

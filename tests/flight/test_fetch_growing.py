@@ -61,14 +61,14 @@ def test_rows_of_a_growing_table_are_freed(store, folder, token, monkeypatch):
 @pytest.fixture
 def slow_rows(store, token, monkeypatch):
     """A growing table whose rows take longer to write than a host waits for an answer; gives the number of rows of each writing, and a semaphore of those that ended."""
-    monkeypatch.setattr("colonnade.flight.client.PATIENCE", 1.0)
+    monkeypatch.setattr("colonnade.flight.client.PATIENCE", 2.0)
     monkeypatch.setattr("colonnade.flight.service._WAIT", 0.5)
     monkeypatch.setattr("colonnade.flight.long_calls._SHORT", 0.05)
     written, writings = [], threading.Semaphore(0)
 
     def share_slowly(writer, snapshot, **options):
         written.append(snapshot.num_rows)
-        time.sleep(2.5)
+        time.sleep(3.5)
         try:
             return share(writer, snapshot, **options)
         finally:
