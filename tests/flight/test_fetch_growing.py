@@ -115,7 +115,7 @@ def test_rows_that_cannot_be_written(slow_rows, store, folder, monkeypatch):
     """The error of the thread that writes them is the host's answer."""
 
     def share_nothing(*_, **__):
-        time.sleep(0.75)  # between two requests
+        time.sleep(0.9)  # within the second request
         raise cn.StoreFullError(errno.ENOSPC, "there is no room")
 
     monkeypatch.setattr("colonnade._rows_so_far.share", share_nothing)

@@ -241,9 +241,12 @@ def ask(address: Address, credentials: Credentials, request: Request) -> Answer:
             return connection.ask(request)
     except NotFoundError:
         raise
-    except RemoteError:
+    except RemoteError as error:
         seconds = time.monotonic() - began
-        has_just_broken = was_open and seconds < _AT_ONCE
+        # An error of the host's own code is its answer: to ask again would begin anew what has failed there.
+        has_just_broken = (
+            was_open and seconds < _AT_ONCE and isinstance(error.__cause__, flight().FlightUnavailableError)
+        )
         was_stopped = seconds > PATIENCE + _LATE
         if not has_just_broken and not was_stopped:
             raise
