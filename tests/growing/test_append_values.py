@@ -64,7 +64,10 @@ def test_columns_that_cannot_grow_are_named(store, columns, words):
     ids=str,
 )
 def test_time_zones_of_any_library(store, zone):
-    times = pd.DatetimeIndex(["2026-01-01", "2026-07-01"]).tz_localize(zone)
+    try:
+        times = pd.DatetimeIndex(["2026-01-01", "2026-07-01"]).tz_localize(zone)
+    except AttributeError:  # pandas 3.0.0 beside a newer dateutil
+        pytest.skip(f"this pandas cannot use {zone}")
     with store.appender("log", {"x": times.dtype}) as log:
         log.append({"x": times})
         log.row(x=times[1])

@@ -32,7 +32,7 @@ os.register_at_fork(after_in_parent=_core.resume_collapsing)
 # How many bytes are allocated before they are needed. A load may take 64 MiB besides its table; this is half of them.
 _AHEAD = 32 << 20
 # The size from which a file with small pages is put into huge ones after it was published (`src/core/collapser.h`).
-COLLAPSED = 16 << 20
+COLLAPSED = 64 << 20
 _NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
 _NEW_FILE = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW
 
