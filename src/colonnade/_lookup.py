@@ -33,7 +33,7 @@ class Lookup:
     file : StoredFile
         The opened table.
     frame : callable
-        Makes the table as pandas, a frame or a Series; called at the first `rows`.
+        Makes a frame or a Series of the table. The first call of `rows` calls it.
 
     Raises
     ------

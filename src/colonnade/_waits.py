@@ -1,4 +1,4 @@
-"""What `watch` and `follow` have in common: one thread or task waits in them, and any other may end the wait.
+"""What `watch` and `follow` share: one thread or task waits in them, and any other thread or task may end the wait.
 
 Does not depend on: what is waited for.
 """
@@ -6,13 +6,14 @@ Does not depend on: what is waited for.
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import NoReturn, Self
 
 from colonnade import _core
 
 
-class Waits:
+class Waits(ABC):
     """An iterator that waits, for ``for`` and ``async for``; a context manager that closes it.
 
     The subclass sets ``_waiting`` while it waits, and resets it in a ``finally``. A context manager would not do: an
@@ -45,9 +46,9 @@ class Waits:
         for wake in list(self._wakers):
             wake()
 
+    @abstractmethod
     def close(self) -> None:
         """End the loop that waits for it, from any thread, task or signal handler."""
-        raise NotImplementedError
 
     def __iter__(self) -> Self:
         return self

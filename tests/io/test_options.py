@@ -412,6 +412,15 @@ def test_options_of_the_command_line(parquet, tmp_path, store):
         assert (result.exit_code, "Error" in result.output) == (2, True), wrong
 
 
+def _write(table, path):
+    if path.suffix == ".parquet":
+        pq.write_table(table, path)
+    else:
+        make_writer = pa.ipc.new_file if path.suffix == ".arrow" else pa.ipc.new_stream
+        with make_writer(path, table.schema) as writer:
+            writer.write_table(table)
+
+
 @pytest.mark.parametrize("suffix", ["parquet", "arrow", "arrows"])
 def test_filters_of_tables_with_views(suffix, tmp_path, store):
     """As Polars writes them: PyArrow has no filters for views."""
@@ -420,12 +429,7 @@ def test_filters_of_tables_with_views(suffix, tmp_path, store):
         "b": pa.array([b"a", b"b", None], pa.binary_view()),
         "i": [1, 2, 3],
     })  # fmt: skip
-    if suffix == "parquet":
-        pq.write_table(table, tmp_path / f"t.{suffix}")
-    else:
-        make_writer = pa.ipc.new_file if suffix == "arrow" else pa.ipc.new_stream
-        with make_writer(tmp_path / f"t.{suffix}", table.schema) as writer:
-            writer.write_table(table)
+    _write(table, tmp_path / f"t.{suffix}")
     for filters, rows in (([("i", ">", 2)], [2]), ([("s", "==", "a")], [0]), (ds.field("b") == b"b", [1])):
         loaded = store.load("t", tmp_path / f"t.{suffix}", filters=filters).to_arrow()
         assert loaded.to_pylist() == [table.to_pylist()[row] for row in rows]
@@ -463,14 +467,7 @@ def test_a_damaged_file_is_checked_before_it_is_cast(tmp_path, store):
 
 @pytest.mark.parametrize("suffix", [".parquet", ".arrow", ".arrows"])
 def test_no_columns(suffix, tmp_path, store):
-    store.put("t", pd.DataFrame({"a": [1, 2, 3]})).close()
-    cn_table = store.open("t").to_arrow()
-    if suffix == ".parquet":
-        pq.write_table(cn_table, tmp_path / f"t{suffix}")
-    else:
-        new = pa.ipc.new_file if suffix == ".arrow" else pa.ipc.new_stream
-        with new(tmp_path / f"t{suffix}", cn_table.schema) as writer:
-            writer.write_table(cn_table)
+    _write(pa.table({"a": [1, 2, 3]}), tmp_path / f"t{suffix}")
     assert store.load("t", tmp_path / f"t{suffix}", columns=[]).num_rows == 3
 
 

@@ -116,5 +116,5 @@ _COMPARABLE = frozenset(
 
 
 def _is_known(type_: pa.DataType) -> bool:
-    """Whether equal types always become equal dtypes. Extension types of other libraries may change what they do."""
+    """Whether equal types always become equal dtypes. Those of another library may become another dtype later."""
     return not isinstance(type_, pa.BaseExtensionType) or type(type_).__module__.startswith(("pandas.", "pyarrow."))

@@ -60,7 +60,7 @@ def is_same_range(index: Any, other: Any) -> bool:
 
 
 def described_range(index: Any) -> bytes:
-    """How PyArrow's metadata begins for a frame with a RangeIndex."""
+    """The first bytes of PyArrow's metadata for a frame with a RangeIndex."""
     return json.dumps({"index_columns": [range_descriptor(index)]})[:-1].encode()
 
 

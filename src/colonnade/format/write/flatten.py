@@ -186,7 +186,7 @@ def _null(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
 
 
 def _serialized(type_: pa.DataType, arrays: Sequence[pa.Array]) -> Flat:
-    """Unions, run ends, list views, nested dictionaries: PyArrow lays them out, with two copies of the column."""
+    """Unions, run ends, list views, nested dictionaries: PyArrow writes the column, which copies it twice."""
     # One array is copied too: PyArrow 26 writes a list without rows with its first offset, and without what is before
     # it, and ends the process that converts what it reads.
     array = concatenated(arrays) if arrays else one_null(type_).slice(0, 0)
